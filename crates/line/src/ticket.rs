@@ -1,0 +1,162 @@
+//! The ticket: a shopper's place in the line, signed, held by the browser as a cookie.
+//!
+//! Tickets are what makes a refresh or a second tab the same shopper with no look-up at all, and together they are a
+//! log of the line that survives the loss of Redis.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use fairline_sale::{SaleId, VisitorId};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+/// The number of a ticket in its line: 1, 2, 3 …; never reused, never changed.
+pub type Ordinal = u64;
+
+/// One shopper's place in the line of one sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// The sale.
+    pub sale: SaleId,
+    /// Which life of the line the ordinal belongs to; it grows when a line is rebuilt after a loss of Redis.
+    pub epoch: u32,
+    /// The ticket's number.
+    pub ordinal: Ordinal,
+    /// Who holds it.
+    pub visitor: VisitorId,
+}
+
+/// The key that waiting rooms sign tickets with, and that checkout verifies them with: 32 bytes, as 64 hex digits.
+#[derive(Clone)]
+pub struct TicketKey([u8; 32]);
+
+/// A ticket that is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the ticket is not genuine")]
+pub struct WrongTicket;
+
+impl fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketKey(secret)")
+    }
+}
+
+impl FromStr for TicketKey {
+    type Err = String;
+
+    fn from_str(hex: &str) -> Result<Self, String> {
+        let wrong = || "a ticket key is 64 hexadecimal digits; make one with `fairline keys ticket`".to_owned();
+        if hex.len() != 64 || !hex.is_ascii() {
+            return Err(wrong());
+        }
+        let mut key = [0; 32];
+        for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(key))
+    }
+}
+
+/// The name of the cookie that holds the ticket of a sale.
+#[must_use]
+pub fn cookie_name(sale: SaleId) -> String {
+    format!("fairline_ticket_{}", sale.0.simple())
+}
+
+/// Bytes of a ticket on the wire: version, epoch, ordinal, visitor, then half of an HMAC-SHA-256 (RFC 2104 allows it).
+const BODY: usize = 1 + 4 + 8 + 16;
+const TAG: usize = 16;
+
+impl TicketKey {
+    /// Signs a ticket: 60 characters, fit for a cookie.
+    #[must_use]
+    pub fn sign(&self, ticket: &Ticket) -> String {
+        let mut bytes = [0; BODY + TAG];
+        bytes[0] = 1;
+        bytes[1..5].copy_from_slice(&ticket.epoch.to_be_bytes());
+        bytes[5..13].copy_from_slice(&ticket.ordinal.to_be_bytes());
+        bytes[13..BODY].copy_from_slice(&ticket.visitor.0);
+        let tag = self.tag(ticket.sale, &bytes[..BODY]);
+        bytes[BODY..].copy_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a ticket of this sale.
+    ///
+    /// # Errors
+    /// When it was not signed with this key for this sale.
+    pub fn verify(&self, sale: SaleId, signed: &str) -> Result<Ticket, WrongTicket> {
+        let mut bytes = [0; BODY + TAG];
+        let length = URL_SAFE_NO_PAD.decode_slice(signed, &mut bytes).map_err(|_| WrongTicket)?;
+        let tag = self.tag(sale, &bytes[..BODY]);
+        if length != bytes.len() || bytes[0] != 1 || !bool::from(tag.ct_eq(&bytes[BODY..])) {
+            return Err(WrongTicket);
+        }
+        let number =
+            |range: std::ops::Range<usize>| bytes[range].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let mut visitor = [0; 16];
+        visitor.copy_from_slice(&bytes[13..BODY]);
+        Ok(Ticket {
+            sale,
+            epoch: u32::try_from(number(1..5)).map_err(|_| WrongTicket)?,
+            ordinal: number(5..13),
+            visitor: VisitorId(visitor),
+        })
+    }
+
+    fn tag(&self, sale: SaleId, body: &[u8]) -> [u8; TAG] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(b"fairline ticket");
+        mac.update(sale.0.as_bytes());
+        mac.update(body);
+        let mut tag = [0; TAG];
+        tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
+        tag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(digit: char) -> TicketKey {
+        digit.to_string().repeat(64).parse().expect("64 digits")
+    }
+
+    fn sale(n: u128) -> SaleId {
+        format!("{n:032x}").parse().expect("a UUID")
+    }
+
+    #[test]
+    fn a_key_is_64_digits_and_never_shown() {
+        assert!("ab".parse::<TicketKey>().is_err());
+        assert!("g".repeat(64).parse::<TicketKey>().is_err());
+        assert!("é".repeat(32).parse::<TicketKey>().is_err());
+        assert_eq!(format!("{:?}", key('a')), "TicketKey(secret)");
+    }
+
+    proptest! {
+        #[test]
+        fn a_ticket_is_read_as_it_was_signed_and_nowhere_else(
+            epoch: u32, ordinal: u64, visitor: [u8; 16], at in 0usize..60, to in "[A-Za-z0-9_-]",
+        ) {
+            let ticket = Ticket { sale: sale(1), epoch, ordinal, visitor: VisitorId(visitor) };
+            let signed = key('a').sign(&ticket);
+            prop_assert_eq!(signed.len(), 60);
+            prop_assert_eq!(key('a').verify(sale(1), &signed), Ok(ticket));
+            prop_assert_eq!(key('a').verify(sale(2), &signed), Err(WrongTicket));
+            prop_assert_eq!(key('b').verify(sale(1), &signed), Err(WrongTicket));
+            let changed = format!("{}{to}{}", &signed[..at], &signed[at + 1..]);
+            prop_assume!(changed != signed);
+            prop_assert_eq!(key('a').verify(sale(1), &changed), Err(WrongTicket));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,100}") {
+            prop_assert_eq!(key('a').verify(sale(1), &text), Err(WrongTicket));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The facts of a sale that anybody may see.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{SaleId, Status};
+
+/// The facts of a sale that anybody may see; the controller publishes it, waiting rooms show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SaleCard {
+    /// The sale.
+    pub id: SaleId,
+    /// Its name in addresses: lower-case letters, digits and single hyphens.
+    pub slug: String,
+    /// What is sold.
+    pub name: String,
+    /// A sentence or two about it. Plain text.
+    pub description: String,
+    /// Price of one unit, in the currency's minor unit (cents).
+    pub price_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Units one shopper may buy.
+    pub per_shopper_limit: u32,
+    /// Units in the sale.
+    pub total: u32,
+    /// Units that nobody holds, has paid for, or has been promised.
+    pub remaining: u32,
+    /// What the sale is doing.
+    pub status: Status,
+    /// When it opens or opened.
+    #[serde(with = "time::serde::rfc3339")]
+    pub opens_at: OffsetDateTime,
+    /// When it ends, if it ends by the clock.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ends_at: Option<OffsetDateTime>,
+    /// What the shop says to everybody who waits.
+    pub message: Option<String>,
+}

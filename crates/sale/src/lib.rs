@@ -1,0 +1,9 @@
+//! The words of a sale that every service speaks: ids, status, and the card that a shopper sees.
+
+mod card;
+mod id;
+mod status;
+
+pub use card::SaleCard;
+pub use id::{InvalidId, SaleId, VisitorId};
+pub use status::{Status, presented_status};

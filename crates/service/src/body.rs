@@ -1,0 +1,89 @@
+//! Request bodies: JSON, bounded, with errors that name the field.
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, Request},
+    http::StatusCode,
+};
+use serde::de::DeserializeOwned;
+
+use crate::Problem;
+
+/// The longest request body that is read, in bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// A JSON body of at most [`BODY_BYTES_MAX`]: 413 when it is longer, 422 naming the field when it is not what was
+/// asked for.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
+                .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
+        })?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let field = error.path().to_string();
+            invalid_body(&field, &error.into_inner())
+        })?;
+        deserializer.end().map_err(|error| invalid_body(".", &error))?;
+        Ok(Self(value))
+    }
+}
+
+fn invalid_body(field: &str, error: &serde_json::Error) -> Problem {
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid");
+    // serde_json names the field of a missing or unknown one in its own sentence; the path is `.` there.
+    match field {
+        "." => problem.detail(format!("The body: {error}.")),
+        field => problem.detail(format!("The field `{field}`: {error}.")).with("field", field),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Purchase {
+        quantity: u32,
+    }
+
+    async fn read(body: impl Into<Body>) -> Result<u32, (u16, String)> {
+        let request = Request::new(body.into());
+        let read = Json::<Purchase>::from_request(request, &()).await;
+        read.map(|Json(purchase)| purchase.quantity)
+            .map_err(|problem| (problem.status().as_u16(), problem.detail_text().unwrap_or_default().to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_bound_and_refused_beyond() {
+        let padded = |length: usize| format!("{:<length$}", r#"{"quantity":1}"#);
+        assert_eq!(read(padded(BODY_BYTES_MAX)).await, Ok(1));
+        assert_eq!(read(padded(BODY_BYTES_MAX + 1)).await.map_err(|(status, _)| status), Err(413));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_field_is_named() {
+        for (body, named) in [
+            (r#"{"quantity":"two"}"#, "`quantity`"),
+            (r#"{"quantity":-1}"#, "`quantity`"),
+            (r#"{}"#, "`quantity`"),
+            (r#"{"quantity":1,"price":2}"#, "`price`"),
+            (r#"{"quantity":1} and more"#, "trailing"),
+            ("", "EOF"),
+        ] {
+            let (status, detail) = read(body).await.expect_err(body);
+            assert_eq!(status, 422, "{body}");
+            assert!(detail.contains(named), "{body}: {detail}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What every Fairline service is made of besides its own job: an accept loop with limits, a way to stop, problem
+//! responses, request bodies with a bound, rate limits by address, health, metrics and logs.
+//!
+//! Nothing in here knows what a sale is.
+
+mod address;
+mod body;
+mod logging;
+mod plumbing;
+mod problem;
+mod rate_limit;
+mod secret;
+mod serve;
+mod shutdown;
+mod start;
+
+pub use address::{ClientAddress, TrustedProxies};
+pub use body::{BODY_BYTES_MAX, Json};
+pub use logging::{LogFormat, LogSettings, init_logging};
+pub use plumbing::{Readiness, plumbing_routes};
+pub use problem::{Problem, ProblemBody};
+pub use rate_limit::{RateLimit, RateLimitLayer};
+pub use secret::Secret;
+pub use serve::{ServeLimits, serve};
+pub use shutdown::Shutdown;
+pub use start::StartError;

@@ -1,0 +1,146 @@
+//! Errors as RFC 9457 problem details.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+
+/// A problem response (RFC 9457): a stable `type`, a `title`, and a `detail` that its reader can act on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+    detail: Option<String>,
+    retry_after_s: Option<u64>,
+    members: Map<String, Value>,
+}
+
+/// The body of a [`Problem`], for the OpenAPI documents.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// A stable address that names the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "https://fairline.dev/problems/unknown-sale")]
+    pub kind: String,
+    /// The kind of problem in a few words; the same for every occurrence.
+    pub title: String,
+    /// The HTTP status code.
+    pub status: u16,
+    /// What happened here, and what to do.
+    pub detail: Option<String>,
+}
+
+impl Problem {
+    /// A problem of the kind `slug`, which becomes the last part of its `type` and is never changed once published.
+    #[must_use]
+    pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
+        Self { status, slug, title, detail: None, retry_after_s: None, members: Map::new() }
+    }
+
+    /// Something we lean on is down. The caller may try again; nothing was lost.
+    #[must_use]
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
+            .detail(detail)
+            .retry_after(2)
+    }
+
+    /// What happened, and what to do.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// When to try again, in seconds from now: the `Retry-After` header.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// One more member of the body.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The kind of problem: the last part of its `type`.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        self.slug
+    }
+
+    /// The kind in a few words.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// What happened, if it was said.
+    #[must_use]
+    pub fn detail_text(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = self.members;
+        body.insert("type".to_owned(), json!(format!("https://fairline.dev/problems/{}", self.slug)));
+        body.insert("title".to_owned(), json!(self.title));
+        body.insert("status".to_owned(), json!(self.status.as_u16()));
+        if let Some(detail) = self.detail {
+            body.insert("detail".to_owned(), json!(detail));
+        }
+        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_problem_is_told_as_the_rfc_says() {
+        let problem = Problem::unavailable("The database did not answer.").with("sale", "first-drop");
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        let bytes = response.into_body().collect().await.expect("a body in memory").to_bytes();
+        let body: Value = serde_json::from_slice(&bytes).expect("JSON");
+        assert_eq!(
+            body,
+            json!({
+                "type": "https://fairline.dev/problems/unavailable",
+                "title": "Temporarily unavailable",
+                "status": 503,
+                "detail": "The database did not answer.",
+                "sale": "first-drop",
+            })
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Rate limits by client address, on tower_governor.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, Request, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use governor::{
+    clock::{Clock as _, DefaultClock, QuantaInstant},
+    middleware::NoOpMiddleware,
+};
+use tower_governor::{
+    GovernorError, GovernorLayer,
+    governor::{GovernorConfig, GovernorConfigBuilder},
+    key_extractor::KeyExtractor,
+};
+
+use crate::{
+    Problem, Shutdown, StartError, TrustedProxies,
+    address::{limit_key, peer_of},
+};
+
+/// Addresses that one limit remembers at most; beyond them it refuses until old ones are forgotten.
+const ADDRESSES_MAX: usize = 200_000;
+/// How often addresses that have been quiet are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(5);
+
+/// The layer that [`RateLimit::layer`] gives, for `axum::Router::route_layer`.
+pub type RateLimitLayer = GovernorLayer<AddressKey, NoOpMiddleware<QuantaInstant>, Body>;
+
+/// So many requests a second from one client address, with a burst.
+#[derive(Clone)]
+pub struct RateLimit {
+    config: Arc<GovernorConfig<AddressKey, NoOpMiddleware<QuantaInstant>>>,
+}
+
+/// How the limiter tells clients apart.
+#[derive(Debug, Clone)]
+pub struct AddressKey {
+    proxies: TrustedProxies,
+    full: Arc<AtomicBool>,
+}
+
+impl AddressKey {
+    fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, GovernorError> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(GovernorError::TooManyRequests { wait_time: FORGET_EVERY.as_secs(), headers: None });
+        }
+        Ok(limit_key(self.proxies.client(peer, headers)))
+    }
+}
+
+impl KeyExtractor for AddressKey {
+    type Key = IpAddr;
+
+    fn extract<T>(&self, request: &Request<T>) -> Result<IpAddr, GovernorError> {
+        self.of(peer_of(request.extensions()), request.headers())
+    }
+}
+
+impl RateLimit {
+    /// A limit of `rate_per_s` with bursts of `burst`, and the task that keeps its memory small.
+    ///
+    /// # Errors
+    /// When the rate or the burst is not positive.
+    pub fn new(rate_per_s: f64, burst: u32, proxies: TrustedProxies, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let wrong = || {
+            StartError::new(format!(
+                "A rate limit of {rate_per_s} a second with a burst of {burst}: both must be positive."
+            ))
+        };
+        if !(rate_per_s > 0.0 && rate_per_s.is_finite()) {
+            return Err(wrong());
+        }
+        let full = Arc::new(AtomicBool::new(false));
+        let config = GovernorConfigBuilder::default()
+            .period(Duration::from_secs_f64(1.0 / rate_per_s))
+            .burst_size(burst)
+            .key_extractor(AddressKey { proxies, full: full.clone() })
+            .finish()
+            .map(Arc::new)
+            .ok_or_else(wrong)?;
+
+        let (limiter, stop) = (config.limiter().clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            while tokio::time::timeout(FORGET_EVERY, stop.triggered()).await.is_err() {
+                limiter.retain_recent();
+                full.store(limiter.len() > ADDRESSES_MAX, Ordering::Relaxed);
+            }
+        });
+        Ok(Self { config })
+    }
+
+    /// Counts every request of a route.
+    #[must_use]
+    pub fn layer(&self) -> RateLimitLayer {
+        GovernorLayer::new(self.config.clone()).error_handler(|error| refusal(&error))
+    }
+
+    /// Counts one request, for routes where only some count.
+    ///
+    /// # Errors
+    /// 429 with the seconds to wait.
+    pub fn check(&self, client: IpAddr) -> Result<(), Problem> {
+        self.config
+            .limiter()
+            .check_key(&limit_key(client))
+            .map_err(|early| too_many_requests(early.wait_time_from(DefaultClock::default().now()).as_secs()))
+    }
+}
+
+fn refusal(error: &GovernorError) -> Response {
+    match error {
+        GovernorError::TooManyRequests { wait_time, .. } => too_many_requests(*wait_time).into_response(),
+        // Our key extractor has no other error.
+        GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong").into_response()
+        }
+    }
+}
+
+fn too_many_requests(wait_s: u64) -> Problem {
+    // Rounded up: a client that comes back exactly then is let through.
+    let wait_s = wait_s + 1;
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests from this address")
+        .detail(format!("Try again in {wait_s} s. A place in the line is not lost by waiting."))
+        .retry_after(wait_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, http::header, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn limit(burst: u32) -> RateLimit {
+        RateLimit::new(0.001, burst, "127.0.0.1,::1".parse().expect("addresses"), &Shutdown::new()).expect("a limit")
+    }
+
+    #[tokio::test]
+    async fn each_client_has_its_own_burst_and_is_then_told_to_wait() {
+        let router = Router::new().route("/", get(|| async { "in" })).route_layer(limit(2).layer());
+        let call = |client: &'static str| {
+            let request = Request::get("/").header("x-forwarded-for", client).body(Body::empty()).expect("a request");
+            router.clone().oneshot(request)
+        };
+        for expected in [200, 200, 429] {
+            assert_eq!(call("192.0.2.1").await.expect("infallible").status(), expected);
+        }
+        assert_eq!(call("192.0.2.2").await.expect("infallible").status(), 200);
+        let refused = call("192.0.2.1").await.expect("infallible");
+        let wait: u64 = refused.headers()[header::RETRY_AFTER].to_str().expect("text").parse().expect("seconds");
+        assert!(wait > 900, "{wait}");
+        assert_eq!(refused.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_nothing_is_refused() {
+        for (rate, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (1.0, 0)] {
+            assert!(RateLimit::new(rate, burst, TrustedProxies::default(), &Shutdown::new()).is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_refuses_rather_than_grows() {
+        let limit = limit(1);
+        limit.config.limiter().check_key(&"192.0.2.1".parse().expect("an address")).expect("the first");
+        let key = AddressKey { proxies: TrustedProxies::default(), full: Arc::new(AtomicBool::new(true)) };
+        assert!(key.of("192.0.2.9".parse().expect("an address"), &HeaderMap::new()).is_err());
+    }
+}

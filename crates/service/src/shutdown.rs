@@ -1,0 +1,70 @@
+//! One signal to stop, and a count of what still runs.
+
+use std::{future::Future, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Tells every part of a process to stop, and waits until the parts have.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shutdown {
+    /// One that nobody has asked to stop yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One that SIGTERM or Ctrl-C triggers.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub fn on_signals() -> std::io::Result<Self> {
+        let shutdown = Self::new();
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = shutdown.stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.cancel();
+        });
+        Ok(shutdown)
+    }
+
+    /// Asks everything to stop.
+    pub fn trigger(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether somebody has asked to stop.
+    #[must_use]
+    pub fn is_triggered(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Waits until somebody asks to stop.
+    pub async fn triggered(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Runs a task that [`Self::finished`] waits for. For what must reach its end even when the client hangs up.
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// Waits, at most `limit`, until every task has ended. Gives `false` when some had not.
+    pub async fn finished(&self, limit: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+    }
+}
