@@ -54,6 +54,8 @@ CREATE TABLE lines (
     epoch           integer NOT NULL DEFAULT 1,
     cursor          bigint NOT NULL DEFAULT 0,
     highest_ordinal bigint NOT NULL DEFAULT 0,
+    -- Counts what was told to Redis, so that a late message never undoes a later one.
+    publication     bigint NOT NULL DEFAULT 0,
     -- Unused admissions of the rate cap, carried from tick to tick; see the control law.
     credit          double precision NOT NULL DEFAULT 0,
     ticked_at       timestamptz NOT NULL DEFAULT now(),
