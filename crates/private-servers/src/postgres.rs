@@ -1,0 +1,233 @@
+//! A private Postgres.
+
+use std::{
+    ffi::OsString,
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    str::FromStr,
+};
+
+use nix::sys::signal::Signal;
+use uuid::Uuid;
+
+use crate::{Folder, ServerError, Survives, error::Doing as _, process::output_of, program::Program, server::Server};
+
+/// The one user of a private Postgres, and its owner.
+const USER: &str = "fairline";
+const CONNECTIONS_MAX: u32 = 300;
+
+/// A Postgres of our own: a password for everybody, reachable from this machine alone. Stops when dropped.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    server: Server,
+    address: Address,
+    survives: Survives,
+}
+
+impl PrivatePostgres {
+    /// Starts it in `folder`, with the data of its last run there, and waits until it takes connections.
+    ///
+    /// # Errors
+    /// When it is not installed, its folder is not one that it can start from, or it does not start.
+    pub fn start(folder: &Folder, survives: Survives) -> Result<Self, ServerError> {
+        // SIGINT is Postgres's fast shutdown: it ends the sessions, where SIGTERM would wait for them.
+        let mut server = Server::in_folder(folder, "Postgres", Signal::SIGINT, Program::postgres()?)?;
+        let data = server.data();
+        if !data.exists() {
+            initialise(&server, survives)?;
+        }
+        let password = check(&server)?;
+        // Nothing works in this folder any more, so the file is stale; its process id may be somebody else's by now.
+        let _ = fs::remove_file(data.join("postmaster.pid"));
+        let port = server.start_on_free_port(|port| arguments(&data, port, survives), |_, id| is_ready(&data, id))?;
+        Ok(Self { server, address: Address { port, password }, survives })
+    }
+
+    /// Makes a database, unless it is there, and gives its address: `postgres://…@127.0.0.1:PORT/NAME`.
+    ///
+    /// # Errors
+    /// When Postgres refuses.
+    pub fn create_database(&self, name: &str) -> Result<String, ServerError> {
+        create_database(&self.server.program, &self.address, name)
+    }
+
+    /// The address of the database that is always there.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.address.database("postgres")
+    }
+
+    /// Kills it with all its sessions, as a crash would.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn kill(&mut self) -> Result<(), ServerError> {
+        self.server.kill()
+    }
+
+    /// Stops it in an orderly way; sessions are ended.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&mut self) -> Result<(), ServerError> {
+        self.server.stop()
+    }
+
+    /// Starts it again on the same port with the same data, after stopping it if it still runs.
+    ///
+    /// # Errors
+    /// When it does not stop or does not start.
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        self.stop()?;
+        let data = self.server.data();
+        let _ = fs::remove_file(data.join("postmaster.pid"));
+        let arguments = arguments(&data, self.address.port, self.survives);
+        self.server.start(arguments, |id| is_ready(&data, id))
+    }
+}
+
+/// Makes the data folder under another name and moves it into place, so that one that is there is whole.
+fn initialise(server: &Server, survives: Survives) -> Result<(), ServerError> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let (home, partial) = (server.home(), server.home().join("data.partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).doing(|| format!("remove {}", partial.display()))?;
+    }
+    let file = password_file(home);
+    let writing = || format!("write {}", file.display());
+    let mut password = fs::OpenOptions::new();
+    let password = password.create(true).write(true).truncate(true).mode(0o600).open(&file);
+    password.and_then(|mut password| writeln!(password, "{}", Uuid::new_v4().simple())).doing(writing)?;
+    server.account.give(&file)?;
+
+    let mut initdb = server.account.command(&server.program.sibling("initdb"), None);
+    initdb.args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"]);
+    initdb.arg("--pwfile").arg(&file).arg("--pgdata").arg(&partial).current_dir(home);
+    if survives == Survives::Kill {
+        initdb.arg("--no-sync");
+    }
+    succeed(&mut initdb, "initdb")?;
+    let data = server.data();
+    fs::rename(&partial, &data).doing(|| format!("move {} to {}", partial.display(), data.display()))
+}
+
+fn password_file(home: &Path) -> PathBuf {
+    home.join("password")
+}
+
+/// Says what is wrong with a folder that we would start from, in our words instead of the server's; gives its password.
+fn check(server: &Server) -> Result<String, ServerError> {
+    let Ok(version) = fs::read_to_string(server.data().join("PG_VERSION")) else {
+        return Err(server.unusable("it holds no database, or half of one (`data/PG_VERSION` is missing)".to_owned()));
+    };
+    let version = version.trim();
+    let installed = server.program.major().map(|major| major.to_string()).unwrap_or_default();
+    if version != installed {
+        let problem = format!("Postgres {version} made it, and Postgres {installed} is installed now");
+        return Err(server.unusable(problem));
+    }
+    match fs::read_to_string(password_file(server.home())) {
+        Ok(password) if !password.trim().is_empty() => Ok(password.trim().to_owned()),
+        _ => Err(server.unusable("the password of its database (`password`) is missing".to_owned())),
+    }
+}
+
+fn arguments(data: &Path, port: u16, survives: Survives) -> Vec<OsString> {
+    let fsync = match survives {
+        Survives::PowerLoss => "on",
+        // A commit still reaches the operating system before it is acknowledged.
+        Survives::Kill => "off",
+    };
+    let settings = [
+        "listen_addresses=127.0.0.1".to_owned(),
+        "unix_socket_directories=".to_owned(),
+        format!("port={port}"),
+        format!("max_connections={CONNECTIONS_MAX}"),
+        "synchronous_commit=on".to_owned(),
+        format!("fsync={fsync}"),
+        format!("full_page_writes={fsync}"),
+    ];
+    let settings = settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]);
+    [OsString::from("-D"), data.into()].into_iter().chain(settings).collect()
+}
+
+/// Whether the Postgres of process `id` takes connections: its pid file says so in its last line, as `pg_ctl` reads it.
+fn is_ready(data: &Path, id: u32) -> bool {
+    let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let mut lines = file.lines().map(str::trim);
+    lines.next() == Some(&id.to_string()) && lines.next_back() == Some("ready")
+}
+
+/// How to get at a private Postgres. Shows as anything but its password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    port: u16,
+    password: String,
+}
+
+impl Address {
+    fn database(&self, name: &str) -> String {
+        format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.password, self.port)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "127.0.0.1:{}", self.port)
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// Reads what [`PrivatePostgres::url`] wrote.
+    fn from_str(url: &str) -> Result<Self, String> {
+        let read = || {
+            let (password, rest) = url.strip_prefix(&format!("postgres://{USER}:"))?.split_once("@127.0.0.1:")?;
+            let (port, _) = rest.split_once('/')?;
+            Some(Self { port: port.parse().ok()?, password: password.to_owned() })
+        };
+        read().ok_or_else(|| "it is not the address of a private Postgres".to_owned())
+    }
+}
+
+pub(crate) fn create_database(postgres: &Program, address: &Address, name: &str) -> Result<String, ServerError> {
+    match succeed(client(postgres, address, "createdb").arg(name), "createdb") {
+        Err(ServerError::Failed { output, .. }) if output.contains("already exists") => {}
+        made => made?,
+    }
+    Ok(address.database(name))
+}
+
+pub(crate) fn drop_database(postgres: &Program, address: &Address, name: &str) -> Result<(), ServerError> {
+    succeed(client(postgres, address, "dropdb").args(["--force", name]), "dropdb")
+}
+
+fn client(postgres: &Program, address: &Address, program: &str) -> Command {
+    let mut command = Command::new(postgres.sibling(program));
+    command.env_clear().env("LC_ALL", "C.UTF-8").env("PGPASSWORD", &address.password);
+    command.args(["--host", "127.0.0.1", "--username", USER, "--port", &address.port.to_string()]);
+    command
+}
+
+fn succeed(command: &mut Command, program: &'static str) -> Result<(), ServerError> {
+    let output = output_of(command, program)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(ServerError::Failed { program, output: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_back_and_never_shows_its_password() {
+        let address = Address { port: 20_001, password: "secret".to_owned() };
+        assert_eq!(address.database("postgres").parse(), Ok(address.clone()));
+        assert!(!format!("{address:?}").contains("secret"));
+        assert!("postgres://somebody@elsewhere/shop".parse::<Address>().is_err());
+    }
+}

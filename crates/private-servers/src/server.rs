@@ -1,0 +1,143 @@
+//! What the two servers share: a home, a log, a process that is started, awaited, stopped and killed.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    Folder, ServerError,
+    account::Account,
+    error::Doing as _,
+    port::free_port,
+    process::{Process, stop_all_in, until},
+    program::Program,
+};
+
+/// Recovery after a crash reads the log of what was written since; that is quick for data of a demo's size.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Between finding a port free and listening on it, another program can take it.
+const PORT_ATTEMPTS: u32 = 5;
+const LOG_LINES_SHOWN: usize = 3;
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    name: &'static str,
+    /// The signal that ends it in an orderly way, at once.
+    stop_signal: Signal,
+    pub(crate) program: Program,
+    pub(crate) account: Account,
+    home: PathBuf,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// Finds the server its home, and stops what an earlier run left behind there.
+    pub(crate) fn in_folder(
+        folder: &Folder,
+        name: &'static str,
+        stop_signal: Signal,
+        program: Program,
+    ) -> Result<Self, ServerError> {
+        let account = Account::of(&program)?;
+        let home = folder.home(&program, &account)?;
+        stop_all_in(&home.join("data"), program.name, stop_signal, STOP_LIMIT)?;
+        Ok(Self { name, stop_signal, program, account, home, process: None })
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    pub(crate) fn unusable(&self, problem: String) -> ServerError {
+        ServerError::Unusable { folder: self.home.clone(), problem }
+    }
+
+    /// Starts the server on a free port, which it gives.
+    pub(crate) fn start_on_free_port(
+        &mut self,
+        arguments: impl Fn(u16) -> Vec<OsString>,
+        is_ready: impl Fn(u16, u32) -> bool,
+    ) -> Result<u16, ServerError> {
+        let mut attempts = 0;
+        loop {
+            let port = free_port()?;
+            attempts += 1;
+            match self.start(arguments(port), |id| is_ready(port, id)) {
+                Ok(()) => return Ok(port),
+                Err(ServerError::Stopped { reason, .. })
+                    if reason.contains("Address already in use") && attempts < PORT_ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Starts the server and waits until it is ready, as `is_ready` finds out from the server of that process id.
+    pub(crate) fn start(
+        &mut self,
+        arguments: Vec<OsString>,
+        is_ready: impl Fn(u32) -> bool,
+    ) -> Result<(), ServerError> {
+        let log = self.home.join("log");
+        let opening = || format!("open {}", log.display());
+        let output = File::create(&log).doing(opening)?;
+        // As the option of `setpriv` spells it: without `SIG`.
+        let death_signal = self.stop_signal.as_str().trim_start_matches("SIG");
+        let mut command = self.account.command(&self.program.path, Some(death_signal));
+        command.args(arguments).current_dir(&self.home);
+        command.stdout(output.try_clone().doing(opening)?).stderr(output);
+        let process = self.process.insert(Process::start(command)?);
+        let settled = until(READY_LIMIT, || process.has_ended() || is_ready(process.pid()));
+        if process.has_ended() {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+            let reason = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join(" ");
+            return Err(ServerError::Stopped { server: self.name, reason, log });
+        }
+        if !settled {
+            let limit_s = READY_LIMIT.as_secs();
+            return Err(ServerError::Late { server: self.name, what: "get ready", limit_s, log });
+        }
+        Ok(())
+    }
+
+    /// Stops the server in an orderly way, and by force if that takes too long.
+    pub(crate) fn stop(&mut self) -> Result<(), ServerError> {
+        let Some(process) = self.process.take() else { return Ok(()) };
+        process.signal(self.stop_signal)?;
+        if process.wait(STOP_LIMIT) {
+            return Ok(());
+        }
+        self.process = Some(process);
+        self.kill()
+    }
+
+    /// Kills the server, and every process that it made, as a crash would.
+    pub(crate) fn kill(&mut self) -> Result<(), ServerError> {
+        let Some(process) = self.process.take() else { return Ok(()) };
+        process.signal(Signal::SIGKILL)?;
+        stop_all_in(&self.data(), self.program.name, Signal::SIGKILL, STOP_LIMIT)?;
+        if process.wait(STOP_LIMIT) {
+            return Ok(());
+        }
+        let log = self.home.join("log");
+        Err(ServerError::Late { server: self.name, what: "end", limit_s: STOP_LIMIT.as_secs(), log })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("{error}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Servers for tests: a database of its own for every test, and a Redis that they share.
+//!
+//! `with-private-servers COMMAND` runs a whole test run with one pair of servers, whose addresses it passes on in
+//! [`POSTGRES_URL`] and [`REDIS_URL`]. Where these are not set, the first test of a process that asks starts a pair,
+//! which ends with the process: `cargo test` and `cargo nextest run` just work, somewhat more slowly.
+//!
+//! Redis is shared, never flushed: a test's keys are those of its own sales, whose ids are random.
+
+use std::{
+    env, fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use nix::unistd::Uid;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    Folder, PrivatePostgres, PrivateRedis, ServerError, Survives,
+    error::Doing as _,
+    postgres::{Address, create_database, drop_database},
+    program::Program,
+};
+
+/// The variable that names the test run's Postgres.
+pub const POSTGRES_URL: &str = "FAIRLINE_TEST_POSTGRES_URL";
+/// The variable that names the test run's Redis.
+pub const REDIS_URL: &str = "FAIRLINE_TEST_REDIS_URL";
+
+const FOLDER_PREFIX: &str = "fairline-test-";
+/// A folder younger than this may be one whose owner is about to claim it.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
+
+/// A database that is one test's own. It is dropped, with whoever is still connected to it, when this is.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// Its address.
+    pub url: String,
+    name: String,
+    servers: &'static Shared,
+}
+
+/// An empty database of the caller's own.
+///
+/// # Panics
+/// When there is no Postgres to be had: the test cannot go on.
+#[must_use]
+pub fn database() -> TestDatabase {
+    let servers = shared();
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    let url = create_database(&servers.program, &servers.postgres, &name);
+    TestDatabase { url: url.unwrap_or_else(|error| panic!("{error}")), name, servers }
+}
+
+/// The address of a Redis that the caller shares with other tests.
+///
+/// # Panics
+/// When there is no Redis to be had: the test cannot go on.
+#[must_use]
+pub fn redis_url() -> String {
+    shared().redis_url.clone()
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Shared { program, postgres, .. } = self.servers;
+        // The servers are thrown away soon; until then this saves the space. A server that the test has killed is no
+        // reason to fail.
+        let _ = drop_database(program, postgres, &self.name);
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    program: Program,
+    postgres: Address,
+    redis_url: String,
+    _own: Option<Servers>,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| Shared::find().unwrap_or_else(|error| panic!("{error}")))
+}
+
+impl Shared {
+    fn find() -> Result<Self, ServerError> {
+        let (own, postgres_url, redis_url) = match (env::var(POSTGRES_URL), env::var(REDIS_URL)) {
+            (Ok(postgres_url), Ok(redis_url)) => (None, postgres_url, redis_url),
+            _ => {
+                let servers = Servers::start()?;
+                let (postgres_url, redis_url) = (servers.postgres.url(), servers.redis.url());
+                (Some(servers), postgres_url, redis_url)
+            }
+        };
+        let postgres = postgres_url.parse().unwrap_or_else(|problem| panic!("{POSTGRES_URL}: {problem}"));
+        Ok(Self { program: Program::postgres()?, postgres, redis_url, _own: own })
+    }
+}
+
+/// A Redis and a Postgres in a temporary folder, which goes when this is dropped.
+#[derive(Debug)]
+pub struct Servers {
+    /// The Redis.
+    pub redis: PrivateRedis,
+    /// The Postgres.
+    pub postgres: PrivatePostgres,
+    // Dropped after the servers, in this order.
+    _claim: Folder,
+    _folder: TempDir,
+}
+
+impl Servers {
+    /// Starts both, and removes what killed test runs have left.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start() -> Result<Self, ServerError> {
+        sweep(&env::temp_dir());
+        let making = || "make a temporary folder".to_owned();
+        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().doing(making)?;
+        // As root, the servers are other users, who have to get through.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).doing(making)?;
+        let claim = Folder::claim(folder.path())?;
+        let redis = PrivateRedis::start(&claim, Survives::Kill)?;
+        let postgres = PrivatePostgres::start(&claim, Survives::Kill)?;
+        Ok(Self { redis, postgres, _claim: claim, _folder: folder })
+    }
+}
+
+/// Removes the folders of test runs that were killed before they could.
+fn sweep(folders: &Path) {
+    for entry in fs::read_dir(folders).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX)
+            && entry.metadata().is_ok_and(|metadata| {
+                metadata.is_dir()
+                    && metadata.uid() == Uid::effective().as_raw()
+                    && metadata.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SETTLED_AFTER))
+            });
+        // Whoever still runs holds the claim.
+        if is_ours && Folder::claim(entry.path()).is_ok_and(|folder| folder.clear().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The servers as the demo and the tests use them: real programs, real signals.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, ServerError, Survives, testing, versions};
+use tempfile::TempDir;
+
+/// A folder that the servers' own users can pass through, too.
+fn passable() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("its permissions");
+    folder
+}
+
+/// Sends Redis one command and gives the answer.
+fn ask(url: &str, command: &str) -> String {
+    let address = url.strip_prefix("redis://").expect("the address of a Redis");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    write!(stream, "{command}\r\nQUIT\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// Runs SQL and gives what it selects.
+fn sql(url: &str, statement: &str) -> String {
+    let output = Command::new("psql").args(["-X", "-qAt", "-c", statement, url]).output().expect("psql runs");
+    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: not within 20 seconds");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn redis_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
+    let place = passable();
+    let folder = Folder::claim(place.path()).expect("claimed");
+    let mut redis = PrivateRedis::start(&folder, Survives::PowerLoss).expect("started");
+    let url = redis.url();
+    assert_eq!(ask(&url, "SET cursor 41"), "+OK\r\n+OK\r\n");
+    assert!(ask(&url, "CONFIG GET appendonly").contains("yes"));
+    assert!(ask(&url, "CONFIG GET appendfsync").contains("everysec"));
+    assert!(ask(&url, "CONFIG GET maxmemory-policy").contains("noeviction"));
+    assert!(ask(&url, "CONFIG GET bind").contains("127.0.0.1\r\n"));
+
+    redis.kill().expect("killed");
+    assert!(TcpStream::connect(url.trim_start_matches("redis://")).is_err());
+    redis.restart().expect("started again");
+    assert_eq!(redis.url(), url);
+    assert!(ask(&url, "GET cursor").contains("41"));
+
+    drop(redis);
+    let redis = PrivateRedis::start(&folder, Survives::PowerLoss).expect("started anew");
+    assert!(ask(&redis.url(), "GET cursor").contains("41"));
+}
+
+#[test]
+fn postgres_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
+    let place = passable();
+    let folder = Folder::claim(place.path()).expect("claimed");
+    let mut postgres = PrivatePostgres::start(&folder, Survives::PowerLoss).expect("started");
+    let url = postgres.create_database("shop").expect("a database");
+    assert_eq!(postgres.create_database("shop").expect("it is there"), url);
+    sql(&url, "CREATE TABLE units (sold int); INSERT INTO units VALUES (7)");
+    for (setting, value) in [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("listen_addresses", "127.0.0.1"),
+        ("password_encryption", "scram-sha-256"),
+    ] {
+        assert_eq!(sql(&url, &format!("SHOW {setting}")), value, "{setting}");
+    }
+    let collation = "SELECT datcollate FROM pg_database WHERE datname = 'shop'";
+    assert_eq!(sql(&url, collation), "C.UTF-8");
+
+    // A session is open while the server dies, as it would be.
+    let mut session = Command::new("psql")
+        .args(["-X", "-qAt", "-c", "SELECT pg_sleep(60)", &url])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("psql runs");
+    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'";
+    eventually("the session runs", || sql(&url, sleeping) == "1");
+    postgres.kill().expect("killed");
+    assert!(!session.wait().expect("psql ends").success());
+    postgres.restart().expect("started again");
+    assert_eq!(sql(&url, "SELECT sold FROM units"), "7");
+
+    drop(postgres);
+    let postgres = PrivatePostgres::start(&folder, Survives::PowerLoss).expect("started anew");
+    let url = postgres.create_database("shop").expect("the database");
+    assert_eq!(sql(&url, "SELECT sold FROM units"), "7");
+}
+
+#[test]
+fn postgres_wants_the_password_and_keeps_it_to_its_owner() {
+    let place = passable();
+    let folder = Folder::claim(place.path()).expect("claimed");
+    let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
+    let url = postgres.url();
+    assert_eq!(sql(&url, "SELECT 1"), "1");
+    let (credentials, rest) = url.split_once('@').expect("a password");
+    let password = credentials.rsplit(':').next().expect("a password");
+    let refused = Command::new("psql")
+        .args(["-X", "-c", "SELECT 1", &format!("postgres://fairline:wrong@{rest}")])
+        .output()
+        .expect("psql runs");
+    assert!(!refused.status.success());
+    let file = place.path().join("postgres/password");
+    assert_eq!(fs::read_to_string(&file).expect("the password").trim(), password);
+    assert_eq!(file.metadata().expect("the password").mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_folder_is_claimed_by_one_at_a_time() {
+    let place = passable();
+    let first = Folder::claim(place.path().join("demo")).expect("claimed");
+    let refused = Folder::claim(place.path().join("demo")).expect_err("claimed already");
+    assert!(matches!(&refused, ServerError::InUse { .. }));
+    assert!(refused.to_string().starts_with("Another Fairline is running in /"), "{refused}");
+    drop(first);
+    Folder::claim(place.path().join("demo")).expect("free again");
+}
+
+#[test]
+fn a_folder_that_postgres_cannot_start_from_is_a_sentence() {
+    let place = passable();
+    let folder = Folder::claim(place.path()).expect("claimed");
+    drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started"));
+    let data = place.path().join("postgres/data");
+    let refusal = || PrivatePostgres::start(&folder, Survives::Kill).expect_err("not startable").to_string();
+
+    fs::write(data.join("PG_VERSION"), "9\n").expect("written");
+    let installed = versions().expect("installed").postgres;
+    let installed = installed.split('.').next().expect("a version");
+    let sentence = refusal();
+    assert!(sentence.contains(&format!("Postgres 9 made it, and Postgres {installed} is installed now")), "{sentence}");
+    assert!(sentence.contains("make demo FRESH=1"), "{sentence}");
+
+    fs::remove_file(data.join("PG_VERSION")).expect("removed");
+    assert!(refusal().contains("no database, or half of one"));
+
+    folder.clear().expect("cleared");
+    drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started over"));
+    fs::remove_file(place.path().join("postgres/password")).expect("removed");
+    assert!(refusal().contains("the password of its database"));
+}
+
+#[test]
+fn an_initialisation_that_was_cut_short_is_done_again() {
+    let place = passable();
+    let folder = Folder::claim(place.path()).expect("claimed");
+    drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started"));
+    let home = place.path().join("postgres");
+    fs::rename(home.join("data"), home.join("data.partial")).expect("moved");
+    fs::remove_file(home.join("data.partial/PG_VERSION")).expect("removed");
+    let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started over");
+    assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
+}
+
+#[test]
+fn clearing_removes_the_data_and_nothing_else() {
+    let place = passable();
+    fs::write(place.path().join("letter"), "mine").expect("written");
+    let folder = Folder::claim(place.path()).expect("claimed");
+    let redis = PrivateRedis::start(&folder, Survives::Kill).expect("started");
+    ask(&redis.url(), "SET cursor 41");
+    drop(redis);
+    folder.clear().expect("cleared");
+    let redis = PrivateRedis::start(&folder, Survives::Kill).expect("started");
+    assert!(ask(&redis.url(), "GET cursor").starts_with("$-1"));
+    assert_eq!(fs::read_to_string(place.path().join("letter")).expect("still there"), "mine");
+}
+
+#[test]
+fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
+    let closed = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("its permissions");
+    let folder = Folder::claim(closed.path().join("demo")).expect("claimed");
+    let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
+    assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
+    drop(postgres);
+    let home = folder.path().join("postgres");
+    // Whoever is not root runs Postgres as itself, and gets at every folder of its own.
+    let is_root = closed.path().metadata().expect("a folder").uid() == 0;
+    assert_eq!(home.is_symlink(), is_root);
+    let place = home.canonicalize().expect("a folder");
+    let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started again");
+    assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
+    drop(postgres);
+    folder.clear().expect("cleared");
+    assert!(!place.exists() && !home.is_symlink());
+}
+
+/// A run of `with-private-servers` whose command waits for the end of its input; to be killed.
+struct Run {
+    child: Child,
+    temporary: TempDir,
+}
+
+impl Run {
+    fn start() -> Self {
+        let temporary = passable();
+        let child = Command::new(env!("CARGO_BIN_EXE_with-private-servers"))
+            .args(["sh", "-c", "echo $FAIRLINE_TEST_REDIS_URL >$OUT.new && mv $OUT.new $OUT && exec cat"])
+            .stdin(Stdio::piped())
+            .env("TMPDIR", temporary.path())
+            .env("OUT", temporary.path().join("redis-url"))
+            .spawn()
+            .expect("it runs");
+        let run = Self { child, temporary };
+        eventually("the servers run", || run.redis_url().is_ok());
+        run
+    }
+
+    fn redis_url(&self) -> std::io::Result<String> {
+        fs::read_to_string(self.temporary.path().join("redis-url"))
+    }
+
+    fn folder(&self) -> PathBuf {
+        let entries = fs::read_dir(self.temporary.path()).expect("a folder").flatten().map(|entry| entry.path());
+        entries.into_iter().find(|path| path.is_dir()).expect("the servers' folder")
+    }
+}
+
+/// How many processes work in the data folders of the servers under `folder`.
+fn servers_in(folder: &Path) -> usize {
+    let folder = folder.canonicalize().expect("a folder");
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let working = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+    working.filter(|cwd| cwd.starts_with(&folder)).count()
+}
+
+#[test]
+fn servers_end_when_their_owner_is_killed() {
+    let mut run = Run::start();
+    let folder = run.folder();
+    assert!(servers_in(&folder) > 1);
+    run.child.kill().expect("killed");
+    run.child.wait().expect("ended");
+    eventually("the servers end", || servers_in(&folder) == 0);
+}
+
+#[test]
+fn what_a_killed_owner_left_running_is_stopped_by_the_next() {
+    let place = passable();
+    let mut run = Run::start();
+    let data = place.path().join("redis/data");
+    fs::create_dir_all(&data).expect("a folder");
+    // A Redis of an earlier run whose owner is gone, and that nothing stopped.
+    let mut leftover = Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--dir"])
+        .arg(&data)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server runs");
+    eventually("the leftover runs", || data.join("redis.sock").exists());
+    let folder = Folder::claim(place.path()).expect("claimed");
+    folder.clear().expect("cleared");
+    assert!(!leftover.wait().expect("ended").success());
+    // Another's servers are left alone.
+    assert!(ask(run.redis_url().expect("an address").trim(), "PING").starts_with("+PONG"));
+    run.child.kill().expect("killed");
+    run.child.wait().expect("ended");
+}
+
+#[test]
+fn every_test_has_a_database_of_its_own() {
+    let (one, two) = (testing::database(), testing::database());
+    sql(&one.url, "CREATE TABLE mine ()");
+    assert_eq!(sql(&two.url, "SELECT count(*) FROM pg_tables WHERE tablename = 'mine'"), "0");
+    assert_eq!(ask(&testing::redis_url(), "PING"), "+PONG\r\n+OK\r\n");
+    let (url, other) = (one.url.clone(), two.url.clone());
+    drop(one);
+    let gone = Command::new("psql").args(["-X", "-c", "SELECT 1", &url]).output().expect("psql runs");
+    assert!(!gone.status.success());
+    assert_eq!(sql(&other, "SELECT 1"), "1");
+}
