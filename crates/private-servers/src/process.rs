@@ -117,6 +117,7 @@ pub(crate) fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
         if Instant::now() >= end {
             return false;
         }
+        #[expect(clippy::disallowed_methods, reason = "this crate blocks, and says so")]
         thread::sleep(LOOK_EVERY);
     }
 }
