@@ -56,6 +56,8 @@ CREATE TABLE lines (
     highest_ordinal bigint NOT NULL DEFAULT 0,
     -- Counts what was told to Redis, so that a late message never undoes a later one.
     publication     bigint NOT NULL DEFAULT 0,
+    -- The sale's status that Redis was last told of: a closed sale needs no more ticks once it has been said.
+    published_status text,
     -- Unused admissions of the rate cap, carried from tick to tick; see the control law.
     credit          double precision NOT NULL DEFAULT 0,
     ticked_at       timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,125 @@
+//! The admission controller: the only holder of the signing key, and the one that lets people in.
+//!
+//! [`decide`] is the control law, [`lifecycle`] what may become of a sale; both are pure. `tick` drives them, `store` is
+//! all of its SQL, `admin` the API of those who run sales.
+
+mod admin;
+pub mod decide;
+pub mod lifecycle;
+mod problem;
+mod settings;
+mod store;
+mod tick;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, http::header, response::IntoResponse as _, routing::get};
+use fairline_admission_token::{Jwk, Jwks, SigningKey};
+use fairline_line::store::LineStore;
+use fairline_service::{
+    RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
+};
+use tokio::net::TcpListener;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use settings::Settings;
+pub use store::migrate;
+
+/// Requests to the admin API from one address: a second, and at once.
+const ADMIN_RATE_PER_S: f64 = 20.0;
+const ADMIN_BURST: u32 = 100;
+/// How long a stop waits for what is under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "Fairline admission controller",
+    description = "Run sales, and verify admission tokens.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Document;
+
+/// A started controller.
+pub struct Service {
+    /// Its routes.
+    pub routes: Router,
+    /// Whether it can do its work.
+    pub ready: Readiness,
+}
+
+impl Service {
+    /// Connects, and starts to tick.
+    ///
+    /// # Errors
+    /// When a setting is wrong, or Redis can't be reached.
+    pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
+        if settings.admin_token.expose().len() < 16 {
+            return Err(StartError::new("The admin token is too short: use at least 16 characters."));
+        }
+        let key = read_key(settings)?;
+        if settings.migrate {
+            migrate(settings.postgres_url.expose()).await?;
+        }
+        let store = store::Store::connect(settings.postgres_url.expose())?;
+        let line = LineStore::connect(settings.redis_url.expose())
+            .await
+            .map_err(|error| StartError::new(format!("The line can't be reached: {error}.")))?;
+
+        let jwks = Jwks::new(vec![Jwk::new(&key.verifying_key())])
+            .map_err(|error| StartError::new(format!("The signing key can't be used: {error}.")))?
+            .to_json();
+        let ticker =
+            tick::Ticker { store: store.clone(), line: line.clone(), key: Arc::new(key), every: settings.tick() };
+        shutdown.spawn(ticker.run(shutdown.clone()));
+
+        let ready = readiness(store.clone(), line.clone());
+        let admin = admin::Admin { store, line, token: Arc::new(settings.admin_token.clone()) };
+        Ok(Self { routes: routes(admin, jwks, settings.trusted_proxies.clone(), shutdown)?, ready })
+    }
+}
+
+fn read_key(settings: &Settings) -> Result<SigningKey, StartError> {
+    let file = settings.signing_key_file.display();
+    let pem = std::fs::read_to_string(&settings.signing_key_file)
+        .map_err(|error| StartError::new(format!("The signing key {file} can't be read: {error}.")))?;
+    SigningKey::from_pem(&pem).map_err(|error| StartError::new(format!("The signing key {file}: {error}.")))
+}
+
+fn readiness(store: store::Store, line: LineStore) -> Readiness {
+    Arc::new(move || {
+        let (store, line) = (store.clone(), line.clone());
+        Box::pin(async move {
+            store.ping().await.map_err(|error| error.to_string())?;
+            line.ping().await.map_err(|error| error.to_string())
+        })
+    })
+}
+
+fn routes(
+    admin: admin::Admin,
+    jwks: String,
+    proxies: TrustedProxies,
+    shutdown: &Shutdown,
+) -> Result<Router, StartError> {
+    let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies, shutdown)?;
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(admin::routes(admin).route_layer(limit.layer()))
+        .split_for_parts();
+    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
+    Ok(router
+        .route("/.well-known/jwks.json", get(move || async move { (json, jwks).into_response() }))
+        .route("/openapi/admission-controller.json", get(move || async move { axum::Json(document) })))
+}
+
+/// Runs the controller until asked to stop.
+///
+/// # Errors
+/// When it can't start.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+    let service = Service::start(&settings, &shutdown).await?;
+    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    serve(listener, router, ServeLimits::default(), &shutdown).await;
+    shutdown.finished(DRAIN).await;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The controller's errors, and the one place where they become HTTP.
+
+use axum::http::StatusCode;
+use fairline_sale::Status;
+use fairline_service::Problem;
+use tracing::error;
+
+use crate::{admin::word, store::StoreError};
+
+/// Why the admin API did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    #[error("no admin token was given")]
+    NoToken,
+    #[error("the admin token is wrong")]
+    WrongToken,
+    #[error("there is no such sale")]
+    UnknownSale,
+    #[error("the field `{field}` must {must}")]
+    WrongField { field: &'static str, must: &'static str },
+    #[error("the sale is {}", word(*status))]
+    IllegalTransition { status: Status },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        let detail = format!("{error}.");
+        match error {
+            AdminError::NoToken => Problem::new(StatusCode::UNAUTHORIZED, "no-token", "No admin token")
+                .detail("Send the header `Authorization: Bearer <admin token>`."),
+            AdminError::WrongToken => Problem::new(StatusCode::UNAUTHORIZED, "bad-token", "Wrong admin token")
+                .detail("The admin token is not the one that the controller was started with."),
+            AdminError::UnknownSale => Problem::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+                .detail("Check the id; `GET /api/admin/sales` lists all sales."),
+            AdminError::WrongField { field, .. } => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail(format!("T{}", &detail[1..]))
+                    .with("field", field)
+            }
+            AdminError::IllegalTransition { .. } => {
+                Problem::new(StatusCode::CONFLICT, "illegal-transition", "The sale can't do that now")
+                    .detail(format!("T{}", &detail[1..]))
+            }
+            AdminError::Store(StoreError::Refused(constraint)) => refused(&constraint),
+            AdminError::Store(StoreError::Unavailable(_)) => {
+                error!(%detail, "an admin's request failed");
+                Problem::unavailable("The database does not answer. Nothing was changed; try again.")
+            }
+        }
+    }
+}
+
+/// A constraint of the schema, by its name, as what it means to an admin.
+fn refused(constraint: &str) -> Problem {
+    match constraint {
+        "sales_slug_is_unique" => Problem::new(StatusCode::CONFLICT, "slug-taken", "The slug is taken")
+            .detail("Another sale has this slug. Choose another.")
+            .with("field", "slug"),
+        "stock_is_never_overpromised" | "stock_is_never_oversold" => {
+            Problem::new(StatusCode::CONFLICT, "stock-below-commitments", "The stock can't be that small")
+                .detail("More units are promised, held or sold already. Nothing was changed.")
+                .with("field", "total")
+        }
+        other => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+            .detail(format!("The database refused it: {other}.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_answer() {
+        let refused = |constraint: &str| AdminError::Store(StoreError::Refused(constraint.to_owned()));
+        let unavailable = AdminError::Store(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
+        for (error, status, slug) in [
+            (AdminError::NoToken, 401, "no-token"),
+            (AdminError::WrongToken, 401, "bad-token"),
+            (AdminError::UnknownSale, 404, "unknown-sale"),
+            (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
+            (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
+            (refused("sales_slug_is_unique"), 409, "slug-taken"),
+            (refused("stock_is_never_overpromised"), 409, "stock-below-commitments"),
+            (refused("stock_is_never_oversold"), 409, "stock-below-commitments"),
+            (refused("sales_slug_is_plain"), 422, "invalid-body"),
+            (unavailable, 503, "unavailable"),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
+            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with('.')));
+        }
+    }
+}

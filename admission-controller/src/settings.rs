@@ -1,0 +1,45 @@
+//! What an operator sets.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+use fairline_service::{LogSettings, Secret, TrustedProxies};
+
+/// The admission controller: lets people in as the stock allows, signs their tokens, serves the admin API.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "admission-controller", version)]
+pub struct Settings {
+    /// Where to listen.
+    #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8081")]
+    pub listen: SocketAddr,
+    /// Redis, with the lines.
+    #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
+    /// Postgres, with everything that money touches.
+    #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
+    pub postgres_url: Secret,
+    /// The private key that signs admission tokens: a file with an Ed25519 key in PKCS#8 PEM (`fairline keys signing`).
+    #[arg(long, env = "FAIRLINE_SIGNING_KEY_FILE")]
+    pub signing_key_file: PathBuf,
+    /// The bearer token of the admin API: at least 16 characters.
+    #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Secret,
+    /// Milliseconds between two decisions for a sale.
+    #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    pub tick_ms: u64,
+    /// Bring the database's schema up to date at start.
+    #[arg(long, env = "FAIRLINE_MIGRATE", default_value_t = false, action = clap::ArgAction::Set)]
+    pub migrate: bool,
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
+    #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+    /// How it logs.
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl Settings {
+    pub(crate) fn tick(&self) -> Duration {
+        Duration::from_millis(self.tick_ms)
+    }
+}

@@ -1,0 +1,565 @@
+//! The controller's Postgres: the only module with SQL.
+//!
+//! The row of `lines` is the lock of a sale's line: whoever holds it decides, publishes, or neither. It is taken with
+//! SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock order: lines,
+//! admissions, stock.
+
+use std::time::Duration;
+
+use fairline_line::{store::Claim, ticket::Ordinal};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId, presented_status};
+use fairline_service::StartError;
+use sqlx::{
+    FromRow, PgPool, Postgres, Transaction,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Turns told to Redis in one publication at most.
+const PUBLISHED_MAX: i64 = 500;
+/// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
+const LAPSES_MAX: i64 = 3;
+
+/// Why the database did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint of the schema refused it; its name says which promise would have been broken.
+    #[error("the database's constraint {0} refused it")]
+    Refused(String),
+    /// Postgres is down, slow, or out of reach.
+    #[error("Postgres does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|database| database.constraint()) {
+            Some(constraint) => Self::Refused(constraint.to_owned()),
+            None => Self::Unavailable(error),
+        }
+    }
+}
+
+/// Brings the schema up to date. Safe to run by several processes at once.
+///
+/// # Errors
+/// When Postgres can't be reached or a migration fails.
+pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
+    let pool = connect(postgres_url)?;
+    let migrated = MIGRATIONS.run(&pool).await;
+    pool.close().await;
+    migrated.map_err(|error| StartError::new(format!("The database could not be migrated: {error}.")))
+}
+
+fn connect(postgres_url: &str) -> Result<PgPool, StartError> {
+    let options: PgConnectOptions =
+        postgres_url.parse().map_err(|error| StartError::new(format!("The Postgres address is not one: {error}.")))?;
+    let options = options
+        .application_name("admission-controller")
+        .options([("statement_timeout", "5000"), ("idle_in_transaction_session_timeout", "5000")]);
+    Ok(PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(2)).connect_lazy_with(options))
+}
+
+/// A sale with its stock and its line, as stored.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct SaleRow {
+    pub id: Uuid,
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub price_minor: i64,
+    pub currency: String,
+    pub per_shopper_limit: i32,
+    pub status: String,
+    pub message: Option<String>,
+    pub rate_cap_per_s: f64,
+    pub token_ttl_s: i32,
+    pub claim_window_s: i32,
+    pub hold_s: i32,
+    pub opens_at: OffsetDateTime,
+    pub ends_at: Option<OffsetDateTime>,
+    pub created_at: OffsetDateTime,
+    pub total: i32,
+    pub promised: i32,
+    pub held: i32,
+    pub sold: i32,
+    pub epoch: i32,
+    pub cursor: i64,
+    pub highest_ordinal: i64,
+    pub publication: i64,
+    pub credit: f64,
+    pub ticked_at: OffsetDateTime,
+    pub last_decision: Option<String>,
+    /// The database's clock, the only one that decides.
+    pub now: OffsetDateTime,
+}
+
+/// Every query of a [`SaleRow`] reads these columns from these tables.
+macro_rules! sale_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT sales.*, total, promised, held, sold, epoch, cursor, highest_ordinal, publication, credit, ticked_at, \
+             last_decision, clock_timestamp() AS now \
+             FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = lines.sale_id ",
+            $rest
+        )
+    };
+}
+
+/// Counters and ordinals are checked by the schema to be positive.
+fn count(n: i32) -> u32 {
+    u32::try_from(n).unwrap_or(0)
+}
+
+fn ordinal(n: i64) -> Ordinal {
+    Ordinal::try_from(n).unwrap_or(0)
+}
+
+impl SaleRow {
+    pub fn sale(&self) -> SaleId {
+        SaleId(self.id)
+    }
+
+    pub fn stored_status(&self) -> Status {
+        match self.status.as_str() {
+            "open" => Status::Open,
+            "paused" => Status::Paused,
+            "closed" => Status::Closed,
+            _ => Status::Scheduled,
+        }
+    }
+
+    pub fn units_per_admission(&self) -> u32 {
+        count(self.per_shopper_limit)
+    }
+
+    pub fn promised(&self) -> u32 {
+        count(self.promised)
+    }
+
+    pub fn held(&self) -> u32 {
+        count(self.held)
+    }
+
+    pub fn sold(&self) -> u32 {
+        count(self.sold)
+    }
+
+    /// Units that nobody has been promised, holds or has paid for.
+    pub fn free(&self) -> u32 {
+        count(self.total).saturating_sub(self.promised() + self.held() + self.sold())
+    }
+
+    pub fn cursor(&self) -> Ordinal {
+        ordinal(self.cursor)
+    }
+
+    pub fn highest(&self) -> Ordinal {
+        ordinal(self.highest_ordinal)
+    }
+
+    /// The facts that anybody may see.
+    pub fn card(&self) -> SaleCard {
+        let ended = crate::lifecycle::has_ended(self.now, self.ends_at);
+        SaleCard {
+            id: self.sale(),
+            slug: self.slug.clone(),
+            name: self.name.clone(),
+            description: self.description.clone(),
+            price_minor: self.price_minor,
+            currency: self.currency.clone(),
+            per_shopper_limit: self.units_per_admission(),
+            total: count(self.total),
+            remaining: self.free(),
+            status: if ended {
+                Status::Closed
+            } else {
+                presented_status(self.stored_status(), count(self.total), self.sold())
+            },
+            opens_at: self.opens_at,
+            ends_at: self.ends_at,
+            message: self.message.clone(),
+        }
+    }
+}
+
+/// The facts of a sale to be created.
+#[derive(Debug, Clone)]
+pub struct NewSale {
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub price_minor: i64,
+    pub currency: String,
+    pub total: i32,
+    pub per_shopper_limit: i32,
+    pub rate_cap_per_s: f64,
+    pub opens_at: Option<OffsetDateTime>,
+    pub ends_at: Option<OffsetDateTime>,
+    pub token_ttl_s: i32,
+    pub claim_window_s: i32,
+    pub hold_s: i32,
+}
+
+/// One admission that Redis has not been told of, or not lately.
+#[derive(Debug, Clone, FromRow)]
+pub struct Unpublished {
+    pub id: Uuid,
+    ordinal: i64,
+    visitor: Vec<u8>,
+    quantity: i32,
+    pub state: String,
+    pub issued_at: OffsetDateTime,
+    pub claim_by: OffsetDateTime,
+    pub claimed_at: Option<OffsetDateTime>,
+    pub expires_at: OffsetDateTime,
+    lapses: i64,
+}
+
+impl Unpublished {
+    pub fn ordinal(&self) -> Ordinal {
+        ordinal(self.ordinal)
+    }
+
+    pub fn quantity(&self) -> u32 {
+        count(self.quantity)
+    }
+
+    pub fn visitor(&self) -> VisitorId {
+        let mut id = [0; 16];
+        // The schema checks the length.
+        id.copy_from_slice(&self.visitor[..16]);
+        VisitorId(id)
+    }
+
+    /// Whether nobody was there to claim it, and the ticket deserves another turn.
+    pub fn may_come_again(&self) -> bool {
+        self.claimed_at.is_none() && self.lapses < LAPSES_MAX
+    }
+}
+
+/// What an admin changes of a running sale.
+#[derive(Debug, Clone, Default)]
+pub struct SaleChange {
+    pub rate_cap_per_s: Option<f64>,
+    pub total: Option<i32>,
+    /// `Some(None)` takes the message back.
+    pub message: Option<Option<String>>,
+}
+
+/// The controller's database.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+/// One sale's line, locked.
+pub struct LockedLine {
+    transaction: Transaction<'static, Postgres>,
+    /// The sale as it was when the lock was taken.
+    pub row: SaleRow,
+}
+
+impl Store {
+    pub fn connect(postgres_url: &str) -> Result<Self, StartError> {
+        Ok(Self { pool: connect(postgres_url)? })
+    }
+
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The sales that need ticks: all that run or will, and those whose end Redis has not heard of.
+    pub async fn running(&self) -> Result<Vec<SaleId>, StoreError> {
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM sales JOIN lines ON sale_id = id \
+             WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
+             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND published_state IS DISTINCT FROM state)",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(SaleId).collect())
+    }
+
+    pub async fn create(&self, new: &NewSale) -> Result<SaleRow, StoreError> {
+        let id = Uuid::now_v7();
+        sqlx::query(
+            "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
+             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13) RETURNING id), \
+             line AS (INSERT INTO lines (sale_id) SELECT id FROM sale) \
+             INSERT INTO stock (sale_id, total) SELECT id, $14 FROM sale",
+        )
+        .bind(id)
+        .bind(&new.slug)
+        .bind(&new.name)
+        .bind(&new.description)
+        .bind(new.price_minor)
+        .bind(&new.currency)
+        .bind(new.per_shopper_limit)
+        .bind(new.rate_cap_per_s)
+        .bind(new.token_ttl_s)
+        .bind(new.claim_window_s)
+        .bind(new.hold_s)
+        .bind(new.opens_at)
+        .bind(new.ends_at)
+        .bind(new.total)
+        .execute(&self.pool)
+        .await?;
+        self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
+    }
+
+    pub async fn list(&self) -> Result<Vec<SaleRow>, StoreError> {
+        Ok(sqlx::query_as(sale_rows!("ORDER BY sales.created_at DESC LIMIT 200")).fetch_all(&self.pool).await?)
+    }
+
+    pub async fn show(&self, sale: SaleId) -> Result<Option<SaleRow>, StoreError> {
+        Ok(sqlx::query_as(sale_rows!("WHERE sales.id = $1")).bind(sale.0).fetch_optional(&self.pool).await?)
+    }
+
+    /// How many admissions a sale has made.
+    pub async fn admitted(&self, sale: SaleId) -> Result<i64, StoreError> {
+        let admitted = sqlx::query_scalar("SELECT count(*) FROM admissions WHERE sale_id = $1");
+        Ok(admitted.bind(sale.0).fetch_one(&self.pool).await?)
+    }
+
+    /// Moves a sale from one status to another; `false` when it was no longer in the first. Opening early makes now its
+    /// opening time.
+    pub async fn set_status(&self, sale: SaleId, from: Status, to: Status) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE sales SET status = $3, opens_at = CASE WHEN $3 = 'open' THEN least(opens_at, now()) ELSE opens_at END \
+             WHERE id = $1 AND status = $2",
+        )
+        .bind(sale.0)
+        .bind(status_word(from))
+        .bind(status_word(to))
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    pub async fn change(&self, sale: SaleId, change: &SaleChange) -> Result<(), StoreError> {
+        sqlx::query(
+            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total) WHERE sale_id = $1) \
+             UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
+             message = CASE WHEN $4 THEN $5 ELSE message END WHERE id = $1",
+        )
+        .bind(sale.0)
+        .bind(change.total)
+        .bind(change.rate_cap_per_s)
+        .bind(change.message.is_some())
+        .bind(change.message.clone().flatten())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes the lock of a sale's line, or `None` when another controller has it.
+    pub async fn lock(&self, sale: SaleId) -> Result<Option<LockedLine>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query_as(sale_rows!("WHERE lines.sale_id = $1 FOR UPDATE OF lines SKIP LOCKED"))
+            .bind(sale.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        Ok(row.map(|row| LockedLine { transaction, row }))
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Scheduled => "scheduled",
+        Status::Open => "open",
+        Status::Paused => "paused",
+        Status::SoldOut | Status::Closed => "closed",
+    }
+}
+
+impl LockedLine {
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+
+    pub async fn set_status(&mut self, to: Status) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
+            .bind(self.row.id)
+            .bind(&self.row.status)
+            .bind(status_word(to))
+            .execute(&mut *self.transaction)
+            .await?;
+        status_word(to).clone_into(&mut self.row.status);
+        Ok(())
+    }
+
+    /// Notes what pages have said: tokens that arrived, and tokens that were given back, which lapse at once.
+    pub async fn hear(&mut self, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+        let ordinals = |wanted: Claim| -> Vec<i64> {
+            let heard = claims.iter().filter(|(_, claim)| *claim == wanted);
+            heard.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
+        };
+        let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
+        if !claimed.is_empty() {
+            sqlx::query(
+                "UPDATE admissions SET claimed_at = now() WHERE sale_id = $1 AND epoch = $2 AND ordinal = ANY($3) \
+                 AND state = 'promised' AND claimed_at IS NULL",
+            )
+            .bind(self.row.id)
+            .bind(self.row.epoch)
+            .bind(claimed)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        if !left.is_empty() {
+            let units: i64 = sqlx::query_scalar(
+                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 AND epoch = $2 \
+                 AND ordinal = ANY($3) AND state = 'promised' RETURNING quantity) \
+                 SELECT coalesce(sum(quantity), 0) FROM lapsed",
+            )
+            .bind(self.row.id)
+            .bind(self.row.epoch)
+            .bind(left)
+            .fetch_one(&mut *self.transaction)
+            .await?;
+            self.give_back(units).await?;
+        }
+        Ok(())
+    }
+
+    /// Lapses tokens that ran out, or that no page claimed in time, and gives their units back.
+    pub async fn lapse(&mut self) -> Result<(), StoreError> {
+        let units: i64 = sqlx::query_scalar(
+            "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 AND state = 'promised' \
+             AND (expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) RETURNING quantity) \
+             SELECT coalesce(sum(quantity), 0) FROM lapsed",
+        )
+        .bind(self.row.id)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        self.give_back(units).await
+    }
+
+    async fn give_back(&mut self, units: i64) -> Result<(), StoreError> {
+        if units > 0 {
+            sqlx::query("UPDATE stock SET promised = promised - $2::integer WHERE sale_id = $1")
+                .bind(self.row.id)
+                .bind(units)
+                .execute(&mut *self.transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the stock again. It is not locked: only the holder of this line's lock takes from what is free, but for a
+    /// late payment or a smaller stock, and then the schema refuses the promise and the next tick decides anew.
+    pub async fn read_stock(&mut self) -> Result<(), StoreError> {
+        (self.row.total, self.row.promised, self.row.held, self.row.sold) =
+            sqlx::query_as("SELECT total, promised, held, sold FROM stock WHERE sale_id = $1")
+                .bind(self.row.id)
+                .fetch_one(&mut *self.transaction)
+                .await?;
+        Ok(())
+    }
+
+    /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives how many were
+    /// made.
+    pub async fn admit(&mut self, tickets: &[(Ordinal, VisitorId, u32)], kid: &str) -> Result<u32, StoreError> {
+        if tickets.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<Uuid> = tickets.iter().map(|_| Uuid::now_v7()).collect();
+        let ordinals: Vec<i64> = tickets.iter().filter_map(|ticket| i64::try_from(ticket.0).ok()).collect();
+        let visitors: Vec<Vec<u8>> = tickets.iter().map(|ticket| ticket.1.0.to_vec()).collect();
+        let quantities: Vec<i32> = tickets.iter().filter_map(|ticket| i32::try_from(ticket.2).ok()).collect();
+        let (made, units): (i64, i64) = sqlx::query_as(
+            "WITH made AS (INSERT INTO admissions \
+             (id, sale_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, expires_at) \
+             SELECT ticket.id, $1, $2, ordinal, visitor, quantity, $7, moment.now, \
+             moment.now + make_interval(secs => $8), moment.now + make_interval(secs => $9) \
+             FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::integer[]) AS ticket (id, ordinal, visitor, quantity), \
+             (SELECT clock_timestamp() AS now) AS moment \
+             ON CONFLICT (sale_id, epoch, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING quantity) \
+             SELECT count(*), coalesce(sum(quantity), 0) FROM made",
+        )
+        .bind(self.row.id)
+        .bind(self.row.epoch)
+        .bind(ids)
+        .bind(ordinals)
+        .bind(visitors)
+        .bind(quantities)
+        .bind(kid)
+        .bind(f64::from(self.row.claim_window_s))
+        .bind(f64::from(self.row.token_ttl_s))
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        sqlx::query("UPDATE stock SET promised = promised + $2::integer WHERE sale_id = $1")
+            .bind(self.row.id)
+            .bind(units)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(u32::try_from(made).unwrap_or(u32::MAX))
+    }
+
+    /// Notes how far the line has moved, what the cap has left, and why no more were let in.
+    pub async fn note(&mut self, cursor: Ordinal, highest: Ordinal, credit: f64, why: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE lines SET cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
+             credit = $4, last_decision = $5, ticked_at = clock_timestamp() WHERE sale_id = $1",
+        )
+        .bind(self.row.id)
+        .bind(i64::try_from(cursor).unwrap_or(i64::MAX))
+        .bind(i64::try_from(highest).unwrap_or(i64::MAX))
+        .bind(credit)
+        .bind(why)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Admissions that Redis has not been told of as they are now, the oldest first.
+    pub async fn unpublished(&mut self) -> Result<Vec<Unpublished>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT id, ordinal, visitor, quantity, state, issued_at, claim_by, claimed_at, expires_at, \
+             (SELECT count(*) FROM admissions AS other WHERE other.sale_id = admissions.sale_id \
+              AND other.epoch = admissions.epoch AND other.ordinal = admissions.ordinal AND other.state = 'lapsed') AS lapses \
+             FROM admissions WHERE sale_id = $1 AND published_state IS DISTINCT FROM state \
+             ORDER BY issued_at, ordinal LIMIT $2",
+        )
+        .bind(self.row.id)
+        .bind(PUBLISHED_MAX)
+        .fetch_all(&mut *self.transaction)
+        .await?)
+    }
+
+    /// Everything has to be told again: Redis has lost the line.
+    pub async fn forget_published(&mut self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE admissions SET published_state = NULL WHERE sale_id = $1 AND published_state IS NOT NULL")
+            .bind(self.row.id)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes that Redis has been told these admissions, as they were then.
+    pub async fn note_published(&mut self, published: &[Unpublished]) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
+        let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
+        sqlx::query(
+            "UPDATE admissions SET published_state = told.state \
+             FROM unnest($1::uuid[], $2::text[]) AS told (id, state) WHERE admissions.id = told.id",
+        )
+        .bind(ids)
+        .bind(states)
+        .execute(&mut *self.transaction)
+        .await?;
+        sqlx::query("UPDATE lines SET publication = publication + 1, published_status = $2 WHERE sale_id = $1")
+            .bind(self.row.id)
+            .bind(&self.row.status)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+}

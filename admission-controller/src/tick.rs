@@ -1,0 +1,202 @@
+//! The tick: what the controller does for each sale, several times a second.
+//!
+//! Postgres first, then Redis. One transaction decides and commits admissions; a second one, under the same lock, says
+//! what has been committed. A crash anywhere between is mended by the next tick of any controller, since what Redis was
+//! told is noted in Postgres and a token has one value however often it is signed.
+
+use std::{sync::Arc, time::Duration};
+
+use fairline_admission_token::{AUDIENCE, Claims, ISSUER, SigningKey};
+use fairline_line::{
+    change::{LiveTurn, Turn},
+    store::{Claim, LineError, LineStore, Publication, Upcoming},
+    ticket::Ordinal,
+};
+use fairline_sale::{SaleId, Status};
+use fairline_service::Shutdown;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{debug, warn};
+
+use crate::{
+    decide::{Observation, decide, quantities},
+    lifecycle,
+    store::{LockedLine, Store, StoreError, Unpublished},
+};
+
+/// Departures noted in one tick at most.
+const SWEPT_MAX: u64 = 2000;
+/// Ordinals that one tick looks at beyond the cursor at most: departed ones are passed over.
+const REACH: u64 = 5000;
+/// Sales that one controller ticks at the same time.
+const SALES_AT_ONCE: usize = 8;
+
+/// Why a tick did not end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TickError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Line(#[from] LineError),
+}
+
+/// Everything a tick needs.
+pub(crate) struct Ticker {
+    pub(crate) store: Store,
+    pub(crate) line: LineStore,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) every: Duration,
+}
+
+impl Ticker {
+    /// Ticks every running sale until asked to stop.
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        let mut beat = interval(self.every);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = shutdown.triggered() => return,
+            }
+            match self.store.running().await {
+                Ok(sales) => stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale)).await,
+                Err(error) => warn!(%error, "the running sales could not be read"),
+            }
+        }
+    }
+
+    async fn tick(&self, sale: SaleId) {
+        let started = Instant::now();
+        let result = match self.admit(sale).await {
+            Ok(Some(heard)) => self.publish(sale, &heard).await,
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        metrics::histogram!("admission_tick_duration_seconds").record(started.elapsed().as_secs_f64());
+        if let Err(error) = result {
+            metrics::counter!("admission_tick_failures_total").increment(1);
+            warn!(%sale, %error, "a tick did not end; the next one continues");
+        }
+    }
+
+    /// Decides and commits. Gives what was heard of pages, or `None` when another controller has just done all this.
+    async fn admit(&self, sale: SaleId) -> Result<Option<Vec<(Ordinal, Claim)>>, TickError> {
+        let Some(mut line) = self.store.lock(sale).await? else { return Ok(None) };
+        let elapsed_s = (line.row.now - line.row.ticked_at).as_seconds_f64();
+        if elapsed_s < self.every.as_secs_f64() / 2.0 {
+            return Ok(None);
+        }
+        self.follow_the_clock(&mut line).await?;
+
+        let seen = match self.look(&line).await {
+            Ok(seen) => seen,
+            Err(LineError::NotPublished) => {
+                line.forget_published().await?;
+                line.commit().await?;
+                return Ok(Some(Vec::new()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        line.hear(&seen.claims).await?;
+        line.lapse().await?;
+
+        let row = &line.row;
+        let ended = lifecycle::has_ended(row.now, row.ends_at);
+        let (mut cursor, mut credit, mut why) = (row.cursor(), row.credit, "the sale is not open".to_owned());
+        if row.stored_status() == Status::Open && !ended {
+            line.read_stock().await?;
+            let row = &line.row;
+            let decision = decide(&Observation {
+                free: row.free(),
+                promised: row.promised(),
+                held: row.held(),
+                units_per_admission: row.units_per_admission(),
+                waiting: seen.waiting,
+                rate_cap_per_s: row.rate_cap_per_s,
+                credit: row.credit,
+                elapsed_s,
+            });
+            let quantities = quantities(row.free(), row.units_per_admission());
+            let next = if decision.admissions == 0 {
+                None
+            } else {
+                Some(self.line.upcoming(sale, row.cursor(), u64::from(decision.admissions), REACH).await?)
+            };
+            let tickets: Vec<_> = next
+                .iter()
+                .flat_map(|next| &next.tickets)
+                .zip(quantities)
+                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity))
+                .collect();
+            let admitted = line.admit(&tickets, self.key.kid()).await?;
+            metrics::counter!("admissions_total").increment(u64::from(admitted));
+            cursor = next.map_or(cursor, |next| next.cursor);
+            credit = decision.credit_after(admitted);
+            why = decision.reason.to_string();
+            debug!(%sale, waiting = seen.waiting, free = line.row.free(), admitted, reason = why, "ticked");
+        }
+        line.note(cursor, seen.highest, credit, &why).await?;
+        line.commit().await?;
+        Ok(Some(seen.claims))
+    }
+
+    /// Sales open and end by the clock of the database.
+    async fn follow_the_clock(&self, line: &mut LockedLine) -> Result<(), StoreError> {
+        let row = &line.row;
+        let status = lifecycle::at(row.stored_status(), row.now, row.opens_at, row.ends_at, row.promised());
+        if status == row.stored_status() { Ok(()) } else { line.set_status(status).await }
+    }
+
+    /// Turns silence into departures, and reads what pages have said and how many wait.
+    async fn look(&self, line: &LockedLine) -> Result<Upcoming, LineError> {
+        let sale = line.row.sale();
+        self.line.sweep(sale, SWEPT_MAX).await?;
+        self.line.upcoming(sale, line.row.cursor(), 0, 0).await
+    }
+
+    /// Says what has been committed, in the order of commits: under the lock.
+    async fn publish(&self, sale: SaleId, heard: &[(Ordinal, Claim)]) -> Result<(), TickError> {
+        let Some(mut line) = self.store.lock(sale).await? else { return Ok(()) };
+        let unpublished = line.unpublished().await?;
+        let turns: Vec<_> =
+            unpublished.iter().map(|admission| (admission.ordinal(), self.turn(sale, admission))).collect();
+        let card = line.row.card();
+        let publication = Publication {
+            number: line.row.publication + 1,
+            epoch: u32::try_from(line.row.epoch).unwrap_or(1),
+            cursor: line.row.cursor(),
+            highest: line.row.highest(),
+            card: &card,
+            heard,
+            turns: &turns,
+        };
+        self.line.publish(&publication).await?;
+        line.note_published(&unpublished).await?;
+        line.commit().await?;
+        Ok(())
+    }
+
+    /// What a shopper is to hear of an admission.
+    fn turn(&self, sale: SaleId, admission: &Unpublished) -> Turn {
+        match admission.state.as_str() {
+            "promised" => Turn::Now(LiveTurn {
+                token: self.key.mint(&Claims {
+                    iss: ISSUER.to_owned(),
+                    aud: AUDIENCE.to_owned(),
+                    sub: admission.visitor().to_string(),
+                    jti: admission.id,
+                    sale,
+                    qty: admission.quantity(),
+                    iat: admission.issued_at.unix_timestamp(),
+                    exp: admission.expires_at.unix_timestamp(),
+                }),
+                quantity: admission.quantity(),
+                claim_by: admission.claim_by,
+                expires_at: admission.expires_at,
+            }),
+            "redeemed" => Turn::Bought,
+            _ if admission.may_come_again() => Turn::Lapsed,
+            _ => Turn::Expired,
+        }
+    }
+}
