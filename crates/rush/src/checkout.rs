@@ -1,0 +1,312 @@
+//! A shopper at the checkout: redeems the token, pays the hold; or tries what checkout must refuse.
+
+use std::time::Duration;
+
+use hyper::{Method, StatusCode, header};
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::{
+    forge::{Forgery, out_of_a_real_one, out_of_nothing},
+    messages::{Claims, Order, OrderStatus, Orders},
+    plan::Behaviour,
+    record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
+    shopper::{Shopper, Step, now_us},
+    tally::Stage,
+    wire::{Answer, NoAnswer, Target, request},
+};
+
+/// A shopper who is declined this often gives the card back and asks how it stands.
+const DECLINES_MAX: u32 = 5;
+
+/// The least time between two looks at a payment that is under way.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// How a purchase was answered.
+enum Purchase {
+    Accepted(Order),
+    /// The token has been used; to its holder, with the first answer.
+    Used(Option<Order>),
+    Refused(String),
+    /// Nobody knows; to be tried again.
+    Unanswered {
+        retry_after: Option<Duration>,
+    },
+}
+
+/// How a payment was answered.
+enum Payment {
+    Stands(OrderStatus),
+    Declined,
+    HoldLapsed,
+    /// Nobody knows; the order will.
+    Unanswered {
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Shopper<'_> {
+    /// From a turn to its outcome, or back to the line.
+    pub(crate) async fn check_out(&mut self, token: &str, claims: &Claims) -> Step {
+        if self.plan.behaviour == Behaviour::Forge {
+            self.forge(token, claims.sale).await;
+        }
+        sleep(self.plan.thinks[0]).await;
+        let started = Instant::now();
+        let at_once = match self.plan.behaviour {
+            Behaviour::Replay => self.redeem_many_times_at_once(token, claims.jti).await,
+            _ => None,
+        };
+        let order = match at_once {
+            Some(order) => order,
+            None => match self.redeem(token, claims.jti).await {
+                Ok(order) => order,
+                Err(step) => return step,
+            },
+        };
+        let took_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        self.record.redemption = Some(Redemption { admission: claims.jti, order: order.id, took_ms });
+        if self.plan.behaviour == Behaviour::Replay {
+            self.redeem_once_more(token, claims.jti).await;
+        }
+        self.pay(order).await
+    }
+
+    /// Redeems until there is an answer; a lost answer is asked for again.
+    async fn redeem(&mut self, token: &str, admission: Uuid) -> Result<Order, Step> {
+        loop {
+            let why = match self.purchase(token, admission, self.cookie_header()).await {
+                Purchase::Accepted(order) | Purchase::Used(Some(order)) => return Ok(order),
+                Purchase::Unanswered { retry_after } => {
+                    self.pause(retry_after).await;
+                    continue;
+                }
+                Purchase::Used(None) => "token-used, without the order".to_owned(),
+                Purchase::Refused(why) => why,
+            };
+            // An earlier try of ours may have gone through without an answer.
+            match self.find_order().await {
+                Ok(Some(order)) => return Ok(order),
+                Ok(None) => {}
+                Err(()) => {
+                    self.pause(None).await;
+                    continue;
+                }
+            }
+            if self.record.refusals.len() < NOTES_MAX {
+                self.record.refusals.push(Refusal { admission, at_us: now_us(), why });
+            }
+            return Err(Step::Again { retry_after: None });
+        }
+    }
+
+    /// Three purchases with one token at the same moment, after one with somebody else's ticket.
+    async fn redeem_many_times_at_once(&mut self, token: &str, admission: Uuid) -> Option<Order> {
+        self.redeem_as_somebody_else(token).await;
+        let cookie = self.cookie_header();
+        let targets = [(); 3].map(|()| self.next_checkout());
+        let sale = self.crowd.job.sale;
+        let [one, two, three] = &targets;
+        let answers: [_; 3] = tokio::join!(
+            self.send_purchase(one, sale, token, cookie.as_deref()),
+            self.send_purchase(two, sale, token, cookie.as_deref()),
+            self.send_purchase(three, sale, token, cookie.as_deref()),
+        )
+        .into();
+        let mut order = None;
+        for answer in answers {
+            match self.note_purchase(answer, admission) {
+                Purchase::Accepted(known) | Purchase::Used(Some(known)) => order = Some(known),
+                Purchase::Used(None) | Purchase::Refused(_) | Purchase::Unanswered { .. } => {}
+            }
+        }
+        order
+    }
+
+    async fn redeem_once_more(&mut self, token: &str, admission: Uuid) {
+        let _ = self.purchase(token, admission, self.cookie_header()).await;
+        self.redeem_as_somebody_else(token).await;
+    }
+
+    async fn redeem_as_somebody_else(&mut self, token: &str) {
+        let Some(cookie) = self.crowd.found_cookies.of_somebody_else(self.plan.index) else { return };
+        let target = self.next_checkout();
+        self.record.stolen_tried += 1;
+        let Ok(answer) = self.send_purchase(&target, self.crowd.job.sale, token, Some(&cookie)).await else { return };
+        self.record.stolen_accepted += u32::from(answer.status.is_success());
+        self.record.leaked += u32::from(answer.problem().1.order.is_some());
+    }
+
+    /// Tries the token that a dawdler let run out.
+    pub(crate) async fn try_dead_token(&mut self, token: &str) {
+        let target = self.next_checkout();
+        let cookie = self.cookie_header();
+        let answer = self.send_purchase(&target, self.crowd.job.sale, token, cookie.as_deref()).await;
+        self.record.expired_accepted += u32::from(answer.is_ok_and(|answer| answer.status.is_success()));
+    }
+
+    async fn forge(&mut self, token: &str, sale: Uuid) {
+        let now_s = OffsetDateTime::now_utc().unix_timestamp();
+        let dice = &mut self.plan.dice;
+        let forgeries = out_of_nothing(sale, now_s, dice).into_iter().chain(out_of_a_real_one(token, now_s, dice));
+        for Forgery { kind, token, sale } in forgeries.collect::<Vec<_>>() {
+            let target = self.next_checkout();
+            let cookie = self.cookie_header();
+            self.record.forged_tried += 1;
+            if let Ok(answer) = self.send_purchase(&target, sale, &token, cookie.as_deref()).await
+                && answer.status.is_success()
+            {
+                self.record.forged_accepted.push(kind.to_owned());
+            }
+        }
+    }
+
+    async fn purchase(&mut self, token: &str, admission: Uuid, cookie: Option<String>) -> Purchase {
+        let target = self.next_checkout();
+        let answer = self.send_purchase(&target, self.crowd.job.sale, token, cookie.as_deref()).await;
+        self.note_purchase(answer, admission)
+    }
+
+    async fn send_purchase(
+        &self,
+        target: &Target,
+        sale: Uuid,
+        token: &str,
+        cookie: Option<&str>,
+    ) -> Result<Answer, NoAnswer> {
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![(header::AUTHORIZATION, bearer.as_str())];
+        headers.extend(cookie.map(|cookie| (header::COOKIE, cookie)));
+        let path = format!("/api/flash-sales/{sale}/purchase");
+        self.caller.call(target, request(target, Method::POST, &path, &headers, Some(&json!({ "quantity": 1 })))).await
+    }
+
+    fn note_purchase(&mut self, answer: Result<Answer, NoAnswer>, admission: Uuid) -> Purchase {
+        let Ok(answer) = answer else { return Purchase::Unanswered { retry_after: None } };
+        let (slug, problem) = answer.problem();
+        match (answer.status, answer.read::<Order>()) {
+            (StatusCode::CREATED, Some(order)) => {
+                if self.record.accepted.len() < NOTES_MAX {
+                    self.record.accepted.push(Accepted { admission, order: order.id });
+                }
+                Purchase::Accepted(order)
+            }
+            (StatusCode::CONFLICT, _) if slug == "token-used" => Purchase::Used(problem.order),
+            (status, _) if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                Purchase::Refused(format!("{} {slug}", status.as_u16()))
+            }
+            _ => Purchase::Unanswered { retry_after: self.asked_for_patience("purchase", &answer) },
+        }
+    }
+
+    /// How long to wait after an answer that answers nothing; a surprise, unless it asks for patience.
+    fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
+        let patience = [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE];
+        if !patience.contains(&answer.status) {
+            self.record.surprised_by(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
+        }
+        answer.retry_after()
+    }
+
+    /// The shopper's own order, if there is one.
+    pub(crate) async fn find_order(&mut self) -> Result<Option<Order>, ()> {
+        let answer = self.get("/api/orders").await?;
+        let orders: Orders = answer.read().ok_or(())?;
+        Ok(orders.orders.into_iter().next())
+    }
+
+    /// Pays, until the order stands.
+    pub(crate) async fn pay(&mut self, order: Order) -> Step {
+        self.moves_to(Stage::Held);
+        sleep(self.plan.thinks[1]).await;
+        let mut method = self.plan.payment.method();
+        let (mut status, mut declines) = (order.status, 0);
+        loop {
+            status = match status {
+                OrderStatus::Paid => {
+                    self.record.paid = Some(Paid { order: order.id, units: order.quantity });
+                    return Step::Done(Outcome::Paid);
+                }
+                OrderStatus::Lapsed => return Step::Done(self.lapsed(&order)),
+                OrderStatus::Refunded => return Step::Done(Outcome::Refunded),
+                OrderStatus::PaymentPending => self.watch(order.id, Some(WATCH_EVERY)).await,
+                OrderStatus::Held => match self.send_payment(order.id, method).await {
+                    Payment::Stands(status) => status,
+                    Payment::HoldLapsed => return Step::Done(self.lapsed(&order)),
+                    Payment::Unanswered { retry_after } => self.watch(order.id, retry_after).await,
+                    Payment::Declined => {
+                        declines += 1;
+                        method = "tok_visa";
+                        if declines < DECLINES_MAX { OrderStatus::Held } else { self.watch(order.id, None).await }
+                    }
+                },
+            };
+        }
+    }
+
+    fn lapsed(&mut self, order: &Order) -> Outcome {
+        self.record.lapsed_early |= OffsetDateTime::now_utc() < order.hold_expires_at;
+        Outcome::Lapsed
+    }
+
+    async fn send_payment(&mut self, order: Uuid, method: &str) -> Payment {
+        let target = self.next_checkout();
+        let click = || self.post_payment(&target, order, method);
+        let answer = if self.plan.behaviour == Behaviour::Replay {
+            // A double click: whichever is answered first, the order knows how it stands.
+            tokio::join!(click(), click()).0
+        } else {
+            click().await
+        };
+        let Ok(answer) = answer else { return Payment::Unanswered { retry_after: None } };
+        let (slug, _) = answer.problem();
+        match (answer.status, answer.read::<Order>()) {
+            (StatusCode::OK | StatusCode::ACCEPTED, Some(order)) => Payment::Stands(order.status),
+            (StatusCode::PAYMENT_REQUIRED, _) => Payment::Declined,
+            (StatusCode::CONFLICT, _) if slug == "hold-lapsed" => Payment::HoldLapsed,
+            // A payment of this order is under way.
+            (StatusCode::CONFLICT, _) => Payment::Unanswered { retry_after: answer.retry_after() },
+            _ => Payment::Unanswered { retry_after: self.asked_for_patience("payment", &answer) },
+        }
+    }
+
+    async fn post_payment(&self, target: &Target, order: Uuid, method: &str) -> Result<Answer, NoAnswer> {
+        let cookie = self.cookie_header().unwrap_or_default();
+        let path = format!("/api/orders/{order}/payment");
+        let body = json!({ "payment_method": method });
+        let request = request(target, Method::POST, &path, &[(header::COOKIE, cookie.as_str())], Some(&body));
+        self.caller.call(target, request).await
+    }
+
+    /// Asks how the order stands, until there is an answer.
+    async fn watch(&mut self, order: Uuid, retry_after: Option<Duration>) -> OrderStatus {
+        self.pause(retry_after).await;
+        loop {
+            let answer = self.get(&format!("/api/orders/{order}")).await;
+            if let Some(order) = answer.ok().and_then(|answer| answer.read::<Order>()) {
+                self.backoff = Default::default();
+                return order.status;
+            }
+            self.pause(None).await;
+        }
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Answer, ()> {
+        let target = self.next_checkout();
+        let cookie = self.cookie_header().unwrap_or_default();
+        let request = request(&target, Method::GET, path, &[(header::COOKIE, cookie.as_str())], None);
+        let answer = self.caller.call(&target, request).await.map_err(drop)?;
+        if answer.status != StatusCode::OK {
+            self.asked_for_patience("orders", &answer);
+            return Err(());
+        }
+        Ok(answer)
+    }
+
+    fn next_checkout(&mut self) -> Target {
+        let checkouts = &self.crowd.job.checkouts;
+        checkouts[self.next_call() % checkouts.len()].clone()
+    }
+}

@@ -1,0 +1,69 @@
+//! The shoppers of one process.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+use uuid::Uuid;
+
+use crate::{
+    plan::{Manners, Plan},
+    record::Record,
+    shopper::{FoundCookies, Shopper, now_us},
+    tally::Tally,
+    wire::Target,
+};
+
+/// What one process is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) seed: u64,
+    /// Index of the first shopper.
+    pub(crate) first: u32,
+    pub(crate) shoppers: u32,
+    pub(crate) sale: Uuid,
+    pub(crate) waiting_rooms: Vec<Target>,
+    pub(crate) checkouts: Vec<Target>,
+    pub(crate) manners: Manners,
+    /// When all processes start, in microseconds since 1970.
+    pub(crate) starts_at_us: i64,
+    pub(crate) time_limit: Duration,
+}
+
+/// What the shoppers of one process share.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    pub(crate) job: Job,
+    pub(crate) tally: Tally,
+    pub(crate) found_cookies: FoundCookies,
+}
+
+impl Crowd {
+    pub(crate) fn new(job: Job) -> Arc<Crowd> {
+        Arc::new(Crowd { tally: Tally::new(job.shoppers), found_cookies: FoundCookies::default(), job })
+    }
+
+    /// Sends every shopper, and hands over the record of each as it ends.
+    pub(crate) async fn rush(self: Arc<Crowd>, records: mpsc::Sender<Record>) {
+        let until_start = u64::try_from(self.job.starts_at_us - now_us()).unwrap_or(0);
+        let start = Instant::now() + Duration::from_micros(until_start);
+        let deadline = start + self.job.time_limit;
+        let mut shoppers = JoinSet::new();
+        for index in self.job.first..self.job.first + self.job.shoppers {
+            let (crowd, records) = (Arc::clone(&self), records.clone());
+            shoppers.spawn(async move {
+                let plan = Plan::new(crowd.job.seed, index, &crowd.job.manners);
+                sleep_until((start + plan.arrives_after).min(deadline)).await;
+                let mut shopper = Shopper::new(&crowd, plan);
+                let outcome = timeout_at(deadline, shopper.visit()).await.ok();
+                // Nobody counts any more if the receiver is gone.
+                let _ = records.send(shopper.leaves_with(outcome)).await;
+            });
+        }
+        while shoppers.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,213 @@
+//! The crowd simulator, `fairline rush`: shoppers over real sockets who join, wait, buy, dawdle, leave, close the lid,
+//! come back, replay and forge; and a verdict on every promise of the design, counted from what they saw and,
+//! separately, from the database.
+//!
+//! - [`plan`](crate::plan::Plan), `count`, `forge`, `report` are pure; so a crowd can be repeated from its seed, and the
+//!   verdict is tested against every way to break a promise.
+//! - `wire` and `line` are the sockets; `shopper` and `checkout` are one shopper; `crowd` is one process of them;
+//!   `processes` is all of them; `database` reads the ledger.
+//!
+//! Invariant: the simulator shares no protocol code with the services. It knows what their documentation says.
+
+mod checkout;
+mod count;
+mod crowd;
+mod database;
+mod forge;
+mod ledger;
+mod line;
+mod messages;
+mod plan;
+mod processes;
+mod record;
+mod report;
+mod settings;
+mod shopper;
+mod show;
+mod tally;
+mod wire;
+
+use std::{process::ExitCode, time::Duration};
+
+use hyper::{Method, StatusCode, header};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+pub use plan::{Behaviour, Choice, Dice, Manners, Payment, Plan, Shares, SharesError, Transport};
+pub use report::{DatabaseCount, Report};
+pub use settings::Settings;
+pub use wire::{Target, TargetError};
+
+use crowd::Job;
+use database::Database;
+use messages::{ActiveSales, AdminSale, SaleCard};
+use report::Evidence;
+use shopper::now_us;
+use show::Screen;
+use wire::{Caller, request};
+
+/// How long the services may take to be there.
+const FIND_SALE_WITHIN: Duration = Duration::from_secs(10);
+/// How long the admin API may take to show what the database says.
+const ADMIN_WITHIN: Duration = Duration::from_secs(5);
+/// Processes need a moment before all of them start at once.
+const START_AFTER: Duration = Duration::from_millis(300);
+
+/// Why a rush could not be held.
+#[derive(Debug, thiserror::Error)]
+pub enum RushError {
+    /// No such sale, or no waiting room.
+    #[error("no sale to rush to: {0}")]
+    NoSale(String),
+    /// The database to count in can't be used.
+    #[error("the database can't be counted in: {0}")]
+    Database(String),
+    /// A process of the crowd failed.
+    #[error("a process of the crowd failed: {0}")]
+    Part(String),
+}
+
+/// Holds a rush and prints its report; the last line of standard output is the report as JSON.
+///
+/// Exit codes: 0 if every promise was kept, 1 if one was broken, 2 if the rush could not be held.
+pub async fn run(settings: Settings) -> ExitCode {
+    let held = if settings.part {
+        processes::carry_part().await.map(|()| None)
+    } else {
+        send_crowd(&settings).await.map(Some)
+    };
+    match held {
+        Ok(Some(report)) => {
+            println!("{report}\n{}", report.to_json());
+            ExitCode::from(report.exit_code())
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Sends the crowd and judges what came of it. Shows progress on standard error.
+pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
+    let card = find_sale(settings).await?;
+    let database = match &settings.postgres_url {
+        Some(url) => Some(Database::of_sale(url, card.id).await?),
+        None => None,
+    };
+    let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
+    let screen = Screen::new(Instant::now());
+    screen.say(&format!("{} shoppers for {} ({} units), seed {seed}", settings.shoppers, card.name, card.total));
+    let started = Instant::now();
+    let records = processes::send(job(settings, &card, seed), settings.processes(), |now| screen.show(now)).await?;
+    let elapsed_s = started.elapsed().as_secs_f64();
+    screen.end();
+
+    let ledger = match &database {
+        Some(database) => {
+            screen.say("comparing with the database");
+            let ledger = database.settled_ledger(card.id, Duration::from_secs(settings.settle_s)).await;
+            ledger.map(Some).map_err(|error| error.to_string())
+        }
+        None => Ok(None),
+    };
+    let admin = match (&settings.admin, &ledger) {
+        (Some(admin), Ok(Some(ledger))) => Some(ask_admin(settings, admin, card.id, ledger).await),
+        _ => None,
+    };
+    Ok(Report::of(&Evidence {
+        seed,
+        total_on_card: card.total,
+        grace_ms: settings.grace_s * 1_000,
+        elapsed_s,
+        records: &records,
+        ledger: ledger.as_ref().map(Option::as_ref).map_err(Clone::clone),
+        admin,
+    }))
+}
+
+fn job(settings: &Settings, card: &SaleCard, seed: u64) -> Job {
+    let start_after = i64::try_from(START_AFTER.as_micros()).expect("a third of a second fits");
+    Job {
+        seed,
+        first: 0,
+        shoppers: settings.shoppers,
+        sale: card.id,
+        waiting_rooms: settings.waiting_rooms.clone(),
+        checkouts: settings.checkouts().to_vec(),
+        manners: settings.manners(),
+        starts_at_us: now_us() + start_after,
+        time_limit: Duration::from_secs(settings.timeout_s),
+    }
+}
+
+/// Finds the sale that was named, or the only one there is.
+async fn find_sale(settings: &Settings) -> Result<SaleCard, RushError> {
+    let deadline = Instant::now() + FIND_SALE_WITHIN;
+    loop {
+        let found = look_for_sale(settings).await;
+        if found.is_ok() || Instant::now() >= deadline {
+            return found.map_err(RushError::NoSale);
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
+    let waiting_room = &settings.waiting_rooms[0];
+    let get = async |path: &str| {
+        let request = request(waiting_room, Method::GET, path, &[], None);
+        Caller::new(0).call(waiting_room, request).await.map_err(|error| format!("{waiting_room}: {error}"))
+    };
+    if let Some(id) = settings.sale.as_deref().and_then(|sale| Uuid::parse_str(sale).ok()) {
+        let answer = get(&format!("/api/flash-sales/{id}/status")).await?;
+        return answer.read().ok_or_else(|| format!("{waiting_room} knows no sale {id} ({})", answer.status));
+    }
+    let answer = get("/api/flash-sales/active").await?;
+    let sales: Option<ActiveSales> = answer.read();
+    let sales = sales.ok_or_else(|| format!("{waiting_room} lists no sales ({})", answer.status))?.sales;
+    match (&settings.sale, sales.as_slice()) {
+        (Some(slug), sales) => {
+            let named = sales.iter().find(|sale| sale.slug == *slug);
+            named.cloned().ok_or_else(|| format!("{waiting_room} has no running or coming sale `{slug}`"))
+        }
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(format!("{waiting_room} has no running or coming sale")),
+        (None, many) => {
+            let slugs: Vec<&str> = many.iter().map(|sale| sale.slug.as_str()).collect();
+            Err(format!("name one with --sale: {}", slugs.join(", ")))
+        }
+    }
+}
+
+/// The admin API's counters, as soon as they are the database's, or as they are in the end.
+async fn ask_admin(
+    settings: &Settings,
+    admin: &Target,
+    sale: Uuid,
+    ledger: &ledger::Ledger,
+) -> Result<AdminSale, String> {
+    let token = settings.admin_token.as_ref().map_or("", |token| token.expose());
+    let bearer = format!("Bearer {token}");
+    let deadline = Instant::now() + ADMIN_WITHIN;
+    loop {
+        let path = format!("/api/admin/sales/{sale}");
+        let request = request(admin, Method::GET, &path, &[(header::AUTHORIZATION, bearer.as_str())], None);
+        let shown = match Caller::new(0).call(admin, request).await {
+            Ok(answer) if answer.status == StatusCode::OK => {
+                answer.read::<AdminSale>().ok_or_else(|| "its answer is no sale".to_owned())
+            }
+            Ok(answer) => Err(format!("{} {}", answer.status, answer.problem().0)),
+            Err(error) => Err(error.to_string()),
+        };
+        let agrees = shown.as_ref().is_ok_and(|shown| {
+            [shown.promised, shown.held, shown.sold].map(i64::from)
+                == [ledger.stock.promised, ledger.stock.held, ledger.stock.sold].map(i64::from)
+        });
+        if agrees || Instant::now() >= deadline {
+            return shown;
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+}

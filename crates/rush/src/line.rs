@@ -1,0 +1,331 @@
+//! One connection to the line, over any of the three transports.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http_body_util::BodyExt as _;
+use hyper::{
+    Method, StatusCode,
+    body::Incoming,
+    header::{self, HeaderMap},
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        self, Message, client::IntoClientRequest as _, protocol::WebSocketConfig, protocol::frame::coding::CloseCode,
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    messages::{LineMessage, Snapshot, message},
+    plan::Transport,
+    wire::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
+};
+
+/// Longest time without a sign of life before a shopper gives a connection up. Servers ping every 20 s.
+const SILENT_FOR_AT_MOST: Duration = Duration::from_secs(60);
+const SEND_WITHIN: Duration = Duration::from_secs(5);
+const OPEN_WITHIN: Duration = Duration::from_secs(15);
+/// Largest message, and the largest unfinished event, that is read.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Why a connection is gone, or never came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It broke, or the server asked for a little patience.
+    Gone { retry_after: Option<Duration> },
+    /// The line of this sale takes nobody any more.
+    SaleOver,
+    /// The server said something that its documentation doesn't know.
+    Unexpected { what: String, retry_after: Option<Duration> },
+}
+
+impl From<NoAnswer> for Lost {
+    fn from(_: NoAnswer) -> Lost {
+        Lost::Gone { retry_after: None }
+    }
+}
+
+/// A line that has been entered, and the cookies that came with it.
+pub(crate) struct Entered {
+    pub(crate) line: Line,
+    pub(crate) cookies: Vec<(String, String)>,
+}
+
+/// Where and as whom a shopper enters the line.
+#[derive(Debug, Clone)]
+pub(crate) struct Entrance {
+    pub(crate) caller: Caller,
+    pub(crate) waiting_room: Target,
+    pub(crate) sale: Uuid,
+    pub(crate) cookie: Option<String>,
+}
+
+impl Entrance {
+    fn path(&self) -> String {
+        format!("/api/flash-sales/{}/line", self.sale)
+    }
+
+    fn headers<'a>(&'a self, accept: &'static str) -> Vec<(header::HeaderName, &'a str)> {
+        let cookie = self.cookie.as_deref().map(|cookie| (header::COOKIE, cookie));
+        [(header::ACCEPT, accept)].into_iter().chain(cookie).collect()
+    }
+}
+
+/// One connection to the line.
+pub(crate) enum Line {
+    Socket(Box<WebSocketStream<TcpStream>>),
+    Events(Events),
+    Polls(Polls),
+}
+
+/// Server-Sent Events, as they come.
+pub(crate) struct Events {
+    entrance: Entrance,
+    body: Incoming,
+    unread: Vec<u8>,
+}
+
+/// JSON snapshots, at the pace that the server asks for.
+pub(crate) struct Polls {
+    entrance: Entrance,
+    unheard: VecDeque<Result<LineMessage, Lost>>,
+    next_poll: Instant,
+}
+
+impl Line {
+    /// Joins, or resumes with the cookie.
+    pub(crate) async fn enter(transport: Transport, entrance: Entrance) -> Result<Entered, Lost> {
+        let entering = async {
+            match transport {
+                Transport::WebSocket => Line::enter_by_socket(entrance).await,
+                Transport::Sse => Line::enter_by_events(entrance).await,
+                Transport::Poll => Line::enter_by_polls(entrance).await,
+            }
+        };
+        timeout(OPEN_WITHIN, entering).await.unwrap_or(Err(Lost::Gone { retry_after: None }))
+    }
+
+    async fn enter_by_socket(entrance: Entrance) -> Result<Entered, Lost> {
+        let url = format!("{}{}", entrance.waiting_room, entrance.path()).replacen("http", "ws", 1);
+        let mut upgrade = url.into_client_request().map_err(|_| Lost::Gone { retry_after: None })?;
+        let plain = request(&entrance.waiting_room, Method::GET, "/", &entrance.headers("*/*"), None);
+        for (name, value) in plain.headers() {
+            upgrade.headers_mut().insert(name, value.clone());
+        }
+        let stream = entrance.caller.connect(&entrance.waiting_room).await?;
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(1024)
+            .write_buffer_size(0)
+            .max_write_buffer_size(16 * 1024)
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        match client_async_with_config(upgrade, stream, Some(limits)).await {
+            Ok((socket, response)) => {
+                Ok(Entered { cookies: cookies(response.headers()), line: Line::Socket(Box::new(socket)) })
+            }
+            Err(tungstenite::Error::Http(response)) => {
+                let (parts, body) = response.into_parts();
+                let body = Bytes::from(body.unwrap_or_default());
+                Err(not_entered(&Answer { status: parts.status, headers: parts.headers, body }))
+            }
+            Err(_) => Err(Lost::Gone { retry_after: None }),
+        }
+    }
+
+    async fn enter_by_events(entrance: Entrance) -> Result<Entered, Lost> {
+        let request = request(
+            &entrance.waiting_room,
+            Method::GET,
+            &entrance.path(),
+            &entrance.headers("text/event-stream"),
+            None,
+        );
+        let response = entrance.caller.send(&entrance.waiting_room, request).await?;
+        let (parts, body) = response.into_parts();
+        if parts.status != StatusCode::OK {
+            let body = body.collect().await.map_err(|_| Lost::Gone { retry_after: None })?.to_bytes();
+            return Err(not_entered(&Answer { status: parts.status, headers: parts.headers, body }));
+        }
+        let cookies = cookies(&parts.headers);
+        let entrance = with_cookies(entrance, &cookies);
+        Ok(Entered { line: Line::Events(Events { entrance, body, unread: Vec::new() }), cookies })
+    }
+
+    async fn enter_by_polls(entrance: Entrance) -> Result<Entered, Lost> {
+        let mut polls = Polls { entrance, unheard: VecDeque::new(), next_poll: Instant::now() };
+        let cookies = polls.poll().await?;
+        polls.entrance = with_cookies(polls.entrance, &cookies);
+        Ok(Entered { line: Line::Polls(polls), cookies })
+    }
+
+    /// The next message. May be dropped while it waits: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Result<LineMessage, Lost> {
+        match self {
+            Line::Socket(socket) => loop {
+                let gone = Lost::Gone { retry_after: None };
+                let frame = timeout(SILENT_FOR_AT_MOST, socket.next()).await.map_err(|_| gone.clone())?;
+                match frame.ok_or_else(|| gone.clone())?.map_err(|_| gone)? {
+                    Message::Text(text) => return heard(&text),
+                    Message::Close(frame) => return Err(closed(frame.map(|frame| frame.code))),
+                    Message::Binary(_) => return Err(unexpected("a binary frame")),
+                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                }
+            },
+            Line::Events(events) => events.next().await,
+            Line::Polls(polls) => loop {
+                if let Some(message) = polls.unheard.pop_front() {
+                    return message;
+                }
+                sleep_until(polls.next_poll).await;
+                polls.poll().await?;
+            },
+        }
+    }
+
+    /// Says that the page has seen its turn.
+    pub(crate) async fn claim(&mut self) -> Result<(), Lost> {
+        match self {
+            Line::Socket(socket) => send(socket, r#"{"type":"claim"}"#).await,
+            Line::Events(Events { entrance, .. }) | Line::Polls(Polls { entrance, .. }) => {
+                post(entrance, Method::POST, "/claim").await
+            }
+        }
+    }
+
+    /// Says that the shopper leaves.
+    pub(crate) async fn leave(&mut self) -> Result<(), Lost> {
+        match self {
+            Line::Socket(socket) => send(socket, r#"{"type":"leave"}"#).await,
+            Line::Events(Events { entrance, .. }) | Line::Polls(Polls { entrance, .. }) => {
+                post(entrance, Method::DELETE, "").await
+            }
+        }
+    }
+
+    /// Keeps the page open while its shopper is busy with the checkout: answers pings, hears nothing.
+    pub(crate) async fn stay_open(&mut self) -> std::convert::Infallible {
+        while self.next().await.is_ok() {}
+        std::future::pending().await
+    }
+}
+
+impl Events {
+    async fn next(&mut self) -> Result<LineMessage, Lost> {
+        loop {
+            while let Some(event) = self.take_event() {
+                if let Some(data) = event_data(&event) {
+                    return heard(&data);
+                }
+            }
+            if self.unread.len() > MESSAGE_BYTES_MAX {
+                return Err(unexpected("an event without an end"));
+            }
+            let gone = Lost::Gone { retry_after: None };
+            let frame = timeout(SILENT_FOR_AT_MOST, self.body.frame()).await.map_err(|_| gone.clone())?;
+            let frame = frame.ok_or_else(|| gone.clone())?.map_err(|_| gone)?;
+            self.unread.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        }
+    }
+
+    fn take_event(&mut self) -> Option<String> {
+        let end = self.unread.windows(2).position(|pair| pair == b"\n\n")?;
+        let event = self.unread.drain(..end + 2).collect::<Vec<u8>>();
+        Some(String::from_utf8_lossy(&event).into_owned())
+    }
+}
+
+impl Polls {
+    async fn poll(&mut self) -> Result<Vec<(String, String)>, Lost> {
+        let Entrance { caller, waiting_room, .. } = &self.entrance;
+        let request =
+            request(waiting_room, Method::GET, &self.entrance.path(), &self.entrance.headers("application/json"), None);
+        let answer = caller.call(waiting_room, request).await?;
+        if answer.status != StatusCode::OK {
+            return Err(not_entered(&answer));
+        }
+        let snapshot: Snapshot = answer.read().ok_or_else(|| unexpected("a snapshot that is none"))?;
+        self.next_poll = Instant::now() + Duration::from_millis(snapshot.poll_after_ms.clamp(100, 60_000));
+        self.unheard.extend(snapshot.messages.iter().map(|message| heard(&message.to_string())));
+        Ok(cookies(&answer.headers))
+    }
+}
+
+/// The `data` of one event of an event stream; `None` for a comment.
+fn event_data(event: &str) -> Option<String> {
+    let lines: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn heard(text: &str) -> Result<LineMessage, Lost> {
+    message(text)
+        .map_err(|error| unexpected(&format!("message {}: {error}", text.chars().take(80).collect::<String>())))
+}
+
+fn unexpected(what: &str) -> Lost {
+    Lost::Unexpected { what: what.to_owned(), retry_after: None }
+}
+
+fn closed(code: Option<CloseCode>) -> Lost {
+    match code {
+        Some(
+            CloseCode::Policy | CloseCode::Unsupported | CloseCode::Protocol | CloseCode::Invalid | CloseCode::Size,
+        ) => unexpected("the server closed the socket for a fault of ours"),
+        _ => Lost::Gone { retry_after: None },
+    }
+}
+
+fn not_entered(answer: &Answer) -> Lost {
+    let (slug, _) = answer.problem();
+    let retry_after = retry_after(&answer.headers);
+    match answer.status {
+        StatusCode::CONFLICT if slug == "sale-over" => Lost::SaleOver,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+            Lost::Gone { retry_after }
+        }
+        status => Lost::Unexpected { what: format!("line: {} {slug}", status.as_u16()), retry_after },
+    }
+}
+
+fn cookies(headers: &HeaderMap) -> Vec<(String, String)> {
+    set_cookies(headers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn with_cookies(entrance: Entrance, cookies: &[(String, String)]) -> Entrance {
+    let fresh = cookies.iter().find(|(name, _)| name.starts_with("fairline_ticket_"));
+    let cookie = fresh.map(|(name, value)| format!("{name}={value}")).or(entrance.cookie);
+    Entrance { cookie, ..entrance }
+}
+
+async fn send(socket: &mut WebSocketStream<TcpStream>, text: &'static str) -> Result<(), Lost> {
+    match timeout(SEND_WITHIN, socket.send(Message::text(text))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Lost::Gone { retry_after: None }),
+    }
+}
+
+async fn post(entrance: &Entrance, method: Method, below: &str) -> Result<(), Lost> {
+    let path = format!("{}{below}", entrance.path());
+    let request = request(&entrance.waiting_room, method, &path, &entrance.headers("application/json"), None);
+    let answer = entrance.caller.call(&entrance.waiting_room, request).await?;
+    if answer.status.is_success() { Ok(()) } else { Err(not_entered(&answer)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_and_comments_are_not() {
+        assert_eq!(event_data("event: message\ndata: {\"a\":1}\n\n").as_deref(), Some("{\"a\":1}"));
+        assert_eq!(event_data("data:one\ndata: two\n\n").as_deref(), Some("one\ntwo"));
+        assert_eq!(event_data(": keep-alive\n\n"), None);
+    }
+}

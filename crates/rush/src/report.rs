@@ -1,0 +1,841 @@
+//! The verdict: what the shoppers saw, what the database says, and whether every promise was kept. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    count::{inversions, percentile},
+    ledger::{Admission, Ledger},
+    messages::AdminSale,
+    plan::{Behaviour, Transport},
+    record::{Outcome, Record, Turn},
+};
+
+/// Most sentences of one kind in a report.
+const SENTENCES_MAX: usize = 20;
+
+/// Everything that a verdict rests on.
+pub(crate) struct Evidence<'a> {
+    pub(crate) seed: u64,
+    /// What the sale's card said, where there is no database to ask.
+    pub(crate) total_on_card: u32,
+    /// Whoever was away for no longer has stayed.
+    pub(crate) grace_ms: u64,
+    pub(crate) elapsed_s: f64,
+    pub(crate) records: &'a [Record],
+    /// `Ok(None)`: nobody asked for it. `Err`: it could not be read.
+    pub(crate) ledger: Result<Option<&'a Ledger>, String>,
+    pub(crate) admin: Option<Result<AdminSale, String>>,
+}
+
+/// The outcome of a rush. Its last line on standard output is this, as one JSON object.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Shoppers that came.
+    pub shoppers: u64,
+    /// Shoppers that got a place.
+    pub joined: u64,
+    /// Shoppers whose turn came.
+    pub admitted: u64,
+    /// Holds that shoppers got for their tokens.
+    pub redeemed: u64,
+    /// Orders that shoppers saw paid.
+    pub paid: u64,
+    /// Units in the sale.
+    pub stock: i64,
+    /// Units that are paid for.
+    pub sold: i64,
+    /// Units beyond the stock that are held or paid for.
+    pub oversold: i64,
+    /// Tokens that were accepted twice.
+    pub double_used: u64,
+    /// Forged tokens that bought something.
+    pub forged_accepted: u64,
+    /// Forged tokens that were tried.
+    pub forged_tried: u64,
+    /// Real tokens that bought something with somebody else's ticket.
+    pub stolen_accepted: u64,
+    /// Real tokens that were tried with somebody else's ticket.
+    pub stolen_tried: u64,
+    /// Tokens that bought something after they had expired.
+    pub expired_accepted: u64,
+    /// Shoppers who redeemed or paid in time and were refused.
+    pub turned_away: u64,
+    /// Pairs among those who stayed that were admitted against their ordinals; by the database if it was asked.
+    pub inversions: u64,
+    /// The same as far as the shoppers can tell, to the second; a turn that its page never saw may count here.
+    pub inversions_seen: u64,
+    /// Shoppers who stayed: the ones whose order is checked.
+    pub stayed: u64,
+    /// Shoppers whose ordinal changed.
+    pub places_lost: u64,
+    /// Shoppers who never learned an outcome.
+    pub unresolved: u64,
+    /// Shoppers who learned that the sale is sold out.
+    pub sold_out: u64,
+    /// Shoppers who learned that the sale is closed.
+    pub closed: u64,
+    /// Shoppers whose token ran out.
+    pub expired: u64,
+    /// Shoppers whose hold ran out.
+    pub lapsed: u64,
+    /// Shoppers who got their money back.
+    pub refunded: u64,
+    /// Shoppers who left by saying so.
+    pub left: u64,
+    /// Shoppers who closed the lid for good.
+    pub lids_closed: u64,
+    /// Connections that had to be made anew.
+    pub reconnects: u64,
+    /// First attempt to first place, half of them.
+    pub join_p50_ms: Option<f64>,
+    /// First attempt to first place, 99 of 100.
+    pub join_p99_ms: Option<f64>,
+    /// Admission to browser over a connection that was up, half of them.
+    pub admission_p50_ms: Option<f64>,
+    /// Admission to browser over a connection that was up, 99 of 100.
+    pub admission_p99_ms: Option<f64>,
+    /// Admission to browser for pages that poll, 99 of 100.
+    pub admission_polled_p99_ms: Option<f64>,
+    /// First purchase to hold, half of them.
+    pub redeem_p50_ms: Option<f64>,
+    /// First purchase to hold, 99 of 100.
+    pub redeem_p99_ms: Option<f64>,
+    /// Repeats the crowd.
+    pub seed: u64,
+    /// How long it took.
+    pub elapsed_s: f64,
+    /// The separate count; `null` if no database was named.
+    pub database: Option<DatabaseCount>,
+    /// Promises that were broken, in sentences.
+    pub broken: Vec<String>,
+    /// Where what shoppers saw, the database and the admin API disagree.
+    pub mismatches: Vec<String>,
+    /// Answers that the documentation doesn't lead one to expect, and how often.
+    pub unexpected: BTreeMap<String, u64>,
+    /// Every promise was kept, and every count agrees.
+    pub ok: bool,
+}
+
+/// What the database says, counted on its own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct DatabaseCount {
+    /// Units out as tokens.
+    pub promised: i64,
+    /// Units in checkout.
+    pub held: i64,
+    /// Units paid for.
+    pub sold: i64,
+    /// Admissions.
+    pub admissions: u64,
+    /// Holds ever made.
+    pub holds: u64,
+    /// Orders.
+    pub orders: u64,
+    /// Of these, orders of shoppers who were not of this crowd.
+    pub orders_of_others: u64,
+    /// Admissions with more than one hold.
+    pub double_used: u64,
+    /// Pairs of stayed shoppers that were admitted against their ordinals.
+    pub inversions: u64,
+    /// Captured payments that are neither an order nor given back.
+    pub captured_without_order: u64,
+    /// Payments that nobody brought to an end.
+    pub payments_unfinished: u64,
+    /// Payments that were given back.
+    pub refunded: u64,
+}
+
+impl Report {
+    /// Judges a rush.
+    pub(crate) fn of(evidence: &Evidence<'_>) -> Report {
+        let mut report = what_shoppers_saw(evidence);
+        match &evidence.ledger {
+            Ok(Some(ledger)) => what_the_database_says(&mut report, evidence, ledger),
+            Ok(None) => {}
+            Err(error) => report.mismatches.push(format!("the database could not be read: {error}")),
+        }
+        match (&evidence.admin, &report.database) {
+            (Some(Ok(admin)), Some(database)) => {
+                let shown = [admin.promised, admin.held, admin.sold].map(i64::from);
+                let counted = [database.promised, database.held, database.sold];
+                if shown != counted {
+                    let of = "promised, held and sold";
+                    report.mismatches.push(format!("of {of} the admin API shows {shown:?}, the database {counted:?}"));
+                }
+            }
+            (Some(Err(error)), _) => report.mismatches.push(format!("the admin API could not be read: {error}")),
+            (Some(Ok(_)) | None, _) => {}
+        }
+        report.broken = broken_promises(&report);
+        shorten(&mut report.mismatches);
+        report.ok = report.broken.is_empty() && report.mismatches.is_empty();
+        report
+    }
+
+    /// 0 if every promise was kept, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!self.ok)
+    }
+
+    /// The report as one line of JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers, text and lists of text are JSON")
+    }
+}
+
+fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
+    let records = evidence.records;
+    let count = |is: &dyn Fn(&Record) -> bool| records.iter().filter(|record| is(record)).count() as u64;
+    let ended = |outcome: Outcome| count(&|record| record.outcome == Some(outcome));
+    let sum = |of: &dyn Fn(&Record) -> usize| records.iter().map(|record| of(record) as u64).sum::<u64>();
+    let mut unexpected = BTreeMap::new();
+    for (what, times) in records.iter().flat_map(|record| &record.unexpected) {
+        *unexpected.entry(what.clone()).or_default() += u64::from(*times);
+    }
+    let units_paid: i64 = records.iter().filter_map(|record| record.paid).map(|paid| i64::from(paid.units)).sum();
+    let stock = i64::from(evidence.total_on_card);
+    let mut join_ms: Vec<f64> = records.iter().filter_map(|record| record.join_ms).collect();
+    let mut redeem_ms: Vec<f64> = records
+        .iter()
+        .filter(|record| record.behaviour != Behaviour::Replay)
+        .filter_map(|record| record.redemption.map(|redemption| redemption.took_ms))
+        .collect();
+    // Without the database, the token's whole seconds are the best there is.
+    let latencies = Latencies::of(records, |turn| Some(turn.issued_at_s * 1_000_000));
+    let inversions = inversions_seen(records, evidence.grace_ms);
+    let mut report = Report {
+        shoppers: records.len() as u64,
+        joined: count(&|record| record.join_ms.is_some()),
+        admitted: count(&|record| !record.turns.is_empty()),
+        redeemed: orders_seen(records).len() as u64,
+        paid: count(&|record| record.paid.is_some()),
+        stock,
+        sold: units_paid,
+        oversold: (units_paid - stock).max(0),
+        double_used: tokens_accepted_twice(records),
+        forged_accepted: sum(&|record| record.forged_accepted.len()),
+        forged_tried: sum(&|record| record.forged_tried as usize),
+        stolen_accepted: sum(&|record| record.stolen_accepted as usize),
+        stolen_tried: sum(&|record| record.stolen_tried as usize),
+        expired_accepted: sum(&|record| record.expired_accepted as usize),
+        turned_away: count(&|record| record.lapsed_early),
+        inversions,
+        inversions_seen: inversions,
+        stayed: count(&|record| record.stayed(evidence.grace_ms)),
+        places_lost: count(&|record| record.places_lost > 0),
+        unresolved: count(&|record| record.outcome.is_none()),
+        sold_out: ended(Outcome::SoldOut),
+        closed: ended(Outcome::Closed),
+        expired: ended(Outcome::Expired),
+        lapsed: ended(Outcome::Lapsed),
+        refunded: ended(Outcome::Refunded),
+        left: ended(Outcome::Left),
+        lids_closed: ended(Outcome::LidClosed),
+        reconnects: sum(&|record| record.reconnects as usize),
+        join_p50_ms: percentile(&mut join_ms, 50.0),
+        join_p99_ms: percentile(&mut join_ms, 99.0),
+        redeem_p50_ms: percentile(&mut redeem_ms, 50.0),
+        redeem_p99_ms: percentile(&mut redeem_ms, 99.0),
+        seed: evidence.seed,
+        elapsed_s: evidence.elapsed_s,
+        unexpected,
+        ..Report::default()
+    };
+    latencies.into_report(&mut report);
+    for (kind, times) in tally(records.iter().flat_map(|record| &record.forged_accepted)) {
+        report.mismatches.push(format!("checkout accepted a forged token: {kind}, {times} times"));
+    }
+    let leaked = sum(&|record| record.leaked as usize);
+    if leaked > 0 {
+        report.mismatches.push(format!("checkout showed an order to somebody else, {leaked} times"));
+    }
+    for (order, times) in tally(records.iter().filter_map(|record| record.paid.as_ref().map(|paid| &paid.order))) {
+        if times > 1 {
+            report.mismatches.push(format!("{times} shoppers paid for the one order {order}"));
+        }
+    }
+    report
+}
+
+fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: &Ledger) {
+    let records = evidence.records;
+    let admissions: HashMap<Uuid, &Admission> = ledger.admissions.iter().map(|row| (row.id, row)).collect();
+    let holds: HashMap<Uuid, Uuid> = ledger.holds.iter().map(|row| (row.id, row.admission_id)).collect();
+    let orders: HashSet<Uuid> = ledger.orders.iter().map(|row| row.id).collect();
+    let order_payments: HashSet<Uuid> = ledger.orders.iter().map(|row| row.payment_id).collect();
+    let visitors: HashSet<&str> =
+        records.iter().flat_map(|record| &record.turns).map(|turn| turn.visitor.as_str()).collect();
+    let stock = ledger.stock;
+    let [total, promised, held, sold] = [stock.total, stock.promised, stock.held, stock.sold].map(i64::from);
+    let units_ordered: i64 = ledger.orders.iter().map(|row| i64::from(row.quantity)).sum();
+    let captured: Vec<_> = ledger.payments.iter().filter(|payment| payment.state == "captured").collect();
+    let per_admission = tally(ledger.holds.iter().map(|hold| &hold.admission_id));
+    let database = DatabaseCount {
+        promised,
+        held,
+        sold,
+        admissions: ledger.admissions.len() as u64,
+        holds: ledger.holds.len() as u64,
+        orders: ledger.orders.len() as u64,
+        orders_of_others: ledger.orders.iter().filter(|row| !visitors.contains(row.visitor.as_str())).count() as u64,
+        double_used: per_admission.values().filter(|holds| **holds > 1).count() as u64,
+        inversions: inversions_in_the_database(records, evidence.grace_ms, &ledger.admissions),
+        captured_without_order: captured.iter().filter(|payment| !order_payments.contains(&payment.id)).count() as u64,
+        payments_unfinished: ledger.payments.iter().filter(|payment| payment.is_unfinished()).count() as u64,
+        refunded: ledger.payments.iter().filter(|payment| payment.state == "refunded").count() as u64,
+    };
+    report.stock = total;
+    report.sold = sold;
+    report.oversold =
+        [held + sold - total, units_ordered - total, report.oversold].into_iter().max().unwrap_or(0).max(0);
+    report.double_used = report.double_used.max(database.double_used);
+    report.inversions = database.inversions;
+    Latencies::of(records, |turn| admissions.get(&turn.admission).map(|row| row.issued_at_us)).into_report(report);
+    report.turned_away += refused_in_time(records, &admissions);
+
+    let mismatches = &mut report.mismatches;
+    let units = |rows: &mut dyn Iterator<Item = i32>| rows.map(i64::from).sum::<i64>();
+    let promises = ledger.admissions.iter().filter(|row| row.state == "promised");
+    let held_now = ledger.holds.iter().filter(|row| row.state == "held");
+    for (what, counter, rows) in [
+        ("promised", promised, units(&mut promises.map(|row| row.quantity))),
+        ("held", held, units(&mut held_now.map(|row| row.quantity))),
+        ("sold", sold, units_ordered),
+    ] {
+        if counter != rows {
+            mismatches.push(format!("the stock counts {counter} units {what}, its rows {rows}"));
+        }
+    }
+    for hold in &ledger.holds {
+        let Some(admission) = admissions.get(&hold.admission_id) else { continue };
+        if hold.created_at_us > admission.expires_at_us {
+            report.expired_accepted += 1;
+        }
+        if hold.visitor != admission.visitor {
+            report.stolen_accepted += 1;
+        }
+    }
+    for (hold, times) in tally(captured.iter().map(|payment| &payment.hold_id)) {
+        if times > 1 {
+            mismatches.push(format!("order {hold} was captured {times} times"));
+        }
+    }
+    for record in records {
+        let index = record.index;
+        for turn in record.turns.iter().filter(|turn| !admissions.contains_key(&turn.admission)) {
+            mismatches.push(format!("shopper {index} was given a turn that is no admission: {}", turn.admission));
+        }
+        for (admission, order) in holds_seen(record).filter(|(admission, order)| holds.get(order) != Some(admission)) {
+            mismatches.push(format!("shopper {index} was told of a hold that is none: {order} of {admission}"));
+        }
+        if let Some(paid) = record.paid.filter(|paid| !orders.contains(&paid.order)) {
+            mismatches.push(format!("shopper {index} saw the order {} paid, which is none", paid.order));
+        }
+    }
+    let paid_seen: HashSet<Uuid> = records.iter().filter_map(|record| record.paid).map(|paid| paid.order).collect();
+    for order in ledger.orders.iter().filter(|row| visitors.contains(row.visitor.as_str())) {
+        if !paid_seen.contains(&order.id) {
+            mismatches.push(format!("the order {} was never seen paid by its shopper", order.id));
+        }
+    }
+    let ordinals = tally(records.iter().filter_map(|record| record.ordinal.as_ref()));
+    if epochs(&ledger.admissions).len() <= 1 {
+        for (ordinal, times) in ordinals.into_iter().filter(|(_, times)| *times > 1) {
+            mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
+        }
+    }
+    if report.sold_out > 0 && sold < total {
+        let told = report.sold_out;
+        mismatches.push(format!("{told} shoppers were told that all is sold, but {} units are not", total - sold));
+    }
+    report.database = Some(database);
+}
+
+/// The promises of the design that a report shows to be broken, by their numbers there.
+fn broken_promises(report: &Report) -> Vec<String> {
+    let database = report.database.clone().unwrap_or_default();
+    let promises = [
+        (1, u64::try_from(report.oversold).unwrap_or(0), "units are held or sold beyond the stock"),
+        (2, report.double_used, "tokens were accepted twice"),
+        (2, report.forged_accepted, "forged tokens were accepted"),
+        (2, report.stolen_accepted, "tokens were accepted from somebody else than their holder"),
+        (2, report.expired_accepted, "tokens were accepted after they had expired"),
+        (3, report.turned_away, "shoppers were in time and were turned away"),
+        (4, report.inversions, "pairs of those who stayed were admitted against their ordinals"),
+        (5, report.places_lost, "shoppers lost their place"),
+        (6, database.captured_without_order, "captured payments are neither an order nor given back"),
+        (6, database.payments_unfinished, "payments were never brought to an end"),
+        (7, report.unresolved, "shoppers never learned an outcome"),
+    ];
+    let broken = promises.into_iter().filter(|(_, count, _)| *count > 0);
+    broken.map(|(promise, count, what)| format!("promise {promise}: {count} {what}")).collect()
+}
+
+fn shorten(sentences: &mut Vec<String>) {
+    if sentences.len() > SENTENCES_MAX {
+        let more = sentences.len() - SENTENCES_MAX;
+        sentences.truncate(SENTENCES_MAX);
+        sentences.push(format!("and {more} more"));
+    }
+}
+
+fn tally<T: Ord + Clone>(items: impl Iterator<Item = impl std::ops::Deref<Target = T>>) -> BTreeMap<T, u64> {
+    let mut counts = BTreeMap::new();
+    for item in items {
+        *counts.entry(item.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Every hold that a shopper was told of, with its admission.
+fn holds_seen(record: &Record) -> impl Iterator<Item = (Uuid, Uuid)> {
+    let accepted = record.accepted.iter().map(|accepted| (accepted.admission, accepted.order));
+    accepted.chain(record.redemption.map(|redemption| (redemption.admission, redemption.order)))
+}
+
+fn orders_seen(records: &[Record]) -> HashSet<Uuid> {
+    let held = records.iter().flat_map(holds_seen).map(|(_, order)| order);
+    held.chain(records.iter().filter_map(|record| record.paid).map(|paid| paid.order)).collect()
+}
+
+/// Tokens with two answers of 201, or with two holds.
+fn tokens_accepted_twice(records: &[Record]) -> u64 {
+    let accepted = tally(records.iter().flat_map(|record| &record.accepted).map(|accepted| &accepted.admission));
+    let mut holds: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    for (admission, order) in records.iter().flat_map(holds_seen) {
+        holds.entry(admission).or_default().insert(order);
+    }
+    let twice = |(admission, orders): &(&Uuid, &BTreeSet<Uuid>)| {
+        orders.len() > 1 || accepted.get(*admission).is_some_and(|times| *times > 1)
+    };
+    holds.iter().filter(twice).count() as u64
+}
+
+/// Refusals of a token that was live: not yet to be claimed, or claimed and not yet expired.
+fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -> u64 {
+    let in_time = |record: &&Record| {
+        record.refusals.iter().any(|refusal| {
+            admissions.get(&refusal.admission).is_some_and(|row| {
+                refusal.at_us < row.claim_by_us || (row.claimed && refusal.at_us < row.expires_at_us)
+            })
+        })
+    };
+    // Whoever closes a sale may turn shoppers away.
+    records.iter().filter(|record| record.outcome != Some(Outcome::Closed)).filter(in_time).count() as u64
+}
+
+fn epochs(admissions: &[Admission]) -> BTreeSet<i32> {
+    admissions.iter().map(|row| row.epoch).collect()
+}
+
+/// Inversions of the order in which those who stayed were first admitted. One who never was stands behind all who
+/// were, so being passed over counts.
+fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
+    let mut first_admitted: HashMap<(i32, i64), i64> = HashMap::new();
+    for row in admissions {
+        let first = first_admitted.entry((row.epoch, row.ordinal)).or_insert(row.issued_at_us);
+        *first = row.issued_at_us.min(*first);
+    }
+    let tickets: HashMap<Uuid, (i32, i64)> = admissions.iter().map(|row| (row.id, (row.epoch, row.ordinal))).collect();
+    let epochs = epochs(admissions);
+    let only_epoch = (epochs.len() == 1).then(|| epochs.first().copied()).flatten();
+    let ticket = |record: &Record| {
+        let by_turn = record.turns.first().and_then(|turn| tickets.get(&turn.admission).copied());
+        by_turn.or_else(|| Some((only_epoch?, i64::try_from(record.ordinal?).ok()?)))
+    };
+    let stayed = records.iter().filter(|record| record.stayed(grace_ms));
+    let mut order: Vec<(i64, (i32, i64))> = stayed
+        .filter_map(ticket)
+        .map(|ticket| (first_admitted.get(&ticket).copied().unwrap_or(i64::MAX), ticket))
+        .collect();
+    order.sort_unstable();
+    inversions(&order.iter().map(|(_, ticket)| *ticket).collect::<Vec<_>>())
+}
+
+/// The same from the tokens that shoppers got, whose times are whole seconds.
+fn inversions_seen(records: &[Record], grace_ms: u64) -> u64 {
+    let stayed = records.iter().filter(|record| record.stayed(grace_ms));
+    let mut order: Vec<(i64, u64)> =
+        stayed.filter_map(|record| Some((record.turns.first()?.issued_at_s, record.ordinal?))).collect();
+    order.sort_unstable();
+    inversions(&order.iter().map(|(_, ordinal)| *ordinal).collect::<Vec<_>>())
+}
+
+/// From an admission to the browser.
+struct Latencies {
+    pushed_ms: Vec<f64>,
+    polled_ms: Vec<f64>,
+}
+
+impl Latencies {
+    /// Of every turn that was issued while its page was connected.
+    fn of(records: &[Record], issued_at_us: impl Fn(&Turn) -> Option<i64>) -> Latencies {
+        let mut latencies = Latencies { pushed_ms: Vec::new(), polled_ms: Vec::new() };
+        for record in records {
+            let connected = |turn: &&Turn| issued_at_us(turn).is_some_and(|at| turn.connected_at_us <= at);
+            for turn in record.turns.iter().filter(connected) {
+                let took_us = turn.seen_at_us - issued_at_us(turn).unwrap_or(turn.seen_at_us);
+                let into = if record.transport == Transport::Poll {
+                    &mut latencies.polled_ms
+                } else {
+                    &mut latencies.pushed_ms
+                };
+                into.push(took_us.max(0) as f64 / 1_000.0);
+            }
+        }
+        latencies
+    }
+
+    fn into_report(mut self, report: &mut Report) {
+        report.admission_p50_ms = percentile(&mut self.pushed_ms, 50.0);
+        report.admission_p99_ms = percentile(&mut self.pushed_ms, 99.0);
+        report.admission_polled_p99_ms = percentile(&mut self.polled_ms, 99.0);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { shoppers, joined, admitted, redeemed, paid, .. } = self;
+        writeln!(f, "A rush of {shoppers} shoppers, seed {}, {:.1} s", self.seed, self.elapsed_s)?;
+        writeln!(f, "  the way        joined {joined} · admitted {admitted} · redeemed {redeemed} · paid {paid}")?;
+        writeln!(
+            f,
+            "  the others     sold out {} · closed {} · token ran out {} · hold ran out {} · refunded {} · left {} · lid closed {} · never learned an outcome {}",
+            self.sold_out,
+            self.closed,
+            self.expired,
+            self.lapsed,
+            self.refunded,
+            self.left,
+            self.lids_closed,
+            self.unresolved
+        )?;
+        writeln!(f, "  the stock      {} units · sold {} · oversold {}", self.stock, self.sold, self.oversold)?;
+        writeln!(
+            f,
+            "  the tokens     accepted twice {} · forged {} of {} · stolen {} of {} · expired {} · turned away {}",
+            self.double_used,
+            self.forged_accepted,
+            self.forged_tried,
+            self.stolen_accepted,
+            self.stolen_tried,
+            self.expired_accepted,
+            self.turned_away
+        )?;
+        writeln!(
+            f,
+            "  the order      {} inversions among {} who stayed · places lost {} · reconnects {}",
+            self.inversions, self.stayed, self.places_lost, self.reconnects
+        )?;
+        let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1} ms"));
+        writeln!(
+            f,
+            "  the time       join p50 {} p99 {} · admission to browser p50 {} p99 {} · redeem p50 {} p99 {}",
+            ms(self.join_p50_ms),
+            ms(self.join_p99_ms),
+            ms(self.admission_p50_ms),
+            ms(self.admission_p99_ms),
+            ms(self.redeem_p50_ms),
+            ms(self.redeem_p99_ms)
+        )?;
+        match &self.database {
+            Some(database) => writeln!(
+                f,
+                "  the database   admissions {} · holds {} · orders {} (of others {}) · promised {} · held {} · sold {} · refunded {} · captured without an order {}",
+                database.admissions,
+                database.holds,
+                database.orders,
+                database.orders_of_others,
+                database.promised,
+                database.held,
+                database.sold,
+                database.refunded,
+                database.captured_without_order
+            )?,
+            None => writeln!(f, "  the database   was not asked (--postgres-url)")?,
+        }
+        for (what, times) in &self.unexpected {
+            writeln!(f, "  unexpected     {what} ({times} times)")?;
+        }
+        for sentence in self.broken.iter().chain(&self.mismatches) {
+            writeln!(f, "  ✗ {sentence}")?;
+        }
+        write!(f, "{}", if self.ok { "  ✓ every promise was kept" } else { "  ✗ not every promise was kept" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{Hold, Order, Payment, Stock},
+        record::{Accepted, Paid, Redemption, Refusal},
+    };
+
+    const SECOND: i64 = 1_000_000;
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    /// What a test changes before the verdict.
+    struct World {
+        records: Vec<Record>,
+        ledger: Ledger,
+        admin: AdminSale,
+    }
+
+    impl World {
+        /// Two units, and four shoppers: the first lets its turn lapse, two buy, one is told that all is sold.
+        fn kept() -> World {
+            let visitor = |ordinal: i64| format!("visitor-{ordinal}");
+            let admission = |ordinal: i64, state: &str| Admission {
+                id: id(100 + ordinal.unsigned_abs() as u128),
+                epoch: 1,
+                ordinal,
+                visitor: visitor(ordinal),
+                quantity: 1,
+                state: state.to_owned(),
+                issued_at_us: ordinal * SECOND,
+                claim_by_us: (ordinal + 15) * SECOND,
+                claimed: true,
+                expires_at_us: (ordinal + 120) * SECOND,
+            };
+            let ledger = Ledger {
+                stock: Stock { total: 2, promised: 0, held: 0, sold: 2 },
+                admissions: vec![admission(1, "lapsed"), admission(2, "redeemed"), admission(3, "redeemed")],
+                holds: [2, 3]
+                    .map(|n: i64| Hold {
+                        id: id(200 + n.unsigned_abs() as u128),
+                        admission_id: id(100 + n.unsigned_abs() as u128),
+                        visitor: visitor(n),
+                        quantity: 1,
+                        state: "paid".to_owned(),
+                        created_at_us: (n + 1) * SECOND,
+                    })
+                    .to_vec(),
+                payments: [2, 3]
+                    .map(|n| Payment { id: id(300 + n), hold_id: id(200 + n), state: "captured".to_owned() })
+                    .to_vec(),
+                orders: [2_i64, 3]
+                    .map(|n| Order {
+                        id: id(200 + n.unsigned_abs() as u128),
+                        payment_id: id(300 + n.unsigned_abs() as u128),
+                        visitor: visitor(n),
+                        quantity: 1,
+                    })
+                    .to_vec(),
+            };
+            let turn = |n: i64| Turn {
+                admission: id(100 + n.unsigned_abs() as u128),
+                visitor: visitor(n),
+                issued_at_s: n,
+                connected_at_us: 0,
+                seen_at_us: n * SECOND + 5_000,
+            };
+            let shopper = |index: u32, outcome: Outcome| {
+                let mut record = Record::new(index, Behaviour::Buy, Transport::WebSocket);
+                record.ordinal = Some(u64::from(index) + 1);
+                record.join_ms = Some(f64::from(index) + 1.0);
+                record.outcome = Some(outcome);
+                record
+            };
+            let buyer = |index: u32| {
+                let n = i64::from(index) + 1;
+                let (admission, order) = (id(100 + n.unsigned_abs() as u128), id(200 + n.unsigned_abs() as u128));
+                let mut record = shopper(index, Outcome::Paid);
+                record.turns.push(turn(n));
+                record.accepted.push(Accepted { admission, order });
+                record.redemption = Some(Redemption { admission, order, took_ms: 7.0 });
+                record.paid = Some(Paid { order, units: 1 });
+                record
+            };
+            let mut dawdler = shopper(0, Outcome::Expired);
+            dawdler.turns.push(turn(1));
+            let records = vec![dawdler, buyer(1), buyer(2), shopper(3, Outcome::SoldOut)];
+            let admin = AdminSale { id: id(1), slug: "sale".to_owned(), total: 2, promised: 0, held: 0, sold: 2 };
+            World { records, ledger, admin }
+        }
+
+        fn judged(&self) -> Report {
+            Report::of(&Evidence {
+                seed: 7,
+                total_on_card: 2,
+                grace_ms: 60_000,
+                elapsed_s: 1.0,
+                records: &self.records,
+                ledger: Ok(Some(&self.ledger)),
+                admin: Some(Ok(self.admin.clone())),
+            })
+        }
+    }
+
+    #[test]
+    fn kept_promises_are_ok() {
+        let report = World::kept().judged();
+        assert_eq!((report.broken.as_slice(), report.mismatches.as_slice()), (&[][..], &[][..]));
+        assert!(report.ok);
+        assert_eq!(report.exit_code(), 0);
+        assert_eq!((report.shoppers, report.joined, report.admitted, report.redeemed, report.paid), (4, 4, 3, 2, 2));
+        assert_eq!((report.stock, report.sold, report.stayed), (2, 2, 4));
+        assert_eq!((report.admission_p50_ms, report.redeem_p99_ms), (Some(5.0), Some(7.0)));
+    }
+
+    /// The negative controls: one way to break each promise, and each way to disagree, is noticed, and named.
+    #[test]
+    fn every_broken_promise_is_noticed() {
+        type Break = fn(&mut World);
+        let ways: &[(&str, Break)] = &[
+            ("promise 1: 1 units", |world| world.ledger.stock.held = 1),
+            ("promise 1: 1 units", |world| world.records[1].paid = Some(Paid { order: id(202), units: 2 })),
+            ("promise 2: 1 tokens were accepted twice", |world| {
+                let again = world.records[1].accepted[0];
+                world.records[1].accepted.push(again);
+            }),
+            ("promise 2: 1 tokens were accepted twice", |world| {
+                world.records[1].accepted[0].order = id(203);
+            }),
+            ("promise 2: 1 tokens were accepted twice", |world| world.ledger.holds[1].admission_id = id(102)),
+            ("promise 2: 1 forged tokens", |world| world.records[0].forged_accepted.push("algorithm none".to_owned())),
+            ("promise 2: 1 tokens were accepted from somebody else", |world| world.records[0].stolen_accepted = 1),
+            ("promise 2: 1 tokens were accepted from somebody else", |world| {
+                world.ledger.holds[0].visitor = "visitor-1".to_owned();
+            }),
+            ("promise 2: 1 tokens were accepted after", |world| world.records[0].expired_accepted = 1),
+            ("promise 2: 1 tokens were accepted after", |world| world.ledger.holds[0].created_at_us = 500 * SECOND),
+            ("promise 3: 1 shoppers", |world| world.records[2].lapsed_early = true),
+            ("promise 3: 1 shoppers", |world| {
+                let refusal = Refusal { admission: id(101), at_us: 2 * SECOND, why: "409 sale-not-open".to_owned() };
+                world.records[0].refusals.push(refusal);
+            }),
+            ("promise 4: 1 pairs", |world| world.ledger.admissions[1].issued_at_us = 9 * SECOND),
+            ("promise 4: 3 pairs", |world| {
+                // Passed over: the first of the line is never let in, the others are.
+                world.records[3].ordinal = Some(0);
+            }),
+            ("promise 5: 1 shoppers lost their place", |world| world.records[3].places_lost = 1),
+            ("promise 6: 1 captured payments", |world| {
+                let payment = Payment { id: id(309), hold_id: id(209), state: "captured".to_owned() };
+                world.ledger.payments.push(payment);
+            }),
+            ("promise 6: 1 payments were never brought to an end", |world| {
+                let payment = Payment { id: id(309), hold_id: id(209), state: "refund_due".to_owned() };
+                world.ledger.payments.push(payment);
+            }),
+            ("promise 7: 1 shoppers", |world| world.records[3].outcome = None),
+            ("captured 2 times", |world| {
+                let payment = Payment { id: id(309), hold_id: id(202), state: "captured".to_owned() };
+                world.ledger.payments.push(payment);
+            }),
+            ("counts 2 units sold, its rows 1", |world| drop(world.ledger.orders.pop())),
+            ("counts 1 units promised, its rows 0", |world| world.ledger.stock.promised = 1),
+            ("saw the order", |world| world.ledger.orders[0].id = id(999)),
+            ("never seen paid by its shopper", |world| world.records[1].paid = None),
+            ("a hold that is none", |world| world.ledger.holds[0].id = id(999)),
+            ("a turn that is no admission", |world| world.records[0].turns[0].admission = id(999)),
+            ("shoppers were given the ordinal 4", |world| world.records[0].ordinal = Some(4)),
+            ("2 shoppers paid for the one order", |world| world.records[1].paid = world.records[2].paid),
+            ("were told that all is sold, but 1 units are not", |world| world.ledger.stock.sold = 1),
+            ("showed an order to somebody else", |world| world.records[0].leaked = 1),
+            ("the admin API shows", |world| world.admin.sold = 1),
+        ];
+        for (sentence, break_it) in ways {
+            let mut world = World::kept();
+            break_it(&mut world);
+            let report = world.judged();
+            let said = [report.broken.as_slice(), report.mismatches.as_slice()].concat();
+            assert!(said.iter().any(|said| said.contains(sentence)), "`{sentence}` is not in {said:#?}");
+            assert!(!report.ok, "{sentence}");
+            assert_eq!(report.exit_code(), 1, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_ok() {
+        let World { records, admin, .. } = World::kept();
+        let evidence = |ledger, admin| Evidence {
+            seed: 7,
+            total_on_card: 2,
+            grace_ms: 60_000,
+            elapsed_s: 1.0,
+            records: &records,
+            ledger,
+            admin,
+        };
+        let unread = Report::of(&evidence(Err("gone".to_owned()), None));
+        assert_eq!((unread.ok, unread.mismatches.len()), (false, 1));
+        let unread = Report::of(&evidence(Ok(None), Some(Err("gone".to_owned()))));
+        assert_eq!((unread.ok, unread.mismatches.len()), (false, 1));
+        let shoppers_alone = Report::of(&evidence(Ok(None), Some(Ok(admin))));
+        assert!(shoppers_alone.ok && shoppers_alone.database.is_none());
+    }
+
+    #[test]
+    fn those_who_did_not_stay_may_come_in_any_order() {
+        let late = |world: &mut World| world.ledger.admissions[1].issued_at_us = 9 * SECOND;
+        let changes: [fn(&mut Record); 3] =
+            [|record| record.walked_out = true, |record| record.away_ms_max = 60_001, |record| record.join_ms = None];
+        for change in changes {
+            let mut world = World::kept();
+            late(&mut world);
+            assert_eq!(world.judged().inversions, 1, "the control");
+            change(&mut world.records[1]);
+            assert_eq!(world.judged().inversions, 0);
+        }
+    }
+
+    #[test]
+    fn a_recalled_ticket_counts_by_its_first_admission() {
+        let mut world = World::kept();
+        let mut again = world.ledger.admissions[0].clone();
+        (again.id, again.issued_at_us) = (id(150), 9 * SECOND);
+        world.ledger.admissions.push(again);
+        // Its page was away for a moment when the first turn came, and saw the second.
+        world.records[0].turns[0].admission = id(150);
+        assert_eq!(world.judged().inversions, 0);
+    }
+
+    #[test]
+    fn a_refusal_is_fair_once_the_claim_is_late() {
+        let mut world = World::kept();
+        let refusal = Refusal { admission: id(101), at_us: 20 * SECOND, why: "410 token-expired".to_owned() };
+        world.records[0].refusals.push(refusal);
+        assert_eq!(world.judged().turned_away, 1, "the control: it had claimed");
+        world.ledger.admissions[0].claimed = false;
+        assert!(world.judged().ok);
+    }
+
+    #[test]
+    fn the_last_line_has_what_scripts_rely_on() {
+        let json: serde_json::Value = serde_json::from_str(&World::kept().judged().to_json()).unwrap();
+        let keys = "shoppers joined admitted redeemed paid stock sold oversold double_used forged_accepted inversions \
+                    unresolved join_p50_ms join_p99_ms admission_p99_ms redeem_p99_ms ok seed expired left sold_out closed \
+                    refunded database mismatches broken";
+        for key in keys.split_whitespace() {
+            assert!(json.get(key).is_some(), "{key} is missing");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let mut world = World::kept();
+        world.records = (0..40)
+            .map(|index| {
+                let mut record = Record::new(index, Behaviour::Buy, Transport::Sse);
+                record.paid = Some(Paid { order: id(1_000 + u128::from(index)), units: 1 });
+                record
+            })
+            .collect();
+        let report = world.judged();
+        assert_eq!(report.mismatches.len(), SENTENCES_MAX + 1);
+        assert!(report.mismatches.last().unwrap().starts_with("and "));
+    }
+}

@@ -1,0 +1,41 @@
+//! Progress on standard error: one line that is rewritten on a terminal, one line a second elsewhere.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use tokio::time::Instant;
+
+use crate::tally::Progress;
+
+pub(crate) struct Screen {
+    terminal: bool,
+    started: Instant,
+}
+
+impl Screen {
+    pub(crate) fn new(started: Instant) -> Screen {
+        Screen { terminal: std::io::stderr().is_terminal(), started }
+    }
+
+    /// A sentence of its own.
+    pub(crate) fn say(&self, sentence: &str) {
+        self.write(&format!("{sentence}\n"));
+    }
+
+    /// How it stands.
+    pub(crate) fn show(&self, progress: Progress) {
+        let line = format!("{:4} s  {progress}", self.started.elapsed().as_secs());
+        self.write(&if self.terminal { format!("\r\x1b[2K{line}") } else { format!("{line}\n") });
+    }
+
+    /// Nothing more will be shown on this line.
+    pub(crate) fn end(&self) {
+        if self.terminal {
+            self.write("\n");
+        }
+    }
+
+    fn write(&self, text: &str) {
+        // Whoever closes standard error wants no progress.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+}
