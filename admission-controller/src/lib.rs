@@ -13,7 +13,13 @@ mod tick;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, http::header, response::IntoResponse as _, routing::get};
+use axum::{
+    Router,
+    extract::Path,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
 use fairline_line::store::LineStore;
 use fairline_service::{
@@ -108,8 +114,22 @@ fn routes(
         .split_for_parts();
     let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
     Ok(router
+        .route("/admin", get(console))
+        .route("/admin/assets/{file}", get(console_asset))
         .route("/.well-known/jwks.json", get(move || async move { (json, jwks).into_response() }))
         .route("/openapi/admission-controller.json", get(move || async move { axum::Json(document) })))
+}
+
+/// The admin console: a page that speaks to the admin API with the token that its reader types in.
+async fn console(headers: HeaderMap) -> Response {
+    let mut response = fairline_assets::serve_page("admin.html", &headers);
+    let policy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+async fn console_asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
+    fairline_assets::serve(&file, &headers)
 }
 
 /// Runs the controller until asked to stop.

@@ -274,11 +274,12 @@ impl Store {
         Ok(())
     }
 
-    /// The sales that need ticks: all that run or will, and those whose end Redis has not heard of.
+    /// The sales that need ticks: all that run or will, and closed ones with tokens out or with news for Redis.
     pub async fn running(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "SELECT id FROM sales JOIN lines ON sale_id = id \
              WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
+             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND published_state IS DISTINCT FROM state)",
         )
         .fetch_all(&self.pool)
@@ -429,14 +430,16 @@ impl LockedLine {
         Ok(())
     }
 
-    /// Lapses tokens that ran out, or that no page claimed in time, and gives their units back.
+    /// Lapses tokens that ran out, or that no page claimed in time, or whose sale was closed, and gives their units
+    /// back.
     pub async fn lapse(&mut self) -> Result<(), StoreError> {
         let units: i64 = sqlx::query_scalar(
             "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 AND state = 'promised' \
-             AND (expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) RETURNING quantity) \
+             AND ($2 OR expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) RETURNING quantity) \
              SELECT coalesce(sum(quantity), 0) FROM lapsed",
         )
         .bind(self.row.id)
+        .bind(self.row.stored_status() == Status::Closed)
         .fetch_one(&mut *self.transaction)
         .await?;
         self.give_back(units).await

@@ -69,7 +69,7 @@ local function join(keys, args)
 end
 
 -- The shopper is here: reconnects, reloads, opens a second tab.
--- args: ordinal, visitor id -> "waiting", or what became of its turn
+-- args: ordinal, visitor id -> "waiting", or what became of its turn; and the rev at which that is so
 local function resume(keys, args)
     if missing(keys) then return NO_LINE end
     local ordinal, visitor = tonumber(args[1]), args[2]
@@ -77,7 +77,7 @@ local function resume(keys, args)
     call('ZREM', keys[ABSENT], id)
 
     local turn = call('HGET', keys[TURNS], id)
-    if turn and turn ~= 'lapsed' then return turn end
+    if turn and turn ~= 'lapsed' then return { turn, number(keys, 'rev') } end
 
     if visitor_of(keys, ordinal) ~= visitor then call('HSET', keys[VISITORS], id, visitor) end
     if ordinal > number(keys, 'highest') then
@@ -92,20 +92,21 @@ local function resume(keys, args)
         call('HDEL', keys[TURNS], id)
         say(keys, { kind = 'recalled', ordinals = { ordinal } })
     end
-    return 'waiting'
+    return { 'waiting', number(keys, 'rev') }
 end
 
--- Sockets closed, or polls answered: the grace period runs. Nodes where the shopper still is will say so.
--- args: grace in ms, ordinals
+-- The grace period runs. Of closed sockets nodes are told: one where the shopper still is, in a second tab, says so.
+-- Polls end all the time and are not worth telling.
+-- args: grace in ms, "told" or "untold", ordinals
 local function absent(keys, args)
     if missing(keys) then return NO_LINE end
     local deadline = now_ms() + tonumber(args[1])
     local ordinals = {}
-    for i = 2, #args do
+    for i = 3, #args do
         call('ZADD', keys[ABSENT], deadline, args[i])
         ordinals[#ordinals + 1] = tonumber(args[i])
     end
-    say(keys, { kind = 'absent', ordinals = ordinals })
+    if args[2] == 'told' then say(keys, { kind = 'absent', ordinals = ordinals }) end
     return #ordinals
 end
 

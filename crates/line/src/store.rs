@@ -12,7 +12,9 @@ use bytes::Bytes;
 use fairline_sale::{SaleCard, SaleId, VisitorId};
 use fred::{
     clients::Client,
-    interfaces::{ClientLike as _, FunctionInterface as _, SetsInterface as _, StreamsInterface as _},
+    interfaces::{
+        ClientLike as _, FunctionInterface as _, HashesInterface as _, SetsInterface as _, StreamsInterface as _,
+    },
     types::{
         Builder, FromValue, Value,
         config::{Config, ReconnectPolicy, UnresponsiveConfig},
@@ -61,6 +63,15 @@ pub struct Joined {
     pub epoch: u32,
     /// The first of the batch's ordinals.
     pub first: Ordinal,
+}
+
+/// What has become of a ticket's turn, and at which revision of the line that was so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// What has become of it.
+    pub turn: Turn,
+    /// Changes up to this revision are in it; later ones are not.
+    pub rev: u64,
 }
 
 /// What a page has said of its turn.
@@ -231,19 +242,29 @@ impl LineStore {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn resume(&self, ticket: &Ticket) -> Result<Turn, LineError> {
+    pub async fn resume(&self, ticket: &Ticket) -> Result<Resumed, LineError> {
         let visitor = Value::Bytes(Bytes::copy_from_slice(&ticket.visitor.0));
-        let turn: String = self.call("resume", ticket.sale, vec![number(ticket.ordinal), visitor]).await?;
-        Turn::from_text(&turn).ok_or_else(|| LineError::Unexpected(turn.chars().take(40).collect()))
+        let (turn, rev): (String, u64) =
+            self.call("resume", ticket.sale, vec![number(ticket.ordinal), visitor]).await?;
+        let turn = Turn::from_text(&turn).ok_or_else(|| LineError::Unexpected(turn.chars().take(40).collect()))?;
+        Ok(Resumed { turn, rev })
     }
 
-    /// These tickets' holders are gone; their grace period runs. May be repeated.
+    /// These tickets' holders are gone; their grace period runs. With `told`, every node hears of it, so that one where
+    /// the shopper still is can say so. May be repeated.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn absent(&self, sale: SaleId, grace: Duration, ordinals: &[Ordinal]) -> Result<(), LineError> {
+    pub async fn absent(
+        &self,
+        sale: SaleId,
+        grace: Duration,
+        told: bool,
+        ordinals: &[Ordinal],
+    ) -> Result<(), LineError> {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let args = std::iter::once(grace_ms).chain(ordinals.iter().copied()).map(number).collect();
+        let mut args = vec![number(grace_ms), Value::from(if told { "told" } else { "untold" })];
+        args.extend(ordinals.iter().copied().map(number));
         let _: u64 = self.call("absent", sale, args).await?;
         Ok(())
     }
@@ -335,6 +356,14 @@ impl LineStore {
         let _: u64 = self.call("publish", sale, args).await?;
         let _: u64 = self.client.sadd(SALES, sale.to_string()).await?;
         Ok(())
+    }
+
+    /// The revision of a line, or `None` when Redis has no such line.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn rev(&self, sale: SaleId) -> Result<Option<u64>, LineError> {
+        Ok(self.client.hget(format!("fairline:{{{sale}}}:line"), "rev").await?)
     }
 
     /// The line at this moment.

@@ -20,8 +20,8 @@ use crate::Shutdown;
 /// Limits of an accept loop.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeLimits {
-    /// Connections open at once, WebSockets included. Beyond them the loop stops accepting and the kernel's own queue
-    /// fills.
+    /// Connections open at once, up to their upgrade: WebSockets are counted by whoever upgrades them. Beyond them the
+    /// loop stops accepting and the kernel's own queue fills.
     pub connections_max: usize,
     /// Time that a client may take to send a request's headers, and that a kept-alive connection may be idle.
     pub header_timeout: Duration,

@@ -62,6 +62,11 @@ impl Shutdown {
         self.tasks.spawn(task)
     }
 
+    /// Lets [`Self::finished`] wait for a task that somebody else runs.
+    pub fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        self.tasks.track_future(task)
+    }
+
     /// Waits, at most `limit`, until every task has ended. Gives `false` when some had not.
     pub async fn finished(&self, limit: Duration) -> bool {
         self.tasks.close();

@@ -1,0 +1,151 @@
+//! The door: who may enter a line, with which ticket.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use fairline_line::{
+    change::Turn,
+    store::LineStore,
+    ticket::{Ticket, TicketKey, cookie_name},
+};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::{Problem, RateLimit, Shutdown};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    joins::Joins,
+    problem::RoomError,
+    room::Room,
+    rooms::{Rooms, resume},
+    session::Session,
+};
+
+/// How long a browser keeps its ticket.
+const TICKET_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What every way into a line needs.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) rooms: Rooms,
+    pub(crate) store: LineStore,
+    pub(crate) joins: Joins,
+    pub(crate) key: TicketKey,
+    pub(crate) join_limit: RateLimit,
+    pub(crate) allowed_origins: Arc<[String]>,
+    pub(crate) secure_cookies: bool,
+    pub(crate) grace: Duration,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// How a shopper wants to enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// With the ticket at hand, or a new one.
+    JoinOrResume,
+    /// With the ticket at hand only.
+    Resume,
+    /// As `JoinOrResume`, but a ticket whose turn is over is exchanged for a new one.
+    Rejoin,
+}
+
+/// A shopper who has entered.
+pub(crate) struct Entered {
+    pub(crate) session: Session,
+    /// The cookie to set: the ticket is new, or was shown and is kept for longer.
+    pub(crate) cookie: HeaderValue,
+}
+
+impl Door {
+    pub(crate) fn room(&self, sale: &str) -> Result<Arc<Room>, RoomError> {
+        let sale: SaleId = sale.parse().map_err(|_| RoomError::UnknownSale)?;
+        self.rooms.get(sale).ok_or(RoomError::UnknownSale)
+    }
+
+    pub(crate) fn room_by_slug(&self, slug: &str) -> Result<Arc<Room>, RoomError> {
+        self.rooms.by_slug(slug).ok_or(RoomError::UnknownSale)
+    }
+
+    /// The ticket of a sale that a request brings, if it is genuine.
+    pub(crate) fn ticket(&self, sale: SaleId, headers: &HeaderMap) -> Option<Ticket> {
+        let name = cookie_name(sale);
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| self.key.verify(sale, value).ok())
+    }
+
+    /// Browsers say which site's page a request comes from; only ours, or allowed ones, may use the line. Programs that
+    /// are no browsers say nothing and are nobody's puppets.
+    pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<(), RoomError> {
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().map_err(|_| RoomError::ForeignOrigin)?;
+        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let ours = authority.is_some() && authority.as_deref() == host;
+        if ours || self.allowed_origins.iter().any(|allowed| allowed == origin) {
+            Ok(())
+        } else {
+            Err(RoomError::ForeignOrigin)
+        }
+    }
+
+    /// A place among the open lines of this node, to be held for as long as one is open.
+    pub(crate) fn take_place(&self) -> Result<OwnedSemaphorePermit, RoomError> {
+        self.places.clone().try_acquire_owned().map_err(|_| RoomError::Full)
+    }
+
+    /// Lets a shopper into a line.
+    pub(crate) async fn enter(
+        &self,
+        room: Arc<Room>,
+        headers: &HeaderMap,
+        client: IpAddr,
+        wish: Wish,
+    ) -> Result<Entered, Problem> {
+        self.check_origin(headers)?;
+        if let Some(ticket) = self.ticket(room.sale, headers) {
+            let session = Session::enter(room.clone(), ticket);
+            resume(&self.store, &room, &ticket).await.map_err(RoomError::from)?;
+            let over = matches!(session.turn(), Turn::Expired | Turn::Bought | Turn::Left);
+            if !(over && wish == Wish::Rejoin) {
+                return Ok(Entered { session, cookie: self.cookie(&ticket) });
+            }
+        }
+        if wish == Wish::Resume {
+            return Err(RoomError::NoTicket.into());
+        }
+        if room.card().status.is_over() {
+            return Err(RoomError::SaleOver.into());
+        }
+        self.join_limit.check(client)?;
+        let ticket = self.joins.join(room.sale, VisitorId(rand::random())).await.map_err(RoomError::from)?;
+        room.joined(ticket.ordinal);
+        let session = Session::enter(room.clone(), ticket);
+        // Its turn came between the join and here, and nobody was there to hear of it.
+        if room.has_passed(ticket.ordinal) {
+            resume(&self.store, &room, &ticket).await.map_err(RoomError::from)?;
+        }
+        Ok(Entered { session, cookie: self.cookie(&ticket) })
+    }
+
+    /// The shopper gives the place up.
+    pub(crate) async fn leave(&self, ticket: &Ticket) -> Result<(), RoomError> {
+        Ok(self.store.leave(ticket).await?)
+    }
+
+    fn cookie(&self, ticket: &Ticket) -> HeaderValue {
+        self.cookie_line(ticket.sale, &self.key.sign(ticket), TICKET_AGE)
+    }
+
+    /// The cookie that makes a browser forget its ticket.
+    pub(crate) fn no_cookie(&self, sale: SaleId) -> HeaderValue {
+        self.cookie_line(sale, "", Duration::ZERO)
+    }
+
+    fn cookie_line(&self, sale: SaleId, value: &str, age: Duration) -> HeaderValue {
+        let (name, age_s) = (cookie_name(sale), age.as_secs());
+        let secure = if self.secure_cookies { "; Secure" } else { "" };
+        let line = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age_s}{secure}");
+        HeaderValue::from_str(&line).expect("a ticket is base64url")
+    }
+}

@@ -1,0 +1,90 @@
+//! Joins in batches: one call to the line carries every join of the last moment.
+
+use std::{collections::HashMap, time::Duration};
+
+use fairline_line::{
+    store::{LineError, LineStore},
+    ticket::Ticket,
+};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::Shutdown;
+use tokio::sync::{mpsc, oneshot};
+
+/// Joins that wait for a batch at most; beyond them shoppers are asked to try again.
+const WAITING_MAX: usize = 20_000;
+/// Joins in one call at most.
+const BATCH_MAX: usize = 1000;
+/// How long the first join of a batch waits for others.
+const GATHER: Duration = Duration::from_millis(2);
+
+struct Join {
+    sale: SaleId,
+    visitor: VisitorId,
+    answer: oneshot::Sender<Result<Ticket, LineError>>,
+}
+
+/// The door through which shoppers join lines.
+#[derive(Clone)]
+pub(crate) struct Joins(mpsc::Sender<Join>);
+
+impl Joins {
+    /// Starts the task that gathers batches.
+    pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
+        let (sender, mut waiting) = mpsc::channel::<Join>(WAITING_MAX);
+        let spawner = shutdown.clone();
+        shutdown.spawn(async move {
+            let mut batch = Vec::new();
+            loop {
+                tokio::select! {
+                    // Ends when the last sender is gone, or when the process stops.
+                    count = waiting.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
+                    () = spawner.triggered() => return,
+                }
+                tokio::time::sleep(GATHER).await;
+                while batch.len() < BATCH_MAX
+                    && let Ok(join) = waiting.try_recv()
+                {
+                    batch.push(join);
+                }
+                let mut by_sale: HashMap<SaleId, Vec<Join>> = HashMap::new();
+                for join in batch.drain(..) {
+                    by_sale.entry(join.sale).or_default().push(join);
+                }
+                for (sale, joins) in by_sale {
+                    spawner.spawn(join(store.clone(), sale, joins));
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    /// Gives a visitor the next ordinal of a line.
+    ///
+    /// # Errors
+    /// When the line does not answer, or too many wait already.
+    pub(crate) async fn join(&self, sale: SaleId, visitor: VisitorId) -> Result<Ticket, LineError> {
+        let (answer, answered) = oneshot::channel();
+        let crowded = || LineError::Unavailable("too many are joining at this moment".to_owned());
+        self.0.try_send(Join { sale, visitor, answer }).map_err(|_| crowded())?;
+        answered.await.map_err(|_| crowded())?
+    }
+}
+
+async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
+    let visitors: Vec<VisitorId> = joins.iter().map(|join| join.visitor).collect();
+    let joined = store.join(sale, &visitors).await;
+    metrics::histogram!("line_join_batch_size").record(visitors.len() as f64);
+    if joined.is_ok() {
+        metrics::counter!("line_joins_total").increment(visitors.len() as u64);
+    }
+    for (join, offset) in joins.into_iter().zip(0..) {
+        let ticket = joined.clone().map(|joined| Ticket {
+            sale,
+            epoch: joined.epoch,
+            ordinal: joined.first + offset,
+            visitor: join.visitor,
+        });
+        // A shopper who is gone by now holds an ordinal that nobody claims: it lapses when its turn comes.
+        let _ = join.answer.send(ticket);
+    }
+}

@@ -1,0 +1,121 @@
+//! The waiting room faces the internet: it gives shoppers a place in the line and tells them when it is their turn.
+//!
+//! It knows Redis and nothing else: no database, no key that admits anybody. `room` is one sale in this node, `rooms`
+//! keeps them all true, `session` is one tab of one shopper, `speech` what it hears; `door` lets shoppers in, and
+//! `socket`, `api` and `pages` are the ways through it.
+
+mod api;
+mod door;
+mod joins;
+mod message;
+mod pace;
+mod pages;
+mod problem;
+mod room;
+mod rooms;
+mod session;
+mod settings;
+mod socket;
+mod speech;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Extension, Router, routing::get};
+use fairline_line::{
+    store::{ChangeReader, LineStore},
+    ticket::TicketKey,
+};
+use fairline_service::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use tokio::{net::TcpListener, sync::Semaphore};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use settings::Settings;
+
+/// How long a stop waits for what is under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Fairline waiting room",
+        description = "Join the line of a sale, and wait in it.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(message::PageMessage))
+)]
+struct Document;
+
+/// A started waiting room.
+pub struct Service {
+    /// Its routes.
+    pub routes: Router,
+    /// Whether it can do its work.
+    pub ready: Readiness,
+}
+
+impl Service {
+    /// Connects, and starts to follow the lines.
+    ///
+    /// # Errors
+    /// When a setting is wrong, or Redis can't be reached.
+    pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let key: TicketKey = settings
+            .ticket_key
+            .expose()
+            .parse()
+            .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
+        let unreachable = |error| StartError::new(format!("The line can't be reached: {error}."));
+        let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
+        let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
+
+        let follower =
+            rooms::Follower { rooms: rooms::Rooms::default(), store: store.clone(), reader, grace: settings.grace() };
+        follower.find_sales().await.map_err(unreachable)?;
+        let door = door::Door {
+            rooms: follower.rooms.clone(),
+            store: store.clone(),
+            joins: joins::Joins::start(store.clone(), shutdown),
+            key,
+            join_limit: RateLimit::new(
+                settings.join_rate_per_s,
+                settings.join_burst,
+                settings.trusted_proxies.clone(),
+                shutdown,
+            )?,
+            allowed_origins: settings.allowed_origins.clone().into(),
+            secure_cookies: settings.secure_cookies,
+            grace: settings.grace(),
+            places: Arc::new(Semaphore::new(settings.sockets_max)),
+            shutdown: shutdown.clone(),
+        };
+        shutdown.spawn({
+            let shutdown = shutdown.clone();
+            async move { follower.run(shutdown).await }
+        });
+
+        let (api, document) = OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
+        let routes = api
+            .merge(pages::routes())
+            .layer(Extension(settings.trusted_proxies.clone()))
+            .with_state(door)
+            .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }));
+        let ready: Readiness = Arc::new(move || {
+            let store = store.clone();
+            Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+        });
+        Ok(Self { routes, ready })
+    }
+}
+
+/// Runs the waiting room until asked to stop.
+///
+/// # Errors
+/// When it can't start.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+    let service = Service::start(&settings, &shutdown).await?;
+    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    serve(listener, router, ServeLimits::default(), &shutdown).await;
+    shutdown.finished(DRAIN).await;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The messages of the line, as JSON. `docs/line-protocol.md` explains them; its schema is held against these types.
+
+use fairline_sale::SaleCard;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// What the line says to a page.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LineMessage {
+    /// Where the ticket stands.
+    Place {
+        /// The ticket's number.
+        ordinal: u64,
+        /// People ahead: 0 for the one who is next.
+        place: u64,
+        /// People behind.
+        behind: u64,
+        /// How long it is likely to take; null while nobody has been let in lately.
+        wait: Option<Wait>,
+        /// People let in per second, lately.
+        rate_per_s: Option<f64>,
+    },
+    /// The sale's facts: first of all messages, and whenever they change.
+    Sale {
+        /// The facts.
+        sale: SaleCard,
+    },
+    /// It is this ticket's turn.
+    Turn {
+        /// The admission token.
+        token: String,
+        /// Until when it can be redeemed.
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+        /// Until when the page must say `claim`.
+        #[serde(with = "time::serde::rfc3339")]
+        claim_by: OffsetDateTime,
+        /// Units promised.
+        quantity: u32,
+    },
+    /// There is nothing more to wait for. The last message.
+    Over {
+        /// Why.
+        outcome: Outcome,
+    },
+    /// The line can't be reached for now. The place is kept.
+    Reconnecting {
+        /// When to expect news, in milliseconds.
+        retry_after_ms: u64,
+    },
+}
+
+/// How long it is likely to take.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct Wait {
+    /// From so many to so many seconds.
+    pub likely_s: (u64, u64),
+}
+
+/// Why there is nothing more to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every unit is sold.
+    SoldOut,
+    /// The sale has ended.
+    Closed,
+    /// The turn ran out unused.
+    Expired,
+    /// The token was redeemed.
+    Bought,
+    /// The shopper left.
+    Left,
+}
+
+/// What a page says to the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PageMessage {
+    /// The token has arrived.
+    Claim,
+    /// The shopper gives the place up.
+    Leave,
+}

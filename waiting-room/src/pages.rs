@@ -1,0 +1,353 @@
+//! The pages: sales, a sale, and the line for browsers without JavaScript.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use fairline_sale::{SaleCard, Status};
+use fairline_service::{ClientAddress, Problem};
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+
+use crate::{
+    api::active,
+    door::{Door, Entered, Wish},
+    message::{LineMessage, Outcome, Wait},
+    problem::RoomError,
+};
+
+/// Pages run their own scripts and styles only, and in no other site's frame.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The routes of the pages.
+pub(crate) fn routes() -> Router<Door> {
+    Router::new()
+        .route("/", get(home))
+        .route("/sales/{slug}", get(sale))
+        .route("/sales/{slug}/line", get(line).post(join))
+        .route("/sales/{slug}/line/leave", post(leave))
+        .route("/assets/{file}", get(asset))
+}
+
+/// The addresses of the built files.
+struct Assets {
+    shopper_css: String,
+    shopper_js: String,
+    icon: String,
+}
+
+impl Assets {
+    fn new() -> Self {
+        let address = |name| format!("/assets/{}", fairline_assets::file_name(name).unwrap_or(name));
+        Self { shopper_css: address("shopper.css"), shopper_js: address("shopper.js"), icon: address("icon.svg") }
+    }
+}
+
+/// A sale in the words of a page.
+struct SaleCardView {
+    id: String,
+    slug: String,
+    name: String,
+    description: String,
+    price_text: String,
+    limit_text: String,
+    total: u32,
+    remaining: u32,
+    status: String,
+    status_text: String,
+    opens_at_rfc3339: String,
+    opens_at_text: String,
+    message: String,
+}
+
+impl From<SaleCard> for SaleCardView {
+    fn from(card: SaleCard) -> Self {
+        let (status, status_text) = match card.status {
+            Status::Scheduled => ("scheduled", "Opens soon"),
+            Status::Open => ("open", "Open"),
+            Status::Paused => ("paused", "Paused"),
+            Status::SoldOut => ("sold_out", "Sold out"),
+            Status::Closed => ("closed", "Closed"),
+        };
+        let limit_text = match card.per_shopper_limit {
+            1 => "One per shopper".to_owned(),
+            limit => format!("Up to {limit} per shopper"),
+        };
+        let opens = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        Self {
+            id: card.id.to_string(),
+            price_text: price_text(card.price_minor, &card.currency),
+            limit_text,
+            status: status.to_owned(),
+            status_text: status_text.to_owned(),
+            opens_at_rfc3339: card.opens_at.format(&Rfc3339).unwrap_or_default(),
+            opens_at_text: card.opens_at.format(opens).unwrap_or_default(),
+            slug: card.slug,
+            name: card.name,
+            description: card.description,
+            total: card.total,
+            remaining: card.remaining,
+            message: card.message.unwrap_or_default(),
+        }
+    }
+}
+
+/// An amount as people write it. ISO 4217 gives most currencies two decimals; these are the ones of shops that do not.
+fn price_text(minor: i64, currency: &str) -> String {
+    let decimals = match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    };
+    let unit = 10_i64.pow(decimals);
+    let amount = match decimals {
+        0 => minor.to_string(),
+        _ => format!("{}.{:0width$}", minor / unit, minor % unit, width = decimals as usize),
+    };
+    match currency {
+        "EUR" => format!("€{amount}"),
+        "GBP" => format!("£{amount}"),
+        "USD" => format!("${amount}"),
+        "JPY" => format!("¥{amount}"),
+        _ => format!("{currency} {amount}"),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    assets: Assets,
+    sales: Vec<SaleCardView>,
+}
+
+#[derive(Template)]
+#[template(path = "sale.html")]
+struct SalePage {
+    assets: Assets,
+    sale: SaleCardView,
+    can_join: bool,
+    joined: bool,
+    now_rfc3339: String,
+}
+
+#[derive(Template)]
+#[template(path = "line.html")]
+struct LinePage {
+    assets: Assets,
+    sale: SaleCardView,
+    turn: bool,
+    turn_ends_text: String,
+    ordinal: u64,
+    place: u64,
+    behind: u64,
+    wait_text: String,
+    refresh_s: u64,
+    outcome: String,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    assets: Assets,
+    heading: String,
+    text: String,
+}
+
+/// A page, with the headers that every page has. Pages show what is so now, so nobody keeps them.
+fn page(status: StatusCode, template: &impl Template) -> Response {
+    let html = match template.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let headers: [(HeaderName, &str); 4] = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, Html(html)).into_response()
+}
+
+/// A problem, as a page.
+struct PageProblem(Problem);
+
+impl<E: Into<Problem>> From<E> for PageProblem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for PageProblem {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let template = ProblemPage {
+            assets: Assets::new(),
+            heading: problem.title().to_owned(),
+            text: problem.detail_text().unwrap_or_default().to_owned(),
+        };
+        let mut response = page(problem.status(), &template);
+        if let Some(wait) = problem.clone().into_response().headers().get(header::RETRY_AFTER) {
+            response.headers_mut().insert(header::RETRY_AFTER, wait.clone());
+        }
+        response
+    }
+}
+
+async fn home(State(door): State<Door>) -> Response {
+    let sales = active(&door).into_iter().map(SaleCardView::from).collect();
+    page(StatusCode::OK, &HomePage { assets: Assets::new(), sales })
+}
+
+async fn sale(State(door): State<Door>, Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, PageProblem> {
+    let room = door.room_by_slug(&slug)?;
+    let card = room.card();
+    let now = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let template = SalePage {
+        assets: Assets::new(),
+        can_join: !card.status.is_over(),
+        joined: door.ticket(room.sale, &headers).is_some(),
+        now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
+        sale: card.into(),
+    };
+    Ok(page(StatusCode::OK, &template))
+}
+
+#[derive(Deserialize)]
+struct Joining {
+    #[serde(default)]
+    rejoin: bool,
+}
+
+/// Joins without JavaScript, and goes on to the line's page.
+async fn join(
+    State(door): State<Door>,
+    Path(slug): Path<String>,
+    Query(joining): Query<Joining>,
+    ClientAddress(client): ClientAddress,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = door.room_by_slug(&slug)?;
+    let wish = if joining.rejoin { Wish::Rejoin } else { Wish::JoinOrResume };
+    let Entered { cookie, .. } = door.enter(room, &headers, client, wish).await?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
+}
+
+/// The line without JavaScript: a page that looks again by itself.
+async fn line(
+    State(door): State<Door>,
+    Path(slug): Path<String>,
+    ClientAddress(client): ClientAddress,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = door.room_by_slug(&slug)?;
+    if door.ticket(room.sale, &headers).is_none() {
+        return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
+    }
+    let Entered { mut session, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume).await?;
+    let mut template = LinePage {
+        assets: Assets::new(),
+        sale: room.card().into(),
+        turn: false,
+        turn_ends_text: String::new(),
+        ordinal: session.ticket().ordinal,
+        place: 0,
+        behind: 0,
+        wait_text: String::new(),
+        refresh_s: 3,
+        outcome: String::new(),
+    };
+    while let Some(message) = session.now() {
+        match message {
+            LineMessage::Place { place, behind, wait, .. } => {
+                (template.place, template.behind) = (place, behind);
+                template.wait_text = wait.map(wait_text).unwrap_or_default();
+                template.refresh_s = if place < 20 { 3 } else { 10 };
+            }
+            LineMessage::Turn { expires_at, .. } => {
+                template.turn = true;
+                let clock = format_description!("[hour]:[minute]:[second] UTC");
+                template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
+                door.store.claim(session.ticket()).await.map_err(RoomError::from)?;
+            }
+            LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
+            LineMessage::Sale { .. } | LineMessage::Reconnecting { .. } => {}
+        }
+    }
+    if !session.is_over() {
+        let absent = door.store.absent(room.sale, door.grace, false, &[session.ticket().ordinal]).await;
+        absent.map_err(RoomError::from)?;
+    }
+    let mut response = page(StatusCode::OK, &template);
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    if template.outcome.is_empty() {
+        response.headers_mut().insert(header::REFRESH, HeaderValue::from(template.refresh_s));
+    }
+    Ok(response)
+}
+
+/// Leaves without JavaScript, and goes back to the sale.
+async fn leave(
+    State(door): State<Door>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = door.room_by_slug(&slug)?;
+    door.check_origin(&headers)?;
+    if let Some(ticket) = door.ticket(room.sale, &headers) {
+        door.leave(&ticket).await?;
+    }
+    let forget = [(header::SET_COOKIE, door.no_cookie(room.sale))];
+    Ok((forget, Redirect::to(&format!("/sales/{slug}"))).into_response())
+}
+
+async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
+    fairline_assets::serve(&file, &headers)
+}
+
+fn wait_text(wait: Wait) -> String {
+    let (from_s, to_s) = wait.likely_s;
+    let minutes = |s: u64| Duration::from_secs(s + 59).as_secs() / 60;
+    match to_s {
+        0..=120 => format!("{from_s} to {to_s} seconds"),
+        _ => format!("{} to {} minutes", minutes(from_s), minutes(to_s)),
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::SoldOut => "sold_out",
+        Outcome::Closed => "closed",
+        Outcome::Expired => "expired",
+        Outcome::Bought => "bought",
+        Outcome::Left => "left",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_as_people_write_them() {
+        assert_eq!(price_text(4900, "EUR"), "€49.00");
+        assert_eq!(price_text(5, "USD"), "$0.05");
+        assert_eq!(price_text(1200, "JPY"), "¥1200");
+        assert_eq!(price_text(1234, "KWD"), "KWD 1.234");
+    }
+
+    #[test]
+    fn waits_are_told_in_seconds_or_minutes() {
+        assert_eq!(wait_text(Wait { likely_s: (20, 40) }), "20 to 40 seconds");
+        assert_eq!(wait_text(Wait { likely_s: (150, 290) }), "3 to 5 minutes");
+    }
+}

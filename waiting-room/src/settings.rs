@@ -1,0 +1,53 @@
+//! What an operator sets.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{ArgAction, Parser};
+use fairline_service::{LogSettings, Secret, TrustedProxies};
+
+/// The waiting room: gives shoppers a place in the line, and tells them when it is their turn.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "waiting-room", version)]
+pub struct Settings {
+    /// Where to listen.
+    #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Redis, with the lines.
+    #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
+    /// The key that tickets are signed with: 64 hexadecimal digits (`fairline keys ticket`), the same for all nodes and
+    /// for checkout.
+    #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
+    pub ticket_key: Secret,
+    /// Further origins whose pages may use the line, comma-separated: https://shop.example. Pages of the host that is
+    /// asked always may.
+    #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
+    #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+    /// Whether cookies travel over HTTPS only. Switch it off for trials without TLS alone.
+    #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = ArgAction::Set)]
+    pub secure_cookies: bool,
+    /// Seconds for which a shopper who went silent keeps the place.
+    #[arg(long, env = "FAIRLINE_GRACE_S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub grace_s: u64,
+    /// New tickets for one address: a second.
+    #[arg(long, env = "FAIRLINE_JOIN_RATE_PER_S", default_value_t = 5.0)]
+    pub join_rate_per_s: f64,
+    /// New tickets for one address: at once.
+    #[arg(long, env = "FAIRLINE_JOIN_BURST", default_value_t = 50)]
+    pub join_burst: u32,
+    /// Open lines (WebSockets and event streams) of this node at most.
+    #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]
+    pub sockets_max: usize,
+    /// How it logs.
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl Settings {
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_s)
+    }
+}

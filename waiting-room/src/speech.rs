@@ -1,0 +1,212 @@
+//! What to say to a page next, from what is so and what has been said. Pure.
+
+use std::sync::Arc;
+
+use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
+use fairline_sale::{SaleCard, Status};
+
+use crate::{
+    message::{LineMessage, Outcome},
+    pace,
+};
+
+/// What is so, for one ticket, now.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) ordinal: Ordinal,
+    pub(crate) card: Arc<SaleCard>,
+    pub(crate) in_touch: bool,
+    pub(crate) turn: Turn,
+    pub(crate) place: Option<Place>,
+    pub(crate) rate_per_s: Option<f64>,
+}
+
+/// What a page has been told.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    card: Option<Arc<SaleCard>>,
+    out_of_touch: bool,
+    token: Option<String>,
+    place: Option<Place>,
+    pub(crate) over: bool,
+}
+
+/// When a page hears from us again, unless something happens, while the line is out of reach.
+const RETRY_AFTER_MS: u64 = 1500;
+
+impl Said {
+    /// The next message, or `None` when the page knows everything. `place_is_due` says whether a change of place alone
+    /// is worth a message yet.
+    pub(crate) fn next(&mut self, facts: &Facts, place_is_due: bool) -> Option<LineMessage> {
+        if self.over {
+            return None;
+        }
+        if self.card.as_ref() != Some(&facts.card) {
+            self.card = Some(facts.card.clone());
+            return Some(LineMessage::Sale { sale: SaleCard::clone(&facts.card) });
+        }
+        if !facts.in_touch {
+            let news = !self.out_of_touch;
+            self.out_of_touch = true;
+            return news.then_some(LineMessage::Reconnecting { retry_after_ms: RETRY_AFTER_MS });
+        }
+        if let Some(outcome) = outcome(&facts.turn, facts.card.status) {
+            self.over = true;
+            return Some(LineMessage::Over { outcome });
+        }
+        if let Turn::Now(turn) = &facts.turn {
+            // Said again after a loss of touch: the page then shows that it is over.
+            if self.token.as_ref() == Some(&turn.token) && !self.out_of_touch {
+                return None;
+            }
+            self.token = Some(turn.token.clone());
+            self.place = None;
+            self.out_of_touch = false;
+            return Some(LineMessage::Turn {
+                token: turn.token.clone(),
+                expires_at: turn.expires_at,
+                claim_by: turn.claim_by,
+                quantity: turn.quantity,
+            });
+        }
+        let place = facts.place?;
+        let first = self.place.is_none() || self.out_of_touch;
+        if !first && (!place_is_due || self.place == Some(place)) {
+            return None;
+        }
+        self.place = Some(place);
+        self.token = None;
+        self.out_of_touch = false;
+        let moves = facts.card.status == Status::Open;
+        Some(LineMessage::Place {
+            ordinal: facts.ordinal,
+            place: place.ahead,
+            behind: place.behind,
+            wait: facts.rate_per_s.filter(|_| moves).map(|rate| pace::wait(place.ahead, rate)),
+            rate_per_s: facts.rate_per_s.filter(|_| moves).map(|rate| (rate * 100.0).round() / 100.0),
+        })
+    }
+
+    /// People ahead, as the page was last told.
+    pub(crate) fn ahead(&self) -> u64 {
+        self.place.map_or(0, |place| place.ahead)
+    }
+}
+
+/// Why there is nothing more to wait for, if so. Whoever has a token is not stopped by the sale's status: only checkout
+/// decides on tokens.
+fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
+    match (turn, status) {
+        (Turn::Bought, _) => Some(Outcome::Bought),
+        (Turn::Left, _) => Some(Outcome::Left),
+        (Turn::Now(_), _) => None,
+        (_, Status::Closed) => Some(Outcome::Closed),
+        (Turn::Expired, _) => Some(Outcome::Expired),
+        (_, Status::SoldOut) => Some(Outcome::SoldOut),
+        (Turn::Waiting | Turn::Lapsed, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_line::change::LiveTurn;
+    use fairline_sale::SaleId;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn card(status: Status) -> Arc<SaleCard> {
+        Arc::new(SaleCard {
+            id: "00000000-0000-0000-0000-000000000001".parse::<SaleId>().expect("a UUID"),
+            slug: "first-drop".to_owned(),
+            name: "First drop".to_owned(),
+            description: String::new(),
+            price_minor: 4900,
+            currency: "EUR".to_owned(),
+            per_shopper_limit: 1,
+            total: 100,
+            remaining: 60,
+            status,
+            opens_at: OffsetDateTime::UNIX_EPOCH,
+            ends_at: None,
+            message: None,
+        })
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            ordinal: 7,
+            card: card(Status::Open),
+            in_touch: true,
+            turn: Turn::Waiting,
+            place: Some(Place { ahead: 3, behind: 9 }),
+            rate_per_s: Some(2.0),
+        }
+    }
+
+    fn live() -> Turn {
+        let at = OffsetDateTime::UNIX_EPOCH;
+        Turn::Now(LiveTurn { token: "a.b.c".to_owned(), quantity: 1, claim_by: at, expires_at: at })
+    }
+
+    fn all(said: &mut Said, facts: &Facts, due: bool) -> Vec<String> {
+        let messages = std::iter::from_fn(|| said.next(facts, due));
+        let kind = |message| serde_json::to_value(message).expect("JSON")["type"].as_str().map(str::to_owned);
+        messages.take(10).filter_map(kind).collect()
+    }
+
+    #[test]
+    fn a_shopper_hears_everything_once() {
+        let mut said = Said::default();
+        assert_eq!(all(&mut said, &facts(), false), ["sale", "place"]);
+        assert!(all(&mut said, &facts(), true).is_empty(), "nothing changed");
+
+        let moved = Facts { place: Some(Place { ahead: 2, behind: 9 }), ..facts() };
+        assert!(all(&mut said, &moved, false).is_empty(), "too early");
+        assert_eq!(all(&mut said, &moved, true), ["place"]);
+
+        let paused = Facts { card: card(Status::Paused), ..moved.clone() };
+        assert_eq!(all(&mut said, &paused, false), ["sale"], "news wait for no pace");
+
+        let turn = Facts { turn: live(), place: None, ..moved.clone() };
+        assert_eq!(all(&mut said, &turn, false), ["sale", "turn"]);
+        assert!(all(&mut said, &turn, true).is_empty());
+
+        let recalled = Facts { place: Some(Place { ahead: 0, behind: 9 }), ..facts() };
+        assert_eq!(all(&mut said, &recalled, false), ["place"], "the turn lapsed and comes again");
+        assert_eq!(all(&mut said, &turn, false), ["turn"]);
+
+        assert_eq!(all(&mut said, &Facts { turn: Turn::Bought, ..turn }, false), ["over"]);
+        assert!(all(&mut said, &facts(), true).is_empty(), "over is the last word");
+    }
+
+    #[test]
+    fn a_loss_of_touch_is_said_and_so_is_its_end() {
+        for back in [facts(), Facts { turn: live(), ..facts() }] {
+            let mut said = Said::default();
+            all(&mut said, &back, false);
+            let lost = Facts { in_touch: false, ..back.clone() };
+            assert_eq!(all(&mut said, &lost, true), ["reconnecting"]);
+            assert_eq!(all(&mut said, &back, false).len(), 1);
+        }
+    }
+
+    #[test]
+    fn every_end_has_its_outcome() {
+        for (turn, status, expected) in [
+            (Turn::Waiting, Status::SoldOut, Some(Outcome::SoldOut)),
+            (Turn::Lapsed, Status::SoldOut, Some(Outcome::SoldOut)),
+            (Turn::Waiting, Status::Closed, Some(Outcome::Closed)),
+            (Turn::Expired, Status::Closed, Some(Outcome::Closed)),
+            (Turn::Expired, Status::Open, Some(Outcome::Expired)),
+            (Turn::Bought, Status::SoldOut, Some(Outcome::Bought)),
+            (Turn::Left, Status::Open, Some(Outcome::Left)),
+            (live(), Status::Closed, None),
+            (live(), Status::SoldOut, None),
+            (Turn::Waiting, Status::Paused, None),
+            (Turn::Waiting, Status::Scheduled, None),
+        ] {
+            assert_eq!(outcome(&turn, status), expected, "{turn:?} {status:?}");
+        }
+    }
+}
