@@ -17,6 +17,8 @@ main() {
     look_for "${1:-demo}"
     if ((${#missing[@]} > 0 && ${#problems[@]} == 0)); then
         install_missing
+    fi
+    if ((${#missing[@]} > 0 && ${#problems[@]} == 0)); then
         missing=()
         look_for "${1:-demo}"
         ((${#missing[@]} == 0)) || problems+=("${missing[*]}: installed just now, and still not found. See $log.")

@@ -58,6 +58,18 @@ impl PrivatePostgres {
         self.address.database("postgres")
     }
 
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port
+    }
+
+    /// Whether it runs: it may have been killed by somebody else.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.server.is_running()
+    }
+
     /// Kills it with all its sessions, as a crash would.
     ///
     /// # Errors

@@ -39,10 +39,22 @@ impl PrivateRedis {
         Ok(Self { server, port, survives })
     }
 
-    /// Its address: `redis://127.0.0.1:PORT`.
+    /// Its address: `redis://127.0.0.1:PORT`. The same for as long as this lives.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it runs: it may have been killed by somebody else.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.server.is_running()
     }
 
     /// Kills it, as a crash would.

@@ -58,6 +58,10 @@ impl Server {
         self.home.join("data")
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.has_ended())
+    }
+
     pub(crate) fn unusable(&self, problem: String) -> ServerError {
         ServerError::Unusable { folder: self.home.clone(), problem }
     }

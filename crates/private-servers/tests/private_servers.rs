@@ -59,7 +59,9 @@ fn redis_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
     assert!(ask(&url, "CONFIG GET maxmemory-policy").contains("noeviction"));
     assert!(ask(&url, "CONFIG GET bind").contains("127.0.0.1\r\n"));
 
+    assert!(redis.is_running());
     redis.kill().expect("killed");
+    assert!(!redis.is_running());
     assert!(TcpStream::connect(url.trim_start_matches("redis://")).is_err());
     redis.restart().expect("started again");
     assert_eq!(redis.url(), url);
