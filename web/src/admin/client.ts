@@ -1,0 +1,36 @@
+/** The admin API, for an operator who has signed in. */
+
+import type { AdminSale, NewSale, SaleChange, SaleCommand } from "../api";
+import { ask, type Answer } from "../http";
+
+const SALES = "/api/admin/sales";
+
+export class AdminClient {
+  readonly #token: string;
+
+  constructor(token: string) {
+    this.#token = token;
+  }
+
+  sales(): Promise<Answer<{ sales: AdminSale[] }>> {
+    return this.#ask("GET", SALES);
+  }
+
+  create(sale: NewSale): Promise<Answer<AdminSale>> {
+    return this.#ask("POST", SALES, sale);
+  }
+
+  command(id: string, command: SaleCommand): Promise<Answer<AdminSale>> {
+    return this.#ask("POST", `${SALES}/${id}/${command}`);
+  }
+
+  change(id: string, change: SaleChange): Promise<Answer<AdminSale>> {
+    return this.#ask("PATCH", `${SALES}/${id}`, change);
+  }
+
+  #ask<T>(method: string, address: string, body?: object): Promise<Answer<T>> {
+    const headers = { authorization: `Bearer ${this.#token}` };
+    if (!body) return ask<T>(address, { method, headers });
+    return ask<T>(address, { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) });
+  }
+}

@@ -1,0 +1,137 @@
+/** The admin console: sign in, watch the sales, steer them. */
+
+import type { AdminSale, SaleChange, SaleCommand } from "../api";
+import { field } from "../field";
+import type { Answer } from "../http";
+import { AdminClient } from "./client";
+import { newSale } from "./forms";
+import { SalePanel } from "./sale-panel";
+
+const LOOK_EVERY_MS = 1_000;
+const TOKEN = "fairline-admin-token";
+
+function find<E extends HTMLElement>(selector: string, kind: new () => E): E {
+  const element = document.querySelector(selector);
+  if (element instanceof kind) return element;
+  throw new Error(`the page has no ${selector}`);
+}
+
+const signIn = find("#sign-in", HTMLElement);
+const signInForm = find("#sign-in form", HTMLFormElement);
+const signInWarning = find("#sign-in .warning", HTMLElement);
+const signOut = find("#sign-out", HTMLElement);
+const overview = find("#console", HTMLElement);
+const trouble = find("#trouble", HTMLElement);
+const noSales = find("#no-sales", HTMLElement);
+const list = find("#sales", HTMLElement);
+const template = find("template", HTMLTemplateElement);
+const createDetails = find("details", HTMLDetailsElement);
+const createForm = find("#create", HTMLFormElement);
+const createWarning = find("#create .warning", HTMLElement);
+const dialog = find("dialog", HTMLDialogElement);
+const panels = new Map<string, SalePanel>();
+let client: AdminClient | undefined;
+
+function enter(token: string): void {
+  client = new AdminClient(token);
+  void look(token);
+}
+
+function leave(why = ""): void {
+  client = undefined;
+  sessionStorage.removeItem(TOKEN);
+  panels.clear();
+  list.replaceChildren();
+  overview.hidden = signOut.hidden = true;
+  signIn.hidden = false;
+  signInWarning.textContent = why;
+  signInForm.querySelector("input")?.focus();
+}
+
+/** Looks at the sales. The first look with a token also shows whether it is the right one. */
+async function look(newToken?: string): Promise<void> {
+  const asked = client;
+  if (!asked || document.visibilityState !== "visible") return;
+  const answer = await asked.sales();
+  if (asked !== client) return;
+  if (answer.kind === "refused") {
+    leave(newToken ? words(answer) : "Please sign in again.");
+    return;
+  }
+  if (newToken !== undefined) {
+    sessionStorage.setItem(TOKEN, newToken);
+    signIn.hidden = true;
+    overview.hidden = signOut.hidden = false;
+  }
+  trouble.textContent = answer.kind === "ok" ? "" : words(answer);
+  if (answer.kind === "ok") show(answer.body.sales);
+}
+
+function show(sales: AdminSale[]): void {
+  noSales.hidden = sales.length > 0;
+  for (const sale of sales) {
+    const panel = panels.get(sale.id);
+    if (panel) {
+      panel.show(sale);
+    } else {
+      const added = new SalePanel(template, sale, { command, change });
+      panels.set(sale.id, added);
+      list.append(added.element);
+    }
+  }
+}
+
+function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
+  if (answer.kind === "refused") return answer.problem.detail ?? answer.problem.title;
+  return "The controller cannot be reached, or is busy. What you see may be old.";
+}
+
+async function settle(panel: SalePanel, request: Promise<Answer<AdminSale>> | undefined): Promise<void> {
+  const answer = await request;
+  if (!answer) return;
+  panel.complain(answer.kind === "ok" ? "" : words(answer));
+  if (answer.kind === "ok") panel.show(answer.body);
+}
+
+function command(panel: SalePanel, command: SaleCommand): void {
+  const obey = (): void => void settle(panel, client?.command(panel.id, command));
+  if (command === "close") confirmClose(obey);
+  else obey();
+}
+
+function change(panel: SalePanel, change: SaleChange): void {
+  void settle(panel, client?.change(panel.id, change));
+}
+
+function confirmClose(go: () => void): void {
+  dialog.returnValue = "keep";
+  dialog.showModal();
+  dialog.addEventListener("close", () => { if (dialog.returnValue === "close") go(); }, { once: true });
+}
+
+async function create(): Promise<void> {
+  const answer = await client?.create(newSale((name) => field(createForm, name)));
+  if (!answer) return;
+  createWarning.textContent = answer.kind === "ok" ? "" : words(answer);
+  if (answer.kind !== "ok") return;
+  createForm.reset();
+  createDetails.open = false;
+  void look();
+}
+
+signInForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  enter(field(signInForm, "token"));
+  signInForm.reset();
+});
+createForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void create();
+});
+signOut.addEventListener("click", () => { leave(); });
+document.addEventListener("visibilitychange", () => void look());
+setInterval(() => void look(), LOOK_EVERY_MS);
+
+const remembered = sessionStorage.getItem(TOKEN);
+if (remembered === null) leave();
+else enter(remembered);

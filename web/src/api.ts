@@ -1,0 +1,137 @@
+/** The types of Fairline's HTTP API and of the messages of the line, as the pages use them. */
+
+export type Status = "scheduled" | "open" | "paused" | "sold_out" | "closed";
+
+/** The facts of a sale that anybody may see. Money is in the currency's minor unit, times are RFC 3339 in UTC. */
+export interface SaleCard {
+  id: string;
+  slug: string;
+  name: string;
+  description: string;
+  price_minor: number;
+  currency: string;
+  per_shopper_limit: number;
+  total: number;
+  /** Units that nobody holds, has paid for, or has been promised. */
+  remaining: number;
+  status: Status;
+  opens_at: string;
+  ends_at: string | null;
+  /** What the shop says to everybody who waits. */
+  message: string | null;
+}
+
+export interface PlaceMessage {
+  type: "place";
+  ordinal: number;
+  /** How many people are ahead. */
+  place: number;
+  behind: number;
+  wait: { likely_s: [number, number] } | null;
+  rate_per_s: number | null;
+}
+
+export interface SaleMessage {
+  type: "sale";
+  sale: SaleCard;
+}
+
+export interface TurnMessage {
+  type: "turn";
+  /** The admission token. */
+  token: string;
+  expires_at: string;
+  claim_by: string;
+  quantity: number;
+}
+
+export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left";
+
+export interface OverMessage {
+  type: "over";
+  outcome: Outcome;
+}
+
+export interface ReconnectingMessage {
+  type: "reconnecting";
+  retry_after_ms: number;
+}
+
+/** What the line says to the page. */
+export type LineMessage = PlaceMessage | SaleMessage | TurnMessage | OverMessage | ReconnectingMessage;
+
+/** What the page says to the line. */
+export interface PageMessage {
+  type: "claim" | "leave";
+}
+
+/** One answer of the line to a page that polls. */
+export interface LineSnapshot {
+  messages: unknown[];
+  poll_after_ms: number;
+}
+
+export interface Order {
+  id: string;
+  sale_id: string;
+  status: "held" | "payment_pending" | "paid" | "lapsed" | "refunded";
+  quantity: number;
+  amount_minor: number;
+  currency: string;
+  hold_expires_at: string;
+  paid_at: string | null;
+  created_at: string;
+}
+
+/** RFC 9457: what went wrong, in words that the reader can act on. */
+export interface Problem {
+  type: string;
+  title: string;
+  detail?: string;
+  status?: number;
+  /** With `token-used`: the first answer, repeated to its holder. */
+  order?: Order;
+}
+
+/** A sale as its operators see it. */
+export interface AdminSale extends SaleCard {
+  rate_cap_per_s: number;
+  promised: number;
+  held: number;
+  sold: number;
+  waiting: number;
+  admitted: number;
+  cursor: number;
+  highest_ordinal: number;
+  token_ttl_s: number;
+  claim_window_s: number;
+  hold_s: number;
+  created_at: string;
+  /** The controller's last decision, in words. */
+  last_decision: string | null;
+}
+
+export interface NewSale {
+  slug: string;
+  name: string;
+  description: string;
+  price_minor: number;
+  currency: string;
+  total: number;
+  per_shopper_limit?: number;
+  rate_cap_per_s?: number;
+  opens_at?: string;
+  ends_at?: string;
+  token_ttl_s?: number;
+  claim_window_s?: number;
+  hold_s?: number;
+}
+
+export interface SaleChange {
+  rate_cap_per_s?: number;
+  total?: number;
+  message?: string | null;
+}
+
+/** What an operator tells a sale to do. */
+export type SaleCommand = "open" | "pause" | "resume" | "close";

@@ -1,0 +1,60 @@
+/** Buying, once it is the shopper's turn. Whatever may be asked twice is, until the server has answered. */
+
+import type { Order } from "../api";
+import { ask, type Answer } from "../http";
+import { retryDelayMs } from "./retry";
+
+const TRIES = 6;
+
+/** Turns the admission into a hold. A lost answer is asked for again: the server repeats the first one. */
+export async function reserve(saleId: string, token: string, quantity: number): Promise<Answer<Order>> {
+  const answer = await insist(() =>
+    ask<Order>(`/api/flash-sales/${saleId}/purchase`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ quantity }),
+    }),
+  );
+  return answer.kind === "refused" && answer.problem.order ? { kind: "ok", body: answer.problem.order } : answer;
+}
+
+/** Pays for a hold. Where the answer is lost, the order itself says whether it was paid. */
+export async function pay(order: Order, paymentMethod: string): Promise<Answer<Order>> {
+  let begun = false;
+  return insist(async () => {
+    if (begun) {
+      const now = await readOrder(order.id);
+      if (now.kind !== "ok" || now.body.status !== "held") return now;
+    }
+    begun = true;
+    return ask<Order>(`/api/orders/${order.id}/payment`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ payment_method: paymentMethod }),
+    });
+  });
+}
+
+export function readOrder(id: string): Promise<Answer<Order>> {
+  return ask<Order>(`/api/orders/${id}`);
+}
+
+/** The shopper's newest order of a sale. */
+export async function findOrder(saleId: string): Promise<Order | undefined> {
+  const answer = await insist(() => ask<{ orders: Order[] }>("/api/orders"));
+  if (answer.kind !== "ok") return undefined;
+  return answer.body.orders.filter((order) => order.sale_id === saleId).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
+}
+
+async function insist<T>(request: () => Promise<Answer<T>>): Promise<Answer<T>> {
+  let answer = await request();
+  for (let failures = 0; answer.kind === "failed" && failures < TRIES; failures += 1) {
+    await pause(retryDelayMs({ failures, atLeastMs: answer.atLeastMs ?? 0 }, Math.random()));
+    answer = await request();
+  }
+  return answer;
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,182 @@
+/** The shopper's page: events in, state on, picture out. */
+
+import type { Order, Problem, SaleCard, Status } from "../api";
+import { Announcer } from "./announcer";
+import { findOrder, pause, pay, readOrder, reserve } from "./checkout";
+import { LineConnection, type Entry } from "./connection";
+import { field } from "../field";
+import { ask } from "../http";
+import { picture, type Served } from "./picture";
+import { followsStatus, initialState, reduce, type Event, type State } from "./state";
+import { View } from "./view";
+
+const TICK_MS = 1_000;
+/** A tick that comes so late means that the machine was asleep. */
+const ASLEEP_MS = 15_000;
+const STATUS_EVERY_MS = 5_000;
+const ORDER_EVERY_MS = 1_500;
+
+const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
+
+function start(root: HTMLElement): void {
+  const { saleId = "", joined, now = "", status = "open", opensAt = "" } = root.dataset;
+  const served: Served = { name: root.querySelector("h1")?.textContent ?? "", opensAt, status: status as Status };
+  const view = new View(root);
+  const announcer = new Announcer();
+  const serverNow = serverClock(now);
+  let state: State = initialState(served.status);
+
+  const show = (): void => {
+    const seen = picture(state, served, serverNow());
+    view.show(seen);
+    const news = announcer.next(seen.news, Date.now());
+    if (news !== undefined) view.announce(news);
+  };
+
+  const dispatch = (event: Event): void => {
+    state = reduce(state, event);
+    show();
+  };
+
+  const line = new LineConnection(saleId, {
+    heard(message) {
+      dispatch({ type: "line", message });
+      if (message.type === "turn") line.send({ type: "claim" });
+      if (state.phase.at === "joining" && state.phase.seeking === "order") void recallOrder();
+    },
+    lost: (busy) => { dispatch({ type: "lost", busy }); },
+    refused: (problem) => { dispatch({ type: "refused", problem }); },
+  });
+
+  const enter = (entry: Entry): void => {
+    dispatch({ type: entry === "resume" ? "resume" : "join" });
+    line.open(entry);
+  };
+
+  const leave = (): void => {
+    line.send({ type: "leave" });
+    line.close();
+    dispatch({ type: "line", message: { type: "over", outcome: "left" } });
+  };
+
+  const tellOrder = (order: Order): void => {
+    dispatch({ type: "order", order });
+    line.close();
+    if (order.status === "payment_pending") void follow(order);
+  };
+
+  const recallOrder = async (): Promise<void> => {
+    const order = await findOrder(saleId);
+    if (order) tellOrder(order);
+    else dispatch({ type: "refused", problem: UNREACHABLE });
+  };
+
+  /** Looks at an order until it is settled. */
+  const follow = async (order: Order): Promise<void> => {
+    await pause(ORDER_EVERY_MS);
+    const answer = await readOrder(order.id);
+    tellOrder(answer.kind === "ok" ? answer.body : order);
+  };
+
+  const forms: Record<string, (form: HTMLFormElement) => void> = {
+    join: () => { enter("join"); },
+
+    reserve(form) {
+      if (state.phase.at !== "turn" || state.phase.reserving) return;
+      const { token } = state.phase.turn;
+      const quantity = Number(field(form, "quantity"));
+      dispatch({ type: "reserve" });
+      void reserve(saleId, token, quantity).then((answer) => {
+        if (answer.kind === "ok") tellOrder(answer.body);
+        else dispatch({ type: "reserve-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
+      });
+    },
+
+    pay(form) {
+      if (state.phase.at !== "checkout" || state.phase.paying) return;
+      const { order } = state.phase;
+      const method = field(form, "payment_method");
+      dispatch({ type: "pay" });
+      void pay(order, method).then((answer) => {
+        if (answer.kind === "ok") tellOrder(answer.body);
+        else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
+      });
+    },
+  };
+
+  const dialog = root.querySelector("dialog");
+  const buttons: Record<string, () => void> = {
+    "join-again": () => { enter("rejoin"); },
+    "ask-to-leave"() {
+      if (!dialog) return;
+      dialog.returnValue = "stay";
+      dialog.showModal();
+    },
+  };
+
+  root.addEventListener("submit", (event) => {
+    const form = event.target as HTMLFormElement;
+    const submit = forms[form.dataset.do ?? ""];
+    if (!submit) return;
+    event.preventDefault();
+    submit(form);
+  });
+  root.addEventListener("click", (event) => {
+    const button = (event.target as Element).closest<HTMLElement>("button[data-do]");
+    buttons[button?.dataset.do ?? ""]?.();
+  });
+  dialog?.addEventListener("close", () => {
+    if (dialog.returnValue === "leave") leave();
+  });
+
+  /** A hold may have lapsed, or another tab may have paid for it. */
+  const lookAtHold = (): void => {
+    if (state.phase.at !== "checkout" || state.phase.paying) return;
+    void readOrder(state.phase.order.id).then((answer) => {
+      if (answer.kind === "ok" && answer.body.status !== "held") tellOrder(answer.body);
+    });
+  };
+
+  const wake = (): void => {
+    if (document.visibilityState !== "visible") return;
+    line.wake();
+    lookAtHold();
+  };
+  document.addEventListener("visibilitychange", wake);
+  window.addEventListener("pageshow", wake);
+  window.addEventListener("online", wake);
+  window.addEventListener("offline", () => { line.networkGone(); });
+
+  let tickedAt = Date.now();
+  setInterval(() => {
+    const asleep = Date.now() - tickedAt > ASLEEP_MS;
+    tickedAt = Date.now();
+    if (asleep) wake();
+    show();
+    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) lookAtHold();
+  }, TICK_MS);
+
+  /** Whoever is not in line is told by the sale's public status, which caches well. */
+  const watchStatus = async (): Promise<void> => {
+    await pause(STATUS_EVERY_MS * (0.75 + Math.random() / 2));
+    if (followsStatus(state.phase) && document.visibilityState === "visible") {
+      const answer = await ask<SaleCard>(`/api/flash-sales/${saleId}/status`, { cache: "default" });
+      if (answer.kind === "ok") dispatch({ type: "sale", sale: answer.body });
+    }
+    void watchStatus();
+  };
+
+  show();
+  void watchStatus();
+  if (joined === "true") enter("resume");
+}
+
+/** The server's clock, from what it wrote into the page: a shopper's own may be minutes off. */
+function serverClock(servedAt: string): () => number {
+  const [load] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  const ahead = Date.parse(servedAt) - (performance.timeOrigin + (load?.responseStart ?? 0));
+  return () => Date.now() + (Number.isFinite(ahead) ? ahead : 0);
+}
+
+const root = document.querySelector<HTMLElement>("main[data-sale-id]");
+if (root) start(root);

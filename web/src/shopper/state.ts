@@ -1,0 +1,145 @@
+/**
+ * What the shopper's page knows, and how each event changes it. Pure: no DOM, no clock, no network.
+ *
+ * Two facts stand side by side: where the shopper is (`phase`), and whether the line can be heard right now (`trouble`).
+ * Losing the connection therefore never changes the phase: the last place stays on the page until the line speaks again.
+ */
+
+import type { LineMessage, Order, Outcome, PlaceMessage, Problem, SaleCard, Status, TurnMessage } from "../api";
+
+/** How it ended: what the line says, and what can become of an order. */
+export type Ending = Outcome | "lapsed" | "refunded";
+
+export type Phase =
+  | { at: "outside"; problem: string }
+  | { at: "joining"; seeking: "ticket" | "place" | "order" }
+  | { at: "waiting"; place: PlaceMessage }
+  | { at: "turn"; turn: TurnMessage; reserving: boolean; problem: string }
+  | { at: "checkout"; order: Order; paying: boolean; problem: string }
+  | { at: "pending"; order: Order }
+  | { at: "bought"; order: Order }
+  | { at: "over"; ending: Ending };
+
+export type Trouble = "none" | "lost" | "line-recovering" | "busy";
+
+export interface State {
+  /** Unknown until the server has been heard; the page shows what it was served with. */
+  sale: SaleCard | undefined;
+  phase: Phase;
+  trouble: Trouble;
+}
+
+export type Event =
+  | { type: "join" }
+  | { type: "resume" }
+  | { type: "line"; message: LineMessage }
+  | { type: "lost"; busy: boolean }
+  | { type: "refused"; problem: Problem }
+  | { type: "sale"; sale: SaleCard }
+  | { type: "reserve" }
+  | { type: "reserve-failed"; problem: Problem }
+  | { type: "pay" }
+  | { type: "pay-failed"; problem: Problem }
+  | { type: "order"; order: Order };
+
+/** Where a page starts that was served with this status. */
+export function initialState(status: Status): State {
+  const over = status === "sold_out" || status === "closed";
+  return { sale: undefined, phase: over ? { at: "over", ending: status } : { at: "outside", problem: "" }, trouble: "none" };
+}
+
+export function reduce(state: State, event: Event): State {
+  const phase = state.phase;
+  switch (event.type) {
+    case "join":
+      return { ...state, phase: { at: "joining", seeking: "ticket" } };
+    case "resume":
+      return { ...state, phase: { at: "joining", seeking: "place" } };
+    case "line":
+      return hear(state, event.message);
+    case "lost":
+      return { ...state, trouble: event.busy ? "busy" : "lost" };
+    case "refused":
+      return { ...state, trouble: "none", phase: refuse(event.problem) };
+    case "sale":
+      return { ...state, sale: event.sale, phase: followsStatus(phase) ? follow(phase, event.sale.status) : phase };
+    case "reserve":
+      return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: true, problem: "" } } : state;
+    case "reserve-failed":
+      return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false, problem: inWords(event.problem) } } : state;
+    case "pay":
+      return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: true, problem: "" } } : state;
+    case "pay-failed":
+      return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: false, problem: inWords(event.problem) } } : state;
+    case "order":
+      return { ...state, trouble: "none", phase: orderPhase(phase, event.order) };
+  }
+}
+
+function hear(state: State, message: LineMessage): State {
+  if (message.type === "reconnecting") return { ...state, trouble: "line-recovering" };
+  const heard: State = { ...state, trouble: "none" };
+  if (message.type === "sale") return { ...heard, sale: message.sale };
+  // With an order in hand the line has nothing more to say.
+  if (hasOrder(state.phase)) return heard;
+  switch (message.type) {
+    case "place":
+      return { ...heard, phase: { at: "waiting", place: message } };
+    case "turn":
+      return { ...heard, phase: turnPhase(state.phase, message) };
+    case "over":
+      return { ...heard, phase: overPhase(state.phase, message.outcome) };
+  }
+}
+
+/** The same turn may be told again, after a reconnect or by polling: what the shopper has begun with it stays. */
+function turnPhase(phase: Phase, turn: TurnMessage): Phase {
+  return phase.at === "turn" && phase.turn.token === turn.token ? { ...phase, turn } : { at: "turn", turn, reserving: false, problem: "" };
+}
+
+/** Whether the shopper is nowhere in the line, so that the page shows what the sale itself is doing. */
+export function followsStatus(phase: Phase): boolean {
+  return phase.at === "outside" || (phase.at === "over" && (phase.ending === "sold_out" || phase.ending === "closed"));
+}
+
+/** A sale that was sold out may open again: a unit came back, or the stock was raised. */
+function follow(phase: Phase, status: Status): Phase {
+  const shown = initialState(status).phase;
+  return phase.at === "outside" && shown.at === "outside" ? phase : shown;
+}
+
+function overPhase(phase: Phase, outcome: Outcome): Phase {
+  if (outcome !== "bought") return { at: "over", ending: outcome };
+  // This page has used the turn itself, and its answer is on the way.
+  if (phase.at === "turn" && phase.reserving) return phase;
+  return { at: "joining", seeking: "order" };
+}
+
+function refuse(problem: Problem): Phase {
+  if (problem.type.endsWith("/sale-over")) return { at: "over", ending: "closed" };
+  // No ticket is no trouble: the shopper may still get one.
+  return { at: "outside", problem: problem.type.endsWith("/no-ticket") ? "" : inWords(problem) };
+}
+
+function orderPhase(phase: Phase, order: Order): Phase {
+  switch (order.status) {
+    case "held":
+      if (phase.at === "checkout" && phase.order.id === order.id) return { ...phase, order };
+      return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "The bank declined the payment. Nothing was taken." : "" };
+    case "payment_pending":
+      return { at: "pending", order };
+    case "paid":
+      return { at: "bought", order };
+    case "lapsed":
+    case "refunded":
+      return { at: "over", ending: order.status };
+  }
+}
+
+function hasOrder(phase: Phase): boolean {
+  return phase.at === "checkout" || phase.at === "pending" || phase.at === "bought" || (phase.at === "over" && (phase.ending === "lapsed" || phase.ending === "refunded"));
+}
+
+function inWords(problem: Problem): string {
+  return problem.detail ?? problem.title;
+}

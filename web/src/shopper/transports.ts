@@ -1,0 +1,101 @@
+/** The three ways to hear the line: a WebSocket, Server-Sent Events, and asking again and again. */
+
+import type { LineSnapshot } from "../api";
+import { EventStream } from "./event-stream";
+import { readFailure, type Answer } from "../http";
+import type { Transport } from "./retry";
+
+/** How a way to the line came to its end. */
+export type End =
+  | Exclude<Answer<never>, { kind: "ok" }>
+  /** The socket was closed, with this code. */
+  | { kind: "closed"; code: number }
+  /** The answer was complete; the next is due then. */
+  | { kind: "asked"; nextInMs: number };
+
+export interface Listener {
+  /** Text of one message. */
+  heard(json: string): void;
+  /** Told once; nothing is heard after it. */
+  ended(end: End): void;
+}
+
+export interface Link {
+  /** Sends text, if this way to the line can. */
+  send(json: string): boolean;
+  /** Ends it without a word to the listener. */
+  close(): void;
+}
+
+/** Starts to listen to the line at `path`, an address on this host. */
+export function openLink(transport: Transport, path: string, listener: Listener): Link {
+  switch (transport) {
+    case "socket":
+      return openSocket(path, listener);
+    case "events":
+      return openFetch(path, "text/event-stream", listener, readEvents);
+    case "polling":
+      return openFetch(path, "application/json", listener, readSnapshot);
+  }
+}
+
+function openSocket(path: string, listener: Listener): Link {
+  let socket: WebSocket;
+  try {
+    socket = new WebSocket(location.origin.replace(/^http/, "ws") + path);
+  } catch {
+    // A browser without WebSockets, or an extension that forbids them.
+    queueMicrotask(() => { listener.ended({ kind: "failed", atLeastMs: undefined }); });
+    return { send: () => false, close: () => undefined };
+  }
+  socket.onmessage = ({ data }) => { listener.heard(String(data)); };
+  socket.onclose = ({ code }) => { listener.ended({ kind: "closed", code }); };
+  return {
+    send(json) {
+      if (socket.readyState !== WebSocket.OPEN) return false;
+      socket.send(json);
+      return true;
+    },
+    close() {
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+    },
+  };
+}
+
+type Reader = (response: Response, heard: (json: string) => void) => Promise<End>;
+
+/** `fetch` rather than `EventSource`: it tells a refusal from a failure, and does not retry on its own. */
+function openFetch(path: string, accept: string, listener: Listener, read: Reader): Link {
+  const abort = new AbortController();
+  const { signal } = abort;
+  const end = (end: End): void => {
+    if (!signal.aborted) listener.ended(end);
+  };
+  const listen = async (): Promise<End> => {
+    const response = await fetch(path, { headers: { accept }, cache: "no-store", signal });
+    if (!response.ok) return readFailure(response);
+    // A captive portal answers everything with its own page.
+    if (!response.headers.get("content-type")?.startsWith(accept)) return { kind: "failed", atLeastMs: undefined };
+    return read(response, (json) => {
+      if (!signal.aborted) listener.heard(json);
+    });
+  };
+  listen().then(end, () => { end({ kind: "failed", atLeastMs: undefined }); });
+  return { send: () => false, close: () => { abort.abort(); } };
+}
+
+const readEvents: Reader = async (response, heard) => {
+  const pieces = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const events = new EventStream();
+  for (let piece = await pieces?.read(); piece && !piece.done; piece = await pieces?.read()) {
+    events.push(piece.value).forEach(heard);
+  }
+  return { kind: "failed", atLeastMs: undefined };
+};
+
+const readSnapshot: Reader = async (response, heard) => {
+  const snapshot = (await response.json()) as LineSnapshot;
+  snapshot.messages.forEach((message) => { heard(JSON.stringify(message)); });
+  return { kind: "asked", nextInMs: snapshot.poll_after_ms };
+};

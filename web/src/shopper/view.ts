@@ -1,0 +1,69 @@
+/** Puts a picture into the document. Every text goes in as text; nothing here decides what it says. */
+
+import type { Picture } from "./picture";
+
+export class View {
+  readonly #root: HTMLElement;
+  readonly #texts: NodeListOf<HTMLElement>;
+  readonly #shown: NodeListOf<HTMLElement>;
+  readonly #phases: NodeListOf<HTMLElement>;
+  #phase: string | undefined;
+
+  constructor(root: HTMLElement) {
+    this.#root = root;
+    this.#texts = root.querySelectorAll("[data-text]");
+    this.#shown = root.querySelectorAll("[data-show]");
+    this.#phases = root.querySelectorAll("[data-phase]");
+  }
+
+  show(picture: Picture): void {
+    for (const element of this.#texts) setText(element, picture.texts[element.dataset.text ?? ""]);
+    for (const element of this.#shown) {
+      const visible = picture.shown[element.dataset.show ?? ""];
+      if (visible !== undefined) element.hidden = !visible;
+    }
+    this.#showStock(picture);
+    this.#root.style.setProperty("--progress", String(picture.progress));
+    this.#offerQuantities(picture.quantities);
+    for (const button of this.#root.querySelectorAll<HTMLButtonElement>("[data-phase] form button")) {
+      button.setAttribute("aria-disabled", String(picture.sending));
+    }
+    if (document.title !== picture.title) document.title = picture.title;
+    this.#showPhase(picture.phase);
+  }
+
+  announce(text: string): void {
+    setText(this.#root.querySelector("[data-announcer]"), text);
+  }
+
+  #showPhase(phase: string): void {
+    if (phase === this.#phase) return;
+    const first = this.#phase === undefined;
+    this.#root.querySelector("dialog")?.close();
+    const focused = document.activeElement;
+    // The focus only follows a shopper who is in the ticket already, or nowhere in particular.
+    const follow = !first && (focused === document.body || this.#root.querySelector("[data-ticket]")?.contains(focused));
+    this.#phase = phase;
+    for (const section of this.#phases) section.hidden = section.dataset.phase !== phase;
+    this.#root.querySelector<HTMLElement>("[data-ticket]")?.setAttribute("data-ticket", phase);
+    if (follow) this.#root.querySelector<HTMLElement>(`[data-phase=${phase}] h2`)?.focus();
+  }
+
+  #showStock({ stock, status }: Picture): void {
+    this.#root.querySelector(".badge")?.setAttribute("data-status", status);
+    const meter = this.#root.querySelector<HTMLProgressElement>(".meter");
+    if (!stock || !meter) return;
+    meter.max = Math.max(1, stock.max);
+    meter.value = stock.value;
+  }
+
+  #offerQuantities(most: number): void {
+    const select = this.#root.querySelector("select");
+    if (!select || select.length === most) return;
+    select.replaceChildren(...Array.from({ length: most }, (_, index) => new Option(String(index + 1))));
+  }
+}
+
+function setText(element: Element | null, text: string | undefined): void {
+  if (element && text !== undefined && element.textContent !== text) element.textContent = text;
+}

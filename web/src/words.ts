@@ -1,0 +1,73 @@
+/** Numbers, money and time as a shopper reads them. */
+
+import type { Status } from "./api";
+
+const LANGUAGE = "en-GB";
+const SECOND_MS = 1000;
+const MINUTE_S = 60;
+const HOUR_S = 3600;
+const DAY_S = 86_400;
+
+export const STATUS: Record<Status, string> = { scheduled: "Opens soon", open: "Open", paused: "Paused", sold_out: "Sold out", closed: "Closed" };
+
+export function count(n: number): string {
+  return n.toLocaleString(LANGUAGE);
+}
+
+export function plural(n: number, one: string, many: string): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/** Minor units of a currency as its reader writes them: `money(4900, "EUR")` is €49.00. */
+export function money(minor: number, currency: string): string {
+  const format = moneyFormat(currency);
+  return format.format(minor / minorPerMajor(format));
+}
+
+/** The other way: `minorUnits(49, "EUR")` is 4900. */
+export function minorUnits(amount: number, currency: string): number {
+  return Math.round(amount * minorPerMajor(moneyFormat(currency)));
+}
+
+function moneyFormat(currency: string): Intl.NumberFormat {
+  return new Intl.NumberFormat(LANGUAGE, { style: "currency", currency });
+}
+
+function minorPerMajor(format: Intl.NumberFormat): number {
+  return 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2);
+}
+
+/** A countdown: 0:09, 12:34, 1:02:03, 2 days 1:02:03. Started seconds count whole, and it stops at 0:00. */
+export function countdown(ms: number): string {
+  const left = Math.max(0, Math.ceil(ms / SECOND_MS));
+  const [days, hours, minutes, seconds] = [
+    Math.floor(left / DAY_S),
+    Math.floor((left % DAY_S) / HOUR_S),
+    Math.floor((left % HOUR_S) / MINUTE_S),
+    left % MINUTE_S,
+  ];
+  const two = (n: number): string => String(n).padStart(2, "0");
+  const clock = days + hours > 0 ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+  return days > 0 ? `${plural(days, "day", "days")} ${clock}` : clock;
+}
+
+/** A likely wait as a range, no more exact than it can be: 20 to 40 seconds, 2 to 4 minutes, up to 3 hours. */
+export function waitRange([low, high]: readonly [number, number]): string {
+  if (high < 5) return "a few seconds";
+  const [size, step, name] = high < 90 ? [1, 5, "second"] : high < 90 * MINUTE_S ? [MINUTE_S, 1, "minute"] : [HOUR_S, 1, "hour"];
+  const from = Math.floor(low / size / step) * step;
+  const to = Math.ceil(high / size / step) * step;
+  const upTo = plural(to, name, `${name}s`);
+  if (from === to) return `about ${upTo}`;
+  return from === 0 ? `up to ${upTo}` : `${count(from)} to ${upTo}`;
+}
+
+/** A moment, in the reader's own time zone. */
+export function moment(rfc3339: string): string {
+  return new Date(rfc3339).toLocaleString(LANGUAGE, { dateStyle: "long", timeStyle: "short" });
+}
+
+/** A time of today, in the reader's own time zone. */
+export function timeOfDay(rfc3339: string): string {
+  return new Date(rfc3339).toLocaleTimeString(LANGUAGE);
+}

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EventStream } from "../../src/shopper/event-stream";
+import { parseLineMessage } from "../../src/shopper/messages";
+
+test("every message of the line is read", () => {
+  for (const message of [
+    { type: "place", ordinal: 42, place: 17, behind: 120, wait: { likely_s: [20, 40] }, rate_per_s: 2.5 },
+    { type: "place", ordinal: 42, place: 17, behind: 120, wait: null, rate_per_s: null },
+    { type: "sale", sale: { id: "1" } },
+    { type: "turn", token: "a.b.c", expires_at: "2026-11-27T09:02:00Z", claim_by: "2026-11-27T09:00:15Z", quantity: 1 },
+    { type: "over", outcome: "sold_out" },
+    { type: "reconnecting", retry_after_ms: 1500 },
+  ]) {
+    assert.deepEqual(parseLineMessage(JSON.stringify(message)), message);
+  }
+});
+
+test("what is no message, or one of a later version, is passed over", () => {
+  for (const text of ["", "{", "null", "7", "[]", "{}", '{"type":"weather"}', '{"type":"toString"}', '{"type":"place","ordinal":1}', '{"type":"sale","sale":null}', '{"type":"over"}']) {
+    assert.equal(parseLineMessage(text), undefined, text);
+  }
+});
+
+test("fields of a later version do not matter", () => {
+  assert.equal(parseLineMessage('{"type":"over","outcome":"closed","weather":"fine"}')?.type, "over");
+});
+
+test("events are read whole, however they are cut into pieces", () => {
+  const text = ': hello\n\nevent: message\ndata: {"a":1}\n\ndata: one\ndata: two\r\n\r\ndata:bare\n\nid: 7\n\n';
+  for (let size = 1; size <= text.length; size += 1) {
+    const stream = new EventStream();
+    const heard: string[] = [];
+    for (let at = 0; at < text.length; at += size) heard.push(...stream.push(text.slice(at, at + size)));
+    assert.deepEqual(heard, ['{"a":1}', "one\ntwo", "bare"], `in pieces of ${size}`);
+  }
+});
+
+test("an event that has not ended is not heard yet", () => {
+  const stream = new EventStream();
+  assert.deepEqual(stream.push("data: half"), []);
+  assert.deepEqual(stream.push("\n"), []);
+  assert.deepEqual(stream.push("\n"), ["half"]);
+});

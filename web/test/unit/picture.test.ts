@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/api";
+import { Announcer } from "../../src/shopper/announcer";
+import { picture, type Picture } from "../../src/shopper/picture";
+import type { Phase, Trouble } from "../../src/shopper/state";
+import * as samples from "./samples";
+
+const SERVED = { name: "Brass lamp", opensAt: samples.sale.opens_at, status: "open" } as const;
+
+function shown(phase: Phase, { trouble = "none", sale = {}, nowMs = samples.NOW_MS }: { trouble?: Trouble; sale?: Partial<SaleCard>; nowMs?: number } = {}): Picture {
+  return picture({ sale: { ...samples.sale, ...sale }, phase, trouble }, SERVED, nowMs);
+}
+const waiting = (place: Partial<PlaceMessage> = {}): Phase => ({ at: "waiting", place: { ...samples.place, ...place } });
+const turn = (turn: Partial<TurnMessage> = {}): Phase => ({ at: "turn", turn: { ...samples.turn, ...turn }, reserving: false, problem: "" });
+const checkout = (order: Partial<Order> = {}): Phase => ({ at: "checkout", order: { ...samples.order, ...order }, paying: false, problem: "" });
+
+describe("in line", () => {
+  test("the place, those behind, the wait and the ticket", () => {
+    const { texts, title, news } = shown(waiting());
+    assert.equal(texts.place, "17");
+    assert.equal(texts.ahead, "people ahead of you");
+    assert.equal(texts.behind, "120");
+    assert.equal(texts.wait, "20 to 40 seconds");
+    assert.equal(texts.ordinal, "42");
+    assert.equal(title, "17 ahead · Brass lamp");
+    assert.equal(news.text, "17 people ahead of you. Likely wait: 20 to 40 seconds.");
+  });
+
+  test("one person is no people, and nobody is the front", () => {
+    assert.equal(shown(waiting({ place: 1 })).texts.ahead, "person ahead of you");
+    const next = shown(waiting({ place: 0 }));
+    assert.equal(next.texts.place, "Next");
+    assert.equal(next.news.text, "You are next. Likely wait: 20 to 40 seconds.");
+  });
+
+  test("a large line reads well", () => {
+    const { texts } = shown(waiting({ place: 123_456, behind: 1_000_000 }));
+    assert.equal(texts.place, "123,456");
+    assert.equal(texts.ahead, "people ahead of you");
+    assert.equal(texts.behind, "1,000,000");
+  });
+
+  test("no estimate is said, not guessed", () => {
+    assert.equal(shown(waiting({ wait: null })).texts.wait, "not known yet");
+  });
+
+  test("the dot goes from the end of the line to its front", () => {
+    assert.equal(shown(waiting({ ordinal: 42, place: 41 })).progress, 0);
+    assert.equal(shown(waiting({ ordinal: 1, place: 0 })).progress, 1);
+    assert.equal(shown(waiting({ ordinal: 101, place: 25 })).progress, 0.75);
+    assert.equal(shown(waiting({ ordinal: 5, place: 90 })).progress, 0, "recalled from an older epoch");
+  });
+
+  test("a paused sale says that the place is kept", () => {
+    const paused = shown(waiting(), { sale: { status: "paused" } });
+    assert.ok(paused.shown.standstill);
+    assert.match(paused.texts.standstill ?? "", /paused.*Your place is kept/);
+    assert.equal(paused.texts.wait, "when the sale resumes");
+  });
+
+  test("a scheduled sale counts down to its opening", () => {
+    const scheduled = shown(waiting(), { sale: { status: "scheduled", opens_at: "2026-11-27T09:04:32Z" } });
+    assert.equal(scheduled.texts["wait-label"], "Until it opens");
+    assert.equal(scheduled.texts.wait, "4:32");
+    assert.equal(shown(waiting(), { sale: { status: "scheduled" } }).texts.wait, "any moment");
+  });
+
+  test("the shop's message and the stock are shown as they change", () => {
+    const told = shown(waiting(), { sale: { message: "Lamps ship on Monday." } });
+    assert.ok(told.shown.message);
+    assert.equal(told.texts.message, "Lamps ship on Monday.");
+    assert.equal(told.texts.stock, "60 of 100 left");
+    assert.equal(shown(waiting()).shown.message, false);
+  });
+});
+
+describe("a turn and a checkout", () => {
+  test("count down to their end", () => {
+    assert.equal(shown(turn()).texts["turn-left"], "2:00");
+    assert.match(shown(turn()).title, /^Your turn! 2:00/);
+    assert.equal(shown(checkout()).texts["hold-left"], "5:00");
+    assert.equal(shown(checkout(), { nowMs: samples.NOW_MS + 3_600_000 }).texts["hold-left"], "0:00");
+  });
+
+  test("offer a choice only where there is one", () => {
+    assert.equal(shown(turn()).shown["choose-quantity"], false);
+    assert.match(shown(turn()).texts["set-aside"] ?? "", /^One unit is/);
+    const three = shown(turn({ quantity: 3 }));
+    assert.equal(three.shown["choose-quantity"], true);
+    assert.equal(three.quantities, 3);
+    assert.match(three.texts["set-aside"] ?? "", /^3 units are/);
+  });
+
+  test("name what is paid, and how much", () => {
+    assert.equal(shown(checkout()).texts.pay, "Pay €49.00");
+    assert.equal(shown(checkout()).texts.quantity, "Brass lamp");
+    assert.equal(shown(checkout({ quantity: 2, amount_minor: 9_800 })).texts.quantity, "2 × Brass lamp");
+    assert.equal(shown(checkout({ quantity: 2, amount_minor: 9_800 })).texts.amount, "€98.00");
+  });
+
+  test("cannot be sent twice", () => {
+    assert.equal(shown(checkout()).sending, false);
+    assert.equal(shown({ at: "checkout", order: samples.order, paying: true, problem: "" }).sending, true);
+    assert.equal(shown({ at: "turn", turn: samples.turn, reserving: true, problem: "" }).sending, true);
+  });
+});
+
+describe("the end", () => {
+  test("an order can be read back", () => {
+    const { texts } = shown({ at: "bought", order: { ...samples.order, status: "paid", paid_at: "2026-11-27T09:01:00Z" } });
+    assert.equal(texts.order, samples.order.id);
+    assert.equal(texts.amount, "€49.00");
+    assert.match(texts["paid-at"] ?? "", /2026/);
+  });
+
+  test("whoever may join again is offered it, unless the sale is over", () => {
+    for (const ending of ["expired", "left", "lapsed", "refunded"] as const) {
+      assert.equal(shown({ at: "over", ending }).shown["may-join"], true, ending);
+      assert.equal(shown({ at: "over", ending }, { sale: { status: "sold_out" } }).shown["may-join"], false, ending);
+    }
+    for (const ending of ["sold_out", "closed", "bought"] as const) assert.equal(shown({ at: "over", ending }).shown["may-join"], false, ending);
+  });
+
+  test("trouble is told beside the last place", () => {
+    const lost = shown(waiting(), { trouble: "lost" });
+    assert.equal(lost.texts.place, "17");
+    assert.ok(lost.shown.trouble);
+    assert.match(lost.texts.trouble ?? "", /your place is kept/);
+    assert.match(lost.news.text, /Connection lost/);
+  });
+});
+
+describe("a screen reader", () => {
+  const SECOND_MS = 1_000;
+
+  test("is told the place at first, and then now and then", () => {
+    const announcer = new Announcer();
+    const told = Array.from({ length: 60 }, (_, second) => announcer.next(shown(waiting({ place: 100 - second })).news, second * SECOND_MS));
+    assert.deepEqual(told.flatMap((text, second) => (text === undefined ? [] : [second])), [0, 20, 40]);
+    assert.match(told[20] ?? "", /^80 people ahead/);
+  });
+
+  test("is not told what it knows", () => {
+    const announcer = new Announcer();
+    assert.ok(announcer.next(shown(waiting()).news, 0));
+    assert.equal(announcer.next(shown(waiting()).news, 60 * SECOND_MS), undefined);
+  });
+
+  test("is told at once that the turn has come, and when little time is left", () => {
+    const announcer = new Announcer();
+    announcer.next(shown(waiting()).news, 0);
+    const told: string[] = [];
+    for (let second = 0; second <= 120; second += 1) {
+      const nowMs = samples.NOW_MS + second * SECOND_MS;
+      const text = announcer.next(shown(turn(), { nowMs }).news, nowMs);
+      if (text !== undefined) told.push(text);
+    }
+    assert.deepEqual(told, [
+      "It is your turn. 2 minutes left.",
+      "It is your turn. 60 seconds left.",
+      "It is your turn. 30 seconds left.",
+      "It is your turn. 10 seconds left.",
+    ]);
+  });
+
+  test("is told at once that the connection is lost, and that it is back", () => {
+    const announcer = new Announcer();
+    announcer.next(shown(waiting()).news, 0);
+    assert.match(announcer.next(shown(waiting(), { trouble: "lost" }).news, SECOND_MS) ?? "", /Connection lost/);
+    assert.equal(announcer.next(shown(waiting(), { trouble: "lost" }).news, 2 * SECOND_MS), undefined);
+    assert.match(announcer.next(shown(waiting({ place: 16 })).news, 3 * SECOND_MS) ?? "", /16 people/);
+  });
+});

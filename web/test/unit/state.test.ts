@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { LineMessage, Outcome, Problem } from "../../src/api";
+import { initialState, reduce, type Event, type State } from "../../src/shopper/state";
+import { order, place, sale, turn } from "./samples";
+
+const line = (message: LineMessage): Event => ({ type: "line", message });
+const over = (outcome: Outcome): Event => line({ type: "over", outcome });
+const after = (...events: Event[]): State => events.reduce(reduce, initialState("open"));
+const problem = (slug: string, detail?: string): Problem => ({ type: `https://fairline.dev/problems/${slug}`, title: "A title", ...(detail ? { detail } : {}) });
+
+const join: Event = { type: "join" };
+const held: Event = { type: "order", order };
+
+describe("the way through a sale", () => {
+  test("from the door to the order", () => {
+    const way: [Event, string][] = [
+      [join, "joining"],
+      [line({ type: "sale", sale }), "joining"],
+      [line(place), "waiting"],
+      [line({ ...place, place: 0 }), "waiting"],
+      [line(turn), "turn"],
+      [{ type: "reserve" }, "turn"],
+      [held, "checkout"],
+      [{ type: "pay" }, "checkout"],
+      [{ type: "order", order: { ...order, status: "payment_pending" } }, "pending"],
+      [{ type: "order", order: { ...order, status: "paid" } }, "bought"],
+    ];
+    let state = initialState("open");
+    for (const [event, phase] of way) {
+      state = reduce(state, event);
+      assert.equal(state.phase.at, phase, JSON.stringify(event));
+    }
+  });
+
+  test("a page starts with what it was served with", () => {
+    assert.equal(initialState("scheduled").phase.at, "outside");
+    assert.equal(initialState("paused").phase.at, "outside");
+    assert.deepEqual(initialState("sold_out").phase, { at: "over", ending: "sold_out" });
+    assert.deepEqual(initialState("closed").phase, { at: "over", ending: "closed" });
+  });
+
+  test("every outcome is told", () => {
+    for (const outcome of ["sold_out", "closed", "expired", "left"] as const) {
+      assert.deepEqual(after(join, line(place), over(outcome)).phase, { at: "over", ending: outcome });
+    }
+  });
+
+  test("after a turn that ran out the shopper may join again", () => {
+    assert.equal(after(join, line(turn), over("expired"), join, line(place)).phase.at, "waiting");
+  });
+});
+
+describe("a turn", () => {
+  test("told twice keeps what the shopper has begun with it", () => {
+    const state = after(line(turn), { type: "reserve" }, line({ ...turn }));
+    assert.ok(state.phase.at === "turn" && state.phase.reserving);
+  });
+
+  test("of another token starts afresh", () => {
+    const state = after(line(turn), { type: "reserve" }, line({ ...turn, token: "d.e.f" }));
+    assert.ok(state.phase.at === "turn" && !state.phase.reserving);
+  });
+
+  test("that nobody claimed leads back into the line", () => {
+    assert.equal(after(line(turn), line(place)).phase.at, "waiting");
+  });
+
+  test("shows why it could not be used, in the problem's own words", () => {
+    const state = after(line(turn), { type: "reserve" }, { type: "reserve-failed", problem: problem("sale-not-open", "The sale is paused.") });
+    assert.ok(state.phase.at === "turn" && !state.phase.reserving && state.phase.problem === "The sale is paused.");
+  });
+
+  test("used in another tab brings its order here", () => {
+    assert.deepEqual(after(line(turn), over("bought")).phase, { at: "joining", seeking: "order" });
+  });
+
+  test("used in this tab waits for its own answer", () => {
+    assert.equal(after(line(turn), { type: "reserve" }, over("bought")).phase.at, "turn");
+  });
+});
+
+describe("an order", () => {
+  test("is not lost to what the line still says", () => {
+    for (const message of [place, turn, { type: "over", outcome: "bought" }, { type: "over", outcome: "sold_out" }] as const) {
+      assert.equal(after(held, line(message)).phase.at, "checkout", message.type);
+    }
+  });
+
+  test("that was declined may be paid again, and says so", () => {
+    const state = after(held, { type: "pay" }, { type: "pay-failed", problem: problem("payment-declined") });
+    assert.ok(state.phase.at === "checkout" && !state.phase.paying && state.phase.problem === "A title");
+    const again = reduce(state, { type: "pay" });
+    assert.ok(again.phase.at === "checkout" && again.phase.paying && again.phase.problem === "");
+  });
+
+  test("told again while it is being paid stays so", () => {
+    const state = after(held, { type: "pay" }, held);
+    assert.ok(state.phase.at === "checkout" && state.phase.paying);
+  });
+
+  test("declined after the bank took its time leads back to the cards", () => {
+    const state = after(held, { type: "order", order: { ...order, status: "payment_pending" } }, held);
+    assert.ok(state.phase.at === "checkout" && state.phase.problem.includes("declined"));
+  });
+
+  test("that lapsed or was refunded is over, and the shopper may join again", () => {
+    for (const status of ["lapsed", "refunded"] as const) {
+      const state = after(held, { type: "order", order: { ...order, status } });
+      assert.deepEqual(state.phase, { at: "over", ending: status });
+      assert.equal([join, line(place)].reduce(reduce, state).phase.at, "waiting");
+    }
+  });
+});
+
+describe("the connection", () => {
+  test("lost and regained leaves the shopper in place", () => {
+    const lost = after(join, line(place), { type: "lost", busy: false });
+    assert.equal(lost.trouble, "lost");
+    assert.deepEqual(lost.phase, { at: "waiting", place });
+    assert.equal(reduce(lost, line(place)).trouble, "none");
+  });
+
+  test("to a busy shop says so", () => {
+    assert.equal(after(join, { type: "lost", busy: true }).trouble, "busy");
+  });
+
+  test("to a node that lost the line keeps the place", () => {
+    const state = after(line(place), line({ type: "reconnecting", retry_after_ms: 1_500 }));
+    assert.equal(state.trouble, "line-recovering");
+    assert.equal(state.phase.at, "waiting");
+  });
+});
+
+describe("a refusal", () => {
+  test("for want of a ticket leads to the door, silently", () => {
+    assert.deepEqual(after({ type: "resume" }, { type: "refused", problem: problem("no-ticket") }).phase, { at: "outside", problem: "" });
+  });
+
+  test("because the sale is over says so, and then which way it ended", () => {
+    const state = after(join, { type: "refused", problem: problem("sale-over") });
+    assert.deepEqual(state.phase, { at: "over", ending: "closed" });
+    assert.deepEqual(reduce(state, { type: "sale", sale: { ...sale, status: "sold_out" } }).phase, { at: "over", ending: "sold_out" });
+  });
+
+  test("of any other kind is told at the door", () => {
+    assert.deepEqual(after(join, { type: "refused", problem: problem("foreign-origin", "Not from there.") }).phase, { at: "outside", problem: "Not from there." });
+  });
+});
+
+describe("the status of the sale", () => {
+  test("moves those who are not in line", () => {
+    assert.equal(after({ type: "sale", sale: { ...sale, status: "sold_out" } }).phase.at, "over");
+    assert.equal(after({ type: "sale", sale: { ...sale, status: "sold_out" } }, { type: "sale", sale }).phase.at, "outside", "a unit came back");
+  });
+
+  test("does not move those who are", () => {
+    assert.equal(after(line(place), { type: "sale", sale: { ...sale, status: "sold_out" } }).phase.at, "waiting");
+    assert.deepEqual(after(line(turn), over("expired"), { type: "sale", sale }).phase, { at: "over", ending: "expired" });
+  });
+});
