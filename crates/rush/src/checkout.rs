@@ -61,7 +61,7 @@ impl Shopper<'_> {
         };
         let order = match at_once {
             Some(order) => order,
-            None => match self.redeem(token, claims.jti).await {
+            None => match self.redeem(token, claims).await {
                 Ok(order) => order,
                 Err(step) => return step,
             },
@@ -74,12 +74,17 @@ impl Shopper<'_> {
         self.pay(order).await
     }
 
-    /// Redeems until there is an answer; a lost answer is asked for again.
-    async fn redeem(&mut self, token: &str, admission: Uuid) -> Result<Order, Step> {
+    /// Redeems until there is an answer; a lost answer is asked for again. A token that ran out meanwhile is the line's to
+    /// explain.
+    async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, Step> {
+        let admission = claims.jti;
         loop {
             let why = match self.purchase(token, admission, self.cookie_header()).await {
                 Purchase::Accepted(order) | Purchase::Used(Some(order)) => return Ok(order),
                 Purchase::Unanswered { retry_after } => {
+                    if OffsetDateTime::now_utc().unix_timestamp() > claims.exp {
+                        return Err(Step::Again { retry_after });
+                    }
                     self.pause(retry_after).await;
                     continue;
                 }

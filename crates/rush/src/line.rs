@@ -40,6 +40,8 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub(crate) enum Lost {
     /// It broke, or the server asked for a little patience.
     Gone { retry_after: Option<Duration> },
+    /// The server closed it in good order: there was nothing more to say.
+    Ended,
     /// The line of this sale takes nobody any more.
     SaleOver,
     /// The server said something that its documentation doesn't know.

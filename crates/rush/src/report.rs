@@ -12,7 +12,7 @@ use crate::{
     count::{inversions, percentile},
     ledger::{Admission, Ledger},
     messages::AdminSale,
-    plan::{Behaviour, Transport},
+    plan::{Behaviour, Choice as _, Transport},
     record::{Outcome, Record, Turn},
 };
 
@@ -116,6 +116,8 @@ pub struct Report {
     pub broken: Vec<String>,
     /// Where what shoppers saw, the database and the admin API disagree.
     pub mismatches: Vec<String>,
+    /// Who never learned an outcome, and how far they came.
+    pub unresolved_shoppers: Vec<String>,
     /// Answers that the documentation doesn't lead one to expect, and how often.
     pub unexpected: BTreeMap<String, u64>,
     /// Every promise was kept, and every count agrees.
@@ -250,6 +252,9 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         ..Report::default()
     };
     latencies.into_report(&mut report);
+    let unresolved = records.iter().filter(|record| record.outcome.is_none());
+    report.unresolved_shoppers = unresolved.map(how_far_it_came).collect();
+    shorten(&mut report.unresolved_shoppers);
     for (kind, times) in tally(records.iter().flat_map(|record| &record.forged_accepted)) {
         report.mismatches.push(format!("checkout accepted a forged token: {kind}, {times} times"));
     }
@@ -357,6 +362,17 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
         mismatches.push(format!("{told} shoppers were told that all is sold, but {} units are not", total - sold));
     }
     report.database = Some(database);
+}
+
+fn how_far_it_came(record: &Record) -> String {
+    let Record { index, transport, behaviour, reconnects, .. } = record;
+    let (transport, behaviour) = (transport.name(), behaviour.name());
+    let ordinal = record.ordinal.map_or("no place".to_owned(), |ordinal| format!("ordinal {ordinal}"));
+    let (turns, refusals) = (record.turns.len(), record.refusals.len());
+    let held = if record.redemption.is_some() { ", held a unit" } else { "" };
+    format!(
+        "shopper {index} ({behaviour}, {transport}): {ordinal}, {turns} turns, {refusals} refusals, {reconnects} reconnects{held}"
+    )
 }
 
 /// The promises of the design that a report shows to be broken, by their numbers there.
@@ -564,6 +580,9 @@ impl fmt::Display for Report {
         }
         for (what, times) in &self.unexpected {
             writeln!(f, "  unexpected     {what} ({times} times)")?;
+        }
+        for sentence in &self.unresolved_shoppers {
+            writeln!(f, "  unresolved     {sentence}")?;
         }
         for sentence in self.broken.iter().chain(&self.mismatches) {
             writeln!(f, "  ✗ {sentence}")?;

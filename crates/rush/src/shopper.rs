@@ -144,7 +144,7 @@ impl<'a> Shopper<'a> {
     fn lost(&mut self, lost: Lost) -> Step {
         match lost {
             Lost::Gone { retry_after } => Step::Again { retry_after },
-            Lost::SaleOver => Step::Again { retry_after: None },
+            Lost::Ended | Lost::SaleOver => Step::Again { retry_after: None },
             Lost::Unexpected { what, retry_after } => {
                 self.record.surprised_by(what);
                 Step::Again { retry_after }
@@ -269,6 +269,7 @@ impl<'a> Shopper<'a> {
             match line.next().await {
                 Ok(LineMessage::Over { outcome }) => return self.over(outcome).await,
                 Ok(_) => {}
+                Err(Lost::Ended) => return Step::Done(Outcome::Left),
                 Err(lost) => return self.lost(lost),
             }
         }
