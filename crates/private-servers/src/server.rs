@@ -116,13 +116,19 @@ impl Server {
 
     /// Stops the server in an orderly way, and by force if that takes too long.
     pub(crate) fn stop(&mut self) -> Result<(), ServerError> {
-        let Some(process) = self.process.take() else { return Ok(()) };
-        process.signal(self.stop_signal)?;
-        if process.wait(STOP_LIMIT) {
-            return Ok(());
+        match &self.process {
+            // Somebody else has killed it, and what it made may still be about to notice.
+            Some(process) if process.has_ended() => self.kill(),
+            Some(process) => {
+                process.signal(self.stop_signal)?;
+                if process.wait(STOP_LIMIT) {
+                    self.process = None;
+                    return Ok(());
+                }
+                self.kill()
+            }
+            None => Ok(()),
         }
-        self.process = Some(process);
-        self.kill()
     }
 
     /// Kills the server, and every process that it made, as a crash would.

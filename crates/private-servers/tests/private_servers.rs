@@ -111,6 +111,19 @@ fn postgres_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
 }
 
 #[test]
+fn postgres_starts_again_after_somebody_else_has_killed_it() {
+    let place = passable();
+    let folder = Folder::claim(place.path()).expect("claimed");
+    let mut postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
+    let pid = fs::read_to_string(place.path().join("postgres/data/postmaster.pid")).expect("a pid file");
+    let pid = pid.lines().next().expect("a process id");
+    assert!(Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).status().expect("sh runs").success());
+    eventually("Postgres has ended", || !postgres.is_running());
+    postgres.restart().expect("started again");
+    assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
+}
+
+#[test]
 fn postgres_wants_the_password_and_keeps_it_to_its_owner() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
