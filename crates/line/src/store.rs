@@ -410,7 +410,11 @@ impl ChangeReader {
         let streams: Vec<String> = after.iter().map(|(sale, _)| changes_key(*sale)).collect();
         let ids: Vec<String> = after.iter().map(|(_, rev)| format!("{rev}-0")).collect();
         let block_ms = u64::try_from(READ_BLOCK.as_millis()).unwrap_or(u64::MAX);
-        let answer: Answer = self.client.xread_map(Some(READ_CHANGES_MAX), Some(block_ms), streams, ids).await?;
+        let answer: Value = self.client.xread(Some(READ_CHANGES_MAX), Some(block_ms), streams, ids).await?;
+        if answer.is_null() {
+            return Ok(Vec::new());
+        }
+        let answer: Answer = answer.into_xread_response()?;
         let unexpected = |what: &str| LineError::Unexpected(what.chars().take(80).collect());
         let mut changes = Vec::with_capacity(answer.len());
         for (key, entries) in answer {

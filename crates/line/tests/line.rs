@@ -263,6 +263,14 @@ async fn arrivals_behind_the_cursor_are_forgotten_and_those_before_it_are_not() 
     assert_eq!(line.admit(250).await, (101..=350).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn a_quiet_line_is_no_error() {
+    let line = Line::published().await;
+    let reader = ChangeReader::connect(&testing::redis_url()).await.expect("a Redis");
+    let rev = line.store.rev(line.card.id).await.expect("read").expect("published");
+    assert_eq!(reader.read(&[(line.card.id, rev)]).await, Ok(Vec::new()));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Join(u64),

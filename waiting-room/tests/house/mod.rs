@@ -1,0 +1,382 @@
+//! A waiting room for one test: a real one, on a port of its own, with a line in a real Redis.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::LazyLock, time::Duration};
+
+use axum::http::StatusCode;
+use clap::Parser as _;
+use fairline_line::{
+    change::{LiveTurn, Turn},
+    store::{Claim, LineStore, Publication},
+    ticket::Ordinal,
+};
+use fairline_private_servers::testing;
+use fairline_sale::{SaleCard, SaleId, Status};
+use fairline_service::Shutdown;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, protocol::frame::coding::CloseCode},
+};
+use waiting_room::{Settings, run};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema = include_str!("../../../docs/line-protocol.schema.json");
+    let schema = serde_json::from_str(schema).expect("the schema is JSON");
+    jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema")
+});
+
+/// Holds a message against the schema of the protocol.
+pub fn check(message: &Value) {
+    let errors: Vec<_> = SCHEMA.iter_errors(message).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{message}: {errors:?}");
+}
+
+pub fn live(ordinal: Ordinal) -> Turn {
+    let at = OffsetDateTime::now_utc() + Duration::from_secs(60);
+    Turn::Now(LiveTurn { token: format!("token.of.{ordinal}"), quantity: 1, claim_by: at, expires_at: at })
+}
+
+/// A waiting room and its line. `publish` and `admit` play the controller.
+pub struct House {
+    pub address: SocketAddr,
+    pub store: LineStore,
+    pub card: SaleCard,
+    pub shutdown: Shutdown,
+    redis_url: String,
+    publication: i64,
+    cursor: Ordinal,
+}
+
+impl House {
+    pub async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    pub async fn open_with(set: impl FnOnce(&mut Settings)) -> Self {
+        Self::open_at(&testing::redis_url(), set).await
+    }
+
+    pub async fn open_at(redis_url: &str, set: impl FnOnce(&mut Settings)) -> Self {
+        let store = LineStore::connect(redis_url).await.expect("a Redis");
+        let id = SaleId(uuid::Uuid::new_v4());
+        let card = SaleCard {
+            id,
+            slug: format!("sale-{}", id.0.simple()),
+            name: "A sale".to_owned(),
+            description: "Something <b>bold</b>".to_owned(),
+            price_minor: 4900,
+            currency: "EUR".to_owned(),
+            per_shopper_limit: 1,
+            total: 10,
+            remaining: 10,
+            status: Status::Open,
+            opens_at: OffsetDateTime::UNIX_EPOCH,
+            ends_at: None,
+            message: None,
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut house = Self {
+            address,
+            store,
+            card,
+            shutdown: Shutdown::new(),
+            redis_url: redis_url.to_owned(),
+            publication: 0,
+            cursor: 0,
+        };
+        house.publish(&[]).await;
+        house.start(set).await;
+        house
+    }
+
+    async fn start(&mut self, set: impl FnOnce(&mut Settings)) {
+        let mut settings = Settings::parse_from([
+            "waiting-room",
+            "--redis-url",
+            &self.redis_url,
+            "--ticket-key",
+            &"ab".repeat(32),
+            "--secure-cookies",
+            "false",
+        ]);
+        set(&mut settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        self.address = listener.local_addr().expect("an address");
+        let running = run(settings, listener, self.shutdown.clone());
+        tokio::spawn(async move { running.await.expect("the waiting room starts") });
+        let status = format!("/api/flash-sales/{}/status", self.card.id);
+        self.until("the waiting room to know the sale", async || self.get(&status, &[]).await.status == StatusCode::OK)
+            .await;
+    }
+
+    /// A second node on the same line.
+    pub async fn another_node(&self) -> Self {
+        let mut node = Self {
+            address: self.address,
+            store: self.store.clone(),
+            card: self.card.clone(),
+            shutdown: Shutdown::new(),
+            redis_url: self.redis_url.clone(),
+            publication: self.publication,
+            cursor: self.cursor,
+        };
+        node.start(|_| {}).await;
+        node
+    }
+
+    /// Waits for a condition, and fails with what was waited for.
+    pub async fn until(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        let started = Instant::now();
+        while !condition().await {
+            assert!(started.elapsed() < PATIENCE, "gave up waiting for {what}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn publish(&mut self, turns: &[(Ordinal, Turn)]) {
+        self.publication += 1;
+        let publication = Publication {
+            number: self.publication,
+            epoch: 1,
+            cursor: self.cursor,
+            highest: 0,
+            card: &self.card,
+            heard: &[],
+            turns,
+        };
+        self.store.publish(&publication).await.expect("published");
+    }
+
+    /// Lets the next `count` in.
+    pub async fn admit(&mut self, count: u64) {
+        let upcoming = self.store.upcoming(self.card.id, self.cursor, count, 1000).await.expect("read");
+        assert_eq!(upcoming.tickets.len() as u64, count, "so many wait");
+        self.cursor = upcoming.cursor;
+        let turns: Vec<_> = upcoming.tickets.iter().map(|&(ordinal, _)| (ordinal, live(ordinal))).collect();
+        self.publish(&turns).await;
+    }
+
+    /// The ordinals that would be let in next.
+    pub async fn next(&self) -> Vec<Ordinal> {
+        let upcoming = self.store.upcoming(self.card.id, self.cursor, 100, 1000).await;
+        upcoming.map(|upcoming| upcoming.tickets.into_iter().map(|ticket| ticket.0).collect()).unwrap_or_default()
+    }
+
+    pub async fn wait_for_claim(&self, ordinal: Ordinal) {
+        self.until("the claim", async || {
+            let upcoming = self.store.upcoming(self.card.id, self.cursor, 0, 0).await.expect("read");
+            upcoming.claims.contains(&(ordinal, Claim::Claimed))
+        })
+        .await;
+    }
+
+    /// Takes everything out of this test's own Redis.
+    pub async fn empty_redis(&self) {
+        let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
+        let mut stream = TcpStream::connect(address).await.expect("a Redis");
+        stream.write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\n").await.expect("sent");
+        let mut answer = [0; 10];
+        stream.read_exact(&mut answer).await.expect("answered");
+        assert_eq!(&answer, b"+OK\r\n+OK\r\n");
+    }
+
+    pub async fn join(&self) -> Shopper {
+        self.connect("", &[]).await.expect("the line takes people in")
+    }
+
+    pub async fn resume(&self, cookie: &str) -> Shopper {
+        self.connect("?join=false", &[("cookie", cookie)]).await.expect("the ticket is good")
+    }
+
+    pub async fn connect(&self, query: &str, headers: &[(&str, &str)]) -> Result<Shopper, Answer> {
+        let url = format!("ws://{}/api/flash-sales/{}/line{query}", self.address, self.card.id);
+        let mut request = url.into_client_request().expect("an address");
+        for (name, value) in headers {
+            let name: axum::http::HeaderName = name.parse().expect("a header");
+            request.headers_mut().insert(name, value.parse().expect("a header"));
+        }
+        let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("an answer in time");
+        match connected {
+            Ok((socket, response)) => {
+                let answer = Answer::new(response.status(), response.headers().clone(), Vec::new());
+                let cookie = answer.cookie().unwrap_or_default();
+                Ok(Shopper { socket, cookie, heard: VecDeque::new() })
+            }
+            Err(Error::Http(response)) => {
+                let (parts, body) = response.into_parts();
+                Err(Answer::new(parts.status, parts.headers, body.unwrap_or_default()))
+            }
+            Err(error) => panic!("no answer: {error}"),
+        }
+    }
+
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.request("GET", path, headers).await
+    }
+
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut reader = self.send(method, path, headers, "close").await;
+        let mut bytes = Vec::new();
+        timeout(PATIENCE, reader.read_to_end(&mut bytes)).await.expect("an answer in time").expect("an answer");
+        Answer::read(&bytes)
+    }
+
+    /// Opens the line as Server-Sent Events.
+    pub async fn events(&self, cookie: &str) -> Events {
+        let headers = [("accept", "text/event-stream"), ("cookie", cookie)];
+        let reader = self.send("GET", "/api/flash-sales/{id}/line", &headers, "keep-alive").await;
+        Events { lines: BufReader::new(reader).lines() }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], connection: &str) -> TcpStream {
+        let path = path.replace("{id}", &self.card.id.to_string()).replace("{slug}", &self.card.slug);
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: {connection}\r\n", self.address);
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("content-length: 0\r\n\r\n");
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        stream
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
+
+/// An answer that is not a stream.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    headers: axum::http::HeaderMap,
+    pub text: String,
+    pub body: Value,
+}
+
+impl Answer {
+    fn new(status: StatusCode, headers: axum::http::HeaderMap, body: Vec<u8>) -> Self {
+        let body_json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Self { status, headers, text: String::from_utf8_lossy(&body).into_owned(), body: body_json }
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP answer");
+        let head = String::from_utf8_lossy(&bytes[..split]).into_owned();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+        let mut headers = axum::http::HeaderMap::new();
+        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+            let name: axum::http::HeaderName = name.parse().expect("a header");
+            headers.append(name, value.parse().expect("a header"));
+        }
+        Self::new(status.parse().expect("a status"), headers, bytes[split + 4..].to_vec())
+    }
+
+    pub fn header(&self, name: &str) -> String {
+        self.headers.get(name).map(|value| value.to_str().expect("text").to_owned()).unwrap_or_default()
+    }
+
+    pub fn slug(&self) -> &str {
+        self.body["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
+    }
+
+    /// The cookie that it sets, as a browser would send it back.
+    pub fn cookie(&self) -> Option<String> {
+        self.header("set-cookie").split(';').next().filter(|pair| pair.contains('=')).map(str::to_owned)
+    }
+}
+
+/// A shopper's socket. Every message that it hears is held against the schema.
+#[derive(Debug)]
+pub struct Shopper {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub cookie: String,
+    heard: VecDeque<String>,
+}
+
+impl Shopper {
+    /// The next message of a kind; others are passed over.
+    pub async fn hear(&mut self, kind: &str) -> Value {
+        self.hear_until(kind, |_| true).await
+    }
+
+    /// The next message of a kind that is as wanted; others are passed over.
+    pub async fn hear_until(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let listening = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        self.heard.push_back(text.to_string());
+                        let message: Value = serde_json::from_str(&text).expect("JSON");
+                        check(&message);
+                        if message["type"] == kind && wanted(&message) {
+                            return message;
+                        }
+                    }
+                    Some(Ok(_)) => {}
+                    ended => panic!("the socket ended ({ended:?}) before `{kind}`; heard {:?}", self.heard),
+                }
+            }
+        };
+        let heard = timeout(PATIENCE, listening).await;
+        heard.unwrap_or_else(|_| panic!("no `{kind}` in time; heard {:?}", self.heard))
+    }
+
+    pub async fn say(&mut self, message: Value) {
+        self.say_text(message.to_string()).await;
+    }
+
+    pub async fn say_text(&mut self, text: String) {
+        self.socket.send(Message::text(text)).await.expect("sent");
+    }
+
+    /// Waits until the other side closes, and gives its code.
+    pub async fn closed(&mut self) -> Option<CloseCode> {
+        let closing = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        timeout(PATIENCE, closing).await.expect("closed in time")
+    }
+}
+
+/// A stream of events.
+pub struct Events {
+    lines: Lines<BufReader<TcpStream>>,
+}
+
+impl Events {
+    /// The next message of a kind; others are passed over.
+    pub async fn hear(&mut self, kind: &str) -> Value {
+        let listening = async {
+            while let Some(line) = self.lines.next_line().await.expect("a line") {
+                let Some(data) = line.strip_prefix("data: ") else { continue };
+                let message: Value = serde_json::from_str(data).expect("JSON");
+                check(&message);
+                if message["type"] == kind {
+                    return message;
+                }
+            }
+            panic!("the stream ended before `{kind}`");
+        };
+        timeout(PATIENCE, listening).await.unwrap_or_else(|_| panic!("no `{kind}` in time"))
+    }
+}
