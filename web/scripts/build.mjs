@@ -1,8 +1,9 @@
 // Builds web/dist: the scripts and styles under names that change with their content, each also compressed ahead of
-// time, and manifest.json, from which the services learn the names.
+// time, and manifest.json, from which the services learn the names. What has not changed is not written again, so that
+// the services, which embed these files, are not built again either.
 
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
@@ -18,12 +19,20 @@ const ENTRIES = [
   { in: `${SRC}admin/admin.css`, out: "admin" },
 ];
 
+const built = new Set();
+
+async function write(name, bytes) {
+  built.add(name);
+  const before = await readFile(DIST + name).catch(() => undefined);
+  if (!before?.equals(bytes)) await writeFile(DIST + name, bytes);
+}
+
 /** Writes a file beside its compressed twins. */
-async function write(name, content) {
+async function publish(name, content) {
   const bytes = Buffer.from(content);
   const brotli = brotliCompressSync(bytes);
   const gzip = gzipSync(bytes, { level: 9 });
-  await Promise.all([writeFile(DIST + name, bytes), writeFile(`${DIST}${name}.br`, brotli), writeFile(`${DIST}${name}.gz`, gzip)]);
+  await Promise.all([write(name, bytes), write(`${name}.br`, brotli), write(`${name}.gz`, gzip)]);
   console.log(`${name.padEnd(28)} ${bytes.length} B, gzip ${gzip.length} B, brotli ${brotli.length} B`);
 }
 
@@ -44,7 +53,6 @@ const { outputFiles } = await build({
   logLevel: "warning",
 });
 
-await rm(DIST, { recursive: true, force: true });
 await mkdir(DIST, { recursive: true });
 
 const assets = outputFiles.map(({ path, text }) => [basename(path), text]);
@@ -53,9 +61,12 @@ assets.push(["icon.svg", await readFile(`${SRC}icon.svg`, "utf8")]);
 const manifest = {};
 for (const [name, content] of assets) {
   manifest[name] = hashedName(name, content);
-  await write(manifest[name], content);
+  await publish(manifest[name], content);
 }
 
 const adminPage = await readFile(`${SRC}admin/admin.html`, "utf8");
-await write("admin.html", adminPage.replace(/\{(\S+?)\}/g, (_, name) => `/admin/assets/${manifest[name]}`));
-await writeFile(`${DIST}manifest.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+await publish("admin.html", adminPage.replace(/\{(\S+?)\}/g, (_, name) => `/admin/assets/${manifest[name]}`));
+await write("manifest.json", Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+
+const stale = (await readdir(DIST)).filter((name) => !name.startsWith(".") && !built.has(name));
+await Promise.all(stale.map((name) => rm(DIST + name)));

@@ -25,6 +25,6 @@ await build({
 });
 
 const files = tests.map((name) => `${outdir}/${name.replace(/\.ts$/, ".mjs")}`);
-const runner = spawn(process.execPath, ["--enable-source-maps", "--test", "--test-reporter=spec", ...files], { cwd: WEB, stdio: "inherit" });
+const runner = spawn(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=1", "--test-reporter=spec", ...files], { cwd: WEB, stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => runner.kill(signal));
 runner.on("exit", (code) => process.exit(code ?? 1));

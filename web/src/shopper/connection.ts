@@ -53,11 +53,16 @@ export class LineConnection {
     this.#connect();
   }
 
-  /** Says it to the line; by plain HTTP where there is no open socket. */
-  send(message: PageMessage): void {
-    if (this.#link?.send(JSON.stringify(message))) return;
-    const request = message.type === "claim" ? ask(`${this.#path}/claim`, { method: "POST" }) : ask(this.#path, { method: "DELETE", keepalive: true });
-    void request;
+  /** Says that the turn has arrived; by plain HTTP where there is no open socket. */
+  claim(): void {
+    const message: PageMessage = { type: "claim" };
+    if (!this.#link?.send(JSON.stringify(message))) void ask(`${this.#path}/claim`, { method: "POST" });
+  }
+
+  /** Gives the place up. By HTTP in any case, since the answer takes the ticket back. */
+  leave(): void {
+    this.close();
+    void ask(this.#path, { method: "DELETE", keepalive: true });
   }
 
   close(): void {

@@ -41,7 +41,7 @@ function start(root: HTMLElement): void {
   const line = new LineConnection(saleId, {
     heard(message) {
       dispatch({ type: "line", message });
-      if (message.type === "turn") line.send({ type: "claim" });
+      if (message.type === "turn") line.claim();
       if (state.phase.at === "joining" && state.phase.seeking === "order") void recallOrder();
     },
     lost: (busy) => { dispatch({ type: "lost", busy }); },
@@ -54,8 +54,7 @@ function start(root: HTMLElement): void {
   };
 
   const leave = (): void => {
-    line.send({ type: "leave" });
-    line.close();
+    line.leave();
     dispatch({ type: "line", message: { type: "over", outcome: "left" } });
   };
 

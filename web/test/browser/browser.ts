@@ -1,0 +1,65 @@
+/** Chromium, and shoppers in it who notice everything that goes wrong on their pages. */
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+
+export const PHONE = { width: 390, height: 844 };
+export const DESKTOP = { width: 1280, height: 800 };
+const NARROWEST = { width: 320, height: 640 };
+
+const SHOTS = join(process.cwd(), "test/shots");
+const PATIENCE_MS = 30_000;
+
+export async function openBrowser(): Promise<Browser> {
+  await mkdir(SHOTS, { recursive: true });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
+  });
+}
+
+/** One person's browser: cookies of its own, and as many tabs as wanted. */
+export class Visitor {
+  readonly context: BrowserContext;
+  readonly #complaints: string[] = [];
+
+  private constructor(context: BrowserContext) {
+    this.context = context;
+    context.setDefaultTimeout(PATIENCE_MS);
+    context.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") this.#complaints.push(message.text());
+    });
+    context.on("weberror", (error) => this.#complaints.push(String(error.error())));
+  }
+
+  static async come(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
+    return new Visitor(await browser.newContext({ viewport: DESKTOP, ...options }));
+  }
+
+  async openTab(url: string): Promise<Page> {
+    const page = await this.context.newPage();
+    await page.goto(url);
+    return page;
+  }
+
+  /** Ends the visit. The pages must have had nothing to complain about, but for what the test itself has brought about. */
+  async go(...expected: RegExp[]): Promise<void> {
+    await this.context.close();
+    assert.deepEqual(this.#complaints.filter((complaint) => !expected.some((pattern) => pattern.test(complaint))), []);
+  }
+}
+
+/** Keeps a picture of the page on a phone and on a desktop, and makes sure that nothing sticks out on a narrow screen. */
+export async function photograph(page: Page, name: string): Promise<void> {
+  const before = page.viewportSize() ?? DESKTOP;
+  for (const [device, viewport] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
+    await page.setViewportSize(viewport);
+    await page.screenshot({ path: join(SHOTS, `${name}-${device}.png`), fullPage: true });
+  }
+  await page.setViewportSize(NARROWEST);
+  const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(tooWide <= 0, `${name} sticks out by ${tooWide} px at ${NARROWEST.width} px`);
+  await page.setViewportSize(before);
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { openBrowser, photograph, Visitor } from "./browser";
+import { Shop } from "./shop";
+
+const LIMIT = { timeout: 180_000 };
+
+let shop: Shop;
+let browser: Browser;
+
+before(async () => {
+  [shop, browser] = await Promise.all([Shop.start(), openBrowser()]);
+}, LIMIT);
+
+after(async () => {
+  await Promise.all([browser.close(), shop.stop()]);
+}, LIMIT);
+
+test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
+  const visitor = await Visitor.come(browser);
+  const page = await visitor.openTab(shop.adminUrl);
+  const button = (name: string) => page.getByRole("button", { name, exact: true });
+
+  await page.getByLabel("Admin token").fill("not the token");
+  await button("Sign in").click();
+  await page.locator("#sign-in .warning").filter({ hasText: /./ }).waitFor();
+  await photograph(page, "console-sign-in");
+  await page.getByLabel("Admin token").fill(shop.adminToken);
+  await button("Sign in").click();
+  await page.getByRole("heading", { name: "Sales" }).waitFor();
+
+  await page.getByText("Create a sale").click();
+  await page.getByLabel("Name", { exact: true }).fill("Console lamp");
+  await page.getByLabel("Name in addresses").fill("console-lamp");
+  await page.getByLabel("Price").fill("12.50");
+  await page.getByLabel("Opens at").fill("2099-01-01T10:00");
+  await button("Create").click();
+
+  const panel = page.getByRole("article").filter({ has: page.getByRole("heading", { name: "Console lamp" }) });
+  const status = panel.locator(".badge");
+  await status.filter({ hasText: "Opens soon" }).waitFor();
+  await panel.getByText("€12.50").waitFor();
+  await panel.getByRole("button", { name: "Open", exact: true }).click();
+  await status.filter({ hasText: "Open" }).waitFor();
+  await panel.getByRole("button", { name: "Pause" }).click();
+  await status.filter({ hasText: "Paused" }).waitFor();
+
+  await panel.getByLabel("Units").fill("250");
+  await panel.getByLabel("Units").press("Enter");
+  await panel.getByText("250 units").waitFor();
+  await panel.getByLabel("Most admissions per second").fill("2.5");
+  await panel.getByLabel("Most admissions per second").press("Enter");
+  await panel.getByLabel("Message to those who wait").fill("Back soon.");
+  await panel.getByLabel("Message to those who wait").press("Enter");
+  await photograph(page, "console");
+
+  await page.reload();
+  await panel.getByRole("heading").waitFor();
+  assert.equal(await panel.getByLabel("Most admissions per second").inputValue(), "2.5");
+  assert.equal(await panel.getByLabel("Message to those who wait").inputValue(), "Back soon.");
+
+  await panel.getByRole("button", { name: "Close the sale" }).click();
+  await button("Keep it running").click();
+  await status.filter({ hasText: "Paused" }).waitFor();
+  await panel.getByRole("button", { name: "Close the sale" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Close the sale" }).click();
+  await status.filter({ hasText: "Closed" }).waitFor();
+
+  await button("Sign out").click();
+  await page.getByLabel("Admin token").waitFor();
+  await page.reload();
+  await page.getByLabel("Admin token").waitFor();
+  await visitor.go(/status of 401/);
+});

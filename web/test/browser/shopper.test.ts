@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import type { Browser, BrowserContextOptions } from "playwright-core";
+import type { AdminSale } from "../../src/api";
+import { openBrowser, PHONE, photograph, Visitor } from "./browser";
+import { Shop } from "./shop";
+import { ShopperPage } from "./shopper-page";
+import { until } from "./until";
+
+const LIMIT = { timeout: 180_000 };
+/** What the browser says by itself when a test takes the network away, or the bank says no. */
+const OFFLINE = /ERR_INTERNET_DISCONNECTED|ERR_NETWORK_CHANGED/;
+const DECLINED = /status of 402/;
+
+let shop: Shop;
+let browser: Browser;
+
+before(async () => {
+  [shop, browser] = await Promise.all([Shop.start(), openBrowser()]);
+}, LIMIT);
+
+after(async () => {
+  await Promise.all([browser.close(), shop.stop()]);
+}, LIMIT);
+
+async function visit(sale: AdminSale, options?: BrowserContextOptions): Promise<{ visitor: Visitor; at: ShopperPage }> {
+  const visitor = await Visitor.come(browser, options);
+  return { visitor, at: new ShopperPage(await visitor.openTab(address(sale))) };
+}
+
+const address = (sale: AdminSale): string => `${shop.url}/sales/${sale.slug}`;
+
+test("one shopper buys while 200 compete; a reload, a second tab and a closed laptop keep the place", LIMIT, async () => {
+  const sale = await shop.create({ name: "Harbour mug", total: 100, rate_cap_per_s: 10, token_ttl_s: 60 });
+  const report = shop.rush(sale, 200);
+  await until("the crowd to come", async () => (await shop.look(sale)).waiting >= 40 || undefined);
+
+  const { visitor, at } = await visit(sale);
+  await at.join();
+  const ticket = await at.ticket();
+  assert.match((await at.ahead.textContent()) ?? "", /^\d+ people ahead of you$/);
+  await photograph(at.page, "waiting");
+
+  await at.page.reload();
+  assert.equal(await at.ticket(), ticket, "after a reload");
+
+  const second = new ShopperPage(await visitor.openTab(address(sale)));
+  assert.equal(await second.ticket(), ticket, "in a second tab");
+
+  await visitor.context.setOffline(true);
+  await at.trouble.filter({ hasText: "your place is kept" }).waitFor();
+  assert.equal(await at.ticket(), ticket, "while the laptop is closed");
+  await photograph(at.page, "connection-lost");
+  await visitor.context.setOffline(false);
+  await at.trouble.waitFor({ state: "hidden" });
+  assert.equal(await at.ticket(), ticket, "after the laptop was closed");
+
+  await shop.command(sale, "open");
+  await at.heading("It’s your turn").waitFor();
+  await second.heading("It’s your turn").waitFor();
+  assert.match(await at.page.title(), /^Your turn!/);
+  await photograph(at.page, "turn");
+
+  await at.checkOut();
+  await second.heading("Checkout").waitFor();
+  await at.pay("Declined");
+  await at.page.getByRole("alert").filter({ hasText: "declined" }).waitFor();
+  await photograph(at.page, "declined");
+  await at.pay("Approved");
+  await at.heading("It’s yours").waitFor();
+  const order = (await at.page.locator("[data-text=order]").textContent()) ?? "";
+  await photograph(at.page, "bought");
+
+  await at.page.reload();
+  await at.heading("It’s yours").waitFor();
+  assert.equal(await at.page.locator("[data-text=order]").textContent(), order, "after a reload");
+  await second.page.bringToFront();
+  await second.page.reload();
+  await second.heading("It’s yours").waitFor();
+  await visitor.go(OFFLINE, DECLINED);
+
+  const { ok, shoppers, sold, unresolved, database } = await report;
+  assert.deepEqual({ ok, shoppers, sold, unresolved, others: database.orders_of_others }, { ok: true, shoppers: 200, sold: 100, unresolved: 0, others: 1 });
+});
+
+test("where WebSockets are blocked, the line comes as Server-Sent Events", LIMIT, async () => {
+  const sale = await shop.create();
+  const { visitor, at } = await visit(sale);
+  await at.page.routeWebSocket(/\/line/, (socket) => { void socket.close({ code: 1011 }); });
+  const events = at.page.waitForResponse((response) => response.headers()["content-type"]?.startsWith("text/event-stream") ?? false);
+  await at.join();
+  assert.equal((await events).status(), 200);
+  const ticket = await at.ticket();
+  await at.page.reload();
+  assert.equal(await at.ticket(), ticket);
+  await shop.command(sale, "open");
+  await at.checkOut();
+  await at.pay();
+  await at.heading("It’s yours").waitFor();
+  await visitor.go();
+});
+
+test("where both are blocked, the page asks again and again", LIMIT, async () => {
+  const sale = await shop.create();
+  const visitor = await Visitor.come(browser);
+  await visitor.context.addInitScript("delete globalThis.WebSocket");
+  await visitor.context.route(/\/line(\?|$)/, (route, request) => (request.headers().accept === "text/event-stream" ? route.abort() : route.fallback()));
+  const at = new ShopperPage(await visitor.openTab(address(sale)));
+  await at.join();
+  const ticket = await at.ticket();
+  await at.page.reload();
+  assert.equal(await at.ticket(), ticket);
+  await shop.command(sale, "open");
+  await at.checkOut();
+  await at.pay();
+  await at.heading("It’s yours").waitFor();
+  await visitor.go(/ERR_FAILED/);
+});
+
+test("without JavaScript the line is a page that looks again by itself", LIMIT, async () => {
+  const sale = await shop.create();
+  const first = await visit(sale);
+  await first.at.join();
+
+  const { visitor, at } = await visit(sale, { javaScriptEnabled: false });
+  await at.button("Join the line").click();
+  await at.heading("1 person ahead of you").waitFor();
+  await photograph(at.page, "line-without-javascript");
+  const again = await at.page.goto(`${address(sale)}/line`);
+  assert.match(again?.headers().refresh ?? "", /^\d+/);
+  await at.heading("1 person ahead of you").waitFor();
+
+  await first.at.button("Leave the line").click();
+  await first.at.button("Leave").last().click();
+  await first.at.heading("You have left the line").waitFor();
+  await at.heading("You are at the front of the line").waitFor();
+
+  await shop.command(sale, "open");
+  await at.heading("It’s your turn").waitFor();
+  await visitor.go();
+  await first.visitor.go();
+});
+
+test("the keyboard is enough", LIMIT, async () => {
+  const sale = await shop.create({ per_shopper_limit: 3 });
+  const { visitor, at } = await visit(sale);
+  const { keyboard } = at.page;
+  const focused = (): Promise<string | undefined> => at.page.evaluate(() => document.activeElement?.textContent.trim());
+  const tabTo = async (name: RegExp): Promise<void> => {
+    for (let steps = 0; !name.test((await focused()) ?? ""); steps += 1) {
+      assert.ok(steps < 20, `nothing called ${String(name)} can be reached with the keyboard; the focus is on ${String(await focused())}`);
+      await keyboard.press("Tab");
+    }
+  };
+
+  await keyboard.press("Tab");
+  assert.equal(await focused(), "Skip to the content");
+  await tabTo(/^Join the line$/);
+  await keyboard.press("Enter");
+  await at.ahead.waitFor();
+  assert.match((await focused()) ?? "", /front of the line/, "the focus follows the shopper into the line");
+  await tabTo(/^Leave the line$/);
+  await keyboard.press("Enter");
+  await at.heading("Leave the line?").waitFor();
+  await keyboard.press("Escape");
+  await at.heading("Leave the line?").waitFor({ state: "hidden" });
+
+  await shop.command(sale, "open");
+  await at.heading("It’s your turn").waitFor();
+  assert.equal(await focused(), "It’s your turn");
+  await tabTo(/^Go to checkout$/);
+  await keyboard.press("Enter");
+  await at.heading("Checkout").waitFor();
+  assert.equal(await focused(), "Checkout");
+  await keyboard.press("Tab");
+  await keyboard.press("ArrowDown");
+  await keyboard.press("ArrowDown");
+  await tabTo(/^Pay €49.00$/);
+  await keyboard.press("Enter");
+  await at.heading("It’s yours").waitFor();
+  assert.match((await focused()) ?? "", /^It’s yours$/);
+  await visitor.go();
+});
+
+test("a bank that asks first leaves the payment pending, and then done", LIMIT, async () => {
+  const sale = await shop.create();
+  const { visitor, at } = await visit(sale);
+  await at.join();
+  await shop.command(sale, "open");
+  await at.checkOut();
+  await at.pay("Needs authentication");
+  await at.heading("Payment pending").waitFor();
+  await photograph(at.page, "pending");
+  await at.page.reload();
+  await at.heading("It’s yours").waitFor();
+  await visitor.go();
+});
+
+test("whoever lets the turn or the hold run out is told, and may join again", LIMIT, async () => {
+  const sale = await shop.create({ token_ttl_s: 4, claim_window_s: 4, hold_s: 3 });
+  const { visitor, at } = await visit(sale);
+  await at.join();
+  const ticket = await at.ticket();
+  await shop.command(sale, "open");
+  await at.heading("Your turn has run out").waitFor();
+  await photograph(at.page, "turn-run-out");
+  await shop.command(sale, "pause");
+  await at.button("Join again").click();
+  assert.notEqual(await at.ticket(), ticket, "the place was given up with the turn");
+  await shop.command(sale, "resume");
+  await at.checkOut();
+  await at.heading("Your time to pay has run out").waitFor();
+  await visitor.go();
+});
+
+test("the status of the sale and the shop's words reach everybody, in line or not", LIMIT, async () => {
+  const sale = await shop.create({ name: '<img src="x" onerror="alert(1)"> & co' });
+  const waiting = await visit(sale, { viewport: PHONE });
+  await photograph(waiting.at.page, "outside-scheduled");
+  await waiting.at.join();
+  await waiting.at.page.getByText("The sale has not opened yet.").waitFor();
+  const watching = await visit(sale);
+  assert.equal(await watching.at.page.locator("h1").textContent(), '<img src="x" onerror="alert(1)"> & co');
+
+  await shop.command(sale, "open");
+  await shop.command(sale, "pause");
+  await shop.change(sale, { message: "Back <b>soon</b>." });
+  for (const { at } of [waiting, watching]) {
+    await at.page.getByText("Paused", { exact: true }).waitFor();
+    await at.page.getByText("Back <b>soon</b>.").waitFor();
+  }
+  await shop.command(sale, "close");
+  for (const { at } of [waiting, watching]) await at.heading("The sale is closed").waitFor();
+  await photograph(waiting.at.page, "closed");
+  await waiting.visitor.go();
+  await watching.visitor.go();
+});
+
+test("nothing moves for those who ask for no motion, and the dark suits the dark", LIMIT, async () => {
+  const sale = await shop.create();
+  const { visitor, at } = await visit(sale, { reducedMotion: "reduce", colorScheme: "dark" });
+  await at.join();
+  await photograph(at.page, "waiting-dark");
+  await shop.command(sale, "open");
+  await at.checkOut();
+  await at.pay("Needs authentication");
+  await at.heading("Payment pending").waitFor();
+  assert.equal(await at.page.evaluate(() => document.getAnimations().length), 0);
+  await at.heading("It’s yours").waitFor();
+  await visitor.go();
+});
+
+test("the list of sales, and a page that is not there", LIMIT, async () => {
+  const sale = await shop.create({ name: "Listed lamp" });
+  const visitor = await Visitor.come(browser);
+  const page = await visitor.openTab(shop.url);
+  await photograph(page, "home");
+  await page.getByRole("link", { name: sale.name }).click();
+  await page.waitForURL(address(sale));
+  await page.goto(`${shop.url}/sales/no-such-sale`);
+  await page.getByRole("link", { name: "See the sales" }).waitFor();
+  await photograph(page, "not-found");
+  await visitor.go(/status of 404/);
+});
+
+test("the page as it is served allows nothing but its own, and is small", LIMIT, async () => {
+  const sale = await shop.create();
+  const response = await fetch(address(sale));
+  const policy = response.headers.get("content-security-policy") ?? "";
+  assert.match(policy, /default-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe|script-src|style-src/);
+  const html = await response.text();
+  const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+\.(?:js|css))"/g)].map(([, path]) => path ?? "");
+  assert.equal(assets.length, 2);
+  const parts = await Promise.all(assets.map(async (path) => Buffer.from(await (await fetch(shop.url + path)).arrayBuffer())));
+  const sizes = [Buffer.from(html), ...parts].map((part) => gzipSync(part).length);
+  assert.ok(sizes.reduce((sum, size) => sum + size) <= 15_000, `compressed with gzip: ${sizes.join(" + ")} B`);
+});
