@@ -1,0 +1,277 @@
+//! The controller through its outermost doors, over a real Postgres and a real Redis.
+
+mod desk;
+
+use std::collections::BTreeSet;
+
+use desk::Desk;
+use fairline_admission_token::{Jwks, verify};
+use fairline_line::change::Turn;
+use fairline_service::Shutdown;
+use serde_json::json;
+
+#[tokio::test]
+async fn people_are_let_in_in_order_as_the_stock_allows_and_the_rest_hear_that_it_is_sold_out() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 3 })).await;
+    let tickets = desk.join(sale, 5).await;
+    for ticket in &tickets[..3] {
+        desk.admitted(ticket).await;
+    }
+    desk.until_decided(sale, "every unit is taken for now").await;
+    assert_eq!(desk.turn(&tickets[3]).await, Turn::Waiting);
+    assert_eq!(desk.admissions(sale).await, [1, 2, 3]);
+    let shown = desk.show(sale).await;
+    assert_eq!((&shown["promised"], &shown["waiting"], &shown["remaining"]), (&json!(3), &json!(2), &json!(0)));
+
+    for ticket in &tickets[..3] {
+        desk.buy(ticket).await;
+    }
+    desk.until("everybody to hear that it is sold out", async || {
+        let card = desk.line.snapshot(sale).await.expect("a snapshot").card;
+        serde_json::to_value(card.status).expect("JSON") == json!("sold_out")
+    })
+    .await;
+    assert_eq!(desk.turn(&tickets[0]).await, Turn::Bought);
+
+    // A larger stock re-opens the sale, in order.
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 4 }))).await;
+    desk.admitted(&tickets[3]).await;
+    assert_eq!(desk.show(sale).await["status"], json!("open"));
+}
+
+#[tokio::test]
+async fn a_token_is_what_the_public_keys_verify_and_promises_the_limit() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 5, "per_shopper_limit": 2 })).await;
+    let tickets = desk.join(sale, 3).await;
+    let (status, keys) = desk.request("GET", "/.well-known/jwks.json", "", "").await;
+    assert_eq!(status, 200);
+    let keys = Jwks::from_json(keys.as_bytes()).expect("a key set");
+    for (ticket, quantity) in tickets.iter().zip([2, 2, 1]) {
+        let turn = desk.admitted(ticket).await;
+        let claims = verify(&turn.token, &keys, turn.expires_at.unix_timestamp() - 1).expect("genuine");
+        assert_eq!((claims.sale, claims.qty, turn.quantity), (sale, quantity, quantity));
+        assert_eq!(claims.sub, ticket.visitor.to_string());
+        assert!(verify(&turn.token, &keys, turn.expires_at.unix_timestamp()).is_err(), "it ends with the promise");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_claims_lapses_and_its_unit_goes_to_the_next() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 1 })).await;
+    let tickets = desk.join(sale, 2).await;
+    desk.until("the next to be let in", async || desk.admissions(sale).await == [1, 2]).await;
+    desk.line.claim(&tickets[1]).await.expect("claimed");
+    // The first comes back late: recalled, and let in when the second's turn is over.
+    assert_eq!(desk.turn(&tickets[0]).await, Turn::Waiting);
+    assert_eq!(desk.line.snapshot(sale).await.expect("a snapshot").view.place(1).map(|place| place.ahead), Some(0));
+    desk.line.leave(&tickets[1]).await.expect("left");
+    desk.admitted(&tickets[0]).await;
+    assert_eq!(desk.turn(&tickets[1]).await, Turn::Left);
+}
+
+#[tokio::test]
+async fn a_claimed_token_that_runs_out_is_over_and_one_never_claimed_comes_three_times() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 1, "token_ttl_s": 2 })).await;
+    let tickets = desk.join(sale, 1).await;
+    desk.admitted(&tickets[0]).await;
+    desk.line.claim(&tickets[0]).await.expect("claimed");
+    desk.until("the turn to run out", async || desk.turn(&tickets[0]).await == Turn::Expired).await;
+
+    let tickets = desk.join(sale, 1).await;
+    desk.until("the last turn to lapse", async || desk.turn(&tickets[0]).await == Turn::Expired).await;
+    assert_eq!(desk.admissions(sale).await, [1, 2, 2, 2]);
+    assert_eq!(desk.show(sale).await["promised"], json!(0));
+}
+
+#[tokio::test]
+async fn two_controllers_and_a_third_that_dies_let_nobody_in_twice() {
+    let desk = Desk::open().await;
+    let (second, third) = (Shutdown::new(), Shutdown::new());
+    desk.another_controller(&second).await;
+    desk.another_controller(&third).await;
+    let sale = desk.sale(json!({ "total": 60 })).await;
+    let tickets = desk.join(sale, 100).await;
+    desk.admitted(&tickets[10]).await;
+    third.trigger();
+    desk.admitted(&tickets[59]).await;
+    desk.until_decided(sale, "every unit is taken for now").await;
+    assert_eq!(desk.admissions(sale).await, (1..=60).collect::<Vec<_>>());
+    assert_eq!(desk.turn(&tickets[60]).await, Turn::Waiting);
+    second.trigger();
+}
+
+#[tokio::test]
+async fn what_redis_was_not_told_is_told_again_and_a_token_has_one_value() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({})).await;
+    let tickets = desk.join(sale, 2).await;
+    let before = desk.admitted(&tickets[0]).await;
+    // As if the controller had died between the commit and the publication.
+    sqlx::query("UPDATE admissions SET published_state = NULL").execute(&desk.pool).await.expect("forgotten");
+    desk.until("the publication", async || {
+        let open: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM admissions WHERE published_state IS DISTINCT FROM state")
+                .fetch_one(&desk.pool)
+                .await
+                .expect("read");
+        open == 0
+    })
+    .await;
+    assert_eq!(desk.admitted(&tickets[0]).await, before);
+}
+
+#[tokio::test]
+async fn a_pause_holds_the_line_and_a_close_ends_it() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 5, "opens_at": "2999-01-01T00:00:00Z" })).await;
+    assert_eq!(desk.show(sale).await["status"], json!("scheduled"));
+    let tickets = desk.join(sale, 2).await;
+    assert_eq!(desk.act(sale, "pause").await.0, 409);
+    assert_eq!(desk.act(sale, "open").await.1["status"], json!("open"));
+    desk.admitted(&tickets[1]).await;
+    assert_eq!(desk.act(sale, "pause").await.1["status"], json!("paused"));
+    let late = desk.join(sale, 1).await;
+    desk.until_decided(sale, "the sale is not open").await;
+    assert_eq!(desk.turn(&late[0]).await, Turn::Waiting);
+    assert_eq!(desk.act(sale, "resume").await.1["status"], json!("open"));
+    desk.admitted(&late[0]).await;
+    assert_eq!(desk.act(sale, "close").await.1["status"], json!("closed"));
+    assert_eq!(desk.act(sale, "open").await.0, 409);
+    desk.until("tokens that are out to be taken back", async || desk.show(sale).await["promised"] == json!(0)).await;
+    desk.until("the line to hear of it", async || {
+        let card = desk.line.snapshot(sale).await.expect("a snapshot").card;
+        serde_json::to_value(card.status).expect("JSON") == json!("closed")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sale_ends_by_the_clock_once_its_last_token_is_used() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1 })).await;
+    let tickets = desk.join(sale, 2).await;
+    desk.admitted(&tickets[0]).await;
+    sqlx::query("UPDATE sales SET opens_at = now() - interval '1 hour', ends_at = now()")
+        .execute(&desk.pool)
+        .await
+        .expect("ended");
+    desk.until("the end to show", async || desk.show(sale).await["status"] == json!("closed")).await;
+    let stored = async || -> String {
+        sqlx::query_scalar("SELECT status FROM sales").fetch_one(&desk.pool).await.expect("read")
+    };
+    assert_eq!(stored().await, "open", "whoever was let in may still buy");
+    desk.buy(&tickets[0]).await;
+    desk.until("the sale to close", async || stored().await == "closed").await;
+}
+
+#[tokio::test]
+async fn the_database_refuses_to_promise_more_than_there_is() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 2, "opens_at": "2999-01-01T00:00:00Z" })).await;
+    for broken in ["promised = 3", "held = 2, sold = 1", "promised = 1, held = 1, sold = 1", "sold = -1"] {
+        let update = sqlx::AssertSqlSafe(format!("UPDATE stock SET {broken} WHERE sale_id = '{sale}'"));
+        let refused = sqlx::query(update).execute(&desk.pool).await.expect_err(broken);
+        let constraint = refused.as_database_error().and_then(|error| error.constraint()).map(str::to_owned);
+        assert!(constraint.is_some_and(|name| name.starts_with("stock_")), "{broken}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_rate_cap_holds_over_two_controllers() {
+    let desk = Desk::open().await;
+    let second = Shutdown::new();
+    desk.another_controller(&second).await;
+    let sale = desk.sale(json!({ "total": 1000, "rate_cap_per_s": 20.0 })).await;
+    desk.join(sale, 1000).await;
+    desk.until("the line to move for a while", async || desk.admissions(sale).await.len() > 40).await;
+    let (admitted, seconds): (i64, f64) = sqlx::query_as(
+        "SELECT count(*), extract(epoch FROM max(issued_at) - min(issued_at))::float8 FROM admissions WHERE sale_id = $1",
+    )
+    .bind(sale.0)
+    .fetch_one(&desk.pool)
+    .await
+    .expect("read");
+    // Half a second's worth may be carried over.
+    assert!(admitted as f64 <= 20.0 * (seconds + 0.5) + 1.0, "{admitted} in {seconds} s");
+    second.trigger();
+}
+
+#[tokio::test]
+async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_words() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "slug": "taken" })).await;
+    let (_, document) = desk.request("GET", "/openapi/admission-controller.json", "", "").await;
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let mut operations = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for method in methods.as_object().expect("methods").keys() {
+            let (method, path) = (method.to_uppercase(), path.replace("{id}", &sale.to_string()));
+            for headers in ["", "authorization: Bearer wrong\r\n", "authorization: Basic x\r\n"] {
+                let (status, body) = desk.request(&method, &path, headers, "{}").await;
+                assert_eq!(status, 401, "{method} {path} {body}");
+            }
+            operations.insert(format!("{method} {path}"));
+        }
+    }
+    assert_eq!(operations.len(), 8, "{operations:?}");
+
+    let good = json!({ "slug": "another", "name": "A", "price_minor": 1, "currency": "EUR", "total": 1 });
+    for (change, status, field) in [
+        (json!({ "slug": "taken" }), 409, "slug"),
+        (json!({ "slug": "Not plain" }), 422, "slug"),
+        (json!({ "slug": "a--b" }), 422, "slug"),
+        (json!({ "name": "  " }), 422, "name"),
+        (json!({ "price_minor": -1 }), 422, "price_minor"),
+        (json!({ "currency": "eur" }), 422, "currency"),
+        (json!({ "total": -1 }), 422, "total"),
+        (json!({ "total": "many" }), 422, "total"),
+        (json!({ "per_shopper_limit": 0 }), 422, "per_shopper_limit"),
+        (json!({ "rate_cap_per_s": 0.0 }), 422, "rate_cap_per_s"),
+        (json!({ "hold_s": 0 }), 422, "hold_s"),
+        (json!({ "opens_at": "tomorrow" }), 422, "opens_at"),
+        (json!({ "opens_at": "2999-01-02T00:00:00Z", "ends_at": "2999-01-01T00:00:00Z" }), 422, "ends_at"),
+    ] {
+        let mut body = good.clone();
+        change.as_object().expect("an object").iter().for_each(|(name, value)| body[name] = value.clone());
+        let (got, problem) = desk.admin("POST", "/api/admin/sales", Some(&body)).await;
+        assert_eq!((got, &problem["field"]), (status, &json!(field)), "{change}: {problem}");
+    }
+
+    desk.join(sale, 1).await;
+    desk.until("a promise", async || desk.show(sale).await["promised"] == json!(1)).await;
+    let path = format!("/api/admin/sales/{sale}");
+    for (change, status, slug) in [
+        (json!({ "total": 0 }), 409, "stock-below-commitments"),
+        (json!({ "rate_cap_per_s": -1.0 }), 422, "invalid-body"),
+        (json!({ "message": "x".repeat(501) }), 422, "invalid-body"),
+        (json!({ "colour": "red" }), 422, "invalid-body"),
+        (json!({ "message": "x".repeat(17_000) }), 413, "body-too-large"),
+    ] {
+        let (got, problem) = desk.admin("PATCH", &path, Some(&change)).await;
+        assert_eq!(got, status, "{problem}");
+        assert!(problem["type"].as_str().is_some_and(|kind| kind.ends_with(slug)), "{problem}");
+    }
+    let (_, changed) = desk.admin("PATCH", &path, Some(&json!({ "message": "Hello", "rate_cap_per_s": 5.0 }))).await;
+    assert_eq!(
+        (&changed["message"], &changed["rate_cap_per_s"], &changed["total"]),
+        (&json!("Hello"), &json!(5.0), &json!(10))
+    );
+    let (_, changed) = desk.admin("PATCH", &path, Some(&json!({ "message": null }))).await;
+    assert_eq!(changed["message"], json!(null));
+    assert_eq!(desk.admin("GET", "/api/admin/sales/nonsense", None).await.0, 404);
+    let (_, list) = desk.admin("GET", "/api/admin/sales", None).await;
+    assert_eq!(list["sales"].as_array().map(Vec::len), Some(1));
+    let (status, console) = desk.request("GET", "/admin", "", "").await;
+    assert!(status == 200 && console.contains("/admin/assets/"));
+    for (path, wanted) in
+        [("/health/live", "live"), ("/health/ready", "ready"), ("/metrics", "admission_tick_duration")]
+    {
+        let (status, body) = desk.request("GET", path, "", "").await;
+        assert!(status == 200 && body.contains(wanted), "{path}: {body}");
+    }
+}

@@ -1,0 +1,198 @@
+//! A controller for one test: a real one, on a port of its own, over a database of its own and a real Redis. The test
+//! plays the waiting room through the line, and checkout through SQL.
+
+use std::{io::Write as _, net::SocketAddr, time::Duration};
+
+use admission_controller::{Settings, run};
+use clap::Parser as _;
+use fairline_admission_token::SigningKey;
+use fairline_line::{
+    change::{LiveTurn, Turn},
+    store::LineStore,
+    ticket::{Ordinal, Ticket},
+};
+use fairline_private_servers::testing::{self, TestDatabase};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::Shutdown;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tempfile::NamedTempFile;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(15);
+pub const ADMIN_TOKEN: &str = "a-token-for-the-tests";
+
+pub struct Desk {
+    pub address: SocketAddr,
+    pub line: LineStore,
+    pub pool: PgPool,
+    shutdown: Shutdown,
+    key: NamedTempFile,
+    database: TestDatabase,
+}
+
+impl Desk {
+    pub async fn open() -> Self {
+        let database = testing::database();
+        admission_controller::migrate(&database.url).await.expect("migrated");
+        let mut key = NamedTempFile::new().expect("a file");
+        key.write_all(SigningKey::generate().to_pem().as_bytes()).expect("written");
+        let mut desk = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            line: LineStore::connect(&testing::redis_url()).await.expect("a Redis"),
+            pool: PgPool::connect(&database.url).await.expect("a Postgres"),
+            shutdown: Shutdown::new(),
+            key,
+            database,
+        };
+        desk.address = desk.another_controller(&desk.shutdown).await;
+        desk
+    }
+
+    /// A controller on the same database, the same line and the same key.
+    pub async fn another_controller(&self, shutdown: &Shutdown) -> SocketAddr {
+        let settings = Settings::parse_from([
+            "admission-controller",
+            "--redis-url",
+            &testing::redis_url(),
+            "--postgres-url",
+            &self.database.url,
+            "--signing-key-file",
+            self.key.path().to_str().expect("a path"),
+            "--admin-token",
+            ADMIN_TOKEN,
+            "--tick-ms",
+            "20",
+        ]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let running = run(settings, listener, shutdown.clone());
+        tokio::spawn(async move { running.await.expect("the controller starts") });
+        address
+    }
+
+    /// A sale, created through the API and published.
+    pub async fn sale(&self, changes: Value) -> SaleId {
+        let mut sale = json!({
+            "slug": format!("sale-{}", uuid::Uuid::new_v4().simple()),
+            "name": "A sale",
+            "price_minor": 4900,
+            "currency": "EUR",
+            "total": 10,
+            "rate_cap_per_s": 1000.0,
+        });
+        for (field, value) in changes.as_object().expect("changes are an object") {
+            sale[field] = value.clone();
+        }
+        let (status, created) = self.admin("POST", "/api/admin/sales", Some(&sale)).await;
+        assert_eq!(status, 201, "{created}");
+        let sale: SaleId = created["id"].as_str().expect("an id").parse().expect("a UUID");
+        self.until("the line to be published", async || self.line.snapshot(sale).await.is_ok()).await;
+        sale
+    }
+
+    pub async fn join(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
+        let visitors: Vec<_> = (0..count).map(|_| VisitorId(*uuid::Uuid::new_v4().as_bytes())).collect();
+        let joined = self.line.join(sale, &visitors).await.expect("joined");
+        let tickets = (joined.first..).zip(visitors);
+        tickets.map(|(ordinal, visitor)| Ticket { sale, epoch: joined.epoch, ordinal, visitor }).collect()
+    }
+
+    pub async fn turn(&self, ticket: &Ticket) -> Turn {
+        self.line.resume(ticket).await.expect("resumed").turn
+    }
+
+    /// Waits for a ticket's turn.
+    pub async fn admitted(&self, ticket: &Ticket) -> LiveTurn {
+        let started = Instant::now();
+        loop {
+            match self.turn(ticket).await {
+                Turn::Now(turn) => return turn,
+                other => assert!(started.elapsed() < PATIENCE, "{ticket:?} was not let in: {other:?}"),
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits for a condition, and fails with what was waited for.
+    pub async fn until(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        let started = Instant::now();
+        while !condition().await {
+            assert!(started.elapsed() < PATIENCE, "gave up waiting for {what}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn until_decided(&self, sale: SaleId, words: &str) {
+        self.until(words, async || {
+            let sale = self.show(sale).await;
+            sale["last_decision"].as_str().is_some_and(|decision| decision.contains(words))
+        })
+        .await;
+    }
+
+    pub async fn show(&self, sale: SaleId) -> Value {
+        self.admin("GET", &format!("/api/admin/sales/{sale}"), None).await.1
+    }
+
+    pub async fn act(&self, sale: SaleId, action: &str) -> (u16, Value) {
+        self.admin("POST", &format!("/api/admin/sales/{sale}/{action}"), None).await
+    }
+
+    /// What checkout does when a token is redeemed and paid: the promise becomes a sold unit.
+    pub async fn buy(&self, ticket: &Ticket) {
+        let done = sqlx::query(
+            "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE sale_id = $1 AND ordinal = $2 \
+             AND state = 'promised' RETURNING quantity) \
+             UPDATE stock SET promised = promised - quantity, sold = sold + quantity FROM used WHERE sale_id = $1",
+        )
+        .bind(ticket.sale.0)
+        .bind(i64::try_from(ticket.ordinal).expect("small"))
+        .execute(&self.pool)
+        .await
+        .expect("bought");
+        assert_eq!(done.rows_affected(), 1, "the token could be used");
+    }
+
+    /// The ordinals let in so far, in the order of their admissions.
+    pub async fn admissions(&self, sale: SaleId) -> Vec<Ordinal> {
+        let rows: Vec<i64> =
+            sqlx::query_scalar("SELECT ordinal FROM admissions WHERE sale_id = $1 ORDER BY issued_at, ordinal")
+                .bind(sale.0)
+                .fetch_all(&self.pool)
+                .await
+                .expect("read");
+        rows.into_iter().map(|ordinal| ordinal.try_into().expect("positive")).collect()
+    }
+
+    pub async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = self.request(method, path, &format!("authorization: Bearer {ADMIN_TOKEN}\r\n"), &body).await;
+        (answer.0, serde_json::from_str(&answer.1).unwrap_or(Value::Null))
+    }
+
+    pub async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        );
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        let status = head.split(' ').nth(1).expect("a status line");
+        (status.parse().expect("a status"), body.to_owned())
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
