@@ -1,0 +1,309 @@
+//! The company's books: intents, and the answers it has given. No I/O; the time is told.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Intents and answers that are remembered; the oldest go first.
+const REMEMBERED_MAX: usize = 100_000;
+/// How long a shopper of `tok_action` takes to prove who they are.
+const ACTION_TAKES: Duration = Duration::from_secs(3);
+
+/// How an intent behaves, by its payment method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Good,
+    Declined,
+    Slow,
+    Timeout,
+    Flaky,
+    Action,
+}
+
+impl Manner {
+    fn of(payment_method: &str) -> Option<Self> {
+        Some(match payment_method {
+            "tok_visa" => Self::Good,
+            "tok_declined" => Self::Declined,
+            "tok_slow" => Self::Slow,
+            "tok_timeout" => Self::Timeout,
+            "tok_flaky" => Self::Flaky,
+            "tok_action" => Self::Action,
+            _ => return None,
+        })
+    }
+}
+
+/// What has become of an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    RequiresAction,
+    RequiresCapture,
+    Succeeded,
+    Canceled,
+    Declined,
+    Refunded,
+}
+
+/// What a merchant sees of an intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Intent {
+    pub(crate) id: String,
+    pub(crate) status: Status,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+}
+
+#[derive(Debug)]
+struct Kept {
+    intent: Intent,
+    manner: Manner,
+    made_at: Instant,
+}
+
+/// A call that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create { amount_minor: i64, currency: String, payment_method: String },
+    Capture(String),
+    Cancel(String),
+    Refund(String),
+}
+
+/// How a call went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done, now or when the same key came first.
+    Done(Intent),
+    /// The intent is in a state that does not allow it.
+    NotNow(Intent),
+    /// There is no such intent.
+    Unknown,
+    /// There is no such payment method.
+    UnknownMethod,
+    /// The key was used before, for something else.
+    KeyReused,
+    /// A failure on purpose; nothing was done.
+    Hiccup,
+}
+
+/// When an outcome is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Now,
+    Late,
+    Never,
+}
+
+/// The books.
+#[derive(Debug, Default)]
+pub(crate) struct Company {
+    intents: Bounded<String, Kept>,
+    answers: Bounded<String, (Operation, Intent)>,
+    hiccups: Bounded<String, ()>,
+}
+
+impl Company {
+    /// Does it, or repeats what was answered to the same key.
+    pub(crate) fn perform(&mut self, key: &str, operation: Operation, now: Instant) -> (Outcome, Delivery) {
+        if let Some((first, answer)) = self.answers.get(key) {
+            let outcome = if *first == operation { Outcome::Done(answer.clone()) } else { Outcome::KeyReused };
+            return (outcome, Delivery::Now);
+        }
+        let manner = match self.manner(&operation) {
+            Ok(manner) => manner,
+            Err(outcome) => return (outcome, Delivery::Now),
+        };
+        let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
+        if manner == Manner::Flaky && charges && self.hiccups.get(key).is_none() {
+            self.hiccups.insert(key.to_owned(), ());
+            return (Outcome::Hiccup, Delivery::Now);
+        }
+        let outcome = match &operation {
+            Operation::Create { amount_minor, currency, .. } => {
+                Outcome::Done(self.create(*amount_minor, currency, manner, now))
+            }
+            Operation::Capture(id) => self.turn(id, Status::RequiresCapture, Status::Succeeded, now),
+            Operation::Cancel(id) => match self.turn(id, Status::RequiresCapture, Status::Canceled, now) {
+                Outcome::NotNow(_) => self.turn(id, Status::RequiresAction, Status::Canceled, now),
+                outcome => outcome,
+            },
+            Operation::Refund(id) => self.turn(id, Status::Succeeded, Status::Refunded, now),
+        };
+        let delivery = match (manner, &operation) {
+            (Manner::Timeout, _) if charges => Delivery::Never,
+            (Manner::Slow, Operation::Create { .. }) => Delivery::Late,
+            _ => Delivery::Now,
+        };
+        match outcome {
+            Outcome::Done(intent) => {
+                self.answers.insert(key.to_owned(), (operation, intent.clone()));
+                (Outcome::Done(intent), delivery)
+            }
+            refused => (refused, Delivery::Now),
+        }
+    }
+
+    /// An intent as it is now.
+    pub(crate) fn find(&mut self, id: &str, now: Instant) -> Option<Intent> {
+        let kept = self.intents.get_mut(id)?;
+        if kept.intent.status == Status::RequiresAction && now.duration_since(kept.made_at) >= ACTION_TAKES {
+            kept.intent.status = Status::RequiresCapture;
+        }
+        Some(kept.intent.clone())
+    }
+
+    fn manner(&self, operation: &Operation) -> Result<Manner, Outcome> {
+        match operation {
+            Operation::Create { payment_method, .. } => Manner::of(payment_method).ok_or(Outcome::UnknownMethod),
+            Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund(id) => {
+                self.intents.get(id).map(|kept| kept.manner).ok_or(Outcome::Unknown)
+            }
+        }
+    }
+
+    fn create(&mut self, amount_minor: i64, currency: &str, manner: Manner, now: Instant) -> Intent {
+        let status = match manner {
+            Manner::Declined => Status::Declined,
+            Manner::Action => Status::RequiresAction,
+            Manner::Good | Manner::Slow | Manner::Timeout | Manner::Flaky => Status::RequiresCapture,
+        };
+        let id = format!("pi_{}", Uuid::new_v4().simple());
+        let intent = Intent { id, status, amount_minor, currency: currency.to_owned() };
+        self.intents.insert(intent.id.clone(), Kept { intent: intent.clone(), manner, made_at: now });
+        intent
+    }
+
+    fn turn(&mut self, id: &str, from: Status, to: Status, now: Instant) -> Outcome {
+        let Some(intent) = self.find(id, now) else { return Outcome::Unknown };
+        if intent.status != from {
+            return Outcome::NotNow(intent);
+        }
+        match self.intents.get_mut(id) {
+            Some(kept) => {
+                kept.intent.status = to;
+                Outcome::Done(kept.intent.clone())
+            }
+            None => Outcome::Unknown,
+        }
+    }
+}
+
+/// A map that forgets its oldest entries.
+#[derive(Debug)]
+struct Bounded<K, V> {
+    entries: HashMap<K, V>,
+    oldest_first: VecDeque<K>,
+}
+
+impl<K, V> Default for Bounded<K, V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), oldest_first: VecDeque::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
+    fn insert(&mut self, key: K, value: V) {
+        if self.oldest_first.len() >= REMEMBERED_MAX
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.entries.remove(&oldest);
+        }
+        self.oldest_first.push_back(key.clone());
+        self.entries.insert(key, value);
+    }
+
+    fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.entries.get(key)
+    }
+
+    fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.entries.get_mut(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(payment_method: &str) -> Operation {
+        Operation::Create { amount_minor: 100, currency: "EUR".to_owned(), payment_method: payment_method.to_owned() }
+    }
+
+    fn done(outcome: Outcome) -> Intent {
+        match outcome {
+            Outcome::Done(intent) => intent,
+            other => panic!("not done: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_same_key_has_the_same_answer_and_another_call_with_it_is_refused() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        let first = done(company.perform("k", create("tok_visa"), now).0);
+        assert_eq!(done(company.perform("k", create("tok_visa"), now).0), first);
+        assert_eq!(company.perform("k", create("tok_declined"), now).0, Outcome::KeyReused);
+        assert_eq!(company.perform("k", Operation::Capture(first.id), now).0, Outcome::KeyReused);
+    }
+
+    #[test]
+    fn money_moves_once_and_only_forwards() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        let id = done(company.perform("1", create("tok_visa"), now).0).id;
+        let status = |company: &mut Company, key: &str, operation: Operation| match company.perform(key, operation, now)
+        {
+            (Outcome::Done(intent), _) => (true, intent.status),
+            (Outcome::NotNow(intent), _) => (false, intent.status),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status(&mut company, "2", Operation::Refund(id.clone())), (false, Status::RequiresCapture));
+        assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
+        assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
+        assert_eq!(status(&mut company, "4", Operation::Capture(id.clone())), (false, Status::Succeeded));
+        assert_eq!(status(&mut company, "5", Operation::Cancel(id.clone())), (false, Status::Succeeded));
+        assert_eq!(status(&mut company, "6", Operation::Refund(id.clone())), (true, Status::Refunded));
+        assert_eq!(status(&mut company, "7", Operation::Refund(id)), (false, Status::Refunded));
+    }
+
+    #[test]
+    fn every_payment_method_misbehaves_as_told() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        let mut call = |key: &str, method: &str| company.perform(key, create(method), now);
+        assert_eq!(done(call("1", "tok_declined").0).status, Status::Declined);
+        assert_eq!(call("2", "tok_slow").1, Delivery::Late);
+        assert_eq!(call("2", "tok_slow").1, Delivery::Now);
+        assert_eq!(call("3", "tok_timeout").1, Delivery::Never);
+        assert_eq!(call("3", "tok_timeout").1, Delivery::Now);
+        assert_eq!(call("4", "tok_flaky").0, Outcome::Hiccup);
+        assert_eq!(done(call("4", "tok_flaky").0).status, Status::RequiresCapture);
+        assert_eq!(call("5", "4242424242424242").0, Outcome::UnknownMethod);
+
+        let intent = done(call("6", "tok_action").0);
+        assert_eq!(intent.status, Status::RequiresAction);
+        assert!(matches!(company.perform("7", Operation::Capture(intent.id.clone()), now).0, Outcome::NotNow(_)));
+        let later = now + ACTION_TAKES;
+        assert_eq!(company.find(&intent.id, later).map(|intent| intent.status), Some(Status::RequiresCapture));
+        assert_eq!(done(company.perform("7", Operation::Capture(intent.id), later).0).status, Status::Succeeded);
+    }
+
+    #[test]
+    fn the_books_have_a_last_page() {
+        let mut books = Bounded::default();
+        for n in 0..=REMEMBERED_MAX {
+            books.insert(n, ());
+        }
+        assert_eq!((books.get(&0), books.get(&1), books.entries.len()), (None, Some(&()), REMEMBERED_MAX));
+    }
+}
