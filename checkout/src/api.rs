@@ -1,0 +1,187 @@
+//! The HTTP API: extract, call the function named like the endpoint, map.
+
+use std::num::NonZeroU16;
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fairline_service::{Json, Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    Checkout,
+    holder::{BearerToken, Holders},
+    order::{Order, OrderId},
+    problem::CheckoutError,
+    state::OrderStatus,
+};
+
+/// Routes that create or charge, whose callers are counted.
+pub(crate) fn buying() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new().routes(routes!(purchase)).routes(routes!(pay))
+}
+
+/// Routes that only look.
+pub(crate) fn looking() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new().routes(routes!(show_order)).routes(routes!(list_orders))
+}
+
+/// What to buy.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Purchase {
+    /// Units: at most as many as the admission is good for.
+    #[schema(value_type = u16, minimum = 1)]
+    quantity: NonZeroU16,
+}
+
+/// What to pay with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Pay {
+    payment_method: PaymentMethod,
+}
+
+/// The gateway's token for a way to pay, such as `tok_visa`. Never a card number: those are not even accepted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, pattern = "^[a-z]+_[A-Za-z0-9_]{1,100}$", example = "tok_visa")]
+struct PaymentMethod(String);
+
+impl TryFrom<String> for PaymentMethod {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_token = text.split_once('_').is_some_and(|(kind, token)| {
+            !kind.is_empty()
+                && kind.chars().all(|c| c.is_ascii_lowercase())
+                && (1..=100).contains(&token.len())
+                && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        });
+        if is_token { Ok(Self(text)) } else { Err("this is not a payment gateway's token such as tok_visa") }
+    }
+}
+
+/// The shopper's orders, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+struct Orders {
+    orders: Vec<Order>,
+}
+
+/// What says how somebody's money stands is nobody's to keep.
+const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// Redeem an admission token: what was promised is held, until it is paid for or its time runs out.
+#[utoipa::path(post, path = "/api/flash-sales/{id}/purchase", request_body = Purchase,
+    params(("id" = String, Path, description = "The sale.")), security(("admission" = [])), responses(
+    (status = 201, description = "The units are held.", body = Order),
+    (status = 401, description = "No token, or one that is not genuine or not this holder's.", body = ProblemBody),
+    (status = 403, description = "The token is for another sale.", body = ProblemBody),
+    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open.", body = ProblemBody),
+    (status = 410, description = "The token has expired.", body = ProblemBody),
+    (status = 413, description = "The body is too large.", body = ProblemBody),
+    (status = 422, description = "A field is wrong, or more units were asked for than promised.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn purchase(
+    State(checkout): State<Checkout>,
+    Path(sale): Path<String>,
+    token: BearerToken,
+    holders: Holders,
+    Json(Purchase { quantity }): Json<Purchase>,
+) -> Result<impl IntoResponse, Problem> {
+    let order = checkout.purchase(&sale, &token, &holders, quantity).await?;
+    Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
+}
+
+/// Pay for an order. Asking twice charges once.
+#[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = Pay,
+    params(("id" = String, Path, description = "The order.")), security(("ticket" = [])), responses(
+    (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
+    (status = 202, description = "A payment is under way: ask how the order stands.", body = Order),
+    (status = 402, description = "Declined. The units are still held.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 409, description = "The hold has lapsed.", body = ProblemBody),
+    (status = 413, description = "The body is too large.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn pay(
+    State(checkout): State<Checkout>,
+    Path(order): Path<String>,
+    holders: Holders,
+    Json(Pay { payment_method: PaymentMethod(method) }): Json<Pay>,
+) -> Result<Response, Problem> {
+    let order = checkout.pay(order_id(&order)?, &holders, method).await?;
+    let status = if order.status == OrderStatus::PaymentPending { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, NO_STORE, axum::Json(order)).into_response())
+}
+
+/// One of the shopper's orders.
+#[utoipa::path(get, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order.")),
+    security(("ticket" = [])), responses(
+    (status = 200, description = "The order.", body = Order),
+    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn show_order(
+    State(checkout): State<Checkout>,
+    Path(order): Path<String>,
+    holders: Holders,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(checkout.order(order_id(&order)?, &holders).await?)))
+}
+
+/// The shopper's orders, the newest first.
+#[utoipa::path(get, path = "/api/orders", security(("ticket" = [])), responses(
+    (status = 200, description = "The newest 100 orders of this browser's tickets.", body = Orders),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(Orders { orders: checkout.orders(&holders).await? })))
+}
+
+fn order_id(text: &str) -> Result<OrderId, CheckoutError> {
+    Uuid::try_parse(text).map(OrderId).map_err(|_| CheckoutError::UnknownOrder)
+}
+
+impl Checkout {
+    pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, CheckoutError> {
+        self.store.order(order, holders).await?.ok_or(CheckoutError::UnknownOrder)
+    }
+
+    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CheckoutError> {
+        Ok(self.store.orders(holders).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payment_method_is_a_token_and_never_a_card() {
+        for (text, accepted) in [
+            ("tok_visa", true),
+            ("pm_1AbC_2", true),
+            ("4242424242424242", false),
+            ("4242_4242", false),
+            ("tok_", false),
+            ("_visa", false),
+            ("tok_vi sa", false),
+            ("tok", false),
+            ("", false),
+        ] {
+            assert_eq!(PaymentMethod::try_from(text.to_owned()).is_ok(), accepted, "{text}");
+        }
+        assert!(PaymentMethod::try_from(format!("tok_{}", "a".repeat(101))).is_err());
+    }
+}

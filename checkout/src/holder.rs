@@ -1,0 +1,107 @@
+//! Who asks: the bearer of a token, and the holder of tickets.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use fairline_line::ticket::{TicketKey, cookie_name};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::Problem;
+use uuid::Uuid;
+
+use crate::{Checkout, problem::CheckoutError};
+
+/// Tickets of one browser that are looked at, at most.
+const TICKETS_MAX: usize = 64;
+
+/// Somebody in the line of a sale, as a genuine ticket says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) sale: SaleId,
+    pub(crate) visitor: VisitorId,
+}
+
+/// Everybody that one browser's tickets say it is: one for each sale.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Holders(Vec<Holder>);
+
+impl Holders {
+    /// Reads the ticket cookies; what is not genuine is nobody.
+    pub(crate) fn of(headers: &HeaderMap, key: &TicketKey) -> Self {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let tickets = cookies.flat_map(|line| line.split(';')).filter_map(|cookie| {
+            let (name, signed) = cookie.trim().split_once('=')?;
+            let sale = SaleId(Uuid::try_parse(name.strip_prefix("fairline_ticket_")?).ok()?);
+            (name == cookie_name(sale)).then_some((sale, signed))
+        });
+        let holders = tickets.take(TICKETS_MAX).filter_map(|(sale, signed)| {
+            let ticket = key.verify(sale, signed).ok()?;
+            Some(Holder { sale, visitor: ticket.visitor })
+        });
+        Self(holders.collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Holder> {
+        self.0.iter()
+    }
+
+    pub(crate) fn includes(&self, holder: Holder) -> bool {
+        self.0.contains(&holder)
+    }
+}
+
+impl FromRequestParts<Checkout> for Holders {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.headers, &checkout.ticket_key))
+    }
+}
+
+/// What stands behind `Authorization: Bearer`.
+pub(crate) struct BearerToken(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for BearerToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = given.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        });
+        token.filter(|token| !token.is_empty()).map(Self).ok_or_else(|| CheckoutError::NoToken.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use fairline_line::ticket::Ticket;
+
+    use super::*;
+
+    #[test]
+    fn only_genuine_tickets_say_who_somebody_is() {
+        let key: TicketKey = "a".repeat(64).parse().expect("64 digits");
+        let other: TicketKey = "b".repeat(64).parse().expect("64 digits");
+        let holder = |n: u8| Holder { sale: SaleId(Uuid::from_bytes([n; 16])), visitor: VisitorId([n; 16]) };
+        let cookie = |key: &TicketKey, named: u8, ticket_of: u8| {
+            let Holder { sale, visitor } = holder(ticket_of);
+            let signed = key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
+            format!("{}={signed}", cookie_name(holder(named).sale))
+        };
+        let lines = [
+            format!("theme=dark; {}; fairline_ticket_x=y; fairline_ticket_=", cookie(&key, 1, 1)),
+            format!("{}; {}; {};;=", cookie(&key, 2, 2), cookie(&other, 3, 3), cookie(&key, 4, 5)),
+        ];
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_str(&line).expect("a header"));
+        }
+        let holders = Holders::of(&headers, &key);
+        assert_eq!(holders.0, [holder(1), holder(2)]);
+        assert!(holders.includes(holder(1)) && !holders.includes(holder(3)));
+        assert!(!holders.includes(Holder { sale: holder(1).sale, visitor: holder(2).visitor }));
+    }
+}

@@ -1,0 +1,151 @@
+//! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
+//!
+//! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
+//! `store` is all of the SQL, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows
+//! the keys of tokens, `holder` knows who asks, `api` is the way in and `problem` every way out that is not good.
+
+mod api;
+mod gateway;
+mod holder;
+mod jwks;
+mod order;
+mod outbound;
+mod payment;
+mod problem;
+mod purchase;
+mod settings;
+pub mod state;
+mod store;
+mod sweeper;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use fairline_line::ticket::TicketKey;
+use fairline_service::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use tokio::net::TcpListener;
+use utoipa::{
+    Modify, OpenApi as _,
+    openapi::{
+        OpenApi,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use settings::Settings;
+
+/// How long a stop waits for what is under way; what is not done by then, the sweeper of another process finishes.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Fairline checkout",
+        description = "Redeem an admission token, pay, and see your orders.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    modifiers(&Security)
+)]
+struct Document;
+
+/// How callers say who they are.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApi) {
+        let admission = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The admission token; beside it goes the ticket cookie of its holder."))
+            .build();
+        let ticket = ApiKeyValue::with_description(
+            "fairline_ticket_{sale}",
+            "The ticket, as the waiting room has set it: one for each sale.",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("admission", SecurityScheme::Http(admission));
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
+    }
+}
+
+/// What every request needs.
+#[derive(Clone)]
+pub(crate) struct Checkout {
+    store: store::Store,
+    gateway: Arc<dyn gateway::Gateway>,
+    keys: jwks::Keys,
+    ticket_key: TicketKey,
+    shutdown: Shutdown,
+}
+
+/// A started checkout.
+pub struct Service {
+    /// Its routes.
+    pub routes: Router,
+    /// Whether it can do its work.
+    pub ready: Readiness,
+}
+
+impl Service {
+    /// Reads the keys, and starts to sweep.
+    ///
+    /// # Errors
+    /// When a setting is wrong, or the file of keys can't be read.
+    pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let ticket_key: TicketKey = settings
+            .ticket_key
+            .expose()
+            .parse()
+            .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
+        let checkout = Checkout {
+            store: store::Store::connect(settings.postgres_url.expose())?,
+            gateway: Arc::new(gateway::HttpGateway::new(&settings.gateway_url)?),
+            keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
+            ticket_key,
+            shutdown: shutdown.clone(),
+        };
+        let limit = RateLimit::new(
+            settings.purchase_rate_per_s,
+            settings.purchase_burst,
+            settings.trusted_proxies.clone(),
+            shutdown,
+        )?;
+        sweeper::start(&checkout);
+
+        let ready = readiness(checkout.clone());
+        let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+            .merge(api::buying().route_layer(limit.layer()))
+            .merge(api::looking())
+            .split_for_parts();
+        let routes = routes
+            .with_state(checkout)
+            .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }));
+        Ok(Self { routes, ready })
+    }
+}
+
+/// The gateway is no part of it: while it is down, shoppers keep their holds and payments wait.
+fn readiness(checkout: Checkout) -> Readiness {
+    Arc::new(move || {
+        let checkout = checkout.clone();
+        Box::pin(async move {
+            if !checkout.keys.are_loaded() {
+                return Err("The keys of admission tokens have not been loaded yet.".to_owned());
+            }
+            checkout.store.ping().await.map_err(|error| error.to_string())
+        })
+    })
+}
+
+/// Runs checkout until asked to stop.
+///
+/// # Errors
+/// When it can't start.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+    let service = Service::start(&settings, &shutdown).await?;
+    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    serve(listener, router, ServeLimits::default(), &shutdown).await;
+    shutdown.finished(DRAIN).await;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! A payment: from the wish to pay to an order, or to nothing having been taken.
+//!
+//! Every step is one call to the gateway, then one commit that says what is known now; [`next_step`](crate::state::PaymentState::next_step) says
+//! what comes next, whoever left the payment there. So a crash between any two lines loses nothing: the sweeper goes on
+//! from the last commit, and the gateway gives the same answer to the same idempotency key.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, error, warn};
+
+use crate::{
+    Checkout,
+    gateway::{Intent, Standing},
+    holder::Holders,
+    order::{Order, OrderId},
+    outbound::Unanswered,
+    problem::CheckoutError,
+    state::{NextStep, OrderStatus, PaymentEvent},
+    store::{Payment, StoreError},
+};
+
+/// How long a shopper's request waits for the gateway; then the payment is pending, and goes on by itself.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long the process that began a payment stays with it; then it is the sweeper's.
+const STAYED_WITH: Duration = Duration::from_secs(8);
+/// Pauses between two tries double from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A shopper who has not proved who they are for so long never will.
+const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// Why a payment can't go on at this moment.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error("the shopper has to prove who they are")]
+    WaitsForShopper,
+    #[error("the gateway gave no answer: {0}")]
+    Unanswered(#[from] Unanswered),
+    #[error("the gateway says {0:?}, which can't be")]
+    Senseless(Standing),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Checkout {
+    /// Pays for an order; gives it as it stands then. Pending is no failure: the units are held until it is known.
+    pub(crate) async fn pay(
+        &self,
+        order: OrderId,
+        holders: &Holders,
+        payment_method: String,
+    ) -> Result<Order, CheckoutError> {
+        self.order(order, holders).await?;
+        let (checkout, started) = (self.clone(), Instant::now());
+        // A task of its own: it goes on when the client hangs up, or when the gateway takes long.
+        let payment = self.shutdown.spawn(async move {
+            if let Some(payment) = checkout.store.begin_payment(order, &payment_method).await? {
+                checkout.stay_with(payment).await;
+            }
+            Ok(())
+        });
+        if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
+            ended?.map_err(|error: StoreError| CheckoutError::from(error))?;
+        }
+        let order = self.order(order, holders).await?;
+        metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
+        match order.status {
+            OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
+            OrderStatus::Held => Err(CheckoutError::PaymentDeclined),
+            OrderStatus::Lapsed => Err(CheckoutError::HoldLapsed),
+        }
+    }
+
+    /// Drives a payment until it has ended, or for a while.
+    async fn stay_with(&self, mut payment: Payment) {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        while self.drive(&mut payment).await.is_err() && started.elapsed() < STAYED_WITH {
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Takes a payment as far as it goes now: to its end, or to where something has to be waited for.
+    pub(crate) async fn drive(&self, payment: &mut Payment) -> Result<(), WaitsStill> {
+        loop {
+            let step = match payment.state.next_step() {
+                NextStep::Authorise => self.authorise(payment).await,
+                NextStep::SecureAndCapture => self.secure_and_capture(payment).await,
+                NextStep::Refund => self.refund(payment).await,
+                NextStep::Nothing => return Ok(()),
+            };
+            match step {
+                Ok(moved) => {
+                    debug!(payment = %moved.id, from = payment.state.word(), to = moved.state.word(), "a payment moved on");
+                    if moved.state.next_step() == NextStep::Nothing {
+                        metrics::counter!("checkout_payments_total", "outcome" => moved.state.word()).increment(1);
+                    }
+                    *payment = moved;
+                }
+                Err(stuck) => {
+                    match &stuck {
+                        Stuck::WaitsForShopper => debug!(payment = %payment.id, reason = %stuck, "a payment waits"),
+                        Stuck::Unanswered(_) | Stuck::Store(StoreError::Unavailable(_)) => {
+                            warn!(payment = %payment.id, reason = %stuck, "a payment waits");
+                        }
+                        Stuck::Senseless(_) | Stuck::Store(_) => {
+                            error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
+                        }
+                    }
+                    return Err(WaitsStill);
+                }
+            }
+        }
+    }
+
+    async fn authorise(&self, payment: &Payment) -> Result<Payment, Stuck> {
+        let Intent { reference, standing } = match &payment.reference {
+            Some(reference) => self.gateway.look_up(reference).await?,
+            None => self.gateway.authorise(payment).await?,
+        };
+        let event = match (standing, &reference) {
+            // Some methods take the money at once; whether it can be kept is decided next.
+            (Standing::Authorised | Standing::Captured, Some(_)) => PaymentEvent::Authorise,
+            (Standing::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
+                self.store.note_reference(payment, reference).await?;
+                return Err(Stuck::WaitsForShopper);
+            }
+            (Standing::NeedsAction, Some(reference)) => {
+                match self.gateway.cancel(payment.id, reference).await?.standing {
+                    Standing::Cancelled => PaymentEvent::Void,
+                    // The shopper has just done it: the next look will tell.
+                    _ => return Err(Stuck::WaitsForShopper),
+                }
+            }
+            (Standing::Declined, _) => PaymentEvent::Decline,
+            (Standing::Cancelled | Standing::Unknown, _) => PaymentEvent::Void,
+            (senseless, _) => return Err(Stuck::Senseless(senseless)),
+        };
+        Ok(self.store.advance(payment, event, reference.as_deref()).await?)
+    }
+
+    async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, Stuck> {
+        let reference = payment.authorised_reference()?;
+        let answer = if self.store.secure_units(payment).await? {
+            self.gateway.capture(payment.id, reference).await?
+        } else {
+            self.gateway.cancel(payment.id, reference).await?
+        };
+        match answer.standing {
+            // Also when it was to be let go: an earlier try has taken it.
+            Standing::Captured => Ok(self.store.complete(payment).await?),
+            Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
+                Ok(self.store.advance(payment, PaymentEvent::Void, None).await?)
+            }
+            senseless @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Senseless(senseless)),
+        }
+    }
+
+    async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
+        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.standing {
+            Standing::Refunded => Ok(self.store.advance(payment, PaymentEvent::Refund, None).await?),
+            senseless => Err(Stuck::Senseless(senseless)),
+        }
+    }
+
+    /// Goes on with payments that a crash, or a silent gateway, left half done. Gives how many there were.
+    pub(crate) async fn finish_payments(&self, at_once: i64) -> Result<usize, StoreError> {
+        let left_behind = self.store.adopt_payments(at_once).await?;
+        let count = left_behind.len();
+        let tasks: Vec<_> = left_behind
+            .into_iter()
+            .map(|mut payment| {
+                let checkout = self.clone();
+                self.shutdown.spawn(async move { checkout.drive(&mut payment).await })
+            })
+            .collect();
+        for task in tasks {
+            // What waits still is adopted again later.
+            let _ = task.await;
+        }
+        Ok(count)
+    }
+}
+
+/// The payment has not ended; why was logged.
+#[derive(Debug)]
+pub(crate) struct WaitsStill;

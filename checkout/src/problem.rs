@@ -1,0 +1,172 @@
+//! Checkout's errors, and the one place where they become HTTP.
+
+use axum::http::StatusCode;
+use fairline_service::Problem;
+use serde_json::json;
+use tracing::{error, warn};
+
+use crate::{
+    order::Order,
+    store::{NotRedeemed, StoreError},
+};
+
+/// Why checkout did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckoutError {
+    #[error("no admission token was given")]
+    NoToken,
+    #[error("the admission token is not genuine, or not this holder's")]
+    BadToken,
+    #[error("the admission token has expired")]
+    TokenExpired,
+    #[error("the admission token is for another sale")]
+    OtherSale,
+    #[error("the admission token was used before")]
+    TokenUsed(Box<Order>),
+    #[error("more units were asked for than the {promised} promised")]
+    QuantityOverLimit { promised: i32 },
+    #[error("the sale is not open")]
+    SaleNotOpen,
+    #[error("the units are gone")]
+    SoldOut,
+    #[error("there is no such sale")]
+    UnknownSale,
+    #[error("there is no such order, or it is somebody else's")]
+    UnknownOrder,
+    #[error("the payment was declined")]
+    PaymentDeclined,
+    #[error("the hold has lapsed")]
+    HoldLapsed,
+    #[error("the public keys of admission tokens have not been loaded yet")]
+    NoKeys,
+    #[error("the admission changed while it was looked at")]
+    Unsteady,
+    #[error("a task failed: {0}")]
+    TaskFailed(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NotRedeemed> for CheckoutError {
+    fn from(reason: NotRedeemed) -> Self {
+        match reason {
+            // Genuine, and yet nobody here has made it: a token of another installation with the same key.
+            NotRedeemed::NoSuchAdmission => Self::BadToken,
+            NotRedeemed::Used(order) => Self::TokenUsed(Box::new(order)),
+            NotRedeemed::Expired => Self::TokenExpired,
+            NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
+            NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
+            NotRedeemed::SoldOut => Self::SoldOut,
+            NotRedeemed::Unsteady => Self::Unsteady,
+            NotRedeemed::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<CheckoutError> for Problem {
+    fn from(error: CheckoutError) -> Self {
+        match error {
+            CheckoutError::NoToken => Self::new(StatusCode::UNAUTHORIZED, "no-token", "No admission token")
+                .detail("Send the header `Authorization: Bearer <admission token>`. The line gives a token to whoever is let in."),
+            CheckoutError::BadToken => Self::new(StatusCode::UNAUTHORIZED, "bad-token", "The admission token is not accepted")
+                .detail("It is not genuine, or it was given to somebody else. Use it from the browser that waited for it."),
+            CheckoutError::TokenExpired => Self::new(StatusCode::GONE, "token-expired", "The admission token has expired")
+                .detail("The time to use it is over, and its units went to the next in line. Nothing was charged. You may join the line again."),
+            CheckoutError::OtherSale => Self::new(StatusCode::FORBIDDEN, "other-sale", "The admission token is for another sale")
+                .detail("Use it at the sale that it was given for."),
+            CheckoutError::TokenUsed(order) => Self::new(StatusCode::CONFLICT, "token-used", "The admission token was used before")
+                .detail("A token is good for one purchase. The order that it became is in `order`.")
+                .with("order", json!(order)),
+            CheckoutError::QuantityOverLimit { promised } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quantity-over-limit", "More than one shopper may buy")
+                    .detail(format!("This admission is good for at most {promised}. Nothing was used up; ask for less."))
+                    .with("field", "quantity")
+                    .with("limit", promised)
+            }
+            CheckoutError::SaleNotOpen => Self::new(StatusCode::CONFLICT, "sale-not-open", "The sale is not open")
+                .detail("It has not opened yet, or has been closed. Nothing was charged."),
+            CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "The units are gone")
+                .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
+            CheckoutError::UnknownSale => Self::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+            CheckoutError::UnknownOrder => Self::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
+                .detail("This browser has no such order; `GET /api/orders` lists those that it has."),
+            CheckoutError::PaymentDeclined => {
+                Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
+                    .detail("Nothing was charged, and the units are still held. Try again, or with another payment method.")
+            }
+            CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
+                .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
+            CheckoutError::NoKeys => {
+                warn!("a purchase came before the keys of admission tokens were loaded");
+                Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
+            }
+            CheckoutError::Unsteady => Self::unavailable("The sale changed at this very moment. Nothing was lost; try again."),
+            CheckoutError::Store(StoreError::Unavailable(error)) => {
+                warn!(%error, "the database did not answer a shopper");
+                Self::unavailable("The database does not answer at this moment. Nothing was lost; try again.")
+            }
+            CheckoutError::TaskFailed(_) | CheckoutError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
+                error!(%error, "a shopper's request failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
+                    .detail("It is noted and will be looked at. `GET /api/orders` says how your orders stand.")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_sale::SaleId;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{order::OrderId, state::OrderStatus};
+
+    fn order() -> Order {
+        Order {
+            id: OrderId(Uuid::from_u128(1)),
+            sale_id: SaleId(Uuid::from_u128(2)),
+            status: OrderStatus::Held,
+            quantity: 1,
+            amount_minor: 100,
+            currency: "EUR".to_owned(),
+            hold_expires_at: OffsetDateTime::UNIX_EPOCH,
+            paid_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[tokio::test]
+    async fn every_error_has_its_answer() {
+        let store = |error: StoreError| CheckoutError::Store(error);
+        let panicked = tokio::spawn(async { panic!("on purpose") }).await.expect_err("it panicked");
+        for (error, status, slug) in [
+            (CheckoutError::NoToken, 401, "no-token"),
+            (CheckoutError::BadToken, 401, "bad-token"),
+            (NotRedeemed::NoSuchAdmission.into(), 401, "bad-token"),
+            (CheckoutError::PaymentDeclined, 402, "payment-declined"),
+            (CheckoutError::OtherSale, 403, "other-sale"),
+            (CheckoutError::UnknownSale, 404, "unknown-sale"),
+            (CheckoutError::UnknownOrder, 404, "unknown-order"),
+            (NotRedeemed::Used(order()).into(), 409, "token-used"),
+            (NotRedeemed::SaleNotOpen.into(), 409, "sale-not-open"),
+            (CheckoutError::HoldLapsed, 409, "hold-lapsed"),
+            (NotRedeemed::from(StoreError::Refused("stock_is_never_oversold".to_owned())).into(), 409, "sold-out"),
+            (NotRedeemed::from(StoreError::Refused("stock_is_never_overpromised".to_owned())).into(), 409, "sold-out"),
+            (NotRedeemed::Expired.into(), 410, "token-expired"),
+            (NotRedeemed::OverLimit { promised: 2 }.into(), 422, "quantity-over-limit"),
+            (store(StoreError::Refused("orders_one_per_payment".to_owned())), 500, "internal"),
+            (store(StoreError::Corrupt("a row".to_owned())), 500, "internal"),
+            (panicked.into(), 500, "internal"),
+            (CheckoutError::NoKeys, 503, "unavailable"),
+            (NotRedeemed::Unsteady.into(), 503, "unavailable"),
+            (store(StoreError::Unavailable(sqlx::Error::PoolTimedOut)), 503, "unavailable"),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
+            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with(['.', '`'])), "{slug}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A purchase: an admission token becomes a hold, once.
+
+use std::num::NonZeroU16;
+
+use fairline_admission_token::TokenError;
+use fairline_sale::SaleId;
+use fairline_service::Problem;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::{
+    Checkout,
+    holder::{BearerToken, Holder, Holders},
+    jwks::NoClaims,
+    order::Order,
+    problem::CheckoutError,
+    store::Redemption,
+};
+
+impl Checkout {
+    /// Redeems an admission token. Whatever is wrong with it is found out offline, as far as that goes.
+    pub(crate) async fn purchase(
+        &self,
+        sale: &str,
+        token: &BearerToken,
+        holders: &Holders,
+        quantity: NonZeroU16,
+    ) -> Result<Order, Problem> {
+        let started = Instant::now();
+        let (outcome, answer) = match self.redeem(sale, token, holders, quantity).await {
+            Ok(order) => ("held", Ok(order)),
+            Err(error) => {
+                let problem = Problem::from(error);
+                (problem.slug(), Err(problem))
+            }
+        };
+        metrics::counter!("checkout_redemptions_total", "outcome" => outcome).increment(1);
+        metrics::histogram!("checkout_redeem_duration_seconds").record(started.elapsed().as_secs_f64());
+        answer
+    }
+
+    async fn redeem(
+        &self,
+        sale: &str,
+        BearerToken(token): &BearerToken,
+        holders: &Holders,
+        quantity: NonZeroU16,
+    ) -> Result<Order, CheckoutError> {
+        let (claims, in_time) = match self.keys.verify(token, OffsetDateTime::now_utc().unix_timestamp()) {
+            Ok(claims) => (claims, true),
+            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, false),
+            Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
+            Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
+        };
+        let asked: SaleId = sale.parse().map_err(|_| CheckoutError::UnknownSale)?;
+        if asked != claims.sale {
+            let exists = self.store.sale_exists(asked).await?;
+            return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
+        }
+        // A token that was sold on is worthless: its buyer has no ticket of the visitor that it names.
+        let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
+        let holder = Holder { sale: claims.sale, visitor };
+        if !holders.includes(holder) {
+            return Err(CheckoutError::BadToken);
+        }
+        if !in_time {
+            // Too late for a first use, but not for hearing of it.
+            let order = self.store.order_of_admission(claims.jti, holder).await?;
+            return Err(order.map_or(CheckoutError::TokenExpired, |order| CheckoutError::TokenUsed(Box::new(order))));
+        }
+        let redemption = Redemption { admission: claims.jti, holder, quantity: quantity.get().into() };
+        // A task of its own, so that it ends as it would whether or not the client hangs up.
+        let store = self.store.clone();
+        let redeemed = self.shutdown.spawn(async move { store.redeem(redemption).await }).await?;
+        Ok(redeemed?)
+    }
+}

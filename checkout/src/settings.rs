@@ -1,0 +1,39 @@
+//! What an operator sets.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use fairline_service::{LogSettings, Secret, TrustedProxies};
+
+/// Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "checkout", version)]
+pub struct Settings {
+    /// Where to listen.
+    #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]
+    pub listen: SocketAddr,
+    /// Postgres, with everything that money touches.
+    #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
+    pub postgres_url: Secret,
+    /// The public keys of admission tokens: the controller's http://…/.well-known/jwks.json, or a file.
+    #[arg(long, env = "FAIRLINE_JWKS")]
+    pub jwks: String,
+    /// The key that tickets are signed with: 64 hexadecimal digits (`fairline keys ticket`), the waiting rooms' own.
+    #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
+    pub ticket_key: Secret,
+    /// The payment gateway: an http:// address.
+    #[arg(long, env = "FAIRLINE_GATEWAY_URL")]
+    pub gateway_url: String,
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
+    #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+    /// Purchases and payments from one address: a second.
+    #[arg(long, env = "FAIRLINE_PURCHASE_RATE_PER_S", default_value_t = 5.0)]
+    pub purchase_rate_per_s: f64,
+    /// Purchases and payments from one address: at once.
+    #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 20)]
+    pub purchase_burst: u32,
+    /// How it logs.
+    #[command(flatten)]
+    pub log: LogSettings,
+}

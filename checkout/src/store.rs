@@ -1,0 +1,656 @@
+//! Checkout's Postgres: the only module with SQL.
+//!
+//! The database's clock is the only one that decides. Lock order: admissions, holds, payments, stock; the stock's row is
+//! the hot one and comes last. Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that
+//! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
+
+use std::time::Duration;
+
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::StartError;
+use sqlx::{
+    FromRow, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    holder::{Holder, Holders},
+    order::{Order, OrderId, PaymentId},
+    state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
+};
+
+const CONNECTIONS_MAX: u32 = 16;
+/// Longest wait for a free connection: a shopper is told sooner that the database is down.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Orders that one shopper is shown at most.
+const ORDERS_MAX: i64 = 100;
+/// Holds that one transaction lapses at most.
+const LAPSED_MAX: i64 = 500;
+/// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
+/// authorised keeps its hold until it ends.
+const STARTED_KEEPS_HOLD_S: f64 = 120.0;
+/// How long a hold that a late payment has renewed is held again.
+const RENEWED_FOR_S: f64 = 60.0;
+/// A payment that nobody has touched for so long was left behind.
+const LEFT_BEHIND_S: f64 = 10.0;
+
+/// Why the database did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint of the schema refused it; its name says which promise would have been broken.
+    #[error("the database's constraint {0} refused it")]
+    Refused(String),
+    /// A row that no version of ours has written.
+    #[error("the database has a row that makes no sense: {0}")]
+    Corrupt(String),
+    /// Postgres is down, slow, or out of reach.
+    #[error("Postgres does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|database| database.constraint()) {
+            Some(constraint) => Self::Refused(constraint.to_owned()),
+            None => Self::Unavailable(error),
+        }
+    }
+}
+
+impl From<UnknownState> for StoreError {
+    fn from(error: UnknownState) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+/// Why a token was not redeemed.
+#[derive(Debug)]
+pub(crate) enum NotRedeemed {
+    /// The controller has made no such admission.
+    NoSuchAdmission,
+    /// It was redeemed before: this is what it became.
+    Used(Order),
+    /// Its time is over, or the controller has taken it back.
+    Expired,
+    /// Nothing is sold at this moment.
+    SaleNotOpen,
+    /// More was asked for than was promised.
+    OverLimit {
+        promised: i32,
+    },
+    /// The units are gone; only a sale that overbooks can come to this.
+    SoldOut,
+    /// It could not be redeemed and, a moment later, could be.
+    Unsteady,
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotRedeemed {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(constraint)
+                if constraint == "stock_is_never_oversold" || constraint == "stock_is_never_overpromised" =>
+            {
+                Self::SoldOut
+            }
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// What is redeemed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Redemption {
+    pub(crate) admission: Uuid,
+    pub(crate) holder: Holder,
+    pub(crate) quantity: i32,
+}
+
+/// A payment, as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Payment {
+    pub(crate) id: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) payment_method: String,
+    /// The gateway's own id, once it has answered.
+    pub(crate) reference: Option<String>,
+    pub(crate) state: PaymentState,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) age: Duration,
+}
+
+impl Payment {
+    /// The gateway's id of a payment that the gateway has authorised.
+    pub(crate) fn authorised_reference(&self) -> Result<&str, StoreError> {
+        let missing = || StoreError::Corrupt(format!("payment {} was authorised without a reference", self.id));
+        self.reference.as_deref().ok_or_else(missing)
+    }
+}
+
+#[derive(FromRow)]
+struct PaymentRow {
+    id: Uuid,
+    hold_id: Uuid,
+    payment_method: String,
+    gateway_ref: Option<String>,
+    state: String,
+    amount_minor: i64,
+    currency: String,
+    age_s: f64,
+}
+
+/// Every query of a [`PaymentRow`] ends with these columns.
+macro_rules! payment_columns {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            " id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, \
+             extract(epoch FROM now() - created_at)::double precision AS age_s ",
+            $after
+        )
+    };
+}
+
+impl TryFrom<PaymentRow> for Payment {
+    type Error = StoreError;
+
+    fn try_from(row: PaymentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: PaymentId(row.id),
+            order: OrderId(row.hold_id),
+            payment_method: row.payment_method,
+            reference: row.gateway_ref,
+            state: row.state.as_str().try_into()?,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            age: Duration::try_from_secs_f64(row.age_s).unwrap_or_default(),
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct OrderRow {
+    id: Uuid,
+    sale_id: Uuid,
+    quantity: i32,
+    amount_minor: i64,
+    currency: String,
+    state: String,
+    created_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    run_out: bool,
+    newest_payment: Option<String>,
+    paid_at: Option<OffsetDateTime>,
+}
+
+/// Every query of an [`OrderRow`] reads these columns from these tables.
+macro_rules! order_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT holds.id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
+             holds.created_at, holds.expires_at, holds.expires_at <= now() AS run_out, orders.paid_at, \
+             (SELECT state FROM payments WHERE hold_id = holds.id ORDER BY created_at DESC LIMIT 1) AS newest_payment \
+             FROM holds LEFT JOIN orders ON orders.id = holds.id ",
+            $rest
+        )
+    };
+}
+
+impl OrderRow {
+    fn status(&self) -> Result<OrderStatus, StoreError> {
+        let payment = self.newest_payment.as_deref().map(PaymentState::try_from).transpose()?;
+        Ok(order_status(self.state.as_str().try_into()?, self.run_out, payment))
+    }
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = StoreError;
+
+    fn try_from(row: OrderRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: OrderId(row.id),
+            sale_id: SaleId(row.sale_id),
+            status: row.status()?,
+            quantity: row.quantity,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            hold_expires_at: row.expires_at,
+            paid_at: row.paid_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// Why an admission was not there to be redeemed.
+#[derive(FromRow)]
+struct AdmissionRow {
+    state: String,
+    quantity: i32,
+    run_out: bool,
+    sale_is_open: bool,
+}
+
+/// A hold, locked.
+#[derive(FromRow)]
+struct HoldRow {
+    sale_id: Uuid,
+    visitor: Vec<u8>,
+    quantity: i32,
+    state: String,
+}
+
+/// What came back to the stock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
+pub(crate) struct Lapsed {
+    pub(crate) holds: i64,
+    pub(crate) units: i64,
+}
+
+/// Checkout's database.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects when first asked for something.
+    pub(crate) fn connect(postgres_url: &str) -> Result<Self, StartError> {
+        let options: PgConnectOptions = postgres_url
+            .parse()
+            .map_err(|error| StartError::new(format!("The Postgres address is not one: {error}.")))?;
+        let options = options
+            .application_name("checkout")
+            .options([("statement_timeout", "5000"), ("idle_in_transaction_session_timeout", "5000")]);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+        Ok(Self { pool: pool.connect_lazy_with(options) })
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
+        Ok(exists.fetch_one(&self.pool).await?)
+    }
+
+    /// Redeems an admission: the promise becomes a hold, whatever of it is not wanted becomes free. One statement, so one
+    /// transaction: all of it or nothing. Of any number at once, one finds the admission promised.
+    pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
+        let Redemption { admission, holder, quantity } = redemption;
+        let redeemed: Option<OrderRow> = sqlx::query_as(
+            "WITH used AS ( \
+                UPDATE admissions SET state = 'redeemed' FROM sales \
+                WHERE admissions.id = $1 AND admissions.sale_id = $2 AND admissions.visitor = $3 \
+                AND admissions.state = 'promised' AND admissions.expires_at > now() AND admissions.quantity >= $4 \
+                AND sales.id = admissions.sale_id AND sales.status IN ('open', 'paused') \
+                RETURNING admissions.*, price_minor, currency, hold_s \
+             ), hold AS ( \
+                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+                SELECT $5, id, sale_id, visitor, $4, price_minor * $4, currency, now() + make_interval(secs => hold_s) \
+                FROM used RETURNING * \
+             ), taken AS ( \
+                UPDATE stock SET promised = stock.promised - used.quantity, held = stock.held + $4 \
+                FROM used WHERE stock.sale_id = used.sale_id \
+             ) \
+             SELECT id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, false AS run_out, \
+             NULL::timestamptz AS paid_at, NULL AS newest_payment FROM hold",
+        )
+        .bind(admission)
+        .bind(holder.sale.0)
+        .bind(&holder.visitor.0[..])
+        .bind(quantity)
+        .bind(Uuid::now_v7())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(StoreError::from)?;
+        match redeemed {
+            Some(hold) => Ok(Order::try_from(hold)?),
+            None => Err(self.why_not_redeemed(redemption).await?),
+        }
+    }
+
+    async fn why_not_redeemed(
+        &self,
+        Redemption { admission, holder, quantity }: Redemption,
+    ) -> Result<NotRedeemed, StoreError> {
+        let row: Option<AdmissionRow> = sqlx::query_as(
+            "SELECT admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
+             FROM admissions JOIN sales ON sales.id = sale_id WHERE admissions.id = $1 AND sale_id = $2 AND visitor = $3",
+        )
+        .bind(admission)
+        .bind(holder.sale.0)
+        .bind(&holder.visitor.0[..])
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
+        if row.state == "redeemed" {
+            let order = self.order_of_admission(admission, holder).await?;
+            let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
+            return order.map(NotRedeemed::Used).ok_or_else(missing);
+        }
+        Ok(if !row.sale_is_open {
+            NotRedeemed::SaleNotOpen
+        } else if row.quantity < quantity {
+            NotRedeemed::OverLimit { promised: row.quantity }
+        } else if row.state == "lapsed" || row.run_out {
+            NotRedeemed::Expired
+        } else {
+            NotRedeemed::Unsteady
+        })
+    }
+
+    /// The order that an admission became.
+    pub(crate) async fn order_of_admission(
+        &self,
+        admission: Uuid,
+        holder: Holder,
+    ) -> Result<Option<Order>, StoreError> {
+        let row: Option<OrderRow> =
+            sqlx::query_as(order_rows!("WHERE holds.admission_id = $1 AND holds.sale_id = $2 AND holds.visitor = $3"))
+                .bind(admission)
+                .bind(holder.sale.0)
+                .bind(&holder.visitor.0[..])
+                .fetch_optional(&self.pool)
+                .await?;
+        row.map(Order::try_from).transpose()
+    }
+
+    /// One order, if it is one of these holders'.
+    pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Option<Order>, StoreError> {
+        let (sales, visitors) = columns(holders);
+        let row: Option<OrderRow> = sqlx::query_as(order_rows!(
+            "WHERE holds.id = $1 AND (holds.sale_id, holds.visitor) IN (SELECT * FROM unnest($2::uuid[], $3::bytea[]))"
+        ))
+        .bind(order.0)
+        .bind(sales)
+        .bind(visitors)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Order::try_from).transpose()
+    }
+
+    /// These holders' orders, the newest first.
+    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, StoreError> {
+        let (sales, visitors) = columns(holders);
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
+            "WHERE (holds.sale_id, holds.visitor) IN (SELECT * FROM unnest($1::uuid[], $2::bytea[])) \
+             ORDER BY holds.created_at DESC, holds.id LIMIT $3"
+        ))
+        .bind(sales)
+        .bind(visitors)
+        .bind(ORDERS_MAX)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Order::try_from).collect()
+    }
+
+    /// Begins a payment, if the order is held in time and no other payment is under way; else there is none.
+    pub(crate) async fn begin_payment(
+        &self,
+        order: OrderId,
+        payment_method: &str,
+    ) -> Result<Option<Payment>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        // The lock keeps the sweeper away: it either has lapsed the hold by now, or will see the payment.
+        sqlx::query("SELECT FROM holds WHERE id = $1 FOR UPDATE").bind(order.0).execute(&mut *transaction).await?;
+        let row: OrderRow =
+            sqlx::query_as(order_rows!("WHERE holds.id = $1")).bind(order.0).fetch_one(&mut *transaction).await?;
+        if row.status()? != OrderStatus::Held {
+            return Ok(None);
+        }
+        let begun: Result<PaymentRow, StoreError> = sqlx::query_as(payment_columns!(
+            "INSERT INTO payments (id, hold_id, payment_method, amount_minor, currency) \
+             VALUES ($1, $2, $3, $4, $5) RETURNING",
+            ""
+        ))
+        .bind(Uuid::now_v7())
+        .bind(order.0)
+        .bind(payment_method)
+        .bind(row.amount_minor)
+        .bind(&row.currency)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(StoreError::from);
+        match begun {
+            Ok(payment) => {
+                transaction.commit().await?;
+                Ok(Some(payment.try_into()?))
+            }
+            Err(StoreError::Refused(constraint)) if constraint == "payments_one_live_per_hold" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the gateway's id of a payment that waits for its shopper.
+    pub(crate) async fn note_reference(&self, payment: &Payment, reference: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE payments SET gateway_ref = $2, updated_at = now() WHERE id = $1 AND state = 'started'")
+            .bind(payment.id.0)
+            .bind(reference)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Moves a payment on, and gives it as it is now: somebody else may have moved it first.
+    pub(crate) async fn advance(
+        &self,
+        payment: &Payment,
+        event: PaymentEvent,
+        reference: Option<&str>,
+    ) -> Result<Payment, StoreError> {
+        let to = after(payment, event)?;
+        let moved: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), updated_at = now() \
+             WHERE id = $1 AND state = $2 RETURNING",
+            ""
+        ))
+        .bind(payment.id.0)
+        .bind(payment.state.word())
+        .bind(to.word())
+        .bind(reference)
+        .fetch_optional(&self.pool)
+        .await?;
+        match moved {
+            Some(row) => row.try_into(),
+            None => read_payment(&mut *self.pool.acquire().await?, payment.id).await,
+        }
+    }
+
+    /// Whether a unit is there for an authorised payment: its hold is still held, or can be held again. From here on,
+    /// the hold can't lapse before the payment has ended.
+    pub(crate) async fn secure_units(&self, payment: &Payment) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let hold = lock_hold(&mut transaction, payment.order).await?;
+        let secured = match HoldState::try_from(hold.state.as_str())? {
+            HoldState::Held => true,
+            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            // Paid with another payment: this one has nothing to buy.
+            HoldState::Paid => false,
+        };
+        transaction.commit().await?;
+        Ok(secured)
+    }
+
+    /// Ends a captured payment: as an order if its units are there or free, else as a debt to the shopper.
+    pub(crate) async fn complete(&self, payment: &Payment) -> Result<Payment, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let hold = lock_hold(&mut transaction, payment.order).await?;
+        let locked = sqlx::query("SELECT FROM payments WHERE id = $1 FOR UPDATE").bind(payment.id.0);
+        locked.execute(&mut *transaction).await?;
+        let payment = read_payment(&mut transaction, payment.id).await?;
+        if payment.state != PaymentState::Authorised {
+            return Ok(payment);
+        }
+        let units_are_there = match HoldState::try_from(hold.state.as_str())? {
+            HoldState::Held => true,
+            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Paid => false,
+        };
+        let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };
+        sqlx::query("UPDATE payments SET state = $2, updated_at = now() WHERE id = $1")
+            .bind(payment.id.0)
+            .bind(after(&payment, event)?.word())
+            .execute(&mut *transaction)
+            .await?;
+        if units_are_there {
+            sell(&mut transaction, &payment, &hold).await?;
+        }
+        let payment = read_payment(&mut transaction, payment.id).await?;
+        transaction.commit().await?;
+        Ok(payment)
+    }
+
+    /// Sales with holds whose time is over.
+    pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar("SELECT DISTINCT sale_id FROM holds WHERE state = 'held' AND expires_at <= now()")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(ids.into_iter().map(SaleId).collect())
+    }
+
+    /// Gives back the units of holds whose time is over and that no payment keeps. One sale at a time, so that no two
+    /// sweepers wait for each other's stock.
+    pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let run_out: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM holds WHERE sale_id = $1 AND state = 'held' AND expires_at <= now() \
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+        )
+        .bind(sale.0)
+        .bind(LAPSED_MAX)
+        .fetch_all(&mut *transaction)
+        .await?;
+        if run_out.is_empty() {
+            return Ok(Lapsed::default());
+        }
+        // A second statement, since it sees every payment that was begun before the locks were taken.
+        let lapsed: Lapsed = sqlx::query_as(
+            "WITH lapsed AS ( \
+                UPDATE holds SET state = $3 WHERE id = ANY ($2) AND NOT EXISTS ( \
+                    SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
+                    OR state = 'started' AND created_at > now() - make_interval(secs => $4))) \
+                RETURNING quantity \
+             ), freed AS ( \
+                UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed) WHERE sale_id = $1 \
+                AND EXISTS (SELECT FROM lapsed) \
+             ) \
+             SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed",
+        )
+        .bind(sale.0)
+        .bind(run_out)
+        .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
+        .bind(STARTED_KEEPS_HOLD_S)
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(lapsed)
+    }
+
+    /// Takes on payments that somebody left half done, the oldest first; nobody else takes them for a while.
+    pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
+        let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET updated_at = now() WHERE id IN ( \
+                SELECT id FROM payments WHERE state IN ('started', 'authorised', 'refund_due') \
+                AND updated_at < now() - make_interval(secs => $1) ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+             RETURNING",
+            ""
+        ))
+        .bind(LEFT_BEHIND_S)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Payment::try_from).collect()
+    }
+
+    /// How long the oldest payment that has not ended has been under way.
+    pub(crate) async fn oldest_unfinished_s(&self) -> Result<f64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM payments \
+             WHERE state IN ('started', 'authorised', 'refund_due')",
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+}
+
+fn after(payment: &Payment, event: PaymentEvent) -> Result<PaymentState, StoreError> {
+    let illegal =
+        || StoreError::Corrupt(format!("payment {} is {} and can't {event:?}", payment.id, payment.state.word()));
+    payment.state.after(event).ok_or_else(illegal)
+}
+
+fn hold_after(state: HoldState, event: HoldEvent) -> Result<HoldState, StoreError> {
+    state.after(event).ok_or_else(|| StoreError::Corrupt(format!("a hold is {} and can't {event:?}", state.word())))
+}
+
+fn columns(holders: &Holders) -> (Vec<Uuid>, Vec<&[u8]>) {
+    holders.iter().map(|Holder { sale, visitor: VisitorId(visitor) }| (sale.0, &visitor[..])).unzip()
+}
+
+async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {
+    Ok(sqlx::query_as("SELECT sale_id, visitor, quantity, state FROM holds WHERE id = $1 FOR UPDATE")
+        .bind(order.0)
+        .fetch_one(connection)
+        .await?)
+}
+
+async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Result<Payment, StoreError> {
+    let row: PaymentRow = sqlx::query_as(payment_columns!("SELECT", "FROM payments WHERE id = $1"))
+        .bind(payment.0)
+        .fetch_one(connection)
+        .await?;
+    row.try_into()
+}
+
+/// Holds a lapsed hold's units again, if units are free that nobody has been promised. The hold is locked.
+async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRow) -> Result<bool, StoreError> {
+    let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
+    let renewed = sqlx::query(
+        "WITH taken AS ( \
+            UPDATE stock SET held = held + $3 WHERE sale_id = $2 AND promised + held + sold + $3 <= total RETURNING sale_id \
+         ) \
+         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1",
+    )
+    .bind(order.0)
+    .bind(hold.sale_id)
+    .bind(hold.quantity)
+    .bind(state.word())
+    .bind(RENEWED_FOR_S)
+    .execute(connection)
+    .await?;
+    Ok(renewed.rows_affected() == 1)
+}
+
+/// Turns a held hold into an order. Both it and the payment are locked.
+async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) -> Result<(), StoreError> {
+    sqlx::query("UPDATE holds SET state = $2 WHERE id = $1")
+        .bind(payment.order.0)
+        .bind(hold_after(HoldState::Held, HoldEvent::Pay)?.word())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO orders (id, sale_id, payment_id, visitor, quantity, amount_minor, currency) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(payment.order.0)
+    .bind(hold.sale_id)
+    .bind(payment.id.0)
+    .bind(&hold.visitor)
+    .bind(hold.quantity)
+    .bind(payment.amount_minor)
+    .bind(&payment.currency)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1")
+        .bind(hold.sale_id)
+        .bind(hold.quantity)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}

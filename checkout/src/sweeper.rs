@@ -1,0 +1,69 @@
+//! What nobody asks for and has to be done: holds lapse, and payments that were left half done go on.
+//!
+//! Any number of processes may sweep at once: each takes what no other has locked.
+
+use std::{future::Future, time::Duration};
+
+use fairline_service::Shutdown;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::{Checkout, store::StoreError};
+
+const EVERY: Duration = Duration::from_millis(500);
+/// Payments that one process goes on with at the same time.
+const PAYMENTS_AT_ONCE: i64 = 16;
+
+/// Starts both sweepers; they end with the process.
+pub(crate) fn start(checkout: &Checkout) {
+    let (holds, payments) = (checkout.clone(), checkout.clone());
+    checkout.shutdown.spawn(sweep("holds", checkout.shutdown.clone(), move || {
+        let checkout = holds.clone();
+        async move { lapse_holds(&checkout).await }
+    }));
+    checkout.shutdown.spawn(sweep("payments", checkout.shutdown.clone(), move || {
+        let checkout = payments.clone();
+        async move { finish_payments(&checkout).await }
+    }));
+}
+
+async fn sweep<F, W>(what: &'static str, shutdown: Shutdown, work: F)
+where
+    F: Fn() -> W,
+    W: Future<Output = Result<(), StoreError>>,
+{
+    let mut beat = interval(EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = shutdown.triggered() => return,
+        }
+        if let Err(error) = work().await {
+            metrics::counter!("checkout_sweep_failures_total", "what" => what).increment(1);
+            warn!(what, %error, "a sweep failed; the next one tries again");
+        }
+    }
+}
+
+async fn lapse_holds(checkout: &Checkout) -> Result<(), StoreError> {
+    for sale in checkout.store.sales_with_holds_to_lapse().await? {
+        let lapsed = checkout.store.lapse_holds(sale).await?;
+        if lapsed.holds > 0 {
+            metrics::counter!("checkout_holds_lapsed_total").increment(lapsed.holds.unsigned_abs());
+            metrics::counter!("checkout_units_returned_total").increment(lapsed.units.unsigned_abs());
+            info!(%sale, holds = lapsed.holds, units = lapsed.units, "holds lapsed");
+        }
+    }
+    Ok(())
+}
+
+async fn finish_payments(checkout: &Checkout) -> Result<(), StoreError> {
+    let adopted = checkout.finish_payments(PAYMENTS_AT_ONCE).await?;
+    if adopted > 0 {
+        metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
+        info!(payments = adopted, "payments that were left half done went on");
+    }
+    metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);
+    Ok(())
+}
