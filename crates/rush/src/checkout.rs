@@ -51,7 +51,9 @@ impl Shopper<'_> {
     /// From a turn to its outcome, or back to the line.
     pub(crate) async fn check_out(&mut self, token: &str, claims: &Claims) -> Step {
         if self.plan.behaviour == Behaviour::Forge {
-            self.forge(token, claims.sale).await;
+            let now_s = OffsetDateTime::now_utc().unix_timestamp();
+            let forgeries = out_of_a_real_one(token, now_s, &mut self.plan.dice);
+            self.try_forgeries(forgeries).await;
         }
         sleep(self.plan.thinks[0]).await;
         let started = Instant::now();
@@ -138,8 +140,8 @@ impl Shopper<'_> {
     async fn redeem_as_somebody_else(&mut self, token: &str) {
         let Some(cookie) = self.crowd.found_cookies.of_somebody_else(self.plan.index) else { return };
         let target = self.next_checkout();
-        self.record.stolen_tried += 1;
         let Ok(answer) = self.send_purchase(&target, self.crowd.job.sale, token, Some(&cookie)).await else { return };
+        self.record.stolen_tried += u32::from(!asks_for_patience(answer.status));
         self.record.stolen_accepted += u32::from(answer.status.is_success());
         self.record.leaked += u32::from(answer.problem().1.order.is_some());
     }
@@ -152,17 +154,20 @@ impl Shopper<'_> {
         self.record.expired_accepted += u32::from(answer.is_ok_and(|answer| answer.status.is_success()));
     }
 
-    async fn forge(&mut self, token: &str, sale: Uuid) {
-        let now_s = OffsetDateTime::now_utc().unix_timestamp();
-        let dice = &mut self.plan.dice;
-        let forgeries = out_of_nothing(sale, now_s, dice).into_iter().chain(out_of_a_real_one(token, now_s, dice));
-        for Forgery { kind, token, sale } in forgeries.collect::<Vec<_>>() {
+    /// Tries what a shopper without a turn can make up.
+    pub(crate) async fn forge_out_of_nothing(&mut self) {
+        let (now_s, sale) = (OffsetDateTime::now_utc().unix_timestamp(), self.crowd.job.sale);
+        let forgeries = out_of_nothing(sale, now_s, &mut self.plan.dice);
+        self.try_forgeries(forgeries).await;
+    }
+
+    async fn try_forgeries(&mut self, forgeries: Vec<Forgery>) {
+        for Forgery { kind, token, sale } in forgeries {
             let target = self.next_checkout();
             let cookie = self.cookie_header();
-            self.record.forged_tried += 1;
-            if let Ok(answer) = self.send_purchase(&target, sale, &token, cookie.as_deref()).await
-                && answer.status.is_success()
-            {
+            let Ok(answer) = self.send_purchase(&target, sale, &token, cookie.as_deref()).await else { continue };
+            self.record.forged_tried += u32::from(!asks_for_patience(answer.status));
+            if answer.status.is_success() {
                 self.record.forged_accepted.push(kind.to_owned());
             }
         }
@@ -208,8 +213,7 @@ impl Shopper<'_> {
 
     /// How long to wait after an answer that answers nothing; a surprise, unless it asks for patience.
     fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
-        let patience = [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE];
-        if !patience.contains(&answer.status) {
+        if !asks_for_patience(answer.status) {
             self.record.surprised_by(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
         }
         answer.retry_after()
@@ -314,4 +318,9 @@ impl Shopper<'_> {
         let checkouts = &self.crowd.job.checkouts;
         checkouts[self.next_call() % checkouts.len()].clone()
     }
+}
+
+/// Not a verdict on the request: try again later.
+fn asks_for_patience(status: StatusCode) -> bool {
+    [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE].contains(&status)
 }

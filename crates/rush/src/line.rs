@@ -277,6 +277,7 @@ fn unexpected(what: &str) -> Lost {
 
 fn closed(code: Option<CloseCode>) -> Lost {
     match code {
+        Some(CloseCode::Normal) => Lost::Ended,
         Some(
             CloseCode::Policy | CloseCode::Unsupported | CloseCode::Protocol | CloseCode::Invalid | CloseCode::Size,
         ) => unexpected("the server closed the socket for a fault of ours"),

@@ -35,10 +35,11 @@ pub(crate) struct Record {
     pub(crate) refusals: Vec<Refusal>,
     /// The hold was called lapsed before its time.
     pub(crate) lapsed_early: bool,
+    /// Forgeries that checkout answered, whatever it said.
     pub(crate) forged_tried: u32,
     /// Kinds of forgeries that bought something.
     pub(crate) forged_accepted: Vec<String>,
-    /// Purchases with its token and somebody else's ticket.
+    /// Purchases with its token and somebody else's ticket that checkout answered.
     pub(crate) stolen_tried: u32,
     pub(crate) stolen_accepted: u32,
     /// Answers that showed the order to somebody else.

@@ -164,6 +164,10 @@ impl<'a> Shopper<'a> {
                 let known = *self.record.ordinal.get_or_insert(ordinal);
                 self.record.places_lost += u32::from(known != ordinal);
                 self.moves_to(Stage::Waiting);
+                if self.plan.behaviour == Behaviour::Forge && !self.has_acted {
+                    self.has_acted = true;
+                    self.forge_out_of_nothing().await;
+                }
                 None
             }
             LineMessage::Turn { token } => {

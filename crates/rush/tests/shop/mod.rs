@@ -1,0 +1,289 @@
+//! A whole shop of real processes: two waiting rooms, two controllers, two checkouts, the sandbox gateway, and a Redis
+//! and a Postgres of its own. Each can be killed as a crash would, and started again at its old address.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clap::Parser as _;
+use fairline_admission_token::SigningKey;
+use fairline_private_servers::testing::Servers;
+use fairline_rush::{Report, Settings, send_crowd};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, StatusCode, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+pub const WAITING_ROOMS: [&str; 2] = ["waiting-room-1", "waiting-room-2"];
+pub const CONTROLLERS: [&str; 2] = ["admission-controller-1", "admission-controller-2"];
+pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
+
+const GATEWAY: &str = "sandbox-gateway-1";
+const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const RUSH_WITHIN: Duration = Duration::from_secs(100);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A whole shop. Everything ends when it is dropped, or when the test is killed.
+pub struct Shop {
+    services: Vec<Service>,
+    pub servers: Servers,
+    pub sale: String,
+    postgres_url: String,
+    // Dropped last: the services write their logs here.
+    folder: TempDir,
+    _alone: File,
+}
+
+struct Service {
+    name: &'static str,
+    address: SocketAddr,
+    arguments: Vec<String>,
+    log: PathBuf,
+    process: Child,
+}
+
+impl Shop {
+    /// Opens the shop with `units` in its one sale, and waits until all is ready.
+    pub async fn open(units: u32) -> Shop {
+        let alone = be_alone();
+        let servers = Servers::start().expect("Redis and Postgres start");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let postgres_url = servers.postgres.create_database("shop").expect("a database can be made");
+        let mut shop = Shop { services: Vec::new(), servers, sale: String::new(), postgres_url, folder, _alone: alone };
+        shop.start_services().await;
+        shop.sale = shop.open_sale(units).await;
+        shop
+    }
+
+    async fn start_services(&mut self) {
+        let key = self.folder.path().join("signing.pem");
+        fs::write(&key, SigningKey::generate().to_pem()).expect("the temporary folder can be written to");
+        let ticket_key = format!("--ticket-key={}", "5a".repeat(32));
+        let redis = format!("--redis-url={}", self.servers.redis.url());
+        let postgres = format!("--postgres-url={}", self.postgres_url);
+        let signing = format!("--signing-key-file={}", key.display());
+        let admin = format!("--admin-token={ADMIN_TOKEN}");
+        let gateway = format!("--gateway-url=http://{}", address_of(GATEWAY));
+        let jwks = format!("--jwks=http://{}/.well-known/jwks.json", address_of(CONTROLLERS[0]));
+        self.start(GATEWAY, &[]);
+        // One after the other: the first brings the schema up to date.
+        for name in CONTROLLERS {
+            self.start(name, &[&redis, &postgres, &signing, &admin, "--migrate=true", "--tick-ms=100"]);
+            self.ready(name).await;
+        }
+        for name in WAITING_ROOMS {
+            self.start(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
+        }
+        for name in CHECKOUTS {
+            self.start(name, &[&postgres, &ticket_key, &gateway, &jwks]);
+        }
+        for name in [WAITING_ROOMS, CHECKOUTS].concat() {
+            self.ready(name).await;
+        }
+        self.ready(GATEWAY).await;
+    }
+
+    async fn open_sale(&self, units: u32) -> String {
+        let sale = json!({
+            "slug": "lamp", "name": "A lamp", "description": "One lamp.", "price_minor": 4_900, "currency": "EUR",
+            "total": units, "rate_cap_per_s": 25, "token_ttl_s": 10, "claim_window_s": 5, "hold_s": 60,
+        });
+        let (status, made) = self.admin(Method::POST, "/api/admin/sales", Some(sale)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let id = made["id"].as_str().expect("a sale has an id").to_owned();
+        let (status, opened) = self.admin(Method::POST, &format!("/api/admin/sales/{id}/open"), None).await;
+        assert_eq!(status, StatusCode::OK, "{opened}");
+        id
+    }
+
+    /// Sends a crowd, and makes trouble meanwhile.
+    pub async fn rush(&mut self, arguments: &[&str], trouble: impl AsyncFnOnce(&mut Shop)) -> Report {
+        let settings = self.settings(arguments);
+        let rush = tokio::spawn(async move { send_crowd(&settings).await });
+        trouble(self).await;
+        let report = timeout(RUSH_WITHIN, rush).await.expect("a rush ends in time").expect("a rush does not panic");
+        report.expect("the rush can be held")
+    }
+
+    fn settings(&self, arguments: &[&str]) -> Settings {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let line =
+            ["rush".to_owned()].into_iter().chain(self.arguments()).chain(arguments.iter().map(|&a| a.to_owned()));
+        Line::parse_from(line).settings
+    }
+
+    /// How `fairline rush` is told about this shop.
+    pub fn arguments(&self) -> Vec<String> {
+        let waiting_rooms = WAITING_ROOMS.map(|name| format!("--waiting-room=http://{}", address_of(name)));
+        let checkouts = CHECKOUTS.map(|name| format!("--checkout=http://{}", address_of(name)));
+        let others = [
+            format!("--admin=http://{}", address_of(CONTROLLERS[1])),
+            format!("--admin-token={ADMIN_TOKEN}"),
+            format!("--postgres-url={}", self.postgres_url),
+            format!("--sale={}", self.sale),
+        ];
+        [waiting_rooms.as_slice(), checkouts.as_slice(), others.as_slice()].concat()
+    }
+
+    /// Waits until so many units are sold: the middle of a rush.
+    pub async fn until_sold(&self, units: u64) {
+        let path = format!("/api/admin/sales/{}", self.sale);
+        let mut last = Value::Null;
+        let enough = async {
+            while last["sold"].as_u64().is_none_or(|sold| sold < units) {
+                sleep(LOOK_EVERY).await;
+                last = self.admin(Method::GET, &path, None).await.1;
+            }
+        };
+        let in_time = timeout(READY_WITHIN, enough).await.is_ok();
+        assert!(in_time, "{units} units were not sold in time: {last}\n{}", self.logs());
+    }
+
+    /// Ends a service as a crash would.
+    pub fn kill(&mut self, name: &str) {
+        let service = self.service(name);
+        service.process.kill().expect("the service runs");
+        service.process.wait().expect("the service is our child");
+    }
+
+    /// Starts a killed service again, and waits until it is ready.
+    pub async fn restart(&mut self, name: &'static str) {
+        let service = self.service(name);
+        service.process = spawn(name, &service.arguments, &service.log);
+        self.ready(name).await;
+    }
+
+    fn service(&mut self, name: &str) -> &mut Service {
+        self.services.iter_mut().find(|service| service.name == name).expect("a service by that name was started")
+    }
+
+    fn start(&mut self, name: &'static str, arguments: &[&str]) {
+        let address = address_of(name);
+        let own = [format!("--listen={address}"), "--log=text".to_owned()];
+        let arguments = own.into_iter().chain(arguments.iter().map(|&argument| argument.to_owned())).collect();
+        let log = self.folder.path().join(format!("{name}.log"));
+        let process = spawn(name, &arguments, &log);
+        self.services.push(Service { name, address, arguments, log, process });
+    }
+
+    async fn ready(&self, name: &str) {
+        let address = address_of(name);
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut last = String::new();
+        while Instant::now() < deadline {
+            match call(address, Method::GET, "/health/ready", None).await {
+                Ok((StatusCode::OK, _)) => return,
+                answer => last = format!("{answer:?}"),
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        panic!("{name} is not ready: {last}\n{}", self.logs());
+    }
+
+    async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut answer = (StatusCode::SERVICE_UNAVAILABLE, Value::Null);
+        for name in CONTROLLERS {
+            if let Ok(answered) = call(address_of(name), method.clone(), path, body.as_ref()).await {
+                answer = answered;
+                break;
+            }
+        }
+        answer
+    }
+
+    /// The last lines of every service's log.
+    pub fn logs(&self) -> String {
+        let tail = |service: &Service| {
+            let log = fs::read_to_string(&service.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(25)..].join("\n");
+            format!("── {} at {}\n{last}\n", service.name, service.address)
+        };
+        self.services.iter().map(tail).collect()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        for service in &mut self.services {
+            // A service that a test has killed is gone already.
+            let _ = service.process.kill();
+            let _ = service.process.wait();
+        }
+    }
+}
+
+/// One shop at a time on this machine: on two cores, several would only show how slow two cores are.
+fn be_alone() -> File {
+    let lock = File::create(std::env::temp_dir().join("fairline-fault-tests.lock")).expect("a lock file can be made");
+    lock.lock().expect("a lock file can be locked");
+    lock
+}
+
+/// Where a service listens: fixed ports, at an address of 127.0.0.0/8 that no other process uses.
+fn address_of(name: &str) -> SocketAddr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let names = [WAITING_ROOMS, CONTROLLERS, CHECKOUTS].concat();
+    let port = names.iter().position(|known| *known == name).unwrap_or(names.len());
+    let port = 9_000 + u16::try_from(port).expect("there are few services");
+    SocketAddr::from((Ipv4Addr::new(127, 200, high, low), port))
+}
+
+/// Starts a service that dies with this thread.
+fn spawn(name: &str, arguments: &Vec<String>, log: &Path) -> Child {
+    let (binary, _) = name.rsplit_once('-').expect("names end in a number");
+    let log = File::options().create(true).append(true).open(log).expect("the temporary folder can be written to");
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(binaries().join(binary)).args(arguments);
+    command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
+    command.spawn().expect("setpriv is part of util-linux")
+}
+
+/// The folder of the services' binaries, brought up to date first.
+pub fn binaries() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bins"]).status();
+        assert!(built.expect("cargo runs").success(), "the services do not build");
+        let test = std::env::current_exe().expect("a test knows where it is");
+        test.ancestors().nth(2).expect("tests are in target/debug/deps").to_owned()
+    })
+}
+
+async fn call(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(StatusCode, Value), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", address.to_string())
+        .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
+        .header("content-type", "application/json")
+        .body(Full::new(body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()))))?;
+    let response = timeout(Duration::from_secs(5), sender.send_request(request)).await??;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}

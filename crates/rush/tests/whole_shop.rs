@@ -1,0 +1,114 @@
+//! Two of everything, and each of them killed in the middle of a rush: no promise may break.
+//!
+//! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. And `fairline rush` as the
+//! command that it is.
+
+mod shop;
+
+use std::time::Duration;
+
+use fairline_rush::Report;
+use shop::{CHECKOUTS, CONTROLLERS, Shop, WAITING_ROOMS, binaries};
+use tokio::{process::Command, time::sleep};
+
+/// How long a killed process stays away.
+const DOWN_FOR: Duration = Duration::from_secs(1);
+const UNITS: u32 = 60;
+/// A few hundred shoppers of every kind, quick enough for a test.
+const CROWD: [&str; 6] = [
+    "--shoppers=250",
+    "--mix=buy=50,dawdle=5,leave=5,close-lid=10,come-back=15,replay=8,forge=7",
+    "--arrive-s=3",
+    "--lid-closed-s=8",
+    "--think-ms=300",
+    "--timeout-s=90",
+];
+
+fn assert_kept(report: &Report, shop: &Shop) {
+    assert!(report.ok, "{report}\n{}\n{}", report.to_json(), shop.logs());
+    assert_eq!((report.sold, report.stock), (i64::from(UNITS), i64::from(UNITS)), "{report}");
+    assert_eq!(report.shoppers, 250, "{report}");
+    println!("{report}");
+}
+
+/// Kills and restarts each of `names` in turn, as the rush goes on.
+async fn kill_each(shop: &mut Shop, names: [&'static str; 2]) {
+    for (name, sold) in names.into_iter().zip([10, 25]) {
+        shop.until_sold(sold).await;
+        shop.kill(name);
+        sleep(DOWN_FOR).await;
+        shop.restart(name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_everything_sell_every_unit_once() {
+    let mut shop = Shop::open(UNITS).await;
+    let report = shop.rush(&CROWD, async |_| {}).await;
+    assert_kept(&report, &shop);
+    assert!(report.forged_tried > 0 && report.stolen_tried > 0, "the crowd must try: {report}");
+    assert!(report.unexpected.is_empty(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_waiting_rooms_lose_nobody() {
+    let mut shop = Shop::open(UNITS).await;
+    let report = shop.rush(&CROWD, async |shop| kill_each(shop, WAITING_ROOMS).await).await;
+    assert_kept(&report, &shop);
+    assert!(report.reconnects > 0, "the control: somebody was connected to a killed waiting room");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_controllers_promise_no_unit_twice() {
+    let mut shop = Shop::open(UNITS).await;
+    let report = shop.rush(&CROWD, async |shop| kill_each(shop, CONTROLLERS).await).await;
+    assert_kept(&report, &shop);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_checkouts_sell_no_unit_twice() {
+    let mut shop = Shop::open(UNITS).await;
+    let report = shop.rush(&CROWD, async |shop| kill_each(shop, CHECKOUTS).await).await;
+    assert_kept(&report, &shop);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_redis_loses_nobody() {
+    let mut shop = Shop::open(UNITS).await;
+    let trouble = async |shop: &mut Shop| {
+        shop.until_sold(10).await;
+        shop.servers.redis.kill().expect("Redis runs");
+        sleep(DOWN_FOR).await;
+        shop.servers.redis.restart().expect("Redis starts again");
+    };
+    let report = shop.rush(&CROWD, trouble).await;
+    assert_kept(&report, &shop);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_postgres_loses_no_unit() {
+    let mut shop = Shop::open(UNITS).await;
+    let trouble = async |shop: &mut Shop| {
+        shop.until_sold(10).await;
+        shop.servers.postgres.kill().expect("Postgres runs");
+        sleep(DOWN_FOR).await;
+        shop.servers.postgres.restart().expect("Postgres starts again");
+    };
+    let report = shop.rush(&CROWD, trouble).await;
+    assert_kept(&report, &shop);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_several_processes_is_one_crowd() {
+    let shop = Shop::open(20).await;
+    let arguments =
+        ["--shoppers=90", "--processes=3", "--arrive-s=1", "--mix=buy=1", "--think-ms=100", "--timeout-s=60"];
+    let mut rush = Command::new(binaries().join("fairline"));
+    rush.arg("rush").args(shop.arguments()).args(arguments).kill_on_drop(true);
+    let output = rush.output().await.expect("the command line runs");
+    let (said, shown) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{shown}\n{}", shop.logs());
+    let last: serde_json::Value = serde_json::from_str(said.lines().last().expect("a last line")).expect("JSON");
+    assert_eq!((&last["shoppers"], &last["paid"], &last["sold_out"]), (&90.into(), &20.into(), &70.into()), "{said}");
+    assert!(shown.contains("paid 20"), "the progress of all processes together: {shown}");
+}
