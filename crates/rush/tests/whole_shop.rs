@@ -8,7 +8,7 @@ mod shop;
 use std::time::Duration;
 
 use fairline_rush::Report;
-use shop::{CHECKOUTS, CONTROLLERS, Shop, WAITING_ROOMS, binaries};
+use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Shop, WAITING_ROOMS, binaries};
 use tokio::{process::Command, time::sleep};
 
 /// How long a killed process stays away.
@@ -69,6 +69,14 @@ async fn killed_controllers_promise_no_unit_twice() {
 async fn killed_checkouts_sell_no_unit_twice() {
     let mut shop = Shop::open(UNITS).await;
     let report = shop.rush(&CROWD, async |shop| kill_each(shop, CHECKOUTS).await).await;
+    assert_kept(&report, &shop);
+}
+
+/// The sandbox forgets what it had authorised; a real payment company doesn't. Nobody pays for nothing either way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_gateway_takes_no_money_for_nothing() {
+    let mut shop = Shop::open(UNITS).await;
+    let report = shop.rush(&CROWD, async |shop| kill_each(shop, [GATEWAY, GATEWAY]).await).await;
     assert_kept(&report, &shop);
 }
 

@@ -29,7 +29,7 @@ pub const WAITING_ROOMS: [&str; 2] = ["waiting-room-1", "waiting-room-2"];
 pub const CONTROLLERS: [&str; 2] = ["admission-controller-1", "admission-controller-2"];
 pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
 
-const GATEWAY: &str = "sandbox-gateway-1";
+pub const GATEWAY: &str = "sandbox-gateway-1";
 const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const RUSH_WITHIN: Duration = Duration::from_secs(100);
