@@ -118,7 +118,7 @@ impl Door {
             return Err(RoomError::SaleOver.into());
         }
         self.join_limit.check(client)?;
-        let ticket = self.joins.join(room.sale, VisitorId(rand::random())).await.map_err(RoomError::from)?;
+        let ticket = self.joins.join(room.clone(), VisitorId(rand::random())).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
         let session = Session::enter(room.clone(), ticket);
         // Its turn came between the join and here, and nobody was there to hear of it.

@@ -1,6 +1,6 @@
 //! Joins in batches: one call to the line carries every join of the last moment.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use fairline_line::{
     store::{LineError, LineStore},
@@ -10,6 +10,8 @@ use fairline_sale::{SaleId, VisitorId};
 use fairline_service::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::room::Room;
+
 /// Joins that wait for a batch at most; beyond them shoppers are asked to try again.
 const WAITING_MAX: usize = 20_000;
 /// Joins in one call at most.
@@ -18,7 +20,7 @@ const BATCH_MAX: usize = 1000;
 const GATHER: Duration = Duration::from_millis(2);
 
 struct Join {
-    sale: SaleId,
+    room: Arc<Room>,
     visitor: VisitorId,
     answer: oneshot::Sender<Result<Ticket, LineError>>,
 }
@@ -48,10 +50,10 @@ impl Joins {
                 }
                 let mut by_sale: HashMap<SaleId, Vec<Join>> = HashMap::new();
                 for join in batch.drain(..) {
-                    by_sale.entry(join.sale).or_default().push(join);
+                    by_sale.entry(join.room.sale).or_default().push(join);
                 }
-                for (sale, joins) in by_sale {
-                    spawner.spawn(join(store.clone(), sale, joins));
+                for joins in by_sale.into_values() {
+                    spawner.spawn(join(store.clone(), joins));
                 }
             }
         });
@@ -62,17 +64,20 @@ impl Joins {
     ///
     /// # Errors
     /// When the line does not answer, or too many wait already.
-    pub(crate) async fn join(&self, sale: SaleId, visitor: VisitorId) -> Result<Ticket, LineError> {
+    pub(crate) async fn join(&self, room: Arc<Room>, visitor: VisitorId) -> Result<Ticket, LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many are joining at this moment".to_owned());
-        self.0.try_send(Join { sale, visitor, answer }).map_err(|_| crowded())?;
+        self.0.try_send(Join { room, visitor, answer }).map_err(|_| crowded())?;
         answered.await.map_err(|_| crowded())?
     }
 }
 
-async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
+/// Joins of one sale, at least one.
+async fn join(store: LineStore, joins: Vec<Join>) {
+    let Some(Join { room, .. }) = joins.first() else { return };
+    let (sale, seen) = (room.sale, room.highest());
     let visitors: Vec<VisitorId> = joins.iter().map(|join| join.visitor).collect();
-    let joined = store.join(sale, &visitors).await;
+    let joined = store.join(sale, seen, &visitors).await;
     metrics::histogram!("line_join_batch_size").record(visitors.len() as f64);
     if joined.is_ok() {
         metrics::counter!("line_joins_total").increment(visitors.len() as u64);

@@ -102,6 +102,11 @@ impl Room {
         self.read().view.place(ordinal)
     }
 
+    /// The highest ordinal that this node has seen.
+    pub(crate) fn highest(&self) -> Ordinal {
+        self.read().view.highest()
+    }
+
     /// People let in per second, lately.
     pub(crate) fn rate_per_s(&self) -> Option<f64> {
         self.read().rate.per_s()

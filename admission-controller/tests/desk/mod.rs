@@ -98,7 +98,7 @@ impl Desk {
 
     pub async fn join(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
         let visitors: Vec<_> = (0..count).map(|_| VisitorId(*uuid::Uuid::new_v4().as_bytes())).collect();
-        let joined = self.line.join(sale, &visitors).await.expect("joined");
+        let joined = self.line.join(sale, 0, &visitors).await.expect("joined");
         let tickets = (joined.first..).zip(visitors);
         tickets.map(|(ordinal, visitor)| Ticket { sale, epoch: joined.epoch, ordinal, visitor }).collect()
     }

@@ -56,11 +56,12 @@ local function visitor_of(keys, ordinal)
     return call('HGET', keys[VISITORS], text(ordinal))
 end
 
--- args: visitor ids, packed -> epoch, first ordinal
+-- args: the highest ordinal that the node has seen (this Redis may have forgotten it), visitor ids, packed
+--   -> epoch, first ordinal
 local function join(keys, args)
     if missing(keys) then return NO_LINE end
-    local visitors = args[1]
-    local first = number(keys, 'highest') + 1
+    local visitors = args[2]
+    local first = math.max(number(keys, 'highest'), tonumber(args[1])) + 1
     local highest = first + #visitors / 16 - 1
     call('XADD', keys[ARRIVALS], text(first) .. '-0', 'v', visitors)
     call('HSET', keys[LINE], 'highest', text(highest))

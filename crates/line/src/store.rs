@@ -227,13 +227,14 @@ impl LineStore {
         ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
     }
 
-    /// Gives each visitor an ordinal, in order.
+    /// Gives each visitor an ordinal, in order, above `seen`: the highest that the caller knows of, which a Redis that has
+    /// lost its last moments may not.
     ///
     /// # Errors
     /// When Redis does not answer; the visitors may then have been given ordinals that nobody holds, which lapse.
-    pub async fn join(&self, sale: SaleId, visitors: &[VisitorId]) -> Result<Joined, LineError> {
+    pub async fn join(&self, sale: SaleId, seen: Ordinal, visitors: &[VisitorId]) -> Result<Joined, LineError> {
         let packed: Vec<u8> = visitors.iter().flat_map(|visitor| visitor.0).collect();
-        let (epoch, first) = self.call("join", sale, vec![Value::Bytes(packed.into())]).await?;
+        let (epoch, first) = self.call("join", sale, vec![number(seen), Value::Bytes(packed.into())]).await?;
         Ok(Joined { epoch, first })
     }
 

@@ -57,6 +57,12 @@ impl LineView {
         self.cursor
     }
 
+    /// The highest ordinal that this view has seen.
+    #[must_use]
+    pub fn highest(&self) -> Ordinal {
+        self.highest
+    }
+
     /// People who wait in this line.
     #[must_use]
     pub fn waiting(&self) -> u64 {

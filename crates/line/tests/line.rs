@@ -71,7 +71,7 @@ impl Line {
 
     async fn join(&self, count: u64) -> Ordinal {
         let visitors: Vec<_> = (0..count).map(visitor).collect();
-        self.store.join(self.card.id, &visitors).await.expect("joined").first
+        self.store.join(self.card.id, 0, &visitors).await.expect("joined").first
     }
 
     fn ticket(&self, ordinal: Ordinal) -> Ticket {
@@ -115,7 +115,7 @@ fn live(ordinal: Ordinal) -> Turn {
 #[tokio::test]
 async fn a_line_that_is_not_published_gives_no_ordinals() {
     let line = Line::unpublished().await;
-    assert_eq!(line.store.join(line.card.id, &[visitor(1)]).await, Err(LineError::NotPublished));
+    assert_eq!(line.store.join(line.card.id, 0, &[visitor(1)]).await, Err(LineError::NotPublished));
     assert_eq!(line.store.resume(&line.ticket(1)).await, Err(LineError::NotPublished));
     assert_eq!(line.store.snapshot(line.card.id).await.err(), Some(LineError::NotPublished));
     assert_eq!(line.store.rev(line.card.id).await, Ok(None));
@@ -126,7 +126,7 @@ async fn many_joining_at_once_each_get_one_ordinal() {
     let line = Line::published().await;
     let joins = (0..50).map(|_| {
         let (store, sale) = (line.store.clone(), line.card.id);
-        tokio::spawn(async move { store.join(sale, &[visitor(1), visitor(2), visitor(3)]).await })
+        tokio::spawn(async move { store.join(sale, 0, &[visitor(1), visitor(2), visitor(3)]).await })
     });
     let mut ordinals = BTreeSet::new();
     for joined in futures_util::future::join_all(joins).await {
@@ -250,7 +250,9 @@ async fn tickets_prove_what_redis_has_forgotten() {
     assert_eq!(line.resume(40).await, Turn::Waiting);
     assert_eq!(line.join(1).await, 41, "no ordinal is given twice");
     assert_eq!(line.resume(39).await, Turn::Waiting);
-    assert_eq!(line.admit(3).await, [39, 40, 41], "ordinals that nobody can prove are passed over");
+    let joined = line.store.join(line.card.id, 50, &[visitor(50)]).await.expect("joined");
+    assert_eq!(joined.first, 51, "nor is one that a node has seen");
+    assert_eq!(line.admit(4).await, [39, 40, 41, 51], "ordinals that nobody can prove are passed over");
 }
 
 #[tokio::test]
@@ -312,7 +314,7 @@ proptest! {
                     Step::Join(count) => {
                         // Visitors are told by their ordinals.
                         let visitors: Vec<_> = (highest..highest + count).map(visitor).collect();
-                        line.store.join(sale, &visitors).await.expect("joined");
+                        line.store.join(sale, 0, &visitors).await.expect("joined");
                         highest += count;
                     }
                     _ if highest == 0 => continue,
