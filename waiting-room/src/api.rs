@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::IpAddr, time::Duration};
 
 use axum::{
     extract::{FromRequestParts as _, Path, Query, Request, State, ws::WebSocketUpgrade},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{
         IntoResponse as _, Response,
         sse::{Event, KeepAlive, Sse},
@@ -149,7 +149,9 @@ async fn line(
         Some((Ok::<_, Infallible>(Event::default().data(json)), (session, open)))
     });
     let events = events.take_until(async move { stopping.triggered().await });
-    Ok((cookie, Sse::new(events).keep_alive(KeepAlive::default())).into_response())
+    // Said to nginx, which otherwise gathers events before it passes them on.
+    let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((cookie, unbuffered, Sse::new(events).keep_alive(KeepAlive::default())).into_response())
 }
 
 /// Counts a stream of events for as long as it is open, and holds its place among the open lines.

@@ -92,6 +92,11 @@ impl Room {
         self.read().card.clone()
     }
 
+    /// Whether this is the sale of that slug.
+    pub(crate) fn is_called(&self, slug: &str) -> bool {
+        self.read().card.slug == slug
+    }
+
     /// The revision that the next change follows.
     pub(crate) fn rev(&self) -> u64 {
         self.read().rev

@@ -39,7 +39,7 @@ impl Rooms {
     }
 
     pub(crate) fn by_slug(&self, slug: &str) -> Option<Arc<Room>> {
-        self.all().into_iter().find(|room| room.card().slug == slug)
+        self.all().into_iter().find(|room| room.is_called(slug))
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Room>> {

@@ -223,6 +223,11 @@ async fn what_is_wrong_is_refused_in_words() {
         assert_eq!((answer.status.as_u16(), answer.slug()), (status, slug), "{method} {path}");
         assert_eq!(answer.header("content-type"), "application/problem+json");
     }
+    let document = house.get("/openapi/waiting-room.json", &[]).await.body;
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let paths = document["paths"].as_object().expect("paths");
+    let operations: usize = paths.values().filter_map(|path| path.as_object()).map(|path| path.len()).sum();
+    assert_eq!((paths.len(), operations), (4, 5), "{paths:?}");
     let foreign = house.connect("", &[("origin", "https://evil.example")]).await.expect_err("refused");
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
     let own = format!("http://{}", house.address);
