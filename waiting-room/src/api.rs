@@ -56,7 +56,7 @@ async fn active_sales(State(door): State<Door>) -> Response {
 pub(crate) fn active(door: &Door) -> Vec<SaleCard> {
     let cards = door.rooms.all().into_iter().map(|room| room.card());
     let mut sales: Vec<SaleCard> = cards.filter(|card| !card.status.is_over()).collect();
-    sales.sort_unstable_by(|a, b| (a.opens_at, a.id).cmp(&(b.opens_at, b.id)));
+    sales.sort_unstable_by_key(|card| (card.opens_at, card.id));
     sales
 }
 

@@ -20,7 +20,6 @@ const LATENCY_BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// `/health/live`, `/health/ready` and `/metrics` beside the routes of a service, whose requests are timed.
-#[must_use]
 pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> Router {
     let recorder = recorder(shutdown);
     let stopping = shutdown.clone();

@@ -51,11 +51,9 @@ pub struct AddressKey {
 }
 
 impl AddressKey {
-    fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, GovernorError> {
-        if self.full.load(Ordering::Relaxed) {
-            return Err(GovernorError::TooManyRequests { wait_time: FORGET_EVERY.as_secs(), headers: None });
-        }
-        Ok(limit_key(self.proxies.client(peer, headers)))
+    /// What to count a request by, or `None` while there is no memory for one more address.
+    fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        (!self.full.load(Ordering::Relaxed)).then(|| limit_key(self.proxies.client(peer, headers)))
     }
 }
 
@@ -63,7 +61,8 @@ impl KeyExtractor for AddressKey {
     type Key = IpAddr;
 
     fn extract<T>(&self, request: &Request<T>) -> Result<IpAddr, GovernorError> {
-        self.of(peer_of(request.extensions()), request.headers())
+        let full = GovernorError::TooManyRequests { wait_time: FORGET_EVERY.as_secs(), headers: None };
+        self.of(peer_of(request.extensions()), request.headers()).ok_or(full)
     }
 }
 
@@ -176,6 +175,6 @@ mod tests {
         let limit = limit(1);
         limit.config.limiter().check_key(&"192.0.2.1".parse().expect("an address")).expect("the first");
         let key = AddressKey { proxies: TrustedProxies::default(), full: Arc::new(AtomicBool::new(true)) };
-        assert!(key.of("192.0.2.9".parse().expect("an address"), &HeaderMap::new()).is_err());
+        assert!(key.of("192.0.2.9".parse().expect("an address"), &HeaderMap::new()).is_none());
     }
 }
