@@ -26,13 +26,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is missing, and claims it.
+    /// Makes the folder if it is missing, and claims it. Other users may pass through one that was missing or empty.
     ///
     /// # Errors
     /// When another process has claimed it, or it cannot be made.
     pub fn claim(path: impl AsRef<Path>) -> Result<Self, ServerError> {
         let path = path.as_ref();
-        if !path.is_dir() {
+        // One that is new or empty is ours alone. Others' stay as they are.
+        if fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none()) {
             make_passable(path)?;
         }
         let path = path.canonicalize().doing(|| format!("open {}", path.display()))?;
@@ -84,10 +85,11 @@ impl Folder {
             if is_reached {
                 make_private(&here, account)?;
             } else {
-                // What stands there belongs to a folder of this name that is gone, and the link to it with it.
                 let there = self.elsewhere(program.user);
+                // What stands there belongs to a folder of this name that is gone, and the link to it with it.
                 let _ = fs::remove_dir_all(&there);
                 let _ = fs::remove_file(&here);
+                sweep();
                 make_passable(Path::new(ELSEWHERE))?;
                 make_passable(&self.elsewhere(""))?;
                 make_private(&there, account)?;
@@ -110,6 +112,17 @@ impl Folder {
     fn elsewhere(&self, server: &str) -> PathBuf {
         let name = self.path.to_string_lossy().replace('%', "%25").replace('/', "%2F");
         Path::new(ELSEWHERE).join(name).join(server)
+    }
+}
+
+/// Removes the data that stands elsewhere for folders that are gone.
+fn sweep() {
+    for entry in fs::read_dir(ELSEWHERE).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let folder = name.to_string_lossy().replace("%2F", "/").replace("%25", "%");
+        if folder.starts_with('/') && !Path::new(&folder).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -221,6 +221,28 @@ fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
     drop(postgres);
     folder.clear().expect("cleared");
     assert!(!place.exists() && !home.is_symlink());
+
+    // Whoever removes the folder itself leaves the data behind, until the next who has some there comes by.
+    let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started over");
+    drop((postgres, folder));
+    fs::remove_dir_all(closed.path().join("demo")).expect("removed");
+    let folder = Folder::claim(closed.path().join("next")).expect("claimed");
+    drop(PrivateRedis::start(&folder, Survives::Kill).expect("started"));
+    assert!(!place.exists());
+    folder.clear().expect("cleared");
+}
+
+#[test]
+fn an_empty_folder_is_made_passable_and_another_is_left_as_it_is() {
+    for (letter, mode) in [(None, 0o711), (Some("letter"), 0o700)] {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).expect("its permissions");
+        if let Some(letter) = letter {
+            fs::write(place.path().join(letter), "mine").expect("written");
+        }
+        drop(Folder::claim(place.path()).expect("claimed"));
+        assert_eq!(place.path().metadata().expect("a folder").mode() & 0o777, mode);
+    }
 }
 
 /// A run of `with-private-servers` whose command waits for the end of its input; to be killed.
