@@ -1,0 +1,70 @@
+# Everything that one does here. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+# The demo's settings: make demo PORT=9000 CROWD=500 FRESH=1
+PORT ?= 8080
+DIR ?= .fairline
+CROWD ?=
+FRESH ?=
+
+CARGO := cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+# nextest where there is one, which runs the tests of all crates side by side, and cargo's own runner elsewhere.
+RUST_TESTS := $(shell command -v cargo-nextest >/dev/null && echo nextest run || echo test --no-fail-fast)
+WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
+
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser lint format
+
+help: ## List what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what the demo needs, where it is missing
+	@scripts/setup.sh demo
+
+setup-test:
+	@scripts/setup.sh test
+
+web: web/node_modules/.built ## Build the pages
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@echo "… installing the web tools"
+	@npm --prefix web ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The build leaves files alone that have not changed, so that nothing is compiled again for them; hence a mark of its own.
+web/node_modules/.built: web/node_modules/.installed $(WEB_SOURCES)
+	@cd web && node scripts/build.mjs
+	@touch $@
+
+build: setup web ## Build the services and the command line, for trying them out
+	@$(CARGO) build --locked --package fairline
+
+demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CROWD=500 for a crowd
+	@exec $(BIN)/fairline demo --dir '$(DIR)' --port '$(PORT)' $(if $(FRESH),--fresh) $(if $(CROWD),--crowd '$(CROWD)')
+
+migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgres://…
+	@exec $(BIN)/fairline migrate --postgres-url '$(POSTGRES_URL)'
+
+test: setup-test web test-web test-rust build test-browser ## Run every test
+
+test-rust: web ## Run the tests of the services, with a Redis and a Postgres of their own
+	@$(CARGO) run --locked --quiet --package fairline-private-servers -- $(CARGO) $(RUST_TESTS) --locked --workspace
+
+test-web: web ## Run the unit tests of the pages
+	@cd web && node scripts/test.mjs test/unit
+
+test-browser: build ## Run the tests in a browser
+	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' node scripts/test.mjs test/browser
+
+lint: setup web ## Check format, lints, types, licences and known weaknesses
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@npm --prefix web run --silent lint
+	@scripts/cargo-deny.sh
+
+format: ## Format the code
+	@$(CARGO) fmt --all

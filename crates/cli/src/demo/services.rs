@@ -1,0 +1,106 @@
+//! The three services and the sandbox gateway in one process, on one port.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use fairline_service::{
+    LogFormat, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes,
+    serve,
+};
+use tokio::net::TcpListener;
+
+use super::{keys::Keys, servers::Servers};
+
+/// A crowd comes from few addresses here; a shop's comes from many.
+const REQUESTS_PER_ADDRESS_PER_S: f64 = 1_000.0;
+const REQUESTS_PER_ADDRESS_BURST: u32 = 10_000;
+
+/// Starts the services and serves them until asked to stop.
+pub(super) async fn serve_all(
+    listener: TcpListener,
+    servers: &Servers,
+    keys: &Keys,
+    shutdown: &Shutdown,
+) -> Result<(), StartError> {
+    let listen = listener.local_addr().map_err(|error| StartError::new(format!("No address to serve on: {error}.")))?;
+    let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } = settings(listen, servers, keys);
+    let gateway = fairline_sandbox_gateway::Service::start(&sandbox_gateway, shutdown).await?;
+    let controller = admission_controller::Service::start(&admission_controller, shutdown).await?;
+    let checkout = checkout::Service::start(&checkout, shutdown).await?;
+    let waiting_room = waiting_room::Service::start(&waiting_room, shutdown).await?;
+
+    let routes =
+        Router::new().merge(gateway.routes).merge(controller.routes).merge(checkout.routes).merge(waiting_room.routes);
+    let ready = all_ready(vec![gateway.ready, controller.ready, checkout.ready, waiting_room.ready]);
+    let router = plumbing_routes(routes, ready, shutdown);
+    let stop = shutdown.clone();
+    shutdown.spawn(async move { serve(listener, router, ServeLimits::default(), &stop).await });
+    Ok(())
+}
+
+struct Settings {
+    waiting_room: waiting_room::Settings,
+    admission_controller: admission_controller::Settings,
+    checkout: checkout::Settings,
+    sandbox_gateway: fairline_sandbox_gateway::Settings,
+}
+
+fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
+    let log = LogSettings { format: LogFormat::Json, level: "info".to_owned() };
+    let redis_url = Secret::new(&servers.redis_url);
+    let postgres_url = Secret::new(&servers.database_url);
+    let ticket_key = Secret::new(&keys.ticket_key);
+    let trusted_proxies = TrustedProxies::default();
+    Settings {
+        waiting_room: waiting_room::Settings {
+            listen,
+            redis_url: redis_url.clone(),
+            ticket_key: ticket_key.clone(),
+            allowed_origins: Vec::new(),
+            trusted_proxies: trusted_proxies.clone(),
+            secure_cookies: false,
+            grace_s: 120,
+            join_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
+            join_burst: REQUESTS_PER_ADDRESS_BURST,
+            sockets_max: 18_000,
+            log: log.clone(),
+        },
+        admission_controller: admission_controller::Settings {
+            listen,
+            redis_url,
+            postgres_url: postgres_url.clone(),
+            signing_key_file: keys.signing_key_file.clone(),
+            admin_token: keys.admin_token.clone(),
+            tick_ms: 200,
+            migrate: false,
+            trusted_proxies: trusted_proxies.clone(),
+            log: log.clone(),
+        },
+        checkout: checkout::Settings {
+            listen,
+            postgres_url,
+            jwks: keys.jwks_file.display().to_string(),
+            ticket_key,
+            gateway_url: format!("http://{listen}"),
+            trusted_proxies,
+            purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
+            purchase_burst: REQUESTS_PER_ADDRESS_BURST,
+            log: log.clone(),
+        },
+        sandbox_gateway: fairline_sandbox_gateway::Settings { listen, webhook_url: None, log },
+    }
+}
+
+/// Ready when each is; else what the first one lacks.
+fn all_ready(parts: Vec<Readiness>) -> Readiness {
+    let parts: Arc<[Readiness]> = parts.into();
+    Arc::new(move || {
+        let parts = parts.clone();
+        Box::pin(async move {
+            for part in parts.iter() {
+                part().await?;
+            }
+            Ok(())
+        })
+    })
+}

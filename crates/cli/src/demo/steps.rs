@@ -1,0 +1,46 @@
+//! Progress, a line a step.
+
+use std::{
+    fmt::Display,
+    io::{IsTerminal as _, Write as _, stdout},
+    time::Instant,
+};
+
+/// Prints steps as they begin and end.
+pub(super) struct Steps {
+    /// On a terminal the line of a step that runs is overwritten by the line of its end.
+    is_terminal: bool,
+}
+
+impl Steps {
+    pub(super) fn new() -> Self {
+        Self { is_terminal: stdout().is_terminal() }
+    }
+
+    /// Does one step; `describe` says what came of it.
+    pub(super) async fn step<T, E>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T, E>>,
+        describe: impl FnOnce(&T) -> String,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        if self.is_terminal {
+            print!("… {name}");
+            // Progress that cannot be shown is no reason to stop.
+            let _ = stdout().flush();
+        }
+        let done = work.await;
+        let seconds = begun.elapsed().as_secs_f32();
+        match &done {
+            Ok(made) => self.end_line(format_args!("✓ {name:<9} {} ({seconds:.1} s)", describe(made))),
+            Err(_) => self.end_line(format_args!("✗ {name}")),
+        }
+        done
+    }
+
+    fn end_line(&self, line: impl Display) {
+        let clear = if self.is_terminal { "\r\x1b[2K" } else { "" };
+        println!("{clear}{line}");
+    }
+}

@@ -1,0 +1,19 @@
+//! Why a command could not go on.
+
+use fairline_private_servers::ServerError;
+use fairline_service::StartError;
+
+/// Why a command could not go on: what happened, and what to do about it. `main` prints it and exits 2.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl Failure {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        Self::Start(StartError::new(sentence))
+    }
+}

@@ -1,0 +1,46 @@
+//! `fairline keys`: makes the keys that the services are given.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use fairline_admission_token::SigningKey;
+
+use crate::{failure::Failure, private_file};
+
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Kind {
+    /// The key that the admission controller signs admission tokens with: Ed25519, PKCS#8 PEM.
+    Signing(Destination),
+    /// The key that waiting rooms sign tickets with, and that checkout verifies them with: 64 hex digits.
+    Ticket(Destination),
+}
+
+#[derive(Debug, Args)]
+struct Destination {
+    /// Write the key to this file, for its owner alone to read, instead of printing it. Never overwrites a file.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    let (key, destination) = match settings.kind {
+        Kind::Signing(destination) => (SigningKey::generate().to_pem(), destination),
+        Kind::Ticket(destination) => (ticket_key() + "\n", destination),
+    };
+    match destination.out {
+        Some(file) => private_file::create(&file, &key)?,
+        None => print!("{key}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A fresh ticket key from the system's randomness.
+pub(crate) fn ticket_key() -> String {
+    rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
+}

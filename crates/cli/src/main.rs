@@ -1,0 +1,58 @@
+//! `fairline`: the demo, migrations, keys, the crowd.
+
+mod demo;
+mod failure;
+mod keys;
+mod migrate;
+mod private_file;
+mod rush;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Fairline: sell a small stock to a huge crowd, first come, first served.
+#[derive(Debug, Parser)]
+#[command(name = "fairline", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on one port, over a private Redis and a private Postgres.
+    Demo(demo::Settings),
+    /// Bring a database's schema up to date.
+    Migrate(migrate::Settings),
+    /// Make a key for the services.
+    Keys(keys::Settings),
+    /// Send a crowd of simulated shoppers to a sale, and report what they saw.
+    Rush(Box<rush::Settings>),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match CommandLine::parse().command {
+        Command::Demo(settings) => demo::run(settings).await,
+        Command::Migrate(settings) => migrate::run(settings).await,
+        Command::Keys(settings) => keys::run(settings),
+        Command::Rush(settings) => rush::run(*settings).await,
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("✗ {error}");
+        ExitCode::from(2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

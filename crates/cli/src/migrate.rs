@@ -1,0 +1,21 @@
+//! `fairline migrate`: brings a database's schema up to date.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use fairline_service::Secret;
+
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// The database: postgres://user:password@host:port/name.
+    #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
+    postgres_url: Secret,
+}
+
+pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    admission_controller::migrate(settings.postgres_url.expose()).await?;
+    eprintln!("✓ The database is up to date.");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,70 @@
+//! `fairline keys` and `fairline migrate`, as an operator calls them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Output},
+};
+
+use fairline_admission_token::SigningKey;
+use fairline_private_servers::testing;
+use sqlx::{Connection as _, PgConnection};
+
+fn fairline(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fairline")).args(arguments).output().expect("fairline runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn keys_are_made_for_their_owner_alone_and_never_over_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("signing.pem");
+    let make = || fairline(&["keys", "signing", "--out", file.to_str().expect("a name")]);
+
+    assert!(make().status.success());
+    let pem = fs::read_to_string(&file).expect("a key");
+    SigningKey::from_pem(&pem).expect("a signing key");
+    assert_eq!(file.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+
+    let again = make();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).starts_with("✗ Could not write "), "{}", text(&again.stderr));
+    assert_eq!(fs::read_to_string(&file).expect("the key"), pem);
+}
+
+#[test]
+fn a_key_is_printed_when_no_file_is_named() {
+    let key = text(&fairline(&["keys", "ticket"]).stdout);
+    assert_eq!(key.trim().len(), 64);
+    assert!(key.trim().chars().all(|digit| digit.is_ascii_hexdigit()), "{key}");
+    assert_ne!(text(&fairline(&["keys", "ticket"]).stdout), key);
+}
+
+#[tokio::test]
+async fn a_database_is_brought_up_to_date_once() {
+    let database = testing::database();
+    for _ in 0..2 {
+        let migrated = fairline(&["migrate", "--postgres-url", &database.url]);
+        assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+    }
+    let mut connection = PgConnection::connect(&database.url).await.expect("a connection");
+    let sales: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sales").fetch_one(&mut connection).await.expect("a count");
+    assert_eq!(sales, 0);
+}
+
+#[test]
+fn what_is_missing_or_out_of_reach_is_a_sentence() {
+    let missing = fairline(&["migrate", "--postgres-url", ""]);
+    assert_eq!(missing.status.code(), Some(2));
+    let unreachable = fairline(&["migrate", "--postgres-url", "postgres://nobody@127.0.0.1:1/none"]);
+    assert_eq!(unreachable.status.code(), Some(2));
+    assert!(
+        text(&unreachable.stderr).starts_with("✗ The database could not be migrated"),
+        "{}",
+        text(&unreachable.stderr)
+    );
+}
