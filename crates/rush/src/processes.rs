@@ -177,7 +177,7 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
             _ = seconds.tick() => FromPart::Progress(crowd.tally.progress()),
             read = stdin.read(&mut ignored) => match read {
                 // The parent knows all that it wants to know, or is gone.
-                Ok(0) | Err(_) => return Ok(()),
+                Ok(0) | Err(_) => break,
                 Ok(_) => continue,
             },
         };

@@ -109,8 +109,15 @@ async fn a_killed_postgres_loses_no_unit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_of_several_processes_is_one_crowd() {
     let shop = Shop::open(20).await;
-    let arguments =
-        ["--shoppers=90", "--processes=3", "--arrive-s=1", "--mix=buy=1", "--think-ms=100", "--timeout-s=60"];
+    let arguments = [
+        "--shoppers=90",
+        "--processes=3",
+        "--arrive-s=1",
+        "--mix=buy=1",
+        "--payments=visa=1",
+        "--think-ms=100",
+        "--timeout-s=60",
+    ];
     let mut rush = Command::new(binaries().join("fairline"));
     rush.arg("rush").args(shop.arguments()).args(arguments).kill_on_drop(true);
     let output = rush.output().await.expect("the command line runs");
