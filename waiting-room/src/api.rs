@@ -1,6 +1,6 @@
 //! The waiting room's HTTP API.
 
-use std::{convert::Infallible, net::IpAddr, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts as _, Path, Query, Request, State, ws::WebSocketUpgrade},
@@ -40,7 +40,8 @@ pub(crate) fn routes() -> OpenApiRouter<Door> {
 /// The running and coming sales.
 #[derive(Debug, Serialize, ToSchema)]
 struct ActiveSales {
-    sales: Vec<SaleCard>,
+    #[schema(value_type = Vec<SaleCard>)]
+    sales: Vec<Arc<SaleCard>>,
 }
 
 /// The running and coming sales, the next to open first.
@@ -53,9 +54,9 @@ async fn active_sales(State(door): State<Door>) -> Response {
 }
 
 /// The sales that are not over, the next to open first.
-pub(crate) fn active(door: &Door) -> Vec<SaleCard> {
+pub(crate) fn active(door: &Door) -> Vec<Arc<SaleCard>> {
     let cards = door.rooms.all().into_iter().map(|room| room.card());
-    let mut sales: Vec<SaleCard> = cards.filter(|card| !card.status.is_over()).collect();
+    let mut sales: Vec<Arc<SaleCard>> = cards.filter(|card| !card.status.is_over()).collect();
     sales.sort_unstable_by_key(|card| (card.opens_at, card.id));
     sales
 }

@@ -66,8 +66,8 @@ struct SaleCardView {
     message: String,
 }
 
-impl From<SaleCard> for SaleCardView {
-    fn from(card: SaleCard) -> Self {
+impl From<&SaleCard> for SaleCardView {
+    fn from(card: &SaleCard) -> Self {
         let (status, status_text) = match card.status {
             Status::Scheduled => ("scheduled", "Opens soon"),
             Status::Open => ("open", "Open"),
@@ -88,12 +88,12 @@ impl From<SaleCard> for SaleCardView {
             status_text: status_text.to_owned(),
             opens_at_rfc3339: card.opens_at.format(&Rfc3339).unwrap_or_default(),
             opens_at_text: card.opens_at.format(opens).unwrap_or_default(),
-            slug: card.slug,
-            name: card.name,
-            description: card.description,
+            slug: card.slug.clone(),
+            name: card.name.clone(),
+            description: card.description.clone(),
             total: card.total,
             remaining: card.remaining,
-            message: card.message.unwrap_or_default(),
+            message: card.message.clone().unwrap_or_default(),
         }
     }
 }
@@ -204,7 +204,7 @@ impl IntoResponse for PageProblem {
 }
 
 async fn home(State(door): State<Door>) -> Response {
-    let sales = active(&door).into_iter().map(SaleCardView::from).collect();
+    let sales = active(&door).iter().map(|card| card.as_ref().into()).collect();
     page(StatusCode::OK, &HomePage { assets: Assets::new(), sales })
 }
 
@@ -217,7 +217,7 @@ async fn sale(State(door): State<Door>, Path(slug): Path<String>, headers: Heade
         can_join: !card.status.is_over(),
         joined: door.ticket(room.sale, &headers).is_some(),
         now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
-        sale: card.into(),
+        sale: card.as_ref().into(),
     };
     Ok(page(StatusCode::OK, &template))
 }
@@ -256,7 +256,7 @@ async fn line(
     let Entered { mut session, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume).await?;
     let mut template = LinePage {
         assets: Assets::new(),
-        sale: room.card().into(),
+        sale: room.card().as_ref().into(),
         turn: false,
         turn_ends_text: String::new(),
         ordinal: session.ticket().ordinal,

@@ -15,21 +15,14 @@ use fairline_line::{
 use fairline_sale::{SaleCard, SaleId};
 use tokio::sync::watch;
 
-use crate::pace::AdmissionRate;
-
-/// What everybody in a room has to hear.
-#[derive(Debug, Clone)]
-pub(crate) struct News {
-    pub(crate) card: Arc<SaleCard>,
-    /// Whether the line can be reached.
-    pub(crate) in_touch: bool,
-}
+use crate::{pace::AdmissionRate, speech};
 
 /// One sale in this node.
 pub(crate) struct Room {
     pub(crate) sale: SaleId,
     line: RwLock<Line>,
-    news: watch::Sender<News>,
+    /// Whether the line can be reached. Wakes everybody up, also when there are other news for all.
+    in_touch: watch::Sender<bool>,
     shoppers: Mutex<HashMap<Ordinal, Shopper>>,
     /// Tickets whose last socket here has closed and whom the line has not been told of yet.
     gone: Mutex<BTreeSet<Ordinal>>,
@@ -39,8 +32,7 @@ struct Line {
     rev: u64,
     view: LineView,
     rate: AdmissionRate,
-    /// The card as it is; the news may show an older number of remaining units.
-    card: SaleCard,
+    card: Arc<SaleCard>,
 }
 
 /// A ticket that is connected here, with one or more tabs.
@@ -69,11 +61,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Room {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         let Snapshot { rev, view, card } = snapshot;
-        let news = News { card: Arc::new(card.clone()), in_touch: true };
         Self {
             sale: card.id,
-            line: RwLock::new(Line { rev, view, rate: AdmissionRate::default(), card }),
-            news: watch::Sender::new(news),
+            line: RwLock::new(Line { rev, view, rate: AdmissionRate::default(), card: Arc::new(card) }),
+            in_touch: watch::Sender::new(true),
             shoppers: Mutex::default(),
             gone: Mutex::default(),
         }
@@ -88,7 +79,7 @@ impl Room {
     }
 
     /// The sale's facts.
-    pub(crate) fn card(&self) -> SaleCard {
+    pub(crate) fn card(&self) -> Arc<SaleCard> {
         self.read().card.clone()
     }
 
@@ -117,9 +108,14 @@ impl Room {
         self.read().rate.per_s()
     }
 
-    /// Hears the news from now on.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<News> {
-        self.news.subscribe()
+    /// Hears from now on whether the line can be reached, and is woken by all other news, too.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.in_touch.subscribe()
+    }
+
+    /// Whether nobody is connected here.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.shoppers).is_empty()
     }
 
     /// A shopper connects, with a first or a further tab.
@@ -193,6 +189,11 @@ impl Room {
         let mut tickets: Vec<_> = lock(&self.shoppers).values().map(|shopper| shopper.ticket).collect();
         tickets.sort_unstable_by_key(|ticket| ticket.ordinal);
         tickets
+    }
+
+    /// Whether there are tickets whose last tab here has closed, and of which the line has not been told.
+    pub(crate) fn has_gone(&self) -> bool {
+        !lock(&self.gone).is_empty()
     }
 
     /// The tickets whose last tab here has closed, once.
@@ -271,40 +272,23 @@ impl Room {
         self.set_in_touch(true);
     }
 
-    /// New facts: said to all at once, but for the number of remaining units, which [`Self::beat`] says.
+    /// New facts. Everybody is woken, unless only the number of remaining units differs: that can wait for the next place.
     fn show(&self, card: SaleCard) {
-        let told = self.news.borrow().card.clone();
-        let mut quiet = card.clone();
-        quiet.remaining = told.remaining;
-        self.write().card = card.clone();
-        if *told != quiet {
-            self.news.send_modify(|news| news.card = Arc::new(card));
+        let card = Arc::new(card);
+        let before = std::mem::replace(&mut self.write().card, card.clone());
+        if !speech::differs_in_remaining_only(&before, &card) {
+            self.in_touch.send_modify(|_| {});
         }
     }
 
     /// Says whether the line can be reached, when that changes.
     pub(crate) fn set_in_touch(&self, in_touch: bool) {
-        self.news.send_if_modified(|news| {
-            let change = news.in_touch != in_touch;
-            news.in_touch = in_touch;
-            change
-        });
+        self.in_touch.send_if_modified(|told| std::mem::replace(told, in_touch) != in_touch);
     }
 
-    /// Once a second or so: brings the rate up to date, and says how many units remain.
+    /// Brings the rate up to date, `elapsed` after the last time.
     pub(crate) fn beat(&self, elapsed: Duration) {
-        let card = {
-            let mut line = self.write();
-            line.rate.passed(elapsed);
-            line.card.clone()
-        };
-        self.news.send_if_modified(|news| {
-            let change = *news.card != card;
-            if change {
-                news.card = Arc::new(card);
-            }
-            change
-        });
+        self.write().rate.passed(elapsed);
     }
 }
 
@@ -397,19 +381,23 @@ mod tests {
     }
 
     #[test]
-    fn remaining_units_are_said_by_the_beat_and_all_else_at_once() {
+    fn news_wake_everybody_and_a_unit_less_nobody() {
         let room = room();
         let mut news = room.subscribe();
         let card = |change: fn(&mut SaleCard)| {
-            let mut card = room.card();
+            let mut card = SaleCard::clone(&room.card());
             change(&mut card);
             Change::Card { card: serde_json::to_string(&card).expect("JSON") }
         };
         room.apply(vec![(6, card(|card| card.remaining = 99))]);
+        assert_eq!(room.card().remaining, 99);
         assert!(!news.has_changed().expect("the room is there"));
-        room.beat(Duration::from_secs(1));
-        assert_eq!(news.borrow_and_update().card.remaining, 99);
         room.apply(vec![(7, card(|card| card.status = Status::Paused))]);
-        assert_eq!(news.borrow_and_update().card.status, Status::Paused);
+        assert!(news.has_changed().expect("the room is there"));
+        news.mark_unchanged();
+        room.set_in_touch(true);
+        assert!(!news.has_changed().expect("the room is there"));
+        room.set_in_touch(false);
+        assert!(!*news.borrow_and_update());
     }
 }

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const BEAT: Duration = Duration::from_secs(1);
 /// How often the line is told who has gone.
 const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
+/// How long a stop waits for sockets to close, so that the line hears of them.
+const LAST_GONE: Duration = Duration::from_secs(5);
 /// Tickets that are presented to the line at the same time.
 const RESUMES_AT_ONCE: usize = 64;
 /// Sales that one node follows at most.
@@ -44,6 +46,12 @@ impl Rooms {
 
     pub(crate) fn all(&self) -> Vec<Arc<Room>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Closes the rooms of sales that are listed no more, once everybody has gone.
+    fn keep(&self, listed: &[SaleId]) {
+        let mut rooms = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.retain(|sale, room| listed.contains(sale) || !room.is_empty());
     }
 
     fn add(&self, room: Room) {
@@ -179,7 +187,9 @@ impl Follower {
 
     /// Opens a room for each sale that is new to this node.
     pub(crate) async fn find_sales(&self) -> Result<(), LineError> {
-        for sale in self.store.sales().await? {
+        let listed = self.store.sales().await?;
+        self.rooms.keep(&listed);
+        for sale in listed {
             if self.rooms.get(sale).is_some() || self.rooms.all().len() >= ROOMS_MAX {
                 continue;
             }
@@ -194,12 +204,15 @@ impl Follower {
 
     /// Tells the line whose last tab has closed; at the end, everybody's has.
     async fn tell_gone(&self, shutdown: &Shutdown) {
-        let mut stopping = false;
-        while !stopping {
-            tokio::select! {
-                () = sleep(TELL_GONE_EVERY) => {}
-                // Sockets close first, and then have been gone for a moment.
-                () = shutdown.triggered() => { stopping = true; sleep(TELL_GONE_EVERY * 5).await; }
+        let mut stopped_at = None;
+        loop {
+            sleep(TELL_GONE_EVERY).await;
+            if shutdown.is_triggered() {
+                let since = stopped_at.get_or_insert_with(Instant::now).elapsed();
+                // Sockets close first: whoever was connected has gone by now, or will not go in time.
+                if since > LAST_GONE || self.rooms.all().iter().all(|room| room.is_empty() && !room.has_gone()) {
+                    return;
+                }
             }
             for room in self.rooms.all() {
                 let gone = room.take_gone();

@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     message::LineMessage,
     pace,
-    room::{News, Room},
+    room::Room,
     speech::{Facts, Said},
 };
 
@@ -21,9 +21,10 @@ pub(crate) struct Session {
     ticket: Ticket,
     /// `None` only while dropping.
     turn: Option<watch::Receiver<Turn>>,
-    news: watch::Receiver<News>,
+    /// Whether the line can be reached; also wakes us when there are other news.
+    in_touch: watch::Receiver<bool>,
     said: Said,
-    /// When a change of place alone is worth a message again.
+    /// When a change of place, or of the number of remaining units, is worth a message again.
     place_due: Instant,
 }
 
@@ -31,8 +32,8 @@ impl Session {
     /// Opens a tab. From here on nothing that happens to the ticket is missed.
     pub(crate) fn enter(room: Arc<Room>, ticket: Ticket) -> Self {
         let turn = Some(room.enter(ticket));
-        let news = room.subscribe();
-        Self { room, ticket, turn, news, said: Said::default(), place_due: Instant::now() }
+        let in_touch = room.subscribe();
+        Self { room, ticket, turn, in_touch, said: Said::default(), place_due: Instant::now() }
     }
 
     pub(crate) fn ticket(&self) -> &Ticket {
@@ -54,7 +55,7 @@ impl Session {
             // The room outlives its sessions, so the channels never close.
             tokio::select! {
                 _ = turn.changed() => {}
-                _ = self.news.changed() => {}
+                _ = self.in_touch.changed() => {}
                 () = sleep_until(self.place_due), if !self.said.over => {}
             }
         }
@@ -81,11 +82,10 @@ impl Session {
 
     fn facts(&mut self) -> Facts {
         let turn = self.turn.as_mut().map_or(Turn::Waiting, |turn| turn.borrow_and_update().clone());
-        let News { card, in_touch } = self.news.borrow_and_update().clone();
         Facts {
             ordinal: self.ticket.ordinal,
-            card,
-            in_touch,
+            card: self.room.card(),
+            in_touch: *self.in_touch.borrow_and_update(),
             turn,
             place: self.room.place(self.ticket.ordinal),
             rate_per_s: self.room.rate_per_s(),

@@ -35,13 +35,17 @@ pub(crate) struct Said {
 const RETRY_AFTER_MS: u64 = 1500;
 
 impl Said {
-    /// The next message, or `None` when the page knows everything. `place_is_due` says whether a change of place alone
-    /// is worth a message yet.
+    /// The next message, or `None` when the page knows everything. `place_is_due` says whether a change of place, or of
+    /// the number of remaining units, is worth a message yet.
     pub(crate) fn next(&mut self, facts: &Facts, place_is_due: bool) -> Option<LineMessage> {
         if self.over {
             return None;
         }
-        if self.card.as_ref() != Some(&facts.card) {
+        let news = match &self.card {
+            Some(card) => *card != facts.card && (place_is_due || !differs_in_remaining_only(card, &facts.card)),
+            None => true,
+        };
+        if news {
             self.card = Some(facts.card.clone());
             return Some(LineMessage::Sale { sale: SaleCard::clone(&facts.card) });
         }
@@ -91,6 +95,12 @@ impl Said {
     pub(crate) fn ahead(&self) -> u64 {
         self.place.map_or(0, |place| place.ahead)
     }
+}
+
+/// Whether the number of remaining units is all that has changed: it does all the time, and is no news to hurry with.
+pub(crate) fn differs_in_remaining_only(before: &SaleCard, after: &SaleCard) -> bool {
+    let same = SaleCard { remaining: after.remaining, ..before.clone() };
+    before.remaining != after.remaining && same == *after
 }
 
 /// Why there is nothing more to wait for, if so. Whoever has a token is not stopped by the sale's status: only checkout
@@ -164,6 +174,13 @@ mod tests {
         let moved = Facts { place: Some(Place { ahead: 2, behind: 9 }), ..facts() };
         assert!(all(&mut said, &moved, false).is_empty(), "too early");
         assert_eq!(all(&mut said, &moved, true), ["place"]);
+
+        let fewer = Facts {
+            card: Arc::new(SaleCard { remaining: 59, ..SaleCard::clone(&card(Status::Open)) }),
+            ..moved.clone()
+        };
+        assert!(all(&mut said, &fewer, false).is_empty(), "no news to hurry with");
+        assert_eq!(all(&mut said, &fewer, true), ["sale"]);
 
         let paused = Facts { card: card(Status::Paused), ..moved.clone() };
         assert_eq!(all(&mut said, &paused, false), ["sale"], "news wait for no pace");

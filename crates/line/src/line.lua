@@ -187,8 +187,8 @@ local function upcoming(keys, args)
 end
 
 -- What the controller has decided and committed. Later publications win over late ones.
--- args: publication, epoch, cursor, highest, card or "", how many claims were heard, their ordinals and words,
---       then ordinals and what became of their turns
+-- args: publication, epoch, cursor, highest, card, for how many ms more the line is kept (0: for ever),
+--       how many claims were heard, their ordinals and words, then ordinals and what became of their turns
 local function publish(keys, args)
     local publication = tonumber(args[1])
     if publication < number(keys, 'publication') then return 0 end
@@ -197,8 +197,8 @@ local function publish(keys, args)
     local moved = missing(keys) or cursor ~= number(keys, 'cursor') or highest ~= number(keys, 'highest')
     call('HSET', keys[LINE], 'publication', args[1], 'epoch', args[2], 'cursor', text(cursor), 'highest', text(highest))
 
-    local heard_end = 6 + 2 * tonumber(args[6])
-    for i = 7, heard_end, 2 do
+    local heard_end = 7 + 2 * tonumber(args[7])
+    for i = 8, heard_end, 2 do
         if call('HGET', keys[CLAIMS], args[i]) == args[i + 1] then call('HDEL', keys[CLAIMS], args[i]) end
     end
 
@@ -222,9 +222,12 @@ local function publish(keys, args)
         if batch then call('XTRIM', keys[ARRIVALS], 'MINID', batch[1]) end
     end
 
-    if args[5] ~= '' and call('HGET', keys[LINE], 'card') ~= args[5] then
+    if call('HGET', keys[LINE], 'card') ~= args[5] then
         call('HSET', keys[LINE], 'card', args[5])
         say(keys, { kind = 'card', card = args[5] })
+    end
+    if args[6] ~= '0' then
+        for _, key in ipairs(keys) do call('PEXPIRE', key, args[6]) end
     end
     return 1
 end

@@ -1,7 +1,9 @@
 //! The line's state in Redis: the only module that speaks Redis.
 //!
 //! Every atomic step is a function of the library in `line.lua`, whose head lists the keys. All keys of a sale share
-//! the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one slot; `fairline:sales` is the set of all sales.
+//! the hash tag `{sale id}`, so a Redis Cluster keeps a sale in one slot; `fairline:sales` is the sorted set of all sales,
+//! by the moment (Unix time in ms) until which they are listed. A closed sale is kept for a week, for those who come back
+//! late to hear of it.
 //!
 //! Redis is the fast index, not the truth: when it answers that it does not know a line, the controller publishes it
 //! again from Postgres, and shoppers' tickets put back what Postgres does not know.
@@ -9,17 +11,18 @@
 use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
-use fairline_sale::{SaleCard, SaleId, VisitorId};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::{
     clients::Client,
     interfaces::{
-        ClientLike as _, FunctionInterface as _, HashesInterface as _, SetsInterface as _, StreamsInterface as _,
+        ClientLike as _, FunctionInterface as _, HashesInterface as _, SortedSetsInterface as _, StreamsInterface as _,
     },
     types::{
         Builder, FromValue, Value,
         config::{Config, ReconnectPolicy, UnresponsiveConfig},
     },
 };
+use time::OffsetDateTime;
 
 use crate::{
     change::{Change, Turn},
@@ -32,6 +35,8 @@ const LIBRARY: &str = include_str!("line.lua");
 const KEYS: [&str; 9] =
     ["line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "changes", "visitors"];
 const SALES: &str = "fairline:sales";
+/// How long a closed sale is kept.
+const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long a command may take before its caller is told that Redis is not there.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -222,7 +227,8 @@ impl LineStore {
     /// # Errors
     /// When Redis does not answer.
     pub async fn sales(&self) -> Result<Vec<SaleId>, LineError> {
-        let ids: Vec<String> = self.client.smembers(SALES).await?;
+        let (from, to) = (unix_ms(OffsetDateTime::now_utc()), f64::INFINITY);
+        let ids: Vec<String> = self.client.zrangebyscore(SALES, from, to, false, None).await?;
         let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
         ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
     }
@@ -335,12 +341,15 @@ impl LineStore {
     /// When Redis does not answer.
     pub async fn publish(&self, publication: &Publication<'_>) -> Result<(), LineError> {
         let card = serde_json::to_string(publication.card).map_err(|error| LineError::Unexpected(error.to_string()))?;
+        let closed = publication.card.status == Status::Closed;
+        let closed_kept_ms = closed.then(|| u64::try_from(CLOSED_KEPT.as_millis()).unwrap_or(u64::MAX));
         let mut args: Vec<Value> = vec![
             Value::from(publication.number),
             Value::from(i64::from(publication.epoch)),
             number(publication.cursor),
             number(publication.highest),
             Value::from(card),
+            number(closed_kept_ms.unwrap_or(0)),
             number(publication.heard.len() as u64),
         ];
         for (ordinal, claim) in publication.heard {
@@ -355,7 +364,11 @@ impl LineStore {
         }
         let sale = publication.card.id;
         let _: u64 = self.call("publish", sale, args).await?;
-        let _: u64 = self.client.sadd(SALES, sale.to_string()).await?;
+        let now = OffsetDateTime::now_utc();
+        let listed_until = if closed { unix_ms(now + CLOSED_KEPT) } else { f64::INFINITY };
+        let member = (listed_until, sale.to_string());
+        let _: u64 = self.client.zadd(SALES, None, None, false, false, member).await?;
+        let _: u64 = self.client.zremrangebyscore(SALES, f64::NEG_INFINITY, unix_ms(now)).await?;
         Ok(())
     }
 
@@ -378,6 +391,10 @@ impl LineStore {
         let card = serde_json::from_str(&card).map_err(|error| LineError::Unexpected(error.to_string()))?;
         Ok(Snapshot { rev, view: LineView::new(epoch, cursor, highest, &departed, recalled), card })
     }
+}
+
+fn unix_ms(moment: OffsetDateTime) -> f64 {
+    moment.unix_timestamp() as f64 * 1000.0
 }
 
 fn number(n: u64) -> Value {
