@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn an_address_that_is_not_http_is_a_sentence() {
         for wrong in ["", "gateway", "https://pay.example", "ftp://pay.example"] {
-            let error = HttpGateway::new(wrong).err().expect("refused");
+            let error = HttpGateway::new(wrong).expect_err(wrong);
             assert!(error.to_string().contains("http://"), "{error}");
         }
         assert_eq!(

@@ -1,7 +1,7 @@
 //! A payment: from the wish to pay to an order, or to nothing having been taken.
 //!
-//! Every step is one call to the gateway, then one commit that says what is known now; [`next_step`](crate::state::PaymentState::next_step) says
-//! what comes next, whoever left the payment there. So a crash between any two lines loses nothing: the sweeper goes on
+//! Every step is one call to the gateway, then one commit that says what is known now; what comes next follows from the
+//! payment's state alone, whoever left it there. So a crash between any two lines loses nothing: the sweeper goes on
 //! from the last commit, and the gateway gives the same answer to the same idempotency key.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::{
 /// How long a shopper's request waits for the gateway; then the payment is pending, and goes on by itself.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long the process that began a payment stays with it; then it is the sweeper's.
-const STAYED_WITH: Duration = Duration::from_secs(8);
+const STAYED_WITH: Duration = Duration::from_secs(12);
 /// Pauses between two tries double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -76,7 +76,10 @@ impl Checkout {
     async fn stay_with(&self, mut payment: Payment) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
-        while self.drive(&mut payment).await.is_err() && started.elapsed() < STAYED_WITH {
+        while self.drive(&mut payment).await.is_err() {
+            if started.elapsed() > STAYED_WITH || self.shutdown.is_triggered() {
+                return;
+            }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -115,7 +118,7 @@ impl Checkout {
         }
     }
 
-    async fn authorise(&self, payment: &Payment) -> Result<Payment, Stuck> {
+    async fn authorise(&self, payment: &mut Payment) -> Result<Payment, Stuck> {
         let Intent { reference, standing } = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await?,
             None => self.gateway.authorise(payment).await?,
@@ -125,6 +128,8 @@ impl Checkout {
             (Standing::Authorised | Standing::Captured, Some(_)) => PaymentEvent::Authorise,
             (Standing::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
                 self.store.note_reference(payment, reference).await?;
+                // From now on it is looked up: asking again would only repeat this answer.
+                payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);
             }
             (Standing::NeedsAction, Some(reference)) => {

@@ -242,6 +242,19 @@ struct HoldRow {
     state: String,
 }
 
+/// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
+/// does for so many seconds.
+macro_rules! no_payment_keeps_it {
+    ($seconds:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
+             OR state = 'started' AND created_at > now() - make_interval(secs => ",
+            $seconds,
+            ")))"
+        )
+    };
+}
+
 /// What came back to the stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
 pub(crate) struct Lapsed {
@@ -258,9 +271,12 @@ pub(crate) struct Store {
 impl Store {
     /// Connects when first asked for something.
     pub(crate) fn connect(postgres_url: &str) -> Result<Self, StartError> {
-        let options: PgConnectOptions = postgres_url
-            .parse()
-            .map_err(|error| StartError::new(format!("The Postgres address is not one: {error}.")))?;
+        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
+        let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
+        // Without the address itself, which has a password in it.
+        let options = options.ok_or_else(|| {
+            StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
+        })?;
         let options = options
             .application_name("checkout")
             .options([("statement_timeout", "5000"), ("idle_in_transaction_session_timeout", "5000")]);
@@ -518,30 +534,30 @@ impl Store {
     /// sweepers wait for each other's stock.
     pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let run_out: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM holds WHERE sale_id = $1 AND state = 'held' AND expires_at <= now() \
-             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-        )
+        let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
+            "SELECT id FROM holds WHERE sale_id = $1 AND state = 'held' AND expires_at <= now() AND ",
+            no_payment_keeps_it!("$3"),
+            " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+        ))
         .bind(sale.0)
         .bind(LAPSED_MAX)
+        .bind(STARTED_KEEPS_HOLD_S)
         .fetch_all(&mut *transaction)
         .await?;
         if run_out.is_empty() {
             return Ok(Lapsed::default());
         }
-        // A second statement, since it sees every payment that was begun before the locks were taken.
-        let lapsed: Lapsed = sqlx::query_as(
-            "WITH lapsed AS ( \
-                UPDATE holds SET state = $3 WHERE id = ANY ($2) AND NOT EXISTS ( \
-                    SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
-                    OR state = 'started' AND created_at > now() - make_interval(secs => $4))) \
-                RETURNING quantity \
+        // Asked again by a second statement, since that sees every payment that was begun before the locks were taken.
+        let lapsed: Lapsed = sqlx::query_as(concat!(
+            "WITH lapsed AS (UPDATE holds SET state = $3 WHERE id = ANY ($2) AND ",
+            no_payment_keeps_it!("$4"),
+            " RETURNING quantity \
              ), freed AS ( \
                 UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed) WHERE sale_id = $1 \
                 AND EXISTS (SELECT FROM lapsed) \
              ) \
-             SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed",
-        )
+             SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
+        ))
         .bind(sale.0)
         .bind(run_out)
         .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())

@@ -45,7 +45,7 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewIntent {
-    amount_minor: u32,
+    amount_minor: u64,
     currency: String,
     payment_method: String,
 }
@@ -67,7 +67,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 
 async fn create(State(office): State<Office>, key: IdempotencyKey, Json(new): Json<NewIntent>) -> Response {
     let NewIntent { amount_minor, currency, payment_method } = new;
-    office.answer(key, Operation::Create { amount_minor: amount_minor.into(), currency, payment_method }).await
+    office.answer(key, Operation::Create { amount_minor, currency, payment_method }).await
 }
 
 async fn capture(State(office): State<Office>, key: IdempotencyKey, Path(id): Path<String>) -> Response {

@@ -56,7 +56,7 @@ pub(crate) enum Status {
 pub(crate) struct Intent {
     pub(crate) id: String,
     pub(crate) status: Status,
-    pub(crate) amount_minor: i64,
+    pub(crate) amount_minor: u64,
     pub(crate) currency: String,
 }
 
@@ -70,7 +70,7 @@ struct Kept {
 /// A call that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Create { amount_minor: i64, currency: String, payment_method: String },
+    Create { amount_minor: u64, currency: String, payment_method: String },
     Capture(String),
     Cancel(String),
     Refund(String),
@@ -168,7 +168,7 @@ impl Company {
         }
     }
 
-    fn create(&mut self, amount_minor: i64, currency: &str, manner: Manner, now: Instant) -> Intent {
+    fn create(&mut self, amount_minor: u64, currency: &str, manner: Manner, now: Instant) -> Intent {
         let status = match manner {
             Manner::Declined => Status::Declined,
             Manner::Action => Status::RequiresAction,

@@ -1,0 +1,53 @@
+//! Outages: Postgres goes, and comes back.
+
+use std::time::Duration;
+
+use fairline_private_servers::testing::Servers;
+use tokio::{task::spawn_blocking, time::Instant};
+
+use crate::shop::{Shop, call, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_postgres_is_down_shoppers_are_asked_to_come_again_and_lose_nothing() {
+    let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
+    let url = servers.postgres.create_database("shop").expect("a database");
+    let shop = Shop::open_on(&url, None, |_| {}).await;
+    let sale = shop.sale(2).await;
+    let shopper = shop.admit(sale).await;
+    let (payer, order) = shop.hold(sale).await;
+    shop.pool.close().await;
+    let ready = || async { call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status };
+    assert_eq!(ready().await, 200);
+
+    servers = spawn_blocking(move || {
+        servers.postgres.kill().expect("killed");
+        servers
+    })
+    .await
+    .expect("no panic");
+    let asked = Instant::now();
+    for answer in
+        [shop.purchase(&shopper, 1).await, shop.order(&payer, order).await, shop.pay(&payer, order, "tok_visa").await]
+    {
+        assert_eq!((answer.status, answer.slug()), (503, "unavailable"), "{answer:?}");
+        assert_eq!(answer.headers["retry-after"], "2");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+    assert_eq!(ready().await, 503);
+
+    let servers = spawn_blocking(move || {
+        servers.postgres.restart().expect("restarted");
+        servers
+    })
+    .await
+    .expect("no panic");
+    let answer = eventually(|| async {
+        let answer = shop.purchase(&shopper, 1).await;
+        if answer.status == 503 { Err(answer) } else { Ok(answer) }
+    })
+    .await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(shop.pay(&payer, order, "tok_visa").await.body["status"], "paid");
+    assert_eq!(ready().await, 200);
+    drop(servers);
+}

@@ -1,0 +1,125 @@
+//! Keys, documents, health and settings.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, http::StatusCode, routing::get};
+use fairline_admission_token::{Jwk, Jwks, SigningKey};
+use fairline_service::{ServeLimits, Shutdown, serve};
+
+use crate::shop::{Shop, call, eventually, listener};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_fetched_when_the_controller_comes_up_and_again_when_it_has_a_new_one() {
+    let served = Arc::new(Mutex::new(None::<String>));
+    let (controller, address) = listener().await;
+    let keys = served.clone();
+    let jwks = move || {
+        let keys = keys.lock().expect("no panic").clone();
+        async move { keys.ok_or(StatusCode::SERVICE_UNAVAILABLE) }
+    };
+    let shutdown = Shutdown::new();
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        serve(controller, Router::new().route("/jwks.json", get(jwks)), ServeLimits::default(), &stop).await;
+    });
+    let mut shop = Shop::open_with(|settings| settings.jwks = format!("http://{address}/jwks.json")).await;
+    let sale = shop.sale(5).await;
+    let shopper = shop.admit(sale).await;
+
+    let early = shop.purchase(&shopper, 1).await;
+    assert_eq!((early.status, early.slug()), (503, "unavailable"));
+    assert_eq!(call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 503);
+
+    *served.lock().expect("no panic") = Some(fs::read_to_string(shop.jwks_path()).expect("the keys"));
+    let bought = eventually(|| async {
+        let answer = shop.purchase(&shopper, 1).await;
+        if answer.status == 503 { Err(answer) } else { Ok(answer) }
+    })
+    .await;
+    assert_eq!(bought.status, 201);
+    assert_eq!(call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
+
+    // A new key, shown beside the old one.
+    let (old, new) = (Jwk::new(&shop.key.verifying_key()), SigningKey::generate());
+    let both = Jwks::new(vec![old, Jwk::new(&new.verifying_key())]).expect("keys").to_json();
+    *served.lock().expect("no panic") = Some(both);
+    let old_shopper = shop.admit(sale).await;
+    shop.key = new;
+    let new_shopper = shop.admit(sale).await;
+    let bought = eventually(|| async {
+        let answer = shop.purchase(&new_shopper, 1).await;
+        if answer.status == 401 { Err(answer) } else { Ok(answer) }
+    })
+    .await;
+    assert_eq!(bought.status, 201);
+    assert_eq!(shop.purchase(&old_shopper, 1).await.status, 201);
+
+    // A controller that is gone takes no key away.
+    shutdown.trigger();
+    let shopper = shop.admit(sale).await;
+    assert_eq!(shop.purchase(&shopper, 1).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documents_and_the_figures_are_served() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = shop.hold(sale).await;
+    shop.pay(&shopper, order, "tok_visa").await;
+
+    let document = call(shop.checkout, "GET", "/openapi/checkout.json", &[], "").await.expect("an answer");
+    assert_eq!(document.status, 200);
+    assert!(document.body["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    for (path, method) in [
+        ("/api/flash-sales/{id}/purchase", "post"),
+        ("/api/orders/{id}/payment", "post"),
+        ("/api/orders/{id}", "get"),
+        ("/api/orders", "get"),
+    ] {
+        assert!(document.body["paths"][path][method]["responses"].is_object(), "{path}");
+    }
+
+    let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer");
+    let metrics = metrics.body.as_str().expect("text");
+    for metric in [
+        r#"checkout_redemptions_total{outcome="held"}"#,
+        r#"checkout_payments_total{outcome="captured"}"#,
+        "checkout_redeem_duration_seconds_bucket",
+        r#"checkout_gateway_call_duration_seconds_count{call="capture",outcome="answered"}"#,
+        r#"route="/api/flash-sales/{id}/purchase""#,
+    ] {
+        assert!(metrics.contains(metric), "{metric} is missing in {metrics}");
+    }
+    assert!(!metrics.contains(&order.to_string()) && !metrics.contains(&sale.to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_is_a_sentence() {
+    let shop = Shop::open().await;
+    let wrong = |change: fn(&mut checkout::Settings)| {
+        let mut settings = shop.settings.clone();
+        change(&mut settings);
+        async move {
+            let refused = checkout::Service::start(&settings, &Shutdown::new()).await;
+            refused.err().expect("refused").to_string()
+        }
+    };
+    for (change, word) in [
+        (
+            (|settings| settings.gateway_url = "https://pay.example".to_owned()) as fn(&mut checkout::Settings),
+            "gateway",
+        ),
+        (|settings| settings.jwks = "/nowhere/jwks.json".to_owned(), "/nowhere/jwks.json"),
+        (|settings| settings.jwks = "https://keys.example".to_owned(), "http://"),
+        (|settings| settings.ticket_key = fairline_service::Secret::new("abc"), "ticket key"),
+        (|settings| settings.postgres_url = fairline_service::Secret::new("redis://secret@here"), "Postgres"),
+        (|settings| settings.purchase_burst = 0, "positive"),
+    ] {
+        let sentence = wrong(change).await;
+        assert!(sentence.contains(word) && sentence.ends_with('.'), "{sentence}");
+        assert!(!sentence.contains("secret"), "{sentence}");
+    }
+}

@@ -1,0 +1,341 @@
+//! Purchases: every wrong one has its answer, and of any number at once one is the right one.
+
+use fairline_admission_token::{Claims, SigningKey};
+use fairline_sale::SaleId;
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use uuid::Uuid;
+
+use crate::shop::{Admission, Shop, Stock, call, eventually};
+
+const GOOD: &str = r#"{"quantity":1}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
+    let shop = Shop::open().await;
+    let (sale, other_sale) = (shop.sale(20).await, shop.sale(20).await);
+    let good = shop.admit(sale).await;
+    let stranger = shop.admit(sale).await;
+    let expired = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let late = shop.admit_as(sale, Admission { row_expires_in: -1, ..Admission::default() }).await;
+    let lapsed = shop.admit(sale).await;
+    shop.meddle("UPDATE admissions SET state = 'lapsed' WHERE id = $1", lapsed.claims.jti).await;
+    shop.meddle("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1", sale.0).await;
+    let elsewhere = shop.admit(other_sale).await;
+    let scheduled = shop.sale(5).await;
+    let early = shop.admit(scheduled).await;
+    shop.meddle("UPDATE sales SET status = 'scheduled' WHERE id = $1", scheduled.0).await;
+    let closed = shop.sale(5).await;
+    let too_late = shop.admit(closed).await;
+    shop.meddle("UPDATE sales SET status = 'closed' WHERE id = $1", closed.0).await;
+    let before = shop.stock(sale).await;
+
+    let path = |sale: SaleId| format!("/api/flash-sales/{sale}/purchase");
+    let bearer = |token: &str| format!("Bearer {token}");
+    let mint = |claims: Claims| bearer(&shop.key.mint(&claims));
+    let token = bearer(&good.token);
+    let forged = bearer(&SigningKey::generate().mint(&good.claims));
+    let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
+    let of_nobody = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
+    let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
+    let tampered = format!("{token}x");
+    let long = format!(r#"{{"quantity":1}}{}"#, " ".repeat(16 * 1024));
+    let (unknown, cookie) = (SaleId(Uuid::new_v4()), good.cookie.as_str());
+    let forged_ticket = format!("{}{}", &cookie[..cookie.len() - 4], "AAAA");
+
+    for (case, path, token, cookie, body, status, slug) in [
+        ("no token", path(sale), "", cookie, GOOD, 401, "no-token"),
+        ("another scheme", path(sale), "Basic Zm9vOmJhcg==", cookie, GOOD, 401, "no-token"),
+        ("an empty token", path(sale), "Bearer ", cookie, GOOD, 401, "no-token"),
+        ("no token and a bad body", path(sale), "", cookie, "{", 401, "no-token"),
+        ("nonsense", path(sale), "Bearer nonsense", cookie, GOOD, 401, "bad-token"),
+        ("a tampered token", path(sale), tampered.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("a forged token", path(sale), forged.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("another audience", path(sale), wrong_audience.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("a token of nobody", path(sale), of_nobody.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("an admission that was never made", path(sale), never_made.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("no ticket", path(sale), token.as_str(), "", GOOD, 401, "bad-token"),
+        ("somebody else's ticket", path(sale), token.as_str(), stranger.cookie.as_str(), GOOD, 401, "bad-token"),
+        ("a forged ticket", path(sale), token.as_str(), forged_ticket.as_str(), GOOD, 401, "bad-token"),
+        ("another sale", path(other_sale), token.as_str(), cookie, GOOD, 403, "other-sale"),
+        ("another sale's token", path(sale), &bearer(&elsewhere.token), &elsewhere.cookie, GOOD, 403, "other-sale"),
+        ("an unknown sale", path(unknown), token.as_str(), cookie, GOOD, 404, "unknown-sale"),
+        ("no sale at all", "/api/flash-sales/drop/purchase".to_owned(), &token, cookie, GOOD, 404, "unknown-sale"),
+        ("a sale not open yet", path(scheduled), &bearer(&early.token), &early.cookie, GOOD, 409, "sale-not-open"),
+        ("a closed sale", path(closed), &bearer(&too_late.token), &too_late.cookie, GOOD, 409, "sale-not-open"),
+        ("an expired token", path(sale), &bearer(&expired.token), &expired.cookie, GOOD, 410, "token-expired"),
+        ("an expired admission", path(sale), &bearer(&late.token), &late.cookie, GOOD, 410, "token-expired"),
+        ("a lapsed admission", path(sale), &bearer(&lapsed.token), &lapsed.cookie, GOOD, 410, "token-expired"),
+        ("a long body", path(sale), token.as_str(), cookie, &long, 413, "body-too-large"),
+        ("no body", path(sale), token.as_str(), cookie, "", 422, "invalid-body"),
+        ("bad JSON", path(sale), token.as_str(), cookie, "{", 422, "invalid-body"),
+        ("no quantity", path(sale), token.as_str(), cookie, "{}", 422, "invalid-body"),
+        ("a quantity of nothing", path(sale), token.as_str(), cookie, r#"{"quantity":0}"#, 422, "invalid-body"),
+        ("less than nothing", path(sale), token.as_str(), cookie, r#"{"quantity":-1}"#, 422, "invalid-body"),
+        ("a quantity in words", path(sale), token.as_str(), cookie, r#"{"quantity":"two"}"#, 422, "invalid-body"),
+        ("a field too many", path(sale), token.as_str(), cookie, r#"{"quantity":1,"price":1}"#, 422, "invalid-body"),
+        ("more than promised", path(sale), token.as_str(), cookie, r#"{"quantity":2}"#, 422, "quantity-over-limit"),
+        ("far more", path(sale), token.as_str(), cookie, r#"{"quantity":65535}"#, 422, "quantity-over-limit"),
+    ] {
+        let mut headers = vec![];
+        headers.extend((!token.is_empty()).then_some(("authorization", token)));
+        headers.extend((!cookie.is_empty()).then_some(("cookie", cookie)));
+        let answer = call(shop.checkout, "POST", &path, &headers, body).await.expect("an answer");
+        assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {:?}", answer.body);
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
+        assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{case}");
+        assert!(answer.body.get("order").is_none(), "{case}");
+        if status == 422 {
+            assert!(answer.body.to_string().contains("quantity") || body.len() < 2, "{case}: {:?}", answer.body);
+        }
+    }
+
+    assert_eq!(shop.stock(sale).await, before);
+    shop.books_are_straight().await;
+    assert_eq!(shop.purchase(&good, 1).await.status, 201, "the token is still good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_becomes_a_hold_and_the_rest_of_it_free() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let shopper = shop.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
+    // Whoever was let in may buy while nobody else is let in.
+    shop.meddle("UPDATE sales SET status = 'paused' WHERE id = $1", sale.0).await;
+
+    let answer = shop.purchase(&shopper, 2).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let order = &answer.body;
+    assert_eq!(
+        json!([
+            order["sale_id"],
+            order["status"],
+            order["quantity"],
+            order["amount_minor"],
+            order["currency"],
+            order["paid_at"]
+        ]),
+        json!([sale, "held", 2, 2468, "EUR", null])
+    );
+    assert_eq!(shop.stock(sale).await, Stock { total: 5, promised: 0, held: 2, sold: 0 });
+    let id = order["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    assert_eq!(shop.order(&shopper, id).await.body, *order);
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_token_repeats_its_order_to_its_holder_alone_even_when_it_has_expired() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, stranger) = (shop.admit(sale).await, shop.admit(sale).await);
+    let first = shop.purchase(&shopper, 1).await.body;
+
+    let again = shop.purchase(&shopper, 1).await;
+    assert_eq!((again.status, again.slug(), &again.body["order"]), (409, "token-used", &first));
+
+    let mut expired = shopper.clone();
+    expired.claims.exp -= 1000;
+    expired.token = shop.key.mint(&expired.claims);
+    let after = shop.purchase(&expired, 1).await;
+    assert_eq!((after.status, after.slug(), &after.body["order"]), (409, "token-used", &first));
+
+    // A closed sale takes nobody's answer away.
+    shop.meddle("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
+    assert_eq!(shop.purchase(&shopper, 1).await.body["order"], first);
+
+    for thief_of in [&shopper, &expired] {
+        let mut thief = thief_of.clone();
+        thief.cookie = stranger.cookie.clone();
+        let refused = shop.purchase(&thief, 1).await;
+        assert_eq!((refused.status, refused.slug()), (401, "bad-token"));
+        assert!(refused.body.get("order").is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_uses_of_one_token_at_two_checkouts_one_counts() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(100).await;
+    let shopper = shop.admit(sale).await;
+    let checkouts = [shop.checkout, shop.one_more_checkout().await];
+
+    let uses = (0..50).map(|n| shop.purchase_at(checkouts[n % 2], &shopper, 1));
+    let answers: Vec<_> =
+        futures_util::future::join_all(uses).await.into_iter().map(|a| a.expect("an answer")).collect();
+    let created: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
+    assert_eq!(created.len(), 1);
+    let used = answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "token-used"));
+    assert_eq!(used.filter(|answer| answer.body["order"] == created[0].body).count(), 49);
+    assert_eq!(shop.stock(sale).await, Stock { total: 100, promised: 0, held: 1, sold: 0 });
+    shop.books_are_straight().await;
+}
+
+/// Negative control: looking first and then writing, as one would without thinking, uses a token twice, and the
+/// constraint is what stops it. The statement that checkout uses needs neither luck nor the constraint.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_guards_a_token_is_used_twice() {
+    const LOOK: &str = "SELECT state = 'promised' FROM admissions WHERE id = $1";
+    const WRITE: &str = "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE id = $1) \
+        INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+        SELECT gen_random_uuid(), id, sale_id, visitor, 1, 1, 'EUR', now() FROM admissions WHERE id = $1";
+    let shop = Shop::open().await;
+    let sale = shop.sale(10).await;
+
+    for (constraint_is_there, holds) in [(true, 1), (false, 2)] {
+        if !constraint_is_there {
+            sqlx::query("ALTER TABLE holds DROP CONSTRAINT holds_one_per_admission")
+                .execute(&shop.pool)
+                .await
+                .expect("dropped");
+        }
+        let admission = shop.admit(sale).await.claims.jti;
+        // Both look before either writes.
+        for _ in 0..2 {
+            let promised: bool = sqlx::query_scalar(LOOK).bind(admission).fetch_one(&shop.pool).await.expect("a look");
+            assert!(promised);
+        }
+        for _ in 0..2 {
+            let _ = sqlx::query(WRITE).bind(admission).execute(&shop.pool).await;
+        }
+        let made: i64 = sqlx::query_scalar("SELECT count(*) FROM holds WHERE admission_id = $1")
+            .bind(admission)
+            .fetch_one(&shop.pool)
+            .await
+            .expect("a count");
+        assert_eq!(made, holds);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_unit_of_an_overbooked_sale_goes_to_one_and_costs_the_others_nothing() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    shop.meddle("UPDATE stock SET overbook = 7 WHERE sale_id = $1", sale.0).await;
+    let mut shoppers = Vec::new();
+    for _ in 0..8 {
+        shoppers.push(shop.admit(sale).await);
+    }
+    let answers = futures_util::future::join_all(shoppers.iter().map(|shopper| shop.purchase(shopper, 1))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "sold-out")).count(), 7);
+    assert_eq!(shop.stock(sale).await, Stock { total: 1, promised: 7, held: 1, sold: 0 });
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_unit_of_a_sale_is_held_once() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(40).await;
+    let checkouts = [shop.checkout, shop.one_more_checkout().await];
+    let mut shoppers = Vec::new();
+    for _ in 0..40 {
+        shoppers.push(shop.admit(sale).await);
+    }
+    let uses = (0..80).map(|n| shop.purchase_at(checkouts[n % 2], &shoppers[n / 2], 1));
+    let answers = futures_util::future::join_all(uses).await;
+    assert_eq!(answers.iter().flatten().filter(|answer| answer.status == 201).count(), 40);
+    assert_eq!(shop.stock(sale).await, Stock { total: 40, promised: 0, held: 40, sold: 0 });
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redemption_ends_although_its_client_hangs_up() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let shopper = shop.admit(sale).await;
+    // The redemption waits for this lock.
+    let mut lock = shop.pool.begin().await.expect("a transaction");
+    let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
+    locked.execute(&mut *lock).await.expect("locked");
+
+    let mut client = tokio::net::TcpStream::connect(shop.checkout).await.expect("a connection");
+    let request = format!(
+        "POST /api/flash-sales/{sale}/purchase HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {}\r\ncookie: {}\r\n\
+         content-length: {}\r\n\r\n{GOOD}",
+        shopper.token,
+        shopper.cookie,
+        GOOD.len()
+    );
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually(|| async {
+        let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&shop.pool).await.expect("a count");
+        if waiting == 1 { Ok(()) } else { Err(waiting) }
+    })
+    .await;
+    drop(client);
+    lock.commit().await.expect("committed");
+
+    eventually(|| async {
+        let stock = shop.stock(sale).await;
+        if stock.held == 1 { Ok(()) } else { Err(stock) }
+    })
+    .await;
+    assert_eq!(shop.purchase(&shopper, 1).await.slug(), "token-used");
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_purchases_from_one_address_have_to_wait() {
+    let shop = Shop::open_with(|settings| {
+        settings.purchase_rate_per_s = 0.01;
+        settings.purchase_burst = 2;
+        settings.trusted_proxies = "127.0.0.1".parse().expect("an address");
+    })
+    .await;
+    let sale = shop.sale(5).await;
+    let path = format!("/api/flash-sales/{sale}/purchase");
+    let from = |client: &'static str| {
+        let path = path.clone();
+        async move { call(shop.checkout, "POST", &path, &[("x-forwarded-for", client)], GOOD).await.expect("an answer") }
+    };
+    for _ in 0..2 {
+        assert_eq!(from("192.0.2.1").await.status, 401);
+    }
+    let refused = from("192.0.2.1").await;
+    assert_eq!((refused.status, refused.slug()), (429, "too-many-requests"));
+    let wait_s: u64 = refused.headers["retry-after"].to_str().ok().and_then(|s| s.parse().ok()).expect("seconds");
+    assert!((1..=100).contains(&wait_s), "{wait_s}");
+    assert_eq!(from("192.0.2.2").await.status, 401);
+    // Looking is free.
+    assert_eq!(
+        call(shop.checkout, "GET", "/api/orders", &[("x-forwarded-for", "192.0.2.1")], "")
+            .await
+            .expect("an answer")
+            .status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_shown_to_their_own_shopper_alone() {
+    let shop = Shop::open().await;
+    let (sale, other_sale) = (shop.sale(5).await, shop.sale(5).await);
+    let (shopper, order) = shop.hold(sale).await;
+    let (elsewhere, other_order) = shop.hold(other_sale).await;
+    let (stranger, strange_order) = shop.hold(sale).await;
+
+    let both = format!("theme=dark; {}; {}", shopper.cookie, elsewhere.cookie);
+    let list = |cookie: String| async move {
+        let answer = call(shop.checkout, "GET", "/api/orders", &[("cookie", &cookie)], "").await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        let orders = answer.body["orders"].as_array().expect("a list").clone();
+        orders.iter().map(|order| order["id"].as_str().expect("an id").parse().expect("an id")).collect::<Vec<Uuid>>()
+    };
+    assert_eq!(list(both).await, [other_order, order], "the newest first");
+    assert_eq!(list(stranger.cookie.clone()).await, [strange_order]);
+    assert_eq!(list("theme=dark".to_owned()).await, Vec::<Uuid>::new());
+
+    assert_eq!(shop.order(&shopper, order).await.status, 200);
+    for (who, order) in
+        [(&stranger, order), (&shopper, strange_order), (&shopper, other_order), (&shopper, Uuid::new_v4())]
+    {
+        let answer = shop.order(who, order).await;
+        assert_eq!((answer.status, answer.slug()), (404, "unknown-order"));
+        assert_eq!(shop.pay(who, order, "tok_visa").await.slug(), "unknown-order");
+    }
+    let nonsense =
+        call(shop.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+    assert_eq!((nonsense.status, nonsense.slug()), (404, "unknown-order"));
+}

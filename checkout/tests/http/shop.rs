@@ -1,0 +1,377 @@
+//! A shop to test with: a database of its own, a gateway, a checkout, and shoppers who were let in.
+
+use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, time::Duration};
+
+use checkout::Settings;
+use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
+use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_private_servers::testing::{TestDatabase, database};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::{LogFormat, LogSettings, Secret, Shutdown, TrustedProxies};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{HeaderMap, Request};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tempfile::NamedTempFile;
+use time::OffsetDateTime;
+use tokio::{net::TcpListener, time::Instant};
+use uuid::Uuid;
+
+const TICKET_KEY: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+
+/// What a client got.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The kind of a problem: the last part of its `type`.
+    pub(crate) fn slug(&self) -> &str {
+        self.body["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
+    }
+}
+
+/// Waits until `look` gives something; fails with what it saw last.
+pub(crate) async fn eventually<T, S: Debug, F: Future<Output = Result<T, S>>>(mut look: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) if Instant::now() > deadline => panic!("not within 30 s; seen last: {seen:?}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// The four counters of a stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Stock {
+    pub(crate) total: i32,
+    pub(crate) promised: i32,
+    pub(crate) held: i32,
+    pub(crate) sold: i32,
+}
+
+/// A shopper who was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Shopper {
+    pub(crate) claims: Claims,
+    pub(crate) token: String,
+    pub(crate) cookie: String,
+}
+
+/// How the next shopper is let in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admission {
+    pub(crate) quantity: i32,
+    /// Seconds from now, in the token and in the database.
+    pub(crate) token_expires_in: i64,
+    pub(crate) row_expires_in: i64,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { quantity: 1, token_expires_in: 120, row_expires_in: 120 }
+    }
+}
+
+pub(crate) fn client() -> Client<HttpConnector, Full<bytes::Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+/// One request, and its answer; nothing when there was none.
+pub(crate) async fn call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<Answer> {
+    let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::from(body.to_owned())).expect("a request");
+    let response = client().request(request).await.ok()?;
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.ok()?.to_bytes();
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+    Some(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+}
+
+pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// Starts a sandbox gateway.
+pub(crate) fn start_gateway(listener: TcpListener, shutdown: &Shutdown) {
+    let settings = fairline_sandbox_gateway::Settings {
+        listen: listener.local_addr().expect("an address"),
+        webhook_url: None,
+        log: log(),
+    };
+    tokio::spawn(fairline_sandbox_gateway::run(settings, listener, shutdown.clone()));
+}
+
+fn log() -> LogSettings {
+    LogSettings { format: LogFormat::Text, level: "info".to_owned() }
+}
+
+pub(crate) struct Shop {
+    pub(crate) pool: PgPool,
+    pub(crate) checkout: SocketAddr,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) key: SigningKey,
+    pub(crate) settings: Settings,
+    pub(crate) shutdown: Shutdown,
+    jwks: NamedTempFile,
+    _database: Option<TestDatabase>,
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
+
+impl Shop {
+    /// A shop on a database of its own.
+    pub(crate) async fn open() -> Self {
+        let database = tokio::task::spawn_blocking(database).await.expect("a database");
+        let url = database.url.clone();
+        Self::open_on(&url, Some(database), |_| {}).await
+    }
+
+    /// A shop on a database of its own, with other settings.
+    pub(crate) async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let database = tokio::task::spawn_blocking(database).await.expect("a database");
+        let url = database.url.clone();
+        Self::open_on(&url, Some(database), change).await
+    }
+
+    pub(crate) async fn open_on(
+        postgres_url: &str,
+        database: Option<TestDatabase>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let pool = PgPoolOptions::new().max_connections(4).connect(postgres_url).await.expect("a connection");
+        sqlx::migrate!("../migrations").run(&pool).await.expect("a schema");
+
+        let key = SigningKey::generate();
+        let jwks = NamedTempFile::new().expect("a file");
+        let keys = Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key");
+        std::fs::write(jwks.path(), keys.to_json()).expect("written");
+
+        let shutdown = Shutdown::new();
+        let (gateway_listener, gateway) = listener().await;
+        let mut settings = Settings {
+            listen: gateway,
+            postgres_url: Secret::new(postgres_url),
+            jwks: jwks.path().display().to_string(),
+            ticket_key: Secret::new(TICKET_KEY),
+            gateway_url: format!("http://{gateway}"),
+            trusted_proxies: TrustedProxies::default(),
+            purchase_rate_per_s: 1_000_000.0,
+            purchase_burst: 1_000_000,
+            log: log(),
+        };
+        change(&mut settings);
+        start_gateway(gateway_listener, &shutdown);
+        let checkout = start_checkout(&settings, &shutdown).await;
+        Self { pool, checkout, gateway, key, settings, shutdown, jwks, _database: database }
+    }
+
+    /// One more checkout on the same database.
+    pub(crate) async fn one_more_checkout(&self) -> SocketAddr {
+        start_checkout(&self.settings, &self.shutdown).await
+    }
+
+    /// The file of this shop's public keys.
+    pub(crate) fn jwks_path(&self) -> &std::path::Path {
+        self.jwks.path()
+    }
+
+    /// An open sale of so many units at 12.34 EUR, three for each shopper.
+    pub(crate) async fn sale(&self, total: i32) -> SaleId {
+        let id = Uuid::new_v4();
+        sqlx::query(
+            "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, per_shopper_limit, status, \
+             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at) \
+             VALUES ($1, 'drop-' || left($1::text, 8), 'The drop', 1234, 'EUR', 3, 'open', 10, 120, 15, 300, now()) RETURNING id) \
+             INSERT INTO stock (sale_id, total) SELECT id, $2 FROM sale",
+        )
+        .bind(id)
+        .bind(total)
+        .execute(&self.pool)
+        .await
+        .expect("a sale");
+        SaleId(id)
+    }
+
+    /// Lets a shopper in, as the controller does.
+    pub(crate) async fn admit(&self, sale: SaleId) -> Shopper {
+        self.admit_as(sale, Admission::default()).await
+    }
+
+    pub(crate) async fn admit_as(&self, sale: SaleId, admission: Admission) -> Shopper {
+        let (id, visitor) = (Uuid::new_v4(), VisitorId(*Uuid::new_v4().as_bytes()));
+        let mut transaction = self.pool.begin().await.expect("a transaction");
+        // First, since it also keeps two from being given one ordinal.
+        sqlx::query("UPDATE stock SET promised = promised + $2 WHERE sale_id = $1")
+            .bind(sale.0)
+            .bind(admission.quantity)
+            .execute(&mut *transaction)
+            .await
+            .expect("a promise");
+        let ordinal: i64 = sqlx::query_scalar(
+            "INSERT INTO admissions (id, sale_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, claimed_at, expires_at) \
+             SELECT $1, $2, 1, coalesce(max(ordinal), 0) + 1, $3, $4, $5, now(), now(), now(), now() + make_interval(secs => $6) \
+             FROM admissions WHERE sale_id = $2 RETURNING ordinal",
+        )
+        .bind(id)
+        .bind(sale.0)
+        .bind(&visitor.0[..])
+        .bind(admission.quantity)
+        .bind(self.key.kid())
+        .bind(admission.row_expires_in as f64)
+        .fetch_one(&mut *transaction)
+        .await
+        .expect("an admission");
+        transaction.commit().await.expect("committed");
+
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: visitor.to_string(),
+            jti: id,
+            sale,
+            qty: admission.quantity.unsigned_abs(),
+            iat: now,
+            exp: now + admission.token_expires_in,
+        };
+        let ticket = Ticket { sale, epoch: 1, ordinal: ordinal.unsigned_abs(), visitor };
+        let key: TicketKey = TICKET_KEY.parse().expect("a ticket key");
+        let cookie = format!("{}={}", cookie_name(sale), key.sign(&ticket));
+        Shopper { token: self.key.mint(&claims), claims, cookie }
+    }
+
+    /// Redeems a shopper's token for so many units.
+    pub(crate) async fn purchase(&self, shopper: &Shopper, quantity: i32) -> Answer {
+        self.purchase_at(self.checkout, shopper, quantity).await.expect("an answer")
+    }
+
+    pub(crate) async fn purchase_at(&self, checkout: SocketAddr, shopper: &Shopper, quantity: i32) -> Option<Answer> {
+        let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
+        let bearer = format!("Bearer {}", shopper.token);
+        let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str())];
+        call(checkout, "POST", &path, &headers, &format!(r#"{{"quantity":{quantity}}}"#)).await
+    }
+
+    /// A shopper with a hold on one unit, and the id of the order.
+    pub(crate) async fn hold(&self, sale: SaleId) -> (Shopper, Uuid) {
+        let shopper = self.admit(sale).await;
+        let answer = self.purchase(&shopper, 1).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let id = answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+        (shopper, id)
+    }
+
+    pub(crate) async fn pay(&self, shopper: &Shopper, order: Uuid, payment_method: &str) -> Answer {
+        let path = format!("/api/orders/{order}/payment");
+        let body = format!(r#"{{"payment_method":"{payment_method}"}}"#);
+        call(self.checkout, "POST", &path, &[("cookie", &shopper.cookie)], &body).await.expect("an answer")
+    }
+
+    pub(crate) async fn order(&self, shopper: &Shopper, order: Uuid) -> Answer {
+        let path = format!("/api/orders/{order}");
+        call(self.checkout, "GET", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
+    }
+
+    /// Waits until an order stands like this.
+    pub(crate) async fn order_becomes(&self, shopper: &Shopper, order: Uuid, status: &str) {
+        eventually(|| async {
+            let answer = self.order(shopper, order).await;
+            if answer.body["status"] == status { Ok(()) } else { Err(answer.body) }
+        })
+        .await;
+    }
+
+    pub(crate) async fn stock(&self, sale: SaleId) -> Stock {
+        let stock = sqlx::query_as("SELECT total, promised, held, sold FROM stock WHERE sale_id = $1").bind(sale.0);
+        stock.fetch_one(&self.pool).await.expect("a stock")
+    }
+
+    /// Does something to the database that only time, or somebody else, would.
+    pub(crate) async fn meddle(&self, sql: &'static str, id: Uuid) {
+        let done = sqlx::query(sql).bind(id).execute(&self.pool).await.expect("done");
+        assert!(done.rows_affected() > 0, "nothing was changed: {sql}");
+    }
+
+    /// The states of an order's payments, the oldest first.
+    pub(crate) async fn payments(&self, order: Uuid) -> Vec<String> {
+        let states =
+            sqlx::query_scalar("SELECT state FROM payments WHERE hold_id = $1 ORDER BY created_at").bind(order);
+        states.fetch_all(&self.pool).await.expect("payments")
+    }
+
+    /// How the gateway sees an order's payments that it knows.
+    pub(crate) async fn at_the_gateway(&self, order: Uuid) -> Vec<String> {
+        let references: Vec<String> = sqlx::query_scalar(
+            "SELECT gateway_ref FROM payments WHERE hold_id = $1 AND gateway_ref IS NOT NULL ORDER BY created_at",
+        )
+        .bind(order)
+        .fetch_all(&self.pool)
+        .await
+        .expect("references");
+        let distinct: BTreeSet<&String> = references.iter().collect();
+        assert_eq!(distinct.len(), references.len());
+        let mut seen = Vec::new();
+        for reference in references {
+            let answer = call(self.gateway, "GET", &format!("/v1/payment_intents/{reference}"), &[], "").await;
+            seen.push(answer.expect("an answer").body["status"].as_str().expect("a status").to_owned());
+        }
+        seen
+    }
+
+    /// What must hold of every sale, whatever was done to it: each counter is what its rows say, and every captured
+    /// payment is an order.
+    pub(crate) async fn books_are_straight(&self) {
+        let wrong: Vec<String> = sqlx::query_scalar(
+            "SELECT format('%s: %s', stock.sale_id, to_json(stock)) FROM stock WHERE \
+             promised <> (SELECT coalesce(sum(quantity), 0) FROM admissions WHERE sale_id = stock.sale_id AND state = 'promised') \
+             OR held <> (SELECT coalesce(sum(quantity), 0) FROM holds WHERE sale_id = stock.sale_id AND state = 'held') \
+             OR sold <> (SELECT coalesce(sum(quantity), 0) FROM orders WHERE sale_id = stock.sale_id) \
+             OR held + sold > total \
+             UNION ALL SELECT format('payment %s is %s', payments.id, payments.state) FROM payments \
+             LEFT JOIN orders ON orders.payment_id = payments.id WHERE (payments.state = 'captured') <> (orders.id IS NOT NULL) \
+             UNION ALL SELECT format('hold %s is %s', holds.id, holds.state) FROM holds \
+             LEFT JOIN orders ON orders.id = holds.id WHERE (holds.state = 'paid') <> (orders.id IS NOT NULL)",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .expect("the books");
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
+/// Starts a checkout, and waits until it answers.
+pub(crate) async fn start_checkout(settings: &Settings, shutdown: &Shutdown) -> SocketAddr {
+    let (listener, address) = listener().await;
+    let running = tokio::spawn(checkout::run(settings.clone(), listener, shutdown.clone()));
+    eventually(|| async {
+        assert!(!running.is_finished(), "checkout did not start");
+        call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no answer")
+    })
+    .await;
+    address
+}
