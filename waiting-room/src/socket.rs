@@ -38,7 +38,6 @@ pub(crate) fn small<F>(upgrade: WebSocketUpgrade<F>) -> WebSocketUpgrade<F> {
 
 enum End {
     Over,
-    Left,
     NotUnderstood,
     GoingAway,
     Gone,
@@ -51,7 +50,6 @@ pub(crate) async fn attend(mut socket: WebSocket, mut session: Session, door: Do
     let end = converse(&mut socket, &mut session, &door).await;
     let (code, reason) = match end {
         End::Over => (close_code::NORMAL, "over"),
-        End::Left => (close_code::NORMAL, "left"),
         End::NotUnderstood => (close_code::POLICY, "only claim and leave are understood"),
         End::GoingAway => (GOING_AWAY, "this node is going away; reconnect"),
         End::Gone => (close_code::NORMAL, ""),
@@ -123,11 +121,11 @@ async fn act(text: &str, session: &Session, door: &Door) -> Option<End> {
         PageMessage::Claim => door.store.claim(session.ticket()).await,
         PageMessage::Leave => door.store.leave(session.ticket()).await,
     };
-    match (message, done) {
-        (PageMessage::Leave, Ok(())) => Some(End::Left),
-        (PageMessage::Claim, Ok(())) => None,
+    match done {
+        // Who has left hears so as every other tab does: the line says it.
+        Ok(()) => None,
         // The page hears nothing, and asks again when it reconnects.
-        (_, Err(error)) => {
+        Err(error) => {
             debug!(%error, "the line did not hear a page");
             Some(End::GoingAway)
         }

@@ -59,6 +59,7 @@ async fn who_leaves_shortens_the_wait_of_all_behind_in_every_tab() {
     let mut second = house.join().await;
     assert_eq!(second.hear("place").await["place"], json!(1));
     first.say(json!({ "type": "leave" })).await;
+    assert_eq!(first.hear("over").await["outcome"], json!("left"));
     assert_eq!(first.closed().await, Some(CloseCode::Normal));
     assert_eq!(first_again.hear("over").await["outcome"], json!("left"));
     assert_eq!(second.hear("place").await["place"], json!(0));
