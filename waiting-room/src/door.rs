@@ -103,7 +103,8 @@ impl Door {
         wish: Wish,
     ) -> Result<Entered, Problem> {
         self.check_origin(headers)?;
-        if let Some(ticket) = self.ticket(room.sale, headers) {
+        let ticket = self.ticket(room.sale, headers);
+        if let Some(ticket) = ticket {
             let session = Session::enter(room.clone(), ticket);
             resume(&self.store, &room, &ticket).await.map_err(RoomError::from)?;
             let over = matches!(session.turn(), Turn::Expired | Turn::Bought | Turn::Left);
@@ -118,7 +119,9 @@ impl Door {
             return Err(RoomError::SaleOver.into());
         }
         self.join_limit.check(client)?;
-        let ticket = self.joins.join(room.clone(), VisitorId(rand::random())).await.map_err(RoomError::from)?;
+        // Whoever joins again is the same visitor, and finds the orders of earlier turns.
+        let visitor = ticket.map_or_else(|| VisitorId(rand::random()), |ticket| ticket.visitor);
+        let ticket = self.joins.join(room.clone(), visitor).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
         let session = Session::enter(room.clone(), ticket);
         // Its turn came between the join and here, and nobody was there to hear of it.
