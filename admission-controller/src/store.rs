@@ -56,8 +56,12 @@ pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
 }
 
 fn connect(postgres_url: &str) -> Result<PgPool, StartError> {
-    let options: PgConnectOptions =
-        postgres_url.parse().map_err(|error| StartError::new(format!("The Postgres address is not one: {error}.")))?;
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
+    let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
+    // Without the address itself, which has a password in it.
+    let options = options.ok_or_else(|| {
+        StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
+    })?;
     let options = options
         .application_name("admission-controller")
         .options([("statement_timeout", "5000"), ("idle_in_transaction_session_timeout", "5000")]);
