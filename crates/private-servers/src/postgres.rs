@@ -212,10 +212,6 @@ pub(crate) fn create_database(postgres: &Program, address: &Address, name: &str)
     Ok(address.database(name))
 }
 
-pub(crate) fn drop_database(postgres: &Program, address: &Address, name: &str) -> Result<(), ServerError> {
-    succeed(client(postgres, address, "dropdb").args(["--force", name]), "dropdb")
-}
-
 fn client(postgres: &Program, address: &Address, program: &str) -> Command {
     let mut command = Command::new(postgres.sibling(program));
     command.env_clear().env("LC_ALL", "C.UTF-8").env("PGPASSWORD", &address.password);

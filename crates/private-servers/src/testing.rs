@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     Folder, PrivatePostgres, PrivateRedis, ServerError, Survives,
     error::Doing as _,
-    postgres::{Address, create_database, drop_database},
+    postgres::{Address, create_database},
     program::Program,
 };
 
@@ -34,13 +34,12 @@ const FOLDER_PREFIX: &str = "fairline-test-";
 /// A folder younger than this may be one whose owner is about to claim it.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
-/// A database that is one test's own. It is dropped, with whoever is still connected to it, when this is.
+/// A database that is one test's own. It goes with the servers: dropping it earlier would wait for connections that a
+/// stopped runtime can no longer finish.
 #[derive(Debug)]
 pub struct TestDatabase {
     /// Its address.
     pub url: String,
-    name: String,
-    servers: &'static Shared,
 }
 
 /// An empty database of the caller's own.
@@ -52,7 +51,7 @@ pub fn database() -> TestDatabase {
     let servers = shared();
     let name = format!("test_{}", Uuid::new_v4().simple());
     let url = create_database(&servers.program, &servers.postgres, &name);
-    TestDatabase { url: url.unwrap_or_else(|error| panic!("{error}")), name, servers }
+    TestDatabase { url: url.unwrap_or_else(|error| panic!("{error}")) }
 }
 
 /// The address of a Redis that the caller shares with other tests.
@@ -62,15 +61,6 @@ pub fn database() -> TestDatabase {
 #[must_use]
 pub fn redis_url() -> String {
     shared().redis_url.clone()
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        let Shared { program, postgres, .. } = self.servers;
-        // The servers are thrown away soon; until then this saves the space. A server that the test has killed is no
-        // reason to fail.
-        let _ = drop_database(program, postgres, &self.name);
-    }
 }
 
 #[derive(Debug)]
