@@ -13,8 +13,10 @@ FRESH ?=
 
 CARGO := cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
-# nextest where there is one, which runs the tests of all crates side by side, and cargo's own runner elsewhere.
-RUST_TESTS := $(shell command -v cargo-nextest >/dev/null && echo nextest run || echo test --no-fail-fast)
+# nextest where there is one, which runs the tests of all crates side by side but knows no doc tests; cargo's own runner
+# elsewhere.
+NEXTEST := $(shell command -v cargo-nextest)
+WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers --
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
 .PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser lint format
@@ -47,12 +49,13 @@ demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CRO
 	@exec $(BIN)/fairline demo --dir '$(DIR)' --port '$(PORT)' $(if $(FRESH),--fresh) $(if $(CROWD),--crowd '$(CROWD)')
 
 migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgres://…
-	@exec $(BIN)/fairline migrate --postgres-url '$(POSTGRES_URL)'
+	@exec $(BIN)/fairline migrate $(if $(POSTGRES_URL),--postgres-url '$(POSTGRES_URL)')
 
 test: setup-test web test-web test-rust build test-browser ## Run every test
 
 test-rust: web ## Run the tests of the services, with a Redis and a Postgres of their own
-	@$(CARGO) run --locked --quiet --package fairline-private-servers -- $(CARGO) $(RUST_TESTS) --locked --workspace
+	@$(WITH_SERVERS) $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace
+	@$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet)
 
 test-web: web ## Run the unit tests of the pages
 	@cd web && node scripts/test.mjs test/unit

@@ -41,7 +41,7 @@ impl Demo {
     }
 
     fn stop(mut self, signal: &str) -> ExitStatus {
-        assert!(Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.child.id())]).status().is_ok());
+        kill(signal, &self.child.id().to_string());
         eventually(STOP_LIMIT, "the demo ends", || self.child.try_wait().expect("a child"))
     }
 }
@@ -89,13 +89,23 @@ fn get(url: &str) -> String {
     answer
 }
 
-/// What runs with its working folder under `folder`: the private servers.
-fn servers_in(folder: &Path) -> usize {
-    let places: Vec<_> =
-        ["redis", "postgres"].iter().filter_map(|server| folder.join(server).canonicalize().ok()).collect();
+/// The processes that work under `folder`.
+fn working_in(folder: &Path) -> Vec<String> {
+    let Ok(folder) = folder.canonicalize() else { return Vec::new() };
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let working = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
-    working.filter(|cwd| places.iter().any(|place| cwd.starts_with(place))).count()
+    let working =
+        processes.filter(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&folder)));
+    working.map(|process| process.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// How many processes the private servers of a demo are.
+fn servers_in(folder: &Path) -> usize {
+    ["redis", "postgres"].iter().map(|server| working_in(&folder.join(server)).len()).sum()
+}
+
+/// Sends a signal; a process that is gone needs none.
+fn kill(signal: &str, pid: &str) {
+    Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).output().expect("sh runs");
 }
 
 #[test]
@@ -156,6 +166,25 @@ fn a_second_demo_goes_on_with_the_first_ones_sale_and_a_fresh_one_starts_over() 
 }
 
 #[test]
+fn servers_that_somebody_kills_are_started_again() {
+    let folder = passable();
+    let demo = Demo::start(folder.path());
+    let ready = format!("{}health/ready", demo.url("shop_url"));
+    for server in ["redis", "postgres"] {
+        let data = folder.path().join(server).join("data");
+        let killed = working_in(&data);
+        killed.iter().for_each(|pid| kill("KILL", pid));
+        eventually(START_LIMIT, "the server runs again", || {
+            working_in(&data).iter().any(|pid| !killed.contains(pid)).then_some(())
+        });
+        eventually(START_LIMIT, "the services are ready again", || {
+            get(&ready).starts_with("HTTP/1.1 200").then_some(())
+        });
+    }
+    assert!(demo.stop("TERM").success());
+}
+
+#[test]
 fn a_port_in_use_is_a_sentence() {
     let folder = passable();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -172,7 +201,7 @@ fn a_stop_while_it_starts_is_a_stop() {
     let folder = passable();
     let mut demo = command(folder.path(), &["--port", "0"]).stdout(Stdio::null()).spawn().expect("fairline runs");
     eventually(START_LIMIT, "Redis runs", || (servers_in(folder.path()) > 0).then_some(()));
-    assert!(Command::new("sh").args(["-c", &format!("kill -TERM {}", demo.id())]).status().is_ok());
+    kill("TERM", &demo.id().to_string());
     let ended = eventually(STOP_LIMIT, "the demo ends", || demo.try_wait().expect("a child"));
     assert!(ended.success());
     assert_eq!(servers_in(folder.path()), 0);
