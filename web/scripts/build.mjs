@@ -65,7 +65,7 @@ for (const [name, content] of assets) {
 }
 
 const adminPage = await readFile(`${SRC}admin/admin.html`, "utf8");
-await publish("admin.html", adminPage.replace(/\{(\S+?)\}/g, (_, name) => `/admin/assets/${manifest[name]}`));
+await publish("admin.html", adminPage.replace(/\{([a-z]+\.[a-z]+)\}/g, (_, name) => `/admin/assets/${manifest[name]}`));
 await write("manifest.json", Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
 
 const stale = (await readdir(DIST)).filter((name) => !name.startsWith(".") && !built.has(name));

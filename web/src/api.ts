@@ -99,7 +99,8 @@ export interface AdminSale extends SaleCard {
   promised: number;
   held: number;
   sold: number;
-  waiting: number;
+  /** Unknown while the line does not answer. */
+  waiting: number | null;
   admitted: number;
   cursor: number;
   highest_ordinal: number;

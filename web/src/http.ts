@@ -35,3 +35,8 @@ export function retryAfterMs(header: string | null): number | undefined {
   const seconds = Number(header ?? NaN);
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
 }
+
+/** A problem as its reader is told of it. */
+export function inWords(problem: Problem): string {
+  return problem.detail === undefined ? problem.title : `${problem.title}. ${problem.detail}`;
+}

@@ -11,7 +11,7 @@ use fairline_line::{
     store::LineStore,
     ticket::{Ordinal, Ticket},
 };
-use fairline_private_servers::testing::{self, TestDatabase};
+use fairline_private_servers::testing;
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::Shutdown;
 use serde_json::{Value, json};
@@ -33,22 +33,22 @@ pub struct Desk {
     pub pool: PgPool,
     shutdown: Shutdown,
     key: NamedTempFile,
-    database: TestDatabase,
+    postgres_url: String,
 }
 
 impl Desk {
     pub async fn open() -> Self {
-        let database = testing::database();
-        admission_controller::migrate(&database.url).await.expect("migrated");
+        let postgres_url = testing::database_url();
+        admission_controller::migrate(&postgres_url).await.expect("migrated");
         let mut key = NamedTempFile::new().expect("a file");
         key.write_all(SigningKey::generate().to_pem().as_bytes()).expect("written");
         let mut desk = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             line: LineStore::connect(&testing::redis_url()).await.expect("a Redis"),
-            pool: PgPool::connect(&database.url).await.expect("a Postgres"),
+            pool: PgPool::connect(&postgres_url).await.expect("a Postgres"),
             shutdown: Shutdown::new(),
             key,
-            database,
+            postgres_url,
         };
         desk.address = desk.another_controller(&desk.shutdown).await;
         desk
@@ -61,7 +61,7 @@ impl Desk {
             "--redis-url",
             &testing::redis_url(),
             "--postgres-url",
-            &self.database.url,
+            &self.postgres_url,
             "--signing-key-file",
             self.key.path().to_str().expect("a path"),
             "--admin-token",

@@ -11,7 +11,7 @@ use crate::shop::{Shop, call, eventually};
 async fn while_postgres_is_down_shoppers_are_asked_to_come_again_and_lose_nothing() {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
     let url = servers.postgres.create_database("shop").expect("a database");
-    let shop = Shop::open_on(&url, None, |_| {}).await;
+    let shop = Shop::open_on(&url, |_| {}).await;
     let sale = shop.sale(2).await;
     let shopper = shop.admit(sale).await;
     let (payer, order) = shop.hold(sale).await;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, ti
 use checkout::Settings;
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
-use fairline_private_servers::testing::{TestDatabase, database};
+use fairline_private_servers::testing::database_url;
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{LogFormat, LogSettings, Secret, Shutdown, TrustedProxies};
 use http_body_util::{BodyExt as _, Full};
@@ -134,7 +134,6 @@ pub(crate) struct Shop {
     pub(crate) settings: Settings,
     pub(crate) shutdown: Shutdown,
     jwks: NamedTempFile,
-    _database: Option<TestDatabase>,
 }
 
 impl Drop for Shop {
@@ -146,23 +145,16 @@ impl Drop for Shop {
 impl Shop {
     /// A shop on a database of its own.
     pub(crate) async fn open() -> Self {
-        let database = tokio::task::spawn_blocking(database).await.expect("a database");
-        let url = database.url.clone();
-        Self::open_on(&url, Some(database), |_| {}).await
+        Self::open_with(|_| {}).await
     }
 
     /// A shop on a database of its own, with other settings.
     pub(crate) async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let database = tokio::task::spawn_blocking(database).await.expect("a database");
-        let url = database.url.clone();
-        Self::open_on(&url, Some(database), change).await
+        let postgres_url = tokio::task::spawn_blocking(database_url).await.expect("a database");
+        Self::open_on(&postgres_url, change).await
     }
 
-    pub(crate) async fn open_on(
-        postgres_url: &str,
-        database: Option<TestDatabase>,
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
+    pub(crate) async fn open_on(postgres_url: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let pool = PgPoolOptions::new().max_connections(4).connect(postgres_url).await.expect("a connection");
         sqlx::migrate!("../migrations").run(&pool).await.expect("a schema");
 
@@ -187,7 +179,7 @@ impl Shop {
         change(&mut settings);
         start_gateway(gateway_listener, &shutdown);
         let checkout = start_checkout(&settings, &shutdown).await;
-        Self { pool, checkout, gateway, key, settings, shutdown, jwks, _database: database }
+        Self { pool, checkout, gateway, key, settings, shutdown, jwks }
     }
 
     /// One more checkout on the same database.

@@ -45,12 +45,12 @@ fn a_key_is_printed_when_no_file_is_named() {
 
 #[tokio::test]
 async fn a_database_is_brought_up_to_date_once() {
-    let database = testing::database();
+    let postgres_url = testing::database_url();
     for _ in 0..2 {
-        let migrated = fairline(&["migrate", "--postgres-url", &database.url]);
+        let migrated = fairline(&["migrate", "--postgres-url", &postgres_url]);
         assert!(migrated.status.success(), "{}", text(&migrated.stderr));
     }
-    let mut connection = PgConnection::connect(&database.url).await.expect("a connection");
+    let mut connection = PgConnection::connect(&postgres_url).await.expect("a connection");
     let sales: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sales").fetch_one(&mut connection).await.expect("a count");
     assert_eq!(sales, 0);

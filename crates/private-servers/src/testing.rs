@@ -34,24 +34,17 @@ const FOLDER_PREFIX: &str = "fairline-test-";
 /// A folder younger than this may be one whose owner is about to claim it.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
-/// A database that is one test's own. It goes with the servers: dropping it earlier would wait for connections that a
-/// stopped runtime can no longer finish.
-#[derive(Debug)]
-pub struct TestDatabase {
-    /// Its address.
-    pub url: String,
-}
-
-/// An empty database of the caller's own.
+/// The address of an empty database of the caller's own.
+///
+/// It goes with the servers: dropping it earlier would wait for connections that a stopped runtime can no longer finish.
 ///
 /// # Panics
 /// When there is no Postgres to be had: the test cannot go on.
 #[must_use]
-pub fn database() -> TestDatabase {
+pub fn database_url() -> String {
     let servers = shared();
     let name = format!("test_{}", Uuid::new_v4().simple());
-    let url = create_database(&servers.program, &servers.postgres, &name);
-    TestDatabase { url: url.unwrap_or_else(|error| panic!("{error}")) }
+    create_database(&servers.program, &servers.postgres, &name).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The address of a Redis that the caller shares with other tests.

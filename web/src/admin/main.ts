@@ -2,7 +2,7 @@
 
 import type { AdminSale, SaleChange, SaleCommand } from "../api";
 import { field } from "../field";
-import type { Answer } from "../http";
+import { inWords, type Answer } from "../http";
 import { AdminClient } from "./client";
 import { newSale } from "./forms";
 import { SalePanel } from "./sale-panel";
@@ -69,20 +69,20 @@ async function look(newToken?: string): Promise<void> {
 
 function show(sales: AdminSale[]): void {
   noSales.hidden = sales.length > 0;
-  for (const sale of sales) {
+  sales.forEach((sale, position) => {
     const panel = panels.get(sale.id);
     if (panel) {
       panel.show(sale);
     } else {
       const added = new SalePanel(template, sale, { command, change });
       panels.set(sale.id, added);
-      list.append(added.element);
+      list.insertBefore(added.element, list.children[position] ?? null);
     }
-  }
+  });
 }
 
 function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
-  if (answer.kind === "refused") return answer.problem.detail ?? answer.problem.title;
+  if (answer.kind === "refused") return inWords(answer.problem);
   return "The controller cannot be reached, or is busy. What you see may be old.";
 }
 

@@ -42,9 +42,10 @@ export class SalePanel {
       name: sale.name,
       status: STATUS[sale.status],
       facts: `${money(sale.price_minor, sale.currency)} · ${plural(sale.total, "unit", "units")} · ${sale.status === "scheduled" ? "opens" : "opened"} ${moment(sale.opens_at)}`,
+      waiting: sale.waiting === null ? "not known" : count(sale.waiting),
       decision: sale.last_decision ?? "none yet",
     };
-    for (const counter of [...PARTS, "waiting", "admitted", "cursor"] as const) texts[counter] = count(sale[counter]);
+    for (const counter of [...PARTS, "admitted", "cursor"] as const) texts[counter] = count(sale[counter]);
     for (const element of this.element.querySelectorAll<HTMLElement>("[data-text]")) {
       element.textContent = texts[element.dataset.text ?? ""] ?? "";
     }

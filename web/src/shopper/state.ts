@@ -6,6 +6,7 @@
  */
 
 import type { LineMessage, Order, Outcome, PlaceMessage, Problem, SaleCard, Status, TurnMessage } from "../api";
+import { inWords } from "../http";
 
 /** How it ended: what the line says, and what can become of an order. */
 export type Ending = Outcome | "lapsed" | "refunded";
@@ -138,8 +139,4 @@ function orderPhase(phase: Phase, order: Order): Phase {
 
 function hasOrder(phase: Phase): boolean {
   return phase.at === "checkout" || phase.at === "pending" || phase.at === "bought" || (phase.at === "over" && (phase.ending === "lapsed" || phase.ending === "refunded"));
-}
-
-function inWords(problem: Problem): string {
-  return problem.detail ?? problem.title;
 }

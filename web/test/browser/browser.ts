@@ -10,7 +10,7 @@ export const DESKTOP = { width: 1280, height: 800 };
 const NARROWEST = { width: 320, height: 640 };
 
 const SHOTS = join(process.cwd(), "test/shots");
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 20_000;
 
 export async function openBrowser(): Promise<Browser> {
   await mkdir(SHOTS, { recursive: true });

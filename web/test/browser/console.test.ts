@@ -46,8 +46,8 @@ test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
   await panel.getByRole("button", { name: "Pause" }).click();
   await status.filter({ hasText: "Paused" }).waitFor();
 
-  await panel.getByLabel("Units").fill("250");
-  await panel.getByLabel("Units").press("Enter");
+  await panel.getByLabel("Units", { exact: true }).fill("250");
+  await panel.getByLabel("Units", { exact: true }).press("Enter");
   await panel.getByText("250 units").waitFor();
   await panel.getByLabel("Most admissions per second").fill("2.5");
   await panel.getByLabel("Most admissions per second").press("Enter");

@@ -36,6 +36,7 @@ export class Shop {
   readonly #demo: ChildProcess;
   readonly #folder: string;
   readonly #addresses: Addresses;
+  readonly #crowds: ChildProcess[] = [];
   #sales = 0;
 
   private constructor(demo: ChildProcess, folder: string, addresses: Addresses) {
@@ -69,18 +70,19 @@ export class Shop {
   }
 
   async stop(): Promise<void> {
-    const ended = once(this.#demo, "exit");
-    this.#demo.kill("SIGTERM");
-    await ended;
+    const running = [...this.#crowds, this.#demo].filter((child) => child.exitCode === null && child.signalCode === null);
+    await Promise.all(running.map((child) => { child.kill("SIGTERM"); return once(child, "exit"); }));
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** A sale of its own, which does not open by itself. */
-  create(sale: Partial<NewSale> = {}): Promise<AdminSale> {
+  /** A sale of its own, which does not open by itself; the waiting room has heard of it. */
+  async create(wishes: Partial<NewSale> = {}): Promise<AdminSale> {
     this.#sales += 1;
     const opens_at = new Date(Date.now() + HOUR_MS).toISOString();
     const defaults: NewSale = { slug: `sale-${this.#sales}`, name: `Sale ${this.#sales}`, description: "A test.", price_minor: 4_900, currency: "EUR", total: 10, opens_at };
-    return this.#ask("POST", "", { ...defaults, ...sale });
+    const sale = await this.#ask<AdminSale>("POST", "", { ...defaults, ...wishes });
+    await until("the waiting room to hear of the sale", async () => (await fetch(`${this.url}/api/flash-sales/${sale.id}/status`)).ok || undefined);
+    return sale;
   }
 
   look(sale: AdminSale): Promise<AdminSale> {
@@ -103,6 +105,7 @@ export class Shop {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, FAIRLINE_ADMIN_TOKEN: token, FAIRLINE_POSTGRES_URL: this.#addresses.postgres_url },
     });
+    this.#crowds.push(crowd);
     const said = listen(crowd);
     return new Promise((resolve, reject) => {
       crowd.on("exit", (code) => {

@@ -68,7 +68,7 @@ describe("a turn", () => {
 
   test("shows why it could not be used, in the problem's own words", () => {
     const state = after(line(turn), { type: "reserve" }, { type: "reserve-failed", problem: problem("sale-not-open", "The sale is paused.") });
-    assert.ok(state.phase.at === "turn" && !state.phase.reserving && state.phase.problem === "The sale is paused.");
+    assert.ok(state.phase.at === "turn" && !state.phase.reserving && state.phase.problem === "A title. The sale is paused.");
   });
 
   test("used in another tab brings its order here", () => {
@@ -144,7 +144,7 @@ describe("a refusal", () => {
   });
 
   test("of any other kind is told at the door", () => {
-    assert.deepEqual(after(join, { type: "refused", problem: problem("foreign-origin", "Not from there.") }).phase, { at: "outside", problem: "Not from there." });
+    assert.deepEqual(after(join, { type: "refused", problem: problem("foreign-origin", "Not from there.") }).phase, { at: "outside", problem: "A title. Not from there." });
   });
 });
 
