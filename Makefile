@@ -19,7 +19,7 @@ NEXTEST := $(shell command -v cargo-nextest)
 WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers --
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ test-web: web ## Run the unit tests of the pages
 
 test-browser: build ## Run the tests in a browser
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' node scripts/test.mjs test/browser
+
+screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
+	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' npm run --silent screenshot
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check
