@@ -21,14 +21,23 @@ export interface SaleCard {
   message: string | null;
 }
 
+/** From and to, in seconds. */
+export type Seconds = [number, number];
+
 export interface PlaceMessage {
   type: "place";
   ordinal: number;
   /** How many people are ahead. */
   place: number;
   behind: number;
-  wait: { likely_s: [number, number] } | null;
+  /** How many of those ahead came back after their turn had passed. They are served first. */
+  recalled: number;
+  /** Places per second by which the page counts down by itself; null: it stands still. */
   rate_per_s: number | null;
+  /** Half of the time the wait ends within `likely_s`, nine times of ten within `bounds_s`. */
+  wait: { likely_s: Seconds; bounds_s: Seconds | null } | null;
+  /** The wait is longer than the remaining stock is likely to last. */
+  beyond_stock: boolean;
 }
 
 export interface SaleMessage {
@@ -45,7 +54,7 @@ export interface TurnMessage {
   quantity: number;
 }
 
-export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left";
+export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left" | "missed";
 
 export interface OverMessage {
   type: "over";

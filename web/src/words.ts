@@ -51,15 +51,33 @@ export function countdown(ms: number): string {
   return days > 0 ? `${plural(days, "day", "days")} ${clock}` : clock;
 }
 
+/** In what a wait of so many seconds is told: how many seconds one of them has, in steps of how many, and its name. */
+function unitOf(seconds: number): [size: number, step: number, name: string] {
+  if (seconds < 90) return [1, 5, "second"];
+  return seconds < 90 * MINUTE_S ? [MINUTE_S, 1, "minute"] : [HOUR_S, 1, "hour"];
+}
+
 /** A likely wait as a range, no more exact than it can be: 20 to 40 seconds, 2 to 4 minutes, up to 3 hours. */
 export function waitRange([low, high]: readonly [number, number]): string {
   if (high < 5) return "a few seconds";
-  const [size, step, name] = high < 90 ? [1, 5, "second"] : high < 90 * MINUTE_S ? [MINUTE_S, 1, "minute"] : [HOUR_S, 1, "hour"];
+  const [size, step, name] = unitOf(high);
   const from = Math.floor(low / size / step) * step;
   const to = Math.ceil(high / size / step) * step;
   const upTo = plural(to, name, `${name}s`);
   if (from === to) return `about ${upTo}`;
   return from === 0 ? `up to ${upTo}` : `${count(from)} to ${upTo}`;
+}
+
+/** The bounds of a wait in a sentence: between 10 and 50 seconds, between 40 seconds and 3 minutes, within 2 hours. */
+export function waitBounds([low, high]: readonly [number, number]): string {
+  const [size, step, name] = unitOf(high);
+  const to = Math.max(1, Math.ceil(high / size / step)) * step;
+  const upTo = plural(to, name, `${name}s`);
+  const [lowSize, lowStep, lowName] = unitOf(low);
+  const from = Math.floor(low / lowSize / lowStep) * lowStep;
+  if (from === 0) return `within ${upTo}`;
+  if (lowName !== name) return `between ${plural(from, lowName, `${lowName}s`)} and ${upTo}`;
+  return from === to ? `about ${upTo}` : `between ${count(from)} and ${upTo}`;
 }
 
 /** A moment, in the reader's own time zone. */

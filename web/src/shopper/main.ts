@@ -25,17 +25,21 @@ function start(root: HTMLElement): void {
   const announcer = new Announcer();
   const serverNow = serverClock(now);
   let state: State = initialState(served.status);
+  let ticking: ReturnType<typeof setInterval> | undefined;
 
   const show = (): void => {
-    const seen = picture(state, served, serverNow());
+    const seen = picture(state, served, { serverMs: serverNow(), steadyMs: performance.now() });
     view.show(seen);
     const news = announcer.next(seen.news, Date.now());
     if (news !== undefined) view.announce(news);
   };
 
   const dispatch = (event: Event): void => {
-    state = reduce(state, event);
-    show();
+    const before = state;
+    state = reduce(state, event, performance.now());
+    // A place that has merely moved can wait for the next tick, which paints it with everything else.
+    const merelyMoved = event.type === "line" && event.message.type === "place" && before.phase.at === "waiting" && before.trouble === state.trouble;
+    if (!merelyMoved || ticking === undefined) show();
   };
 
   const line = new LineConnection(saleId, {
@@ -136,38 +140,55 @@ function start(root: HTMLElement): void {
     });
   };
 
-  const wake = (): void => {
+  let tickedAt = 0;
+  const tick = (): void => {
+    const asleep = Date.now() - tickedAt > ASLEEP_MS;
+    tickedAt = Date.now();
+    if (asleep) attend();
+    show();
+    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) lookAtHold();
+  };
+
+  /** Right at once when somebody looks at the page, and still while nobody does. */
+  const attend = (): void => {
+    clearInterval(ticking);
+    ticking = undefined;
     if (document.visibilityState !== "visible") return;
+    tickedAt = Date.now();
+    ticking = setInterval(tick, TICK_MS);
+    show();
     line.wake();
     lookAtHold();
   };
-  document.addEventListener("visibilitychange", wake);
-  window.addEventListener("pageshow", wake);
-  window.addEventListener("online", wake);
+  document.addEventListener("visibilitychange", attend);
+  window.addEventListener("pageshow", attend);
+  window.addEventListener("online", attend);
   window.addEventListener("offline", () => { line.networkGone(); });
 
-  let tickedAt = Date.now();
-  setInterval(() => {
-    const asleep = Date.now() - tickedAt > ASLEEP_MS;
-    tickedAt = Date.now();
-    if (asleep) wake();
-    show();
-    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) lookAtHold();
-  }, TICK_MS);
-
   /** Whoever is not in line is told by the sale's public status, which caches well. */
-  const watchStatus = async (): Promise<void> => {
-    await pause(STATUS_EVERY_MS * (0.75 + Math.random() / 2));
-    if (followsStatus(state.phase) && document.visibilityState === "visible") {
+  const watchStatus = async (atLeastMs = 0): Promise<void> => {
+    await pause(atLeastMs + STATUS_EVERY_MS * (0.75 + Math.random() / 2));
+    await someoneLooks();
+    let waitMs: number | undefined;
+    if (followsStatus(state.phase)) {
       const answer = await ask<SaleCard>(`/api/flash-sales/${saleId}/status`, { cache: "default" });
       if (answer.kind === "ok") dispatch({ type: "sale", sale: answer.body });
+      if (answer.kind === "failed") waitMs = answer.atLeastMs;
     }
-    void watchStatus();
+    void watchStatus(waitMs);
   };
 
   show();
+  attend();
   void watchStatus();
   if (joined === "true") enter("resume");
+}
+
+function someoneLooks(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.visibilityState === "visible") resolve();
+    else document.addEventListener("visibilitychange", () => { resolve(someoneLooks()); }, { once: true });
+  });
 }
 
 /** The server's clock, from what it wrote into the page: a shopper's own may be minutes off. */

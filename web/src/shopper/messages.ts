@@ -1,6 +1,9 @@
-/** Reading what the line says. Messages of a kind that this page does not know are passed over, so the line may learn new ones. */
+/**
+ * Reading what the line says. Messages of a kind that this page does not know are passed over, so the line may learn new
+ * ones; and what an older line does not say yet reads as if it had said that there is nothing to say.
+ */
 
-import type { LineMessage } from "../api";
+import type { LineMessage, PlaceMessage, Seconds } from "../api";
 
 const REQUIRED: Record<LineMessage["type"], Record<string, string>> = {
   place: { ordinal: "number", place: "number", behind: "number" },
@@ -23,7 +26,31 @@ export function parseLineMessage(json: string): LineMessage | undefined {
 export function asLineMessage(value: unknown): LineMessage | undefined {
   if (!isRecord(value) || !isKnown(value.type)) return undefined;
   const complete = Object.entries(REQUIRED[value.type]).every(([field, type]) => value[field] !== null && typeof value[field] === type);
-  return complete ? (value as unknown as LineMessage) : undefined;
+  if (!complete) return undefined;
+  return value.type === "place" ? readPlace(value as unknown as PlaceMessage) : (value as unknown as LineMessage);
+}
+
+function readPlace(said: Readonly<Partial<PlaceMessage>> & Pick<PlaceMessage, "type" | "ordinal" | "place" | "behind">): PlaceMessage {
+  const { type, ordinal, place, behind, recalled, rate_per_s, wait, beyond_stock } = said;
+  const likely_s = readSeconds(wait?.likely_s);
+  return {
+    type,
+    ordinal,
+    place,
+    behind,
+    recalled: isAmount(recalled) ? recalled : 0,
+    rate_per_s: isAmount(rate_per_s) ? rate_per_s : null,
+    wait: likely_s && { likely_s, bounds_s: readSeconds(wait?.bounds_s) },
+    beyond_stock: beyond_stock === true,
+  };
+}
+
+function readSeconds(range: unknown): Seconds | null {
+  return Array.isArray(range) && range.length === 2 && range.every(isAmount) ? (range as Seconds) : null;
+}
+
+function isAmount(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) >= 0;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -2,15 +2,24 @@
  * What the page shows for a state at a moment: pure, so that every word can be tested. `view.ts` puts it into the document.
  */
 
-import type { Order, SaleCard, Status } from "../api";
+import type { Order, Status } from "../api";
+import { cameBackAt, placeAt } from "./place";
 import type { Ending, Phase, State, Trouble } from "./state";
-import { count, countdown, moment, money, plural, STATUS, timeOfDay, waitRange } from "../words";
+import { count, countdown, moment, money, plural, STATUS, timeOfDay, waitBounds, waitRange } from "../words";
 
 /** The facts that the page was served with; they hold until the line tells newer ones. */
 export interface Served {
   name: string;
   opensAt: string;
   status: Status;
+}
+
+/** A moment, by two clocks. */
+export interface Now {
+  /** The server's, in Unix milliseconds: what ends at a given time is counted down by it. */
+  serverMs: number;
+  /** One that never goes back, in milliseconds since whenever: places are counted down by it. */
+  steadyMs: number;
 }
 
 export interface Picture {
@@ -54,15 +63,23 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   expired: { heading: "Your turn has run out", text: "The unit that was set aside for you went to the next shopper. You may join again at the end of the line.", mayJoin: true },
   bought: { heading: "Your turn was used", text: "This ticket has bought already.", mayJoin: false },
   left: { heading: "You have left the line", text: "You may join again at the end of the line.", mayJoin: true },
+  missed: { heading: "Your turn passed while you were away", text: "It was kept for you as long as the shop allows. You may join again at the end of the line.", mayJoin: true },
   lapsed: { heading: "Your time to pay has run out", text: "Nothing was charged, and the unit went to the next shopper. You may join again at the end of the line.", mayJoin: true },
   refunded: { heading: "Your payment is refunded", text: "It arrived after your time to pay had run out, and no unit was left. You get the whole amount back.", mayJoin: true },
 };
 
-export function picture(state: State, served: Served, nowMs: number): Picture {
+/** For an outcome that this page has not heard of. */
+const ENDED = { heading: "Your place has ended", text: "You may join again at the end of the line.", mayJoin: true };
+
+const BEYOND_STOCK = "Longer than the remaining stock is likely to last.";
+const STAY_OR_LEAVE = "You may stay, since what others give back goes to the next in line, or leave at any time.";
+
+export function picture(state: State, served: Served, now: Now): Picture {
   const { sale, phase } = state;
   const status = sale?.status ?? served.status;
+  const scheduled = status === "scheduled";
   const opensAt = sale?.opens_at ?? served.opensAt;
-  const untilOpenMs = Date.parse(opensAt) - nowMs;
+  const untilOpenMs = Date.parse(opensAt) - now.serverMs;
   const untilOpen = untilOpenMs > 0 ? countdown(untilOpenMs) : "any moment";
   const shown: Picture = {
     phase: phase.at,
@@ -70,9 +87,8 @@ export function picture(state: State, served: Served, nowMs: number): Picture {
     texts: {
       status: STATUS[status],
       trouble: TROUBLE[state.trouble],
-      opens: untilOpenMs > 0 ? `Opens in ${untilOpen}, on ${moment(opensAt)}` : "Opens any moment",
     },
-    shown: { trouble: state.trouble !== "none", opens: status === "scheduled" },
+    shown: { trouble: state.trouble !== "none", opens: scheduled },
     status,
     stock: sale && { value: sale.remaining, max: sale.total },
     progress: 0,
@@ -80,22 +96,22 @@ export function picture(state: State, served: Served, nowMs: number): Picture {
     sending: false,
     news: { text: "", key: phase.at },
   };
+  if (scheduled) shown.texts.opens = untilOpenMs > 0 ? `Opens in ${untilOpen}, on ${moment(opensAt)}` : "Opens any moment";
   if (sale) {
     shown.texts.stock = `${count(sale.remaining)} of ${count(sale.total)} left`;
     shown.texts.message = sale.message ?? "";
     shown.shown.message = Boolean(sale.message);
   }
-  paint[phase.at](shown, phase as never, { served, sale, status, untilOpen, nowMs });
+  paint[phase.at](shown, phase as never, { served, status, untilOpen, now });
   if (state.trouble !== "none") shown.news = { text: TROUBLE[state.trouble], key: state.trouble };
   return shown;
 }
 
 interface Around {
   served: Served;
-  sale: SaleCard | undefined;
   status: Status;
   untilOpen: string;
-  nowMs: number;
+  now: Now;
 }
 
 const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at: At }>, around: Around) => void } = {
@@ -108,11 +124,16 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
     shown.news.text = SEEKING[seeking];
   },
 
-  waiting(shown, { place: { place, behind, ordinal, wait } }, { served, status, untilOpen }) {
+  waiting(shown, { place: shownPlace }, { served, status, untilOpen, now: { steadyMs } }) {
+    const { behind, ordinal, wait, beyond_stock: beyond } = shownPlace.told;
+    const place = placeAt(shownPlace, steadyMs);
+    const cameBack = cameBackAt(shownPlace, steadyMs);
+    const back = cameBack > 0 ? `${plural(cameBack, "person who was", "people who were")} ahead of you came back. ${cameBack === 1 ? "That turn is" : "Their turns are"} kept, as yours would be.` : "";
     const next = place === 0;
     const ahead = next ? "You are next" : `${plural(place, "person", "people")} ahead of you`;
     const scheduled = status === "scheduled";
     const paused = status === "paused";
+    const moves = !scheduled && !paused;
     const likely = wait ? waitRange(wait.likely_s) : "not known yet";
     shown.title = next ? `Next · ${served.name}` : `${count(place)} ahead · ${served.name}`;
     shown.progress = 1 - place / Math.max(ordinal - 1, place, 1);
@@ -122,18 +143,25 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
       behind: count(behind),
       ordinal: count(ordinal),
       "wait-label": scheduled ? "Until it opens" : "Likely wait",
-      wait: scheduled ? untilOpen : paused ? "when the sale resumes" : likely,
+      wait: scheduled ? untilOpen : paused ? "when the sale resumes" : beyond ? BEYOND_STOCK : likely,
+      bounds: moves && !beyond && wait?.bounds_s ? `Nine times of ten ${waitBounds(wait.bounds_s)}` : "",
+      back,
+      beyond: moves ? STAY_OR_LEAVE : `Your wait is likely to be longer than the stock lasts. ${STAY_OR_LEAVE}`,
       standstill: paused ? "The shop has paused the sale. Your place is kept." : "The sale has not opened yet. Your place is kept.",
     });
-    shown.shown.standstill = paused || scheduled;
+    shown.shown.standstill = !moves;
+    shown.shown.back = back !== "";
+    shown.shown.beyond = beyond;
+    const told = [back, `${ahead}.`, beyond ? BEYOND_STOCK : moves && wait ? `Likely wait: ${likely}.` : ""].filter(Boolean).join(" ");
     shown.news = paused
       ? { text: `The shop has paused the sale. Your place is kept: ${ahead}.`, key: "paused" }
-      : { text: scheduled || !wait ? `${ahead}.` : `${ahead}. Likely wait: ${likely}.`, key: next ? "next" : "waiting" };
+      : { text: told, key: next ? "next" : "waiting" };
   },
 
-  turn(shown, { turn, reserving, problem }, { served, nowMs }) {
-    const left = countdown(Date.parse(turn.expires_at) - nowMs);
-    shown.title = `Your turn! ${left} · ${served.name}`;
+  // Titles name the time of the end: nothing ticks in a tab that nobody looks at, but its title is read.
+  turn(shown, { turn, reserving, problem }, { served, now: { serverMs } }) {
+    const left = countdown(Date.parse(turn.expires_at) - serverMs);
+    shown.title = `Your turn! Until ${timeOfDay(turn.expires_at)} · ${served.name}`;
     shown.quantities = turn.quantity;
     shown.sending = reserving;
     Object.assign(shown.texts, {
@@ -143,19 +171,19 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
       reserve: reserving ? "One moment …" : "Go to checkout",
     });
     shown.shown["choose-quantity"] = turn.quantity > 1;
-    shown.news = tellTime("It is your turn", turn.expires_at, nowMs);
+    shown.news = tellTime("It is your turn", turn.expires_at, serverMs);
   },
 
-  checkout(shown, { order, paying, problem }, { served, nowMs }) {
-    const left = countdown(Date.parse(order.hold_expires_at) - nowMs);
-    shown.title = `Checkout ${left} · ${served.name}`;
+  checkout(shown, { order, paying, problem }, { served, now: { serverMs } }) {
+    const left = countdown(Date.parse(order.hold_expires_at) - serverMs);
+    shown.title = `Checkout until ${timeOfDay(order.hold_expires_at)} · ${served.name}`;
     shown.sending = paying;
     Object.assign(shown.texts, orderTexts(order, served), {
       "hold-left": left,
       "pay-problem": problem,
       pay: paying ? "Paying …" : `Pay ${money(order.amount_minor, order.currency)}`,
     });
-    shown.news = tellTime("Your order is held for you", order.hold_expires_at, nowMs);
+    shown.news = tellTime("Your order is held for you", order.hold_expires_at, serverMs);
   },
 
   pending(shown, { order }, { served }) {
@@ -174,7 +202,7 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
   },
 
   over(shown, { ending }, { served }) {
-    const { heading, text, mayJoin } = ENDING[ending];
+    const { heading, text, mayJoin } = Object.hasOwn(ENDING, ending) ? ENDING[ending] : ENDED;
     shown.title = `${heading} · ${served.name}`;
     shown.texts.over = heading;
     shown.texts["over-text"] = text;

@@ -1,12 +1,14 @@
 /**
- * What the shopper's page knows, and how each event changes it. Pure: no DOM, no clock, no network.
+ * What the shopper's page knows, and how each event changes it. Pure: no DOM, no clock, no network; time comes in as
+ * milliseconds of a clock that never goes back.
  *
  * Two facts stand side by side: where the shopper is (`phase`), and whether the line can be heard right now (`trouble`).
  * Losing the connection therefore never changes the phase: the last place stays on the page until the line speaks again.
  */
 
-import type { LineMessage, Order, Outcome, PlaceMessage, Problem, SaleCard, Status, TurnMessage } from "../api";
+import type { LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../api";
 import { inWords } from "../http";
+import { hearPlace, standStill, type ShownPlace } from "./place";
 
 /** How it ended: what the line says, and what can become of an order. */
 export type Ending = Outcome | "lapsed" | "refunded";
@@ -14,7 +16,7 @@ export type Ending = Outcome | "lapsed" | "refunded";
 export type Phase =
   | { at: "outside"; problem: string }
   | { at: "joining"; seeking: "ticket" | "place" | "order" }
-  | { at: "waiting"; place: PlaceMessage }
+  | { at: "waiting"; place: ShownPlace }
   | { at: "turn"; turn: TurnMessage; reserving: boolean; problem: string }
   | { at: "checkout"; order: Order; paying: boolean; problem: string }
   | { at: "pending"; order: Order }
@@ -49,7 +51,7 @@ export function initialState(status: Status): State {
   return { sale: undefined, phase: over ? { at: "over", ending: status } : { at: "outside", problem: "" }, trouble: "none" };
 }
 
-export function reduce(state: State, event: Event): State {
+export function reduce(state: State, event: Event, nowMs: number): State {
   const phase = state.phase;
   switch (event.type) {
     case "join":
@@ -57,9 +59,9 @@ export function reduce(state: State, event: Event): State {
     case "resume":
       return { ...state, phase: { at: "joining", seeking: "place" } };
     case "line":
-      return hear(state, event.message);
+      return hear(state, event.message, nowMs);
     case "lost":
-      return { ...state, trouble: event.busy ? "busy" : "lost" };
+      return { ...state, trouble: event.busy ? "busy" : "lost", phase: stop(phase, nowMs) };
     case "refused":
       return { ...state, trouble: "none", phase: refuse(event.problem) };
     case "sale":
@@ -77,20 +79,25 @@ export function reduce(state: State, event: Event): State {
   }
 }
 
-function hear(state: State, message: LineMessage): State {
-  if (message.type === "reconnecting") return { ...state, trouble: "line-recovering" };
+function hear(state: State, message: LineMessage, nowMs: number): State {
+  if (message.type === "reconnecting") return { ...state, trouble: "line-recovering", phase: stop(state.phase, nowMs) };
   const heard: State = { ...state, trouble: "none" };
-  if (message.type === "sale") return { ...heard, sale: message.sale };
+  if (message.type === "sale") return { ...heard, sale: message.sale, phase: message.sale.status === "open" ? state.phase : stop(state.phase, nowMs) };
   // With an order in hand the line has nothing more to say.
   if (hasOrder(state.phase)) return heard;
   switch (message.type) {
     case "place":
-      return { ...heard, phase: { at: "waiting", place: message } };
+      return { ...heard, phase: { at: "waiting", place: hearPlace(state.phase.at === "waiting" ? state.phase.place : undefined, message, nowMs) } };
     case "turn":
       return { ...heard, phase: turnPhase(state.phase, message) };
     case "over":
       return { ...heard, phase: overPhase(state.phase, message.outcome) };
   }
+}
+
+/** The page counts down only while it hears that the line moves. */
+function stop(phase: Phase, nowMs: number): Phase {
+  return phase.at === "waiting" ? { ...phase, place: standStill(phase.place, nowMs) } : phase;
 }
 
 /** The same turn may be told again, after a reconnect or by polling: what the shopper has begun with it stays. */

@@ -8,6 +8,7 @@ export class View {
   readonly #shown: NodeListOf<HTMLElement>;
   readonly #phases: NodeListOf<HTMLElement>;
   #phase: string | undefined;
+  #painted = "";
 
   constructor(root: HTMLElement) {
     this.#root = root;
@@ -17,6 +18,10 @@ export class View {
   }
 
   show(picture: Picture): void {
+    // Most seconds change nothing.
+    const looks = JSON.stringify({ ...picture, news: undefined });
+    if (looks === this.#painted) return;
+    this.#painted = looks;
     for (const element of this.#texts) setText(element, picture.texts[element.dataset.text ?? ""]);
     for (const element of this.#shown) {
       const visible = picture.shown[element.dataset.show ?? ""];
@@ -24,6 +29,7 @@ export class View {
     }
     this.#showStock(picture);
     this.#root.style.setProperty("--progress", String(picture.progress));
+    this.#root.style.setProperty("--letters", String(Math.max(4, picture.texts.place?.length ?? 0)));
     this.#offerQuantities(picture.quantities);
     for (const button of this.#root.querySelectorAll<HTMLButtonElement>("[data-phase] form button")) {
       button.setAttribute("aria-disabled", String(picture.sending));

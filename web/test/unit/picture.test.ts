@@ -3,15 +3,17 @@ import { describe, test } from "node:test";
 import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/api";
 import { Announcer } from "../../src/shopper/announcer";
 import { picture, type Picture } from "../../src/shopper/picture";
+import { hearPlace } from "../../src/shopper/place";
 import type { Phase, Trouble } from "../../src/shopper/state";
 import * as samples from "./samples";
 
 const SERVED = { name: "Brass lamp", opensAt: samples.sale.opens_at, status: "open" } as const;
 
 function shown(phase: Phase, { trouble = "none", sale = {}, nowMs = samples.NOW_MS }: { trouble?: Trouble; sale?: Partial<SaleCard>; nowMs?: number } = {}): Picture {
-  return picture({ sale: { ...samples.sale, ...sale }, phase, trouble }, SERVED, nowMs);
+  return picture({ sale: { ...samples.sale, ...sale }, phase, trouble }, SERVED, { serverMs: nowMs, steadyMs: nowMs - samples.NOW_MS });
 }
-const waiting = (place: Partial<PlaceMessage> = {}): Phase => ({ at: "waiting", place: { ...samples.place, ...place } });
+const waiting = (place: Partial<PlaceMessage> = {}): Phase => ({ at: "waiting", place: hearPlace(undefined, { ...samples.place, ...place }, 0) });
+const joinedBy = (recalled: number): Phase => ({ at: "waiting", place: hearPlace(hearPlace(undefined, samples.place, 0), { ...samples.place, place: 17 + recalled, recalled }, 0) });
 const turn = (turn: Partial<TurnMessage> = {}): Phase => ({ at: "turn", turn: { ...samples.turn, ...turn }, reserving: false, problem: "" });
 const checkout = (order: Partial<Order> = {}): Phase => ({ at: "checkout", order: { ...samples.order, ...order }, paying: false, problem: "" });
 
@@ -42,7 +44,50 @@ describe("in line", () => {
   });
 
   test("no estimate is said, not guessed", () => {
-    assert.equal(shown(waiting({ wait: null })).texts.wait, "not known yet");
+    const { texts, news } = shown(waiting({ wait: null }));
+    assert.equal(texts.wait, "not known yet");
+    assert.equal(texts.bounds, "");
+    assert.equal(news.text, "17 people ahead of you.");
+  });
+
+  test("the place counts down by itself, everywhere", () => {
+    const { texts, title, progress, news } = shown(waiting({ ordinal: 18 }), { nowMs: samples.NOW_MS + 5_500 });
+    assert.equal(texts.place, "11");
+    assert.match(title, /^11 ahead/);
+    assert.equal(progress, 1 - 11 / 17);
+    assert.match(news.text, /^11 people ahead/);
+    assert.equal(shown(waiting(), { nowMs: samples.NOW_MS + 60_000 }).texts.place, "Next");
+  });
+
+  test("the wait is told twice: as likely, and nearly for certain", () => {
+    const { texts } = shown(waiting());
+    assert.equal(texts.wait, "20 to 40 seconds");
+    assert.equal(texts.bounds, "Nine times of ten between 10 seconds and 2 minutes");
+    assert.equal(shown(waiting({ wait: { likely_s: [20, 40], bounds_s: null } })).texts.bounds, "");
+  });
+
+  test("a wait that the stock will not last for is said to be one", () => {
+    const beyond = shown(waiting({ beyond_stock: true }));
+    assert.equal(beyond.texts.wait, "Longer than the remaining stock is likely to last.");
+    assert.equal(beyond.texts.bounds, "");
+    assert.ok(beyond.shown.beyond);
+    assert.match(beyond.texts.beyond ?? "", /^You may stay.*or leave/);
+    assert.equal(beyond.news.text, "17 people ahead of you. Longer than the remaining stock is likely to last.");
+    assert.equal(shown(waiting()).shown.beyond, false);
+    const paused = shown(waiting({ beyond_stock: true }), { sale: { status: "paused" } });
+    assert.equal(paused.texts.wait, "when the sale resumes");
+    assert.match(paused.texts.beyond ?? "", /longer than the stock lasts. You may stay/);
+  });
+
+  test("people who came back are explained beside the place, and told with the next news", () => {
+    const { texts, shown: seen, news } = shown(joinedBy(3));
+    assert.equal(texts.place, "20");
+    assert.ok(seen.back);
+    assert.equal(texts.back, "3 people who were ahead of you came back. Their turns are kept, as yours would be.");
+    assert.equal(news.text, `${texts.back} 20 people ahead of you. Likely wait: 20 to 40 seconds.`);
+    assert.match(shown(joinedBy(1)).texts.back ?? "", /^1 person who was ahead of you came back. That turn is kept/);
+    assert.equal(shown(joinedBy(3), { nowMs: samples.NOW_MS + 60_000 }).shown.back, false);
+    assert.equal(shown(waiting()).shown.back, false);
   });
 
   test("the dot goes from the end of the line to its front", () => {
@@ -78,7 +123,8 @@ describe("in line", () => {
 describe("a turn and a checkout", () => {
   test("count down to their end", () => {
     assert.equal(shown(turn()).texts["turn-left"], "2:00");
-    assert.match(shown(turn()).title, /^Your turn! 2:00/);
+    assert.match(shown(turn()).title, /^Your turn! Until \d+:02:00 · Brass lamp/);
+    assert.match(shown(checkout()).title, /^Checkout until \d+:05:00 · Brass lamp/);
     assert.equal(shown(checkout()).texts["hold-left"], "5:00");
     assert.equal(shown(checkout(), { nowMs: samples.NOW_MS + 3_600_000 }).texts["hold-left"], "0:00");
   });
@@ -115,11 +161,21 @@ describe("the end", () => {
   });
 
   test("whoever may join again is offered it, unless the sale is over", () => {
-    for (const ending of ["expired", "left", "lapsed", "refunded"] as const) {
+    for (const ending of ["expired", "left", "missed", "lapsed", "refunded"] as const) {
       assert.equal(shown({ at: "over", ending }).shown["may-join"], true, ending);
       assert.equal(shown({ at: "over", ending }, { sale: { status: "sold_out" } }).shown["may-join"], false, ending);
     }
     for (const ending of ["sold_out", "closed", "bought"] as const) assert.equal(shown({ at: "over", ending }).shown["may-join"], false, ending);
+  });
+
+  test("a missed turn is called one", () => {
+    assert.equal(shown({ at: "over", ending: "missed" }).texts.over, "Your turn passed while you were away");
+  });
+
+  test("an outcome of a later version is still an end", () => {
+    const { texts, shown: seen } = shown({ at: "over", ending: "toString" as "left" });
+    assert.equal(texts.over, "Your place has ended");
+    assert.ok(seen["may-join"]);
   });
 
   test("trouble is told beside the last place", () => {
@@ -136,9 +192,16 @@ describe("a screen reader", () => {
 
   test("is told the place at first, and then now and then", () => {
     const announcer = new Announcer();
-    const told = Array.from({ length: 60 }, (_, second) => announcer.next(shown(waiting({ place: 100 - second })).news, second * SECOND_MS));
+    const told = Array.from({ length: 60 }, (_, second) => announcer.next(shown(waiting({ place: 100 - second, rate_per_s: null })).news, second * SECOND_MS));
     assert.deepEqual(told.flatMap((text, second) => (text === undefined ? [] : [second])), [0, 20, 40]);
     assert.match(told[20] ?? "", /^80 people ahead/);
+  });
+
+  test("hears of people who came back in turn, not at once", () => {
+    const announcer = new Announcer();
+    announcer.next(shown(waiting()).news, 0);
+    assert.equal(announcer.next(shown(joinedBy(3)).news, SECOND_MS), undefined);
+    assert.match(announcer.next(shown(joinedBy(3)).news, 20 * SECOND_MS) ?? "", /^3 people who were ahead of you came back/);
   });
 
   test("is not told what it knows", () => {

@@ -20,7 +20,16 @@ export const sale: SaleCard = {
   message: null,
 };
 
-export const place: PlaceMessage = { type: "place", ordinal: 42, place: 17, behind: 120, wait: { likely_s: [20, 40] }, rate_per_s: 1 };
+export const place: PlaceMessage = {
+  type: "place",
+  ordinal: 42,
+  place: 17,
+  behind: 120,
+  recalled: 0,
+  rate_per_s: 1,
+  wait: { likely_s: [20, 40], bounds_s: [10, 90] },
+  beyond_stock: false,
+};
 
 export const turn: TurnMessage = {
   type: "turn",

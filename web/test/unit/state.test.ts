@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { LineMessage, Outcome, Problem } from "../../src/api";
-import { initialState, reduce, type Event, type State } from "../../src/shopper/state";
+import { hearPlace, placeAt } from "../../src/shopper/place";
+import { initialState, reduce as reduceAt, type Event, type State } from "../../src/shopper/state";
 import { order, place, sale, turn } from "./samples";
 
 const line = (message: LineMessage): Event => ({ type: "line", message });
 const over = (outcome: Outcome): Event => line({ type: "over", outcome });
+const reduce = (state: State, event: Event): State => reduceAt(state, event, 0);
 const after = (...events: Event[]): State => events.reduce(reduce, initialState("open"));
 const problem = (slug: string, detail?: string): Problem => ({ type: `https://fairline.dev/problems/${slug}`, title: "A title", ...(detail ? { detail } : {}) });
 
@@ -41,12 +43,13 @@ describe("the way through a sale", () => {
   });
 
   test("every outcome is told", () => {
-    for (const outcome of ["sold_out", "closed", "expired", "left"] as const) {
+    for (const outcome of ["sold_out", "closed", "expired", "left", "missed"] as const) {
       assert.deepEqual(after(join, line(place), over(outcome)).phase, { at: "over", ending: outcome });
     }
   });
 
-  test("after a turn that ran out the shopper may join again", () => {
+  test("after a turn that ran out, or that was missed, the shopper may join again", () => {
+    assert.equal(after(join, line(place), over("missed"), join, line({ ...place, ordinal: 80 })).phase.at, "waiting");
     assert.equal(after(join, line(turn), over("expired"), join, line(place)).phase.at, "waiting");
   });
 });
@@ -117,7 +120,7 @@ describe("the connection", () => {
   test("lost and regained leaves the shopper in place", () => {
     const lost = after(join, line(place), { type: "lost", busy: false });
     assert.equal(lost.trouble, "lost");
-    assert.deepEqual(lost.phase, { at: "waiting", place });
+    assert.ok(lost.phase.at === "waiting" && placeAt(lost.phase.place, 0) === 17);
     assert.equal(reduce(lost, line(place)).trouble, "none");
   });
 
@@ -129,6 +132,36 @@ describe("the connection", () => {
     const state = after(line(place), line({ type: "reconnecting", retry_after_ms: 1_500 }));
     assert.equal(state.trouble, "line-recovering");
     assert.equal(state.phase.at, "waiting");
+  });
+});
+
+describe("the count", () => {
+  const shownAt = (state: State, nowMs: number): number => (state.phase.at === "waiting" ? placeAt(state.phase.place, nowMs) : NaN);
+
+  test("goes on from message to message", () => {
+    const state = reduceAt(after(line(place)), line({ ...place, place: 20 }), 2_000);
+    assert.equal(shownAt(state, 2_000), 15, "it had been shown");
+    assert.equal(shownAt(reduceAt(state, line({ ...place, place: 20, recalled: 1 }), 2_000), 2_000), 16, "somebody came back");
+  });
+
+  test("stops when the sale pauses, and when nobody can tell how the line moves", () => {
+    for (const event of [
+      line({ type: "sale", sale: { ...sale, status: "paused" } }),
+      line({ type: "reconnecting", retry_after_ms: 1_500 }),
+      { type: "lost", busy: false },
+    ] as const) {
+      assert.equal(shownAt(reduceAt(after(line(place)), event, 3_000), 60_000), 14, event.type);
+    }
+  });
+
+  test("takes no notice of the sale's other news", () => {
+    const state = reduceAt(after(line(place)), line({ type: "sale", sale: { ...sale, remaining: 3 } }), 3_000);
+    assert.equal(shownAt(state, 5_000), 12);
+  });
+
+  test("of a new ticket, or after a turn, begins anew", () => {
+    assert.equal(shownAt(after(line(place), line(turn), line({ ...place, place: 30 })), 0), 30);
+    assert.deepEqual(after(line({ ...place, place: 3 }), line({ ...place, ordinal: 80, place: 30 })).phase, { at: "waiting", place: hearPlace(undefined, { ...place, ordinal: 80, place: 30 }, 0) });
   });
 });
 

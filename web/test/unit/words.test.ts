@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countdown, money, plural, waitRange } from "../../src/words";
+import { countdown, money, plural, waitBounds, waitRange } from "../../src/words";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -26,6 +26,17 @@ test("a wait is a range, no more exact than it can be", () => {
   assert.equal(waitRange([120, 120]), "about 2 minutes");
   assert.equal(waitRange([4_000, 9_000]), "1 to 3 hours");
   assert.equal(waitRange([3_600, 7_200 / 2 * 1.6]), "1 to 2 hours");
+});
+
+test("the bounds of a wait make a sentence", () => {
+  assert.equal(waitBounds([10, 90]), "between 10 seconds and 2 minutes");
+  assert.equal(waitBounds([12, 48]), "between 10 and 50 seconds");
+  assert.equal(waitBounds([42, 170]), "between 40 seconds and 3 minutes");
+  assert.equal(waitBounds([130, 600]), "between 2 and 10 minutes");
+  assert.equal(waitBounds([600, 30_000]), "between 10 minutes and 9 hours");
+  assert.equal(waitBounds([2, 30]), "within 30 seconds");
+  assert.equal(waitBounds([0, 0]), "within 5 seconds");
+  assert.equal(waitBounds([120, 120]), "about 2 minutes");
 });
 
 test("money has the decimals of its currency", () => {
