@@ -25,15 +25,22 @@ export async function ask<T>(address: string, init: RequestInit = {}): Promise<A
 export async function readFailure(response: Response): Promise<Exclude<Answer<never>, { kind: "ok" }>> {
   const again = response.status === 429 || response.status >= 500;
   if (again || !response.headers.get("content-type")?.startsWith("application/problem+json")) {
-    return { kind: "failed", atLeastMs: retryAfterMs(response.headers.get("retry-after")) };
+    // A shopper's clock may be minutes off: a date is read by the server's own, where it says it.
+    const servedMs = Date.parse(response.headers.get("date") ?? "");
+    return { kind: "failed", atLeastMs: retryAfterMs(response.headers.get("retry-after"), Number.isNaN(servedMs) ? Date.now() : servedMs) };
   }
   return { kind: "refused", problem: (await response.json()) as Problem };
 }
 
-/** What a `Retry-After` header in seconds asks for; nothing if it is missing or not a number. */
-export function retryAfterMs(header: string | null): number | undefined {
-  const seconds = Number(header ?? NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
+/** Nobody waits for longer until a page comes back by itself, and timers end somewhere. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
+
+/** For how long a `Retry-After` header, in seconds or an HTTP date, asks to be left alone; nothing if it is missing or neither. */
+export function retryAfterMs(header: string | null, nowMs: number): number | undefined {
+  if (header === null) return undefined;
+  // Not everything that `Date.parse` takes is an HTTP date.
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : /^[A-Z][a-z]+, .* GMT$/.test(header) ? Date.parse(header) - nowMs : NaN;
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_RETRY_AFTER_MS);
 }
 
 /** A problem as its reader is told of it. */

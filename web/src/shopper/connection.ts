@@ -3,8 +3,8 @@
 import type { LineMessage, PageMessage, Problem } from "../api";
 import { ask } from "../http";
 import { parseLineMessage } from "./messages";
-import { Ladder, retryDelayMs, TRANSPORTS, type Wait } from "./retry";
-import { openLink, type End, type Link } from "./transports";
+import { isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
+import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
 
 export interface LineListener {
   heard(message: LineMessage): void;
@@ -21,35 +21,44 @@ const QUERY: Record<Entry, string> = { resume: "?join=false", join: "", rejoin: 
 
 /** The first message comes at once; a link that is silent for so long is blocked on the way. */
 const FIRST_WORD_MS = 8_000;
-/** After so long a silence a page that was asleep no longer trusts its link. */
-const TRUST_MS = 20_000;
+/**
+ * After so long a silence a page that was not looked at no longer trusts its link. The line may be silent for about as
+ * long; and it has closed the link by then if the machine was asleep and answered no pings.
+ */
+const TRUST_MS = 60_000;
+/** Over how long the questions of a crowd are spread that was refused at the same moment. */
+const INQUIRY_SPREAD_MS = 2_000;
 
-/** Close codes of RFC 6455 and its registry. */
-const SERVICE_RESTART = 1012;
-const TRY_AGAIN_LATER = 1013;
+/** What tests replace. */
+export interface World {
+  openLink: typeof openLink;
+  /** From [0, 1). */
+  random: () => number;
+}
 
 export class LineConnection {
   readonly #path: string;
   readonly #listener: LineListener;
+  readonly #world: World;
   readonly #ladder = new Ladder();
   #entry: Entry = "resume";
   #wanted = false;
   #failures = 0;
   #heardAt = 0;
-  #everHeard = false;
+  #notBefore = 0;
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(saleId: string, listener: LineListener) {
+  constructor(saleId: string, listener: LineListener, world: World = { openLink, random: Math.random }) {
     this.#path = `/api/flash-sales/${saleId}/line`;
     this.#listener = listener;
+    this.#world = world;
   }
 
   open(entry: Entry): void {
     this.#entry = entry;
     this.#wanted = true;
     this.#failures = 0;
-    this.#everHeard = false;
     this.#connect();
   }
 
@@ -70,9 +79,13 @@ export class LineConnection {
     this.#drop();
   }
 
-  /** The page is looked at again, or the network is back: whatever was waited for, or has fallen silent, is tried afresh. */
+  /**
+   * The page is looked at again, or the network is back: whatever was waited for, or has fallen silent, is tried afresh.
+   * Only a time that the server named is still waited for.
+   */
   wake(): void {
-    if (!this.#wanted || (this.#link && Date.now() - this.#heardAt < TRUST_MS)) return;
+    const now = Date.now();
+    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#heardAt < TRUST_MS)) return;
     this.#failures = 0;
     this.#ladder.startOver();
     this.#connect();
@@ -80,17 +93,55 @@ export class LineConnection {
 
   /** The browser says that the network has gone. It may be wrong, so the next try comes all the same. */
   networkGone(): void {
-    if (this.#wanted && this.#link) this.#retry({ kind: "failed", atLeastMs: undefined });
+    if (this.#wanted && this.#link) this.#lose({ kind: "failed", atLeastMs: undefined });
   }
 
   #connect(): void {
+    const { transport } = this.#ladder;
+    let silent = true;
+    this.#listen(transport, {
+      heard: (json) => {
+        if (silent) this.#ladder.worked();
+        silent = false;
+        this.#hear(json);
+      },
+      ended: (end) => {
+        if (silent && transport !== "polling" && isUnexplained(end)) this.#inquireSoon();
+        else this.#end(end);
+      },
+    });
+  }
+
+  /** Not at once: if the node has just died, everybody who was connecting to it has this to ask. */
+  #inquireSoon(): void {
+    this.#drop();
+    this.#timer = setTimeout(() => { this.#inquire(); }, this.#world.random() * INQUIRY_SPREAD_MS);
+  }
+
+  /**
+   * Asks by plain HTTP why a link came to nothing. A browser doesn't tell what a refused WebSocket was answered: it may be
+   * that the server is too busy, and says for how long; that it won't have this page; that something on the way blocks
+   * WebSockets; or that nothing can be reached at all. A good answer brings the messages that the link would have.
+   */
+  #inquire(): void {
+    this.#listen("polling", {
+      heard: (json) => { this.#hear(json); },
+      ended: (end) => {
+        if (end.kind !== "asked") this.#end(end);
+        else if (this.#ladder.blocked()) this.#connect();
+        else this.#retryAfter({ kind: "failed", atLeastMs: undefined });
+      },
+    });
+  }
+
+  #listen(transport: Transport, listener: Listener): void {
     this.#drop();
     this.#heardAt = Date.now();
-    this.#link = openLink(this.#ladder.transport, this.#path + QUERY[this.#entry], {
-      heard: (json) => { this.#hear(json); },
-      ended: (end) => { this.#end(end); },
-    });
-    this.#timer = setTimeout(() => { this.#retry({ kind: "failed", atLeastMs: undefined }); }, FIRST_WORD_MS);
+    this.#link = this.#world.openLink(transport, this.#path + QUERY[this.#entry], listener);
+    this.#timer = setTimeout(() => {
+      this.#drop();
+      listener.ended({ kind: "failed", atLeastMs: undefined });
+    }, FIRST_WORD_MS);
   }
 
   #drop(): void {
@@ -102,9 +153,7 @@ export class LineConnection {
   #hear(json: string): void {
     clearTimeout(this.#timer);
     this.#heardAt = Date.now();
-    this.#everHeard = true;
     this.#failures = 0;
-    this.#ladder.worked();
     // The ticket has arrived with the answer: from here on the page only ever comes back with it.
     this.#entry = "resume";
     const message = parseLineMessage(json);
@@ -121,27 +170,23 @@ export class LineConnection {
       this.#drop();
       if (this.#wanted) this.#timer = setTimeout(() => { this.#connect(); }, end.nextInMs);
     } else {
-      this.#retry(end);
+      this.#lose(end);
     }
   }
 
-  #retry(end: Extract<End, { kind: "failed" | "closed" }>): void {
+  #lose(end: Loss): void {
+    const { atLeastMs } = this.#retryAfter(end);
+    // A server that answers, or a network that is gone, says nothing against the best way to it.
+    if (atLeastMs !== undefined || this.#ladder.transport === "polling") this.#ladder.startOver();
+    this.#listener.lost(atLeastMs !== undefined);
+  }
+
+  #retryAfter(end: Loss): Wait {
     this.#drop();
     const wait = waitAfter(end, this.#failures);
     this.#failures += 1;
-    const busy = wait.atLeastMs !== undefined;
-    // A server that answers is not hidden behind a network: the best way to it may work next time.
-    if (busy) this.#ladder.startOver();
-    else this.#ladder.failed();
-    this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, Math.random()));
-    // While the page is still finding a way that works, nothing is lost.
-    if (busy || this.#everHeard || this.#failures > TRANSPORTS.length) this.#listener.lost(busy);
+    this.#notBefore = Date.now() + (wait.atLeastMs ?? 0);
+    this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, this.#world.random()));
+    return wait;
   }
-}
-
-function waitAfter(end: Extract<End, { kind: "failed" | "closed" }>, failures: number): Wait {
-  if (end.kind === "failed") return end.atLeastMs === undefined ? { failures } : { failures, atLeastMs: end.atLeastMs };
-  if (end.code === SERVICE_RESTART) return { failures, spreadMs: 5_000 };
-  if (end.code === TRY_AGAIN_LATER) return { failures, atLeastMs: 2_000, spreadMs: 15_000 };
-  return { failures };
 }

@@ -1,41 +1,64 @@
 /** When and over what to try the line again. Pure: chance comes in as a number. */
 
+import type { End, Loss } from "./transports";
+
 /** Why the line was lost, as far as it matters to the next try. */
 export interface Wait {
   /** Tries that failed in a row. */
   failures: number;
   /** The server named a time: never sooner. */
   atLeastMs?: number;
-  /** Many pages were sent away at the same moment: come back spread over at least this long. */
+  /** Over how long the first tries of a crowd are spread that fails at the same moment; half a second unless given. */
   spreadMs?: number;
 }
 
-const FIRST_CEILING_MS = 500;
-const LAST_CEILING_MS = 20_000;
+const SPREAD_MS = 500;
+const LONGEST_SPREAD_MS = 30_000;
 
 /**
- * How long to wait before the next try: full jitter, so anywhere between nothing and a ceiling that doubles with each
- * failure. A crowd that was cut off at one moment comes back as a trickle. `chance` is drawn from [0, 1).
+ * How long to wait before the next try: full jitter, so anywhere within a spread that doubles with each failure. A crowd
+ * that was cut off at one moment comes back as a trickle. `chance` is drawn from [0, 1).
  */
-export function retryDelayMs({ failures, atLeastMs = 0, spreadMs = 0 }: Wait, chance: number): number {
-  const ceiling = Math.min(LAST_CEILING_MS, FIRST_CEILING_MS * 2 ** Math.min(failures, 16));
-  return Math.round(atLeastMs + chance * Math.max(ceiling, spreadMs));
+export function retryDelayMs({ failures, atLeastMs = 0, spreadMs = SPREAD_MS }: Wait, chance: number): number {
+  const spread = Math.min(LONGEST_SPREAD_MS, spreadMs * 2 ** Math.min(failures, 16));
+  return Math.round(atLeastMs + chance * spread);
+}
+
+/** A node that dies cuts off 20,000 pages at once; another has to take them in. */
+const CROWD_SPREAD_MS = 5_000;
+
+/** Close codes of the registry of RFC 6455. */
+const SERVICE_RESTART = 1012;
+const TRY_AGAIN_LATER = 1013;
+
+/** What to wait for when the line was lost in this way, after so many failures in a row. */
+export function waitAfter(end: Loss, failures: number): Wait {
+  const wait: Wait = { failures, spreadMs: CROWD_SPREAD_MS };
+  if (end.kind === "failed") return end.atLeastMs === undefined ? wait : { ...wait, atLeastMs: end.atLeastMs };
+  return end.code === TRY_AGAIN_LATER ? { failures, atLeastMs: 2_000, spreadMs: 15_000 } : wait;
+}
+
+/** Whether a link that never spoke ended without a word of the server's about what to do. */
+export function isUnexplained(end: End): boolean {
+  if (end.kind === "closed") return end.code !== SERVICE_RESTART && end.code !== TRY_AGAIN_LATER;
+  return end.kind === "failed" && end.atLeastMs === undefined;
 }
 
 /** The ways to the line, best first. */
 export const TRANSPORTS = ["socket", "events", "polling"] as const;
 export type Transport = (typeof TRANSPORTS)[number];
 
-/** How often a transport that has worked before may fail in a row until the next is tried. */
+/** How often a transport that has worked before may be blocked in a row until the next is tried. */
 const PATIENCE = 3;
 
 /**
- * Which transport to use. One that never worked on this page is given up at its first failure, since a network that
- * blocks it will go on doing so; one that has worked is tried again, since it is the server that is away.
+ * Which transport to use. Only being *blocked* counts against one: it came to nothing while the server answered a plain
+ * question. One that never worked on this page is then given up at once, since a network that blocks it will go on doing
+ * so; one that has worked is given a few more chances.
  */
 export class Ladder {
   #rung = 0;
-  #failures = 0;
+  #blocked = 0;
   #worked = new Set<number>();
 
   get transport(): Transport {
@@ -44,19 +67,21 @@ export class Ladder {
 
   worked(): void {
     this.#worked.add(this.#rung);
-    this.#failures = 0;
+    this.#blocked = 0;
   }
 
-  failed(): void {
-    this.#failures += 1;
-    if (this.#failures < (this.#worked.has(this.#rung) ? PATIENCE : 1)) return;
+  /** Whether there is another transport to try now. */
+  blocked(): boolean {
+    this.#blocked += 1;
+    if (this.#blocked < (this.#worked.has(this.#rung) ? PATIENCE : 1)) return false;
     this.#rung = (this.#rung + 1) % TRANSPORTS.length;
-    this.#failures = 0;
+    this.#blocked = 0;
+    return true;
   }
 
   /** The network may be another one by now: start from the best again. */
   startOver(): void {
     this.#rung = 0;
-    this.#failures = 0;
+    this.#blocked = 0;
   }
 }

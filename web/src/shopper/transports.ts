@@ -13,6 +13,9 @@ export type End =
   /** The answer was complete; the next is due then. */
   | { kind: "asked"; nextInMs: number };
 
+/** The ends after which it is tried again. */
+export type Loss = Extract<End, { kind: "failed" | "closed" }>;
+
 export interface Listener {
   /** Text of one message. */
   heard(json: string): void;

@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import type { AdminSale, LineMessage } from "../../src/api";
 import { openBrowser, PHONE, photograph, Visitor } from "./browser";
+import { Door } from "./door";
 import { place, PlayedLine } from "./played-line";
 import { Shop } from "./shop";
 import { ShopperPage } from "./shopper-page";
@@ -153,4 +154,26 @@ test("a screen reader hears of people who came back in its turn, and not of ever
   await announcer.filter({ hasText: /^\d+ people who were ahead of you came back\./ }).waitFor({ timeout: 25 * SECOND_MS });
   assert.equal(await at.page.evaluate(() => document.getAnimations().length), 0, "nothing moves for those who ask for no motion");
   await visitor.go();
+});
+
+test("a shop that refuses WebSockets is asked once why, and left alone for as long as it says", LIMIT, async () => {
+  const door = await Door.open(shop.url);
+  const visitor = await Visitor.come(browser);
+  const at = new ShopperPage(await visitor.openTab(`${door.url}/sales/${sale.slug}`));
+  await at.join();
+  const ticket = await at.ticket();
+  door.busyForS = 4;
+  door.slam();
+  await at.trouble.filter({ hasText: "very busy" }).waitFor();
+  assert.deepEqual(door.turnedAway.map(({ upgrade }) => upgrade), [true, false]);
+  const askedAtMs = door.turnedAway.at(-1)?.atMs ?? 0;
+  await look(at.page, "hidden");
+  await look(at.page, "visible");
+  await until("the page to come again", () => (door.turnedAway.length > 2 ? true : undefined));
+  assert.ok((door.turnedAway[2]?.atMs ?? 0) - askedAtMs >= 4 * SECOND_MS, "a look at the page does not hurry it");
+  door.busyForS = undefined;
+  await at.trouble.waitFor({ state: "hidden", timeout: 60 * SECOND_MS });
+  assert.equal(await at.ticket(), ticket);
+  await visitor.go(/Unexpected response code: 503/, /status of 503/, /ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/);
+  await door.close();
 });

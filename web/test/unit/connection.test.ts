@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import type { LineMessage } from "../../src/api";
+import { LineConnection } from "../../src/shopper/connection";
+import type { Transport } from "../../src/shopper/retry";
+import type { End, Listener } from "../../src/shopper/transports";
+import { chance } from "./chance";
+import { place } from "./samples";
+
+const STEP_MS = 10;
+const SECOND_MS = 1_000;
+const BUSY: End = { kind: "failed", atLeastMs: 7_000 };
+const UNREACHABLE: End = { kind: "failed", atLeastMs: undefined };
+const ANSWERED: End = { kind: "asked", nextInMs: 2_000 };
+const DEAD: End = { kind: "closed", code: 1006 };
+
+/** One link that a page has opened. */
+interface Opened {
+  atMs: number;
+  transport: Transport;
+  path: string;
+  listener: Listener;
+  closed: boolean;
+}
+
+/** A page's connection whose links do only what a test tells them to. */
+class Page {
+  readonly links: Opened[] = [];
+  readonly heard: string[] = [];
+  readonly lost: boolean[] = [];
+  readonly refused: string[] = [];
+  readonly line: LineConnection;
+
+  constructor(random = chance(1)) {
+    this.line = new LineConnection(
+      "1",
+      {
+        heard: (message: LineMessage) => this.heard.push(message.type),
+        lost: (busy) => this.lost.push(busy),
+        refused: (problem) => this.refused.push(problem.title),
+      },
+      {
+        random,
+        openLink: (transport, path, listener) => {
+          const link: Opened = { atMs: Date.now(), transport, path, listener, closed: false };
+          this.links.push(link);
+          return { send: () => false, close: () => (link.closed = true) };
+        },
+      },
+    );
+  }
+
+  get link(): Opened {
+    const link = this.links.at(-1);
+    assert.ok(link, "a link was opened");
+    return link;
+  }
+
+  get tried(): Transport[] {
+    return this.links.map(({ transport }) => transport);
+  }
+
+  speak(message: LineMessage = place): void {
+    this.link.listener.heard(JSON.stringify(message));
+  }
+
+  /** The link ends; one that the page has closed itself says nothing any more. */
+  end(end: End): void {
+    if (!this.link.closed) this.link.listener.ended(end);
+  }
+
+  /** Lets the time pass until the page tries again, and says how much that was. */
+  untilNextTry(withinMs = 120_000): number {
+    const [tries, beganMs] = [this.links.length, Date.now()];
+    while (this.links.length === tries) {
+      assert.ok(Date.now() - beganMs <= withinMs, `no try within ${withinMs} ms`);
+      mock.timers.tick(STEP_MS);
+    }
+    return Date.now() - beganMs;
+  }
+}
+
+beforeEach(() => { mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 }); });
+afterEach(() => { mock.timers.reset(); });
+
+function connected(random?: () => number): Page {
+  const page = new Page(random);
+  page.line.open("join");
+  page.speak();
+  return page;
+}
+
+/** The socket is refused, and the page has asked why. */
+function refusedUpgrade(page: Page): void {
+  page.end(DEAD);
+  assert.ok(page.untilNextTry(2 * SECOND_MS) >= 0);
+  assert.equal(page.link.transport, "polling");
+}
+
+describe("20,000 pages", () => {
+  const CROWD = 20_000;
+
+  for (const code of [1006, 1005, 1012]) {
+    test(`whose sockets close at one moment with ${code} come back over five seconds, evenly`, () => {
+      const random = chance(code);
+      const crowd = Array.from({ length: CROWD }, () => connected(random));
+      const cutMs = Date.now();
+      for (const page of crowd) page.end({ kind: "closed", code });
+      for (let ms = 0; ms < 5 * SECOND_MS; ms += STEP_MS) mock.timers.tick(STEP_MS);
+      assert.ok(crowd.every(({ tried }) => tried.join() === "socket,socket"), "each has tried once again");
+      for (let second = 0; second < 5; second += 1) {
+        const back = crowd.filter(({ link }) => Math.floor((link.atMs - cutMs - 1) / SECOND_MS) === second).length;
+        assert.ok(Math.abs(back - CROWD / 5) < CROWD / 50, `${back} in second ${second}`);
+      }
+    });
+  }
+
+  test("that find nothing there ask why over two seconds, and try again over ten", () => {
+    const random = chance(3);
+    const crowd = Array.from({ length: CROWD }, () => connected(random));
+    for (const page of crowd) page.end(DEAD);
+    mock.timers.tick(5 * SECOND_MS);
+    for (const page of crowd) page.end(DEAD);
+    const askedMs: number[] = crowd.map(() => 0);
+    for (let ms = 0; ms < 2 * SECOND_MS; ms += STEP_MS) {
+      mock.timers.tick(STEP_MS);
+      crowd.forEach(({ links }, index) => { if (links.length === 3) askedMs[index] ||= ms; });
+    }
+    assert.ok(crowd.every(({ link }) => link.transport === "polling"));
+    const early = askedMs.filter((ms) => ms < SECOND_MS).length;
+    assert.ok(Math.abs(early - CROWD / 2) < CROWD / 20, `${early} in the first second`);
+    const failedMs = Date.now();
+    for (const page of crowd) page.end(UNREACHABLE);
+    for (let ms = 0; ms < 10 * SECOND_MS; ms += STEP_MS) mock.timers.tick(STEP_MS);
+    for (let second = 0; second < 10; second += 1) {
+      const back = crowd.filter(({ links }) => Math.floor(((links[3]?.atMs ?? 0) - failedMs - 1) / SECOND_MS) === second).length;
+      assert.ok(Math.abs(back - CROWD / 10) < CROWD / 100, `${back} in second ${second}`);
+    }
+  });
+});
+
+describe("a refused WebSocket", () => {
+  test("is asked about, and a busy shop is left alone for as long as it says", () => {
+    const page = connected();
+    page.end(DEAD);
+    page.untilNextTry();
+    refusedUpgrade(page);
+    page.end(BUSY);
+    assert.deepEqual(page.lost, [false, true]);
+    page.line.wake();
+    const waitedMs = page.untilNextTry();
+    assert.ok(waitedMs >= 7 * SECOND_MS && waitedMs <= 17 * SECOND_MS, `${waitedMs} ms`);
+    assert.equal(page.link.transport, "socket", "it is nothing that WebSockets can help");
+  });
+
+  test("says what the shop says: if it will not have the page, that is the end of it", () => {
+    const page = new Page();
+    page.line.open("resume");
+    refusedUpgrade(page);
+    page.end({ kind: "refused", problem: { type: "about:blank", title: "No" } });
+    mock.timers.tick(120_000);
+    assert.deepEqual(page.refused, ["No"]);
+    assert.equal(page.links.length, 2);
+  });
+
+  test("of a network without WebSockets leads to events at once, and the place is there already", () => {
+    const page = new Page();
+    page.line.open("join");
+    refusedUpgrade(page);
+    page.speak();
+    page.end(ANSWERED);
+    assert.deepEqual(page.tried, ["socket", "polling", "events"]);
+    assert.deepEqual(page.heard, ["place"]);
+    assert.deepEqual(page.lost, []);
+    assert.match(page.link.path, /join=false/, "with the ticket that it has got");
+  });
+
+  test("where events are blocked, too, leads to asking again and again", () => {
+    const page = new Page();
+    page.line.open("join");
+    for (let blocked = 0; blocked < 2; blocked += 1) {
+      page.end(UNREACHABLE);
+      page.untilNextTry();
+      page.speak();
+      page.end(ANSWERED);
+    }
+    assert.deepEqual(page.tried, ["socket", "polling", "events", "polling", "polling"]);
+    page.speak();
+    page.end(ANSWERED);
+    assert.ok(Math.abs(page.untilNextTry() - 2 * SECOND_MS) <= STEP_MS);
+    assert.equal(page.link.transport, "polling");
+    assert.deepEqual(page.lost, []);
+  });
+
+  test("after WebSockets have worked is given three chances", () => {
+    const page = connected();
+    page.end(DEAD);
+    for (let chances = 0; chances < 3; chances += 1) {
+      assert.ok(page.untilNextTry() <= 5 * SECOND_MS + STEP_MS);
+      assert.equal(page.link.transport, "socket");
+      refusedUpgrade(page);
+      page.speak();
+      page.end(ANSWERED);
+    }
+    assert.equal(page.link.transport, "events");
+    assert.deepEqual(page.lost, [false], "the answers kept the page in touch");
+  });
+
+  test("where nothing answers says nothing about WebSockets", () => {
+    const page = new Page();
+    page.line.open("join");
+    for (let tries = 0; tries < 5; tries += 1) {
+      refusedUpgrade(page);
+      page.end(UNREACHABLE);
+      assert.ok(page.untilNextTry() <= Math.min(30, 5 * 2 ** tries) * SECOND_MS + STEP_MS);
+      assert.equal(page.link.transport, "socket");
+    }
+    assert.deepEqual(page.lost, [false, false, false, false, false]);
+    assert.equal(new Set(page.links.map(({ path }) => path)).size, 1, "it still wants to join");
+  });
+});
+
+test("a link that says nothing for eight seconds is asked about, too", () => {
+  const page = new Page();
+  page.line.open("join");
+  mock.timers.tick(8 * SECOND_MS);
+  assert.ok(page.link.closed);
+  page.untilNextTry(2 * SECOND_MS);
+  assert.equal(page.link.transport, "polling");
+});
+
+test("an answer that ends it all ends the asking", () => {
+  const page = new Page();
+  page.line.open("resume");
+  refusedUpgrade(page);
+  page.speak({ type: "over", outcome: "missed" });
+  page.end(ANSWERED);
+  mock.timers.tick(120_000);
+  assert.deepEqual(page.heard, ["over"]);
+  assert.equal(page.links.length, 2);
+});
+
+test("a shopper who looks again is not kept waiting, except by the shop", () => {
+  const page = connected();
+  page.end(DEAD);
+  page.line.wake();
+  assert.deepEqual(page.tried, ["socket", "socket"]);
+  page.line.wake();
+  assert.equal(page.links.length, 2, "the link is young");
+  page.end({ kind: "closed", code: 1013 });
+  page.line.wake();
+  assert.equal(page.links.length, 2);
+  mock.timers.tick(2 * SECOND_MS);
+  page.line.wake();
+  assert.equal(page.links.length, 3);
+});
+
+test("what was lost is told once a loss", () => {
+  const page = connected();
+  page.line.networkGone();
+  page.line.networkGone();
+  assert.deepEqual(page.lost, [false]);
+  page.untilNextTry();
+  page.speak();
+  page.line.close();
+  mock.timers.tick(120_000);
+  assert.equal(page.links.length, 2);
+});
