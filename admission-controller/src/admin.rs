@@ -59,8 +59,6 @@ async fn signed_in(State(admin): State<Admin>, request: Request, next: Next) -> 
 struct AdminSale {
     #[serde(flatten)]
     card: SaleCard,
-    /// Admissions a second at most.
-    rate_cap_per_s: f64,
     /// Units out as tokens.
     promised: u32,
     /// Units in checkout.
@@ -81,6 +79,8 @@ struct AdminSale {
     claim_window_s: i32,
     /// Seconds in which a hold must be paid.
     hold_s: i32,
+    /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
+    recall_window_s: i32,
     /// When the sale was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -132,6 +132,9 @@ struct CreateSale {
     /// Seconds in which a hold must be paid; 300 unless said.
     #[serde(default = "five_minutes")]
     hold_s: i32,
+    /// Seconds after its turn for which a ticket is still recalled when its shopper comes back; 1800 unless said.
+    #[serde(default = "half_an_hour")]
+    recall_window_s: i32,
 }
 
 fn one() -> i32 {
@@ -149,6 +152,13 @@ fn a_quarter_minute() -> i32 {
 fn five_minutes() -> i32 {
     300
 }
+fn half_an_hour() -> i32 {
+    1800
+}
+
+fn is_a_window(seconds: i32) -> bool {
+    (1..=86_400).contains(&seconds)
+}
 
 /// What to change of a sale; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -158,6 +168,8 @@ struct ChangeSale {
     rate_cap_per_s: Option<f64>,
     /// Units in the sale; not fewer than are promised, held or sold.
     total: Option<i32>,
+    /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
+    recall_window_s: Option<i32>,
     /// What the shop says to everybody who waits; null takes it back.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -193,7 +205,6 @@ impl CreateSale {
             slug.len() <= 63 && slug.split('-').all(part)
         };
         let length = |text: &str, range: std::ops::RangeInclusive<usize>| range.contains(&text.chars().count());
-        let seconds = |s: i32| (1..=86_400).contains(&s);
         field("slug", plain(&self.slug), "be lower-case letters, digits and single hyphens, at most 63 of them")?;
         field("name", length(self.name.trim(), 1..=120), "have 1 to 120 characters")?;
         field("description", length(&self.description, 0..=2000), "be at most 2000 characters")?;
@@ -203,9 +214,10 @@ impl CreateSale {
         check_total(self.total)?;
         field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;
         check_rate(self.rate_cap_per_s)?;
-        field("token_ttl_s", seconds(self.token_ttl_s), "be between 1 and 86400")?;
-        field("claim_window_s", seconds(self.claim_window_s), "be between 1 and 86400")?;
-        field("hold_s", seconds(self.hold_s), "be between 1 and 86400")?;
+        field("token_ttl_s", is_a_window(self.token_ttl_s), "be between 1 and 86400")?;
+        field("claim_window_s", is_a_window(self.claim_window_s), "be between 1 and 86400")?;
+        field("hold_s", is_a_window(self.hold_s), "be between 1 and 86400")?;
+        field("recall_window_s", is_a_window(self.recall_window_s), "be between 1 and 86400")?;
         let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
         field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
         Ok(NewSale {
@@ -222,6 +234,7 @@ impl CreateSale {
             token_ttl_s: self.token_ttl_s,
             claim_window_s: self.claim_window_s,
             hold_s: self.hold_s,
+            recall_window_s: self.recall_window_s,
         })
     }
 }
@@ -233,7 +246,6 @@ impl Admin {
         let admitted = self.store.admitted(row.sale()).await?;
         Ok(AdminSale {
             card: row.card(),
-            rate_cap_per_s: row.rate_cap_per_s,
             promised: row.promised(),
             held: row.held(),
             sold: row.sold(),
@@ -244,6 +256,7 @@ impl Admin {
             token_ttl_s: row.token_ttl_s,
             claim_window_s: row.claim_window_s,
             hold_s: row.hold_s,
+            recall_window_s: row.recall_window_s,
             created_at: row.created_at,
             last_decision: row.last_decision,
         })
@@ -316,9 +329,16 @@ async fn change_sale(
 ) -> Result<axum::Json<AdminSale>, Problem> {
     change.rate_cap_per_s.map_or(Ok(()), check_rate)?;
     change.total.map_or(Ok(()), check_total)?;
+    let window = change.recall_window_s.is_none_or(is_a_window);
+    field("recall_window_s", window, "be between 1 and 86400")?;
     change.message.iter().flatten().try_for_each(|message| check_message(message))?;
     let row = admin.row(&sale).await?;
-    let change = SaleChange { rate_cap_per_s: change.rate_cap_per_s, total: change.total, message: change.message };
+    let change = SaleChange {
+        rate_cap_per_s: change.rate_cap_per_s,
+        total: change.total,
+        recall_window_s: change.recall_window_s,
+        message: change.message,
+    };
     admin.store.change(row.sale(), &change).await.map_err(AdminError::from)?;
     Ok(axum::Json(admin.with_line(admin.row(&sale).await?).await?))
 }

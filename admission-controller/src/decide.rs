@@ -14,6 +14,8 @@ const BATCH_MAX: u32 = 500;
 /// What a tick sees of a sale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observation {
+    /// Whether shoppers are still showing their tickets to a line that was lost and begun anew.
+    pub recovering: bool,
     /// Units that nobody has been promised, holds or has paid for.
     pub free: u32,
     /// Units promised to tokens that are out.
@@ -59,6 +61,8 @@ pub enum Reason {
     },
     /// Every unit is sold.
     SoldOut,
+    /// The line was lost; those who were first in it get the time to show it.
+    Recovering,
 }
 
 impl fmt::Display for Reason {
@@ -70,6 +74,7 @@ impl fmt::Display for Reason {
                 write!(f, "every unit is taken for now: {promised} out as tokens, {held} in checkout")
             }
             Reason::SoldOut => f.write_str("every unit is sold"),
+            Reason::Recovering => f.write_str("the line was lost, and its shoppers are showing their tickets again"),
         }
     }
 }
@@ -84,9 +89,11 @@ pub fn decide(seen: &Observation) -> Decision {
     // A float that is not negative; beyond u32 it saturates.
     let by_rate = credit as u32;
     let by_line = u32::try_from(seen.waiting).unwrap_or(u32::MAX);
-    let admissions = by_stock.min(by_rate).min(by_line).min(BATCH_MAX);
+    let admissions = if seen.recovering { 0 } else { by_stock.min(by_rate).min(by_line).min(BATCH_MAX) };
 
-    let reason = if seen.free == 0 && seen.promised == 0 && seen.held == 0 {
+    let reason = if seen.recovering {
+        Reason::Recovering
+    } else if seen.free == 0 && seen.promised == 0 && seen.held == 0 {
         Reason::SoldOut
     } else if admissions == by_line {
         Reason::NobodyWaiting
@@ -124,6 +131,7 @@ mod tests {
 
     fn seen() -> Observation {
         Observation {
+            recovering: false,
             free: 100,
             promised: 0,
             held: 0,
@@ -144,6 +152,7 @@ mod tests {
         let none = Observation { free: 0, promised: 3, held: 4, ..seen() };
         assert_eq!(decided(none), (0, Reason::AllPromised { promised: 3, held: 4 }));
         assert_eq!(decided(Observation { promised: 0, held: 0, ..none }), (0, Reason::SoldOut));
+        assert_eq!(decided(Observation { recovering: true, ..seen() }), (0, Reason::Recovering));
         let wide = Observation { free: 10_000, rate_cap_per_s: 1e9, ..seen() };
         assert_eq!(decided(wide), (BATCH_MAX, Reason::RateCap));
     }

@@ -19,6 +19,9 @@ use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
+/// Ordinals that a line may give before the controller grants more: those of one tick at least, and of an outage of the
+/// controller as far as it goes.
+const GRANTED_AHEAD: i64 = 100_000;
 /// Turns told to Redis in one publication at most.
 const PUBLISHED_MAX: i64 = 500;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
@@ -84,6 +87,7 @@ pub struct SaleRow {
     pub token_ttl_s: i32,
     pub claim_window_s: i32,
     pub hold_s: i32,
+    pub recall_window_s: i32,
     pub opens_at: OffsetDateTime,
     pub ends_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
@@ -94,6 +98,8 @@ pub struct SaleRow {
     pub epoch: i32,
     pub cursor: i64,
     pub highest_ordinal: i64,
+    pub granted: i64,
+    pub epoch_began_at: OffsetDateTime,
     pub publication: i64,
     pub credit: f64,
     pub ticked_at: OffsetDateTime,
@@ -106,7 +112,8 @@ pub struct SaleRow {
 macro_rules! sale_rows {
     ($rest:literal) => {
         concat!(
-            "SELECT sales.*, total, promised, held, sold, epoch, cursor, highest_ordinal, publication, credit, ticked_at, \
+            "SELECT sales.*, total, promised, held, sold, epoch, cursor, highest_ordinal, granted, \
+             epoch_began_at, publication, credit, ticked_at, \
              last_decision, clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = lines.sale_id ",
             $rest
@@ -166,6 +173,14 @@ impl SaleRow {
         ordinal(self.highest_ordinal)
     }
 
+    pub fn granted(&self) -> Ordinal {
+        ordinal(self.granted)
+    }
+
+    pub fn epoch(&self) -> u32 {
+        count(self.epoch)
+    }
+
     /// The facts that anybody may see.
     pub fn card(&self) -> SaleCard {
         let ended = crate::lifecycle::has_ended(self.now, self.ends_at);
@@ -186,6 +201,7 @@ impl SaleRow {
             },
             opens_at: self.opens_at,
             ends_at: self.ends_at,
+            rate_cap_per_s: self.rate_cap_per_s,
             message: self.message.clone(),
         }
     }
@@ -207,6 +223,7 @@ pub struct NewSale {
     pub token_ttl_s: i32,
     pub claim_window_s: i32,
     pub hold_s: i32,
+    pub recall_window_s: i32,
 }
 
 /// One admission that Redis has not been told of, or not lately.
@@ -251,6 +268,7 @@ impl Unpublished {
 pub struct SaleChange {
     pub rate_cap_per_s: Option<f64>,
     pub total: Option<i32>,
+    pub recall_window_s: Option<i32>,
     /// `Some(None)` takes the message back.
     pub message: Option<Option<String>>,
 }
@@ -295,8 +313,8 @@ impl Store {
         let id = Uuid::now_v7();
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
-             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13) RETURNING id), \
+             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15) RETURNING id), \
              line AS (INSERT INTO lines (sale_id) SELECT id FROM sale) \
              INSERT INTO stock (sale_id, total) SELECT id, $14 FROM sale",
         )
@@ -314,6 +332,7 @@ impl Store {
         .bind(new.opens_at)
         .bind(new.ends_at)
         .bind(new.total)
+        .bind(new.recall_window_s)
         .execute(&self.pool)
         .await?;
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
@@ -352,6 +371,7 @@ impl Store {
         sqlx::query(
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total) WHERE sale_id = $1) \
              UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
+             recall_window_s = coalesce($6, recall_window_s), \
              message = CASE WHEN $4 THEN $5 ELSE message END WHERE id = $1",
         )
         .bind(sale.0)
@@ -359,6 +379,7 @@ impl Store {
         .bind(change.rate_cap_per_s)
         .bind(change.message.is_some())
         .bind(change.message.clone().flatten())
+        .bind(change.recall_window_s)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -409,23 +430,21 @@ impl LockedLine {
         let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
         if !claimed.is_empty() {
             sqlx::query(
-                "UPDATE admissions SET claimed_at = now() WHERE sale_id = $1 AND epoch = $2 AND ordinal = ANY($3) \
+                "UPDATE admissions SET claimed_at = now() WHERE sale_id = $1 AND ordinal = ANY($2) \
                  AND state = 'promised' AND claimed_at IS NULL",
             )
             .bind(self.row.id)
-            .bind(self.row.epoch)
             .bind(claimed)
             .execute(&mut *self.transaction)
             .await?;
         }
         if !left.is_empty() {
             let units: i64 = sqlx::query_scalar(
-                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 AND epoch = $2 \
-                 AND ordinal = ANY($3) AND state = 'promised' RETURNING quantity) \
+                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 \
+                 AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
                  SELECT coalesce(sum(quantity), 0) FROM lapsed",
             )
             .bind(self.row.id)
-            .bind(self.row.epoch)
             .bind(left)
             .fetch_one(&mut *self.transaction)
             .await?;
@@ -488,7 +507,7 @@ impl LockedLine {
              moment.now + make_interval(secs => $8), moment.now + make_interval(secs => $9) \
              FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::integer[]) AS ticket (id, ordinal, visitor, quantity), \
              (SELECT clock_timestamp() AS now) AS moment \
-             ON CONFLICT (sale_id, epoch, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING quantity) \
+             ON CONFLICT (sale_id, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING quantity) \
              SELECT count(*), coalesce(sum(quantity), 0) FROM made",
         )
         .bind(self.row.id)
@@ -514,26 +533,27 @@ impl LockedLine {
     pub async fn note(&mut self, cursor: Ordinal, highest: Ordinal, credit: f64, why: &str) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE lines SET cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
-             credit = $4, last_decision = $5, ticked_at = clock_timestamp() WHERE sale_id = $1",
+             granted = greatest(granted, $3 + $6, $2 + $6), credit = $4, last_decision = $5, ticked_at = clock_timestamp() WHERE sale_id = $1",
         )
         .bind(self.row.id)
         .bind(i64::try_from(cursor).unwrap_or(i64::MAX))
         .bind(i64::try_from(highest).unwrap_or(i64::MAX))
         .bind(credit)
         .bind(why)
+        .bind(GRANTED_AHEAD)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
     }
 
-    /// Admissions that Redis has not been told of as they are now, the oldest first.
+    /// Admissions that Redis has not been told of as they are now: tokens that are out first, then the oldest.
     pub async fn unpublished(&mut self) -> Result<Vec<Unpublished>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, ordinal, visitor, quantity, state, issued_at, claim_by, claimed_at, expires_at, \
              (SELECT count(*) FROM admissions AS other WHERE other.sale_id = admissions.sale_id \
-              AND other.epoch = admissions.epoch AND other.ordinal = admissions.ordinal AND other.state = 'lapsed') AS lapses \
+              AND other.ordinal = admissions.ordinal AND other.state = 'lapsed') AS lapses \
              FROM admissions WHERE sale_id = $1 AND published_state IS DISTINCT FROM state \
-             ORDER BY issued_at, ordinal LIMIT $2",
+             ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
         )
         .bind(self.row.id)
         .bind(PUBLISHED_MAX)
@@ -541,8 +561,18 @@ impl LockedLine {
         .await?)
     }
 
-    /// Everything has to be told again: Redis has lost the line.
-    pub async fn forget_published(&mut self) -> Result<(), StoreError> {
+    /// Begins a new epoch, since Redis has lost the line: its ordinals start above all that were granted, and everything
+    /// has to be told again.
+    pub async fn begin_epoch(&mut self) -> Result<(), StoreError> {
+        (self.row.epoch, self.row.publication) = sqlx::query_as(
+            "UPDATE lines SET epoch = epoch + 1, cursor = granted, highest_ordinal = granted, granted = granted + $2, \
+             epoch_began_at = clock_timestamp(), ticked_at = clock_timestamp() WHERE sale_id = $1 \
+             RETURNING epoch, publication",
+        )
+        .bind(self.row.id)
+        .bind(GRANTED_AHEAD)
+        .fetch_one(&mut *self.transaction)
+        .await?;
         sqlx::query("UPDATE admissions SET published_state = NULL WHERE sale_id = $1 AND published_state IS NOT NULL")
             .bind(self.row.id)
             .execute(&mut *self.transaction)

@@ -16,7 +16,7 @@ use fairline_sale::{SaleId, Status};
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     decide::{Observation, decide, quantities},
@@ -28,6 +28,9 @@ use crate::{
 const SWEPT_MAX: u64 = 2000;
 /// Ordinals that one tick looks at beyond the cursor at most: departed ones are passed over.
 const REACH: u64 = 5000;
+/// How long shoppers have to show their tickets to a line that was lost, before anybody is let in again: nodes notice
+/// within a second, and browsers whose node has gone come back within a few.
+const RECOVERY: Duration = Duration::from_secs(5);
 /// Sales that one controller ticks at the same time.
 const SALES_AT_ONCE: usize = 8;
 
@@ -38,6 +41,14 @@ pub(crate) enum TickError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Line(#[from] LineError),
+}
+
+/// What the first half of a tick leaves for the second.
+struct Committed {
+    /// What was heard of pages.
+    heard: Vec<(Ordinal, Claim)>,
+    /// The publication that a new epoch was begun after, if one was.
+    began_after: Option<i64>,
 }
 
 /// Everything a tick needs.
@@ -68,7 +79,7 @@ impl Ticker {
     async fn tick(&self, sale: SaleId) {
         let started = Instant::now();
         let result = match self.admit(sale).await {
-            Ok(Some(heard)) => self.publish(sale, &heard).await,
+            Ok(Some(committed)) => self.publish(sale, &committed).await,
             Ok(None) => return,
             Err(error) => Err(error),
         };
@@ -79,8 +90,8 @@ impl Ticker {
         }
     }
 
-    /// Decides and commits. Gives what was heard of pages, or `None` when another controller has just done all this.
-    async fn admit(&self, sale: SaleId) -> Result<Option<Vec<(Ordinal, Claim)>>, TickError> {
+    /// Decides and commits. Gives `None` when another controller has just done all this.
+    async fn admit(&self, sale: SaleId) -> Result<Option<Committed>, TickError> {
         let Some(mut line) = self.store.lock(sale).await? else { return Ok(None) };
         let elapsed_s = (line.row.now - line.row.ticked_at).as_seconds_f64();
         if elapsed_s < self.every.as_secs_f64() / 2.0 {
@@ -89,11 +100,14 @@ impl Ticker {
         self.follow_the_clock(&mut line).await?;
 
         let seen = match self.look(&line).await {
-            Ok(seen) => seen,
-            Err(LineError::NotPublished) => {
-                line.forget_published().await?;
+            // What Redis knows of another epoch it knows of a part of our shoppers only.
+            Ok(seen) if seen.epoch == line.row.epoch() => seen,
+            Ok(_) | Err(LineError::NotPublished) => {
+                line.begin_epoch().await?;
+                info!(%sale, epoch = line.row.epoch, "a new epoch of the line begins");
+                let began_after = Some(line.row.publication);
                 line.commit().await?;
-                return Ok(Some(Vec::new()));
+                return Ok(Some(Committed { heard: Vec::new(), began_after }));
             }
             Err(error) => return Err(error.into()),
         };
@@ -107,6 +121,7 @@ impl Ticker {
             line.read_stock().await?;
             let row = &line.row;
             let decision = decide(&Observation {
+                recovering: row.epoch > 1 && row.now - row.epoch_began_at < RECOVERY,
                 free: row.free(),
                 promised: row.promised(),
                 held: row.held(),
@@ -137,7 +152,7 @@ impl Ticker {
         }
         line.note(cursor, seen.highest, credit, &why).await?;
         line.commit().await?;
-        Ok(Some(seen.claims))
+        Ok(Some(Committed { heard: seen.claims, began_after: None }))
     }
 
     /// Sales open and end by the clock of the database.
@@ -155,7 +170,7 @@ impl Ticker {
     }
 
     /// Says what has been committed, in the order of commits: under the lock.
-    async fn publish(&self, sale: SaleId, heard: &[(Ordinal, Claim)]) -> Result<(), TickError> {
+    async fn publish(&self, sale: SaleId, committed: &Committed) -> Result<(), TickError> {
         let Some(mut line) = self.store.lock(sale).await? else { return Ok(()) };
         let unpublished = line.unpublished().await?;
         let turns: Vec<_> =
@@ -163,11 +178,14 @@ impl Ticker {
         let card = line.row.card();
         let publication = Publication {
             number: line.row.publication + 1,
-            epoch: u32::try_from(line.row.epoch).unwrap_or(1),
+            epoch: line.row.epoch(),
+            // Not if another controller has said something since: then ordinals of this epoch may have been given.
+            begins: committed.began_after == Some(line.row.publication),
             cursor: line.row.cursor(),
-            highest: line.row.highest(),
+            granted: line.row.granted(),
+            recall_window: Duration::from_secs(u64::try_from(line.row.recall_window_s).unwrap_or(0)),
             card: &card,
-            heard,
+            heard: &committed.heard,
             turns: &turns,
         };
         self.line.publish(&publication).await?;

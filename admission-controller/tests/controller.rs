@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use desk::Desk;
 use fairline_admission_token::{Jwks, verify};
 use fairline_line::change::Turn;
+use fairline_private_servers::testing::Servers;
 use fairline_service::Shutdown;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 
 #[tokio::test]
 async fn people_are_let_in_in_order_as_the_stock_allows_and_the_rest_hear_that_it_is_sold_out() {
@@ -122,6 +124,43 @@ async fn what_redis_was_not_told_is_told_again_and_a_token_has_one_value() {
     })
     .await;
     assert_eq!(desk.admitted(&tickets[0]).await, before);
+}
+
+#[tokio::test]
+async fn a_line_that_redis_lost_begins_anew_above_every_ordinal_and_recalls_the_rest_in_order() {
+    let servers = spawn_blocking(|| Servers::start().expect("a Redis of its own")).await.expect("no panic");
+    let desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 3 })).await;
+    let tickets = desk.join(sale, 6).await;
+    let before = desk.admitted(&tickets[2]).await;
+    desk.buy(&tickets[0]).await;
+    desk.until_decided(sale, "every unit is taken for now").await;
+
+    let epoch = desk.line.revision(sale).await.expect("read").epoch;
+    let mut servers = servers;
+    servers = spawn_blocking(move || {
+        servers.redis.kill().expect("killed");
+        servers.redis.restart().expect("restarted");
+        servers
+    })
+    .await
+    .expect("no panic");
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch == epoch + 1)).await;
+    let later = desk.join(sale, 1).await;
+    assert_eq!(later[0].ordinal, 100_007, "above all that may have been given");
+    assert_eq!(desk.turn(&tickets[2]).await, Turn::Now(before), "whoever had a turn still has it");
+    assert_eq!(desk.turn(&tickets[0]).await, Turn::Bought);
+    for ticket in [&tickets[5], &tickets[3]] {
+        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+    }
+    // One more unit while shoppers show their tickets: it waits for those who were first.
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
+    desk.until_decided(sale, "showing their tickets again").await;
+    assert_eq!(desk.turn(&tickets[4]).await, Turn::Waiting);
+    desk.admitted(&tickets[4]).await;
+    assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5]);
+    assert_eq!(desk.turn(&later[0]).await, Turn::Waiting);
+    drop(servers);
 }
 
 #[tokio::test]

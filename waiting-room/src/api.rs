@@ -78,6 +78,8 @@ struct Entering {
     join: Option<bool>,
     /// `true`: exchange a ticket whose turn is over for a new one.
     rejoin: Option<bool>,
+    /// The account of the shopper: a JSON Web Token that the shop has signed.
+    account: Option<String>,
 }
 
 impl Entering {
@@ -121,12 +123,13 @@ async fn line(
     let room = door.room(&sale)?;
     let (mut parts, _) = request.into_parts();
     if parts.headers.contains_key(header::UPGRADE) {
-        return upgrade(door, &sale, entering.wish(), client, &mut parts).await;
+        return upgrade(door, &sale, &entering, client, &mut parts).await;
     }
     let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let streams = accept.contains("text/event-stream");
     let place = if streams { Some(door.take_place()?) } else { None };
-    let Entered { mut session, cookie } = door.enter(room.clone(), &parts.headers, client, entering.wish()).await?;
+    let Entered { mut session, cookie } =
+        door.enter(room.clone(), &parts.headers, client, entering.wish(), entering.account.as_deref()).await?;
     let cookie = [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
     if !streams {
@@ -175,10 +178,18 @@ impl Drop for OpenStream {
     }
 }
 
-async fn upgrade(door: Door, sale: &str, wish: Wish, client: IpAddr, parts: &mut Parts) -> Result<Response, Problem> {
+async fn upgrade(
+    door: Door,
+    sale: &str,
+    entering: &Entering,
+    client: IpAddr,
+    parts: &mut Parts,
+) -> Result<Response, Problem> {
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| RoomError::BadHandshake)?;
     let place = door.take_place()?;
-    let Entered { session, cookie } = door.enter(door.room(sale)?, &parts.headers, client, wish).await?;
+    let account = entering.account.as_deref();
+    let entered = door.enter(door.room(sale)?, &parts.headers, client, entering.wish(), account).await?;
+    let Entered { session, cookie } = entered;
     let shutdown = door.shutdown.clone();
     let attended = move |socket| socket::attend(socket, session, door, place);
     let mut response = socket::small(upgrade).on_upgrade(move |socket| shutdown.track(attended(socket)));

@@ -5,14 +5,16 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use fairline_line::{
     change::Turn,
-    store::LineStore,
+    store::{Account, LineStore},
     ticket::{Ticket, TicketKey, cookie_name},
 };
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{Problem, RateLimit, Shutdown};
+use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    account::AccountKey,
     joins::Joins,
     problem::RoomError,
     room::Room,
@@ -30,6 +32,10 @@ pub(crate) struct Door {
     pub(crate) store: LineStore,
     pub(crate) joins: Joins,
     pub(crate) key: TicketKey,
+    /// Where the shop names its shoppers.
+    pub(crate) accounts: Option<AccountKey>,
+    /// Whether it names all of them.
+    pub(crate) accounts_only: bool,
     pub(crate) join_limit: RateLimit,
     pub(crate) allowed_origins: Arc<[String]>,
     pub(crate) secure_cookies: bool,
@@ -101,13 +107,18 @@ impl Door {
         headers: &HeaderMap,
         client: IpAddr,
         wish: Wish,
+        account: Option<&str>,
     ) -> Result<Entered, Problem> {
         self.check_origin(headers)?;
         let ticket = self.ticket(room.sale, headers);
+        let account = self.account(room.sale, account, wish);
         if let Some(ticket) = ticket {
+            if let Ok(Some(account)) = &account {
+                self.store.name(&ticket, account).await.map_err(RoomError::from)?;
+            }
             let session = Session::enter(room.clone(), ticket);
-            resume(&self.store, &room, &ticket).await.map_err(RoomError::from)?;
-            let over = matches!(session.turn(), Turn::Expired | Turn::Bought | Turn::Left);
+            resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
+            let over = matches!(session.turn(), Turn::Expired | Turn::Bought | Turn::Left | Turn::Missed);
             if !(over && wish == Wish::Rejoin) {
                 return Ok(Entered { session, cookie: self.cookie(&ticket) });
             }
@@ -118,17 +129,30 @@ impl Door {
         if room.card().status.is_over() {
             return Err(RoomError::SaleOver.into());
         }
+        let account = account?;
         self.join_limit.check(client)?;
         // Whoever joins again is the same visitor, and finds the orders of earlier turns.
         let visitor = ticket.map_or_else(|| VisitorId(rand::random()), |ticket| ticket.visitor);
-        let ticket = self.joins.join(room.clone(), visitor).await.map_err(RoomError::from)?;
+        let ticket = self.joins.join(room.clone(), visitor, account).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
         let session = Session::enter(room.clone(), ticket);
-        // Its turn came between the join and here, and nobody was there to hear of it.
-        if room.has_passed(ticket.ordinal) {
-            resume(&self.store, &room, &ticket).await.map_err(RoomError::from)?;
+        // Its turn came between the join and here, and nobody was there to hear of it; or the account had the place before.
+        if account.is_some() || room.has_passed(ticket.ordinal) {
+            resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
         }
         Ok(Entered { session, cookie: self.cookie(&ticket) })
+    }
+
+    /// The account that the shop says a shopper has.
+    fn account(&self, sale: SaleId, token: Option<&str>, wish: Wish) -> Result<Option<Account>, RoomError> {
+        let named = token.zip(self.accounts.as_ref());
+        let digest =
+            named.map(|(token, key)| key.digest(sale, token, OffsetDateTime::now_utc()).ok_or(RoomError::NoAccount));
+        match digest.transpose()? {
+            Some(digest) => Ok(Some(Account { digest, rejoins: wish == Wish::Rejoin })),
+            None if self.accounts_only => Err(RoomError::NoAccount),
+            None => Ok(None),
+        }
     }
 
     /// The shopper gives the place up.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use fairline_line::{
-    store::{LineError, LineStore},
+    store::{Account, Joining, LineError, LineStore},
     ticket::Ticket,
 };
 use fairline_sale::{SaleId, VisitorId};
@@ -18,10 +18,13 @@ const WAITING_MAX: usize = 20_000;
 const BATCH_MAX: usize = 1000;
 /// How long the first join of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(2);
+/// How often a batch is sent at most, when the line does not say whether it had it; and the pauses between.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
 
 struct Join {
     room: Arc<Room>,
-    visitor: VisitorId,
+    joining: Joining,
     answer: oneshot::Sender<Result<Ticket, LineError>>,
 }
 
@@ -60,14 +63,20 @@ impl Joins {
         Self(sender)
     }
 
-    /// Gives a visitor the next ordinal of a line.
+    /// Gives a visitor the next ordinal of a line, or the place that the account has already.
     ///
     /// # Errors
     /// When the line does not answer, or too many wait already.
-    pub(crate) async fn join(&self, room: Arc<Room>, visitor: VisitorId) -> Result<Ticket, LineError> {
+    pub(crate) async fn join(
+        &self,
+        room: Arc<Room>,
+        visitor: VisitorId,
+        account: Option<Account>,
+    ) -> Result<Ticket, LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many are joining at this moment".to_owned());
-        self.0.try_send(Join { room, visitor, answer }).map_err(|_| crowded())?;
+        let joining = Joining { visitor, account };
+        self.0.try_send(Join { room, joining, answer }).map_err(|_| crowded())?;
         answered.await.map_err(|_| crowded())?
     }
 }
@@ -75,21 +84,31 @@ impl Joins {
 /// Joins of one sale, at least one.
 async fn join(store: LineStore, joins: Vec<Join>) {
     let Some(Join { room, .. }) = joins.first() else { return };
-    let (sale, seen) = (room.sale, room.highest());
-    let visitors: Vec<VisitorId> = joins.iter().map(|join| join.visitor).collect();
-    let joined = store.join(sale, seen, &visitors).await;
-    metrics::histogram!("line_join_batch_size").record(visitors.len() as f64);
-    if joined.is_ok() {
-        metrics::counter!("line_joins_total").increment(visitors.len() as u64);
-    }
-    for (join, offset) in joins.into_iter().zip(0..) {
-        let ticket = joined.clone().map(|joined| Ticket {
-            sale,
-            epoch: joined.epoch,
-            ordinal: joined.first + offset,
-            visitor: join.visitor,
-        });
-        // A shopper who is gone by now holds an ordinal that nobody claims: it lapses when its turn comes.
-        let _ = join.answer.send(ticket);
+    let joining: Vec<Joining> = joins.iter().map(|join| join.joining).collect();
+    // Under one name, so that a call whose answer was lost gives nobody a second ordinal.
+    let batch = rand::random();
+    let mut attempt = 0;
+    let joined = loop {
+        let joined = store.join(room.sale, batch, attempt > 0, &joining).await;
+        attempt += 1;
+        if attempt == ATTEMPTS || !matches!(joined, Err(LineError::Unavailable(_))) {
+            break joined;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    metrics::histogram!("line_join_batch_size").record(joins.len() as f64);
+    match joined {
+        Ok(tickets) => {
+            metrics::counter!("line_joins_total").increment(tickets.len() as u64);
+            for (join, ticket) in joins.into_iter().zip(tickets) {
+                // A shopper who is gone by now holds an ordinal that nobody claims: the next roll call finds it.
+                let _ = join.answer.send(Ok(ticket));
+            }
+        }
+        Err(error) => {
+            for join in joins {
+                let _ = join.answer.send(Err(error.clone()));
+            }
+        }
     }
 }

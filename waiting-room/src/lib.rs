@@ -4,6 +4,7 @@
 //! keeps them all true, `session` is one tab of one shopper, `speech` what it hears; `door` lets shoppers in, and
 //! `socket`, `api` and `pages` are the ways through it.
 
+mod account;
 mod api;
 mod door;
 mod joins;
@@ -30,6 +31,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
+use account::AccountKey;
 pub use settings::Settings;
 
 /// How long a stop waits for what is under way.
@@ -65,18 +67,27 @@ impl Service {
             .expose()
             .parse()
             .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
+        let accounts = settings.account_key.as_ref().map(|key| AccountKey::new(key.expose())).transpose();
+        let accounts = accounts.map_err(|error| StartError::new(format!("The account key can't be used: {error}.")))?;
         let unreachable = |error| StartError::new(format!("The line can't be reached: {error}."));
         let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
         let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
 
-        let follower =
-            rooms::Follower { rooms: rooms::Rooms::default(), store: store.clone(), reader, grace: settings.grace() };
+        let follower = rooms::Follower {
+            rooms: rooms::Rooms::default(),
+            store: store.clone(),
+            reader,
+            grace: settings.grace(),
+            node: format!("{:032x}", rand::random::<u128>()),
+        };
         follower.find_sales().await.map_err(unreachable)?;
         let door = door::Door {
             rooms: follower.rooms.clone(),
             store: store.clone(),
             joins: joins::Joins::start(store.clone(), shutdown),
             key,
+            accounts,
+            accounts_only: settings.accounts_only,
             join_limit: RateLimit::new(
                 settings.join_rate_per_s,
                 settings.join_burst,

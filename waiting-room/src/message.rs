@@ -73,6 +73,8 @@ pub enum Outcome {
     Bought,
     /// The shopper left.
     Left,
+    /// The turn passed while the shopper was away, too long ago.
+    Missed,
 }
 
 /// What a page says to the line.

@@ -226,6 +226,7 @@ async fn sale(State(door): State<Door>, Path(slug): Path<String>, headers: Heade
 struct Joining {
     #[serde(default)]
     rejoin: bool,
+    account: Option<String>,
 }
 
 /// Joins without JavaScript, and goes on to the line's page.
@@ -238,7 +239,7 @@ async fn join(
 ) -> Result<Response, PageProblem> {
     let room = door.room_by_slug(&slug)?;
     let wish = if joining.rejoin { Wish::Rejoin } else { Wish::JoinOrResume };
-    let Entered { cookie, .. } = door.enter(room, &headers, client, wish).await?;
+    let Entered { cookie, .. } = door.enter(room, &headers, client, wish, joining.account.as_deref()).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
@@ -253,7 +254,7 @@ async fn line(
     if door.ticket(room.sale, &headers).is_none() {
         return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
     }
-    let Entered { mut session, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume).await?;
+    let Entered { mut session, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume, None).await?;
     let mut template = LinePage {
         assets: Assets::new(),
         sale: room.card().as_ref().into(),
@@ -330,6 +331,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Expired => "expired",
         Outcome::Bought => "bought",
         Outcome::Left => "left",
+        Outcome::Missed => "missed",
     }
 }
 

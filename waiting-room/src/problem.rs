@@ -12,6 +12,8 @@ pub(crate) enum RoomError {
     UnknownSale,
     #[error("there is no ticket, or not a genuine one")]
     NoTicket,
+    #[error("the shop has to name this shopper's account, and has not")]
+    NoAccount,
     #[error("the sale is over")]
     SaleOver,
     #[error("the request comes from a page of another site")]
@@ -31,6 +33,8 @@ impl From<RoomError> for Problem {
                 .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
             RoomError::NoTicket => Problem::new(StatusCode::NOT_FOUND, "no-ticket", "No ticket")
                 .detail("This browser holds no ticket of this sale. Join the line first."),
+            RoomError::NoAccount => Problem::new(StatusCode::UNAUTHORIZED, "no-account", "No account")
+                .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
             RoomError::SaleOver => Problem::new(StatusCode::CONFLICT, "sale-over", "The sale is over")
                 .detail("It is sold out or closed, so its line takes nobody in."),
             RoomError::ForeignOrigin => Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")

@@ -7,8 +7,8 @@ use std::{
 };
 
 use fairline_line::{
-    change::{Change, Turn},
-    store::{Resumed, Snapshot},
+    change::{Change, Revision, Turn},
+    store::Snapshot,
     ticket::{Ordinal, Ticket},
     view::{LineView, Place},
 };
@@ -29,7 +29,7 @@ pub(crate) struct Room {
 }
 
 struct Line {
-    rev: u64,
+    revision: Revision,
     view: LineView,
     rate: AdmissionRate,
     card: Arc<SaleCard>,
@@ -40,10 +40,13 @@ struct Shopper {
     ticket: Ticket,
     turn: watch::Sender<Turn>,
     /// The revision of the line that `turn` was read at.
-    told_at: u64,
+    told_at: Revision,
 }
 
-/// What follows from taking changes in.
+/// Bytes of the bitmap of who is connected at most: 16 million ordinals.
+const CONNECTED_BYTES_MAX: usize = 1 << 21;
+
+/// What follows from taking a change in.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Aftermath {
     /// A change is missing: the room needs a snapshot.
@@ -60,10 +63,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Room {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
-        let Snapshot { rev, view, card } = snapshot;
+        let Snapshot { revision, view, card } = snapshot;
         Self {
             sale: card.id,
-            line: RwLock::new(Line { rev, view, rate: AdmissionRate::default(), card: Arc::new(card) }),
+            line: RwLock::new(Line { revision, view, rate: AdmissionRate::default(), card: Arc::new(card) }),
             in_touch: watch::Sender::new(true),
             shoppers: Mutex::default(),
             gone: Mutex::default(),
@@ -89,18 +92,18 @@ impl Room {
     }
 
     /// The revision that the next change follows.
-    pub(crate) fn rev(&self) -> u64 {
-        self.read().rev
+    pub(crate) fn revision(&self) -> Revision {
+        self.read().revision
+    }
+
+    /// Whether the line could be reached lately.
+    pub(crate) fn is_in_touch(&self) -> bool {
+        *self.in_touch.borrow()
     }
 
     /// Where a ticket stands.
     pub(crate) fn place(&self, ordinal: Ordinal) -> Option<Place> {
         self.read().view.place(ordinal)
-    }
-
-    /// The highest ordinal that this node has seen.
-    pub(crate) fn highest(&self) -> Ordinal {
-        self.read().view.highest()
     }
 
     /// People let in per second, lately.
@@ -125,7 +128,7 @@ impl Room {
         let shopper = shoppers.entry(ticket.ordinal).or_insert_with(|| Shopper {
             ticket,
             turn: watch::Sender::new(Turn::Waiting),
-            told_at: 0,
+            told_at: Revision::default(),
         });
         shopper.turn.subscribe()
     }
@@ -143,7 +146,7 @@ impl Room {
 
     /// A ticket was given to a shopper of this node. Its place shows at once, not when the change comes round.
     pub(crate) fn joined(&self, ordinal: Ordinal) {
-        self.write().view.apply(&Change::Joined { highest: ordinal });
+        self.write().view.given(ordinal);
     }
 
     /// Whether a ticket's turn has come, as far as this node knows.
@@ -152,12 +155,11 @@ impl Room {
     }
 
     /// The line has answered the ticket of a shopper who is here.
-    pub(crate) fn resumed(&self, ordinal: Ordinal, resumed: Resumed) {
+    pub(crate) fn resumed(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
         {
             let mut line = self.write();
             // An answer that the changes have overtaken says nothing about places any more.
-            if resumed.turn == Turn::Waiting && resumed.rev >= line.rev {
-                line.view.apply(&Change::Joined { highest: ordinal });
+            if turn == Turn::Waiting && at >= line.revision {
                 let ordinals = vec![ordinal];
                 let here = if ordinal > line.view.cursor() {
                     Change::Returned { ordinals }
@@ -167,15 +169,15 @@ impl Room {
                 line.view.apply(&here);
             }
         }
-        self.tell(ordinal, resumed.turn, resumed.rev);
+        self.tell(ordinal, turn, at);
     }
 
     /// Tells every tab of a ticket what has become of its turn, unless they know something newer.
-    fn tell(&self, ordinal: Ordinal, turn: Turn, rev: u64) {
+    fn tell(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
         if let Some(shopper) = lock(&self.shoppers).get_mut(&ordinal)
-            && shopper.told_at <= rev
+            && shopper.told_at <= at
         {
-            shopper.told_at = rev;
+            shopper.told_at = at;
             shopper.turn.send_if_modified(|told| {
                 let news = *told != turn;
                 *told = turn;
@@ -189,6 +191,22 @@ impl Room {
         let mut tickets: Vec<_> = lock(&self.shoppers).values().map(|shopper| shopper.ticket).collect();
         tickets.sort_unstable_by_key(|ticket| ticket.ordinal);
         tickets
+    }
+
+    /// Who is connected here: bit `n` from the most significant bit of the first byte for ordinal `n`, as Redis has it.
+    pub(crate) fn connected_bitmap(&self) -> Vec<u8> {
+        let mut bitmap = Vec::new();
+        for ordinal in lock(&self.shoppers).keys() {
+            let byte = usize::try_from(ordinal / 8).unwrap_or(usize::MAX);
+            if byte >= CONNECTED_BYTES_MAX {
+                continue;
+            }
+            if byte >= bitmap.len() {
+                bitmap.resize(byte + 1, 0);
+            }
+            bitmap[byte] |= 0x80 >> (ordinal % 8);
+        }
+        bitmap
     }
 
     /// Whether there are tickets whose last tab here has closed, and of which the line has not been told.
@@ -207,66 +225,58 @@ impl Room {
         lock(&self.gone).extend(ordinals.into_iter().filter(|ordinal| !shoppers.contains_key(ordinal)));
     }
 
-    /// Takes changes in, in order, each with its revision.
-    pub(crate) fn apply(&self, changes: Vec<(u64, Change)>) -> Aftermath {
+    /// Takes in the change that leads to a revision.
+    pub(crate) fn apply(&self, at: Revision, change: Change) -> Aftermath {
         let mut aftermath = Aftermath::default();
-        for (rev, change) in changes {
-            {
-                let mut line = self.write();
-                if rev <= line.rev {
-                    continue;
-                }
-                if rev != line.rev + 1 {
-                    aftermath.gap = true;
-                    return aftermath;
-                }
-                line.rev = rev;
-                line.view.apply(&change);
-                if let Change::Moved { turns, .. } = &change {
-                    let admitted = turns.iter().filter(|(_, turn)| turn.starts_with('{')).count();
-                    line.rate.admitted(admitted as u64);
+        {
+            let mut line = self.write();
+            if at <= line.revision {
+                return aftermath;
+            }
+            if at != line.revision.next() {
+                aftermath.gap = true;
+                return aftermath;
+            }
+            line.revision = at;
+            line.view.apply(&change);
+            if let Change::Moved { turns, .. } = &change {
+                let admitted = turns.iter().filter(|(_, turn)| turn.starts_with('{')).count();
+                line.rate.admitted(admitted as u64);
+            }
+        }
+        match change {
+            Change::Absent { ordinals } | Change::Departed { ordinals } => {
+                let shoppers = lock(&self.shoppers);
+                let here = ordinals.iter().filter_map(|ordinal| shoppers.get(ordinal));
+                aftermath.resume.extend(here.map(|shopper| shopper.ticket));
+            }
+            Change::Left { ordinals } => ordinals.into_iter().for_each(|ordinal| self.tell(ordinal, Turn::Left, at)),
+            Change::Moved { turns, .. } => {
+                for (ordinal, turn) in turns {
+                    let Some(turn) = Turn::from_text(&turn) else { continue };
+                    if turn == Turn::Lapsed {
+                        let shoppers = lock(&self.shoppers);
+                        aftermath.resume.extend(shoppers.get(&ordinal).map(|shopper| shopper.ticket));
+                    }
+                    self.tell(ordinal, turn, at);
                 }
             }
-            match change {
-                Change::Absent { ordinals } | Change::Departed { ordinals } => {
-                    let shoppers = lock(&self.shoppers);
-                    let here = ordinals.iter().filter_map(|ordinal| shoppers.get(ordinal));
-                    aftermath.resume.extend(here.map(|shopper| shopper.ticket));
+            Change::Card { card } => {
+                if let Ok(card) = serde_json::from_str(&card) {
+                    self.show(card);
                 }
-                Change::Left { ordinals } => {
-                    ordinals.into_iter().for_each(|ordinal| self.tell(ordinal, Turn::Left, rev))
-                }
-                Change::Moved { turns, .. } => {
-                    for (ordinal, turn) in turns {
-                        let Some(turn) = Turn::from_text(&turn) else { continue };
-                        if turn == Turn::Lapsed {
-                            let shoppers = lock(&self.shoppers);
-                            aftermath.resume.extend(shoppers.get(&ordinal).map(|shopper| shopper.ticket));
-                        }
-                        self.tell(ordinal, turn, rev);
-                    }
-                }
-                Change::Card { card } => {
-                    if let Ok(card) = serde_json::from_str(&card) {
-                        self.show(card);
-                    }
-                }
-                Change::Joined { .. } | Change::Returned { .. } | Change::Recalled { .. } => {}
             }
+            Change::Returned { .. } | Change::Recalled { .. } => {}
         }
         aftermath
     }
 
     /// Starts over from a snapshot.
     pub(crate) fn restart(&self, snapshot: Snapshot) {
-        let Snapshot { rev, view, card } = snapshot;
+        let Snapshot { revision, view, card } = snapshot;
         {
             let mut line = self.write();
-            // A line that has lost its past counts from the start again.
-            if rev < line.rev {
-                lock(&self.shoppers).values_mut().for_each(|shopper| shopper.told_at = 0);
-            }
-            (line.rev, line.view) = (rev, view);
+            (line.revision, line.view) = (revision, view);
         }
         self.show(card);
         self.set_in_touch(true);
@@ -314,9 +324,14 @@ mod tests {
             status: Status::Open,
             opens_at: OffsetDateTime::UNIX_EPOCH,
             ends_at: None,
+            rate_cap_per_s: 10.0,
             message: None,
         };
-        Room::new(Snapshot { rev: 5, view: LineView::new(1, 0, 10, &[], []), card })
+        Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card })
+    }
+
+    fn rev(rev: u64) -> Revision {
+        Revision { epoch: 1, rev }
     }
 
     fn ticket(room: &Room, ordinal: Ordinal) -> Ticket {
@@ -335,6 +350,7 @@ mod tests {
         let tab = room.enter(ticket(&room, 3));
         room.exit(3, tab);
         let _back = room.enter(ticket(&room, 3));
+        assert_eq!(room.connected_bitmap(), [0b0001_0000]);
         assert!(room.take_gone().is_empty(), "back before the line was told");
         room.put_back_gone(vec![3, 4]);
         assert_eq!(room.take_gone(), [4], "who is back is not put back");
@@ -343,12 +359,13 @@ mod tests {
     #[test]
     fn a_missing_change_is_noticed_and_a_repeated_one_is_not_taken_twice() {
         let room = room();
-        let joined = |highest| Change::Joined { highest };
-        assert!(!room.apply(vec![(5, joined(99)), (6, joined(11))]).gap);
-        assert_eq!(room.place(11).map(|place| place.ahead), Some(10));
-        assert_eq!(room.place(12), None);
-        assert!(room.apply(vec![(8, joined(13))]).gap);
-        assert_eq!(room.rev(), 6);
+        let gone = |ordinal| Change::Departed { ordinals: vec![ordinal] };
+        assert!(!room.apply(rev(5), gone(1)).gap);
+        assert!(!room.apply(rev(6), gone(2)).gap);
+        assert_eq!(room.place(10).map(|place| place.ahead), Some(8));
+        assert!(room.apply(rev(8), gone(3)).gap);
+        assert!(room.apply(Revision { epoch: 2, rev: 1 }, gone(3)).gap, "another life of the line");
+        assert_eq!(room.revision(), rev(6));
     }
 
     #[test]
@@ -356,9 +373,9 @@ mod tests {
         let room = room();
         let mut turn = room.enter(ticket(&room, 3));
         let gone = Change::Departed { ordinals: vec![2, 3] };
-        assert_eq!(room.apply(vec![(6, gone)]).resume, [ticket(&room, 3)]);
+        assert_eq!(room.apply(rev(6), gone).resume, [ticket(&room, 3)]);
         let lapsed = Change::Moved { cursor: 3, highest: 10, turns: vec![(3, "lapsed".to_owned())] };
-        assert_eq!(room.apply(vec![(7, lapsed)]).resume, [ticket(&room, 3)]);
+        assert_eq!(room.apply(rev(7), lapsed).resume, [ticket(&room, 3)]);
         assert!(turn.has_changed().expect("the room is there"));
         assert_eq!(*turn.borrow_and_update(), Turn::Lapsed);
     }
@@ -370,12 +387,12 @@ mod tests {
         let live =
             r#"{"token":"a.b.c","quantity":1,"claim_by":"2026-11-27T09:00:15Z","expires_at":"2026-11-27T09:02:00Z"}"#;
         let moved = Change::Moved { cursor: 1, highest: 10, turns: vec![(1, live.to_owned())] };
-        room.apply(vec![(6, moved)]);
-        room.resumed(1, Resumed { turn: Turn::Waiting, rev: 5 });
+        room.apply(rev(6), moved);
+        room.resumed(1, Turn::Waiting, rev(5));
         assert!(matches!(*turn.borrow(), Turn::Now(_)));
         assert_eq!(room.place(1), None);
 
-        room.resumed(1, Resumed { turn: Turn::Waiting, rev: 7 });
+        room.resumed(1, Turn::Waiting, rev(7));
         assert_eq!(*turn.borrow(), Turn::Waiting, "its turn lapsed and comes again");
         assert_eq!(room.place(1).map(|place| place.ahead), Some(0));
     }
@@ -389,10 +406,10 @@ mod tests {
             change(&mut card);
             Change::Card { card: serde_json::to_string(&card).expect("JSON") }
         };
-        room.apply(vec![(6, card(|card| card.remaining = 99))]);
+        room.apply(rev(6), card(|card| card.remaining = 99));
         assert_eq!(room.card().remaining, 99);
         assert!(!news.has_changed().expect("the room is there"));
-        room.apply(vec![(7, card(|card| card.status = Status::Paused))]);
+        room.apply(rev(7), card(|card| card.status = Status::Paused));
         assert!(news.has_changed().expect("the room is there"));
         news.mark_unchanged();
         room.set_in_touch(true);

@@ -7,27 +7,30 @@ use std::{
 };
 
 use fairline_line::{
-    store::{ChangeReader, LineError, LineStore},
+    change::Revision,
+    store::{ChangeReader, Heard, LineError, LineStore, Resumed},
     ticket::Ticket,
 };
 use fairline_sale::SaleId;
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tracing::{info, warn};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
+use tracing::{debug, info, warn};
 
 use crate::room::Room;
 
-/// Pauses while there is nothing to follow, or no line in reach.
-const PAUSE: Duration = Duration::from_millis(250);
-/// How often rooms look for new sales, for a line that has lost its past, and bring their rates up to date.
-const BEAT: Duration = Duration::from_secs(1);
+/// How often rooms look for new sales and for what they have missed, and bring their rates up to date.
+const BEAT: Duration = Duration::from_millis(500);
+/// Rooms that look at the same time.
+const LOOKS_AT_ONCE: usize = 16;
+/// How often a node says who is connected to it; more often where the grace period is short.
+const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
 /// How often the line is told who has gone.
 const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
 /// How long a stop waits for sockets to close, so that the line hears of them.
 const LAST_GONE: Duration = Duration::from_secs(5);
-/// Tickets that are presented to the line at the same time.
-const RESUMES_AT_ONCE: usize = 64;
+/// Tickets that are presented to the line in one call at most.
+const PRESENTED_AT_ONCE: usize = 1000;
 /// Sales that one node follows at most.
 const ROOMS_MAX: usize = 1000;
 
@@ -48,10 +51,11 @@ impl Rooms {
         self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Closes the rooms of sales that are listed no more, once everybody has gone.
-    fn keep(&self, listed: &[SaleId]) {
+    /// Closes the rooms of sales that are listed no more, once everybody has gone. Gives the closed ones.
+    fn keep(&self, listed: &[SaleId]) -> Vec<SaleId> {
         let mut rooms = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        rooms.retain(|sale, room| listed.contains(sale) || !room.is_empty());
+        let closed = rooms.extract_if(|sale, room| !listed.contains(sale) && room.is_empty() && room.is_in_touch());
+        closed.map(|(sale, _)| sale).collect()
     }
 
     fn add(&self, room: Room) {
@@ -60,9 +64,12 @@ impl Rooms {
     }
 }
 
-/// Presents a ticket to the line, and tells its tabs what has become of its turn.
-pub(crate) async fn resume(store: &LineStore, room: &Room, ticket: &Ticket) -> Result<(), LineError> {
-    room.resumed(ticket.ordinal, store.resume(ticket).await?);
+/// Presents tickets of one sale to the line, in its order, and tells their tabs what has become of their turns.
+pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -> Result<(), LineError> {
+    let Resumed { turns, revision } = store.resume(room.sale, tickets).await?;
+    for (ticket, turn) in tickets.iter().zip(turns) {
+        room.resumed(ticket.ordinal, turn, revision);
+    }
     Ok(())
 }
 
@@ -72,115 +79,121 @@ pub(crate) struct Follower {
     pub(crate) store: LineStore,
     pub(crate) reader: ChangeReader,
     pub(crate) grace: Duration,
+    /// The name of this node, like no other's.
+    pub(crate) node: String,
 }
 
 impl Follower {
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        tokio::join!(self.follow(&shutdown), self.beat(&shutdown), self.tell_gone(&shutdown));
+        tokio::join!(
+            self.follow(&shutdown),
+            self.beat(&shutdown),
+            self.answer_roll_calls(&shutdown),
+            self.tell_gone(&shutdown)
+        );
     }
 
-    /// Reads changes, with one blocking read for all rooms.
+    /// Takes in the changes of all lines.
     async fn follow(&self, shutdown: &Shutdown) {
-        let mut in_touch = true;
-        while !shutdown.is_triggered() {
-            let after: Vec<_> = self.rooms.all().iter().map(|room| (room.sale, room.rev())).collect();
-            if after.is_empty() {
-                sleep(PAUSE).await;
-                continue;
-            }
-            let read = tokio::select! {
-                read = self.reader.read(&after) => read,
+        let mut inbox = self.reader.inbox();
+        loop {
+            let heard = tokio::select! {
+                heard = inbox.next() => heard,
                 () = shutdown.triggered() => return,
             };
-            match read {
-                Ok(changes) => {
-                    if !in_touch {
-                        in_touch = self.restart_all().await;
+            match heard {
+                Heard::Change(sale, revision, change) => {
+                    let Some(room) = self.rooms.get(sale) else { continue };
+                    let aftermath = room.apply(revision, change);
+                    if aftermath.gap {
+                        self.restart(&room).await;
                     }
-                    for (sale, changes) in changes {
-                        let Some(room) = self.rooms.get(sale) else { continue };
-                        let aftermath = room.apply(changes);
-                        if aftermath.gap {
-                            in_touch &= self.restart(&room).await;
-                        }
-                        self.present(&room, aftermath.resume).await;
-                    }
+                    self.present(&room, &aftermath.resume).await;
                 }
-                Err(error) => {
-                    if in_touch {
-                        warn!(%error, "the line is out of reach");
-                        metrics::counter!("line_losses_of_touch_total").increment(1);
+                Heard::Anew => {
+                    for room in self.rooms.all() {
+                        if let Err(error) = self.reader.follow(room.sale).await {
+                            // The connection has broken again; the next one comes here, too.
+                            warn!(sale = %room.sale, %error, "a line could not be followed");
+                        }
                     }
-                    in_touch = false;
-                    self.rooms.all().iter().for_each(|room| room.set_in_touch(false));
-                    sleep(PAUSE).await;
                 }
             }
         }
-    }
-
-    async fn restart_all(&self) -> bool {
-        let mut restarted = true;
-        for room in self.rooms.all() {
-            restarted &= self.restart(&room).await;
-        }
-        if restarted {
-            info!("the line is in reach again");
-        }
-        restarted
     }
 
     /// Starts a room over from a snapshot, and presents every ticket that is connected here: what happened to them
-    /// meanwhile was missed, and a line that has lost its past learns of them.
-    async fn restart(&self, room: &Room) -> bool {
+    /// meanwhile was missed, and a line that was begun anew learns of them.
+    async fn restart(&self, room: &Room) {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {
                 room.restart(snapshot);
-                self.present(room, room.connected()).await;
-                true
+                self.present(room, &room.connected()).await;
             }
-            // The controller publishes the line again within a tick.
+            // The controller begins the line anew within a tick.
             Err(error) => {
                 warn!(sale = %room.sale, %error, "a snapshot of the line could not be read");
                 room.set_in_touch(false);
-                false
             }
         }
     }
 
-    async fn present(&self, room: &Room, tickets: Vec<Ticket>) {
-        // In the order of the line: whoever is recalled keeps it.
-        let resumed = stream::iter(tickets)
-            .map(|ticket| async move { resume(&self.store, room, &ticket).await })
-            .buffered(RESUMES_AT_ONCE);
-        let failed = resumed.filter(|resumed| std::future::ready(resumed.is_err())).count().await;
-        if failed > 0 {
-            warn!(sale = %room.sale, failed, "tickets could not be presented to the line");
+    async fn present(&self, room: &Room, tickets: &[Ticket]) {
+        for tickets in tickets.chunks(PRESENTED_AT_ONCE) {
+            if let Err(error) = resume(&self.store, room, tickets).await {
+                // The next beat finds the line out of reach or changed, and all are presented again.
+                warn!(sale = %room.sale, %error, tickets = tickets.len(), "tickets could not be presented to the line");
+                room.set_in_touch(false);
+                return;
+            }
         }
     }
 
-    /// Looks for new sales and for lines that have lost their past, and brings rates up to date.
+    /// Looks for new sales, for lines that are out of reach and for changes that were not heard, and brings rates up to
+    /// date.
     async fn beat(&self, shutdown: &Shutdown) {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Instant::now();
+        let mut seen: HashMap<SaleId, Revision> = HashMap::new();
         loop {
             tokio::select! {
                 _ = beats.tick() => {}
                 () = shutdown.triggered() => return,
             }
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
-            for room in self.rooms.all() {
-                room.beat(elapsed);
-                if let Ok(rev) = self.store.rev(room.sale).await
-                    && rev.is_none_or(|rev| rev < room.rev())
-                {
-                    warn!(sale = %room.sale, "the line has lost its past");
-                    self.restart(&room).await;
+            let rooms = self.rooms.all();
+            let looks = stream::iter(rooms).map(|room| {
+                let expected = seen.get(&room.sale).copied().unwrap_or_default();
+                async move {
+                    room.beat(elapsed);
+                    (room.sale, self.look_after(&room, expected).await)
                 }
-            }
+            });
+            seen = looks.buffer_unordered(LOOKS_AT_ONCE).collect().await;
             if let Err(error) = self.find_sales().await {
                 warn!(%error, "new sales could not be looked for");
+            }
+        }
+    }
+
+    /// Restarts a room that has not heard what the line had said by the last look. Gives what it has said by now.
+    async fn look_after(&self, room: &Room, expected: Revision) -> Revision {
+        match self.store.revision(room.sale).await {
+            Ok(at) => {
+                if !room.is_in_touch() || room.revision() < expected || room.revision().epoch != at.epoch {
+                    info!(sale = %room.sale, epoch = at.epoch, "the line is read anew");
+                    self.restart(room).await;
+                }
+                at
+            }
+            Err(error) => {
+                if room.is_in_touch() {
+                    warn!(sale = %room.sale, %error, "the line is out of reach");
+                    metrics::counter!("line_losses_of_touch_total").increment(1);
+                }
+                room.set_in_touch(false);
+                Revision::default()
             }
         }
     }
@@ -188,11 +201,15 @@ impl Follower {
     /// Opens a room for each sale that is new to this node.
     pub(crate) async fn find_sales(&self) -> Result<(), LineError> {
         let listed = self.store.sales().await?;
-        self.rooms.keep(&listed);
+        for closed in self.rooms.keep(&listed) {
+            self.reader.unfollow(closed).await?;
+        }
         for sale in listed {
             if self.rooms.get(sale).is_some() || self.rooms.all().len() >= ROOMS_MAX {
                 continue;
             }
+            // Followed first: what changes after the snapshot is heard.
+            self.reader.follow(sale).await?;
             match self.store.snapshot(sale).await {
                 Ok(snapshot) => self.rooms.add(Room::new(snapshot)),
                 Err(LineError::NotPublished) => {}
@@ -200,6 +217,36 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// Says again and again who is connected here, and has those who are connected nowhere start their grace period: the
+    /// shoppers of a node that died without a word hold nobody up.
+    async fn answer_roll_calls(&self, shutdown: &Shutdown) {
+        let every = ROLL_CALL_EVERY.min(self.grace / 4).max(TELL_GONE_EVERY);
+        let mut calls = interval_at(Instant::now() + every, every);
+        calls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = calls.tick() => {}
+                () = shutdown.triggered() => return,
+            }
+            for room in self.rooms.all() {
+                if let Err(error) = self.answer_roll_call(&room, every * 3).await {
+                    debug!(sale = %room.sale, %error, "a roll call had no answer");
+                }
+            }
+        }
+    }
+
+    async fn answer_roll_call(&self, room: &Room, up_for: Duration) -> Result<(), LineError> {
+        self.store.present(room.sale, &self.node, up_for, room.connected_bitmap()).await?;
+        let mut after = 0;
+        loop {
+            after = self.store.roll_call(room.sale, self.grace, after).await?;
+            if after == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Tells the line whose last tab has closed; at the end, everybody's has.

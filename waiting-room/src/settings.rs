@@ -19,6 +19,13 @@ pub struct Settings {
     /// for checkout.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
+    /// The key that the shop signs its shoppers' accounts with, 32 bytes or more: one account then has one place, on any
+    /// device.
+    #[arg(long, env = "FAIRLINE_ACCOUNT_KEY", hide_env_values = true)]
+    pub account_key: Option<Secret>,
+    /// Whether only shoppers whose account the shop names may join.
+    #[arg(long, env = "FAIRLINE_ACCOUNTS_ONLY", default_value_t = false, action = ArgAction::Set, requires = "account_key")]
+    pub accounts_only: bool,
     /// Further origins whose pages may use the line, comma-separated: https://shop.example. Pages of the host that is
     /// asked always may.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]

@@ -112,6 +112,7 @@ fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
         (Turn::Now(_), _) => None,
         (_, Status::Closed) => Some(Outcome::Closed),
         (Turn::Expired, _) => Some(Outcome::Expired),
+        (Turn::Missed, _) => Some(Outcome::Missed),
         (_, Status::SoldOut) => Some(Outcome::SoldOut),
         (Turn::Waiting | Turn::Lapsed, _) => None,
     }
@@ -139,6 +140,7 @@ mod tests {
             status,
             opens_at: OffsetDateTime::UNIX_EPOCH,
             ends_at: None,
+            rate_cap_per_s: 10.0,
             message: None,
         })
     }
@@ -149,7 +151,7 @@ mod tests {
             card: card(Status::Open),
             in_touch: true,
             turn: Turn::Waiting,
-            place: Some(Place { ahead: 3, behind: 9 }),
+            place: Some(Place { ahead: 3, behind: 9, recalled: 0 }),
             rate_per_s: Some(2.0),
         }
     }
@@ -171,7 +173,7 @@ mod tests {
         assert_eq!(all(&mut said, &facts(), false), ["sale", "place"]);
         assert!(all(&mut said, &facts(), true).is_empty(), "nothing changed");
 
-        let moved = Facts { place: Some(Place { ahead: 2, behind: 9 }), ..facts() };
+        let moved = Facts { place: Some(Place { ahead: 2, behind: 9, recalled: 0 }), ..facts() };
         assert!(all(&mut said, &moved, false).is_empty(), "too early");
         assert_eq!(all(&mut said, &moved, true), ["place"]);
 
@@ -189,7 +191,7 @@ mod tests {
         assert_eq!(all(&mut said, &turn, false), ["sale", "turn"]);
         assert!(all(&mut said, &turn, true).is_empty());
 
-        let recalled = Facts { place: Some(Place { ahead: 0, behind: 9 }), ..facts() };
+        let recalled = Facts { place: Some(Place { ahead: 0, behind: 9, recalled: 0 }), ..facts() };
         assert_eq!(all(&mut said, &recalled, false), ["place"], "the turn lapsed and comes again");
         assert_eq!(all(&mut said, &turn, false), ["turn"]);
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use fairline_line::change::Turn;
-use fairline_private_servers::testing;
+use fairline_private_servers::testing::{self, RedisCluster, RedisSentinel};
 use fairline_sale::Status;
-use house::{House, live};
+use fairline_service::Secret;
+use house::{House, account_token, live};
 use serde_json::json;
+use tokio::{task::spawn_blocking, time::sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use waiting_room::Settings;
 
 #[tokio::test]
 async fn a_shopper_joins_waits_and_hears_of_the_turn() {
@@ -298,6 +301,7 @@ async fn redis_killed_and_back_costs_nobody_the_place() {
     assert_eq!((refused.status, refused.slug()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     assert_eq!(refused.header("retry-after"), "2");
     servers.redis.restart().expect("restarted");
+    house.begin(&[]).await;
     assert_eq!(shopper.hear("place").await["ordinal"], json!(1));
     house.admit(1).await;
     shopper.hear("turn").await;
@@ -314,10 +318,168 @@ async fn a_line_that_was_emptied_and_published_again_has_everybody_in_the_old_or
     shoppers[4].hear("place").await;
     house.admit(1).await;
     house.empty_redis().await;
-    house.publish(&[(1, live(1))]).await;
+    house.begin(&[(1, live(1))]).await;
     house.until("everybody to be known again", async || house.next().await == [2, 3, 4, 5]).await;
     let place = shoppers[4].hear_until("place", |message| message["place"] == json!(3)).await;
     assert_eq!(place["ordinal"], json!(5));
     let mut newcomer = house.join().await;
-    assert_eq!(newcomer.hear("place").await["ordinal"], json!(6), "no ordinal is given twice");
+    assert_eq!(newcomer.hear("place").await["ordinal"], json!(100_001), "no ordinal is given twice");
+}
+
+#[tokio::test]
+async fn a_node_that_dies_without_a_word_loses_nobody_and_leaves_nobody_holding_the_line_up() {
+    let short = |settings: &mut Settings| settings.grace_s = 1;
+    let mut house = House::open_with(short).await;
+    let (node, runtime) = house.node_to_die(short).await;
+    let (mut returns, mut stays_away) = (node.join().await, node.join().await);
+    returns.hear("place").await;
+    stays_away.hear("place").await;
+    let mut behind = house.join().await;
+    behind.hear_until("place", |message| message["place"] == json!(2)).await;
+    // Longer than the grace period: whoever is connected stays in line.
+    sleep(Duration::from_millis(1500)).await;
+    assert_eq!(house.store.sweep(house.card.id, 10).await, Ok(0));
+    assert_eq!(house.next().await, [1, 2, 3]);
+
+    runtime.shutdown_background();
+    let mut returned = house.resume(&returns.cookie).await;
+    assert_eq!(returned.hear("place").await["ordinal"], json!(1));
+    house.depart(1).await;
+    behind.hear_until("place", |message| message["place"] == json!(1)).await;
+    assert_eq!(house.next().await, [1, 3]);
+    house.admit(1).await;
+    returned.hear("turn").await;
+}
+
+#[tokio::test]
+async fn who_comes_back_too_late_hears_that_the_turn_was_missed_and_may_join_again() {
+    let mut house = House::open_with(|settings| settings.grace_s = 1).await;
+    house.recall_window = Duration::ZERO;
+    let (gone, mut next) = (house.join().await, house.join().await);
+    let cookie = gone.cookie.clone();
+    drop(gone);
+    house.depart(1).await;
+    next.hear_until("place", |message| message["place"] == json!(0)).await;
+    house.admit(1).await;
+    next.hear("turn").await;
+    let mut late = house.resume(&cookie).await;
+    assert_eq!(late.hear("over").await["outcome"], json!("missed"));
+    let mut again = house.connect("?rejoin=true", &[("cookie", &cookie)]).await.expect("a new place");
+    assert_eq!(again.hear("place").await["ordinal"], json!(3));
+}
+
+#[tokio::test]
+async fn an_account_has_one_place_and_only_the_shop_names_accounts() {
+    let key = "a key that the shop and the rooms share";
+    let house = House::open_with(|settings| {
+        settings.account_key = Some(Secret::new(key));
+        settings.accounts_only = true;
+    })
+    .await;
+    let anna = format!("?account={}", account_token(key, "anna"));
+    let (phone, laptop) = (house.connect(&anna, &[]).await, house.connect(&anna, &[]).await);
+    let (mut phone, mut laptop) = (phone.expect("a place"), laptop.expect("the same place"));
+    assert_eq!(phone.hear("place").await["ordinal"], json!(1));
+    assert_eq!(laptop.hear("place").await["ordinal"], json!(1));
+    assert_eq!(phone.cookie, laptop.cookie, "the same ticket");
+    let bert = format!("?account={}", account_token(key, "bert"));
+    assert_eq!(house.connect(&bert, &[]).await.expect("a place").hear("place").await["ordinal"], json!(2));
+    for wrong in
+        [String::new(), format!("?account={}", account_token(&key.replace('a', "b"), "anna")), "?account=x".to_owned()]
+    {
+        let refused = house.connect(&wrong, &[]).await.expect_err("no account");
+        assert_eq!((refused.status, refused.slug()), (StatusCode::UNAUTHORIZED, "no-account"));
+    }
+    // Whoever has a ticket needs no name.
+    assert_eq!(house.resume(&phone.cookie).await.hear("place").await["ordinal"], json!(1));
+    phone.say(json!({"type": "leave"})).await;
+    laptop.hear("over").await;
+    let mut again = house.connect(&anna.replace('?', "?rejoin=true&"), &[]).await.expect("a new place");
+    assert_eq!(again.hear("place").await["ordinal"], json!(3));
+}
+
+#[tokio::test]
+async fn joins_at_two_nodes_whose_answers_are_late_give_no_ordinal_twice_and_leave_no_gap() {
+    let servers = testing::Servers::start().expect("a Redis of its own");
+    let house = House::open_at(&servers.redis.url(), |settings| settings.join_burst = 1000).await;
+    let other = house.another_node_with(|settings| settings.join_burst = 1000).await;
+    // Calls time out, and are carried out all the same when the pause is over; and then the functions are gone.
+    let trouble = async {
+        sleep(Duration::from_millis(5)).await;
+        house.redis("CLIENT PAUSE 1300 ALL").await;
+        for _ in 0..20 {
+            house.redis("FUNCTION FLUSH").await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let joins = (0..200).map(|n| if n % 2 == 0 { house.connect("", &[]) } else { other.connect("", &[]) });
+    let mut ordinals = Vec::new();
+    let (joined, ()) = tokio::join!(futures_util::future::join_all(joins), trouble);
+    for joined in joined {
+        ordinals.push(joined.expect("a place").hear("place").await["ordinal"].as_u64().expect("a number"));
+    }
+    ordinals.sort_unstable();
+    assert_eq!(ordinals, (1..=200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_cluster_holds_many_sales_and_a_killed_master_costs_nobody_the_place() {
+    let mut cluster = spawn_blocking(|| RedisCluster::start().expect("a cluster")).await.expect("no panic");
+    let mut house = House::open_at(&cluster.url(), |_| {}).await;
+    let mut others = Vec::new();
+    // As many sales as make it certain enough that every master has one.
+    for _ in 0..12 {
+        others.push(house.another_sale().await);
+    }
+    let mut shoppers = Vec::new();
+    for other in &others {
+        let mut shopper = other.join().await;
+        assert_eq!(shopper.hear("place").await["ordinal"], json!(1));
+        shoppers.push(shopper);
+    }
+    let mut first = house.join().await;
+    first.hear("place").await;
+
+    cluster = spawn_blocking(move || {
+        let master = cluster.masters().next().expect("a master");
+        master.kill().expect("killed");
+        master.restart().expect("restarted");
+        cluster.settle().expect("complete again");
+        cluster
+    })
+    .await
+    .expect("no panic");
+    for (other, shopper) in others.iter_mut().zip(&mut shoppers) {
+        other.begin_if_lost().await;
+        other.until("the shopper to be next", async || other.next().await == [1]).await;
+        other.admit(1).await;
+        shopper.hear("turn").await;
+    }
+    house.begin_if_lost().await;
+    house.until("the shopper to be next", async || house.next().await == [1]).await;
+    drop(cluster);
+}
+
+#[tokio::test]
+async fn a_failover_costs_nobody_the_place() {
+    let mut sentinel = spawn_blocking(|| RedisSentinel::start().expect("a sentinel")).await.expect("no panic");
+    let mut house = House::open_at(&sentinel.url(), |_| {}).await;
+    let (mut first, mut second) = (house.join().await, house.join().await);
+    first.hear("place").await;
+    second.hear("place").await;
+    sentinel = spawn_blocking(move || {
+        sentinel.fail_over().expect("the replica takes over");
+        sentinel
+    })
+    .await
+    .expect("no panic");
+    first.hear("reconnecting").await;
+    house.begin_if_lost().await;
+    assert_eq!(first.hear("place").await["place"], json!(0));
+    assert_eq!(second.hear_until("place", |message| message["place"] == json!(1)).await["ordinal"], json!(2));
+    assert!(house.join().await.hear("place").await["ordinal"].as_u64() > Some(100_000), "no ordinal is given twice");
+    house.admit(2).await;
+    first.hear("turn").await;
+    second.hear("turn").await;
+    drop(sentinel);
 }

@@ -116,6 +116,7 @@ export interface AdminSale extends SaleCard {
   token_ttl_s: number;
   claim_window_s: number;
   hold_s: number;
+  recall_window_s: number;
   created_at: string;
   /** The controller's last decision, in words. */
   last_decision: string | null;
@@ -135,6 +136,7 @@ export interface NewSale {
   token_ttl_s?: number;
   claim_window_s?: number;
   hold_s?: number;
+  recall_window_s?: number;
 }
 
 export interface SaleChange {

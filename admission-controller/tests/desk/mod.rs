@@ -8,7 +8,7 @@ use clap::Parser as _;
 use fairline_admission_token::SigningKey;
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::LineStore,
+    store::{Joining, LineStore},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing;
@@ -34,21 +34,27 @@ pub struct Desk {
     shutdown: Shutdown,
     key: NamedTempFile,
     postgres_url: String,
+    redis_url: String,
 }
 
 impl Desk {
     pub async fn open() -> Self {
+        Self::open_at(&testing::redis_url()).await
+    }
+
+    pub async fn open_at(redis_url: &str) -> Self {
         let postgres_url = testing::database_url();
         admission_controller::migrate(&postgres_url).await.expect("migrated");
         let mut key = NamedTempFile::new().expect("a file");
         key.write_all(SigningKey::generate().to_pem().as_bytes()).expect("written");
         let mut desk = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            line: LineStore::connect(&testing::redis_url()).await.expect("a Redis"),
+            line: LineStore::connect(redis_url).await.expect("a Redis"),
             pool: PgPool::connect(&postgres_url).await.expect("a Postgres"),
             shutdown: Shutdown::new(),
             key,
             postgres_url,
+            redis_url: redis_url.to_owned(),
         };
         desk.address = desk.another_controller(&desk.shutdown).await;
         desk
@@ -59,7 +65,7 @@ impl Desk {
         let settings = Settings::parse_from([
             "admission-controller",
             "--redis-url",
-            &testing::redis_url(),
+            &self.redis_url,
             "--postgres-url",
             &self.postgres_url,
             "--signing-key-file",
@@ -97,14 +103,13 @@ impl Desk {
     }
 
     pub async fn join(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
-        let visitors: Vec<_> = (0..count).map(|_| VisitorId(*uuid::Uuid::new_v4().as_bytes())).collect();
-        let joined = self.line.join(sale, 0, &visitors).await.expect("joined");
-        let tickets = (joined.first..).zip(visitors);
-        tickets.map(|(ordinal, visitor)| Ticket { sale, epoch: joined.epoch, ordinal, visitor }).collect()
+        let joining = |_| Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
+        let joining: Vec<_> = (0..count).map(joining).collect();
+        self.line.join(sale, [0; 8], false, &joining).await.expect("joined")
     }
 
     pub async fn turn(&self, ticket: &Ticket) -> Turn {
-        self.line.resume(ticket).await.expect("resumed").turn
+        self.line.resume(ticket.sale, &[*ticket]).await.expect("resumed").turns.remove(0)
     }
 
     /// Waits for a ticket's turn.

@@ -1,4 +1,4 @@
-//! The departed bitmap with prefix counts: how many have departed between two ordinals, in O(log n).
+//! Sets of ordinals with prefix counts: how many have departed, or are recalled, between two ordinals, in O(log n).
 //!
 //! One bit a ticket, and a Fenwick tree (P. Fenwick, "A new data structure for cumulative frequency tables", 1994) of
 //! one count per 64 tickets: a million shoppers are 188 kB.
@@ -7,7 +7,7 @@ use crate::ticket::Ordinal;
 
 /// A set of ordinals that can be counted by range.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Departures {
+pub(crate) struct Ordinals {
     words: Vec<u64>,
     /// `sums[i]` counts the bits of the words `i - lowbit(i) .. i`; one-based, index 0 unused.
     sums: Vec<u32>,
@@ -16,7 +16,7 @@ pub(crate) struct Departures {
 /// Ordinals beyond this are not ordinals but an attack on our memory: 16 million tickets a line, 3 MB.
 const ORDINAL_MAX: Ordinal = 1 << 24;
 
-impl Departures {
+impl Ordinals {
     /// Reads Redis's bitmap: bit `n`, from the most significant bit of the first byte, is ordinal `n`.
     pub(crate) fn from_bitmap(bytes: &[u8]) -> Self {
         let words = bytes.chunks(8).map(|chunk| {
@@ -41,6 +41,10 @@ impl Departures {
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
+    pub(crate) fn len(&self) -> u64 {
+        self.up_to(ORDINAL_MAX)
+    }
+
     pub(crate) fn insert(&mut self, ordinal: Ordinal) {
         if ordinal > ORDINAL_MAX || self.contains(ordinal) {
             return;
@@ -53,12 +57,15 @@ impl Departures {
         self.add(word, 1);
     }
 
-    pub(crate) fn remove(&mut self, ordinal: Ordinal) {
-        if self.contains(ordinal) {
+    /// Whether it was there.
+    pub(crate) fn remove(&mut self, ordinal: Ordinal) -> bool {
+        let there = self.contains(ordinal);
+        if there {
             let (word, bit) = split(ordinal);
             self.words[word] &= !bit;
             self.add(word, -1);
         }
+        there
     }
 
     /// How many are in `(after, up_to]`.
@@ -114,25 +121,25 @@ mod tests {
         fn counts_agree_with_a_set(
             steps in prop::collection::vec((0u64..2000, any::<bool>()), 0..200), after in 0u64..2100, more in 0u64..2100,
         ) {
-            let (mut departures, mut set) = (Departures::default(), BTreeSet::new());
+            let (mut ordinals, mut set) = (Ordinals::default(), BTreeSet::new());
             for (ordinal, inserts) in steps {
-                if inserts { departures.insert(ordinal); set.insert(ordinal); }
-                else { departures.remove(ordinal); set.remove(&ordinal); }
+                if inserts { ordinals.insert(ordinal); set.insert(ordinal); }
+                else { ordinals.remove(ordinal); set.remove(&ordinal); }
             }
             let up_to = after + more;
-            prop_assert_eq!(departures.between(after, up_to), set.range(after + 1..=up_to).count() as u64);
+            prop_assert_eq!(ordinals.between(after, up_to), set.range(after + 1..=up_to).count() as u64);
             for ordinal in 0..2000 {
-                prop_assert_eq!(departures.contains(ordinal), set.contains(&ordinal));
+                prop_assert_eq!(ordinals.contains(ordinal), set.contains(&ordinal));
             }
         }
     }
 
     #[test]
     fn memory_has_a_bound() {
-        let mut departures = Departures::default();
-        departures.insert(ORDINAL_MAX + 1);
-        assert!(departures.words.is_empty());
-        departures.insert(ORDINAL_MAX);
-        assert_eq!(departures.between(0, u64::MAX), 1);
+        let mut ordinals = Ordinals::default();
+        ordinals.insert(ORDINAL_MAX + 1);
+        assert!(ordinals.words.is_empty());
+        ordinals.insert(ORDINAL_MAX);
+        assert_eq!(ordinals.between(0, u64::MAX), 1);
     }
 }

@@ -5,15 +5,27 @@ use time::OffsetDateTime;
 
 use crate::ticket::Ordinal;
 
+/// Which state of a line a node has seen: the life of the line, and how many changes there have been in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
+pub struct Revision {
+    /// The life of the line; it grows when Redis may have lost something.
+    pub epoch: u32,
+    /// Changes in that life: the next one has the next number.
+    pub rev: u64,
+}
+
+impl Revision {
+    /// The revision that the next change of this life has.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { rev: self.rev + 1, ..self }
+    }
+}
+
 /// One thing that happened to a line. The Lua functions write these; `kind` tells them apart.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
-    /// The line grew.
-    Joined {
-        /// The highest ordinal given.
-        highest: Ordinal,
-    },
     /// Their grace periods ran out.
     Departed {
         /// Who.
@@ -71,6 +83,8 @@ pub enum Turn {
     Bought,
     /// The shopper left the line.
     Left,
+    /// It came and went while the shopper was away, too long ago to be recalled.
+    Missed,
 }
 
 /// A turn that is now: the token, and until when.
@@ -99,6 +113,7 @@ impl Turn {
             Turn::Expired => "expired".to_owned(),
             Turn::Bought => "bought".to_owned(),
             Turn::Left => "left".to_owned(),
+            Turn::Missed => "missed".to_owned(),
         }
     }
 
@@ -111,6 +126,7 @@ impl Turn {
             "expired" => Turn::Expired,
             "bought" => Turn::Bought,
             "left" => Turn::Left,
+            "missed" => Turn::Missed,
             json => Turn::Now(serde_json::from_str(json).ok()?),
         })
     }

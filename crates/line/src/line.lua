@@ -1,22 +1,36 @@
 #!lua name=fairline_v1
 
 -- The atomic steps of the line. Keys, all in one hash slot, always in this order:
---   1 line      hash    epoch, cursor, highest, rev, publication, card
---   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of 16 bytes each
+--   1 line      hash    epoch, rev, home, cursor, highest, granted, publication, recall_ms, card
+--   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, fields v = visitor ids of 16 bytes each,
+--                       b = the batch's own id, by which a repeated call is known
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
 --   4 recalled  zset    behind the cursor and waiting again: member = visitor id, score = ordinal
---   5 absent    zset    socket closed, grace period running: member = ordinal, score = deadline in ms
+--   5 absent    zset    nobody is connected, grace period running: member = ordinal, score = deadline in ms
 --   6 turns     hash    ordinal -> what became of its turn: a JSON object with the token, or "over" and why
 --   7 claims    hash    ordinal -> "claimed" or "left": what the controller has to hear of turns
---   8 changes   stream  what happened, in order: id = rev, field c = JSON; every node follows it
---   9 visitors  hash    ordinal -> visitor id, for tickets that arrivals has lost
+--   8 passed    stream  where the cursor was when: id = cursor, field t = time in ms
+--   9 accounts  hash    digest of an account -> its ordinal (8 bytes) and visitor id (16 bytes)
+--  10 present   zset    the nodes that are up: member = node, score = deadline in ms. Beside it, for each of them, a
+--                       bitmap of the ordinals that are connected there, under this key with ":" and the node behind it
+--  11 changes   channel what happened, in order, for every node; no key, but of the same slot
+--
 -- Every function that changes what a node shows raises rev by one and says the change in the same step, so a node
 -- that has seen every rev has seen everything, and one that misses a rev knows it.
+--
+-- A line lives in one process: whatever a Redis that was started anew, or took over, remembers of a line may lack its last
+-- moments. Such a line counts as lost, until the controller begins a new epoch of it, whose ordinals lie above every one
+-- that can ever have been given: Redis gives none beyond those that Postgres has granted.
 
-local LINE, ARRIVALS, DEPARTED, RECALLED, ABSENT, TURNS, CLAIMS, CHANGES, VISITORS = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local LINE, ARRIVALS, DEPARTED, RECALLED, ABSENT, TURNS = 1, 2, 3, 4, 5, 6
+local CLAIMS, PASSED, ACCOUNTS, PRESENT, CHANGES = 7, 8, 9, 10, 11
 
--- Changes that a node may lag behind before it reads a snapshot instead.
-local CHANGES_KEPT = 4096
+-- How finely it is known when the cursor passed a ticket: in parts of the recall window.
+local PASSED_PARTS = 500
+-- Batches of joins that are looked at for a repeated call; a caller repeats within seconds.
+local BATCHES_LOOKED_AT = 20000
+-- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
+local CALLED_AT_ONCE = 2000
 
 local function call(...) return redis.call(...) end
 
@@ -26,74 +40,163 @@ end
 
 local function text(n) return string.format('%.0f', n) end
 
-local function say(keys, change)
-    local rev = call('HINCRBY', keys[LINE], 'rev', 1)
-    call('XADD', keys[CHANGES], 'MAXLEN', '~', CHANGES_KEPT, text(rev) .. '-0', 'c', cjson.encode(change))
-end
-
 local function now_ms()
     local time = call('TIME')
     return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- A line exists once the controller has published it; until then nobody can be given an ordinal, since Redis alone
--- can't know which ones were given before.
+-- This process. It never changes while this library is loaded, so it is read once.
+local run_id
+local function home()
+    if not run_id then run_id = string.match(call('INFO', 'server'), 'run_id:(%x+)') end
+    return run_id
+end
+
+-- A line exists once the controller has begun its epoch in this process; until then nobody can be given an ordinal,
+-- since Redis alone can't know which ones were given before.
 local function missing(keys)
-    return call('HEXISTS', keys[LINE], 'epoch') == 0
+    return call('HGET', keys[LINE], 'home') ~= home()
 end
 
 local NO_LINE = { err = 'NOLINE the line of this sale is not published' }
+local NONE_GRANTED = { err = 'NOORDINAL the controller has granted no more ordinals' }
 
--- The visitor id of an ordinal: from the batch it joined in, or from what its shopper showed later.
+local function say(keys, change)
+    local rev = call('HINCRBY', keys[LINE], 'rev', 1)
+    change.epoch, change.rev = number(keys, 'epoch'), rev
+    call('SPUBLISH', keys[CHANGES], cjson.encode(change))
+end
+
+-- The visitor id of an ordinal beyond the cursor, if anybody can prove to hold it.
 local function visitor_of(keys, ordinal)
     local batch = call('XREVRANGE', keys[ARRIVALS], text(ordinal) .. '-0', '-', 'COUNT', 1)[1]
-    if batch then
-        local first = tonumber(string.match(batch[1], '^%d+'))
-        local at = (ordinal - first) * 16
-        local visitors = batch[2][2]
-        if at + 16 <= #visitors then return string.sub(visitors, at + 1, at + 16) end
-    end
-    return call('HGET', keys[VISITORS], text(ordinal))
+    if not batch then return nil end
+    local at = (ordinal - tonumber(string.match(batch[1], '^%d+'))) * 16
+    local visitors = batch[2][2]
+    if at + 16 <= #visitors then return string.sub(visitors, at + 1, at + 16) end
 end
 
--- args: the highest ordinal that the node has seen (this Redis may have forgotten it), visitor ids, packed
---   -> epoch, first ordinal
+local function over(turn) return turn == 'left' or turn == 'bought' or turn == 'expired' end
+
+-- The first ordinal of a batch that has been given already.
+local function first_of_batch(keys, id)
+    for _, batch in ipairs(call('XREVRANGE', keys[ARRIVALS], '+', '-', 'COUNT', BATCHES_LOOKED_AT)) do
+        if batch[2][4] == id then return tonumber(string.match(batch[1], '^%d+')) end
+    end
+end
+
+-- Who of a batch has a place under the account already, and the rest of the batch, which is to have new ones.
+-- accounts: 17 bytes for each visitor: whether it has one ("1"), wants a new place if the old one is over ("2") or has
+--   none ("0"), and its digest
+-- given: the first ordinal that this very batch was given by an earlier call, if it was
+-- -> visitors of the rest; {position in the batch, ordinal (or -n for the n-th of the rest), visitor, …}; digest -> n
+local function known(keys, visitors, accounts, given)
+    local rest, places, new = {}, {}, {}
+    for at = 0, #visitors / 16 - 1 do
+        local visitor = string.sub(visitors, at * 16 + 1, at * 16 + 16)
+        local wish, digest = string.sub(accounts, at * 17 + 1, at * 17 + 1), string.sub(accounts, at * 17 + 2, at * 17 + 17)
+        local ordinal, holder
+        if wish ~= '0' and new[digest] then
+            ordinal, holder = '-' .. new[digest], rest[new[digest]]
+        elseif wish ~= '0' then
+            ordinal, holder = string.match(call('HGET', keys[ACCOUNTS], digest) or '', '^(%d+):(.*)$')
+            local by_this_batch = ordinal and given and tonumber(ordinal) >= given
+            local given_up = ordinal and wish == '2' and over(call('HGET', keys[TURNS], ordinal))
+            if by_this_batch or given_up then ordinal = nil end
+        end
+        if ordinal then
+            places[#places + 1] = at
+            places[#places + 1] = ordinal
+            places[#places + 1] = holder
+        else
+            rest[#rest + 1] = visitor
+            if wish ~= '0' then new[digest] = #rest end
+        end
+    end
+    return rest, places, new
+end
+
+-- args: the batch's id; "again" when an earlier call may have succeeded; visitor ids, packed; accounts, packed, or
+--   nothing -> epoch, first ordinal, {position in the batch, ordinal, visitor of a place that its account has, …}
+-- All others have the ordinals from the first on, in order.
 local function join(keys, args)
     if missing(keys) then return NO_LINE end
-    local visitors = args[2]
-    local first = math.max(number(keys, 'highest'), tonumber(args[1])) + 1
-    local highest = first + #visitors / 16 - 1
-    call('XADD', keys[ARRIVALS], text(first) .. '-0', 'v', visitors)
-    call('HSET', keys[LINE], 'highest', text(highest))
-    say(keys, { kind = 'joined', highest = highest })
-    return { number(keys, 'epoch'), first }
+    local id, visitors, accounts = args[1], args[3], args[4]
+    local given = args[2] == 'again' and first_of_batch(keys, id)
+    local places, new = {}, {}
+    if accounts ~= '' then
+        local rest
+        rest, places, new = known(keys, visitors, accounts, given)
+        visitors = table.concat(rest)
+    end
+    local first = given or number(keys, 'highest') + 1
+    if not given and #visitors > 0 then
+        local highest = first + #visitors / 16 - 1
+        if highest > number(keys, 'granted') then return NONE_GRANTED end
+        call('XADD', keys[ARRIVALS], text(first) .. '-0', 'v', visitors, 'b', id)
+        call('HSET', keys[LINE], 'highest', text(highest))
+        for digest, nth in pairs(new) do
+            local visitor = string.sub(visitors, nth * 16 - 15, nth * 16)
+            call('HSET', keys[ACCOUNTS], digest, text(first + nth - 1) .. ':' .. visitor)
+        end
+    end
+    for i = 2, #places, 3 do
+        local ordinal = tonumber(places[i])
+        if ordinal < 0 then places[i] = text(first - ordinal - 1) end
+    end
+    return { number(keys, 'epoch'), first, places }
 end
 
--- The shopper is here: reconnects, reloads, opens a second tab.
--- args: ordinal, visitor id -> "waiting", or what became of its turn; and the rev at which that is so
+-- A ticket is its account's place, if the account has none; Redis may have forgotten.
+-- args: digest, ordinal, visitor id
+local function name(keys, args)
+    if missing(keys) then return NO_LINE end
+    return call('HSETNX', keys[ACCOUNTS], args[1], args[2] .. ':' .. args[3])
+end
+
+-- Whether the turn of a ticket behind the cursor passed too long ago to be called again.
+local function is_too_late(keys, ordinal)
+    local passed = call('XRANGE', keys[PASSED], text(ordinal) .. '-0', '+', 'COUNT', 1)[1]
+    return passed and now_ms() - tonumber(passed[2][2]) > number(keys, 'recall_ms')
+end
+
+-- Shoppers are here: they reconnect, reload, open a second tab, or their node tells of them.
+-- args: ordinal, visitor id, … -> epoch, rev, and for each "waiting", or what became of its turn, as of then
 local function resume(keys, args)
     if missing(keys) then return NO_LINE end
-    local ordinal, visitor = tonumber(args[1]), args[2]
-    local id = text(ordinal)
-    call('ZREM', keys[ABSENT], id)
-
-    local turn = call('HGET', keys[TURNS], id)
-    if turn and turn ~= 'lapsed' then return { turn, number(keys, 'rev') } end
-
-    if visitor_of(keys, ordinal) ~= visitor then call('HSET', keys[VISITORS], id, visitor) end
-    if ordinal > number(keys, 'highest') then
-        -- A genuine ticket that Redis has forgotten: no ordinal up to it may be given again.
-        call('HSET', keys[LINE], 'highest', id)
-        say(keys, { kind = 'joined', highest = ordinal })
+    local cursor = number(keys, 'cursor')
+    local turns, returned, recalled = {}, {}, {}
+    for i = 1, #args, 2 do
+        local id, visitor = args[i], args[i + 1]
+        local ordinal = tonumber(id)
+        call('ZREM', keys[ABSENT], id)
+        local turn = call('HGET', keys[TURNS], id)
+        if turn and turn ~= 'lapsed' then
+            turns[#turns + 1] = turn
+        elseif ordinal > cursor then
+            if ordinal > number(keys, 'highest') then
+                -- A genuine ticket that even Postgres has forgotten: no ordinal up to it may be given again.
+                call('XADD', keys[ARRIVALS], id .. '-0', 'v', visitor, 'b', '')
+                call('HSET', keys[LINE], 'highest', id, 'granted', text(math.max(ordinal, number(keys, 'granted'))))
+                returned[#returned + 1] = ordinal
+            elseif call('SETBIT', keys[DEPARTED], id, 0) == 1 then
+                returned[#returned + 1] = ordinal
+            end
+            turns[#turns + 1] = 'waiting'
+        elseif call('ZSCORE', keys[RECALLED], visitor) == id then
+            turns[#turns + 1] = 'waiting'
+        elseif is_too_late(keys, ordinal) then
+            turns[#turns + 1] = 'missed'
+        else
+            call('ZADD', keys[RECALLED], id, visitor)
+            call('HDEL', keys[TURNS], id)
+            recalled[#recalled + 1] = ordinal
+            turns[#turns + 1] = 'waiting'
+        end
     end
-    local was_departed = call('SETBIT', keys[DEPARTED], id, 0) == 1
-    if ordinal > number(keys, 'cursor') then
-        if was_departed then say(keys, { kind = 'returned', ordinals = { ordinal } }) end
-    elseif call('ZADD', keys[RECALLED], 'NX', id, visitor) == 1 then
-        call('HDEL', keys[TURNS], id)
-        say(keys, { kind = 'recalled', ordinals = { ordinal } })
-    end
-    return { 'waiting', number(keys, 'rev') }
+    if #returned > 0 then say(keys, { kind = 'returned', ordinals = returned }) end
+    if #recalled > 0 then say(keys, { kind = 'recalled', ordinals = recalled }) end
+    return { number(keys, 'epoch'), number(keys, 'rev'), turns }
 end
 
 -- The grace period runs. Of closed sockets nodes are told: one where the shopper still is, in a second tab, says so.
@@ -118,19 +221,84 @@ local function depart(keys, ordinal)
     call('ZREM', keys[ABSENT], id)
 end
 
--- Grace periods that have run out become departures.
--- args: how many at most -> how many
+-- The bitmaps of the nodes that are up.
+local function nodes(keys)
+    local bitmaps = {}
+    for _, node in ipairs(call('ZRANGE', keys[PRESENT], text(now_ms()), '+inf', 'BYSCORE')) do
+        bitmaps[#bitmaps + 1] = keys[PRESENT] .. ':' .. node
+    end
+    return bitmaps
+end
+
+-- Grace periods that have run out become departures, but for those who are connected somewhere all the same: theirs
+-- began while their node had not told of them yet.
+-- args: how many at most -> how many departed
 local function sweep(keys, args)
     if missing(keys) then return NO_LINE end
     local due = call('ZRANGEBYSCORE', keys[ABSENT], '-inf', now_ms(), 'LIMIT', 0, args[1])
     if #due == 0 then return 0 end
-    local ordinals = {}
+    local bitmaps, ordinals = nodes(keys), {}
     for _, id in ipairs(due) do
-        ordinals[#ordinals + 1] = tonumber(id)
-        depart(keys, tonumber(id))
+        local connected = false
+        for _, bitmap in ipairs(bitmaps) do connected = connected or call('GETBIT', bitmap, id) == 1 end
+        if connected then
+            call('ZREM', keys[ABSENT], id)
+        else
+            ordinals[#ordinals + 1] = tonumber(id)
+            depart(keys, tonumber(id))
+        end
     end
-    say(keys, { kind = 'departed', ordinals = ordinals })
-    return #due
+    if #ordinals > 0 then say(keys, { kind = 'departed', ordinals = ordinals }) end
+    return #ordinals
+end
+
+-- A node says that it is up, and who is connected to it.
+-- args: node, for how many ms that is true, bitmap by ordinal
+local function present(keys, args)
+    if missing(keys) then return NO_LINE end
+    local now, bitmap = now_ms(), keys[PRESENT] .. ':' .. args[1]
+    call('ZREMRANGEBYSCORE', keys[PRESENT], '-inf', now)
+    call('ZADD', keys[PRESENT], now + tonumber(args[2]), args[1])
+    call('SET', bitmap, args[3], 'PX', args[2])
+    return 1
+end
+
+-- A roll call: whoever waits and is connected to no node starts the grace period, as after the death of a node that could
+-- not say goodbye. One step of it, so that it never takes long: first the recalled, then those beyond the cursor.
+-- args: grace in ms, the ordinal after which to go on (0: from the start) -> the ordinal to go on after, or 0
+local function roll_call(keys, args)
+    if missing(keys) then return NO_LINE end
+    local after, cursor, highest = tonumber(args[2]), number(keys, 'cursor'), number(keys, 'highest')
+    local bitmaps = nodes(keys)
+    -- While no node has told of anybody, nobody can be missed.
+    if #bitmaps == 0 then return 0 end
+    local union, missed = keys[PRESENT] .. ':', {}
+    call('BITOP', 'OR', union, unpack(bitmaps))
+    if after < cursor then
+        local recalled = call('ZRANGE', keys[RECALLED], '(' .. text(after), text(cursor), 'BYSCORE', 'LIMIT', 0,
+            CALLED_AT_ONCE, 'WITHSCORES')
+        for i = 2, #recalled, 2 do
+            if call('GETBIT', union, recalled[i]) == 0 then missed[#missed + 1] = recalled[i] end
+        end
+        after = #recalled == 2 * CALLED_AT_ONCE and tonumber(recalled[#recalled]) or cursor
+    end
+    if after >= cursor then
+        call('BITOP', 'OR', union, union, keys[DEPARTED])
+        -- BITPOS sees no zeros beyond the last byte.
+        call('SETBIT', union, text(highest + 1), 0)
+        while after < highest and #missed < CALLED_AT_ONCE do
+            local ordinal = call('BITPOS', union, 0, text(after + 1), text(highest), 'BIT')
+            after = highest
+            if ordinal >= 0 then
+                after = ordinal
+                missed[#missed + 1] = text(ordinal)
+            end
+        end
+    end
+    call('DEL', union)
+    local deadline = now_ms() + tonumber(args[1])
+    for _, id in ipairs(missed) do call('ZADD', keys[ABSENT], 'NX', deadline, id) end
+    return after < highest and after or 0
 end
 
 -- The shopper gives the place up. A token that is out is given back with it.
@@ -139,7 +307,7 @@ local function leave(keys, args)
     if missing(keys) then return NO_LINE end
     local ordinal = tonumber(args[1])
     local turn = call('HGET', keys[TURNS], args[1])
-    if turn == 'left' or turn == 'bought' or turn == 'expired' then return 0 end
+    if over(turn) then return 0 end
     if turn and turn ~= 'lapsed' then call('HSET', keys[CLAIMS], args[1], 'left') end
     call('HSET', keys[TURNS], args[1], 'left')
     depart(keys, ordinal)
@@ -150,6 +318,7 @@ end
 -- A page has its token.
 -- args: ordinal
 local function claim(keys, args)
+    if missing(keys) then return NO_LINE end
     if call('HEXISTS', keys[TURNS], args[1]) == 0 then return 0 end
     return call('HSETNX', keys[CLAIMS], args[1], 'claimed')
 end
@@ -175,7 +344,7 @@ local function upcoming(keys, args)
     while #tickets < wanted * 2 and cursor < last do
         cursor = cursor + 1
         if call('GETBIT', keys[DEPARTED], text(cursor)) == 0 then
-            -- Nobody can prove to be an ordinal that lost its visitor; whoever can later is recalled then.
+            -- Nobody can prove to be an ordinal without a visitor; whoever can later is recalled then.
             local visitor = visitor_of(keys, cursor)
             if visitor then
                 tickets[#tickets + 1] = text(cursor)
@@ -186,19 +355,40 @@ local function upcoming(keys, args)
     return { number(keys, 'epoch'), highest, cursor, waiting, tickets, call('HGETALL', keys[CLAIMS]) }
 end
 
--- What the controller has decided and committed. Later publications win over late ones.
--- args: publication, epoch, cursor, highest, card, for how many ms more the line is kept (0: for ever),
---       how many claims were heard, their ordinals and words, then ordinals and what became of their turns
-local function publish(keys, args)
-    local publication = tonumber(args[1])
-    if publication < number(keys, 'publication') then return 0 end
-    local cursor = math.max(tonumber(args[3]), number(keys, 'cursor'))
-    local highest = math.max(tonumber(args[4]), number(keys, 'highest'), cursor)
-    local moved = missing(keys) or cursor ~= number(keys, 'cursor') or highest ~= number(keys, 'highest')
-    call('HSET', keys[LINE], 'publication', args[1], 'epoch', args[2], 'cursor', text(cursor), 'highest', text(highest))
+-- Notes where the cursor is, no more often than it matters.
+local function note_passed(keys, cursor)
+    local now = now_ms()
+    local last = call('XREVRANGE', keys[PASSED], '+', '-', 'COUNT', 1)[1]
+    local at, since = 0, 1 / 0
+    if last then at, since = tonumber(string.match(last[1], '^%d+')), now - tonumber(last[2][2]) end
+    if cursor <= at or since < number(keys, 'recall_ms') / PASSED_PARTS then return end
+    call('XADD', keys[PASSED], 'MAXLEN', '~', PASSED_PARTS * 2, text(cursor) .. '-0', 't', text(now))
+end
 
-    local heard_end = 7 + 2 * tonumber(args[7])
-    for i = 8, heard_end, 2 do
+-- What the controller has decided and committed. Later publications win over late ones.
+-- args: publication, epoch, "begin" if it begins the epoch, cursor, highest granted, recall window in ms, card, for how
+--       many ms more the line is kept (0: for ever), how many claims were heard, their ordinals and words, then ordinals
+--       and what became of their turns
+local function publish(keys, args)
+    local publication, epoch = tonumber(args[1]), tonumber(args[2])
+    local known_epoch = number(keys, 'epoch')
+    if epoch < known_epoch or (epoch == known_epoch and publication < number(keys, 'publication')) then return 0 end
+    local moved = false
+    if missing(keys) or epoch > known_epoch then
+        if args[3] ~= 'begin' then return NO_LINE end
+        -- The cursor passes everybody who holds a ticket of an earlier epoch; each of them shows it now, and is recalled.
+        call('DEL', keys[ARRIVALS], keys[DEPARTED])
+        call('HSET', keys[LINE], 'home', home(), 'highest', args[4], 'rev', 0)
+        moved = true
+    end
+    local cursor = math.max(tonumber(args[4]), number(keys, 'cursor'))
+    moved = moved or cursor ~= number(keys, 'cursor') or number(keys, 'highest') ~= number(keys, 'told')
+    local highest = math.max(number(keys, 'highest'), cursor)
+    call('HSET', keys[LINE], 'publication', args[1], 'epoch', args[2], 'cursor', text(cursor), 'highest', text(highest),
+        'told', text(highest), 'granted', args[5], 'recall_ms', args[6])
+
+    local heard_end = 9 + 2 * tonumber(args[9])
+    for i = 10, heard_end, 2 do
         if call('HGET', keys[CLAIMS], args[i]) == args[i + 1] then call('HDEL', keys[CLAIMS], args[i]) end
     end
 
@@ -211,25 +401,31 @@ local function publish(keys, args)
             turns[#turns + 1] = { tonumber(id), turn }
         end
         call('ZREMRANGEBYSCORE', keys[RECALLED], id, id)
-        call('HDEL', keys[VISITORS], id)
     end
     if moved or #turns > 0 then
         local change = { kind = 'moved', cursor = cursor, highest = highest }
         if #turns > 0 then change.turns = turns end
         say(keys, change)
+        note_passed(keys, cursor)
         -- The batch that the next ordinal is in stays.
         local batch = call('XREVRANGE', keys[ARRIVALS], text(cursor + 1) .. '-0', '-', 'COUNT', 1)[1]
         if batch then call('XTRIM', keys[ARRIVALS], 'MINID', batch[1]) end
     end
 
-    if call('HGET', keys[LINE], 'card') ~= args[5] then
-        call('HSET', keys[LINE], 'card', args[5])
-        say(keys, { kind = 'card', card = args[5] })
+    if call('HGET', keys[LINE], 'card') ~= args[7] then
+        call('HSET', keys[LINE], 'card', args[7])
+        say(keys, { kind = 'card', card = args[7] })
     end
-    if args[6] ~= '0' then
-        for _, key in ipairs(keys) do call('PEXPIRE', key, args[6]) end
+    if args[8] ~= '0' then
+        for at = LINE, PRESENT do call('PEXPIRE', keys[at], args[8]) end
     end
     return 1
+end
+
+-- -> epoch, rev
+local function revision(keys)
+    if missing(keys) then return NO_LINE end
+    return { number(keys, 'epoch'), number(keys, 'rev') }
 end
 
 -- Everything that a node needs to show places, at one moment.
@@ -246,11 +442,15 @@ local function snapshot(keys)
 end
 
 redis.register_function('fairline_v1_join', join)
+redis.register_function('fairline_v1_name', name)
 redis.register_function('fairline_v1_resume', resume)
 redis.register_function('fairline_v1_absent', absent)
 redis.register_function('fairline_v1_sweep', sweep)
+redis.register_function('fairline_v1_present', present)
+redis.register_function('fairline_v1_roll_call', roll_call)
 redis.register_function('fairline_v1_leave', leave)
 redis.register_function('fairline_v1_claim', claim)
 redis.register_function{ function_name = 'fairline_v1_upcoming', callback = upcoming, flags = { 'no-writes' } }
 redis.register_function('fairline_v1_publish', publish)
+redis.register_function{ function_name = 'fairline_v1_revision', callback = revision, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'fairline_v1_snapshot', callback = snapshot, flags = { 'no-writes' } }

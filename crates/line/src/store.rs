@@ -5,35 +5,38 @@
 //! by the moment (Unix time in ms) until which they are listed. A closed sale is kept for a week, for those who come back
 //! late to hear of it.
 //!
-//! Redis is the fast index, not the truth: when it answers that it does not know a line, the controller publishes it
-//! again from Postgres, and shoppers' tickets put back what Postgres does not know.
+//! Redis is the fast index, not the truth: when it answers that it does not know a line, the controller begins a new epoch
+//! of it from Postgres, and shoppers' tickets put back what Postgres does not know.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::{
     clients::Client,
     interfaces::{
-        ClientLike as _, FunctionInterface as _, HashesInterface as _, SortedSetsInterface as _, StreamsInterface as _,
+        ClientLike as _, EventInterface as _, FunctionInterface as _, PubsubInterface as _, SortedSetsInterface as _,
     },
     types::{
-        Builder, FromValue, Value,
-        config::{Config, ReconnectPolicy, UnresponsiveConfig},
+        Builder, FromValue, Message, Value,
+        config::{Config, ReconnectPolicy, Server, UnresponsiveConfig},
     },
 };
+use serde::Deserialize;
 use time::OffsetDateTime;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{
-    change::{Change, Turn},
+    change::{Change, Revision, Turn},
     ticket::{Ordinal, Ticket},
     view::LineView,
 };
 
 const LIBRARY: &str = include_str!("line.lua");
 /// The keys of a sale, in the order that the library counts them.
-const KEYS: [&str; 9] =
-    ["line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "changes", "visitors"];
+const KEYS: [&str; 11] = [
+    "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present", "changes",
+];
 const SALES: &str = "fairline:sales";
 /// How long a closed sale is kept.
 const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -42,10 +45,8 @@ const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 /// Commands that wait for a connection at most; beyond them callers are refused at once.
 const COMMANDS_WAITING_MAX: usize = 20_000;
-/// How long a read of changes waits for news.
-const READ_BLOCK: Duration = Duration::from_millis(1000);
-/// Changes of one sale in one read at most.
-const READ_CHANGES_MAX: u64 = 512;
+/// Changes that wait to be taken in at most; beyond them the oldest are lost, which is noticed.
+const CHANGES_WAITING_MAX: usize = 8192;
 
 /// Why the line did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,22 +62,31 @@ pub enum LineError {
     Unexpected(String),
 }
 
-/// What a batch of joins was given: consecutive ordinals.
+/// Somebody who joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Joined {
-    /// The line's life.
-    pub epoch: u32,
-    /// The first of the batch's ordinals.
-    pub first: Ordinal,
+pub struct Joining {
+    /// The holder of the ticket, if it is a new one.
+    pub visitor: VisitorId,
+    /// Whose place it is, where the shop names its shoppers: one account has one place.
+    pub account: Option<Account>,
 }
 
-/// What has become of a ticket's turn, and at which revision of the line that was so.
+/// An account at the shop, as the line knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// A digest that only the waiting rooms can make.
+    pub digest: [u8; 16],
+    /// Whether a place whose turn is over is exchanged for a new one.
+    pub rejoins: bool,
+}
+
+/// What has become of some tickets' turns, and at which revision of the line that was so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resumed {
-    /// What has become of it.
-    pub turn: Turn,
+    /// What has become of each, in the order of the tickets.
+    pub turns: Vec<Turn>,
     /// Changes up to this revision are in it; later ones are not.
-    pub rev: u64,
+    pub revision: Revision,
 }
 
 /// What a page has said of its turn.
@@ -112,10 +122,14 @@ pub struct Publication<'a> {
     pub number: i64,
     /// The line's life.
     pub epoch: u32,
+    /// Whether this publication begins the epoch. No other may make a line that Redis does not know.
+    pub begins: bool,
     /// The highest ordinal whose turn has come.
     pub cursor: Ordinal,
-    /// The highest ordinal that is known to have been given.
-    pub highest: Ordinal,
+    /// The highest ordinal that may be given: the next epoch begins above it.
+    pub granted: Ordinal,
+    /// How long after its turn has passed a ticket is still recalled.
+    pub recall_window: Duration,
     /// The sale's facts.
     pub card: &'a SaleCard,
     /// The claims that have been heard and need not be said again.
@@ -128,7 +142,7 @@ pub struct Publication<'a> {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The revision that the next change follows.
-    pub rev: u64,
+    pub revision: Revision,
     /// The line.
     pub view: LineView,
     /// The sale's facts.
@@ -145,15 +159,22 @@ fn keys(sale: SaleId) -> Vec<String> {
     KEYS.iter().map(|key| format!("fairline:{{{sale}}}:{key}")).collect()
 }
 
-fn changes_key(sale: SaleId) -> String {
+fn channel(sale: SaleId) -> String {
     format!("fairline:{{{sale}}}:changes")
 }
 
+fn sale_of(channel: &str) -> Option<SaleId> {
+    channel.strip_prefix("fairline:{")?.strip_suffix("}:changes")?.parse().ok()
+}
+
 /// The one place where a Redis client is made: none without a time limit, a bound and a way back.
-async fn client(url: &str, command_timeout: Duration) -> Result<Client, LineError> {
+async fn client(url: &str) -> Result<Client, LineError> {
     let config = Config::from_url(url).map_err(|error| LineError::Unavailable(error.to_string()))?;
     let client = Builder::from_config(config)
-        .with_performance_config(|performance| performance.default_command_timeout = command_timeout)
+        .with_performance_config(|performance| {
+            performance.default_command_timeout = COMMAND_TIMEOUT;
+            performance.broadcast_channel_capacity = CHANGES_WAITING_MAX;
+        })
         .with_connection_config(|connection| {
             connection.connection_timeout = Duration::from_secs(2);
             connection.internal_command_timeout = Duration::from_secs(2);
@@ -162,7 +183,7 @@ async fn client(url: &str, command_timeout: Duration) -> Result<Client, LineErro
             connection.max_command_buffer_len = COMMANDS_WAITING_MAX;
             connection.tcp.nodelay = Some(true);
             connection.unresponsive = UnresponsiveConfig {
-                max_timeout: Some(command_timeout + Duration::from_secs(2)),
+                max_timeout: Some(COMMAND_TIMEOUT + Duration::from_secs(2)),
                 interval: Duration::from_millis(500),
             };
         })
@@ -192,13 +213,17 @@ impl LineStore {
     /// # Errors
     /// When Redis can't be reached or the address is none.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        let store = Self { client: client(url, COMMAND_TIMEOUT).await? };
+        let store = Self { client: client(url).await? };
         store.load().await?;
         Ok(store)
     }
 
     async fn load(&self) -> Result<(), LineError> {
-        let _: String = self.client.function_load(true, LIBRARY).await?;
+        if self.client.is_clustered() {
+            let _: Value = self.client.function_load_cluster(true, LIBRARY).await?;
+        } else {
+            let _: Value = self.client.function_load(true, LIBRARY).await?;
+        }
         Ok(())
     }
 
@@ -233,28 +258,77 @@ impl LineStore {
         ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
     }
 
-    /// Gives each visitor an ordinal, in order, above `seen`: the highest that the caller knows of, which a Redis that has
-    /// lost its last moments may not.
+    /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account has already.
+    ///
+    /// `batch` is the caller's name for this batch. A call that is repeated under the same name with `again`, because
+    /// the first may have succeeded unheard, has the answer of the first.
     ///
     /// # Errors
-    /// When Redis does not answer; the visitors may then have been given ordinals that nobody holds, which lapse.
-    pub async fn join(&self, sale: SaleId, seen: Ordinal, visitors: &[VisitorId]) -> Result<Joined, LineError> {
-        let packed: Vec<u8> = visitors.iter().flat_map(|visitor| visitor.0).collect();
-        let (epoch, first) = self.call("join", sale, vec![number(seen), Value::Bytes(packed.into())]).await?;
-        Ok(Joined { epoch, first })
+    /// When Redis does not answer; the batch may then have been given ordinals all the same.
+    pub async fn join(
+        &self,
+        sale: SaleId,
+        batch: [u8; 8],
+        again: bool,
+        joining: &[Joining],
+    ) -> Result<Vec<Ticket>, LineError> {
+        let visitors: Vec<u8> = joining.iter().flat_map(|joining| joining.visitor.0).collect();
+        let mut accounts = Vec::new();
+        if joining.iter().any(|joining| joining.account.is_some()) {
+            for joining in joining {
+                let (wish, digest) = match joining.account {
+                    None => (b'0', [0; 16]),
+                    Some(Account { digest, rejoins: false }) => (b'1', digest),
+                    Some(Account { digest, rejoins: true }) => (b'2', digest),
+                };
+                accounts.push(wish);
+                accounts.extend(digest);
+            }
+        }
+        let args = vec![
+            Value::Bytes(Bytes::copy_from_slice(&batch)),
+            Value::from(if again { "again" } else { "first" }),
+            Value::Bytes(visitors.into()),
+            Value::Bytes(accounts.into()),
+        ];
+        let (epoch, first, places): (u32, Ordinal, Vec<(usize, Ordinal, Bytes)>) =
+            self.call("join", sale, args).await?;
+        let mut new = first..;
+        let mut places = places.into_iter().peekable();
+        let tickets = joining.iter().enumerate().map(|(at, joining)| {
+            let (ordinal, visitor) = match places.next_if(|place| place.0 == at) {
+                Some((_, ordinal, visitor)) => (ordinal, visitor_id(&visitor)?),
+                None => (new.next().unwrap_or(first), joining.visitor),
+            };
+            Ok(Ticket { sale, epoch, ordinal, visitor })
+        });
+        tickets.collect()
     }
 
-    /// The holder of a ticket is here (again): ends its grace period, returns or recalls it, and says what has become of
-    /// its turn. May be repeated.
+    /// A ticket that is shown for an account is the account's place, if it has none: Redis may have forgotten. May be
+    /// repeated.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn resume(&self, ticket: &Ticket) -> Result<Resumed, LineError> {
+    pub async fn name(&self, ticket: &Ticket, account: &Account) -> Result<(), LineError> {
+        let digest = Value::Bytes(Bytes::copy_from_slice(&account.digest));
         let visitor = Value::Bytes(Bytes::copy_from_slice(&ticket.visitor.0));
-        let (turn, rev): (String, u64) =
-            self.call("resume", ticket.sale, vec![number(ticket.ordinal), visitor]).await?;
-        let turn = Turn::from_text(&turn).ok_or_else(|| LineError::Unexpected(turn.chars().take(40).collect()))?;
-        Ok(Resumed { turn, rev })
+        let _: u64 = self.call("name", ticket.sale, vec![digest, number(ticket.ordinal), visitor]).await?;
+        Ok(())
+    }
+
+    /// The holders of these tickets of one sale are here (again): ends their grace periods, returns or recalls them, and
+    /// says what has become of their turns. May be repeated.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn resume(&self, sale: SaleId, tickets: &[Ticket]) -> Result<Resumed, LineError> {
+        let visitor = |ticket: &Ticket| Value::Bytes(Bytes::copy_from_slice(&ticket.visitor.0));
+        let args = tickets.iter().flat_map(|ticket| [number(ticket.ordinal), visitor(ticket)]).collect();
+        let (epoch, rev, turns): (u32, u64, Vec<String>) = self.call("resume", sale, args).await?;
+        let unexpected = |turn: &str| LineError::Unexpected(turn.chars().take(40).collect());
+        let turns = turns.iter().map(|turn| Turn::from_text(turn).ok_or_else(|| unexpected(turn)));
+        Ok(Resumed { turns: turns.collect::<Result<_, LineError>>()?, revision: Revision { epoch, rev } })
     }
 
     /// These tickets' holders are gone; their grace period runs. With `told`, every node hears of it, so that one where
@@ -269,11 +343,36 @@ impl LineStore {
         told: bool,
         ordinals: &[Ordinal],
     ) -> Result<(), LineError> {
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let mut args = vec![number(grace_ms), Value::from(if told { "told" } else { "untold" })];
+        let mut args = vec![milliseconds(grace), Value::from(if told { "told" } else { "untold" })];
         args.extend(ordinals.iter().copied().map(number));
         let _: u64 = self.call("absent", sale, args).await?;
         Ok(())
+    }
+
+    /// Says that a node is up, for so long, and which ordinals are connected to it: a bitmap like Redis's own, bit `n`
+    /// from the most significant bit of the first byte for ordinal `n`.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn present(
+        &self,
+        sale: SaleId,
+        node: &str,
+        up_for: Duration,
+        connected: Vec<u8>,
+    ) -> Result<(), LineError> {
+        let args = vec![Value::from(node), milliseconds(up_for), Value::Bytes(connected.into())];
+        let _: u64 = self.call("present", sale, args).await?;
+        Ok(())
+    }
+
+    /// Starts the grace period of everybody who waits and is connected to no node, in steps: after `after` (0: from the
+    /// start), until the answer is 0.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn roll_call(&self, sale: SaleId, grace: Duration, after: Ordinal) -> Result<Ordinal, LineError> {
+        self.call("roll_call", sale, vec![milliseconds(grace), number(after)]).await
     }
 
     /// Marks tickets whose grace period has run out as departed, `max` at most, and says how many.
@@ -316,10 +415,7 @@ impl LineStore {
         type Answer = (u32, Ordinal, Ordinal, u64, Vec<(Ordinal, Bytes)>, Vec<(Ordinal, String)>);
         let args = [cursor, wanted, reach].map(number).to_vec();
         let (epoch, highest, cursor, waiting, tickets, claims): Answer = self.call("upcoming", sale, args).await?;
-        let tickets = tickets.into_iter().map(|(ordinal, visitor)| {
-            let visitor = visitor.as_ref().try_into().map_err(|_| LineError::Unexpected("a visitor id".to_owned()))?;
-            Ok((ordinal, VisitorId(visitor)))
-        });
+        let tickets = tickets.into_iter().map(|(ordinal, visitor)| Ok((ordinal, visitor_id(&visitor)?)));
         let claims = claims.into_iter().map(|(ordinal, claim)| match claim.as_str() {
             "claimed" => Ok((ordinal, Claim::Claimed)),
             "left" => Ok((ordinal, Claim::Left)),
@@ -342,14 +438,15 @@ impl LineStore {
     pub async fn publish(&self, publication: &Publication<'_>) -> Result<(), LineError> {
         let card = serde_json::to_string(publication.card).map_err(|error| LineError::Unexpected(error.to_string()))?;
         let closed = publication.card.status == Status::Closed;
-        let closed_kept_ms = closed.then(|| u64::try_from(CLOSED_KEPT.as_millis()).unwrap_or(u64::MAX));
         let mut args: Vec<Value> = vec![
             Value::from(publication.number),
             Value::from(i64::from(publication.epoch)),
+            Value::from(if publication.begins { "begin" } else { "go on" }),
             number(publication.cursor),
-            number(publication.highest),
+            number(publication.granted),
+            milliseconds(publication.recall_window),
             Value::from(card),
-            number(closed_kept_ms.unwrap_or(0)),
+            milliseconds(if closed { CLOSED_KEPT } else { Duration::ZERO }),
             number(publication.heard.len() as u64),
         ];
         for (ordinal, claim) in publication.heard {
@@ -372,12 +469,13 @@ impl LineStore {
         Ok(())
     }
 
-    /// The revision of a line, or `None` when Redis has no such line.
+    /// Which state the line is in.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn rev(&self, sale: SaleId) -> Result<Option<u64>, LineError> {
-        Ok(self.client.hget(format!("fairline:{{{sale}}}:line"), "rev").await?)
+    pub async fn revision(&self, sale: SaleId) -> Result<Revision, LineError> {
+        let (epoch, rev) = self.call("revision", sale, Vec::new()).await?;
+        Ok(Revision { epoch, rev })
     }
 
     /// The line at this moment.
@@ -389,7 +487,8 @@ impl LineStore {
         let (epoch, rev, cursor, highest, card, departed, recalled): Answer =
             self.call("snapshot", sale, Vec::new()).await?;
         let card = serde_json::from_str(&card).map_err(|error| LineError::Unexpected(error.to_string()))?;
-        Ok(Snapshot { rev, view: LineView::new(epoch, cursor, highest, &departed, recalled), card })
+        let revision = Revision { epoch, rev };
+        Ok(Snapshot { revision, view: LineView::new(epoch, cursor, highest, &departed, recalled), card })
     }
 }
 
@@ -401,49 +500,104 @@ fn number(n: u64) -> Value {
     Value::from(n.to_string())
 }
 
-/// Reads the changes of many lines with one blocking command, over a connection of its own.
+fn milliseconds(duration: Duration) -> Value {
+    number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn visitor_id(bytes: &[u8]) -> Result<VisitorId, LineError> {
+    bytes.try_into().map(VisitorId).map_err(|_| LineError::Unexpected("a visitor id".to_owned()))
+}
+
+/// Hears the changes of many lines over one connection to each shard of Redis, with sharded publish and subscribe: a
+/// blocking read of streams could not span the slots of a shard.
 pub struct ChangeReader {
     client: Client,
 }
 
-/// The changes of some lines, each with its revision, in order.
-pub type Changes = Vec<(SaleId, Vec<(u64, Change)>)>;
+/// What a [`ChangeReader`] has heard.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A change of a line, and the revision that it leads to.
+    Change(SaleId, Revision, Change),
+    /// The connection is new: changes may have been missed, and every line has to be followed again.
+    Anew,
+}
+
+/// A change as the functions say it.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(flatten)]
+    revision: Revision,
+    #[serde(flatten)]
+    change: Change,
+}
+
+/// Where a [`ChangeReader`] lays down what it hears.
+pub struct Inbox {
+    messages: Receiver<Message>,
+    connections: Receiver<Server>,
+}
 
 impl ChangeReader {
-    /// Connects.
+    /// Connects. Nothing is lost from the first time that [`Self::inbox`] is called.
     ///
     /// # Errors
     /// When Redis can't be reached.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        Ok(Self { client: client(url, READ_BLOCK + COMMAND_TIMEOUT).await? })
+        Ok(Self { client: client(url).await? })
     }
 
-    /// Waits up to a second for changes after these revisions.
+    /// What is heard from now on.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
+        Inbox { messages: self.client.message_rx(), connections: self.client.reconnect_rx() }
+    }
+
+    /// Hears the changes of this line from now on. May be repeated.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn read(&self, after: &[(SaleId, u64)]) -> Result<Changes, LineError> {
-        type Answer = HashMap<String, Vec<(String, HashMap<String, String>)>>;
-        let by_key: HashMap<String, SaleId> = after.iter().map(|(sale, _)| (changes_key(*sale), *sale)).collect();
-        let streams: Vec<String> = after.iter().map(|(sale, _)| changes_key(*sale)).collect();
-        let ids: Vec<String> = after.iter().map(|(_, rev)| format!("{rev}-0")).collect();
-        let block_ms = u64::try_from(READ_BLOCK.as_millis()).unwrap_or(u64::MAX);
-        let answer: Value = self.client.xread(Some(READ_CHANGES_MAX), Some(block_ms), streams, ids).await?;
-        if answer.is_null() {
-            return Ok(Vec::new());
+    pub async fn follow(&self, sale: SaleId) -> Result<(), LineError> {
+        Ok(self.client.ssubscribe(channel(sale)).await?)
+    }
+
+    /// Hears no more of this line.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn unfollow(&self, sale: SaleId) -> Result<(), LineError> {
+        Ok(self.client.sunsubscribe(channel(sale)).await?)
+    }
+}
+
+impl Inbox {
+    /// Waits for what is heard next.
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            let message = tokio::select! {
+                biased;
+                connection = self.connections.recv() => {
+                    match connection {
+                        Ok(_) | Err(RecvError::Lagged(_)) => return Heard::Anew,
+                        // The client is gone.
+                        Err(RecvError::Closed) => std::future::pending().await,
+                    }
+                }
+                message = self.messages.recv() => message,
+            };
+            match message {
+                Ok(message) => {
+                    let Some(sale) = sale_of(&message.channel) else { continue };
+                    let said = message.value.as_bytes().and_then(|json| serde_json::from_slice(json).ok());
+                    // What can't be read is missed, and leaves a gap in the revisions.
+                    if let Some(Said { revision, change }) = said {
+                        return Heard::Change(sale, revision, change);
+                    }
+                }
+                // A gap, too.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
         }
-        let answer: Answer = answer.into_xread_response()?;
-        let unexpected = |what: &str| LineError::Unexpected(what.chars().take(80).collect());
-        let mut changes = Vec::with_capacity(answer.len());
-        for (key, entries) in answer {
-            let sale = by_key.get(&key).ok_or_else(|| unexpected(&key))?;
-            let entries = entries.into_iter().map(|(id, fields)| {
-                let rev = id.split('-').next().and_then(|rev| rev.parse().ok()).ok_or_else(|| unexpected(&id))?;
-                let json = fields.get("c").ok_or_else(|| unexpected(&id))?;
-                Ok((rev, serde_json::from_str(json).map_err(|error| unexpected(&error.to_string()))?))
-            });
-            changes.push((*sale, entries.collect::<Result<_, LineError>>()?));
-        }
-        Ok(changes)
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! Pure: it knows no Redis, no clock. A node feeds it a snapshot and then every change, in order.
 
-use std::collections::BTreeSet;
-
-use crate::{bitmap::Departures, change::Change, ticket::Ordinal};
+use crate::{bitmap::Ordinals, change::Change, ticket::Ordinal};
 
 /// A view of one line at one revision.
 #[derive(Debug, Clone, Default)]
@@ -12,8 +10,10 @@ pub struct LineView {
     epoch: u32,
     cursor: Ordinal,
     highest: Ordinal,
-    departed: Departures,
-    recalled: BTreeSet<Ordinal>,
+    departed: Ordinals,
+    recalled: Ordinals,
+    /// Beyond the cursor, departed once and back: what makes a place grow has to be told from what does not.
+    returned: Ordinals,
 }
 
 /// Where a ticket stands.
@@ -21,6 +21,8 @@ pub struct LineView {
 pub struct Place {
     /// People ahead: 0 for the one who is next.
     pub ahead: u64,
+    /// How many of them had departed and came back. Nothing else makes a place grow.
+    pub recalled: u64,
     /// People behind.
     pub behind: u64,
 }
@@ -36,12 +38,15 @@ impl LineView {
         departed: &[u8],
         recalled: impl IntoIterator<Item = Ordinal>,
     ) -> Self {
+        let mut waiting_again = Ordinals::default();
+        recalled.into_iter().for_each(|ordinal| waiting_again.insert(ordinal));
         Self {
             epoch,
             cursor,
             highest,
-            departed: Departures::from_bitmap(departed),
-            recalled: recalled.into_iter().collect(),
+            departed: Ordinals::from_bitmap(departed),
+            recalled: waiting_again,
+            returned: Ordinals::default(),
         }
     }
 
@@ -66,7 +71,7 @@ impl LineView {
     /// People who wait in this line.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.recalled.len() as u64 + self.live_after(self.cursor)
+        self.recalled.len() + self.live_after(self.cursor)
     }
 
     /// Where a ticket stands, or `None` when it does not wait: it has had its turn, or it has departed.
@@ -80,11 +85,16 @@ impl LineView {
                 return None;
             }
             let before = (ordinal - 1) - self.cursor - self.departed.between(self.cursor, ordinal - 1);
-            Some(Place { ahead: before + self.recalled.len() as u64, behind: self.live_after(ordinal) })
+            let returned = self.returned.between(self.cursor, ordinal - 1);
+            Some(Place {
+                ahead: before + self.recalled.len(),
+                recalled: self.recalled.len() + returned,
+                behind: self.live_after(ordinal),
+            })
         } else {
-            self.recalled.contains(&ordinal).then(|| {
-                let ahead = self.recalled.range(..ordinal).count() as u64;
-                Place { ahead, behind: self.waiting() - ahead - 1 }
+            self.recalled.contains(ordinal).then(|| {
+                let ahead = self.recalled.between(0, ordinal - 1);
+                Place { ahead, recalled: ahead, behind: self.waiting() - ahead - 1 }
             })
         }
     }
@@ -94,21 +104,30 @@ impl LineView {
         (self.highest - ordinal) - self.departed.between(ordinal, self.highest)
     }
 
+    /// This ordinal has been given.
+    pub fn given(&mut self, ordinal: Ordinal) {
+        self.highest = self.highest.max(ordinal);
+    }
+
     /// Takes one change in.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::Joined { highest } => self.highest = self.highest.max(*highest),
             Change::Departed { ordinals } | Change::Left { ordinals } => {
                 for &ordinal in ordinals {
                     if ordinal > self.cursor {
+                        self.given(ordinal);
                         self.departed.insert(ordinal);
+                        self.returned.remove(ordinal);
                     }
-                    self.recalled.remove(&ordinal);
+                    self.recalled.remove(ordinal);
                 }
             }
             Change::Returned { ordinals } => {
                 for &ordinal in ordinals {
-                    self.departed.remove(ordinal);
+                    self.given(ordinal);
+                    if self.departed.remove(ordinal) {
+                        self.returned.insert(ordinal);
+                    }
                 }
             }
             Change::Recalled { ordinals } => {
@@ -121,7 +140,7 @@ impl LineView {
                 self.cursor = self.cursor.max(*cursor);
                 self.highest = self.highest.max(*highest);
                 for (ordinal, _) in turns {
-                    self.recalled.remove(ordinal);
+                    self.recalled.remove(*ordinal);
                 }
             }
             Change::Absent { .. } | Change::Card { .. } => {}
@@ -131,6 +150,8 @@ impl LineView {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -142,12 +163,21 @@ mod tests {
         highest: Ordinal,
         gone: BTreeSet<Ordinal>,
         recalled: BTreeSet<Ordinal>,
+        returned: BTreeSet<Ordinal>,
     }
 
     impl Naive {
         fn order(&self) -> Vec<Ordinal> {
             let beyond = (self.cursor + 1..=self.highest).filter(|ordinal| !self.gone.contains(ordinal));
             self.recalled.iter().copied().chain(beyond).collect()
+        }
+
+        fn place(&self, ordinal: Ordinal) -> Option<Place> {
+            let order = self.order();
+            let ahead = order.iter().position(|other| *other == ordinal)?;
+            let back =
+                order[..ahead].iter().filter(|other| self.recalled.contains(other) || self.returned.contains(other));
+            Some(Place { ahead: ahead as u64, recalled: back.count() as u64, behind: (order.len() - ahead - 1) as u64 })
         }
     }
 
@@ -170,31 +200,33 @@ mod tests {
 
     proptest! {
         #[test]
-        fn places_agree_with_the_naive_line(steps in prop::collection::vec(step(), 1..80)) {
+        fn places_agree_with_the_naive_line_and_grow_by_recalls_alone(steps in prop::collection::vec(step(), 1..40)) {
             let (mut view, mut naive) = (LineView::default(), Naive::default());
             for step in steps {
-                let change = match step {
+                let before = view.clone();
+                match step {
                     Step::Join(count) => {
                         naive.highest += count;
-                        Change::Joined { highest: naive.highest }
+                        view.given(naive.highest);
                     }
                     Step::Depart(pick) => {
                         let order = naive.order();
                         if order.is_empty() { continue; }
                         let ordinal = order[(pick % order.len() as u64) as usize];
                         if !naive.recalled.remove(&ordinal) { naive.gone.insert(ordinal); }
-                        Change::Departed { ordinals: vec![ordinal] }
+                        naive.returned.remove(&ordinal);
+                        view.apply(&Change::Departed { ordinals: vec![ordinal] });
                     }
                     Step::Return(pick) => {
                         if naive.highest == 0 { continue; }
                         let ordinal = pick % naive.highest + 1;
-                        if ordinal > naive.cursor {
-                            if !naive.gone.remove(&ordinal) { continue; }
-                            Change::Returned { ordinals: vec![ordinal] }
-                        } else {
-                            naive.gone.remove(&ordinal);
+                        let was_gone = naive.gone.remove(&ordinal);
+                        if ordinal <= naive.cursor {
                             naive.recalled.insert(ordinal);
-                            Change::Recalled { ordinals: vec![ordinal] }
+                            view.apply(&Change::Recalled { ordinals: vec![ordinal] });
+                        } else if was_gone {
+                            naive.returned.insert(ordinal);
+                            view.apply(&Change::Returned { ordinals: vec![ordinal] });
                         }
                     }
                     Step::Admit(count) => {
@@ -204,19 +236,16 @@ mod tests {
                             if !naive.recalled.remove(&ordinal) { naive.cursor = ordinal; }
                             turns.push((ordinal, String::new()));
                         }
-                        Change::Moved { cursor: naive.cursor, highest: naive.highest, turns }
+                        view.apply(&Change::Moved { cursor: naive.cursor, highest: naive.highest, turns });
                     }
-                };
-                view.apply(&change);
-                let order = naive.order();
-                prop_assert_eq!(view.waiting(), order.len() as u64);
-                for (ahead, &ordinal) in order.iter().enumerate() {
-                    let place = Place { ahead: ahead as u64, behind: (order.len() - ahead - 1) as u64 };
-                    prop_assert_eq!(view.place(ordinal), Some(place));
                 }
-                let waiting: BTreeSet<_> = order.into_iter().collect();
-                for ordinal in 1..=naive.highest + 1 {
-                    prop_assert_eq!(view.place(ordinal).is_some(), waiting.contains(&ordinal));
+                prop_assert_eq!(view.waiting(), naive.order().len() as u64);
+                for ordinal in (1..=naive.highest + 1).step_by(1 + naive.highest as usize / 20) {
+                    let place = view.place(ordinal);
+                    prop_assert_eq!(place, naive.place(ordinal));
+                    if let (Some(before), Some(now)) = (before.place(ordinal), place) {
+                        prop_assert!(now.ahead <= before.ahead || now.recalled > before.recalled, "{:?} to {:?}", before, now);
+                    }
                 }
             }
         }
@@ -227,7 +256,7 @@ mod tests {
         // SETBIT 1, SETBIT 9: most significant bit first.
         let view = LineView::new(1, 0, 10, &[0b0100_0000, 0b0100_0000], [3]);
         assert_eq!(view.place(1), None);
-        assert_eq!(view.place(2), Some(Place { ahead: 1, behind: 7 }));
-        assert_eq!(view.place(10), Some(Place { ahead: 8, behind: 0 }));
+        assert_eq!(view.place(2), Some(Place { ahead: 1, recalled: 1, behind: 7 }));
+        assert_eq!(view.place(10), Some(Place { ahead: 8, recalled: 1, behind: 0 }));
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fairline_line::{
-    change::{Change, LiveTurn, Turn},
-    store::{ChangeReader, Claim, LineError, LineStore, Publication, Resumed},
+    change::{LiveTurn, Turn},
+    store::{Account, ChangeReader, Claim, Heard, Inbox, Joining, LineError, LineStore, Publication},
     ticket::{Ordinal, Ticket},
     view::{LineView, Place},
 };
@@ -15,6 +15,8 @@ use time::OffsetDateTime;
 
 const NO_GRACE: Duration = Duration::ZERO;
 const LONG_GRACE: Duration = Duration::from_secs(600);
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn visitor(n: u64) -> VisitorId {
     let mut id = [0; 16];
@@ -22,17 +24,30 @@ fn visitor(n: u64) -> VisitorId {
     VisitorId(id)
 }
 
+fn joining(n: u64) -> Joining {
+    Joining { visitor: visitor(n), account: None }
+}
+
 /// A line of its own, with the publications that a controller would make.
 struct Line {
     store: LineStore,
     card: SaleCard,
     publication: i64,
+    epoch: u32,
+    begins: bool,
     cursor: Ordinal,
+    granted: Ordinal,
+    recall_window: Duration,
+    joined: u64,
 }
 
 impl Line {
     async fn unpublished() -> Self {
-        let store = LineStore::connect(&testing::redis_url()).await.expect("a Redis");
+        Self::unpublished_at(&testing::redis_url()).await
+    }
+
+    async fn unpublished_at(redis_url: &str) -> Self {
+        let store = LineStore::connect(redis_url).await.expect("a Redis");
         let id = SaleId(uuid::Uuid::new_v4());
         let card = SaleCard {
             id,
@@ -47,40 +62,81 @@ impl Line {
             status: Status::Open,
             opens_at: OffsetDateTime::UNIX_EPOCH,
             ends_at: None,
+            rate_cap_per_s: 10.0,
             message: None,
         };
-        Self { store, card, publication: 0, cursor: 0 }
+        Self {
+            store,
+            card,
+            publication: 0,
+            epoch: 0,
+            begins: false,
+            cursor: 0,
+            granted: 0,
+            recall_window: LONG_GRACE,
+            joined: 0,
+        }
     }
 
     async fn published() -> Self {
         let mut line = Self::unpublished().await;
-        line.publish(&[], &[]).await;
+        line.begin().await;
         line
+    }
+
+    /// Begins a new epoch, as the controller does when Redis does not know the line.
+    async fn begin(&mut self) {
+        (self.epoch, self.begins) = (self.epoch + 1, true);
+        (self.cursor, self.granted) = (self.granted, self.granted + 1000);
+        self.publish(&[], &[]).await;
+        self.begins = false;
     }
 
     async fn publish(&mut self, heard: &[(Ordinal, Claim)], turns: &[(Ordinal, Turn)]) {
         self.publication += 1;
-        self.publish_as(self.publication, heard, turns).await;
+        self.publish_as(self.publication, heard, turns).await.expect("published");
     }
 
-    async fn publish_as(&self, number: i64, heard: &[(Ordinal, Claim)], turns: &[(Ordinal, Turn)]) {
-        let publication =
-            Publication { number, epoch: 1, cursor: self.cursor, highest: 0, card: &self.card, heard, turns };
-        self.store.publish(&publication).await.expect("published");
+    async fn publish_as(
+        &self,
+        number: i64,
+        heard: &[(Ordinal, Claim)],
+        turns: &[(Ordinal, Turn)],
+    ) -> Result<(), LineError> {
+        let publication = Publication {
+            number,
+            epoch: self.epoch,
+            begins: self.begins,
+            cursor: self.cursor,
+            granted: self.granted,
+            recall_window: self.recall_window,
+            card: &self.card,
+            heard,
+            turns,
+        };
+        self.store.publish(&publication).await
     }
 
-    async fn join(&self, count: u64) -> Ordinal {
-        let visitors: Vec<_> = (0..count).map(visitor).collect();
-        self.store.join(self.card.id, 0, &visitors).await.expect("joined").first
+    /// Lets `count` join, each a visitor of its own; gives the first ordinal.
+    async fn join(&mut self, count: u64) -> Ordinal {
+        let joining: Vec<_> = (self.joined..self.joined + count).map(joining).collect();
+        let batch = self.joined.to_be_bytes();
+        self.joined += count;
+        self.store.join(self.card.id, batch, false, &joining).await.expect("joined")[0].ordinal
     }
 
+    /// The ticket of an ordinal, in a line where all who ever joined have ordinals from 1 on.
     fn ticket(&self, ordinal: Ordinal) -> Ticket {
         Ticket { sale: self.card.id, epoch: 1, ordinal, visitor: visitor(ordinal - 1) }
     }
 
     async fn resume(&self, ordinal: Ordinal) -> Turn {
-        let Resumed { turn, .. } = self.store.resume(&self.ticket(ordinal)).await.expect("resumed");
-        turn
+        self.resume_all(&[ordinal]).await.remove(0)
+    }
+
+    async fn resume_all(&self, ordinals: &[Ordinal]) -> Vec<Turn> {
+        let tickets: Vec<_> = ordinals.iter().map(|&ordinal| self.ticket(ordinal)).collect();
+        self.store.resume(self.card.id, &tickets).await.expect("resumed").turns
     }
 
     async fn depart(&self, ordinals: &[Ordinal]) {
@@ -107,6 +163,10 @@ impl Line {
     }
 }
 
+fn place(ahead: u64, recalled: u64, behind: u64) -> Option<Place> {
+    Some(Place { ahead, recalled, behind })
+}
+
 fn live(ordinal: Ordinal) -> Turn {
     let at = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(ordinal);
     Turn::Now(LiveTurn { token: format!("token.of.{ordinal}"), quantity: 1, claim_by: at, expires_at: at })
@@ -115,25 +175,93 @@ fn live(ordinal: Ordinal) -> Turn {
 #[tokio::test]
 async fn a_line_that_is_not_published_gives_no_ordinals() {
     let line = Line::unpublished().await;
-    assert_eq!(line.store.join(line.card.id, 0, &[visitor(1)]).await, Err(LineError::NotPublished));
-    assert_eq!(line.store.resume(&line.ticket(1)).await, Err(LineError::NotPublished));
-    assert_eq!(line.store.snapshot(line.card.id).await.err(), Some(LineError::NotPublished));
-    assert_eq!(line.store.rev(line.card.id).await, Ok(None));
+    let sale = line.card.id;
+    assert_eq!(line.store.join(sale, [0; 8], false, &[joining(1)]).await, Err(LineError::NotPublished));
+    assert_eq!(line.store.resume(sale, &[line.ticket(1)]).await, Err(LineError::NotPublished));
+    assert_eq!(line.store.snapshot(sale).await.err(), Some(LineError::NotPublished));
+    assert_eq!(line.store.revision(sale).await, Err(LineError::NotPublished));
+    assert_eq!(line.publish_as(1, &[], &[]).await, Err(LineError::NotPublished), "only the first of an epoch makes it");
 }
 
 #[tokio::test]
 async fn many_joining_at_once_each_get_one_ordinal() {
     let line = Line::published().await;
-    let joins = (0..50).map(|_| {
+    let joins = (0..50u64).map(|n| {
         let (store, sale) = (line.store.clone(), line.card.id);
-        tokio::spawn(async move { store.join(sale, 0, &[visitor(1), visitor(2), visitor(3)]).await })
+        tokio::spawn(
+            async move { store.join(sale, n.to_be_bytes(), false, &[joining(1), joining(2), joining(3)]).await },
+        )
     });
     let mut ordinals = BTreeSet::new();
     for joined in futures_util::future::join_all(joins).await {
-        let first = joined.expect("no panic").expect("joined").first;
-        ordinals.extend(first..first + 3);
+        let tickets = joined.expect("no panic").expect("joined");
+        assert_eq!(
+            tickets.iter().map(|ticket| ticket.visitor).collect::<Vec<_>>(),
+            [visitor(1), visitor(2), visitor(3)]
+        );
+        ordinals.extend(tickets.iter().map(|ticket| ticket.ordinal));
     }
     assert_eq!(ordinals, (1..=150).collect());
+}
+
+#[tokio::test]
+async fn a_repeated_join_has_the_answer_of_the_first() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let account = |n, rejoins| Some(Account { digest: [n; 16], rejoins });
+    let batch = [joining(1), Joining { account: account(7, false), ..joining(2) }, joining(3)];
+    let first = store.join(sale, [1; 8], false, &batch).await.expect("joined");
+    line.joined = 100;
+    line.join(5).await;
+    assert_eq!(store.join(sale, [1; 8], true, &batch).await, Ok(first), "the call had succeeded");
+    let other = store.join(sale, [2; 8], true, &batch[..1]).await.expect("joined");
+    assert_eq!(other[0].ordinal, 9, "the call had not");
+    assert_eq!(line.join(1).await, 10);
+}
+
+#[tokio::test]
+async fn an_account_has_one_place_on_any_device() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let named = |n, digest: u8, rejoins| Joining {
+        visitor: visitor(n),
+        account: Some(Account { digest: [digest; 16], rejoins }),
+    };
+    let batch = [named(1, 7, false), joining(2), named(3, 7, false), named(4, 8, false)];
+    let tickets = store.join(sale, [1; 8], false, &batch).await.expect("joined");
+    let held: Vec<_> = tickets.iter().map(|ticket| (ticket.ordinal, ticket.visitor)).collect();
+    assert_eq!(held, [(1, visitor(1)), (2, visitor(2)), (1, visitor(1)), (3, visitor(4))]);
+    assert_eq!(store.join(sale, [1; 8], true, &batch).await, Ok(tickets));
+
+    let again = store.join(sale, [2; 8], false, &[named(5, 7, true), joining(6)]).await.expect("joined");
+    assert_eq!((again[0].ordinal, again[1].ordinal), (1, 4), "its place is still good");
+    store.leave(&again[0]).await.expect("left");
+    let kept = store.join(sale, [3; 8], false, &[named(7, 7, false)]).await.expect("joined");
+    assert_eq!(kept[0].ordinal, 1, "it hears that it has left");
+    let rejoined = store.join(sale, [4; 8], false, &[named(8, 7, true)]).await.expect("joined");
+    assert_eq!((rejoined[0].ordinal, rejoined[0].visitor), (5, visitor(8)));
+    line.joined = 100;
+    assert_eq!(line.join(1).await, 6);
+
+    // A ticket from before the loss of Redis, shown for its account.
+    let account = Account { digest: [9; 16], rejoins: false };
+    store.name(&line.ticket(6), &account).await.expect("noted");
+    store.name(&line.ticket(5), &account).await.expect("too late");
+    let named = store.join(sale, [5; 8], false, &[named(9, 9, false)]).await.expect("joined");
+    assert_eq!((named[0].ordinal, named[0].visitor), (6, visitor(5)));
+}
+
+#[tokio::test]
+async fn no_more_ordinals_are_given_than_the_controller_has_granted() {
+    let mut line = Line::published().await;
+    line.join(999).await;
+    let two = [joining(1), joining(2)];
+    let refused = line.store.join(line.card.id, [9; 8], false, &two).await;
+    assert!(matches!(refused, Err(LineError::Unavailable(_))), "{refused:?}");
+    assert_eq!(line.join(1).await, 1000);
+    line.granted += 10;
+    line.publish(&[], &[]).await;
+    assert_eq!(line.join(1).await, 1001);
 }
 
 #[tokio::test]
@@ -147,7 +275,7 @@ async fn people_are_let_in_in_order_and_the_departed_are_passed_over() {
     assert_eq!(line.resume(1).await, live(1));
 
     let view = line.snapshot().await;
-    assert_eq!(view.place(8), Some(Place { ahead: 0, behind: 2 }));
+    assert_eq!(view.place(8), place(0, 0, 2));
 }
 
 #[tokio::test]
@@ -158,8 +286,8 @@ async fn who_comes_back_before_the_turn_keeps_the_place_and_who_comes_after_is_n
     assert_eq!(line.resume(2).await, Turn::Waiting);
     assert_eq!(line.admit(1).await, [2]);
     assert_eq!(line.resume(1).await, Turn::Waiting, "passed, and recalled");
-    assert_eq!(line.snapshot().await.place(1), Some(Place { ahead: 0, behind: 3 }));
-    assert_eq!(line.snapshot().await.place(3), Some(Place { ahead: 1, behind: 2 }));
+    assert_eq!(line.snapshot().await.place(1), place(0, 0, 3));
+    assert_eq!(line.snapshot().await.place(3), place(1, 1, 2));
     assert_eq!(line.admit(2).await, [1, 3]);
     assert_eq!(line.resume(1).await, live(1));
 }
@@ -179,7 +307,7 @@ async fn a_recalled_ticket_that_departs_again_holds_nobody_up() {
 
 #[tokio::test]
 async fn grace_keeps_a_place_and_coming_back_ends_it() {
-    let line = Line::published().await;
+    let mut line = Line::published().await;
     line.join(2).await;
     line.store.absent(line.card.id, LONG_GRACE, true, &[1]).await.expect("noted");
     assert_eq!(line.store.sweep(line.card.id, 10).await, Ok(0));
@@ -233,26 +361,127 @@ async fn a_late_publication_undoes_nothing() {
     line.join(3).await;
     line.admit(1).await;
     line.publish(&[], &[(1, Turn::Bought)]).await;
-    line.publish_as(line.publication - 1, &[], &[(1, live(1))]).await;
+    line.publish_as(line.publication - 1, &[], &[(1, live(1))]).await.expect("ignored");
     assert_eq!(line.resume(1).await, Turn::Bought);
 
-    let rev = line.store.rev(line.card.id).await;
+    let revision = line.store.revision(line.card.id).await;
     line.cursor = 0;
-    line.publish_as(line.publication, &[], &[]).await;
-    assert_eq!(line.store.rev(line.card.id).await, rev, "the same again changes nothing");
+    line.publish_as(line.publication, &[], &[]).await.expect("published");
+    assert_eq!(line.store.revision(line.card.id).await, revision, "the same again changes nothing");
     assert_eq!(line.snapshot().await.cursor(), 1, "a cursor never goes back");
+    line.epoch -= 1;
+    line.publish_as(line.publication + 1, &[], &[]).await.expect("ignored");
+    assert_eq!(line.store.revision(line.card.id).await, revision, "a controller of an earlier life has no say");
 }
 
 #[tokio::test]
-async fn tickets_prove_what_redis_has_forgotten() {
+async fn a_new_epoch_recalls_the_old_tickets_in_their_order_and_gives_no_ordinal_twice() {
     let mut line = Line::published().await;
-    // Redis knows of nobody; a shopper shows ticket 40.
-    assert_eq!(line.resume(40).await, Turn::Waiting);
-    assert_eq!(line.join(1).await, 41, "no ordinal is given twice");
-    assert_eq!(line.resume(39).await, Turn::Waiting);
-    let joined = line.store.join(line.card.id, 50, &[visitor(50)]).await.expect("joined");
-    assert_eq!(joined.first, 51, "nor is one that a node has seen");
-    assert_eq!(line.admit(4).await, [39, 40, 41, 51], "ordinals that nobody can prove are passed over");
+    line.join(6).await;
+    line.admit(1).await;
+    line.begin().await;
+    assert_eq!(line.join(2).await, 1001, "above all that can have been given before");
+    assert_eq!(line.next(10).await, [1001, 1002], "whom nobody proves holds nobody up");
+    assert_eq!(line.resume_all(&[5, 2, 4]).await, [Turn::Waiting, Turn::Waiting, Turn::Waiting]);
+    assert_eq!(line.resume(1).await, live(1), "whoever had a turn still has it");
+    let view = line.snapshot().await;
+    assert_eq!(view.place(5), place(2, 2, 2));
+    assert_eq!(view.place(1001), place(3, 3, 1));
+    assert_eq!(line.admit(4).await, [2, 4, 5, 1001]);
+}
+
+#[tokio::test]
+async fn a_ticket_that_even_the_controller_has_forgotten_keeps_its_place() {
+    let mut line = Line::published().await;
+    assert_eq!(line.resume(4000).await, Turn::Waiting);
+    line.granted = 5000;
+    line.publish(&[], &[]).await;
+    assert_eq!(line.join(1).await, 4001, "no ordinal is given twice");
+    line.cursor = 3999;
+    assert_eq!(line.next(2).await, [4000, 4001]);
+}
+
+#[tokio::test]
+async fn whose_turn_passed_too_long_ago_is_not_recalled() {
+    let mut line = Line::published().await;
+    line.recall_window = Duration::ZERO;
+    line.publish(&[], &[]).await;
+    line.join(5).await;
+    line.depart(&[1, 2, 4]).await;
+    line.resume(2).await;
+    assert_eq!(line.admit(2).await, [2, 3]);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(line.resume_all(&[1, 2, 4, 5]).await, [Turn::Missed, live(2), Turn::Waiting, Turn::Waiting]);
+    assert_eq!(line.next(5).await, [4, 5]);
+    line.recall_window = LONG_GRACE;
+    line.publish(&[], &[]).await;
+    assert_eq!(line.resume(1).await, Turn::Waiting);
+    assert_eq!(line.next(5).await, [1, 4, 5]);
+}
+
+/// A bitmap as a node hands it in.
+fn bitmap(ordinals: &[Ordinal]) -> Vec<u8> {
+    let mut bitmap = vec![0; 700];
+    ordinals.iter().for_each(|&ordinal| bitmap[(ordinal / 8) as usize] |= 0x80 >> (ordinal % 8));
+    bitmap
+}
+
+#[tokio::test]
+async fn a_roll_call_finds_those_whose_node_has_died() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    line.join(6).await;
+    line.depart(&[1, 5]).await;
+    line.admit(2).await;
+    line.resume(1).await;
+    let up = Duration::from_millis(400);
+    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0), "nobody has told of anybody");
+    assert_eq!(store.sweep(sale, 100).await, Ok(0));
+
+    store.present(sale, "one", up, bitmap(&[1])).await.expect("told");
+    store.present(sale, "two", up * 100, bitmap(&[4, 6])).await.expect("told");
+    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
+    assert_eq!(store.sweep(sale, 100).await, Ok(0), "everybody is somewhere");
+    // The first node says no more; it has died.
+    tokio::time::sleep(up).await;
+    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
+    assert_eq!(store.sweep(sale, 100).await, Ok(1));
+    assert_eq!(line.next(10).await, [4, 6]);
+
+    // One who joined after their node had told of everybody is found missing, and then there.
+    line.join(2).await;
+    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
+    store.present(sale, "two", up * 100, bitmap(&[4, 6, 7])).await.expect("told");
+    assert_eq!(store.sweep(sale, 100).await, Ok(1));
+    assert_eq!(line.next(10).await, [4, 6, 7]);
+}
+
+#[tokio::test]
+async fn a_roll_call_of_many_goes_in_steps() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    line.granted = 10_000;
+    line.publish(&[], &[]).await;
+    line.join(5000).await;
+    // Half of them are recalled, in a second life of the line.
+    line.begin().await;
+    line.resume_all(&(1..=2500).collect::<Vec<_>>()).await;
+    line.granted += 10_000;
+    line.publish(&[], &[]).await;
+    line.joined = line.cursor;
+    line.join(2500).await;
+    store.present(sale, "one", LONG_GRACE, bitmap(&[3])).await.expect("told");
+    let (mut after, mut steps) = (0, 0);
+    loop {
+        after = store.roll_call(sale, NO_GRACE, after).await.expect("called");
+        steps += 1;
+        if after == 0 {
+            break;
+        }
+    }
+    assert!((3..6).contains(&steps), "{steps}");
+    while store.sweep(sale, 1000).await.expect("swept") > 0 {}
+    assert_eq!(line.next(10).await, [3]);
 }
 
 #[tokio::test]
@@ -265,12 +494,30 @@ async fn arrivals_behind_the_cursor_are_forgotten_and_those_before_it_are_not() 
     assert_eq!(line.admit(250).await, (101..=350).collect::<Vec<_>>());
 }
 
+/// The next change of a line.
+async fn heard(inbox: &mut Inbox) -> Heard {
+    tokio::time::timeout(PATIENCE, inbox.next()).await.expect("a change is heard")
+}
+
 #[tokio::test]
-async fn a_quiet_line_is_no_error() {
-    let line = Line::published().await;
+async fn changes_are_heard_while_a_line_is_followed() {
+    let (mut line, mut other) = (Line::published().await, Line::published().await);
     let reader = ChangeReader::connect(&testing::redis_url()).await.expect("a Redis");
-    let rev = line.store.rev(line.card.id).await.expect("read").expect("published");
-    assert_eq!(reader.read(&[(line.card.id, rev)]).await, Ok(Vec::new()));
+    let mut inbox = reader.inbox();
+    reader.follow(line.card.id).await.expect("followed");
+    let revision = line.store.revision(line.card.id).await.expect("read");
+    other.join(1).await;
+    other.publish(&[], &[]).await;
+    line.join(1).await;
+    line.publish(&[], &[]).await;
+    let Heard::Change(sale, at, _) = heard(&mut inbox).await else { panic!("a change") };
+    assert_eq!((sale, at), (line.card.id, revision.next()));
+    reader.unfollow(line.card.id).await.expect("unfollowed");
+    line.depart(&[1]).await;
+    reader.follow(other.card.id).await.expect("followed");
+    other.depart(&[1]).await;
+    let Heard::Change(sale, ..) = heard(&mut inbox).await else { panic!("a change") };
+    assert_eq!(sale, other.card.id);
 }
 
 #[derive(Debug, Clone)]
@@ -305,17 +552,18 @@ proptest! {
             let mut line = Line::published().await;
             let sale = line.card.id;
             let reader = ChangeReader::connect(&testing::redis_url()).await.expect("a Redis");
+            let mut inbox = reader.inbox();
+            reader.follow(sale).await.expect("followed");
             let start = line.store.snapshot(sale).await.expect("a snapshot");
-            let (mut view, mut rev) = (start.view, start.rev);
+            let (mut view, mut revision) = (start.view, start.revision);
             let mut highest = 0;
             for step in steps {
                 let pick = |pick: Ordinal| pick % highest + 1;
                 match step {
                     Step::Join(count) => {
-                        // Visitors are told by their ordinals.
-                        let visitors: Vec<_> = (highest..highest + count).map(visitor).collect();
-                        line.store.join(sale, 0, &visitors).await.expect("joined");
+                        line.join(count).await;
                         highest += count;
+                        view.given(highest);
                     }
                     _ if highest == 0 => continue,
                     Step::Depart(n) => line.depart(&[pick(n)]).await,
@@ -330,23 +578,25 @@ proptest! {
                     }
                 }
             }
-            let last = line.store.rev(sale).await.expect("read").expect("published");
-            while rev < last {
-                for (_, changes) in reader.read(&[(sale, rev)]).await.expect("changes") {
-                    for (at, change) in changes {
-                        assert_eq!(at, rev + 1, "no change is missing: {change:?}");
-                        rev = at;
+            let last = line.store.revision(sale).await.expect("read");
+            while revision < last {
+                match heard(&mut inbox).await {
+                    Heard::Change(_, at, _) if at <= revision => {}
+                    Heard::Change(_, at, change) => {
+                        assert_eq!(at, revision.next(), "no change is missing: {change:?}");
+                        revision = at;
                         view.apply(&change);
-                        assert!(!matches!(change, Change::Joined { highest: 0 }));
                     }
+                    Heard::Anew => {}
                 }
             }
             let order = line.next(10_000).await;
             for view in [view, line.snapshot().await] {
                 assert_eq!(view.waiting(), order.len() as u64);
                 for (ahead, &ordinal) in order.iter().enumerate() {
-                    let place = Place { ahead: ahead as u64, behind: (order.len() - ahead - 1) as u64 };
-                    assert_eq!(view.place(ordinal), Some(place), "ordinal {ordinal} of {order:?}");
+                    let place = view.place(ordinal).expect("it waits");
+                    let expected = (ahead as u64, (order.len() - ahead - 1) as u64);
+                    assert_eq!((place.ahead, place.behind), expected, "ordinal {ordinal} of {order:?}");
                 }
             }
         });

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,6 +21,7 @@ pub struct PrivateRedis {
     server: Server,
     port: u16,
     survives: Survives,
+    more: Vec<OsString>,
 }
 
 impl PrivateRedis {
@@ -28,6 +30,11 @@ impl PrivateRedis {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start(folder: &Folder, survives: Survives) -> Result<Self, ServerError> {
+        Self::start_with(folder, survives, Vec::new())
+    }
+
+    /// Starts it with further arguments.
+    pub(crate) fn start_with(folder: &Folder, survives: Survives, more: Vec<OsString>) -> Result<Self, ServerError> {
         let mut server = Server::in_folder(folder, "Redis", Signal::SIGTERM, Program::redis()?)?;
         let data = server.data();
         if !data.is_dir() {
@@ -35,8 +42,8 @@ impl PrivateRedis {
             fs::create_dir(&data).doing(action)?;
             server.account.give(&data)?;
         }
-        let port = server.start_on_free_port(|port| arguments(&data, port, survives), answers)?;
-        Ok(Self { server, port, survives })
+        let port = server.start_on_free_port(|port| arguments(&data, port, survives, &more), answers)?;
+        Ok(Self { server, port, survives, more })
     }
 
     /// Its address: `redis://127.0.0.1:PORT`. The same for as long as this lives.
@@ -49,6 +56,12 @@ impl PrivateRedis {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The folder with its append-only file.
+    #[must_use]
+    pub fn append_only_folder(&self) -> PathBuf {
+        self.server.data().join("appendonlydir")
     }
 
     /// Whether it runs: it may have been killed by somebody else.
@@ -79,12 +92,12 @@ impl PrivateRedis {
     /// When it does not stop or does not start.
     pub fn restart(&mut self) -> Result<(), ServerError> {
         self.stop()?;
-        let arguments = arguments(&self.server.data(), self.port, self.survives);
+        let arguments = arguments(&self.server.data(), self.port, self.survives, &self.more);
         self.server.start(arguments, |id| answers(self.port, id))
     }
 }
 
-fn arguments(data: &std::path::Path, port: u16, survives: Survives) -> Vec<OsString> {
+fn arguments(data: &Path, port: u16, survives: Survives, more: &[OsString]) -> Vec<OsString> {
     let port = port.to_string();
     let sync = match survives {
         Survives::PowerLoss => "everysec",
@@ -92,7 +105,7 @@ fn arguments(data: &std::path::Path, port: u16, survives: Survives) -> Vec<OsStr
     };
     let words = ["--bind", "127.0.0.1", "--port", &port, "--daemonize", "no", "--maxmemory-policy", "noeviction"];
     let keeping = ["--save", "", "--appendonly", "yes", "--appendfsync", sync, "--dir"];
-    words.iter().chain(&keeping).map(OsString::from).chain([data.into()]).collect()
+    words.iter().chain(&keeping).map(OsString::from).chain([data.into()]).chain(more.iter().cloned()).collect()
 }
 
 /// Whether the Redis of process `id` listens on the port and has read its data: another program may be there.

@@ -6,6 +6,8 @@
 //!
 //! Redis is shared, never flushed: a test's keys are those of its own sales, whose ids are random.
 
+mod redis_cluster;
+
 use std::{
     env, fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -24,6 +26,8 @@ use crate::{
     postgres::{Address, create_database},
     program::Program,
 };
+
+pub use redis_cluster::{RedisCluster, RedisSentinel};
 
 /// The variable that names the test run's Postgres.
 pub const POSTGRES_URL: &str = "FAIRLINE_TEST_POSTGRES_URL";
@@ -102,16 +106,22 @@ impl Servers {
     /// # Errors
     /// When one does not start.
     pub fn start() -> Result<Self, ServerError> {
-        sweep(&env::temp_dir());
-        let making = || "make a temporary folder".to_owned();
-        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().doing(making)?;
-        // As root, the servers are other users, who have to get through.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).doing(making)?;
-        let claim = Folder::claim(folder.path())?;
+        let (folder, claim) = temporary_folder()?;
         let redis = PrivateRedis::start(&claim, Survives::Kill)?;
         let postgres = PrivatePostgres::start(&claim, Survives::Kill)?;
         Ok(Self { redis, postgres, _claim: claim, _folder: folder })
     }
+}
+
+/// A folder of one test run, and the claim on it; and removes what killed test runs have left.
+fn temporary_folder() -> Result<(TempDir, Folder), ServerError> {
+    sweep(&env::temp_dir());
+    let making = || "make a temporary folder".to_owned();
+    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().doing(making)?;
+    // As root, the servers are other users, who have to get through.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).doing(making)?;
+    let claim = Folder::claim(folder.path())?;
+    Ok((folder, claim))
 }
 
 /// Removes the folders of test runs that were killed before they could.

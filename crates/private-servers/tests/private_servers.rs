@@ -324,3 +324,22 @@ fn every_test_has_a_database_of_its_own() {
     assert_eq!(sql(&two, "SELECT count(*) FROM pg_tables WHERE tablename = 'mine'"), "0");
     assert_eq!(ask(&testing::redis_url(), "PING"), "+PONG\r\n+OK\r\n");
 }
+
+#[test]
+fn a_cluster_of_three_shares_the_keys_and_a_killed_member_comes_back() {
+    let mut cluster = testing::RedisCluster::start().expect("a cluster");
+    assert!(cluster.url().starts_with("redis-cluster://127.0.0.1:"));
+    let answers: Vec<String> = cluster.masters().map(|redis| ask(&redis.url(), "SET key value")).collect();
+    assert_eq!(answers.iter().filter(|answer| answer.starts_with("+OK")).count(), 1, "one has its slot: {answers:?}");
+    let first = cluster.masters().next().expect("a master");
+    first.kill().expect("killed");
+    first.restart().expect("restarted");
+    cluster.settle().expect("complete again");
+}
+
+#[test]
+fn a_sentinel_makes_the_replica_primary() {
+    let mut sentinel = testing::RedisSentinel::start().expect("a sentinel");
+    assert!(sentinel.url().starts_with("redis-sentinel://127.0.0.1:"));
+    sentinel.fail_over().expect("the replica takes over");
+}

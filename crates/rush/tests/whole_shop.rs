@@ -5,8 +5,14 @@
 
 mod shop;
 
-use std::time::Duration;
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpStream},
+    time::Duration,
+};
 
+use fairline_private_servers::PrivateRedis;
 use fairline_rush::Report;
 use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Shop, WAITING_ROOMS, binaries};
 use tokio::{process::Command, time::sleep};
@@ -22,6 +28,16 @@ const CROWD: [&str; 6] = [
     "--lid-closed-s=8",
     "--think-ms=300",
     "--timeout-s=90",
+];
+
+/// More than five thousand who wait at once, nearly all of whom will wait to the end.
+const LARGE_CROWD: [&str; 6] = [
+    "--shoppers=5400",
+    "--processes=1",
+    "--mix=buy=95,dawdle=1,leave=1,close-lid=1,come-back=2",
+    "--arrive-s=6",
+    "--think-ms=200",
+    "--timeout-s=150",
 ];
 
 fn assert_kept(report: &Report, shop: &Shop) {
@@ -87,6 +103,68 @@ async fn a_killed_redis_loses_nobody() {
         shop.until_sold(10).await;
         shop.servers.redis.kill().expect("Redis runs");
         sleep(DOWN_FOR).await;
+        shop.servers.redis.restart().expect("Redis starts again");
+    };
+    let report = shop.rush(&CROWD, trouble).await;
+    assert_kept(&report, &shop);
+}
+
+/// Everything that Redis knows is gone, in the middle of a sale with 5,000 waiting.
+async fn five_thousand_outlive(lose: impl FnOnce(&mut PrivateRedis)) {
+    let mut shop = Shop::open(UNITS).await;
+    shop.cap(0.01).await;
+    let trouble = async |shop: &mut Shop| {
+        shop.until("waiting", 5_200).await;
+        shop.cap(25.0).await;
+        shop.until_sold(10).await;
+        lose(&mut shop.servers.redis);
+    };
+    let report = shop.rush(&LARGE_CROWD, trouble).await;
+    assert!(report.ok, "{report}\n{}\n{}", report.to_json(), shop.logs());
+    assert_eq!((report.sold, report.places_lost, report.inversions), (i64::from(UNITS), 0, 0), "{report}");
+    println!("{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_redis_loses_nobody_of_five_thousand() {
+    five_thousand_outlive(|redis| {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).expect("Redis runs");
+        stream.write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\nQUIT\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert_eq!(answer, "+OK\r\n+OK\r\n+OK\r\n");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_without_its_append_only_file_loses_nobody_of_five_thousand() {
+    five_thousand_outlive(|redis| {
+        redis.kill().expect("Redis runs");
+        fs::remove_dir_all(redis.append_only_folder()).expect("the files are there");
+        redis.restart().expect("Redis starts again");
+    })
+    .await;
+}
+
+/// What a Redis that is killed may have forgotten of its last second, though everybody else has heard it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_forgot_its_last_second_loses_nobody() {
+    let mut shop = Shop::open(UNITS).await;
+    let trouble = async |shop: &mut Shop| {
+        shop.until("waiting", 30).await;
+        let files = fs::read_dir(shop.servers.redis.append_only_folder()).expect("a folder");
+        let files =
+            files.map(|file| file.expect("a file").path()).filter(|file| file.extension() == Some("aof".as_ref()));
+        let remembered: Vec<_> = files.map(|file| (fs::metadata(&file).expect("its length").len(), file)).collect();
+        sleep(Duration::from_secs(1)).await;
+        shop.servers.redis.kill().expect("Redis runs");
+        for (length, file) in remembered {
+            let file = File::options().write(true).open(file).expect("the file");
+            assert!(file.metadata().expect("its length").len() >= length);
+            // In the middle of a command, perhaps: Redis starts with what is whole.
+            file.set_len(length).expect("cut");
+        }
         shop.servers.redis.restart().expect("Redis starts again");
     };
     let report = shop.rush(&CROWD, trouble).await;

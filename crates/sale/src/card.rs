@@ -34,6 +34,8 @@ pub struct SaleCard {
     /// When it ends, if it ends by the clock.
     #[serde(with = "time::serde::rfc3339::option")]
     pub ends_at: Option<OffsetDateTime>,
+    /// People let in per second at most.
+    pub rate_cap_per_s: f64,
     /// What the shop says to everybody who waits.
     pub message: Option<String>,
 }

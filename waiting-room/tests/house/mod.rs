@@ -6,18 +6,19 @@ use axum::http::StatusCode;
 use clap::Parser as _;
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::{Claim, LineStore, Publication},
+    store::{Claim, LineError, LineStore, Publication},
     ticket::Ordinal,
 };
 use fairline_private_servers::testing;
 use fairline_sale::{SaleCard, SaleId, Status};
 use fairline_service::Shutdown;
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::{TcpListener, TcpStream},
+    runtime::{Handle, Runtime},
     time::{Instant, sleep, timeout},
 };
 use tokio_tungstenite::{
@@ -41,6 +42,13 @@ pub fn check(message: &Value) {
     assert!(errors.is_empty(), "{message}: {errors:?}");
 }
 
+/// A token as a shop would sign it for one of its shoppers.
+pub fn account_token(key: &str, account: &str) -> String {
+    let claims = json!({ "sub": account, "exp": OffsetDateTime::now_utc().unix_timestamp() + 60 });
+    let key = jsonwebtoken::EncodingKey::from_secret(key.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("signed")
+}
+
 pub fn live(ordinal: Ordinal) -> Turn {
     let at = OffsetDateTime::now_utc() + Duration::from_secs(60);
     Turn::Now(LiveTurn { token: format!("token.of.{ordinal}"), quantity: 1, claim_by: at, expires_at: at })
@@ -54,7 +62,10 @@ pub struct House {
     pub shutdown: Shutdown,
     redis_url: String,
     publication: i64,
+    epoch: u32,
+    pub recall_window: Duration,
     cursor: Ordinal,
+    granted: Ordinal,
 }
 
 impl House {
@@ -68,6 +79,20 @@ impl House {
 
     pub async fn open_at(redis_url: &str, set: impl FnOnce(&mut Settings)) -> Self {
         let store = LineStore::connect(redis_url).await.expect("a Redis");
+        let mut house = Self::of_a_sale(store, redis_url).await;
+        house.start(set).await;
+        house
+    }
+
+    /// Another sale in the same house.
+    pub async fn another_sale(&self) -> Self {
+        let mut other = Self::of_a_sale(self.store.clone(), &self.redis_url).await;
+        other.address = self.address;
+        other.until_known().await;
+        other
+    }
+
+    async fn of_a_sale(store: LineStore, redis_url: &str) -> Self {
         let id = SaleId(uuid::Uuid::new_v4());
         let card = SaleCard {
             id,
@@ -82,6 +107,7 @@ impl House {
             status: Status::Open,
             opens_at: OffsetDateTime::UNIX_EPOCH,
             ends_at: None,
+            rate_cap_per_s: 10.0,
             message: None,
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -92,14 +118,20 @@ impl House {
             shutdown: Shutdown::new(),
             redis_url: redis_url.to_owned(),
             publication: 0,
+            epoch: 0,
+            recall_window: Duration::from_secs(600),
             cursor: 0,
+            granted: 0,
         };
-        house.publish(&[]).await;
-        house.start(set).await;
+        house.begin(&[]).await;
         house
     }
 
     async fn start(&mut self, set: impl FnOnce(&mut Settings)) {
+        self.start_on(&Handle::current(), set).await;
+    }
+
+    async fn start_on(&mut self, runtime: &Handle, set: impl FnOnce(&mut Settings)) {
         let mut settings = Settings::parse_from([
             "waiting-room",
             "--redis-url",
@@ -113,25 +145,48 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         self.address = listener.local_addr().expect("an address");
         let running = run(settings, listener, self.shutdown.clone());
-        tokio::spawn(async move { running.await.expect("the waiting room starts") });
+        runtime.spawn(async move { running.await.expect("the waiting room starts") });
+        self.until_known().await;
+    }
+
+    async fn until_known(&self) {
         let status = format!("/api/flash-sales/{}/status", self.card.id);
         self.until("the waiting room to know the sale", async || self.get(&status, &[]).await.status == StatusCode::OK)
             .await;
     }
 
+    /// A second node on the same line, that can die without a word: its runtime is dropped.
+    pub async fn node_to_die(&self, set: impl FnOnce(&mut Settings)) -> (Self, Runtime) {
+        let runtime = Runtime::new().expect("a runtime");
+        let mut node = self.same_line();
+        node.start_on(runtime.handle(), set).await;
+        (node, runtime)
+    }
+
     /// A second node on the same line.
     pub async fn another_node(&self) -> Self {
-        let mut node = Self {
+        self.another_node_with(|_| {}).await
+    }
+
+    pub async fn another_node_with(&self, set: impl FnOnce(&mut Settings)) -> Self {
+        let mut node = self.same_line();
+        node.start(set).await;
+        node
+    }
+
+    fn same_line(&self) -> Self {
+        Self {
             address: self.address,
             store: self.store.clone(),
             card: self.card.clone(),
             shutdown: Shutdown::new(),
             redis_url: self.redis_url.clone(),
             publication: self.publication,
+            epoch: self.epoch,
+            recall_window: self.recall_window,
             cursor: self.cursor,
-        };
-        node.start(|_| {}).await;
-        node
+            granted: self.granted,
+        }
     }
 
     /// Waits for a condition, and fails with what was waited for.
@@ -143,13 +198,39 @@ impl House {
         }
     }
 
+    /// Begins a new epoch, as the controller does when Redis does not know the line.
+    pub async fn begin(&mut self, turns: &[(Ordinal, Turn)]) {
+        self.epoch += 1;
+        (self.cursor, self.granted) = (self.granted, self.granted + 100_000);
+        self.publish_as(true, turns).await;
+    }
+
+    /// Begins a new epoch if Redis does not know the line, once it can say so.
+    pub async fn begin_if_lost(&mut self) {
+        let lost = async || match self.store.revision(self.card.id).await {
+            Ok(_) => Some(false),
+            Err(LineError::NotPublished) => Some(true),
+            Err(_) => None,
+        };
+        self.until("Redis to answer", async || lost().await.is_some()).await;
+        if lost().await == Some(true) {
+            self.begin(&[]).await;
+        }
+    }
+
     pub async fn publish(&mut self, turns: &[(Ordinal, Turn)]) {
+        self.publish_as(false, turns).await;
+    }
+
+    async fn publish_as(&mut self, begins: bool, turns: &[(Ordinal, Turn)]) {
         self.publication += 1;
         let publication = Publication {
             number: self.publication,
-            epoch: 1,
+            epoch: self.epoch,
+            begins,
             cursor: self.cursor,
-            highest: 0,
+            granted: self.granted,
+            recall_window: self.recall_window,
             card: &self.card,
             heard: &[],
             turns,
@@ -182,12 +263,27 @@ impl House {
 
     /// Takes everything out of this test's own Redis.
     pub async fn empty_redis(&self) {
+        self.redis("FLUSHALL").await;
+        self.redis("FUNCTION FLUSH").await;
+    }
+
+    /// Has this test's own Redis do something that it answers with OK.
+    pub async fn redis(&self, command: &str) {
         let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
         let mut stream = TcpStream::connect(address).await.expect("a Redis");
-        stream.write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\n").await.expect("sent");
-        let mut answer = [0; 10];
+        stream.write_all(format!("{command}\r\n").as_bytes()).await.expect("sent");
+        let mut answer = [0; 5];
         stream.read_exact(&mut answer).await.expect("answered");
-        assert_eq!(&answer, b"+OK\r\n+OK\r\n");
+        assert_eq!(&answer, b"+OK\r\n");
+    }
+
+    /// Waits until so many grace periods have run out, as the controller sees to.
+    pub async fn depart(&self, mut count: u64) {
+        self.until("departures", async || {
+            count -= self.store.sweep(self.card.id, count).await.expect("swept");
+            count == 0
+        })
+        .await;
     }
 
     pub async fn join(&self) -> Shopper {

@@ -31,6 +31,7 @@ export function newSale(field: (name: string) => string): NewSale {
     token_ttl_s: Number(field("token_ttl_s")),
     claim_window_s: Number(field("claim_window_s")),
     hold_s: Number(field("hold_s")),
+    recall_window_s: Number(field("recall_window_s")),
     ...time("opens_at"),
     ...time("ends_at"),
   };

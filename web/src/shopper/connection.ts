@@ -17,7 +17,7 @@ export interface LineListener {
 /** How the page comes to the line: with the ticket it has, with that or a new one, or with a new one in any case. */
 export type Entry = "resume" | "join" | "rejoin";
 
-const QUERY: Record<Entry, string> = { resume: "?join=false", join: "", rejoin: "?rejoin=true" };
+const QUERY: Record<Entry, Record<string, string>> = { resume: { join: "false" }, join: {}, rejoin: { rejoin: "true" } };
 
 /** The first message comes at once; a link that is silent for so long is blocked on the way. */
 const FIRST_WORD_MS = 8_000;
@@ -38,6 +38,7 @@ export interface World {
 
 export class LineConnection {
   readonly #path: string;
+  readonly #account: Record<string, string>;
   readonly #listener: LineListener;
   readonly #world: World;
   readonly #ladder = new Ladder();
@@ -49,8 +50,10 @@ export class LineConnection {
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(saleId: string, listener: LineListener, world: World = { openLink, random: Math.random }) {
+  /** `account`: what the shop says of who the shopper is, if it does. */
+  constructor(saleId: string, account: string | null, listener: LineListener, world: World = { openLink, random: Math.random }) {
     this.#path = `/api/flash-sales/${saleId}/line`;
+    this.#account = account === null ? {} : { account };
     this.#listener = listener;
     this.#world = world;
   }
@@ -137,7 +140,8 @@ export class LineConnection {
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
     this.#heardAt = Date.now();
-    this.#link = this.#world.openLink(transport, this.#path + QUERY[this.#entry], listener);
+    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#account });
+    this.#link = this.#world.openLink(transport, `${this.#path}?${String(query)}`, listener);
     this.#timer = setTimeout(() => {
       this.#drop();
       listener.ended({ kind: "failed", atLeastMs: undefined });

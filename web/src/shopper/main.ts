@@ -42,7 +42,8 @@ function start(root: HTMLElement): void {
     if (!merelyMoved || ticking === undefined) show();
   };
 
-  const line = new LineConnection(saleId, {
+  const account = new URLSearchParams(location.search).get("account");
+  const line = new LineConnection(saleId, account, {
     heard(message) {
       dispatch({ type: "line", message });
       if (message.type === "turn") line.claim();

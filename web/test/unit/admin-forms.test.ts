@@ -14,6 +14,7 @@ const FILLED: Record<string, string> = {
   token_ttl_s: "120",
   claim_window_s: "15",
   hold_s: "300",
+  recall_window_s: "1800",
 };
 
 const fill = (changes: Record<string, string> = {}) => newSale((name) => ({ ...FILLED, ...changes })[name] ?? "");
@@ -31,6 +32,7 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
     token_ttl_s: 120,
     claim_window_s: 15,
     hold_s: 300,
+    recall_window_s: 1800,
   });
   assert.equal(fill({ price: "4900", currency: "JPY" }).price_minor, 4_900);
   assert.equal(fill({ price: "0.29" }).price_minor, 29);

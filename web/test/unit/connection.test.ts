@@ -31,9 +31,10 @@ class Page {
   readonly refused: string[] = [];
   readonly line: LineConnection;
 
-  constructor(random = chance(1)) {
+  constructor(random = chance(1), account: string | null = null) {
     this.line = new LineConnection(
       "1",
+      account,
       {
         heard: (message: LineMessage) => this.heard.push(message.type),
         lost: (busy) => this.lost.push(busy),
@@ -173,6 +174,12 @@ describe("a refused WebSocket", () => {
     assert.deepEqual(page.heard, ["place"]);
     assert.deepEqual(page.lost, []);
     assert.match(page.link.path, /join=false/, "with the ticket that it has got");
+  });
+
+  test("says who its shopper is, where the shop has told it", () => {
+    const page = new Page(undefined, "a.b&c");
+    page.line.open("join");
+    assert.match(page.link.path, /\/line\?account=a\.b%26c$/);
   });
 
   test("where events are blocked, too, leads to asking again and again", () => {

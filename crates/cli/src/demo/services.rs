@@ -56,6 +56,8 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             listen,
             redis_url: redis_url.clone(),
             ticket_key: ticket_key.clone(),
+            account_key: None,
+            accounts_only: false,
             allowed_origins: Vec::new(),
             trusted_proxies: trusted_proxies.clone(),
             secure_cookies: false,

@@ -32,7 +32,7 @@ pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
 pub const GATEWAY: &str = "sandbox-gateway-1";
 const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
 const READY_WITHIN: Duration = Duration::from_secs(30);
-const RUSH_WITHIN: Duration = Duration::from_secs(100);
+const RUSH_WITHIN: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A whole shop. Everything ends when it is dropped, or when the test is killed.
@@ -143,16 +143,29 @@ impl Shop {
 
     /// Waits until so many units are sold: the middle of a rush.
     pub async fn until_sold(&self, units: u64) {
+        self.until("sold", units).await;
+    }
+
+    /// Waits until a counter of the sale is so high.
+    pub async fn until(&self, counter: &str, high: u64) {
         let path = format!("/api/admin/sales/{}", self.sale);
         let mut last = Value::Null;
         let enough = async {
-            while last["sold"].as_u64().is_none_or(|sold| sold < units) {
+            while last[counter].as_u64().is_none_or(|count| count < high) {
                 sleep(LOOK_EVERY).await;
                 last = self.admin(Method::GET, &path, None).await.1;
             }
         };
         let in_time = timeout(READY_WITHIN, enough).await.is_ok();
-        assert!(in_time, "{units} units were not sold in time: {last}\n{}", self.logs());
+        assert!(in_time, "`{counter}` was not {high} in time: {last}\n{}", self.logs());
+    }
+
+    /// Lets so many in per second at most.
+    pub async fn cap(&self, rate_cap_per_s: f64) {
+        let change = json!({ "rate_cap_per_s": rate_cap_per_s });
+        let path = format!("/api/admin/sales/{}", self.sale);
+        let (status, sale) = self.admin(Method::PATCH, &path, Some(change)).await;
+        assert_eq!(status, StatusCode::OK, "{sale}");
     }
 
     /// Ends a service as a crash would.
