@@ -1,20 +1,26 @@
-//! Sets of ordinals with prefix counts: how many have departed, or are recalled, between two ordinals, in O(log n).
+//! Sets of ordinals with prefix counts: how many have departed, or are recalled, between two ordinals, in no time.
 //!
-//! One bit a ticket, and a Fenwick tree (P. Fenwick, "A new data structure for cumulative frequency tables", 1994) of
-//! one count per 64 tickets: a million shoppers are 188 kB.
+//! One bit an ordinal, and beside it how many there are before each block of 512 bits, which is a line of the cache
+//! (G. Jacobson, "Space-efficient static trees and graphs", 1989, calls that *rank*). Counting looks at one block. A
+//! change touches the counts of all later blocks: two thousand numbers for a million ordinals, in a row, which costs less
+//! than the jumps of a tree. A million ordinals are 133 kB.
 
 use crate::ticket::Ordinal;
+
+/// Words of a block.
+const BLOCK: usize = 8;
+/// Ordinals beyond this are not ordinals but an attack on our memory: 16 million tickets a line, 2 MB.
+const ORDINAL_MAX: Ordinal = 1 << 24;
 
 /// A set of ordinals that can be counted by range.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ordinals {
+    /// Whole blocks.
     words: Vec<u64>,
-    /// `sums[i]` counts the bits of the words `i - lowbit(i) .. i`; one-based, index 0 unused.
-    sums: Vec<u32>,
+    /// How many are in the blocks before each.
+    before: Vec<u32>,
+    len: u32,
 }
-
-/// Ordinals beyond this are not ordinals but an attack on our memory: 16 million tickets a line, 3 MB.
-const ORDINAL_MAX: Ordinal = 1 << 24;
 
 impl Ordinals {
     /// Reads Redis's bitmap: bit `n`, from the most significant bit of the first byte, is ordinal `n`.
@@ -24,16 +30,13 @@ impl Ordinals {
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_be_bytes(word).reverse_bits()
         });
-        let words: Vec<u64> = words.collect();
-        let mut sums = vec![0; words.len() + 1];
-        for at in 1..=words.len() {
-            sums[at] += words[at - 1].count_ones();
-            let parent = at + lowest_bit(at);
-            if parent <= words.len() {
-                sums[parent] += sums[at];
-            }
+        let mut set = Self { words: words.collect(), ..Self::default() };
+        set.words.resize(set.words.len().next_multiple_of(BLOCK), 0);
+        for block in set.words.chunks(BLOCK) {
+            set.before.push(set.len);
+            set.len += block.iter().map(|word| word.count_ones()).sum::<u32>();
         }
-        Self { words, sums }
+        set
     }
 
     pub(crate) fn contains(&self, ordinal: Ordinal) -> bool {
@@ -42,7 +45,7 @@ impl Ordinals {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.up_to(ORDINAL_MAX)
+        self.len.into()
     }
 
     pub(crate) fn insert(&mut self, ordinal: Ordinal) {
@@ -51,10 +54,12 @@ impl Ordinals {
         }
         let (word, bit) = split(ordinal);
         if word >= self.words.len() {
-            self.grow(word + 1);
+            self.words.resize((word + 1).next_multiple_of(BLOCK), 0);
+            self.before.resize(self.words.len() / BLOCK, self.len);
         }
         self.words[word] |= bit;
-        self.add(word, 1);
+        self.len += 1;
+        self.before[word / BLOCK + 1..].iter_mut().for_each(|count| *count += 1);
     }
 
     /// Whether it was there.
@@ -63,49 +68,38 @@ impl Ordinals {
         if there {
             let (word, bit) = split(ordinal);
             self.words[word] &= !bit;
-            self.add(word, -1);
+            self.len -= 1;
+            self.before[word / BLOCK + 1..].iter_mut().for_each(|count| *count -= 1);
         }
         there
     }
 
     /// How many are in `(after, up_to]`.
     pub(crate) fn between(&self, after: Ordinal, up_to: Ordinal) -> u64 {
-        self.up_to(up_to) - self.up_to(after)
+        // Most sets are empty most of the time.
+        if self.len == 0 { 0 } else { self.up_to(up_to) - self.up_to(after) }
+    }
+
+    /// How many are beyond `ordinal`.
+    pub(crate) fn beyond(&self, ordinal: Ordinal) -> u64 {
+        self.len() - self.up_to(ordinal)
     }
 
     /// How many are in `[0, ordinal]`.
     fn up_to(&self, ordinal: Ordinal) -> u64 {
         let (word, bit) = split(ordinal);
-        let mut at = word.min(self.words.len());
-        let mut sum = self.words.get(word).map_or(0, |word| u64::from((word & (bit | (bit - 1))).count_ones()));
-        while at > 0 {
-            sum += u64::from(self.sums[at]);
-            at -= lowest_bit(at);
+        if word >= self.words.len() {
+            return self.len();
         }
-        sum
-    }
-
-    fn add(&mut self, word: usize, by: i32) {
-        let mut at = word + 1;
-        while at < self.sums.len() {
-            self.sums[at] = self.sums[at].wrapping_add_signed(by);
-            at += lowest_bit(at);
-        }
-    }
-
-    fn grow(&mut self, words: usize) {
-        self.words.resize(words.next_power_of_two(), 0);
-        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
-        *self = Self::from_bitmap(&bytes);
+        let first = word - word % BLOCK;
+        let whole: u32 = self.words[first..word].iter().map(|word| word.count_ones()).sum();
+        let part = (self.words[word] & (bit | (bit - 1))).count_ones();
+        u64::from(self.before[word / BLOCK] + whole + part)
     }
 }
 
 fn split(ordinal: Ordinal) -> (usize, u64) {
     (usize::try_from(ordinal / 64).unwrap_or(usize::MAX), 1 << (ordinal % 64))
-}
-
-fn lowest_bit(at: usize) -> usize {
-    at & at.wrapping_neg()
 }
 
 #[cfg(test)]
@@ -119,7 +113,7 @@ mod tests {
     proptest! {
         #[test]
         fn counts_agree_with_a_set(
-            steps in prop::collection::vec((0u64..2000, any::<bool>()), 0..200), after in 0u64..2100, more in 0u64..2100,
+            steps in prop::collection::vec((0u64..2000, any::<bool>()), 0..200), after in 0u64..2100, more in 1u64..2100,
         ) {
             let (mut ordinals, mut set) = (Ordinals::default(), BTreeSet::new());
             for (ordinal, inserts) in steps {
@@ -128,6 +122,8 @@ mod tests {
             }
             let up_to = after + more;
             prop_assert_eq!(ordinals.between(after, up_to), set.range(after + 1..=up_to).count() as u64);
+            prop_assert_eq!(ordinals.beyond(after), set.range(after + 1..).count() as u64);
+            prop_assert_eq!(ordinals.len(), set.len() as u64);
             for ordinal in 0..2000 {
                 prop_assert_eq!(ordinals.contains(ordinal), set.contains(&ordinal));
             }

@@ -99,9 +99,9 @@ impl LineView {
         }
     }
 
-    /// Waiting tickets beyond `ordinal`, which is not behind the cursor.
+    /// Waiting tickets beyond `ordinal`, which is not behind the cursor. Nobody beyond the highest has departed.
     fn live_after(&self, ordinal: Ordinal) -> u64 {
-        (self.highest - ordinal) - self.departed.between(ordinal, self.highest)
+        (self.highest - ordinal) - self.departed.beyond(ordinal)
     }
 
     /// This ordinal has been given.
