@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use fairline_private_servers::PrivateRedis;
 use fairline_rush::Report;
 use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Shop, WAITING_ROOMS, binaries};
 use tokio::{process::Command, time::sleep};
@@ -30,12 +29,12 @@ const CROWD: [&str; 6] = [
     "--timeout-s=90",
 ];
 
-/// More than five thousand who wait at once, nearly all of whom will wait to the end.
+/// More than five thousand who come within two seconds, and nearly all of whom will wait to the end.
 const LARGE_CROWD: [&str; 6] = [
     "--shoppers=5400",
     "--processes=1",
     "--mix=buy=95,dawdle=1,leave=1,close-lid=1,come-back=2",
-    "--arrive-s=6",
+    "--arrive-s=2",
     "--think-ms=200",
     "--timeout-s=150",
 ];
@@ -109,26 +108,34 @@ async fn a_killed_redis_loses_nobody() {
     assert_kept(&report, &shop);
 }
 
-/// Everything that Redis knows is gone, in the middle of a sale with 5,000 waiting.
-async fn five_thousand_outlive(lose: impl FnOnce(&mut PrivateRedis)) {
+/// In the middle of a sale with 5,000 waiting, something happens that costs nobody the place.
+async fn five_thousand_outlive(happening: impl AsyncFnOnce(&mut Shop)) -> Report {
     let mut shop = Shop::open(UNITS).await;
     shop.cap(0.01).await;
     let trouble = async |shop: &mut Shop| {
         shop.until("waiting", 5_200).await;
         shop.cap(25.0).await;
         shop.until_sold(10).await;
-        lose(&mut shop.servers.redis);
+        happening(shop).await;
     };
     let report = shop.rush(&LARGE_CROWD, trouble).await;
     assert!(report.ok, "{report}\n{}\n{}", report.to_json(), shop.logs());
     assert_eq!((report.sold, report.places_lost, report.inversions), (i64::from(UNITS), 0, 0), "{report}");
     println!("{report}");
+    report
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_whose_node_died_comes_to_the_other_and_loses_nobody_of_five_thousand() {
+    let [dying, _] = WAITING_ROOMS;
+    let report = five_thousand_outlive(async |shop| shop.kill(dying)).await;
+    assert!(report.reconnects > 2_000, "the control: half of them were connected to it: {report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emptied_redis_loses_nobody_of_five_thousand() {
-    five_thousand_outlive(|redis| {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).expect("Redis runs");
+    five_thousand_outlive(async |shop| {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, shop.servers.redis.port())).expect("Redis runs");
         stream.write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\nQUIT\r\n").expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
@@ -139,7 +146,8 @@ async fn an_emptied_redis_loses_nobody_of_five_thousand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_without_its_append_only_file_loses_nobody_of_five_thousand() {
-    five_thousand_outlive(|redis| {
+    five_thousand_outlive(async |shop| {
+        let redis = &mut shop.servers.redis;
         redis.kill().expect("Redis runs");
         fs::remove_dir_all(redis.append_only_folder()).expect("the files are there");
         redis.restart().expect("Redis starts again");
