@@ -40,7 +40,7 @@ pub use error::ServerError;
 pub use folder::Folder;
 pub use postgres::PrivatePostgres;
 pub use program::{Versions, versions};
-pub use redis::PrivateRedis;
+pub use redis::{Moment, PrivateRedis};
 
 /// What a server's acknowledged writes outlive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

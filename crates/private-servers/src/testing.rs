@@ -5,6 +5,8 @@
 //! which ends with the process: `cargo test` and `cargo nextest run` just work, somewhat more slowly.
 //!
 //! Redis is shared, never flushed: a test's keys are those of its own sales, whose ids are random.
+//!
+//! Tests that kill or empty a server start their own [`Servers`], [`RedisCluster`] or [`RedisSentinel`].
 
 mod redis_cluster;
 

@@ -1,19 +1,18 @@
 //! A Redis Cluster of three, and a primary with a replica that Sentinel watches.
 
-use std::{
-    ffi::OsString,
-    fs,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, Shutdown, TcpStream},
-    time::Duration,
-};
+use std::{ffi::OsString, fs, io, time::Duration};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::temporary_folder;
 use crate::{
-    Folder, PrivateRedis, ServerError, Survives, error::Doing as _, port::free_port, process::until, program::Program,
+    Folder, PrivateRedis, ServerError, Survives,
+    error::Doing as _,
+    port::free_port,
+    process::until,
+    program::Program,
+    redis::{answers, ask},
     server::Server,
 };
 
@@ -39,81 +38,91 @@ impl Member {
         let redis = PrivateRedis::start_with(&claim, Survives::Kill, more.iter().map(OsString::from).collect())?;
         Ok(Self { redis, _claim: claim, _folder: folder })
     }
-}
 
-/// Has the Redis on a port do something, and gives the answer.
-fn ask(port: u16, command: &str) -> Result<String, ServerError> {
-    let asked = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(format!("{command}\r\n").as_bytes())?;
-        // Not QUIT, which Sentinel does not know: it answers and hangs up all the same.
-        stream.shutdown(Shutdown::Write)?;
-        let mut answer = String::new();
-        stream.take(64 * 1024).read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    asked().doing(|| format!("say `{command}` to the Redis on port {port}"))
-}
-
-fn agree(what: &'static str, agreed: impl FnMut() -> bool) -> Result<(), ServerError> {
-    if until(AGREE_LIMIT, agreed) {
-        return Ok(());
+    fn port(&self) -> u16 {
+        self.redis.port()
     }
-    let source = std::io::ErrorKind::TimedOut.into();
-    Err(ServerError::Io { action: format!("wait for {what}"), source })
 }
 
-/// A Redis Cluster of three masters, each with a third of the slots.
+/// Has a Redis do something that it has no reason to refuse.
+fn tell(port: u16, command: &str) -> Result<(), ServerError> {
+    let action = || format!("say `{command}` to the Redis on port {port}");
+    let answer = ask(port, command).doing(action)?;
+    if answer.starts_with('+') { Ok(()) } else { Err(io::Error::other(answer)).doing(action) }
+}
+
+/// Waits until several servers agree; says what the last of them to be asked said if they do not.
+fn agree(what: &str, mut disagreement: impl FnMut() -> Option<String>) -> Result<(), ServerError> {
+    let mut last = None;
+    let agreed = until(AGREE_LIMIT, || {
+        last = disagreement();
+        last.is_none()
+    });
+    let said = last.unwrap_or_default();
+    if agreed { Ok(()) } else { Err(io::Error::other(said)).doing(|| format!("wait for {what}")) }
+}
+
+/// What a Redis answers, unless the answer has all of `parts`.
+fn unless_said(port: u16, command: &str, parts: &[&str]) -> Option<String> {
+    match ask(port, command) {
+        Ok(answer) if parts.iter().all(|part| answer.contains(part)) => None,
+        Ok(answer) => Some(format!("port {port}: {answer}")),
+        Err(error) => Some(format!("port {port}: {error}")),
+    }
+}
+
+/// A Redis Cluster of three masters without replicas, each with a third of the slots. While one is down, the others go
+/// on serving theirs.
 #[derive(Debug)]
 pub struct RedisCluster(Vec<Member>);
 
 impl RedisCluster {
-    /// Starts the three, and waits until each knows all.
+    /// Starts the three, and waits until each knows all; two to three seconds.
     ///
     /// # Errors
     /// When one does not start, or they do not find together.
     pub fn start() -> Result<Self, ServerError> {
         let member = |_| {
             let bus = free_port()?.to_string();
-            Member::start(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"])
-                .map(|member| (member, bus))
+            let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1500"];
+            more.extend(["--cluster-announce-ip", "127.0.0.1", "--cluster-require-full-coverage", "no"]);
+            Ok((Member::start(&more)?, bus))
         };
-        let members = (0..MASTERS).map(member).collect::<Result<Vec<_>, _>>()?;
-        let (first, first_bus) = (members[0].0.redis.port(), members[0].1.clone());
+        let members = (0..MASTERS).map(member).collect::<Result<Vec<_>, ServerError>>()?;
         for ((member, _), nth) in members.iter().zip(0..) {
-            let (from, to) =
-                (SLOTS / MASTERS * nth, if nth + 1 == MASTERS { SLOTS } else { SLOTS / MASTERS * (nth + 1) });
-            ask(member.redis.port(), &format!("CLUSTER ADDSLOTSRANGE {from} {}", to - 1))?;
-            ask(member.redis.port(), &format!("CLUSTER MEET 127.0.0.1 {first} {first_bus}"))?;
+            let first = |nth| u32::from(SLOTS) * nth / u32::from(MASTERS);
+            tell(member.port(), &format!("CLUSTER ADDSLOTSRANGE {} {}", first(nth), first(nth + 1) - 1))?;
+            for (other, bus) in members.iter().take(nth as usize) {
+                tell(member.port(), &format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port()))?;
+            }
         }
         let cluster = Self(members.into_iter().map(|(member, _)| member).collect());
         cluster.settle()?;
         Ok(cluster)
     }
 
-    /// Waits until every member finds the cluster complete.
+    /// Waits until every member finds the cluster complete. Two seconds after a restart: for so long a master that is
+    /// back answers CLUSTERDOWN.
     ///
     /// # Errors
     /// When that takes too long.
     pub fn settle(&self) -> Result<(), ServerError> {
+        let known = format!("cluster_known_nodes:{MASTERS}\r\n");
+        let complete = ["cluster_state:ok\r\n", &format!("cluster_slots_ok:{SLOTS}\r\n"), &known];
         agree("the cluster to be complete", || {
-            self.0.iter().all(|member| {
-                let info = ask(member.redis.port(), "CLUSTER INFO").unwrap_or_default();
-                info.contains("cluster_state:ok") && info.contains(&format!("cluster_known_nodes:{MASTERS}"))
-            })
+            self.0.iter().find_map(|member| unless_said(member.port(), "CLUSTER INFO", &complete))
         })
     }
 
     /// Its address: `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT…`.
     #[must_use]
     pub fn url(&self) -> String {
-        let ports: Vec<_> = self.0.iter().map(|member| member.redis.port()).collect();
+        let ports: Vec<_> = self.0.iter().map(Member::port).collect();
         let others: Vec<_> = ports[1..].iter().map(|port| format!("node=127.0.0.1:{port}")).collect();
         format!("redis-cluster://127.0.0.1:{}?{}", ports[0], others.join("&"))
     }
 
-    /// The masters.
+    /// The masters, in the order of their slots.
     pub fn masters(&mut self) -> impl Iterator<Item = &mut PrivateRedis> {
         self.0.iter_mut().map(|member| &mut member.redis)
     }
@@ -123,7 +132,7 @@ impl RedisCluster {
 #[derive(Debug)]
 pub struct RedisSentinel {
     // Dropped first: it would make much of the others' end.
-    sentinel: Server,
+    _sentinel: Server,
     port: u16,
     primary: Member,
     replica: Member,
@@ -132,17 +141,19 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// Starts the three, and waits until they know each other.
+    /// Starts the three, and waits until they know each other; one to two seconds.
     ///
     /// # Errors
     /// When one does not start, or they do not find together.
     pub fn start() -> Result<Self, ServerError> {
-        let primary = Member::start(&[])?;
-        let primary_port = primary.redis.port();
-        let replica = Member::start(&["--replicaof", "127.0.0.1", &primary_port.to_string()])?;
-        agree("the replica to follow", || {
-            ask(primary_port, "INFO replication").is_ok_and(|info| info.contains("state=online"))
-        })?;
+        // No waiting for further replicas to come along.
+        let at_once = ["--repl-diskless-sync-delay", "0"];
+        let primary = Member::start(&at_once)?;
+        let primary_port = primary.port();
+        let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
+        let replica = Member::start(&[at_once.as_slice(), &following].concat())?;
+        // What Sentinel finds on its first look it need not wait ten seconds for.
+        agree("the replica to follow", || unless_said(primary_port, "INFO replication", &["state=online"]))?;
 
         let (folder, claim) = temporary_folder()?;
         let mut sentinel = Server::in_folder(&claim, "Sentinel", Signal::SIGTERM, Program::redis()?)?;
@@ -153,7 +164,7 @@ impl RedisSentinel {
         let settings = data.join("sentinel.conf");
         let watched = format!(
             "dir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary_port} 1\n\
-             sentinel down-after-milliseconds {SERVICE} 500\nsentinel failover-timeout {SERVICE} 3000\n",
+             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n",
             data.display()
         );
         fs::write(&settings, watched).doing(making)?;
@@ -163,12 +174,14 @@ impl RedisSentinel {
             let words = ["--sentinel", "--bind", "127.0.0.1", "--port", &port.to_string()].map(OsString::from);
             [settings.clone().into()].into_iter().chain(words).collect()
         };
-        let knows_the_replica = |port, _| {
-            ask(port, &format!("SENTINEL MASTER {SERVICE}"))
-                .is_ok_and(|answer| answer.contains("num-slaves\r\n$1\r\n1"))
-        };
-        let port = sentinel.start_on_free_port(arguments, knows_the_replica)?;
-        Ok(Self { sentinel, port, primary, replica, _claim: claim, _folder: folder })
+        let port = sentinel.start_on_free_port(arguments, answers)?;
+        let servers = Self { _sentinel: sentinel, port, primary, replica, _claim: claim, _folder: folder };
+        // It looks more often than once in ten seconds, and a busy machine, which it takes for a broken clock, puts it
+        // off for a second instead of thirty.
+        let pace = "SENTINEL DEBUG info-period 500 publish-period 250 tilt-period 1000";
+        tell(port, pace)?;
+        servers.settle()?;
+        Ok(servers)
     }
 
     /// Its address: `redis-sentinel://127.0.0.1:PORT?sentinelServiceName=line`.
@@ -177,14 +190,48 @@ impl RedisSentinel {
         format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName={SERVICE}", self.port)
     }
 
-    /// Kills the primary, as a crash would, and waits until the replica has taken over.
+    /// Which of the two is primary. Kill it here to wait for nothing.
+    pub fn primary(&mut self) -> &mut PrivateRedis {
+        &mut self.primary.redis
+    }
+
+    /// Kills the primary, as a crash would, and waits until the replica has taken over, two to four seconds later; it is
+    /// the primary from then on. To be called again after [`restore`](Self::restore) only.
     ///
     /// # Errors
     /// When it does not.
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
-        debug_assert!(self.sentinel.is_running(), "somebody has to see it");
         self.primary.redis.kill()?;
-        let heir = self.replica.redis.port();
-        agree("the replica to take over", || ask(heir, "ROLE").is_ok_and(|role| role.contains("master")))
+        let heir = self.replica.port();
+        agree("the replica to take over", || {
+            unless_said(heir, "ROLE", &["master"]).or_else(|| {
+                let address = format!("\r\n{heir}\r\n");
+                unless_said(self.port, &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"), &[&address])
+            })
+        })?;
+        std::mem::swap(&mut self.primary, &mut self.replica);
+        Ok(())
+    }
+
+    /// Starts the primary that [`fail_over`](Self::fail_over) killed again, and waits until it is the replica. For a
+    /// moment it believes itself to be a primary still.
+    ///
+    /// # Errors
+    /// When it does not start, or does not follow.
+    pub fn restore(&mut self) -> Result<(), ServerError> {
+        self.replica.redis.restart()?;
+        self.settle()
+    }
+
+    /// Waits until the replica follows, and Sentinel knows.
+    fn settle(&self) -> Result<(), ServerError> {
+        let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.port());
+        let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.port());
+        agree("Sentinel to know the replica", || {
+            unless_said(self.replica.port(), "INFO replication", &[&follows]).or_else(|| {
+                let looked = [&known, "master-link-status\r\n$2\r\nok", "flags\r\n$5\r\nslave\r\n"];
+                unless_said(self.port, &format!("SENTINEL REPLICAS {SERVICE}"), &looked)
+            })
+        })
     }
 }
