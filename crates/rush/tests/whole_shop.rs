@@ -6,7 +6,6 @@
 mod shop;
 
 use std::{
-    fs::{self, File},
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     time::Duration,
@@ -147,10 +146,7 @@ async fn an_emptied_redis_loses_nobody_of_five_thousand() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_without_its_append_only_file_loses_nobody_of_five_thousand() {
     five_thousand_outlive(async |shop| {
-        let redis = &mut shop.servers.redis;
-        redis.kill().expect("Redis runs");
-        fs::remove_dir_all(redis.append_only_folder()).expect("the files are there");
-        redis.restart().expect("Redis starts again");
+        shop.servers.redis.restart_empty().expect("Redis starts again");
     })
     .await;
 }
@@ -161,19 +157,9 @@ async fn a_redis_that_forgot_its_last_second_loses_nobody() {
     let mut shop = Shop::open(UNITS).await;
     let trouble = async |shop: &mut Shop| {
         shop.until("waiting", 30).await;
-        let files = fs::read_dir(shop.servers.redis.append_only_folder()).expect("a folder");
-        let files =
-            files.map(|file| file.expect("a file").path()).filter(|file| file.extension() == Some("aof".as_ref()));
-        let remembered: Vec<_> = files.map(|file| (fs::metadata(&file).expect("its length").len(), file)).collect();
+        let remembered = shop.servers.redis.moment().expect("Redis runs");
         sleep(Duration::from_secs(1)).await;
-        shop.servers.redis.kill().expect("Redis runs");
-        for (length, file) in remembered {
-            let file = File::options().write(true).open(file).expect("the file");
-            assert!(file.metadata().expect("its length").len() >= length);
-            // In the middle of a command, perhaps: Redis starts with what is whole.
-            file.set_len(length).expect("cut");
-        }
-        shop.servers.redis.restart().expect("Redis starts again");
+        shop.servers.redis.restart_as_of(&remembered).expect("Redis starts again");
     };
     let report = shop.rush(&CROWD, trouble).await;
     assert_kept(&report, &shop);
