@@ -3,8 +3,8 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{FromRequestParts as _, Path, Query, Request, State, ws::WebSocketUpgrade},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{
         IntoResponse as _, Response,
         sse::{Event, KeepAlive, Sse},
@@ -14,15 +14,20 @@ use fairline_sale::SaleCard;
 use fairline_service::{ClientAddress, Problem, ProblemBody};
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::debug;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     door::{Door, Entered, Wish},
+    handshake,
     message::LineMessage,
     problem::RoomError,
-    socket,
+    room::Room,
+    session::Session,
+    shoppers::Browser,
 };
 
 /// How soon a page that polls should ask again.
@@ -121,51 +126,85 @@ async fn line(
     request: Request,
 ) -> Result<Response, Problem> {
     let room = door.room(&sale)?;
-    let (mut parts, _) = request.into_parts();
-    if parts.headers.contains_key(header::UPGRADE) {
-        return upgrade(door, &sale, &entering, client, &mut parts).await;
+    let headers = request.headers();
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let (upgrades, streams) = (headers.contains_key(header::UPGRADE), accept.contains("text/event-stream"));
+    if !upgrades && !streams {
+        return poll(door, room, &entering, client, request.headers()).await;
     }
-    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let streams = accept.contains("text/event-stream");
-    let place = if streams { Some(door.take_place()?) } else { None };
-    let Entered { mut session, cookie } =
-        door.enter(room.clone(), &parts.headers, client, entering.wish(), entering.account.as_deref()).await?;
-    let cookie = [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-
-    if !streams {
-        let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
-        // Between two polls nobody is connected: the grace period starts anew with each.
-        if !session.is_over() {
-            let absent = door.store.absent(room.sale, door.grace, false, &[session.ticket().ordinal]).await;
-            absent.map_err(RoomError::from)?;
-        }
-        let poll_after_ms = u64::try_from(POLL_AFTER.as_millis()).unwrap_or(u64::MAX);
-        return Ok((cookie, axum::Json(LineSnapshot { messages, poll_after_ms })).into_response());
+    // A full node says so first of all, before anything that costs.
+    match door.take_place() {
+        Err(full) => Ok(([(header::CONNECTION, "close")], Problem::from(full)).into_response()),
+        Ok(place) if upgrades => upgrade(door, room, &entering, client, request, place).await,
+        Ok(place) => events(door, room, &entering, client, request.headers(), place).await,
     }
+}
 
-    let stopping = door.shutdown.clone();
-    let events = stream::unfold((session, OpenStream::new(place)), |(mut session, open)| async move {
+/// The headers of an answer that holds a ticket.
+fn ticket_headers(cookie: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
+    [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
+}
+
+/// Says everything that a page has to know now, once.
+async fn poll(
+    door: Door,
+    room: Arc<Room>,
+    entering: &Entering,
+    client: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let Entered { tab, ticket, cookie } = door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
+    let mut session = Session::new(tab);
+    let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
+    // Between two polls nobody is connected: the grace period starts anew with each.
+    if !session.is_over() {
+        let grace = door.grace.of(Browser::of(headers));
+        let absent = door.store.absent(ticket.sale, grace, false, &[ticket.ordinal]).await;
+        absent.map_err(RoomError::from)?;
+    }
+    let poll_after_ms = u64::try_from(POLL_AFTER.as_millis()).unwrap_or(u64::MAX);
+    Ok((ticket_headers(cookie), axum::Json(LineSnapshot { messages, poll_after_ms })).into_response())
+}
+
+/// Lets a shopper in as a stream of events.
+async fn events(
+    door: Door,
+    room: Arc<Room>,
+    entering: &Entering,
+    client: IpAddr,
+    headers: &HeaderMap,
+    place: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
+    let Entered { tab, cookie, .. } = door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
+    let events = stream::unfold((Session::new(tab), OpenStream::new(place)), |(mut session, open)| async move {
         if session.is_over() {
             return None;
         }
         let message = session.next().await;
         let json = serde_json::to_string(&message).expect("messages are strings, numbers and dates");
+        metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
         Some((Ok::<_, Infallible>(Event::default().data(json)), (session, open)))
     });
-    let events = events.take_until(async move { stopping.triggered().await });
+    // Streams of a node that stops end spread over a while, so that others have time to take their pages in.
+    let (stopping, leave_after) = (door.shutdown, door.move_over.mul_f64(rand::random()));
+    let events = events.take_until(Box::pin(async move {
+        stopping.triggered().await;
+        tokio::time::sleep(leave_after).await;
+    }));
     // Said to nginx, which otherwise gathers events before it passes them on.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
-    Ok((cookie, unbuffered, Sse::new(events).keep_alive(KeepAlive::default())).into_response())
+    let events = Sse::new(events).keep_alive(KeepAlive::default());
+    Ok((ticket_headers(cookie), unbuffered, events).into_response())
 }
 
 /// Counts a stream of events for as long as it is open, and holds its place among the open lines.
 struct OpenStream {
     open: metrics::Gauge,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl OpenStream {
-    fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(place: OwnedSemaphorePermit) -> Self {
         let open = metrics::gauge!("line_open", "transport" => "events");
         open.increment(1.0);
         Self { open, _place: place }
@@ -178,21 +217,27 @@ impl Drop for OpenStream {
     }
 }
 
+/// Lets a shopper in as a WebSocket, which is parked in the hall as soon as the handshake is answered.
 async fn upgrade(
     door: Door,
-    sale: &str,
+    room: Arc<Room>,
     entering: &Entering,
     client: IpAddr,
-    parts: &mut Parts,
+    mut request: Request,
+    place: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
-    let upgrade = WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| RoomError::BadHandshake)?;
-    let place = door.take_place()?;
-    let account = entering.account.as_deref();
-    let entered = door.enter(door.room(sale)?, &parts.headers, client, entering.wish(), account).await?;
-    let Entered { session, cookie } = entered;
-    let shutdown = door.shutdown.clone();
-    let attended = move |socket| socket::attend(socket, session, door, place);
-    let mut response = socket::small(upgrade).on_upgrade(move |socket| shutdown.track(attended(socket)));
+    let acceptance = handshake::acceptance(request.headers()).ok_or(RoomError::BadHandshake)?;
+    let upgraded = request.extensions_mut().remove::<OnUpgrade>().ok_or(RoomError::BadHandshake)?;
+    let Entered { tab, cookie, .. } = door.enter(room, request.headers(), client, entering.wish(), entering.account.as_deref()).await?;
+    let hall = door.hall;
+    door.shutdown.spawn(async move {
+        match upgraded.await.map_err(std::io::Error::other).and_then(handshake::let_go) {
+            Ok((stream, said)) => hall.park(stream, said, tab, place).await,
+            // The shopper hung up in between: the tab closes, and the grace period runs.
+            Err(error) => debug!(%error, "a connection was not upgraded"),
+        }
+    });
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, acceptance).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }

@@ -15,11 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     account::AccountKey,
+    hall::Hall,
     joins::Joins,
     problem::RoomError,
-    room::Room,
+    room::{Room, Tab},
     rooms::{Rooms, resume},
-    session::Session,
+    settings::Grace,
+    shoppers::Browser,
 };
 
 /// How long a browser keeps its ticket.
@@ -39,8 +41,12 @@ pub(crate) struct Door {
     pub(crate) join_limit: RateLimit,
     pub(crate) allowed_origins: Arc<[String]>,
     pub(crate) secure_cookies: bool,
-    pub(crate) grace: Duration,
+    pub(crate) grace: Grace,
+    pub(crate) hall: Hall,
+    /// What is left of the open lines of this node.
     pub(crate) places: Arc<Semaphore>,
+    /// How long a node that stops takes to send everybody to another.
+    pub(crate) move_over: Duration,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -57,7 +63,8 @@ pub(crate) enum Wish {
 
 /// A shopper who has entered.
 pub(crate) struct Entered {
-    pub(crate) session: Session,
+    pub(crate) tab: Tab,
+    pub(crate) ticket: Ticket,
     /// The cookie to set: the ticket is new, or was shown and is kept for longer.
     pub(crate) cookie: HeaderValue,
 }
@@ -110,17 +117,18 @@ impl Door {
         account: Option<&str>,
     ) -> Result<Entered, Problem> {
         self.check_origin(headers)?;
-        let ticket = self.ticket(room.sale, headers);
+        let (ticket, browser) = (self.ticket(room.sale, headers), Browser::of(headers));
         let account = self.account(room.sale, account, wish);
         if let Some(ticket) = ticket {
             if let Ok(Some(account)) = &account {
                 self.store.name(&ticket, account).await.map_err(RoomError::from)?;
             }
-            let session = Session::enter(room.clone(), ticket);
+            let tab = Tab::open(room.clone(), &ticket, browser);
             resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
-            let over = matches!(session.turn(), Turn::Expired | Turn::Bought | Turn::Left | Turn::Missed);
+            let turn = room.shoppers.turn(ticket.ordinal);
+            let over = matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Missed);
             if !(over && wish == Wish::Rejoin) {
-                return Ok(Entered { session, cookie: self.cookie(&ticket) });
+                return Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) });
             }
         }
         if wish == Wish::Resume {
@@ -135,12 +143,12 @@ impl Door {
         let visitor = ticket.map_or_else(|| VisitorId(rand::random()), |ticket| ticket.visitor);
         let ticket = self.joins.join(room.clone(), visitor, account).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
-        let session = Session::enter(room.clone(), ticket);
+        let tab = Tab::open(room.clone(), &ticket, browser);
         // Its turn came between the join and here, and nobody was there to hear of it; or the account had the place before.
         if account.is_some() || room.has_passed(ticket.ordinal) {
             resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
         }
-        Ok(Entered { session, cookie: self.cookie(&ticket) })
+        Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) })
     }
 
     /// The account that the shop says a shopper has.

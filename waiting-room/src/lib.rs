@@ -1,22 +1,28 @@
 //! The waiting room faces the internet: it gives shoppers a place in the line and tells them when it is their turn.
 //!
-//! It knows Redis and nothing else: no database, no key that admits anybody. `room` is one sale in this node, `rooms`
-//! keeps them all true, `session` is one tab of one shopper, `speech` what it hears; `door` lets shoppers in, and
-//! `socket`, `api` and `pages` are the ways through it.
+//! It knows Redis and nothing else: no database, no key that admits anybody. `room` is one sale in this node with its
+//! `shoppers`, `rooms` keeps them all true, `speech` is what a tab hears. `door` lets shoppers in, through `api` and
+//! `pages`. WebSockets then wait in the `hall`, which every room calls with its `bell`; a tab without one is a `session`.
 
 mod account;
 mod api;
+mod bell;
 mod door;
+mod frame;
+mod hall;
+mod handshake;
 mod joins;
 mod message;
 mod pace;
 mod pages;
+mod parked;
 mod problem;
 mod room;
 mod rooms;
 mod session;
 mod settings;
-mod socket;
+mod shoppers;
+mod slots;
 mod speech;
 
 use std::{sync::Arc, time::Duration};
@@ -34,8 +40,8 @@ use utoipa_axum::router::OpenApiRouter;
 use account::AccountKey;
 pub use settings::Settings;
 
-/// How long a stop waits for what is under way.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long a stop waits for what is under way, once everybody was told to move.
+const DRAIN: Duration = Duration::from_secs(5);
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -73,11 +79,17 @@ impl Service {
         let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
         let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
 
+        let move_over = Duration::from_secs(settings.drain_s);
+        let hall = hall::Hall::open(&store, move_over, shutdown)
+            .map_err(|error| StartError::new(format!("There is no thread for the sockets: {error}.")))?;
+
         let follower = rooms::Follower {
             rooms: rooms::Rooms::default(),
             store: store.clone(),
             reader,
+            hall: hall.clone(),
             grace: settings.grace(),
+            move_over,
             node: format!("{:032x}", rand::random::<u128>()),
         };
         follower.find_sales().await.map_err(unreachable)?;
@@ -97,6 +109,8 @@ impl Service {
             allowed_origins: settings.allowed_origins.clone().into(),
             secure_cookies: settings.secure_cookies,
             grace: settings.grace(),
+            hall,
+            move_over,
             places: Arc::new(Semaphore::new(settings.sockets_max)),
             shutdown: shutdown.clone(),
         };
@@ -124,9 +138,10 @@ impl Service {
 /// # Errors
 /// When it can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+    let drain = Duration::from_secs(settings.drain_s);
     let service = Service::start(&settings, &shutdown).await?;
     let router = plumbing_routes(service.routes, service.ready, &shutdown);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
-    shutdown.finished(DRAIN).await;
+    shutdown.finished(drain + DRAIN).await;
     Ok(())
 }

@@ -52,6 +52,19 @@ pub enum LineMessage {
     },
 }
 
+impl LineMessage {
+    /// Its `type`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Place { .. } => "place",
+            Self::Sale { .. } => "sale",
+            Self::Turn { .. } => "turn",
+            Self::Over { .. } => "over",
+            Self::Reconnecting { .. } => "reconnecting",
+        }
+    }
+}
+
 /// How long it is likely to take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Wait {

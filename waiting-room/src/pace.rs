@@ -14,6 +14,13 @@ pub(crate) struct AdmissionRate {
     watched_s: f64,
 }
 
+/// What is known of a line's speed. Made once for all who are looked at together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Forecast {
+    /// People let in per second, lately.
+    pub(crate) rate_per_s: Option<f64>,
+}
+
 /// What happened this long ago weighs a third of what happens now.
 const MEMORY_S: f64 = 10.0;
 

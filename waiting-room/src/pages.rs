@@ -20,6 +20,8 @@ use crate::{
     door::{Door, Entered, Wish},
     message::{LineMessage, Outcome, Wait},
     problem::RoomError,
+    session::Session,
+    shoppers::Browser,
 };
 
 /// Pages run their own scripts and styles only, and in no other site's frame.
@@ -254,13 +256,14 @@ async fn line(
     if door.ticket(room.sale, &headers).is_none() {
         return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
     }
-    let Entered { mut session, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume, None).await?;
+    let Entered { tab, ticket, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume, None).await?;
+    let mut session = Session::new(tab);
     let mut template = LinePage {
         assets: Assets::new(),
         sale: room.card().as_ref().into(),
         turn: false,
         turn_ends_text: String::new(),
-        ordinal: session.ticket().ordinal,
+        ordinal: ticket.ordinal,
         place: 0,
         behind: 0,
         wait_text: String::new(),
@@ -278,14 +281,15 @@ async fn line(
                 template.turn = true;
                 let clock = format_description!("[hour]:[minute]:[second] UTC");
                 template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
-                door.store.claim(session.ticket()).await.map_err(RoomError::from)?;
+                door.store.claim(&ticket).await.map_err(RoomError::from)?;
             }
             LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
             LineMessage::Sale { .. } | LineMessage::Reconnecting { .. } => {}
         }
     }
     if !session.is_over() {
-        let absent = door.store.absent(room.sale, door.grace, false, &[session.ticket().ordinal]).await;
+        let grace = door.grace.of(Browser::of(&headers));
+        let absent = door.store.absent(room.sale, grace, false, &[ticket.ordinal]).await;
         absent.map_err(RoomError::from)?;
     }
     let mut response = page(StatusCode::OK, &template);

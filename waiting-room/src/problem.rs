@@ -1,9 +1,14 @@
 //! The waiting room's errors, and the one place where they become HTTP.
 
+use std::ops::RangeInclusive;
+
 use axum::http::StatusCode;
 use fairline_line::store::LineError;
 use fairline_service::Problem;
 use tracing::warn;
+
+/// When a shopper whom a full node turns away tries again, in seconds: at random, so that not all come back at once.
+const FULL_RETRY_S: RangeInclusive<u64> = 2..=10;
 
 /// Why a shopper's request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +51,7 @@ impl From<RoomError> for Problem {
             }
             RoomError::Full => {
                 Problem::unavailable("This node has no room for one more. Try again; a place is not lost by it.")
-                    .retry_after(3)
+                    .retry_after(rand::random_range(FULL_RETRY_S))
             }
             RoomError::Line(LineError::NotPublished) => {
                 Problem::unavailable("The line is being restored. Places are kept; try again.").retry_after(1)

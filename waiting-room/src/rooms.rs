@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tracing::{debug, info, warn};
 
-use crate::room::Room;
+use crate::{hall::Hall, room::Room, settings::Grace, shoppers::Browser};
 
 /// How often rooms look for new sales and for what they have missed, and bring their rates up to date.
 const BEAT: Duration = Duration::from_millis(500);
@@ -27,8 +27,8 @@ const LOOKS_AT_ONCE: usize = 16;
 const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
 /// How often the line is told who has gone.
 const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
-/// How long a stop waits for sockets to close, so that the line hears of them.
-const LAST_GONE: Duration = Duration::from_secs(5);
+/// How long a stop waits for the last sockets to close, so that the line hears of them.
+const LAST_GONE: Duration = Duration::from_secs(3);
 /// Tickets that are presented to the line in one call at most.
 const PRESENTED_AT_ONCE: usize = 1000;
 /// Sales that one node follows at most.
@@ -54,7 +54,7 @@ impl Rooms {
     /// Closes the rooms of sales that are listed no more, once everybody has gone. Gives the closed ones.
     fn keep(&self, listed: &[SaleId]) -> Vec<SaleId> {
         let mut rooms = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let closed = rooms.extract_if(|sale, room| !listed.contains(sale) && room.is_empty() && room.is_in_touch());
+        let closed = rooms.extract_if(|sale, room| !listed.contains(sale) && room.shoppers.is_empty() && room.is_in_touch());
         closed.map(|(sale, _)| sale).collect()
     }
 
@@ -78,7 +78,10 @@ pub(crate) struct Follower {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
     pub(crate) reader: ChangeReader,
-    pub(crate) grace: Duration,
+    pub(crate) hall: Hall,
+    pub(crate) grace: Grace,
+    /// How long a stop takes to send everybody to other nodes.
+    pub(crate) move_over: Duration,
     /// The name of this node, like no other's.
     pub(crate) node: String,
 }
@@ -128,7 +131,7 @@ impl Follower {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {
                 room.restart(snapshot);
-                self.present(room, &room.connected()).await;
+                self.present(room, &room.shoppers.connected()).await;
             }
             // The controller begins the line anew within a tick.
             Err(error) => {
@@ -211,7 +214,7 @@ impl Follower {
             // Followed first: what changes after the snapshot is heard.
             self.reader.follow(sale).await?;
             match self.store.snapshot(sale).await {
-                Ok(snapshot) => self.rooms.add(Room::new(snapshot)),
+                Ok(snapshot) => self.rooms.add(Room::new(snapshot, self.hall.bell())),
                 Err(LineError::NotPublished) => {}
                 Err(error) => return Err(error),
             }
@@ -222,7 +225,7 @@ impl Follower {
     /// Says again and again who is connected here, and has those who are connected nowhere start their grace period: the
     /// shoppers of a node that died without a word hold nobody up.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
-        let every = ROLL_CALL_EVERY.min(self.grace / 4).max(TELL_GONE_EVERY);
+        let every = ROLL_CALL_EVERY.min(self.grace.of(Browser::Desk) / 4).max(TELL_GONE_EVERY);
         let mut calls = interval_at(Instant::now() + every, every);
         calls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -239,10 +242,11 @@ impl Follower {
     }
 
     async fn answer_roll_call(&self, room: &Room, up_for: Duration) -> Result<(), LineError> {
-        self.store.present(room.sale, &self.node, up_for, room.connected_bitmap()).await?;
+        self.store.present(room.sale, &self.node, up_for, room.shoppers.bitmap()).await?;
         let mut after = 0;
         loop {
-            after = self.store.roll_call(room.sale, self.grace, after).await?;
+            // Nobody knows any more what those who are found nowhere looked at the line with.
+            after = self.store.roll_call(room.sale, self.grace.of(Browser::Desk), after).await?;
             if after == 0 {
                 return Ok(());
             }
@@ -257,18 +261,22 @@ impl Follower {
             if shutdown.is_triggered() {
                 let since = stopped_at.get_or_insert_with(Instant::now).elapsed();
                 // Sockets close first: whoever was connected has gone by now, or will not go in time.
-                if since > LAST_GONE || self.rooms.all().iter().all(|room| room.is_empty() && !room.has_gone()) {
+                if since > self.move_over + LAST_GONE || self.rooms.all().iter().all(|room| room.shoppers.is_done()) {
                     return;
                 }
             }
             for room in self.rooms.all() {
-                let gone = room.take_gone();
-                if gone.is_empty() {
-                    continue;
-                }
-                if let Err(error) = self.store.absent(room.sale, self.grace, true, &gone).await {
-                    warn!(sale = %room.sale, %error, "the line could not be told who has gone");
-                    room.put_back_gone(gone);
+                let gone = room.shoppers.take_gone();
+                for browser in [Browser::Desk, Browser::Phone] {
+                    let gone = gone.iter().filter(|gone| gone.1 == browser);
+                    let ordinals: Vec<_> = gone.map(|(ordinal, _)| *ordinal).collect();
+                    if ordinals.is_empty() {
+                        continue;
+                    }
+                    if let Err(error) = self.store.absent(room.sale, self.grace.of(browser), true, &ordinals).await {
+                        warn!(sale = %room.sale, %error, "the line could not be told who has gone");
+                        room.shoppers.put_back_gone(ordinals.into_iter().map(|ordinal| (ordinal, browser)));
+                    }
                 }
             }
         }

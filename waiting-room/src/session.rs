@@ -1,112 +1,80 @@
-//! One tab of one shopper: what it hears, whichever way it is connected.
+//! One tab of one shopper that is a task: an event stream, a poll, a page without JavaScript. Sockets are parked in the
+//! hall instead, and hear the same.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use fairline_line::{change::Turn, ticket::Ticket};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep},
 };
 
 use crate::{
     message::LineMessage,
-    pace,
-    room::Room,
+    room::Tab,
     speech::{Facts, Said},
 };
 
+/// How often a stream looks at its place, when nothing else happens.
+const BEAT: Duration = Duration::from_secs(1);
+
 /// One tab of one shopper. Dropping it closes the tab.
 pub(crate) struct Session {
-    room: Arc<Room>,
-    ticket: Ticket,
-    /// `None` only while dropping.
-    turn: Option<watch::Receiver<Turn>>,
+    /// Wakes us when the ticket's turn changes.
+    turn: watch::Receiver<()>,
     /// Whether the line can be reached; also wakes us when there are other news.
     in_touch: watch::Receiver<bool>,
+    tab: Tab,
     said: Said,
-    /// When a change of place, or of the number of remaining units, is worth a message again.
-    place_due: Instant,
+    started: Instant,
 }
 
 impl Session {
-    /// Opens a tab. From here on nothing that happens to the ticket is missed.
-    pub(crate) fn enter(room: Arc<Room>, ticket: Ticket) -> Self {
-        let turn = Some(room.enter(ticket));
-        let in_touch = room.subscribe();
-        Self { room, ticket, turn, in_touch, said: Said::default(), place_due: Instant::now() }
-    }
-
-    pub(crate) fn ticket(&self) -> &Ticket {
-        &self.ticket
-    }
-
-    /// What has become of the ticket's turn.
-    pub(crate) fn turn(&self) -> Turn {
-        self.turn.as_ref().map_or(Turn::Waiting, |turn| turn.borrow().clone())
+    pub(crate) fn new(tab: Tab) -> Self {
+        let turn = tab.room.shoppers.watch(tab.ordinal);
+        let in_touch = tab.room.subscribe();
+        Self { turn, in_touch, tab, said: Said::default(), started: Instant::now() }
     }
 
     /// Waits for the next message. After the last one it waits for ever; see [`Self::is_over`].
     pub(crate) async fn next(&mut self) -> LineMessage {
         loop {
+            // Before the look: what happens after it wakes us.
+            self.turn.mark_unchanged();
+            self.in_touch.mark_unchanged();
             if let Some(message) = self.now() {
                 return message;
             }
-            let Some(turn) = self.turn.as_mut() else { std::future::pending().await };
-            // The room outlives its sessions, so the channels never close.
+            // The room and the ticket's entry in it outlive the session, so the channels never close.
             tokio::select! {
-                _ = turn.changed() => {}
+                _ = self.turn.changed() => {}
                 _ = self.in_touch.changed() => {}
-                () = sleep_until(self.place_due), if !self.said.over => {}
+                () = sleep(BEAT), if !self.said.over() => {}
             }
         }
     }
 
     /// The next message, if there is one already.
     pub(crate) fn now(&mut self) -> Option<LineMessage> {
-        let due = self.place_due <= Instant::now();
-        let facts = self.facts();
-        let message = self.said.next(&facts, due);
-        if due || matches!(message, Some(LineMessage::Place { .. })) {
-            self.place_due = Instant::now() + pace::push_after(self.said.ahead());
-        }
+        let Tab { room, ordinal } = &self.tab;
+        let mut places = Vec::with_capacity(1);
+        let outlook = room.look([*ordinal], &mut places);
+        let message = self.said.next(&Facts {
+            ordinal: *ordinal,
+            card: &outlook.card,
+            in_touch: outlook.in_touch,
+            turn: &room.shoppers.turn(*ordinal),
+            place: places.pop().flatten(),
+            forecast: outlook.forecast,
+            now: self.started.elapsed(),
+        });
         if let Some(message) = &message {
-            metrics::counter!("line_messages_total", "type" => kind(message)).increment(1);
+            metrics::counter!("line_messages_total", "type" => message.kind()).increment(1);
         }
         message
     }
 
     /// Whether the last message has been said.
     pub(crate) fn is_over(&self) -> bool {
-        self.said.over
-    }
-
-    fn facts(&mut self) -> Facts {
-        let turn = self.turn.as_mut().map_or(Turn::Waiting, |turn| turn.borrow_and_update().clone());
-        Facts {
-            ordinal: self.ticket.ordinal,
-            card: self.room.card(),
-            in_touch: *self.in_touch.borrow_and_update(),
-            turn,
-            place: self.room.place(self.ticket.ordinal),
-            rate_per_s: self.room.rate_per_s(),
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(turn) = self.turn.take() {
-            self.room.exit(self.ticket.ordinal, turn);
-        }
-    }
-}
-
-fn kind(message: &LineMessage) -> &'static str {
-    match message {
-        LineMessage::Place { .. } => "place",
-        LineMessage::Sale { .. } => "sale",
-        LineMessage::Turn { .. } => "turn",
-        LineMessage::Over { .. } => "over",
-        LineMessage::Reconnecting { .. } => "reconnecting",
+        self.said.over()
     }
 }

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{ArgAction, Parser};
 use fairline_service::{LogSettings, Secret, TrustedProxies};
 
+use crate::shoppers::Browser;
+
 /// The waiting room: gives shoppers a place in the line, and tells them when it is their turn.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "waiting-room", version)]
@@ -39,6 +41,9 @@ pub struct Settings {
     /// Seconds for which a shopper who went silent keeps the place.
     #[arg(long, env = "FAIRLINE_GRACE_S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub grace_s: u64,
+    /// The same for a shopper with a phone, whose tabs sleep out of sight and whose connections break more often.
+    #[arg(long, env = "FAIRLINE_GRACE_MOBILE_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub grace_mobile_s: u64,
     /// New tickets for one address: a second.
     #[arg(long, env = "FAIRLINE_JOIN_RATE_PER_S", default_value_t = 5.0)]
     pub join_rate_per_s: f64,
@@ -48,13 +53,33 @@ pub struct Settings {
     /// Open lines (WebSockets and event streams) of this node at most.
     #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]
     pub sockets_max: usize,
+    /// Seconds over which a node that is asked to stop spreads the moment at which each open line is told to move to
+    /// another.
+    #[arg(long, env = "FAIRLINE_DRAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=10))]
+    pub drain_s: u64,
     /// How it logs.
     #[command(flatten)]
     pub log: LogSettings,
 }
 
 impl Settings {
-    pub(crate) fn grace(&self) -> Duration {
-        Duration::from_secs(self.grace_s)
+    pub(crate) fn grace(&self) -> Grace {
+        Grace { desk: Duration::from_secs(self.grace_s), phone: Duration::from_secs(self.grace_mobile_s) }
+    }
+}
+
+/// For how long a shopper who went silent keeps the place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grace {
+    desk: Duration,
+    phone: Duration,
+}
+
+impl Grace {
+    pub(crate) fn of(self, browser: Browser) -> Duration {
+        match browser {
+            Browser::Desk => self.desk,
+            Browser::Phone => self.phone,
+        }
     }
 }

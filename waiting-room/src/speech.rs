@@ -1,24 +1,26 @@
 //! What to say to a page next, from what is so and what has been said. Pure.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
 use fairline_sale::{SaleCard, Status};
 
 use crate::{
     message::{LineMessage, Outcome},
-    pace,
+    pace::{self, Forecast},
 };
 
 /// What is so, for one ticket, now.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct Facts<'a> {
     pub(crate) ordinal: Ordinal,
-    pub(crate) card: Arc<SaleCard>,
+    pub(crate) card: &'a Arc<SaleCard>,
     pub(crate) in_touch: bool,
-    pub(crate) turn: Turn,
+    pub(crate) turn: &'a Turn,
     pub(crate) place: Option<Place>,
-    pub(crate) rate_per_s: Option<f64>,
+    pub(crate) forecast: Forecast,
+    /// Time since the node started.
+    pub(crate) now: Duration,
 }
 
 /// What a page has been told.
@@ -28,37 +30,53 @@ pub(crate) struct Said {
     out_of_touch: bool,
     token: Option<String>,
     place: Option<Place>,
-    pub(crate) over: bool,
+    /// When a change of place, or of the number of remaining units, is worth a message again.
+    due: Duration,
+    over: bool,
 }
 
 /// When a page hears from us again, unless something happens, while the line is out of reach.
 const RETRY_AFTER_MS: u64 = 1500;
 
 impl Said {
-    /// The next message, or `None` when the page knows everything. `place_is_due` says whether a change of place, or of
-    /// the number of remaining units, is worth a message yet.
-    pub(crate) fn next(&mut self, facts: &Facts, place_is_due: bool) -> Option<LineMessage> {
+    /// The next message, or `None` when the page knows everything that it needs.
+    pub(crate) fn next(&mut self, facts: &Facts<'_>) -> Option<LineMessage> {
+        let due = self.due <= facts.now;
+        let message = self.next_if(facts, due);
+        if due || matches!(message, Some(LineMessage::Place { .. })) {
+            self.due = facts.now + pace::push_after(self.place.map_or(0, |place| place.ahead));
+        }
+        message
+    }
+
+    /// Whether the last message has been said.
+    pub(crate) fn over(&self) -> bool {
+        self.over
+    }
+
+    /// `place_is_due` says whether a change of place, or of the number of remaining units, is worth a message yet.
+    fn next_if(&mut self, facts: &Facts<'_>, place_is_due: bool) -> Option<LineMessage> {
         if self.over {
             return None;
         }
         let news = match &self.card {
-            Some(card) => *card != facts.card && (place_is_due || !differs_in_remaining_only(card, &facts.card)),
+            Some(card) => card != facts.card && (place_is_due || !differs_in_remaining_only(card, facts.card)),
             None => true,
         };
         if news {
             self.card = Some(facts.card.clone());
-            return Some(LineMessage::Sale { sale: SaleCard::clone(&facts.card) });
+            return Some(LineMessage::Sale { sale: SaleCard::clone(facts.card) });
         }
         if !facts.in_touch {
             let news = !self.out_of_touch;
             self.out_of_touch = true;
             return news.then_some(LineMessage::Reconnecting { retry_after_ms: RETRY_AFTER_MS });
         }
-        if let Some(outcome) = outcome(&facts.turn, facts.card.status) {
+        if let Some(outcome) = outcome(facts.turn, facts.card.status) {
             self.over = true;
             return Some(LineMessage::Over { outcome });
         }
-        if let Turn::Now(turn) = &facts.turn {
+        if let Turn::Now(turn) = facts.turn {
             // Said again after a loss of touch: the page then shows that it is over.
             if self.token.as_ref() == Some(&turn.token) && !self.out_of_touch {
                 return None;
@@ -81,19 +99,14 @@ impl Said {
         self.place = Some(place);
         self.token = None;
         self.out_of_touch = false;
-        let moves = facts.card.status == Status::Open;
+        let rate_per_s = facts.forecast.rate_per_s.filter(|_| facts.card.status == Status::Open);
         Some(LineMessage::Place {
             ordinal: facts.ordinal,
             place: place.ahead,
             behind: place.behind,
-            wait: facts.rate_per_s.filter(|_| moves).map(|rate| pace::wait(place.ahead, rate)),
-            rate_per_s: facts.rate_per_s.filter(|_| moves).map(|rate| (rate * 100.0).round() / 100.0),
+            wait: rate_per_s.map(|rate| pace::wait(place.ahead, rate)),
+            rate_per_s: rate_per_s.map(|rate| (rate * 100.0).round() / 100.0),
         })
-    }
-
-    /// People ahead, as the page was last told.
-    pub(crate) fn ahead(&self) -> u64 {
-        self.place.map_or(0, |place| place.ahead)
     }
 }
 
@@ -145,15 +158,17 @@ mod tests {
         })
     }
 
-    fn facts() -> Facts {
-        Facts {
-            ordinal: 7,
-            card: card(Status::Open),
-            in_touch: true,
-            turn: Turn::Waiting,
-            place: Some(Place { ahead: 3, behind: 9, recalled: 0 }),
-            rate_per_s: Some(2.0),
-        }
+    #[derive(Clone)]
+    struct Is {
+        card: Arc<SaleCard>,
+        in_touch: bool,
+        turn: Turn,
+        place: Option<Place>,
+    }
+
+    fn facts() -> Is {
+        let place = Some(Place { ahead: 3, behind: 9, recalled: 0 });
+        Is { card: card(Status::Open), in_touch: true, turn: Turn::Waiting, place }
     }
 
     fn live() -> Turn {
@@ -161,8 +176,17 @@ mod tests {
         Turn::Now(LiveTurn { token: "a.b.c".to_owned(), quantity: 1, claim_by: at, expires_at: at })
     }
 
-    fn all(said: &mut Said, facts: &Facts, due: bool) -> Vec<String> {
-        let messages = std::iter::from_fn(|| said.next(facts, due));
+    fn all(said: &mut Said, is: &Is, due: bool) -> Vec<String> {
+        let facts = Facts {
+            ordinal: 7,
+            card: &is.card,
+            in_touch: is.in_touch,
+            turn: &is.turn,
+            place: is.place,
+            forecast: Forecast { rate_per_s: Some(2.0) },
+            now: Duration::ZERO,
+        };
+        let messages = std::iter::from_fn(|| said.next_if(&facts, due));
         let kind = |message| serde_json::to_value(message).expect("JSON")["type"].as_str().map(str::to_owned);
         messages.take(10).filter_map(kind).collect()
     }
@@ -173,38 +197,38 @@ mod tests {
         assert_eq!(all(&mut said, &facts(), false), ["sale", "place"]);
         assert!(all(&mut said, &facts(), true).is_empty(), "nothing changed");
 
-        let moved = Facts { place: Some(Place { ahead: 2, behind: 9, recalled: 0 }), ..facts() };
+        let moved = Is { place: Some(Place { ahead: 2, behind: 9, recalled: 0 }), ..facts() };
         assert!(all(&mut said, &moved, false).is_empty(), "too early");
         assert_eq!(all(&mut said, &moved, true), ["place"]);
 
-        let fewer = Facts {
+        let fewer = Is {
             card: Arc::new(SaleCard { remaining: 59, ..SaleCard::clone(&card(Status::Open)) }),
             ..moved.clone()
         };
         assert!(all(&mut said, &fewer, false).is_empty(), "no news to hurry with");
         assert_eq!(all(&mut said, &fewer, true), ["sale"]);
 
-        let paused = Facts { card: card(Status::Paused), ..moved.clone() };
+        let paused = Is { card: card(Status::Paused), ..moved.clone() };
         assert_eq!(all(&mut said, &paused, false), ["sale"], "news wait for no pace");
 
-        let turn = Facts { turn: live(), place: None, ..moved.clone() };
+        let turn = Is { turn: live(), place: None, ..moved.clone() };
         assert_eq!(all(&mut said, &turn, false), ["sale", "turn"]);
         assert!(all(&mut said, &turn, true).is_empty());
 
-        let recalled = Facts { place: Some(Place { ahead: 0, behind: 9, recalled: 0 }), ..facts() };
+        let recalled = Is { place: Some(Place { ahead: 0, behind: 9, recalled: 0 }), ..facts() };
         assert_eq!(all(&mut said, &recalled, false), ["place"], "the turn lapsed and comes again");
         assert_eq!(all(&mut said, &turn, false), ["turn"]);
 
-        assert_eq!(all(&mut said, &Facts { turn: Turn::Bought, ..turn }, false), ["over"]);
+        assert_eq!(all(&mut said, &Is { turn: Turn::Bought, ..turn }, false), ["over"]);
         assert!(all(&mut said, &facts(), true).is_empty(), "over is the last word");
     }
 
     #[test]
     fn a_loss_of_touch_is_said_and_so_is_its_end() {
-        for back in [facts(), Facts { turn: live(), ..facts() }] {
+        for back in [facts(), Is { turn: live(), ..facts() }] {
             let mut said = Said::default();
             all(&mut said, &back, false);
-            let lost = Facts { in_touch: false, ..back.clone() };
+            let lost = Is { in_touch: false, ..back.clone() };
             assert_eq!(all(&mut said, &lost, true), ["reconnecting"]);
             assert_eq!(all(&mut said, &back, false).len(), 1);
         }

@@ -272,7 +272,7 @@ async fn a_full_node_says_so_and_a_place_is_not_lost_by_it() {
     let shopper = house.join().await;
     let refused = house.connect("", &[("cookie", &shopper.cookie)]).await.expect_err("full");
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.header("retry-after"), "3");
+    assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| (2..=10).contains(&seconds)));
     let cookie = shopper.cookie.clone();
     drop(shopper);
     house.until("the socket to be free", async || house.connect("", &[("cookie", &cookie)]).await.is_ok()).await;

@@ -2,20 +2,39 @@
 //!
 //! Ours rather than `axum::serve`, which has no limit on connections, no time limit for headers (a slow sender holds a
 //! connection for ever) and leaves TCP_NODELAY off.
+//!
+//! A crowd that comes all at once waits where it costs nothing: only so many connections are answered at the same time,
+//! the others are in the kernel's queue, and what does not fit there tries again by itself.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use crate::Shutdown;
+
+/// Connections that the kernel keeps until we accept them. It takes no more than `net.core.somaxconn`, 4096 by default.
+const BACKLOG: i32 = 4096;
+/// The kernel asks a quiet connection whether its other end is still there: after so long, so often, so many times.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+/// What was sent and not confirmed for so long breaks the connection.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Limits of an accept loop.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +42,8 @@ pub struct ServeLimits {
     /// Connections open at once, up to their upgrade: WebSockets are counted by whoever upgrades them. Beyond them the
     /// loop stops accepting and the kernel's own queue fills.
     pub connections_max: usize,
+    /// Connections among these at once that still wait for their first answer. Beyond them, too, the loop stops accepting.
+    pub newcomers_max: usize,
     /// Time that a client may take to send a request's headers, and that a kept-alive connection may be idle.
     pub header_timeout: Duration,
     /// Bytes of request headers, and of each connection's read buffer, at most. At least 8 KiB.
@@ -31,16 +52,29 @@ pub struct ServeLimits {
 
 impl Default for ServeLimits {
     fn default() -> Self {
-        Self { connections_max: 18_000, header_timeout: Duration::from_secs(15), header_bytes_max: 16 * 1024 }
+        Self {
+            connections_max: 18_000,
+            newcomers_max: 4096,
+            header_timeout: Duration::from_secs(15),
+            header_bytes_max: 16 * 1024,
+        }
     }
 }
 
 /// Serves until asked to stop; then lets requests under way finish. Upgraded connections belong to whoever upgraded them.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: &Shutdown) {
+    if let Err(error) = prepare(&listener) {
+        warn!(%error, "a listening socket keeps the system's settings");
+    }
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let newcomers = Arc::new(Semaphore::new(limits.newcomers_max));
     loop {
         let place = tokio::select! {
-            place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+            place = take(&places) => place,
+            () = shutdown.triggered() => return,
+        };
+        let newcomer = tokio::select! {
+            newcomer = take(&newcomers) => newcomer,
             () = shutdown.triggered() => return,
         };
         let accepted = tokio::select! {
@@ -49,7 +83,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), limits, shutdown.clone());
+                let connection = connection(stream, peer, router.clone(), limits, newcomer, shutdown.clone());
                 shutdown.spawn(async move {
                     connection.await;
                     drop(place);
@@ -64,13 +98,37 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, limits: ServeLimits, shutdown: Shutdown) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "TCP_NODELAY could not be set");
-    }
+async fn take(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    semaphore.clone().acquire_owned().await.expect("the semaphore is never closed")
+}
+
+/// Sets what every accepted connection inherits (`man 7 tcp`: Linux copies the options of the listening socket), at no
+/// cost for each of them, and makes room for a crowd.
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    socket.set_tcp_user_timeout(Some(CONFIRMED_WITHIN))?;
+    socket.listen(BACKLOG)
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: ServeLimits,
+    newcomer: OwnedSemaphorePermit,
+    shutdown: Shutdown,
+) {
+    let newcomer = Arc::new(Mutex::new(Some(newcomer)));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let (answer, newcomer) = (router.clone().oneshot(request), newcomer.clone());
+        async move {
+            let answer = answer.await;
+            newcomer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -130,6 +188,30 @@ mod tests {
         let (address, _shutdown) = started(ServeLimits::default()).await;
         let long = format!("GET / HTTP/1.1\r\nhost: here\r\nx-long: {}\r\n\r\n", "a".repeat(20_000));
         assert!(answer(address, &long).await.starts_with("HTTP/1.1 431"));
+    }
+
+    #[tokio::test]
+    async fn accepted_connections_inherit_what_the_listener_was_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        prepare(&listener).expect("prepared");
+        let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let (accepted, _) = listener.accept().await.expect("accepted");
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().expect("an option") && accepted.keepalive().expect("an option"));
+        assert_eq!(accepted.tcp_keepalive_time().expect("an option"), Duration::from_secs(30));
+        assert_eq!(accepted.tcp_user_timeout().expect("an option"), Some(CONFIRMED_WITHIN));
+    }
+
+    #[tokio::test]
+    async fn one_newcomer_too_many_waits_and_an_answered_connection_makes_room() {
+        let (address, _shutdown) = started(ServeLimits { newcomers_max: 1, ..ServeLimits::default() }).await;
+        let mut kept = TcpStream::connect(address).await.expect("a connection");
+        let second =
+            tokio::spawn(answer(address, "GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").into_future());
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        kept.write_all(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n").await.expect("sent");
+        assert!(second.await.expect("no panic").contains("200 OK"), "the first is kept alive and no newcomer any more");
     }
 
     #[tokio::test]

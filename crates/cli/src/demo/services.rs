@@ -62,9 +62,12 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             trusted_proxies: trusted_proxies.clone(),
             secure_cookies: false,
             grace_s: 120,
+            grace_mobile_s: 300,
             join_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             join_burst: REQUESTS_PER_ADDRESS_BURST,
             sockets_max: 18_000,
+            // There is no other node to move to.
+            drain_s: 0,
             log: log.clone(),
         },
         admission_controller: admission_controller::Settings {
