@@ -13,8 +13,8 @@ use axum::{
 use fairline_sale::SaleCard;
 use fairline_service::{ClientAddress, Problem, ProblemBody};
 use futures_util::{StreamExt as _, stream};
-use serde::{Deserialize, Serialize};
 use hyper::upgrade::OnUpgrade;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 use utoipa::{IntoParams, ToSchema};
@@ -153,7 +153,8 @@ async fn poll(
     client: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let Entered { tab, ticket, cookie } = door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
+    let Entered { tab, ticket, cookie } =
+        door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
     let mut session = Session::new(tab);
     let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
     // Between two polls nobody is connected: the grace period starts anew with each.
@@ -175,7 +176,8 @@ async fn events(
     headers: &HeaderMap,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
-    let Entered { tab, cookie, .. } = door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
+    let Entered { tab, cookie, .. } =
+        door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
     let events = stream::unfold((Session::new(tab), OpenStream::new(place)), |(mut session, open)| async move {
         if session.is_over() {
             return None;
@@ -228,7 +230,8 @@ async fn upgrade(
 ) -> Result<Response, Problem> {
     let acceptance = handshake::acceptance(request.headers()).ok_or(RoomError::BadHandshake)?;
     let upgraded = request.extensions_mut().remove::<OnUpgrade>().ok_or(RoomError::BadHandshake)?;
-    let Entered { tab, cookie, .. } = door.enter(room, request.headers(), client, entering.wish(), entering.account.as_deref()).await?;
+    let Entered { tab, cookie, .. } =
+        door.enter(room, request.headers(), client, entering.wish(), entering.account.as_deref()).await?;
     let hall = door.hall;
     door.shutdown.spawn(async move {
         match upgraded.await.map_err(std::io::Error::other).and_then(handshake::let_go) {

@@ -31,6 +31,7 @@ use crate::{
     room::{Outlook, Room, Tab},
     slots::Slots,
     speech::Facts,
+    waits,
 };
 
 /// The hall's own waker among the sockets' events.
@@ -132,13 +133,7 @@ impl Hall {
     }
 
     /// Takes a socket in. From here on nobody else knows it.
-    pub(crate) async fn park(
-        &self,
-        stream: std::net::TcpStream,
-        said: Vec<u8>,
-        tab: Tab,
-        place: OwnedSemaphorePermit,
-    ) {
+    pub(crate) async fn park(&self, stream: std::net::TcpStream, said: Vec<u8>, tab: Tab, place: OwnedSemaphorePermit) {
         self.tell(Word::Park { stream, said, tab, place }).await;
     }
 
@@ -377,7 +372,9 @@ impl Keeper {
             let fate = match self.understand(slot, &mut bytes) {
                 Ok(understood) => {
                     let half = &bytes[understood..];
-                    self.sockets.get_mut(slot).map(|parked| parked.keep_half(half));
+                    if let Some(parked) = self.sockets.get_mut(slot) {
+                        parked.keep_half(half);
+                    }
                     Fate::Stays
                 }
                 Err(fate) => fate,
@@ -671,6 +668,7 @@ impl Keeper {
         let facts = Facts {
             ordinal: tab.ordinal,
             card: &outlook.card,
+            news: outlook.news,
             in_touch: outlook.in_touch,
             turn: &turn,
             place,
@@ -695,6 +693,9 @@ impl Keeper {
                     }
                 }
             }
+        }
+        if let Some(waited) = parked.said.take_waited(self.now) {
+            waits::record(waited);
         }
         let over = parked.said.over();
         if over {

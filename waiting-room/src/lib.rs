@@ -8,6 +8,7 @@ mod account;
 mod api;
 mod bell;
 mod door;
+mod forecast;
 mod frame;
 mod hall;
 mod handshake;
@@ -24,6 +25,7 @@ mod settings;
 mod shoppers;
 mod slots;
 mod speech;
+mod waits;
 
 use std::{sync::Arc, time::Duration};
 

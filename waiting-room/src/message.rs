@@ -17,10 +17,16 @@ pub enum LineMessage {
         place: u64,
         /// People behind.
         behind: u64,
-        /// How long it is likely to take; null while nobody has been let in lately.
-        wait: Option<Wait>,
-        /// People let in per second, lately.
+        /// People ahead who had given up and came back. While this grows, a place may grow.
+        recalled: u64,
+        /// Places per second by which the page counts down by itself, until it hears more; null: it stands still.
         rate_per_s: Option<f64>,
+        /// How long it is likely to take; null while that is not known.
+        wait: Option<Wait>,
+        /// Whether the remaining units are likely to be gone by then.
+        beyond_stock: bool,
+        /// Units that nobody holds, has paid for, or has been promised.
+        remaining: u32,
     },
     /// The sale's facts: first of all messages, and whenever they change.
     Sale {
@@ -65,11 +71,13 @@ impl LineMessage {
     }
 }
 
-/// How long it is likely to take.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+/// How long it is likely to take, in seconds from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Wait {
-    /// From so many to so many seconds.
+    /// Half of all such waits end from so many to so many seconds from now.
     pub likely_s: (u64, u64),
+    /// Nine of ten do.
+    pub bounds_s: (u64, u64),
 }
 
 /// Why there is nothing more to wait for.

@@ -1,105 +1,123 @@
-//! How fast the line moves, how long that makes a wait, and how often it is worth saying. Pure: time is passed in.
+//! What a page shows, and when that is worth a message. Pure: time is passed in.
+//!
+//! A page counts down by itself, at the rate that it was told. The node knows what it shows, by the rule that
+//! `docs/line-protocol.md` gives (its twin is `web/src/shopper/place.ts`), and speaks only when that is wrong.
 
 use std::time::Duration;
 
-use crate::message::Wait;
+use fairline_line::view::Place;
 
-/// The admission rate as an exponentially weighted moving average over irregular samples.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AdmissionRate {
-    per_s: f64,
-    /// People let in since the average was last brought up to date.
-    pending: u64,
-    /// Seconds that it has watched for, to trust a young average no more than it deserves.
-    watched_s: f64,
+/// A page is told its place no more often than this, unless something happens.
+const BETWEEN_MS: u32 = 250;
+/// With so few people ahead, a place that is wrong by one is put right, too,
+const FEW_AHEAD: u32 = 20;
+/// this long after the last time, in milliseconds.
+const BETWEEN_FEW_MS: u32 = 1000;
+/// Between two ticks of the controller a line stands still, and the countdown goes on: what it does for so long, in
+/// seconds, is no error.
+const TICK_S: f64 = 0.3;
+
+/// What a page was told of its place, and what it therefore shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Told {
+    /// When, since the node started, in milliseconds. Starts over after 49 days; only differences count.
+    at_ms: u32,
+    /// People ahead.
+    place: u32,
+    /// What it does not show more than.
+    ceiling: u32,
+    /// People ahead who had come back; only more of them let the page show more.
+    recalled: u32,
+    /// The fewest of them since then.
+    recalled_min: u32,
+    /// Places per second; 0: it stands still.
+    rate_per_s: f32,
 }
 
-/// What is known of a line's speed. Made once for all who are looked at together.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Forecast {
-    /// People let in per second, lately.
-    pub(crate) rate_per_s: Option<f64>,
+/// Why a page has to hear its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// It is not there.
+    Elsewhere,
+    /// People ahead have come back, some after others had been served: the page learns first how few there were between.
+    Recalled {
+        /// The fewest.
+        min: u32,
+    },
 }
 
-/// What happened this long ago weighs a third of what happens now.
-const MEMORY_S: f64 = 10.0;
-
-impl AdmissionRate {
-    /// So many have been let in.
-    pub(crate) fn admitted(&mut self, people: u64) {
-        self.pending += people;
-    }
-
-    /// Brings the average up to date, `elapsed` after the last time.
-    pub(crate) fn passed(&mut self, elapsed: Duration) {
-        let elapsed_s = elapsed.as_secs_f64();
-        if elapsed_s <= 0.0 {
-            return;
-        }
-        let now_per_s = self.pending as f64 / elapsed_s;
-        let kept = (-elapsed_s / MEMORY_S).exp();
-        self.per_s = self.per_s * kept + now_per_s * (1.0 - kept);
-        self.watched_s += elapsed_s;
-        self.pending = 0;
-    }
-
-    /// People let in per second, or `None` when too little has been seen to say.
-    pub(crate) fn per_s(&self) -> Option<f64> {
-        // A young average still lacks what it would have seen before it began.
-        let seen = 1.0 - (-self.watched_s / MEMORY_S).exp();
-        let per_s = self.per_s / seen;
-        (self.watched_s >= 1.0 && per_s > 0.01).then_some(per_s)
-    }
+fn small(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// The range that a wait is likely to fall into, with so many people ahead.
-pub(crate) fn wait(ahead: u64, rate_per_s: f64) -> Wait {
-    let expected_s = (ahead + 1) as f64 / rate_per_s;
-    // The relative spread of a Poisson wait shrinks with the number of people; the rate itself drifts.
-    let spread = 0.25 + 0.7 / ((ahead + 1) as f64).sqrt();
-    let seconds = |s: f64| s.min(1e9) as u64;
-    Wait { likely_s: (seconds((expected_s * (1.0 - spread)).max(0.0)), seconds((expected_s * (1.0 + spread)).ceil())) }
+/// A clock of 32 bits, in milliseconds.
+pub(crate) fn milliseconds(now: Duration) -> u32 {
+    // Only the low bits, on purpose.
+    now.as_millis() as u32
 }
 
-/// How long after a push of a place the next one is worth sending: each second near the front, up to ten far back.
-pub(crate) fn push_after(ahead: u64) -> Duration {
-    Duration::from_millis(1000 + (ahead * 10).min(9000))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_steady_line_has_a_steady_rate() {
-        let mut rate = AdmissionRate::default();
-        assert_eq!(rate.per_s(), None);
-        for _ in 0..20 {
-            rate.admitted(1);
-            rate.passed(Duration::from_millis(500));
-        }
-        let per_s = rate.per_s().expect("ten seconds were seen");
-        assert!((per_s - 2.0).abs() < 0.01, "{per_s}");
-        for _ in 0..200 {
-            rate.passed(Duration::from_secs(1));
-        }
-        assert_eq!(rate.per_s(), None, "a line that stands still promises nothing");
-    }
-
-    #[test]
-    fn a_wait_is_a_range_that_holds_the_expected() {
-        for ahead in [0, 1, 10, 1000, 1_000_000] {
-            for rate in [0.02, 1.0, 50.0] {
-                let Wait { likely_s: (from, to) } = wait(ahead, rate);
-                let expected = (ahead + 1) as f64 / rate;
-                assert!((from as f64) <= expected && expected <= to as f64, "{ahead} {rate}: {from} to {to}");
-            }
+impl Told {
+    /// What a page knows that is told a place, and was told `before`.
+    pub(crate) fn new(before: Option<&Self>, now: Duration, place: Place, rate_per_s: f64) -> Self {
+        let (ahead, recalled) = (small(place.ahead), small(place.recalled));
+        let ceiling =
+            before.map_or(ahead, |before| before.shown(now).saturating_add(recalled.saturating_sub(before.recalled)));
+        Self {
+            at_ms: milliseconds(now),
+            place: ahead,
+            ceiling,
+            recalled,
+            recalled_min: recalled,
+            rate_per_s: rate_per_s as f32,
         }
     }
 
-    #[test]
-    fn pushes_are_rarer_far_back_but_never_stop() {
-        assert_eq!(push_after(0), Duration::from_secs(1));
-        assert_eq!(push_after(u64::from(u32::MAX)), Duration::from_secs(10));
+    /// The page has stopped to count down: it heard that the sale is not open, or that the line is out of reach.
+    pub(crate) fn stop(&mut self, now: Duration) {
+        let shown = self.shown(now);
+        (self.ceiling, self.rate_per_s) = (shown, 0.0);
+    }
+
+    /// How long ago, in milliseconds.
+    pub(crate) fn age_ms(&self, now: Duration) -> u32 {
+        milliseconds(now).wrapping_sub(self.at_ms)
+    }
+
+    pub(crate) fn rate_per_s(&self) -> f64 {
+        f64::from(self.rate_per_s)
+    }
+
+    /// `floor(max(0, place − rate × seconds since))`.
+    fn counted(&self, now: Duration) -> u32 {
+        let counted = f64::from(self.place) - self.rate_per_s() * f64::from(self.age_ms(now)) / 1000.0;
+        // Saturates at 0.
+        counted.floor() as u32
+    }
+
+    /// What the page shows.
+    pub(crate) fn shown(&self, now: Duration) -> u32 {
+        self.counted(now).min(self.ceiling)
+    }
+
+    /// Why the page has to hear that it is at this place, if it has to.
+    pub(crate) fn wrong(&mut self, now: Duration, place: Place) -> Option<Wrong> {
+        let (ahead, recalled) = (small(place.ahead), small(place.recalled));
+        self.recalled_min = self.recalled_min.min(recalled);
+        let tolerated = (f64::from(ahead) / 100.0).max(1.0);
+        let (age_ms, shown) = (self.age_ms(now), self.shown(now));
+        let few = ahead < FEW_AHEAD && age_ms >= BETWEEN_FEW_MS;
+        let below = f64::from(ahead) - f64::from(shown);
+        if recalled > self.recalled_min && (below > tolerated || few && below >= 1.0) {
+            // A message that names fewer of them than the last lets nothing grow, so growth is said in two.
+            return Some(match self.recalled_min < self.recalled {
+                true => Wrong::Recalled { min: self.recalled_min },
+                false => Wrong::Elsewhere,
+            });
+        }
+        let above = -below;
+        // How far the countdown is ahead of the line: that, a message can end.
+        let runs_ahead = f64::from(ahead) - f64::from(self.counted(now));
+        let wrong = above > tolerated || runs_ahead > tolerated + self.rate_per_s() * TICK_S;
+        (age_ms >= BETWEEN_MS && wrong || few && above >= 1.0).then_some(Wrong::Elsewhere)
     }
 }

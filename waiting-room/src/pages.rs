@@ -1,7 +1,5 @@
 //! The pages: sales, a sale, and the line for browsers without JavaScript.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::{
     Router,
@@ -18,7 +16,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::form
 use crate::{
     api::active,
     door::{Door, Entered, Wish},
-    message::{LineMessage, Outcome, Wait},
+    message::{LineMessage, Outcome},
     problem::RoomError,
     session::Session,
     shoppers::Browser,
@@ -149,7 +147,10 @@ struct LinePage {
     ordinal: u64,
     place: u64,
     behind: u64,
+    recalled: u64,
     wait_text: String,
+    bounds_text: String,
+    beyond_stock: bool,
     refresh_s: u64,
     outcome: String,
 }
@@ -266,15 +267,20 @@ async fn line(
         ordinal: ticket.ordinal,
         place: 0,
         behind: 0,
+        recalled: 0,
         wait_text: String::new(),
+        bounds_text: String::new(),
+        beyond_stock: false,
         refresh_s: 3,
         outcome: String::new(),
     };
     while let Some(message) = session.now() {
         match message {
-            LineMessage::Place { place, behind, wait, .. } => {
-                (template.place, template.behind) = (place, behind);
-                template.wait_text = wait.map(wait_text).unwrap_or_default();
+            LineMessage::Place { place, behind, recalled, wait, beyond_stock, .. } => {
+                (template.place, template.behind, template.recalled) = (place, behind, recalled);
+                template.wait_text = wait.map(|wait| range_text(wait.likely_s)).unwrap_or_default();
+                template.bounds_text = wait.map(|wait| range_text(wait.bounds_s)).unwrap_or_default();
+                template.beyond_stock = beyond_stock;
                 template.refresh_s = if place < 20 { 3 } else { 10 };
             }
             LineMessage::Turn { expires_at, .. } => {
@@ -319,9 +325,8 @@ async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     fairline_assets::serve(&file, &headers)
 }
 
-fn wait_text(wait: Wait) -> String {
-    let (from_s, to_s) = wait.likely_s;
-    let minutes = |s: u64| Duration::from_secs(s + 59).as_secs() / 60;
+fn range_text((from_s, to_s): (u64, u64)) -> String {
+    let minutes = |s: u64| s.div_ceil(60);
     match to_s {
         0..=120 => format!("{from_s} to {to_s} seconds"),
         _ => format!("{} to {} minutes", minutes(from_s), minutes(to_s)),
@@ -353,7 +358,7 @@ mod tests {
 
     #[test]
     fn waits_are_told_in_seconds_or_minutes() {
-        assert_eq!(wait_text(Wait { likely_s: (20, 40) }), "20 to 40 seconds");
-        assert_eq!(wait_text(Wait { likely_s: (150, 290) }), "3 to 5 minutes");
+        assert_eq!(range_text((20, 40)), "20 to 40 seconds");
+        assert_eq!(range_text((150, 290)), "3 to 5 minutes");
     }
 }

@@ -92,7 +92,13 @@ struct Aside {
 }
 
 impl Parked {
-    pub(crate) fn new(stream: std::net::TcpStream, tab: Tab, place: OwnedSemaphorePermit, serial: u32, now_s: u32) -> Self {
+    pub(crate) fn new(
+        stream: std::net::TcpStream,
+        tab: Tab,
+        place: OwnedSemaphorePermit,
+        serial: u32,
+        now_s: u32,
+    ) -> Self {
         // Less is sent in one go where that is refused; nothing else depends on it.
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BYTES);
         Self {
@@ -225,7 +231,8 @@ impl Parked {
 
     /// What it needs now. A ping is taken as said.
     pub(crate) fn care(&mut self, now_s: u32) -> Care {
-        let stuck_since_s = self.aside.as_ref().filter(|aside| !aside.unsent.is_empty()).map(|aside| aside.stuck_since_s);
+        let stuck_since_s =
+            self.aside.as_ref().filter(|aside| !aside.unsent.is_empty()).map(|aside| aside.stuck_since_s);
         if let Some(stuck_since_s) = stuck_since_s {
             return if now_s - stuck_since_s >= STUCK_MAX_S { Care::Forget } else { Care::Nothing };
         }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     bell::Bell,
-    pace::{AdmissionRate, Forecast},
+    forecast::{Flow, Forecast},
     shoppers::{Browser, Shoppers},
     speech,
 };
@@ -35,14 +35,18 @@ pub(crate) struct Room {
 struct Line {
     revision: Revision,
     view: LineView,
-    rate: AdmissionRate,
+    flow: Flow,
     card: Arc<SaleCard>,
+    /// How often the card has changed in more than the number of remaining units.
+    news: u32,
 }
 
 /// What is so for everybody who waits in a room, at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Outlook {
     pub(crate) card: Arc<SaleCard>,
+    /// Another number whenever the card has changed in more than the number of remaining units.
+    pub(crate) news: u32,
     pub(crate) in_touch: bool,
     pub(crate) forecast: Forecast,
 }
@@ -83,7 +87,7 @@ impl Room {
         let sale = card.id;
         Self {
             sale,
-            line: RwLock::new(Line { revision, view, rate: AdmissionRate::default(), card: Arc::new(card) }),
+            line: RwLock::new(Line { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
             in_touch: watch::Sender::new(true),
             bell,
             shoppers: Shoppers::new(sale),
@@ -124,7 +128,8 @@ impl Room {
         let line = self.read();
         places.clear();
         places.extend(ordinals.into_iter().map(|ordinal| line.view.place(ordinal)));
-        Outlook { card: line.card.clone(), in_touch, forecast: Forecast { rate_per_s: line.rate.per_s() } }
+        let forecast = line.flow.forecast(&line.card);
+        Outlook { card: line.card.clone(), news: line.news, in_touch, forecast }
     }
 
     /// Hears from now on whether the line can be reached, and is woken by all other news, too.
@@ -181,9 +186,13 @@ impl Room {
             }
             line.revision = at;
             line.view.apply(&change);
-            if let Change::Moved { turns, .. } = &change {
-                let admitted = turns.iter().filter(|(_, turn)| turn.starts_with('{')).count();
-                line.rate.admitted(admitted as u64);
+            match &change {
+                Change::Moved { turns, .. } => {
+                    line.flow.admitted(turns.iter().filter(|(_, turn)| turn.starts_with('{')).count());
+                }
+                Change::Departed { ordinals } | Change::Left { ordinals } => line.flow.departed(ordinals.len()),
+                Change::Returned { ordinals } => line.flow.returned(ordinals.len()),
+                Change::Recalled { .. } | Change::Absent { .. } | Change::Card { .. } => {}
             }
         }
         let moves = !matches!(change, Change::Absent { .. } | Change::Card { .. });
@@ -227,9 +236,16 @@ impl Room {
 
     /// New facts. Everybody is woken, unless only the number of remaining units differs: that can wait for the next place.
     fn show(&self, card: SaleCard) {
-        let card = Arc::new(card);
-        let before = std::mem::replace(&mut self.write().card, card.clone());
-        if before != card && !speech::differs_in_remaining_only(&before, &card) {
+        let news = {
+            let mut line = self.write();
+            let before = std::mem::replace(&mut line.card, Arc::new(card));
+            let card = line.card.clone();
+            line.flow.card_changed(&before, &card);
+            let news = before != card && !speech::differs_in_remaining_only(&before, &card);
+            line.news = line.news.wrapping_add(u32::from(news));
+            news
+        };
+        if news {
             self.in_touch.send_modify(|_| {});
             self.bell.news();
         }
@@ -242,9 +258,11 @@ impl Room {
         }
     }
 
-    /// Brings the rate up to date, `elapsed` after the last time.
+    /// Takes in what has flowed through the line, `elapsed` after the last time.
     pub(crate) fn beat(&self, elapsed: Duration) {
-        self.write().rate.passed(elapsed);
+        let mut line = self.write();
+        let (waiting, status) = (line.view.waiting(), line.card.status);
+        line.flow.passed(elapsed, waiting, status);
     }
 }
 
@@ -344,8 +362,10 @@ mod tests {
         room.apply(rev(6), card(|card| card.remaining = 99));
         assert_eq!(room.card().remaining, 99);
         assert!(!news.has_changed().expect("the room is there") && !room.bell.take().news);
+        assert_eq!(room.look([], &mut Vec::new()).news, 0);
         room.apply(rev(7), card(|card| card.status = Status::Paused));
         assert!(news.has_changed().expect("the room is there") && room.bell.take().news);
+        assert_eq!(room.look([], &mut Vec::new()).news, 1);
         news.mark_unchanged();
         room.set_in_touch(true);
         assert!(!news.has_changed().expect("the room is there"));

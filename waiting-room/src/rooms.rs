@@ -54,7 +54,8 @@ impl Rooms {
     /// Closes the rooms of sales that are listed no more, once everybody has gone. Gives the closed ones.
     fn keep(&self, listed: &[SaleId]) -> Vec<SaleId> {
         let mut rooms = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let closed = rooms.extract_if(|sale, room| !listed.contains(sale) && room.shoppers.is_empty() && room.is_in_touch());
+        let closed =
+            rooms.extract_if(|sale, room| !listed.contains(sale) && room.shoppers.is_empty() && room.is_in_touch());
         closed.map(|(sale, _)| sale).collect()
     }
 

@@ -12,6 +12,7 @@ use crate::{
     message::LineMessage,
     room::Tab,
     speech::{Facts, Said},
+    waits,
 };
 
 /// How often a stream looks at its place, when nothing else happens.
@@ -58,17 +59,22 @@ impl Session {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
         let outlook = room.look([*ordinal], &mut places);
+        let now = self.started.elapsed();
         let message = self.said.next(&Facts {
             ordinal: *ordinal,
             card: &outlook.card,
+            news: outlook.news,
             in_touch: outlook.in_touch,
             turn: &room.shoppers.turn(*ordinal),
             place: places.pop().flatten(),
             forecast: outlook.forecast,
-            now: self.started.elapsed(),
+            now,
         });
         if let Some(message) = &message {
             metrics::counter!("line_messages_total", "type" => message.kind()).increment(1);
+        }
+        if let Some(waited) = self.said.take_waited(now) {
+            waits::record(waited);
         }
         message
     }

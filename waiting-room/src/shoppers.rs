@@ -256,7 +256,8 @@ mod tests {
             ("sec-ch-ua-mobile", "?0", Browser::Desk),
             ("accept", "Mobi", Browser::Desk),
         ] {
-            let headers: HeaderMap = [(name.parse().expect("a name"), value.parse().expect("a value"))].into_iter().collect();
+            let headers: HeaderMap =
+                [(name.parse().expect("a name"), value.parse().expect("a value"))].into_iter().collect();
             assert_eq!(Browser::of(&headers), expected, "{name}: {value}");
         }
     }

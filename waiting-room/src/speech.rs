@@ -1,13 +1,18 @@
 //! What to say to a page next, from what is so and what has been said. Pure.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
 use fairline_sale::{SaleCard, Status};
 
 use crate::{
+    forecast::{Forecast, WaitOutlook, Within},
     message::{LineMessage, Outcome},
-    pace::{self, Forecast},
+    pace::{Told, Wrong, milliseconds},
 };
 
 /// What is so, for one ticket, now.
@@ -15,6 +20,8 @@ use crate::{
 pub(crate) struct Facts<'a> {
     pub(crate) ordinal: Ordinal,
     pub(crate) card: &'a Arc<SaleCard>,
+    /// Another number whenever the card has changed in more than the number of remaining units.
+    pub(crate) news: u32,
     pub(crate) in_touch: bool,
     pub(crate) turn: &'a Turn,
     pub(crate) place: Option<Place>,
@@ -23,53 +30,67 @@ pub(crate) struct Facts<'a> {
     pub(crate) now: Duration,
 }
 
-/// What a page has been told.
+/// What a page has been told. As many of them as shoppers are kept, so it is small.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    card: Option<Arc<SaleCard>>,
+    told: Option<Told>,
+    /// The wait that was told with the place.
+    wait_s: Option<f32>,
+    /// The first wait that was told, and when, in milliseconds as the pace counts them.
+    first_wait: Option<(u32, WaitOutlook)>,
+    behind: u32,
+    /// The card's news, its remaining units and when they were told.
+    news: Option<u32>,
+    remaining: u32,
+    remaining_at_ms: u32,
+    /// Of the token of the turn; 0: none.
+    token_hash: u32,
     out_of_touch: bool,
-    token: Option<String>,
-    place: Option<Place>,
-    /// When a change of place, or of the number of remaining units, is worth a message again.
-    due: Duration,
+    beyond_stock: bool,
+    /// There have been news since the place was told.
+    had_news: bool,
     over: bool,
 }
 
 /// When a page hears from us again, unless something happens, while the line is out of reach.
 const RETRY_AFTER_MS: u64 = 1500;
+/// The number of remaining units alone is told when it differs by more than this part of all units, with places apart,
+const REMAINING_PART: u32 = 10;
+/// and when that is no sooner than this after the last time, in milliseconds.
+const REMAINING_EVERY_MS: u32 = 30_000;
+/// A wait is told afresh when it has become another by more than this share,
+const WAIT_DIFFERS: f64 = 0.2;
+/// and by more than so many seconds,
+const WAIT_DIFFERS_S: f64 = 10.0;
+/// no sooner than this after the last time, in milliseconds.
+const WAIT_EVERY_MS: u32 = 30_000;
+/// That a wait is beyond the stock, or no longer is, is said no sooner than this after the last time, in milliseconds.
+const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
+/// How many are behind is told afresh when it is less than half or more than twice as many, no sooner than this after
+/// the last time, in milliseconds.
+const BEHIND_EVERY_MS: u32 = 60_000;
+/// After news, another rate is told at once if it differs by more than this share.
+const RATE_DIFFERS: f64 = 0.01;
 
 impl Said {
     /// The next message, or `None` when the page knows everything that it needs.
     pub(crate) fn next(&mut self, facts: &Facts<'_>) -> Option<LineMessage> {
-        let due = self.due <= facts.now;
-        let message = self.next_if(facts, due);
-        if due || matches!(message, Some(LineMessage::Place { .. })) {
-            self.due = facts.now + pace::push_after(self.place.map_or(0, |place| place.ahead));
-        }
-        message
-    }
-
-    /// Whether the last message has been said.
-    pub(crate) fn over(&self) -> bool {
-        self.over
-    }
-
-    /// `place_is_due` says whether a change of place, or of the number of remaining units, is worth a message yet.
-    fn next_if(&mut self, facts: &Facts<'_>, place_is_due: bool) -> Option<LineMessage> {
         if self.over {
             return None;
         }
-        let news = match &self.card {
-            Some(card) => card != facts.card && (place_is_due || !differs_in_remaining_only(card, facts.card)),
-            None => true,
-        };
-        if news {
-            self.card = Some(facts.card.clone());
+        if self.news != Some(facts.news) || self.is_remaining_worth_telling(facts) {
+            self.had_news |= self.news != Some(facts.news);
+            self.news = Some(facts.news);
+            self.note_remaining(facts);
+            if facts.card.status != Status::Open {
+                self.stop(facts.now);
+            }
             return Some(LineMessage::Sale { sale: SaleCard::clone(facts.card) });
         }
         if !facts.in_touch {
             let news = !self.out_of_touch;
             self.out_of_touch = true;
+            self.stop(facts.now);
             return news.then_some(LineMessage::Reconnecting { retry_after_ms: RETRY_AFTER_MS });
         }
         if let Some(outcome) = outcome(facts.turn, facts.card.status) {
@@ -77,12 +98,13 @@ impl Said {
             return Some(LineMessage::Over { outcome });
         }
         if let Turn::Now(turn) = facts.turn {
+            let token_hash = hash(&turn.token);
             // Said again after a loss of touch: the page then shows that it is over.
-            if self.token.as_ref() == Some(&turn.token) && !self.out_of_touch {
+            if self.token_hash == token_hash && !self.out_of_touch {
                 return None;
             }
-            self.token = Some(turn.token.clone());
-            self.place = None;
+            self.token_hash = token_hash;
+            self.told = None;
             self.out_of_touch = false;
             return Some(LineMessage::Turn {
                 token: turn.token.clone(),
@@ -91,23 +113,124 @@ impl Said {
                 quantity: turn.quantity,
             });
         }
-        let place = facts.place?;
-        let first = self.place.is_none() || self.out_of_touch;
-        if !first && (!place_is_due || self.place == Some(place)) {
+        self.tell_place(facts, facts.place?)
+    }
+
+    /// Whether the last message has been said.
+    pub(crate) fn over(&self) -> bool {
+        self.over
+    }
+
+    /// How the first wait that was told compares with what it was, once it is over: after the message of a turn, and only
+    /// once.
+    pub(crate) fn take_waited(&mut self, now: Duration) -> Option<Waited> {
+        if self.token_hash == 0 {
             return None;
         }
-        self.place = Some(place);
-        self.token = None;
-        self.out_of_touch = false;
-        let rate_per_s = facts.forecast.rate_per_s.filter(|_| facts.card.status == Status::Open);
-        Some(LineMessage::Place {
+        let (at_ms, told) = self.first_wait.take()?;
+        let waited_s = f64::from(milliseconds(now).wrapping_sub(at_ms)) / 1000.0;
+        Some(Waited { ratio: waited_s / f64::from(told.median_s), within: told.within(waited_s) })
+    }
+
+    fn stop(&mut self, now: Duration) {
+        if let Some(told) = &mut self.told {
+            told.stop(now);
+        }
+    }
+
+    fn note_remaining(&mut self, facts: &Facts<'_>) {
+        (self.remaining, self.remaining_at_ms) = (facts.card.remaining, milliseconds(facts.now));
+    }
+
+    fn is_remaining_worth_telling(&self, facts: &Facts<'_>) -> bool {
+        self.remaining.abs_diff(facts.card.remaining) > facts.card.total / REMAINING_PART
+            && milliseconds(facts.now).wrapping_sub(self.remaining_at_ms) >= REMAINING_EVERY_MS
+    }
+
+    fn tell_place(&mut self, facts: &Facts<'_>, place: Place) -> Option<LineMessage> {
+        let forecast = &facts.forecast;
+        let outlook = forecast.outlook(place.ahead);
+        let rate_per_s = forecast.places_per_s(place.ahead).map(|rate| (rate * 10_000.0).round() / 10_000.0);
+        let beyond_stock = forecast.is_beyond_stock(place.ahead, self.beyond_stock);
+        let had_news = std::mem::take(&mut self.had_news);
+        let mut said = LineMessage::Place {
             ordinal: facts.ordinal,
             place: place.ahead,
             behind: place.behind,
-            wait: rate_per_s.map(|rate| pace::wait(place.ahead, rate)),
-            rate_per_s: rate_per_s.map(|rate| (rate * 100.0).round() / 100.0),
-        })
+            recalled: place.recalled,
+            rate_per_s,
+            wait: outlook.map(|outlook| outlook.wait()),
+            beyond_stock,
+            remaining: facts.card.remaining,
+        };
+        let mut tells = (place, rate_per_s);
+        if let Some(told) = &mut self.told
+            && !self.out_of_touch
+        {
+            let age_ms = told.age_ms(facts.now);
+            let rate_differs =
+                (told.rate_per_s() - rate_per_s.unwrap_or_default()).abs() > RATE_DIFFERS * told.rate_per_s();
+            match told.wrong(facts.now, place) {
+                Some(Wrong::Elsewhere) => {}
+                Some(Wrong::Recalled { min }) => {
+                    let shown = u64::from(told.shown(facts.now));
+                    tells = (Place { ahead: shown, recalled: u64::from(min), ..place }, None);
+                    if let LineMessage::Place { place, recalled, rate_per_s, .. } = &mut said {
+                        (*place, *recalled, *rate_per_s) = (shown, u64::from(min), None);
+                    }
+                }
+                None if had_news && rate_differs => {}
+                None if beyond_stock != self.beyond_stock && age_ms >= BEYOND_STOCK_EVERY_MS => {}
+                None if self.is_wait_worth_telling(outlook, age_ms) => {}
+                None if differs_by_half(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
+                None => return None,
+            }
+        }
+        let (place, rate_per_s) = tells;
+        self.told = Some(Told::new(self.told.as_ref(), facts.now, place, rate_per_s.unwrap_or_default()));
+        self.wait_s = outlook.map(|outlook| outlook.median_s);
+        if self.first_wait.is_none() {
+            self.first_wait = outlook.map(|outlook| (milliseconds(facts.now), outlook));
+        }
+        self.behind = u32::try_from(place.behind).unwrap_or(u32::MAX);
+        self.beyond_stock = beyond_stock;
+        self.token_hash = 0;
+        self.out_of_touch = false;
+        self.note_remaining(facts);
+        Some(said)
     }
+
+    fn is_wait_worth_telling(&self, outlook: Option<WaitOutlook>, age_ms: u32) -> bool {
+        match (self.wait_s, outlook) {
+            (None, Some(_)) => true,
+            (Some(told_s), Some(outlook)) => {
+                let (told_s, now_s) = (f64::from(told_s) - f64::from(age_ms) / 1000.0, f64::from(outlook.median_s));
+                age_ms >= WAIT_EVERY_MS && (told_s - now_s).abs() > (WAIT_DIFFERS * now_s).max(WAIT_DIFFERS_S)
+            }
+            (_, None) => false,
+        }
+    }
+}
+
+/// What a wait was, beside what had been told of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Waited {
+    /// The wait divided by what was told as its median.
+    pub(crate) ratio: f64,
+    /// In which of the ranges it has ended.
+    pub(crate) within: Within,
+}
+
+fn differs_by_half(one: u32, other: u64) -> bool {
+    let one = u64::from(one);
+    one.max(other) > 2 * one.min(other) + 1
+}
+
+/// Never 0. The two tokens that one ticket may have after each other differ in it.
+fn hash(token: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    (hasher.finish() as u32).max(1)
 }
 
 /// Whether the number of remaining units is all that has changed: it does all the time, and is no news to hurry with.
@@ -158,17 +281,25 @@ mod tests {
         })
     }
 
-    #[derive(Clone)]
-    struct Is {
-        card: Arc<SaleCard>,
-        in_touch: bool,
-        turn: Turn,
-        place: Option<Place>,
+    fn facts(card: &Arc<SaleCard>) -> Facts<'_> {
+        Facts {
+            ordinal: 7,
+            card,
+            news: 1,
+            in_touch: true,
+            turn: &Turn::Waiting,
+            place: Some(at(3, 0)),
+            forecast: Forecast::default(),
+            now: s(1000.0),
+        }
     }
 
-    fn facts() -> Is {
-        let place = Some(Place { ahead: 3, behind: 9, recalled: 0 });
-        Is { card: card(Status::Open), in_touch: true, turn: Turn::Waiting, place }
+    fn at(ahead: u64, recalled: u64) -> Place {
+        Place { ahead, recalled, behind: 9 }
+    }
+
+    fn s(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
     }
 
     fn live() -> Turn {
@@ -176,61 +307,58 @@ mod tests {
         Turn::Now(LiveTurn { token: "a.b.c".to_owned(), quantity: 1, claim_by: at, expires_at: at })
     }
 
-    fn all(said: &mut Said, is: &Is, due: bool) -> Vec<String> {
-        let facts = Facts {
-            ordinal: 7,
-            card: &is.card,
-            in_touch: is.in_touch,
-            turn: &is.turn,
-            place: is.place,
-            forecast: Forecast { rate_per_s: Some(2.0) },
-            now: Duration::ZERO,
-        };
-        let messages = std::iter::from_fn(|| said.next_if(&facts, due));
-        let kind = |message| serde_json::to_value(message).expect("JSON")["type"].as_str().map(str::to_owned);
-        messages.take(10).filter_map(kind).collect()
+    fn all(said: &mut Said, facts: &Facts<'_>) -> Vec<&'static str> {
+        std::iter::from_fn(|| said.next(facts)).take(10).map(|message| message.kind()).collect()
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_page_is_small() {
+        assert!(size_of::<Said>() <= 80, "{}", size_of::<Said>());
     }
 
     #[test]
     fn a_shopper_hears_everything_once() {
-        let mut said = Said::default();
-        assert_eq!(all(&mut said, &facts(), false), ["sale", "place"]);
-        assert!(all(&mut said, &facts(), true).is_empty(), "nothing changed");
+        let (open, mut said) = (card(Status::Open), Said::default());
+        let first = facts(&open);
+        assert_eq!(all(&mut said, &first), ["sale", "place"]);
+        assert!(all(&mut said, &first).is_empty(), "nothing changed");
 
-        let moved = Is { place: Some(Place { ahead: 2, behind: 9, recalled: 0 }), ..facts() };
-        assert!(all(&mut said, &moved, false).is_empty(), "too early");
-        assert_eq!(all(&mut said, &moved, true), ["place"]);
+        let moved = Facts { place: Some(at(1, 0)), ..first.clone() };
+        assert!(all(&mut said, &moved).is_empty(), "too early");
+        let moved = Facts { now: s(1000.3), ..moved };
+        assert_eq!(all(&mut said, &moved), ["place"]);
 
-        let fewer = Is {
-            card: Arc::new(SaleCard { remaining: 59, ..SaleCard::clone(&card(Status::Open)) }),
-            ..moved.clone()
-        };
-        assert!(all(&mut said, &fewer, false).is_empty(), "no news to hurry with");
-        assert_eq!(all(&mut said, &fewer, true), ["sale"]);
+        let fewer = Arc::new(SaleCard { remaining: 45, ..SaleCard::clone(&open) });
+        let fewer = Facts { card: &fewer, now: s(1020.0), ..moved.clone() };
+        assert!(all(&mut said, &fewer).is_empty(), "no news to hurry with");
+        assert_eq!(all(&mut said, &Facts { now: s(1040.0), ..fewer.clone() }), ["sale"]);
 
-        let paused = Is { card: card(Status::Paused), ..moved.clone() };
-        assert_eq!(all(&mut said, &paused, false), ["sale"], "news wait for no pace");
+        let paused = card(Status::Paused);
+        let paused = Facts { card: &paused, news: 2, ..moved.clone() };
+        assert_eq!(all(&mut said, &paused), ["sale"], "news wait for no pace");
 
-        let turn = Is { turn: live(), place: None, ..moved.clone() };
-        assert_eq!(all(&mut said, &turn, false), ["sale", "turn"]);
-        assert!(all(&mut said, &turn, true).is_empty());
+        let live = live();
+        let turn = Facts { turn: &live, place: None, news: 3, ..moved.clone() };
+        assert_eq!(all(&mut said, &turn), ["sale", "turn"]);
+        assert!(all(&mut said, &turn).is_empty());
 
-        let recalled = Is { place: Some(Place { ahead: 0, behind: 9, recalled: 0 }), ..facts() };
-        assert_eq!(all(&mut said, &recalled, false), ["place"], "the turn lapsed and comes again");
-        assert_eq!(all(&mut said, &turn, false), ["turn"]);
+        let recalled = Facts { place: Some(at(0, 0)), news: 3, ..moved.clone() };
+        assert_eq!(all(&mut said, &recalled), ["place"], "the turn lapsed and comes again");
+        assert_eq!(all(&mut said, &turn), ["turn"]);
 
-        assert_eq!(all(&mut said, &Is { turn: Turn::Bought, ..turn }, false), ["over"]);
-        assert!(all(&mut said, &facts(), true).is_empty(), "over is the last word");
+        assert_eq!(all(&mut said, &Facts { turn: &Turn::Bought, ..turn }), ["over"]);
+        assert!(said.over() && all(&mut said, &first).is_empty(), "over is the last word");
     }
 
     #[test]
     fn a_loss_of_touch_is_said_and_so_is_its_end() {
-        for back in [facts(), Is { turn: live(), ..facts() }] {
+        let (open, live) = (card(Status::Open), live());
+        for back in [facts(&open), Facts { turn: &live, ..facts(&open) }] {
             let mut said = Said::default();
-            all(&mut said, &back, false);
-            let lost = Is { in_touch: false, ..back.clone() };
-            assert_eq!(all(&mut said, &lost, true), ["reconnecting"]);
-            assert_eq!(all(&mut said, &back, false).len(), 1);
+            all(&mut said, &back);
+            let lost = Facts { in_touch: false, ..back.clone() };
+            assert_eq!(all(&mut said, &lost), ["reconnecting"]);
+            assert_eq!(all(&mut said, &back).len(), 1);
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) enum Over {
     Expired,
     Bought,
     Left,
+    Missed,
 }
 
 /// The facts of a sale.
@@ -141,8 +142,8 @@ mod tests {
 
     #[test]
     fn messages_of_the_documentation_are_understood() {
-        let place =
-            r#"{"type":"place","ordinal":42,"place":17,"behind":120,"wait":{"likely_s":[20,40]},"rate_per_s":2.5}"#;
+        let place = r#"{"type":"place","ordinal":42,"place":17,"behind":120,"recalled":0,"rate_per_s":0.6,
+            "wait":{"likely_s":[20,40],"bounds_s":[10,90]},"beyond_stock":false,"remaining":58}"#;
         assert_eq!(message(place).unwrap(), LineMessage::Place { ordinal: 42 });
         let over = r#"{"type":"over","outcome":"sold_out"}"#;
         assert_eq!(message(over).unwrap(), LineMessage::Over { outcome: Over::SoldOut });

@@ -158,6 +158,8 @@ pub(crate) enum Outcome {
     Refunded,
     /// Left by message.
     Left,
+    /// Away when the turn came, and back too late.
+    Missed,
     /// Closed the lid for good: wanted to know nothing more.
     LidClosed,
 }

@@ -88,6 +88,8 @@ pub struct Report {
     pub refunded: u64,
     /// Shoppers who left by saying so.
     pub left: u64,
+    /// Came back long after their turns.
+    pub missed: u64,
     /// Shoppers who closed the lid for good.
     pub lids_closed: u64,
     /// Connections that had to be made anew.
@@ -240,6 +242,7 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         lapsed: ended(Outcome::Lapsed),
         refunded: ended(Outcome::Refunded),
         left: ended(Outcome::Left),
+        missed: ended(Outcome::Missed),
         lids_closed: ended(Outcome::LidClosed),
         reconnects: sum(&|record| record.reconnects as usize),
         join_p50_ms: percentile(&mut join_ms, 50.0),

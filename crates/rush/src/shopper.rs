@@ -194,6 +194,7 @@ impl<'a> Shopper<'a> {
             Over::SoldOut => Step::Done(Outcome::SoldOut),
             Over::Closed => Step::Done(Outcome::Closed),
             Over::Left => Step::Done(Outcome::Left),
+            Over::Missed => Step::Done(Outcome::Missed),
             Over::Expired => {
                 if let Some(token) = self.dawdled_with.take() {
                     self.try_dead_token(&token).await;

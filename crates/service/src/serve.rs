@@ -29,10 +29,8 @@ use crate::Shutdown;
 /// Connections that the kernel keeps until we accept them. It takes no more than `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
 /// The kernel asks a quiet connection whether its other end is still there: after so long, so often, so many times.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(30))
-    .with_interval(Duration::from_secs(10))
-    .with_retries(3);
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10)).with_retries(3);
 /// What was sent and not confirmed for so long breaks the connection.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
 
