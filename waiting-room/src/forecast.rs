@@ -21,7 +21,7 @@ const SHORT_S: f64 = 10.0;
 /// A rate has changed when the short memory is so many standard deviations away from the long one.
 const CHANGED: f64 = 3.5;
 /// How long a line is watched before it is said how fast it moves, in seconds.
-const WATCHED_MIN_S: f64 = 2.0;
+const WATCHED_MIN_S: f64 = 3.0;
 /// Slower than this a line stands still: one in twenty minutes.
 const SLOWEST_PER_S: f64 = 1.0 / 1200.0;
 /// A line has come to a stop when nobody has been let in for as long as usually so many are; in chance admissions that
@@ -31,6 +31,8 @@ const STOPPED_AFTER: f64 = 6.0;
 const STOPPED_MIN_S: f64 = 1.5;
 /// Within this share of the cap, and what few admissions leave open, it is the cap that sets the pace.
 const NEAR_THE_CAP: f64 = 0.02;
+/// So many admissions have to be seen for that.
+const NEAR_THE_CAP_MIN: f64 = 5.0;
 /// From this share of the cap on, a line is held back by it.
 const HELD_BY_THE_CAP: f64 = 0.9;
 /// How unsteady a line is taken for that has not been watched yet, as a relative deviation, and the bounds of what can
@@ -38,6 +40,11 @@ const HELD_BY_THE_CAP: f64 = 0.9;
 const UNSTEADY: f64 = 0.15;
 const UNSTEADY_MIN: f64 = 0.01;
 const UNSTEADY_MAX: f64 = 0.6;
+/// A page can be told that it is further than it shows, but not that it is less far: it counts down a little slower than
+/// the line moves,
+const SLOWER: f64 = 0.99;
+/// and no faster than the short memory allows, give or take so many standard deviations.
+const SHORTLY: f64 = 2.0;
 /// Of the departures ahead of a place, so many are counted on for the time until half of the way is done: they become
 /// fewer as the people ahead do.
 const DEPARTURES_AHEAD: f64 = 0.75;
@@ -82,14 +89,18 @@ pub(crate) struct Flow {
     short: Memory,
     /// Squares of how much the short memory differs from the long one, beyond what chance does, by seconds.
     unsteady: Memory,
+    /// People who came back after their turns and are served before all others, by seconds of the long memory.
+    recalls: Memory,
     /// People who gave up, by seconds that people waited.
     departures: Memory,
     /// Units taken, less those that came back, over the long memory's time.
     taken: f64,
     /// Seconds in which somebody could have been let in, and nobody has been.
     idle_s: f64,
-    /// Since the last beat: people let in, people who gave up less those who came back, units taken.
+    /// Since the last beat: people let in, people recalled, people who gave up less those who came back in time, units
+    /// taken.
     admitted: f64,
+    recalled: f64,
     departed: f64,
     sold: f64,
 }
@@ -111,6 +122,11 @@ impl Flow {
     /// So many of those who had given up wait again where they were.
     pub(crate) fn returned(&mut self, people: usize) {
         self.departed -= people as f64;
+    }
+
+    /// So many wait again whose turns had passed.
+    pub(crate) fn recalled(&mut self, people: usize) {
+        self.recalled += people as f64;
     }
 
     /// The sale's facts have changed. A line that is held back by its rate cap takes the next one's pace at once.
@@ -135,8 +151,8 @@ impl Flow {
             return;
         }
         let [kept_long, kept_short] = [LONG_S, SHORT_S].map(|memory_s| (-elapsed_s / memory_s).exp());
-        let (admitted, departed, sold) = (self.admitted, self.departed, self.sold);
-        (self.admitted, self.departed, self.sold) = (0.0, 0.0, 0.0);
+        let (admitted, recalled, departed, sold) = (self.admitted, self.recalled, self.departed, self.sold);
+        (self.admitted, self.recalled, self.departed, self.sold) = (0.0, 0.0, 0.0, 0.0);
         self.departures.add(departed, elapsed_s * waiting as f64, kept_long);
         self.taken = self.taken * kept_long + sold;
         // While nobody can be let in, or nobody wants to be, how fast people are is neither seen nor forgotten.
@@ -145,6 +161,7 @@ impl Flow {
             return;
         }
         self.idle_s += elapsed_s;
+        self.recalls.add(recalled, elapsed_s, kept_long);
         self.long.add(admitted, elapsed_s, kept_long);
         self.short.add(admitted, elapsed_s, kept_short);
         let (long, short) = (self.long.per_time(), self.short.per_time());
@@ -166,26 +183,29 @@ impl Flow {
         let known = open && self.long.time >= WATCHED_MIN_S;
         let seen = self.long.per_time();
         let near_s = NEAR_THE_CAP + 1.0 / (self.long.events.max(0.0) + 1.0);
-        let at_the_cap = (seen / card.rate_cap_per_s - 1.0).abs() <= near_s;
-        let admissions_per_s = if !known {
-            0.0
-        } else if at_the_cap {
-            card.rate_cap_per_s
-        } else {
-            seen
+        let at_the_cap = self.long.events >= NEAR_THE_CAP_MIN && (seen / card.rate_cap_per_s - 1.0).abs() <= near_s;
+        let admissions_per_s = match (known, at_the_cap) {
+            (false, _) => 0.0,
+            (true, true) => card.rate_cap_per_s,
+            (true, false) => seen,
         };
+        let recalls_per_s = self.recalls.per_time();
         let expected = Memory { events: UNSTEADY * UNSTEADY * SHORT_S, time: SHORT_S };
         let unsteady =
             Memory { events: self.unsteady.events + expected.events, time: self.unsteady.time + expected.time };
         let units_per_admission = (self.taken.max(0.0) + UNITS_EXPECTED * UNITS_EXPECTED_WEIGHT)
             / (self.long.events.max(0.0) + UNITS_EXPECTED_WEIGHT);
+        let short = self.short.per_time() * (1.0 + SHORTLY / (2.0 * self.short.events.max(0.5)).sqrt());
         Forecast {
-            admissions_per_s,
+            // Those who are recalled are let in before anybody else moves up.
+            admissions_per_s: (admissions_per_s - recalls_per_s).max(0.0),
+            counts_per_s: (SLOWER * admissions_per_s.min(short) - recalls_per_s).max(0.0),
             variance: 1.0 / (self.long.events.max(0.0) + 1.0)
                 + unsteady.per_time().clamp(UNSTEADY_MIN * UNSTEADY_MIN, UNSTEADY_MAX * UNSTEADY_MAX),
             departures_per_s: self.departures.per_time(),
             admissions_left: f64::from(card.remaining) / units_per_admission.max(0.01),
-            stopped: self.idle_s > (STOPPED_AFTER / seen.max(f64::MIN_POSITIVE)).max(STOPPED_MIN_S),
+            stopped: card.remaining == 0
+                || self.idle_s > (STOPPED_AFTER / seen.max(f64::MIN_POSITIVE)).max(STOPPED_MIN_S),
         }
     }
 }
@@ -193,15 +213,17 @@ impl Flow {
 /// What is known of how a line moves, at one moment, for everybody who waits in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Forecast {
-    /// People let in per second; 0 while the sale is not open or nothing is known.
+    /// People let in per second, less those who are recalled; 0 while the sale is not open or nothing is known.
     admissions_per_s: f64,
+    /// People let in per second that pages count on.
+    counts_per_s: f64,
     /// The part of a wait's relative variance that does not depend on the place.
     variance: f64,
     /// The share of those who wait that gives up each second.
     departures_per_s: f64,
     /// Admissions that the remaining units will do for, as far as can be seen.
     admissions_left: f64,
-    /// Nobody has been let in for surprisingly long.
+    /// No unit is left to let anybody in for, or nobody has been let in for surprisingly long.
     stopped: bool,
 }
 
@@ -212,7 +234,7 @@ impl Forecast {
 
     /// Places per second by which somebody with so many ahead moves up, or `None` while the line stands still.
     pub(crate) fn places_per_s(&self, ahead: u64) -> Option<f64> {
-        let admissions = if self.moves() && !self.stopped { self.admissions_per_s } else { 0.0 };
+        let admissions = if self.moves() && !self.stopped { self.counts_per_s } else { 0.0 };
         let per_s = admissions + DEPARTURES_AHEAD * self.departures_per_s * ahead as f64;
         (per_s > SLOWEST_PER_S).then_some(per_s)
     }

@@ -750,6 +750,6 @@ mod tests {
 
     #[test]
     fn a_parked_socket_is_small() {
-        assert!(size_of::<Option<Parked>>() <= 160, "{}", size_of::<Option<Parked>>());
+        assert!(size_of::<Option<Parked>>() <= 168, "{}", size_of::<Option<Parked>>());
     }
 }

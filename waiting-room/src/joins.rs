@@ -112,3 +112,28 @@ async fn join(store: LineStore, joins: Vec<Join>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{problem::RoomError, room};
+
+    #[tokio::test]
+    async fn one_join_too_many_is_told_to_come_back() {
+        let room = Arc::new(room::tests::room());
+        let (sender, _nobody_gathers) = mpsc::channel(2);
+        let joins = Joins(sender);
+        let join = || {
+            let (joins, room) = (joins.clone(), room.clone());
+            tokio::spawn(async move { joins.join(room, VisitorId([0; 16]), None).await })
+        };
+        let waiting = [join(), join()];
+        while joins.0.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = join().await.expect("no panic").expect_err("full");
+        let problem = fairline_service::Problem::from(RoomError::from(refused));
+        assert_eq!(problem.status(), axum::http::StatusCode::SERVICE_UNAVAILABLE);
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+    }
+}

@@ -56,6 +56,11 @@ pub(crate) fn milliseconds(now: Duration) -> u32 {
     now.as_millis() as u32
 }
 
+/// How many places a page may be wrong by that has so many people ahead: one, or one in a hundred.
+pub(crate) fn tolerated(ahead: u64) -> f64 {
+    (ahead as f64 / 100.0).max(1.0)
+}
+
 impl Told {
     /// What a page knows that is told a place, and was told `before`.
     pub(crate) fn new(before: Option<&Self>, now: Duration, place: Place, rate_per_s: f64) -> Self {
@@ -103,7 +108,7 @@ impl Told {
     pub(crate) fn wrong(&mut self, now: Duration, place: Place) -> Option<Wrong> {
         let (ahead, recalled) = (small(place.ahead), small(place.recalled));
         self.recalled_min = self.recalled_min.min(recalled);
-        let tolerated = (f64::from(ahead) / 100.0).max(1.0);
+        let tolerated = tolerated(place.ahead);
         let (age_ms, shown) = (self.age_ms(now), self.shown(now));
         let few = ahead < FEW_AHEAD && age_ms >= BETWEEN_FEW_MS;
         let below = f64::from(ahead) - f64::from(shown);

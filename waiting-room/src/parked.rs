@@ -247,3 +247,98 @@ impl Parked {
         Care::Nothing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        sync::Arc,
+    };
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{
+        room::{self, Tab},
+        shoppers::Browser,
+    };
+
+    /// A parked socket and the page at its other end.
+    fn parked() -> (Parked, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let page = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let (stream, _) = listener.accept().expect("accepted");
+        stream.set_nonblocking(true).expect("set");
+        let room = Arc::new(room::tests::room());
+        let ticket = room::tests::ticket(&room, 1);
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("free");
+        (Parked::new(stream, Tab::open(room, &ticket, Browser::Desk), place, 1, 0), page)
+    }
+
+    #[test]
+    fn a_quiet_page_is_asked_and_a_silent_one_forgotten() {
+        let (mut parked, page) = parked();
+        let mut buffer = [0; 16];
+        assert_eq!(parked.care(49), Care::Nothing);
+        parked.say(b"news", 40).expect("sent");
+        assert_eq!(parked.care(89), Care::Nothing, "it was told something lately");
+        assert_eq!(parked.care(90), Care::Ping);
+        parked.say(b"ping", 90).expect("sent");
+        assert_eq!(parked.care(149), Care::Nothing);
+        (&page).write_all(b"pong").expect("sent");
+        while parked.read(&mut buffer, 149).expect("open").is_none() {}
+        assert_eq!(parked.care(198), Care::Nothing);
+        assert_eq!(parked.care(199), Care::Ping);
+        assert_eq!(parked.care(258), Care::Nothing);
+        assert_eq!(parked.care(259), Care::Forget);
+    }
+
+    #[test]
+    fn a_page_that_only_listens_is_asked_in_the_end() {
+        let (mut parked, _page) = parked();
+        for now_s in 0..240 {
+            parked.say(b"news", now_s).expect("sent");
+            assert_eq!(parked.care(now_s), Care::Nothing);
+        }
+        parked.say(b"news", 240).expect("sent");
+        assert_eq!(parked.care(240), Care::Ping);
+    }
+
+    #[test]
+    fn who_takes_nothing_costs_one_frame_and_is_forgotten() {
+        let (mut parked, mut page) = parked();
+        let frame = [b'x'; 4000];
+        let mut said = 0;
+        while !parked.is_stuck() {
+            parked.say(&frame, 100).expect("sent");
+            said += frame.len();
+        }
+        let unsent = |parked: &Parked| parked.aside.as_ref().map_or(0, |aside| aside.unsent.len());
+        assert!(unsent(&parked) <= frame.len());
+        assert_eq!(parked.care(109), Care::Nothing);
+        assert_eq!(parked.care(110), Care::Forget);
+        assert!((0..5).any(|_| parked.say(&frame, 101).is_err()), "what it must hear has a bound, too");
+
+        page.set_nonblocking(true).expect("set");
+        let (mut heard, mut buffer) = (0, [0; 4096]);
+        while !parked.flush(102).expect("open") {
+            heard += page.read(&mut buffer).unwrap_or(0);
+        }
+        page.set_nonblocking(false).expect("set");
+        parked.hang_up();
+        while let Ok(length @ 1..) = page.read(&mut buffer) {
+            heard += length;
+        }
+        assert!(heard >= said && parked.aside.is_none(), "{heard} of {said}");
+    }
+
+    #[test]
+    fn a_half_frame_is_kept_until_the_rest_comes() {
+        let (mut parked, _page) = parked();
+        let mut buffer = [0; 32];
+        parked.keep_half(b"half");
+        assert_eq!(parked.take_half(&mut buffer), 4);
+        assert_eq!((&buffer[..4], parked.aside.is_none()), (b"half".as_slice(), true));
+        assert_eq!(parked.take_half(&mut buffer), 0);
+    }
+}

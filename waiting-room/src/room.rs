@@ -192,7 +192,8 @@ impl Room {
                 }
                 Change::Departed { ordinals } | Change::Left { ordinals } => line.flow.departed(ordinals.len()),
                 Change::Returned { ordinals } => line.flow.returned(ordinals.len()),
-                Change::Recalled { .. } | Change::Absent { .. } | Change::Card { .. } => {}
+                Change::Recalled { ordinals } => line.flow.recalled(ordinals.len()),
+                Change::Absent { .. } | Change::Card { .. } => {}
             }
         }
         let moves = !matches!(change, Change::Absent { .. } | Change::Card { .. });
@@ -267,14 +268,15 @@ impl Room {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use fairline_sale::{Status, VisitorId};
     use time::OffsetDateTime;
 
     use super::*;
     use crate::bell::Note;
 
-    fn room() -> Room {
+    /// A room with ten tickets, and nobody in it.
+    pub(crate) fn room() -> Room {
         let sale = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
         let card = SaleCard {
             id: sale,
@@ -299,7 +301,7 @@ mod tests {
         Revision { epoch: 1, rev }
     }
 
-    fn ticket(room: &Room, ordinal: Ordinal) -> Ticket {
+    pub(crate) fn ticket(room: &Room, ordinal: Ordinal) -> Ticket {
         Ticket { sale: room.sale, epoch: 1, ordinal, visitor: VisitorId([0; 16]) }
     }
 

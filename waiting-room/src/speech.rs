@@ -12,7 +12,7 @@ use fairline_sale::{SaleCard, Status};
 use crate::{
     forecast::{Forecast, WaitOutlook, Within},
     message::{LineMessage, Outcome},
-    pace::{Told, Wrong, milliseconds},
+    pace::{Told, Wrong, milliseconds, tolerated},
 };
 
 /// What is so, for one ticket, now.
@@ -54,10 +54,11 @@ pub(crate) struct Said {
 
 /// When a page hears from us again, unless something happens, while the line is out of reach.
 const RETRY_AFTER_MS: u64 = 1500;
-/// The number of remaining units alone is told when it differs by more than this part of all units, with places apart,
-const REMAINING_PART: u32 = 10;
-/// and when that is no sooner than this after the last time, in milliseconds.
-const REMAINING_EVERY_MS: u32 = 30_000;
+/// Every place comes with the number of remaining units. That number alone is told when it differs by more than this part
+/// of all units,
+const REMAINING_PART: u32 = 4;
+/// no sooner than this after the last time, in milliseconds.
+const REMAINING_EVERY_MS: u32 = 60_000;
 /// A wait is told afresh when it has become another by more than this share,
 const WAIT_DIFFERS: f64 = 0.2;
 /// and by more than so many seconds,
@@ -66,11 +67,11 @@ const WAIT_DIFFERS_S: f64 = 10.0;
 const WAIT_EVERY_MS: u32 = 30_000;
 /// That a wait is beyond the stock, or no longer is, is said no sooner than this after the last time, in milliseconds.
 const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
-/// How many are behind is told afresh when it is less than half or more than twice as many, no sooner than this after
-/// the last time, in milliseconds.
+/// How many are behind is told afresh when it is less than a fourth or more than four times as many, no sooner than this
+/// after the last time, in milliseconds.
 const BEHIND_EVERY_MS: u32 = 60_000;
-/// After news, another rate is told at once if it differs by more than this share.
-const RATE_DIFFERS: f64 = 0.01;
+/// After news, another rate is told at once if without it the page would be wrong within so many seconds.
+const RATE_TELLS_S: f64 = 60.0;
 
 impl Said {
     /// The next message, or `None` when the page knows everything that it needs.
@@ -168,8 +169,8 @@ impl Said {
             && !self.out_of_touch
         {
             let age_ms = told.age_ms(facts.now);
-            let rate_differs =
-                (told.rate_per_s() - rate_per_s.unwrap_or_default()).abs() > RATE_DIFFERS * told.rate_per_s();
+            let drifts_per_s = (told.rate_per_s() - rate_per_s.unwrap_or_default()).abs();
+            let rate_differs = drifts_per_s * RATE_TELLS_S > tolerated(place.ahead);
             match told.wrong(facts.now, place) {
                 Some(Wrong::Elsewhere) => {}
                 Some(Wrong::Recalled { min }) => {
@@ -179,10 +180,10 @@ impl Said {
                         (*place, *recalled, *rate_per_s) = (shown, u64::from(min), None);
                     }
                 }
-                None if had_news && rate_differs => {}
+                None if had_news && rate_differs && facts.card.status == Status::Open => {}
                 None if beyond_stock != self.beyond_stock && age_ms >= BEYOND_STOCK_EVERY_MS => {}
-                None if self.is_wait_worth_telling(outlook, age_ms) => {}
-                None if differs_by_half(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
+                None if !(beyond_stock && self.beyond_stock) && self.is_wait_worth_telling(outlook, age_ms) => {}
+                None if differs_fourfold(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
                 None => return None,
             }
         }
@@ -221,9 +222,9 @@ pub(crate) struct Waited {
     pub(crate) within: Within,
 }
 
-fn differs_by_half(one: u32, other: u64) -> bool {
+fn differs_fourfold(one: u32, other: u64) -> bool {
     let one = u64::from(one);
-    one.max(other) > 2 * one.min(other) + 1
+    one.max(other) > 4 * one.min(other) + 3
 }
 
 /// Never 0. The two tokens that one ticket may have after each other differ in it.
@@ -328,10 +329,10 @@ mod tests {
         let moved = Facts { now: s(1000.3), ..moved };
         assert_eq!(all(&mut said, &moved), ["place"]);
 
-        let fewer = Arc::new(SaleCard { remaining: 45, ..SaleCard::clone(&open) });
+        let fewer = Arc::new(SaleCard { remaining: 30, ..SaleCard::clone(&open) });
         let fewer = Facts { card: &fewer, now: s(1020.0), ..moved.clone() };
         assert!(all(&mut said, &fewer).is_empty(), "no news to hurry with");
-        assert_eq!(all(&mut said, &Facts { now: s(1040.0), ..fewer.clone() }), ["sale"]);
+        assert_eq!(all(&mut said, &Facts { now: s(1070.0), ..fewer.clone() }), ["sale"]);
 
         let paused = card(Status::Paused);
         let paused = Facts { card: &paused, news: 2, ..moved.clone() };

@@ -1,6 +1,7 @@
 //! The waiting room through its outermost door, over a real Redis. The part of the controller is played by publications.
 
 mod house;
+mod sockets;
 
 use std::time::Duration;
 

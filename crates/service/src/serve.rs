@@ -52,7 +52,7 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             connections_max: 18_000,
-            newcomers_max: 4096,
+            newcomers_max: 2048,
             header_timeout: Duration::from_secs(15),
             header_bytes_max: 16 * 1024,
         }

@@ -28,7 +28,7 @@ use tokio_tungstenite::{
 use waiting_room::{Settings, run};
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let schema = include_str!("../../../docs/line-protocol.schema.json");
@@ -474,5 +474,11 @@ impl Events {
             panic!("the stream ended before `{kind}`");
         };
         timeout(PATIENCE, listening).await.unwrap_or_else(|_| panic!("no `{kind}` in time"))
+    }
+
+    /// Waits until the stream ends.
+    pub async fn ended(&mut self) {
+        let ending = async { while matches!(self.lines.next_line().await, Ok(Some(_))) {} };
+        timeout(PATIENCE, ending).await.expect("ended in time");
     }
 }

@@ -1,0 +1,266 @@
+//! What becomes of sockets in the hall: every byte of them, slow readers, crowds, and the way out.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use axum::http::StatusCode;
+use fairline_sale::Status;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::house::{House, PATIENCE};
+
+const TEXT: u8 = 0x81;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+const CLOSE: u8 = 0x88;
+
+/// A frame as a browser sends it.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x5a, 0x01, 0xff, 0x80];
+    let mut frame = vec![first];
+    match u16::try_from(payload.len()).expect("a short payload") {
+        length @ 0..=125 => frame.push(0x80 | length.to_be_bytes()[1]),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend(length.to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
+/// A socket without a library in between.
+struct Raw {
+    stream: TcpStream,
+    arrived: Vec<u8>,
+}
+
+impl Raw {
+    /// Shakes hands, and says `early` in the same breath.
+    async fn open(house: &House, early: &[u8]) -> Self {
+        Self::open_on(TcpSocket::new_v4().expect("a socket"), house, early).await
+    }
+
+    async fn open_on(socket: TcpSocket, house: &House, early: &[u8]) -> Self {
+        let stream = socket.connect(house.address).await.expect("a connection");
+        let mut raw = Self { stream, arrived: Vec::new() };
+        let handshake = format!(
+            "GET /api/flash-sales/{}/line HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            house.card.id, house.address
+        );
+        raw.say(&[handshake.as_bytes(), early].concat()).await;
+        let head = loop {
+            if let Some(end) = raw.arrived.windows(4).position(|end| end == b"\r\n\r\n") {
+                break raw.arrived.drain(..end + 4).collect::<Vec<_>>();
+            }
+            assert!(raw.more().await, "hung up during the handshake");
+        };
+        let head = String::from_utf8(head).expect("text");
+        assert!(head.starts_with("HTTP/1.1 101") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        raw
+    }
+
+    async fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("sent");
+    }
+
+    /// Waits for more bytes; `false` when there will be none.
+    async fn more(&mut self) -> bool {
+        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.arrived)).await.expect("in time");
+        read.is_ok_and(|length| length > 0)
+    }
+
+    /// The next frame: its first byte and its payload. `None` when the other side has hung up.
+    async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            let header = match self.arrived.get(1) {
+                Some(0..=125) => Some((2, usize::from(self.arrived[1]))),
+                Some(126) if self.arrived.len() >= 4 => {
+                    Some((4, usize::from(u16::from_be_bytes([self.arrived[2], self.arrived[3]]))))
+                }
+                _ => None,
+            };
+            if let Some((start, length)) = header.filter(|(start, length)| self.arrived.len() >= start + length) {
+                let frame: Vec<u8> = self.arrived.drain(..start + length).collect();
+                return Some((frame[0], frame[start..].to_vec()));
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    /// The next frame that is no message.
+    async fn control(&mut self) -> (u8, Vec<u8>) {
+        loop {
+            let frame = self.frame().await.expect("still connected");
+            if frame.0 != TEXT {
+                return frame;
+            }
+        }
+    }
+
+    /// The code that the other side closes with. Then it hangs up.
+    async fn closed(&mut self) -> CloseCode {
+        let (first, payload) = self.control().await;
+        assert_eq!(first, CLOSE);
+        let code = u16::from_be_bytes([payload[0], payload[1]]);
+        assert!(self.frame().await.is_none(), "close is the last word");
+        code.into()
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_says_may_come_in_any_pieces() {
+    let mut house = House::open().await;
+    let claim = masked(TEXT, br#"{"type":"claim"}"#);
+    // Together with the handshake, so that hyper has read it before we do; the second half later, byte by byte.
+    let mut page = Raw::open(&house, &[masked(PING, b"early"), claim[..9].to_vec()].concat()).await;
+    assert_eq!(page.control().await, (PONG, b"early".to_vec()));
+    house.admit(1).await;
+    for byte in &claim[9..] {
+        page.say(&[*byte]).await;
+    }
+    house.wait_for_claim(1).await;
+    page.say(&[masked(PING, b"one"), masked(PONG, b""), masked(PING, b"two")].concat()).await;
+    assert_eq!(page.control().await, (PONG, b"one".to_vec()));
+    assert_eq!(page.control().await, (PONG, b"two".to_vec()));
+    page.say(&masked(CLOSE, &1000_u16.to_be_bytes())).await;
+    assert_eq!(page.closed().await, CloseCode::Normal);
+}
+
+#[tokio::test]
+async fn what_no_page_says_ends_the_conversation() {
+    let house = House::open().await;
+    let text = br#"{"type":"claim"}"#;
+    for (what, frame, code) in [
+        ("unmasked", [&[TEXT, 16], text.as_slice()].concat(), CloseCode::Protocol),
+        ("a reserved bit", masked(TEXT | 0x40, text), CloseCode::Protocol),
+        ("binary", masked(0x82, text), CloseCode::Policy),
+        ("a fragment", masked(0x01, text), CloseCode::Policy),
+        ("too long, as its header says", masked(TEXT, &[b' '; 1025])[..8].to_vec(), CloseCode::Policy),
+        ("no message", masked(TEXT, b"{}"), CloseCode::Policy),
+        ("a flood", masked(TEXT, text).repeat(500), CloseCode::Policy),
+    ] {
+        let mut page = Raw::open(&house, b"").await;
+        page.say(&frame).await;
+        assert_eq!(page.closed().await, code, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_hears_the_newest_and_nothing_in_between() {
+    let mut house = House::open().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("set");
+    let mut slow = Raw::open_on(socket, &house, b"").await;
+    let mut quick = house.join().await;
+    for number in 0..100 {
+        let message = format!("{number} {}", "and so on ".repeat(150));
+        house.card.message = Some(message.clone());
+        house.publish(&[]).await;
+        quick.hear_until("sale", |heard| heard["sale"]["message"] == json!(message)).await;
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&99) {
+        let (first, payload) = slow.frame().await.expect("still connected");
+        let message: Value = serde_json::from_slice(&payload).expect("JSON");
+        if let (TEXT, Some(message)) = (first, message["sale"]["message"].as_str()) {
+            heard.push(message.split(' ').next().and_then(|number| number.parse::<u32>().ok()).expect("a number"));
+        }
+    }
+    assert!(heard.len() < 50 && heard.is_sorted(), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_crowd_hears_the_news_and_every_socket_is_closed() {
+    let mut house = House::open_with(|settings| settings.join_burst = 1000).await;
+    let mut crowd = join_all((0..400).map(|_| house.join())).await;
+    let ordinals = join_all(crowd.iter_mut().map(|shopper| shopper.hear("place"))).await;
+    let ordinals: BTreeSet<_> = ordinals.iter().map(|place| place["ordinal"].as_u64()).collect();
+    assert_eq!(ordinals.len(), 400);
+    house.card.status = Status::SoldOut;
+    house.publish(&[]).await;
+    let ended = join_all(crowd.iter_mut().map(async |shopper| {
+        let outcome = shopper.hear("over").await["outcome"].clone();
+        (outcome, shopper.closed().await)
+    }));
+    assert!(ended.await.into_iter().all(|end| end == (json!("sold_out"), Some(CloseCode::Normal))));
+}
+
+#[tokio::test]
+async fn a_node_that_stops_sends_everybody_away_spread_over_a_while() {
+    let house = House::open_with(|settings| settings.drain_s = 2).await;
+    let mut crowd = join_all((0..40).map(|_| house.join())).await;
+    let mut events = house.events("").await;
+    events.hear("place").await;
+    house.shutdown.trigger();
+    let started = Instant::now();
+    let mut gone: Vec<Duration> = join_all(crowd.iter_mut().map(async |shopper| {
+        assert_eq!(shopper.closed().await, Some(CloseCode::Restart));
+        started.elapsed()
+    }))
+    .await;
+    events.ended().await;
+    gone.sort_unstable();
+    // A machine that is busy tells some of them late, and never early.
+    assert!(gone[10] >= Duration::from_millis(350) && gone[39] >= Duration::from_millis(1800), "{gone:?}");
+    assert!(house.shutdown.finished(Duration::from_secs(10)).await);
+    assert_eq!(house.next().await.len(), 41, "every place is kept");
+}
+
+#[tokio::test]
+async fn a_full_node_turns_away_at_no_lasting_cost() {
+    let house = House::open_with(|settings| (settings.sockets_max, settings.join_burst) = (5, 1000)).await;
+    let inside = join_all((0..5).map(|_| house.join())).await;
+    let refused = join_all((0..40).map(|_| house.connect("", &[]))).await;
+    let mut pauses = BTreeSet::new();
+    for refused in refused {
+        let refused = refused.expect_err("full");
+        assert_eq!(
+            (refused.status, refused.header("connection")),
+            (StatusCode::SERVICE_UNAVAILABLE, "close".to_owned())
+        );
+        pauses.insert(refused.header("retry-after").parse::<u64>().expect("seconds"));
+    }
+    assert!(pauses.len() > 2 && pauses.iter().all(|pause| (2..=10).contains(pause)), "{pauses:?}");
+    assert_eq!(house.next().await.len(), 5, "who is turned away is given no place to lose");
+    drop(inside);
+    for _ in 0..5 {
+        house.until("a socket to be free", async || house.connect("", &[]).await.is_ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_falls_asleep_keeps_its_place_for_longer() {
+    let house = House::open_with(|settings| (settings.grace_s, settings.grace_mobile_s) = (1, 300)).await;
+    let desk = house.join().await;
+    let phone = house.connect("", &[("sec-ch-ua-mobile", "?1")]).await.expect("let in");
+    let other_phone = house.connect("", &[("user-agent", "Mozilla/5.0 (iPhone) Mobile/15E148")]).await.expect("let in");
+    drop((desk, phone, other_phone));
+    house.depart(1).await;
+    assert_eq!(house.next().await, [2, 3]);
+}
+
+#[tokio::test]
+async fn open_lines_are_counted() {
+    let house = House::open().await;
+    let shopper = house.join().await;
+    let counted = async |open: &str| {
+        let metrics = house.get("/metrics", &[]).await.text;
+        let line = metrics.lines().find(|line| line.starts_with(r#"line_open{transport="websocket"}"#));
+        line.is_some_and(|line| line.ends_with(open))
+            && metrics.contains(r#"line_bytes_sent_total{transport="websocket"}"#)
+    };
+    house.until("the socket to be counted", async || counted(" 1").await).await;
+    drop(shopper);
+    house.until("nobody to be counted", async || counted(" 0").await).await;
+}
