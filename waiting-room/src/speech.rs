@@ -352,6 +352,18 @@ mod tests {
     }
 
     #[test]
+    fn units_that_come_and_go_keep_no_place_untold() {
+        let (open, mut said) = (card(Status::Open), Said::default());
+        all(&mut said, &Facts { place: Some(at(100, 0)), ..facts(&open) });
+        for step in 1..40 {
+            let card = Arc::new(SaleCard { remaining: 100 * (step % 2), ..SaleCard::clone(&open) });
+            let place = Some(at(100 - 2 * u64::from(step), 0));
+            let moved = Facts { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..facts(&open) };
+            assert_eq!(all(&mut said, &moved).last(), Some(&"place"));
+        }
+    }
+
+    #[test]
     fn a_loss_of_touch_is_said_and_so_is_its_end() {
         let (open, live) = (card(Status::Open), live());
         for back in [facts(&open), Facts { turn: &live, ..facts(&open) }] {

@@ -38,6 +38,8 @@ export interface PlaceMessage {
   wait: { likely_s: Seconds; bounds_s: Seconds | null } | null;
   /** The wait is longer than the remaining stock is likely to last. */
   beyond_stock: boolean;
+  /** Units that are left, as in the sale's facts, which are not told again for this number's sake; null: not told. */
+  remaining: number | null;
 }
 
 export interface SaleMessage {

@@ -31,7 +31,7 @@ export function asLineMessage(value: unknown): LineMessage | undefined {
 }
 
 function readPlace(said: Readonly<Partial<PlaceMessage>> & Pick<PlaceMessage, "type" | "ordinal" | "place" | "behind">): PlaceMessage {
-  const { type, ordinal, place, behind, recalled, rate_per_s, wait, beyond_stock } = said;
+  const { type, ordinal, place, behind, recalled, rate_per_s, wait, beyond_stock, remaining } = said;
   const likely_s = readSeconds(wait?.likely_s);
   return {
     type,
@@ -42,6 +42,7 @@ function readPlace(said: Readonly<Partial<PlaceMessage>> & Pick<PlaceMessage, "t
     rate_per_s: isAmount(rate_per_s) ? rate_per_s : null,
     wait: likely_s && { likely_s, bounds_s: readSeconds(wait?.bounds_s) },
     beyond_stock: beyond_stock === true,
+    remaining: isAmount(remaining) ? remaining : null,
   };
 }
 

@@ -2,7 +2,7 @@
  * The place that the page shows, which counts down by itself between two messages of the line. Pure: time comes in as
  * milliseconds of a clock that never goes back.
  *
- * The waiting room does the same arithmetic for every page (`waiting-room/src/speech.rs`), so it knows what each of them
+ * The waiting room does the same arithmetic for every page (`waiting-room/src/pace.rs`), so it knows what each of them
  * shows, and speaks only where that would be wrong. Neither can be changed without the other:
  *
  *     shown = min(ceiling, floor(max(0, place − rate × seconds since the message)))

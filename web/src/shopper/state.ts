@@ -87,12 +87,17 @@ function hear(state: State, message: LineMessage, nowMs: number): State {
   if (hasOrder(state.phase)) return heard;
   switch (message.type) {
     case "place":
-      return { ...heard, phase: { at: "waiting", place: hearPlace(state.phase.at === "waiting" ? state.phase.place : undefined, message, nowMs) } };
+      return { ...heard, sale: withRemaining(state.sale, message.remaining), phase: { at: "waiting", place: hearPlace(state.phase.at === "waiting" ? state.phase.place : undefined, message, nowMs) } };
     case "turn":
       return { ...heard, phase: turnPhase(state.phase, message) };
     case "over":
       return { ...heard, phase: overPhase(state.phase, message.outcome) };
   }
+}
+
+/** Every place comes with the number of units that are left. */
+function withRemaining(sale: SaleCard | undefined, remaining: number | null): SaleCard | undefined {
+  return sale && remaining !== null ? { ...sale, remaining } : sale;
 }
 
 /** The page counts down only while it hears that the line moves. */

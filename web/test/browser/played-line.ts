@@ -53,6 +53,7 @@ export function place(changes: Partial<PlaceMessage>): PlaceMessage {
     rate_per_s: null,
     wait: { likely_s: [130, 230], bounds_s: [70, 410] },
     beyond_stock: false,
+    remaining: 60,
     ...changes,
   };
 }

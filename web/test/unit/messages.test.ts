@@ -5,8 +5,8 @@ import { parseLineMessage } from "../../src/shopper/messages";
 
 test("every message of the line is read", () => {
   for (const message of [
-    { type: "place", ordinal: 42, place: 17, behind: 120, recalled: 3, rate_per_s: 2.5, wait: { likely_s: [20, 40], bounds_s: [10, 90] }, beyond_stock: true },
-    { type: "place", ordinal: 42, place: 17, behind: 120, recalled: 0, rate_per_s: null, wait: null, beyond_stock: false },
+    { type: "place", ordinal: 42, place: 17, behind: 120, recalled: 3, rate_per_s: 2.5, wait: { likely_s: [20, 40], bounds_s: [10, 90] }, beyond_stock: true, remaining: 60 },
+    { type: "place", ordinal: 42, place: 17, behind: 120, recalled: 0, rate_per_s: null, wait: null, beyond_stock: false, remaining: 0 },
     { type: "sale", sale: { id: "1" } },
     { type: "turn", token: "a.b.c", expires_at: "2026-11-27T09:02:00Z", claim_by: "2026-11-27T09:00:15Z", quantity: 1 },
     { type: "over", outcome: "sold_out" },
@@ -18,14 +18,14 @@ test("every message of the line is read", () => {
 
 test("a line that says less, or nonsense, is understood as far as it goes", () => {
   const place = { type: "place", ordinal: 42, place: 17, behind: 120 };
-  const nothing = { ...place, recalled: 0, rate_per_s: null, wait: null, beyond_stock: false };
+  const nothing = { ...place, recalled: 0, rate_per_s: null, wait: null, beyond_stock: false, remaining: null };
   for (const more of [
     {},
     { wait: null, rate_per_s: null },
     { wait: {}, rate_per_s: "fast", recalled: -1, beyond_stock: "no" },
     { wait: { likely_s: [1], bounds_s: [0, 1] }, recalled: null },
     { wait: { likely_s: ["1", "2"] }, rate_per_s: -1 },
-    { wait: 7, recalled: {}, beyond_stock: 1 },
+    { wait: 7, recalled: {}, beyond_stock: 1, remaining: "many" },
   ]) {
     assert.deepEqual(parseLineMessage(JSON.stringify({ ...place, ...more })), nothing, JSON.stringify(more));
   }

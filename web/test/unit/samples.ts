@@ -29,6 +29,7 @@ export const place: PlaceMessage = {
   rate_per_s: 1,
   wait: { likely_s: [20, 40], bounds_s: [10, 90] },
   beyond_stock: false,
+  remaining: 60,
 };
 
 export const turn: TurnMessage = {

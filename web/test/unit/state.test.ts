@@ -154,6 +154,13 @@ describe("the count", () => {
     }
   });
 
+  test("comes with the number of units that are left", () => {
+    const state = after(line({ type: "sale", sale }), line({ ...place, remaining: 7 }));
+    assert.deepEqual(state.sale, { ...sale, remaining: 7 });
+    assert.deepEqual(reduce(state, line({ ...place, remaining: null })).sale, state.sale);
+    assert.equal(after(line(place)).sale, undefined);
+  });
+
   test("takes no notice of the sale's other news", () => {
     const state = reduceAt(after(line(place)), line({ type: "sale", sale: { ...sale, remaining: 3 } }), 3_000);
     assert.equal(shownAt(state, 5_000), 12);
