@@ -13,13 +13,16 @@ FRESH ?=
 
 CARGO := cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # nextest where there is one, which runs the tests of all crates side by side but knows no doc tests; cargo's own runner
 # elsewhere.
 NEXTEST := $(shell command -v cargo-nextest)
 WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers --
+# A server that the line is measured against.
+NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +56,7 @@ migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgre
 
 test: setup-test web test-web test-rust build test-browser ## Run every test
 
-test-rust: web ## Run the tests of the services, with a Redis and a Postgres of their own
+test-rust: web $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
 	@$(WITH_SERVERS) $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace
 	@$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet)
 
@@ -65,6 +68,15 @@ test-browser: build ## Run the tests in a browser
 
 screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' npm run --silent screenshot
+
+$(NODE_WS): crates/bench-line/node-ws/package.json crates/bench-line/node-ws/package-lock.json
+	@npm --prefix crates/bench-line/node-ws ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
+	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
+	@$(CARGO) build --locked --release --package waiting-room --example messages
+	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check

@@ -1,7 +1,8 @@
 //! How many messages a whole sale takes, and how wrong the places are that pages show meanwhile.
 //!
 //! A sale in virtual time, with the waiting room's own speech and a page that is written anew from
-//! `docs/line-protocol.md`. Prints one JSON object: `cargo run --release -p waiting-room --example messages`.
+//! `docs/line-protocol.md`. Prints one JSON object: `cargo run --release -p waiting-room --example messages`, followed, if
+//! wanted, by `--`, a seed, and the share of the people that are to come.
 //! `docs/line-protocol.md` has the rules, `sale.rs` what happens in this sale.
 
 #![expect(dead_code, reason = "the waiting room's modules are included as they are, and not all of each is needed")]
@@ -238,8 +239,10 @@ impl Node {
 }
 
 fn main() {
-    let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(3);
-    let sale = Sale::new(StdRng::seed_from_u64(seed));
+    let mut arguments = std::env::args().skip(1);
+    let seed = arguments.next().map_or(3, |seed| seed.parse().expect("a seed"));
+    let share = arguments.next().map_or(1.0, |share| share.parse().expect("a share"));
+    let sale = Sale::new(StdRng::seed_from_u64(seed), share);
     let mut node = Node {
         sale,
         flow: Flow::default(),

@@ -69,6 +69,7 @@ pub(crate) struct Sale {
     /// Away, and recalled.
     away: BTreeSet<Ordinal>,
     recalled: BTreeSet<Ordinal>,
+    share: f64,
     credit: f64,
     ticked: u64,
     out: u32,
@@ -76,7 +77,9 @@ pub(crate) struct Sale {
 }
 
 impl Sale {
-    pub(crate) fn new(random: StdRng) -> Self {
+    /// A sale with this share of the people and the units, and of the speed.
+    pub(crate) fn new(random: StdRng, share: f64) -> Self {
+        let stock = (f64::from(STOCK) * share) as u32;
         let card = SaleCard {
             id: "00000000-0000-0000-0000-000000000001".parse::<SaleId>().expect("a UUID"),
             slug: "first-drop".to_owned(),
@@ -85,12 +88,12 @@ impl Sale {
             price_minor: 4900,
             currency: "EUR".to_owned(),
             per_shopper_limit: 1,
-            total: STOCK,
-            remaining: STOCK,
+            total: stock,
+            remaining: stock,
             status: Status::Scheduled,
             opens_at: OffsetDateTime::UNIX_EPOCH,
             ends_at: None,
-            rate_cap_per_s: CAPS[0].1,
+            rate_cap_per_s: CAPS[0].1 * share,
             message: None,
         };
         let mut sale = Self {
@@ -102,6 +105,7 @@ impl Sale {
             events: BinaryHeap::new(),
             away: BTreeSet::new(),
             recalled: BTreeSet::new(),
+            share,
             credit: 0.0,
             ticked: 0,
             out: 0,
@@ -144,7 +148,7 @@ impl Sale {
         self.steps += 1;
         let now_s = self.now_s();
         let mut happened = Vec::new();
-        let joined = (SHOPPERS as f64 * (now_s / JOINS_END_S).min(1.0)) as u64;
+        let joined = (SHOPPERS as f64 * self.share * (now_s / JOINS_END_S).min(1.0)) as u64;
         while self.joins < joined {
             self.joins += 1;
             self.view.given(self.joins);
@@ -166,7 +170,8 @@ impl Sale {
             _ if card.remaining == 0 && self.out == 0 => Status::SoldOut,
             _ => Status::Open,
         };
-        card.rate_cap_per_s = CAPS.iter().rfind(|(from_s, _)| *from_s <= now_s).map_or(1.0, |(_, cap)| *cap);
+        card.rate_cap_per_s =
+            CAPS.iter().rfind(|(from_s, _)| *from_s <= now_s).map_or(1.0, |(_, cap)| *cap * self.share);
         if card != *self.card {
             let news = SaleCard { remaining: self.card.remaining, ..card.clone() } != *self.card;
             let before = std::mem::replace(&mut self.card, Arc::new(card));

@@ -1,0 +1,227 @@
+//! What one page hears and shows. Pure.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest message that is understood; the line's are a tenth of it.
+const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Longest head of an answer to a handshake.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// A place as a page was told it, and how it counts down by itself from there.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) at_us: u64,
+    pub(crate) what: What,
+}
+
+/// What a page was told.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum What {
+    /// So many are ahead, fewer by `rate_per_s` each second.
+    Place { ahead: u64, rate_per_s: f64 },
+    /// It is its turn.
+    Turn,
+}
+
+/// A page, from its handshake on.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) stage: Stage,
+    pub(crate) ordinal: u64,
+    pub(crate) told: Option<Told>,
+    /// The beginning of something whose rest has yet to come.
+    rest: Vec<u8>,
+}
+
+/// How far a page has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Stage {
+    /// It is not connected yet.
+    #[default]
+    Coming,
+    /// The handshake has not been answered.
+    Knocking,
+    /// It is connected, and holds a ticket where there are tickets.
+    In,
+    /// It knows its place.
+    Waiting,
+    /// It has a token.
+    Called,
+    /// It has heard that there is nothing more to wait for.
+    Over,
+}
+
+/// What a page does about what it heard.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Deed {
+    /// The handshake has succeeded.
+    Entered,
+    /// The handshake was refused; this is the head of the answer.
+    Refused(String),
+    /// Answer a ping with its payload.
+    Pong(Vec<u8>),
+    /// A message of the line, of whatever kind.
+    Heard,
+    /// A place, which the page shows from now on.
+    Moved,
+    /// A token, which the page must claim.
+    Called,
+    /// The last message.
+    Over,
+    /// Something that no server of ours sends.
+    Nonsense,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    ordinal: u64,
+    place: u64,
+    rate_per_s: Option<f64>,
+}
+
+impl Page {
+    /// Takes in what has arrived, and gives everything that is to be done about it. `wants_ticket`: a handshake without
+    /// a ticket's cookie has failed.
+    pub(crate) fn hear(&mut self, bytes: &[u8], now_us: u64, wants_ticket: bool, mut deed: impl FnMut(&Self, Deed)) {
+        let joined;
+        let mut bytes = if self.rest.is_empty() {
+            bytes
+        } else {
+            self.rest.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.rest);
+            joined.as_slice()
+        };
+        if self.stage <= Stage::Knocking {
+            let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+                if bytes.len() > HEAD_BYTES_MAX {
+                    deed(self, Deed::Nonsense)
+                } else {
+                    self.rest = bytes.to_vec()
+                }
+                return;
+            };
+            let head = String::from_utf8_lossy(&bytes[..end]);
+            let ticket = !wants_ticket || head.contains("set-cookie: fairline_ticket_");
+            if !head.starts_with("HTTP/1.1 101 ") || !ticket {
+                self.stage = Stage::Over;
+                deed(self, Deed::Refused(head.into_owned()));
+                return;
+            }
+            bytes = &bytes[end + 4..];
+            self.stage = Stage::In;
+            deed(self, Deed::Entered);
+        }
+        while let Some((opcode, payload, length)) = frame(bytes) {
+            let done = match opcode {
+                1 => self.read(payload, now_us),
+                8 | 10 => None,
+                9 => Some(Deed::Pong(payload.to_vec())),
+                _ => Some(Deed::Nonsense),
+            };
+            done.into_iter().for_each(|done| deed(self, done));
+            bytes = &bytes[length..];
+        }
+        if bytes.len() > FRAME_BYTES_MAX { deed(self, Deed::Nonsense) } else { self.rest = bytes.to_vec() }
+    }
+
+    /// Reads a message. Its `type` comes first in what our waiting room writes.
+    fn read(&mut self, message: &[u8], now_us: u64) -> Option<Deed> {
+        let is = |kind: &str| message.get(9..).is_some_and(|rest| rest.starts_with(kind.as_bytes()));
+        if is("place\"") {
+            let Ok(Place { ordinal, place, rate_per_s }) = serde_json::from_slice(message) else {
+                return Some(Deed::Nonsense);
+            };
+            let what = What::Place { ahead: place, rate_per_s: rate_per_s.unwrap_or(0.0) };
+            (self.stage, self.ordinal, self.told) = (Stage::Waiting, ordinal, Some(Told { at_us: now_us, what }));
+            Some(Deed::Moved)
+        } else if is("turn\"") {
+            (self.stage, self.told) = (Stage::Called, Some(Told { at_us: now_us, what: What::Turn }));
+            Some(Deed::Called)
+        } else if is("over\"") {
+            self.stage = Stage::Over;
+            Some(Deed::Over)
+        } else {
+            Some(Deed::Heard)
+        }
+    }
+}
+
+/// The first whole frame: its opcode, its payload, and its length altogether. Servers never mask.
+fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let (&[first, second], rest) = bytes.split_first_chunk()?;
+    let (head, length) = match second {
+        126 => (4, usize::from(u16::from_be_bytes(*rest.first_chunk()?))),
+        127 => (10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
+        length => (2, usize::from(length)),
+    };
+    let end = length.checked_add(head)?;
+    Some((first & 0x0f, bytes.get(head..end)?, end))
+}
+
+/// A short frame of a page; masked, as pages must, with zeros.
+pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap_or(0).min(125);
+    let mut frame = vec![0x80 | opcode, 0x80 | length, 0, 0, 0, 0];
+    frame.extend_from_slice(&payload[..usize::from(length)]);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTERED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nset-cookie: fairline_ticket_1=x\r\n\r\n";
+
+    fn text(message: &str) -> Vec<u8> {
+        let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0x81, 126], &length[..], message.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_page_hears_the_same_however_the_bytes_are_cut() {
+        let messages = [
+            r#"{"type":"sale","sale":{}}"#,
+            r#"{"type":"place","ordinal":42,"place":17,"behind":3,"wait":null,"rate_per_s":0.5}"#,
+            r#"{"type":"turn","token":"a.b.c"}"#,
+            r#"{"type":"over","outcome":"bought"}"#,
+        ];
+        let mut all = ENTERED.to_vec();
+        messages.iter().for_each(|message| all.extend(text(message)));
+        all.extend([0x89, 2, b'h', b'i']);
+        let told = Told { at_us: 7, what: What::Place { ahead: 17, rate_per_s: 0.5 } };
+        for cut in 1..all.len() {
+            let (mut page, mut deeds, mut places) = (Page::default(), Vec::new(), Vec::new());
+            for bytes in all.chunks(cut) {
+                page.hear(bytes, 7, true, |page, deed| {
+                    places.extend(page.told.filter(|_| deed == Deed::Moved));
+                    deeds.push(deed);
+                });
+            }
+            let expected =
+                [Deed::Entered, Deed::Heard, Deed::Moved, Deed::Called, Deed::Over, Deed::Pong(b"hi".into())];
+            assert_eq!((deeds.as_slice(), places.as_slice()), (&expected[..], &[told][..]));
+            assert_eq!((page.stage, page.ordinal), (Stage::Over, 42));
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one() {
+        let heard = |answer: &[u8], wants_ticket| {
+            let mut deeds = Vec::new();
+            Page::default().hear(answer, 0, wants_ticket, |_, deed| deeds.push(deed));
+            deeds
+        };
+        assert_eq!(heard(ENTERED, true), [Deed::Entered]);
+        assert_eq!(heard(b"HTTP/1.1 101 Yes\r\n\r\n", false), [Deed::Entered]);
+        assert!(matches!(heard(b"HTTP/1.1 101 Yes\r\n\r\n", true)[..], [Deed::Refused(_)]));
+        assert!(matches!(heard(b"HTTP/1.1 503 No\r\n\r\n", false)[..], [Deed::Refused(_)]));
+        assert_eq!(heard(&[b'a'; HEAD_BYTES_MAX + 1], true), [Deed::Nonsense]);
+    }
+
+    #[test]
+    fn what_a_page_says_is_masked_and_short() {
+        assert_eq!(masked(10, b"hi"), [0x8a, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        assert_eq!(masked(1, &[0; 300]).len(), 6);
+    }
+}

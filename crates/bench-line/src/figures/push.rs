@@ -1,0 +1,113 @@
+//! How long it takes until a page knows that the line has moved. Pure.
+
+use std::collections::HashMap;
+
+use crate::crowd::{Told, What};
+
+/// Pages behind the cursor that count as near the front.
+const NEAR: u64 = 50;
+
+/// A move of the cursor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Move {
+    /// Not later than it happened.
+    pub(super) at_us: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// Microseconds from each move until each page that it affects has it: those whose turn it is hear so, and the next
+/// [`NEAR`] show their place. A page counts down by itself, so only those are affected that are wrong by more than one
+/// place, or one in a hundred, when the line has moved. Whoever never gets it counts with the time until `end_us`.
+///
+/// Nobody has departed or was recalled: the place is what is left to the cursor.
+pub(super) fn latencies(moves: &[Move], told: &[(u64, Told)], end_us: u64) -> Vec<u64> {
+    let mut pages: HashMap<u64, Vec<Told>> = HashMap::new();
+    for &(ordinal, told) in told {
+        pages.entry(ordinal).or_default().push(told);
+    }
+    let mut latencies = Vec::new();
+    for &Move { at_us, from, to } in moves {
+        for ordinal in from + 1..=to + NEAR {
+            let Some(page) = pages.get(&ordinal) else { continue };
+            let right_at_us = if ordinal <= to {
+                page.iter().find(|told| told.what == What::Turn).map(|told| told.at_us)
+            } else {
+                let place = ordinal - to - 1;
+                first_shown(page, at_us, place + (place / 100).max(1))
+            };
+            let latency = right_at_us.unwrap_or(end_us).saturating_sub(at_us);
+            if ordinal <= to || latency > 0 {
+                latencies.push(latency);
+            }
+        }
+    }
+    latencies
+}
+
+/// When a page shows at most so many ahead, from some moment on.
+fn first_shown(page: &[Told], from_us: u64, at_most: u64) -> Option<u64> {
+    let next = page.iter().skip(1).map(|told| Some(told.at_us)).chain([None]);
+    page.iter().zip(next).find_map(|(told, until_us)| {
+        let shown_at_us = match told.what {
+            What::Turn => told.at_us,
+            What::Place { ahead, .. } if ahead <= at_most => told.at_us,
+            // It shows the whole part: `at_most` from the moment on when it is less than one more.
+            What::Place { ahead, rate_per_s } if rate_per_s > 0.0 => {
+                told.at_us + ((ahead - at_most - 1) as f64 / rate_per_s * 1e6) as u64 + 1
+            }
+            What::Place { .. } => return None,
+        };
+        let shown_at_us = shown_at_us.max(from_us);
+        until_us.is_none_or(|until_us| shown_at_us < until_us).then_some(shown_at_us)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(at_us: u64, ahead: u64, rate_per_s: f64) -> Told {
+        Told { at_us, what: What::Place { ahead, rate_per_s } }
+    }
+
+    const fn turn(at_us: u64) -> Told {
+        Told { at_us, what: What::Turn }
+    }
+
+    const MOVE: Move = Move { at_us: 1_000_000, from: 10, to: 20 };
+
+    #[test]
+    fn whose_turn_it_is_hears_so() {
+        let told = [(11, place(0, 0, 0.0)), (11, turn(1_040_000)), (20, place(0, 9, 0.0))];
+        assert_eq!(latencies(&[MOVE], &told, 3_000_000), [40_000, 2_000_000]);
+    }
+
+    #[test]
+    fn who_counts_down_rightly_is_not_affected() {
+        // Ticket 30 was the 19th behind the cursor and is the 9th now; ten a second have been counted down.
+        assert!(latencies(&[MOVE], &[(30, place(0, 19, 10.0))], 3_000_000).is_empty());
+        // One place too many is no more than a page may be wrong by.
+        assert!(latencies(&[MOVE], &[(30, place(0, 20, 10.0))], 3_000_000).is_empty());
+    }
+
+    #[test]
+    fn who_is_wrong_is_affected_until_told_or_right() {
+        // Told 70 ms later.
+        let told = [(30, place(0, 19, 0.0)), (30, place(1_070_000, 9, 5.0))];
+        assert_eq!(latencies(&[MOVE], &told, 3_000_000), [70_000]);
+        // Counts down from 14 to 10 by itself: less than 11 after 300 ms more.
+        assert_eq!(latencies(&[MOVE], &[(30, place(0, 24, 10.0))], 3_000_000), [300_001]);
+        // Told something that is wrong as well, then right.
+        let told = [(30, place(0, 19, 0.0)), (30, place(1_010_000, 15, 0.0)), (30, place(1_090_000, 10, 0.0))];
+        assert_eq!(latencies(&[MOVE], &told, 3_000_000), [90_000]);
+        // Never.
+        assert_eq!(latencies(&[MOVE], &[(30, place(0, 19, 0.0))], 3_000_000), [2_000_000]);
+    }
+
+    #[test]
+    fn only_those_near_the_front_count() {
+        let told = [(20 + NEAR, place(0, 1_000, 0.0)), (21 + NEAR, place(0, 1_000, 0.0))];
+        assert_eq!(latencies(&[MOVE], &told, 3_000_000).len(), 1);
+    }
+}

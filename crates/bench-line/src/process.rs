@@ -1,0 +1,124 @@
+//! A process that is measured: started, watched through `/proc`, killed when dropped.
+
+use std::{
+    fs::{self, File},
+    io,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+
+use crate::{
+    Failure,
+    clock::{now_us, pause},
+};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const QUIET_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A process that uses less of one core than this has nothing left to do.
+const QUIET_SHARE: f64 = 0.05;
+
+/// A program of ours or of others that listens on an address.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program whose output goes to a log in `folder`, and which dies with this thread.
+    pub(crate) fn start(name: &str, program: &Path, arguments: &[String], folder: &Path) -> Result<Self, Failure> {
+        let log = folder.join(format!("{name}.log"));
+        let output = File::create(&log)?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().map_err(|error| Failure::new(format!("{name} does not start: {error}")))?;
+        Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    /// Waits until somebody listens on `address`.
+    pub(crate) fn listens(mut self, address: SocketAddr) -> Result<Self, Failure> {
+        let deadline = now_us() + READY_WITHIN.as_micros() as u64;
+        while TcpStream::connect(address).is_err() {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || now_us() > deadline {
+                let said = fs::read_to_string(&self.log).unwrap_or_default();
+                return Err(Failure::new(format!("{} does not listen on {address}: {}", self.name, said.trim())));
+            }
+            pause(LOOK_EVERY);
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of a process that are in memory.
+pub(crate) fn resident_bytes(id: u32) -> Result<u64, Failure> {
+    let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
+    let kilobytes = rollup.lines().find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| Failure::new("smaps_rollup has no Rss"))
+}
+
+/// Microseconds for which the threads of a process have been on a core, in it or in the kernel.
+pub(crate) fn cpu_us(id: u32) -> Result<u64, Failure> {
+    let mut ns = 0;
+    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
+        match fs::read_to_string(thread?.path().join("schedstat")) {
+            Ok(stat) => ns += stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0),
+            // It has just ended.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(ns / 1000)
+}
+
+/// The same for several processes.
+pub(crate) fn cpu_us_of(ids: &[u32]) -> Result<u64, Failure> {
+    ids.iter().map(|&id| cpu_us(id)).sum()
+}
+
+/// Waits until processes have nothing left to do, so that one measurement does not pay for the one before.
+pub(crate) fn until_quiet(ids: &[u32]) -> Result<(), Failure> {
+    let deadline = now_us() + QUIET_WITHIN.as_micros() as u64;
+    loop {
+        let (started, before) = (now_us(), cpu_us_of(ids)?);
+        pause(Duration::from_millis(500));
+        let share = (cpu_us_of(ids)? - before) as f64 / (now_us() - started) as f64;
+        if share < QUIET_SHARE || now_us() > deadline {
+            return Ok(());
+        }
+    }
+}
+
+/// Does something on the nth of the cores that there are; whatever it starts stays there.
+pub(crate) fn on_core<T>(nth: usize, action: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let this_thread = Pid::from_raw(0);
+    let before = sched_getaffinity(this_thread)?;
+    let cores: Vec<usize> = (0..CpuSet::count()).filter(|&core| before.is_set(core).unwrap_or(false)).collect();
+    let mut one = CpuSet::new();
+    one.set(cores[nth % cores.len()])?;
+    sched_setaffinity(this_thread, &one)?;
+    let done = action();
+    sched_setaffinity(this_thread, &before)?;
+    done
+}

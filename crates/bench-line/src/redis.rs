@@ -1,0 +1,116 @@
+//! What a measurement asks Redis: how it stands, never anything of the line that a service should ask.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use crate::Failure;
+
+/// Longest wait for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// A connection.
+pub(crate) struct Redis {
+    stream: BufReader<TcpStream>,
+}
+
+/// What Redis answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Reply {
+    Nil,
+    Number(i64),
+    Text(String),
+    List(Vec<Reply>),
+}
+
+impl Reply {
+    fn text(&self) -> &str {
+        if let Reply::Text(text) = self { text } else { "" }
+    }
+}
+
+impl Redis {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// One command, and its answer. Bytes that are no text come out as replacement characters.
+    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<Reply, Failure> {
+        self.stream.get_mut().write_all(&command(words))?;
+        self.reply()
+    }
+
+    fn reply(&mut self) -> Result<Reply, Failure> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let unexpected = || Failure::new(format!("Redis answered {line:?}"));
+        let rest = line.trim_end().get(1..).ok_or_else(unexpected)?;
+        let number = || rest.parse::<i64>().map_err(|_| unexpected());
+        Ok(match line.as_bytes()[0] {
+            b'+' => Reply::Text(rest.to_owned()),
+            b':' => Reply::Number(number()?),
+            b'$' => match usize::try_from(number()?) {
+                Ok(length) => {
+                    let mut bytes = vec![0; length + 2];
+                    self.stream.read_exact(&mut bytes)?;
+                    Reply::Text(String::from_utf8_lossy(&bytes[..length]).into_owned())
+                }
+                Err(_) => Reply::Nil,
+            },
+            b'*' => Reply::List((0..number()?).map(|_| self.reply()).collect::<Result<_, _>>()?),
+            _ => return Err(unexpected()),
+        })
+    }
+
+    /// A section of INFO.
+    pub(crate) fn info(&mut self, section: &str) -> Result<HashMap<String, String>, Failure> {
+        let reply = self.ask(&["INFO", section])?;
+        let pairs = reply.text().lines().filter_map(|line| line.split_once(':'));
+        Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
+    /// Bytes of all that Redis keeps, its data structures and buffers.
+    pub(crate) fn used_bytes(&mut self) -> Result<u64, Failure> {
+        let memory = self.info("memory")?;
+        memory.get("used_memory").and_then(|used| used.parse().ok()).ok_or_else(|| Failure::new("INFO memory"))
+    }
+
+    /// Bytes of every key whose name has `part` in it.
+    pub(crate) fn bytes_of_keys(&mut self, part: &str) -> Result<u64, Failure> {
+        let (mut cursor, mut bytes) = ("0".to_owned(), 0);
+        loop {
+            let Reply::List(found) = self.ask(&["SCAN", &cursor, "MATCH", &format!("*{part}*"), "COUNT", "1000"])?
+            else {
+                return Err(Failure::new("SCAN answered no list"));
+            };
+            if let Some(Reply::List(keys)) = found.get(1) {
+                for key in keys {
+                    if let Reply::Number(used) = self.ask(&["MEMORY", "USAGE", key.text(), "SAMPLES", "0"])? {
+                        bytes += u64::try_from(used).unwrap_or(0);
+                    }
+                }
+            }
+            cursor = found.first().map(|cursor| cursor.text().to_owned()).unwrap_or_default();
+            if cursor == "0" || cursor.is_empty() {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// A number in a hash; 0 while there is none.
+    pub(crate) fn number_in(&mut self, key: &str, field: &str) -> Result<u64, Failure> {
+        Ok(self.ask(&["HGET", key, field])?.text().parse().unwrap_or(0))
+    }
+}
+
+/// A command as it travels.
+pub(crate) fn command(words: &[&str]) -> Vec<u8> {
+    let packed: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+    format!("*{}\r\n{packed}", words.len()).into_bytes()
+}

@@ -1,0 +1,24 @@
+//! The measurements with a handful of shoppers: that every scene runs and finds something, not how fast anything is.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+
+#[test]
+fn every_scene_runs() {
+    // The services stand beside the program; they may be older than this test.
+    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bins", "--examples"]).status();
+    assert!(built.expect("cargo runs").success(), "the services do not build");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let json = folder.path().join("bench/line.json");
+    let run = Command::new(env!("CARGO_BIN_EXE_bench-line")).arg("--smoke").arg("--json").arg(&json).output();
+    let run = run.expect("the program starts");
+    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    let figures = fs::read_to_string(&json).unwrap_or_else(|error| panic!("no figures ({error}): {said}"));
+    let figures: Value = serde_json::from_str(&figures).expect("the figures are JSON");
+    let figures = figures.as_object().expect("the figures are one object");
+    assert_eq!(figures.len(), 11, "{said}");
+    for (key, figure) in figures {
+        assert!(figure.is_number(), "{key} is {figure}: {said}");
+    }
+}
