@@ -146,8 +146,9 @@ impl RedisSentinel {
     /// # Errors
     /// When one does not start, or they do not find together.
     pub fn start() -> Result<Self, ServerError> {
-        // No waiting for further replicas to come along.
-        let at_once = ["--repl-diskless-sync-delay", "0"];
+        // No waiting for further replicas to come along; and a replica that writes its first append-only file would
+        // refuse to end, and not think of it again.
+        let at_once = ["--repl-diskless-sync-delay", "0", "--shutdown-on-sigterm", "force"];
         let primary = Member::start(&at_once)?;
         let primary_port = primary.port();
         let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
