@@ -1,5 +1,7 @@
 //! The admin API: who runs a sale, and how.
 
+mod keys;
+
 use std::sync::Arc;
 
 use axum::{
@@ -19,6 +21,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    keys::Keys,
     lifecycle::{self, Action},
     problem::AdminError,
     store::{NewSale, SaleChange, SaleRow, Store},
@@ -29,6 +32,7 @@ use crate::{
 pub(crate) struct Admin {
     pub(crate) store: Store,
     pub(crate) line: LineStore,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) token: Arc<Secret>,
 }
 
@@ -41,6 +45,7 @@ pub(crate) fn routes(admin: Admin) -> OpenApiRouter {
         .routes(routes!(pause_sale))
         .routes(routes!(resume_sale))
         .routes(routes!(close_sale))
+        .merge(keys::routes())
         .route_layer(axum::middleware::from_fn_with_state(admin.clone(), signed_in))
         .with_state(admin)
 }

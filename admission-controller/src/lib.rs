@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod decide;
+mod keys;
 pub mod lifecycle;
 mod problem;
 mod settings;
@@ -15,15 +16,14 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use fairline_admission_token::{Jwk, Jwks, SigningKey};
 use fairline_line::store::LineStore;
 use fairline_service::{
-    RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
+    Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;
 use utoipa::OpenApi as _;
@@ -63,7 +63,7 @@ impl Service {
         if settings.admin_token.expose().len() < 16 {
             return Err(StartError::new("The admin token is too short: use at least 16 characters."));
         }
-        let key = read_key(settings)?;
+        let keys = Arc::new(keys::Keys::read(&settings.signing_key_files)?);
         if settings.migrate {
             migrate(settings.postgres_url.expose()).await?;
         }
@@ -72,24 +72,14 @@ impl Service {
             .await
             .map_err(|error| StartError::new(format!("The line can't be reached: {error}.")))?;
 
-        let jwks = Jwks::new(vec![Jwk::new(&key.verifying_key())])
-            .map_err(|error| StartError::new(format!("The signing key can't be used: {error}.")))?
-            .to_json();
         let ticker =
-            tick::Ticker { store: store.clone(), line: line.clone(), key: Arc::new(key), every: settings.tick() };
+            tick::Ticker { store: store.clone(), line: line.clone(), keys: keys.clone(), every: settings.tick() };
         shutdown.spawn(ticker.run(shutdown.clone()));
 
         let ready = readiness(store.clone(), line.clone());
-        let admin = admin::Admin { store, line, token: Arc::new(settings.admin_token.clone()) };
-        Ok(Self { routes: routes(admin, jwks, settings.trusted_proxies.clone(), shutdown)?, ready })
+        let admin = admin::Admin { store, line, keys, token: Arc::new(settings.admin_token.clone()) };
+        Ok(Self { routes: routes(admin, settings.trusted_proxies.clone(), shutdown)?, ready })
     }
-}
-
-fn read_key(settings: &Settings) -> Result<SigningKey, StartError> {
-    let file = settings.signing_key_file.display();
-    let pem = std::fs::read_to_string(&settings.signing_key_file)
-        .map_err(|error| StartError::new(format!("The signing key {file} can't be read: {error}.")))?;
-    SigningKey::from_pem(&pem).map_err(|error| StartError::new(format!("The signing key {file}: {error}.")))
 }
 
 fn readiness(store: store::Store, line: LineStore) -> Readiness {
@@ -102,22 +92,23 @@ fn readiness(store: store::Store, line: LineStore) -> Readiness {
     })
 }
 
-fn routes(
-    admin: admin::Admin,
-    jwks: String,
-    proxies: TrustedProxies,
-    shutdown: &Shutdown,
-) -> Result<Router, StartError> {
+fn routes(admin: admin::Admin, proxies: TrustedProxies, shutdown: &Shutdown) -> Result<Router, StartError> {
     let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies, shutdown)?;
+    let key_set = get(key_set).with_state(admin.clone());
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(admin::routes(admin).route_layer(limit.layer()))
         .split_for_parts();
-    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
     Ok(router
         .route("/admin", get(console))
         .route("/admin/assets/{file}", get(console_asset))
-        .route("/.well-known/jwks.json", get(move || async move { (json, jwks).into_response() }))
+        .route("/.well-known/jwks.json", key_set)
         .route("/openapi/admission-controller.json", get(move || async move { axum::Json(document) })))
+}
+
+/// The public keys that tokens may be signed with, as long as they are not revoked.
+async fn key_set(State(admin): State<admin::Admin>) -> Result<Response, Problem> {
+    let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
+    Ok((json, admin.key_set().await?).into_response())
 }
 
 /// The admin console: a page that speaks to the admin API with the token that its reader types in.

@@ -16,6 +16,8 @@ pub(crate) enum AdminError {
     WrongToken,
     #[error("there is no such sale")]
     UnknownSale,
+    #[error("there is no such key")]
+    UnknownKey,
     #[error("the field `{field}` must {must}")]
     WrongField { field: &'static str, must: &'static str },
     #[error("the sale is {}", word(*status))]
@@ -34,6 +36,8 @@ impl From<AdminError> for Problem {
                 .detail("The admin token is not the one that the controller was started with."),
             AdminError::UnknownSale => Problem::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
                 .detail("Check the id; `GET /api/admin/sales` lists all sales."),
+            AdminError::UnknownKey => Problem::new(StatusCode::NOT_FOUND, "unknown-key", "No such key")
+                .detail("Check the key's name; `GET /api/admin/keys` lists the keys of this controller."),
             AdminError::WrongField { field, .. } => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
                     .detail(format!("T{}", &detail[1..]))
@@ -80,6 +84,7 @@ mod tests {
             (AdminError::NoToken, 401, "no-token"),
             (AdminError::WrongToken, 401, "bad-token"),
             (AdminError::UnknownSale, 404, "unknown-sale"),
+            (AdminError::UnknownKey, 404, "unknown-key"),
             (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
             (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
             (refused("sales_slug_is_unique"), 409, "slug-taken"),

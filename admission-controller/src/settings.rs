@@ -18,9 +18,10 @@ pub struct Settings {
     /// Postgres, with everything that money touches.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
-    /// The private key that signs admission tokens: a file with an Ed25519 key in PKCS#8 PEM (`fairline keys signing`).
-    #[arg(long, env = "FAIRLINE_SIGNING_KEY_FILE")]
-    pub signing_key_file: PathBuf,
+    /// The private keys of admission tokens, comma-separated: files with an Ed25519 key in PKCS#8 PEM each (`fairline keys
+    /// signing`). The first that is not revoked signs; the others are shown, too.
+    #[arg(long = "signing-key-file", env = "FAIRLINE_SIGNING_KEY_FILE", value_delimiter = ',', required = true)]
+    pub signing_key_files: Vec<PathBuf>,
     /// The bearer token of the admin API: at least 16 characters.
     #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Secret,

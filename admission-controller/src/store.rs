@@ -233,6 +233,8 @@ pub struct Unpublished {
     ordinal: i64,
     visitor: Vec<u8>,
     quantity: i32,
+    /// The key of its token; empty after that was revoked, until there is another.
+    pub kid: String,
     pub state: String,
     pub issued_at: OffsetDateTime,
     pub claim_by: OffsetDateTime,
@@ -307,6 +309,24 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         Ok(ids.into_iter().map(SaleId).collect())
+    }
+
+    /// The keys whose tokens are not to be believed.
+    pub async fn revoked_keys(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&self.pool).await?)
+    }
+
+    /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who hold one are given
+    /// another by the next tick.
+    pub async fn revoke_key(&self, kid: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "WITH revoked AS (INSERT INTO revoked_keys (kid) VALUES ($1) ON CONFLICT DO NOTHING) \
+             UPDATE admissions SET kid = '', published_state = NULL WHERE kid = $1 AND state = 'promised'",
+        )
+        .bind(kid)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     pub async fn create(&self, new: &NewSale) -> Result<SaleRow, StoreError> {
@@ -468,6 +488,20 @@ impl LockedLine {
         self.give_back(units).await
     }
 
+    /// Has the tokens that are out signed with a key, unless theirs is a good one.
+    pub async fn sign_again(&mut self, good: &[String], kid: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE admissions SET kid = $3, published_state = NULL \
+             WHERE sale_id = $1 AND state = 'promised' AND NOT kid = ANY($2)",
+        )
+        .bind(self.row.id)
+        .bind(good)
+        .bind(kid)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
     async fn give_back(&mut self, units: i64) -> Result<(), StoreError> {
         if units > 0 {
             sqlx::query("UPDATE stock SET promised = promised - $2::integer WHERE sale_id = $1")
@@ -549,7 +583,7 @@ impl LockedLine {
     /// Admissions that Redis has not been told of as they are now: tokens that are out first, then the oldest.
     pub async fn unpublished(&mut self) -> Result<Vec<Unpublished>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT id, ordinal, visitor, quantity, state, issued_at, claim_by, claimed_at, expires_at, \
+            "SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
              (SELECT count(*) FROM admissions AS other WHERE other.sale_id = admissions.sale_id \
               AND other.ordinal = admissions.ordinal AND other.state = 'lapsed') AS lapses \
              FROM admissions WHERE sale_id = $1 AND published_state IS DISTINCT FROM state \

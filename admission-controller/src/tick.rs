@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_admission_token::{AUDIENCE, Claims, ISSUER, SigningKey};
+use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
     store::{Claim, LineError, LineStore, Publication, Upcoming},
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     decide::{Observation, decide, quantities},
+    keys::Keys,
     lifecycle,
     store::{LockedLine, Store, StoreError, Unpublished},
 };
@@ -55,7 +56,7 @@ struct Committed {
 pub(crate) struct Ticker {
     pub(crate) store: Store,
     pub(crate) line: LineStore,
-    pub(crate) key: Arc<SigningKey>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) every: Duration,
 }
 
@@ -69,16 +70,20 @@ impl Ticker {
                 _ = beat.tick() => {}
                 () = shutdown.triggered() => return,
             }
-            match self.store.running().await {
-                Ok(sales) => stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale)).await,
-                Err(error) => warn!(%error, "the running sales could not be read"),
-            }
+            let (sales, revoked) = match futures_util::try_join!(self.store.running(), self.store.revoked_keys()) {
+                Ok(read) => read,
+                Err(error) => {
+                    warn!(%error, "the running sales could not be read");
+                    continue;
+                }
+            };
+            stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, &revoked)).await;
         }
     }
 
-    async fn tick(&self, sale: SaleId) {
+    async fn tick(&self, sale: SaleId, revoked: &[String]) {
         let started = Instant::now();
-        let result = match self.admit(sale).await {
+        let result = match self.admit(sale, revoked).await {
             Ok(Some(committed)) => self.publish(sale, &committed).await,
             Ok(None) => return,
             Err(error) => Err(error),
@@ -91,7 +96,7 @@ impl Ticker {
     }
 
     /// Decides and commits. Gives `None` when another controller has just done all this.
-    async fn admit(&self, sale: SaleId) -> Result<Option<Committed>, TickError> {
+    async fn admit(&self, sale: SaleId, revoked: &[String]) -> Result<Option<Committed>, TickError> {
         let Some(mut line) = self.store.lock(sale).await? else { return Ok(None) };
         let elapsed_s = (line.row.now - line.row.ticked_at).as_seconds_f64();
         if elapsed_s < self.every.as_secs_f64() / 2.0 {
@@ -114,10 +119,18 @@ impl Ticker {
         line.hear(&seen.claims).await?;
         line.lapse().await?;
 
+        let signs = self.keys.signs(revoked);
+        if let Some(key) = signs {
+            line.sign_again(&self.keys.good(revoked), key.kid()).await?;
+        }
+
         let row = &line.row;
         let ended = lifecycle::has_ended(row.now, row.ends_at);
         let (mut cursor, mut credit, mut why) = (row.cursor(), row.credit, "the sale is not open".to_owned());
-        if row.stored_status() == Status::Open && !ended {
+        if let (Status::Open, false, None) = (row.stored_status(), ended, signs) {
+            "every signing key is revoked: give the controllers another".clone_into(&mut why);
+        }
+        if let (Status::Open, false, Some(key)) = (row.stored_status(), ended, signs) {
             line.read_stock().await?;
             let row = &line.row;
             let decision = decide(&Observation {
@@ -143,7 +156,7 @@ impl Ticker {
                 .zip(quantities)
                 .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity))
                 .collect();
-            let admitted = line.admit(&tickets, self.key.kid()).await?;
+            let admitted = line.admit(&tickets, key.kid()).await?;
             metrics::counter!("admissions_total").increment(u64::from(admitted));
             cursor = next.map_or(cursor, |next| next.cursor);
             credit = decision.credit_after(admitted);
@@ -173,8 +186,13 @@ impl Ticker {
     async fn publish(&self, sale: SaleId, committed: &Committed) -> Result<(), TickError> {
         let Some(mut line) = self.store.lock(sale).await? else { return Ok(()) };
         let unpublished = line.unpublished().await?;
-        let turns: Vec<_> =
-            unpublished.iter().map(|admission| (admission.ordinal(), self.turn(sale, admission))).collect();
+        let (told, turns): (Vec<_>, Vec<_>) = unpublished
+            .into_iter()
+            .filter_map(|admission| {
+                let turn = (admission.ordinal(), self.turn(sale, &admission)?);
+                Some((admission, turn))
+            })
+            .unzip();
         let card = line.row.card();
         let publication = Publication {
             number: line.row.publication + 1,
@@ -189,16 +207,16 @@ impl Ticker {
             turns: &turns,
         };
         self.line.publish(&publication).await?;
-        line.note_published(&unpublished).await?;
+        line.note_published(&told).await?;
         line.commit().await?;
         Ok(())
     }
 
-    /// What a shopper is to hear of an admission.
-    fn turn(&self, sale: SaleId, admission: &Unpublished) -> Turn {
-        match admission.state.as_str() {
+    /// What a shopper is to hear of an admission: nothing, as long as its token's key is revoked or another controller's.
+    fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
+        Some(match admission.state.as_str() {
             "promised" => Turn::Now(LiveTurn {
-                token: self.key.mint(&Claims {
+                token: self.keys.named(&admission.kid)?.mint(&Claims {
                     iss: ISSUER.to_owned(),
                     aud: AUDIENCE.to_owned(),
                     sub: admission.visitor().to_string(),
@@ -215,6 +233,6 @@ impl Ticker {
             "redeemed" => Turn::Bought,
             _ if admission.may_come_again() => Turn::Lapsed,
             _ => Turn::Expired,
-        }
+        })
     }
 }

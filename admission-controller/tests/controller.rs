@@ -5,7 +5,7 @@ mod desk;
 use std::collections::BTreeSet;
 
 use desk::Desk;
-use fairline_admission_token::{Jwks, verify};
+use fairline_admission_token::verify;
 use fairline_line::change::Turn;
 use fairline_private_servers::testing::Servers;
 use fairline_service::Shutdown;
@@ -47,16 +47,63 @@ async fn a_token_is_what_the_public_keys_verify_and_promises_the_limit() {
     let desk = Desk::open().await;
     let sale = desk.sale(json!({ "total": 5, "per_shopper_limit": 2 })).await;
     let tickets = desk.join(sale, 3).await;
-    let (status, keys) = desk.request("GET", "/.well-known/jwks.json", "", "").await;
-    assert_eq!(status, 200);
-    let keys = Jwks::from_json(keys.as_bytes()).expect("a key set");
+    let keys = desk.key_set().await;
     for (ticket, quantity) in tickets.iter().zip([2, 2, 1]) {
         let turn = desk.admitted(ticket).await;
-        let claims = verify(&turn.token, &keys, turn.expires_at.unix_timestamp() - 1).expect("genuine");
+        let claims = verify(&turn.token, &keys, turn.expires_at.unix_timestamp() - 1).expect("genuine").claims;
         assert_eq!((claims.sale, claims.qty, turn.quantity), (sale, quantity, quantity));
         assert_eq!(claims.sub, ticket.visitor.to_string());
         assert!(verify(&turn.token, &keys, turn.expires_at.unix_timestamp()).is_err(), "it ends with the promise");
     }
+}
+
+#[tokio::test]
+async fn signing_keys_rotate_without_a_gap_and_are_revoked_at_once() {
+    let mut desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 10, "claim_window_s": 600 })).await;
+    let tickets = desk.join(sale, 1).await;
+    let old = desk.admitted(&tickets[0]).await;
+
+    desk.prefer_a_new_key().await;
+    let more = desk.join(sale, 1).await;
+    let new = desk.admitted(&more[0]).await;
+    assert_eq!(desk.admitted(&tickets[0]).await, old, "a token keeps its value for as long as its key is good");
+    let keys = desk.key_set().await;
+    let now = old.expires_at.unix_timestamp() - 1;
+    let [old_kid, new_kid] = [&old, &new].map(|turn| verify(&turn.token, &keys, now).expect("both are shown").kid);
+    assert_ne!(old_kid, new_kid);
+    let uses = |answer: &serde_json::Value| {
+        answer["keys"].as_array().map(|keys| keys.iter().map(|key| key["use"].clone()).collect::<Vec<_>>())
+    };
+    let (_, listed) = desk.admin("GET", "/api/admin/keys", None).await;
+    assert_eq!(uses(&listed), Some(vec![json!("signs"), json!("shown")]));
+
+    let (status, listed) = desk.admin("POST", &format!("/api/admin/keys/{new_kid}/revoke"), None).await;
+    assert_eq!((status, uses(&listed)), (200, Some(vec![json!("revoked"), json!("signs")])));
+    assert_eq!(desk.keys_of_promises(sale).await[0], old_kid);
+    assert_ne!(desk.keys_of_promises(sale).await[1], new_kid, "checkout takes it no more, from the answer on");
+    desk.until("the shopper to have another token", async || desk.admitted(&more[0]).await != new).await;
+    let keys = desk.key_set().await;
+    let again = desk.admitted(&more[0]).await;
+    assert_eq!(verify(&again.token, &keys, now).expect("genuine").kid, old_kid);
+    assert!(verify(&new.token, &keys, now).is_err());
+    assert_eq!(desk.show(sale).await["promised"], json!(2));
+
+    // Without a key nobody is let in, and no token is good; with another one everything goes on.
+    desk.admin("POST", &format!("/api/admin/keys/{old_kid}/revoke"), None).await;
+    let last = desk.join(sale, 1).await;
+    desk.until_decided(sale, "every signing key is revoked").await;
+    assert_eq!(desk.turn(&last[0]).await, Turn::Waiting);
+    assert_eq!(desk.keys_of_promises(sale).await, ["", ""]);
+    desk.prefer_a_new_key().await;
+    desk.admitted(&last[0]).await;
+    let keys = desk.key_set().await;
+    desk.until("everybody to have a token of the new key", async || {
+        let token = desk.admitted(&tickets[0]).await.token;
+        verify(&token, &keys, now).is_ok()
+    })
+    .await;
+    assert_eq!(desk.admin("POST", "/api/admin/keys/nobody/revoke", None).await.0, 404);
 }
 
 #[tokio::test]
@@ -257,7 +304,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 8, "{operations:?}");
+    assert_eq!(operations.len(), 10, "{operations:?}");
 
     let good = json!({ "slug": "another", "name": "A", "price_minor": 1, "currency": "EUR", "total": 1 });
     for (change, status, field) in [

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use fairline_admission_token::{Claims, Jwks, TokenError, verify};
+use fairline_admission_token::{Genuine, Jwks, TokenError, verify};
 use fairline_service::{Shutdown, StartError};
 use http_body_util::Full;
 use hyper::{Request, Uri};
@@ -77,8 +77,8 @@ impl Keys {
         self.current.borrow().is_some()
     }
 
-    /// The claims of a genuine token. A key that is not known has the keys fetched again, soon.
-    pub(crate) fn verify(&self, token: &str, now_unix_s: i64) -> Result<Claims, NoClaims> {
+    /// What a genuine token says. A key that is not known has the keys fetched again, soon.
+    pub(crate) fn verify(&self, token: &str, now_unix_s: i64) -> Result<Genuine, NoClaims> {
         let keys = self.current.borrow();
         let verified = verify(token, keys.as_ref().ok_or(NoClaims::NoKeys)?, now_unix_s);
         if verified == Err(TokenError::UnknownKey) {

@@ -50,7 +50,7 @@ pub(crate) enum CheckoutError {
 impl From<NotRedeemed> for CheckoutError {
     fn from(reason: NotRedeemed) -> Self {
         match reason {
-            // Genuine, and yet nobody here has made it: a token of another installation with the same key.
+            // Genuine, and yet not good: a token of another installation with the same key, or of a key that is revoked.
             NotRedeemed::NoSuchAdmission => Self::BadToken,
             NotRedeemed::Used(order) => Self::TokenUsed(Box::new(order)),
             NotRedeemed::Expired => Self::TokenExpired,

@@ -46,9 +46,9 @@ impl Checkout {
         holders: &Holders,
         quantity: NonZeroU16,
     ) -> Result<Order, CheckoutError> {
-        let (claims, in_time) = match self.keys.verify(token, OffsetDateTime::now_utc().unix_timestamp()) {
-            Ok(claims) => (claims, true),
-            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, false),
+        let (claims, kid) = match self.keys.verify(token, OffsetDateTime::now_utc().unix_timestamp()) {
+            Ok(genuine) => (genuine.claims, Some(genuine.kid)),
+            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, None),
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
             Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
         };
@@ -63,12 +63,12 @@ impl Checkout {
         if !holders.includes(holder) {
             return Err(CheckoutError::BadToken);
         }
-        if !in_time {
+        let Some(kid) = kid else {
             // Too late for a first use, but not for hearing of it.
             let order = self.store.order_of_admission(claims.jti, holder).await?;
             return Err(order.map_or(CheckoutError::TokenExpired, |order| CheckoutError::TokenUsed(Box::new(order))));
-        }
-        let redemption = Redemption { admission: claims.jti, holder, quantity: quantity.get().into() };
+        };
+        let redemption = Redemption { admission: claims.jti, kid, holder, quantity: quantity.get().into() };
         // A task of its own, so that it ends as it would whether or not the client hangs up.
         let store = self.store.clone();
         let redeemed = self.shutdown.spawn(async move { store.redeem(redemption).await }).await?;

@@ -68,7 +68,7 @@ impl From<UnknownState> for StoreError {
 /// Why a token was not redeemed.
 #[derive(Debug)]
 pub(crate) enum NotRedeemed {
-    /// The controller has made no such admission.
+    /// The controller has made no such admission, or has signed its token with another key since.
     NoSuchAdmission,
     /// It was redeemed before: this is what it became.
     Used(Order),
@@ -101,9 +101,11 @@ impl From<StoreError> for NotRedeemed {
 }
 
 /// What is redeemed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Redemption {
     pub(crate) admission: Uuid,
+    /// The key that signed the token. The controller may have given the shopper another token since, because it is revoked.
+    pub(crate) kid: String,
     pub(crate) holder: Holder,
     pub(crate) quantity: i32,
 }
@@ -297,12 +299,13 @@ impl Store {
     /// Redeems an admission: the promise becomes a hold, whatever of it is not wanted becomes free. One statement, so one
     /// transaction: all of it or nothing. Of any number at once, one finds the admission promised.
     pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
-        let Redemption { admission, holder, quantity } = redemption;
+        let Redemption { admission, ref kid, holder, quantity } = redemption;
         let redeemed: Option<OrderRow> = sqlx::query_as(
             "WITH used AS ( \
                 UPDATE admissions SET state = 'redeemed' FROM sales \
                 WHERE admissions.id = $1 AND admissions.sale_id = $2 AND admissions.visitor = $3 \
                 AND admissions.state = 'promised' AND admissions.expires_at > now() AND admissions.quantity >= $4 \
+                AND admissions.kid = $6 \
                 AND sales.id = admissions.sale_id AND sales.status IN ('open', 'paused') \
                 RETURNING admissions.*, price_minor, currency, hold_s \
              ), hold AS ( \
@@ -321,6 +324,7 @@ impl Store {
         .bind(&holder.visitor.0[..])
         .bind(quantity)
         .bind(Uuid::now_v7())
+        .bind(kid)
         .fetch_optional(&self.pool)
         .await
         .map_err(StoreError::from)?;
@@ -332,15 +336,16 @@ impl Store {
 
     async fn why_not_redeemed(
         &self,
-        Redemption { admission, holder, quantity }: Redemption,
+        Redemption { admission, kid, holder, quantity }: Redemption,
     ) -> Result<NotRedeemed, StoreError> {
         let row: Option<AdmissionRow> = sqlx::query_as(
             "SELECT admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
-             FROM admissions JOIN sales ON sales.id = sale_id WHERE admissions.id = $1 AND sale_id = $2 AND visitor = $3",
+             FROM admissions JOIN sales ON sales.id = sale_id WHERE admissions.id = $1 AND sale_id = $2 AND visitor = $3 AND kid = $4",
         )
         .bind(admission)
         .bind(holder.sale.0)
         .bind(&holder.visitor.0[..])
+        .bind(kid)
         .fetch_optional(&self.pool)
         .await?;
         let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };

@@ -5,7 +5,7 @@ use std::{io::Write as _, net::SocketAddr, time::Duration};
 
 use admission_controller::{Settings, run};
 use clap::Parser as _;
-use fairline_admission_token::SigningKey;
+use fairline_admission_token::{Jwks, SigningKey};
 use fairline_line::{
     change::{LiveTurn, Turn},
     store::{Joining, LineStore},
@@ -32,7 +32,8 @@ pub struct Desk {
     pub line: LineStore,
     pub pool: PgPool,
     shutdown: Shutdown,
-    key: NamedTempFile,
+    /// The preferred one first.
+    keys: Vec<NamedTempFile>,
     postgres_url: String,
     redis_url: String,
 }
@@ -45,14 +46,12 @@ impl Desk {
     pub async fn open_at(redis_url: &str) -> Self {
         let postgres_url = testing::database_url();
         admission_controller::migrate(&postgres_url).await.expect("migrated");
-        let mut key = NamedTempFile::new().expect("a file");
-        key.write_all(SigningKey::generate().to_pem().as_bytes()).expect("written");
         let mut desk = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             line: LineStore::connect(redis_url).await.expect("a Redis"),
             pool: PgPool::connect(&postgres_url).await.expect("a Postgres"),
             shutdown: Shutdown::new(),
-            key,
+            keys: vec![new_key()],
             postgres_url,
             redis_url: redis_url.to_owned(),
         };
@@ -60,8 +59,9 @@ impl Desk {
         desk
     }
 
-    /// A controller on the same database, the same line and the same key.
+    /// A controller on the same database, the same line and the same keys.
     pub async fn another_controller(&self, shutdown: &Shutdown) -> SocketAddr {
+        let keys: Vec<_> = self.keys.iter().map(|key| key.path().to_str().expect("a path")).collect();
         let settings = Settings::parse_from([
             "admission-controller",
             "--redis-url",
@@ -69,7 +69,7 @@ impl Desk {
             "--postgres-url",
             &self.postgres_url,
             "--signing-key-file",
-            self.key.path().to_str().expect("a path"),
+            &keys.join(","),
             "--admin-token",
             ADMIN_TOKEN,
             "--tick-ms",
@@ -80,6 +80,32 @@ impl Desk {
         let running = run(settings, listener, shutdown.clone());
         tokio::spawn(async move { running.await.expect("the controller starts") });
         address
+    }
+
+    /// Stops the controller and starts another one, with one more key, which is the preferred one.
+    pub async fn prefer_a_new_key(&mut self) {
+        let stopping = std::mem::replace(&mut self.shutdown, Shutdown::new());
+        stopping.trigger();
+        assert!(stopping.finished(PATIENCE).await, "the controller stops");
+        self.keys.insert(0, new_key());
+        self.address = self.another_controller(&self.shutdown).await;
+        self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
+    }
+
+    /// The keys that verify tokens, as anybody can fetch them.
+    pub async fn key_set(&self) -> Jwks {
+        let (status, keys) = self.request("GET", "/.well-known/jwks.json", "", "").await;
+        assert_eq!(status, 200);
+        Jwks::from_json(keys.as_bytes()).expect("a key set")
+    }
+
+    /// The keys of tokens that are out, in the order of their ordinals: what checkout compares a token's with.
+    pub async fn keys_of_promises(&self, sale: SaleId) -> Vec<String> {
+        sqlx::query_scalar("SELECT kid FROM admissions WHERE sale_id = $1 AND state = 'promised' ORDER BY ordinal")
+            .bind(sale.0)
+            .fetch_all(&self.pool)
+            .await
+            .expect("read")
     }
 
     /// A sale, created through the API and published.
@@ -194,6 +220,12 @@ impl Desk {
         let status = head.split(' ').nth(1).expect("a status line");
         (status.parse().expect("a status"), body.to_owned())
     }
+}
+
+fn new_key() -> NamedTempFile {
+    let mut key = NamedTempFile::new().expect("a file");
+    key.write_all(SigningKey::generate().to_pem().as_bytes()).expect("written");
+    key
 }
 
 impl Drop for Desk {

@@ -22,6 +22,8 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
     shop.meddle("UPDATE admissions SET state = 'lapsed' WHERE id = $1", lapsed.claims.jti).await;
     shop.meddle("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1", sale.0).await;
     let elsewhere = shop.admit(other_sale).await;
+    let signed_again = shop.admit(sale).await;
+    shop.meddle("UPDATE admissions SET kid = 'of another key' WHERE id = $1", signed_again.claims.jti).await;
     let scheduled = shop.sale(5).await;
     let early = shop.admit(scheduled).await;
     shop.meddle("UPDATE sales SET status = 'scheduled' WHERE id = $1", scheduled.0).await;
@@ -38,7 +40,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
     let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
     let of_nobody = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
     let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
-    let tampered = format!("{token}x");
+    let (tampered, revoked) = (format!("{token}x"), bearer(&signed_again.token));
     let long = format!(r#"{{"quantity":1}}{}"#, " ".repeat(16 * 1024));
     let (unknown, cookie) = (SaleId(Uuid::new_v4()), good.cookie.as_str());
     let forged_ticket = format!("{}{}", &cookie[..cookie.len() - 4], "AAAA");
@@ -54,6 +56,15 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
         ("another audience", path(sale), wrong_audience.as_str(), cookie, GOOD, 401, "bad-token"),
         ("a token of nobody", path(sale), of_nobody.as_str(), cookie, GOOD, 401, "bad-token"),
         ("an admission that was never made", path(sale), never_made.as_str(), cookie, GOOD, 401, "bad-token"),
+        (
+            "a token of a revoked key",
+            path(sale),
+            revoked.as_str(),
+            signed_again.cookie.as_str(),
+            GOOD,
+            401,
+            "bad-token",
+        ),
         ("no ticket", path(sale), token.as_str(), "", GOOD, 401, "bad-token"),
         ("somebody else's ticket", path(sale), token.as_str(), stranger.cookie.as_str(), GOOD, 401, "bad-token"),
         ("a forged ticket", path(sale), token.as_str(), forged_ticket.as_str(), GOOD, 401, "bad-token"),

@@ -32,20 +32,29 @@ pub enum TokenError {
     Expired(Box<Claims>),
 }
 
+/// A genuine token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Genuine {
+    /// What it says.
+    pub claims: Claims,
+    /// The key that has signed it.
+    pub kid: String,
+}
+
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: String,
 }
 
-/// Gives the claims of a genuine token that has not expired at `now_unix_s`.
+/// Reads a genuine token that has not expired at `now_unix_s`.
 ///
 /// The algorithm is not chosen by the header: anything but EdDSA is refused, and strict verification accepts one
 /// encoding of a signature only.
 ///
 /// # Errors
 /// See [`TokenError`].
-pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Claims, TokenError> {
+pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Genuine, TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Malformed);
     }
@@ -68,7 +77,7 @@ pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Claims, Token
     if claims.exp <= now_unix_s {
         return Err(TokenError::Expired(Box::new(claims)));
     }
-    Ok(claims)
+    Ok(Genuine { claims, kid: header.kid })
 }
 
 fn part<T: for<'de> Deserialize<'de>>(encoded: &str) -> Result<T, TokenError> {
@@ -115,7 +124,7 @@ mod tests {
         let (key, jwks) = keys();
         let token = key.mint(&claims());
         assert_eq!(token, key.mint(&claims()), "one admission has one token");
-        assert_eq!(verify(&token, &jwks, NOW), Ok(claims()));
+        assert_eq!(verify(&token, &jwks, NOW), Ok(Genuine { claims: claims(), kid: key.kid().to_owned() }));
         assert_eq!(verify(&token, &jwks, NOW + 1), Err(TokenError::Expired(Box::new(claims()))));
     }
 
@@ -123,7 +132,7 @@ mod tests {
     fn a_key_survives_its_file() {
         let (key, jwks) = keys();
         let again = SigningKey::from_pem(&key.to_pem()).expect("our own PEM");
-        assert_eq!(verify(&again.mint(&claims()), &jwks, NOW), Ok(claims()));
+        assert!(verify(&again.mint(&claims()), &jwks, NOW).is_ok_and(|genuine| genuine.claims == claims()));
         assert!(SigningKey::from_pem("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n").is_err());
         assert!(!format!("{key:?}").contains(&key.to_pem()[30..60]));
     }

@@ -74,7 +74,7 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             listen,
             redis_url,
             postgres_url: postgres_url.clone(),
-            signing_key_file: keys.signing_key_file.clone(),
+            signing_key_files: vec![keys.signing_key_file.clone()],
             admin_token: keys.admin_token.clone(),
             tick_ms: 200,
             migrate: false,
