@@ -17,6 +17,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer, Serialize};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -33,6 +34,7 @@ pub(crate) struct Admin {
     pub(crate) store: Store,
     pub(crate) line: LineStore,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) nudge: Arc<Notify>,
     pub(crate) token: Arc<Secret>,
 }
 
@@ -280,6 +282,7 @@ impl Admin {
             let status = self.row(sale).await?.card().status;
             return Err(AdminError::IllegalTransition { status }.into());
         }
+        self.nudge.notify_one();
         Ok(axum::Json(self.with_line(self.row(sale).await?).await?))
     }
 }
@@ -345,6 +348,7 @@ async fn change_sale(
         message: change.message,
     };
     admin.store.change(row.sale(), &change).await.map_err(AdminError::from)?;
+    admin.nudge.notify_one();
     Ok(axum::Json(admin.with_line(admin.row(&sale).await?).await?))
 }
 

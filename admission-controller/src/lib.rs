@@ -25,7 +25,7 @@ use fairline_line::store::LineStore;
 use fairline_service::{
     Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -72,12 +72,18 @@ impl Service {
             .await
             .map_err(|error| StartError::new(format!("The line can't be reached: {error}.")))?;
 
-        let ticker =
-            tick::Ticker { store: store.clone(), line: line.clone(), keys: keys.clone(), every: settings.tick() };
+        let nudge = Arc::new(Notify::new());
+        let ticker = tick::Ticker {
+            store: store.clone(),
+            line: line.clone(),
+            keys: keys.clone(),
+            every: settings.tick(),
+            nudge: nudge.clone(),
+        };
         shutdown.spawn(ticker.run(shutdown.clone()));
 
         let ready = readiness(store.clone(), line.clone());
-        let admin = admin::Admin { store, line, keys, token: Arc::new(settings.admin_token.clone()) };
+        let admin = admin::Admin { store, line, keys, nudge, token: Arc::new(settings.admin_token.clone()) };
         Ok(Self { routes: routes(admin, settings.trusted_proxies.clone(), shutdown)?, ready })
     }
 }

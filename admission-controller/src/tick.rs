@@ -15,7 +15,10 @@ use fairline_line::{
 use fairline_sale::{SaleId, Status};
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -58,6 +61,8 @@ pub(crate) struct Ticker {
     pub(crate) line: LineStore,
     pub(crate) keys: Arc<Keys>,
     pub(crate) every: Duration,
+    /// Rings when an operator has changed something: everybody hears of it at once, not with the next beat.
+    pub(crate) nudge: Arc<Notify>,
 }
 
 impl Ticker {
@@ -66,10 +71,11 @@ impl Ticker {
         let mut beat = interval(self.every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = beat.tick() => {}
+            let nudged = tokio::select! {
+                _ = beat.tick() => false,
+                () = self.nudge.notified() => true,
                 () = shutdown.triggered() => return,
-            }
+            };
             let (sales, revoked) = match futures_util::try_join!(self.store.running(), self.store.revoked_keys()) {
                 Ok(read) => read,
                 Err(error) => {
@@ -77,13 +83,13 @@ impl Ticker {
                     continue;
                 }
             };
-            stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, &revoked)).await;
+            stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, &revoked, nudged)).await;
         }
     }
 
-    async fn tick(&self, sale: SaleId, revoked: &[String]) {
+    async fn tick(&self, sale: SaleId, revoked: &[String], nudged: bool) {
         let started = Instant::now();
-        let result = match self.admit(sale, revoked).await {
+        let result = match self.admit(sale, revoked, nudged).await {
             Ok(Some(committed)) => self.publish(sale, &committed).await,
             Ok(None) => return,
             Err(error) => Err(error),
@@ -96,10 +102,10 @@ impl Ticker {
     }
 
     /// Decides and commits. Gives `None` when another controller has just done all this.
-    async fn admit(&self, sale: SaleId, revoked: &[String]) -> Result<Option<Committed>, TickError> {
+    async fn admit(&self, sale: SaleId, revoked: &[String], nudged: bool) -> Result<Option<Committed>, TickError> {
         let Some(mut line) = self.store.lock(sale).await? else { return Ok(None) };
         let elapsed_s = (line.row.now - line.row.ticked_at).as_seconds_f64();
-        if elapsed_s < self.every.as_secs_f64() / 2.0 {
+        if elapsed_s < self.every.as_secs_f64() / 2.0 && !nudged {
             return Ok(None);
         }
         self.follow_the_clock(&mut line).await?;

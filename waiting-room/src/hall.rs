@@ -426,7 +426,8 @@ impl Keeper {
             };
             heard += end - filled;
             if parked.tab.is_none() {
-                // Whatever it says after the last word is not listened to.
+                // Whatever it says after the last word is a goodbye.
+                parked.hang_up();
                 if heard > BURST_BYTES_MAX {
                     return Fate::Gone;
                 }
@@ -503,7 +504,8 @@ impl Keeper {
         parked.say(&self.out, now_s).map_err(|_| Fate::Gone)
     }
 
-    /// Says the last word and waits a little for the page to hang up. Its tab is closed.
+    /// Says the last word and waits a little for the page's goodbye, so that a crowd that has to hear it does not wait for
+    /// the goodbyes of others. Its tab is closed.
     fn end(&mut self, slot: usize, end: End) {
         self.out.clear();
         end.write(&mut self.out);
@@ -511,13 +513,14 @@ impl Keeper {
             Ok(()) => self.see_off(slot),
             Err(_) => self.forget(slot),
         }
+        // Its goodbye has come already.
+        if let (End::Bye, Some(parked)) = (end, self.sockets.get_mut(slot).filter(|parked| !parked.is_stuck())) {
+            parked.hang_up();
+        }
     }
 
     fn see_off(&mut self, slot: usize) {
         let Some(parked) = self.sockets.get_mut(slot) else { return };
-        if !parked.is_stuck() {
-            parked.hang_up();
-        }
         self.goodbyes.push_back((self.now + GOODBYE_MAX, slot, parked.serial));
         if let Some(tab) = parked.tab.take() {
             self.leave(&tab, slot);

@@ -67,8 +67,8 @@ const WAIT_DIFFERS_S: f64 = 10.0;
 const WAIT_EVERY_MS: u32 = 30_000;
 /// That a wait is beyond the stock, or no longer is, is said no sooner than this after the last time, in milliseconds.
 const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
-/// How many are behind is told afresh when it is less than a fourth or more than four times as many, no sooner than this
-/// after the last time, in milliseconds.
+/// How many are behind is told afresh when it is another order of magnitude, no sooner than this after the last time, in
+/// milliseconds.
 const BEHIND_EVERY_MS: u32 = 60_000;
 /// After news, another rate is told at once if without it the page would be wrong within so many seconds.
 const RATE_TELLS_S: f64 = 60.0;
@@ -183,7 +183,7 @@ impl Said {
                 None if had_news && rate_differs && facts.card.status == Status::Open => {}
                 None if beyond_stock != self.beyond_stock && age_ms >= BEYOND_STOCK_EVERY_MS => {}
                 None if !(beyond_stock && self.beyond_stock) && self.is_wait_worth_telling(outlook, age_ms) => {}
-                None if differs_fourfold(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
+                None if differs_tenfold(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
                 None => return None,
             }
         }
@@ -222,9 +222,9 @@ pub(crate) struct Waited {
     pub(crate) within: Within,
 }
 
-fn differs_fourfold(one: u32, other: u64) -> bool {
+fn differs_tenfold(one: u32, other: u64) -> bool {
     let one = u64::from(one);
-    one.max(other) > 4 * one.min(other) + 3
+    one.max(other) >= 10 * one.min(other).max(1)
 }
 
 /// Never 0. The two tokens that one ticket may have after each other differ in it.

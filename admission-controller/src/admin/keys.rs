@@ -83,6 +83,7 @@ async fn revoke_key(State(admin): State<Admin>, Path(kid): Path<String>) -> Resu
         return Err(AdminError::UnknownKey.into());
     }
     admin.store.revoke_key(&kid).await.map_err(AdminError::from)?;
+    admin.nudge.notify_one();
     tracing::warn!(kid, "a signing key was revoked");
     Ok(axum::Json(admin.keys().await?))
 }

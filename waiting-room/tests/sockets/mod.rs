@@ -113,6 +113,8 @@ impl Raw {
         let (first, payload) = self.control().await;
         assert_eq!(first, CLOSE);
         let code = u16::from_be_bytes([payload[0], payload[1]]);
+        // It may be gone already, if it was us who said goodbye first.
+        let _ = self.stream.write_all(&masked(CLOSE, &payload[..2])).await;
         assert!(self.frame().await.is_none(), "close is the last word");
         code.into()
     }
