@@ -56,7 +56,9 @@ migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgre
 
 test: setup-test web test-web test-rust build test-browser ## Run every test
 
+# Some tests start the services as processes. Built beforehand, they take none of the time that a test may take.
 test-rust: web $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
+	@$(CARGO) build --locked --workspace --bins --examples
 	@$(WITH_SERVERS) $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace
 	@$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet)
 
