@@ -317,16 +317,18 @@ impl Store {
     }
 
     /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who hold one are given
-    /// another by the next tick.
+    /// another by the next tick. It waits for the ticks that are under way, since they may be signing with it.
     pub async fn revoke_key(&self, kid: &str) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("SELECT FROM lines ORDER BY sale_id FOR UPDATE").execute(&mut *transaction).await?;
         sqlx::query(
             "WITH revoked AS (INSERT INTO revoked_keys (kid) VALUES ($1) ON CONFLICT DO NOTHING) \
              UPDATE admissions SET kid = '', published_state = NULL WHERE kid = $1 AND state = 'promised'",
         )
         .bind(kid)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(())
+        Ok(transaction.commit().await?)
     }
 
     pub async fn create(&self, new: &NewSale) -> Result<SaleRow, StoreError> {
@@ -486,6 +488,11 @@ impl LockedLine {
         .fetch_one(&mut *self.transaction)
         .await?;
         self.give_back(units).await
+    }
+
+    /// The keys whose tokens are not to be believed: as long as this line is locked, no other is revoked.
+    pub async fn revoked_keys(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&mut *self.transaction).await?)
     }
 
     /// Has the tokens that are out signed with a key, unless theirs is a good one.

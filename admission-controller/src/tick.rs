@@ -76,20 +76,18 @@ impl Ticker {
                 () = self.nudge.notified() => true,
                 () = shutdown.triggered() => return,
             };
-            let (sales, revoked) = match futures_util::try_join!(self.store.running(), self.store.revoked_keys()) {
-                Ok(read) => read,
-                Err(error) => {
-                    warn!(%error, "the running sales could not be read");
-                    continue;
+            match self.store.running().await {
+                Ok(sales) => {
+                    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, nudged)).await
                 }
-            };
-            stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, &revoked, nudged)).await;
+                Err(error) => warn!(%error, "the running sales could not be read"),
+            }
         }
     }
 
-    async fn tick(&self, sale: SaleId, revoked: &[String], nudged: bool) {
+    async fn tick(&self, sale: SaleId, nudged: bool) {
         let started = Instant::now();
-        let result = match self.admit(sale, revoked, nudged).await {
+        let result = match self.admit(sale, nudged).await {
             Ok(Some(committed)) => self.publish(sale, &committed).await,
             Ok(None) => return,
             Err(error) => Err(error),
@@ -102,7 +100,7 @@ impl Ticker {
     }
 
     /// Decides and commits. Gives `None` when another controller has just done all this.
-    async fn admit(&self, sale: SaleId, revoked: &[String], nudged: bool) -> Result<Option<Committed>, TickError> {
+    async fn admit(&self, sale: SaleId, nudged: bool) -> Result<Option<Committed>, TickError> {
         let Some(mut line) = self.store.lock(sale).await? else { return Ok(None) };
         let elapsed_s = (line.row.now - line.row.ticked_at).as_seconds_f64();
         if elapsed_s < self.every.as_secs_f64() / 2.0 && !nudged {
@@ -125,9 +123,10 @@ impl Ticker {
         line.hear(&seen.claims).await?;
         line.lapse().await?;
 
-        let signs = self.keys.signs(revoked);
+        let revoked = line.revoked_keys().await?;
+        let signs = self.keys.signs(&revoked);
         if let Some(key) = signs {
-            line.sign_again(&self.keys.good(revoked), key.kid()).await?;
+            line.sign_again(&self.keys.good(&revoked), key.kid()).await?;
         }
 
         let row = &line.row;
