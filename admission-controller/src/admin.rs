@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use fairline_line::store::LineStore;
-use fairline_sale::{SaleCard, SaleId, Status};
+use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
 use fairline_service::{Json, Problem, Secret};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -142,6 +142,9 @@ struct CreateSale {
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back; 1800 unless said.
     #[serde(default = "half_an_hour")]
     recall_window_s: i32,
+    /// In which order the line is served: of joining, unless said. It can't be changed later.
+    #[serde(default)]
+    order: LineOrder,
 }
 
 fn one() -> i32 {
@@ -242,6 +245,7 @@ impl CreateSale {
             claim_window_s: self.claim_window_s,
             hold_s: self.hold_s,
             recall_window_s: self.recall_window_s,
+            seed: (self.order == LineOrder::Draw).then(rand::random),
         })
     }
 }

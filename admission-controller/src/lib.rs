@@ -1,13 +1,17 @@
 //! The admission controller: the only holder of the signing key, and the one that lets people in.
 //!
 //! [`decide`] is the control law, [`lifecycle`] what may become of a sale; both are pure. `tick` drives them, `store` is
-//! all of its SQL, `admin` the API of those who run sales.
+//! all of its SQL, `admin` the API of those who run sales. `record` gathers what a tick tells the public, `public` shows it, `draw`
+//! makes the draw of a sale that begins with one.
 
 mod admin;
 pub mod decide;
+mod draw;
 mod keys;
 pub mod lifecycle;
 mod problem;
+mod public;
+mod record;
 mod settings;
 mod store;
 mod tick;
@@ -102,6 +106,7 @@ fn routes(admin: admin::Admin, proxies: TrustedProxies, shutdown: &Shutdown) -> 
     let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies, shutdown)?;
     let key_set = get(key_set).with_state(admin.clone());
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(public::routes(admin.store.clone()).route_layer(limit.layer()))
         .merge(admin::routes(admin).route_layer(limit.layer()))
         .split_for_parts();
     Ok(router

@@ -4,10 +4,12 @@
 //! SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock order: lines,
 //! admissions, stock.
 
-use std::time::Duration;
+mod record;
+
+use std::{collections::HashSet, time::Duration};
 
 use fairline_line::{store::Claim, ticket::Ordinal};
-use fairline_sale::{SaleCard, SaleId, Status, VisitorId, presented_status};
+use fairline_sale::{DrawFacts, LineOrder, RecordHead, SaleCard, SaleId, Status, VisitorId, presented_status};
 use fairline_service::StartError;
 use sqlx::{
     FromRow, PgPool, Postgres, Transaction,
@@ -91,6 +93,11 @@ pub struct SaleRow {
     pub opens_at: OffsetDateTime,
     pub ends_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
+    pub line_order: String,
+    /// The SHA-256 of a draw's seed.
+    pub commitment: Option<Vec<u8>>,
+    /// The seed, once the draw is made.
+    pub revealed_seed: Option<Vec<u8>>,
     pub total: i32,
     pub promised: i32,
     pub held: i32,
@@ -99,6 +106,13 @@ pub struct SaleRow {
     pub cursor: i64,
     pub highest_ordinal: i64,
     pub granted: i64,
+    pub above: i64,
+    pub drawn: Option<i64>,
+    pub draw_key: Option<Vec<u8>>,
+    pub record_seq: Option<i64>,
+    pub record_hash: Vec<u8>,
+    pub recorded_epoch: i32,
+    pub recorded_rev: i64,
     pub epoch_began_at: OffsetDateTime,
     pub publication: i64,
     pub credit: f64,
@@ -112,8 +126,9 @@ pub struct SaleRow {
 macro_rules! sale_rows {
     ($rest:literal) => {
         concat!(
-            "SELECT sales.*, total, promised, held, sold, epoch, cursor, highest_ordinal, granted, \
-             epoch_began_at, publication, credit, ticked_at, \
+            "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
+             total, promised, held, sold, epoch, cursor, highest_ordinal, granted, above, drawn, draw_key, \
+             record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication, credit, ticked_at, \
              last_decision, clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = lines.sale_id ",
             $rest
@@ -136,12 +151,7 @@ impl SaleRow {
     }
 
     pub fn stored_status(&self) -> Status {
-        match self.status.as_str() {
-            "open" => Status::Open,
-            "paused" => Status::Paused,
-            "closed" => Status::Closed,
-            _ => Status::Scheduled,
-        }
+        status_of(&self.status)
     }
 
     pub fn units_per_admission(&self) -> u32 {
@@ -203,12 +213,21 @@ impl SaleRow {
             ends_at: self.ends_at,
             rate_cap_per_s: self.rate_cap_per_s,
             message: self.message.clone(),
+            order: self.order(),
+            draw: self.commitment().map(|commitment| DrawFacts {
+                commitment: commitment.to_string(),
+                pool: self.drawn.map(ordinal),
+                seed: self.revealed_seed.as_deref().map(|seed| record::hash(seed).to_string()),
+            }),
+            record: self
+                .record_seq
+                .map(|seq| RecordHead { seq: ordinal(seq), hash: record::hash(&self.record_hash).to_string() }),
         }
     }
 }
 
-/// The facts of a sale to be created.
-#[derive(Debug, Clone)]
+/// The facts of a sale to be created. Not to be printed: it may hold a secret.
+#[derive(Clone)]
 pub struct NewSale {
     pub slug: String,
     pub name: String,
@@ -224,6 +243,8 @@ pub struct NewSale {
     pub claim_window_s: i32,
     pub hold_s: i32,
     pub recall_window_s: i32,
+    /// The secret seed of a draw; none where the line is served in the order of joining.
+    pub seed: Option<[u8; 32]>,
 }
 
 /// One admission that Redis has not been told of, or not lately.
@@ -304,7 +325,8 @@ impl Store {
             "SELECT id FROM sales JOIN lines ON sale_id = id \
              WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
-             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND published_state IS DISTINCT FROM state)",
+             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND published_state IS DISTINCT FROM state) \
+             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND recorded_state <> state)",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -335,8 +357,8 @@ impl Store {
         let id = Uuid::now_v7();
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
-             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15) RETURNING id), \
+             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17) RETURNING id), \
              line AS (INSERT INTO lines (sale_id) SELECT id FROM sale) \
              INSERT INTO stock (sale_id, total) SELECT id, $14 FROM sale",
         )
@@ -355,6 +377,8 @@ impl Store {
         .bind(new.ends_at)
         .bind(new.total)
         .bind(new.recall_window_s)
+        .bind(if new.seed.is_some() { "draw" } else { "fifo" })
+        .bind(new.seed.map(|seed| seed.to_vec()))
         .execute(&self.pool)
         .await?;
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
@@ -415,6 +439,15 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         Ok(row.map(|row| LockedLine { transaction, row }))
+    }
+}
+
+fn status_of(word: &str) -> Status {
+    match word {
+        "open" => Status::Open,
+        "paused" => Status::Paused,
+        "closed" => Status::Closed,
+        _ => Status::Scheduled,
     }
 }
 
@@ -531,25 +564,29 @@ impl LockedLine {
         Ok(())
     }
 
-    /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives how many were
-    /// made.
-    pub async fn admit(&mut self, tickets: &[(Ordinal, VisitorId, u32)], kid: &str) -> Result<u32, StoreError> {
+    /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives those that were
+    /// made, in order.
+    pub async fn admit(
+        &mut self,
+        tickets: &[(Ordinal, VisitorId, u32)],
+        kid: &str,
+    ) -> Result<Vec<Ordinal>, StoreError> {
         if tickets.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let ids: Vec<Uuid> = tickets.iter().map(|_| Uuid::now_v7()).collect();
         let ordinals: Vec<i64> = tickets.iter().filter_map(|ticket| i64::try_from(ticket.0).ok()).collect();
         let visitors: Vec<Vec<u8>> = tickets.iter().map(|ticket| ticket.1.0.to_vec()).collect();
         let quantities: Vec<i32> = tickets.iter().filter_map(|ticket| i32::try_from(ticket.2).ok()).collect();
-        let (made, units): (i64, i64) = sqlx::query_as(
+        let (made, units): (Vec<i64>, i64) = sqlx::query_as(
             "WITH made AS (INSERT INTO admissions \
              (id, sale_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, expires_at) \
              SELECT ticket.id, $1, $2, ordinal, visitor, quantity, $7, moment.now, \
              moment.now + make_interval(secs => $8), moment.now + make_interval(secs => $9) \
              FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::integer[]) AS ticket (id, ordinal, visitor, quantity), \
              (SELECT clock_timestamp() AS now) AS moment \
-             ON CONFLICT (sale_id, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING quantity) \
-             SELECT count(*), coalesce(sum(quantity), 0) FROM made",
+             ON CONFLICT (sale_id, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING ordinal, quantity) \
+             SELECT coalesce(array_agg(ordinal), '{}'), coalesce(sum(quantity), 0) FROM made",
         )
         .bind(self.row.id)
         .bind(self.row.epoch)
@@ -567,7 +604,8 @@ impl LockedLine {
             .bind(units)
             .execute(&mut *self.transaction)
             .await?;
-        Ok(u32::try_from(made).unwrap_or(u32::MAX))
+        let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
+        Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
     /// Notes how far the line has moved, what the cap has left, and why no more were let in.
@@ -603,15 +641,18 @@ impl LockedLine {
     }
 
     /// Begins a new epoch, since Redis has lost the line: its ordinals start above all that were granted, and everything
-    /// has to be told again.
+    /// has to be told again. The cursor passes all earlier tickets; before a draw it passes none, since they are still in it.
     pub async fn begin_epoch(&mut self) -> Result<(), StoreError> {
-        (self.row.epoch, self.row.publication) = sqlx::query_as(
-            "UPDATE lines SET epoch = epoch + 1, cursor = granted, highest_ordinal = granted, granted = granted + $2, \
+        let before_draw = self.row.order() == LineOrder::Draw && self.row.drawn.is_none();
+        (self.row.epoch, self.row.publication, self.row.above) = sqlx::query_as(
+            "UPDATE lines SET epoch = epoch + 1, cursor = CASE WHEN $3 THEN cursor ELSE granted END, above = granted, \
+             highest_ordinal = granted, granted = granted + $2, \
              epoch_began_at = clock_timestamp(), ticked_at = clock_timestamp() WHERE sale_id = $1 \
-             RETURNING epoch, publication",
+             RETURNING epoch, publication, above",
         )
         .bind(self.row.id)
         .bind(GRANTED_AHEAD)
+        .bind(before_draw)
         .fetch_one(&mut *self.transaction)
         .await?;
         sqlx::query("UPDATE admissions SET published_state = NULL WHERE sale_id = $1 AND published_state IS NOT NULL")

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::{Claim, LineError, LineStore, Publication, Upcoming},
+    store::{Claim, LineError, LineStore, Look, Publication, Upcoming},
     ticket::Ordinal,
 };
 use fairline_sale::{SaleId, Status};
@@ -23,8 +23,10 @@ use tracing::{debug, info, warn};
 
 use crate::{
     decide::{Observation, decide, quantities},
+    draw,
     keys::Keys,
     lifecycle,
+    record::Recorder,
     store::{LockedLine, Store, StoreError, Unpublished},
 };
 
@@ -35,6 +37,8 @@ const REACH: u64 = 5000;
 /// How long shoppers have to show their tickets to a line that was lost, before anybody is let in again: nodes notice
 /// within a second, and browsers whose node has gone come back within a few.
 const RECOVERY: Duration = Duration::from_secs(5);
+/// How long a controller that has begun an epoch may take to say so, before another begins one more.
+const SAYS_WITHIN: Duration = Duration::from_millis(500);
 /// Sales that one controller ticks at the same time.
 const SALES_AT_ONCE: usize = 8;
 
@@ -53,6 +57,8 @@ struct Committed {
     heard: Vec<(Ordinal, Claim)>,
     /// The publication that a new epoch was begun after, if one was.
     began_after: Option<i64>,
+    /// How many tickets a draw has shuffled, as far as Redis knows.
+    drawn: u64,
 }
 
 /// Everything a tick needs.
@@ -107,21 +113,33 @@ impl Ticker {
             return Ok(None);
         }
         self.follow_the_clock(&mut line).await?;
+        let mut record = line.open_record().await?;
 
-        let seen = match self.look(&line).await {
+        let seen = match self.look(&line, &record).await {
             // What Redis knows of another epoch it knows of a part of our shoppers only.
             Ok(seen) if seen.epoch == line.row.epoch() => seen,
+            // Another controller has begun one, and is about to say so.
+            Ok(_) | Err(LineError::NotPublished)
+                if line.row.epoch > 0 && line.row.now - line.row.epoch_began_at < SAYS_WITHIN =>
+            {
+                return Ok(None);
+            }
             Ok(_) | Err(LineError::NotPublished) => {
                 line.begin_epoch().await?;
+                record.epoch(line.row.epoch(), line.row.above());
+                line.write_record(record).await?;
                 info!(%sale, epoch = line.row.epoch, "a new epoch of the line begins");
                 let began_after = Some(line.row.publication);
                 line.commit().await?;
-                return Ok(Some(Committed { heard: Vec::new(), began_after }));
+                return Ok(Some(Committed { heard: Vec::new(), began_after, drawn: 0 }));
             }
             Err(error) => return Err(error.into()),
         };
+        record.hear(&seen);
         line.hear(&seen.claims).await?;
         line.lapse().await?;
+        let (lapsed, redeemed) = line.take_over().await?;
+        record.over(&lapsed, &redeemed);
 
         let revoked = line.revoked_keys().await?;
         let signs = self.keys.signs(&revoked);
@@ -132,10 +150,15 @@ impl Ticker {
         let row = &line.row;
         let ended = lifecycle::has_ended(row.now, row.ends_at);
         let (mut cursor, mut credit, mut why) = (row.cursor(), row.credit, "the sale is not open".to_owned());
-        if let (Status::Open, false, None) = (row.stored_status(), ended, signs) {
+        let is_open = row.stored_status() == Status::Open && !ended;
+        if is_open && row.draw_is_due() {
+            draw::make(&mut line, &mut record, &self.line).await?;
+            "the draw is being made".clone_into(&mut why);
+        } else if is_open && row.drawn().is_some_and(|(pool, _)| pool != seen.drawn) {
+            "Redis is being given the draw".clone_into(&mut why);
+        } else if is_open && signs.is_none() {
             "every signing key is revoked: give the controllers another".clone_into(&mut why);
-        }
-        if let (Status::Open, false, Some(key)) = (row.stored_status(), ended, signs) {
+        } else if let (true, Some(key)) = (is_open, signs) {
             line.read_stock().await?;
             let row = &line.row;
             let decision = decide(&Observation {
@@ -153,8 +176,11 @@ impl Ticker {
             let next = if decision.admissions == 0 {
                 None
             } else {
-                Some(self.line.upcoming(sale, row.cursor(), u64::from(decision.admissions), REACH).await?)
+                let wanted = u64::from(decision.admissions);
+                let look = Look { cursor: row.cursor(), wanted, reach: REACH, news: record.wants() };
+                Some(self.line.look(sale, &look).await?)
             };
+            next.iter().for_each(|next| record.hear(next));
             let tickets: Vec<_> = next
                 .iter()
                 .flat_map(|next| &next.tickets)
@@ -162,15 +188,21 @@ impl Ticker {
                 .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity))
                 .collect();
             let admitted = line.admit(&tickets, key.kid()).await?;
-            metrics::counter!("admissions_total").increment(u64::from(admitted));
+            let lags = next.as_ref().is_some_and(|next| next.lags);
             cursor = next.map_or(cursor, |next| next.cursor);
+            if !admitted.is_empty() || cursor > line.row.cursor() {
+                record.admitted(&admitted, cursor);
+            }
+            let admitted = u32::try_from(admitted.len()).unwrap_or(u32::MAX);
+            metrics::counter!("admissions_total").increment(u64::from(admitted));
             credit = decision.credit_after(admitted);
-            why = decision.reason.to_string();
+            why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
             debug!(%sale, waiting = seen.waiting, free = line.row.free(), admitted, reason = why, "ticked");
         }
         line.note(cursor, seen.highest, credit, &why).await?;
+        line.write_record(record).await?;
         line.commit().await?;
-        Ok(Some(Committed { heard: seen.claims, began_after: None }))
+        Ok(Some(Committed { heard: seen.claims, began_after: None, drawn: seen.drawn }))
     }
 
     /// Sales open and end by the clock of the database.
@@ -181,10 +213,11 @@ impl Ticker {
     }
 
     /// Turns silence into departures, and reads what pages have said and how many wait.
-    async fn look(&self, line: &LockedLine) -> Result<Upcoming, LineError> {
+    async fn look(&self, line: &LockedLine, record: &Recorder) -> Result<Upcoming, LineError> {
         let sale = line.row.sale();
         self.line.sweep(sale, SWEPT_MAX).await?;
-        self.line.upcoming(sale, line.row.cursor(), 0, 0).await
+        let look = Look { cursor: line.row.cursor(), wanted: 0, reach: 0, news: record.wants() };
+        self.line.look(sale, &look).await
     }
 
     /// Says what has been committed, in the order of commits: under the lock.
@@ -199,12 +232,21 @@ impl Ticker {
             })
             .unzip();
         let card = line.row.card();
+        let drawn = line.row.drawn();
+        if let Some((pool, key)) = drawn
+            && pool != committed.drawn
+        {
+            draw::lay_down(&self.line, sale, pool, key).await?;
+        }
         let publication = Publication {
             number: line.row.publication + 1,
             epoch: line.row.epoch(),
             // Not if another controller has said something since: then ordinals of this epoch may have been given.
             begins: committed.began_after == Some(line.row.publication),
+            above: line.row.above(),
             cursor: line.row.cursor(),
+            drawn: drawn.map_or(0, |(pool, _)| pool),
+            noted: line.row.noted(),
             granted: line.row.granted(),
             recall_window: Duration::from_secs(u64::try_from(line.row.recall_window_s).unwrap_or(0)),
             card: &card,

@@ -1,6 +1,7 @@
 //! The controller through its outermost doors, over a real Postgres and a real Redis.
 
 mod desk;
+mod record;
 
 use std::collections::BTreeSet;
 
@@ -207,6 +208,7 @@ async fn a_line_that_redis_lost_begins_anew_above_every_ordinal_and_recalls_the_
     desk.admitted(&tickets[4]).await;
     assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5]);
     assert_eq!(desk.turn(&later[0]).await, Turn::Waiting);
+    assert_eq!(record::verified(&desk, sale, 1).await.losses, 1);
     drop(servers);
 }
 
@@ -294,7 +296,8 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
     let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     let mut operations = BTreeSet::new();
-    for (path, methods) in document["paths"].as_object().expect("paths") {
+    let paths = document["paths"].as_object().expect("paths");
+    for (path, methods) in paths.iter().filter(|(path, _)| path.starts_with("/api/admin/")) {
         for method in methods.as_object().expect("methods").keys() {
             let (method, path) = (method.to_uppercase(), path.replace("{id}", &sale.to_string()));
             for headers in ["", "authorization: Bearer wrong\r\n", "authorization: Basic x\r\n"] {
@@ -305,6 +308,11 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         }
     }
     assert_eq!(operations.len(), 10, "{operations:?}");
+    // All that is public is the record.
+    assert_eq!(
+        paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),
+        ["/api/flash-sales/{id}/record"]
+    );
 
     let good = json!({ "slug": "another", "name": "A", "price_minor": 1, "currency": "EUR", "total": 1 });
     for (change, status, field) in [
@@ -319,6 +327,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         (json!({ "per_shopper_limit": 0 }), 422, "per_shopper_limit"),
         (json!({ "rate_cap_per_s": 0.0 }), 422, "rate_cap_per_s"),
         (json!({ "hold_s": 0 }), 422, "hold_s"),
+        (json!({ "order": "lifo" }), 422, "order"),
         (json!({ "opens_at": "tomorrow" }), 422, "opens_at"),
         (json!({ "opens_at": "2999-01-02T00:00:00Z", "ends_at": "2999-01-01T00:00:00Z" }), 422, "ends_at"),
     ] {

@@ -675,6 +675,7 @@ impl Keeper {
             in_touch: outlook.in_touch,
             turn: &turn,
             place,
+            in_draw: outlook.in_draw,
             forecast: outlook.forecast,
             now: self.now,
         };

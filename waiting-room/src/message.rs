@@ -28,10 +28,17 @@ pub enum LineMessage {
         /// Units that nobody holds, has paid for, or has been promised.
         remaining: u32,
     },
+    /// The ticket is in a draw that is still to be made: it has no place yet.
+    Draw {
+        /// The ticket's number.
+        ordinal: u64,
+        /// How many are in the draw.
+        participants: u64,
+    },
     /// The sale's facts: first of all messages, and whenever they change.
     Sale {
         /// The facts.
-        sale: SaleCard,
+        sale: Box<SaleCard>,
     },
     /// It is this ticket's turn.
     Turn {
@@ -63,6 +70,7 @@ impl LineMessage {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Place { .. } => "place",
+            Self::Draw { .. } => "draw",
             Self::Sale { .. } => "sale",
             Self::Turn { .. } => "turn",
             Self::Over { .. } => "over",

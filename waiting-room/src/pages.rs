@@ -64,6 +64,8 @@ struct SaleCardView {
     opens_at_rfc3339: String,
     opens_at_text: String,
     message: String,
+    /// Of a draw, what binds it; empty where the line is served in the order of joining.
+    commitment: String,
 }
 
 impl From<&SaleCard> for SaleCardView {
@@ -94,6 +96,7 @@ impl From<&SaleCard> for SaleCardView {
             total: card.total,
             remaining: card.remaining,
             message: card.message.clone().unwrap_or_default(),
+            commitment: card.draw.as_ref().map(|draw| draw.commitment.clone()).unwrap_or_default(),
         }
     }
 }
@@ -145,6 +148,7 @@ struct LinePage {
     turn: bool,
     turn_ends_text: String,
     ordinal: u64,
+    in_draw: Option<u64>,
     place: u64,
     behind: u64,
     recalled: u64,
@@ -265,6 +269,7 @@ async fn line(
         turn: false,
         turn_ends_text: String::new(),
         ordinal: ticket.ordinal,
+        in_draw: None,
         place: 0,
         behind: 0,
         recalled: 0,
@@ -283,6 +288,7 @@ async fn line(
                 template.beyond_stock = beyond_stock;
                 template.refresh_s = if place < 20 { 3 } else { 10 };
             }
+            LineMessage::Draw { participants, .. } => template.in_draw = Some(participants),
             LineMessage::Turn { expires_at, .. } => {
                 template.turn = true;
                 let clock = format_description!("[hour]:[minute]:[second] UTC");

@@ -9,9 +9,9 @@ use fairline_line::{
     change::{Change, Revision, Turn},
     store::Snapshot,
     ticket::{Ordinal, Ticket},
-    view::{LineView, Place},
+    view::{LineView, Numbers, Place},
 };
-use fairline_sale::{SaleCard, SaleId};
+use fairline_sale::{LineOrder, SaleCard, SaleId};
 use tokio::sync::watch;
 
 use crate::{
@@ -48,6 +48,8 @@ pub(crate) struct Outlook {
     /// Another number whenever the card has changed in more than the number of remaining units.
     pub(crate) news: u32,
     pub(crate) in_touch: bool,
+    /// Those who are in a draw that is still to be made.
+    pub(crate) in_draw: Option<u64>,
     pub(crate) forecast: Forecast,
 }
 
@@ -79,6 +81,20 @@ pub(crate) struct Aftermath {
     /// Tickets of shoppers who are connected here, whom the line believes gone or whose turn nobody claimed: they have to
     /// say that they are here.
     pub(crate) resume: Vec<Ticket>,
+    /// A draw was made: its numbers are to be read.
+    pub(crate) drawn: bool,
+}
+
+impl Line {
+    /// How many are in a draw that is still to be made, as far as this node knows.
+    fn in_draw(&self) -> Option<u64> {
+        let made = match self.card.draw.as_ref().and_then(|draw| draw.pool) {
+            None => false,
+            // There is nothing to know of a draw of nobody.
+            Some(pool) => pool == 0 || self.view.is_drawn(),
+        };
+        (self.card.order == LineOrder::Draw && !made && !self.view.is_drawn()).then(|| self.view.waiting())
+    }
 }
 
 impl Room {
@@ -129,7 +145,7 @@ impl Room {
         places.clear();
         places.extend(ordinals.into_iter().map(|ordinal| line.view.place(ordinal)));
         let forecast = line.flow.forecast(&line.card);
-        Outlook { card: line.card.clone(), news: line.news, in_touch, forecast }
+        Outlook { card: line.card.clone(), news: line.news, in_touch, in_draw: line.in_draw(), forecast }
     }
 
     /// Hears from now on whether the line can be reached, and is woken by all other news, too.
@@ -144,7 +160,7 @@ impl Room {
 
     /// Whether a ticket's turn has come, as far as this node knows.
     pub(crate) fn has_passed(&self, ordinal: Ordinal) -> bool {
-        self.read().view.cursor() >= ordinal
+        self.read().view.has_passed(ordinal)
     }
 
     /// The line has answered the ticket of a shopper who is here.
@@ -154,10 +170,10 @@ impl Room {
             // An answer that the changes have overtaken says nothing about places any more.
             if turn == Turn::Waiting && at >= line.revision {
                 let ordinals = vec![ordinal];
-                let here = if ordinal > line.view.cursor() {
-                    Change::Returned { ordinals }
-                } else {
+                let here = if line.view.has_passed(ordinal) {
                     Change::Recalled { ordinals }
+                } else {
+                    Change::Returned { ordinals }
                 };
                 line.view.apply(&here);
             }
@@ -193,10 +209,11 @@ impl Room {
                 Change::Departed { ordinals } | Change::Left { ordinals } => line.flow.departed(ordinals.len()),
                 Change::Returned { ordinals } => line.flow.returned(ordinals.len()),
                 Change::Recalled { ordinals } => line.flow.recalled(ordinals.len()),
+                Change::Drawn { .. } => aftermath.drawn = true,
                 Change::Absent { .. } | Change::Card { .. } => {}
             }
         }
-        let moves = !matches!(change, Change::Absent { .. } | Change::Card { .. });
+        let moves = !matches!(change, Change::Absent { .. } | Change::Card { .. } | Change::Drawn { .. });
         match change {
             Change::Absent { ordinals } | Change::Departed { ordinals } => {
                 aftermath.resume.extend(ordinals.iter().filter_map(|ordinal| self.shoppers.ticket(*ordinal)));
@@ -216,12 +233,19 @@ impl Room {
                     self.show(card);
                 }
             }
-            Change::Returned { .. } | Change::Recalled { .. } => {}
+            Change::Returned { .. } | Change::Recalled { .. } | Change::Drawn { .. } => {}
         }
         if moves {
             self.bell.moved();
         }
         aftermath
+    }
+
+    /// The draw was made, with these numbers. Everybody learns the place.
+    pub(crate) fn draw(&self, numbers: Numbers) {
+        self.write().view.draw(numbers);
+        self.in_touch.send_modify(|_| {});
+        self.bell.news();
     }
 
     /// Starts over from a snapshot.
@@ -242,7 +266,7 @@ impl Room {
             let before = std::mem::replace(&mut line.card, Arc::new(card));
             let card = line.card.clone();
             line.flow.card_changed(&before, &card);
-            let news = before != card && !speech::differs_in_remaining_only(&before, &card);
+            let news = before != card && !speech::differs_in_counts_only(&before, &card);
             line.news = line.news.wrapping_add(u32::from(news));
             news
         };
@@ -293,6 +317,9 @@ pub(crate) mod tests {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            order: LineOrder::Fifo,
+            draw: None,
+            record: None,
         };
         Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card }, Bell::default())
     }

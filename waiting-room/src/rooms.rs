@@ -112,6 +112,9 @@ impl Follower {
                     if aftermath.gap {
                         self.restart(&room).await;
                     }
+                    if aftermath.drawn {
+                        self.learn_draw(&room).await;
+                    }
                     self.present(&room, &aftermath.resume).await;
                 }
                 Heard::Anew => {
@@ -122,6 +125,18 @@ impl Follower {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Reads the numbers of a draw that was made.
+    async fn learn_draw(&self, room: &Room) {
+        match self.store.numbers(room.sale).await {
+            Ok(numbers) => room.draw(numbers),
+            // The next beat finds the line out of reach, and reads it anew, with the numbers.
+            Err(error) => {
+                warn!(sale = %room.sale, %error, "the draw could not be read");
+                room.set_in_touch(false);
             }
         }
     }

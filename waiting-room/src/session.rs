@@ -67,6 +67,7 @@ impl Session {
             in_touch: outlook.in_touch,
             turn: &room.shoppers.turn(*ordinal),
             place: places.pop().flatten(),
+            in_draw: outlook.in_draw,
             forecast: outlook.forecast,
             now,
         });

@@ -25,6 +25,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) in_touch: bool,
     pub(crate) turn: &'a Turn,
     pub(crate) place: Option<Place>,
+    /// Those who are in a draw that is still to be made.
+    pub(crate) in_draw: Option<u64>,
     pub(crate) forecast: Forecast,
     /// Time since the node started.
     pub(crate) now: Duration,
@@ -38,6 +40,7 @@ pub(crate) struct Said {
     wait_s: Option<f32>,
     /// The first wait that was told, and when, in milliseconds as the pace counts them.
     first_wait: Option<(u32, WaitOutlook)>,
+    /// As told with the place; [`IN_DRAW`] if what was told were those who are in a draw.
     behind: u32,
     /// The card's news, its remaining units and when they were told.
     news: Option<u32>,
@@ -52,6 +55,10 @@ pub(crate) struct Said {
     over: bool,
 }
 
+/// Stands for what nobody has behind.
+const IN_DRAW: u32 = u32::MAX;
+/// How many are in a draw is told afresh no sooner than this after the last time, in milliseconds.
+const IN_DRAW_EVERY_MS: u32 = 2000;
 /// When a page hears from us again, unless something happens, while the line is out of reach.
 const RETRY_AFTER_MS: u64 = 1500;
 /// Every place comes with the number of remaining units. That number alone is told when it differs by more than this part
@@ -86,7 +93,9 @@ impl Said {
             if facts.card.status != Status::Open {
                 self.stop(facts.now);
             }
-            return Some(LineMessage::Sale { sale: SaleCard::clone(facts.card) });
+            // Where the record stands changes all the time, and is nothing to tell a page.
+            let sale = SaleCard { record: None, ..SaleCard::clone(facts.card) };
+            return Some(LineMessage::Sale { sale: Box::new(sale) });
         }
         if !facts.in_touch {
             let news = !self.out_of_touch;
@@ -114,7 +123,29 @@ impl Said {
                 quantity: turn.quantity,
             });
         }
+        if let Some(participants) = facts.in_draw {
+            return self.tell_draw(facts, participants);
+        }
+        if self.behind == IN_DRAW {
+            (self.told, self.behind) = (None, 0);
+        }
         self.tell_place(facts, facts.place?)
+    }
+
+    /// Nobody has a place before the draw.
+    fn tell_draw(&mut self, facts: &Facts<'_>, participants: u64) -> Option<LineMessage> {
+        // A ticket that has departed is not in it.
+        facts.place?;
+        if let Some(told) = self.told.as_ref().filter(|_| self.behind == IN_DRAW && !self.out_of_touch) {
+            let differs = u64::from(told.shown(facts.now)).abs_diff(participants) as f64 > tolerated(participants);
+            if !differs || told.age_ms(facts.now) < IN_DRAW_EVERY_MS {
+                return None;
+            }
+        }
+        let everybody = Place { ahead: participants, recalled: 0, behind: 0 };
+        self.told = Some(Told::new(None, facts.now, everybody, 0.0));
+        (self.behind, self.token_hash, self.out_of_touch) = (IN_DRAW, 0, false);
+        Some(LineMessage::Draw { ordinal: facts.ordinal, participants })
     }
 
     /// Whether the last message has been said.
@@ -193,7 +224,7 @@ impl Said {
         if self.first_wait.is_none() {
             self.first_wait = outlook.map(|outlook| (milliseconds(facts.now), outlook));
         }
-        self.behind = u32::try_from(place.behind).unwrap_or(u32::MAX);
+        self.behind = u32::try_from(place.behind).unwrap_or(u32::MAX).min(IN_DRAW - 1);
         self.beyond_stock = beyond_stock;
         self.token_hash = 0;
         self.out_of_touch = false;
@@ -234,10 +265,11 @@ fn hash(token: &str) -> u32 {
     (hasher.finish() as u32).max(1)
 }
 
-/// Whether the number of remaining units is all that has changed: it does all the time, and is no news to hurry with.
-pub(crate) fn differs_in_remaining_only(before: &SaleCard, after: &SaleCard) -> bool {
-    let same = SaleCard { remaining: after.remaining, ..before.clone() };
-    before.remaining != after.remaining && same == *after
+/// Whether the number of remaining units, or where the record stands, is all that has changed: they do all the time, and are
+/// no news to hurry with.
+pub(crate) fn differs_in_counts_only(before: &SaleCard, after: &SaleCard) -> bool {
+    let same = SaleCard { remaining: after.remaining, record: after.record.clone(), ..before.clone() };
+    before != after && same == *after
 }
 
 /// Why there is nothing more to wait for, if so. Whoever has a token is not stopped by the sale's status: only checkout
@@ -258,7 +290,7 @@ fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use fairline_line::change::LiveTurn;
-    use fairline_sale::SaleId;
+    use fairline_sale::{LineOrder, SaleId};
     use time::OffsetDateTime;
 
     use super::*;
@@ -279,6 +311,9 @@ mod tests {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            order: LineOrder::Fifo,
+            draw: None,
+            record: None,
         })
     }
 
@@ -290,6 +325,7 @@ mod tests {
             in_touch: true,
             turn: &Turn::Waiting,
             place: Some(at(3, 0)),
+            in_draw: None,
             forecast: Forecast::default(),
             now: s(1000.0),
         }
@@ -349,6 +385,23 @@ mod tests {
 
         assert_eq!(all(&mut said, &Facts { turn: &Turn::Bought, ..turn }), ["over"]);
         assert!(said.over() && all(&mut said, &first).is_empty(), "over is the last word");
+    }
+
+    #[test]
+    fn before_a_draw_nobody_has_a_place() {
+        let (open, mut said) = (card(Status::Scheduled), Said::default());
+        let first = Facts { in_draw: Some(30), ..facts(&open) };
+        assert_eq!(all(&mut said, &first), ["sale", "draw"]);
+        let one_more = Facts { in_draw: Some(31), now: s(1010.0), ..first.clone() };
+        assert!(all(&mut said, &one_more).is_empty(), "one more is no news");
+        let many_more = Facts { in_draw: Some(60), now: s(1001.0), ..first.clone() };
+        assert!(all(&mut said, &many_more).is_empty(), "too early");
+        assert_eq!(all(&mut said, &Facts { now: s(1010.0), ..many_more }), ["draw"]);
+        let drawn = Facts { now: s(1010.0), ..facts(&open) };
+        assert_eq!(all(&mut said, &drawn), ["place"], "at once");
+        assert!(all(&mut said, &drawn).is_empty());
+        let departed = Facts { place: None, ..first };
+        assert_eq!(all(&mut Said::default(), &departed), ["sale"]);
     }
 
     #[test]

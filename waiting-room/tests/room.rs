@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use fairline_line::change::Turn;
 use fairline_private_servers::testing::{self, RedisCluster, RedisSentinel};
-use fairline_sale::Status;
+use fairline_sale::{DrawFacts, LineOrder, RecordHead, Status};
 use fairline_service::Secret;
 use house::{House, account_token, live};
 use serde_json::json;
@@ -37,6 +37,40 @@ async fn a_shopper_joins_waits_and_hears_of_the_turn() {
     house.publish(&[(1, Turn::Bought)]).await;
     assert_eq!(first.hear("over").await["outcome"], json!("bought"));
     assert_eq!(first.closed().await, Some(CloseCode::Normal));
+}
+
+#[tokio::test]
+async fn before_a_draw_shoppers_hear_how_many_they_are_and_after_it_their_place() {
+    let mut house = House::open().await;
+    (house.card.order, house.card.status) = (LineOrder::Draw, Status::Scheduled);
+    house.card.draw = Some(DrawFacts { commitment: "0".repeat(64), pool: None, seed: None });
+    house.card.record = Some(RecordHead { seq: 1, hash: "0".repeat(64) });
+    house.publish(&[]).await;
+    let mut watcher = house.join().await;
+    let status = format!("/api/flash-sales/{}/status", house.card.id);
+    house
+        .until("the room to know of the draw", async || house.get(&status, &[]).await.text.contains("commitment"))
+        .await;
+    let mut shoppers = Vec::new();
+    for ordinal in 2..=8 {
+        let mut shopper = house.join().await;
+        let told = shopper.hear("draw").await;
+        assert_eq!((&told["ordinal"], &told["participants"]), (&json!(ordinal), &json!(ordinal)));
+        shoppers.push(shopper);
+    }
+    let draw = house.make_draw().await;
+    for (ordinal, shopper) in (2..).zip(&mut shoppers) {
+        assert_eq!(shopper.hear("place").await["place"], json!(draw.number_of(ordinal) - 1));
+    }
+    house.admit(1).await;
+    let first = draw.ordinal_at(1);
+    let lucky = if first == 1 { &mut watcher } else { &mut shoppers[usize::try_from(first).expect("few") - 2] };
+    assert_eq!(lucky.hear("turn").await["token"], json!(format!("token.of.{first}")));
+    // A reload finds the same place, and a node that knew nothing finds the draw.
+    let mut again = house.resume(&shoppers[6].cookie).await;
+    if first != 8 {
+        assert_eq!(again.hear("place").await["place"], json!(draw.number_of(8) - 2));
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,12 @@ export interface SaleCard {
   ends_at: string | null;
   /** What the shop says to everybody who waits. */
   message: string | null;
+  /** In which order the line is served; in that of joining, where it is not told. */
+  order?: LineOrder;
 }
+
+/** By joining; or by lot among those who joined before the opening. */
+export type LineOrder = "fifo" | "draw";
 
 /** From and to, in seconds. */
 export type Seconds = [number, number];
@@ -40,6 +45,14 @@ export interface PlaceMessage {
   beyond_stock: boolean;
   /** Units that are left, as in the sale's facts, which are not told again for this number's sake; null: not told. */
   remaining: number | null;
+}
+
+/** The ticket is in a draw that is still to be made: it has no place yet. */
+export interface DrawMessage {
+  type: "draw";
+  ordinal: number;
+  /** How many are in the draw. */
+  participants: number;
 }
 
 export interface SaleMessage {
@@ -69,7 +82,7 @@ export interface ReconnectingMessage {
 }
 
 /** What the line says to the page. */
-export type LineMessage = PlaceMessage | SaleMessage | TurnMessage | OverMessage | ReconnectingMessage;
+export type LineMessage = PlaceMessage | DrawMessage | SaleMessage | TurnMessage | OverMessage | ReconnectingMessage;
 
 /** What the page says to the line. */
 export interface PageMessage {
@@ -139,6 +152,7 @@ export interface NewSale {
   claim_window_s?: number;
   hold_s?: number;
   recall_window_s?: number;
+  order?: LineOrder;
 }
 
 export interface SaleChange {

@@ -201,6 +201,16 @@ impl Desk {
         rows.into_iter().map(|ordinal| ordinal.try_into().expect("positive")).collect()
     }
 
+    /// Has Redis do something that it answers with a number.
+    pub async fn redis(&self, command: &str) {
+        let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
+        let mut stream = TcpStream::connect(address).await.expect("a Redis");
+        stream.write_all(format!("{command}\r\n").as_bytes()).await.expect("sent");
+        let mut answer = [0; 1];
+        stream.read_exact(&mut answer).await.expect("answered");
+        assert_eq!(&answer, b":", "{command}");
+    }
+
     pub async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string).unwrap_or_default();
         let answer = self.request(method, path, &format!("authorization: Bearer {ADMIN_TOKEN}\r\n"), &body).await;
@@ -209,9 +219,18 @@ impl Desk {
 
     pub async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let length = body.len();
-        let request = format!(
+        self.send(&format!(
             "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
-        );
+        ))
+        .await
+    }
+
+    /// What anybody may read, in one piece: HTTP/1.0 knows no chunks.
+    pub async fn read(&self, path: &str) -> (u16, String) {
+        self.send(&format!("GET {path} HTTP/1.0\r\nhost: here\r\n\r\n")).await
+    }
+
+    async fn send(&self, request: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();

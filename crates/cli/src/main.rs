@@ -1,4 +1,4 @@
-//! `fairline`: the demo, migrations, keys, the crowd.
+//! `fairline`: the demo, migrations, keys, the crowd, and the proof of a sale's order.
 
 mod demo;
 mod failure;
@@ -6,6 +6,7 @@ mod keys;
 mod migrate;
 mod private_file;
 mod rush;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,9 @@ enum Command {
     Keys(keys::Settings),
     /// Send a crowd of simulated shoppers to a sale, and report what they saw.
     Rush(Box<rush::Settings>),
+    /// Replay the public record of a sale, and say whether its order was honest. Exit code 0 if so, 1 if not, 2 if it could
+    /// not be read.
+    Verify(verify::Settings),
 }
 
 #[tokio::main]
@@ -38,6 +42,7 @@ async fn main() -> ExitCode {
         Command::Migrate(settings) => migrate::run(settings).await,
         Command::Keys(settings) => keys::run(settings),
         Command::Rush(settings) => rush::run(*settings).await,
+        Command::Verify(settings) => verify::run(settings).await,
     };
     done.unwrap_or_else(|error| {
         eprintln!("✗ {error}");

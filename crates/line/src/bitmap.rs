@@ -30,7 +30,11 @@ impl Ordinals {
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_be_bytes(word).reverse_bits()
         });
-        let mut set = Self { words: words.collect(), ..Self::default() };
+        Self::from_words(words.collect())
+    }
+
+    fn from_words(words: Vec<u64>) -> Self {
+        let mut set = Self { words, ..Self::default() };
         set.words.resize(set.words.len().next_multiple_of(BLOCK), 0);
         for block in set.words.chunks(BLOCK) {
             set.before.push(set.len);
@@ -46,6 +50,12 @@ impl Ordinals {
 
     pub(crate) fn len(&self) -> u64 {
         self.len.into()
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Ordinal> {
+        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 == 1);
+        (0..).zip(&self.words).flat_map(move |(at, &word)| bits(word).map(move |bit| at * 64 + bit))
     }
 
     pub(crate) fn insert(&mut self, ordinal: Ordinal) {
@@ -98,6 +108,19 @@ impl Ordinals {
     }
 }
 
+impl FromIterator<Ordinal> for Ordinals {
+    /// All at once, which costs no counting for each.
+    fn from_iter<I: IntoIterator<Item = Ordinal>>(ordinals: I) -> Self {
+        let mut words = Vec::new();
+        for ordinal in ordinals.into_iter().filter(|ordinal| *ordinal <= ORDINAL_MAX) {
+            let (word, bit) = split(ordinal);
+            words.resize(words.len().max(word + 1), 0);
+            words[word] |= bit;
+        }
+        Self::from_words(words)
+    }
+}
+
 fn split(ordinal: Ordinal) -> (usize, u64) {
     (usize::try_from(ordinal / 64).unwrap_or(usize::MAX), 1 << (ordinal % 64))
 }
@@ -127,6 +150,9 @@ mod tests {
             for ordinal in 0..2000 {
                 prop_assert_eq!(ordinals.contains(ordinal), set.contains(&ordinal));
             }
+            prop_assert!(ordinals.iter().eq(set.iter().copied()));
+            let again: Ordinals = set.iter().copied().collect();
+            prop_assert_eq!(again.between(after, up_to), ordinals.between(after, up_to));
         }
     }
 

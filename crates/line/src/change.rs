@@ -53,13 +53,18 @@ pub enum Change {
     },
     /// The controller let people in, or something became of earlier turns.
     Moved {
-        /// The highest ordinal whose turn has come.
-        cursor: Ordinal,
+        /// The highest number whose turn has come.
+        cursor: u64,
         /// The highest ordinal given.
         highest: Ordinal,
         /// What became of whose turn, in the words of [`Turn`].
         #[serde(default)]
         turns: Vec<(Ordinal, String)>,
+    },
+    /// The sale opened with a draw: those who joined before are served by number from now on.
+    Drawn {
+        /// The ordinals from 1 to this one were shuffled.
+        pool: Ordinal,
     },
     /// The sale's facts changed.
     Card {

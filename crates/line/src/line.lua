@@ -1,7 +1,10 @@
-#!lua name=fairline_v1
+#!lua name=fairline_v2
 
+-- The version in the names grows with every change of keys or arguments, so that services of before and after run side by
+-- side during a roll-out.
+--
 -- The atomic steps of the line. Keys, all in one hash slot, always in this order:
---   1 line      hash    epoch, rev, home, cursor, highest, granted, publication, recall_ms, card
+--   1 line      hash    epoch, rev, home, above, cursor, highest, granted, publication, recall_ms, card, pool, drawn
 --   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, fields v = visitor ids of 16 bytes each,
 --                       b = the batch's own id, by which a repeated call is known
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
@@ -13,7 +16,16 @@
 --   9 accounts  hash    digest of an account -> its ordinal (8 bytes) and visitor id (16 bytes)
 --  10 present   zset    the nodes that are up: member = node, score = deadline in ms. Beside it, for each of them, a
 --                       bitmap of the ordinals that are connected there, under this key with ":" and the node behind it
---  11 changes   channel what happened, in order, for every node; no key, but of the same slot
+--  11 history   stream  what the record has to hear: id = epoch-rev of the change, fields k = its kind, o = ordinals,
+--                       v = visitor ids of those who showed their tickets
+--  12 drawn     string  of a draw: the number by ordinal, then the ordinal by number, four bytes each
+--  13 shown     hash    tickets of earlier epochs that wait beyond the cursor: ordinal -> visitor id
+--  14 changes   channel what happened, in order, for every node; no key, but of the same slot
+--
+-- A line is served by *number*. The number of a ticket is its ordinal, but for those whom a draw has shuffled: then 'drawn'
+-- says how many those are, and the table of that name which number each has. The cursor, and the scores of recalled and
+-- passed, are numbers; everything else goes by ordinal, which never changes. So a draw is one step: the table is laid down
+-- first, and counts from the publication on that says so.
 --
 -- Every function that changes what a node shows raises rev by one and says the change in the same step, so a node
 -- that has seen every rev has seen everything, and one that misses a rev knows it.
@@ -23,7 +35,7 @@
 -- that can ever have been given: Redis gives none beyond those that Postgres has granted.
 
 local LINE, ARRIVALS, DEPARTED, RECALLED, ABSENT, TURNS = 1, 2, 3, 4, 5, 6
-local CLAIMS, PASSED, ACCOUNTS, PRESENT, CHANGES = 7, 8, 9, 10, 11
+local CLAIMS, PASSED, ACCOUNTS, PRESENT, HISTORY, DRAWN, SHOWN, CHANGES = 7, 8, 9, 10, 11, 12, 13, 14
 
 -- How finely it is known when the cursor passed a ticket: in parts of the recall window.
 local PASSED_PARTS = 500
@@ -31,6 +43,10 @@ local PASSED_PARTS = 500
 local BATCHES_LOOKED_AT = 20000
 -- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
 local CALLED_AT_ONCE = 2000
+-- In the mark of a roll call: beyond it are ordinals, before it the numbers of the recalled.
+local BEYOND_CURSOR = 2 ^ 40
+-- Batches of joins, and entries of history, that are read in one step.
+local BATCHES_READ, HISTORY_READ = 4000, 1000
 
 local function call(...) return redis.call(...) end
 
@@ -58,6 +74,22 @@ local function missing(keys)
     return call('HGET', keys[LINE], 'home') ~= home()
 end
 
+-- The n-th entry, from 1 on, of the table of the draw.
+local function of_table(keys, n)
+    return (struct.unpack('>I4', call('GETRANGE', keys[DRAWN], (n - 1) * 4, n * 4 - 1)))
+end
+
+-- drawn: how many the draw has shuffled
+local function number_of(keys, ordinal, drawn)
+    if ordinal > drawn then return ordinal end
+    return of_table(keys, ordinal)
+end
+
+local function ordinal_at(keys, number, drawn)
+    if number > drawn then return number end
+    return of_table(keys, drawn + number)
+end
+
 local NO_LINE = { err = 'NOLINE the line of this sale is not published' }
 local NONE_GRANTED = { err = 'NOORDINAL the controller has granted no more ordinals' }
 
@@ -65,15 +97,25 @@ local function say(keys, change)
     local rev = call('HINCRBY', keys[LINE], 'rev', 1)
     change.epoch, change.rev = number(keys, 'epoch'), rev
     call('SPUBLISH', keys[CHANGES], cjson.encode(change))
+    return text(change.epoch) .. '-' .. text(rev)
+end
+
+-- Says a change of who is there, and keeps it for the record until the controller has written it down. What is kept has a
+-- bound: between two sweeps, which are the controller's, a ticket can come and go but once.
+local function say_and_keep(keys, kind, ordinals, visitors)
+    local id = say(keys, { kind = kind, ordinals = ordinals })
+    call('XADD', keys[HISTORY], id, 'k', kind, 'o', table.concat(ordinals, ' '), 'v', table.concat(visitors or {}))
 end
 
 -- The visitor id of an ordinal beyond the cursor, if anybody can prove to hold it.
 local function visitor_of(keys, ordinal)
     local batch = call('XREVRANGE', keys[ARRIVALS], text(ordinal) .. '-0', '-', 'COUNT', 1)[1]
-    if not batch then return nil end
-    local at = (ordinal - tonumber(string.match(batch[1], '^%d+'))) * 16
-    local visitors = batch[2][2]
-    if at + 16 <= #visitors then return string.sub(visitors, at + 1, at + 16) end
+    if batch then
+        local at = (ordinal - tonumber(string.match(batch[1], '^%d+'))) * 16
+        local visitors = batch[2][2]
+        if at + 16 <= #visitors then return string.sub(visitors, at + 1, at + 16) end
+    end
+    return call('HGET', keys[SHOWN], text(ordinal)) or nil
 end
 
 local function over(turn) return turn == 'left' or turn == 'bought' or turn == 'expired' end
@@ -154,9 +196,9 @@ local function name(keys, args)
     return call('HSETNX', keys[ACCOUNTS], args[1], args[2] .. ':' .. args[3])
 end
 
--- Whether the turn of a ticket behind the cursor passed too long ago to be called again.
-local function is_too_late(keys, ordinal)
-    local passed = call('XRANGE', keys[PASSED], text(ordinal) .. '-0', '+', 'COUNT', 1)[1]
+-- Whether the turn of a number behind the cursor passed too long ago to be called again.
+local function is_too_late(keys, place)
+    local passed = call('XRANGE', keys[PASSED], text(place) .. '-0', '+', 'COUNT', 1)[1]
     return passed and now_ms() - tonumber(passed[2][2]) > number(keys, 'recall_ms')
 end
 
@@ -164,38 +206,40 @@ end
 -- args: ordinal, visitor id, … -> epoch, rev, and for each "waiting", or what became of its turn, as of then
 local function resume(keys, args)
     if missing(keys) then return NO_LINE end
-    local cursor = number(keys, 'cursor')
-    local turns, returned, recalled = {}, {}, {}
+    local cursor, drawn = number(keys, 'cursor'), number(keys, 'drawn')
+    local turns, returned, recalled, back, again = {}, {}, {}, {}, {}
     for i = 1, #args, 2 do
         local id, visitor = args[i], args[i + 1]
         local ordinal = tonumber(id)
+        local place = number_of(keys, ordinal, drawn)
         call('ZREM', keys[ABSENT], id)
         local turn = call('HGET', keys[TURNS], id)
         if turn and turn ~= 'lapsed' then
             turns[#turns + 1] = turn
-        elseif ordinal > cursor then
+        elseif place > cursor then
             if ordinal > number(keys, 'highest') then
                 -- A genuine ticket that even Postgres has forgotten: no ordinal up to it may be given again.
                 call('XADD', keys[ARRIVALS], id .. '-0', 'v', visitor, 'b', '')
                 call('HSET', keys[LINE], 'highest', id, 'granted', text(math.max(ordinal, number(keys, 'granted'))))
-                returned[#returned + 1] = ordinal
+                returned[#returned + 1], back[#back + 1] = ordinal, visitor
             elseif call('SETBIT', keys[DEPARTED], id, 0) == 1 then
-                returned[#returned + 1] = ordinal
+                if ordinal <= number(keys, 'above') then call('HSET', keys[SHOWN], id, visitor) end
+                returned[#returned + 1], back[#back + 1] = ordinal, visitor
             end
             turns[#turns + 1] = 'waiting'
-        elseif call('ZSCORE', keys[RECALLED], visitor) == id then
+        elseif call('ZSCORE', keys[RECALLED], visitor) == text(place) then
             turns[#turns + 1] = 'waiting'
-        elseif is_too_late(keys, ordinal) then
+        elseif is_too_late(keys, place) then
             turns[#turns + 1] = 'missed'
         else
-            call('ZADD', keys[RECALLED], id, visitor)
+            call('ZADD', keys[RECALLED], text(place), visitor)
             call('HDEL', keys[TURNS], id)
-            recalled[#recalled + 1] = ordinal
+            recalled[#recalled + 1], again[#again + 1] = ordinal, visitor
             turns[#turns + 1] = 'waiting'
         end
     end
-    if #returned > 0 then say(keys, { kind = 'returned', ordinals = returned }) end
-    if #recalled > 0 then say(keys, { kind = 'recalled', ordinals = recalled }) end
+    if #returned > 0 then say_and_keep(keys, 'returned', returned, back) end
+    if #recalled > 0 then say_and_keep(keys, 'recalled', recalled, again) end
     return { number(keys, 'epoch'), number(keys, 'rev'), turns }
 end
 
@@ -215,9 +259,9 @@ local function absent(keys, args)
 end
 
 local function depart(keys, ordinal)
-    local id = text(ordinal)
-    if ordinal > number(keys, 'cursor') then call('SETBIT', keys[DEPARTED], id, 1) end
-    call('ZREMRANGEBYSCORE', keys[RECALLED], id, id)
+    local id, place = text(ordinal), number_of(keys, ordinal, number(keys, 'drawn'))
+    if place > number(keys, 'cursor') then call('SETBIT', keys[DEPARTED], id, 1) end
+    call('ZREMRANGEBYSCORE', keys[RECALLED], text(place), text(place))
     call('ZREM', keys[ABSENT], id)
 end
 
@@ -248,7 +292,7 @@ local function sweep(keys, args)
             depart(keys, tonumber(id))
         end
     end
-    if #ordinals > 0 then say(keys, { kind = 'departed', ordinals = ordinals }) end
+    if #ordinals > 0 then say_and_keep(keys, 'departed', ordinals) end
     return #ordinals
 end
 
@@ -265,40 +309,46 @@ end
 
 -- A roll call: whoever waits and is connected to no node starts the grace period, as after the death of a node that could
 -- not say goodbye. One step of it, so that it never takes long: first the recalled, then those beyond the cursor.
--- args: grace in ms, the ordinal after which to go on (0: from the start) -> the ordinal to go on after, or 0
+-- args: grace in ms, the mark after which to go on (0: from the start) -> the mark to go on after, or 0
 local function roll_call(keys, args)
     if missing(keys) then return NO_LINE end
     local after, cursor, highest = tonumber(args[2]), number(keys, 'cursor'), number(keys, 'highest')
+    local drawn = number(keys, 'drawn')
     local bitmaps = nodes(keys)
     -- While no node has told of anybody, nobody can be missed.
     if #bitmaps == 0 then return 0 end
-    local union, missed = keys[PRESENT] .. ':', {}
+    local union, missed, mark = keys[PRESENT] .. ':', {}, 0
     call('BITOP', 'OR', union, unpack(bitmaps))
-    if after < cursor then
-        local recalled = call('ZRANGE', keys[RECALLED], '(' .. text(after), text(cursor), 'BYSCORE', 'LIMIT', 0,
+    if after < BEYOND_CURSOR then
+        local recalled = call('ZRANGE', keys[RECALLED], '(' .. text(after), '+inf', 'BYSCORE', 'LIMIT', 0,
             CALLED_AT_ONCE, 'WITHSCORES')
         for i = 2, #recalled, 2 do
-            if call('GETBIT', union, recalled[i]) == 0 then missed[#missed + 1] = recalled[i] end
+            local id = text(ordinal_at(keys, tonumber(recalled[i]), drawn))
+            if call('GETBIT', union, id) == 0 then missed[#missed + 1] = id end
         end
-        after = #recalled == 2 * CALLED_AT_ONCE and tonumber(recalled[#recalled]) or cursor
+        after = BEYOND_CURSOR
+        if #recalled == 2 * CALLED_AT_ONCE then mark = tonumber(recalled[#recalled]) end
     end
-    if after >= cursor then
+    if mark == 0 then
         call('BITOP', 'OR', union, union, keys[DEPARTED])
         -- BITPOS sees no zeros beyond the last byte.
         call('SETBIT', union, text(highest + 1), 0)
-        while after < highest and #missed < CALLED_AT_ONCE do
-            local ordinal = call('BITPOS', union, 0, text(after + 1), text(highest), 'BIT')
-            after = highest
-            if ordinal >= 0 then
-                after = ordinal
+        -- Of those who were shuffled, the ones behind the cursor are in departed, too.
+        local ordinal = math.max(after - BEYOND_CURSOR, cursor < drawn and 0 or cursor)
+        while ordinal < highest and #missed < CALLED_AT_ONCE do
+            local next = call('BITPOS', union, 0, text(ordinal + 1), text(highest), 'BIT')
+            ordinal = highest
+            if next >= 0 then
+                ordinal = next
                 missed[#missed + 1] = text(ordinal)
             end
         end
+        if ordinal < highest then mark = BEYOND_CURSOR + ordinal end
     end
     call('DEL', union)
     local deadline = now_ms() + tonumber(args[1])
     for _, id in ipairs(missed) do call('ZADD', keys[ABSENT], 'NX', deadline, id) end
-    return after < highest and after or 0
+    return mark
 end
 
 -- The shopper gives the place up. A token that is out is given back with it.
@@ -311,7 +361,7 @@ local function leave(keys, args)
     if turn and turn ~= 'lapsed' then call('HSET', keys[CLAIMS], args[1], 'left') end
     call('HSET', keys[TURNS], args[1], 'left')
     depart(keys, ordinal)
-    say(keys, { kind = 'left', ordinals = { ordinal } })
+    say_and_keep(keys, 'left', { ordinal })
     return 1
 end
 
@@ -323,36 +373,102 @@ local function claim(keys, args)
     return call('HSETNX', keys[CLAIMS], args[1], 'claimed')
 end
 
+-- The tickets that were given after one, in order.
+-- -> {first ordinal, visitor ids, …}, whether there are more
+local function arrivals_after(keys, after, till, most)
+    local given, count = {}, 0
+    if after >= till then return given, false end
+    local start = call('XREVRANGE', keys[ARRIVALS], text(after + 1) .. '-0', '-', 'COUNT', 1)[1]
+    local batches = call('XRANGE', keys[ARRIVALS], start and start[1] or '-', text(till) .. '-0', 'COUNT', BATCHES_READ)
+    for _, batch in ipairs(batches) do
+        local first, visitors = tonumber(string.match(batch[1], '^%d+')), batch[2][2]
+        local from, to = math.max(first, after + 1), math.min(first + #visitors / 16 - 1, till)
+        if from <= to then
+            if count >= most then return given, true end
+            given[#given + 1] = text(from)
+            given[#given + 1] = string.sub(visitors, (from - first) * 16 + 1, (to - first + 1) * 16)
+            count = count + to - from + 1
+        end
+    end
+    return given, #batches == BATCHES_READ
+end
+
+-- What the record has to hear of.
+-- -> {id, kind, ordinals, visitor ids, …}, whether there are more
+local function history_after(keys, after, most)
+    local said, count = {}, 0
+    local kept = call('XRANGE', keys[HISTORY], '(' .. after, '+', 'COUNT', HISTORY_READ)
+    for _, entry in ipairs(kept) do
+        if count >= most then return said, true end
+        local fields = entry[2]
+        said[#said + 1], said[#said + 2] = entry[1], fields[2]
+        said[#said + 1], said[#said + 2] = fields[4], fields[6]
+        local _, spaces = string.gsub(fields[4], ' ', '')
+        count = count + spaces + 1
+    end
+    return said, #kept == HISTORY_READ
+end
+
 -- What the controller has to hear, and who comes next after the cursor that it knows; changes nothing.
--- args: cursor, how many, how far to look
---   -> epoch, highest, cursor after, people waiting, {ordinal, visitor id, …}, {ordinal, claim, …}
+-- args: cursor, how many, how far to look; and for the record: how much it takes in now (0: no record is asked for), the
+--   last ordinal that it knows, the last one that it wants to (0: all), and what it has of the history (nothing: not asked)
+--   -> epoch, highest, cursor after, people waiting, {ordinal, visitor id, …}, {ordinal, claim, …}, how many were drawn,
+--      arrivals, history, 1 if the record lags behind. Nobody comes next while it does, so that all that decides is in it.
 local function upcoming(keys, args)
     if missing(keys) then return NO_LINE end
     local cursor, wanted, reach = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
-    local highest = number(keys, 'highest')
-    local waiting = highest - cursor - call('BITCOUNT', keys[DEPARTED], text(cursor + 1), text(highest), 'BIT')
+    local most, recorded, till, after = tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), args[7]
+    local highest, drawn = number(keys, 'highest'), number(keys, 'drawn')
+    local arrivals, history, lags = {}, {}, false
+    if most > 0 then
+        arrivals, lags = arrivals_after(keys, recorded, till > 0 and till or highest, most)
+        -- What tickets did that the record does not know yet comes after them.
+        if not lags and after ~= '' then history, lags = history_after(keys, after, most) end
+    end
+    if lags then wanted = 0 end
+    -- Of those who were shuffled, the ones behind the cursor are in departed, too.
+    local from = cursor < drawn and 0 or cursor
+    local waiting = highest - from - call('BITCOUNT', keys[DEPARTED], text(from + 1), text(highest), 'BIT')
         + call('ZCARD', keys[RECALLED])
     local tickets = {}
     if wanted > 0 then
         local recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')
         for i = 1, #recalled, 2 do
-            tickets[#tickets + 1] = recalled[i + 1]
+            tickets[#tickets + 1] = text(ordinal_at(keys, tonumber(recalled[i + 1]), drawn))
             tickets[#tickets + 1] = recalled[i]
         end
     end
     local last = math.min(highest, cursor + reach)
     while #tickets < wanted * 2 and cursor < last do
         cursor = cursor + 1
-        if call('GETBIT', keys[DEPARTED], text(cursor)) == 0 then
+        local ordinal = ordinal_at(keys, cursor, drawn)
+        if call('GETBIT', keys[DEPARTED], text(ordinal)) == 0 then
             -- Nobody can prove to be an ordinal without a visitor; whoever can later is recalled then.
-            local visitor = visitor_of(keys, cursor)
+            local visitor = visitor_of(keys, ordinal)
             if visitor then
-                tickets[#tickets + 1] = text(cursor)
+                tickets[#tickets + 1] = text(ordinal)
                 tickets[#tickets + 1] = visitor
             end
         end
     end
-    return { number(keys, 'epoch'), highest, cursor, waiting, tickets, call('HGETALL', keys[CLAIMS]) }
+    return {
+        number(keys, 'epoch'), highest, cursor, waiting, tickets, call('HGETALL', keys[CLAIMS]), drawn, arrivals, history,
+        lags and 1 or 0,
+    }
+end
+
+-- The sale opens with a draw: whoever has joined by now is in it. May be repeated.
+-- -> the highest ordinal of the draw
+local function close_pool(keys)
+    if missing(keys) then return NO_LINE end
+    call('HSETNX', keys[LINE], 'pool', text(number(keys, 'highest')))
+    return number(keys, 'pool')
+end
+
+-- Lays down a part of the table of a draw, which counts once a publication says so. It has one value, so it may be repeated.
+-- args: where it begins, the bytes
+local function lay_down(keys, args)
+    return call('SETRANGE', keys[DRAWN], args[1], args[2])
 end
 
 -- Notes where the cursor is, no more often than it matters.
@@ -365,10 +481,25 @@ local function note_passed(keys, cursor)
     call('XADD', keys[PASSED], 'MAXLEN', '~', PASSED_PARTS * 2, text(cursor) .. '-0', 't', text(now))
 end
 
+-- Everybody in (cursor, above] is departed.
+local function forget(keys, cursor, above)
+    if above <= cursor then return end
+    local function fill(to, byte, bit)
+        local whole = math.floor((to + 1) / 8)
+        if whole > 0 then call('SETRANGE', keys[DEPARTED], 0, string.rep(byte, whole)) end
+        for ordinal = whole * 8, to do call('SETBIT', keys[DEPARTED], text(ordinal), bit) end
+    end
+    fill(above, '\255', 1)
+    fill(cursor, '\0', 0)
+end
+
+local NO_DRAW = { err = 'NODRAW the table of the draw is not laid down' }
+
 -- What the controller has decided and committed. Later publications win over late ones.
 -- args: publication, epoch, "begin" if it begins the epoch, cursor, highest granted, recall window in ms, card, for how
---       many ms more the line is kept (0: for ever), how many claims were heard, their ordinals and words, then ordinals
---       and what became of their turns
+--       many ms more the line is kept (0: for ever), the ordinal that those of this epoch are above, how many tickets a
+--       draw has shuffled, what the record has of the history, how many claims were heard, their ordinals and words, then
+--       ordinals and what became of their turns
 local function publish(keys, args)
     local publication, epoch = tonumber(args[1]), tonumber(args[2])
     local known_epoch = number(keys, 'epoch')
@@ -376,23 +507,36 @@ local function publish(keys, args)
     local moved = false
     if missing(keys) or epoch > known_epoch then
         if args[3] ~= 'begin' then return NO_LINE end
+        if call('STRLEN', keys[DRAWN]) ~= tonumber(args[10]) * 8 then return NO_DRAW end
         -- The cursor passes everybody who holds a ticket of an earlier epoch; each of them shows it now, and is recalled.
-        call('DEL', keys[ARRIVALS], keys[DEPARTED])
-        call('HSET', keys[LINE], 'home', home(), 'highest', args[4], 'rev', 0)
+        -- Before a draw it passes nobody: there they are departed until they show it.
+        call('DEL', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN])
+        call('HDEL', keys[LINE], 'pool')
+        call('HSET', keys[LINE], 'home', home(), 'highest', args[9], 'above', args[9], 'drawn', args[10], 'rev', 0)
+        forget(keys, tonumber(args[4]), tonumber(args[9]))
         moved = true
     end
-    local cursor = math.max(tonumber(args[4]), number(keys, 'cursor'))
+    local before, drawn = number(keys, 'cursor'), tonumber(args[10])
+    if drawn ~= number(keys, 'drawn') then
+        if call('STRLEN', keys[DRAWN]) ~= drawn * 8 then return NO_DRAW end
+        call('HSET', keys[LINE], 'drawn', args[10])
+        say(keys, { kind = 'drawn', pool = drawn })
+    end
+    local cursor = math.max(tonumber(args[4]), before)
+    if cursor < drawn then
+        for place = before + 1, cursor do call('SETBIT', keys[DEPARTED], text(ordinal_at(keys, place, drawn)), 1) end
+    end
     moved = moved or cursor ~= number(keys, 'cursor') or number(keys, 'highest') ~= number(keys, 'told')
     local highest = math.max(number(keys, 'highest'), cursor)
     call('HSET', keys[LINE], 'publication', args[1], 'epoch', args[2], 'cursor', text(cursor), 'highest', text(highest),
         'told', text(highest), 'granted', args[5], 'recall_ms', args[6])
 
-    local heard_end = 9 + 2 * tonumber(args[9])
-    for i = 10, heard_end, 2 do
+    local heard_end = 12 + 2 * tonumber(args[12])
+    for i = 13, heard_end, 2 do
         if call('HGET', keys[CLAIMS], args[i]) == args[i + 1] then call('HDEL', keys[CLAIMS], args[i]) end
     end
 
-    local turns = {}
+    local turns, called_off = {}, {}
     for i = heard_end + 1, #args, 2 do
         local id, turn = args[i], args[i + 1]
         -- Whoever has left stays so; what becomes of the token then concerns nobody.
@@ -400,24 +544,29 @@ local function publish(keys, args)
             call('HSET', keys[TURNS], id, turn)
             turns[#turns + 1] = { tonumber(id), turn }
         end
-        call('ZREMRANGEBYSCORE', keys[RECALLED], id, id)
+        local place = text(number_of(keys, tonumber(id), drawn))
+        if call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 and string.sub(turn, 1, 1) ~= '{' then
+            called_off[#called_off + 1] = id
+        end
     end
+    if #called_off > 0 then say_and_keep(keys, 'departed', called_off) end
     if moved or #turns > 0 then
         local change = { kind = 'moved', cursor = cursor, highest = highest }
         if #turns > 0 then change.turns = turns end
         say(keys, change)
         note_passed(keys, cursor)
-        -- The batch that the next ordinal is in stays.
+        -- The batch that the next ordinal is in stays. Those who were shuffled can be anywhere.
         local batch = call('XREVRANGE', keys[ARRIVALS], text(cursor + 1) .. '-0', '-', 'COUNT', 1)[1]
-        if batch then call('XTRIM', keys[ARRIVALS], 'MINID', batch[1]) end
+        if batch and cursor >= drawn then call('XTRIM', keys[ARRIVALS], 'MINID', batch[1]) end
     end
+    call('XTRIM', keys[HISTORY], 'MINID', args[11])
 
     if call('HGET', keys[LINE], 'card') ~= args[7] then
         call('HSET', keys[LINE], 'card', args[7])
         say(keys, { kind = 'card', card = args[7] })
     end
     if args[8] ~= '0' then
-        for at = LINE, PRESENT do call('PEXPIRE', keys[at], args[8]) end
+        for at = LINE, SHOWN do call('PEXPIRE', keys[at], args[8]) end
     end
     return 1
 end
@@ -429,28 +578,40 @@ local function revision(keys)
 end
 
 -- Everything that a node needs to show places, at one moment.
--- -> epoch, rev, cursor, highest, card, departed bitmap, {recalled ordinals}
+-- -> epoch, rev, cursor, highest, card, departed bitmap, {recalled numbers}, how many were drawn
 local function snapshot(keys)
     if missing(keys) then return NO_LINE end
-    local ordinals = {}
+    local numbers = {}
     local recalled = call('ZRANGE', keys[RECALLED], 0, -1, 'WITHSCORES')
-    for i = 2, #recalled, 2 do ordinals[#ordinals + 1] = recalled[i] end
+    for i = 2, #recalled, 2 do numbers[#numbers + 1] = recalled[i] end
     return {
         number(keys, 'epoch'), number(keys, 'rev'), number(keys, 'cursor'), number(keys, 'highest'),
-        call('HGET', keys[LINE], 'card') or '', call('GET', keys[DEPARTED]) or '', ordinals,
+        call('HGET', keys[LINE], 'card') or '', call('GET', keys[DEPARTED]) or '', numbers,
+        number(keys, 'drawn'),
     }
 end
 
-redis.register_function('fairline_v1_join', join)
-redis.register_function('fairline_v1_name', name)
-redis.register_function('fairline_v1_resume', resume)
-redis.register_function('fairline_v1_absent', absent)
-redis.register_function('fairline_v1_sweep', sweep)
-redis.register_function('fairline_v1_present', present)
-redis.register_function('fairline_v1_roll_call', roll_call)
-redis.register_function('fairline_v1_leave', leave)
-redis.register_function('fairline_v1_claim', claim)
-redis.register_function{ function_name = 'fairline_v1_upcoming', callback = upcoming, flags = { 'no-writes' } }
-redis.register_function('fairline_v1_publish', publish)
-redis.register_function{ function_name = 'fairline_v1_revision', callback = revision, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'fairline_v1_snapshot', callback = snapshot, flags = { 'no-writes' } }
+-- Which number each of those has who were shuffled, by ordinal, four bytes each; nothing before the draw.
+local function numbers(keys)
+    if missing(keys) then return NO_LINE end
+    local drawn = number(keys, 'drawn')
+    if drawn == 0 then return '' end
+    return call('GETRANGE', keys[DRAWN], 0, drawn * 4 - 1)
+end
+
+redis.register_function('fairline_v2_join', join)
+redis.register_function('fairline_v2_name', name)
+redis.register_function('fairline_v2_resume', resume)
+redis.register_function('fairline_v2_absent', absent)
+redis.register_function('fairline_v2_sweep', sweep)
+redis.register_function('fairline_v2_present', present)
+redis.register_function('fairline_v2_roll_call', roll_call)
+redis.register_function('fairline_v2_leave', leave)
+redis.register_function('fairline_v2_claim', claim)
+redis.register_function{ function_name = 'fairline_v2_upcoming', callback = upcoming, flags = { 'no-writes' } }
+redis.register_function('fairline_v2_close_pool', close_pool)
+redis.register_function('fairline_v2_lay_down', lay_down)
+redis.register_function('fairline_v2_publish', publish)
+redis.register_function{ function_name = 'fairline_v2_revision', callback = revision, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'fairline_v2_numbers', callback = numbers, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'fairline_v2_snapshot', callback = snapshot, flags = { 'no-writes' } }

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use fairline_record::draw::Draw;
 use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::{
     clients::Client,
@@ -29,14 +30,17 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use crate::{
     change::{Change, Revision, Turn},
     ticket::{Ordinal, Ticket},
-    view::LineView,
+    view::{LineView, Numbers},
 };
 
 const LIBRARY: &str = include_str!("line.lua");
 /// The keys of a sale, in the order that the library counts them.
-const KEYS: [&str; 11] = [
-    "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present", "changes",
+const KEYS: [&str; 14] = [
+    "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
+    "history", "drawn", "shown", "changes",
 ];
+/// Bytes of the table of a draw that are laid down in one call.
+const LAID_DOWN_AT_ONCE: usize = 1 << 18;
 const SALES: &str = "fairline:sales";
 /// How long a closed sale is kept.
 const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -98,6 +102,58 @@ pub enum Claim {
     Left,
 }
 
+/// What the controller wants to know of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The highest number whose turn has come, as Postgres has it.
+    pub cursor: u64,
+    /// How many tickets are wanted that come next.
+    pub wanted: u64,
+    /// How far beyond the cursor to look for them.
+    pub reach: u64,
+    /// What the record wants to hear, if there is one.
+    pub news: Option<NewsWanted>,
+}
+
+/// What the record of a line wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewsWanted {
+    /// Tickets up to this one are in it.
+    pub recorded: Ordinal,
+    /// Tickets beyond this one are of no interest now.
+    pub till: Option<Ordinal>,
+    /// Who came and went is in it up to this change; `None`: is of no interest now.
+    pub noted: Option<Revision>,
+    /// Tickets to hear of at most, about.
+    pub most: u64,
+}
+
+/// Who came and went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The change.
+    pub at: Revision,
+    /// What happened.
+    pub presence: Presence,
+    /// To whom.
+    pub ordinals: Vec<Ordinal>,
+    /// The visitors of those who came back, in the same order; of others none.
+    pub visitors: Vec<VisitorId>,
+}
+
+/// How the presence of a ticket changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Its grace period ran out.
+    Departed,
+    /// Its shopper left.
+    Left,
+    /// It is back before its turn.
+    Returned,
+    /// It is back after its turn.
+    Recalled,
+}
+
 /// What the controller reads of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upcoming {
@@ -113,6 +169,14 @@ pub struct Upcoming {
     pub tickets: Vec<(Ordinal, VisitorId)>,
     /// What pages have said since the last publication.
     pub claims: Vec<(Ordinal, Claim)>,
+    /// How many tickets a draw has shuffled; 0 before it, and without one.
+    pub drawn: u64,
+    /// Tickets that were given since the record heard of them: the first of each run, and the visitors.
+    pub arrivals: Vec<(Ordinal, Vec<VisitorId>)>,
+    /// Who came and went since the record heard of it, in order.
+    pub history: Vec<Noted>,
+    /// There is more to hear, and nobody is next before it is heard.
+    pub lags: bool,
 }
 
 /// What the controller has committed and now says.
@@ -124,8 +188,14 @@ pub struct Publication<'a> {
     pub epoch: u32,
     /// Whether this publication begins the epoch. No other may make a line that Redis does not know.
     pub begins: bool,
-    /// The highest ordinal whose turn has come.
-    pub cursor: Ordinal,
+    /// The ordinals of this epoch are above this one.
+    pub above: Ordinal,
+    /// The highest number whose turn has come. Where an epoch begins, those beyond it are departed until they are back.
+    pub cursor: u64,
+    /// How many tickets a draw has shuffled, whose table is laid down; 0 before it, and without one.
+    pub drawn: u64,
+    /// The record has what happened up to this change.
+    pub noted: Revision,
     /// The highest ordinal that may be given: the next epoch begins above it.
     pub granted: Ordinal,
     /// How long after its turn has passed a ticket is still recalled.
@@ -228,7 +298,7 @@ impl LineStore {
     }
 
     async fn call<R: FromValue>(&self, function: &str, sale: SaleId, args: Vec<Value>) -> Result<R, LineError> {
-        let name = format!("fairline_v1_{function}");
+        let name = format!("fairline_v2_{function}");
         match self.client.fcall(name.as_str(), keys(sale), args.clone()).await {
             // An emptied Redis has lost our functions, too.
             Err(error) if error.details().contains("Function not found") => {
@@ -412,15 +482,31 @@ impl LineStore {
         wanted: u64,
         reach: u64,
     ) -> Result<Upcoming, LineError> {
-        type Answer = (u32, Ordinal, Ordinal, u64, Vec<(Ordinal, Bytes)>, Vec<(Ordinal, String)>);
-        let args = [cursor, wanted, reach].map(number).to_vec();
-        let (epoch, highest, cursor, waiting, tickets, claims): Answer = self.call("upcoming", sale, args).await?;
+        self.look(sale, &Look { cursor, wanted, reach, news: None }).await
+    }
+
+    /// Who is next, and what the record has not heard of, at one moment: nobody is next while it has not heard all. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn look(&self, sale: SaleId, look: &Look) -> Result<Upcoming, LineError> {
+        type Run = (Ordinal, Bytes);
+        type Kept = (String, String, String, Bytes);
+        type Answer = (u32, Ordinal, Ordinal, u64, Vec<Run>, Vec<(Ordinal, String)>, u64, Vec<Run>, Vec<Kept>, u64);
+        let mut args = [look.cursor, look.wanted, look.reach].map(number).to_vec();
+        let news = look.news.unwrap_or(NewsWanted { recorded: 0, till: None, noted: None, most: 0 });
+        args.extend([news.most, news.recorded, news.till.unwrap_or(0)].map(number));
+        args.push(Value::from(news.noted.map(stream_id).unwrap_or_default()));
+        let (epoch, highest, cursor, waiting, tickets, claims, drawn, arrivals, history, lags): Answer =
+            self.call("upcoming", sale, args).await?;
         let tickets = tickets.into_iter().map(|(ordinal, visitor)| Ok((ordinal, visitor_id(&visitor)?)));
         let claims = claims.into_iter().map(|(ordinal, claim)| match claim.as_str() {
             "claimed" => Ok((ordinal, Claim::Claimed)),
             "left" => Ok((ordinal, Claim::Left)),
             _ => Err(LineError::Unexpected(claim)),
         });
+        let arrivals = arrivals.into_iter().map(|(first, visitors)| Ok((first, visitor_ids(&visitors)?)));
         Ok(Upcoming {
             epoch,
             highest,
@@ -428,7 +514,41 @@ impl LineStore {
             waiting,
             tickets: tickets.collect::<Result<_, LineError>>()?,
             claims: claims.collect::<Result<_, LineError>>()?,
+            drawn,
+            arrivals: arrivals.collect::<Result<_, LineError>>()?,
+            history: history.into_iter().map(noted).collect::<Result<_, LineError>>()?,
+            lags: lags > 0,
         })
+    }
+
+    /// The sale opens with a draw: whoever has joined by now is in it. Gives the highest ordinal of those; may be repeated.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn close_pool(&self, sale: SaleId) -> Result<Ordinal, LineError> {
+        self.call("close_pool", sale, Vec::new()).await
+    }
+
+    /// Lays the table of a draw down, which counts from the publication on that says so. May be repeated.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn lay_down(&self, sale: SaleId, draw: &Draw) -> Result<(), LineError> {
+        let table: Vec<u8> = draw.to_bytes().collect();
+        for (part, bytes) in table.chunks(LAID_DOWN_AT_ONCE).enumerate() {
+            let begins = number((part * LAID_DOWN_AT_ONCE) as u64);
+            let _: u64 = self.call("lay_down", sale, vec![begins, Value::Bytes(Bytes::copy_from_slice(bytes))]).await?;
+        }
+        Ok(())
+    }
+
+    /// Which number each ticket of a draw has; nothing before it.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn numbers(&self, sale: SaleId) -> Result<Numbers, LineError> {
+        let table: Bytes = self.call("numbers", sale, Vec::new()).await?;
+        Ok(Numbers::from_bytes(&table))
     }
 
     /// Says what has been committed. May be repeated: the same publication changes nothing the second time.
@@ -447,6 +567,9 @@ impl LineStore {
             milliseconds(publication.recall_window),
             Value::from(card),
             milliseconds(if closed { CLOSED_KEPT } else { Duration::ZERO }),
+            number(publication.above),
+            number(publication.drawn),
+            Value::from(stream_id(publication.noted.next())),
             number(publication.heard.len() as u64),
         ];
         for (ordinal, claim) in publication.heard {
@@ -483,12 +606,15 @@ impl LineStore {
     /// # Errors
     /// When Redis does not answer.
     pub async fn snapshot(&self, sale: SaleId) -> Result<Snapshot, LineError> {
-        type Answer = (u32, u64, Ordinal, Ordinal, String, Bytes, Vec<Ordinal>);
-        let (epoch, rev, cursor, highest, card, departed, recalled): Answer =
+        type Answer = (u32, u64, u64, Ordinal, String, Bytes, Vec<u64>, u64);
+        let (epoch, rev, cursor, highest, card, departed, recalled, drawn): Answer =
             self.call("snapshot", sale, Vec::new()).await?;
         let card = serde_json::from_str(&card).map_err(|error| LineError::Unexpected(error.to_string()))?;
         let revision = Revision { epoch, rev };
-        Ok(Snapshot { revision, view: LineView::new(epoch, cursor, highest, &departed, recalled), card })
+        // The table of a draw never changes: it may be read after the rest.
+        let numbers = if drawn > 0 { self.numbers(sale).await? } else { Numbers::default() };
+        let view = LineView::new(epoch, cursor, highest, &departed, recalled).drawn(numbers);
+        Ok(Snapshot { revision, view, card })
     }
 }
 
@@ -502,6 +628,30 @@ fn number(n: u64) -> Value {
 
 fn milliseconds(duration: Duration) -> Value {
     number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn stream_id(at: Revision) -> String {
+    format!("{}-{}", at.epoch, at.rev)
+}
+
+/// Reads one entry of a line's history: its id, its kind, ordinals, visitors.
+fn noted((id, kind, ordinals, visitors): (String, String, String, Bytes)) -> Result<Noted, LineError> {
+    let unexpected = || LineError::Unexpected(format!("the history's entry {id}"));
+    let (epoch, rev) = id.split_once('-').ok_or_else(unexpected)?;
+    let at = Revision { epoch: epoch.parse().map_err(|_| unexpected())?, rev: rev.parse().map_err(|_| unexpected())? };
+    let presence = match kind.as_str() {
+        "departed" => Presence::Departed,
+        "left" => Presence::Left,
+        "returned" => Presence::Returned,
+        "recalled" => Presence::Recalled,
+        _ => return Err(unexpected()),
+    };
+    let ordinals = ordinals.split(' ').map(|ordinal| ordinal.parse().map_err(|_| unexpected()));
+    Ok(Noted { at, presence, ordinals: ordinals.collect::<Result<_, _>>()?, visitors: visitor_ids(&visitors)? })
+}
+
+fn visitor_ids(bytes: &[u8]) -> Result<Vec<VisitorId>, LineError> {
+    bytes.chunks(16).map(visitor_id).collect()
 }
 
 fn visitor_id(bytes: &[u8]) -> Result<VisitorId, LineError> {

@@ -10,6 +10,7 @@ use fairline_sale::{SaleId, VisitorId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
 /// The number of a ticket in its line: 1, 2, 3 …; never reused, never changed.
 pub type Ordinal = u64;
@@ -87,22 +88,9 @@ impl TicketKey {
     /// # Errors
     /// When it was not signed with this key for this sale.
     pub fn verify(&self, sale: SaleId, signed: &str) -> Result<Ticket, WrongTicket> {
-        let mut bytes = [0; BODY + TAG];
-        let length = URL_SAFE_NO_PAD.decode_slice(signed, &mut bytes).map_err(|_| WrongTicket)?;
+        let (ticket, bytes) = read(sale, signed).ok_or(WrongTicket)?;
         let tag = self.tag(sale, &bytes[..BODY]);
-        if length != bytes.len() || bytes[0] != 1 || !bool::from(tag.ct_eq(&bytes[BODY..])) {
-            return Err(WrongTicket);
-        }
-        let number =
-            |range: std::ops::Range<usize>| bytes[range].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-        let mut visitor = [0; 16];
-        visitor.copy_from_slice(&bytes[13..BODY]);
-        Ok(Ticket {
-            sale,
-            epoch: u32::try_from(number(1..5)).map_err(|_| WrongTicket)?,
-            ordinal: number(5..13),
-            visitor: VisitorId(visitor),
-        })
+        if bool::from(tag.ct_eq(&bytes[BODY..])) { Ok(ticket) } else { Err(WrongTicket) }
     }
 
     fn tag(&self, sale: SaleId, body: &[u8]) -> [u8; TAG] {
@@ -113,6 +101,29 @@ impl TicketKey {
         let mut tag = [0; TAG];
         tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
         tag
+    }
+}
+
+/// What a signed ticket says, genuine or not, and its bytes.
+fn read(sale: SaleId, signed: &str) -> Option<(Ticket, [u8; BODY + TAG])> {
+    let mut bytes = [0; BODY + TAG];
+    let length = URL_SAFE_NO_PAD.decode_slice(signed, &mut bytes).ok()?;
+    if length != bytes.len() || bytes[0] != 1 {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| bytes[range].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    let mut visitor = [0; 16];
+    visitor.copy_from_slice(&bytes[13..BODY]);
+    let epoch = u32::try_from(number(1..5)).ok()?;
+    Some((Ticket { sale, epoch, ordinal: number(5..13), visitor: VisitorId(visitor) }, bytes))
+}
+
+impl Ticket {
+    /// Which ordinal and which holder a signed ticket names. Whether it is genuine, only who has the key can tell.
+    #[must_use]
+    pub fn said_by(signed: &str) -> Option<(Ordinal, VisitorId)> {
+        let (ticket, _) = read(SaleId(Uuid::nil()), signed)?;
+        Some((ticket.ordinal, ticket.visitor))
     }
 }
 
@@ -147,6 +158,7 @@ mod tests {
             let signed = key('a').sign(&ticket);
             prop_assert_eq!(signed.len(), 60);
             prop_assert_eq!(key('a').verify(sale(1), &signed), Ok(ticket));
+            prop_assert_eq!(Ticket::said_by(&signed), Some((ordinal, VisitorId(visitor))));
             prop_assert_eq!(key('a').verify(sale(2), &signed), Err(WrongTicket));
             prop_assert_eq!(key('b').verify(sale(1), &signed), Err(WrongTicket));
             let changed = format!("{}{to}{}", &signed[..at], &signed[at + 1..]);

@@ -2,13 +2,37 @@
 //!
 //! Pure: it knows no Redis, no clock. A node feeds it a snapshot and then every change, in order.
 
+use std::sync::Arc;
+
 use crate::{bitmap::Ordinals, change::Change, ticket::Ordinal};
 
+/// Which number each ticket has that a draw has shuffled. The number of every other one is its ordinal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbers(Arc<[u32]>);
+
+impl Numbers {
+    /// Reads the numbers by ordinal, from 1 on, as four bytes of big endian each.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.as_chunks().0.iter().map(|entry| u32::from_be_bytes(*entry)).collect())
+    }
+
+    /// The number of a ticket.
+    #[must_use]
+    pub fn of(&self, ordinal: Ordinal) -> u64 {
+        let index = ordinal.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.0.get(index)).map_or(ordinal, |&number| number.into())
+    }
+}
+
 /// A view of one line at one revision.
+///
+/// All its arithmetic is done with numbers: what comes in by ordinal is translated at the door.
 #[derive(Debug, Clone, Default)]
 pub struct LineView {
     epoch: u32,
-    cursor: Ordinal,
+    numbers: Numbers,
+    cursor: u64,
     highest: Ordinal,
     departed: Ordinals,
     recalled: Ordinals,
@@ -28,26 +52,52 @@ pub struct Place {
 }
 
 impl LineView {
-    /// The view that a snapshot shows. `departed` is Redis's bitmap: bit `n` (from the most significant bit of the
-    /// first byte) for ordinal `n`.
+    /// The view that a snapshot shows, before a draw or without one. `departed` is Redis's bitmap: bit `n` (from the most
+    /// significant bit of the first byte) for ordinal `n`. `recalled` are numbers.
     #[must_use]
     pub fn new(
         epoch: u32,
-        cursor: Ordinal,
+        cursor: u64,
         highest: Ordinal,
         departed: &[u8],
-        recalled: impl IntoIterator<Item = Ordinal>,
+        recalled: impl IntoIterator<Item = u64>,
     ) -> Self {
-        let mut waiting_again = Ordinals::default();
-        recalled.into_iter().for_each(|ordinal| waiting_again.insert(ordinal));
         Self {
             epoch,
+            numbers: Numbers::default(),
             cursor,
             highest,
             departed: Ordinals::from_bitmap(departed),
-            recalled: waiting_again,
+            recalled: recalled.into_iter().collect(),
             returned: Ordinals::default(),
         }
+    }
+
+    /// The same view once a draw has given these numbers.
+    #[must_use]
+    pub fn drawn(mut self, numbers: Numbers) -> Self {
+        self.draw(numbers);
+        self
+    }
+
+    /// A draw has given these numbers. Nobody has been let in yet, unless this view had them already.
+    pub fn draw(&mut self, numbers: Numbers) {
+        for set in [&mut self.departed, &mut self.returned] {
+            *set = set.iter().map(|ordinal| numbers.of(ordinal)).collect();
+        }
+        self.numbers = numbers;
+    }
+
+    /// Whether a draw has given numbers.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        !self.numbers.0.is_empty()
+    }
+
+    /// Whether the turn of a ticket has come.
+    #[must_use]
+    pub fn has_passed(&self, ordinal: Ordinal) -> bool {
+        self.numbers.of(ordinal) <= self.cursor
     }
 
     /// Which life of the line this is.
@@ -56,9 +106,9 @@ impl LineView {
         self.epoch
     }
 
-    /// The highest ordinal whose turn has come.
+    /// The highest number whose turn has come.
     #[must_use]
-    pub fn cursor(&self) -> Ordinal {
+    pub fn cursor(&self) -> u64 {
         self.cursor
     }
 
@@ -76,32 +126,33 @@ impl LineView {
 
     /// Where a ticket stands, or `None` when it does not wait: it has had its turn, or it has departed.
     ///
-    /// `ahead = ordinal − cursor − 1 − departed in (cursor, ordinal) + recalled`, since every recalled ticket is served
-    /// before the ordinals beyond the cursor; among themselves recalled tickets go by ordinal.
+    /// `ahead = number − cursor − 1 − departed in (cursor, number) + recalled`, since every recalled ticket is served before
+    /// the numbers beyond the cursor; among themselves recalled tickets go by number.
     #[must_use]
     pub fn place(&self, ordinal: Ordinal) -> Option<Place> {
-        if ordinal > self.cursor {
-            if ordinal > self.highest || self.departed.contains(ordinal) {
+        let number = self.numbers.of(ordinal);
+        if number > self.cursor {
+            if number > self.highest || self.departed.contains(number) {
                 return None;
             }
-            let before = (ordinal - 1) - self.cursor - self.departed.between(self.cursor, ordinal - 1);
-            let returned = self.returned.between(self.cursor, ordinal - 1);
+            let before = (number - 1) - self.cursor - self.departed.between(self.cursor, number - 1);
+            let returned = self.returned.between(self.cursor, number - 1);
             Some(Place {
                 ahead: before + self.recalled.len(),
                 recalled: self.recalled.len() + returned,
-                behind: self.live_after(ordinal),
+                behind: self.live_after(number),
             })
         } else {
-            self.recalled.contains(ordinal).then(|| {
-                let ahead = self.recalled.between(0, ordinal - 1);
+            self.recalled.contains(number).then(|| {
+                let ahead = self.recalled.between(0, number - 1);
                 Place { ahead, recalled: ahead, behind: self.waiting() - ahead - 1 }
             })
         }
     }
 
-    /// Waiting tickets beyond `ordinal`, which is not behind the cursor. Nobody beyond the highest has departed.
-    fn live_after(&self, ordinal: Ordinal) -> u64 {
-        (self.highest - ordinal) - self.departed.beyond(ordinal)
+    /// Waiting tickets beyond `number`, which is not behind the cursor. Nobody beyond the highest has departed.
+    fn live_after(&self, number: u64) -> u64 {
+        (self.highest - number) - self.departed.beyond(number)
     }
 
     /// This ordinal has been given.
@@ -114,36 +165,40 @@ impl LineView {
         match change {
             Change::Departed { ordinals } | Change::Left { ordinals } => {
                 for &ordinal in ordinals {
-                    if ordinal > self.cursor {
+                    let number = self.numbers.of(ordinal);
+                    if number > self.cursor {
                         self.given(ordinal);
-                        self.departed.insert(ordinal);
-                        self.returned.remove(ordinal);
+                        self.departed.insert(number);
+                        self.returned.remove(number);
                     }
-                    self.recalled.remove(ordinal);
+                    self.recalled.remove(number);
                 }
             }
             Change::Returned { ordinals } => {
                 for &ordinal in ordinals {
                     self.given(ordinal);
-                    if self.departed.remove(ordinal) {
-                        self.returned.insert(ordinal);
+                    let number = self.numbers.of(ordinal);
+                    if self.departed.remove(number) {
+                        self.returned.insert(number);
                     }
                 }
             }
             Change::Recalled { ordinals } => {
                 for &ordinal in ordinals {
-                    self.departed.remove(ordinal);
-                    self.recalled.insert(ordinal);
+                    let number = self.numbers.of(ordinal);
+                    self.departed.remove(number);
+                    self.recalled.insert(number);
                 }
             }
             Change::Moved { cursor, highest, turns } => {
                 self.cursor = self.cursor.max(*cursor);
                 self.highest = self.highest.max(*highest);
                 for (ordinal, _) in turns {
-                    self.recalled.remove(*ordinal);
+                    self.recalled.remove(self.numbers.of(*ordinal));
                 }
             }
-            Change::Absent { .. } | Change::Card { .. } => {}
+            // The numbers come by another way: see `draw`.
+            Change::Drawn { .. } | Change::Absent { .. } | Change::Card { .. } => {}
         }
     }
 }

@@ -3,13 +3,17 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fairline_line::{
-    change::{LiveTurn, Turn},
-    store::{Account, ChangeReader, Claim, Heard, Inbox, Joining, LineError, LineStore, Publication},
+    change::{Change, LiveTurn, Revision, Turn},
+    store::{
+        Account, ChangeReader, Claim, Heard, Inbox, Joining, LineError, LineStore, Look, NewsWanted, Presence,
+        Publication,
+    },
     ticket::{Ordinal, Ticket},
     view::{LineView, Place},
 };
 use fairline_private_servers::testing;
-use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
+use fairline_record::{Hash, draw::Draw};
+use fairline_sale::{LineOrder, SaleCard, SaleId, Status, VisitorId};
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
@@ -39,6 +43,10 @@ struct Line {
     granted: Ordinal,
     recall_window: Duration,
     joined: u64,
+    /// Once it is made.
+    draw: Option<Draw>,
+    /// What a record has.
+    noted: Revision,
 }
 
 impl Line {
@@ -64,6 +72,9 @@ impl Line {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            order: LineOrder::Fifo,
+            draw: None,
+            record: None,
         };
         Self {
             store,
@@ -75,6 +86,8 @@ impl Line {
             granted: 0,
             recall_window: LONG_GRACE,
             joined: 0,
+            draw: None,
+            noted: Revision::default(),
         }
     }
 
@@ -107,7 +120,10 @@ impl Line {
             number,
             epoch: self.epoch,
             begins: self.begins,
+            above: self.cursor,
             cursor: self.cursor,
+            drawn: self.draw.as_ref().map_or(0, Draw::pool),
+            noted: self.noted,
             granted: self.granted,
             recall_window: self.recall_window,
             card: &self.card,
@@ -115,6 +131,22 @@ impl Line {
             turns,
         };
         self.store.publish(&publication).await
+    }
+
+    /// Makes a draw of all who have joined, as the controller does.
+    async fn make_draw(&mut self, key: [u8; 32]) {
+        let pool = self.store.close_pool(self.card.id).await.expect("closed");
+        self.lay_down_and_publish(Draw::new(Hash(key), pool).expect("small")).await;
+    }
+
+    async fn lay_down_and_publish(&mut self, draw: Draw) {
+        self.store.lay_down(self.card.id, &draw).await.expect("laid down");
+        self.draw = Some(draw);
+        self.publish(&[], &[]).await;
+    }
+
+    fn number_of(&self, ordinal: Ordinal) -> u64 {
+        self.draw.as_ref().map_or(ordinal, |draw| draw.number_of(ordinal))
     }
 
     /// Lets `count` join, each a visitor of its own; gives the first ordinal.
@@ -529,6 +561,7 @@ enum Step {
     Leave(Ordinal),
     Admit(u64),
     Lapse(Ordinal),
+    Draw([u8; 32]),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -542,12 +575,161 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[tokio::test]
+async fn a_draw_counts_in_one_step_once_its_table_is_whole() {
+    let mut line = Line::published().await;
+    let sale = line.card.id;
+    line.join(20).await;
+    line.depart(&[7]).await;
+    let pool = line.store.close_pool(sale).await.expect("closed");
+    line.join(5).await;
+    assert_eq!(line.store.close_pool(sale).await, Ok(pool), "it stays closed");
+    let draw = Draw::new(Hash([1; 32]), pool).expect("small");
+
+    // Said before it is laid down, the draw is refused, and so it is with another one's table.
+    line.draw = Some(draw.clone());
+    let refused = line.publish_as(line.publication + 1, &[], &[]).await;
+    assert!(matches!(&refused, Err(LineError::Unavailable(why)) if why.starts_with("NODRAW")), "{refused:?}");
+    assert_eq!(line.snapshot().await.place(8), place(6, 0, 17), "the order of joining");
+
+    line.store.lay_down(sale, &draw).await.expect("laid down");
+    assert!(!line.snapshot().await.is_drawn(), "nobody has said so");
+    line.lay_down_and_publish(draw.clone()).await;
+    line.lay_down_and_publish(draw.clone()).await;
+    let drawn: Vec<Ordinal> =
+        (1..=20).map(|number| draw.ordinal_at(number)).filter(|&ordinal| ordinal != 7).chain(21..=25).collect();
+    assert_eq!(line.next(100).await, drawn);
+    let view = line.snapshot().await;
+    assert!(
+        view.is_drawn()
+            && drawn.iter().zip(0..).all(|(&ordinal, ahead)| view.place(ordinal) == place(ahead, 0, 23 - ahead))
+    );
+
+    assert_eq!(line.admit(10).await, drawn[..10]);
+    assert_eq!(line.store.upcoming(sale, line.cursor, 0, 0).await.expect("read").waiting, 14);
+    // Who comes back before the number is drawn has it still, and who comes after it is recalled.
+    line.depart(&[drawn[15]]).await;
+    line.resume(drawn[15]).await;
+    let seven = draw.number_of(7);
+    assert_eq!(line.resume(7).await, Turn::Waiting);
+    let mut rest = drawn[10..].to_vec();
+    rest.push(7);
+    rest.sort_unstable_by_key(|&ordinal| draw.number_of(ordinal));
+    assert_eq!(line.next(100).await, rest, "number {seven}, cursor {}", line.cursor);
+
+    // A roll call misses those who still wait, and nobody else: not those who were let in, wherever they stand.
+    line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("told");
+    line.store.roll_call(sale, NO_GRACE, 0).await.expect("called");
+    assert_eq!(line.store.sweep(sale, 100).await, Ok(rest.len() as u64));
+    assert!(line.next(100).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_draw_is_one_step_in_a_cluster_too() {
+    let cluster =
+        tokio::task::spawn_blocking(|| testing::RedisCluster::start().expect("a cluster")).await.expect("no panic");
+    for _ in 0..3 {
+        let mut line = Line::unpublished_at(&cluster.url()).await;
+        line.begin().await;
+        line.join(30).await;
+        line.make_draw([2; 32]).await;
+        let draw = line.draw.clone().expect("made");
+        let drawn: Vec<Ordinal> = (1..=30).map(|number| draw.ordinal_at(number)).collect();
+        assert_eq!(line.admit(30).await, drawn);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_lost_before_a_draw_is_in_it_again_with_the_ticket() {
+    let mut line = Line::published().await;
+    line.join(6).await;
+    // The controller begins a new epoch of a line that is still to be drawn: its cursor passes nobody.
+    let above = line.granted;
+    (line.epoch, line.begins, line.granted) = (line.epoch + 1, true, above + 1000);
+    line.publication += 1;
+    let publication = Publication {
+        number: line.publication,
+        epoch: line.epoch,
+        begins: true,
+        above,
+        cursor: 0,
+        drawn: 0,
+        noted: Revision::default(),
+        granted: line.granted,
+        recall_window: LONG_GRACE,
+        card: &line.card,
+        heard: &[],
+        turns: &[],
+    };
+    line.store.publish(&publication).await.expect("published");
+    line.begins = false;
+    assert_eq!((line.snapshot().await.waiting(), line.next(10).await), (0, vec![]));
+    assert_eq!(line.resume_all(&[2, 5]).await, [Turn::Waiting, Turn::Waiting]);
+    assert_eq!(line.join(1).await, above + 1);
+    assert_eq!((line.snapshot().await.waiting(), line.next(10).await), (3, vec![2, 5, above + 1]));
+    let seen = line
+        .store
+        .look(
+            line.card.id,
+            &Look {
+                cursor: 0,
+                wanted: 0,
+                reach: 0,
+                news: Some(NewsWanted {
+                    recorded: above,
+                    till: None,
+                    noted: Some(Revision { epoch: 2, rev: 0 }),
+                    most: 100,
+                }),
+            },
+        )
+        .await
+        .expect("read");
+    assert_eq!(seen.arrivals, [(above + 1, vec![visitor(6)])]);
+    let came_back: Vec<_> =
+        seen.history.iter().map(|noted| (noted.presence, noted.ordinals.clone(), noted.visitors.clone())).collect();
+    assert_eq!(came_back, [(Presence::Returned, vec![2, 5], vec![visitor(1), visitor(4)])]);
+}
+
+#[tokio::test]
+async fn nobody_is_next_while_the_record_lags_and_what_it_has_is_forgotten() {
+    let mut line = Line::published().await;
+    let sale = line.card.id;
+    for _ in 0..10 {
+        line.join(10).await;
+    }
+    line.depart(&[1, 2]).await;
+    let look = |recorded, rev, most| Look {
+        cursor: 0,
+        wanted: 5,
+        reach: 100,
+        news: Some(NewsWanted { recorded, till: None, noted: Some(Revision { epoch: 1, rev }), most }),
+    };
+    let lags = line.store.look(sale, &look(0, 0, 25)).await.expect("read");
+    assert_eq!(lags.arrivals.iter().map(|run| run.1.len()).sum::<usize>(), 30, "whole batches");
+    assert_eq!((lags.lags, lags.tickets.len(), lags.history.len()), (true, 0, 0));
+    let middle = line.store.look(sale, &look(95, 0, 25)).await.expect("read");
+    assert_eq!(middle.arrivals, [(96, (95..100).map(visitor).collect())], "from the middle of a batch on");
+    assert_eq!(middle.history.iter().map(|noted| noted.ordinals.clone()).collect::<Vec<_>>(), [vec![1, 2]]);
+    assert_eq!(middle.tickets.len(), 5);
+    let noted = middle.history[0].at;
+    let after = line.store.look(sale, &look(100, noted.rev, 25)).await.expect("read");
+    assert_eq!((after.lags, after.arrivals.len(), after.history.len(), after.tickets.len()), (false, 0, 0, 5));
+    line.noted = noted;
+    line.publish(&[], &[]).await;
+    let trimmed = line.store.look(sale, &look(100, 0, 25)).await.expect("read");
+    assert!(trimmed.history.is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     /// The Lua library, the changes it says and the view that nodes compute from them agree on who waits, in which order.
     #[test]
-    fn places_agree_with_the_order_of_service(steps in prop::collection::vec(step(), 1..60)) {
+    fn places_agree_with_the_order_of_service(
+        before in prop::collection::vec(step(), 0..20), draw in prop::option::of(any::<[u8; 32]>()),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let mut line = Line::published().await;
@@ -558,7 +740,9 @@ proptest! {
             let start = line.store.snapshot(sale).await.expect("a snapshot");
             let (mut view, mut revision) = (start.view, start.revision);
             let mut highest = 0;
-            for step in steps {
+            // Before a draw nobody is let in.
+            let before = before.into_iter().filter(|step| draw.is_none() || !matches!(step, Step::Admit(_) | Step::Lapse(_)));
+            for step in before.chain(draw.map(Step::Draw)).chain(steps) {
                 let pick = |pick: Ordinal| pick % highest + 1;
                 match step {
                     Step::Join(count) => {
@@ -566,6 +750,7 @@ proptest! {
                         highest += count;
                         view.given(highest);
                     }
+                    Step::Draw(key) => line.make_draw(key).await,
                     _ if highest == 0 => continue,
                     Step::Depart(n) => line.depart(&[pick(n)]).await,
                     Step::Return(n) => { line.resume(pick(n)).await; }
@@ -573,7 +758,7 @@ proptest! {
                     Step::Admit(count) => { line.admit(count).await; }
                     Step::Lapse(n) => {
                         let ordinal = pick(n);
-                        if ordinal <= line.cursor {
+                        if line.number_of(ordinal) <= line.cursor {
                             line.publish(&[], &[(ordinal, Turn::Lapsed)]).await;
                         }
                     }
@@ -587,11 +772,17 @@ proptest! {
                         assert_eq!(at, revision.next(), "no change is missing: {change:?}");
                         revision = at;
                         view.apply(&change);
+                        if let Change::Drawn { .. } = change {
+                            view.draw(line.store.numbers(sale).await.expect("read"));
+                        }
                     }
                     Heard::Anew => {}
                 }
             }
             let order = line.next(10_000).await;
+            let numbers: Vec<u64> = order.iter().map(|&ordinal| line.number_of(ordinal)).collect();
+            let recalled = numbers.iter().take_while(|number| **number <= line.cursor).count();
+            assert!(numbers[..recalled].is_sorted() && numbers[recalled..].is_sorted(), "{numbers:?}");
             for view in [view, line.snapshot().await] {
                 assert_eq!(view.waiting(), order.len() as u64);
                 for (ahead, &ordinal) in order.iter().enumerate() {

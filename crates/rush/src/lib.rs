@@ -7,8 +7,10 @@
 //! - `wire` and `line` are the sockets; `shopper` and `checkout` are one shopper; `crowd` is one process of them;
 //!   `processes` is all of them; `database` reads the ledger.
 //!
-//! Invariant: the simulator shares no protocol code with the services. It knows what their documentation says.
+//! Invariant: the simulator shares no protocol code with the services. It knows what their documentation says. The one
+//! exception is the replay of a sale's record, which is what anybody would prove it with.
 
+mod audit;
 mod checkout;
 mod count;
 mod crowd;
@@ -29,10 +31,12 @@ mod wire;
 
 use std::{process::ExitCode, time::Duration};
 
-use hyper::{Method, StatusCode, header};
+use fairline_record::verify::{Fault, Verdict, Verifier};
+use hyper::{Method, StatusCode, Uri, header};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+pub use audit::replay;
 pub use plan::{Behaviour, Choice, Dice, Manners, Payment, Plan, Shares, SharesError, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
@@ -116,6 +120,10 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         (Some(admin), Ok(Some(ledger))) => Some(ask_admin(settings, admin, card.id, ledger).await),
         _ => None,
     };
+    let record = match &settings.admin {
+        Some(admin) => Some(read_record(admin, card.id).await),
+        None => None,
+    };
     Ok(Report::of(&Evidence {
         seed,
         total_on_card: card.total,
@@ -124,6 +132,7 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         records: &records,
         ledger: ledger.as_ref().map(Option::as_ref).map_err(Clone::clone),
         admin,
+        record,
     }))
 }
 
@@ -178,6 +187,20 @@ async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
             let slugs: Vec<&str> = many.iter().map(|sale| sale.slug.as_str()).collect();
             Err(format!("name one with --sale: {}", slugs.join(", ")))
         }
+    }
+}
+
+/// What the sale's public record proves, as soon as it can be read.
+async fn read_record(controller: &Target, sale: Uuid) -> Result<Result<Verdict, Fault>, String> {
+    let address = format!("{controller}/api/flash-sales/{sale}/record").parse();
+    let address: Uri = address.map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
+    let deadline = Instant::now() + ADMIN_WITHIN;
+    loop {
+        let replayed = audit::replay(&address, Verifier::new(None, Vec::new())).await;
+        if replayed.is_ok() || Instant::now() >= deadline {
+            return replayed;
+        }
+        sleep(Duration::from_millis(300)).await;
     }
 }
 

@@ -12,10 +12,20 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum LineMessage {
-    Place { ordinal: u64 },
-    Sale { sale: SaleCard },
-    Turn { token: String },
-    Over { outcome: Over },
+    /// Waiting for a draw is waiting, too.
+    #[serde(alias = "draw")]
+    Place {
+        ordinal: u64,
+    },
+    Sale {
+        sale: SaleCard,
+    },
+    Turn {
+        token: String,
+    },
+    Over {
+        outcome: Over,
+    },
     Reconnecting {},
 }
 

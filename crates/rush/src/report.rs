@@ -5,6 +5,8 @@ use std::{
     fmt,
 };
 
+use fairline_record::verify::{Fault, Verdict};
+use fairline_sale::LineOrder;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -31,6 +33,8 @@ pub(crate) struct Evidence<'a> {
     /// `Ok(None)`: nobody asked for it. `Err`: it could not be read.
     pub(crate) ledger: Result<Option<&'a Ledger>, String>,
     pub(crate) admin: Option<Result<AdminSale, String>>,
+    /// What the public record proves; `Err`: it could not be read.
+    pub(crate) record: Option<Result<Result<Verdict, Fault>, String>>,
 }
 
 /// The outcome of a rush. Its last line on standard output is this, as one JSON object.
@@ -70,6 +74,8 @@ pub struct Report {
     pub inversions: u64,
     /// The same as far as the shoppers can tell, to the second; a turn that its page never saw may count here.
     pub inversions_seen: u64,
+    /// Whether the public record of the sale proves an honest order; `null` if no controller was named.
+    pub order_honest: Option<bool>,
     /// Shoppers who stayed: the ones whose order is checked.
     pub stayed: u64,
     /// Shoppers whose ordinal changed.
@@ -176,7 +182,19 @@ impl Report {
             (Some(Err(error)), _) => report.mismatches.push(format!("the admin API could not be read: {error}")),
             (Some(Ok(_)) | None, _) => {}
         }
+        match &evidence.record {
+            Some(Ok(Ok(verdict))) if verdict.order == LineOrder::Draw => {
+                // The order of joining is not the order of service; the record holds that of the draw.
+                (report.inversions, report.inversions_seen, report.order_honest) = (0, 0, Some(true));
+            }
+            Some(Ok(proof)) => report.order_honest = Some(proof.is_ok()),
+            Some(Err(error)) => report.mismatches.push(format!("the record could not be replayed: {error}")),
+            None => {}
+        }
         report.broken = broken_promises(&report);
+        if let Some(Ok(Err(fault))) = &evidence.record {
+            report.broken.push(format!("promise 4: the record is not that of an honest line: {fault}"));
+        }
         shorten(&mut report.mismatches);
         report.ok = report.broken.is_empty() && report.mismatches.is_empty();
         report
@@ -551,8 +569,16 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  the order      {} inversions among {} who stayed · places lost {} · reconnects {}",
-            self.inversions, self.stayed, self.places_lost, self.reconnects
+            "  the order      {} inversions among {} who stayed · places lost {} · reconnects {} · record {}",
+            self.inversions,
+            self.stayed,
+            self.places_lost,
+            self.reconnects,
+            match self.order_honest {
+                Some(true) => "honest",
+                Some(false) => "NOT HONEST",
+                None => "not read",
+            }
         )?;
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1} ms"));
         writeln!(
@@ -613,6 +639,7 @@ mod tests {
         records: Vec<Record>,
         ledger: Ledger,
         admin: AdminSale,
+        record: Option<Result<Verdict, Fault>>,
     }
 
     impl World {
@@ -684,7 +711,7 @@ mod tests {
             dawdler.turns.push(turn(1));
             let records = vec![dawdler, buyer(1), buyer(2), shopper(3, Outcome::SoldOut)];
             let admin = AdminSale { id: id(1), slug: "sale".to_owned(), total: 2, promised: 0, held: 0, sold: 2 };
-            World { records, ledger, admin }
+            World { records, ledger, admin, record: None }
         }
 
         fn judged(&self) -> Report {
@@ -696,6 +723,7 @@ mod tests {
                 records: &self.records,
                 ledger: Ok(Some(&self.ledger)),
                 admin: Some(Ok(self.admin.clone())),
+                record: self.record.clone().map(Ok),
             })
         }
     }
@@ -781,6 +809,36 @@ mod tests {
     }
 
     #[test]
+    fn the_record_has_the_last_word_on_the_order_of_a_draw() {
+        let mut world = World::kept();
+        world.ledger.admissions[1].issued_at_us = 9 * SECOND;
+        let by_joining = world.judged();
+        assert!(!by_joining.ok && by_joining.order_honest.is_none(), "the control: against the order of joining");
+        let mut verdict = Verdict {
+            sale: fairline_sale::SaleId(id(1)),
+            order: LineOrder::Draw,
+            head: fairline_record::entry::Head::default(),
+            status: fairline_sale::Status::Open,
+            joined: 4,
+            admitted: 3,
+            redeemed: 2,
+            lapsed: 1,
+            losses: 0,
+            pool: Some(4),
+            story: Vec::new(),
+        };
+        world.record = Some(Ok(verdict.clone()));
+        assert!(world.judged().ok);
+        verdict.order = LineOrder::Fifo;
+        world.record = Some(Ok(verdict));
+        assert!(!world.judged().ok);
+        world.record = Some(Err(Fault { seq: 7, why: "ticket 3 was let in, but".to_owned() }));
+        let dishonest = world.judged();
+        assert_eq!(dishonest.order_honest, Some(false));
+        assert!(dishonest.broken.iter().any(|said| said.contains("entry 7: ticket 3")), "{:?}", dishonest.broken);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_not_ok() {
         let World { records, admin, .. } = World::kept();
         let evidence = |ledger, admin| Evidence {
@@ -791,6 +849,7 @@ mod tests {
             records: &records,
             ledger,
             admin,
+            record: None,
         };
         let unread = Report::of(&evidence(Err("gone".to_owned()), None));
         assert_eq!((unread.ok, unread.mismatches.len()), (false, 1));

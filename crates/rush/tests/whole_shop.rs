@@ -41,7 +41,7 @@ const LARGE_CROWD: [&str; 6] = [
 fn assert_kept(report: &Report, shop: &Shop) {
     assert!(report.ok, "{report}\n{}\n{}", report.to_json(), shop.logs());
     assert_eq!((report.sold, report.stock), (i64::from(UNITS), i64::from(UNITS)), "{report}");
-    assert_eq!(report.shoppers, 250, "{report}");
+    assert_eq!((report.shoppers, report.order_honest), (250, Some(true)), "{report}");
     println!("{report}");
 }
 
@@ -76,6 +76,26 @@ async fn killed_waiting_rooms_lose_nobody() {
 async fn killed_controllers_promise_no_unit_twice() {
     let mut shop = Shop::open(UNITS).await;
     let report = shop.rush(&CROWD, async |shop| kill_each(shop, CONTROLLERS).await).await;
+    assert_kept(&report, &shop);
+}
+
+/// Redis is lost before the draw and after it, and a controller dies in the moment of the draw.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_draw_is_honest_whatever_dies() {
+    let mut shop = Shop::ready_for_a_draw(UNITS).await;
+    let trouble = async |shop: &mut Shop| {
+        shop.until("waiting", 150).await;
+        shop.servers.redis.kill().expect("Redis runs");
+        shop.servers.redis.restart_empty().expect("Redis starts again");
+        shop.until("waiting", 200).await;
+        shop.open_sale().await;
+        shop.kill(CONTROLLERS[0]);
+        shop.until_sold(10).await;
+        shop.restart(CONTROLLERS[0]).await;
+        shop.servers.redis.kill().expect("Redis runs");
+        shop.servers.redis.restart_empty().expect("Redis starts again");
+    };
+    let report = shop.rush(&CROWD, trouble).await;
     assert_kept(&report, &shop);
 }
 

@@ -38,4 +38,44 @@ pub struct SaleCard {
     pub rate_cap_per_s: f64,
     /// What the shop says to everybody who waits.
     pub message: Option<String>,
+    /// In which order the line is served.
+    #[serde(default)]
+    pub order: LineOrder,
+    /// Of a draw: what binds it before it is made, and proves it afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<DrawFacts>,
+    /// Where the sale's record stands. The messages of the line are without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordHead>,
+}
+
+/// In which order a line is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LineOrder {
+    /// In the order of joining.
+    #[default]
+    Fifo,
+    /// Those who joined before the opening by lot; everybody else after them, in the order of joining.
+    Draw,
+}
+
+/// What binds a draw before it is made, and proves it afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DrawFacts {
+    /// The SHA-256 of the seed, as 64 hexadecimal digits. It never changes.
+    pub commitment: String,
+    /// Once the draw is made: the ordinals from 1 to this one were shuffled.
+    pub pool: Option<u64>,
+    /// Once the draw is made: the seed, as 64 hexadecimal digits.
+    pub seed: Option<String>,
+}
+
+/// The last entry of a sale's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RecordHead {
+    /// Its number.
+    pub seq: u64,
+    /// Its hash, as 64 hexadecimal digits.
+    pub hash: String,
 }

@@ -4,6 +4,6 @@ mod card;
 mod id;
 mod status;
 
-pub use card::SaleCard;
+pub use card::{DrawFacts, LineOrder, RecordHead, SaleCard};
 pub use id::{InvalidId, SaleId, VisitorId};
 pub use status::{Status, presented_status};

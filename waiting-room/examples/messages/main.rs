@@ -127,6 +127,7 @@ impl Node {
             in_touch: true,
             turn: tab.turn.as_ref().unwrap_or(&waiting),
             place,
+            in_draw: None,
             forecast: self.flow.forecast(&self.sale.card),
             now,
         };

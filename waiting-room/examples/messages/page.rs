@@ -50,7 +50,7 @@ impl Page {
             }
             LineMessage::Sale { sale } if sale.status != Status::Open => self.stop(shown),
             LineMessage::Reconnecting { .. } => self.stop(shown),
-            LineMessage::Turn { .. } | LineMessage::Over { .. } => self.told = None,
+            LineMessage::Draw { .. } | LineMessage::Turn { .. } | LineMessage::Over { .. } => self.told = None,
             LineMessage::Sale { .. } => {}
         }
     }

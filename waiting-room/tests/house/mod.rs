@@ -5,12 +5,13 @@ use std::{collections::VecDeque, net::SocketAddr, sync::LazyLock, time::Duration
 use axum::http::StatusCode;
 use clap::Parser as _;
 use fairline_line::{
-    change::{LiveTurn, Turn},
+    change::{LiveTurn, Revision, Turn},
     store::{Claim, LineError, LineStore, Publication},
     ticket::Ordinal,
 };
 use fairline_private_servers::testing;
-use fairline_sale::{SaleCard, SaleId, Status};
+use fairline_record::{Hash, draw::Draw};
+use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
 use fairline_service::Shutdown;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -66,6 +67,7 @@ pub struct House {
     pub recall_window: Duration,
     cursor: Ordinal,
     granted: Ordinal,
+    drawn: u64,
 }
 
 impl House {
@@ -109,6 +111,9 @@ impl House {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            order: LineOrder::Fifo,
+            draw: None,
+            record: None,
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut house = Self {
@@ -122,6 +127,7 @@ impl House {
             recall_window: Duration::from_secs(600),
             cursor: 0,
             granted: 0,
+            drawn: 0,
         };
         house.begin(&[]).await;
         house
@@ -186,6 +192,7 @@ impl House {
             recall_window: self.recall_window,
             cursor: self.cursor,
             granted: self.granted,
+            drawn: self.drawn,
         }
     }
 
@@ -228,7 +235,10 @@ impl House {
             number: self.publication,
             epoch: self.epoch,
             begins,
+            above: self.cursor,
             cursor: self.cursor,
+            drawn: self.drawn,
+            noted: Revision::default(),
             granted: self.granted,
             recall_window: self.recall_window,
             card: &self.card,
@@ -236,6 +246,17 @@ impl House {
             turns,
         };
         self.store.publish(&publication).await.expect("published");
+    }
+
+    /// Makes the draw of a sale that begins with one.
+    pub async fn make_draw(&mut self) -> Draw {
+        let pool = self.store.close_pool(self.card.id).await.expect("closed");
+        let draw = Draw::new(Hash([1; 32]), pool).expect("small");
+        self.store.lay_down(self.card.id, &draw).await.expect("laid down");
+        (self.drawn, self.card.status) = (pool, Status::Open);
+        self.card.draw.as_mut().expect("a draw").pool = Some(pool);
+        self.publish(&[]).await;
+        draw
     }
 
     /// Lets the next `count` in.

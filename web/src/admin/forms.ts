@@ -32,6 +32,7 @@ export function newSale(field: (name: string) => string): NewSale {
     claim_window_s: Number(field("claim_window_s")),
     hold_s: Number(field("hold_s")),
     recall_window_s: Number(field("recall_window_s")),
+    order: field("order") === "draw" ? "draw" : "fifo",
     ...time("opens_at"),
     ...time("ends_at"),
   };

@@ -7,6 +7,7 @@ import type { LineMessage, PlaceMessage, Seconds } from "../api";
 
 const REQUIRED: Record<LineMessage["type"], Record<string, string>> = {
   place: { ordinal: "number", place: "number", behind: "number" },
+  draw: { ordinal: "number", participants: "number" },
   sale: { sale: "object" },
   turn: { token: "string", expires_at: "string", quantity: "number" },
   over: { outcome: "string" },

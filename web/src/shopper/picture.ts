@@ -124,6 +124,15 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
     shown.news.text = SEEKING[seeking];
   },
 
+  draw(shown, { draw: { ordinal, participants } }, { served, status, untilOpen }) {
+    const others = Math.max(0, participants - 1);
+    const company = others === 0 ? "in the draw so far: you" : `in the draw: you and ${plural(others, "other", "others")}`;
+    const until = status === "scheduled" ? untilOpen : "the draw is being made";
+    shown.title = `In the draw · ${served.name}`;
+    Object.assign(shown.texts, { participants: count(Math.max(1, participants)), "in-draw": company, "until-draw": until, ordinal: count(ordinal) });
+    shown.news = { text: `You are in the draw, with ${plural(others, "other shopper", "other shoppers")}. Your place is drawn when the sale opens.`, key: "draw" };
+  },
+
   waiting(shown, { place: shownPlace }, { served, status, untilOpen, now: { steadyMs } }) {
     const { behind, ordinal, wait, beyond_stock: beyond } = shownPlace.told;
     const place = placeAt(shownPlace, steadyMs);

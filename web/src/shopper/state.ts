@@ -6,7 +6,7 @@
  * Losing the connection therefore never changes the phase: the last place stays on the page until the line speaks again.
  */
 
-import type { LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../api";
+import type { DrawMessage, LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../api";
 import { inWords } from "../http";
 import { hearPlace, standStill, type ShownPlace } from "./place";
 
@@ -16,6 +16,7 @@ export type Ending = Outcome | "lapsed" | "refunded";
 export type Phase =
   | { at: "outside"; problem: string }
   | { at: "joining"; seeking: "ticket" | "place" | "order" }
+  | { at: "draw"; draw: DrawMessage }
   | { at: "waiting"; place: ShownPlace }
   | { at: "turn"; turn: TurnMessage; reserving: boolean; problem: string }
   | { at: "checkout"; order: Order; paying: boolean; problem: string }
@@ -88,6 +89,8 @@ function hear(state: State, message: LineMessage, nowMs: number): State {
   switch (message.type) {
     case "place":
       return { ...heard, sale: withRemaining(state.sale, message.remaining), phase: { at: "waiting", place: hearPlace(state.phase.at === "waiting" ? state.phase.place : undefined, message, nowMs) } };
+    case "draw":
+      return { ...heard, phase: { at: "draw", draw: message } };
     case "turn":
       return { ...heard, phase: turnPhase(state.phase, message) };
     case "over":

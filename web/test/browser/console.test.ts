@@ -35,6 +35,7 @@ test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
   await page.getByLabel("Name in addresses").fill("console-lamp");
   await page.getByLabel("Price").fill("12.50");
   await page.getByLabel("Opens at").fill("2099-01-01T10:00");
+  await page.getByLabel("Order of the line").selectOption({ label: "by lot, for those who join before it opens" });
   await button("Create").click();
 
   const panel = page.getByRole("article").filter({ has: page.getByRole("heading", { name: "Console lamp" }) });

@@ -116,6 +116,14 @@ export class Shop {
     });
   }
 
+  /** What `fairline verify` says of a sale's record. */
+  async verify(sale: AdminSale): Promise<{ code: number | null; said: string }> {
+    const verify = spawn(FAIRLINE, ["verify", `${this.url}/api/flash-sales/${sale.id}/record`], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    const said = listen(verify);
+    const [code] = (await once(verify, "close")) as [number | null];
+    return { code, said: said() };
+  }
+
   async #ask<T>(method: string, path: string, body?: object): Promise<T> {
     const response = await fetch(`${this.url}/api/admin/sales${path}`, {
       method,

@@ -33,7 +33,9 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
     claim_window_s: 15,
     hold_s: 300,
     recall_window_s: 1800,
+    order: "fifo",
   });
+  assert.equal(fill({ order: "draw" }).order, "draw");
   assert.equal(fill({ price: "4900", currency: "JPY" }).price_minor, 4_900);
   assert.equal(fill({ price: "0.29" }).price_minor, 29);
 });

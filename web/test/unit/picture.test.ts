@@ -17,6 +17,16 @@ const joinedBy = (recalled: number): Phase => ({ at: "waiting", place: hearPlace
 const turn = (turn: Partial<TurnMessage> = {}): Phase => ({ at: "turn", turn: { ...samples.turn, ...turn }, reserving: false, problem: "" });
 const checkout = (order: Partial<Order> = {}): Phase => ({ at: "checkout", order: { ...samples.order, ...order }, paying: false, problem: "" });
 
+test("in a draw there is no place, but how many share it, until it is drawn", () => {
+  const draw = (participants: number): Phase => ({ at: "draw", draw: { type: "draw", ordinal: 42, participants } });
+  const many = shown(draw(1_030), { sale: { status: "scheduled", opens_at: "2026-11-27T09:01:00Z" } });
+  assert.equal(`${many.texts.participants ?? ""} ${many.texts["in-draw"] ?? ""}`, "1,030 in the draw: you and 1,029 others");
+  assert.deepEqual([many.texts["until-draw"], many.texts.ordinal, many.title], ["1:00", "42", "In the draw · Brass lamp"]);
+  assert.equal(shown(draw(1)).texts["in-draw"], "in the draw so far: you");
+  assert.equal(shown(draw(2)).texts["until-draw"], "the draw is being made");
+  assert.match(many.news.text, /^You are in the draw, with 1,029 other shoppers/);
+});
+
 describe("in line", () => {
   test("the place, those behind, the wait and the ticket", () => {
     const { texts, title, news } = shown(waiting());

@@ -199,3 +199,12 @@ describe("the status of the sale", () => {
     assert.deepEqual(after(line(turn), over("expired"), { type: "sale", sale }).phase, { at: "over", ending: "expired" });
   });
 });
+
+test("a draw comes before every place, outlives a loss of the connection, and a place ends it", () => {
+  const draw = { type: "draw", ordinal: 7, participants: 30 } as const;
+  const drawn = after(join, line(draw));
+  assert.deepEqual(drawn.phase, { at: "draw", draw });
+  const lost = reduce(drawn, { type: "lost", busy: false });
+  assert.deepEqual([lost.phase, lost.trouble], [drawn.phase, "lost"]);
+  assert.equal(reduce(lost, line(place)).phase.at, "waiting");
+});

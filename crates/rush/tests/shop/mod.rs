@@ -57,13 +57,27 @@ struct Service {
 impl Shop {
     /// Opens the shop with `units` in its one sale, and waits until all is ready.
     pub async fn open(units: u32) -> Shop {
+        let mut shop = Shop::without_a_sale().await;
+        shop.sale = shop.create_sale(json!({ "total": units })).await;
+        shop.open_sale().await;
+        shop
+    }
+
+    /// The same, with a sale that begins with a draw and is still to be opened.
+    pub async fn ready_for_a_draw(units: u32) -> Shop {
+        let mut shop = Shop::without_a_sale().await;
+        let later = json!({ "total": units, "order": "draw", "opens_at": "2999-01-01T00:00:00Z" });
+        shop.sale = shop.create_sale(later).await;
+        shop
+    }
+
+    async fn without_a_sale() -> Shop {
         let alone = be_alone();
         let servers = Servers::start().expect("Redis and Postgres start");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let postgres_url = servers.postgres.create_database("shop").expect("a database can be made");
         let mut shop = Shop { services: Vec::new(), servers, sale: String::new(), postgres_url, folder, _alone: alone };
         shop.start_services().await;
-        shop.sale = shop.open_sale(units).await;
         shop
     }
 
@@ -95,17 +109,24 @@ impl Shop {
         self.ready(GATEWAY).await;
     }
 
-    async fn open_sale(&self, units: u32) -> String {
-        let sale = json!({
+    async fn create_sale(&self, wishes: Value) -> String {
+        let mut sale = json!({
             "slug": "lamp", "name": "A lamp", "description": "One lamp.", "price_minor": 4_900, "currency": "EUR",
-            "total": units, "rate_cap_per_s": 25, "token_ttl_s": 10, "claim_window_s": 5, "hold_s": 60,
+            "rate_cap_per_s": 25, "token_ttl_s": 10, "claim_window_s": 5, "hold_s": 60,
         });
+        for (field, value) in wishes.as_object().expect("wishes are an object") {
+            sale[field] = value.clone();
+        }
         let (status, made) = self.admin(Method::POST, "/api/admin/sales", Some(sale)).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
-        let id = made["id"].as_str().expect("a sale has an id").to_owned();
-        let (status, opened) = self.admin(Method::POST, &format!("/api/admin/sales/{id}/open"), None).await;
+        made["id"].as_str().expect("a sale has an id").to_owned()
+    }
+
+    /// Opens the sale.
+    pub async fn open_sale(&self) {
+        let path = format!("/api/admin/sales/{}/open", self.sale);
+        let (status, opened) = self.admin(Method::POST, &path, None).await;
         assert_eq!(status, StatusCode::OK, "{opened}");
-        id
     }
 
     /// Sends a crowd, and makes trouble meanwhile.

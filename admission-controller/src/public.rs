@@ -1,0 +1,102 @@
+//! What anybody may read: the records of sales.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path, Query, State},
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use fairline_record::entry::{Entry, NotAnEntry};
+use fairline_sale::SaleId;
+use fairline_service::Problem;
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tracing::error;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    problem::AdminError,
+    store::{Store, StoreError},
+};
+
+/// Entries that are read from the database at once.
+const PAGE: i64 = 50;
+/// Pages that are read at the same time; ticks and admins use the same database.
+const PAGES_AT_ONCE: usize = 3;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub(crate) struct Public {
+    store: Store,
+    pages: Arc<Semaphore>,
+}
+
+/// The routes that want no token.
+pub(crate) fn routes(store: Store) -> OpenApiRouter {
+    let public = Public { store, pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)) };
+    OpenApiRouter::new().routes(routes!(sale_record)).with_state(public)
+}
+
+/// Where to begin.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Reading {
+    /// Only the entries after this one.
+    after: Option<u64>,
+}
+
+/// The record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays.
+#[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path), Reading), responses(
+    (status = 200, description = "The entries, as they are now: see docs/verify.md.", content_type = "application/x-ndjson", body = String),
+    (status = 404, description = "There is no such sale, or it is older than records are.", body = fairline_service::ProblemBody),
+    (status = 503, description = "The database does not answer.", body = fairline_service::ProblemBody),
+))]
+async fn sale_record(
+    State(public): State<Public>,
+    Path(sale): Path<String>,
+    Query(reading): Query<Reading>,
+) -> Result<Response, Problem> {
+    let sale: SaleId = sale.parse().map_err(|_| AdminError::UnknownSale)?;
+    if !public.store.has_record(sale).await.map_err(AdminError::from)? {
+        return Err(AdminError::UnknownSale.into());
+    }
+    let pages = stream::unfold(Some(reading.after.unwrap_or(0)), move |after| {
+        let public = public.clone();
+        async move {
+            let page = public.page(sale, after?).await.inspect_err(|error| error!(%sale, %error, "a record broke off"));
+            match page {
+                Ok((lines, _)) if lines.is_empty() => None,
+                Ok((lines, next)) => Some((Ok(lines), next)),
+                // Cuts the answer off, so that nobody takes it for whole.
+                Err(error) => Some((Err(error), None)),
+            }
+        }
+    });
+    let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, Body::from_stream(pages)).into_response())
+}
+
+/// Why a record broke off.
+#[derive(Debug, thiserror::Error)]
+enum BrokenOff {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Entry(#[from] NotAnEntry),
+}
+
+impl Public {
+    /// The lines of some entries, and where to go on, if there are more.
+    async fn page(&self, sale: SaleId, after: u64) -> Result<(Bytes, Option<u64>), BrokenOff> {
+        // It is never closed.
+        let _permit = self.pages.acquire().await;
+        let entries = self.store.record(sale, after, PAGE).await?;
+        let lines: Vec<String> = entries.iter().map(Entry::to_line).collect::<Result<_, _>>()?;
+        let text: String = lines.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect();
+        let is_full = i64::try_from(entries.len()).is_ok_and(|count| count == PAGE);
+        Ok((text.into(), entries.last().filter(|_| is_full).map(|entry| entry.head.seq)))
+    }
+}

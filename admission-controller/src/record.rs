@@ -1,0 +1,146 @@
+//! What a tick writes into the record of a sale. Pure: entries are gathered here, and written by the transaction that commits
+//! what they tell of.
+
+use fairline_line::{
+    change::Revision,
+    store::{NewsWanted, Noted, Presence, Upcoming},
+    ticket::Ordinal,
+};
+use fairline_record::{
+    Hash, Ranges, draw,
+    entry::{Body, Entry, Event, Head, Receipts, TICKETS_MAX, receipt},
+};
+use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
+use time::OffsetDateTime;
+
+/// Tickets that one look at the line takes into the record at most, about: keeps a tick short.
+const HEARD_MAX: u64 = 10_000;
+
+/// The record of one sale, during one tick.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) sale: SaleId,
+    /// The sale has a record.
+    pub(crate) kept: bool,
+    pub(crate) now: OffsetDateTime,
+    pub(crate) head: Head,
+    /// The line's changes are in the record up to this one.
+    pub(crate) noted: Revision,
+    /// The tickets that are in it.
+    pub(crate) tickets: Ranges,
+    /// The status that is in it.
+    pub(crate) status: Status,
+    /// The ordinals of the line's epoch are above this one.
+    pub(crate) above: Ordinal,
+    /// What this tick has to add.
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Recorder {
+    /// What to ask the line for; nothing if there is no record.
+    pub(crate) fn wants(&self) -> Option<NewsWanted> {
+        let wanted = NewsWanted { recorded: self.recorded(), till: None, noted: Some(self.noted), most: HEARD_MAX };
+        self.kept.then_some(wanted)
+    }
+
+    /// What to ask the line for before a draw: the tickets up to the last one in it.
+    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<NewsWanted> {
+        self.wants().map(|wanted| NewsWanted { till: Some(pool), noted: None, ..wanted })
+    }
+
+    /// The highest ordinal that the record knows, or that can't be given any more.
+    pub(crate) fn recorded(&self) -> Ordinal {
+        self.tickets.highest().max(self.above)
+    }
+
+    fn write(&mut self, event: Event) {
+        if self.kept {
+            let entry = Entry::after(self.head, &Body { at: self.now, event });
+            self.head = entry.head;
+            self.entries.push(entry);
+        }
+    }
+
+    fn write_of(&mut self, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> Event) {
+        for ordinals in ordinals.chunks(TICKETS_MAX) {
+            self.write(event(ordinals.to_vec()));
+        }
+    }
+
+    /// The first entry, unless it is written, and the status, if it is another.
+    pub(crate) fn begin(&mut self, order: LineOrder, commitment: Option<Hash>, status: Status) {
+        if self.head.seq == 0 {
+            self.write(Event::Sale { sale: self.sale, order, commitment });
+        }
+        if self.status != status {
+            self.status = status;
+            self.write(Event::Status { status });
+        }
+    }
+
+    /// A new epoch begins.
+    pub(crate) fn epoch(&mut self, epoch: u32, above: Ordinal) {
+        self.above = above;
+        self.write(Event::Epoch { epoch, above });
+    }
+
+    /// What the line has told.
+    pub(crate) fn hear(&mut self, told: &Upcoming) {
+        for (first, visitors) in &told.arrivals {
+            for (at, visitors) in visitors.chunks(TICKETS_MAX).enumerate() {
+                let first = first + (at * TICKETS_MAX) as u64;
+                self.tickets.insert(first, first + visitors.len() as u64 - 1);
+                let receipts = self.receipts((first..).zip(visitors.iter().copied()));
+                self.write(Event::Joined { first, receipts });
+            }
+        }
+        for noted in &told.history {
+            self.note(noted);
+            self.noted = noted.at;
+        }
+    }
+
+    fn note(&mut self, noted: &Noted) {
+        let shown = noted.ordinals.iter().copied().zip(noted.visitors.iter().copied());
+        let unheard: Vec<_> = shown.filter(|ticket| !self.tickets.contains(ticket.0)).collect();
+        for unheard in unheard.chunks(TICKETS_MAX) {
+            let ordinals: Vec<_> = unheard.iter().map(|ticket| ticket.0).collect();
+            ordinals.iter().for_each(|&ordinal| self.tickets.insert(ordinal, ordinal));
+            let receipts = self.receipts(unheard.iter().copied());
+            self.write(Event::Shown { ordinals, receipts });
+        }
+        // Of a ticket that nobody has shown, it does not matter whether anybody is there.
+        let known: Vec<_> = noted.ordinals.iter().copied().filter(|&ordinal| self.tickets.contains(ordinal)).collect();
+        self.write_of(
+            &known,
+            match noted.presence {
+                Presence::Departed => |ordinals| Event::Departed { ordinals },
+                Presence::Left => |ordinals| Event::Left { ordinals },
+                Presence::Returned => |ordinals| Event::Returned { ordinals },
+                Presence::Recalled => |ordinals| Event::Recalled { ordinals },
+            },
+        );
+    }
+
+    fn receipts(&self, tickets: impl Iterator<Item = (Ordinal, VisitorId)>) -> Receipts {
+        Receipts(tickets.map(|(ordinal, visitor)| receipt(self.sale, ordinal, visitor)).collect())
+    }
+
+    /// The draw is made: gives its key, from the seed and from all that was written before it.
+    pub(crate) fn draw(&mut self, seed: &[u8; 32], pool: Ordinal) -> Hash {
+        let key = draw::key(seed, self.head.hash);
+        self.write(Event::Drawn { pool, seed: Hash(*seed) });
+        key
+    }
+
+    /// These were let in, and the cursor has moved so far.
+    pub(crate) fn admitted(&mut self, ordinals: &[Ordinal], cursor: u64) {
+        self.write(Event::Admitted { ordinals: ordinals.to_vec(), cursor });
+    }
+
+    /// These turns are over.
+    pub(crate) fn over(&mut self, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
+        self.write_of(lapsed, |ordinals| Event::Lapsed { ordinals });
+        self.write_of(redeemed, |ordinals| Event::Redeemed { ordinals });
+    }
+}

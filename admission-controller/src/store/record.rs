@@ -1,0 +1,193 @@
+//! The record in Postgres: written by the transaction that commits what it tells of, read by anybody.
+
+use fairline_line::{change::Revision, ticket::Ordinal};
+use fairline_record::{
+    Hash, Ranges,
+    entry::{Entry, Head},
+};
+use fairline_sale::{LineOrder, SaleId};
+use uuid::Uuid;
+
+use super::{LockedLine, SaleRow, Store, StoreError, count, ordinal, status_of, status_word};
+use crate::record::Recorder;
+
+/// Turns that are over and are told in one tick at most.
+const OVER_MAX: i64 = 2000;
+
+/// Where a record stands, as stored.
+#[derive(sqlx::FromRow)]
+struct RecordRow {
+    record_seq: Option<i64>,
+    record_hash: Vec<u8>,
+    recorded_epoch: i32,
+    recorded_rev: i64,
+    recorded_tickets: Vec<i64>,
+    recorded_status: String,
+}
+
+/// 32 bytes, as the schema checks.
+pub(super) fn hash(bytes: &[u8]) -> Hash {
+    Hash(bytes.try_into().unwrap_or_default())
+}
+
+fn stored(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl SaleRow {
+    pub fn order(&self) -> LineOrder {
+        if self.line_order == "draw" { LineOrder::Draw } else { LineOrder::Fifo }
+    }
+
+    /// What binds the draw, if there is one.
+    pub fn commitment(&self) -> Option<Hash> {
+        self.commitment.as_deref().map(hash)
+    }
+
+    /// How many tickets the draw has shuffled, and with which key; once it is made.
+    pub fn drawn(&self) -> Option<(Ordinal, Hash)> {
+        self.drawn.map(ordinal).zip(self.draw_key.as_deref().map(hash))
+    }
+
+    /// The ordinals of the line's epoch are above this one.
+    pub fn above(&self) -> Ordinal {
+        ordinal(self.above)
+    }
+
+    /// What the record has of the line's history.
+    pub fn noted(&self) -> Revision {
+        Revision { epoch: count(self.recorded_epoch), rev: ordinal(self.recorded_rev) }
+    }
+}
+
+impl LockedLine {
+    /// Opens the record at its end.
+    pub async fn open_record(&mut self) -> Result<Recorder, StoreError> {
+        let record: RecordRow = sqlx::query_as(
+            "SELECT record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status \
+             FROM lines WHERE sale_id = $1",
+        )
+        .bind(self.row.id)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        let bounds: Vec<Ordinal> = record.recorded_tickets.into_iter().map(ordinal).collect();
+        let mut recorder = Recorder {
+            sale: self.row.sale(),
+            kept: record.record_seq.is_some(),
+            now: self.row.now,
+            head: Head { seq: record.record_seq.map_or(0, ordinal), hash: hash(&record.record_hash) },
+            noted: Revision { epoch: count(record.recorded_epoch), rev: ordinal(record.recorded_rev) },
+            tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
+            status: status_of(&record.recorded_status),
+            above: self.row.above(),
+            entries: Vec::new(),
+        };
+        recorder.begin(self.row.order(), self.row.commitment(), self.row.stored_status());
+        Ok(recorder)
+    }
+
+    /// Writes what a tick has to add.
+    pub async fn write_record(&mut self, record: Recorder) -> Result<(), StoreError> {
+        let has_heard = record.kept && record.noted != self.row.noted();
+        if record.entries.is_empty() && !has_heard {
+            return Ok(());
+        }
+        let seqs: Vec<i64> = record.entries.iter().map(|entry| stored(entry.head.seq)).collect();
+        let hashes: Vec<Vec<u8>> = record.entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
+        let bodies: Vec<&str> = record.entries.iter().map(|entry| entry.body.as_str()).collect();
+        sqlx::query(
+            "INSERT INTO record_entries (sale_id, seq, hash, body) \
+             SELECT $1, seq, hash, body FROM unnest($2::bigint[], $3::bytea[], $4::text[]) AS entry (seq, hash, body)",
+        )
+        .bind(self.row.id)
+        .bind(seqs)
+        .bind(hashes)
+        .bind(bodies)
+        .execute(&mut *self.transaction)
+        .await?;
+        let tickets: Vec<i64> = record.tickets.bounds().into_iter().map(stored).collect();
+        sqlx::query(
+            "UPDATE lines SET record_seq = $2, record_hash = $3, recorded_epoch = $4, recorded_rev = $5, \
+             recorded_tickets = $6, recorded_status = $7 WHERE sale_id = $1",
+        )
+        .bind(self.row.id)
+        .bind(stored(record.head.seq))
+        .bind(record.head.hash.0.to_vec())
+        .bind(i32::try_from(record.noted.epoch).unwrap_or(i32::MAX))
+        .bind(stored(record.noted.rev))
+        .bind(tickets)
+        .bind(status_word(record.status))
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// The turns that are over and that the record has not been told of: those that lapsed, and those that were used.
+    pub async fn take_over(&mut self) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
+        let over: Vec<(i64, String)> = sqlx::query_as(
+            "WITH told AS (SELECT id FROM admissions WHERE sale_id = $1 AND recorded_state <> state \
+             ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE) \
+             UPDATE admissions SET recorded_state = state FROM told WHERE admissions.id = told.id \
+             RETURNING ordinal, state",
+        )
+        .bind(self.row.id)
+        .bind(OVER_MAX)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let of = |state: &str| -> Vec<Ordinal> {
+            let mut ordinals: Vec<_> = over.iter().filter(|turn| turn.1 == state).map(|turn| ordinal(turn.0)).collect();
+            ordinals.sort_unstable();
+            ordinals
+        };
+        Ok((of("lapsed"), of("redeemed")))
+    }
+
+    /// The seed of the draw that is due.
+    pub async fn seed(&mut self) -> Result<[u8; 32], StoreError> {
+        let seed: Vec<u8> = sqlx::query_scalar("SELECT seed FROM sales WHERE id = $1 AND seed IS NOT NULL")
+            .bind(self.row.id)
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        Ok(hash(&seed).0)
+    }
+
+    /// Notes that the draw is made.
+    pub async fn note_draw(&mut self, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+        sqlx::query("UPDATE lines SET drawn = $2, draw_key = $3 WHERE sale_id = $1 AND drawn IS NULL")
+            .bind(self.row.id)
+            .bind(stored(pool))
+            .bind(key.0.to_vec())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The next entries of a record after one, `most` at most.
+    pub async fn record(&self, sale: SaleId, after: u64, most: i64) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(
+            "SELECT seq, hash, body FROM record_entries WHERE sale_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(sale.0)
+        .bind(stored(after))
+        .bind(most)
+        .fetch_all(&self.pool)
+        .await?;
+        let entry = |(seq, bytes, body): (i64, Vec<u8>, String)| Entry {
+            head: Head { seq: ordinal(seq), hash: hash(&bytes) },
+            body,
+        };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// Whether a sale exists and has a record.
+    pub async fn has_record(&self, sale: SaleId) -> Result<bool, StoreError> {
+        let kept: Option<Uuid> =
+            sqlx::query_scalar("SELECT sale_id FROM lines WHERE sale_id = $1 AND record_seq IS NOT NULL")
+                .bind(sale.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(kept.is_some())
+    }
+}

@@ -1,0 +1,133 @@
+//! `fairline verify`: replays the record of a sale, and says whether its order was honest.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, BufRead, BufReader, Read as _},
+    path::Path,
+    process::ExitCode,
+    str::FromStr,
+};
+
+use clap::Args;
+use fairline_line::ticket::Ticket;
+use fairline_record::{
+    entry::Head,
+    verify::{Fault, Holder, Verdict, Verifier},
+};
+use fairline_sale::LineOrder;
+use hyper::Uri;
+
+use crate::failure::Failure;
+
+/// Longest line that is read: an entry is below 50 kB.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// The record: a file, `-` for standard input, or where a shop publishes it:
+    /// http://shop/api/flash-sales/ID/record.
+    #[arg(value_name = "FILE|URL")]
+    record: String,
+    /// A ticket to look for: what the cookie `fairline_ticket_…` holds, or ORDINAL:VISITOR.
+    #[arg(long, value_name = "TICKET")]
+    ticket: Option<TicketAtHand>,
+    /// A head that was published earlier, as SEQ:HASH; the record has to contain it. May be given several times.
+    #[arg(long = "head", value_name = "SEQ:HASH")]
+    heads: Vec<KeptHead>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TicketAtHand(Holder);
+
+impl FromStr for TicketAtHand {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "a ticket is what the cookie `fairline_ticket_…` holds, or ORDINAL:VISITOR".to_owned();
+        if let Some((ordinal, visitor)) = text.split_once(':') {
+            let (ordinal, visitor) = ordinal.parse().ok().zip(visitor.parse().ok()).ok_or_else(wrong)?;
+            return Ok(Self(Holder { ordinal, visitor }));
+        }
+        // The cookie as a browser shows it may come with its name.
+        let cookie = text.rsplit('=').next().unwrap_or(text).trim();
+        let (ordinal, visitor) = Ticket::said_by(cookie).ok_or_else(wrong)?;
+        Ok(Self(Holder { ordinal, visitor }))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KeptHead(Head);
+
+impl FromStr for KeptHead {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let head = text.split_once(':').and_then(|(seq, hash)| seq.parse().ok().zip(hash.parse().ok()));
+        let (seq, hash) = head.ok_or("a head is SEQ:HASH, such as 12:9f86d081…, with 64 digits")?;
+        Ok(Self(Head { seq, hash }))
+    }
+}
+
+pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    let heads = settings.heads.iter().map(|kept| kept.0).collect();
+    let verifier = Verifier::new(settings.ticket.map(|ticket| ticket.0), heads);
+    let replayed = if settings.record.starts_with("http://") || settings.record.starts_with("https://") {
+        let uri: Uri = settings.record.parse().map_err(|_| Failure::new("The address is none.".to_owned()))?;
+        fairline_rush::replay(&uri, verifier).await.map_err(|why| Failure::new(format!("{why}.")))?
+    } else {
+        replay_file(&settings.record, verifier)?
+    };
+    match replayed {
+        Ok(verdict) => {
+            print!("{}", in_words(&verdict));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(fault) => {
+            println!("✗ The record is not that of an honest line. The first wrong entry is {}:", fault.seq);
+            println!("  {}.", fault.why);
+            Ok(ExitCode::from(1))
+        }
+    }
+}
+
+fn replay_file(name: &str, mut verifier: Verifier) -> Result<Result<Verdict, Fault>, Failure> {
+    let failed = |error: io::Error| Failure::new(format!("{name} could not be read: {error}."));
+    let mut reader: Box<dyn BufRead> = if name == "-" {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(Path::new(name)).map_err(failed)?))
+    };
+    loop {
+        let mut line = String::new();
+        if reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).map_err(failed)? == 0 {
+            return Ok(verifier.finish());
+        }
+        if let Err(fault) = verifier.take(line.trim_end_matches('\n')) {
+            return Ok(Err(fault));
+        }
+    }
+}
+
+fn in_words(verdict: &Verdict) -> String {
+    let Verdict { sale, head, joined, admitted, redeemed, lapsed, losses, .. } = verdict;
+    let order = match (verdict.order, verdict.pool) {
+        (LineOrder::Fifo, _) => "first come, first served".to_owned(),
+        (LineOrder::Draw, None) => "a draw, which is still to be made".to_owned(),
+        (LineOrder::Draw, Some(pool)) => format!("a draw of {pool}, made with the seed that was committed to"),
+    };
+    let mut words = format!(
+        "✓ The order was honest.\n  sale      {sale}\n  order     {order}\n  \
+         tickets   {joined} given · {admitted} turns · {redeemed} used · {lapsed} lapsed\n"
+    );
+    // Writing to text can't fail.
+    if *losses > 0 {
+        let _ = writeln!(words, "  losses    the line was lost and begun anew {losses} times");
+    }
+    let _ = writeln!(words, "  head      {}:{}", head.seq, head.hash);
+    for (seq, at, told) in &verdict.story {
+        let at = at.replace_nanosecond(0).unwrap_or(*at);
+        let _ = writeln!(words, "  ticket    {at}  {told}  (entry {seq})");
+    }
+    words
+}

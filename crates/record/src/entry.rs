@@ -1,0 +1,284 @@
+//! What a record consists of: entries, each of which carries the hash of all before it.
+//!
+//! An entry is one line of JSON:
+//!
+//! ```json
+//! {"seq":7,"hash":"9f86d0…","body":{"at":"2026-11-27T09:00:00Z","kind":"left","ordinals":[12]}}
+//! ```
+//!
+//! `hash` is `SHA-256(hash of the entry before ‖ seq ‖ body)`, with 32 zero bytes before the first entry, `seq` as eight bytes
+//! of big endian, and `body` exactly as it is written: nothing has to be put into a canonical form to be checked.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use crate::{Hash, Ordinal};
+
+/// Tickets in one entry at most: keeps a line of the record below 50 kB.
+pub const TICKETS_MAX: usize = 1000;
+
+/// What an entry says, and when it was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Body {
+    /// The moment, by the clock of the controller's database.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// One thing that happened to a line, as its record tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The first entry: the facts that can't be changed.
+    Sale {
+        /// The sale.
+        sale: SaleId,
+        /// In which order its line is served.
+        order: LineOrder,
+        /// Of a draw: the SHA-256 of its seed.
+        commitment: Option<Hash>,
+    },
+    /// The sale opened, paused, or ended. It is *scheduled* before.
+    Status {
+        /// What it does now.
+        status: Status,
+    },
+    /// A life of the line began: the first, or a new one after Redis had lost it. What was known of who is there is
+    /// forgotten; whoever waits shows the ticket again.
+    Epoch {
+        /// The life's number.
+        epoch: u32,
+        /// Every ordinal of this life is higher.
+        above: Ordinal,
+    },
+    /// Tickets were given.
+    Joined {
+        /// The first one's ordinal; the others follow without a gap.
+        first: Ordinal,
+        /// For each of them what binds it to its holder: see [`receipt`].
+        receipts: Receipts,
+    },
+    /// Tickets that a lost Redis had given and the record had not heard of were shown.
+    Shown {
+        /// Which.
+        ordinals: Vec<Ordinal>,
+        /// For each of them what binds it to its holder.
+        receipts: Receipts,
+    },
+    /// Shoppers went silent for longer than the grace period.
+    Departed {
+        /// Who.
+        ordinals: Vec<Ordinal>,
+    },
+    /// Shoppers gave their places up.
+    Left {
+        /// Who.
+        ordinals: Vec<Ordinal>,
+    },
+    /// Shoppers who had departed are back, before their turn.
+    Returned {
+        /// Who.
+        ordinals: Vec<Ordinal>,
+    },
+    /// Shoppers came back after their turn, and are served next.
+    Recalled {
+        /// Who.
+        ordinals: Vec<Ordinal>,
+    },
+    /// The draw was made, with the hash of the entry before this one as its head.
+    Drawn {
+        /// The ordinals from 1 to this one were shuffled.
+        pool: Ordinal,
+        /// The seed, no longer a secret.
+        seed: Hash,
+    },
+    /// Tickets were let in, in this order.
+    Admitted {
+        /// Who.
+        ordinals: Vec<Ordinal>,
+        /// The highest number whose turn has come, after this.
+        cursor: u64,
+    },
+    /// Turns ended without a purchase, and their units went back.
+    Lapsed {
+        /// Whose.
+        ordinals: Vec<Ordinal>,
+    },
+    /// Turns were used.
+    Redeemed {
+        /// Whose.
+        ordinals: Vec<Ordinal>,
+    },
+}
+
+/// What binds tickets to their holders, in order, without telling who they are. As text: 32 bytes each, base64url.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipts(pub Vec<Hash>);
+
+impl Serialize for Receipts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|receipt| receipt.0).collect();
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Receipts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = URL_SAFE_NO_PAD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        let (receipts, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(de::Error::custom("receipts are 32 bytes each"));
+        }
+        Ok(Self(receipts.iter().copied().map(Hash).collect()))
+    }
+}
+
+/// What binds a ticket to its holder: `SHA-256("fairline receipt" ‖ sale ‖ ordinal ‖ visitor)`, with the 16 bytes of the sale's
+/// UUID, eight bytes of big endian, and 16 bytes. The visitor id is 128 random bits, so nobody finds it from this.
+#[must_use]
+pub fn receipt(sale: SaleId, ordinal: Ordinal, visitor: VisitorId) -> Hash {
+    Hash::of(&[b"fairline receipt", sale.0.as_bytes(), &ordinal.to_be_bytes(), &visitor.0])
+}
+
+/// Where a record stands: its last entry. Whoever keeps one can show later that nothing before it was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// The number of the last entry; 0 before the first.
+    pub seq: u64,
+    /// Its hash; zeros before the first.
+    pub hash: Hash,
+}
+
+impl Head {
+    /// The head after another entry with this body.
+    #[must_use]
+    pub fn after(self, body: &str) -> Self {
+        let seq = self.seq + 1;
+        Self { seq, hash: Hash::of(&[&self.hash.0, &seq.to_be_bytes(), body.as_bytes()]) }
+    }
+}
+
+/// One entry as it is kept: its body is text, so that it never changes by a byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The head of the record with this entry.
+    pub head: Head,
+    /// What it says, as JSON.
+    pub body: String,
+}
+
+/// An entry as a line.
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    seq: u64,
+    hash: Hash,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// A line that is no entry.
+#[derive(Debug, thiserror::Error)]
+#[error("not an entry of a record: {0}")]
+pub struct NotAnEntry(#[from] serde_json::Error);
+
+impl Entry {
+    /// The entry that follows a head.
+    #[must_use]
+    pub fn after(head: Head, body: &Body) -> Self {
+        let body = serde_json::to_string(body).expect("numbers, dates and words");
+        Self { head: head.after(&body), body }
+    }
+
+    /// The entry as a line, without its end.
+    ///
+    /// # Errors
+    /// When the body is no JSON.
+    pub fn to_line(&self) -> Result<String, NotAnEntry> {
+        let body = serde_json::from_str(&self.body)?;
+        Ok(serde_json::to_string(&Line { seq: self.head.seq, hash: self.head.hash, body })?)
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// When it is no entry. Whether its hash is right is another matter: see [`Head::after`].
+    pub fn from_line(line: &str) -> Result<Self, NotAnEntry> {
+        let Line { seq, hash, body } = serde_json::from_str(line)?;
+        Ok(Self { head: Head { seq, hash }, body: body.get().to_owned() })
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// When that is nothing that an entry can say.
+    pub fn read(&self) -> Result<Body, NotAnEntry> {
+        Ok(serde_json::from_str(&self.body)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(event: Event) -> Body {
+        Body { at: OffsetDateTime::UNIX_EPOCH, event }
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written_and_its_hash_is_what_a_shell_computes() {
+        let first = Entry::after(Head::default(), &body(Event::Left { ordinals: vec![12] }));
+        let line = first.to_line().expect("JSON");
+        // printf '\0…(32)\0\0\0\0\0\0\0\1{"at":…}' | sha256sum
+        let text = r#"{"at":"1970-01-01T00:00:00Z","kind":"left","ordinals":[12]}"#;
+        assert_eq!(line, format!(r#"{{"seq":1,"hash":"{}","body":{text}}}"#, first.head.hash));
+        assert_eq!(first.head.hash, Hash::of(&[&[0; 32], &[0, 0, 0, 0, 0, 0, 0, 1], text.as_bytes()]));
+        let read = Entry::from_line(&line).expect("an entry");
+        assert_eq!(read, first);
+        assert_eq!(read.read().expect("a body"), body(Event::Left { ordinals: vec![12] }));
+    }
+
+    #[test]
+    fn every_event_comes_back() {
+        let sale: SaleId = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
+        let some = Hash::of(&[b"some"]);
+        let receipts = || Receipts(vec![receipt(sale, 1, VisitorId([1; 16])), some]);
+        let ordinals = || vec![3, 1];
+        for event in [
+            Event::Sale { sale, order: LineOrder::Draw, commitment: Some(some) },
+            Event::Status { status: Status::Open },
+            Event::Epoch { epoch: 2, above: 100_006 },
+            Event::Joined { first: 1, receipts: receipts() },
+            Event::Shown { ordinals: ordinals(), receipts: receipts() },
+            Event::Departed { ordinals: ordinals() },
+            Event::Left { ordinals: ordinals() },
+            Event::Returned { ordinals: ordinals() },
+            Event::Recalled { ordinals: ordinals() },
+            Event::Drawn { pool: 2, seed: some },
+            Event::Admitted { ordinals: ordinals(), cursor: 3 },
+            Event::Lapsed { ordinals: ordinals() },
+            Event::Redeemed { ordinals: ordinals() },
+        ] {
+            let entry = Entry::after(Head::default(), &body(event.clone()));
+            let read = Entry::from_line(&entry.to_line().expect("JSON")).expect("an entry");
+            assert_eq!(read.read().expect("a body").event, event);
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_not_read() {
+        for wrong in ["", "{}", r#"{"seq":1,"hash":"00","body":{}}"#, "[1]"] {
+            assert!(Entry::from_line(wrong).is_err(), "{wrong}");
+        }
+        let entry = Entry {
+            head: Head::default(),
+            body: r#"{"at":"1970-01-01T00:00:00Z","kind":"joined","first":1,"receipts":"AAAA"}"#.to_owned(),
+        };
+        assert!(entry.read().is_err(), "a receipt is 32 bytes");
+    }
+}

@@ -1,0 +1,501 @@
+//! Replaying a record: whether its order was honest, and where not.
+//!
+//! A [`Verifier`] is the line once more, as plainly as it can be written: who has joined, who was there, who is next. It takes
+//! in one entry after the other, and holds each admission against who was next by its own count.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
+use time::OffsetDateTime;
+
+use crate::{
+    Hash, Ordinal, Ranges,
+    draw::{self, Draw},
+    entry::{Entry, Event, Head, TICKETS_MAX, receipt},
+};
+
+/// Things that are told about one ticket at most.
+const STORY_MAX: usize = 200;
+
+/// The first entry that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq}: {why}")]
+pub struct Fault {
+    /// Its number.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A ticket that its holder wants to find in the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The ticket's number.
+    pub ordinal: Ordinal,
+    /// Who holds it.
+    pub visitor: VisitorId,
+}
+
+/// What a replay has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The sale.
+    pub sale: SaleId,
+    /// In which order its line was served.
+    pub order: LineOrder,
+    /// The last entry.
+    pub head: Head,
+    /// What the sale did at the end.
+    pub status: Status,
+    /// Tickets that were given.
+    pub joined: u64,
+    /// Turns that were given.
+    pub admitted: u64,
+    /// Turns that were used.
+    pub redeemed: u64,
+    /// Turns that lapsed.
+    pub lapsed: u64,
+    /// How often the line was lost and begun anew.
+    pub losses: u32,
+    /// Of a draw that has been made: how many it shuffled.
+    pub pool: Option<Ordinal>,
+    /// What happened to the ticket that was asked for, when, and in which entry.
+    pub story: Vec<(u64, OffsetDateTime, String)>,
+}
+
+/// Replays a record, entry by entry.
+#[derive(Debug)]
+pub struct Verifier {
+    head: Head,
+    line: Line,
+    pins: Vec<Head>,
+    holder: Option<Holder>,
+    story: Vec<(u64, OffsetDateTime, String)>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    admitted: u64,
+    redeemed: u64,
+    lapsed: u64,
+}
+
+/// The line, replayed.
+#[derive(Debug, Default)]
+struct Line {
+    sale: Option<SaleId>,
+    order: LineOrder,
+    commitment: Option<Hash>,
+    status: Option<Status>,
+    epoch: u32,
+    /// The ordinals of the running epoch lie above it.
+    above: Ordinal,
+    joined: Ranges,
+    draw: Option<Draw>,
+    /// The highest number whose turn has come.
+    cursor: u64,
+    away: Away,
+    /// By number: behind the cursor, and waiting again.
+    recalled: BTreeMap<u64, Ordinal>,
+    /// Numbers of the recalled whose turn lapsed meanwhile. Whether they still wait is not told, so they may be served or
+    /// passed over, until they are recalled again.
+    doubtful: BTreeSet<u64>,
+    /// Whose turn is now.
+    live: HashSet<Ordinal>,
+    /// Whose turn was used.
+    used: HashSet<Ordinal>,
+}
+
+/// Who is not there.
+#[derive(Debug, Default)]
+struct Away {
+    gone: HashSet<Ordinal>,
+    /// Everybody up to here was forgotten by a loss of Redis before the draw, but for those who came back.
+    forgotten_to: Ordinal,
+    back: HashSet<Ordinal>,
+}
+
+impl Away {
+    fn leave(&mut self, ordinal: Ordinal) {
+        self.back.remove(&ordinal);
+        self.gone.insert(ordinal);
+    }
+
+    fn come_back(&mut self, ordinal: Ordinal) {
+        self.gone.remove(&ordinal);
+        if ordinal <= self.forgotten_to {
+            self.back.insert(ordinal);
+        }
+    }
+
+    fn has(&self, ordinal: Ordinal) -> bool {
+        self.gone.contains(&ordinal) || (ordinal <= self.forgotten_to && !self.back.contains(&ordinal))
+    }
+}
+
+impl Verifier {
+    /// Starts before the first entry. Of a `holder`, the story of the ticket is told. Each of `pins` is a head that somebody
+    /// has kept; the record has to contain it.
+    #[must_use]
+    pub fn new(holder: Option<Holder>, pins: Vec<Head>) -> Self {
+        Self {
+            head: Head::default(),
+            line: Line::default(),
+            pins,
+            holder,
+            story: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes in the next entry, as a line.
+    ///
+    /// # Errors
+    /// When it is not an entry, breaks the chain, or was not honest. Nothing after it can be trusted.
+    pub fn take(&mut self, line: &str) -> Result<(), Fault> {
+        let seq = self.head.seq + 1;
+        let fault = |why: String| Fault { seq, why };
+        let entry = Entry::from_line(line).map_err(|error| fault(error.to_string()))?;
+        if entry.head.seq != seq {
+            return Err(fault(format!(
+                "an entry is missing, or out of place: this one says that it is number {}",
+                entry.head.seq
+            )));
+        }
+        if self.head.after(&entry.body) != entry.head {
+            return Err(fault("its hash is not that of the entry before and of what it says".to_owned()));
+        }
+        if self.pins.iter().any(|pin| pin.seq == seq && pin.hash != entry.head.hash) {
+            return Err(fault(
+                "another entry was here when its hash was kept: the record has been rewritten".to_owned(),
+            ));
+        }
+        let body = entry.read().map_err(|error| fault(error.to_string()))?;
+        self.tell_story(seq, body.at, &body.event).map_err(fault)?;
+        self.line.take(self.head.hash, &body.event).map_err(fault)?;
+        match &body.event {
+            Event::Admitted { ordinals, .. } => self.counts.admitted += ordinals.len() as u64,
+            Event::Redeemed { ordinals } => self.counts.redeemed += ordinals.len() as u64,
+            Event::Lapsed { ordinals } => self.counts.lapsed += ordinals.len() as u64,
+            _ => {}
+        }
+        self.head = entry.head;
+        Ok(())
+    }
+
+    /// What the whole record shows.
+    ///
+    /// # Errors
+    /// When it is empty, ends before a head that somebody has kept, or does not know the holder's ticket.
+    pub fn finish(self) -> Result<Verdict, Fault> {
+        let fault = |why: String| Fault { seq: self.head.seq + 1, why };
+        let sale = self.line.sale.ok_or_else(|| fault("the record is empty".to_owned()))?;
+        if let Some(pin) = self.pins.iter().find(|pin| pin.seq > self.head.seq) {
+            return Err(fault(format!("the record ends here, and had {} entries when its hash was kept", pin.seq)));
+        }
+        if let Some(holder) = self.holder.filter(|holder| !self.line.joined.contains(holder.ordinal)) {
+            return Err(fault(format!(
+                "the record ends here, and has not told that ticket {} was given",
+                holder.ordinal
+            )));
+        }
+        Ok(Verdict {
+            sale,
+            order: self.line.order,
+            head: self.head,
+            status: self.line.status.unwrap_or(Status::Scheduled),
+            joined: self.line.joined.len(),
+            admitted: self.counts.admitted,
+            redeemed: self.counts.redeemed,
+            lapsed: self.counts.lapsed,
+            losses: self.line.epoch.saturating_sub(1),
+            pool: self.line.draw.as_ref().map(Draw::pool),
+            story: self.story,
+        })
+    }
+
+    /// Notes what an entry says of the holder's ticket.
+    fn tell_story(&mut self, seq: u64, at: OffsetDateTime, event: &Event) -> Result<(), String> {
+        let Some(Holder { ordinal, visitor }) = self.holder else { return Ok(()) };
+        let own = |sale: Option<SaleId>, said: Option<&Hash>| {
+            let genuine = sale.zip(said).is_some_and(|(sale, said)| receipt(sale, ordinal, visitor) == *said);
+            let stolen = || format!("ticket {ordinal} is somebody else's by this record, not the one of this receipt");
+            genuine.then_some(()).ok_or_else(stolen)
+        };
+        let here = |ordinals: &[Ordinal]| ordinals.contains(&ordinal);
+        let told = match event {
+            Event::Joined { first, receipts } => {
+                let at = ordinal.checked_sub(*first).and_then(|at| usize::try_from(at).ok());
+                let Some(said) = at.and_then(|at| receipts.0.get(at)) else { return Ok(()) };
+                own(self.line.sale, Some(said))?;
+                "joined".to_owned()
+            }
+            Event::Shown { ordinals, receipts } => {
+                let Some(at) = ordinals.iter().position(|shown| *shown == ordinal) else { return Ok(()) };
+                own(self.line.sale, receipts.0.get(at))?;
+                "was shown after the line had been lost, and had joined before".to_owned()
+            }
+            Event::Departed { ordinals } if here(ordinals) => {
+                "departed: silent for longer than the grace period".to_owned()
+            }
+            Event::Left { ordinals } if here(ordinals) => "left".to_owned(),
+            Event::Returned { ordinals } if here(ordinals) => "was back before its turn".to_owned(),
+            Event::Recalled { ordinals } if here(ordinals) => "was back after its turn, to be served next".to_owned(),
+            Event::Drawn { pool, seed } if ordinal <= *pool => {
+                let draw = Draw::new(draw::key(&seed.0, self.head.hash), *pool).map_err(|error| error.to_string())?;
+                format!("drew number {} of {pool}", draw.number_of(ordinal))
+            }
+            Event::Admitted { ordinals, .. } if here(ordinals) => "was let in".to_owned(),
+            Event::Lapsed { ordinals } if here(ordinals) => "let its turn lapse".to_owned(),
+            Event::Redeemed { ordinals } if here(ordinals) => "used its turn".to_owned(),
+            _ => return Ok(()),
+        };
+        if self.story.len() < STORY_MAX {
+            self.story.push((seq, at, told));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses with a sentence, unless that holds.
+fn must(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+impl Line {
+    fn take(&mut self, head: Hash, event: &Event) -> Result<(), String> {
+        if let Event::Sale { .. } = event {
+            must(self.sale.is_none(), || "a record begins but once".to_owned())?;
+        } else {
+            must(self.sale.is_some(), || "a record begins with its sale".to_owned())?;
+        }
+        match event {
+            Event::Sale { sale, order, commitment } => {
+                must(commitment.is_some() == (*order == LineOrder::Draw), || {
+                    "a draw, and no other sale, has a commitment".to_owned()
+                })?;
+                (self.sale, self.order, self.commitment) = (Some(*sale), *order, *commitment);
+                Ok(())
+            }
+            Event::Status { status } => self.become_status(*status),
+            Event::Epoch { epoch, above } => self.begin_epoch(*epoch, *above),
+            Event::Joined { first, receipts } => self.join(*first, receipts.0.len()),
+            Event::Shown { ordinals, receipts } => self.show(ordinals, receipts.0.len()),
+            Event::Departed { ordinals } | Event::Left { ordinals } => self.each(ordinals, Self::leave),
+            Event::Returned { ordinals } => self.each(ordinals, Self::come_back),
+            Event::Recalled { ordinals } => self.each(ordinals, Self::recall),
+            Event::Drawn { pool, seed } => self.make_draw(head, *pool, seed),
+            Event::Admitted { ordinals, cursor } => self.admit(ordinals, *cursor),
+            Event::Lapsed { ordinals } => self.each(ordinals, Self::lapse),
+            Event::Redeemed { ordinals } => self.each(ordinals, Self::redeem),
+        }
+    }
+
+    /// Does something for each ticket, all of which must have been given.
+    fn each(&mut self, ordinals: &[Ordinal], act: fn(&mut Self, Ordinal) -> Result<(), String>) -> Result<(), String> {
+        bounded(ordinals.len())?;
+        ordinals.iter().try_for_each(|&ordinal| {
+            must(self.joined.contains(ordinal), || format!("ticket {ordinal} was never given"))?;
+            act(self, ordinal)
+        })
+    }
+
+    fn number_of(&self, ordinal: Ordinal) -> u64 {
+        self.draw.as_ref().map_or(ordinal, |draw| draw.number_of(ordinal))
+    }
+
+    fn ordinal_at(&self, number: u64) -> Ordinal {
+        self.draw.as_ref().map_or(number, |draw| draw.ordinal_at(number))
+    }
+
+    fn draw_is_due(&self) -> bool {
+        self.order == LineOrder::Draw && self.draw.is_none()
+    }
+
+    fn become_status(&mut self, status: Status) -> Result<(), String> {
+        must(self.status != Some(Status::Closed), || "the sale had ended".to_owned())?;
+        self.status = Some(status);
+        Ok(())
+    }
+
+    fn begin_epoch(&mut self, epoch: u32, above: Ordinal) -> Result<(), String> {
+        must(epoch > self.epoch, || format!("epoch {epoch} does not follow epoch {}", self.epoch))?;
+        must(above >= self.joined.highest() && above >= self.above, || {
+            format!("the epoch's ordinals start above {above}, but {} was given already", self.joined.highest())
+        })?;
+        within_a_line(above)?;
+        (self.epoch, self.above) = (epoch, above);
+        self.recalled.clear();
+        self.doubtful.clear();
+        self.away = Away::default();
+        if self.draw_is_due() {
+            self.away.forgotten_to = above;
+        } else {
+            self.cursor = above;
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, first: Ordinal, count: usize) -> Result<(), String> {
+        must(self.epoch > 0, || "nobody can join before the first epoch".to_owned())?;
+        bounded(count)?;
+        must(count > 0, || "nobody joined".to_owned())?;
+        let floor = self.joined.highest().max(self.above).max(self.draw.as_ref().map_or(0, Draw::pool));
+        must(first > floor, || format!("ticket {first} was given late: {floor} had been reached"))?;
+        let last = first.checked_add(count as u64 - 1).ok_or("there are no such ordinals")?;
+        within_a_line(last)?;
+        self.joined.insert(first, last);
+        Ok(())
+    }
+
+    fn show(&mut self, ordinals: &[Ordinal], receipts: usize) -> Result<(), String> {
+        bounded(ordinals.len())?;
+        must(ordinals.len() == receipts, || "not every ticket has its receipt".to_owned())?;
+        for &ordinal in ordinals {
+            must((1..=self.above).contains(&ordinal), || format!("ticket {ordinal} is of no life that was lost"))?;
+            must(!self.joined.contains(ordinal), || format!("ticket {ordinal} is somebody's already"))?;
+            self.joined.insert(ordinal, ordinal);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, ordinal: Ordinal) -> Result<(), String> {
+        let number = self.number_of(ordinal);
+        self.away.leave(ordinal);
+        self.recalled.remove(&number);
+        self.doubtful.remove(&number);
+        Ok(())
+    }
+
+    fn come_back(&mut self, ordinal: Ordinal) -> Result<(), String> {
+        self.away.come_back(ordinal);
+        Ok(())
+    }
+
+    fn recall(&mut self, ordinal: Ordinal) -> Result<(), String> {
+        let number = self.number_of(ordinal);
+        must(number <= self.cursor, || format!("ticket {ordinal} is served next, but its turn had not come"))?;
+        self.away.come_back(ordinal);
+        self.doubtful.remove(&number);
+        self.recalled.insert(number, ordinal);
+        Ok(())
+    }
+
+    fn make_draw(&mut self, head: Hash, pool: Ordinal, seed: &Hash) -> Result<(), String> {
+        must(self.draw_is_due(), || "a draw that nobody had announced, or a second one".to_owned())?;
+        must(self.status == Some(Status::Open), || "a draw is made when the sale opens".to_owned())?;
+        must(self.commitment == Some(draw::commitment(&seed.0)), || {
+            "the seed is not the one that the shop had committed to".to_owned()
+        })?;
+        let all = self.joined.highest().max(self.above);
+        must(pool == all, || format!("{pool} tickets were shuffled, but {all} had been given"))?;
+        self.draw = Some(Draw::new(draw::key(&seed.0, head), pool).map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
+    /// Whether a ticket is to be let in, once it is next.
+    fn is_waiting(&self, ordinal: Ordinal) -> bool {
+        self.joined.contains(ordinal)
+            && !self.away.has(ordinal)
+            && !self.live.contains(&ordinal)
+            && !self.used.contains(&ordinal)
+    }
+
+    fn admit(&mut self, ordinals: &[Ordinal], cursor: u64) -> Result<(), String> {
+        bounded(ordinals.len())?;
+        must(self.status == Some(Status::Open), || "people were let in while the sale was not open".to_owned())?;
+        must(!self.draw_is_due(), || "people were let in before the draw".to_owned())?;
+        let highest = self.joined.highest().max(self.above);
+        must((self.cursor..=highest.max(self.cursor)).contains(&cursor), || {
+            format!("the cursor went from {} to {cursor}, of {highest} tickets", self.cursor)
+        })?;
+        let mut reached = self.cursor;
+        for &ordinal in ordinals {
+            must(self.joined.contains(ordinal), || format!("ticket {ordinal} was never given"))?;
+            must(!self.live.contains(&ordinal), || format!("ticket {ordinal} was let in twice at once"))?;
+            must(!self.used.contains(&ordinal), || {
+                format!("ticket {ordinal} was let in again after its turn was used")
+            })?;
+            let number = self.number_of(ordinal);
+            if number <= self.cursor {
+                must(reached == self.cursor, || format!("ticket {ordinal} was recalled, but served after others"))?;
+                must(self.recalled.contains_key(&number), || {
+                    format!("ticket {ordinal} was let in, but its turn had passed and it was not recalled")
+                })?;
+                self.pass_recalled(number, ordinal)?;
+                self.recalled.remove(&number);
+                self.doubtful.remove(&number);
+            } else {
+                must(number > reached, || format!("ticket {ordinal} was let in after others who were behind it"))?;
+                self.pass_recalled(u64::MAX, ordinal)?;
+                must(!self.away.has(ordinal), || format!("ticket {ordinal} was let in, but had departed"))?;
+                self.pass(reached, number - 1, ordinal)?;
+                reached = number;
+            }
+            self.live.insert(ordinal);
+        }
+        must(cursor >= reached, || format!("the cursor is at {cursor}, but {reached} was served"))?;
+        if cursor > self.cursor {
+            self.pass_recalled(u64::MAX, 0)?;
+            self.pass(reached, cursor, 0)?;
+        }
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    /// Nobody recalled with a lower number may still wait.
+    fn pass_recalled(&self, below: u64, for_whom: Ordinal) -> Result<(), String> {
+        let waits = |number: &u64, ordinal: &Ordinal| {
+            !self.live.contains(ordinal) && !self.used.contains(ordinal) && !self.doubtful.contains(number)
+        };
+        match self.recalled.range(..below).find(|(number, ordinal)| waits(number, ordinal)) {
+            Some((_, &who)) => Err(passed_over(who, for_whom, "was recalled")),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody with a number in `(from, to]` may wait.
+    fn pass(&self, from: u64, to: u64, for_whom: Ordinal) -> Result<(), String> {
+        // The cursor has been held against the highest ticket, so this ends.
+        match (from + 1..=to).map(|number| self.ordinal_at(number)).find(|&ordinal| self.is_waiting(ordinal)) {
+            Some(who) => Err(passed_over(who, for_whom, "was ahead")),
+            None => Ok(()),
+        }
+    }
+
+    fn lapse(&mut self, ordinal: Ordinal) -> Result<(), String> {
+        must(self.live.remove(&ordinal), || format!("the turn of ticket {ordinal} lapsed, but it had none"))?;
+        let number = self.number_of(ordinal);
+        if self.recalled.contains_key(&number) {
+            self.doubtful.insert(number);
+        }
+        Ok(())
+    }
+
+    fn redeem(&mut self, ordinal: Ordinal) -> Result<(), String> {
+        must(self.live.remove(&ordinal), || format!("ticket {ordinal} used a turn that it did not have"))?;
+        self.used.insert(ordinal);
+        let number = self.number_of(ordinal);
+        self.recalled.remove(&number);
+        self.doubtful.remove(&number);
+        Ok(())
+    }
+}
+
+/// Bounds the work that a record can ask for.
+fn within_a_line(ordinal: Ordinal) -> Result<(), String> {
+    must(ordinal <= draw::POOL_MAX, || format!("a line has {} tickets at most", draw::POOL_MAX))
+}
+
+fn passed_over(who: Ordinal, for_whom: Ordinal, why: &str) -> String {
+    if for_whom == 0 {
+        format!("ticket {who} {why}, and was passed over")
+    } else {
+        format!("ticket {for_whom} was let in, but ticket {who} {why} and was still waiting")
+    }
+}
+
+fn bounded(count: usize) -> Result<(), String> {
+    must(count <= TICKETS_MAX, || format!("an entry tells of {TICKETS_MAX} tickets at most"))
+}
