@@ -22,7 +22,7 @@ WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line bench-admission lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
 	@$(CARGO) build --locked --release --package waiting-room --example messages
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
+
+bench-admission: ## Hold the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run
+	@$(CARGO) build --locked --release --quiet --package fairline-bench-admission
+	@exec $(RELEASE)/bench-admission $(if $(SEEDS),--seeds '$(SEEDS)')
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check

@@ -1,0 +1,18 @@
+//! The control law of admissions: how many tickets to let in now, and why not more.
+//!
+//! Pure: no clock, no I/O and no randomness. [`decide`] is a function of an [`Observation`], part of which is what the
+//! last decision left to remember; so any controller can take the next decision of any sale, and a simulator can drive
+//! the very same law in virtual time. `docs/admission.md` says what the law is, why it is right, and where it is weak.
+
+mod decide;
+mod lanes;
+mod learner;
+mod pace;
+mod tail;
+mod visits;
+
+pub use decide::{BATCH_MAX, Decision, Expected, Memory, Mode, Observation, Reason, Stock, Terms, decide, quantities};
+pub use lanes::{LANES_MAX, Lane, Turns};
+pub use learner::{Learned, Prior};
+pub use pace::{Health, Pace, Trouble};
+pub use visits::{BIN_STARTS_S, BINS, ByAge, QUANTITIES, STAGES, Stage, Visits, bin_of};

@@ -1,0 +1,222 @@
+//! `make bench-admission`: the control law against a simulator of shoppers, in virtual time.
+//!
+//! The very `decide` of the controller lets simulated people in, beside other policies and a planner who knows who will
+//! buy. `docs/admission.md` tells the model, the figures, and how to read them. `shopper` is what people do, `sale` the
+//! sale that they meet, `policy` who may come in, `bench` what is run.
+
+mod bench;
+mod figure;
+mod plot;
+mod policy;
+mod sale;
+mod shopper;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use crate::{
+    bench::{POLICIES, Results, Size},
+    figure::short,
+    plot::{Axis, Frame, Series, draw},
+    shopper::Setting,
+};
+
+/// Runs the control law against simulated shoppers, and shows and writes down what it found.
+#[derive(Debug, Parser)]
+#[command(name = "bench-admission")]
+struct Arguments {
+    /// Crowds of each setting.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    seeds: u64,
+    /// The folder for the figures, as one JSON object, and the plots.
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+    /// Show every setting, too.
+    #[arg(long)]
+    settings: bool,
+    /// Run everything with a handful of shoppers: shows that it runs, and nothing else.
+    #[arg(long)]
+    smoke: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("The figures could not be written: {error}.");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> io::Result<()> {
+    let size = if arguments.smoke { Size::smoke() } else { Size::full(arguments.seeds) };
+    let decide_us = bench::decide_us();
+    let results = bench::run_all(&size);
+    let figures = results.figures(decide_us);
+    fs::create_dir_all(&arguments.folder)?;
+    let write = |name: &str, text: String| fs::write(Path::new(&arguments.folder).join(name), text);
+    write("admission.json", format!("{:#}\n", figure::to_json(&figures)))?;
+    write("admission-sold.svg", sold_plot(&size.shown))?;
+    write("admission-frontier.svg", frontier_plot(&size.shown, size.seeds.min(10)))?;
+    if arguments.settings {
+        println!("{}", by_setting(&results, &size));
+    }
+    println!("{}", by_policy(&results));
+    println!("{}", figure::to_table(&figures));
+    println!("Plots: {0}/admission-sold.svg, {0}/admission-frontier.svg", arguments.folder.display());
+    Ok(())
+}
+
+const HEAD: &str =
+    "t99 / planner's      turned away\n                          median   worst     median     worst      mean";
+
+fn by_policy(results: &Results) -> String {
+    let mut table = format!("{:26}{HEAD}\n", "");
+    for name in POLICIES {
+        if let Some(row) = results.rows.get(name) {
+            table.push_str(&line(name, row));
+        }
+    }
+    table
+}
+
+fn by_setting(results: &Results, size: &Size) -> String {
+    let mut table = String::new();
+    for stock in &size.stocks {
+        for chance in &size.chances {
+            let percent = (chance * 100.0).round() as u32;
+            table.push_str(&format!("{:26}{HEAD}\n", format!("stock {stock}, chance {chance}")));
+            for name in POLICIES {
+                if let Some(row) = results.by_setting.get(&(*stock, percent, name)) {
+                    table.push_str(&line(name, row));
+                }
+            }
+        }
+    }
+    table
+}
+
+fn line(name: &str, row: &bench::Row) -> String {
+    format!(
+        "{name:26}{:6.3} {:7.3} {:>10} {:>9} {:>9}\n",
+        row.t99.median(),
+        row.t99.worst(),
+        short(row.turned_away.median()),
+        short(row.turned_away.worst()),
+        short(row.turned_away.mean())
+    )
+}
+
+/// Marks at so many equal steps.
+fn marks(high: f64, steps: u32, says: impl Fn(f64) -> String) -> Vec<(f64, String)> {
+    (0..=steps).map(|step| high * f64::from(step) / f64::from(steps)).map(|value| (value, says(value))).collect()
+}
+
+fn sold_plot(setting: &Setting) -> String {
+    let curves = bench::curves(setting);
+    let total = f64::from(setting.stock);
+    // Until the slowest has nearly sold everything: what it does after that is a long, flat line.
+    let nearly =
+        |curve: &[(f64, u32)]| curve.iter().find(|point| f64::from(point.1) >= total * 0.98).map(|point| point.0);
+    let last_s = curves.iter().filter_map(|(_, curve)| nearly(curve)).fold(0.0, f64::max);
+    let high_s = (last_s / 120.0).ceil() * 120.0;
+    let subtitle = format!(
+        "{} units, of those let in {:.0} % buy: one crowd, six policies",
+        setting.stock,
+        setting.chance * 100.0
+    );
+    let frame = Frame {
+        title: "Units sold over time",
+        subtitle: &subtitle,
+        x: Axis {
+            name: "minutes since the sale opened",
+            low: 0.0,
+            high: high_s,
+            marks: marks(high_s, (high_s / 120.0) as u32, |value| format!("{:.0}", value / 60.0)),
+            is_root: false,
+        },
+        y: Axis {
+            name: "units sold",
+            low: 0.0,
+            high: total,
+            marks: marks(total, 4, |value| format!("{value:.0}")),
+            is_root: false,
+        },
+    };
+    let series: Vec<Series> = curves
+        .into_iter()
+        .enumerate()
+        .map(|(colour, (name, curve))| Series {
+            name: name.to_owned(),
+            colour,
+            points: thinned(&curve, high_s),
+            is_dashed: colour == 0,
+            has_dots: false,
+        })
+        .collect();
+    draw(&frame, &series)
+}
+
+/// At most some hundred points of a curve up to a moment, the last one included.
+fn thinned(curve: &[(f64, u32)], until_s: f64) -> Vec<(f64, f64)> {
+    const POINTS: usize = 300;
+    let curve = &curve[..curve.partition_point(|point| point.0 <= until_s)];
+    let step = curve.len().div_ceil(POINTS).max(1);
+    let ends = curve.last().filter(|_| !(curve.len() - 1).is_multiple_of(step));
+    curve.iter().step_by(step).chain(ends).map(|&(time_s, sold)| (time_s, f64::from(sold))).collect()
+}
+
+fn frontier_plot(setting: &Setting, seeds: u64) -> String {
+    let frontier = bench::frontier(setting, seeds);
+    let subtitle = format!(
+        "{} units, of those let in {:.0} % buy: means of {seeds} crowds; ours by stated risk, 0.02 % to 5 %",
+        setting.stock,
+        setting.chance * 100.0
+    );
+    let frame = Frame {
+        title: "Speed against people turned away",
+        subtitle: &subtitle,
+        x: Axis {
+            name: "time to 99 % sold, divided by the planner's",
+            low: 0.75,
+            high: 3.0,
+            marks: [0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0].map(|value| (value, format!("{value}"))).to_vec(),
+            is_root: false,
+        },
+        y: Axis {
+            name: "let in, wanted to pay, and could not (scale of square roots)",
+            low: 0.0,
+            high: 0.2,
+            marks: [0.0, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2]
+                .map(|value| (value, format!("{} %", value * 100.0)))
+                .to_vec(),
+            is_root: true,
+        },
+    };
+    let mut series: Vec<Series> = frontier
+        .into_iter()
+        .enumerate()
+        .map(|(at, (name, points))| Series {
+            name: name.to_owned(),
+            colour: at + 1,
+            points,
+            is_dashed: at == 2,
+            has_dots: true,
+        })
+        .collect();
+    let planner = vec![(1.0, 0.0)];
+    series.push(Series {
+        name: "the planner".to_owned(),
+        colour: 0,
+        points: planner,
+        is_dashed: false,
+        has_dots: true,
+    });
+    draw(&frame, &series)
+}
