@@ -88,11 +88,29 @@ struct AdminSale {
     hold_s: i32,
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
     recall_window_s: i32,
+    /// How it lets people in.
+    mode: Mode,
+    /// In yield mode: the share of those let in who want to pay that may find no unit.
+    risk: f64,
+    /// Shoppers inside checkout, and on their way there, at most; null: any number.
+    inside_max: Option<i32>,
+    /// The earlier sale whose shoppers behaved as this one's are expected to, if there is one.
+    like: Option<SaleId>,
     /// When the sale was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// Why the controller lets in no more than it does, in words.
     last_decision: Option<String>,
+}
+
+/// How a sale lets people in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// No more than there are units for: whoever redeems in time has one.
+    Guarantee,
+    /// More than there are units for, as far as the stated risk allows: a unit is held only while it is being paid for.
+    Yield,
 }
 
 /// All sales, the newest first.
@@ -145,6 +163,24 @@ struct CreateSale {
     /// In which order the line is served: of joining, unless said. It can't be changed later.
     #[serde(default)]
     order: LineOrder,
+    /// How it lets people in; `guarantee` unless said. It can't be changed later.
+    #[serde(default = "guarantee")]
+    mode: Mode,
+    /// In yield mode: the share of those let in who want to pay that may find no unit; 0.001 unless said.
+    #[serde(default = "one_in_a_thousand")]
+    risk: f64,
+    /// Shoppers inside checkout, and on their way there, at most; any number unless said.
+    inside_max: Option<i32>,
+    /// The id of an earlier sale whose shoppers behaved as this one's are expected to: what its visits have taught is what
+    /// this sale begins with. Unless said, it expects nearly everybody to buy, until its own visits have taught it better.
+    like: Option<SaleId>,
+}
+
+fn guarantee() -> Mode {
+    Mode::Guarantee
+}
+fn one_in_a_thousand() -> f64 {
+    0.001
 }
 
 fn one() -> i32 {
@@ -180,6 +216,10 @@ struct ChangeSale {
     total: Option<i32>,
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
     recall_window_s: Option<i32>,
+    /// Shoppers inside checkout, and on their way there, at most; null lifts the cap.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>)]
+    inside_max: Option<Option<i32>>,
     /// What the shop says to everybody who waits; null takes it back.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -187,7 +227,7 @@ struct ChangeSale {
 }
 
 /// Tells `null` from a field that is not there.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -201,6 +241,11 @@ fn check_rate(rate: f64) -> Result<(), AdminError> {
 
 fn check_total(total: i32) -> Result<(), AdminError> {
     field("total", (0..=10_000_000).contains(&total), "be between 0 and 10000000")
+}
+
+fn check_inside(inside_max: Option<i32>) -> Result<(), AdminError> {
+    let ok = inside_max.is_none_or(|most| (1..=10_000_000).contains(&most));
+    field("inside_max", ok, "be between 1 and 10000000, or null")
 }
 
 fn check_message(message: &str) -> Result<(), AdminError> {
@@ -228,6 +273,8 @@ impl CreateSale {
         field("claim_window_s", is_a_window(self.claim_window_s), "be between 1 and 86400")?;
         field("hold_s", is_a_window(self.hold_s), "be between 1 and 86400")?;
         field("recall_window_s", is_a_window(self.recall_window_s), "be between 1 and 86400")?;
+        field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
+        check_inside(self.inside_max)?;
         let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
         field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
         Ok(NewSale {
@@ -246,6 +293,13 @@ impl CreateSale {
             hold_s: self.hold_s,
             recall_window_s: self.recall_window_s,
             seed: (self.order == LineOrder::Draw).then(rand::random),
+            mode: match self.mode {
+                Mode::Guarantee => "guarantee",
+                Mode::Yield => "yield",
+            },
+            risk: self.risk,
+            inside_max: self.inside_max,
+            like_sale: self.like.map(|sale| sale.0),
         })
     }
 }
@@ -268,6 +322,10 @@ impl Admin {
             claim_window_s: row.claim_window_s,
             hold_s: row.hold_s,
             recall_window_s: row.recall_window_s,
+            mode: if row.is_yield() { Mode::Yield } else { Mode::Guarantee },
+            risk: row.risk,
+            inside_max: row.inside_max,
+            like: row.like_sale.map(SaleId),
             created_at: row.created_at,
             last_decision: row.last_decision,
         })
@@ -343,12 +401,14 @@ async fn change_sale(
     change.total.map_or(Ok(()), check_total)?;
     let window = change.recall_window_s.is_none_or(is_a_window);
     field("recall_window_s", window, "be between 1 and 86400")?;
+    check_inside(change.inside_max.flatten())?;
     change.message.iter().flatten().try_for_each(|message| check_message(message))?;
     let row = admin.row(&sale).await?;
     let change = SaleChange {
         rate_cap_per_s: change.rate_cap_per_s,
         total: change.total,
         recall_window_s: change.recall_window_s,
+        inside_max: change.inside_max,
         message: change.message,
     };
     admin.store.change(row.sale(), &change).await.map_err(AdminError::from)?;

@@ -1,11 +1,10 @@
 //! The admission controller: the only holder of the signing key, and the one that lets people in.
 //!
-//! [`decide`] is the control law, [`lifecycle`] what may become of a sale; both are pure. `tick` drives them, `store` is
-//! all of its SQL, `admin` the API of those who run sales. `record` gathers what a tick tells the public, `public` shows it, `draw`
-//! makes the draw of a sale that begins with one.
+//! The control law is a crate of its own, [`fairline_admission`]; [`lifecycle`] says what may become of a sale. Both are
+//! pure. `tick` drives them, `store` is all of the SQL, `admin` the API of those who run sales. `record` gathers what a tick
+//! tells the public, `public` shows it, `draw` makes the draw of a sale that begins with one.
 
 mod admin;
-pub mod decide;
 mod draw;
 mod keys;
 pub mod lifecycle;

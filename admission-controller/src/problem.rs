@@ -62,6 +62,11 @@ fn refused(constraint: &str) -> Problem {
         "sales_slug_is_unique" => Problem::new(StatusCode::CONFLICT, "slug-taken", "The slug is taken")
             .detail("Another sale has this slug. Choose another.")
             .with("field", "slug"),
+        "sales_like_sale_fkey" => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                .detail("There is no sale with the id that `like` gives; `GET /api/admin/sales` lists all sales.")
+                .with("field", "like")
+        }
         "stock_is_never_overpromised" | "stock_is_never_oversold" => {
             Problem::new(StatusCode::CONFLICT, "stock-below-commitments", "The stock can't be that small")
                 .detail("More units are promised, held or sold already. Nothing was changed.")
@@ -88,6 +93,7 @@ mod tests {
             (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),
             (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
             (refused("sales_slug_is_unique"), 409, "slug-taken"),
+            (refused("sales_like_sale_fkey"), 422, "invalid-body"),
             (refused("stock_is_never_overpromised"), 409, "stock-below-commitments"),
             (refused("stock_is_never_oversold"), 409, "stock-below-commitments"),
             (refused("sales_slug_is_plain"), 422, "invalid-body"),

@@ -5,9 +5,11 @@
 //! admissions, stock.
 
 mod record;
+mod visits;
 
 use std::{collections::HashSet, time::Duration};
 
+use fairline_admission::{Memory, Mode, Stock, Terms};
 use fairline_line::{store::Claim, ticket::Ordinal};
 use fairline_sale::{DrawFacts, LineOrder, RecordHead, SaleCard, SaleId, Status, VisitorId, presented_status};
 use fairline_service::StartError;
@@ -90,6 +92,8 @@ pub struct SaleRow {
     pub claim_window_s: i32,
     pub hold_s: i32,
     pub recall_window_s: i32,
+    pub mode: String,
+    pub risk: f64,
     pub opens_at: OffsetDateTime,
     pub ends_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
@@ -115,7 +119,13 @@ pub struct SaleRow {
     pub recorded_rev: i64,
     pub epoch_began_at: OffsetDateTime,
     pub publication: i64,
-    pub credit: f64,
+    /// An earlier sale, whose shoppers behaved as this one's are expected to.
+    pub like_sale: Option<Uuid>,
+    /// What was believed of visits at the first decision, as the control law writes it.
+    pub prior: Option<String>,
+    /// What the last decision left for the next, likewise.
+    pub memory: String,
+    pub inside_max: Option<i32>,
     pub ticked_at: OffsetDateTime,
     pub last_decision: Option<String>,
     /// The database's clock, the only one that decides.
@@ -128,7 +138,8 @@ macro_rules! sale_rows {
         concat!(
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
              total, promised, held, sold, epoch, cursor, highest_ordinal, granted, above, drawn, draw_key, \
-             record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication, credit, ticked_at, \
+             record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication, \
+             prior::text AS prior, memory::text AS memory, ticked_at, \
              last_decision, clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = lines.sale_id ",
             $rest
@@ -170,9 +181,46 @@ impl SaleRow {
         count(self.sold)
     }
 
+    pub fn total(&self) -> u32 {
+        count(self.total)
+    }
+
+    /// Whether more is promised than there is, and held only while it is paid for.
+    pub fn is_yield(&self) -> bool {
+        self.mode == "yield"
+    }
+
+    pub fn stock(&self) -> Stock {
+        Stock { total: self.total(), promised: self.promised(), held: self.held(), sold: self.sold() }
+    }
+
+    /// What the sale's owner wants of the control law.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            mode: if self.is_yield() { Mode::Yield { risk: self.risk } } else { Mode::Guarantee },
+            units_per_admission: self.units_per_admission(),
+            rate_cap_per_s: self.rate_cap_per_s,
+            in_checkout_max: self.inside_max.map(count),
+            claim_window_s: f64::from(self.claim_window_s),
+            token_ttl_s: f64::from(self.token_ttl_s),
+            hold_s: f64::from(self.hold_s),
+        }
+    }
+
+    /// What the last decision left for the next. One that another version has written, and that this one can't read, is
+    /// begun anew: it knows less for a while, and keeps every promise.
+    pub fn memory(&self) -> Memory {
+        serde_json::from_str(&self.memory).unwrap_or_default()
+    }
+
     /// Units that nobody has been promised, holds or has paid for.
     pub fn free(&self) -> u32 {
-        count(self.total).saturating_sub(self.promised() + self.held() + self.sold())
+        self.total().saturating_sub(self.promised() + self.held() + self.sold())
+    }
+
+    /// Units that shoppers are told are left: in yield mode a promise takes none away.
+    fn remaining(&self) -> u32 {
+        if self.is_yield() { self.total().saturating_sub(self.held() + self.sold()) } else { self.free() }
     }
 
     pub fn cursor(&self) -> Ordinal {
@@ -202,12 +250,12 @@ impl SaleRow {
             price_minor: self.price_minor,
             currency: self.currency.clone(),
             per_shopper_limit: self.units_per_admission(),
-            total: count(self.total),
-            remaining: self.free(),
+            total: self.total(),
+            remaining: self.remaining(),
             status: if ended {
                 Status::Closed
             } else {
-                presented_status(self.stored_status(), count(self.total), self.sold())
+                presented_status(self.stored_status(), self.total(), self.sold())
             },
             opens_at: self.opens_at,
             ends_at: self.ends_at,
@@ -245,6 +293,10 @@ pub struct NewSale {
     pub recall_window_s: i32,
     /// The secret seed of a draw; none where the line is served in the order of joining.
     pub seed: Option<[u8; 32]>,
+    pub mode: &'static str,
+    pub risk: f64,
+    pub inside_max: Option<i32>,
+    pub like_sale: Option<Uuid>,
 }
 
 /// One admission that Redis has not been told of, or not lately.
@@ -292,6 +344,8 @@ pub struct SaleChange {
     pub rate_cap_per_s: Option<f64>,
     pub total: Option<i32>,
     pub recall_window_s: Option<i32>,
+    /// `Some(None)` lifts it.
+    pub inside_max: Option<Option<i32>>,
     /// `Some(None)` takes the message back.
     pub message: Option<Option<String>>,
 }
@@ -324,6 +378,7 @@ impl Store {
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "SELECT id FROM sales JOIN lines ON sale_id = id \
              WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
+             OR (record_seq IS NOT NULL AND recorded_status <> status) \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND published_state IS DISTINCT FROM state) \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND recorded_state <> state)",
@@ -357,8 +412,10 @@ impl Store {
         let id = Uuid::now_v7();
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
-             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17) RETURNING id), \
+             rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
+             mode, risk, inside_max, like_sale) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
+             $21) RETURNING id), \
              line AS (INSERT INTO lines (sale_id) SELECT id FROM sale) \
              INSERT INTO stock (sale_id, total) SELECT id, $14 FROM sale",
         )
@@ -379,6 +436,10 @@ impl Store {
         .bind(new.recall_window_s)
         .bind(if new.seed.is_some() { "draw" } else { "fifo" })
         .bind(new.seed.map(|seed| seed.to_vec()))
+        .bind(new.mode)
+        .bind(new.risk)
+        .bind(new.inside_max)
+        .bind(new.like_sale)
         .execute(&self.pool)
         .await?;
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
@@ -415,9 +476,12 @@ impl Store {
 
     pub async fn change(&self, sale: SaleId, change: &SaleChange) -> Result<(), StoreError> {
         sqlx::query(
-            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total) WHERE sale_id = $1) \
+            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), overbook = CASE WHEN mode = 'yield' \
+             THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
+             FROM sales WHERE sales.id = sale_id AND sale_id = $1) \
              UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
+             inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
              message = CASE WHEN $4 THEN $5 ELSE message END WHERE id = $1",
         )
         .bind(sale.0)
@@ -426,6 +490,8 @@ impl Store {
         .bind(change.message.is_some())
         .bind(change.message.clone().flatten())
         .bind(change.recall_window_s)
+        .bind(change.inside_max.is_some())
+        .bind(change.inside_max.flatten())
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -495,7 +561,7 @@ impl LockedLine {
         }
         if !left.is_empty() {
             let units: i64 = sqlx::query_scalar(
-                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 \
+                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE sale_id = $1 \
                  AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
                  SELECT coalesce(sum(quantity), 0) FROM lapsed",
             )
@@ -599,25 +665,37 @@ impl LockedLine {
         .bind(f64::from(self.row.token_ttl_s))
         .fetch_one(&mut *self.transaction)
         .await?;
-        sqlx::query("UPDATE stock SET promised = promised + $2::integer WHERE sale_id = $1")
-            .bind(self.row.id)
-            .bind(units)
-            .execute(&mut *self.transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE stock SET promised = promised + $2::integer, overbook = CASE WHEN $3 \
+             THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END WHERE sale_id = $1",
+        )
+        .bind(self.row.id)
+        .bind(units)
+        .bind(self.row.is_yield())
+        .execute(&mut *self.transaction)
+        .await?;
         let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
         Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
-    /// Notes how far the line has moved, what the cap has left, and why no more were let in.
-    pub async fn note(&mut self, cursor: Ordinal, highest: Ordinal, credit: f64, why: &str) -> Result<(), StoreError> {
+    /// Notes how far the line has moved, what to remember, and why no more were let in.
+    pub async fn note(
+        &mut self,
+        cursor: Ordinal,
+        highest: Ordinal,
+        memory: Option<&Memory>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let memory = memory.and_then(|memory| serde_json::to_string(memory).ok());
         sqlx::query(
             "UPDATE lines SET cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
-             granted = greatest(granted, $3 + $6, $2 + $6), credit = $4, last_decision = $5, ticked_at = clock_timestamp() WHERE sale_id = $1",
+             granted = greatest(granted, $3 + $6, $2 + $6), memory = coalesce($4::jsonb, memory), last_decision = $5, \
+             ticked_at = clock_timestamp() WHERE sale_id = $1",
         )
         .bind(self.row.id)
         .bind(i64::try_from(cursor).unwrap_or(i64::MAX))
         .bind(i64::try_from(highest).unwrap_or(i64::MAX))
-        .bind(credit)
+        .bind(memory)
         .bind(why)
         .bind(GRANTED_AHEAD)
         .execute(&mut *self.transaction)

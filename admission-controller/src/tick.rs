@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use fairline_admission::{Lane, Observation, Reason, Visits, decide, quantities};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
@@ -22,7 +23,6 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    decide::{Observation, decide, quantities},
     draw,
     keys::Keys,
     lifecycle,
@@ -149,7 +149,13 @@ impl Ticker {
 
         let row = &line.row;
         let ended = lifecycle::has_ended(row.now, row.ends_at);
-        let (mut cursor, mut credit, mut why) = (row.cursor(), row.credit, "the sale is not open".to_owned());
+        let (mut cursor, mut memory, mut why) = (row.cursor(), None, "the sale is not open".to_owned());
+        // Also while it is paused: what happens then is not to be taken for what happens in one tick later.
+        let visits = match row.stored_status() {
+            Status::Open | Status::Paused => line.visits().await?,
+            _ => Visits::default(),
+        };
+        let row = &line.row;
         let is_open = row.stored_status() == Status::Open && !ended;
         if is_open && row.draw_is_due() {
             draw::make(&mut line, &mut record, &self.line).await?;
@@ -160,23 +166,26 @@ impl Ticker {
             "every signing key is revoked: give the controllers another".clone_into(&mut why);
         } else if let (true, Some(key)) = (is_open, signs) {
             line.read_stock().await?;
+            let checkout = line.checkout().await?;
+            let prior = line.prior().await?;
             let row = &line.row;
             let decision = decide(&Observation {
+                terms: &row.terms(),
+                stock: row.stock(),
+                lanes: &[Lane { waiting: seen.waiting, share: 1.0 }],
+                visits: &visits,
+                checkout,
                 recovering: row.epoch > 1 && row.now - row.epoch_began_at < RECOVERY,
-                free: row.free(),
-                promised: row.promised(),
-                held: row.held(),
-                units_per_admission: row.units_per_admission(),
-                waiting: seen.waiting,
-                rate_cap_per_s: row.rate_cap_per_s,
-                credit: row.credit,
                 elapsed_s,
+                prior: &prior,
+                memory: &row.memory(),
             });
-            let quantities = quantities(row.free(), row.units_per_admission());
-            let next = if decision.admissions == 0 {
+            // In yield mode more is promised than there is.
+            let quantities = quantities(if row.is_yield() { u32::MAX } else { row.free() }, row.units_per_admission());
+            let next = if decision.admissions() == 0 {
                 None
             } else {
-                let wanted = u64::from(decision.admissions);
+                let wanted = u64::from(decision.admissions());
                 let look = Look { cursor: row.cursor(), wanted, reach: REACH, news: record.wants() };
                 Some(self.line.look(sale, &look).await?)
             };
@@ -195,11 +204,13 @@ impl Ticker {
             }
             let admitted = u32::try_from(admitted.len()).unwrap_or(u32::MAX);
             metrics::counter!("admissions_total").increment(u64::from(admitted));
-            credit = decision.credit_after(admitted);
             why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
-            debug!(%sale, waiting = seen.waiting, free = line.row.free(), admitted, reason = why, "ticked");
+            let (stock, inside) = (line.row.stock(), visits.under_way.all() + visits.paying);
+            debug!(%sale, ?stock, waiting = seen.waiting, inside, ?checkout, outlook = ?decision.outlook, admitted, reason = why, "ticked");
+            // What a sale has taught is kept, however long it stays sold out.
+            memory = (decision.reason != Reason::SoldOut).then(|| decision.remember(admitted));
         }
-        line.note(cursor, seen.highest, credit, &why).await?;
+        line.note(cursor, seen.highest, memory.as_ref(), &why).await?;
         line.write_record(record).await?;
         line.commit().await?;
         Ok(Some(Committed { heard: seen.claims, began_after: None, drawn: seen.drawn }))

@@ -269,6 +269,97 @@ async fn the_database_refuses_to_promise_more_than_there_is() {
 }
 
 #[tokio::test]
+async fn yield_mode_promises_more_than_there_is_once_it_knows_these_shoppers() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 40, "mode": "yield", "risk": 0.01, "token_ttl_s": 600 })).await;
+    let tickets = desk.join(sale, 300).await;
+    let promised = async || desk.show(sale).await["promised"].as_u64().expect("a number");
+    desk.until("about one to be let in for each unit", async || promised().await >= 35).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let (first, shown) = (promised().await, desk.show(sale).await);
+    assert!(first <= 55, "cautious: {shown}");
+    assert_eq!((&shown["remaining"], &shown["mode"]), (&json!(40), &json!("yield")), "a promise takes no unit away");
+    // Most give their tokens back at once: more may be under way than there are units.
+    for ticket in &tickets[..usize::try_from(first).expect("small") - 4] {
+        desk.admitted(ticket).await;
+        desk.line.leave(ticket).await.expect("left");
+    }
+    desk.until("more to be promised than there is", async || promised().await > 60).await;
+    let (promised, overbook): (i32, i32) = sqlx::query_as("SELECT promised, overbook FROM stock WHERE sale_id = $1")
+        .bind(sale.0)
+        .fetch_one(&desk.pool)
+        .await
+        .expect("read");
+    assert!(promised - 40 <= overbook, "{promised} {overbook}");
+}
+
+#[tokio::test]
+async fn a_sale_like_an_earlier_one_begins_with_what_that_has_taught() {
+    let desk = Desk::open().await;
+    let earlier = desk.sale(json!({ "total": 700, "mode": "yield", "risk": 0.01, "token_ttl_s": 600 })).await;
+    desk.join(earlier, 480).await;
+    desk.until("all to be let in", async || desk.show(earlier).await["promised"] == json!(480)).await;
+    let run = async |statement: &'static str| {
+        sqlx::query(statement).bind(earlier.0).execute(&desk.pool).await.expect("done");
+    };
+    run("UPDATE admissions SET claimed_at = now() - ordinal / 4 % 16 * interval '1 s' WHERE sale_id = $1").await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    // A quarter of them buys.
+    run("WITH bought AS (UPDATE admissions SET state = 'redeemed' WHERE sale_id = $1 AND ordinal % 4 = 0 RETURNING *), \
+         gone AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE sale_id = $1 AND ordinal % 4 > 0), \
+         paid AS (INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, state, expires_at) \
+         SELECT gen_random_uuid(), id, sale_id, visitor, quantity, 4900, 'EUR', 'paid', now() FROM bought) \
+         UPDATE stock SET promised = 0, sold = 120 WHERE sale_id = $1")
+    .await;
+    desk.until("their visits to be taken in", async || {
+        let bought: f64 = sqlx::query_scalar(
+            "SELECT coalesce((SELECT sum(visits::float8) FROM jsonb_array_elements_text(memory #> '{learned,moved_on,1}') \
+             AS visits), 0) FROM lines WHERE sale_id = $1",
+        )
+        .bind(earlier.0)
+        .fetch_one(&desk.pool)
+        .await
+        .expect("read");
+        bought > 100.0
+    })
+    .await;
+
+    let sale = desk.sale(json!({ "total": 40, "mode": "yield", "risk": 0.01, "like": earlier.to_string() })).await;
+    assert_eq!(desk.show(sale).await["like"], json!(earlier.to_string()));
+    desk.join(sale, 300).await;
+    // A sale that knows nothing lets in about one for each unit.
+    desk.until("more to be promised than there is", async || desk.show(sale).await["promised"].as_u64() > Some(60))
+        .await;
+}
+
+#[tokio::test]
+async fn a_full_checkout_and_an_ailing_one_hold_the_line_back() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1000, "inside_max": 3 })).await;
+    let tickets = desk.join(sale, 900).await;
+    desk.until_decided(sale, "checkout is full: 3").await;
+    assert_eq!(desk.admissions(sale).await, [1, 2, 3]);
+    desk.buy(&tickets[0]).await;
+    desk.admitted(&tickets[3]).await;
+    assert_eq!(desk.admissions(sale).await.len(), 4);
+
+    let ill = "INSERT INTO checkouts (id, beat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() + $1, 100, $2, $3)";
+    for (ahead_s, failed, slow, words) in
+        [(600.0, 50, 0, "failed too often"), (600.0, 0, 30, "was slow"), (-20.0, 0, 0, "could not be reached")]
+    {
+        sqlx::query("DELETE FROM checkouts").execute(&desk.pool).await.expect("emptied");
+        let ahead = sqlx::postgres::types::PgInterval { microseconds: (ahead_s * 1e6) as i64, ..Default::default() };
+        sqlx::query(ill).bind(ahead).bind(failed).bind(slow).execute(&desk.pool).await.expect("told");
+        let change = json!({ "inside_max": null, "rate_cap_per_s": 40.0 });
+        desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&change)).await;
+        desk.until_decided(sale, words).await;
+    }
+    sqlx::query("DELETE FROM checkouts").execute(&desk.pool).await.expect("emptied");
+    let before = desk.admissions(sale).await.len();
+    desk.until("people to be let in again", async || desk.admissions(sale).await.len() > before).await;
+}
+
+#[tokio::test]
 async fn the_rate_cap_holds_over_two_controllers() {
     let desk = Desk::open().await;
     let second = Shutdown::new();
@@ -328,6 +419,11 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         (json!({ "rate_cap_per_s": 0.0 }), 422, "rate_cap_per_s"),
         (json!({ "hold_s": 0 }), 422, "hold_s"),
         (json!({ "order": "lifo" }), 422, "order"),
+        (json!({ "mode": "hope" }), 422, "mode"),
+        (json!({ "risk": 0.0 }), 422, "risk"),
+        (json!({ "risk": 0.2 }), 422, "risk"),
+        (json!({ "inside_max": 0 }), 422, "inside_max"),
+        (json!({ "like": "00000000-0000-0000-0000-000000000001" }), 422, "like"),
         (json!({ "opens_at": "tomorrow" }), 422, "opens_at"),
         (json!({ "opens_at": "2999-01-02T00:00:00Z", "ends_at": "2999-01-01T00:00:00Z" }), 422, "ends_at"),
     ] {

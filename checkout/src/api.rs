@@ -106,7 +106,7 @@ async fn purchase(
     params(("id" = String, Path, description = "The order.")), security(("ticket" = [])), responses(
     (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
     (status = 202, description = "A payment is under way: ask how the order stands.", body = Order),
-    (status = 402, description = "Declined. The units are still held.", body = ProblemBody),
+    (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
     (status = 409, description = "The hold has lapsed.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),

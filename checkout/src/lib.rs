@@ -1,11 +1,12 @@
 //! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 //!
 //! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
-//! `store` is all of the SQL, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows
+//! `store` is all of the SQL, `health` tells the controllers how it goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows
 //! the keys of tokens, `holder` knows who asks, `api` is the way in and `problem` every way out that is not good.
 
 mod api;
 mod gateway;
+mod health;
 mod holder;
 mod jwks;
 mod order;
@@ -20,7 +21,7 @@ mod sweeper;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
 use fairline_line::ticket::TicketKey;
 use fairline_service::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
@@ -112,10 +113,12 @@ impl Service {
             shutdown,
         )?;
         sweeper::start(&checkout);
+        let health = health::Health::default();
+        health::start(health.clone(), checkout.store.clone(), shutdown);
 
         let ready = readiness(checkout.clone());
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
-            .merge(api::buying().route_layer(limit.layer()))
+            .merge(api::buying().route_layer(from_fn_with_state(health, health::noted)).route_layer(limit.layer()))
             .merge(api::looking())
             .split_for_parts();
         let routes = routes

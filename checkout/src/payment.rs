@@ -17,7 +17,7 @@ use crate::{
     outbound::Unanswered,
     problem::CheckoutError,
     state::{NextStep, OrderStatus, PaymentEvent},
-    store::{Payment, StoreError},
+    store::{Begun, Payment, StoreError},
 };
 
 /// How long a shopper's request waits for the gateway; then the payment is pending, and goes on by itself.
@@ -55,19 +55,24 @@ impl Checkout {
         let (checkout, started) = (self.clone(), Instant::now());
         // A task of its own: it goes on when the client hangs up, or when the gateway takes long.
         let payment = self.shutdown.spawn(async move {
-            if let Some(payment) = checkout.store.begin_payment(order, &payment_method).await? {
-                checkout.stay_with(payment).await;
+            match checkout.store.begin_payment(order, &payment_method).await? {
+                Begun::Payment(payment) => checkout.stay_with(payment).await,
+                Begun::NotNow => {}
+                Begun::NoUnit => {
+                    metrics::counter!("checkout_turned_away_total").increment(1);
+                    return Err(CheckoutError::NoUnitNow);
+                }
             }
             Ok(())
         });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
-            ended?.map_err(|error: StoreError| CheckoutError::from(error))?;
+            ended??;
         }
         let order = self.order(order, holders).await?;
         metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
         match order.status {
             OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
-            OrderStatus::Held => Err(CheckoutError::PaymentDeclined),
+            OrderStatus::Held | OrderStatus::Promised => Err(CheckoutError::PaymentDeclined),
             OrderStatus::Lapsed => Err(CheckoutError::HoldLapsed),
         }
     }
@@ -143,7 +148,10 @@ impl Checkout {
             (Standing::Cancelled | Standing::Unknown, _) => PaymentEvent::Void,
             (senseless, _) => return Err(Stuck::Senseless(senseless)),
         };
-        Ok(self.store.advance(payment, event, reference.as_deref()).await?)
+        Ok(match event {
+            PaymentEvent::Authorise => self.store.advance(payment, event, reference.as_deref()).await?,
+            _ => self.store.end_unpaid(payment, event, reference.as_deref()).await?,
+        })
     }
 
     async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, Stuck> {
@@ -157,7 +165,7 @@ impl Checkout {
             // Also when it was to be let go: an earlier try has taken it.
             Standing::Captured => Ok(self.store.complete(payment).await?),
             Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
-                Ok(self.store.advance(payment, PaymentEvent::Void, None).await?)
+                Ok(self.store.end_unpaid(payment, PaymentEvent::Void, None).await?)
             }
             senseless @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Senseless(senseless)),
         }

@@ -29,6 +29,8 @@ pub(crate) enum CheckoutError {
     SaleNotOpen,
     #[error("the units are gone")]
     SoldOut,
+    #[error("every unit is sold or being paid for")]
+    NoUnitNow,
     #[error("there is no such sale")]
     UnknownSale,
     #[error("there is no such order, or it is somebody else's")]
@@ -87,13 +89,15 @@ impl From<CheckoutError> for Problem {
                 .detail("It has not opened yet, or has been closed. Nothing was charged."),
             CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "The units are gone")
                 .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
+            CheckoutError::NoUnitNow => Self::new(StatusCode::CONFLICT, "no-unit-now", "Every unit is sold or being paid for")
+                .detail("Nothing was charged. A payment of somebody else may still fail: you can try again until your time to pay is over."),
             CheckoutError::UnknownSale => Self::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
                 .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
             CheckoutError::UnknownOrder => Self::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
                 .detail("This browser has no such order; `GET /api/orders` lists those that it has."),
             CheckoutError::PaymentDeclined => {
                 Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
-                    .detail("Nothing was charged, and the units are still held. Try again, or with another payment method.")
+                    .detail("Nothing was charged. There is still time to try again, or with another payment method.")
             }
             CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
                 .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
@@ -153,6 +157,7 @@ mod tests {
             (NotRedeemed::Used(order()).into(), 409, "token-used"),
             (NotRedeemed::SaleNotOpen.into(), 409, "sale-not-open"),
             (CheckoutError::HoldLapsed, 409, "hold-lapsed"),
+            (CheckoutError::NoUnitNow, 409, "no-unit-now"),
             (NotRedeemed::from(StoreError::Refused("stock_is_never_oversold".to_owned())).into(), 409, "sold-out"),
             (NotRedeemed::from(StoreError::Refused("stock_is_never_overpromised".to_owned())).into(), 409, "sold-out"),
             (NotRedeemed::Expired.into(), 410, "token-expired"),

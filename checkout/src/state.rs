@@ -11,6 +11,8 @@ pub struct UnknownState(String);
 /// What has become of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HoldState {
+    /// A visit in yield mode: its units are promised, and reserved only when it pays.
+    Promised,
     /// Units are reserved.
     Held,
     /// Its units are sold.
@@ -24,6 +26,10 @@ pub enum HoldState {
 pub enum HoldEvent {
     /// Its time is over.
     RunOut,
+    /// A payment begins, and units are free.
+    Secure,
+    /// Its payment came to nothing, and in yield mode units are held for payments only.
+    Release,
     /// A payment found it lapsed, and units free.
     Renew,
     /// Its payment was captured.
@@ -32,18 +38,20 @@ pub enum HoldEvent {
 
 impl HoldState {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Held, Self::Paid, Self::Lapsed];
+    pub const ALL: [Self; 4] = [Self::Promised, Self::Held, Self::Paid, Self::Lapsed];
 
     /// The state after `event`; nothing when that can't happen now.
     #[must_use]
     pub fn after(self, event: HoldEvent) -> Option<Self> {
         match (self, event) {
-            (Self::Held, HoldEvent::RunOut) => Some(Self::Lapsed),
-            (Self::Lapsed, HoldEvent::Renew) => Some(Self::Held),
+            (Self::Promised | Self::Held, HoldEvent::RunOut) => Some(Self::Lapsed),
+            (Self::Promised, HoldEvent::Secure) | (Self::Lapsed, HoldEvent::Renew) => Some(Self::Held),
+            (Self::Held, HoldEvent::Release) => Some(Self::Promised),
             (Self::Held, HoldEvent::Pay) => Some(Self::Paid),
-            (Self::Held, HoldEvent::Renew)
-            | (Self::Lapsed, HoldEvent::RunOut | HoldEvent::Pay)
-            | (Self::Paid, HoldEvent::RunOut | HoldEvent::Renew | HoldEvent::Pay) => None,
+            (Self::Promised, HoldEvent::Release | HoldEvent::Renew | HoldEvent::Pay)
+            | (Self::Held, HoldEvent::Secure | HoldEvent::Renew)
+            | (Self::Lapsed, HoldEvent::RunOut | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay)
+            | (Self::Paid, _) => None,
         }
     }
 
@@ -51,6 +59,7 @@ impl HoldState {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Promised => "promised",
             Self::Held => "held",
             Self::Paid => "paid",
             Self::Lapsed => "lapsed",
@@ -189,6 +198,8 @@ impl TryFrom<&str> for PaymentState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
+    /// Units are promised, to be paid for in time; they are reserved while a payment is under way.
+    Promised,
     /// Units are reserved, to be paid for in time.
     Held,
     /// A payment is under way.
@@ -209,7 +220,8 @@ pub fn order_status(hold: HoldState, run_out: bool, newest_payment: Option<Payme
         (_, Some(PaymentState::Started | PaymentState::Authorised)) => OrderStatus::PaymentPending,
         (_, Some(PaymentState::RefundDue | PaymentState::Refunded)) => OrderStatus::Refunded,
         // Its units are on their way back, whether or not the sweeper has come by.
-        (HoldState::Held, _) if run_out => OrderStatus::Lapsed,
+        (HoldState::Promised | HoldState::Held, _) if run_out => OrderStatus::Lapsed,
+        (HoldState::Promised, _) => OrderStatus::Promised,
         (HoldState::Held, _) => OrderStatus::Held,
         (HoldState::Lapsed, _) => OrderStatus::Lapsed,
     }
@@ -221,7 +233,8 @@ mod tests {
 
     use super::*;
 
-    const HOLD_EVENTS: [HoldEvent; 3] = [HoldEvent::RunOut, HoldEvent::Renew, HoldEvent::Pay];
+    const HOLD_EVENTS: [HoldEvent; 5] =
+        [HoldEvent::RunOut, HoldEvent::Secure, HoldEvent::Release, HoldEvent::Renew, HoldEvent::Pay];
     const PAYMENT_EVENTS: [PaymentEvent; 6] = [
         PaymentEvent::Authorise,
         PaymentEvent::Decline,
@@ -233,9 +246,10 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_the_schema() {
-        let schema = include_str!("../../migrations/0001_sale.sql");
+        let schema =
+            concat!(include_str!("../../migrations/0001_sale.sql"), include_str!("../../migrations/0006_modes.sql"));
         let constraint = |name: &str| {
-            let from = schema.find(name).expect("the constraint is there");
+            let from = schema.rfind(name).expect("the constraint is there");
             let words = schema[from..].split_once("IN").expect("a list").1;
             words.split_once("))").expect("its end").0.matches('\'').count() / 2
         };
@@ -260,6 +274,9 @@ mod tests {
             (H::Held, false, Some(P::Declined), O::Held),
             (H::Held, false, Some(P::Voided), O::Held),
             (H::Held, true, None, O::Lapsed),
+            (H::Promised, false, None, O::Promised),
+            (H::Promised, false, Some(P::Declined), O::Promised),
+            (H::Promised, true, Some(P::Voided), O::Lapsed),
             (H::Held, true, Some(P::Declined), O::Lapsed),
             (H::Held, true, Some(P::Started), O::PaymentPending),
             (H::Held, false, Some(P::Authorised), O::PaymentPending),
@@ -299,21 +316,25 @@ mod tests {
 
         /// A unit is sold from a hold that has it, and a sold unit is never given back.
         #[test]
-        fn a_hold_is_paid_once_and_for_good(events in proptest::collection::vec(prop::sample::select(&HOLD_EVENTS[..]), 0..40)) {
-            let (mut state, mut units) = (HoldState::Held, 1_i32);
+        fn a_hold_is_paid_once_and_for_good(
+            is_yield in any::<bool>(),
+            events in proptest::collection::vec(prop::sample::select(&HOLD_EVENTS[..]), 0..40),
+        ) {
+            let (mut state, mut units) = if is_yield { (HoldState::Promised, 0_i32) } else { (HoldState::Held, 1) };
             for event in events {
                 let Some(next) = state.after(event) else { continue };
                 prop_assert_ne!(state, HoldState::Paid);
                 units += match event {
-                    HoldEvent::RunOut => -1,
-                    HoldEvent::Renew => 1,
+                    HoldEvent::RunOut if state == HoldState::Promised => 0,
+                    HoldEvent::RunOut | HoldEvent::Release => -1,
+                    HoldEvent::Secure | HoldEvent::Renew => 1,
                     HoldEvent::Pay => 0,
                 };
                 prop_assert!((0..=1).contains(&units));
                 prop_assert!(event != HoldEvent::Pay || units == 1);
                 state = next;
             }
-            prop_assert_eq!(units == 1, state != HoldState::Lapsed);
+            prop_assert_eq!(units == 1, matches!(state, HoldState::Held | HoldState::Paid));
         }
     }
 }

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    health::Fared,
     holder::{Holder, Holders},
     order::{Order, OrderId, PaymentId},
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
@@ -108,6 +109,16 @@ pub(crate) struct Redemption {
     pub(crate) kid: String,
     pub(crate) holder: Holder,
     pub(crate) quantity: i32,
+}
+
+/// What became of the wish to pay.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Begun {
+    Payment(Payment),
+    /// Every unit is sold, or held for somebody who pays: only in yield mode.
+    NoUnit,
+    /// The order is not to be paid, or is being paid already.
+    NotNow,
 }
 
 /// A payment, as stored.
@@ -242,6 +253,7 @@ struct HoldRow {
     visitor: Vec<u8>,
     quantity: i32,
     state: String,
+    is_yield: bool,
 }
 
 /// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
@@ -296,24 +308,27 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// Redeems an admission: the promise becomes a hold, whatever of it is not wanted becomes free. One statement, so one
+    /// Redeems an admission: the promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is
+    /// not wanted becomes free. One statement, so one
     /// transaction: all of it or nothing. Of any number at once, one finds the admission promised.
     pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
         let Redemption { admission, ref kid, holder, quantity } = redemption;
         let redeemed: Option<OrderRow> = sqlx::query_as(
             "WITH used AS ( \
-                UPDATE admissions SET state = 'redeemed' FROM sales \
+                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM sales \
                 WHERE admissions.id = $1 AND admissions.sale_id = $2 AND admissions.visitor = $3 \
                 AND admissions.state = 'promised' AND admissions.expires_at > now() AND admissions.quantity >= $4 \
                 AND admissions.kid = $6 \
                 AND sales.id = admissions.sale_id AND sales.status IN ('open', 'paused') \
-                RETURNING admissions.*, price_minor, currency, hold_s \
+                RETURNING admissions.*, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
              ), hold AS ( \
-                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
-                SELECT $5, id, sale_id, visitor, $4, price_minor * $4, currency, now() + make_interval(secs => hold_s) \
+                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state) \
+                SELECT $5, id, sale_id, visitor, $4, price_minor * $4, currency, now() + make_interval(secs => hold_s), \
+                CASE WHEN is_yield THEN 'promised' ELSE 'held' END \
                 FROM used RETURNING * \
              ), taken AS ( \
-                UPDATE stock SET promised = stock.promised - used.quantity, held = stock.held + $4 \
+                UPDATE stock SET promised = stock.promised - used.quantity + CASE WHEN is_yield THEN $4 ELSE 0 END, \
+                held = stock.held + CASE WHEN is_yield THEN 0 ELSE $4 END \
                 FROM used WHERE stock.sale_id = used.sale_id \
              ) \
              SELECT id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, false AS run_out, \
@@ -410,19 +425,22 @@ impl Store {
         rows.into_iter().map(Order::try_from).collect()
     }
 
-    /// Begins a payment, if the order is held in time and no other payment is under way; else there is none.
-    pub(crate) async fn begin_payment(
-        &self,
-        order: OrderId,
-        payment_method: &str,
-    ) -> Result<Option<Payment>, StoreError> {
+    /// Begins a payment, if the order is held in time, or in yield mode can be held now, and no other payment is under
+    /// way.
+    pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<Begun, StoreError> {
         let mut transaction = self.pool.begin().await?;
         // The lock keeps the sweeper away: it either has lapsed the hold by now, or will see the payment.
-        sqlx::query("SELECT FROM holds WHERE id = $1 FOR UPDATE").bind(order.0).execute(&mut *transaction).await?;
+        let hold = lock_hold(&mut transaction, order).await?;
         let row: OrderRow =
             sqlx::query_as(order_rows!("WHERE holds.id = $1")).bind(order.0).fetch_one(&mut *transaction).await?;
-        if row.status()? != OrderStatus::Held {
-            return Ok(None);
+        match row.status()? {
+            OrderStatus::Held => {}
+            OrderStatus::Promised => {
+                if !shift_hold(&mut transaction, order, &hold, HoldState::Promised, HoldEvent::Secure).await? {
+                    return Ok(Begun::NoUnit);
+                }
+            }
+            _ => return Ok(Begun::NotNow),
         }
         let begun: Result<PaymentRow, StoreError> = sqlx::query_as(payment_columns!(
             "INSERT INTO payments (id, hold_id, payment_method, amount_minor, currency) \
@@ -440,9 +458,9 @@ impl Store {
         match begun {
             Ok(payment) => {
                 transaction.commit().await?;
-                Ok(Some(payment.try_into()?))
+                Ok(Begun::Payment(payment.try_into()?))
             }
-            Err(StoreError::Refused(constraint)) if constraint == "payments_one_live_per_hold" => Ok(None),
+            Err(StoreError::Refused(constraint)) if constraint == "payments_one_live_per_hold" => Ok(Begun::NotNow),
             Err(error) => Err(error),
         }
     }
@@ -482,6 +500,36 @@ impl Store {
         }
     }
 
+    /// Ends a payment that came to nothing, and gives it as it is now. In yield mode its units are free again for others who
+    /// pay.
+    pub(crate) async fn end_unpaid(
+        &self,
+        payment: &Payment,
+        event: PaymentEvent,
+        reference: Option<&str>,
+    ) -> Result<Payment, StoreError> {
+        let to = after(payment, event)?;
+        let mut transaction = self.pool.begin().await?;
+        let hold = lock_hold(&mut transaction, payment.order).await?;
+        let moved: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), updated_at = now() \
+             WHERE id = $1 AND state = $2 RETURNING",
+            ""
+        ))
+        .bind(payment.id.0)
+        .bind(payment.state.word())
+        .bind(to.word())
+        .bind(reference)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(moved) = moved else { return read_payment(&mut transaction, payment.id).await };
+        if hold.is_yield && HoldState::try_from(hold.state.as_str())? == HoldState::Held {
+            shift_hold(&mut transaction, payment.order, &hold, HoldState::Held, HoldEvent::Release).await?;
+        }
+        transaction.commit().await?;
+        moved.try_into()
+    }
+
     /// Whether a unit is there for an authorised payment: its hold is still held, or can be held again. From here on,
     /// the hold can't lapse before the payment has ended.
     pub(crate) async fn secure_units(&self, payment: &Payment) -> Result<bool, StoreError> {
@@ -489,6 +537,9 @@ impl Store {
         let hold = lock_hold(&mut transaction, payment.order).await?;
         let secured = match HoldState::try_from(hold.state.as_str())? {
             HoldState::Held => true,
+            HoldState::Promised => {
+                shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
+            }
             HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
             // Paid with another payment: this one has nothing to buy.
             HoldState::Paid => false,
@@ -509,6 +560,9 @@ impl Store {
         }
         let units_are_there = match HoldState::try_from(hold.state.as_str())? {
             HoldState::Held => true,
+            HoldState::Promised => {
+                shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
+            }
             HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
             HoldState::Paid => false,
         };
@@ -528,10 +582,11 @@ impl Store {
 
     /// Sales with holds whose time is over.
     pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
-        let ids: Vec<Uuid> =
-            sqlx::query_scalar("SELECT DISTINCT sale_id FROM holds WHERE state = 'held' AND expires_at <= now()")
-                .fetch_all(&self.pool)
-                .await?;
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT DISTINCT sale_id FROM holds WHERE state IN ('promised', 'held') AND expires_at <= now()",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(ids.into_iter().map(SaleId).collect())
     }
 
@@ -540,7 +595,7 @@ impl Store {
     pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
-            "SELECT id FROM holds WHERE sale_id = $1 AND state = 'held' AND expires_at <= now() AND ",
+            "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
             no_payment_keeps_it!("$3"),
             " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
         ))
@@ -554,12 +609,14 @@ impl Store {
         }
         // Asked again by a second statement, since that sees every payment that was begun before the locks were taken.
         let lapsed: Lapsed = sqlx::query_as(concat!(
-            "WITH lapsed AS (UPDATE holds SET state = $3 WHERE id = ANY ($2) AND ",
+            "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
+             WHERE holds.id = was.id AND ",
             no_payment_keeps_it!("$4"),
-            " RETURNING quantity \
+            " RETURNING quantity, was.state = 'held' AS was_held \
              ), freed AS ( \
-                UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed) WHERE sale_id = $1 \
-                AND EXISTS (SELECT FROM lapsed) \
+                UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
+                promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held) \
+                WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) \
              ) \
              SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
         ))
@@ -589,6 +646,30 @@ impl Store {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
+    /// Tells the controllers how this checkout fares, and forgets those that have been silent for a minute.
+    pub(crate) async fn beat(&self, id: Uuid, fared: Fared) -> Result<(), StoreError> {
+        let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+        sqlx::query(
+            "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
+             INSERT INTO checkouts (id, beat_at, answered, failed, slow) VALUES ($1, now(), $2, $3, $4) \
+             ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, answered = excluded.answered, \
+             failed = excluded.failed, slow = excluded.slow",
+        )
+        .bind(id)
+        .bind(small(fared.answered))
+        .bind(small(fared.failed))
+        .bind(small(fared.slow))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// This checkout is going away, and nobody has to miss it.
+    pub(crate) async fn take_leave(&self, id: Uuid) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// How long the oldest payment that has not ended has been under way.
     pub(crate) async fn oldest_unfinished_s(&self) -> Result<f64, StoreError> {
         Ok(sqlx::query_scalar(
@@ -615,10 +696,37 @@ fn columns(holders: &Holders) -> (Vec<Uuid>, Vec<&[u8]>) {
 }
 
 async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {
-    Ok(sqlx::query_as("SELECT sale_id, visitor, quantity, state FROM holds WHERE id = $1 FOR UPDATE")
-        .bind(order.0)
-        .fetch_one(connection)
-        .await?)
+    let row = sqlx::query_as(
+        "SELECT sale_id, visitor, quantity, state, (SELECT mode = 'yield' FROM sales WHERE id = sale_id) AS is_yield \
+         FROM holds WHERE id = $1 FOR UPDATE",
+    );
+    Ok(row.bind(order.0).fetch_one(connection).await?)
+}
+
+/// Moves a hold's units between promised and held, as far as that has units to hold. The hold is locked.
+async fn shift_hold(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+    from: HoldState,
+    event: HoldEvent,
+) -> Result<bool, StoreError> {
+    let to = hold_after(from, event)?;
+    let to_hold = if to == HoldState::Held { hold.quantity } else { -hold.quantity };
+    let shifted = sqlx::query(
+        "WITH shifted AS ( \
+            UPDATE stock SET promised = promised - $3, held = held + $3 \
+            WHERE sale_id = $2 AND held + sold + $3 <= total RETURNING sale_id \
+         ) \
+         UPDATE holds SET state = $4 FROM shifted WHERE id = $1",
+    )
+    .bind(order.0)
+    .bind(hold.sale_id)
+    .bind(to_hold)
+    .bind(to.word())
+    .execute(connection)
+    .await?;
+    Ok(shifted.rows_affected() == 1)
 }
 
 async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Result<Payment, StoreError> {
@@ -629,12 +737,15 @@ async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Resu
     row.try_into()
 }
 
-/// Holds a lapsed hold's units again, if units are free that nobody has been promised. The hold is locked.
+/// Holds a lapsed hold's units again, if units are free that nobody has been promised; in yield mode, that nobody holds.
+/// The hold is locked.
 async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRow) -> Result<bool, StoreError> {
     let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
     let renewed = sqlx::query(
         "WITH taken AS ( \
-            UPDATE stock SET held = held + $3 WHERE sale_id = $2 AND promised + held + sold + $3 <= total RETURNING sale_id \
+            UPDATE stock SET held = held + $3, \
+            overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
+            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total RETURNING sale_id \
          ) \
          UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1",
     )
@@ -643,6 +754,7 @@ async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRo
     .bind(hold.quantity)
     .bind(state.word())
     .bind(RENEWED_FOR_S)
+    .bind(hold.is_yield)
     .execute(connection)
     .await?;
     Ok(renewed.rows_affected() == 1)

@@ -98,7 +98,8 @@ export interface LineSnapshot {
 export interface Order {
   id: string;
   sale_id: string;
-  status: "held" | "payment_pending" | "paid" | "lapsed" | "refunded";
+  /** `promised`: the units are held as soon as it is paid for. */
+  status: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded";
   quantity: number;
   amount_minor: number;
   currency: string;
@@ -117,6 +118,9 @@ export interface Problem {
   order?: Order;
 }
 
+/** How a sale lets people in: no more than there are units for; or more, at a stated risk. */
+export type SaleMode = "guarantee" | "yield";
+
 /** A sale as its operators see it. */
 export interface AdminSale extends SaleCard {
   rate_cap_per_s: number;
@@ -132,6 +136,13 @@ export interface AdminSale extends SaleCard {
   claim_window_s: number;
   hold_s: number;
   recall_window_s: number;
+  mode: SaleMode;
+  /** In yield mode: the share of those let in who want to pay that may find no unit. */
+  risk: number;
+  /** Shoppers in checkout, and on their way there, at most. */
+  inside_max: number | null;
+  /** The earlier sale whose shoppers behaved as this one's are expected to. */
+  like: string | null;
   created_at: string;
   /** The controller's last decision, in words. */
   last_decision: string | null;
@@ -153,11 +164,16 @@ export interface NewSale {
   hold_s?: number;
   recall_window_s?: number;
   order?: LineOrder;
+  mode?: SaleMode;
+  risk?: number;
+  inside_max?: number;
+  like?: string;
 }
 
 export interface SaleChange {
   rate_cap_per_s?: number;
   total?: number;
+  inside_max?: number | null;
   message?: string | null;
 }
 

@@ -41,6 +41,66 @@ async fn a_declined_payment_keeps_the_hold_for_another_try() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    shop.meddle("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
+    shop.meddle("UPDATE stock SET overbook = 2 WHERE sale_id = $1", sale.0).await;
+    let (first, first_order) = shop.hold(sale).await;
+    let (second, second_order) = shop.hold(sale).await;
+    let (third, third_order) = shop.hold(sale).await;
+    assert_eq!(shop.order(&first, first_order).await.body["status"], "promised");
+    assert_eq!(shop.stock(sale).await, Stock { total: 1, promised: 3, held: 0, sold: 0 });
+
+    // The first has to prove who they are, and the unit is theirs meanwhile.
+    let proving = shop.pay(&first, first_order, "tok_action").await;
+    assert_eq!((proving.status, &proving.body["status"]), (202, &json!("payment_pending")));
+    let refused = shop.pay(&second, second_order, "tok_visa").await;
+    assert_eq!((refused.status, refused.slug()), (409, "no-unit-now"), "{refused:?}");
+    assert!(shop.payments(second_order).await.is_empty(), "nothing was asked of the gateway");
+    shop.order_becomes(&first, first_order, "paid").await;
+    assert_eq!(shop.stock(sale).await, Stock { total: 1, promised: 2, held: 0, sold: 1 });
+
+    // One more unit: a declined payment lets go of it for the next.
+    shop.meddle("UPDATE stock SET total = 2 WHERE sale_id = $1", sale.0).await;
+    assert_eq!(shop.pay(&second, second_order, "tok_declined").await.slug(), "payment-declined");
+    assert_eq!(shop.order(&second, second_order).await.body["status"], "promised");
+    assert_eq!(shop.stock(sale).await, Stock { total: 2, promised: 2, held: 0, sold: 1 });
+    assert_eq!(shop.pay(&third, third_order, "tok_visa").await.body["status"], "paid");
+    assert_eq!(shop.pay(&second, second_order, "tok_visa").await.slug(), "no-unit-now");
+
+    // A visit that never pays ends like a hold, and its promise with it.
+    shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", second_order).await;
+    shop.order_becomes(&second, second_order, "lapsed").await;
+    eventually(|| async {
+        let stock = shop.stock(sale).await;
+        if stock == (Stock { total: 2, promised: 0, held: 0, sold: 2 }) { Ok(()) } else { Err(stock) }
+    })
+    .await;
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_who_pay_at_once_for_three_units_in_yield_mode_three_buy() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(3).await;
+    shop.meddle("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
+    shop.meddle("UPDATE stock SET overbook = 7 WHERE sale_id = $1", sale.0).await;
+    let checkouts = [shop.checkout, shop.one_more_checkout().await];
+    let visitors = futures_util::future::join_all((0..10).map(|_| shop.hold(sale))).await;
+    let pay = |(n, (shopper, order)): (usize, &(crate::shop::Shopper, Uuid))| {
+        let (path, cookie, to) = (format!("/api/orders/{order}/payment"), shopper.cookie.clone(), checkouts[n % 2]);
+        async move { call(to, "POST", &path, &[("cookie", &cookie)], r#"{"payment_method":"tok_visa"}"#).await }
+    };
+    let answers = futures_util::future::join_all(visitors.iter().enumerate().map(pay)).await;
+    let mut statuses: Vec<u16> = answers.iter().flatten().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 409, 409, 409, 409, 409, 409, 409]);
+    assert_eq!(shop.stock(sale).await, Stock { total: 3, promised: 7, held: 0, sold: 3 });
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_dawdles_fails_or_falls_silent_charges_once() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;

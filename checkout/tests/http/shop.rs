@@ -341,6 +341,7 @@ impl Shop {
         let wrong: Vec<String> = sqlx::query_scalar(
             "SELECT format('%s: %s', stock.sale_id, to_json(stock)) FROM stock WHERE \
              promised <> (SELECT coalesce(sum(quantity), 0) FROM admissions WHERE sale_id = stock.sale_id AND state = 'promised') \
+             + (SELECT coalesce(sum(quantity), 0) FROM holds WHERE sale_id = stock.sale_id AND state = 'promised') \
              OR held <> (SELECT coalesce(sum(quantity), 0) FROM holds WHERE sale_id = stock.sale_id AND state = 'held') \
              OR sold <> (SELECT coalesce(sum(quantity), 0) FROM orders WHERE sale_id = stock.sale_id) \
              OR held + sold > total \

@@ -93,9 +93,13 @@ impl Prior {
     }
 
     /// What a sale has taught, to begin the next one with: for sales that are alike, whose chances are expected to
-    /// differ by about a tenth.
+    /// differ by about a tenth. A sale that hardly anybody came to has taught nothing.
     #[must_use]
     pub fn after(&self, learned: &Learned) -> Self {
+        let shopped: f64 = learned.moved_on[Stage::Shopping as usize].iter().sum();
+        if shopped < KNOWN_MIN {
+            return self.clone();
+        }
         let rates = Rates::of(self, learned);
         let mut quantities = learned.quantities;
         let orders: f64 = quantities.iter().sum();

@@ -41,6 +41,7 @@ enum Payment {
     Stands(OrderStatus),
     Declined,
     HoldLapsed,
+    NoUnit,
     /// Nobody knows; the order will.
     Unanswered {
         retry_after: Option<Duration>,
@@ -241,8 +242,13 @@ impl Shopper<'_> {
                 OrderStatus::Lapsed => return Step::Done(self.lapsed(&order)),
                 OrderStatus::Refunded => return Step::Done(Outcome::Refunded),
                 OrderStatus::PaymentPending => self.watch(order.id, Some(WATCH_EVERY)).await,
-                OrderStatus::Held => match self.send_payment(order.id, method).await {
+                OrderStatus::Promised | OrderStatus::Held => match self.send_payment(order.id, method).await {
                     Payment::Stands(status) => status,
+                    // Somebody else's payment may still fail.
+                    Payment::NoUnit => {
+                        self.record.no_unit = true;
+                        self.watch(order.id, None).await
+                    }
                     Payment::HoldLapsed => return Step::Done(self.lapsed(&order)),
                     Payment::Unanswered { retry_after } => self.watch(order.id, retry_after).await,
                     Payment::Declined => {
@@ -275,6 +281,7 @@ impl Shopper<'_> {
             (StatusCode::OK | StatusCode::ACCEPTED, Some(order)) => Payment::Stands(order.status),
             (StatusCode::PAYMENT_REQUIRED, _) => Payment::Declined,
             (StatusCode::CONFLICT, _) if slug == "hold-lapsed" => Payment::HoldLapsed,
+            (StatusCode::CONFLICT, _) if slug == "no-unit-now" => Payment::NoUnit,
             // A payment of this order is under way.
             (StatusCode::CONFLICT, _) => Payment::Unanswered { retry_after: answer.retry_after() },
             _ => Payment::Unanswered { retry_after: self.asked_for_patience("payment", &answer) },

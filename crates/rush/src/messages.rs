@@ -88,6 +88,7 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OrderStatus {
+    Promised,
     Held,
     PaymentPending,
     Paid,

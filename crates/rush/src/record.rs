@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) refusals: Vec<Refusal>,
     /// The hold was called lapsed before its time.
     pub(crate) lapsed_early: bool,
+    /// It wanted to pay, and every unit was sold or being paid for.
+    pub(crate) no_unit: bool,
     /// Forgeries that checkout answered, whatever it said.
     pub(crate) forged_tried: u32,
     /// Kinds of forgeries that bought something.
@@ -73,6 +75,7 @@ impl Record {
             redemption: None,
             refusals: Vec::new(),
             lapsed_early: false,
+            no_unit: false,
             forged_tried: 0,
             forged_accepted: Vec::new(),
             stolen_tried: 0,

@@ -248,7 +248,7 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         stolen_accepted: sum(&|record| record.stolen_accepted as usize),
         stolen_tried: sum(&|record| record.stolen_tried as usize),
         expired_accepted: sum(&|record| record.expired_accepted as usize),
-        turned_away: count(&|record| record.lapsed_early),
+        turned_away: count(&|record| record.lapsed_early || record.no_unit && record.paid.is_none()),
         inversions,
         inversions_seen: inversions,
         stayed: count(&|record| record.stayed(evidence.grace_ms)),
@@ -331,8 +331,14 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     let units = |rows: &mut dyn Iterator<Item = i32>| rows.map(i64::from).sum::<i64>();
     let promises = ledger.admissions.iter().filter(|row| row.state == "promised");
     let held_now = ledger.holds.iter().filter(|row| row.state == "held");
+    // Visits to the checkout of a yield sale.
+    let visits = ledger.holds.iter().filter(|row| row.state == "promised");
     for (what, counter, rows) in [
-        ("promised", promised, units(&mut promises.map(|row| row.quantity))),
+        (
+            "promised",
+            promised,
+            units(&mut promises.map(|row| row.quantity)) + units(&mut visits.map(|row| row.quantity)),
+        ),
         ("held", held, units(&mut held_now.map(|row| row.quantity))),
         ("sold", sold, units_ordered),
     ] {

@@ -33,13 +33,18 @@ export function newSale(field: (name: string) => string): NewSale {
     hold_s: Number(field("hold_s")),
     recall_window_s: Number(field("recall_window_s")),
     order: field("order") === "draw" ? "draw" : "fifo",
+    mode: field("mode") === "yield" ? "yield" : "guarantee",
+    risk: Number(field("risk_percent")) / 100,
+    ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
+    ...(field("like") !== "" && { like: field("like") }),
     ...time("opens_at"),
     ...time("ends_at"),
   };
 }
 
-/** One changed setting; an emptied message is taken back. */
+/** One changed setting; an emptied message is taken back, and so is a cap that may be missing. */
 export function saleChange(setting: keyof SaleChange, typed: string): SaleChange {
   if (setting === "message") return { message: typed.trim() || null };
+  if (setting === "inside_max" && typed === "") return { inside_max: null };
   return { [setting]: Number(typed) };
 }

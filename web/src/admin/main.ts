@@ -27,6 +27,7 @@ const list = find("#sales", HTMLElement);
 const template = find("template", HTMLTemplateElement);
 const createDetails = find("details", HTMLDetailsElement);
 const createForm = find("#create", HTMLFormElement);
+const createLike = find("#create [name=like]", HTMLSelectElement);
 const createWarning = find("#create .warning", HTMLElement);
 const dialog = find("dialog", HTMLDialogElement);
 const panels = new Map<string, SalePanel>();
@@ -69,6 +70,7 @@ async function look(newToken?: string): Promise<void> {
 
 function show(sales: AdminSale[]): void {
   noSales.hidden = sales.length > 0;
+  offerLessons(sales);
   sales.forEach((sale, position) => {
     const panel = panels.get(sale.id);
     if (panel) {
@@ -79,6 +81,12 @@ function show(sales: AdminSale[]): void {
       list.insertBefore(added.element, list.children[position] ?? null);
     }
   });
+}
+
+/** Sales that have let people in can be learnt from. */
+function offerLessons(sales: AdminSale[]): void {
+  const offered = new Set([...createLike.options].map((option) => option.value));
+  for (const sale of sales.filter(({ id, admitted }) => admitted > 0 && !offered.has(id))) createLike.add(new Option(sale.name, sale.id));
 }
 
 function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {

@@ -24,7 +24,7 @@ export async function pay(order: Order, paymentMethod: string): Promise<Answer<O
   return insist(async () => {
     if (begun) {
       const now = await readOrder(order.id);
-      if (now.kind !== "ok" || now.body.status !== "held") return now;
+      if (now.kind !== "ok" || !isToBePaid(now.body)) return now;
     }
     begun = true;
     return ask<Order>(`/api/orders/${order.id}/payment`, {
@@ -33,6 +33,11 @@ export async function pay(order: Order, paymentMethod: string): Promise<Answer<O
       body: JSON.stringify({ payment_method: paymentMethod }),
     });
   });
+}
+
+/** Whether it still waits for a payment. */
+export function isToBePaid({ status }: Order): boolean {
+  return status === "held" || status === "promised";
 }
 
 export function readOrder(id: string): Promise<Answer<Order>> {

@@ -2,7 +2,7 @@
 
 import type { Order, Problem, SaleCard, Status } from "../api";
 import { Announcer } from "./announcer";
-import { findOrder, pause, pay, readOrder, reserve } from "./checkout";
+import { findOrder, isToBePaid, pause, pay, readOrder, reserve } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
 import { field } from "../field";
 import { ask } from "../http";
@@ -137,7 +137,7 @@ function start(root: HTMLElement): void {
   const lookAtHold = (): void => {
     if (state.phase.at !== "checkout" || state.phase.paying) return;
     void readOrder(state.phase.order.id).then((answer) => {
-      if (answer.kind === "ok" && answer.body.status !== "held") tellOrder(answer.body);
+      if (answer.kind === "ok" && !isToBePaid(answer.body)) tellOrder(answer.body);
     });
   };
 

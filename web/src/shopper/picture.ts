@@ -189,10 +189,11 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
     shown.sending = paying;
     Object.assign(shown.texts, orderTexts(order, served), {
       "hold-left": left,
+      "hold-words": order.status === "promised" ? "to pay, and make it yours" : "held for you",
       "pay-problem": problem,
       pay: paying ? "Paying …" : `Pay ${money(order.amount_minor, order.currency)}`,
     });
-    shown.news = tellTime("Your order is held for you", order.hold_expires_at, serverMs);
+    shown.news = tellTime(order.status === "promised" ? "Pay to make it yours" : "Your order is held for you", order.hold_expires_at, serverMs);
   },
 
   pending(shown, { order }, { served }) {

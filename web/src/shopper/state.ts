@@ -139,6 +139,7 @@ function refuse(problem: Problem): Phase {
 
 function orderPhase(phase: Phase, order: Order): Phase {
   switch (order.status) {
+    case "promised":
     case "held":
       if (phase.at === "checkout" && phase.order.id === order.id) return { ...phase, order };
       return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "The bank declined the payment. Nothing was taken." : "" };

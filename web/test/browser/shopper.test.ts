@@ -215,7 +215,8 @@ test("whoever lets the turn or the hold run out is told, and may join again", LI
 });
 
 test("the status of the sale and the shop's words reach everybody, in line or not", LIMIT, async () => {
-  const sale = await shop.create({ name: '<img src="x" onerror="alert(1)"> & co' });
+  // So slow that nobody is let in between the opening and the pause.
+  const sale = await shop.create({ name: '<img src="x" onerror="alert(1)"> & co', rate_cap_per_s: 0.01 });
   const waiting = await visit(sale, { viewport: PHONE });
   await photograph(waiting.at.page, "outside-scheduled");
   await waiting.at.join();

@@ -15,6 +15,8 @@ const FILLED: Record<string, string> = {
   claim_window_s: "15",
   hold_s: "300",
   recall_window_s: "1800",
+  mode: "yield",
+  risk_percent: "0.5",
 };
 
 const fill = (changes: Record<string, string> = {}) => newSale((name) => ({ ...FILLED, ...changes })[name] ?? "");
@@ -34,8 +36,12 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
     hold_s: 300,
     recall_window_s: 1800,
     order: "fifo",
+    mode: "yield",
+    risk: 0.005,
   });
   assert.equal(fill({ order: "draw" }).order, "draw");
+  assert.equal(fill({ inside_max: "40" }).inside_max, 40);
+  assert.equal(fill({ like: "0190" }).like, "0190");
   assert.equal(fill({ price: "4900", currency: "JPY" }).price_minor, 4_900);
   assert.equal(fill({ price: "0.29" }).price_minor, 29);
 });
@@ -50,6 +56,8 @@ test("one setting is changed at a time, and an emptied message is taken back", (
   assert.deepEqual(saleChange("total", "120"), { total: 120 });
   assert.deepEqual(saleChange("message", " Soon. "), { message: "Soon." });
   assert.deepEqual(saleChange("message", "  "), { message: null });
+  assert.deepEqual(saleChange("inside_max", "40"), { inside_max: 40 });
+  assert.deepEqual(saleChange("inside_max", ""), { inside_max: null });
 });
 
 test("a sale that is over takes no command that would revive it", () => {

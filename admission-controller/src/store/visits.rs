@@ -1,0 +1,140 @@
+//! What the control law sees of visits and of checkout, read from the rows that they leave behind.
+
+use fairline_admission::{BIN_STARTS_S, Health, Memory, Prior, QUANTITIES, STAGES, Visits};
+use sqlx::FromRow;
+
+use super::{LockedLine, StoreError};
+
+/// A transaction of checkout that says when something happened may commit a little later than that. So what happened is
+/// taken in this much later, in seconds.
+const SETTLED_S: f64 = 1.0;
+/// A checkout that has not told how it fares for so long has gone, in seconds.
+const SILENT_S: f64 = 4.0;
+/// Answers that take longer count as slow; checkout itself counts them.
+const SLOW_MS: f64 = 2_000.0;
+/// Checkout is slow when more than one answer in so many is.
+const SLOW_PART: i64 = 20;
+
+/// One count: of what, in which stage, at which age or of how many units.
+#[derive(FromRow)]
+struct Count {
+    what: String,
+    stage: i32,
+    at: i32,
+    visits: i64,
+}
+
+#[derive(FromRow)]
+struct Checkouts {
+    known: i64,
+    here: i64,
+    answered: i64,
+    failed: i64,
+    slow: i64,
+}
+
+impl LockedLine {
+    /// The visits of this sale that are under way, and what has become of visits since it was asked for the last time.
+    pub async fn visits(&mut self) -> Result<Visits, StoreError> {
+        let counts: Vec<Count> = sqlx::query_as(
+            "WITH span AS (SELECT observed_at AS after, clock_timestamp() - make_interval(secs => $3) AS till \
+                FROM lines WHERE sale_id = $1), \
+             seen (what, stage, age, at) AS ( \
+                SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
+                    clock_timestamp() - coalesce(claimed_at, issued_at), NULL::integer \
+                FROM admissions WHERE sale_id = $1 AND state = 'promised' \
+                UNION ALL SELECT CASE WHEN payments.id IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
+                    clock_timestamp() - holds.created_at, NULL \
+                FROM holds LEFT JOIN payments ON hold_id = holds.id AND payments.state IN ('started', 'authorised') \
+                WHERE sale_id = $1 AND holds.state IN ('promised', 'held') \
+                UNION ALL SELECT 'moved_on', 0, claimed_at - issued_at, NULL \
+                FROM admissions, span WHERE sale_id = $1 AND claimed_at > after AND claimed_at <= till \
+                UNION ALL SELECT 'moved_on', 1, holds.created_at - coalesce(claimed_at, issued_at), NULL \
+                FROM span, holds JOIN admissions ON admissions.id = admission_id \
+                WHERE holds.sale_id = $1 AND holds.created_at > after AND holds.created_at <= till \
+                UNION ALL SELECT 'moved_on', 2, payments.created_at - holds.created_at, NULL \
+                FROM span, payments JOIN holds ON holds.id = hold_id \
+                WHERE sale_id = $1 AND payments.created_at > after AND payments.created_at <= till \
+                UNION ALL SELECT 'left', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
+                    left_at - coalesce(claimed_at, issued_at), NULL \
+                FROM admissions, span WHERE sale_id = $1 AND left_at > after AND left_at <= till \
+                UNION ALL SELECT 'failed', 2, interval '0', NULL \
+                FROM span, payments JOIN holds ON holds.id = hold_id WHERE sale_id = $1 \
+                AND payments.state IN ('declined', 'voided') AND payments.updated_at > after AND payments.updated_at <= till \
+                UNION ALL SELECT 'paid', 2, interval '0', least(quantity, $4) - 1 \
+                FROM orders, span WHERE sale_id = $1 AND paid_at > after AND paid_at <= till \
+             ), \
+             observed AS (UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE sale_id = $1) \
+             SELECT what, stage, coalesce(at, greatest(width_bucket(extract(epoch FROM age)::double precision, $2), 1) - 1) AS at, \
+             count(*) AS visits FROM seen GROUP BY 1, 2, 3",
+        )
+        .bind(self.row.id)
+        .bind(BIN_STARTS_S)
+        .bind(SETTLED_S)
+        .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let mut visits = Visits::default();
+        for Count { what, stage, at, visits: count } in counts {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            let (stage, at) = (usize::try_from(stage).unwrap_or(0).min(STAGES - 1), usize::try_from(at).unwrap_or(0));
+            match what.as_str() {
+                "under_way" => visits.under_way.0[stage][at] = count,
+                "moved_on" => visits.moved_on.0[stage][at] = count,
+                "left" => visits.left.0[stage][at] = count,
+                "paying" => visits.paying += count,
+                "failed" => visits.failed += count,
+                _ => {
+                    visits.paid += count;
+                    visits.quantities[at.min(QUANTITIES - 1)] += count;
+                }
+            }
+        }
+        Ok(visits)
+    }
+
+    /// What is believed of visits before the sale: what the sale that it is like has taught. It is settled by the first
+    /// decision, so that nothing shifts beneath what is learnt after that.
+    pub async fn prior(&mut self) -> Result<Prior, StoreError> {
+        let read = |prior: &str| serde_json::from_str(prior).ok();
+        if let Some(prior) = self.row.prior.as_deref().and_then(read) {
+            return Ok(prior);
+        }
+        let like: Option<(Option<String>, String)> =
+            sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE sale_id = $1")
+                .bind(self.row.like_sale)
+                .fetch_optional(&mut *self.transaction)
+                .await?;
+        let prior = like.map_or_else(Prior::cautious, |(prior, memory)| {
+            let memory: Memory = serde_json::from_str(&memory).unwrap_or_default();
+            prior.as_deref().and_then(read).unwrap_or_else(Prior::cautious).after(&memory.learned)
+        });
+        if let Ok(text) = serde_json::to_string(&prior) {
+            let keep = sqlx::query("UPDATE lines SET prior = $2::jsonb WHERE sale_id = $1");
+            keep.bind(self.row.id).bind(text).execute(&mut *self.transaction).await?;
+        }
+        Ok(prior)
+    }
+
+    /// How checkout fares, by the account of its processes. Where none has ever said anything, all is well.
+    pub async fn checkout(&mut self) -> Result<Health, StoreError> {
+        let told: Checkouts = sqlx::query_as(
+            "SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
+             coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
+             coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
+             FROM (SELECT *, beat_at > clock_timestamp() - make_interval(secs => $1) AS here FROM checkouts) AS told",
+        )
+        .bind(SILENT_S)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        let is_slow = told.slow * SLOW_PART > told.answered;
+        Ok(Health {
+            reachable: told.known == 0 || told.here > 0,
+            requests: small(told.answered),
+            failures: small(told.failed),
+            latency_p95_ms: if is_slow { SLOW_MS * 2.0 } else { 0.0 },
+            latency_max_ms: SLOW_MS,
+        })
+    }
+}

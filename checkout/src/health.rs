@@ -1,0 +1,123 @@
+//! How this checkout fares, for the controllers to see: they let in fewer people while it is slow, fails, or is gone.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use fairline_service::Shutdown;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::store::Store;
+
+/// An answer that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_secs(1);
+/// Beats that are told together.
+const BEATS_TOLD: usize = 5;
+
+/// What became of requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Fared {
+    pub(crate) answered: u32,
+    /// With an error of ours.
+    pub(crate) failed: u32,
+    pub(crate) slow: u32,
+}
+
+/// What became of requests since the last beat.
+#[derive(Debug, Default)]
+struct Counts {
+    answered: AtomicU32,
+    failed: AtomicU32,
+    slow: AtomicU32,
+}
+
+/// Counts what becomes of requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Health(Arc<Counts>);
+
+impl Health {
+    fn note(&self, failed: bool, took: Duration) {
+        self.0.answered.fetch_add(1, Ordering::AcqRel);
+        self.0.failed.fetch_add(failed.into(), Ordering::AcqRel);
+        self.0.slow.fetch_add((took > SLOW).into(), Ordering::AcqRel);
+    }
+
+    fn take(&self) -> Fared {
+        let [failed, slow, answered] =
+            [&self.0.failed, &self.0.slow, &self.0.answered].map(|count| count.swap(0, Ordering::AcqRel));
+        Fared { answered, failed, slow }
+    }
+}
+
+/// A layer that notes what becomes of each request.
+pub(crate) async fn noted(State(health): State<Health>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let response = next.run(request).await;
+    health.note(response.status().is_server_error(), started.elapsed());
+    response
+}
+
+/// Tells the controllers once a second, until asked to stop; then this checkout takes its leave.
+pub(crate) fn start(health: Health, store: Store, shutdown: &Shutdown) {
+    let stop = shutdown.clone();
+    shutdown.spawn(async move {
+        let (id, mut beat, mut last) = (Uuid::now_v7(), interval(BEAT), VecDeque::new());
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = stop.triggered() => break,
+            }
+            if last.len() == BEATS_TOLD {
+                last.pop_front();
+            }
+            last.push_back(health.take());
+            if let Err(error) = store.beat(id, sum(&last)).await {
+                warn!(%error, "the controllers could not be told how checkout fares");
+            }
+        }
+        if let Err(error) = store.take_leave(id).await {
+            warn!(%error, "the controllers will miss this checkout for a minute");
+        }
+    });
+}
+
+fn sum<'a>(beats: impl IntoIterator<Item = &'a Fared>) -> Fared {
+    let add = |all: Fared, one: &Fared| Fared {
+        answered: all.answered.saturating_add(one.answered),
+        failed: all.failed.saturating_add(one.failed),
+        slow: all.slow.saturating_add(one.slow),
+    };
+    let Fared { answered, failed, slow } = beats.into_iter().fold(Fared::default(), add);
+    // One answer may be counted with this beat, and its failure with the next.
+    Fared { answered, failed: failed.min(answered), slow: slow.min(answered) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_requests_is_counted_once() {
+        let health = Health::default();
+        health.note(false, Duration::from_millis(3));
+        health.note(true, Duration::from_secs(3));
+        let fared = health.take();
+        assert_eq!(fared, Fared { answered: 2, failed: 1, slow: 1 });
+        assert_eq!(health.take(), Fared::default());
+        assert_eq!(sum(&[fared, fared]), Fared { answered: 4, failed: 2, slow: 2 });
+    }
+}
