@@ -1,6 +1,7 @@
 //! The admin API: who runs a sale, and how.
 
 mod keys;
+mod lanes;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use axum::{
     response::Response,
 };
 use fairline_line::store::LineStore;
-use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
+use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
 use fairline_service::{Json, Problem, Secret};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,11 +22,12 @@ use tokio::sync::Notify;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::lanes::AdminLane;
 use crate::{
     keys::Keys,
     lifecycle::{self, Action},
     problem::AdminError,
-    store::{NewSale, SaleChange, SaleRow, Store},
+    store::{Lanes, LineRow, NewSale, Sale, SaleChange, Store},
 };
 
 /// What the handlers need.
@@ -48,6 +50,7 @@ pub(crate) fn routes(admin: Admin) -> OpenApiRouter {
         .routes(routes!(resume_sale))
         .routes(routes!(close_sale))
         .merge(keys::routes())
+        .merge(lanes::routes())
         .route_layer(axum::middleware::from_fn_with_state(admin.clone(), signed_in))
         .with_state(admin)
 }
@@ -72,10 +75,12 @@ struct AdminSale {
     held: u32,
     /// Units paid for.
     sold: u32,
-    /// People who wait; null while the line does not answer.
+    /// People who wait in its own line; null while that does not answer.
     waiting: Option<u64>,
-    /// Admissions made.
+    /// Admissions made from its own line.
     admitted: i64,
+    /// Its lanes.
+    lanes: Vec<AdminLane>,
     /// The highest ordinal whose turn has come.
     cursor: u64,
     /// The highest ordinal given.
@@ -88,8 +93,6 @@ struct AdminSale {
     hold_s: i32,
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
     recall_window_s: i32,
-    /// How it lets people in.
-    mode: Mode,
     /// In yield mode: the share of those let in who want to pay that may find no unit.
     risk: f64,
     /// Shoppers inside checkout, and on their way there, at most; null: any number.
@@ -101,16 +104,6 @@ struct AdminSale {
     created_at: OffsetDateTime,
     /// Why the controller lets in no more than it does, in words.
     last_decision: Option<String>,
-}
-
-/// How a sale lets people in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Mode {
-    /// No more than there are units for: whoever redeems in time has one.
-    Guarantee,
-    /// More than there are units for, as far as the stated risk allows: a unit is held only while it is being paid for.
-    Yield,
 }
 
 /// All sales, the newest first.
@@ -164,8 +157,8 @@ struct CreateSale {
     #[serde(default)]
     order: LineOrder,
     /// How it lets people in; `guarantee` unless said. It can't be changed later.
-    #[serde(default = "guarantee")]
-    mode: Mode,
+    #[serde(default)]
+    mode: SaleMode,
     /// In yield mode: the share of those let in who want to pay that may find no unit; 0.001 unless said.
     #[serde(default = "one_in_a_thousand")]
     risk: f64,
@@ -176,9 +169,6 @@ struct CreateSale {
     like: Option<SaleId>,
 }
 
-fn guarantee() -> Mode {
-    Mode::Guarantee
-}
 fn one_in_a_thousand() -> f64 {
     0.001
 }
@@ -294,8 +284,8 @@ impl CreateSale {
             recall_window_s: self.recall_window_s,
             seed: (self.order == LineOrder::Draw).then(rand::random),
             mode: match self.mode {
-                Mode::Guarantee => "guarantee",
-                Mode::Yield => "yield",
+                SaleMode::Guarantee => "guarantee",
+                SaleMode::Yield => "yield",
             },
             risk: self.risk,
             inside_max: self.inside_max,
@@ -305,24 +295,32 @@ impl CreateSale {
 }
 
 impl Admin {
-    /// Adds to a row what the line knows.
-    async fn with_line(&self, row: SaleRow) -> Result<AdminSale, AdminError> {
-        let waiting = self.line.upcoming(row.sale(), row.cursor(), 0, 0).await.ok().map(|line| line.waiting);
-        let admitted = self.store.admitted(row.sale()).await?;
+    async fn waiting(&self, line: &LineRow) -> Option<u64> {
+        self.line.upcoming(line.line(), line.cursor(), 0, 0).await.ok().map(|line| line.waiting)
+    }
+
+    /// A sale, with what its lines know.
+    async fn told(&self, sale: Sale) -> Result<AdminSale, AdminError> {
+        let mut lanes = Vec::new();
+        for line in &sale.lines {
+            lanes.extend(self.lane(&sale, line).await?);
+        }
+        let Sale { row, lines } = sale;
+        let own = lines.first().ok_or(AdminError::UnknownSale)?;
         Ok(AdminSale {
-            card: row.card(),
+            card: row.card(own),
             promised: row.promised(),
             held: row.held(),
             sold: row.sold(),
-            waiting,
-            admitted,
-            cursor: row.cursor(),
-            highest_ordinal: row.highest(),
+            waiting: self.waiting(own).await,
+            admitted: self.store.admitted(own.line()).await?,
+            lanes,
+            cursor: own.cursor(),
+            highest_ordinal: own.highest(),
             token_ttl_s: row.token_ttl_s,
             claim_window_s: row.claim_window_s,
             hold_s: row.hold_s,
             recall_window_s: row.recall_window_s,
-            mode: if row.is_yield() { Mode::Yield } else { Mode::Guarantee },
             risk: row.risk,
             inside_max: row.inside_max,
             like: row.like_sale.map(SaleId),
@@ -331,21 +329,26 @@ impl Admin {
         })
     }
 
-    async fn row(&self, sale: &str) -> Result<SaleRow, AdminError> {
-        let id: SaleId = sale.parse().map_err(|_| AdminError::UnknownSale)?;
+    async fn sale(&self, id: &str) -> Result<Sale, AdminError> {
+        let id: SaleId = id.parse().map_err(|_| AdminError::UnknownSale)?;
         self.store.show(id).await?.ok_or(AdminError::UnknownSale)
     }
 
+    async fn lanes(&self, sale: &str) -> Result<Lanes, AdminError> {
+        let id: SaleId = sale.parse().map_err(|_| AdminError::UnknownSale)?;
+        self.store.lanes(id).await?.ok_or(AdminError::UnknownSale)
+    }
+
     async fn take(&self, sale: &str, action: Action) -> Result<axum::Json<AdminSale>, Problem> {
-        let row = self.row(sale).await?;
-        let refused = AdminError::IllegalTransition { status: row.card().status };
+        let row = self.sale(sale).await?.row;
+        let refused = AdminError::IllegalTransition { status: row.shown_status() };
         let to = lifecycle::after(row.stored_status(), action).ok_or(refused)?;
         if !self.store.set_status(row.sale(), row.stored_status(), to).await.map_err(AdminError::from)? {
-            let status = self.row(sale).await?.card().status;
+            let status = self.sale(sale).await?.row.shown_status();
             return Err(AdminError::IllegalTransition { status }.into());
         }
         self.nudge.notify_one();
-        Ok(axum::Json(self.with_line(self.row(sale).await?).await?))
+        Ok(axum::Json(self.told(self.sale(sale).await?).await?))
     }
 }
 
@@ -360,8 +363,8 @@ async fn create_sale(
     State(admin): State<Admin>,
     Json(new): Json<CreateSale>,
 ) -> Result<(StatusCode, axum::Json<AdminSale>), Problem> {
-    let row = admin.store.create(&new.checked()?).await.map_err(AdminError::from)?;
-    Ok((StatusCode::CREATED, axum::Json(admin.with_line(row).await?)))
+    let sale = admin.store.create(&new.checked()?).await.map_err(AdminError::from)?;
+    Ok((StatusCode::CREATED, axum::Json(admin.told(sale).await?)))
 }
 
 /// All sales, the newest first.
@@ -370,8 +373,8 @@ async fn create_sale(
     (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
 ))]
 async fn list_sales(State(admin): State<Admin>) -> Result<axum::Json<AdminSales>, Problem> {
-    let rows = admin.store.list().await.map_err(AdminError::from)?;
-    let sales = stream::iter(rows).map(|row| admin.with_line(row)).buffered(4).try_collect().await?;
+    let sales = admin.store.list().await.map_err(AdminError::from)?;
+    let sales = stream::iter(sales).map(|sale| admin.told(sale)).buffered(4).try_collect().await?;
     Ok(axum::Json(AdminSales { sales }))
 }
 
@@ -381,7 +384,7 @@ async fn list_sales(State(admin): State<Admin>) -> Result<axum::Json<AdminSales>
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
 ))]
 async fn show_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
-    Ok(axum::Json(admin.with_line(admin.row(&sale).await?).await?))
+    Ok(axum::Json(admin.told(admin.sale(&sale).await?).await?))
 }
 
 /// Change the rate cap, the stock, or the message.
@@ -403,7 +406,7 @@ async fn change_sale(
     field("recall_window_s", window, "be between 1 and 86400")?;
     check_inside(change.inside_max.flatten())?;
     change.message.iter().flatten().try_for_each(|message| check_message(message))?;
-    let row = admin.row(&sale).await?;
+    let row = admin.sale(&sale).await?.row;
     let change = SaleChange {
         rate_cap_per_s: change.rate_cap_per_s,
         total: change.total,
@@ -413,7 +416,7 @@ async fn change_sale(
     };
     admin.store.change(row.sale(), &change).await.map_err(AdminError::from)?;
     admin.nudge.notify_one();
-    Ok(axum::Json(admin.with_line(admin.row(&sale).await?).await?))
+    Ok(axum::Json(admin.told(admin.sale(&sale).await?).await?))
 }
 
 /// Open a scheduled sale now.

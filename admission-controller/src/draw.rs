@@ -9,41 +9,37 @@ use fairline_line::{
     ticket::Ordinal,
 };
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleId};
+use fairline_sale::SaleId;
 use tracing::info;
 
-use crate::{
-    record::Recorder,
-    store::{LockedLine, SaleRow},
-    tick::TickError,
-};
+use crate::{record::Recorder, store::LockedSale, tick::TickError};
 
 /// Looks at those who have joined in one tick at most; what is left waits for the next.
 const LOOKS_MAX: usize = 10;
 
-impl SaleRow {
-    /// Whether the line can't be served before a draw.
-    pub(crate) fn draw_is_due(&self) -> bool {
-        self.order() == LineOrder::Draw && self.drawn().is_none()
-    }
-}
-
-/// Makes the draw of a sale that has opened, if all who are in it could be recorded; the next tick goes on otherwise.
-pub(crate) async fn make(line: &mut LockedLine, record: &mut Recorder, redis: &LineStore) -> Result<(), TickError> {
-    let sale = line.row.sale();
-    let pool = redis.close_pool(sale).await?;
-    for _ in 0..LOOKS_MAX {
-        if record.recorded() >= pool {
-            break;
+/// Makes the draws of a sale that has opened, once all who are in them could be recorded; the next tick goes on otherwise.
+/// The lines of a sale share one seed: it must not be in the record of one while tickets can still join another's draw.
+pub(crate) async fn make(sale: &mut LockedSale, records: &mut [Recorder], redis: &LineStore) -> Result<(), TickError> {
+    let mut pools = Vec::with_capacity(records.len());
+    for (record, line) in records.iter_mut().zip(&sale.lines) {
+        let line = line.line();
+        let pool = redis.close_pool(line).await?;
+        for _ in 0..LOOKS_MAX {
+            if record.recorded() >= pool {
+                break;
+            }
+            let news = record.wants_tickets_till(pool);
+            record.hear(&redis.look(line, &Look { cursor: 0, wanted: 0, reach: 0, news }).await?);
         }
-        let news = record.wants_tickets_till(pool);
-        record.hear(&redis.look(sale, &Look { cursor: 0, wanted: 0, reach: 0, news }).await?);
+        pools.push(pool);
     }
-    if record.recorded() == pool {
-        let seed = line.seed().await?;
-        let key = record.draw(&seed, pool);
-        line.note_draw(pool, key).await?;
-        info!(%sale, pool, "the draw is made");
+    if records.iter().zip(&pools).all(|(record, &pool)| record.recorded() == pool) {
+        let seed = sale.seed().await?;
+        for (at, (record, pool)) in records.iter_mut().zip(pools).enumerate() {
+            let key = record.draw(&seed, pool);
+            sale.note_draw(at, pool, key).await?;
+            info!(line = %sale.lines[at].line(), pool, "the draw is made");
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod admin;
 mod draw;
+mod explain;
 mod keys;
 pub mod lifecycle;
 mod problem;

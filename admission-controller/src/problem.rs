@@ -5,7 +5,10 @@ use fairline_sale::Status;
 use fairline_service::Problem;
 use tracing::error;
 
-use crate::{admin::word, store::StoreError};
+use crate::{
+    admin::word,
+    store::{LaneRefused, StoreError},
+};
 
 /// Why the admin API did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,10 @@ pub(crate) enum AdminError {
     WrongToken,
     #[error("there is no such sale")]
     UnknownSale,
+    #[error("there is no such lane")]
+    UnknownLane,
+    #[error("the lane was refused: {0:?}")]
+    Lane(LaneRefused),
     #[error("there is no such key")]
     UnknownKey,
     #[error("the field `{field}` must {must}")]
@@ -38,6 +45,11 @@ impl From<AdminError> for Problem {
                 .detail("Check the id; `GET /api/admin/sales` lists all sales."),
             AdminError::UnknownKey => Problem::new(StatusCode::NOT_FOUND, "unknown-key", "No such key")
                 .detail("Check the key's name; `GET /api/admin/keys` lists the keys of this controller."),
+            AdminError::UnknownLane | AdminError::Lane(LaneRefused::Unknown) => {
+                Problem::new(StatusCode::NOT_FOUND, "unknown-lane", "No such lane")
+                    .detail("Check the name; `GET /api/admin/sales/{id}` lists the lanes of a sale.")
+            }
+            AdminError::Lane(refused) => lane_refused(refused),
             AdminError::WrongField { field, .. } => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
                     .detail(format!("T{}", &detail[1..]))
@@ -56,12 +68,28 @@ impl From<AdminError> for Problem {
     }
 }
 
+/// Why a lane is not what an admin wants it to be.
+fn lane_refused(refused: LaneRefused) -> Problem {
+    let detail = match refused {
+        LaneRefused::Unknown => "There is no such lane.",
+        LaneRefused::TooMany => "The sale has as many lanes as a sale may have.",
+        LaneRefused::Shares => "The shares of a sale's lanes are 1 at most, all together. Give the others less first.",
+        LaneRefused::Drawn => "All lines of a sale are drawn together, when it opens. Add lanes before that.",
+        LaneRefused::Closed => "The sale has ended.",
+    };
+    Problem::new(StatusCode::CONFLICT, "lane-refused", "The lane can't be so")
+        .detail(format!("{detail} Nothing was changed."))
+}
+
 /// A constraint of the schema, by its name, as what it means to an admin.
 fn refused(constraint: &str) -> Problem {
     match constraint {
         "sales_slug_is_unique" => Problem::new(StatusCode::CONFLICT, "slug-taken", "The slug is taken")
             .detail("Another sale has this slug. Choose another.")
             .with("field", "slug"),
+        "lines_lane_is_unique" => Problem::new(StatusCode::CONFLICT, "lane-taken", "The name is taken")
+            .detail("Another lane of this sale has this name. Choose another.")
+            .with("field", "name"),
         "sales_like_sale_fkey" => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
                 .detail("There is no sale with the id that `like` gives; `GET /api/admin/sales` lists all sales.")
@@ -94,6 +122,10 @@ mod tests {
             (AdminError::IllegalTransition { status: Status::Closed }, 409, "illegal-transition"),
             (refused("sales_slug_is_unique"), 409, "slug-taken"),
             (refused("sales_like_sale_fkey"), 422, "invalid-body"),
+            (refused("lines_lane_is_unique"), 409, "lane-taken"),
+            (AdminError::UnknownLane, 404, "unknown-lane"),
+            (AdminError::Lane(LaneRefused::Unknown), 404, "unknown-lane"),
+            (AdminError::Lane(LaneRefused::Shares), 409, "lane-refused"),
             (refused("stock_is_never_overpromised"), 409, "stock-below-commitments"),
             (refused("stock_is_never_oversold"), 409, "stock-below-commitments"),
             (refused("sales_slug_is_plain"), 422, "invalid-body"),

@@ -16,11 +16,12 @@ use time::OffsetDateTime;
 /// Tickets that one look at the line takes into the record at most, about: keeps a tick short.
 const HEARD_MAX: u64 = 10_000;
 
-/// The record of one sale, during one tick.
+/// The record of one line, during one tick.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    pub(crate) sale: SaleId,
-    /// The sale has a record.
+    /// The sale's id for its own line.
+    pub(crate) line: SaleId,
+    /// The line has a record.
     pub(crate) kept: bool,
     pub(crate) now: OffsetDateTime,
     pub(crate) head: Head,
@@ -70,7 +71,7 @@ impl Recorder {
     /// The first entry, unless it is written, and the status, if it is another.
     pub(crate) fn begin(&mut self, order: LineOrder, commitment: Option<Hash>, status: Status) {
         if self.head.seq == 0 {
-            self.write(Event::Sale { sale: self.sale, order, commitment });
+            self.write(Event::Sale { sale: self.line, order, commitment });
         }
         if self.status != status {
             self.status = status;
@@ -123,7 +124,7 @@ impl Recorder {
     }
 
     fn receipts(&self, tickets: impl Iterator<Item = (Ordinal, VisitorId)>) -> Receipts {
-        Receipts(tickets.map(|(ordinal, visitor)| receipt(self.sale, ordinal, visitor)).collect())
+        Receipts(tickets.map(|(ordinal, visitor)| receipt(self.line, ordinal, visitor)).collect())
     }
 
     /// The draw is made: gives its key, from the seed and from all that was written before it.

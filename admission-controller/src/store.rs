@@ -1,17 +1,19 @@
 //! The controller's Postgres: the only module with SQL.
 //!
-//! The row of `lines` is the lock of a sale's line: whoever holds it decides, publishes, or neither. It is taken with
-//! SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock order: lines,
-//! admissions, stock.
+//! The row of a sale's own line is the lock of the sale, with all its lines: whoever holds it decides, publishes, or
+//! neither. It is taken with SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock
+//! order: lines, admissions, stock.
 
+mod lanes;
+mod lines;
 mod record;
 mod visits;
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use fairline_admission::{Memory, Mode, Stock, Terms};
-use fairline_line::{store::Claim, ticket::Ordinal};
-use fairline_sale::{DrawFacts, LineOrder, RecordHead, SaleCard, SaleId, Status, VisitorId, presented_status};
+use fairline_line::ticket::Ordinal;
+use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::StartError;
 use sqlx::{
     FromRow, PgPool, Postgres, Transaction,
@@ -21,15 +23,12 @@ use sqlx::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+pub use self::{
+    lanes::{LaneRefused, Lanes},
+    lines::{LineRow, Unpublished},
+};
 
-/// Ordinals that a line may give before the controller grants more: those of one tick at least, and of an outage of the
-/// controller as far as it goes.
-const GRANTED_AHEAD: i64 = 100_000;
-/// Turns told to Redis in one publication at most.
-const PUBLISHED_MAX: i64 = 500;
-/// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
-const LAPSES_MAX: i64 = 3;
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,7 @@ fn connect(postgres_url: &str) -> Result<PgPool, StartError> {
     Ok(PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(2)).connect_lazy_with(options))
 }
 
-/// A sale with its stock and its line, as stored.
+/// A sale with its stock, and what its controllers remember, as stored.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct SaleRow {
     pub id: Uuid,
@@ -100,25 +99,12 @@ pub struct SaleRow {
     pub line_order: String,
     /// The SHA-256 of a draw's seed.
     pub commitment: Option<Vec<u8>>,
-    /// The seed, once the draw is made.
+    /// The seed, once the draw is made: of all lines at once.
     pub revealed_seed: Option<Vec<u8>>,
     pub total: i32,
     pub promised: i32,
     pub held: i32,
     pub sold: i32,
-    pub epoch: i32,
-    pub cursor: i64,
-    pub highest_ordinal: i64,
-    pub granted: i64,
-    pub above: i64,
-    pub drawn: Option<i64>,
-    pub draw_key: Option<Vec<u8>>,
-    pub record_seq: Option<i64>,
-    pub record_hash: Vec<u8>,
-    pub recorded_epoch: i32,
-    pub recorded_rev: i64,
-    pub epoch_began_at: OffsetDateTime,
-    pub publication: i64,
     /// An earlier sale, whose shoppers behaved as this one's are expected to.
     pub like_sale: Option<Uuid>,
     /// What was believed of visits at the first decision, as the control law writes it.
@@ -137,11 +123,9 @@ macro_rules! sale_rows {
     ($rest:literal) => {
         concat!(
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
-             total, promised, held, sold, epoch, cursor, highest_ordinal, granted, above, drawn, draw_key, \
-             record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication, \
-             prior::text AS prior, memory::text AS memory, ticked_at, \
-             last_decision, clock_timestamp() AS now \
-             FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = lines.sale_id ",
+             total, promised, held, sold, prior::text AS prior, memory::text AS memory, ticked_at, last_decision, \
+             clock_timestamp() AS now \
+             FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id ",
             $rest
         )
     };
@@ -223,53 +207,12 @@ impl SaleRow {
         if self.is_yield() { self.total().saturating_sub(self.held() + self.sold()) } else { self.free() }
     }
 
-    pub fn cursor(&self) -> Ordinal {
-        ordinal(self.cursor)
-    }
-
-    pub fn highest(&self) -> Ordinal {
-        ordinal(self.highest_ordinal)
-    }
-
-    pub fn granted(&self) -> Ordinal {
-        ordinal(self.granted)
-    }
-
-    pub fn epoch(&self) -> u32 {
-        count(self.epoch)
-    }
-
-    /// The facts that anybody may see.
-    pub fn card(&self) -> SaleCard {
-        let ended = crate::lifecycle::has_ended(self.now, self.ends_at);
-        SaleCard {
-            id: self.sale(),
-            slug: self.slug.clone(),
-            name: self.name.clone(),
-            description: self.description.clone(),
-            price_minor: self.price_minor,
-            currency: self.currency.clone(),
-            per_shopper_limit: self.units_per_admission(),
-            total: self.total(),
-            remaining: self.remaining(),
-            status: if ended {
-                Status::Closed
-            } else {
-                presented_status(self.stored_status(), self.total(), self.sold())
-            },
-            opens_at: self.opens_at,
-            ends_at: self.ends_at,
-            rate_cap_per_s: self.rate_cap_per_s,
-            message: self.message.clone(),
-            order: self.order(),
-            draw: self.commitment().map(|commitment| DrawFacts {
-                commitment: commitment.to_string(),
-                pool: self.drawn.map(ordinal),
-                seed: self.revealed_seed.as_deref().map(|seed| record::hash(seed).to_string()),
-            }),
-            record: self
-                .record_seq
-                .map(|seq| RecordHead { seq: ordinal(seq), hash: record::hash(&self.record_hash).to_string() }),
+    /// What the sale is doing, as shoppers and admins see it.
+    pub fn shown_status(&self) -> Status {
+        if crate::lifecycle::has_ended(self.now, self.ends_at) {
+            Status::Closed
+        } else {
+            presented_status(self.stored_status(), self.total(), self.sold())
         }
     }
 }
@@ -299,45 +242,6 @@ pub struct NewSale {
     pub like_sale: Option<Uuid>,
 }
 
-/// One admission that Redis has not been told of, or not lately.
-#[derive(Debug, Clone, FromRow)]
-pub struct Unpublished {
-    pub id: Uuid,
-    ordinal: i64,
-    visitor: Vec<u8>,
-    quantity: i32,
-    /// The key of its token; empty after that was revoked, until there is another.
-    pub kid: String,
-    pub state: String,
-    pub issued_at: OffsetDateTime,
-    pub claim_by: OffsetDateTime,
-    pub claimed_at: Option<OffsetDateTime>,
-    pub expires_at: OffsetDateTime,
-    lapses: i64,
-}
-
-impl Unpublished {
-    pub fn ordinal(&self) -> Ordinal {
-        ordinal(self.ordinal)
-    }
-
-    pub fn quantity(&self) -> u32 {
-        count(self.quantity)
-    }
-
-    pub fn visitor(&self) -> VisitorId {
-        let mut id = [0; 16];
-        // The schema checks the length.
-        id.copy_from_slice(&self.visitor[..16]);
-        VisitorId(id)
-    }
-
-    /// Whether nobody was there to claim it, and the ticket deserves another turn.
-    pub fn may_come_again(&self) -> bool {
-        self.claimed_at.is_none() && self.lapses < LAPSES_MAX
-    }
-}
-
 /// What an admin changes of a running sale.
 #[derive(Debug, Clone, Default)]
 pub struct SaleChange {
@@ -356,11 +260,20 @@ pub struct Store {
     pool: PgPool,
 }
 
-/// One sale's line, locked.
-pub struct LockedLine {
+/// A sale with its lines: its own first, then the lanes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sale {
+    pub row: SaleRow,
+    pub lines: Vec<LineRow>,
+}
+
+/// A sale with its lines, locked.
+pub struct LockedSale {
     transaction: Transaction<'static, Postgres>,
     /// The sale as it was when the lock was taken.
     pub row: SaleRow,
+    /// Its lines, likewise: its own first, then the lanes.
+    pub lines: Vec<LineRow>,
 }
 
 impl Store {
@@ -376,12 +289,12 @@ impl Store {
     /// The sales that need ticks: all that run or will, and closed ones with tokens out or with news for Redis.
     pub async fn running(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM sales JOIN lines ON sale_id = id \
+            "SELECT DISTINCT sales.id FROM sales JOIN lines ON sale_id = sales.id \
              WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
              OR (record_seq IS NOT NULL AND recorded_status <> status) \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
-             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND published_state IS DISTINCT FROM state) \
-             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND recorded_state <> state)",
+             OR EXISTS (SELECT FROM admissions WHERE line_id = lines.id AND published_state IS DISTINCT FROM state) \
+             OR EXISTS (SELECT FROM admissions WHERE line_id = lines.id AND recorded_state <> state)",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -397,7 +310,7 @@ impl Store {
     /// another by the next tick. It waits for the ticks that are under way, since they may be signing with it.
     pub async fn revoke_key(&self, kid: &str) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("SELECT FROM lines ORDER BY sale_id FOR UPDATE").execute(&mut *transaction).await?;
+        sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;
         sqlx::query(
             "WITH revoked AS (INSERT INTO revoked_keys (kid) VALUES ($1) ON CONFLICT DO NOTHING) \
              UPDATE admissions SET kid = '', published_state = NULL WHERE kid = $1 AND state = 'promised'",
@@ -408,7 +321,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    pub async fn create(&self, new: &NewSale) -> Result<SaleRow, StoreError> {
+    pub async fn create(&self, new: &NewSale) -> Result<Sale, StoreError> {
         let id = Uuid::now_v7();
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
@@ -416,7 +329,7 @@ impl Store {
              mode, risk, inside_max, like_sale) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21) RETURNING id), \
-             line AS (INSERT INTO lines (sale_id) SELECT id FROM sale) \
+             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
              INSERT INTO stock (sale_id, total) SELECT id, $14 FROM sale",
         )
         .bind(id)
@@ -445,18 +358,31 @@ impl Store {
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
     }
 
-    pub async fn list(&self) -> Result<Vec<SaleRow>, StoreError> {
-        Ok(sqlx::query_as(sale_rows!("ORDER BY sales.created_at DESC LIMIT 200")).fetch_all(&self.pool).await?)
+    /// The newest sales.
+    pub async fn list(&self) -> Result<Vec<Sale>, StoreError> {
+        let rows: Vec<SaleRow> =
+            sqlx::query_as(sale_rows!("ORDER BY sales.created_at DESC LIMIT 200")).fetch_all(&self.pool).await?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let lines = lines::of(&self.pool, &ids).await?;
+        let sale = |row: SaleRow| {
+            let lines = lines.iter().filter(|line| line.sale_id == row.id).cloned().collect();
+            Sale { row, lines }
+        };
+        Ok(rows.into_iter().map(sale).collect())
     }
 
-    pub async fn show(&self, sale: SaleId) -> Result<Option<SaleRow>, StoreError> {
-        Ok(sqlx::query_as(sale_rows!("WHERE sales.id = $1")).bind(sale.0).fetch_optional(&self.pool).await?)
+    pub async fn show(&self, sale: SaleId) -> Result<Option<Sale>, StoreError> {
+        let row: Option<SaleRow> =
+            sqlx::query_as(sale_rows!("WHERE sales.id = $1")).bind(sale.0).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let lines = lines::of(&self.pool, &[row.id]).await?;
+        Ok(Some(Sale { row, lines }))
     }
 
-    /// How many admissions a sale has made.
-    pub async fn admitted(&self, sale: SaleId) -> Result<i64, StoreError> {
-        let admitted = sqlx::query_scalar("SELECT count(*) FROM admissions WHERE sale_id = $1");
-        Ok(admitted.bind(sale.0).fetch_one(&self.pool).await?)
+    /// How many admissions a line has made.
+    pub async fn admitted(&self, line: SaleId) -> Result<i64, StoreError> {
+        let admitted = sqlx::query_scalar("SELECT count(*) FROM admissions WHERE line_id = $1");
+        Ok(admitted.bind(line.0).fetch_one(&self.pool).await?)
     }
 
     /// Moves a sale from one status to another; `false` when it was no longer in the first. Opening early makes now its
@@ -497,14 +423,16 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the lock of a sale's line, or `None` when another controller has it.
-    pub async fn lock(&self, sale: SaleId) -> Result<Option<LockedLine>, StoreError> {
+    /// Takes the lock of a sale, or `None` when another controller has it.
+    pub async fn lock(&self, sale: SaleId) -> Result<Option<LockedSale>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let row = sqlx::query_as(sale_rows!("WHERE lines.sale_id = $1 FOR UPDATE OF lines SKIP LOCKED"))
+        let row: Option<SaleRow> = sqlx::query_as(sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines SKIP LOCKED"))
             .bind(sale.0)
             .fetch_optional(&mut *transaction)
             .await?;
-        Ok(row.map(|row| LockedLine { transaction, row }))
+        let Some(row) = row else { return Ok(None) };
+        let lines = lines::of(&mut *transaction, &[row.id]).await?;
+        Ok(Some(LockedSale { transaction, row, lines }))
     }
 }
 
@@ -526,7 +454,7 @@ fn status_word(status: Status) -> &'static str {
     }
 }
 
-impl LockedLine {
+impl LockedSale {
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
     }
@@ -539,38 +467,6 @@ impl LockedLine {
             .execute(&mut *self.transaction)
             .await?;
         status_word(to).clone_into(&mut self.row.status);
-        Ok(())
-    }
-
-    /// Notes what pages have said: tokens that arrived, and tokens that were given back, which lapse at once.
-    pub async fn hear(&mut self, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
-        let ordinals = |wanted: Claim| -> Vec<i64> {
-            let heard = claims.iter().filter(|(_, claim)| *claim == wanted);
-            heard.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
-        };
-        let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
-        if !claimed.is_empty() {
-            sqlx::query(
-                "UPDATE admissions SET claimed_at = now() WHERE sale_id = $1 AND ordinal = ANY($2) \
-                 AND state = 'promised' AND claimed_at IS NULL",
-            )
-            .bind(self.row.id)
-            .bind(claimed)
-            .execute(&mut *self.transaction)
-            .await?;
-        }
-        if !left.is_empty() {
-            let units: i64 = sqlx::query_scalar(
-                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE sale_id = $1 \
-                 AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
-                 SELECT coalesce(sum(quantity), 0) FROM lapsed",
-            )
-            .bind(self.row.id)
-            .bind(left)
-            .fetch_one(&mut *self.transaction)
-            .await?;
-            self.give_back(units).await?;
-        }
         Ok(())
     }
 
@@ -630,133 +526,18 @@ impl LockedLine {
         Ok(())
     }
 
-    /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives those that were
-    /// made, in order.
-    pub async fn admit(
-        &mut self,
-        tickets: &[(Ordinal, VisitorId, u32)],
-        kid: &str,
-    ) -> Result<Vec<Ordinal>, StoreError> {
-        if tickets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<Uuid> = tickets.iter().map(|_| Uuid::now_v7()).collect();
-        let ordinals: Vec<i64> = tickets.iter().filter_map(|ticket| i64::try_from(ticket.0).ok()).collect();
-        let visitors: Vec<Vec<u8>> = tickets.iter().map(|ticket| ticket.1.0.to_vec()).collect();
-        let quantities: Vec<i32> = tickets.iter().filter_map(|ticket| i32::try_from(ticket.2).ok()).collect();
-        let (made, units): (Vec<i64>, i64) = sqlx::query_as(
-            "WITH made AS (INSERT INTO admissions \
-             (id, sale_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, expires_at) \
-             SELECT ticket.id, $1, $2, ordinal, visitor, quantity, $7, moment.now, \
-             moment.now + make_interval(secs => $8), moment.now + make_interval(secs => $9) \
-             FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::integer[]) AS ticket (id, ordinal, visitor, quantity), \
-             (SELECT clock_timestamp() AS now) AS moment \
-             ON CONFLICT (sale_id, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING ordinal, quantity) \
-             SELECT coalesce(array_agg(ordinal), '{}'), coalesce(sum(quantity), 0) FROM made",
-        )
-        .bind(self.row.id)
-        .bind(self.row.epoch)
-        .bind(ids)
-        .bind(ordinals)
-        .bind(visitors)
-        .bind(quantities)
-        .bind(kid)
-        .bind(f64::from(self.row.claim_window_s))
-        .bind(f64::from(self.row.token_ttl_s))
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        sqlx::query(
-            "UPDATE stock SET promised = promised + $2::integer, overbook = CASE WHEN $3 \
-             THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END WHERE sale_id = $1",
-        )
-        .bind(self.row.id)
-        .bind(units)
-        .bind(self.row.is_yield())
-        .execute(&mut *self.transaction)
-        .await?;
-        let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
-        Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
-    }
-
-    /// Notes how far the line has moved, what to remember, and why no more were let in.
-    pub async fn note(
-        &mut self,
-        cursor: Ordinal,
-        highest: Ordinal,
-        memory: Option<&Memory>,
-        why: &str,
-    ) -> Result<(), StoreError> {
+    /// Notes what to remember, and why no more were let in.
+    pub async fn note(&mut self, memory: Option<&Memory>, why: &str) -> Result<(), StoreError> {
         let memory = memory.and_then(|memory| serde_json::to_string(memory).ok());
         sqlx::query(
-            "UPDATE lines SET cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
-             granted = greatest(granted, $3 + $6, $2 + $6), memory = coalesce($4::jsonb, memory), last_decision = $5, \
-             ticked_at = clock_timestamp() WHERE sale_id = $1",
+            "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = clock_timestamp() \
+             WHERE id = $1",
         )
         .bind(self.row.id)
-        .bind(i64::try_from(cursor).unwrap_or(i64::MAX))
-        .bind(i64::try_from(highest).unwrap_or(i64::MAX))
         .bind(memory)
         .bind(why)
-        .bind(GRANTED_AHEAD)
         .execute(&mut *self.transaction)
         .await?;
-        Ok(())
-    }
-
-    /// Admissions that Redis has not been told of as they are now: tokens that are out first, then the oldest.
-    pub async fn unpublished(&mut self) -> Result<Vec<Unpublished>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
-             (SELECT count(*) FROM admissions AS other WHERE other.sale_id = admissions.sale_id \
-              AND other.ordinal = admissions.ordinal AND other.state = 'lapsed') AS lapses \
-             FROM admissions WHERE sale_id = $1 AND published_state IS DISTINCT FROM state \
-             ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
-        )
-        .bind(self.row.id)
-        .bind(PUBLISHED_MAX)
-        .fetch_all(&mut *self.transaction)
-        .await?)
-    }
-
-    /// Begins a new epoch, since Redis has lost the line: its ordinals start above all that were granted, and everything
-    /// has to be told again. The cursor passes all earlier tickets; before a draw it passes none, since they are still in it.
-    pub async fn begin_epoch(&mut self) -> Result<(), StoreError> {
-        let before_draw = self.row.order() == LineOrder::Draw && self.row.drawn.is_none();
-        (self.row.epoch, self.row.publication, self.row.above) = sqlx::query_as(
-            "UPDATE lines SET epoch = epoch + 1, cursor = CASE WHEN $3 THEN cursor ELSE granted END, above = granted, \
-             highest_ordinal = granted, granted = granted + $2, \
-             epoch_began_at = clock_timestamp(), ticked_at = clock_timestamp() WHERE sale_id = $1 \
-             RETURNING epoch, publication, above",
-        )
-        .bind(self.row.id)
-        .bind(GRANTED_AHEAD)
-        .bind(before_draw)
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        sqlx::query("UPDATE admissions SET published_state = NULL WHERE sale_id = $1 AND published_state IS NOT NULL")
-            .bind(self.row.id)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
-    }
-
-    /// Notes that Redis has been told these admissions, as they were then.
-    pub async fn note_published(&mut self, published: &[Unpublished]) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
-        let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
-        sqlx::query(
-            "UPDATE admissions SET published_state = told.state \
-             FROM unnest($1::uuid[], $2::text[]) AS told (id, state) WHERE admissions.id = told.id",
-        )
-        .bind(ids)
-        .bind(states)
-        .execute(&mut *self.transaction)
-        .await?;
-        sqlx::query("UPDATE lines SET publication = publication + 1, published_status = $2 WHERE sale_id = $1")
-            .bind(self.row.id)
-            .bind(&self.row.status)
-            .execute(&mut *self.transaction)
-            .await?;
         Ok(())
     }
 }

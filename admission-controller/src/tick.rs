@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_admission::{Lane, Observation, Reason, Visits, decide, quantities};
+use fairline_admission::{Lane, Memory, Observation, Reason, Visits, decide, quantities};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
@@ -20,14 +20,14 @@ use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
 };
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::{
-    draw,
+    draw, explain,
     keys::Keys,
     lifecycle,
     record::Recorder,
-    store::{LockedLine, Store, StoreError, Unpublished},
+    store::{LineRow, LockedSale, Store, StoreError, Unpublished},
 };
 
 /// Departures noted in one tick at most.
@@ -51,14 +51,25 @@ pub(crate) enum TickError {
     Line(#[from] LineError),
 }
 
-/// What the first half of a tick leaves for the second.
+/// What the first half of a tick leaves for the second, of one line.
 struct Committed {
+    line: SaleId,
     /// What was heard of pages.
     heard: Vec<(Ordinal, Claim)>,
     /// The publication that a new epoch was begun after, if one was.
     began_after: Option<i64>,
     /// How many tickets a draw has shuffled, as far as Redis knows.
     drawn: u64,
+}
+
+/// What becomes of a sale that is open, in one tick.
+struct Moved {
+    /// The cursors of its lines.
+    cursors: Vec<Ordinal>,
+    /// What to remember; nothing new if it is none.
+    memory: Option<Memory>,
+    /// Why no more were let in.
+    why: String,
 }
 
 /// Everything a tick needs.
@@ -106,167 +117,274 @@ impl Ticker {
     }
 
     /// Decides and commits. Gives `None` when another controller has just done all this.
-    async fn admit(&self, sale: SaleId, nudged: bool) -> Result<Option<Committed>, TickError> {
-        let Some(mut line) = self.store.lock(sale).await? else { return Ok(None) };
-        let elapsed_s = (line.row.now - line.row.ticked_at).as_seconds_f64();
+    async fn admit(&self, sale: SaleId, nudged: bool) -> Result<Option<Vec<Committed>>, TickError> {
+        let Some(mut sale) = self.store.lock(sale).await? else { return Ok(None) };
+        let elapsed_s = (sale.row.now - sale.row.ticked_at).as_seconds_f64();
         if elapsed_s < self.every.as_secs_f64() / 2.0 && !nudged {
             return Ok(None);
         }
-        self.follow_the_clock(&mut line).await?;
-        let mut record = line.open_record().await?;
+        self.follow_the_clock(&mut sale).await?;
+        let mut records = Vec::with_capacity(sale.lines.len());
+        for at in 0..sale.lines.len() {
+            records.push(sale.open_record(at).await?);
+        }
+        let mut looks = Vec::with_capacity(sale.lines.len());
+        for (line, record) in sale.lines.iter().zip(&records) {
+            looks.push(match self.look(line, record).await {
+                // What Redis knows of another epoch it knows of a part of our shoppers only.
+                Ok(seen) if seen.epoch == line.epoch() => Some(seen),
+                // Another controller has begun one, and is about to say so.
+                Ok(_) | Err(LineError::NotPublished)
+                    if line.epoch > 0 && sale.row.now - line.epoch_began_at < SAYS_WITHIN =>
+                {
+                    return Ok(None);
+                }
+                Ok(_) | Err(LineError::NotPublished) => None,
+                Err(error) => return Err(error.into()),
+            });
+        }
+        if looks.contains(&None) {
+            return Ok(Some(self.begin_anew(sale, records, &looks).await?));
+        }
+        let seen: Vec<Upcoming> = looks.into_iter().flatten().collect();
+        for (at, (record, seen)) in records.iter_mut().zip(&seen).enumerate() {
+            record.hear(seen);
+            sale.hear(at, &seen.claims).await?;
+        }
+        sale.lapse().await?;
+        for (at, record) in records.iter_mut().enumerate() {
+            let (lapsed, redeemed) = sale.take_over(at).await?;
+            record.over(&lapsed, &redeemed);
+        }
 
-        let seen = match self.look(&line, &record).await {
-            // What Redis knows of another epoch it knows of a part of our shoppers only.
-            Ok(seen) if seen.epoch == line.row.epoch() => seen,
-            // Another controller has begun one, and is about to say so.
-            Ok(_) | Err(LineError::NotPublished)
-                if line.row.epoch > 0 && line.row.now - line.row.epoch_began_at < SAYS_WITHIN =>
-            {
-                return Ok(None);
-            }
-            Ok(_) | Err(LineError::NotPublished) => {
-                line.begin_epoch().await?;
-                record.epoch(line.row.epoch(), line.row.above());
-                line.write_record(record).await?;
-                info!(%sale, epoch = line.row.epoch, "a new epoch of the line begins");
-                let began_after = Some(line.row.publication);
-                line.commit().await?;
-                return Ok(Some(Committed { heard: Vec::new(), began_after, drawn: 0 }));
-            }
-            Err(error) => return Err(error.into()),
+        let Moved { cursors, memory, why } = self.serve(&mut sale, &mut records, &seen, elapsed_s).await?;
+        for (at, (cursor, seen)) in cursors.into_iter().zip(&seen).enumerate() {
+            sale.note_moved(at, cursor, seen.highest).await?;
+        }
+        sale.note(memory.as_ref(), &why).await?;
+        self.write(&mut sale, records).await?;
+        let lines: Vec<SaleId> = sale.lines.iter().map(LineRow::line).collect();
+        sale.commit().await?;
+        let told = |(line, seen): (SaleId, Upcoming)| Committed {
+            line,
+            heard: seen.claims,
+            began_after: None,
+            drawn: seen.drawn,
         };
-        record.hear(&seen);
-        line.hear(&seen.claims).await?;
-        line.lapse().await?;
-        let (lapsed, redeemed) = line.take_over().await?;
-        record.over(&lapsed, &redeemed);
+        Ok(Some(lines.into_iter().zip(seen).map(told).collect()))
+    }
 
-        let revoked = line.revoked_keys().await?;
+    /// Begins a new epoch of every line that Redis does not know.
+    async fn begin_anew(
+        &self,
+        mut sale: LockedSale,
+        mut records: Vec<Recorder>,
+        looks: &[Option<Upcoming>],
+    ) -> Result<Vec<Committed>, TickError> {
+        let mut committed = Vec::with_capacity(looks.len());
+        for (at, seen) in looks.iter().enumerate() {
+            if seen.is_none() {
+                sale.begin_epoch(at).await?;
+                let line = &sale.lines[at];
+                records[at].epoch(line.epoch(), line.above());
+                info!(line = %line.line(), epoch = line.epoch, "a new epoch of the line begins");
+            }
+            committed.push(Committed {
+                line: sale.lines[at].line(),
+                heard: Vec::new(),
+                began_after: seen.is_none().then_some(sale.lines[at].publication),
+                drawn: seen.as_ref().map_or(0, |seen| seen.drawn),
+            });
+        }
+        sale.note(None, "the line begins anew").await?;
+        self.write(&mut sale, records).await?;
+        sale.commit().await?;
+        Ok(committed)
+    }
+
+    async fn write(&self, sale: &mut LockedSale, records: Vec<Recorder>) -> Result<(), StoreError> {
+        for (at, record) in records.into_iter().enumerate() {
+            sale.write_record(at, record).await?;
+        }
+        Ok(())
+    }
+
+    /// Does for an open sale what is to be done next: makes the draw, or lets people in.
+    async fn serve(
+        &self,
+        sale: &mut LockedSale,
+        records: &mut [Recorder],
+        seen: &[Upcoming],
+        elapsed_s: f64,
+    ) -> Result<Moved, TickError> {
+        let revoked = sale.revoked_keys().await?;
         let signs = self.keys.signs(&revoked);
         if let Some(key) = signs {
-            line.sign_again(&self.keys.good(&revoked), key.kid()).await?;
+            sale.sign_again(&self.keys.good(&revoked), key.kid()).await?;
         }
-
-        let row = &line.row;
-        let ended = lifecycle::has_ended(row.now, row.ends_at);
-        let (mut cursor, mut memory, mut why) = (row.cursor(), None, "the sale is not open".to_owned());
+        let stays = |sale: &LockedSale, why: &str| {
+            let cursors = sale.lines.iter().map(LineRow::cursor).collect();
+            Ok(Moved { cursors, memory: None, why: why.to_owned() })
+        };
         // Also while it is paused: what happens then is not to be taken for what happens in one tick later.
-        let visits = match row.stored_status() {
-            Status::Open | Status::Paused => line.visits().await?,
+        let visits = match sale.row.stored_status() {
+            Status::Open | Status::Paused => sale.visits().await?,
             _ => Visits::default(),
         };
-        let row = &line.row;
-        let is_open = row.stored_status() == Status::Open && !ended;
-        if is_open && row.draw_is_due() {
-            draw::make(&mut line, &mut record, &self.line).await?;
-            "the draw is being made".clone_into(&mut why);
-        } else if is_open && row.drawn().is_some_and(|(pool, _)| pool != seen.drawn) {
-            "Redis is being given the draw".clone_into(&mut why);
-        } else if is_open && signs.is_none() {
-            "every signing key is revoked: give the controllers another".clone_into(&mut why);
-        } else if let (true, Some(key)) = (is_open, signs) {
-            line.read_stock().await?;
-            let checkout = line.checkout().await?;
-            let prior = line.prior().await?;
-            let row = &line.row;
-            let decision = decide(&Observation {
-                terms: &row.terms(),
-                stock: row.stock(),
-                lanes: &[Lane { waiting: seen.waiting, share: 1.0 }],
-                visits: &visits,
-                checkout,
-                recovering: row.epoch > 1 && row.now - row.epoch_began_at < RECOVERY,
-                elapsed_s,
-                prior: &prior,
-                memory: &row.memory(),
-            });
-            // In yield mode more is promised than there is.
-            let quantities = quantities(if row.is_yield() { u32::MAX } else { row.free() }, row.units_per_admission());
-            let next = if decision.admissions() == 0 {
-                None
-            } else {
-                let wanted = u64::from(decision.admissions());
-                let look = Look { cursor: row.cursor(), wanted, reach: REACH, news: record.wants() };
-                Some(self.line.look(sale, &look).await?)
-            };
-            next.iter().for_each(|next| record.hear(next));
+        if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {
+            return stays(sale, "the sale is not open");
+        }
+        if sale.lines.iter().any(|line| sale.row.draw_is_due(line)) {
+            draw::make(sale, records, &self.line).await?;
+            return stays(sale, "the draw is being made");
+        }
+        let lacks_draw = |(line, seen): (&LineRow, &Upcoming)| line.drawn().is_some_and(|(pool, _)| pool != seen.drawn);
+        if sale.lines.iter().zip(seen).any(lacks_draw) {
+            return stays(sale, "Redis is being given the draw");
+        }
+        match signs {
+            None => stays(sale, "every signing key is revoked: give the controllers another"),
+            Some(key) => self.let_in(sale, records, seen, &visits, key.kid(), elapsed_s).await,
+        }
+    }
+
+    /// Lets in as many as the control law says, of each line those who are next.
+    async fn let_in(
+        &self,
+        sale: &mut LockedSale,
+        records: &mut [Recorder],
+        seen: &[Upcoming],
+        visits: &Visits,
+        kid: &str,
+        elapsed_s: f64,
+    ) -> Result<Moved, TickError> {
+        sale.read_stock().await?;
+        let checkout = sale.checkout().await?;
+        let prior = sale.prior().await?;
+        let row = &sale.row;
+        let recovers = |line: &LineRow| line.epoch > 1 && row.now - line.epoch_began_at < RECOVERY;
+        // What the lanes leave is the own line's share.
+        let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
+        let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
+        let lanes: Vec<Lane> = sale
+            .lines
+            .iter()
+            .zip(seen)
+            .map(|(line, seen)| Lane { waiting: seen.waiting, share: share(line) })
+            .collect();
+        let (terms, memory) = (row.terms(), row.memory());
+        let observation = Observation {
+            terms: &terms,
+            stock: row.stock(),
+            lanes: &lanes,
+            visits,
+            checkout,
+            recovering: sale.lines.iter().any(recovers),
+            elapsed_s,
+            prior: &prior,
+            memory: &memory,
+        };
+        let decision = decide(&observation);
+        // In yield mode more is promised than there is.
+        let mut quantities = quantities(if row.is_yield() { u32::MAX } else { row.free() }, row.units_per_admission());
+        let (mut cursors, mut admitted, mut lags) = (Vec::with_capacity(lanes.len()), 0, false);
+        for (at, &wanted) in decision.by_lane.iter().enumerate() {
+            let cursor = sale.lines[at].cursor();
+            if wanted == 0 {
+                cursors.push(cursor);
+                continue;
+            }
+            let record = &mut records[at];
+            let look = Look { cursor, wanted: u64::from(wanted), reach: REACH, news: record.wants() };
+            let next = self.line.look(sale.lines[at].line(), &look).await?;
+            record.hear(&next);
             let tickets: Vec<_> = next
+                .tickets
                 .iter()
-                .flat_map(|next| &next.tickets)
-                .zip(quantities)
+                .zip(quantities.by_ref())
                 .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity))
                 .collect();
-            let admitted = line.admit(&tickets, key.kid()).await?;
-            let lags = next.as_ref().is_some_and(|next| next.lags);
-            cursor = next.map_or(cursor, |next| next.cursor);
-            if !admitted.is_empty() || cursor > line.row.cursor() {
-                record.admitted(&admitted, cursor);
+            let made = sale.admit(at, &tickets, kid).await?;
+            if !made.is_empty() || next.cursor > cursor {
+                record.admitted(&made, next.cursor);
             }
-            let admitted = u32::try_from(admitted.len()).unwrap_or(u32::MAX);
-            metrics::counter!("admissions_total").increment(u64::from(admitted));
-            why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
-            let (stock, inside) = (line.row.stock(), visits.under_way.all() + visits.paying);
-            debug!(%sale, ?stock, waiting = seen.waiting, inside, ?checkout, outlook = ?decision.outlook, admitted, reason = why, "ticked");
-            // What a sale has taught is kept, however long it stays sold out.
-            memory = (decision.reason != Reason::SoldOut).then(|| decision.remember(admitted));
+            admitted += u32::try_from(made.len()).unwrap_or(u32::MAX);
+            lags |= next.lags;
+            cursors.push(next.cursor);
         }
-        line.note(cursor, seen.highest, memory.as_ref(), &why).await?;
-        line.write_record(record).await?;
-        line.commit().await?;
-        Ok(Some(Committed { heard: seen.claims, began_after: None, drawn: seen.drawn }))
+        let why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
+        explain::decision(sale, &observation, &decision, admitted, &why);
+        // What a sale has taught is kept, however long it stays sold out.
+        let memory = (decision.reason != Reason::SoldOut).then(|| decision.remember(admitted));
+        Ok(Moved { cursors, memory, why })
     }
 
     /// Sales open and end by the clock of the database.
-    async fn follow_the_clock(&self, line: &mut LockedLine) -> Result<(), StoreError> {
-        let row = &line.row;
+    async fn follow_the_clock(&self, sale: &mut LockedSale) -> Result<(), StoreError> {
+        let row = &sale.row;
         let status = lifecycle::at(row.stored_status(), row.now, row.opens_at, row.ends_at, row.promised());
-        if status == row.stored_status() { Ok(()) } else { line.set_status(status).await }
+        if status == row.stored_status() { Ok(()) } else { sale.set_status(status).await }
     }
 
     /// Turns silence into departures, and reads what pages have said and how many wait.
-    async fn look(&self, line: &LockedLine, record: &Recorder) -> Result<Upcoming, LineError> {
-        let sale = line.row.sale();
-        self.line.sweep(sale, SWEPT_MAX).await?;
-        let look = Look { cursor: line.row.cursor(), wanted: 0, reach: 0, news: record.wants() };
-        self.line.look(sale, &look).await
+    async fn look(&self, line: &LineRow, record: &Recorder) -> Result<Upcoming, LineError> {
+        self.line.sweep(line.line(), SWEPT_MAX).await?;
+        let look = Look { cursor: line.cursor(), wanted: 0, reach: 0, news: record.wants() };
+        self.line.look(line.line(), &look).await
     }
 
     /// Says what has been committed, in the order of commits: under the lock.
-    async fn publish(&self, sale: SaleId, committed: &Committed) -> Result<(), TickError> {
-        let Some(mut line) = self.store.lock(sale).await? else { return Ok(()) };
-        let unpublished = line.unpublished().await?;
+    async fn publish(&self, sale: SaleId, committed: &[Committed]) -> Result<(), TickError> {
+        let Some(mut sale) = self.store.lock(sale).await? else { return Ok(()) };
+        // One line that can't be told keeps no other from it.
+        let mut failed = None;
+        for committed in committed {
+            let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line) else { continue };
+            if let Err(error) = self.publish_line(&mut sale, at, committed).await {
+                match error {
+                    TickError::Line(_) => failed = Some(error),
+                    TickError::Store(_) => return Err(error),
+                }
+            }
+        }
+        sale.commit().await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn publish_line(&self, sale: &mut LockedSale, at: usize, committed: &Committed) -> Result<(), TickError> {
+        let unpublished = sale.unpublished(at).await?;
         let (told, turns): (Vec<_>, Vec<_>) = unpublished
             .into_iter()
             .filter_map(|admission| {
-                let turn = (admission.ordinal(), self.turn(sale, &admission)?);
+                let turn = (admission.ordinal(), self.turn(sale.row.sale(), &admission)?);
                 Some((admission, turn))
             })
             .unzip();
-        let card = line.row.card();
-        let drawn = line.row.drawn();
+        let line = &sale.lines[at];
+        let card = sale.row.card(line);
+        let drawn = line.drawn();
         if let Some((pool, key)) = drawn
             && pool != committed.drawn
         {
-            draw::lay_down(&self.line, sale, pool, key).await?;
+            draw::lay_down(&self.line, line.line(), pool, key).await?;
         }
         let publication = Publication {
-            number: line.row.publication + 1,
-            epoch: line.row.epoch(),
+            number: line.publication + 1,
+            epoch: line.epoch(),
             // Not if another controller has said something since: then ordinals of this epoch may have been given.
-            begins: committed.began_after == Some(line.row.publication),
-            above: line.row.above(),
-            cursor: line.row.cursor(),
+            begins: committed.began_after == Some(line.publication),
+            above: line.above(),
+            cursor: line.cursor(),
             drawn: drawn.map_or(0, |(pool, _)| pool),
-            noted: line.row.noted(),
-            granted: line.row.granted(),
-            recall_window: Duration::from_secs(u64::try_from(line.row.recall_window_s).unwrap_or(0)),
+            noted: line.noted(),
+            granted: line.granted(),
+            recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
             card: &card,
             heard: &committed.heard,
             turns: &turns,
         };
         self.line.publish(&publication).await?;
-        line.note_published(&told).await?;
-        line.commit().await?;
+        sale.note_published(at, &told).await?;
         Ok(())
     }
 

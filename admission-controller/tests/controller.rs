@@ -1,6 +1,7 @@
 //! The controller through its outermost doors, over a real Postgres and a real Redis.
 
 mod desk;
+mod lanes;
 mod record;
 
 use std::collections::BTreeSet;
@@ -390,7 +391,8 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
     let paths = document["paths"].as_object().expect("paths");
     for (path, methods) in paths.iter().filter(|(path, _)| path.starts_with("/api/admin/")) {
         for method in methods.as_object().expect("methods").keys() {
-            let (method, path) = (method.to_uppercase(), path.replace("{id}", &sale.to_string()));
+            let (method, path) =
+                (method.to_uppercase(), path.replace("{id}", &sale.to_string()).replace("{lane}", "vip"));
             for headers in ["", "authorization: Bearer wrong\r\n", "authorization: Basic x\r\n"] {
                 let (status, body) = desk.request(&method, &path, headers, "{}").await;
                 assert_eq!(status, 401, "{method} {path} {body}");
@@ -398,7 +400,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 10, "{operations:?}");
+    assert_eq!(operations.len(), 13, "{operations:?}");
     // All that is public is the record.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),
@@ -459,9 +461,14 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
     assert_eq!(list["sales"].as_array().map(Vec::len), Some(1));
     let (status, console) = desk.request("GET", "/admin", "", "").await;
     assert!(status == 200 && console.contains("/admin/assets/"));
-    for (path, wanted) in
-        [("/health/live", "live"), ("/health/ready", "ready"), ("/metrics", "admission_tick_duration")]
-    {
+    for (path, wanted) in [
+        ("/health/live", "live"),
+        ("/health/ready", "ready"),
+        ("/metrics", "admission_tick_duration"),
+        ("/metrics", "admission_decisions_total{sale=\"taken\",reason=\""),
+        ("/metrics", "admission_waiting_shoppers{sale=\"taken\",lane=\"\"}"),
+        ("/metrics", "admission_stock_units{sale=\"taken\",state=\"promised\"} 1"),
+    ] {
         let (status, body) = desk.request("GET", path, "", "").await;
         assert!(status == 200 && body.contains(wanted), "{path}: {body}");
     }

@@ -14,16 +14,10 @@ use crate::{Checkout, problem::CheckoutError};
 /// Tickets of one browser that are looked at, at most.
 const TICKETS_MAX: usize = 64;
 
-/// Somebody in the line of a sale, as a genuine ticket says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Holder {
-    pub(crate) sale: SaleId,
-    pub(crate) visitor: VisitorId,
-}
-
-/// Everybody that one browser's tickets say it is: one for each sale.
+/// The visitors whose tickets one browser holds. A visitor's id is secret and like no other's, in whichever line it waits: a
+/// sale's own, or one of its lanes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holders(Vec<Holder>);
+pub(crate) struct Holders(Vec<VisitorId>);
 
 impl Holders {
     /// Reads the ticket cookies; what is not genuine is nobody.
@@ -31,22 +25,20 @@ impl Holders {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let tickets = cookies.flat_map(|line| line.split(';')).filter_map(|cookie| {
             let (name, signed) = cookie.trim().split_once('=')?;
-            let sale = SaleId(Uuid::try_parse(name.strip_prefix("fairline_ticket_")?).ok()?);
-            (name == cookie_name(sale)).then_some((sale, signed))
+            let line = SaleId(Uuid::try_parse(name.strip_prefix("fairline_ticket_")?).ok()?);
+            (name == cookie_name(line)).then_some((line, signed))
         });
-        let holders = tickets.take(TICKETS_MAX).filter_map(|(sale, signed)| {
-            let ticket = key.verify(sale, signed).ok()?;
-            Some(Holder { sale, visitor: ticket.visitor })
-        });
-        Self(holders.collect())
+        let visitors =
+            tickets.take(TICKETS_MAX).filter_map(|(line, signed)| Some(key.verify(line, signed).ok()?.visitor));
+        Self(visitors.collect())
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Holder> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &VisitorId> {
         self.0.iter()
     }
 
-    pub(crate) fn includes(&self, holder: Holder) -> bool {
-        self.0.contains(&holder)
+    pub(crate) fn include(&self, visitor: VisitorId) -> bool {
+        self.0.contains(&visitor)
     }
 }
 
@@ -85,11 +77,11 @@ mod tests {
     fn only_genuine_tickets_say_who_somebody_is() {
         let key: TicketKey = "a".repeat(64).parse().expect("64 digits");
         let other: TicketKey = "b".repeat(64).parse().expect("64 digits");
-        let holder = |n: u8| Holder { sale: SaleId(Uuid::from_bytes([n; 16])), visitor: VisitorId([n; 16]) };
-        let cookie = |key: &TicketKey, named: u8, ticket_of: u8| {
-            let Holder { sale, visitor } = holder(ticket_of);
-            let signed = key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
-            format!("{}={signed}", cookie_name(holder(named).sale))
+        let visitor = |n: u8| VisitorId([n; 16]);
+        let line = |n: u8| SaleId(Uuid::from_bytes([n; 16]));
+        let cookie = |key: &TicketKey, named: u8, of: u8| {
+            let signed = key.sign(&Ticket { sale: line(of), epoch: 1, ordinal: 1, visitor: visitor(of) });
+            format!("{}={signed}", cookie_name(line(named)))
         };
         let lines = [
             format!("theme=dark; {}; fairline_ticket_x=y; fairline_ticket_=", cookie(&key, 1, 1)),
@@ -100,8 +92,7 @@ mod tests {
             headers.append(header::COOKIE, HeaderValue::from_str(&line).expect("a header"));
         }
         let holders = Holders::of(&headers, &key);
-        assert_eq!(holders.0, [holder(1), holder(2)]);
-        assert!(holders.includes(holder(1)) && !holders.includes(holder(3)));
-        assert!(!holders.includes(Holder { sale: holder(1).sale, visitor: holder(2).visitor }));
+        assert_eq!(holders.0, [visitor(1), visitor(2)]);
+        assert!(holders.include(visitor(1)) && !holders.include(visitor(3)));
     }
 }

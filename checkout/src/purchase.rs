@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     Checkout,
-    holder::{BearerToken, Holder, Holders},
+    holder::{BearerToken, Holders},
     jwks::NoClaims,
     order::Order,
     problem::CheckoutError,
@@ -59,16 +59,16 @@ impl Checkout {
         }
         // A token that was sold on is worthless: its buyer has no ticket of the visitor that it names.
         let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
-        let holder = Holder { sale: claims.sale, visitor };
-        if !holders.includes(holder) {
+        if !holders.include(visitor) {
             return Err(CheckoutError::BadToken);
         }
         let Some(kid) = kid else {
             // Too late for a first use, but not for hearing of it.
-            let order = self.store.order_of_admission(claims.jti, holder).await?;
+            let order = self.store.order_of_admission(claims.jti, visitor).await?;
             return Err(order.map_or(CheckoutError::TokenExpired, |order| CheckoutError::TokenUsed(Box::new(order))));
         };
-        let redemption = Redemption { admission: claims.jti, kid, holder, quantity: quantity.get().into() };
+        let quantity = quantity.get().into();
+        let redemption = Redemption { admission: claims.jti, kid, sale: claims.sale, visitor, quantity };
         // A task of its own, so that it ends as it would whether or not the client hangs up.
         let store = self.store.clone();
         let redeemed = self.shutdown.spawn(async move { store.redeem(redemption).await }).await?;

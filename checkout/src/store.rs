@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     health::Fared,
-    holder::{Holder, Holders},
+    holder::Holders,
     order::{Order, OrderId, PaymentId},
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
 };
@@ -107,7 +107,8 @@ pub(crate) struct Redemption {
     pub(crate) admission: Uuid,
     /// The key that signed the token. The controller may have given the shopper another token since, because it is revoked.
     pub(crate) kid: String,
-    pub(crate) holder: Holder,
+    pub(crate) sale: SaleId,
+    pub(crate) visitor: VisitorId,
     pub(crate) quantity: i32,
 }
 
@@ -312,7 +313,7 @@ impl Store {
     /// not wanted becomes free. One statement, so one
     /// transaction: all of it or nothing. Of any number at once, one finds the admission promised.
     pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
-        let Redemption { admission, ref kid, holder, quantity } = redemption;
+        let Redemption { admission, ref kid, sale, visitor, quantity } = redemption;
         let redeemed: Option<OrderRow> = sqlx::query_as(
             "WITH used AS ( \
                 UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM sales \
@@ -335,8 +336,8 @@ impl Store {
              NULL::timestamptz AS paid_at, NULL AS newest_payment FROM hold",
         )
         .bind(admission)
-        .bind(holder.sale.0)
-        .bind(&holder.visitor.0[..])
+        .bind(sale.0)
+        .bind(&visitor.0[..])
         .bind(quantity)
         .bind(Uuid::now_v7())
         .bind(kid)
@@ -351,21 +352,21 @@ impl Store {
 
     async fn why_not_redeemed(
         &self,
-        Redemption { admission, kid, holder, quantity }: Redemption,
+        Redemption { admission, kid, sale, visitor, quantity }: Redemption,
     ) -> Result<NotRedeemed, StoreError> {
         let row: Option<AdmissionRow> = sqlx::query_as(
             "SELECT admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
              FROM admissions JOIN sales ON sales.id = sale_id WHERE admissions.id = $1 AND sale_id = $2 AND visitor = $3 AND kid = $4",
         )
         .bind(admission)
-        .bind(holder.sale.0)
-        .bind(&holder.visitor.0[..])
+        .bind(sale.0)
+        .bind(&visitor.0[..])
         .bind(kid)
         .fetch_optional(&self.pool)
         .await?;
         let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
         if row.state == "redeemed" {
-            let order = self.order_of_admission(admission, holder).await?;
+            let order = self.order_of_admission(admission, visitor).await?;
             let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
             return order.map(NotRedeemed::Used).ok_or_else(missing);
         }
@@ -384,41 +385,32 @@ impl Store {
     pub(crate) async fn order_of_admission(
         &self,
         admission: Uuid,
-        holder: Holder,
+        visitor: VisitorId,
     ) -> Result<Option<Order>, StoreError> {
-        let row: Option<OrderRow> =
-            sqlx::query_as(order_rows!("WHERE holds.admission_id = $1 AND holds.sale_id = $2 AND holds.visitor = $3"))
-                .bind(admission)
-                .bind(holder.sale.0)
-                .bind(&holder.visitor.0[..])
-                .fetch_optional(&self.pool)
-                .await?;
+        let row: Option<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.admission_id = $1 AND holds.visitor = $2"))
+            .bind(admission)
+            .bind(&visitor.0[..])
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(Order::try_from).transpose()
     }
 
     /// One order, if it is one of these holders'.
     pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Option<Order>, StoreError> {
-        let (sales, visitors) = columns(holders);
-        let row: Option<OrderRow> = sqlx::query_as(order_rows!(
-            "WHERE holds.id = $1 AND (holds.sale_id, holds.visitor) IN (SELECT * FROM unnest($2::uuid[], $3::bytea[]))"
-        ))
-        .bind(order.0)
-        .bind(sales)
-        .bind(visitors)
-        .fetch_optional(&self.pool)
-        .await?;
+        let row: Option<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.id = $1 AND holds.visitor = ANY($2)"))
+            .bind(order.0)
+            .bind(column(holders))
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(Order::try_from).transpose()
     }
 
     /// These holders' orders, the newest first.
     pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, StoreError> {
-        let (sales, visitors) = columns(holders);
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
-            "WHERE (holds.sale_id, holds.visitor) IN (SELECT * FROM unnest($1::uuid[], $2::bytea[])) \
-             ORDER BY holds.created_at DESC, holds.id LIMIT $3"
+            "WHERE holds.visitor = ANY($1) ORDER BY holds.created_at DESC, holds.id LIMIT $2"
         ))
-        .bind(sales)
-        .bind(visitors)
+        .bind(column(holders))
         .bind(ORDERS_MAX)
         .fetch_all(&self.pool)
         .await?;
@@ -691,8 +683,8 @@ fn hold_after(state: HoldState, event: HoldEvent) -> Result<HoldState, StoreErro
     state.after(event).ok_or_else(|| StoreError::Corrupt(format!("a hold is {} and can't {event:?}", state.word())))
 }
 
-fn columns(holders: &Holders) -> (Vec<Uuid>, Vec<&[u8]>) {
-    holders.iter().map(|Holder { sale, visitor: VisitorId(visitor) }| (sale.0, &visitor[..])).unzip()
+fn column(holders: &Holders) -> Vec<&[u8]> {
+    holders.iter().map(|VisitorId(visitor)| &visitor[..]).collect()
 }
 
 async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {

@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    door::{Door, Entered, Wish},
+    door::{Door, Entered, Papers, Wish},
     handshake,
     message::LineMessage,
     problem::RoomError,
@@ -61,7 +61,7 @@ async fn active_sales(State(door): State<Door>) -> Response {
 /// The sales that are not over, the next to open first.
 pub(crate) fn active(door: &Door) -> Vec<Arc<SaleCard>> {
     let cards = door.rooms.all().into_iter().map(|room| room.card());
-    let mut sales: Vec<Arc<SaleCard>> = cards.filter(|card| !card.status.is_over()).collect();
+    let mut sales: Vec<Arc<SaleCard>> = cards.filter(|card| !card.status.is_over() && card.lane.is_none()).collect();
     sales.sort_unstable_by_key(|card| (card.opens_at, card.id));
     sales
 }
@@ -83,8 +83,9 @@ struct Entering {
     join: Option<bool>,
     /// `true`: exchange a ticket whose turn is over for a new one.
     rejoin: Option<bool>,
-    /// The account of the shopper: a JSON Web Token that the shop has signed.
-    account: Option<String>,
+    #[serde(flatten)]
+    #[param(ignore)]
+    papers: Papers,
 }
 
 impl Entering {
@@ -108,11 +109,12 @@ struct LineSnapshot {
 
 /// Join a line or come back to it: as a WebSocket, as Server-Sent Events (`Accept: text/event-stream`), or, asked for
 /// again and again, as JSON.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), Entering), responses(
+#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), Entering, Papers), responses(
     (status = 101, description = "The line as a WebSocket: see docs/line-protocol.md."),
     (status = 200, description = "The line as it is now, or as a stream of events.",
         content((LineSnapshot = "application/json"), (LineMessage = "text/event-stream"))),
-    (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
+    (status = 403, description = "The request comes from a page of another site, or the line is a lane and there is no \
+        invitation to it.", body = ProblemBody),
     (status = 404, description = "There is no such sale, or (with join=false) no ticket.", body = ProblemBody),
     (status = 409, description = "The sale is over and takes nobody in.", body = ProblemBody),
     (status = 429, description = "Too many new tickets for one address.", body = ProblemBody),
@@ -153,8 +155,7 @@ async fn poll(
     client: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let Entered { tab, ticket, cookie } =
-        door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
+    let Entered { tab, ticket, cookie } = door.enter(room, headers, client, entering.wish(), &entering.papers).await?;
     let mut session = Session::new(tab);
     let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
     // Between two polls nobody is connected: the grace period starts anew with each.
@@ -176,8 +177,7 @@ async fn events(
     headers: &HeaderMap,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
-    let Entered { tab, cookie, .. } =
-        door.enter(room, headers, client, entering.wish(), entering.account.as_deref()).await?;
+    let Entered { tab, cookie, .. } = door.enter(room, headers, client, entering.wish(), &entering.papers).await?;
     let events = stream::unfold((Session::new(tab), OpenStream::new(place)), |(mut session, open)| async move {
         if session.is_over() {
             return None;
@@ -231,7 +231,7 @@ async fn upgrade(
     let acceptance = handshake::acceptance(request.headers()).ok_or(RoomError::BadHandshake)?;
     let upgraded = request.extensions_mut().remove::<OnUpgrade>().ok_or(RoomError::BadHandshake)?;
     let Entered { tab, cookie, .. } =
-        door.enter(room, request.headers(), client, entering.wish(), entering.account.as_deref()).await?;
+        door.enter(room, request.headers(), client, entering.wish(), &entering.papers).await?;
     let hall = door.hall;
     door.shutdown.spawn(async move {
         match upgraded.await.map_err(std::io::Error::other).and_then(handshake::let_go) {

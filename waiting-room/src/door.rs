@@ -5,13 +5,16 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use fairline_line::{
     change::Turn,
+    invitation,
     store::{Account, LineStore},
     ticket::{Ticket, TicketKey, cookie_name},
 };
-use fairline_sale::{SaleId, VisitorId};
+use fairline_sale::{SaleCard, SaleId, VisitorId};
 use fairline_service::{Problem, RateLimit, Shutdown};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::IntoParams;
 
 use crate::{
     account::AccountKey,
@@ -61,12 +64,26 @@ pub(crate) enum Wish {
     Rejoin,
 }
 
+/// What a shopper shows at the door, beside a ticket.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+pub(crate) struct Papers {
+    /// The account of the shopper: a JSON Web Token that the shop has signed.
+    account: Option<String>,
+    /// An invitation to the lane whose line this is.
+    pub(crate) invitation: Option<String>,
+}
+
 /// A shopper who has entered.
 pub(crate) struct Entered {
     pub(crate) tab: Tab,
     pub(crate) ticket: Ticket,
     /// The cookie to set: the ticket is new, or was shown and is kept for longer.
     pub(crate) cookie: HeaderValue,
+}
+
+/// The number of the invitation to this lane that somebody shows, if it is genuine.
+pub(crate) fn invited(lane: &SaleCard, papers: &Papers) -> Option<u32> {
+    invitation::verify(lane.id, &lane.lane.as_ref()?.key, papers.invitation.as_deref()?)
 }
 
 impl Door {
@@ -114,11 +131,11 @@ impl Door {
         headers: &HeaderMap,
         client: IpAddr,
         wish: Wish,
-        account: Option<&str>,
+        papers: &Papers,
     ) -> Result<Entered, Problem> {
         self.check_origin(headers)?;
         let (ticket, browser) = (self.ticket(room.sale, headers), Browser::of(headers));
-        let account = self.account(room.sale, account, wish);
+        let account = self.account(&room.card(), papers, wish);
         if let Some(ticket) = ticket {
             if let Ok(Some(account)) = &account {
                 self.store.name(&ticket, account).await.map_err(RoomError::from)?;
@@ -151,11 +168,16 @@ impl Door {
         Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) })
     }
 
-    /// The account that the shop says a shopper has.
-    fn account(&self, sale: SaleId, token: Option<&str>, wish: Wish) -> Result<Option<Account>, RoomError> {
-        let named = token.zip(self.accounts.as_ref());
+    /// The account that the shop says a shopper has. In a lane the invitation is the account, and has one turn.
+    fn account(&self, card: &SaleCard, papers: &Papers, wish: Wish) -> Result<Option<Account>, RoomError> {
+        if card.lane.is_some() {
+            let number = invited(card, papers).ok_or(RoomError::NotInvited)?;
+            let digest = (u128::from_be_bytes(*b"fairline invited") ^ u128::from(number)).to_be_bytes();
+            return Ok(Some(Account { digest, rejoins: false }));
+        }
+        let named = papers.account.as_deref().zip(self.accounts.as_ref());
         let digest =
-            named.map(|(token, key)| key.digest(sale, token, OffsetDateTime::now_utc()).ok_or(RoomError::NoAccount));
+            named.map(|(token, key)| key.digest(card.id, token, OffsetDateTime::now_utc()).ok_or(RoomError::NoAccount));
         match digest.transpose()? {
             Some(digest) => Ok(Some(Account { digest, rejoins: wish == Wish::Rejoin })),
             None if self.accounts_only => Err(RoomError::NoAccount),

@@ -8,14 +8,14 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use fairline_sale::{SaleCard, Status};
+use fairline_sale::{SaleCard, SaleMode, Status};
 use fairline_service::{ClientAddress, Problem};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use crate::{
     api::active,
-    door::{Door, Entered, Wish},
+    door::{Door, Entered, Papers, Wish, invited},
     message::{LineMessage, Outcome},
     problem::RoomError,
     session::Session,
@@ -66,6 +66,14 @@ struct SaleCardView {
     message: String,
     /// Of a draw, what binds it; empty where the line is served in the order of joining.
     commitment: String,
+    /// "guarantee" or "yield".
+    mode: String,
+    /// Of a lane, its name; empty for a sale's own line.
+    lane: String,
+    /// The sale that it leads to.
+    leads_to: String,
+    /// And its slug.
+    own_slug: String,
 }
 
 impl From<&SaleCard> for SaleCardView {
@@ -82,8 +90,20 @@ impl From<&SaleCard> for SaleCardView {
             limit => format!("Up to {limit} per shopper"),
         };
         let opens = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        let (lane, leads_to) = match &card.lane {
+            Some(lane) => (lane.name.clone(), lane.sale),
+            None => (String::new(), card.id),
+        };
         Self {
             id: card.id.to_string(),
+            leads_to: leads_to.to_string(),
+            own_slug: card.slug.split_once("--").map_or(card.slug.as_str(), |(own, _)| own).to_owned(),
+            lane,
+            mode: match card.mode {
+                SaleMode::Guarantee => "guarantee",
+                SaleMode::Yield => "yield",
+            }
+            .to_owned(),
             price_text: price_text(card.price_minor, &card.currency),
             limit_text,
             status: status.to_owned(),
@@ -136,6 +156,8 @@ struct SalePage {
     assets: Assets,
     sale: SaleCardView,
     can_join: bool,
+    invited: bool,
+    invitation: String,
     joined: bool,
     now_rfc3339: String,
 }
@@ -215,13 +237,20 @@ async fn home(State(door): State<Door>) -> Response {
     page(StatusCode::OK, &HomePage { assets: Assets::new(), sales })
 }
 
-async fn sale(State(door): State<Door>, Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, PageProblem> {
+async fn sale(
+    State(door): State<Door>,
+    Path(slug): Path<String>,
+    Query(papers): Query<Papers>,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
     let room = door.room_by_slug(&slug)?;
     let card = room.card();
     let now = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let template = SalePage {
         assets: Assets::new(),
         can_join: !card.status.is_over(),
+        invited: card.lane.is_none() || invited(&card, &papers).is_some(),
+        invitation: papers.invitation.unwrap_or_default(),
         joined: door.ticket(room.sale, &headers).is_some(),
         now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
         sale: card.as_ref().into(),
@@ -233,7 +262,8 @@ async fn sale(State(door): State<Door>, Path(slug): Path<String>, headers: Heade
 struct Joining {
     #[serde(default)]
     rejoin: bool,
-    account: Option<String>,
+    #[serde(flatten)]
+    papers: Papers,
 }
 
 /// Joins without JavaScript, and goes on to the line's page.
@@ -246,7 +276,7 @@ async fn join(
 ) -> Result<Response, PageProblem> {
     let room = door.room_by_slug(&slug)?;
     let wish = if joining.rejoin { Wish::Rejoin } else { Wish::JoinOrResume };
-    let Entered { cookie, .. } = door.enter(room, &headers, client, wish, joining.account.as_deref()).await?;
+    let Entered { cookie, .. } = door.enter(room, &headers, client, wish, &joining.papers).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
@@ -261,7 +291,8 @@ async fn line(
     if door.ticket(room.sale, &headers).is_none() {
         return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
     }
-    let Entered { tab, ticket, cookie } = door.enter(room.clone(), &headers, client, Wish::Resume, None).await?;
+    let Entered { tab, ticket, cookie } =
+        door.enter(room.clone(), &headers, client, Wish::Resume, &Papers::default()).await?;
     let mut session = Session::new(tab);
     let mut template = LinePage {
         assets: Assets::new(),

@@ -19,6 +19,8 @@ pub(crate) enum RoomError {
     NoTicket,
     #[error("the shop has to name this shopper's account, and has not")]
     NoAccount,
+    #[error("the line is a lane, and this shopper shows no invitation to it")]
+    NotInvited,
     #[error("the sale is over")]
     SaleOver,
     #[error("the request comes from a page of another site")]
@@ -40,6 +42,8 @@ impl From<RoomError> for Problem {
                 .detail("This browser holds no ticket of this sale. Join the line first."),
             RoomError::NoAccount => Problem::new(StatusCode::UNAUTHORIZED, "no-account", "No account")
                 .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
+            RoomError::NotInvited => Problem::new(StatusCode::FORBIDDEN, "not-invited", "By invitation only")
+                .detail("This line takes in whoever shows an invitation to it, and there is none, or not a genuine one. The sale's own line is open to all."),
             RoomError::SaleOver => Problem::new(StatusCode::CONFLICT, "sale-over", "The sale is over")
                 .detail("It is sold out or closed, so its line takes nobody in."),
             RoomError::ForeignOrigin => Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
@@ -73,6 +77,7 @@ mod tests {
         for (error, status, slug) in [
             (RoomError::UnknownSale, 404, "unknown-sale"),
             (RoomError::NoTicket, 404, "no-ticket"),
+            (RoomError::NotInvited, 403, "not-invited"),
             (RoomError::SaleOver, 409, "sale-over"),
             (RoomError::ForeignOrigin, 403, "foreign-origin"),
             (RoomError::BadHandshake, 400, "bad-handshake"),

@@ -293,7 +293,7 @@ impl Room {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use fairline_sale::{Status, VisitorId};
+    use fairline_sale::{SaleMode, Status, VisitorId};
     use time::OffsetDateTime;
 
     use super::*;
@@ -317,8 +317,10 @@ pub(crate) mod tests {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            mode: SaleMode::Guarantee,
             order: LineOrder::Fifo,
             draw: None,
+            lane: None,
             record: None,
         };
         Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card }, Bell::default())

@@ -290,7 +290,7 @@ fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use fairline_line::change::LiveTurn;
-    use fairline_sale::{LineOrder, SaleId};
+    use fairline_sale::{LineOrder, SaleId, SaleMode};
     use time::OffsetDateTime;
 
     use super::*;
@@ -311,8 +311,10 @@ mod tests {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            mode: SaleMode::Guarantee,
             order: LineOrder::Fifo,
             draw: None,
+            lane: None,
             record: None,
         })
     }

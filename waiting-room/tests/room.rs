@@ -6,9 +6,9 @@ mod sockets;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use fairline_line::change::Turn;
+use fairline_line::{change::Turn, invitation::InvitationKey};
 use fairline_private_servers::testing::{self, RedisCluster, RedisSentinel};
-use fairline_sale::{DrawFacts, LineOrder, RecordHead, Status};
+use fairline_sale::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleId, Status};
 use fairline_service::Secret;
 use house::{House, account_token, live};
 use serde_json::json;
@@ -431,6 +431,52 @@ async fn an_account_has_one_place_and_only_the_shop_names_accounts() {
     laptop.hear("over").await;
     let mut again = house.connect(&anna.replace('?', "?rejoin=true&"), &[]).await.expect("a new place");
     assert_eq!(again.hear("place").await["ordinal"], json!(3));
+}
+
+#[tokio::test]
+async fn a_lane_takes_in_one_shopper_for_each_invitation() {
+    let mut house = House::open().await;
+    let key = InvitationKey::new(&[7; 32]);
+    let (lane, own) = (house.card.id, SaleId(uuid::Uuid::new_v4()));
+    house.card.slug.push_str("--vip");
+    house.card.lane = Some(LaneFacts { sale: own, name: "vip".to_owned(), key: key.public() });
+    house.publish(&[]).await;
+    house.until("the lane to be shown", async || house.get("/sales/{slug}", &[]).await.status == StatusCode::OK).await;
+
+    let invited = |number| format!("?invitation={}", key.invite(lane, number));
+    let elsewhere = format!("?invitation={}", key.invite(own, 1));
+    for wrong in ["", "?invitation=", "?invitation=x", elsewhere.as_str()] {
+        let refused = house.connect(wrong, &[]).await.expect_err("no invitation");
+        assert_eq!((refused.status, refused.slug()), (StatusCode::FORBIDDEN, "not-invited"), "{wrong}");
+    }
+    let mut anna = house.connect(&invited(1), &[]).await.expect("invited");
+    assert_eq!(anna.hear("place").await["ordinal"], json!(1));
+    let sale = house.get("/api/flash-sales/{id}/status", &[]).await.body;
+    assert_eq!((&sale["id"], &sale["lane"]["sale"]), (&json!(lane), &json!(own)));
+    let mut bert = house.connect(&invited(2), &[]).await.expect("invited");
+    assert_eq!(bert.hear("place").await["ordinal"], json!(2));
+    let mut on_another_device = house.connect(&invited(1), &[]).await.expect("invited");
+    assert_eq!(on_another_device.hear("place").await["ordinal"], json!(1));
+    assert_eq!(house.resume(&bert.cookie).await.hear("place").await["ordinal"], json!(2), "a ticket is enough");
+
+    // An invitation has one turn.
+    house.admit(1).await;
+    house.publish(&[(1, Turn::Bought)]).await;
+    let mut again = house.connect(&format!("{}&rejoin=true", invited(1)), &[]).await.expect("invited");
+    assert_eq!(again.hear("over").await["outcome"], json!("bought"));
+
+    // The page asks for the invitation, and joins with it; those who are not invited are not told of the lane.
+    let page = house.get("/sales/{slug}", &[]).await.text;
+    assert!(page.contains("name=\"invitation\"") && !page.contains("data-do=\"join\""), "{page}");
+    let page = house.get("/sales/{slug}?invitation=x", &[]).await.text;
+    assert!(page.contains("no invitation to this line"), "{page}");
+    let page = house.get(&format!("/sales/{{slug}}{}", invited(3)), &[]).await.text;
+    assert!(page.contains("data-do=\"join\"") && page.contains(&format!("/line{}\"", invited(3))), "{page}");
+    assert!(page.contains(&format!("data-leads-to=\"{own}\"")), "{page}");
+    let joined = house.request("POST", &format!("/sales/{{slug}}/line{}", invited(3)), &[]).await;
+    assert_eq!(joined.status, StatusCode::SEE_OTHER);
+    let active = house.get("/api/flash-sales/active", &[]).await.body;
+    assert!(active["sales"].as_array().expect("sales").iter().all(|sale| sale["id"] != json!(lane)));
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ export interface SaleCard {
   ends_at: string | null;
   /** What the shop says to everybody who waits. */
   message: string | null;
+  /** What being let in means; a unit for each who is, where it is not told. */
+  mode?: SaleMode;
   /** In which order the line is served; in that of joining, where it is not told. */
   order?: LineOrder;
 }
@@ -121,6 +123,19 @@ export interface Problem {
 /** How a sale lets people in: no more than there are units for; or more, at a stated risk. */
 export type SaleMode = "guarantee" | "yield";
 
+/** A lane as its operators see it. */
+export interface AdminLane {
+  id: string;
+  name: string;
+  slug: string;
+  /** The part of the admissions that it gets while somebody waits in it. */
+  share: number;
+  /** Unknown while the line does not answer. */
+  waiting: number | null;
+  admitted: number;
+  invitations: number;
+}
+
 /** A sale as its operators see it. */
 export interface AdminSale extends SaleCard {
   rate_cap_per_s: number;
@@ -130,13 +145,13 @@ export interface AdminSale extends SaleCard {
   /** Unknown while the line does not answer. */
   waiting: number | null;
   admitted: number;
+  lanes: AdminLane[];
   cursor: number;
   highest_ordinal: number;
   token_ttl_s: number;
   claim_window_s: number;
   hold_s: number;
   recall_window_s: number;
-  mode: SaleMode;
   /** In yield mode: the share of those let in who want to pay that may find no unit. */
   risk: number;
   /** Shoppers in checkout, and on their way there, at most. */

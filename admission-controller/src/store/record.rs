@@ -8,7 +8,7 @@ use fairline_record::{
 use fairline_sale::{LineOrder, SaleId};
 use uuid::Uuid;
 
-use super::{LockedLine, SaleRow, Store, StoreError, count, ordinal, status_of, status_word};
+use super::{LineRow, LockedSale, SaleRow, Store, StoreError, count, ordinal, status_of, status_word};
 use crate::record::Recorder;
 
 /// Turns that are over and are told in one tick at most.
@@ -44,6 +44,13 @@ impl SaleRow {
         self.commitment.as_deref().map(hash)
     }
 
+    /// Whether one of its lines can't be served before a draw.
+    pub fn draw_is_due(&self, line: &LineRow) -> bool {
+        self.order() == LineOrder::Draw && line.drawn().is_none()
+    }
+}
+
+impl LineRow {
     /// How many tickets the draw has shuffled, and with which key; once it is made.
     pub fn drawn(&self) -> Option<(Ordinal, Hash)> {
         self.drawn.map(ordinal).zip(self.draw_key.as_deref().map(hash))
@@ -60,26 +67,27 @@ impl SaleRow {
     }
 }
 
-impl LockedLine {
+/// The record of the line at this position among the sale's.
+impl LockedSale {
     /// Opens the record at its end.
-    pub async fn open_record(&mut self) -> Result<Recorder, StoreError> {
+    pub async fn open_record(&mut self, at: usize) -> Result<Recorder, StoreError> {
         let record: RecordRow = sqlx::query_as(
             "SELECT record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status \
-             FROM lines WHERE sale_id = $1",
+             FROM lines WHERE id = $1",
         )
-        .bind(self.row.id)
+        .bind(self.lines[at].id)
         .fetch_one(&mut *self.transaction)
         .await?;
         let bounds: Vec<Ordinal> = record.recorded_tickets.into_iter().map(ordinal).collect();
         let mut recorder = Recorder {
-            sale: self.row.sale(),
+            line: self.lines[at].line(),
             kept: record.record_seq.is_some(),
             now: self.row.now,
             head: Head { seq: record.record_seq.map_or(0, ordinal), hash: hash(&record.record_hash) },
             noted: Revision { epoch: count(record.recorded_epoch), rev: ordinal(record.recorded_rev) },
             tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
             status: status_of(&record.recorded_status),
-            above: self.row.above(),
+            above: self.lines[at].above(),
             entries: Vec::new(),
         };
         recorder.begin(self.row.order(), self.row.commitment(), self.row.stored_status());
@@ -87,8 +95,8 @@ impl LockedLine {
     }
 
     /// Writes what a tick has to add.
-    pub async fn write_record(&mut self, record: Recorder) -> Result<(), StoreError> {
-        let has_heard = record.kept && record.noted != self.row.noted();
+    pub async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
+        let has_heard = record.kept && record.noted != self.lines[at].noted();
         if record.entries.is_empty() && !has_heard {
             return Ok(());
         }
@@ -96,10 +104,10 @@ impl LockedLine {
         let hashes: Vec<Vec<u8>> = record.entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
         let bodies: Vec<&str> = record.entries.iter().map(|entry| entry.body.as_str()).collect();
         sqlx::query(
-            "INSERT INTO record_entries (sale_id, seq, hash, body) \
+            "INSERT INTO record_entries (line_id, seq, hash, body) \
              SELECT $1, seq, hash, body FROM unnest($2::bigint[], $3::bytea[], $4::text[]) AS entry (seq, hash, body)",
         )
-        .bind(self.row.id)
+        .bind(self.lines[at].id)
         .bind(seqs)
         .bind(hashes)
         .bind(bodies)
@@ -108,9 +116,9 @@ impl LockedLine {
         let tickets: Vec<i64> = record.tickets.bounds().into_iter().map(stored).collect();
         sqlx::query(
             "UPDATE lines SET record_seq = $2, record_hash = $3, recorded_epoch = $4, recorded_rev = $5, \
-             recorded_tickets = $6, recorded_status = $7 WHERE sale_id = $1",
+             recorded_tickets = $6, recorded_status = $7 WHERE id = $1",
         )
-        .bind(self.row.id)
+        .bind(self.lines[at].id)
         .bind(stored(record.head.seq))
         .bind(record.head.hash.0.to_vec())
         .bind(i32::try_from(record.noted.epoch).unwrap_or(i32::MAX))
@@ -123,14 +131,14 @@ impl LockedLine {
     }
 
     /// The turns that are over and that the record has not been told of: those that lapsed, and those that were used.
-    pub async fn take_over(&mut self) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
+    pub async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
         let over: Vec<(i64, String)> = sqlx::query_as(
-            "WITH told AS (SELECT id FROM admissions WHERE sale_id = $1 AND recorded_state <> state \
+            "WITH told AS (SELECT id FROM admissions WHERE line_id = $1 AND recorded_state <> state \
              ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE) \
              UPDATE admissions SET recorded_state = state FROM told WHERE admissions.id = told.id \
              RETURNING ordinal, state",
         )
-        .bind(self.row.id)
+        .bind(self.lines[at].id)
         .bind(OVER_MAX)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -152,9 +160,9 @@ impl LockedLine {
     }
 
     /// Notes that the draw is made.
-    pub async fn note_draw(&mut self, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
-        sqlx::query("UPDATE lines SET drawn = $2, draw_key = $3 WHERE sale_id = $1 AND drawn IS NULL")
-            .bind(self.row.id)
+    pub async fn note_draw(&mut self, at: usize, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+        sqlx::query("UPDATE lines SET drawn = $2, draw_key = $3 WHERE id = $1 AND drawn IS NULL")
+            .bind(self.lines[at].id)
             .bind(stored(pool))
             .bind(key.0.to_vec())
             .execute(&mut *self.transaction)
@@ -165,11 +173,11 @@ impl LockedLine {
 
 impl Store {
     /// The next entries of a record after one, `most` at most.
-    pub async fn record(&self, sale: SaleId, after: u64, most: i64) -> Result<Vec<Entry>, StoreError> {
+    pub async fn record(&self, line: SaleId, after: u64, most: i64) -> Result<Vec<Entry>, StoreError> {
         let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(
-            "SELECT seq, hash, body FROM record_entries WHERE sale_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            "SELECT seq, hash, body FROM record_entries WHERE line_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
-        .bind(sale.0)
+        .bind(line.0)
         .bind(stored(after))
         .bind(most)
         .fetch_all(&self.pool)
@@ -181,13 +189,12 @@ impl Store {
         Ok(rows.into_iter().map(entry).collect())
     }
 
-    /// Whether a sale exists and has a record.
-    pub async fn has_record(&self, sale: SaleId) -> Result<bool, StoreError> {
-        let kept: Option<Uuid> =
-            sqlx::query_scalar("SELECT sale_id FROM lines WHERE sale_id = $1 AND record_seq IS NOT NULL")
-                .bind(sale.0)
-                .fetch_optional(&self.pool)
-                .await?;
+    /// Whether a line exists and has a record.
+    pub async fn has_record(&self, line: SaleId) -> Result<bool, StoreError> {
+        let kept: Option<Uuid> = sqlx::query_scalar("SELECT id FROM lines WHERE id = $1 AND record_seq IS NOT NULL")
+            .bind(line.0)
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(kept.is_some())
     }
 }

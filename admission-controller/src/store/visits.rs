@@ -3,7 +3,7 @@
 use fairline_admission::{BIN_STARTS_S, Health, Memory, Prior, QUANTITIES, STAGES, Visits};
 use sqlx::FromRow;
 
-use super::{LockedLine, StoreError};
+use super::{LockedSale, StoreError};
 
 /// A transaction of checkout that says when something happened may commit a little later than that. So what happened is
 /// taken in this much later, in seconds.
@@ -33,12 +33,12 @@ struct Checkouts {
     slow: i64,
 }
 
-impl LockedLine {
+impl LockedSale {
     /// The visits of this sale that are under way, and what has become of visits since it was asked for the last time.
     pub async fn visits(&mut self) -> Result<Visits, StoreError> {
         let counts: Vec<Count> = sqlx::query_as(
             "WITH span AS (SELECT observed_at AS after, clock_timestamp() - make_interval(secs => $3) AS till \
-                FROM lines WHERE sale_id = $1), \
+                FROM lines WHERE id = $1), \
              seen (what, stage, age, at) AS ( \
                 SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
                     clock_timestamp() - coalesce(claimed_at, issued_at), NULL::integer \
@@ -64,7 +64,7 @@ impl LockedLine {
                 UNION ALL SELECT 'paid', 2, interval '0', least(quantity, $4) - 1 \
                 FROM orders, span WHERE sale_id = $1 AND paid_at > after AND paid_at <= till \
              ), \
-             observed AS (UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE sale_id = $1) \
+             observed AS (UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE id = $1) \
              SELECT what, stage, coalesce(at, greatest(width_bucket(extract(epoch FROM age)::double precision, $2), 1) - 1) AS at, \
              count(*) AS visits FROM seen GROUP BY 1, 2, 3",
         )
@@ -101,7 +101,7 @@ impl LockedLine {
             return Ok(prior);
         }
         let like: Option<(Option<String>, String)> =
-            sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE sale_id = $1")
+            sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE id = $1")
                 .bind(self.row.like_sale)
                 .fetch_optional(&mut *self.transaction)
                 .await?;
@@ -110,7 +110,7 @@ impl LockedLine {
             prior.as_deref().and_then(read).unwrap_or_else(Prior::cautious).after(&memory.learned)
         });
         if let Ok(text) = serde_json::to_string(&prior) {
-            let keep = sqlx::query("UPDATE lines SET prior = $2::jsonb WHERE sale_id = $1");
+            let keep = sqlx::query("UPDATE lines SET prior = $2::jsonb WHERE id = $1");
             keep.bind(self.row.id).bind(text).execute(&mut *self.transaction).await?;
         }
         Ok(prior)

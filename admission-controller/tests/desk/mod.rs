@@ -178,9 +178,10 @@ impl Desk {
     /// What checkout does when a token is redeemed and paid: the promise becomes a sold unit.
     pub async fn buy(&self, ticket: &Ticket) {
         let done = sqlx::query(
-            "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE sale_id = $1 AND ordinal = $2 \
-             AND state = 'promised' RETURNING quantity) \
-             UPDATE stock SET promised = promised - quantity, sold = sold + quantity FROM used WHERE sale_id = $1",
+            "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE line_id = $1 AND ordinal = $2 \
+             AND state = 'promised' RETURNING sale_id, quantity) \
+             UPDATE stock SET promised = promised - quantity, sold = sold + quantity FROM used \
+             WHERE stock.sale_id = used.sale_id",
         )
         .bind(ticket.sale.0)
         .bind(i64::try_from(ticket.ordinal).expect("small"))
@@ -190,11 +191,23 @@ impl Desk {
         assert_eq!(done.rows_affected(), 1, "the token could be used");
     }
 
+    /// Gives a sale a lane, through the API, and waits until it is published.
+    pub async fn lane(&self, sale: SaleId, name: &str, share: f64) -> SaleId {
+        let new = json!({ "name": name, "share": share });
+        let (status, told) = self.admin("POST", &format!("/api/admin/sales/{sale}/lanes"), Some(&new)).await;
+        assert_eq!(status, 201, "{told}");
+        let lanes = told["lanes"].as_array().expect("lanes");
+        let lane = lanes.iter().find(|lane| lane["name"] == json!(name)).expect("the lane");
+        let lane: SaleId = lane["id"].as_str().expect("an id").parse().expect("a UUID");
+        self.until("the lane to be published", async || self.line.snapshot(lane).await.is_ok()).await;
+        lane
+    }
+
     /// The ordinals let in so far, in the order of their admissions.
-    pub async fn admissions(&self, sale: SaleId) -> Vec<Ordinal> {
+    pub async fn admissions(&self, line: SaleId) -> Vec<Ordinal> {
         let rows: Vec<i64> =
-            sqlx::query_scalar("SELECT ordinal FROM admissions WHERE sale_id = $1 ORDER BY issued_at, ordinal")
-                .bind(sale.0)
+            sqlx::query_scalar("SELECT ordinal FROM admissions WHERE line_id = $1 ORDER BY issued_at, ordinal")
+                .bind(line.0)
                 .fetch_all(&self.pool)
                 .await
                 .expect("read");

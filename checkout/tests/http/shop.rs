@@ -198,7 +198,8 @@ impl Shop {
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, per_shopper_limit, status, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at) \
-             VALUES ($1, 'drop-' || left($1::text, 8), 'The drop', 1234, 'EUR', 3, 'open', 10, 120, 15, 300, now()) RETURNING id) \
+             VALUES ($1, 'drop-' || left($1::text, 8), 'The drop', 1234, 'EUR', 3, 'open', 10, 120, 15, 300, now()) RETURNING id), \
+             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
              INSERT INTO stock (sale_id, total) SELECT id, $2 FROM sale",
         )
         .bind(id)
@@ -225,8 +226,8 @@ impl Shop {
             .await
             .expect("a promise");
         let ordinal: i64 = sqlx::query_scalar(
-            "INSERT INTO admissions (id, sale_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, claimed_at, expires_at) \
-             SELECT $1, $2, 1, coalesce(max(ordinal), 0) + 1, $3, $4, $5, now(), now(), now(), now() + make_interval(secs => $6) \
+            "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, claimed_at, expires_at) \
+             SELECT $1, $2, $2, 1, coalesce(max(ordinal), 0) + 1, $3, $4, $5, now(), now(), now(), now() + make_interval(secs => $6) \
              FROM admissions WHERE sale_id = $2 RETURNING ordinal",
         )
         .bind(id)

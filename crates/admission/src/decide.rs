@@ -218,6 +218,24 @@ pub enum Reason {
     Recovering,
 }
 
+impl Reason {
+    /// Its name, for machines.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Reason::NobodyWaiting => "nobody_waiting",
+            Reason::RateCap { .. } => "rate_cap",
+            Reason::Batch => "batch",
+            Reason::BackOff { .. } => "back_off",
+            Reason::CheckoutFull { .. } => "checkout_full",
+            Reason::AllPromised { .. } => "all_promised",
+            Reason::Overbooked { .. } => "overbooked",
+            Reason::SoldOut => "sold_out",
+            Reason::Recovering => "recovering",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

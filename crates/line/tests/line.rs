@@ -13,7 +13,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleCard, SaleId, Status, VisitorId};
+use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
@@ -72,8 +72,10 @@ impl Line {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            mode: SaleMode::Guarantee,
             order: LineOrder::Fifo,
             draw: None,
+            lane: None,
             record: None,
         };
         Self {

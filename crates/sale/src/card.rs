@@ -38,15 +38,33 @@ pub struct SaleCard {
     pub rate_cap_per_s: f64,
     /// What the shop says to everybody who waits.
     pub message: Option<String>,
+    /// What being let in means.
+    #[serde(default)]
+    pub mode: SaleMode,
     /// In which order the line is served.
     #[serde(default)]
     pub order: LineOrder,
     /// Of a draw: what binds it before it is made, and proves it afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<DrawFacts>,
+    /// Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<LaneFacts>,
     /// Where the sale's record stands. The messages of the line are without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordHead>,
+}
+
+/// What being let in means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SaleMode {
+    /// Whoever redeems in time finds a unit: no more are let in than there are units for.
+    #[default]
+    Guarantee,
+    /// More are let in than there are units for, as far as some of them are not going to buy; a unit is held only while its
+    /// payment runs, and at a stated risk somebody finds none.
+    Yield,
 }
 
 /// In which order a line is served.
@@ -69,6 +87,17 @@ pub struct DrawFacts {
     pub pool: Option<u64>,
     /// Once the draw is made: the seed, as 64 hexadecimal digits.
     pub seed: Option<String>,
+}
+
+/// A lane: a line beside a sale's own that leads to the same stock. Whoever joins it needs an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LaneFacts {
+    /// The sale that it leads to.
+    pub sale: SaleId,
+    /// Its name in addresses, after the sale's slug and two hyphens.
+    pub name: String,
+    /// The Ed25519 key that its invitations are verified with, as base64url.
+    pub key: String,
 }
 
 /// The last entry of a sale's record.

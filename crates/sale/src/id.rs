@@ -14,7 +14,7 @@ pub struct InvalidId {
     given: String,
 }
 
-/// The id of one sale.
+/// The id of one sale: also of its line, beside which lanes have ids of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = Uuid)]

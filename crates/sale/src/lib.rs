@@ -4,6 +4,6 @@ mod card;
 mod id;
 mod status;
 
-pub use card::{DrawFacts, LineOrder, RecordHead, SaleCard};
+pub use card::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleCard, SaleMode};
 pub use id::{InvalidId, SaleId, VisitorId};
 pub use status::{Status, presented_status};

@@ -13,7 +13,7 @@ use std::{
 };
 
 use fairline_line::{change::Change, ticket::Ordinal, view::LineView};
-use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
+use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
 use rand::{RngExt as _, rngs::StdRng};
 use time::OffsetDateTime;
 
@@ -95,8 +95,10 @@ impl Sale {
             ends_at: None,
             rate_cap_per_s: CAPS[0].1 * share,
             message: None,
+            mode: SaleMode::Guarantee,
             order: LineOrder::Fifo,
             draw: None,
+            lane: None,
             record: None,
         };
         let mut sale = Self {

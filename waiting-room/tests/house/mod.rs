@@ -11,7 +11,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
+use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
 use fairline_service::Shutdown;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -111,8 +111,10 @@ impl House {
             ends_at: None,
             rate_cap_per_s: 10.0,
             message: None,
+            mode: SaleMode::Guarantee,
             order: LineOrder::Fifo,
             draw: None,
+            lane: None,
             record: None,
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -28,6 +28,18 @@ export class AdminClient {
     return this.#ask("PATCH", `${SALES}/${id}`, change);
   }
 
+  addLane(id: string, name: string, share: number): Promise<Answer<AdminSale>> {
+    return this.#ask("POST", `${SALES}/${id}/lanes`, { name, share });
+  }
+
+  shareLane(id: string, name: string, share: number): Promise<Answer<AdminSale>> {
+    return this.#ask("PATCH", `${SALES}/${id}/lanes/${name}`, { share });
+  }
+
+  invite(id: string, name: string, count: number): Promise<Answer<{ codes: string[] }>> {
+    return this.#ask("POST", `${SALES}/${id}/lanes/${name}/invitations`, { count });
+  }
+
   #ask<T>(method: string, address: string, body?: object): Promise<Answer<T>> {
     const headers = { authorization: `Bearer ${this.#token}` };
     if (!body) return ask<T>(address, { method, headers });

@@ -5,6 +5,7 @@ import { field } from "../field";
 import { inWords, type Answer } from "../http";
 import { AdminClient } from "./client";
 import { newSale } from "./forms";
+import type { LanesListener } from "./lanes";
 import { SalePanel } from "./sale-panel";
 
 const LOOK_EVERY_MS = 1_000;
@@ -76,7 +77,7 @@ function show(sales: AdminSale[]): void {
     if (panel) {
       panel.show(sale);
     } else {
-      const added = new SalePanel(template, sale, { command, change });
+      const added = new SalePanel(template, sale, { command, change, lanes });
       panels.set(sale.id, added);
       list.insertBefore(added.element, list.children[position] ?? null);
     }
@@ -109,6 +110,19 @@ function command(panel: SalePanel, command: SaleCommand): void {
 
 function change(panel: SalePanel, change: SaleChange): void {
   void settle(panel, client?.change(panel.id, change));
+}
+
+function lanes(panel: SalePanel): LanesListener {
+  return {
+    add: (name, share) => void settle(panel, client?.addLane(panel.id, name, share)),
+    share: (name, share) => void settle(panel, client?.shareLane(panel.id, name, share)),
+    async invite(name, count) {
+      const answer = await client?.invite(panel.id, name, count);
+      if (!answer) return undefined;
+      panel.complain(answer.kind === "ok" ? "" : words(answer));
+      return answer.kind === "ok" ? answer.body.codes : undefined;
+    },
+  };
 }
 
 function confirmClose(go: () => void): void {

@@ -1,12 +1,14 @@
 /** One sale on the console: its counters, its commands, its settings. */
 
 import type { AdminSale, SaleChange, SaleCommand } from "../api";
+import { Lanes, type LanesListener } from "./lanes";
 import { count, money, moment, plural, STATUS } from "../words";
 import { COMMANDS, saleChange } from "./forms";
 
 export interface PanelListener {
   command(panel: SalePanel, command: SaleCommand): void;
   change(panel: SalePanel, change: SaleChange): void;
+  lanes(panel: SalePanel): LanesListener;
 }
 
 const PARTS = ["sold", "held", "promised", "remaining"] as const;
@@ -14,6 +16,7 @@ const PARTS = ["sold", "held", "promised", "remaining"] as const;
 export class SalePanel {
   readonly element: HTMLElement;
   readonly id: string;
+  readonly #lanes: Lanes;
 
   constructor(template: HTMLTemplateElement, sale: AdminSale, listener: PanelListener) {
     const copy = template.content.cloneNode(true) as DocumentFragment;
@@ -34,6 +37,9 @@ export class SalePanel {
       });
       form.addEventListener("input", () => { form.querySelector("input")?.setAttribute("data-touched", ""); });
     }
+    const lanes = element.querySelector<HTMLElement>(".lanes");
+    if (!lanes) throw new Error("the page's template holds no lanes");
+    this.#lanes = new Lanes(lanes, listener.lanes(this));
     this.show(sale);
   }
 
@@ -55,6 +61,7 @@ export class SalePanel {
       button.hidden = !COMMANDS[sale.status].includes(button.dataset.command as SaleCommand);
     }
     this.#showSettings(sale);
+    this.#lanes.show(sale);
   }
 
   complain(text: string): void {

@@ -38,7 +38,7 @@ export interface World {
 
 export class LineConnection {
   readonly #path: string;
-  readonly #account: Record<string, string>;
+  readonly #papers: Record<string, string>;
   readonly #listener: LineListener;
   readonly #world: World;
   readonly #ladder = new Ladder();
@@ -50,10 +50,10 @@ export class LineConnection {
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `account`: what the shop says of who the shopper is, if it does. */
-  constructor(saleId: string, account: string | null, listener: LineListener, world: World = { openLink, random: Math.random }) {
+  /** `papers`: what the shopper shows at the door, by name. */
+  constructor(saleId: string, papers: Record<string, string>, listener: LineListener, world: World = { openLink, random: Math.random }) {
     this.#path = `/api/flash-sales/${saleId}/line`;
-    this.#account = account === null ? {} : { account };
+    this.#papers = papers;
     this.#listener = listener;
     this.#world = world;
   }
@@ -140,7 +140,7 @@ export class LineConnection {
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
     this.#heardAt = Date.now();
-    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#account });
+    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#papers });
     this.#link = this.#world.openLink(transport, `${this.#path}?${String(query)}`, listener);
     this.#timer = setTimeout(() => {
       this.#drop();

@@ -1,6 +1,6 @@
 /** The shopper's page: events in, state on, picture out. */
 
-import type { Order, Problem, SaleCard, Status } from "../api";
+import type { Order, Problem, SaleCard, SaleMode, Status } from "../api";
 import { Announcer } from "./announcer";
 import { findOrder, isToBePaid, pause, pay, readOrder, reserve } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
@@ -19,8 +19,8 @@ const ORDER_EVERY_MS = 1_500;
 const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
 
 function start(root: HTMLElement): void {
-  const { saleId = "", joined, now = "", status = "open", opensAt = "" } = root.dataset;
-  const served: Served = { name: root.querySelector("h1")?.textContent ?? "", opensAt, status: status as Status };
+  const { saleId = "", leadsTo = saleId, joined, now = "", status = "open", mode = "guarantee", opensAt = "" } = root.dataset;
+  const served: Served = { name: root.querySelector("h1")?.textContent ?? "", opensAt, status: status as Status, mode: mode as SaleMode };
   const view = new View(root);
   const announcer = new Announcer();
   const serverNow = serverClock(now);
@@ -42,8 +42,9 @@ function start(root: HTMLElement): void {
     if (!merelyMoved || ticking === undefined) show();
   };
 
-  const account = new URLSearchParams(location.search).get("account");
-  const line = new LineConnection(saleId, account, {
+  // An account that the shop names, or an invitation to a lane.
+  const papers = [...new URLSearchParams(location.search)].filter(([name]) => name === "account" || name === "invitation");
+  const line = new LineConnection(saleId, Object.fromEntries(papers), {
     heard(message) {
       dispatch({ type: "line", message });
       if (message.type === "turn") line.claim();
@@ -70,7 +71,7 @@ function start(root: HTMLElement): void {
   };
 
   const recallOrder = async (): Promise<void> => {
-    const order = await findOrder(saleId);
+    const order = await findOrder(leadsTo);
     if (order) tellOrder(order);
     else dispatch({ type: "refused", problem: UNREACHABLE });
   };
@@ -90,7 +91,7 @@ function start(root: HTMLElement): void {
       const { token } = state.phase.turn;
       const quantity = Number(field(form, "quantity"));
       dispatch({ type: "reserve" });
-      void reserve(saleId, token, quantity).then((answer) => {
+      void reserve(leadsTo, token, quantity).then((answer) => {
         if (answer.kind === "ok") tellOrder(answer.body);
         else dispatch({ type: "reserve-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
       });

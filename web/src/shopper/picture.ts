@@ -2,7 +2,7 @@
  * What the page shows for a state at a moment: pure, so that every word can be tested. `view.ts` puts it into the document.
  */
 
-import type { Order, Status } from "../api";
+import type { Order, SaleMode, Status } from "../api";
 import { cameBackAt, placeAt } from "./place";
 import type { Ending, Phase, State, Trouble } from "./state";
 import { count, countdown, moment, money, plural, STATUS, timeOfDay, waitBounds, waitRange } from "../words";
@@ -12,6 +12,8 @@ export interface Served {
   name: string;
   opensAt: string;
   status: Status;
+  /** Whether a unit waits for whoever is let in; or more are let in than there are units for. */
+  mode: SaleMode;
 }
 
 /** A moment, by two clocks. */
@@ -173,9 +175,12 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
     shown.title = `Your turn! Until ${timeOfDay(turn.expires_at)} · ${served.name}`;
     shown.quantities = turn.quantity;
     shown.sending = reserving;
+    const until = timeOfDay(turn.expires_at);
     Object.assign(shown.texts, {
       "turn-left": left,
-      "set-aside": `${turn.quantity === 1 ? "One unit is" : `${count(turn.quantity)} units are`} set aside for you until ${timeOfDay(turn.expires_at)}.`,
+      "set-aside": served.mode === "yield"
+        ? `You may buy until ${until}, while units last. What you choose is yours once it is paid.`
+        : `${turn.quantity === 1 ? "One unit is" : `${count(turn.quantity)} units are`} set aside for you until ${until}.`,
       "turn-problem": problem,
       reserve: reserving ? "One moment …" : "Go to checkout",
     });

@@ -3,6 +3,8 @@ import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { openBrowser, photograph, Visitor } from "./browser";
 import { Shop } from "./shop";
+import { ShopperPage } from "./shopper-page";
+import { until } from "./until";
 
 const LIMIT = { timeout: 180_000 };
 
@@ -42,6 +44,35 @@ test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
   const status = panel.locator(".badge");
   await status.filter({ hasText: "Opens soon" }).waitFor();
   await panel.getByText("€12.50").waitFor();
+
+  // A lane, and an invitation to it that somebody follows.
+  await panel.getByText("Lanes", { exact: true }).click();
+  await panel.getByLabel("New lane").fill("vip");
+  await panel.getByLabel("Its share (%)").fill("25");
+  await panel.getByRole("button", { name: "Add the lane" }).click();
+  await panel.getByRole("rowheader", { name: "vip" }).waitFor();
+  await panel.getByRole("button", { name: "Make invitations" }).click();
+  const links = panel.getByLabel("Invitations: keep them");
+  await until("the invitation", async () => (await links.inputValue()) || undefined);
+  await panel.getByLabel("Share of vip in percent").fill("30");
+  await panel.getByLabel("Share of vip in percent").press("Enter");
+  await photograph(page, "console-lanes");
+  const guest = await Visitor.come(browser);
+  const at = new ShopperPage(await guest.openTab(await links.inputValue()));
+  await at.page.getByText("By invitation: vip").waitFor();
+  await photograph(at.page, "invited");
+  await at.button("Join the line").click();
+  await at.heading(/in the draw/).waitFor();
+  const stranger = await Visitor.come(browser);
+  const door = await stranger.openTab((await links.inputValue()).replace(/\?.*/, "?invitation=guessed"));
+  await door.getByText("This is no invitation to this line.").waitFor();
+  await photograph(door, "not-invited");
+  await door.getByLabel("Your invitation").fill(new URL(await links.inputValue()).searchParams.get("invitation") ?? "");
+  await door.getByRole("button", { name: "Show the invitation" }).click();
+  await door.getByRole("button", { name: "Join the line" }).waitFor();
+  await guest.go();
+  await stranger.go();
+
   await panel.getByRole("button", { name: "Open", exact: true }).click();
   await status.filter({ hasText: "Open" }).waitFor();
   await panel.getByRole("button", { name: "Pause" }).click();
@@ -54,6 +85,7 @@ test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
   await panel.getByLabel("Most admissions per second").press("Enter");
   await panel.getByLabel("Message to those who wait").fill("Back soon.");
   await panel.getByLabel("Message to those who wait").press("Enter");
+
   await photograph(page, "console");
 
   await page.reload();

@@ -31,10 +31,10 @@ class Page {
   readonly refused: string[] = [];
   readonly line: LineConnection;
 
-  constructor(random = chance(1), account: string | null = null) {
+  constructor(random = chance(1), papers: Record<string, string> = {}) {
     this.line = new LineConnection(
       "1",
-      account,
+      papers,
       {
         heard: (message: LineMessage) => this.heard.push(message.type),
         lost: (busy) => this.lost.push(busy),
@@ -176,10 +176,10 @@ describe("a refused WebSocket", () => {
     assert.match(page.link.path, /join=false/, "with the ticket that it has got");
   });
 
-  test("says who its shopper is, where the shop has told it", () => {
-    const page = new Page(undefined, "a.b&c");
+  test("shows the shopper's papers, where there are any", () => {
+    const page = new Page(undefined, { account: "a.b&c", invitation: "x_y-z" });
     page.line.open("join");
-    assert.match(page.link.path, /\/line\?account=a\.b%26c$/);
+    assert.match(page.link.path, /\/line\?account=a\.b%26c&invitation=x_y-z$/);
   });
 
   test("where events are blocked, too, leads to asking again and again", () => {

@@ -7,7 +7,7 @@ import { hearPlace } from "../../src/shopper/place";
 import type { Phase, Trouble } from "../../src/shopper/state";
 import * as samples from "./samples";
 
-const SERVED = { name: "Brass lamp", opensAt: samples.sale.opens_at, status: "open" } as const;
+const SERVED = { name: "Brass lamp", opensAt: samples.sale.opens_at, status: "open", mode: "guarantee" } as const;
 
 function shown(phase: Phase, { trouble = "none", sale = {}, nowMs = samples.NOW_MS }: { trouble?: Trouble; sale?: Partial<SaleCard>; nowMs?: number } = {}): Picture {
   return picture({ sale: { ...samples.sale, ...sale }, phase, trouble }, SERVED, { serverMs: nowMs, steadyMs: nowMs - samples.NOW_MS });
