@@ -22,7 +22,7 @@ WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line bench-admission lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line bench-admission bench-admission-live lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 bench-admission: ## Hold the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run
 	@$(CARGO) build --locked --release --quiet --package fairline-bench-admission
 	@exec $(RELEASE)/bench-admission $(if $(SEEDS),--seeds '$(SEEDS)')
+
+bench-admission-live: setup web ## Compare live sales with simulated ones, in about twenty minutes: SALES=1 for a shorter run
+	@$(CARGO) build --locked --release --quiet --package fairline --package fairline-bench-admission
+	@exec $(RELEASE)/bench-admission --live '$(or $(SALES),3)' --fairline $(RELEASE)/fairline
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check

@@ -21,9 +21,14 @@ use crate::{
     state::OrderStatus,
 };
 
-/// Routes that create or charge, whose callers are counted.
-pub(crate) fn buying() -> OpenApiRouter<Checkout> {
-    OpenApiRouter::new().routes(routes!(purchase)).routes(routes!(pay))
+/// Routes that take units.
+pub(crate) fn purchasing() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new().routes(routes!(purchase))
+}
+
+/// Routes that pay for them.
+pub(crate) fn paying() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new().routes(routes!(pay))
 }
 
 /// Routes that only look.

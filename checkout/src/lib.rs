@@ -117,8 +117,11 @@ impl Service {
         health::start(health.clone(), checkout.store.clone(), shutdown);
 
         let ready = readiness(checkout.clone());
+        let buying = api::purchasing()
+            .route_layer(from_fn_with_state(health.clone(), health::purchased))
+            .merge(api::paying().route_layer(from_fn_with_state(health, health::paid)));
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
-            .merge(api::buying().route_layer(from_fn_with_state(health, health::noted)).route_layer(limit.layer()))
+            .merge(buying.route_layer(limit.layer()))
             .merge(api::looking())
             .split_for_parts();
         let routes = routes

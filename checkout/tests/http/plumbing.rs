@@ -130,11 +130,12 @@ async fn controllers_are_told_how_checkout_fares_until_it_takes_its_leave() {
     let sale = shop.sale(5).await;
     let (shopper, order) = shop.hold(sale).await;
     assert_eq!(shop.pay(&shopper, order, "tok_declined").await.status, 402, "no failure of ours");
+    shop.pay(&shopper, order, "tok_slow").await;
     let told =
         || sqlx::query_as::<_, (i32, i32, i32)>("SELECT answered, failed, slow FROM checkouts").fetch_all(&shop.pool);
     eventually(|| async {
         let told = told().await.expect("read");
-        if told == [(2, 0, 0)] { Ok(()) } else { Err(told) }
+        if told == [(3, 0, 0)] { Ok(()) } else { Err(told) }
     })
     .await;
     shop.shutdown.trigger();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A tick that comes late catches up on this much at most, in seconds. What lies further back is lost, and so is whatever
 /// a tick did not use but for a part of one admission: so neither an empty line nor a stall saves up a burst.
 const LATE_MAX_S: f64 = 0.5;
-/// Checkout is failing when so many of its requests do, out of so many at least.
+/// Checkout is failing when so many of its requests do, out of so many at least; of fewer, no latency is typical either.
 const FAILING_SHARE: f64 = 0.05;
 const REQUESTS_MIN: u32 = 10;
 /// The rate is cut to this share, at most once in so many seconds: what was just let in has to show its effect first.
@@ -60,7 +60,7 @@ impl Health {
             Some(Trouble::Unreachable)
         } else if self.requests >= REQUESTS_MIN && f64::from(self.failures) > f64::from(self.requests) * FAILING_SHARE {
             Some(Trouble::Failing)
-        } else if self.requests > 0 && self.latency_p95_ms > self.latency_max_ms {
+        } else if self.requests >= REQUESTS_MIN && self.latency_p95_ms > self.latency_max_ms {
             Some(Trouble::Slow)
         } else {
             None
@@ -224,7 +224,8 @@ mod tests {
         assert_eq!(health.trouble(), None);
         assert_eq!(Health { requests: 9, failures: 9, ..health }.trouble(), None, "nine requests say nothing yet");
         assert_eq!(Health { requests: 100, failures: 6, ..health }.trouble(), Some(Trouble::Failing));
-        assert_eq!(Health { requests: 1, latency_p95_ms: 501.0, ..health }.trouble(), Some(Trouble::Slow));
+        assert_eq!(Health { requests: 9, latency_p95_ms: 501.0, ..health }.trouble(), None, "nor how long they took");
+        assert_eq!(Health { requests: 10, latency_p95_ms: 501.0, ..health }.trouble(), Some(Trouble::Slow));
         assert_eq!(Health { reachable: false, ..health }.trouble(), Some(Trouble::Unreachable));
     }
 

@@ -81,6 +81,10 @@ impl Values {
         self.quantile(0.5)
     }
 
+    pub(crate) fn least(&self) -> f64 {
+        self.quantile(0.0)
+    }
+
     pub(crate) fn worst(&self) -> f64 {
         self.quantile(1.0)
     }

@@ -6,6 +6,7 @@
 
 mod bench;
 mod figure;
+mod live;
 mod plot;
 mod policy;
 mod sale;
@@ -42,19 +43,32 @@ struct Arguments {
     /// Run everything with a handful of shoppers: shows that it runs, and nothing else.
     #[arg(long)]
     smoke: bool,
+    /// Compare so many live sales in each mode with simulated ones, instead.
+    #[arg(long, value_name = "SALES", requires = "fairline", value_parser = clap::value_parser!(u64).range(1..=30))]
+    live: Option<u64>,
+    /// The program that serves them and sends the crowd.
+    #[arg(long, value_name = "PROGRAM")]
+    fairline: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("The figures could not be written: {error}.");
+            eprintln!("The figures could not be taken: {error}.");
             ExitCode::from(2)
         }
     }
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
+    if let Some((sales, fairline)) = arguments.live.zip(arguments.fairline.as_deref()) {
+        let (found, table) = live::compare(fairline, sales)?;
+        fs::create_dir_all(&arguments.folder)?;
+        fs::write(arguments.folder.join("admission-live.json"), format!("{found:#}\n"))?;
+        println!("{table}");
+        return Ok(());
+    }
     let size = if arguments.smoke { Size::smoke() } else { Size::full(arguments.seeds) };
     let decide_us = bench::decide_us();
     let results = bench::run_all(&size);

@@ -1,10 +1,11 @@
 //! Who may be let in, and how many: the law, and what it is held against.
 
 use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Terms, decide};
+use fairline_behaviour::LIMITS_S;
 
 use crate::{
     sale::{TICK_S, View},
-    shopper::{Crowd, LIMITS_S},
+    shopper::Crowd,
 };
 
 /// Lets people in, tick by tick.
@@ -35,6 +36,12 @@ impl Law {
             hold_s,
         };
         Self { terms, prior, memory: Memory::default() }
+    }
+
+    /// The same law for a sale whose steps have other limits, in seconds.
+    pub(crate) fn within(mut self, [claim_window_s, token_ttl_s, hold_s]: [f64; 3]) -> Self {
+        self.terms = Terms { claim_window_s, token_ttl_s, hold_s, ..self.terms };
+        self
     }
 
     /// What this sale has taught for the next.

@@ -3,11 +3,9 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use fairline_admission::{BIN_STARTS_S, Stage, Stock, Visits, bin_of};
+use fairline_behaviour::Step;
 
-use crate::{
-    policy::Policy,
-    shopper::{Crowd, LIMITS_S, Step},
-};
+use crate::{policy::Policy, shopper::Crowd};
 
 /// Seconds between two ticks of the controller: its default.
 pub(crate) const TICK_S: f64 = 0.2;
@@ -169,7 +167,7 @@ impl Sale<'_> {
         let (after_s, what) = match self.crowd.visit(visit).steps[stage] {
             Step::GoesOn(after_s) => (after_s, Happens::GoesOn),
             Step::Leaves(after_s) => (after_s, Happens::Leaves),
-            Step::FallsSilent => (LIMITS_S[stage], Happens::TimeIsOut),
+            Step::FallsSilent => (self.crowd.limits_s()[stage], Happens::TimeIsOut),
         };
         self.events.push(Reverse((micros(self.now_s + after_s), visit, what)));
     }
@@ -269,7 +267,7 @@ impl Sale<'_> {
         for stage in [Stage::Called, Stage::Claimed, Stage::Shopping] {
             let entered = &self.entered[stage as usize];
             let counts = &mut self.visits.under_way.0[stage as usize];
-            let from = tick.saturating_sub(tick_of(LIMITS_S[stage as usize]) + 2);
+            let from = tick.saturating_sub(tick_of(self.crowd.limits_s()[stage as usize]) + 2);
             let mut bin = BIN_STARTS_S.len() - 1;
             for (at, &visits) in entered.iter().enumerate().skip(from) {
                 let age_s = (tick as f64 - at as f64 - 0.5) * TICK_S;

@@ -1,133 +1,8 @@
-//! What shoppers do once they are let in: the model of behaviour.
-//!
-//! Everybody's visit is drawn before the sale, in the order of the line, so that every policy meets the same people.
-//! A visit is called, claims, redeems, thinks, and pays; at each of the first three steps a shopper may go on, leave by
-//! saying so, or fall silent until time runs out. Times to go on are log-normal, so some take very long. How fast, how
-//! varied and how silent the shoppers of a sale are is drawn anew for each sale: no policy can know.
+//! The people of a sale. Everybody's visit is drawn before the sale, in the order of the line, so that every policy meets the
+//! same people.
 
+use fairline_behaviour::{Manners, Visit, live_manners};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-
-/// Seconds in which a token has to be claimed, redeemed, and its visit to begin a payment: what the admin's form
-/// proposes.
-pub(crate) const LIMITS_S: [f64; 3] = [15.0, 120.0, 300.0];
-/// Payments that succeed.
-const SUCCEEDS: f64 = 0.97;
-
-/// What somebody does at one step of a visit, in seconds from its beginning.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Step {
-    GoesOn(f64),
-    Leaves(f64),
-    FallsSilent,
-}
-
-/// One shopper's visit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Visit {
-    /// To claim, to redeem, to begin the payment.
-    pub(crate) steps: [Step; 3],
-    /// How long the payment runs, in seconds.
-    pub(crate) payment_s: f64,
-    /// Whether it succeeds.
-    pub(crate) succeeds: bool,
-}
-
-impl Visit {
-    /// Seconds from the admission until the payment begins, if it ever does.
-    pub(crate) fn pays_after_s(&self) -> Option<f64> {
-        self.steps.iter().try_fold(0.0, |sum, step| match step {
-            Step::GoesOn(after_s) => Some(sum + after_s),
-            Step::Leaves(_) | Step::FallsSilent => None,
-        })
-    }
-
-    /// Seconds from the admission until an order, if there will be one.
-    pub(crate) fn buys_after_s(&self) -> Option<f64> {
-        self.pays_after_s().filter(|_| self.succeeds).map(|after_s| after_s + self.payment_s)
-    }
-}
-
-/// A time that is log-normal.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Time {
-    median_s: f64,
-    sigma: f64,
-}
-
-/// How the shoppers of a sale behave.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Manners {
-    /// Chances to go on at each step.
-    goes_on: [f64; 3],
-    times: [Time; 3],
-    /// Chance to say so when leaving, and how long that takes in the mean, in seconds, at each step.
-    says: f64,
-    leaves_after_s: [f64; 3],
-    payment_s: f64,
-}
-
-/// How a purchase chance is made up of the steps: exponents, whose sum is one.
-const PARTS: [f64; 3] = [0.15, 0.35, 0.5];
-
-impl Manners {
-    /// Draws the manners of a sale; `chance` of a purchase is part of the setting.
-    pub(crate) fn draw(chance: f64, dice: &mut StdRng) -> Self {
-        let mut between = |low: f64, high: f64| dice.random_range(low..high);
-        let mut manners = Self {
-            goes_on: [0.0; 3],
-            times: [
-                Time { median_s: between(0.8, 2.0), sigma: between(0.4, 0.8) },
-                Time { median_s: between(6.0, 18.0), sigma: between(0.6, 1.0) },
-                Time { median_s: between(35.0, 80.0), sigma: between(0.5, 0.9) },
-            ],
-            says: between(0.2, 0.7),
-            leaves_after_s: [5.0, between(10.0, 30.0), between(20.0, 60.0)],
-            payment_s: between(1.5, 4.0),
-        };
-        manners.set_chance(chance);
-        manners
-    }
-
-    /// The same people with another chance to buy.
-    pub(crate) fn with_chance(mut self, chance: f64) -> Self {
-        self.set_chance(chance);
-        self
-    }
-
-    fn set_chance(&mut self, chance: f64) {
-        let chance = (chance / SUCCEEDS).min(1.0);
-        self.goes_on = PARTS.map(|part| chance.powf(part));
-    }
-
-    fn visit(&self, dice: &mut StdRng) -> Visit {
-        let steps = std::array::from_fn(|at| {
-            if dice.random::<f64>() < self.goes_on[at] {
-                return Step::GoesOn(self.times[at].draw(LIMITS_S[at], dice));
-            }
-            let leaves_after_s = -self.leaves_after_s[at] * (1.0 - dice.random::<f64>()).ln();
-            // Whoever never saw the page can't say anything.
-            let says = at > 0 && dice.random::<f64>() < self.says;
-            if says && leaves_after_s < LIMITS_S[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
-        });
-        let payment_s = 1.0 - self.payment_s * (1.0 - dice.random::<f64>()).ln();
-        Visit { steps, payment_s: payment_s.min(30.0), succeeds: dice.random::<f64>() < SUCCEEDS }
-    }
-}
-
-impl Time {
-    /// Draws a time below `limit_s`.
-    fn draw(&self, limit_s: f64, dice: &mut StdRng) -> f64 {
-        loop {
-            // Box and Muller.
-            let (u, v): (f64, f64) = (1.0 - dice.random::<f64>(), dice.random());
-            let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-            let time_s = self.median_s * (self.sigma * normal).exp();
-            if time_s < limit_s {
-                return time_s;
-            }
-        }
-    }
-}
 
 /// The people of a line, in its order.
 pub(crate) struct Crowd {
@@ -167,6 +42,16 @@ impl Crowd {
 
     fn new(manners: Manners, shift: Option<(usize, Manners)>, dice: StdRng) -> Self {
         Self { visits: Vec::new(), manners, shift, buyers: 0, dice }
+    }
+
+    /// A crowd as a rush of this seed meets a live sale.
+    pub(crate) fn live(seed: u64, chance: f64, faster: f64) -> Self {
+        Self::new(live_manners(seed, chance, faster), None, StdRng::seed_from_u64(seed))
+    }
+
+    /// Seconds in which each step of a visit has to be done.
+    pub(crate) fn limits_s(&self) -> [f64; 3] {
+        self.manners.limits_s()
     }
 
     /// The visit of whoever is `at`-th in the line, from 0.

@@ -79,7 +79,7 @@ impl Shopper<'_> {
 
     /// Redeems until there is an answer; a lost answer is asked for again. A token that ran out meanwhile is the line's to
     /// explain.
-    async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, Step> {
+    pub(crate) async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, Step> {
         let admission = claims.jti;
         loop {
             let why = match self.purchase(token, admission, self.cookie_header()).await {

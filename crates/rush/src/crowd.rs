@@ -26,12 +26,32 @@ pub(crate) struct Job {
     pub(crate) first: u32,
     pub(crate) shoppers: u32,
     pub(crate) sale: Uuid,
+    /// The lane of the sale where the first of the shoppers wait, and an invitation for each of them.
+    pub(crate) guests: Option<Guests>,
     pub(crate) waiting_rooms: Vec<Target>,
     pub(crate) checkouts: Vec<Target>,
     pub(crate) manners: Manners,
     /// When all processes start, in microseconds since 1970.
     pub(crate) starts_at_us: i64,
     pub(crate) time_limit: Duration,
+}
+
+/// Those who are invited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Guests {
+    pub(crate) lane: Uuid,
+    pub(crate) invitations: Vec<String>,
+}
+
+impl Job {
+    /// The line in which a shopper waits, and the invitation to it, if it needs one.
+    pub(crate) fn line(&self, index: u32) -> (Uuid, Option<&str>) {
+        let invited = self.guests.as_ref().and_then(|guests| {
+            let invitation = guests.invitations.get(index as usize)?;
+            Some((guests.lane, Some(invitation.as_str())))
+        });
+        invited.unwrap_or((self.sale, None))
+    }
 }
 
 /// What the shoppers of one process share.

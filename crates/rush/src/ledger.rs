@@ -23,6 +23,7 @@ pub(crate) struct Stock {
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub(crate) struct Admission {
     pub(crate) id: Uuid,
+    pub(crate) line: Uuid,
     pub(crate) epoch: i32,
     pub(crate) ordinal: i64,
     pub(crate) visitor: String,
@@ -57,6 +58,7 @@ pub(crate) struct Order {
     pub(crate) payment_id: Uuid,
     pub(crate) visitor: String,
     pub(crate) quantity: i32,
+    pub(crate) paid_at_us: i64,
 }
 
 impl Payment {

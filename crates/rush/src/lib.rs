@@ -27,6 +27,7 @@ mod settings;
 mod shopper;
 mod show;
 mod tally;
+mod visit;
 mod wire;
 
 use std::{process::ExitCode, time::Duration};
@@ -42,7 +43,7 @@ pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
 pub use wire::{Target, TargetError};
 
-use crowd::Job;
+use crowd::{Guests, Job};
 use database::Database;
 use messages::{ActiveSales, AdminSale, SaleCard};
 use report::Evidence;
@@ -104,7 +105,10 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     let screen = Screen::new(Instant::now());
     screen.say(&format!("{} shoppers for {} ({} units), seed {seed}", settings.shoppers, card.name, card.total));
     let started = Instant::now();
-    let records = processes::send(job(settings, &card, seed), settings.processes(), |now| screen.show(now)).await?;
+    let guests = guests(settings).await?;
+    let lane = guests.as_ref().map(|guests| guests.lane);
+    let records =
+        processes::send(job(settings, &card, guests, seed), settings.processes(), |now| screen.show(now)).await?;
     let elapsed_s = started.elapsed().as_secs_f64();
     screen.end();
 
@@ -121,12 +125,13 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         _ => None,
     };
     let record = match &settings.admin {
-        Some(admin) => Some(read_record(admin, card.id).await),
+        Some(admin) => Some(read_records(admin, card.id, lane).await),
         None => None,
     };
     Ok(Report::of(&Evidence {
         seed,
         total_on_card: card.total,
+        mode: card.mode,
         grace_ms: settings.grace_s * 1_000,
         elapsed_s,
         records: &records,
@@ -136,13 +141,14 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     }))
 }
 
-fn job(settings: &Settings, card: &SaleCard, seed: u64) -> Job {
+fn job(settings: &Settings, card: &SaleCard, guests: Option<Guests>, seed: u64) -> Job {
     let start_after = i64::try_from(START_AFTER.as_micros()).expect("a third of a second fits");
     Job {
         seed,
         first: 0,
         shoppers: settings.shoppers,
         sale: card.id,
+        guests,
         waiting_rooms: settings.waiting_rooms.clone(),
         checkouts: settings.checkouts().to_vec(),
         manners: settings.manners(),
@@ -161,6 +167,18 @@ async fn find_sale(settings: &Settings) -> Result<SaleCard, RushError> {
         }
         sleep(Duration::from_millis(300)).await;
     }
+}
+
+/// Those who are invited, and the lane where they wait.
+async fn guests(settings: &Settings) -> Result<Option<Guests>, RushError> {
+    let Some((lane, file)) = settings.lane.as_deref().zip(settings.invitations.as_deref()) else { return Ok(None) };
+    let text = tokio::fs::read_to_string(file)
+        .await
+        .map_err(|error| RushError::NoSale(format!("the invitations in {} can't be read: {error}", file.display())))?;
+    let lane = Uuid::parse_str(lane)
+        .map_err(|_| RushError::NoSale(format!("`{lane}` is not the id of a lane; the admin API shows it")))?;
+    let invitations = text.split_whitespace().map(str::to_owned).collect();
+    Ok(Some(Guests { lane, invitations }))
 }
 
 async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
@@ -190,7 +208,19 @@ async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
     }
 }
 
-/// What the sale's public record proves, as soon as it can be read.
+/// What the records of a sale's lines prove: that of its own line, or the first that proves nothing good.
+async fn read_records(controller: &Target, sale: Uuid, lane: Option<Uuid>) -> Result<Result<Verdict, Fault>, String> {
+    let own = read_record(controller, sale).await;
+    match lane {
+        Some(lane) if matches!(own, Ok(Ok(_))) => {
+            let other = read_record(controller, lane).await;
+            if matches!(other, Ok(Ok(_))) { own } else { other }
+        }
+        _ => own,
+    }
+}
+
+/// What a line's public record proves, as soon as it can be read.
 async fn read_record(controller: &Target, sale: Uuid) -> Result<Result<Verdict, Fault>, String> {
     let address = format!("{controller}/api/flash-sales/{sale}/record").parse();
     let address: Uri = address.map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;

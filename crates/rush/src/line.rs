@@ -65,13 +65,22 @@ pub(crate) struct Entered {
 pub(crate) struct Entrance {
     pub(crate) caller: Caller,
     pub(crate) waiting_room: Target,
-    pub(crate) sale: Uuid,
+    /// The sale's own line, or a lane.
+    pub(crate) line: Uuid,
+    /// What a lane wants to see.
+    pub(crate) invitation: Option<String>,
     pub(crate) cookie: Option<String>,
 }
 
 impl Entrance {
     fn path(&self) -> String {
-        format!("/api/flash-sales/{}/line", self.sale)
+        format!("/api/flash-sales/{}/line", self.line)
+    }
+
+    /// The path to enter by.
+    fn door(&self) -> String {
+        let invitation = self.invitation.as_deref().map(|code| format!("?invitation={code}"));
+        self.path() + &invitation.unwrap_or_default()
     }
 
     fn headers<'a>(&'a self, accept: &'static str) -> Vec<(header::HeaderName, &'a str)> {
@@ -115,7 +124,7 @@ impl Line {
     }
 
     async fn enter_by_socket(entrance: Entrance) -> Result<Entered, Lost> {
-        let url = format!("{}{}", entrance.waiting_room, entrance.path()).replacen("http", "ws", 1);
+        let url = format!("{}{}", entrance.waiting_room, entrance.door()).replacen("http", "ws", 1);
         let mut upgrade = url.into_client_request().map_err(|_| Lost::Gone { retry_after: None })?;
         let plain = request(&entrance.waiting_room, Method::GET, "/", &entrance.headers("*/*"), None);
         for (name, value) in plain.headers() {
@@ -145,7 +154,7 @@ impl Line {
         let request = request(
             &entrance.waiting_room,
             Method::GET,
-            &entrance.path(),
+            &entrance.door(),
             &entrance.headers("text/event-stream"),
             None,
         );
@@ -247,7 +256,7 @@ impl Polls {
     async fn poll(&mut self) -> Result<Vec<(String, String)>, Lost> {
         let Entrance { caller, waiting_room, .. } = &self.entrance;
         let request =
-            request(waiting_room, Method::GET, &self.entrance.path(), &self.entrance.headers("application/json"), None);
+            request(waiting_room, Method::GET, &self.entrance.door(), &self.entrance.headers("application/json"), None);
         let answer = caller.call(waiting_room, request).await?;
         if answer.status != StatusCode::OK {
             return Err(not_entered(&answer));

@@ -4,6 +4,7 @@
 //! carry fails a rush.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use fairline_sale::SaleMode;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -50,6 +51,8 @@ pub(crate) struct SaleCard {
     pub(crate) total: u32,
     pub(crate) remaining: u32,
     pub(crate) status: SaleStatus,
+    #[serde(default)]
+    pub(crate) mode: SaleMode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -4,6 +4,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use fairline_behaviour::{Visit, live_manners, live_visit};
 use serde::{Deserialize, Serialize};
 
 /// What a shopper has come to do.
@@ -24,6 +25,9 @@ pub enum Behaviour {
     Replay,
     /// Tries tokens that nobody issued, and then buys with the real one.
     Forge,
+    /// Does what the simulated shoppers do that the control law is held against: goes on, leaves or falls silent at each
+    /// step, in the times that people take.
+    Visit,
 }
 
 /// How a shopper's page talks to the line.
@@ -95,6 +99,7 @@ impl Choice for Behaviour {
         (Behaviour::ComeBack, "come-back"),
         (Behaviour::Replay, "replay"),
         (Behaviour::Forge, "forge"),
+        (Behaviour::Visit, "visit"),
     ];
 }
 
@@ -226,10 +231,14 @@ pub struct Manners {
     pub lid_closed: Duration,
     /// The longest moment of thought before each click of the checkout.
     pub think_up_to: Duration,
+    /// Of those who visit, so many of a hundred buy.
+    pub chance_percent: u32,
+    /// So many times as fast as people.
+    pub faster: u32,
 }
 
 /// What one shopper will do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Which shopper, from 0.
     pub index: u32,
@@ -247,6 +256,8 @@ pub struct Plan {
     pub away: Option<Duration>,
     /// The thought before the redemption and before the payment.
     pub thinks: [Duration; 2],
+    /// What becomes of the visit of one who does not merely buy.
+    pub visit: Option<Visit>,
     /// Draws the jitter of its retries.
     pub dice: Dice,
 }
@@ -271,7 +282,11 @@ impl Plan {
             Behaviour::CloseLid => Some(manners.lid_closed / 2 + dice.up_to(manners.lid_closed)),
             _ => Some(dice.up_to(COME_BACK_WITHIN)),
         };
-        Plan { index, behaviour, transport, payment, arrives_after, acts_after, away, thinks, dice }
+        let visit = (behaviour == Behaviour::Visit).then(|| {
+            let (chance, faster) = (f64::from(manners.chance_percent) / 100.0, f64::from(manners.faster.max(1)));
+            live_visit(&live_manners(seed, chance, faster), seed, index)
+        });
+        Plan { index, behaviour, transport, payment, arrives_after, acts_after, away, thinks, visit, dice }
     }
 }
 
@@ -334,6 +349,8 @@ mod tests {
             act_within: Duration::from_secs(10),
             lid_closed: Duration::from_secs(20),
             think_up_to: Duration::from_secs(1),
+            chance_percent: 50,
+            faster: 5,
         }
     }
 
@@ -344,7 +361,7 @@ mod tests {
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
         assert_eq!(
             wrong("by=70"),
-            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge"
+            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, visit"
         );
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");

@@ -218,6 +218,8 @@ mod tests {
             act_within: Duration::ZERO,
             lid_closed: Duration::ZERO,
             think_up_to: Duration::ZERO,
+            chance_percent: 50,
+            faster: 1,
         };
         let time_limit = Duration::from_secs(1);
         let (waiting_rooms, checkouts) = (vec!["http://127.0.0.1:1".parse().unwrap()], Vec::new());
@@ -226,6 +228,7 @@ mod tests {
             first: 0,
             shoppers,
             sale: Uuid::nil(),
+            guests: None,
             waiting_rooms,
             checkouts,
             manners,

@@ -11,6 +11,8 @@ use crate::plan::{Behaviour, Transport};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) index: u32,
+    /// Where it waits: the sale's own line, by the sale's id, or a lane.
+    pub(crate) line: Uuid,
     pub(crate) behaviour: Behaviour,
     pub(crate) transport: Transport,
     /// The ordinal of its ticket, from the first message that named it.
@@ -59,9 +61,10 @@ pub(crate) struct Record {
 pub(crate) const NOTES_MAX: usize = 32;
 
 impl Record {
-    pub(crate) fn new(index: u32, behaviour: Behaviour, transport: Transport) -> Record {
+    pub(crate) fn new(index: u32, line: Uuid, behaviour: Behaviour, transport: Transport) -> Record {
         Record {
             index,
+            line,
             behaviour,
             transport,
             ordinal: None,

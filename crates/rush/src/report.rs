@@ -6,7 +6,7 @@ use std::{
 };
 
 use fairline_record::verify::{Fault, Verdict};
-use fairline_sale::LineOrder;
+use fairline_sale::{LineOrder, SaleMode};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -26,6 +26,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) seed: u64,
     /// What the sale's card said, where there is no database to ask.
     pub(crate) total_on_card: u32,
+    /// In yield mode somebody who is let in may find no unit.
+    pub(crate) mode: SaleMode,
     /// Whoever was away for no longer has stayed.
     pub(crate) grace_ms: u64,
     pub(crate) elapsed_s: f64,
@@ -70,6 +72,10 @@ pub struct Report {
     pub expired_accepted: u64,
     /// Shoppers who redeemed or paid in time and were refused.
     pub turned_away: u64,
+    /// Of these, those who wanted to pay and found no unit: what a sale in yield mode risks.
+    pub no_unit: u64,
+    /// Seconds from the first admission until 99 of 100 units were paid for; `null` if they never were, or without a database.
+    pub t99_s: Option<f64>,
     /// Pairs among those who stayed that were admitted against their ordinals; by the database if it was asked.
     pub inversions: u64,
     /// The same as far as the shoppers can tell, to the second; a turn that its page never saw may count here.
@@ -191,7 +197,7 @@ impl Report {
             Some(Err(error)) => report.mismatches.push(format!("the record could not be replayed: {error}")),
             None => {}
         }
-        report.broken = broken_promises(&report);
+        report.broken = broken_promises(&report, evidence.mode);
         if let Some(Ok(Err(fault))) = &evidence.record {
             report.broken.push(format!("promise 4: the record is not that of an honest line: {fault}"));
         }
@@ -248,7 +254,8 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         stolen_accepted: sum(&|record| record.stolen_accepted as usize),
         stolen_tried: sum(&|record| record.stolen_tried as usize),
         expired_accepted: sum(&|record| record.expired_accepted as usize),
-        turned_away: count(&|record| record.lapsed_early || record.no_unit && record.paid.is_none()),
+        turned_away: count(&|record| record.lapsed_early || found_no_unit(record)),
+        no_unit: count(&found_no_unit),
         inversions,
         inversions_seen: inversions,
         stayed: count(&|record| record.stayed(evidence.grace_ms)),
@@ -326,6 +333,7 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     report.inversions = database.inversions;
     Latencies::of(records, |turn| admissions.get(&turn.admission).map(|row| row.issued_at_us)).into_report(report);
     report.turned_away += refused_in_time(records, &admissions);
+    report.t99_s = seconds_to_99_percent(ledger);
 
     let mismatches = &mut report.mismatches;
     let units = |rows: &mut dyn Iterator<Item = i32>| rows.map(i64::from).sum::<i64>();
@@ -378,9 +386,9 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
             mismatches.push(format!("the order {} was never seen paid by its shopper", order.id));
         }
     }
-    let ordinals = tally(records.iter().filter_map(|record| record.ordinal.as_ref()));
+    let tickets: Vec<(Uuid, u64)> = records.iter().filter_map(|record| Some((record.line, record.ordinal?))).collect();
     if epochs(&ledger.admissions).len() <= 1 {
-        for (ordinal, times) in ordinals.into_iter().filter(|(_, times)| *times > 1) {
+        for ((_, ordinal), times) in tally(tickets.iter()).into_iter().filter(|(_, times)| *times > 1) {
             mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
         }
     }
@@ -403,15 +411,16 @@ fn how_far_it_came(record: &Record) -> String {
 }
 
 /// The promises of the design that a report shows to be broken, by their numbers there.
-fn broken_promises(report: &Report) -> Vec<String> {
+fn broken_promises(report: &Report, mode: SaleMode) -> Vec<String> {
     let database = report.database.clone().unwrap_or_default();
+    let risked = if mode == SaleMode::Yield { report.no_unit } else { 0 };
     let promises = [
         (1, u64::try_from(report.oversold).unwrap_or(0), "units are held or sold beyond the stock"),
         (2, report.double_used, "tokens were accepted twice"),
         (2, report.forged_accepted, "forged tokens were accepted"),
         (2, report.stolen_accepted, "tokens were accepted from somebody else than their holder"),
         (2, report.expired_accepted, "tokens were accepted after they had expired"),
-        (3, report.turned_away, "shoppers were in time and were turned away"),
+        (3, report.turned_away - risked, "shoppers were in time and were turned away"),
         (4, report.inversions, "pairs of those who stayed were admitted against their ordinals"),
         (5, report.places_lost, "shoppers lost their place"),
         (6, database.captured_without_order, "captured payments are neither an order nor given back"),
@@ -475,15 +484,43 @@ fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -
     records.iter().filter(|record| record.outcome != Some(Outcome::Closed)).filter(in_time).count() as u64
 }
 
-fn epochs(admissions: &[Admission]) -> BTreeSet<i32> {
-    admissions.iter().map(|row| row.epoch).collect()
+fn epochs<'a>(admissions: impl IntoIterator<Item = &'a Admission>) -> BTreeSet<i32> {
+    admissions.into_iter().map(|row| row.epoch).collect()
 }
 
-/// Inversions of the order in which those who stayed were first admitted. One who never was stands behind all who
-/// were, so being passed over counts.
+/// Whether a shopper wanted to pay, and could not.
+fn found_no_unit(record: &Record) -> bool {
+    record.no_unit && record.paid.is_none()
+}
+
+fn seconds_to_99_percent(ledger: &Ledger) -> Option<f64> {
+    let opened_at_us = ledger.admissions.iter().map(|row| row.issued_at_us).min()?;
+    let mut orders: Vec<(i64, i64)> =
+        ledger.orders.iter().map(|row| (row.paid_at_us, i64::from(row.quantity))).collect();
+    orders.sort_unstable();
+    let mut left = (i64::from(ledger.stock.total) * 99 + 99) / 100;
+    let last = orders.into_iter().find(|(_, quantity)| {
+        left -= quantity;
+        left <= 0
+    });
+    last.map(|(paid_at_us, _)| (paid_at_us - opened_at_us) as f64 / 1e6)
+}
+
+/// The lines in which these shoppers wait.
+fn lines(records: &[Record]) -> BTreeSet<Uuid> {
+    records.iter().map(|record| record.line).collect()
+}
+
+/// Inversions of the order in which those who stayed were first admitted, in all lines. One who never was stands behind all
+/// who were, so being passed over counts.
 fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
+    lines(records).into_iter().map(|line| inversions_in_line(line, records, grace_ms, admissions)).sum()
+}
+
+fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
+    let admissions: Vec<&Admission> = admissions.iter().filter(|row| row.line == line).collect();
     let mut first_admitted: HashMap<(i32, i64), i64> = HashMap::new();
-    for row in admissions {
+    for row in &admissions {
         let first = first_admitted.entry((row.epoch, row.ordinal)).or_insert(row.issued_at_us);
         *first = row.issued_at_us.min(*first);
     }
@@ -494,7 +531,7 @@ fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[A
         let by_turn = record.turns.first().and_then(|turn| tickets.get(&turn.admission).copied());
         by_turn.or_else(|| Some((only_epoch?, i64::try_from(record.ordinal?).ok()?)))
     };
-    let stayed = records.iter().filter(|record| record.stayed(grace_ms));
+    let stayed = records.iter().filter(|record| record.line == line && record.stayed(grace_ms));
     let mut order: Vec<(i64, (i32, i64))> = stayed
         .filter_map(ticket)
         .map(|ticket| (first_admitted.get(&ticket).copied().unwrap_or(i64::MAX), ticket))
@@ -505,11 +542,14 @@ fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[A
 
 /// The same from the tokens that shoppers got, whose times are whole seconds.
 fn inversions_seen(records: &[Record], grace_ms: u64) -> u64 {
-    let stayed = records.iter().filter(|record| record.stayed(grace_ms));
-    let mut order: Vec<(i64, u64)> =
-        stayed.filter_map(|record| Some((record.turns.first()?.issued_at_s, record.ordinal?))).collect();
-    order.sort_unstable();
-    inversions(&order.iter().map(|(_, ordinal)| *ordinal).collect::<Vec<_>>())
+    let in_line = |line: Uuid| {
+        let stayed = records.iter().filter(|record| record.line == line && record.stayed(grace_ms));
+        let mut order: Vec<(i64, u64)> =
+            stayed.filter_map(|record| Some((record.turns.first()?.issued_at_s, record.ordinal?))).collect();
+        order.sort_unstable();
+        inversions(&order.iter().map(|(_, ordinal)| *ordinal).collect::<Vec<_>>())
+    };
+    lines(records).into_iter().map(in_line).sum()
 }
 
 /// From an admission to the browser.
@@ -646,6 +686,7 @@ mod tests {
         ledger: Ledger,
         admin: AdminSale,
         record: Option<Result<Verdict, Fault>>,
+        mode: SaleMode,
     }
 
     impl World {
@@ -654,6 +695,7 @@ mod tests {
             let visitor = |ordinal: i64| format!("visitor-{ordinal}");
             let admission = |ordinal: i64, state: &str| Admission {
                 id: id(100 + ordinal.unsigned_abs() as u128),
+                line: id(1),
                 epoch: 1,
                 ordinal,
                 visitor: visitor(ordinal),
@@ -686,6 +728,7 @@ mod tests {
                         payment_id: id(300 + n.unsigned_abs() as u128),
                         visitor: visitor(n),
                         quantity: 1,
+                        paid_at_us: (n + 2) * SECOND,
                     })
                     .to_vec(),
             };
@@ -697,7 +740,7 @@ mod tests {
                 seen_at_us: n * SECOND + 5_000,
             };
             let shopper = |index: u32, outcome: Outcome| {
-                let mut record = Record::new(index, Behaviour::Buy, Transport::WebSocket);
+                let mut record = Record::new(index, id(1), Behaviour::Buy, Transport::WebSocket);
                 record.ordinal = Some(u64::from(index) + 1);
                 record.join_ms = Some(f64::from(index) + 1.0);
                 record.outcome = Some(outcome);
@@ -717,13 +760,14 @@ mod tests {
             dawdler.turns.push(turn(1));
             let records = vec![dawdler, buyer(1), buyer(2), shopper(3, Outcome::SoldOut)];
             let admin = AdminSale { id: id(1), slug: "sale".to_owned(), total: 2, promised: 0, held: 0, sold: 2 };
-            World { records, ledger, admin, record: None }
+            World { records, ledger, admin, record: None, mode: SaleMode::Guarantee }
         }
 
         fn judged(&self) -> Report {
             Report::of(&Evidence {
                 seed: 7,
                 total_on_card: 2,
+                mode: self.mode,
                 grace_ms: 60_000,
                 elapsed_s: 1.0,
                 records: &self.records,
@@ -850,6 +894,7 @@ mod tests {
         let evidence = |ledger, admin| Evidence {
             seed: 7,
             total_on_card: 2,
+            mode: SaleMode::Guarantee,
             grace_ms: 60_000,
             elapsed_s: 1.0,
             records: &records,
@@ -863,6 +908,33 @@ mod tests {
         assert_eq!((unread.ok, unread.mismatches.len()), (false, 1));
         let shoppers_alone = Report::of(&evidence(Ok(None), Some(Ok(admin))));
         assert!(shoppers_alone.ok && shoppers_alone.database.is_none());
+    }
+
+    #[test]
+    fn a_shopper_who_finds_no_unit_is_a_broken_promise_only_where_a_unit_was_promised() {
+        let mut world = World::kept();
+        world.records[0].no_unit = true;
+        assert_eq!((world.judged().ok, world.judged().turned_away), (false, 1));
+        world.mode = SaleMode::Yield;
+        assert_eq!((world.judged().ok, world.judged().no_unit), (true, 1));
+        world.records[0].lapsed_early = true;
+        assert_eq!(world.judged().turned_away, 1);
+        // Refused although in time: that is promised in either mode.
+        world.records[2].lapsed_early = true;
+        assert!(!world.judged().ok);
+        assert_eq!(world.judged().t99_s, Some(4.0), "from the first admission to the second of two orders");
+    }
+
+    #[test]
+    fn each_line_has_an_order_of_its_own() {
+        let mut world = World::kept();
+        world.ledger.admissions[1].issued_at_us = 9 * SECOND;
+        assert_eq!(world.judged().inversions, 1, "the control");
+        // The second shopper is a guest, with the first ordinal of a lane.
+        (world.ledger.admissions[1].line, world.records[1].line) = (id(2), id(2));
+        (world.ledger.admissions[1].ordinal, world.records[1].ordinal) = (1, Some(1));
+        let report = world.judged();
+        assert_eq!((report.inversions, report.mismatches.as_slice()), (0, &[][..]));
     }
 
     #[test]
@@ -916,7 +988,7 @@ mod tests {
         let mut world = World::kept();
         world.records = (0..40)
             .map(|index| {
-                let mut record = Record::new(index, Behaviour::Buy, Transport::Sse);
+                let mut record = Record::new(index, id(1), Behaviour::Buy, Transport::Sse);
                 record.paid = Some(Paid { order: id(1_000 + u128::from(index)), units: 1 });
                 record
             })

@@ -1,6 +1,6 @@
 //! What a rush can be told on the command line.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use fairline_service::Secret;
 
@@ -47,7 +47,7 @@ pub struct Settings {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Who does what, in parts: buy, dawdle, leave, close-lid, come-back, replay, forge.
+    /// Who does what, in parts: buy, dawdle, leave, close-lid, come-back, replay, forge, visit.
     #[arg(
         long,
         value_name = "SHARES",
@@ -78,6 +78,22 @@ pub struct Settings {
     /// The longest moment of thought before each click at the checkout.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub think_ms: u64,
+
+    /// Of those whose behaviour is `visit`, so many of a hundred buy.
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub chance: u32,
+
+    /// They do everything so many times as fast as people; the sale's windows are to be as much shorter.
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub faster: u32,
+
+    /// The id of a lane of the sale, where those who are invited wait.
+    #[arg(long, value_name = "ID", requires = "invitations")]
+    pub lane: Option<String>,
+
+    /// A file with invitations to the lane, one code a line: as many of the shoppers are guests.
+    #[arg(long, value_name = "FILE", requires = "lane")]
+    pub invitations: Option<PathBuf>,
 
     /// Whoever was without a connection for no longer than this has stayed; not above the waiting room's grace.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
@@ -112,6 +128,8 @@ impl Settings {
             act_within: Duration::from_secs(self.act_within_s),
             lid_closed: Duration::from_secs(self.lid_closed_s),
             think_up_to: Duration::from_millis(self.think_ms),
+            chance_percent: self.chance,
+            faster: self.faster,
         }
     }
 

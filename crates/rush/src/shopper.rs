@@ -53,7 +53,7 @@ impl<'a> Shopper<'a> {
     pub(crate) fn new(crowd: &'a Crowd, plan: Plan) -> Shopper<'a> {
         Shopper {
             caller: Caller::new(plan.index),
-            record: Record::new(plan.index, plan.behaviour, plan.transport),
+            record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
             backoff: Backoff::default(),
             cookies: BTreeMap::new(),
             stage: Stage::Coming,
@@ -96,10 +96,12 @@ impl<'a> Shopper<'a> {
     /// One connection's life.
     async fn stay_connected(&mut self) -> Step {
         let waiting_rooms = &self.crowd.job.waiting_rooms;
+        let (line, invitation) = self.crowd.job.line(self.plan.index);
         let entrance = Entrance {
             caller: self.caller,
             waiting_room: waiting_rooms[self.next_call() % waiting_rooms.len()].clone(),
-            sale: self.crowd.job.sale,
+            line,
+            invitation: invitation.map(str::to_owned),
             cookie: self.cookie_header(),
         };
         let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
@@ -141,7 +143,7 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    fn lost(&mut self, lost: Lost) -> Step {
+    pub(crate) fn lost(&mut self, lost: Lost) -> Step {
         match lost {
             Lost::Gone { retry_after } => Step::Again { retry_after },
             Lost::Ended | Lost::SaleOver => Step::Again { retry_after: None },
@@ -219,6 +221,9 @@ impl<'a> Shopper<'a> {
         if self.acts_at.is_some() && !self.has_acted {
             return Some(self.act(line).await);
         }
+        if let Some(visit) = self.plan.visit {
+            return self.make_visit(&visit, &token, &claims, line).await;
+        }
         if let Err(lost) = line.claim().await {
             return Some(self.lost(lost));
         }
@@ -262,7 +267,7 @@ impl<'a> Shopper<'a> {
     }
 
     /// Leaves, until the line has said that it knows: a goodbye that got lost is said again.
-    async fn leave(&mut self, line: &mut Line) -> Step {
+    pub(crate) async fn leave(&mut self, line: &mut Line) -> Step {
         self.record.walked_out = true;
         if let Err(lost) = line.leave().await {
             return self.lost(lost);

@@ -73,6 +73,19 @@ async fn killed_waiting_rooms_lose_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_and_all_others_share_one_stock_in_yield_mode_while_controllers_die() {
+    let (mut shop, guests) = Shop::with_guests(UNITS, 80).await;
+    let guests: Vec<&str> = guests.iter().map(String::as_str).collect();
+    let crowd = [CROWD.as_slice(), &guests].concat();
+    let report = shop.rush(&crowd, async |shop| kill_each(shop, CONTROLLERS).await).await;
+    assert_kept(&report, &shop);
+    assert!(report.unexpected.keys().all(|what| !what.starts_with("line: 4")), "{report}");
+    let (others, from_the_lane) = shop.admitted().await;
+    let share = from_the_lane as f64 / (others + from_the_lane) as f64;
+    assert!((0.15..0.5).contains(&share), "{from_the_lane} guests and {others} others\n{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_controllers_promise_no_unit_twice() {
     let mut shop = Shop::open(UNITS).await;
     let report = shop.rush(&CROWD, async |shop| kill_each(shop, CONTROLLERS).await).await;

@@ -31,6 +31,8 @@ pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
 
 pub const GATEWAY: &str = "sandbox-gateway-1";
 const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
+/// Sales are opened by hand.
+const LATER: &str = "2999-01-01T00:00:00Z";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const RUSH_WITHIN: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -58,7 +60,7 @@ impl Shop {
     /// Opens the shop with `units` in its one sale, and waits until all is ready.
     pub async fn open(units: u32) -> Shop {
         let mut shop = Shop::without_a_sale().await;
-        shop.sale = shop.create_sale(json!({ "total": units })).await;
+        shop.sale = shop.create_sale(json!({ "total": units, "opens_at": LATER })).await;
         shop.open_sale().await;
         shop
     }
@@ -66,9 +68,29 @@ impl Shop {
     /// The same, with a sale that begins with a draw and is still to be opened.
     pub async fn ready_for_a_draw(units: u32) -> Shop {
         let mut shop = Shop::without_a_sale().await;
-        let later = json!({ "total": units, "order": "draw", "opens_at": "2999-01-01T00:00:00Z" });
+        let later = json!({ "total": units, "order": "draw", "opens_at": LATER });
         shop.sale = shop.create_sale(later).await;
         shop
+    }
+
+    /// The same, with a sale in yield mode and a lane that so many are invited to. Gives how a rush is told of these guests.
+    pub async fn with_guests(units: u32, guests: u32) -> (Shop, Vec<String>) {
+        let mut shop = Shop::without_a_sale().await;
+        let sale = json!({ "total": units, "mode": "yield", "risk": 0.01, "hold_s": 20, "opens_at": LATER });
+        shop.sale = shop.create_sale(sale).await;
+        let path = format!("/api/admin/sales/{}/lanes", shop.sale);
+        let lane = json!({ "name": "guests", "share": 0.3 });
+        let (status, sale) = shop.admin(Method::POST, &path, Some(lane)).await;
+        assert_eq!(status, StatusCode::CREATED, "{sale}");
+        let invite = json!({ "count": guests });
+        let (status, made) = shop.admin(Method::POST, &format!("{path}/guests/invitations"), Some(invite)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let codes: Vec<&str> = made["codes"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
+        let file = shop.folder.path().join("invitations");
+        fs::write(&file, codes.join("\n")).expect("the temporary folder can be written to");
+        shop.open_sale().await;
+        let lane = sale["lanes"][0]["id"].as_str().expect("an id");
+        (shop, vec![format!("--lane={lane}"), format!("--invitations={}", file.display())])
     }
 
     async fn without_a_sale() -> Shop {
@@ -160,6 +182,13 @@ impl Shop {
             format!("--sale={}", self.sale),
         ];
         [waiting_rooms.as_slice(), checkouts.as_slice(), others.as_slice()].concat()
+    }
+
+    /// How many tickets the sale's own line, and its lanes, have let in.
+    pub async fn admitted(&self) -> (u64, u64) {
+        let (_, sale) = self.admin(Method::GET, &format!("/api/admin/sales/{}", self.sale), None).await;
+        let lanes = sale["lanes"].as_array().expect("lanes").iter().filter_map(|lane| lane["admitted"].as_u64());
+        (sale["admitted"].as_u64().expect("a number"), lanes.sum())
     }
 
     /// Waits until so many units are sold: the middle of a rush.
