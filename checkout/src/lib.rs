@@ -18,6 +18,7 @@ mod settings;
 pub mod state;
 mod store;
 mod sweeper;
+mod till;
 
 use std::{sync::Arc, time::Duration};
 
@@ -74,6 +75,7 @@ impl Modify for Security {
 #[derive(Clone)]
 pub(crate) struct Checkout {
     store: store::Store,
+    till: till::Till,
     gateway: Arc<dyn gateway::Gateway>,
     keys: jwks::Keys,
     ticket_key: TicketKey,
@@ -99,8 +101,10 @@ impl Service {
             .expose()
             .parse()
             .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
+        let store = store::Store::connect(settings.postgres_url.expose())?;
         let checkout = Checkout {
-            store: store::Store::connect(settings.postgres_url.expose())?,
+            till: till::Till::open(store.clone(), shutdown),
+            store,
             gateway: Arc::new(gateway::HttpGateway::new(&settings.gateway_url)?),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,

@@ -43,6 +43,8 @@ pub(crate) enum CheckoutError {
     NoKeys,
     #[error("the admission changed while it was looked at")]
     Unsteady,
+    #[error("too many wait to be redeemed")]
+    Crowded,
     #[error("a task failed: {0}")]
     TaskFailed(#[from] tokio::task::JoinError),
     #[error(transparent)]
@@ -60,6 +62,7 @@ impl From<NotRedeemed> for CheckoutError {
             NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
             NotRedeemed::SoldOut => Self::SoldOut,
             NotRedeemed::Unsteady => Self::Unsteady,
+            NotRedeemed::Crowded => Self::Crowded,
             NotRedeemed::Store(error) => Self::Store(error),
         }
     }
@@ -106,6 +109,7 @@ impl From<CheckoutError> for Problem {
                 Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
             }
             CheckoutError::Unsteady => Self::unavailable("The sale changed at this very moment. Nothing was lost; try again."),
+            CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "the database did not answer a shopper");
                 Self::unavailable("The database does not answer at this moment. Nothing was lost; try again.")
@@ -167,7 +171,8 @@ mod tests {
             (panicked.into(), 500, "internal"),
             (CheckoutError::NoKeys, 503, "unavailable"),
             (NotRedeemed::Unsteady.into(), 503, "unavailable"),
-            (store(StoreError::Unavailable(sqlx::Error::PoolTimedOut)), 503, "unavailable"),
+            (NotRedeemed::Crowded.into(), 503, "unavailable"),
+            (store(sqlx::Error::PoolTimedOut.into()), 503, "unavailable"),
         ] {
             let problem = Problem::from(error);
             assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));

@@ -4,7 +4,7 @@
 //! the hot one and comes last. Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that
 //! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::StartError;
@@ -38,7 +38,7 @@ const RENEWED_FOR_S: f64 = 60.0;
 const LEFT_BEHIND_S: f64 = 10.0;
 
 /// Why the database did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// A constraint of the schema refused it; its name says which promise would have been broken.
     #[error("the database's constraint {0} refused it")]
@@ -48,14 +48,14 @@ pub enum StoreError {
     Corrupt(String),
     /// Postgres is down, slow, or out of reach.
     #[error("Postgres does not answer: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error().and_then(|database| database.constraint()) {
             Some(constraint) => Self::Refused(constraint.to_owned()),
-            None => Self::Unavailable(error),
+            None => Self::Unavailable(Arc::new(error)),
         }
     }
 }
@@ -83,8 +83,10 @@ pub(crate) enum NotRedeemed {
     },
     /// The units are gone; only a sale that overbooks can come to this.
     SoldOut,
-    /// It could not be redeemed and, a moment later, could be.
+    /// Somebody else was changing it at this moment.
     Unsteady,
+    /// Too many wait to be redeemed.
+    Crowded,
     Store(StoreError),
 }
 
@@ -309,50 +311,68 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// Redeems an admission: the promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is
-    /// not wanted becomes free. One statement, so one
-    /// transaction: all of it or nothing. Of any number at once, one finds the admission promised.
-    pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
-        let Redemption { admission, ref kid, sale, visitor, quantity } = redemption;
-        let redeemed: Option<OrderRow> = sqlx::query_as(
-            "WITH used AS ( \
-                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM sales \
-                WHERE admissions.id = $1 AND admissions.sale_id = $2 AND admissions.visitor = $3 \
-                AND admissions.state = 'promised' AND admissions.expires_at > now() AND admissions.quantity >= $4 \
-                AND admissions.kid = $6 \
+    /// Redeems admissions: each promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is not
+    /// wanted becomes free. One statement, so one transaction, for all of them, and the stock of each sale is touched once; the
+    /// stocks of several in one order, so that no two batches wait for each other. Of any number at once, one finds an admission
+    /// promised. Gives the answer of each, in their order.
+    pub(crate) async fn redeem(
+        &self,
+        redemptions: &[Redemption],
+    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
+        let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
+        let held: Vec<OrderRow> = sqlx::query_as(
+            "WITH wanted AS ( \
+                SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[]) \
+                AS wanted (hold, admission, sale, visitor, quantity, kid) \
+             ), free AS ( \
+                SELECT id FROM admissions WHERE id = ANY($2) FOR UPDATE SKIP LOCKED \
+             ), used AS ( \
+                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM wanted, free, sales \
+                WHERE admissions.id = free.id AND admissions.id = wanted.admission AND admissions.sale_id = wanted.sale \
+                AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' AND admissions.expires_at > now() \
+                AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
                 AND sales.id = admissions.sale_id AND sales.status IN ('open', 'paused') \
-                RETURNING admissions.*, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
-             ), hold AS ( \
+                RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
+                wanted.quantity, wanted.hold, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
+             ), made AS ( \
                 INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state) \
-                SELECT $5, id, sale_id, visitor, $4, price_minor * $4, currency, now() + make_interval(secs => hold_s), \
-                CASE WHEN is_yield THEN 'promised' ELSE 'held' END \
+                SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
+                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END \
                 FROM used RETURNING * \
+             ), units AS ( \
+                SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
+                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held FROM used GROUP BY sale_id \
+             ), in_order AS ( \
+                SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
              ), taken AS ( \
-                UPDATE stock SET promised = stock.promised - used.quantity + CASE WHEN is_yield THEN $4 ELSE 0 END, \
-                held = stock.held + CASE WHEN is_yield THEN 0 ELSE $4 END \
-                FROM used WHERE stock.sale_id = used.sale_id \
+                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held \
+                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id \
              ) \
              SELECT id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, false AS run_out, \
-             NULL::timestamptz AS paid_at, NULL AS newest_payment FROM hold",
+             NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made",
         )
-        .bind(admission)
-        .bind(sale.0)
-        .bind(&visitor.0[..])
-        .bind(quantity)
-        .bind(Uuid::now_v7())
-        .bind(kid)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(StoreError::from)?;
-        match redeemed {
-            Some(hold) => Ok(Order::try_from(hold)?),
-            None => Err(self.why_not_redeemed(redemption).await?),
+        .bind(&holds)
+        .bind(redemptions.iter().map(|redemption| redemption.admission).collect::<Vec<_>>())
+        .bind(redemptions.iter().map(|redemption| redemption.sale.0).collect::<Vec<_>>())
+        .bind(redemptions.iter().map(|redemption| &redemption.visitor.0[..]).collect::<Vec<_>>())
+        .bind(redemptions.iter().map(|redemption| redemption.quantity).collect::<Vec<_>>())
+        .bind(redemptions.iter().map(|redemption| redemption.kid.as_str()).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await?;
+        let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
+        let mut answers = Vec::with_capacity(redemptions.len());
+        for (redemption, hold) in redemptions.iter().zip(holds) {
+            answers.push(match held.remove(&hold) {
+                Some(row) => Ok(Order::try_from(row)?),
+                None => Err(self.why_not_redeemed(redemption).await.unwrap_or_else(NotRedeemed::from)),
+            });
         }
+        Ok(answers)
     }
 
     async fn why_not_redeemed(
         &self,
-        Redemption { admission, kid, sale, visitor, quantity }: Redemption,
+        Redemption { admission, kid, sale, visitor, quantity }: &Redemption,
     ) -> Result<NotRedeemed, StoreError> {
         let row: Option<AdmissionRow> = sqlx::query_as(
             "SELECT admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
@@ -366,13 +386,13 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
         if row.state == "redeemed" {
-            let order = self.order_of_admission(admission, visitor).await?;
+            let order = self.order_of_admission(*admission, *visitor).await?;
             let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
             return order.map(NotRedeemed::Used).ok_or_else(missing);
         }
         Ok(if !row.sale_is_open {
             NotRedeemed::SaleNotOpen
-        } else if row.quantity < quantity {
+        } else if row.quantity < *quantity {
             NotRedeemed::OverLimit { promised: row.quantity }
         } else if row.state == "lapsed" || row.run_out {
             NotRedeemed::Expired

@@ -257,7 +257,7 @@ async fn a_redemption_ends_although_its_client_hangs_up() {
     let shopper = shop.admit(sale).await;
     // The redemption waits for this lock.
     let mut lock = shop.pool.begin().await.expect("a transaction");
-    let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
+    let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(sale.0);
     locked.execute(&mut *lock).await.expect("locked");
 
     let mut client = tokio::net::TcpStream::connect(shop.checkout).await.expect("a connection");
@@ -284,6 +284,100 @@ async fn a_redemption_ends_although_its_client_hangs_up() {
     })
     .await;
     assert_eq!(shop.purchase(&shopper, 1).await.slug(), "token-used");
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redemptions_that_commit_together_have_answers_of_their_own() {
+    let shop = Shop::open().await;
+    let (sale, other) = (shop.sale(8).await, shop.sale(2).await);
+    let mut shoppers = Vec::new();
+    for _ in 0..8 {
+        shoppers.push(shop.admit(sale).await);
+    }
+    let (held, replayed, greedy, late) = (shop.admit(other).await, &shoppers[0], &shoppers[1], &shoppers[2]);
+    assert_eq!(shop.purchase(replayed, 1).await.status, 201);
+    sqlx::query("UPDATE admissions SET state = 'lapsed' WHERE id = $1")
+        .bind(late.claims.jti)
+        .execute(&shop.pool)
+        .await
+        .expect("lapsed");
+    sqlx::query("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1")
+        .bind(sale.0)
+        .execute(&shop.pool)
+        .await
+        .expect("given back");
+    // The first holds the till up, so that all others gather behind it.
+    let mut lock = shop.pool.begin().await.expect("a transaction");
+    let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(other.0);
+    locked.execute(&mut *lock).await.expect("locked");
+    let answers = async {
+        let first = shop.purchase(&held, 1);
+        let others = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            let twice = [&shoppers[3], &shoppers[3], &shoppers[4], &shoppers[5], replayed, late];
+            let all = twice.map(|shopper| shop.purchase(shopper, 1));
+            tokio::join!(futures_util::future::join_all(all), shop.purchase(greedy, 4))
+        };
+        tokio::join!(first, others)
+    };
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+        lock.commit().await.expect("committed");
+    };
+    let ((first, (answers, greedy)), ()) = tokio::join!(answers, release);
+    assert_eq!(first.status, 201);
+    let mut slugs: Vec<String> = answers
+        .iter()
+        .map(|answer| if answer.status == 201 { "held".to_owned() } else { answer.slug().to_owned() })
+        .collect();
+    slugs[..2].sort();
+    assert_eq!(slugs, ["held", "token-used", "held", "held", "token-used", "token-expired"]);
+    assert_eq!(greedy.slug(), "quantity-over-limit");
+    let transactions: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM holds WHERE sale_id = $1")
+        .bind(sale.0)
+        .fetch_one(&shop.pool)
+        .await
+        .expect("a count");
+    assert_eq!(transactions, 2, "the one that was replayed, and three together");
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_two_checkouts_over_many_sales_do_not_wait_for_each_other_in_a_circle() {
+    let shop = Shop::open().await;
+    let second = shop.one_more_checkout().await;
+    let mut sales = Vec::new();
+    for _ in 0..4 {
+        sales.push(shop.sale(60).await);
+    }
+    let mut shoppers = Vec::new();
+    for at in 0..160 {
+        shoppers.push(shop.admit(sales[at * 7 % 4]).await);
+    }
+    let purchases = shoppers.iter().enumerate().map(|(at, shopper)| {
+        let checkout = if at % 2 == 0 { shop.checkout } else { second };
+        shop.purchase_at(checkout, shopper, 1)
+    });
+    for answer in futures_util::future::join_all(purchases).await {
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+    }
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admission_that_is_being_changed_is_tried_again() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, other) = (shop.admit(sale).await, shop.admit(sale).await);
+    let mut lock = shop.pool.begin().await.expect("a transaction");
+    let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
+    locked.execute(&mut *lock).await.expect("locked");
+    assert_eq!(shop.purchase(&shopper, 1).await.slug(), "unavailable");
+    assert_eq!(shop.purchase(&other, 1).await.status, 201, "it holds up nobody else");
+    lock.commit().await.expect("committed");
+    assert_eq!(shop.purchase(&shopper, 1).await.status, 201, "and costs nothing");
     shop.books_are_straight().await;
 }
 

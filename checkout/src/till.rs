@@ -1,0 +1,118 @@
+//! The till: redemptions that come at the same moment share one transaction.
+//!
+//! Group commit: while one batch is committed, the next one gathers, so that a disk that can sync a thousand times a second does
+//! not keep it to a thousand redemptions, and the hot row of a stock is touched once for all of them. Each caller has an answer
+//! of its own. Sources: D. DeWitt et al., "Implementation techniques for main memory database systems", SIGMOD 1984; P. Helland
+//! et al., "Group commit timers and high volume transaction systems", HPTS 1987, for gathering without a timer.
+
+use std::time::Duration;
+
+use fairline_service::Shutdown;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use crate::{
+    order::Order,
+    store::{NotRedeemed, Redemption, Store, StoreError},
+};
+
+/// Redemptions that wait for a batch at most; beyond them shoppers are asked to try again.
+const WAITING_MAX: usize = 10_000;
+/// Redemptions in one batch at most.
+const BATCH_MAX: usize = 500;
+/// An admission that somebody else is changing at this moment is tried again, so often and after so long.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+struct Waiting {
+    redemption: Redemption,
+    answer: oneshot::Sender<Result<Order, NotRedeemed>>,
+}
+
+/// Where tokens are redeemed.
+#[derive(Clone)]
+pub(crate) struct Till(mpsc::Sender<Waiting>);
+
+impl Till {
+    /// Opens the till. Asked to stop, it serves those who wait, and nobody more.
+    pub(crate) fn open(store: Store, shutdown: &Shutdown) -> Self {
+        let (sender, mut waiting) = mpsc::channel(WAITING_MAX);
+        let stop = shutdown.clone();
+        shutdown.spawn(async move {
+            let mut batch = Vec::new();
+            loop {
+                let count = tokio::select! {
+                    count = waiting.recv_many(&mut batch, BATCH_MAX) => count,
+                    () = stop.triggered(), if !waiting.is_closed() => {
+                        waiting.close();
+                        continue;
+                    }
+                };
+                if count == 0 {
+                    return;
+                }
+                metrics::histogram!("checkout_redemption_batch_size").record(count as f64);
+                let unsteady = serve(&store, std::mem::take(&mut batch)).await;
+                if !unsteady.is_empty() {
+                    stop.spawn(insist(store.clone(), unsteady));
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    /// Redeems an admission. It ends as it would whether or not the caller waits for it.
+    ///
+    /// # Errors
+    /// Why it was not redeemed; that too many wait already is one reason.
+    pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send(Waiting { redemption, answer }).map_err(|_| NotRedeemed::Crowded)?;
+        answered.await.map_err(|_| NotRedeemed::Crowded)?
+    }
+}
+
+/// Tries again what somebody else was changing.
+async fn insist(store: Store, mut unsteady: Vec<Waiting>) {
+    for _ in 1..ATTEMPTS {
+        sleep(PAUSE).await;
+        unsteady = serve(&store, unsteady).await;
+        if unsteady.is_empty() {
+            return;
+        }
+    }
+    for waiting in unsteady {
+        let _ = waiting.answer.send(Err(NotRedeemed::Unsteady));
+    }
+}
+
+/// Redeems a batch, and answers. Gives those whose admissions somebody else was changing.
+async fn serve(store: &Store, batch: Vec<Waiting>) -> Vec<Waiting> {
+    let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.redemption.clone()).collect();
+    let answers = match store.redeem(&redemptions).await {
+        Ok(answers) => answers,
+        // One of them breaks a promise. Each for itself then, so that it spoils nothing for the others.
+        Err(StoreError::Refused(_)) if redemptions.len() > 1 => {
+            let mut answers = Vec::with_capacity(redemptions.len());
+            for redemption in &redemptions {
+                match store.redeem(std::slice::from_ref(redemption)).await {
+                    Ok(alone) => answers.extend(alone),
+                    Err(error) => answers.push(Err(error.into())),
+                }
+            }
+            answers
+        }
+        Err(error) => redemptions.iter().map(|_| Err(error.clone().into())).collect(),
+    };
+    let mut unsteady = Vec::new();
+    for (waiting, answer) in batch.into_iter().zip(answers) {
+        match answer {
+            Err(NotRedeemed::Unsteady) => unsteady.push(waiting),
+            // A shopper who has hung up finds the order among the others.
+            answer => drop(waiting.answer.send(answer)),
+        }
+    }
+    unsteady
+}
