@@ -83,15 +83,20 @@ const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Redeem an admission token: what was promised is held, until it is paid for or its time runs out.
 #[utoipa::path(post, path = "/api/flash-sales/{id}/purchase", request_body = Purchase,
-    params(("id" = String, Path, description = "The sale.")), security(("admission" = [])), responses(
+    params(("id" = String, Path, description = "The sale."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+    security(("admission" = [])), responses(
     (status = 201, description = "The units are held.", body = Order),
+    (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
     (status = 401, description = "No token, or one that is not genuine or not this holder's.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open.", body = ProblemBody),
+    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open; or the first \
+        request with this Idempotency-Key is still under way.", body = ProblemBody),
     (status = 410, description = "The token has expired.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 422, description = "A field is wrong, or more units were asked for than promised.", body = ProblemBody),
+    (status = 422, description = "A field is wrong, or more units were asked for than promised; or the Idempotency-Key came \
+        with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
@@ -108,14 +113,17 @@ async fn purchase(
 
 /// Pay for an order. Asking twice charges once.
 #[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = Pay,
-    params(("id" = String, Path, description = "The order.")), security(("ticket" = [])), responses(
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+    security(("ticket" = [])), responses(
     (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
     (status = 202, description = "A payment is under way: ask how the order stands.", body = Order),
+    (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
     (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
-    (status = 409, description = "The hold has lapsed.", body = ProblemBody),
+    (status = 409, description = "The hold has lapsed; or the first request with this Idempotency-Key is still under way.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 422, description = "A field is wrong; or the Idempotency-Key came with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]

@@ -1,14 +1,17 @@
 //! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 //!
 //! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
-//! `store` is all of the SQL, `health` tells the controllers how it goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows
-//! the keys of tokens, `holder` knows who asks, `api` is the way in and `problem` every way out that is not good.
+//! `till` gathers redemptions that are committed together, `store` is all of the SQL, `health` tells the controllers how it
+//! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
+//! `holder` knows who asks, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
+//! good.
 
 mod api;
 mod gateway;
 mod health;
 mod holder;
 mod jwks;
+mod once;
 mod order;
 mod outbound;
 mod payment;
@@ -125,7 +128,7 @@ impl Service {
             .route_layer(from_fn_with_state(health.clone(), health::purchased))
             .merge(api::paying().route_layer(from_fn_with_state(health, health::paid)));
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
-            .merge(buying.route_layer(limit.layer()))
+            .merge(buying.route_layer(from_fn_with_state(checkout.clone(), once::once)).route_layer(limit.layer()))
             .merge(api::looking())
             .split_for_parts();
         let routes = routes

@@ -43,6 +43,12 @@ pub(crate) enum CheckoutError {
     NoKeys,
     #[error("the admission changed while it was looked at")]
     Unsteady,
+    #[error("the idempotency key is none")]
+    BadKey,
+    #[error("the idempotency key came with another body before")]
+    KeyReused,
+    #[error("a request with this idempotency key is under way")]
+    StillUnderWay,
     #[error("too many wait to be redeemed")]
     Crowded,
     #[error("a task failed: {0}")]
@@ -109,6 +115,15 @@ impl From<CheckoutError> for Problem {
                 Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
             }
             CheckoutError::Unsteady => Self::unavailable("The sale changed at this very moment. Nothing was lost; try again."),
+            CheckoutError::BadKey => Self::new(StatusCode::BAD_REQUEST, "bad-idempotency-key", "The Idempotency-Key is not one")
+                .detail("Send one key of 1 to 255 visible ASCII characters, such as a UUID."),
+            CheckoutError::KeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used before")
+                    .detail("It came with another body. Nothing was done; send another request with another key.")
+            }
+            CheckoutError::StillUnderWay => Self::new(StatusCode::CONFLICT, "still-under-way", "The first request is under way")
+                .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
+                .retry_after(1),
             CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "the database did not answer a shopper");
@@ -172,6 +187,9 @@ mod tests {
             (CheckoutError::NoKeys, 503, "unavailable"),
             (NotRedeemed::Unsteady.into(), 503, "unavailable"),
             (NotRedeemed::Crowded.into(), 503, "unavailable"),
+            (CheckoutError::BadKey, 400, "bad-idempotency-key"),
+            (CheckoutError::KeyReused, 422, "idempotency-key-reused"),
+            (CheckoutError::StillUnderWay, 409, "still-under-way"),
             (store(sqlx::Error::PoolTimedOut.into()), 503, "unavailable"),
         ] {
             let problem = Problem::from(error);

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     health::Fared,
     holder::Holders,
+    once::{Asked, CUT_OFF_AFTER, KEPT, Known},
     order::{Order, OrderId, PaymentId},
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
 };
@@ -29,6 +30,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const ORDERS_MAX: i64 = 100;
 /// Holds that one transaction lapses at most.
 const LAPSED_MAX: i64 = 500;
+/// Answers that one sweep forgets at most.
+const FORGOTTEN_MAX: i64 = 5000;
 /// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
 /// authorised keeps its hold until it ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
@@ -399,6 +402,73 @@ impl Store {
         } else {
             NotRedeemed::Unsteady
         })
+    }
+
+    /// Notes that a request with a key is under way, unless one was before: then says what became of that.
+    pub(crate) async fn ask_once(&self, asked: &Asked) -> Result<Known, StoreError> {
+        let new: Option<i32> = sqlx::query_scalar(
+            "INSERT INTO answers (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
+             SET started_at = now() WHERE answers.status IS NULL AND answers.request = excluded.request \
+             AND answers.started_at < now() - make_interval(secs => $4) RETURNING 1",
+        )
+        .bind(&asked.scope[..])
+        .bind(&asked.key)
+        .bind(&asked.request[..])
+        .bind(CUT_OFF_AFTER.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await?;
+        if new.is_some() {
+            return Ok(Known::New);
+        }
+        let known: Option<(Vec<u8>, Option<i32>, Option<String>)> =
+            sqlx::query_as("SELECT request, status, body FROM answers WHERE scope = $1 AND key = $2")
+                .bind(&asked.scope[..])
+                .bind(&asked.key)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(match known {
+            Some((request, ..)) if request != asked.request => Known::Other,
+            Some((_, Some(status), Some(body))) => {
+                Known::Answered { status: u16::try_from(status).unwrap_or(200), body }
+            }
+            // Also where it was forgotten at this very moment: the next one is done.
+            _ => Known::UnderWay,
+        })
+    }
+
+    /// Keeps what a request was answered.
+    pub(crate) async fn keep_answer(&self, asked: &Asked, status: u16, body: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE answers SET status = $3, body = $4 WHERE scope = $1 AND key = $2 AND status IS NULL")
+            .bind(&asked.scope[..])
+            .bind(&asked.key)
+            .bind(i32::from(status))
+            .bind(body)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Lets a request be tried again with its key.
+    pub(crate) async fn forget_answer(&self, asked: &Asked) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM answers WHERE scope = $1 AND key = $2 AND status IS NULL")
+            .bind(&asked.scope[..])
+            .bind(&asked.key)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets answers that were kept long enough.
+    pub(crate) async fn forget_old_answers(&self) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM answers WHERE (scope, key) IN (SELECT scope, key FROM answers \
+             WHERE started_at < now() - make_interval(secs => $1) LIMIT $2)",
+        )
+        .bind(KEPT.as_secs_f64())
+        .bind(FORGOTTEN_MAX)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// The order that an admission became.

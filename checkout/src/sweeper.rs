@@ -1,4 +1,4 @@
-//! What nobody asks for and has to be done: holds lapse, and payments that were left half done go on.
+//! What nobody asks for and has to be done: holds lapse, payments that were left half done go on, and old answers are forgotten.
 //!
 //! Any number of processes may sweep at once: each takes what no other has locked.
 
@@ -11,28 +11,33 @@ use tracing::{info, warn};
 use crate::{Checkout, store::StoreError};
 
 const EVERY: Duration = Duration::from_millis(500);
+const FORGETS_EVERY: Duration = Duration::from_secs(60);
 /// Payments that one process goes on with at the same time.
 const PAYMENTS_AT_ONCE: i64 = 16;
 
-/// Starts both sweepers; they end with the process.
+/// Starts the sweepers; they end with the process.
 pub(crate) fn start(checkout: &Checkout) {
-    let (holds, payments) = (checkout.clone(), checkout.clone());
-    checkout.shutdown.spawn(sweep("holds", checkout.shutdown.clone(), move || {
+    let (holds, payments, answers) = (checkout.clone(), checkout.clone(), checkout.clone());
+    checkout.shutdown.spawn(sweep("holds", EVERY, checkout.shutdown.clone(), move || {
         let checkout = holds.clone();
         async move { lapse_holds(&checkout).await }
     }));
-    checkout.shutdown.spawn(sweep("payments", checkout.shutdown.clone(), move || {
+    checkout.shutdown.spawn(sweep("payments", EVERY, checkout.shutdown.clone(), move || {
         let checkout = payments.clone();
         async move { finish_payments(&checkout).await }
     }));
+    checkout.shutdown.spawn(sweep("answers", FORGETS_EVERY, checkout.shutdown.clone(), move || {
+        let checkout = answers.clone();
+        async move { checkout.store.forget_old_answers().await }
+    }));
 }
 
-async fn sweep<F, W>(what: &'static str, shutdown: Shutdown, work: F)
+async fn sweep<F, W>(what: &'static str, every: Duration, shutdown: Shutdown, work: F)
 where
     F: Fn() -> W,
     W: Future<Output = Result<(), StoreError>>,
 {
-    let mut beat = interval(EVERY);
+    let mut beat = interval(every);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -1,0 +1,101 @@
+//! `Idempotency-Key`: the same key has the same answer.
+
+use crate::shop::{Answer, Shop, Shopper, call};
+
+async fn purchase(shop: &Shop, shopper: &Shopper, key: &str, body: &str) -> Answer {
+    let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
+    let bearer = format!("Bearer {}", shopper.token);
+    let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str()), ("idempotency-key", key)];
+    call(shop.checkout, "POST", &path, &headers, body).await.expect("an answer")
+}
+
+async fn pay(shop: &Shop, cookie: &str, order: &str, key: &str, method: &str) -> Answer {
+    let path = format!("/api/orders/{order}/payment");
+    let body = format!(r#"{{"payment_method":"{method}"}}"#);
+    let headers = [("cookie", cookie), ("idempotency-key", key)];
+    call(shop.checkout, "POST", &path, &headers, &body).await.expect("an answer")
+}
+
+const ONE: &str = r#"{"quantity":1}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_has_the_same_answer_and_another_body_with_it_is_refused() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, other) = (shop.admit(sale).await, shop.admit(sale).await);
+    let first = purchase(&shop, &shopper, "a-key", ONE).await;
+    assert_eq!((first.status, first.headers.get("idempotent-replayed")), (201, None));
+    let again = purchase(&shop, &shopper, "a-key", ONE).await;
+    assert_eq!((again.status, &again.body), (201, &first.body), "not that the token was used");
+    assert_eq!(again.headers.get("idempotent-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
+    assert_eq!(again.headers.get("content-type"), first.headers.get("content-type"));
+    let changed = purchase(&shop, &shopper, "a-key", r#"{"quantity":2}"#).await;
+    assert_eq!((changed.status, changed.slug()), (422, "idempotency-key-reused"));
+    assert_eq!(purchase(&shop, &shopper, "another", ONE).await.slug(), "token-used", "the control");
+    assert_eq!(purchase(&shop, &other, "a-key", ONE).await.status, 201, "a key is its shopper's own");
+    for wrong in ["a b", &"x".repeat(256)] {
+        let refused = purchase(&shop, &other, wrong, ONE).await;
+        assert_eq!((refused.status, refused.slug()), (400, "bad-idempotency-key"));
+    }
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_asked_for_again_charges_once_and_its_answer_is_nobody_elses() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let ((shopper, order), (thief, _)) = (shop.hold(sale).await, shop.hold(sale).await);
+    let id = order.to_string();
+    let declined = pay(&shop, &shopper.cookie, &id, "first", "tok_declined").await;
+    assert_eq!(declined.status, 402);
+    let again = pay(&shop, &shopper.cookie, &id, "first", "tok_declined").await;
+    assert_eq!((again.status, &again.body), (402, &declined.body), "the bank is not asked again");
+    assert_eq!(shop.payments(order).await.len(), 1);
+    let paid = pay(&shop, &shopper.cookie, &id, "second", "tok_visa").await;
+    assert_eq!(paid.status, 200);
+    assert_eq!(pay(&shop, &shopper.cookie, &id, "second", "tok_visa").await.body, paid.body);
+    assert_eq!(pay(&shop, &thief.cookie, &id, "second", "tok_visa").await.slug(), "unknown-order");
+    assert_eq!(pay(&shop, "", &id, "second", "tok_visa").await.slug(), "unknown-order");
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_requests_with_one_key_at_once_one_is_done() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let id = order.to_string();
+    let all = (0..10).map(|_| pay(&shop, &shopper.cookie, &id, "a-key", "tok_slow"));
+    let answers = futures_util::future::join_all(all).await;
+    let waiting = answers.iter().filter(|answer| answer.slug() == "still-under-way").count();
+    assert_eq!(waiting, 9, "{answers:?}");
+    let done = answers.iter().find(|answer| answer.slug() != "still-under-way").expect("one");
+    assert_eq!(pay(&shop, &shopper.cookie, &id, "a-key", "tok_slow").await.body, done.body);
+    shop.order_becomes(&shopper, order, "paid").await;
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_on_our_side_or_was_cut_off_may_be_tried_again_with_its_key() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let shopper = shop.admit(sale).await;
+    let mut lock = shop.pool.begin().await.expect("a transaction");
+    let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
+    locked.execute(&mut *lock).await.expect("locked");
+    assert_eq!(purchase(&shop, &shopper, "a-key", ONE).await.status, 503);
+    lock.commit().await.expect("committed");
+    let held = purchase(&shop, &shopper, "a-key", ONE).await;
+    assert_eq!(held.status, 201);
+
+    // As if the process had died before it could keep the answer.
+    for (age_s, status, slug) in [(50, 409, "still-under-way"), (70, 409, "token-used")] {
+        sqlx::query("UPDATE answers SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)")
+            .bind(f64::from(age_s))
+            .execute(&shop.pool)
+            .await
+            .expect("cut off");
+        let again = purchase(&shop, &shopper, "a-key", ONE).await;
+        assert_eq!((again.status, again.slug()), (status, slug));
+    }
+}
