@@ -80,11 +80,12 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 	@$(CARGO) build --locked --release --package waiting-room --example messages
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
-bench-admission: ## Hold the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run
+bench-admission: ## Hold the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run, DOCS=1 for new plots in docs/
 	@$(CARGO) build --locked --release --quiet --package fairline-bench-admission
-	@exec $(RELEASE)/bench-admission $(if $(SEEDS),--seeds '$(SEEDS)')
+	@$(RELEASE)/bench-admission $(if $(SEEDS),--seeds '$(SEEDS)')
+	@$(if $(DOCS),cp target/bench/admission-sold.svg target/bench/admission-frontier.svg docs/)
 
-bench-admission-live: setup web ## Compare live sales with simulated ones, in about twenty minutes: SALES=1 for a shorter run
+bench-admission-live: setup web ## Compare live sales with simulated ones, in some eight minutes: SALES=1 for one sale of each mode
 	@$(CARGO) build --locked --release --quiet --package fairline --package fairline-bench-admission
 	@exec $(RELEASE)/bench-admission --live '$(or $(SALES),3)' --fairline $(RELEASE)/fairline
 

@@ -172,10 +172,10 @@ pub fn live_manners(seed: u64, chance: f64, faster: f64) -> Manners {
     Manners::draw(chance, &mut StdRng::seed_from_u64(seed)).live(chance, faster)
 }
 
-/// The visit of one shopper of that crowd, from 0.
+/// The visit of whoever stands at this place of that crowd's line, from 0.
 #[must_use]
-pub fn live_visit(manners: &Manners, seed: u64, index: u32) -> Visit {
-    manners.visit(&mut StdRng::seed_from_u64(seed.wrapping_add((u64::from(index) + 1) << 32)))
+pub fn live_visit(manners: &Manners, seed: u64, at: u32) -> Visit {
+    manners.visit(&mut StdRng::seed_from_u64(seed.wrapping_add((u64::from(at) + 1) << 32)))
 }
 
 #[cfg(test)]

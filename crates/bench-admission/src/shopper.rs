@@ -1,7 +1,7 @@
 //! The people of a sale. Everybody's visit is drawn before the sale, in the order of the line, so that every policy meets the
 //! same people.
 
-use fairline_behaviour::{Manners, Visit, live_manners};
+use fairline_behaviour::{Manners, Visit, live_manners, live_visit};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// The people of a line, in its order.
@@ -44,9 +44,11 @@ impl Crowd {
         Self { visits: Vec::new(), manners, shift, buyers: 0, dice }
     }
 
-    /// A crowd as a rush of this seed meets a live sale.
-    pub(crate) fn live(seed: u64, chance: f64, faster: f64) -> Self {
-        Self::new(live_manners(seed, chance, faster), None, StdRng::seed_from_u64(seed))
+    /// The crowd that a rush of this seed sends to a live sale: the same people, in the same order.
+    pub(crate) fn live(seed: u64, chance: f64, faster: f64, people: u32) -> Self {
+        let manners = live_manners(seed, chance, faster);
+        let visits = (0..people).map(|at| live_visit(&manners, seed, at)).collect();
+        Self { visits, ..Self::new(manners, None, StdRng::seed_from_u64(seed)) }
     }
 
     /// Seconds in which each step of a visit has to be done.

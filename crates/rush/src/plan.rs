@@ -256,8 +256,6 @@ pub struct Plan {
     pub away: Option<Duration>,
     /// The thought before the redemption and before the payment.
     pub thinks: [Duration; 2],
-    /// What becomes of the visit of one who does not merely buy.
-    pub visit: Option<Visit>,
     /// Draws the jitter of its retries.
     pub dice: Dice,
 }
@@ -282,11 +280,18 @@ impl Plan {
             Behaviour::CloseLid => Some(manners.lid_closed / 2 + dice.up_to(manners.lid_closed)),
             _ => Some(dice.up_to(COME_BACK_WITHIN)),
         };
-        let visit = (behaviour == Behaviour::Visit).then(|| {
-            let (chance, faster) = (f64::from(manners.chance_percent) / 100.0, f64::from(manners.faster.max(1)));
-            live_visit(&live_manners(seed, chance, faster), seed, index)
-        });
-        Plan { index, behaviour, transport, payment, arrives_after, acts_after, away, thinks, visit, dice }
+        Plan { index, behaviour, transport, payment, arrives_after, acts_after, away, thinks, dice }
+    }
+}
+
+impl Manners {
+    /// The visit of whoever has this ordinal. It goes by the place in the line and not by the shopper, so that a simulation
+    /// can let the same people in, in the same order.
+    #[must_use]
+    pub fn visit(&self, seed: u64, ordinal: u64) -> Visit {
+        let (chance, faster) = (f64::from(self.chance_percent) / 100.0, f64::from(self.faster.max(1)));
+        let at = u32::try_from(ordinal.saturating_sub(1)).unwrap_or(u32::MAX);
+        live_visit(&live_manners(seed, chance, faster), seed, at)
     }
 }
 

@@ -221,7 +221,11 @@ impl<'a> Shopper<'a> {
         if self.acts_at.is_some() && !self.has_acted {
             return Some(self.act(line).await);
         }
-        if let Some(visit) = self.plan.visit {
+        if self.plan.behaviour == Behaviour::Visit {
+            let job = &self.crowd.job;
+            // A shopper whose turn came before any place was told makes up a place of its own.
+            let ordinal = self.record.ordinal.unwrap_or_else(|| u64::from(self.plan.index) + 1);
+            let visit = job.manners.visit(job.seed, ordinal);
             return self.make_visit(&visit, &token, &claims, line).await;
         }
         if let Err(lost) = line.claim().await {
