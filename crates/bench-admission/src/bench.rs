@@ -34,6 +34,8 @@ const GAINS: [f64; 3] = [4.0, 0.0, 0.0];
 #[derive(Debug, Clone)]
 pub(crate) struct Size {
     pub(crate) seeds: u64,
+    /// Crowds whose means make the frontier.
+    pub(crate) frontier_seeds: u64,
     pub(crate) stocks: Vec<u32>,
     pub(crate) chances: Vec<f64>,
     /// Where the plots are taken.
@@ -44,6 +46,7 @@ impl Size {
     pub(crate) fn full(seeds: u64) -> Self {
         Self {
             seeds,
+            frontier_seeds: seeds.min(10),
             stocks: vec![200, 2_000, 20_000],
             chances: vec![0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
             shown: Setting { stock: 2_000, chance: 0.5, shift: 1.0 },
@@ -53,7 +56,7 @@ impl Size {
     /// A handful of shoppers: shows that it runs.
     pub(crate) fn smoke() -> Self {
         let shown = Setting { stock: 60, chance: 0.5, shift: 1.0 };
-        Self { seeds: 2, stocks: vec![shown.stock], chances: vec![0.4, 0.8], shown }
+        Self { seeds: 2, frontier_seeds: 1, stocks: vec![shown.stock], chances: vec![0.4, 0.8], shown }
     }
 }
 
@@ -65,11 +68,13 @@ pub(crate) struct Row {
 }
 
 /// The policies, in the order of the table.
-pub(crate) const POLICIES: [&str; 10] = [
+pub(crate) const POLICIES: [&str; 12] = [
     "yield, after like sales",
     "yield, nothing known",
     "yield, chance doubles",
     "yield, chance halves",
+    "like sales, then doubles",
+    "like sales, then halves",
     "guarantee: one per unit",
     "count rule, age-blind",
     "PID on the rate",
@@ -116,31 +121,32 @@ fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
     };
 
     let prior = prior_of(&mut earlier, stock);
-    note(POLICIES[0], planner_s, &of_yield(&mut crowd, stock, RISK, prior).0);
+    note(POLICIES[0], planner_s, &of_yield(&mut crowd, stock, RISK, prior.clone()).0);
     let ours = of_yield(&mut crowd, stock, RISK, Prior::cautious()).0;
     note(POLICIES[1], planner_s, &ours);
-    for (name, factor) in [(POLICIES[2], 2.0), (POLICIES[3], 0.5)] {
+    for (name, misled, factor) in [(POLICIES[2], POLICIES[4], 2.0), (POLICIES[3], POLICIES[5], 0.5)] {
         if chance * factor > 0.95 || chance * factor < 0.15 {
             continue;
         }
         let (mut crowd, _) = Crowd::of(&Setting { shift: factor, ..setting }, seed);
         let planner_s = clairvoyant(&mut crowd, stock, cap).t99_s;
         note(name, planner_s, &of_yield(&mut crowd, stock, RISK, Prior::cautious()).0);
+        note(misled, planner_s, &of_yield(&mut crowd, stock, RISK, prior.clone()).0);
     }
     let mut guarantee = Law::new(Mode::Guarantee, cap, Prior::cautious());
     let guaranteed = run(&mut crowd, stock, Promise::Always, &mut guarantee);
-    note(POLICIES[4], planner_s, &guaranteed);
+    note(POLICIES[6], planner_s, &guaranteed);
     let uncapped = (seed <= UNCAPPED_SEEDS).then(|| {
         let mut uncapped = Law::new(Mode::Guarantee, NO_CAP, Prior::cautious());
         run(&mut crowd, stock, Promise::Always, &mut uncapped)
     });
-    note(POLICIES[5], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut CountRule::new(cap)));
-    note(POLICIES[6], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS)));
-    note(POLICIES[7], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut Aimd::new(cap)));
+    note(POLICIES[7], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut CountRule::new(cap)));
+    note(POLICIES[8], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS)));
+    note(POLICIES[9], planner_s, &run(&mut crowd, stock, Promise::WhilePaying, &mut Aimd::new(cap)));
     let fixed = best_fixed_rate(&mut crowd, stock, cap, ours.t99_s);
-    found.push((POLICIES[8], fixed.t99_s / planner_s, fixed.turned_away_share));
+    found.push((POLICIES[10], fixed.t99_s / planner_s, fixed.turned_away_share));
     let fastest = fixed_rate(&mut crowd, stock, cap);
-    found.push((POLICIES[9], fastest.t99_s / planner_s, fastest.turned_away_share));
+    found.push((POLICIES[11], fastest.t99_s / planner_s, fastest.turned_away_share));
 
     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, t99, turned_away) in found {
@@ -190,8 +196,8 @@ impl Results {
     /// The figures of the table, `decide_us` included.
     pub(crate) fn figures(&self, decide_us: f64) -> Vec<Measured> {
         let row = |at: usize| self.rows.get(POLICIES[at]).cloned().unwrap_or_default();
-        let (known, unknown, doubles, halves, one) = (row(0), row(1), row(2), row(3), row(4));
-        let (fixed, fastest) = (row(8), row(9));
+        let (known, unknown, doubles, halves, one) = (row(0), row(1), row(2), row(3), row(6));
+        let (fixed, fastest) = (row(10), row(11));
         let figure = |key, value, note: String| Measured { key, value, note };
         let worst = |values: &Values| format!("worst {}", short(values.worst()));
         let spread = |values: &Values| format!("worst {}, mean {}", short(values.worst()), short(values.mean()));
@@ -239,22 +245,42 @@ impl Results {
     }
 }
 
-/// The curves of units sold over time, of one seed.
-pub(crate) fn curves(setting: &Setting) -> Vec<(&'static str, Vec<(f64, u32)>)> {
+/// How one policy sold.
+pub(crate) struct Curve {
+    pub(crate) name: &'static str,
+    /// Units sold over time: seconds, units.
+    pub(crate) sold: Vec<(f64, u32)>,
+    pub(crate) t99_s: f64,
+    pub(crate) turned_away_share: f64,
+}
+
+/// How each policy sold to the crowd of one seed.
+pub(crate) fn curves(setting: &Setting) -> Vec<Curve> {
     let (mut crowd, mut earlier) = Crowd::of(setting, 1);
     let (stock, cap) = (setting.stock, cap_per_s(setting.stock));
     let prior = prior_of(&mut earlier, stock);
+    let ran = |name, outcome: Outcome| {
+        let turned_away_share = outcome.turned_away_share();
+        Curve { name, sold: outcome.curve, t99_s: outcome.t99_s, turned_away_share }
+    };
+    let knew = |name, Hindsight { curve, t99_s, turned_away_share }: Hindsight| Curve {
+        name,
+        sold: curve,
+        t99_s,
+        turned_away_share,
+    };
     let known = of_yield(&mut crowd, stock, RISK, prior).0;
     let unknown = of_yield(&mut crowd, stock, RISK, Prior::cautious()).0;
     let fixed = best_fixed_rate(&mut crowd, stock, cap, unknown.t99_s);
-    let mut guarantee = Law::new(Mode::Guarantee, cap, Prior::cautious());
+    let pid = run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS));
+    let guarantee = run(&mut crowd, stock, Promise::Always, &mut Law::new(Mode::Guarantee, cap, Prior::cautious()));
     vec![
-        ("the planner", clairvoyant(&mut crowd, stock, cap).curve),
-        (POLICIES[0], known.curve),
-        (POLICIES[1], unknown.curve),
-        (POLICIES[8], fixed.curve),
-        (POLICIES[6], run(&mut crowd, stock, Promise::WhilePaying, &mut Pid::new(cap, GAINS)).curve),
-        (POLICIES[4], run(&mut crowd, stock, Promise::Always, &mut guarantee).curve),
+        knew("the planner", clairvoyant(&mut crowd, stock, cap)),
+        ran(POLICIES[0], known),
+        ran(POLICIES[1], unknown),
+        knew(POLICIES[10], fixed),
+        ran(POLICIES[8], pid),
+        ran(POLICIES[6], guarantee),
     ]
 }
 
@@ -268,7 +294,7 @@ const RATES: [f64; 8] = [1.0, 0.8, 0.65, 0.5, 0.4, 0.32, 0.25, 0.2];
 /// The frontier of speed against people turned away.
 pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
     let found: Mutex<BTreeMap<(usize, usize), (Values, Values)>> = Mutex::new(BTreeMap::new());
-    let names = [POLICIES[0], POLICIES[1], "a fixed rate", POLICIES[5], POLICIES[6], POLICIES[7], POLICIES[4]];
+    let names = [POLICIES[0], POLICIES[1], "a fixed rate", POLICIES[7], POLICIES[8], POLICIES[9], POLICIES[6]];
     let seeds: Vec<u64> = (1..=seeds).collect();
     on_all_cores(&seeds, |&seed| {
         let (mut crowd, mut earlier) = Crowd::of(setting, seed);

@@ -23,7 +23,7 @@ use clap::Parser;
 use crate::{
     bench::{POLICIES, Results, Size},
     figure::short,
-    plot::{Axis, Frame, Series, draw},
+    plot::{Axis, Frame, Names, Series, draw},
     shopper::Setting,
 };
 
@@ -77,7 +77,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     let write = |name: &str, text: String| fs::write(Path::new(&arguments.folder).join(name), text);
     write("admission.json", format!("{:#}\n", figure::to_json(&figures)))?;
     write("admission-sold.svg", sold_plot(&size.shown))?;
-    write("admission-frontier.svg", frontier_plot(&size.shown, size.seeds.min(10)))?;
+    write("admission-frontier.svg", frontier_plot(&size.shown, size.frontier_seeds))?;
     if arguments.settings {
         println!("{}", by_setting(&results, &size));
     }
@@ -133,16 +133,14 @@ fn marks(high: f64, steps: u32, says: impl Fn(f64) -> String) -> Vec<(f64, Strin
 }
 
 fn sold_plot(setting: &Setting) -> String {
-    let curves = bench::curves(setting);
+    let mut curves = bench::curves(setting);
     let total = f64::from(setting.stock);
-    // Until the slowest has nearly sold everything: what it does after that is a long, flat line.
-    let nearly =
-        |curve: &[(f64, u32)]| curve.iter().find(|point| f64::from(point.1) >= total * 0.98).map(|point| point.0);
-    let last_s = curves.iter().filter_map(|(_, curve)| nearly(curve)).fold(0.0, f64::max);
+    // Until the slowest has sold 99 %: what it does after that is a long, flat line.
+    let last_s = curves.iter().map(|curve| curve.t99_s).filter(|t99_s| t99_s.is_finite()).fold(60.0, f64::max);
     let high_s = (last_s / 120.0).ceil() * 120.0;
     let subtitle = format!(
-        "{} units, of those let in {:.0} % buy: one crowd, six policies",
-        setting.stock,
+        "{} units; of those let in {:.0} % buy. One crowd, six policies; a dot where 99 % are sold.",
+        grouped(total),
         setting.chance * 100.0
     );
     let frame = Frame {
@@ -155,26 +153,41 @@ fn sold_plot(setting: &Setting) -> String {
             marks: marks(high_s, (high_s / 120.0) as u32, |value| format!("{:.0}", value / 60.0)),
             is_root: false,
         },
-        y: Axis {
-            name: "units sold",
-            low: 0.0,
-            high: total,
-            marks: marks(total, 4, |value| format!("{value:.0}")),
-            is_root: false,
-        },
+        y: Axis { name: "units sold", low: 0.0, high: total, marks: marks(total, 4, grouped), is_root: false },
+        names: Names::Listed,
     };
+    // Listed from the fastest to the slowest, as the dots stand.
+    let colours: Vec<&str> = curves.iter().map(|curve| curve.name).collect();
+    curves.sort_by(|a, b| a.t99_s.total_cmp(&b.t99_s));
     let series: Vec<Series> = curves
         .into_iter()
-        .enumerate()
-        .map(|(colour, (name, curve))| Series {
-            name: name.to_owned(),
-            colour,
-            points: thinned(&curve, high_s),
-            is_dashed: colour == 0,
-            has_dots: false,
+        .map(|curve| Series {
+            name: curve.name.to_owned(),
+            note: format!("{:.1} min, {} turned away", curve.t99_s / 60.0, percent(curve.turned_away_share)),
+            colour: colours.iter().position(|name| *name == curve.name).unwrap_or_default(),
+            points: thinned(&curve.sold, high_s),
+            is_dashed: curve.name == colours[0],
+            dots: vec![(curve.t99_s, (total * 0.99).ceil())],
         })
         .collect();
     draw(&frame, &series)
+}
+
+/// A share, as short as it may be.
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "nobody".to_owned(),
+        few if few < 0.1 => format!("{few:.2} %"),
+        many => format!("{many:.1} %"),
+    }
+}
+
+/// A whole number with commas between thousands.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let parts: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
+    parts.join(",")
 }
 
 /// At most some hundred points of a curve up to a moment, the last one included.
@@ -189,8 +202,8 @@ fn thinned(curve: &[(f64, u32)], until_s: f64) -> Vec<(f64, f64)> {
 fn frontier_plot(setting: &Setting, seeds: u64) -> String {
     let frontier = bench::frontier(setting, seeds);
     let subtitle = format!(
-        "{} units, of those let in {:.0} % buy: means of {seeds} crowds; ours by stated risk, 0.02 % to 5 %",
-        setting.stock,
+        "{} units; of those let in {:.0} % buy. Means of {seeds} crowds; yield by its stated risk, 0.02 % to 5 %.",
+        grouped(setting.stock.into()),
         setting.chance * 100.0
     );
     let frame = Frame {
@@ -212,25 +225,28 @@ fn frontier_plot(setting: &Setting, seeds: u64) -> String {
                 .to_vec(),
             is_root: true,
         },
+        names: Names::AtEnds,
     };
     let mut series: Vec<Series> = frontier
         .into_iter()
         .enumerate()
         .map(|(at, (name, points))| Series {
             name: name.to_owned(),
+            note: String::new(),
             colour: at + 1,
+            dots: points.clone(),
             points,
             is_dashed: at == 2,
-            has_dots: true,
         })
         .collect();
     let planner = vec![(1.0, 0.0)];
     series.push(Series {
         name: "the planner".to_owned(),
+        note: String::new(),
         colour: 0,
+        dots: planner.clone(),
         points: planner,
         is_dashed: false,
-        has_dots: true,
     });
     draw(&frame, &series)
 }

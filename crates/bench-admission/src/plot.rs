@@ -8,6 +8,16 @@ pub(crate) struct Frame<'a> {
     pub(crate) subtitle: &'a str,
     pub(crate) x: Axis<'a>,
     pub(crate) y: Axis<'a>,
+    pub(crate) names: Names,
+}
+
+/// Where the names of series stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Beside the end of each, with a line that leads there.
+    AtEnds,
+    /// One below the other, in the order of the series, each with a piece of its line: for curves that end in one place.
+    Listed,
 }
 
 /// One axis.
@@ -32,27 +42,30 @@ impl Axis<'_> {
 /// A curve, or a single point.
 pub(crate) struct Series {
     pub(crate) name: String,
+    /// A second line below the name, where names are listed.
+    pub(crate) note: String,
     /// One of the colours of the style, from 0.
     pub(crate) colour: usize,
     pub(crate) points: Vec<(f64, f64)>,
     pub(crate) is_dashed: bool,
-    /// Marks every point.
-    pub(crate) has_dots: bool,
+    /// Points that are marked.
+    pub(crate) dots: Vec<(f64, f64)>,
 }
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 520.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 190.0;
+const RIGHT: f64 = 246.0;
 const TOP: f64 = 94.0;
 const BOTTOM: f64 = 56.0;
-/// Labels are at least so far apart.
+/// Labels are at least so far apart, and those with a note.
 const LINE: f64 = 17.0;
+const LISTED: f64 = 46.0;
 
 /// Colours that those with any kind of colour vision tell apart (Okabe and Ito), darker ones for a light page.
 const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-size:13px;fill:#1c2430}\
-.title{font-size:18px;font-weight:600}.quiet{fill:#5b6675}.page{fill:#ffffff}\
+.title{font-size:18px;font-weight:600}.quiet{fill:#5b6675}.note{font-size:12px}.page{fill:#ffffff}\
 .grid{stroke:#e3e7ec;stroke-width:1}.curve{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}\
 .dashed{stroke-dasharray:6 5}.lead{stroke-width:1;opacity:.55;fill:none}\
 .c0{stroke:#5b6675}.c1{stroke:#0072b2}.c2{stroke:#009e73}.c3{stroke:#d55e00}.c4{stroke:#a8458c}.c5{stroke:#b07a00}.c6{stroke:#2b9ac0}.c7{stroke:#8a6d5a}\
@@ -104,33 +117,37 @@ pub(crate) fn draw(frame: &Frame<'_>, series: &[Series]) -> String {
         TOP - 9.0,
         escaped(frame.y.name),
     );
-    // Each name stands at the end of its curve, as far down as the one above it makes it go.
-    let mut names: Vec<(f64, f64, &Series)> = Vec::new();
     for one in series {
         let dash = if one.is_dashed { " dashed" } else { "" };
         if one.points.len() > 1 {
             let path: Vec<String> = one.points.iter().map(|&(px, py)| format!("{:.1} {:.1}", x(px), y(py))).collect();
             let _ = writeln!(svg, "<path class=\"curve c{}{dash}\" d=\"M{}\"/>", one.colour, path.join("L"));
         }
-        if one.has_dots || one.points.len() == 1 {
-            for &(px, py) in &one.points {
-                let _ = writeln!(
-                    svg,
-                    "<circle class=\"f{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\"/>",
-                    one.colour,
-                    x(px),
-                    y(py)
-                );
-            }
-        }
-        if let Some(&(px, py)) = one.points.last() {
-            names.push((x(px), y(py), one));
+    }
+    // Above every curve.
+    for one in series {
+        for &(px, py) in &one.dots {
+            let (px, py) = (x(px), y(py));
+            let _ = writeln!(svg, "<circle class=\"f{}\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"5\"/>", one.colour);
         }
     }
-    names.sort_by(|a, b| a.1.total_cmp(&b.1));
+    match frame.names {
+        Names::AtEnds => names_at_ends(&mut svg, series, &|(px, py)| (x(px), y(py))),
+        Names::Listed => names_listed(&mut svg, series),
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Each name stands at the end of its curve, as far down as the one above it makes it go.
+fn names_at_ends(svg: &mut String, series: &[Series], place: &dyn Fn((f64, f64)) -> (f64, f64)) {
+    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let mut names: Vec<((f64, f64), &Series)> =
+        series.iter().filter_map(|one| Some((place(*one.points.last()?), one))).collect();
+    names.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
     let mut free_from = TOP - LINE;
     let below = names.len();
-    for (at, (px, py, one)) in names.into_iter().enumerate() {
+    for (at, ((px, py), one)) in names.into_iter().enumerate() {
         let room = bottom - LINE * (below - 1 - at) as f64;
         let label = py.max(free_from + LINE).min(room.max(free_from + LINE));
         free_from = label;
@@ -146,8 +163,27 @@ pub(crate) fn draw(frame: &Frame<'_>, series: &[Series]) -> String {
             escaped(&one.name)
         );
     }
-    svg.push_str("</svg>\n");
-    svg
+}
+
+/// A list beside the frame.
+fn names_listed(svg: &mut String, series: &[Series]) {
+    let left = WIDTH - RIGHT + 14.0;
+    for (at, one) in series.iter().enumerate() {
+        let top = TOP + 12.0 + LISTED * at as f64;
+        let _ = writeln!(
+            svg,
+            "<path class=\"curve c{0}{1}\" d=\"M{left:.1} {2:.1}h20\"/>\
+             <text class=\"f{0}\" x=\"{3:.1}\" y=\"{top:.1}\">{4}</text>\
+             <text class=\"quiet note\" x=\"{3:.1}\" y=\"{5:.1}\">{6}</text>",
+            one.colour,
+            if one.is_dashed { " dashed" } else { "" },
+            top - 4.5,
+            left + 27.0,
+            escaped(&one.name),
+            top + 16.0,
+            escaped(&one.note)
+        );
+    }
 }
 
 fn escaped(text: &str) -> String {
@@ -161,17 +197,23 @@ mod tests {
     #[test]
     fn a_plot_names_every_curve_and_stays_in_its_frame() {
         let axis = |name| Axis { name, low: 0.0, high: 10.0, marks: vec![(5.0, "5".to_owned())], is_root: false };
-        let frame = Frame { title: "Units & time", subtitle: "a < b", x: axis("x"), y: axis("y") };
+        let frame = |names| Frame { title: "Units & time", subtitle: "a < b", x: axis("x"), y: axis("y"), names };
         let curve = |name: &str, colour| Series {
             name: name.to_owned(),
+            note: "nobody".to_owned(),
             colour,
             points: vec![(0.0, 0.0), (50.0, 10.0)],
             is_dashed: false,
-            has_dots: true,
+            dots: vec![(0.0, 0.0), (50.0, 10.0)],
         };
-        let svg = draw(&frame, &[curve("ours", 1), curve("theirs", 2)]);
-        assert!(svg.contains("Units &amp; time") && svg.contains("ours") && svg.contains("theirs"));
-        assert_eq!(svg.matches("<circle").count(), 4);
-        assert!(!svg.contains("NaN"));
+        for names in [Names::AtEnds, Names::Listed] {
+            let svg = draw(&frame(names), &[curve("ours", 1), curve("theirs", 2)]);
+            assert!(svg.contains("Units &amp; time") && svg.contains(">ours<") && svg.contains(">theirs<"));
+            assert_eq!(svg.matches("<circle").count(), 4);
+            assert_eq!(svg.matches(">nobody<").count(), if names == Names::Listed { 2 } else { 0 });
+            assert!(!svg.contains("NaN"));
+            let numbers = svg.split([' ', '"', 'M', 'L']).filter_map(|part| part.parse::<f64>().ok());
+            assert!(numbers.into_iter().all(|number| (0.0..=WIDTH).contains(&number)), "nothing leaves the picture");
+        }
     }
 }

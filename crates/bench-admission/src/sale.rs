@@ -293,3 +293,75 @@ impl Sale<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fairline_admission::{Mode, Prior};
+
+    use super::*;
+    use crate::{policy::Law, shopper::Setting};
+
+    const STOCK: u32 = 60;
+    /// As many as there are units, in 15 s.
+    const CAP_PER_S: f64 = 4.0;
+    const RISK: f64 = 0.005;
+
+    fn crowd(seed: u64) -> Crowd {
+        Crowd::of(&Setting { stock: STOCK, chance: 0.5, shift: 1.0 }, seed).0
+    }
+
+    fn of_law(seed: u64, mode: Mode, rate_cap_per_s: f64) -> Outcome {
+        let promise = if mode == Mode::Guarantee { Promise::Always } else { Promise::WhilePaying };
+        run(&mut crowd(seed), STOCK, promise, &mut Law::new(mode, rate_cap_per_s, Prior::cautious()))
+    }
+
+    /// Lets in whoever the cap lets in, whatever the stock.
+    struct Heedless(f64);
+
+    impl Policy for Heedless {
+        fn admit(&mut self, _: &View<'_>) -> u32 {
+            self.0 += CAP_PER_S * TICK_S;
+            let admissions = self.0 as u32;
+            self.0 -= f64::from(admissions);
+            admissions
+        }
+    }
+
+    #[test]
+    fn a_guaranteed_unit_is_there_and_none_is_idle_where_nothing_caps() {
+        for seed in 1..=3 {
+            let sale = of_law(seed, Mode::Guarantee, 1e9);
+            assert_eq!((sale.promise_broken, sale.turned_away), (0, 0), "seed {seed}");
+            assert!(sale.redeemed >= STOCK as usize && sale.admitted > sale.redeemed, "seed {seed}: {}", sale.redeemed);
+            assert!(sale.idle_share() <= 0.005, "seed {seed}: {}", sale.idle_share());
+            assert_eq!(sale.curve.last().map(|point| point.1), Some(STOCK), "seed {seed}");
+            // The control: a cap keeps units back, and that is counted.
+            let capped = of_law(seed, Mode::Guarantee, 1.0).idle_share();
+            assert!(capped > 0.02, "seed {seed}: {capped}");
+        }
+    }
+
+    #[test]
+    fn yield_mode_sells_everything_sooner_and_hardly_turns_anybody_away() {
+        let (mut turned_away, mut admitted, mut sooner) = (0, 0, 0);
+        for seed in 1..=5 {
+            let overbooked = of_law(seed, Mode::Yield { risk: RISK }, CAP_PER_S);
+            let guaranteed = of_law(seed, Mode::Guarantee, CAP_PER_S);
+            assert_eq!(overbooked.curve.last().map(|point| point.1), Some(STOCK), "seed {seed}");
+            assert!(overbooked.curve.is_sorted_by_key(|point| point.1), "seed {seed}: a sold unit came back");
+            turned_away += overbooked.turned_away;
+            admitted += overbooked.admitted;
+            sooner += usize::from(overbooked.t99_s < guaranteed.t99_s * 0.8);
+        }
+        assert!(sooner >= 4, "in {sooner} of 5 sales");
+        // Some 600 are let in; the stated risk is three of them.
+        assert!(admitted > 500 && turned_away <= 6, "{turned_away} of {admitted}");
+    }
+
+    #[test]
+    fn a_policy_that_does_not_heed_the_stock_turns_people_away() {
+        let sale = run(&mut crowd(1), STOCK, Promise::WhilePaying, &mut Heedless(0.0));
+        assert!(sale.turned_away_share() > 0.1, "{} of {}", sale.turned_away, sale.admitted);
+        assert_eq!(sale.promise_broken, 0, "nothing was promised");
+    }
+}

@@ -1,4 +1,5 @@
-//! Everything with a handful of shoppers: that it runs and finds something, not how good the law is.
+//! Everything with a handful of shoppers: that it runs, that the figures are of the law's kind, and that they are written
+//! down. How good the law is takes the whole bench.
 
 use std::{fs, process::Command};
 
@@ -18,7 +19,20 @@ fn everything_runs() {
     for (key, figure) in figures {
         assert!(figure.is_number(), "{key} is {figure}: {said}");
     }
-    assert_eq!(figures["guarantee_turned_away"], 0.0);
+    let figure = |key: &str| figures[key].as_f64().unwrap_or(f64::NAN);
+    assert_eq!(figure("guarantee_turned_away"), 0.0);
+    assert!(figure("guarantee_idle") <= 0.005, "{said}");
+    // Between the planner, who knows who will buy, and one visit for each unit.
+    let (ours, one_per_unit) = (figure("yield_t99_vs_clairvoyant"), figure("one_per_unit_t99_vs_clairvoyant"));
+    assert!(1.0 < ours && ours < one_per_unit, "{said}");
+    // Four sales of sixty units: a single shopper is nearly one in a hundred.
+    assert!(figure("yield_worst_turned_away") < 0.03, "{said}");
+    assert!(figure("best_fixed_rate_turned_away") > 0.03, "at the same speed, the control: {said}");
+    for policy in
+        ["PID on the rate", "AIMD on the rate", "count rule, age-blind", "best fixed rate", "guarantee: one per unit"]
+    {
+        assert!(said.contains(policy), "{policy} is not in the table: {said}");
+    }
     for plot in ["admission-sold.svg", "admission-frontier.svg"] {
         let svg = fs::read_to_string(folder.join(plot)).unwrap_or_else(|error| panic!("{plot}: {error}"));
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{plot}");
