@@ -12,6 +12,7 @@ mod visits;
 use std::time::Duration;
 
 use fairline_admission::{Memory, Mode, Stock, Terms};
+use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::StartError;
@@ -274,6 +275,22 @@ pub struct LockedSale {
     pub row: SaleRow,
     /// Its lines, likewise: its own first, then the lanes.
     pub lines: Vec<LineRow>,
+    /// What the commit says outside.
+    said: Option<Kind>,
+}
+
+/// Writes an event for each sale that a query found: it is numbered in the stock's row, which is locked last.
+macro_rules! told {
+    ($sales:literal, $kind:literal) => {
+        concat!(
+            "numbered AS (UPDATE stock SET events = events + 1 FROM ",
+            $sales,
+            " WHERE sale_id = id RETURNING sale_id, events) \
+             INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, ",
+            $kind,
+            ", '[{}]' FROM numbered"
+        )
+    };
 }
 
 impl Store {
@@ -388,13 +405,16 @@ impl Store {
     /// Moves a sale from one status to another; `false` when it was no longer in the first. Opening early makes now its
     /// opening time.
     pub async fn set_status(&self, sale: SaleId, from: Status, to: Status) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "UPDATE sales SET status = $3, opens_at = CASE WHEN $3 = 'open' THEN least(opens_at, now()) ELSE opens_at END \
-             WHERE id = $1 AND status = $2",
-        )
+        let done = sqlx::query(concat!(
+            "WITH moved AS (UPDATE sales SET status = $3, \
+             opens_at = CASE WHEN $3 = 'open' THEN least(opens_at, now()) ELSE opens_at END \
+             WHERE id = $1 AND status = $2 RETURNING id), ",
+            told!("moved", "$4")
+        ))
         .bind(sale.0)
         .bind(status_word(from))
         .bind(status_word(to))
+        .bind(said_of(from, to).word())
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -432,7 +452,7 @@ impl Store {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
-        Ok(Some(LockedSale { transaction, row, lines }))
+        Ok(Some(LockedSale { transaction, row, lines, said: None }))
     }
 }
 
@@ -454,18 +474,38 @@ fn status_word(status: Status) -> &'static str {
     }
 }
 
+/// What is said outside of a sale that moves.
+fn said_of(from: Status, to: Status) -> Kind {
+    match (from, to) {
+        (Status::Paused, Status::Open) => Kind::FlashSaleResumed,
+        (_, Status::Open | Status::Scheduled) => Kind::FlashSaleStarted,
+        (_, Status::Paused) => Kind::FlashSalePaused,
+        (_, Status::SoldOut | Status::Closed) => Kind::FlashSaleEnded,
+    }
+}
+
 impl LockedSale {
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if let Some(kind) = self.said {
+            sqlx::query(concat!("WITH moved AS (SELECT $1::uuid AS id), ", told!("moved", "$2")))
+                .bind(self.row.id)
+                .bind(kind.word())
+                .execute(&mut *self.transaction)
+                .await?;
+        }
         Ok(self.transaction.commit().await?)
     }
 
     pub async fn set_status(&mut self, to: Status) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
+        let moved = sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
             .bind(self.row.id)
             .bind(&self.row.status)
             .bind(status_word(to))
             .execute(&mut *self.transaction)
             .await?;
+        if moved.rows_affected() == 1 {
+            self.said = Some(said_of(self.row.stored_status(), to));
+        }
         status_word(to).clone_into(&mut self.row.status);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 //!
 //! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
-//! `till` gathers redemptions that are committed together, `store` is all of the SQL, `health` tells the controllers how it
+//! `till` gathers redemptions that are committed together, `relay` says outside what happened, `store` is all of the SQL, `health` tells the controllers how it
 //! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
 //! `holder` knows who asks, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
 //! good.
@@ -17,6 +17,7 @@ mod outbound;
 mod payment;
 mod problem;
 mod purchase;
+mod relay;
 mod settings;
 pub mod state;
 mod store;
@@ -26,6 +27,7 @@ mod till;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state, routing::get};
+use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
 use fairline_service::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
@@ -120,6 +122,9 @@ impl Service {
             shutdown,
         )?;
         sweeper::start(&checkout);
+        let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
+            .map_err(|error| StartError::new(format!("The Redis address can't be used: {}.", error.details())))?;
+        relay::start(&checkout, EventStream::new(redis));
         let health = health::Health::default();
         health::start(health.clone(), checkout.store.clone(), shutdown);
 

@@ -173,7 +173,7 @@ impl Checkout {
 
     async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
         match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.standing {
-            Standing::Refunded => Ok(self.store.advance(payment, PaymentEvent::Refund, None).await?),
+            Standing::Refunded => Ok(self.store.refunded(payment).await?),
             senseless => Err(Stuck::Senseless(senseless)),
         }
     }

@@ -15,6 +15,9 @@ pub struct Settings {
     /// Postgres, with everything that money touches.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
+    /// Redis, for events on their way out and the catalogue's cache. No purchase waits for it.
+    #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
     /// The public keys of admission tokens: the controller's http://…/.well-known/jwks.json, or a file.
     #[arg(long, env = "FAIRLINE_JWKS")]
     pub jwks: String,

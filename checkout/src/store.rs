@@ -4,15 +4,19 @@
 //! the hot one and comes last. Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that
 //! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
 
+mod outbox;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use fairline_events::Kind;
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::StartError;
+use serde_json::json;
 use sqlx::{
     FromRow, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +26,9 @@ use crate::{
     order::{Order, OrderId, PaymentId},
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
 };
+
+pub(crate) use outbox::Backlog;
+use outbox::tell;
 
 const CONNECTIONS_MAX: u32 = 16;
 /// Longest wait for a free connection: a shopper is told sooner that the database is down.
@@ -344,12 +351,18 @@ impl Store {
                 FROM used RETURNING * \
              ), units AS ( \
                 SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
-                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held FROM used GROUP BY sale_id \
+                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
+                FROM used GROUP BY sale_id \
              ), in_order AS ( \
                 SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
              ), taken AS ( \
-                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held \
-                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id \
+                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
+                events = stock.events + units.events \
+                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
+             ), told AS ( \
+                INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
+                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at)) \
+                FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
              ) \
              SELECT id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, false AS run_out, \
              NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made",
@@ -582,6 +595,32 @@ impl Store {
         }
     }
 
+    /// The money of a payment went back. Gives it as it is now.
+    pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let sale: Option<Uuid> = sqlx::query_scalar(
+            "UPDATE payments SET state = $3, updated_at = now() FROM holds \
+             WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
+        )
+        .bind(payment.id.0)
+        .bind(payment.state.word())
+        .bind(after(payment, PaymentEvent::Refund)?.word())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(sale) = sale {
+            let data = json!({
+                "order_id": payment.order,
+                "payment_id": payment.id.0,
+                "amount_minor": payment.amount_minor,
+                "currency": payment.currency,
+            });
+            tell(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
+        }
+        let payment = read_payment(&mut transaction, payment.id).await?;
+        transaction.commit().await?;
+        Ok(payment)
+    }
+
     /// Ends a payment that came to nothing, and gives it as it is now. In yield mode its units are free again for others who
     /// pay.
     pub(crate) async fn end_unpaid(
@@ -694,11 +733,16 @@ impl Store {
             "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
              WHERE holds.id = was.id AND ",
             no_payment_keeps_it!("$4"),
-            " RETURNING quantity, was.state = 'held' AS was_held \
+            " RETURNING holds.id, quantity, was.state = 'held' AS was_held \
              ), freed AS ( \
                 UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
-                promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held) \
-                WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) \
+                promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
+                events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
+                WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
+             ), told AS ( \
+                INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
+                json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed')) \
+                FROM lapsed, freed WHERE was_held GROUP BY events \
              ) \
              SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
         ))
@@ -785,6 +829,17 @@ async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<Hold
     Ok(row.bind(order.0).fetch_one(connection).await?)
 }
 
+async fn tell_reserved(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+    expires_at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let until = expires_at.format(&Rfc3339).unwrap_or_default();
+    let data = json!({ "order_id": order, "quantity": hold.quantity, "hold_expires_at": until });
+    tell(connection, hold.sale_id, Kind::InventoryReserved, data).await
+}
+
 /// Moves a hold's units between promised and held, as far as that has units to hold. The hold is locked.
 async fn shift_hold(
     connection: &mut PgConnection,
@@ -795,20 +850,28 @@ async fn shift_hold(
 ) -> Result<bool, StoreError> {
     let to = hold_after(from, event)?;
     let to_hold = if to == HoldState::Held { hold.quantity } else { -hold.quantity };
-    let shifted = sqlx::query(
+    let shifted: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH shifted AS ( \
             UPDATE stock SET promised = promised - $3, held = held + $3 \
             WHERE sale_id = $2 AND held + sold + $3 <= total RETURNING sale_id \
          ) \
-         UPDATE holds SET state = $4 FROM shifted WHERE id = $1",
+         UPDATE holds SET state = $4 FROM shifted WHERE id = $1 RETURNING expires_at",
     )
     .bind(order.0)
     .bind(hold.sale_id)
     .bind(to_hold)
     .bind(to.word())
-    .execute(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    Ok(shifted.rows_affected() == 1)
+    match shifted {
+        Some(expires_at) if to == HoldState::Held => tell_reserved(connection, order, hold, expires_at).await?,
+        Some(_) => {
+            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "not_paid" });
+            tell(connection, hold.sale_id, Kind::InventoryReleased, data).await?;
+        }
+        None => {}
+    }
+    Ok(shifted.is_some())
 }
 
 async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Result<Payment, StoreError> {
@@ -823,13 +886,14 @@ async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Resu
 /// The hold is locked.
 async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRow) -> Result<bool, StoreError> {
     let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
-    let renewed = sqlx::query(
+    let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH taken AS ( \
             UPDATE stock SET held = held + $3, \
             overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
             WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total RETURNING sale_id \
          ) \
-         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1",
+         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
+         RETURNING expires_at",
     )
     .bind(order.0)
     .bind(hold.sale_id)
@@ -837,9 +901,12 @@ async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRo
     .bind(state.word())
     .bind(RENEWED_FOR_S)
     .bind(hold.is_yield)
-    .execute(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    Ok(renewed.rows_affected() == 1)
+    if let Some(expires_at) = renewed {
+        tell_reserved(connection, order, hold, expires_at).await?;
+    }
+    Ok(renewed.is_some())
 }
 
 /// Turns a held hold into an order. Both it and the payment are locked.
@@ -862,10 +929,23 @@ async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) 
     .bind(&payment.currency)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1")
-        .bind(hold.sale_id)
-        .bind(hold.quantity)
-        .execute(&mut *connection)
-        .await?;
+    let sold_out: bool = sqlx::query_scalar(
+        "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 RETURNING sold = total",
+    )
+    .bind(hold.sale_id)
+    .bind(hold.quantity)
+    .fetch_one(&mut *connection)
+    .await?;
+    let data = json!({
+        "order_id": payment.order,
+        "payment_id": payment.id.0,
+        "quantity": hold.quantity,
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+    });
+    tell(connection, hold.sale_id, Kind::PurchaseCompleted, data).await?;
+    if sold_out {
+        tell(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
+    }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What nobody asks for and has to be done: holds lapse, payments that were left half done go on, and old answers are forgotten.
+//! What nobody asks for and has to be done: holds lapse, payments that were left half done go on, and what is old is
+//! forgotten.
 //!
 //! Any number of processes may sweep at once: each takes what no other has locked.
 
@@ -17,7 +18,7 @@ const PAYMENTS_AT_ONCE: i64 = 16;
 
 /// Starts the sweepers; they end with the process.
 pub(crate) fn start(checkout: &Checkout) {
-    let (holds, payments, answers) = (checkout.clone(), checkout.clone(), checkout.clone());
+    let (holds, payments, memories) = (checkout.clone(), checkout.clone(), checkout.clone());
     checkout.shutdown.spawn(sweep("holds", EVERY, checkout.shutdown.clone(), move || {
         let checkout = holds.clone();
         async move { lapse_holds(&checkout).await }
@@ -26,9 +27,12 @@ pub(crate) fn start(checkout: &Checkout) {
         let checkout = payments.clone();
         async move { finish_payments(&checkout).await }
     }));
-    checkout.shutdown.spawn(sweep("answers", FORGETS_EVERY, checkout.shutdown.clone(), move || {
-        let checkout = answers.clone();
-        async move { checkout.store.forget_old_answers().await }
+    checkout.shutdown.spawn(sweep("memories", FORGETS_EVERY, checkout.shutdown.clone(), move || {
+        let checkout = memories.clone();
+        async move {
+            checkout.store.forget_old_answers().await?;
+            checkout.store.forget_old_events().await
+        }
     }));
 }
 

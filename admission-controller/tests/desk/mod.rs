@@ -167,6 +167,12 @@ impl Desk {
         .await;
     }
 
+    /// What was told outside, in order.
+    pub async fn told(&self) -> Vec<String> {
+        let told = sqlx::query_scalar("SELECT kind FROM outbox ORDER BY number");
+        told.fetch_all(&self.pool).await.expect("the outbox")
+    }
+
     pub async fn show(&self, sale: SaleId) -> Value {
         self.admin("GET", &format!("/api/admin/sales/{sale}"), None).await.1
     }

@@ -1,6 +1,7 @@
 //! Checkout through its outermost door: HTTP on a real listener, a real Postgres, and the sandbox gateway over HTTP.
 
 mod crash;
+mod events;
 mod once;
 mod outage;
 mod payment;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, ti
 use checkout::Settings;
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
-use fairline_private_servers::testing::database_url;
+use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{LogFormat, LogSettings, Secret, Shutdown, TrustedProxies};
 use http_body_util::{BodyExt as _, Full};
@@ -158,6 +158,7 @@ impl Shop {
         let pool = PgPoolOptions::new().max_connections(4).connect(postgres_url).await.expect("a connection");
         sqlx::migrate!("../migrations").run(&pool).await.expect("a schema");
 
+        let redis_url = tokio::task::spawn_blocking(redis_url).await.expect("a Redis");
         let key = SigningKey::generate();
         let jwks = NamedTempFile::new().expect("a file");
         let keys = Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key");
@@ -168,6 +169,7 @@ impl Shop {
         let mut settings = Settings {
             listen: gateway,
             postgres_url: Secret::new(postgres_url),
+            redis_url: Secret::new(&redis_url),
             jwks: jwks.path().display().to_string(),
             ticket_key: Secret::new(TICKET_KEY),
             gateway_url: format!("http://{gateway}"),
@@ -336,8 +338,8 @@ impl Shop {
         seen
     }
 
-    /// What must hold of every sale, whatever was done to it: each counter is what its rows say, and every captured
-    /// payment is an order.
+    /// What must hold of every sale, whatever was done to it: each counter is what its rows say, every captured payment is an
+    /// order, and what happened was told once.
     pub(crate) async fn books_are_straight(&self) {
         let wrong: Vec<String> = sqlx::query_scalar(
             "SELECT format('%s: %s', stock.sale_id, to_json(stock)) FROM stock WHERE \
@@ -349,7 +351,14 @@ impl Shop {
              UNION ALL SELECT format('payment %s is %s', payments.id, payments.state) FROM payments \
              LEFT JOIN orders ON orders.payment_id = payments.id WHERE (payments.state = 'captured') <> (orders.id IS NOT NULL) \
              UNION ALL SELECT format('hold %s is %s', holds.id, holds.state) FROM holds \
-             LEFT JOIN orders ON orders.id = holds.id WHERE (holds.state = 'paid') <> (orders.id IS NOT NULL)",
+             LEFT JOIN orders ON orders.id = holds.id WHERE (holds.state = 'paid') <> (orders.id IS NOT NULL) \
+             UNION ALL SELECT format('payment %s is %s, told %s times', payments.id, payments.state, told.times) FROM payments, \
+             LATERAL (SELECT count(*) AS times FROM outbox, json_array_elements(data) AS event WHERE event->>'payment_id' = payments.id::text \
+             AND kind = CASE payments.state WHEN 'captured' THEN 'PurchaseCompleted' ELSE 'PaymentRefunded' END) AS told \
+             WHERE told.times <> (payments.state IN ('captured', 'refunded'))::integer \
+             UNION ALL SELECT format('%s has %s events, of which %s are kept', stock.sale_id, events, kept.count) FROM stock, \
+             LATERAL (SELECT coalesce(sum(json_array_length(data)), 0) AS count FROM outbox WHERE sale_id = stock.sale_id) AS kept \
+             WHERE events <> kept.count",
         )
         .fetch_all(&self.pool)
         .await

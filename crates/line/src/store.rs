@@ -12,16 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairline_record::draw::Draw;
+use fairline_redis::connect;
 use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::{
     clients::Client,
     interfaces::{
         ClientLike as _, EventInterface as _, FunctionInterface as _, PubsubInterface as _, SortedSetsInterface as _,
     },
-    types::{
-        Builder, FromValue, Message, Value,
-        config::{Config, ReconnectPolicy, Server, UnresponsiveConfig},
-    },
+    types::{FromValue, Message, Value, config::Server},
 };
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -44,13 +42,6 @@ const LAID_DOWN_AT_ONCE: usize = 1 << 18;
 const SALES: &str = "fairline:sales";
 /// How long a closed sale is kept.
 const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// How long a command may take before its caller is told that Redis is not there.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
-/// Commands that wait for a connection at most; beyond them callers are refused at once.
-const COMMANDS_WAITING_MAX: usize = 20_000;
-/// Changes that wait to be taken in at most; beyond them the oldest are lost, which is noticed.
-const CHANGES_WAITING_MAX: usize = 8192;
 
 /// Why the line did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -237,33 +228,6 @@ fn sale_of(channel: &str) -> Option<SaleId> {
     channel.strip_prefix("fairline:{")?.strip_suffix("}:changes")?.parse().ok()
 }
 
-/// The one place where a Redis client is made: none without a time limit, a bound and a way back.
-async fn client(url: &str) -> Result<Client, LineError> {
-    let config = Config::from_url(url).map_err(|error| LineError::Unavailable(error.to_string()))?;
-    let client = Builder::from_config(config)
-        .with_performance_config(|performance| {
-            performance.default_command_timeout = COMMAND_TIMEOUT;
-            performance.broadcast_channel_capacity = CHANGES_WAITING_MAX;
-        })
-        .with_connection_config(|connection| {
-            connection.connection_timeout = Duration::from_secs(2);
-            connection.internal_command_timeout = Duration::from_secs(2);
-            // Our functions are not all idempotent: a command whose reply was lost is the caller's to repeat.
-            connection.max_command_attempts = 1;
-            connection.max_command_buffer_len = COMMANDS_WAITING_MAX;
-            connection.tcp.nodelay = Some(true);
-            connection.unresponsive = UnresponsiveConfig {
-                max_timeout: Some(COMMAND_TIMEOUT + Duration::from_secs(2)),
-                interval: Duration::from_millis(500),
-            };
-        })
-        .set_policy(ReconnectPolicy::new_exponential(0, 50, 1000, 2))
-        .build()
-        .map_err(|error| LineError::Unavailable(error.to_string()))?;
-    client.init().await.map_err(|error| LineError::Unavailable(error.to_string()))?;
-    Ok(client)
-}
-
 impl From<fred::error::Error> for LineError {
     fn from(error: fred::error::Error) -> Self {
         use fred::error::ErrorKind;
@@ -283,7 +247,7 @@ impl LineStore {
     /// # Errors
     /// When Redis can't be reached or the address is none.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        let store = Self { client: client(url).await? };
+        let store = Self { client: connect(url).await? };
         store.load().await?;
         Ok(store)
     }
@@ -694,7 +658,7 @@ impl ChangeReader {
     /// # Errors
     /// When Redis can't be reached.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        Ok(Self { client: client(url).await? })
+        Ok(Self { client: connect(url).await? })
     }
 
     /// What is heard from now on.

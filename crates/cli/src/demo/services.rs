@@ -72,7 +72,7 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
         },
         admission_controller: admission_controller::Settings {
             listen,
-            redis_url,
+            redis_url: redis_url.clone(),
             postgres_url: postgres_url.clone(),
             signing_key_files: vec![keys.signing_key_file.clone()],
             admin_token: keys.admin_token.clone(),
@@ -84,6 +84,7 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
         checkout: checkout::Settings {
             listen,
             postgres_url,
+            redis_url,
             jwks: keys.jwks_file.display().to_string(),
             ticket_key,
             gateway_url: format!("http://{listen}"),

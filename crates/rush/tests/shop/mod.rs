@@ -123,7 +123,7 @@ impl Shop {
             self.start(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
         }
         for name in CHECKOUTS {
-            self.start(name, &[&postgres, &ticket_key, &gateway, &jwks]);
+            self.start(name, &[&postgres, &redis, &ticket_key, &gateway, &jwks]);
         }
         for name in [WAITING_ROOMS, CHECKOUTS].concat() {
             self.ready(name).await;

@@ -1,0 +1,139 @@
+//! The stream of a sale's events in Redis, `fairline:{sale}:events`, with consumer groups.
+//!
+//! An entry's id is its event's number, so appending is idempotent, the order is that of the commits, and a stream that Redis
+//! has lost is written again from the outbox. A consumer hears of each event at least once: what it read and did not
+//! acknowledge, because it died, goes to another one of its group after a minute.
+
+use std::{collections::HashMap, time::Duration};
+
+use fairline_sale::SaleId;
+use fred::{
+    clients::Client,
+    interfaces::{LuaInterface as _, StreamsInterface as _},
+    types::Value,
+};
+
+use crate::event::Event;
+
+const APPEND: &str = include_str!("append.lua");
+/// Events that a stream keeps, about.
+pub const KEPT_MAX: u32 = 100_000;
+/// How long a stream is kept after its last event.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A consumer that has not acknowledged an event for so long is dead.
+const DEAD_AFTER: Duration = Duration::from_secs(60);
+
+/// Redis did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stream of events does not answer: {0}")]
+pub struct StreamError(String);
+
+impl From<fred::error::Error> for StreamError {
+    fn from(error: fred::error::Error) -> Self {
+        Self(error.details().to_owned())
+    }
+}
+
+/// The streams of all sales' events.
+#[derive(Clone)]
+pub struct EventStream {
+    client: Client,
+}
+
+fn key(sale: SaleId) -> String {
+    format!("fairline:{{{sale}}}:events")
+}
+
+type Entries = Vec<(String, HashMap<String, String>)>;
+
+impl EventStream {
+    /// The streams in this Redis.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Appends events of one sale, whose numbers follow each other; `first_kept` says that there are none before them.
+    /// Gives the number of the stream's last event: when it is not that of the last of these, the stream lacks those that
+    /// follow it, and the caller goes on from there. May be repeated.
+    ///
+    /// # Errors
+    /// When Redis does not answer; events may then have been appended all the same.
+    pub async fn append(&self, first_kept: bool, events: &[Event]) -> Result<u64, StreamError> {
+        let Some(first) = events.first() else { return Ok(0) };
+        let mut args = vec![
+            Value::from(first.number.to_string()),
+            Value::from(if first_kept { "1" } else { "0" }),
+            Value::from(i64::from(KEPT_MAX)),
+            Value::from(i64::try_from(KEPT_FOR.as_secs()).unwrap_or(i64::MAX)),
+        ];
+        args.extend(events.iter().map(|event| Value::from(event.to_json())));
+        Ok(self.client.eval(APPEND, key(first.sale), args).await?)
+    }
+
+    /// The next events of a sale for a consumer of a group, in their order: first such as another one of the group has left
+    /// behind.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn next(&self, sale: SaleId, group: &str, consumer: &str, most: u64) -> Result<Vec<Event>, StreamError> {
+        match self.try_next(sale, group, consumer, most).await {
+            Err(error) if error.details().starts_with("NOGROUP") => {
+                // From the first event on. Made twice at once, the second finds it made; no stream, no group.
+                let made: Result<Value, _> = self.client.xgroup_create(key(sale), group, "0", false).await;
+                match made {
+                    Err(error) if error.details().contains("requires the key to exist") => Ok(Vec::new()),
+                    Err(error) if !error.details().starts_with("BUSYGROUP") => Err(error.into()),
+                    _ => Ok(self.try_next(sale, group, consumer, most).await?),
+                }
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn try_next(
+        &self,
+        sale: SaleId,
+        group: &str,
+        consumer: &str,
+        most: u64,
+    ) -> Result<Vec<Event>, fred::error::Error> {
+        let dead_after_ms = u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX);
+        let (_, left): (String, Entries) =
+            self.client.xautoclaim_values(key(sale), group, consumer, dead_after_ms, "0", Some(most), false).await?;
+        let entries = if left.is_empty() {
+            let read: Value = self.client.xreadgroup(group, consumer, Some(most), None, false, key(sale), ">").await?;
+            // Nothing new is no map at all.
+            let read: HashMap<String, Entries> =
+                if read.is_null() { HashMap::new() } else { read.into_xread_response()? };
+            read.into_values().flatten().collect()
+        } else {
+            left
+        };
+        // An event of a kind that only newer versions know is none for us.
+        let (mut events, mut unknown) = (Vec::new(), Vec::new());
+        for (id, fields) in entries {
+            match fields.get("event").and_then(|json| Event::from_json(json)) {
+                Some(event) => events.push(event),
+                None => unknown.push(id),
+            }
+        }
+        if !unknown.is_empty() {
+            let _: u64 = self.client.xack(key(sale), group, unknown).await?;
+        }
+        Ok(events)
+    }
+
+    /// These events need not be said to the group again.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn acknowledge(&self, sale: SaleId, group: &str, events: &[Event]) -> Result<(), StreamError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = events.iter().map(|event| format!("{}-0", event.number)).collect();
+        let _: u64 = self.client.xack(key(sale), group, ids).await?;
+        Ok(())
+    }
+}

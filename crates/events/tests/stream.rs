@@ -1,0 +1,104 @@
+//! The stream of events against a real Redis.
+
+use fairline_events::{Event, EventStream, Kind};
+use fairline_private_servers::testing::redis_url;
+use fairline_sale::SaleId;
+use fred::{
+    clients::Client,
+    interfaces::{KeysInterface as _, StreamsInterface as _},
+    types::Value,
+};
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+async fn stream() -> (EventStream, Client) {
+    let url = tokio::task::spawn_blocking(redis_url).await.expect("a Redis");
+    let client = fairline_redis::connect(&url).await.expect("a connection");
+    (EventStream::new(client.clone()), client)
+}
+
+fn events(sale: SaleId, numbers: std::ops::RangeInclusive<u64>) -> Vec<Event> {
+    let data = json!({ "order_id": Uuid::nil() });
+    let event = |number| Event {
+        sale,
+        number,
+        kind: Kind::InventoryReserved,
+        time: OffsetDateTime::UNIX_EPOCH,
+        data: data.clone(),
+    };
+    numbers.map(event).collect()
+}
+
+fn numbers(events: &[Event]) -> Vec<u64> {
+    events.iter().map(|event| event.number).collect()
+}
+
+async fn read_all(stream: &EventStream, sale: SaleId, consumer: &str) -> Vec<u64> {
+    let read = stream.next(sale, "group", consumer, 100).await.expect("an answer");
+    stream.acknowledge(sale, "group", &read).await.expect("acknowledged");
+    numbers(&read)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_twice_is_there_once_and_in_order() {
+    let (stream, _) = stream().await;
+    let sale = SaleId(Uuid::new_v4());
+    assert_eq!(read_all(&stream, sale, "a").await, [0; 0], "a sale of which nothing was said yet");
+    assert_eq!(stream.append(true, &events(sale, 1..=3)).await, Ok(3));
+    assert_eq!(stream.append(true, &events(sale, 1..=2)).await, Ok(3), "late");
+    assert_eq!(stream.append(false, &events(sale, 2..=5)).await, Ok(5), "overlapping");
+    // Two relays that say the same at the same time.
+    let (six, seven) = (events(sale, 6..=40), events(sale, 6..=60));
+    let both = tokio::join!(stream.append(false, &six), stream.append(false, &seven));
+    assert!(both.0.is_ok_and(|top| top >= 40) && both.1 == Ok(60));
+    assert_eq!(read_all(&stream, sale, "a").await, (1..=60).collect::<Vec<_>>());
+    assert_eq!(read_all(&stream, sale, "a").await, [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_has_lost_is_said_again() {
+    let (stream, client) = stream().await;
+    let sale = SaleId(Uuid::new_v4());
+    assert_eq!(stream.append(true, &events(sale, 1..=3)).await, Ok(3));
+    assert_eq!(read_all(&stream, sale, "a").await, [1, 2, 3]);
+    let _: u64 = client.del(format!("fairline:{{{sale}}}:events")).await.expect("lost");
+    assert_eq!(stream.append(false, &events(sale, 4..=5)).await, Ok(0), "the first three are missing");
+    assert_eq!(stream.append(true, &events(sale, 2..=5)).await, Ok(5), "the first is not kept any more");
+    assert_eq!(read_all(&stream, sale, "a").await, [2, 3, 4, 5], "to a group that Redis has lost, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_left_behind_goes_to_another() {
+    let (stream, client) = stream().await;
+    let sale = SaleId(Uuid::new_v4());
+    stream.append(true, &events(sale, 1..=4)).await.expect("appended");
+    let first = stream.next(sale, "group", "dies", 2).await.expect("an answer");
+    assert_eq!(numbers(&first), [1, 2]);
+    assert_eq!(numbers(&stream.next(sale, "group", "lives", 1).await.expect("an answer")), [3], "shared, not doubled");
+    // Time passes, for the one that died.
+    let key = format!("fairline:{{{sale}}}:events");
+    let _: Value = client
+        .xclaim(key, "group", "dies", 0, vec!["1-0", "2-0"], Some(100_000), None, None, true, false)
+        .await
+        .expect("claimed");
+    assert_eq!(read_all(&stream, sale, "lives").await, [1, 2]);
+    assert_eq!(read_all(&stream, sale, "lives").await, [4]);
+    // Another group hears of everything for itself.
+    let other = stream.next(sale, "others", "a", 10).await.expect("an answer");
+    assert_eq!(numbers(&other), [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_nobody_knows_is_passed_over() {
+    let (stream, client) = stream().await;
+    let sale = SaleId(Uuid::new_v4());
+    let key = format!("fairline:{{{sale}}}:events");
+    stream.append(true, &events(sale, 1..=1)).await.expect("appended");
+    let _: String =
+        client.xadd(&key, false, None::<()>, "2-0", vec![("event", r#"{"type":"Newer"}"#)]).await.expect("added");
+    stream.append(false, &events(sale, 3..=3)).await.expect("appended");
+    assert_eq!(read_all(&stream, sale, "a").await, [1, 3]);
+    let pending: Vec<Value> = client.xpending(key, "group", ("-", "+", 10_u64)).await.expect("an answer");
+    assert!(pending.is_empty(), "{pending:?}");
+}
