@@ -346,8 +346,9 @@ impl Store {
              mode, risk, inside_max, like_sale) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21) RETURNING id), \
-             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
-             INSERT INTO stock (sale_id, total) SELECT id, $14 FROM sale",
+             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
+             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, '[{}]' FROM sale) \
+             INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
         )
         .bind(id)
         .bind(&new.slug)
@@ -370,6 +371,7 @@ impl Store {
         .bind(new.risk)
         .bind(new.inside_max)
         .bind(new.like_sale)
+        .bind(Kind::FlashSaleScheduled.word())
         .execute(&self.pool)
         .await?;
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
@@ -422,9 +424,10 @@ impl Store {
 
     pub async fn change(&self, sale: SaleId, change: &SaleChange) -> Result<(), StoreError> {
         sqlx::query(
-            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), overbook = CASE WHEN mode = 'yield' \
+            "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
-             FROM sales WHERE sales.id = sale_id AND sale_id = $1) \
+             FROM sales WHERE sales.id = sale_id AND sale_id = $1 RETURNING sale_id, events), \
+             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, '[{}]' FROM stocked) \
              UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
@@ -438,6 +441,7 @@ impl Store {
         .bind(change.recall_window_s)
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
+        .bind(Kind::FlashSaleChanged.word())
         .execute(&self.pool)
         .await?;
         Ok(())

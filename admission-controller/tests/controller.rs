@@ -236,7 +236,7 @@ async fn a_pause_holds_the_line_and_a_close_ends_it() {
         serde_json::to_value(card.status).expect("JSON") == json!("closed")
     })
     .await;
-    let told = ["FlashSaleStarted", "FlashSalePaused", "FlashSaleResumed", "FlashSaleEnded"];
+    let told = ["FlashSaleScheduled", "FlashSaleStarted", "FlashSalePaused", "FlashSaleResumed", "FlashSaleEnded"];
     assert_eq!(desk.told().await, told);
 }
 
@@ -257,7 +257,7 @@ async fn a_sale_ends_by_the_clock_once_its_last_token_is_used() {
     assert_eq!(stored().await, "open", "whoever was let in may still buy");
     desk.buy(&tickets[0]).await;
     desk.until("the sale to close", async || stored().await == "closed").await;
-    assert_eq!(desk.told().await, ["FlashSaleStarted", "FlashSaleEnded"]);
+    assert_eq!(desk.told().await, ["FlashSaleScheduled", "FlashSaleStarted", "FlashSaleEnded"]);
 }
 
 #[tokio::test]

@@ -1,14 +1,18 @@
 //! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 //!
 //! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
-//! `till` gathers redemptions that are committed together, `relay` says outside what happened, `store` is all of the SQL, `health` tells the controllers how it
+//! `till` gathers redemptions that are committed together, `relay` says outside what happened, `hearing` is how others in here hear of it,
+//! `catalogue` shows what is sold, from copies in `cache`, `store` is all of the SQL, `health` tells the controllers how it
 //! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
 //! `holder` knows who asks, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
 //! good.
 
 mod api;
+mod cache;
+mod catalogue;
 mod gateway;
 mod health;
+mod hearing;
 mod holder;
 mod jwks;
 mod once;
@@ -80,6 +84,7 @@ impl Modify for Security {
 #[derive(Clone)]
 pub(crate) struct Checkout {
     store: store::Store,
+    catalogue: catalogue::Catalogue,
     till: till::Till,
     gateway: Arc<dyn gateway::Gateway>,
     keys: jwks::Keys,
@@ -110,6 +115,7 @@ impl Service {
         let checkout = Checkout {
             till: till::Till::open(store.clone(), shutdown),
             store,
+            catalogue: catalogue::Catalogue::default(),
             gateway: Arc::new(gateway::HttpGateway::new(&settings.gateway_url)?),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
@@ -124,7 +130,14 @@ impl Service {
         sweeper::start(&checkout);
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("The Redis address can't be used: {}.", error.details())))?;
-        relay::start(&checkout, EventStream::new(redis));
+        let (stream, cache) = (EventStream::new(redis.clone()), cache::Cache::new(redis));
+        relay::start(&checkout, stream.clone());
+        catalogue::start(&checkout, cache);
+        let catalogue = checkout.catalogue.clone();
+        hearing::start(&checkout, stream, "catalogue", move |_| {
+            catalogue.spoil();
+            std::future::ready(Ok(()))
+        });
         let health = health::Health::default();
         health::start(health.clone(), checkout.store.clone(), shutdown);
 
@@ -135,6 +148,7 @@ impl Service {
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
             .merge(buying.route_layer(from_fn_with_state(checkout.clone(), once::once)).route_layer(limit.layer()))
             .merge(api::looking())
+            .merge(catalogue::routes())
             .split_for_parts();
         let routes = routes
             .with_state(checkout)

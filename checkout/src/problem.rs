@@ -49,6 +49,10 @@ pub(crate) enum CheckoutError {
     KeyReused,
     #[error("a request with this idempotency key is under way")]
     StillUnderWay,
+    #[error("there is no such product")]
+    UnknownProduct,
+    #[error("the catalogue has not been read yet")]
+    NoCatalogue,
     #[error("too many wait to be redeemed")]
     Crowded,
     #[error("a task failed: {0}")]
@@ -124,6 +128,9 @@ impl From<CheckoutError> for Problem {
             CheckoutError::StillUnderWay => Self::new(StatusCode::CONFLICT, "still-under-way", "The first request is under way")
                 .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
                 .retry_after(1),
+            CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
+                .detail("Look at its address: nothing is sold under it. `GET /products` lists what is."),
+            CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
             CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "the database did not answer a shopper");
@@ -173,6 +180,8 @@ mod tests {
             (CheckoutError::OtherSale, 403, "other-sale"),
             (CheckoutError::UnknownSale, 404, "unknown-sale"),
             (CheckoutError::UnknownOrder, 404, "unknown-order"),
+            (CheckoutError::UnknownProduct, 404, "unknown-product"),
+            (CheckoutError::NoCatalogue, 503, "unavailable"),
             (NotRedeemed::Used(order()).into(), 409, "token-used"),
             (NotRedeemed::SaleNotOpen.into(), 409, "sale-not-open"),
             (CheckoutError::HoldLapsed, 409, "hold-lapsed"),

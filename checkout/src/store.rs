@@ -4,6 +4,7 @@
 //! the hot one and comes last. Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that
 //! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
 
+mod catalogue;
 mod outbox;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

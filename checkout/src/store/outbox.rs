@@ -72,6 +72,16 @@ impl Store {
         Ok(rows.into_iter().map(backlog).collect())
     }
 
+    /// How far each sale's events of the last week have been relayed.
+    pub(crate) async fn relayed(&self) -> Result<Vec<(SaleId, u64)>, StoreError> {
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+            "SELECT sale_id, number FROM relays WHERE EXISTS (SELECT FROM outbox WHERE outbox.sale_id = relays.sale_id)",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(sale, number)| (SaleId(sale), count(number))).collect())
+    }
+
     /// The next events of a sale after `after`, some hundreds of them, and whether none before them are kept.
     pub(crate) async fn events_after(
         &self,

@@ -1,5 +1,6 @@
 //! Checkout through its outermost door: HTTP on a real listener, a real Postgres, and the sandbox gateway over HTTP.
 
+mod catalogue;
 mod crash;
 mod events;
 mod once;

@@ -8,6 +8,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
+    /// A sale was made.
+    FlashSaleScheduled,
+    /// Its stock, its rate or its message is another now.
+    FlashSaleChanged,
     /// A sale opened.
     FlashSaleStarted,
     /// Nobody is let in for now.
@@ -30,7 +34,9 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
+        Self::FlashSaleScheduled,
+        Self::FlashSaleChanged,
         Self::FlashSaleStarted,
         Self::FlashSalePaused,
         Self::FlashSaleResumed,
@@ -46,6 +52,8 @@ impl Kind {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::FlashSaleScheduled => "FlashSaleScheduled",
+            Self::FlashSaleChanged => "FlashSaleChanged",
             Self::FlashSaleStarted => "FlashSaleStarted",
             Self::FlashSalePaused => "FlashSalePaused",
             Self::FlashSaleResumed => "FlashSaleResumed",

@@ -1,0 +1,31 @@
+//! Copies in Redis of what is dear to read. Worth nothing: whoever does not find one reads the truth.
+
+use std::time::Duration;
+
+use fred::{clients::Client, interfaces::KeysInterface as _, types::Expiration};
+use tracing::debug;
+
+/// The cache.
+#[derive(Clone)]
+pub(crate) struct Cache(Client);
+
+impl Cache {
+    pub(crate) fn new(redis: Client) -> Self {
+        Self(redis)
+    }
+
+    /// A copy, if there is one.
+    pub(crate) async fn get(&self, key: &'static str) -> Option<String> {
+        let copy: Result<Option<String>, _> = self.0.get(key).await;
+        copy.inspect_err(|error| debug!(%error, key, "the cache does not answer")).ok().flatten()
+    }
+
+    /// Keeps a copy for a while.
+    pub(crate) async fn set(&self, key: &'static str, copy: String, kept: Duration) {
+        let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+        let set: Result<(), _> = self.0.set(key, copy, Some(Expiration::PX(kept_ms)), None, false).await;
+        if let Err(error) = set {
+            debug!(%error, key, "the cache does not answer");
+        }
+    }
+}

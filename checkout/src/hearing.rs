@@ -1,0 +1,83 @@
+//! Those inside checkout who hear of events, each as a consumer group of its own that all processes share.
+
+use std::{collections::HashMap, future::Future, time::Duration};
+
+use fairline_events::{Event, EventStream, stream::StreamError};
+use fairline_sale::SaleId;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::{Checkout, store::StoreError};
+
+const EVERY: Duration = Duration::from_millis(300);
+/// So many rounds after each other, every stream is looked at, for what a dead process has left there and for what Redis had lost.
+const LOOKS_EVERYWHERE_EVERY: u32 = 100;
+/// Events that are heard at once.
+const AT_ONCE: u64 = 200;
+
+#[derive(Debug, thiserror::Error)]
+enum NotHeard {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+}
+
+/// Tells a group what happens, until the process ends. What it could not take in is told again; some of it twice.
+pub(crate) fn start<H, W>(checkout: &Checkout, stream: EventStream, group: &'static str, hear: H)
+where
+    H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
+    W: Future<Output = Result<(), StoreError>> + Send,
+{
+    let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
+    stop.clone().spawn(async move {
+        let consumer = Uuid::new_v4().to_string();
+        let (mut beat, mut beats, mut heard) = (interval(EVERY), 0_u32, HashMap::new());
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = stop.triggered() => return,
+            }
+            if beats % LOOKS_EVERYWHERE_EVERY == 0 {
+                heard.clear();
+            }
+            beats = beats.wrapping_add(1);
+            if let Err(error) = round(&checkout, &stream, group, &consumer, &mut heard, &hear).await {
+                metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                warn!(%error, group, "events wait to be heard");
+            }
+        }
+    });
+}
+
+/// Hears what is new; `heard` has up to which event each stream was read.
+async fn round<H, W>(
+    checkout: &Checkout,
+    stream: &EventStream,
+    group: &'static str,
+    consumer: &str,
+    heard: &mut HashMap<SaleId, u64>,
+    hear: &H,
+) -> Result<(), NotHeard>
+where
+    H: Fn(Vec<Event>) -> W,
+    W: Future<Output = Result<(), StoreError>>,
+{
+    for (sale, relayed) in checkout.store.relayed().await? {
+        if heard.get(&sale).is_some_and(|&number| number >= relayed) {
+            continue;
+        }
+        loop {
+            let events = stream.next(sale, group, consumer, AT_ONCE).await?;
+            if events.is_empty() {
+                break;
+            }
+            hear(events.clone()).await?;
+            stream.acknowledge(sale, group, &events).await?;
+        }
+        heard.insert(sale, relayed);
+    }
+    Ok(())
+}
