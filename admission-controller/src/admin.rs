@@ -2,6 +2,7 @@
 
 mod keys;
 mod lanes;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ pub(crate) fn routes(admin: Admin) -> OpenApiRouter {
         .routes(routes!(close_sale))
         .merge(keys::routes())
         .merge(lanes::routes())
+        .merge(webhooks::routes())
         .route_layer(axum::middleware::from_fn_with_state(admin.clone(), signed_in))
         .with_state(admin)
 }

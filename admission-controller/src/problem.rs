@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::{
     admin::word,
-    store::{LaneRefused, StoreError},
+    store::{LaneRefused, StoreError, WEBHOOKS_MAX},
 };
 
 /// Why the admin API did not do it.
@@ -25,6 +25,10 @@ pub(crate) enum AdminError {
     Lane(LaneRefused),
     #[error("there is no such key")]
     UnknownKey,
+    #[error("there is no such webhook")]
+    UnknownWebhook,
+    #[error("there are as many webhooks as there may be")]
+    TooManyWebhooks,
     #[error("the field `{field}` must {must}")]
     WrongField { field: &'static str, must: &'static str },
     #[error("the sale is {}", word(*status))]
@@ -45,6 +49,10 @@ impl From<AdminError> for Problem {
                 .detail("Check the id; `GET /api/admin/sales` lists all sales."),
             AdminError::UnknownKey => Problem::new(StatusCode::NOT_FOUND, "unknown-key", "No such key")
                 .detail("Check the key's name; `GET /api/admin/keys` lists the keys of this controller."),
+            AdminError::UnknownWebhook => Problem::new(StatusCode::NOT_FOUND, "unknown-webhook", "No such webhook")
+                .detail("Check the id; `GET /api/admin/webhooks` lists the webhooks."),
+            AdminError::TooManyWebhooks => Problem::new(StatusCode::CONFLICT, "too-many-webhooks", "Too many webhooks")
+                .detail(format!("There may be {WEBHOOKS_MAX}. Delete one that nobody needs.")),
             AdminError::UnknownLane | AdminError::Lane(LaneRefused::Unknown) => {
                 Problem::new(StatusCode::NOT_FOUND, "unknown-lane", "No such lane")
                     .detail("Check the name; `GET /api/admin/sales/{id}` lists the lanes of a sale.")

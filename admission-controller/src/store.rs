@@ -8,6 +8,7 @@ mod lanes;
 mod lines;
 mod record;
 mod visits;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use uuid::Uuid;
 pub use self::{
     lanes::{LaneRefused, Lanes},
     lines::{LineRow, Unpublished},
+    webhooks::{WEBHOOKS_MAX, WebhookRow},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");

@@ -3,6 +3,7 @@
 mod desk;
 mod lanes;
 mod record;
+mod webhooks;
 
 use std::collections::BTreeSet;
 

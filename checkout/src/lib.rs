@@ -2,7 +2,7 @@
 //!
 //! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
 //! `till` gathers redemptions that are committed together, `relay` says outside what happened, `hearing` is how others in here hear of it,
-//! `catalogue` shows what is sold, from copies in `cache`, `store` is all of the SQL, `health` tells the controllers how it
+//! `catalogue` shows what is sold, from copies in `cache`, `webhook` tells others over HTTP, `store` is all of the SQL, `health` tells the controllers how it
 //! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
 //! `holder` knows who asks, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
 //! good.
@@ -27,6 +27,7 @@ pub mod state;
 mod store;
 mod sweeper;
 mod till;
+mod webhook;
 
 use std::{sync::Arc, time::Duration};
 
@@ -134,10 +135,13 @@ impl Service {
         relay::start(&checkout, stream.clone());
         catalogue::start(&checkout, cache);
         let catalogue = checkout.catalogue.clone();
-        hearing::start(&checkout, stream, "catalogue", move |_| {
+        hearing::start(&checkout, stream.clone(), "catalogue", move |_| {
             catalogue.spoil();
             std::future::ready(Ok(()))
         });
+        let webhooks = checkout.clone();
+        hearing::start(&checkout, stream, "webhooks", move |events| webhook::hear(webhooks.clone(), events));
+        webhook::start(&checkout);
         let health = health::Health::default();
         health::start(health.clone(), checkout.store.clone(), shutdown);
 

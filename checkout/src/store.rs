@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod outbox;
+mod webhooks;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ use crate::{
 
 pub(crate) use outbox::Backlog;
 use outbox::tell;
+pub(crate) use webhooks::{Delivery, Webhook};
 
 const CONNECTIONS_MAX: u32 = 16;
 /// Longest wait for a free connection: a shopper is told sooner that the database is down.

@@ -31,7 +31,8 @@ pub(crate) fn start(checkout: &Checkout) {
         let checkout = memories.clone();
         async move {
             checkout.store.forget_old_answers().await?;
-            checkout.store.forget_old_events().await
+            checkout.store.forget_old_events().await?;
+            checkout.store.forget_old_deliveries().await
         }
     }));
 }

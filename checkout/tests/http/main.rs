@@ -9,3 +9,4 @@ mod payment;
 mod plumbing;
 mod purchase;
 mod shop;
+mod webhook;

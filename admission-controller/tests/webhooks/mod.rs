@@ -1,0 +1,60 @@
+//! Webhooks as an admin handles them.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::desk::Desk;
+
+async fn list(desk: &Desk) -> Vec<Value> {
+    desk.admin("GET", "/api/admin/webhooks", None).await.1["webhooks"].as_array().expect("a list").clone()
+}
+
+#[tokio::test]
+async fn webhooks_are_added_shown_switched_on_and_forgotten() {
+    let desk = Desk::open().await;
+    let add = async |body: Value| desk.admin("POST", "/api/admin/webhooks", Some(&body)).await;
+    let (status, added) = add(json!({ "url": "https://shop.example/hook", "kinds": ["PurchaseCompleted"] })).await;
+    assert_eq!(status, 201, "{added}");
+    assert!(added["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_") && secret.len() > 30));
+    let listed = list(&desk).await;
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["status"], &listed[0]["waiting"]),
+        (&added["id"], &json!("on"), &json!(0))
+    );
+    assert_eq!(listed[0]["kinds"], json!(["PurchaseCompleted"]));
+    assert!(listed[0]["secret"].is_null(), "it is shown once");
+
+    for wrong in [
+        json!({ "url": "ftp://shop.example" }),
+        json!({ "url": "https://u:p@shop.example" }),
+        json!({ "url": "https://shop.example", "kinds": ["SomethingElse"] }),
+        json!({ "url": "https://shop.example", "secret": "mine" }),
+        json!({}),
+    ] {
+        let (status, problem) = add(wrong.clone()).await;
+        assert_eq!(status, 422, "{wrong}: {problem}");
+    }
+
+    let id: Uuid = added["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'it answered 500', off_at = now()")
+        .execute(&desk.pool)
+        .await
+        .expect("off");
+    let listed = list(&desk).await;
+    assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("off"), &json!("it answered 500")));
+    let (_, on) = desk.admin("POST", &format!("/api/admin/webhooks/{id}/on"), None).await;
+    assert_eq!((&on["webhooks"][0]["status"], &on["webhooks"][0]["last_error"]), (&json!("on"), &json!(null)));
+
+    for _ in 1..20 {
+        assert_eq!(add(json!({ "url": "https://shop.example/hook" })).await.0, 201);
+    }
+    let (status, problem) = add(json!({ "url": "https://shop.example/hook" })).await;
+    assert_eq!((status, problem["type"].as_str().is_some_and(|kind| kind.ends_with("too-many-webhooks"))), (409, true));
+
+    assert_eq!(desk.admin("DELETE", &format!("/api/admin/webhooks/{id}"), None).await.0, 204);
+    for unknown in [id.to_string(), "nothing".to_owned()] {
+        assert_eq!(desk.admin("DELETE", &format!("/api/admin/webhooks/{unknown}"), None).await.0, 404);
+        assert_eq!(desk.admin("POST", &format!("/api/admin/webhooks/{unknown}/on"), None).await.0, 404);
+    }
+    assert_eq!(list(&desk).await.len(), 19);
+}

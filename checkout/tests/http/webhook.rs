@@ -1,0 +1,165 @@
+//! Webhooks, with somebody who listens, badly.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use fairline_events::Kind;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use sqlx::Row as _;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::shop::{Shop, eventually, listener};
+
+const SECRET: &[u8] = b"a secret of twenty-four bytes";
+
+/// What somebody got, and what they answer next; at the end 204 for ever.
+#[derive(Clone, Default)]
+struct Ear {
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+    answers: Arc<Mutex<Vec<u16>>>,
+}
+
+async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+    let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).expect("any length");
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(&body);
+    assert_eq!(header("webhook-signature"), format!("v1,{}", BASE64.encode(mac.finalize().into_bytes())));
+    let age = OffsetDateTime::now_utc().unix_timestamp() - timestamp.parse::<i64>().expect("a moment");
+    assert!((0..60).contains(&age), "{age}");
+    assert_eq!(header("content-type"), "application/cloudevents+json");
+    let event: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(event["id"], json!(id));
+    ear.heard.lock().expect("no panic").push((id, event));
+    let answer = ear.answers.lock().expect("no panic").pop().unwrap_or(204);
+    StatusCode::from_u16(answer).expect("a status")
+}
+
+impl Ear {
+    /// Somebody who listens, with the first answers in reverse, and their address.
+    async fn open(answers: &[u16]) -> (Self, String) {
+        let ear = Self::default();
+        ear.answers.lock().expect("no panic").extend(answers);
+        let (listener, address) = listener().await;
+        let router = Router::new().route("/hook", post(listen)).with_state(ear.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (ear, format!("http://{address}/hook"))
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        let heard = self.heard.lock().expect("no panic");
+        heard.iter().map(|(_, event)| event["type"].as_str().expect("a kind").to_owned()).collect()
+    }
+
+    async fn hears(&self, count: usize) {
+        eventually(|| async { if self.kinds().len() == count { Ok(()) } else { Err(self.kinds()) } }).await;
+    }
+}
+
+async fn hook(shop: &Shop, url: &str, kinds: &[Kind]) -> Uuid {
+    let id = Uuid::now_v7();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    sqlx::query("INSERT INTO webhooks (id, url, secret, kinds) VALUES ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(url)
+        .bind(SECRET)
+        .bind(kinds)
+        .execute(&shop.pool)
+        .await
+        .expect("a webhook");
+    id
+}
+
+/// Waits until the deliveries of a webhook stand like this: waiting, delivered, given up; and whether it is failing, and off.
+async fn stands(shop: &Shop, id: Uuid, counts: [i64; 3], failing: bool, off: bool) {
+    eventually(|| async {
+        let row = sqlx::query(
+            "SELECT failing_since IS NOT NULL, off_at IS NOT NULL, count(*) FILTER (WHERE state = 'waiting'), \
+             count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'given_up') \
+             FROM webhooks LEFT JOIN deliveries ON webhook_id = id WHERE id = $1 GROUP BY id",
+        );
+        let row = row.bind(id).fetch_one(&shop.pool).await.expect("a webhook");
+        let seen = ([row.get(2), row.get(3), row.get(4)], row.get::<bool, _>(0), row.get::<bool, _>(1));
+        if seen == (counts, failing, off) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+}
+
+/// Lets the pause before the next attempt pass.
+async fn time_passes(shop: &Shop, id: Uuid) {
+    shop.meddle("UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting'", id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_hears_what_it_asked_for_signed_and_once_and_again_until_it_has_it() {
+    let shop = Shop::open().await;
+    let _second = shop.one_more_checkout().await;
+    let (all, url) = Ear::open(&[]).await;
+    let everything = hook(&shop, &url, &[]).await;
+    // A redirect is no answer, and is not followed.
+    let (paid, url) = Ear::open(&[500, 302]).await;
+    let payments = hook(&shop, &url, &[Kind::PurchaseCompleted]).await;
+
+    let sale = shop.sale(5).await;
+    let (shopper, order) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 200);
+    all.hears(2).await;
+    stands(&shop, everything, [0, 2, 0], false, false).await;
+    let mut kinds = all.kinds();
+    kinds.sort();
+    assert_eq!(kinds, ["InventoryReserved", "PurchaseCompleted"]);
+
+    paid.hears(1).await;
+    stands(&shop, payments, [1, 0, 0], true, false).await;
+    time_passes(&shop, payments).await;
+    paid.hears(2).await;
+    stands(&shop, payments, [1, 0, 0], true, false).await;
+    time_passes(&shop, payments).await;
+    stands(&shop, payments, [0, 1, 0], false, false).await;
+    let heard = paid.heard.lock().expect("no panic").clone();
+    assert!(heard.len() == 3 && heard.iter().all(|message| *message == heard[0]), "the same message each time");
+    assert_eq!(heard[0].1["data"]["order_id"], json!(order));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off_and_holds_up_nobody() {
+    let shop = Shop::open().await;
+    let (reserved, address) = listener().await;
+    drop(reserved);
+    let away = hook(&shop, &format!("http://{address}/hook"), &[]).await;
+    let (_, url) = Ear::open(&[410]).await;
+    let gone = hook(&shop, &url, &[]).await;
+    let (well, url) = Ear::open(&[]).await;
+    hook(&shop, &url, &[]).await;
+
+    let sale = shop.sale(5).await;
+    shop.hold(sale).await;
+    well.hears(1).await;
+    stands(&shop, away, [1, 0, 0], true, false).await;
+    stands(&shop, gone, [0, 0, 1], true, true).await;
+
+    shop.meddle("UPDATE webhooks SET failing_since = now() - interval '4 days' WHERE id = $1", away).await;
+    time_passes(&shop, away).await;
+    stands(&shop, away, [1, 0, 0], true, true).await;
+    shop.hold(sale).await;
+    well.hears(2).await;
+    stands(&shop, gone, [0, 0, 1], true, true).await;
+    stands(&shop, away, [1, 0, 0], true, true).await;
+
+    // The last attempt.
+    shop.meddle("UPDATE webhooks SET off_at = NULL, failing_since = now() WHERE id = $1", away).await;
+    shop.meddle("UPDATE deliveries SET attempts = 8 WHERE webhook_id = $1", away).await;
+    time_passes(&shop, away).await;
+    stands(&shop, away, [0, 0, 1], true, false).await;
+}
