@@ -163,6 +163,20 @@ export interface AdminSale extends SaleCard {
   last_decision: string | null;
 }
 
+/** Somebody who is told over HTTP what happens. */
+export interface Webhook {
+  id: string;
+  url: string;
+  /** The kinds of events that it hears of; none: all. */
+  kinds: string[];
+  status: "on" | "failing" | "off";
+  failing_since: string | null;
+  last_error: string | null;
+  waiting: number;
+  delivered: number;
+  given_up: number;
+}
+
 export interface NewSale {
   slug: string;
   name: string;

@@ -1,9 +1,10 @@
 /** The admin API, for an operator who has signed in. */
 
-import type { AdminSale, NewSale, SaleChange, SaleCommand } from "../api";
+import type { AdminSale, NewSale, SaleChange, SaleCommand, Webhook } from "../api";
 import { ask, type Answer } from "../http";
 
 const SALES = "/api/admin/sales";
+const WEBHOOKS = "/api/admin/webhooks";
 
 export class AdminClient {
   readonly #token: string;
@@ -38,6 +39,22 @@ export class AdminClient {
 
   invite(id: string, name: string, count: number): Promise<Answer<{ codes: string[] }>> {
     return this.#ask("POST", `${SALES}/${id}/lanes/${name}/invitations`, { count });
+  }
+
+  webhooks(): Promise<Answer<{ webhooks: Webhook[] }>> {
+    return this.#ask("GET", WEBHOOKS);
+  }
+
+  addWebhook(url: string): Promise<Answer<{ secret: string }>> {
+    return this.#ask("POST", WEBHOOKS, { url });
+  }
+
+  switchOnWebhook(id: string): Promise<Answer<unknown>> {
+    return this.#ask("POST", `${WEBHOOKS}/${id}/on`);
+  }
+
+  forgetWebhook(id: string): Promise<Answer<unknown>> {
+    return this.#ask("DELETE", `${WEBHOOKS}/${id}`);
   }
 
   #ask<T>(method: string, address: string, body?: object): Promise<Answer<T>> {

@@ -7,8 +7,10 @@ import { AdminClient } from "./client";
 import { newSale } from "./forms";
 import type { LanesListener } from "./lanes";
 import { SalePanel } from "./sale-panel";
+import { Webhooks } from "./webhooks";
 
 const LOOK_EVERY_MS = 1_000;
+const LOOK_AT_WEBHOOKS_EVERY_MS = 5_000;
 const TOKEN = "fairline-admin-token";
 
 function find<E extends HTMLElement>(selector: string, kind: new () => E): E {
@@ -25,12 +27,24 @@ const overview = find("#console", HTMLElement);
 const trouble = find("#trouble", HTMLElement);
 const noSales = find("#no-sales", HTMLElement);
 const list = find("#sales", HTMLElement);
-const template = find("template", HTMLTemplateElement);
+const template = find("template[data-sale]", HTMLTemplateElement);
 const createDetails = find("details", HTMLDetailsElement);
 const createForm = find("#create", HTMLFormElement);
 const createLike = find("#create [name=like]", HTMLSelectElement);
 const createWarning = find("#create .warning", HTMLElement);
-const dialog = find("dialog", HTMLDialogElement);
+const webhooksDetails = find("#webhooks", HTMLElement);
+const webhooksWarning = find("#webhooks .warning", HTMLElement);
+const webhooks = new Webhooks(webhooksDetails, {
+  async add(url) {
+    const answer = await client?.addWebhook(url);
+    settleWebhooks(answer);
+    return answer?.kind === "ok" ? answer.body.secret : undefined;
+  },
+  switchOn: (id) => void client?.switchOnWebhook(id).then(settleWebhooks),
+  forget: (id) => { confirmFirst(forgetDialog, () => void client?.forgetWebhook(id).then(settleWebhooks)); },
+});
+const forgetDialog = find("#forget-webhook", HTMLDialogElement);
+const closeDialog = find("#close-sale", HTMLDialogElement);
 const panels = new Map<string, SalePanel>();
 let client: AdminClient | undefined;
 
@@ -64,6 +78,7 @@ async function look(newToken?: string): Promise<void> {
     sessionStorage.setItem(TOKEN, newToken);
     signIn.hidden = true;
     overview.hidden = signOut.hidden = false;
+    void lookAtWebhooks();
   }
   trouble.textContent = answer.kind === "ok" ? "" : words(answer);
   if (answer.kind === "ok") show(answer.body.sales);
@@ -104,7 +119,7 @@ async function settle(panel: SalePanel, request: Promise<Answer<AdminSale>> | un
 
 function command(panel: SalePanel, command: SaleCommand): void {
   const obey = (): void => void settle(panel, client?.command(panel.id, command));
-  if (command === "close") confirmClose(obey);
+  if (command === "close") confirmFirst(closeDialog, obey);
   else obey();
 }
 
@@ -125,10 +140,23 @@ function lanes(panel: SalePanel): LanesListener {
   };
 }
 
-function confirmClose(go: () => void): void {
+/** Asks before what can't be undone. */
+function confirmFirst(dialog: HTMLDialogElement, go: () => void): void {
   dialog.returnValue = "keep";
   dialog.showModal();
-  dialog.addEventListener("close", () => { if (dialog.returnValue === "close") go(); }, { once: true });
+  dialog.addEventListener("close", () => { if (dialog.returnValue === "go") go(); }, { once: true });
+}
+
+function settleWebhooks(answer: Answer<unknown> | undefined): void {
+  if (!answer) return;
+  webhooksWarning.textContent = answer.kind === "ok" ? "" : words(answer);
+  void lookAtWebhooks();
+}
+
+async function lookAtWebhooks(): Promise<void> {
+  if (document.visibilityState !== "visible") return;
+  const answer = await client?.webhooks();
+  if (answer?.kind === "ok") webhooks.show(answer.body.webhooks);
 }
 
 async function create(): Promise<void> {
@@ -153,6 +181,7 @@ createForm.addEventListener("submit", (event) => {
 signOut.addEventListener("click", () => { leave(); });
 document.addEventListener("visibilitychange", () => void look());
 setInterval(() => void look(), LOOK_EVERY_MS);
+setInterval(() => void lookAtWebhooks(), LOOK_AT_WEBHOOKS_EVERY_MS);
 
 const remembered = sessionStorage.getItem(TOKEN);
 if (remembered === null) leave();

@@ -100,6 +100,23 @@ test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
   await page.getByRole("dialog").getByRole("button", { name: "Close the sale" }).click();
   await status.filter({ hasText: "Closed" }).waitFor();
 
+  // Nobody listens at the address, which the console shows soon after something has happened.
+  const hooks = page.locator("#webhooks");
+  await hooks.getByText("Webhooks", { exact: true }).click();
+  await hooks.getByLabel("New address").fill("http://127.0.0.1:9/hook");
+  await button("Add the webhook").click();
+  await hooks.getByText(/^whsec_/).waitFor();
+  const row = hooks.getByRole("row").filter({ hasText: "http://127.0.0.1:9/hook" });
+  await row.getByText("on", { exact: true }).waitFor();
+  await panel.getByLabel("Message to those who wait").fill("Nothing is left.");
+  await panel.getByLabel("Message to those who wait").press("Enter");
+  await row.getByText(/^failing since/).waitFor();
+  await hooks.getByText("1 of 1 not reached").waitFor();
+  await photograph(page, "console-webhooks");
+  await row.getByRole("button", { name: "Forget" }).click();
+  await button("Forget it").click();
+  await row.waitFor({ state: "detached" });
+
   await button("Sign out").click();
   await page.getByLabel("Admin token").waitFor();
   await page.reload();
