@@ -2,7 +2,7 @@
 
 import type { Webhook } from "../api";
 import { field } from "../field";
-import { count } from "../words";
+import { count, moment } from "../words";
 
 export interface WebhooksListener {
   /** The secret of a new webhook; nothing if there is none, which the operator has been told. */
@@ -44,7 +44,7 @@ export class Webhooks {
     const template = this.#element.querySelector("template");
     const row = (template?.content.cloneNode(true) as DocumentFragment | undefined)?.querySelector("tr");
     if (!row) throw new Error("the page's template holds no webhook");
-    const since = webhook.failing_since === null ? "" : ` since ${new Date(webhook.failing_since).toLocaleString()}`;
+    const since = webhook.failing_since === null ? "" : ` since ${moment(webhook.failing_since)}`;
     const why = webhook.last_error === null ? "" : `: ${webhook.last_error}`;
     const texts = [webhook.url, STATUS[webhook.status] + since + why, count(webhook.waiting), count(webhook.delivered), count(webhook.given_up)];
     texts.forEach((text, column) => {
