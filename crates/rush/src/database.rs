@@ -52,6 +52,11 @@ SELECT id, payment_id, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '
 FROM orders
 WHERE sale_id = $1";
 
+const TOLD: &str = "
+SELECT (event->>'order_id')::uuid
+FROM outbox, json_array_elements(data) AS event
+WHERE sale_id = $1 AND kind = 'PurchaseCompleted'";
+
 /// The database of the sale.
 pub(crate) struct Database {
     pool: PgPool,
@@ -89,7 +94,8 @@ impl Database {
         let holds: Vec<Hold> = sqlx::query_as(HOLDS).bind(sale).fetch_all(&mut *snapshot).await?;
         let payments: Vec<Payment> = sqlx::query_as(PAYMENTS).bind(sale).fetch_all(&mut *snapshot).await?;
         let orders: Vec<Order> = sqlx::query_as(ORDERS).bind(sale).fetch_all(&mut *snapshot).await?;
+        let told: Vec<Uuid> = sqlx::query_scalar(TOLD).bind(sale).fetch_all(&mut *snapshot).await?;
         snapshot.commit().await?;
-        Ok(Ledger { stock, admissions, holds, payments, orders })
+        Ok(Ledger { stock, admissions, holds, payments, orders, told })
     }
 }

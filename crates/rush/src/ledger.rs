@@ -10,6 +10,8 @@ pub(crate) struct Ledger {
     pub(crate) holds: Vec<Hold>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) orders: Vec<Order>,
+    /// Orders that were told outside to be paid for, as often as they were.
+    pub(crate) told: Vec<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, sqlx::FromRow)]

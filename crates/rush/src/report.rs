@@ -368,6 +368,13 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
             mismatches.push(format!("order {hold} was captured {times} times"));
         }
     }
+    let told = tally(ledger.told.iter());
+    for order in &ledger.orders {
+        let times = told.get(&order.id).copied().unwrap_or(0);
+        if times != 1 {
+            mismatches.push(format!("that the order {} is paid was told outside {times} times", order.id));
+        }
+    }
     for record in records {
         let index = record.index;
         for turn in record.turns.iter().filter(|turn| !admissions.contains_key(&turn.admission)) {
@@ -731,6 +738,7 @@ mod tests {
                         paid_at_us: (n + 2) * SECOND,
                     })
                     .to_vec(),
+                told: vec![id(202), id(203)],
             };
             let turn = |n: i64| Turn {
                 admission: id(100 + n.unsigned_abs() as u128),
@@ -835,6 +843,8 @@ mod tests {
                 let payment = Payment { id: id(309), hold_id: id(202), state: "captured".to_owned() };
                 world.ledger.payments.push(payment);
             }),
+            ("told outside 0 times", |world| drop(world.ledger.told.pop())),
+            ("told outside 2 times", |world| world.ledger.told.push(id(202))),
             ("counts 2 units sold, its rows 1", |world| drop(world.ledger.orders.pop())),
             ("counts 1 units promised, its rows 0", |world| world.ledger.stock.promised = 1),
             ("saw the order", |world| world.ledger.orders[0].id = id(999)),
