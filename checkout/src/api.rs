@@ -33,7 +33,7 @@ pub(crate) fn paying() -> OpenApiRouter<Checkout> {
 
 /// Routes that only look.
 pub(crate) fn looking() -> OpenApiRouter<Checkout> {
-    OpenApiRouter::new().routes(routes!(show_order)).routes(routes!(list_orders))
+    OpenApiRouter::new().routes(routes!(show_order)).routes(routes!(list_orders, forget_orders))
 }
 
 /// What to buy.
@@ -76,6 +76,13 @@ impl TryFrom<String> for PaymentMethod {
 #[derive(Debug, Serialize, ToSchema)]
 struct Orders {
     orders: Vec<Order>,
+}
+
+/// What was forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+struct Forgotten {
+    /// Orders. Those that have not ended are kept until they have.
+    forgotten: u64,
 }
 
 /// What says how somebody's money stands is nobody's to keep.
@@ -162,6 +169,16 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
     Ok((NO_STORE, axum::Json(Orders { orders: checkout.orders(&holders).await? })))
 }
 
+/// Forget who made these orders. Those that have ended no longer lead to anybody, and are not shown to this browser any more;
+/// units and amounts stay, for the books. It can't be undone.
+#[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
+    (status = 200, description = "So many orders of this browser's tickets were forgotten.", body = Forgotten),
+    (status = 503, description = "The database does not answer; nothing was forgotten.", body = ProblemBody),
+))]
+async fn forget_orders(State(checkout): State<Checkout>, holders: Holders) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.forget(holders).await? })))
+}
+
 fn order_id(text: &str) -> Result<OrderId, CheckoutError> {
     Uuid::try_parse(text).map(OrderId).map_err(|_| CheckoutError::UnknownOrder)
 }
@@ -173,6 +190,11 @@ impl Checkout {
 
     pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CheckoutError> {
         Ok(self.store.orders(holders).await?)
+    }
+
+    async fn forget(&self, holders: Holders) -> Result<u64, CheckoutError> {
+        let store = self.store.clone();
+        Ok(self.shutdown.spawn(async move { store.forget(&holders).await }).await??)
     }
 }
 

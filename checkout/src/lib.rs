@@ -90,6 +90,7 @@ pub(crate) struct Checkout {
     gateway: Arc<dyn gateway::Gateway>,
     keys: jwks::Keys,
     ticket_key: TicketKey,
+    orders_kept_days: u32,
     shutdown: Shutdown,
 }
 
@@ -120,6 +121,7 @@ impl Service {
             gateway: Arc::new(gateway::HttpGateway::new(&settings.gateway_url)?),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
+            orders_kept_days: settings.orders_kept_days,
             shutdown: shutdown.clone(),
         };
         let limit = RateLimit::new(

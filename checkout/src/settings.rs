@@ -36,6 +36,9 @@ pub struct Settings {
     /// Purchases and payments from one address: at once.
     #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 20)]
     pub purchase_burst: u32,
+    /// Days after which an order no longer leads to whoever made it. Units and amounts stay.
+    #[arg(long, env = "FAIRLINE_ORDERS_KEPT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub orders_kept_days: u32,
     /// How it logs.
     #[command(flatten)]
     pub log: LogSettings,

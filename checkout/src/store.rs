@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod outbox;
+mod retention;
 mod webhooks;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

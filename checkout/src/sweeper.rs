@@ -27,6 +27,17 @@ pub(crate) fn start(checkout: &Checkout) {
         let checkout = payments.clone();
         async move { finish_payments(&checkout).await }
     }));
+    let people = checkout.clone();
+    checkout.shutdown.spawn(sweep("people", FORGETS_EVERY, checkout.shutdown.clone(), move || {
+        let checkout = people.clone();
+        async move {
+            let rows = checkout.store.unlink_old(checkout.orders_kept_days).await?;
+            if rows > 0 {
+                info!(rows, "old orders no longer lead to those who made them");
+            }
+            Ok(())
+        }
+    }));
     checkout.shutdown.spawn(sweep("memories", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = memories.clone();
         async move {

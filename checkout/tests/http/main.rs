@@ -8,5 +8,6 @@ mod outage;
 mod payment;
 mod plumbing;
 mod purchase;
+mod retention;
 mod shop;
 mod webhook;

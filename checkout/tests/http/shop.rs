@@ -176,6 +176,7 @@ impl Shop {
             trusted_proxies: TrustedProxies::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,
+            orders_kept_days: 365,
             log: log(),
         };
         change(&mut settings);

@@ -91,6 +91,7 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             trusted_proxies,
             purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             purchase_burst: REQUESTS_PER_ADDRESS_BURST,
+            orders_kept_days: 365,
             log: log.clone(),
         },
         sandbox_gateway: fairline_sandbox_gateway::Settings { listen, webhook_url: None, log },
