@@ -9,16 +9,18 @@ use axum::{
 };
 use fairline_service::{Json, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
     Checkout,
-    holder::{BearerToken, Holders},
+    holder::{Asker, BearerToken, Holders},
     order::{Order, OrderId},
     problem::CheckoutError,
     state::OrderStatus,
+    store::{GivenBack, PaymentStanding},
 };
 
 /// Routes that take units.
@@ -31,9 +33,18 @@ pub(crate) fn paying() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(pay))
 }
 
+/// The route that gives units back.
+pub(crate) fn giving_back() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new().routes(routes!(give_back))
+}
+
 /// Routes that only look.
 pub(crate) fn looking() -> OpenApiRouter<Checkout> {
-    OpenApiRouter::new().routes(routes!(show_order)).routes(routes!(list_orders, forget_orders))
+    OpenApiRouter::new()
+        .routes(routes!(show_order_status))
+        .routes(routes!(show_payment_status))
+        .routes(routes!(show_order))
+        .routes(routes!(list_orders, forget_orders))
 }
 
 /// What to buy.
@@ -78,6 +89,32 @@ struct Orders {
     orders: Vec<Order>,
 }
 
+/// How an order stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct OrderStanding {
+    id: OrderId,
+    status: OrderStatus,
+    /// Until when its units are held, or promised, if they are.
+    #[serde(with = "time::serde::rfc3339")]
+    hold_expires_at: OffsetDateTime,
+}
+
+/// How a payment stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct Standing {
+    id: Uuid,
+    order_id: OrderId,
+    /// `started`, `authorised`, `captured`, `declined`, `voided`, `refund_due` or `refunded`.
+    status: &'static str,
+    /// In the currency's minor unit (cents).
+    amount_minor: i64,
+    /// ISO 4217 code.
+    currency: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
 /// What was forgotten.
 #[derive(Debug, Serialize, ToSchema)]
 struct Forgotten {
@@ -86,7 +123,7 @@ struct Forgotten {
 }
 
 /// What says how somebody's money stands is nobody's to keep.
-const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Redeem an admission token: what was promised is held, until it is paid for or its time runs out.
 #[utoipa::path(post, path = "/api/flash-sales/{id}/purchase", request_body = Purchase,
@@ -169,6 +206,63 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
     Ok((NO_STORE, axum::Json(Orders { orders: checkout.orders(&holders).await? })))
 }
 
+/// Give an order back before its time runs out: its units are free for the next in line. May be repeated.
+#[utoipa::path(post, path = "/api/orders/{id}/cancel",
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+    security(("ticket" = []), ("shop" = [])), responses(
+    (status = 200, description = "It was given back.", body = Order),
+    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 409, description = "It is paid for, a payment is under way, or its time has run out.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn give_back(
+    State(checkout): State<Checkout>,
+    Path(order): Path<String>,
+    asker: Asker,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(checkout.give_back(order_id(&order)?, asker).await?)))
+}
+
+/// How an order stands.
+#[utoipa::path(get, path = "/orders/{id}/status", params(("id" = String, Path, description = "The order.")),
+    security(("ticket" = []), ("shop" = [])), responses(
+    (status = 200, description = "How it stands.", body = OrderStanding),
+    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn show_order_status(
+    State(checkout): State<Checkout>,
+    Path(order): Path<String>,
+    asker: Asker,
+) -> Result<impl IntoResponse, Problem> {
+    let order = checkout.store.order_for(order_id(&order)?, &asker).await.map_err(CheckoutError::from)?;
+    let Order { id, status, hold_expires_at, .. } = order.ok_or(CheckoutError::UnknownOrder)?;
+    Ok((NO_STORE, axum::Json(OrderStanding { id, status, hold_expires_at })))
+}
+
+/// How a payment stands.
+#[utoipa::path(get, path = "/payments/{id}/status",
+    params(("id" = String, Path, description = "The payment; or its order, of which it is the newest.")),
+    security(("ticket" = []), ("shop" = [])), responses(
+    (status = 200, description = "How it stands.", body = Standing),
+    (status = 404, description = "There is no such payment, or it is somebody else's.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn show_payment_status(
+    State(checkout): State<Checkout>,
+    Path(id): Path<String>,
+    asker: Asker,
+) -> Result<impl IntoResponse, Problem> {
+    let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
+    let payment = checkout.store.payment_for(id, &asker).await.map_err(CheckoutError::from)?;
+    let PaymentStanding { id, order, state, amount_minor, currency, updated_at } =
+        payment.ok_or(CheckoutError::UnknownPayment)?;
+    let standing = Standing { id: id.0, order_id: order, status: state.word(), amount_minor, currency, updated_at };
+    Ok((NO_STORE, axum::Json(standing)))
+}
+
 /// Forget who made these orders. Those that have ended no longer lead to anybody, and are not shown to this browser any more;
 /// units and amounts stay, for the books. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
@@ -179,7 +273,7 @@ async fn forget_orders(State(checkout): State<Checkout>, holders: Holders) -> Re
     Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.forget(holders).await? })))
 }
 
-fn order_id(text: &str) -> Result<OrderId, CheckoutError> {
+pub(crate) fn order_id(text: &str) -> Result<OrderId, CheckoutError> {
     Uuid::try_parse(text).map(OrderId).map_err(|_| CheckoutError::UnknownOrder)
 }
 
@@ -190,6 +284,15 @@ impl Checkout {
 
     pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CheckoutError> {
         Ok(self.store.orders(holders).await?)
+    }
+
+    async fn give_back(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        match self.shutdown.spawn(async move { store.give_back(order, &asker).await }).await?? {
+            Some(GivenBack::Done(order)) => Ok(order),
+            Some(GivenBack::NotNow(order)) => Err(CheckoutError::NotGivenBack(Box::new(order))),
+            None => Err(CheckoutError::UnknownOrder),
+        }
     }
 
     async fn forget(&self, holders: Holders) -> Result<u64, CheckoutError> {

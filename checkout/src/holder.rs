@@ -1,4 +1,4 @@
-//! Who asks: the bearer of a token, and the holder of tickets.
+//! Who asks: the bearer of a token, the holder of tickets, or the shop itself.
 
 use axum::{
     extract::FromRequestParts,
@@ -6,7 +6,8 @@ use axum::{
 };
 use fairline_line::ticket::{TicketKey, cookie_name};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::Problem;
+use fairline_service::{Problem, Secret};
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::{Checkout, problem::CheckoutError};
@@ -42,6 +43,61 @@ impl Holders {
     }
 }
 
+/// Who asks for an order.
+#[derive(Debug, Clone)]
+pub(crate) enum Asker {
+    /// The shop itself, whose key came along.
+    Shop,
+    /// Whoever holds these tickets.
+    Holders(Holders),
+}
+
+impl Asker {
+    pub(crate) fn is_shop(&self) -> bool {
+        matches!(self, Self::Shop)
+    }
+
+    /// The tickets that came along; the shop has none.
+    pub(crate) fn holders(&self) -> &Holders {
+        const NONE: &Holders = &Holders(Vec::new());
+        match self {
+            Self::Shop => NONE,
+            Self::Holders(holders) => holders,
+        }
+    }
+}
+
+/// Proof that the shop itself asks: its key came along.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShopKey(());
+
+impl ShopKey {
+    /// Whether the shop's key came along, if it has one.
+    pub(crate) fn of(headers: &HeaderMap, key: Option<&Secret>) -> Option<Self> {
+        let given = bearer(headers)?;
+        bool::from(given.as_bytes().ct_eq(key?.expose().as_bytes())).then_some(Self(()))
+    }
+}
+
+impl FromRequestParts<Checkout> for ShopKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Problem> {
+        Self::of(&parts.headers, checkout.shop_key.as_deref()).ok_or_else(|| CheckoutError::NoShopKey.into())
+    }
+}
+
+impl FromRequestParts<Checkout> for Asker {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
+        Ok(match ShopKey::of(&parts.headers, checkout.shop_key.as_deref()) {
+            Some(_) => Self::Shop,
+            None => Self::Holders(Holders::of(&parts.headers, &checkout.ticket_key)),
+        })
+    }
+}
+
 impl FromRequestParts<Checkout> for Holders {
     type Rejection = std::convert::Infallible;
 
@@ -57,13 +113,14 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = given.and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-        });
-        token.filter(|token| !token.is_empty()).map(Self).ok_or_else(|| CheckoutError::NoToken.into())
+        bearer(&parts.headers).map(|token| Self(token.to_owned())).ok_or_else(|| CheckoutError::NoToken.into())
     }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

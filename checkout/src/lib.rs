@@ -4,7 +4,7 @@
 //! `till` gathers redemptions that are committed together, `relay` says outside what happened, `hearing` is how others in here hear of it,
 //! `catalogue` shows what is sold, from copies in `cache`, `webhook` tells others over HTTP, `store` is all of the SQL, `health` tells the controllers how it
 //! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
-//! `holder` knows who asks, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
+//! `holder` knows who asks, `shop` is the way in for the shop's own systems, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
 //! good.
 
 mod api;
@@ -23,6 +23,7 @@ mod problem;
 mod purchase;
 mod relay;
 mod settings;
+mod shop;
 pub mod state;
 mod store;
 mod sweeper;
@@ -34,7 +35,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware::from_fn_with_state, routing::get};
 use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
-use fairline_service::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_service::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 use utoipa::{
     Modify, OpenApi as _,
@@ -77,6 +78,9 @@ impl Modify for Security {
         );
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admission", SecurityScheme::Http(admission));
+        let shop =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The key of the shop's own systems."));
+        components.add_security_scheme("shop", SecurityScheme::Http(shop.build()));
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
     }
 }
@@ -90,6 +94,7 @@ pub(crate) struct Checkout {
     gateway: Arc<dyn gateway::Gateway>,
     keys: jwks::Keys,
     ticket_key: TicketKey,
+    shop_key: Option<Arc<Secret>>,
     orders_kept_days: u32,
     shutdown: Shutdown,
 }
@@ -121,6 +126,7 @@ impl Service {
             gateway: Arc::new(gateway::HttpGateway::new(&settings.gateway_url)?),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
+            shop_key: shop_key(settings)?,
             orders_kept_days: settings.orders_kept_days,
             shutdown: shutdown.clone(),
         };
@@ -151,8 +157,10 @@ impl Service {
         let buying = api::purchasing()
             .route_layer(from_fn_with_state(health.clone(), health::purchased))
             .merge(api::paying().route_layer(from_fn_with_state(health, health::paid)));
+        let once = from_fn_with_state(checkout.clone(), once::once);
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
-            .merge(buying.route_layer(from_fn_with_state(checkout.clone(), once::once)).route_layer(limit.layer()))
+            .merge(buying.merge(api::giving_back()).route_layer(once.clone()).route_layer(limit.layer()))
+            .merge(shop::routes().route_layer(once))
             .merge(api::looking())
             .merge(catalogue::routes())
             .split_for_parts();
@@ -160,6 +168,18 @@ impl Service {
             .with_state(checkout)
             .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }));
         Ok(Self { routes, ready })
+    }
+}
+
+/// A short key could be guessed.
+const SHOP_KEY_CHARS_MIN: usize = 32;
+
+fn shop_key(settings: &Settings) -> Result<Option<Arc<Secret>>, StartError> {
+    match &settings.shop_key {
+        Some(key) if key.expose().len() < SHOP_KEY_CHARS_MIN => Err(StartError::new(format!(
+            "The shop's key is too short: it needs {SHOP_KEY_CHARS_MIN} characters at least."
+        ))),
+        key => Ok(key.clone().map(Arc::new)),
     }
 }
 

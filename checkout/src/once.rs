@@ -17,7 +17,12 @@ use fairline_service::Problem;
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use crate::{Checkout, holder::Holders, problem::CheckoutError, store::StoreError};
+use crate::{
+    Checkout,
+    holder::{Holders, ShopKey},
+    problem::CheckoutError,
+    store::StoreError,
+};
 
 pub(crate) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer was given before.
@@ -66,8 +71,9 @@ pub(crate) async fn once(State(checkout): State<Checkout>, request: Request, nex
     };
     let Some(key) = key(&parts.headers) else { return Problem::from(CheckoutError::BadKey).into_response() };
     let visitors = Holders::of(&parts.headers, &checkout.ticket_key);
-    // Whoever holds no ticket is refused anyway, and costs the database nothing.
-    if visitors.iter().next().is_none() {
+    let is_shop = ShopKey::of(&parts.headers, checkout.shop_key.as_deref()).is_some();
+    // Whoever is neither the shop nor holds a ticket is refused anyway, and costs the database nothing.
+    if visitors.iter().next().is_none() && !is_shop {
         return next.run(Request::from_parts(parts, Body::from(body))).await;
     }
     let scope = scope(parts.uri.path(), &parts.headers, &visitors);

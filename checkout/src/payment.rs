@@ -73,7 +73,7 @@ impl Checkout {
         match order.status {
             OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
             OrderStatus::Held | OrderStatus::Promised => Err(CheckoutError::PaymentDeclined),
-            OrderStatus::Lapsed => Err(CheckoutError::HoldLapsed),
+            OrderStatus::Lapsed | OrderStatus::Cancelled => Err(CheckoutError::HoldLapsed),
         }
     }
 

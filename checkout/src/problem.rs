@@ -49,6 +49,20 @@ pub(crate) enum CheckoutError {
     KeyReused,
     #[error("a request with this idempotency key is under way")]
     StillUnderWay,
+    #[error("the shop's key did not come along")]
+    NoShopKey,
+    #[error("the order can't be given back now")]
+    NotGivenBack(Box<Order>),
+    #[error("the order can't be confirmed now")]
+    NotConfirmed(Box<Order>),
+    #[error("there is no such payment")]
+    UnknownPayment,
+    #[error("only {free} units are free")]
+    TooFewFree { free: i32 },
+    #[error("the reference is that of another reservation")]
+    OtherReservation,
+    #[error("units are reserved for 1 to {most_s} seconds")]
+    HeldForTooLong { most_s: i32 },
     #[error("there is no such product")]
     UnknownProduct,
     #[error("the catalogue has not been read yet")]
@@ -128,6 +142,32 @@ impl From<CheckoutError> for Problem {
             CheckoutError::StillUnderWay => Self::new(StatusCode::CONFLICT, "still-under-way", "The first request is under way")
                 .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
                 .retry_after(1),
+            CheckoutError::NoShopKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
+                .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
+            CheckoutError::NotGivenBack(order) => {
+                Self::new(StatusCode::CONFLICT, "not-given-back", "The order can't be given back now")
+                    .detail("It is paid for, a payment is under way, or its time has run out: see `order`.")
+                    .with("order", json!(order))
+            }
+            CheckoutError::NotConfirmed(order) => {
+                Self::new(StatusCode::CONFLICT, "not-confirmed", "The order can't be confirmed now")
+                    .detail("It was paid for otherwise, a payment is under way, or its units are gone: see `order`. Give the money back.")
+                    .with("order", json!(order))
+            }
+            CheckoutError::UnknownPayment => Self::new(StatusCode::NOT_FOUND, "unknown-payment", "No such payment")
+                .detail("There is no payment under this id, nor of an order under it, or it is somebody else's."),
+            CheckoutError::TooFewFree { free } => Self::new(StatusCode::CONFLICT, "too-few-free", "Too few units are free")
+                .detail(format!("Only {free} units are free at this moment."))
+                .with("free", json!(free)),
+            CheckoutError::OtherReservation => {
+                Self::new(StatusCode::CONFLICT, "other-reservation", "The reference is that of another reservation")
+                    .detail("So many units were not reserved under it. Take another reference.")
+            }
+            CheckoutError::HeldForTooLong { most_s } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail(format!("The field `held_for_s` must be from 1 to {most_s}."))
+                    .with("field", "held_for_s")
+            }
             CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
                 .detail("Look at its address: nothing is sold under it. `GET /products` lists what is."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
@@ -179,6 +219,13 @@ mod tests {
             (CheckoutError::PaymentDeclined, 402, "payment-declined"),
             (CheckoutError::OtherSale, 403, "other-sale"),
             (CheckoutError::UnknownSale, 404, "unknown-sale"),
+            (CheckoutError::NoShopKey, 401, "no-shop-key"),
+            (CheckoutError::NotGivenBack(Box::new(order())), 409, "not-given-back"),
+            (CheckoutError::NotConfirmed(Box::new(order())), 409, "not-confirmed"),
+            (CheckoutError::UnknownPayment, 404, "unknown-payment"),
+            (CheckoutError::TooFewFree { free: 1 }, 409, "too-few-free"),
+            (CheckoutError::OtherReservation, 409, "other-reservation"),
+            (CheckoutError::HeldForTooLong { most_s: 9 }, 422, "invalid-body"),
             (CheckoutError::UnknownOrder, 404, "unknown-order"),
             (CheckoutError::UnknownProduct, 404, "unknown-product"),
             (CheckoutError::NoCatalogue, 503, "unavailable"),

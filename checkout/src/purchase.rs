@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     Checkout,
-    holder::{BearerToken, Holders},
+    holder::{Asker, BearerToken, Holders, ShopKey},
     jwks::NoClaims,
     order::Order,
     problem::CheckoutError,
@@ -26,8 +26,24 @@ impl Checkout {
         holders: &Holders,
         quantity: NonZeroU16,
     ) -> Result<Order, Problem> {
+        let asked = sale.parse().map_err(|_| CheckoutError::UnknownSale);
+        self.count(async { self.redeem(asked?, token, &Asker::Holders(holders.clone()), quantity).await }).await
+    }
+
+    /// Redeems an admission token that a shopper has brought to the shop.
+    pub(crate) async fn purchase_for_shop(
+        &self,
+        _key: ShopKey,
+        sale: SaleId,
+        token: &BearerToken,
+        quantity: NonZeroU16,
+    ) -> Result<Order, Problem> {
+        self.count(self.redeem(sale, token, &Asker::Shop, quantity)).await
+    }
+
+    async fn count(&self, redeemed: impl Future<Output = Result<Order, CheckoutError>>) -> Result<Order, Problem> {
         let started = Instant::now();
-        let (outcome, answer) = match self.redeem(sale, token, holders, quantity).await {
+        let (outcome, answer) = match redeemed.await {
             Ok(order) => ("held", Ok(order)),
             Err(error) => {
                 let problem = Problem::from(error);
@@ -41,9 +57,9 @@ impl Checkout {
 
     async fn redeem(
         &self,
-        sale: &str,
+        asked: SaleId,
         BearerToken(token): &BearerToken,
-        holders: &Holders,
+        asker: &Asker,
         quantity: NonZeroU16,
     ) -> Result<Order, CheckoutError> {
         let (claims, kid) = match self.keys.verify(token, OffsetDateTime::now_utc().unix_timestamp()) {
@@ -52,14 +68,13 @@ impl Checkout {
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
             Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
         };
-        let asked: SaleId = sale.parse().map_err(|_| CheckoutError::UnknownSale)?;
         if asked != claims.sale {
             let exists = self.store.sale_exists(asked).await?;
             return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
         }
         // A token that was sold on is worthless: its buyer has no ticket of the visitor that it names.
         let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
-        if !holders.include(visitor) {
+        if !asker.is_shop() && !asker.holders().include(visitor) {
             return Err(CheckoutError::BadToken);
         }
         let Some(kid) = kid else {

@@ -27,6 +27,10 @@ pub struct Settings {
     /// The payment gateway: an http:// address.
     #[arg(long, env = "FAIRLINE_GATEWAY_URL")]
     pub gateway_url: String,
+    /// The key of the shop's own systems, which may then redeem, confirm and release holds and reserve units: at least 32
+    /// characters. Without one nobody may.
+    #[arg(long, env = "FAIRLINE_SHOP_KEY", hide_env_values = true)]
+    pub shop_key: Option<Secret>,
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
     #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,

@@ -19,6 +19,8 @@ pub enum HoldState {
     Paid,
     /// Its time ran out, and its units went back.
     Lapsed,
+    /// It was given back before its time ran out.
+    Cancelled,
 }
 
 /// What happens to a hold.
@@ -26,6 +28,8 @@ pub enum HoldState {
 pub enum HoldEvent {
     /// Its time is over.
     RunOut,
+    /// Its shopper, or the shop, does not want it any more.
+    GiveBack,
     /// A payment begins, and units are free.
     Secure,
     /// Its payment came to nothing, and in yield mode units are held for payments only.
@@ -38,20 +42,24 @@ pub enum HoldEvent {
 
 impl HoldState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Promised, Self::Held, Self::Paid, Self::Lapsed];
+    pub const ALL: [Self; 5] = [Self::Promised, Self::Held, Self::Paid, Self::Lapsed, Self::Cancelled];
 
     /// The state after `event`; nothing when that can't happen now.
     #[must_use]
     pub fn after(self, event: HoldEvent) -> Option<Self> {
         match (self, event) {
             (Self::Promised | Self::Held, HoldEvent::RunOut) => Some(Self::Lapsed),
+            (Self::Promised | Self::Held, HoldEvent::GiveBack) => Some(Self::Cancelled),
             (Self::Promised, HoldEvent::Secure) | (Self::Lapsed, HoldEvent::Renew) => Some(Self::Held),
             (Self::Held, HoldEvent::Release) => Some(Self::Promised),
             (Self::Held, HoldEvent::Pay) => Some(Self::Paid),
             (Self::Promised, HoldEvent::Release | HoldEvent::Renew | HoldEvent::Pay)
             | (Self::Held, HoldEvent::Secure | HoldEvent::Renew)
-            | (Self::Lapsed, HoldEvent::RunOut | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay)
-            | (Self::Paid, _) => None,
+            | (
+                Self::Lapsed,
+                HoldEvent::RunOut | HoldEvent::GiveBack | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay,
+            )
+            | (Self::Paid | Self::Cancelled, _) => None,
         }
     }
 
@@ -63,6 +71,7 @@ impl HoldState {
             Self::Held => "held",
             Self::Paid => "paid",
             Self::Lapsed => "lapsed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -210,6 +219,8 @@ pub enum OrderStatus {
     Lapsed,
     /// The payment came too late, with no unit left: the money goes back.
     Refunded,
+    /// It was given back before it was paid.
+    Cancelled,
 }
 
 /// How an order stands: its hold, whether the hold's time is over, and its newest payment.
@@ -224,6 +235,7 @@ pub fn order_status(hold: HoldState, run_out: bool, newest_payment: Option<Payme
         (HoldState::Promised, _) => OrderStatus::Promised,
         (HoldState::Held, _) => OrderStatus::Held,
         (HoldState::Lapsed, _) => OrderStatus::Lapsed,
+        (HoldState::Cancelled, _) => OrderStatus::Cancelled,
     }
 }
 
@@ -233,8 +245,14 @@ mod tests {
 
     use super::*;
 
-    const HOLD_EVENTS: [HoldEvent; 5] =
-        [HoldEvent::RunOut, HoldEvent::Secure, HoldEvent::Release, HoldEvent::Renew, HoldEvent::Pay];
+    const HOLD_EVENTS: [HoldEvent; 6] = [
+        HoldEvent::RunOut,
+        HoldEvent::GiveBack,
+        HoldEvent::Secure,
+        HoldEvent::Release,
+        HoldEvent::Renew,
+        HoldEvent::Pay,
+    ];
     const PAYMENT_EVENTS: [PaymentEvent; 6] = [
         PaymentEvent::Authorise,
         PaymentEvent::Decline,
@@ -247,7 +265,7 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_schema() {
         let schema =
-            concat!(include_str!("../../migrations/0001_sale.sql"), include_str!("../../migrations/0006_modes.sql"));
+            concat!(include_str!("../../migrations/0001_sale.sql"), include_str!("../../migrations/0010_shop.sql"));
         let constraint = |name: &str| {
             let from = schema.rfind(name).expect("the constraint is there");
             let words = schema[from..].split_once("IN").expect("a list").1;
@@ -286,6 +304,9 @@ mod tests {
             (H::Lapsed, true, Some(P::RefundDue), O::Refunded),
             (H::Lapsed, true, Some(P::Refunded), O::Refunded),
             (H::Paid, true, Some(P::Captured), O::Paid),
+            (H::Cancelled, false, None, O::Cancelled),
+            (H::Cancelled, true, Some(P::Declined), O::Cancelled),
+            (H::Cancelled, true, Some(P::RefundDue), O::Refunded),
         ] {
             assert_eq!(order_status(hold, run_out, payment), status, "{hold:?} {run_out} {payment:?}");
         }
@@ -323,10 +344,10 @@ mod tests {
             let (mut state, mut units) = if is_yield { (HoldState::Promised, 0_i32) } else { (HoldState::Held, 1) };
             for event in events {
                 let Some(next) = state.after(event) else { continue };
-                prop_assert_ne!(state, HoldState::Paid);
+                prop_assert!(state != HoldState::Paid && state != HoldState::Cancelled);
                 units += match event {
-                    HoldEvent::RunOut if state == HoldState::Promised => 0,
-                    HoldEvent::RunOut | HoldEvent::Release => -1,
+                    HoldEvent::RunOut | HoldEvent::GiveBack if state == HoldState::Promised => 0,
+                    HoldEvent::RunOut | HoldEvent::GiveBack | HoldEvent::Release => -1,
                     HoldEvent::Secure | HoldEvent::Renew => 1,
                     HoldEvent::Pay => 0,
                 };

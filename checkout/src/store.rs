@@ -5,6 +5,7 @@
 //! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
 
 mod catalogue;
+mod holds;
 mod outbox;
 mod retention;
 mod webhooks;
@@ -14,7 +15,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use fairline_events::Kind;
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::StartError;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{
     FromRow, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -30,6 +31,7 @@ use crate::{
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
 };
 
+pub(crate) use holds::{Confirmed, GivenBack, NotReserved, PaymentStanding, StockRow};
 pub(crate) use outbox::Backlog;
 use outbox::tell;
 pub(crate) use webhooks::{Delivery, Webhook};
@@ -228,6 +230,8 @@ macro_rules! order_rows {
         )
     };
 }
+
+use order_rows;
 
 impl OrderRow {
     fn status(&self) -> Result<OrderStatus, StoreError> {
@@ -666,8 +670,8 @@ impl Store {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
             HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
-            // Paid with another payment: this one has nothing to buy.
-            HoldState::Paid => false,
+            // Paid with another payment, or given back: this one has nothing to buy.
+            HoldState::Paid | HoldState::Cancelled => false,
         };
         transaction.commit().await?;
         Ok(secured)
@@ -689,7 +693,7 @@ impl Store {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
             HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
-            HoldState::Paid => false,
+            HoldState::Paid | HoldState::Cancelled => false,
         };
         let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };
         sqlx::query("UPDATE payments SET state = $2, updated_at = now() WHERE id = $1")
@@ -933,13 +937,6 @@ async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) 
     .bind(&payment.currency)
     .execute(&mut *connection)
     .await?;
-    let sold_out: bool = sqlx::query_scalar(
-        "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 RETURNING sold = total",
-    )
-    .bind(hold.sale_id)
-    .bind(hold.quantity)
-    .fetch_one(&mut *connection)
-    .await?;
     let data = json!({
         "order_id": payment.order,
         "payment_id": payment.id.0,
@@ -947,6 +944,18 @@ async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) 
         "amount_minor": payment.amount_minor,
         "currency": payment.currency,
     });
+    count_sold(connection, hold, data).await
+}
+
+/// Counts the units of a hold as sold, and tells of it.
+async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, data: Value) -> Result<(), StoreError> {
+    let sold_out: bool = sqlx::query_scalar(
+        "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 RETURNING sold = total",
+    )
+    .bind(hold.sale_id)
+    .bind(hold.quantity)
+    .fetch_one(&mut *connection)
+    .await?;
     tell(connection, hold.sale_id, Kind::PurchaseCompleted, data).await?;
     if sold_out {
         tell(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;

@@ -101,7 +101,7 @@ export interface Order {
   id: string;
   sale_id: string;
   /** `promised`: the units are held as soon as it is paid for. */
-  status: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded";
+  status: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
   quantity: number;
   amount_minor: number;
   currency: string;

@@ -43,7 +43,7 @@ impl LockedSale {
                 SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
                     clock_timestamp() - coalesce(claimed_at, issued_at), NULL::integer \
                 FROM admissions WHERE sale_id = $1 AND state = 'promised' \
-                UNION ALL SELECT CASE WHEN payments.id IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
+                UNION ALL SELECT CASE WHEN payments.id IS NULL AND reserved_as IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
                     clock_timestamp() - holds.created_at, NULL \
                 FROM holds LEFT JOIN payments ON hold_id = holds.id AND payments.state IN ('started', 'authorised') \
                 WHERE sale_id = $1 AND holds.state IN ('promised', 'held') \
@@ -58,11 +58,17 @@ impl LockedSale {
                 UNION ALL SELECT 'left', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
                     left_at - coalesce(claimed_at, issued_at), NULL \
                 FROM admissions, span WHERE sale_id = $1 AND left_at > after AND left_at <= till \
+                UNION ALL SELECT 'moved_on', 2, paid_at - holds.created_at, NULL \
+                FROM span, orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND paid_as IS NOT NULL AND reserved_as IS NULL \
+                AND paid_at > after AND paid_at <= till \
+                UNION ALL SELECT 'left', 2, cancelled_at - created_at, NULL \
+                FROM holds, span WHERE sale_id = $1 AND reserved_as IS NULL AND cancelled_at > after AND cancelled_at <= till \
                 UNION ALL SELECT 'failed', 2, interval '0', NULL \
                 FROM span, payments JOIN holds ON holds.id = hold_id WHERE sale_id = $1 \
                 AND payments.state IN ('declined', 'voided') AND payments.updated_at > after AND payments.updated_at <= till \
-                UNION ALL SELECT 'paid', 2, interval '0', least(quantity, $4) - 1 \
-                FROM orders, span WHERE sale_id = $1 AND paid_at > after AND paid_at <= till \
+                UNION ALL SELECT 'paid', 2, interval '0', least(orders.quantity, $4) - 1 \
+                FROM span, orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND reserved_as IS NULL \
+                AND paid_at > after AND paid_at <= till \
              ), \
              observed AS (UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE id = $1) \
              SELECT what, stage, coalesce(at, greatest(width_bucket(extract(epoch FROM age)::double precision, $2), 1) - 1) AS at, \

@@ -26,14 +26,19 @@ struct ProductRow {
     ends_at: Option<OffsetDateTime>,
 }
 
+/// The status that a word stands for.
+pub(super) fn stored_status(word: &str) -> Status {
+    match word {
+        "open" => Status::Open,
+        "paused" => Status::Paused,
+        "closed" => Status::Closed,
+        _ => Status::Scheduled,
+    }
+}
+
 impl From<ProductRow> for Product {
     fn from(row: ProductRow) -> Self {
-        let stored = match row.status.as_str() {
-            "open" => Status::Open,
-            "paused" => Status::Paused,
-            "closed" => Status::Closed,
-            _ => Status::Scheduled,
-        };
+        let stored = stored_status(&row.status);
         Self {
             id: SaleId(row.id),
             slug: row.slug,

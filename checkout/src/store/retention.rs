@@ -9,7 +9,7 @@ use crate::holder::Holders;
 /// Rows of a table that are unlinked at once, at most.
 const UNLINKED_MAX: i64 = 5000;
 /// The visitor that nobody is, since ids are random.
-const NOBODY: [u8; 16] = [0; 16];
+pub(super) const NOBODY: [u8; 16] = [0; 16];
 
 impl Store {
     /// Unlinks orders, and what led to them, from those who made them more than so many days ago: some of them. Gives how many

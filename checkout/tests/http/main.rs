@@ -10,4 +10,5 @@ mod plumbing;
 mod purchase;
 mod retention;
 mod shop;
+mod shops_own;
 mod webhook;

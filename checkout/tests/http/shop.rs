@@ -22,6 +22,8 @@ use tokio::{net::TcpListener, time::Instant};
 use uuid::Uuid;
 
 const TICKET_KEY: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+/// The key of the shop's own systems.
+pub(crate) const SHOP_KEY: &str = "a key that only the shop's own systems have";
 
 /// What a client got.
 #[derive(Debug, Clone)]
@@ -173,6 +175,7 @@ impl Shop {
             jwks: jwks.path().display().to_string(),
             ticket_key: Secret::new(TICKET_KEY),
             gateway_url: format!("http://{gateway}"),
+            shop_key: Some(Secret::new(SHOP_KEY)),
             trusted_proxies: TrustedProxies::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,

@@ -38,7 +38,7 @@ const HOLDS: &str = "
 SELECT id, admission_id, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '=') AS visitor, quantity, state,
        (extract(epoch FROM created_at) * 1000000)::bigint AS created_at_us
 FROM holds
-WHERE sale_id = $1";
+WHERE sale_id = $1 AND admission_id IS NOT NULL";
 
 const PAYMENTS: &str = "
 SELECT payments.id, payments.hold_id, payments.state
@@ -50,7 +50,7 @@ const ORDERS: &str = "
 SELECT id, payment_id, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '=') AS visitor, quantity,
        (extract(epoch FROM paid_at) * 1000000)::bigint AS paid_at_us
 FROM orders
-WHERE sale_id = $1";
+WHERE sale_id = $1 AND payment_id IS NOT NULL";
 
 const TOLD: &str = "
 SELECT (event->>'order_id')::uuid

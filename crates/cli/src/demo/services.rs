@@ -88,6 +88,7 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             jwks: keys.jwks_file.display().to_string(),
             ticket_key,
             gateway_url: format!("http://{listen}"),
+            shop_key: None,
             trusted_proxies,
             purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             purchase_burst: REQUESTS_PER_ADDRESS_BURST,

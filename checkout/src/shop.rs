@@ -1,0 +1,241 @@
+//! The way in for the shop's own systems, behind the shop's key: a checkout of its own, a box office, a till in the street.
+
+use std::num::NonZeroU16;
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use fairline_sale::{SaleId, Status, presented_status};
+use fairline_service::{Json, Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Checkout,
+    api::{NO_STORE, order_id},
+    holder::{BearerToken, ShopKey},
+    order::{Order, OrderId},
+    problem::CheckoutError,
+    store::{Confirmed, NotReserved, StockRow},
+};
+
+/// How long units are reserved for the shop, in seconds, unless it says otherwise, and at most.
+const RESERVED_FOR_S: i32 = 600;
+const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
+
+pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new()
+        .routes(routes!(redeem))
+        .routes(routes!(confirm))
+        .routes(routes!(show_inventory))
+        .routes(routes!(reserve))
+}
+
+/// What the shop's own name for something is: visible characters, 200 bytes at most.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200, example = "invoice-2026-1187")]
+struct Reference(String);
+
+impl TryFrom<String> for Reference {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_one = (1..=200).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if is_one { Ok(Self(text)) } else { Err("a reference has 1 to 200 bytes of visible text") }
+    }
+}
+
+/// A token that a shopper has brought.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Redeem {
+    /// The sale.
+    sale_id: SaleId,
+    /// The admission token.
+    token: String,
+    /// Units: at most as many as the admission is good for.
+    #[schema(value_type = u16, minimum = 1)]
+    quantity: NonZeroU16,
+}
+
+/// What the shop was paid.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Confirm {
+    /// The shop's own name for the payment. The same one may come again.
+    reference: Reference,
+}
+
+/// What the shop wants for itself.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Reserve {
+    /// The sale.
+    sale_id: SaleId,
+    /// Units.
+    #[schema(value_type = u16, minimum = 1)]
+    quantity: NonZeroU16,
+    /// The shop's own name for the reservation. The same one may come again.
+    reference: Reference,
+    /// Seconds until the units are free again, unless they are confirmed: up to a week.
+    #[serde(default = "reserved_for_s")]
+    #[schema(minimum = 1, maximum = 604_800, default = 600)]
+    held_for_s: i32,
+}
+
+fn reserved_for_s() -> i32 {
+    RESERVED_FOR_S
+}
+
+/// Stocks.
+#[derive(Debug, Serialize, ToSchema)]
+struct Inventory {
+    stocks: Vec<Stock>,
+}
+
+/// The stock of a sale: every unit is promised, held, sold or free; in yield mode more may be promised than there is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stock {
+    sale_id: SaleId,
+    /// The sale's name in addresses.
+    slug: String,
+    status: Status,
+    total: i32,
+    /// Out as tokens.
+    promised: i32,
+    /// In checkout, or reserved for the shop.
+    held: i32,
+    /// Paid for.
+    sold: i32,
+    /// Neither.
+    free: i32,
+}
+
+impl From<StockRow> for Stock {
+    fn from(row: StockRow) -> Self {
+        let stored = row.stored_status();
+        Self {
+            sale_id: SaleId(row.sale_id),
+            slug: row.slug,
+            status: presented_status(stored, row.total.unsigned_abs(), row.sold.unsigned_abs()),
+            total: row.total,
+            promised: row.promised,
+            held: row.held,
+            sold: row.sold,
+            free: (row.total - row.promised - row.held - row.sold).max(0),
+        }
+    }
+}
+
+impl Checkout {
+    async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        match self.shutdown.spawn(async move { store.confirm(order, &reference).await }).await?? {
+            Some(Confirmed::Sold(order)) => Ok(order),
+            Some(Confirmed::NotNow(order)) => Err(CheckoutError::NotConfirmed(Box::new(order))),
+            None => Err(CheckoutError::UnknownOrder),
+        }
+    }
+
+    async fn reserve(&self, wish: Reserve) -> Result<Order, CheckoutError> {
+        let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wish;
+        let store = self.store.clone();
+        let reserve = async move { store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await };
+        self.shutdown.spawn(reserve).await??.map_err(|refused| match refused {
+            NotReserved::UnknownSale => CheckoutError::UnknownSale,
+            NotReserved::SaleNotOpen => CheckoutError::SaleNotOpen,
+            NotReserved::TooFew { free } => CheckoutError::TooFewFree { free },
+            NotReserved::OtherReservation => CheckoutError::OtherReservation,
+        })
+    }
+}
+
+/// Redeem the admission token that a shopper has brought to the shop's own checkout: its units are held, until the shop confirms
+/// the order or gives it back, or its time runs out. The shop answers for it that the shopper is the token's holder.
+#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])), responses(
+    (status = 201, description = "The units are held.", body = Order),
+    (status = 401, description = "No shop's key, or a wrong one; or the token is not genuine.", body = ProblemBody),
+    (status = 403, description = "The token is for another sale.", body = ProblemBody),
+    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open.", body = ProblemBody),
+    (status = 410, description = "The token has expired.", body = ProblemBody),
+    (status = 422, description = "A field is wrong, or more units were asked for than promised.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn redeem(
+    State(checkout): State<Checkout>,
+    key: ShopKey,
+    Json(Redeem { sale_id, token, quantity }): Json<Redeem>,
+) -> Result<impl IntoResponse, Problem> {
+    let order = checkout.purchase_for_shop(key, sale_id, &BearerToken(token), quantity).await?;
+    Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
+}
+
+/// Say that an order was paid for at the shop. It is sold; where its time has run out, if units are free.
+#[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm, params(("id" = String, Path, description = "The order.")),
+    security(("shop" = [])), responses(
+    (status = 200, description = "The order is paid.", body = Order),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such order.", body = ProblemBody),
+    (status = 409, description = "It was paid for otherwise, a payment is under way, or its units are gone.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn confirm(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Path(order): Path<String>,
+    Json(Confirm { reference }): Json<Confirm>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(checkout.confirm(order_id(&order)?, reference).await?)))
+}
+
+/// How the stocks stand.
+#[utoipa::path(get, path = "/inventory/status", security(("shop" = [])), responses(
+    (status = 200, description = "Sales that run or will, the newest first, and such as have ended with units out.", body = Inventory),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn show_inventory(State(checkout): State<Checkout>, _key: ShopKey) -> Result<impl IntoResponse, Problem> {
+    let stocks = checkout.store.stocks().await.map_err(CheckoutError::from)?;
+    Ok((NO_STORE, axum::Json(Inventory { stocks: stocks.into_iter().map(Stock::from).collect() })))
+}
+
+/// Reserve free units for the shop itself: for its box office, or its friends. What shoppers were promised stays theirs. The order
+/// is confirmed or given back like any other.
+#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])), responses(
+    (status = 201, description = "The units are held; or were, under this reference.", body = Order),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 409, description = "Too few units are free, the sale is closed, or the reference is that of another reservation.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was reserved.", body = ProblemBody),
+))]
+async fn reserve(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Json(wish): Json<Reserve>,
+) -> Result<impl IntoResponse, Problem> {
+    if !(1..=RESERVED_FOR_MAX_S).contains(&wish.held_for_s) {
+        return Err(CheckoutError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
+    }
+    Ok((StatusCode::CREATED, NO_STORE, axum::Json(checkout.reserve(wish).await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_short_and_visible() {
+        for (text, is_one) in [("a", true), ("Rechnung 2026/7 ✓", true), ("", false), ("  ", false), ("a\nb", false)]
+        {
+            assert_eq!(Reference::try_from(text.to_owned()).is_ok(), is_one, "{text:?}");
+        }
+        assert!(Reference::try_from("a".repeat(200)).is_ok() && Reference::try_from("a".repeat(201)).is_err());
+    }
+}
