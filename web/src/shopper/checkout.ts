@@ -40,6 +40,11 @@ export function isToBePaid({ status }: Order): boolean {
   return status === "held" || status === "promised";
 }
 
+/** Gives a hold back. Once it was, it stays so. */
+export function giveBack(order: Order): Promise<Answer<Order>> {
+  return insist(() => ask<Order>(`/api/orders/${order.id}/cancel`, { method: "POST" }));
+}
+
 export function readOrder(id: string): Promise<Answer<Order>> {
   return ask<Order>(`/api/orders/${id}`);
 }

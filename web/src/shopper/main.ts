@@ -2,7 +2,7 @@
 
 import type { Order, Problem, SaleCard, SaleMode, Status } from "../api";
 import { Announcer } from "./announcer";
-import { findOrder, isToBePaid, pause, pay, readOrder, reserve } from "./checkout";
+import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
 import { field } from "../field";
 import { ask } from "../http";
@@ -62,6 +62,13 @@ function start(root: HTMLElement): void {
   const leave = (): void => {
     line.leave();
     dispatch({ type: "line", message: { type: "over", outcome: "left" } });
+  };
+
+  const release = async (order: Order): Promise<void> => {
+    dispatch({ type: "pay" });
+    const answer = await giveBack(order);
+    if (answer.kind === "ok") tellOrder(answer.body);
+    else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };
 
   const tellOrder = (order: Order): void => {
@@ -131,7 +138,9 @@ function start(root: HTMLElement): void {
     buttons[button?.dataset.do ?? ""]?.();
   });
   dialog?.addEventListener("close", () => {
-    if (dialog.returnValue === "leave") leave();
+    if (dialog.returnValue !== "leave") return;
+    if (state.phase.at === "checkout") void release(state.phase.order);
+    else leave();
   });
 
   /** A hold may have lapsed, or another tab may have paid for it. */

@@ -67,6 +67,7 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   left: { heading: "You have left the line", text: "You may join again at the end of the line.", mayJoin: true },
   missed: { heading: "Your turn passed while you were away", text: "It was kept for you as long as the shop allows. You may join again at the end of the line.", mayJoin: true },
   lapsed: { heading: "Your time to pay has run out", text: "Nothing was charged, and the unit went to the next shopper. You may join again at the end of the line.", mayJoin: true },
+  cancelled: { heading: "You have given it back", text: "Nothing was charged, and the unit goes to the next shopper. You may join again at the end of the line.", mayJoin: true },
   refunded: { heading: "Your payment is refunded", text: "It arrived after your time to pay had run out, and no unit was left. You get the whole amount back.", mayJoin: true },
 };
 
@@ -89,6 +90,7 @@ export function picture(state: State, served: Served, now: Now): Picture {
     texts: {
       status: STATUS[status],
       trouble: TROUBLE[state.trouble],
+      leave: "Leave the line?",
     },
     shown: { trouble: state.trouble !== "none", opens: scheduled },
     status,
@@ -196,7 +198,8 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
       "hold-left": left,
       "hold-words": order.status === "promised" ? "to pay, and make it yours" : "held for you",
       "pay-problem": problem,
-      pay: paying ? "Paying …" : `Pay ${money(order.amount_minor, order.currency)}`,
+      leave: "Give it back?",
+      pay: paying ? "One moment …" : `Pay ${money(order.amount_minor, order.currency)}`,
     });
     shown.news = tellTime(order.status === "promised" ? "Pay to make it yours" : "Your order is held for you", order.hold_expires_at, serverMs);
   },

@@ -11,7 +11,7 @@ import { inWords } from "../http";
 import { hearPlace, standStill, type ShownPlace } from "./place";
 
 /** How it ended: what the line says, and what can become of an order. */
-export type Ending = Outcome | "lapsed" | "refunded";
+export type Ending = Outcome | "lapsed" | "refunded" | "cancelled";
 
 export type Phase =
   | { at: "outside"; problem: string }
@@ -149,10 +149,11 @@ function orderPhase(phase: Phase, order: Order): Phase {
       return { at: "bought", order };
     case "lapsed":
     case "refunded":
+    case "cancelled":
       return { at: "over", ending: order.status };
   }
 }
 
 function hasOrder(phase: Phase): boolean {
-  return phase.at === "checkout" || phase.at === "pending" || phase.at === "bought" || (phase.at === "over" && (phase.ending === "lapsed" || phase.ending === "refunded"));
+  return phase.at === "checkout" || phase.at === "pending" || phase.at === "bought" || (phase.at === "over" && ["lapsed", "refunded", "cancelled"].includes(phase.ending));
 }

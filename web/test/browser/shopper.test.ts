@@ -214,6 +214,30 @@ test("whoever lets the turn or the hold run out is told, and may join again", LI
   await visitor.go();
 });
 
+test("whoever does not want it any more gives it back, and the next one has it", LIMIT, async () => {
+  const sale = await shop.create({ total: 1 });
+  const [first, next] = [await visit(sale), await visit(sale)];
+  await first.at.join();
+  await next.at.join();
+  await shop.command(sale, "open");
+  await first.at.checkOut();
+  await photograph(first.at.page, "checkout");
+  await first.at.button("Give it back").click();
+  await first.at.heading("Give it back?").waitFor();
+  await photograph(first.at.page, "give-back");
+  await first.at.button("Stay").click();
+  await first.at.button("Give it back").click();
+  await first.at.button("Leave").click();
+  await first.at.heading("You have given it back").waitFor();
+  await first.at.page.reload();
+  await first.at.heading("You have given it back").waitFor();
+  await next.at.checkOut();
+  await next.at.pay();
+  await next.at.heading("It’s yours").waitFor();
+  await first.visitor.go();
+  await next.visitor.go();
+});
+
 test("the status of the sale and the shop's words reach everybody, in line or not", LIMIT, async () => {
   // So slow that nobody is let in between the opening and the pause.
   const sale = await shop.create({ name: '<img src="x" onerror="alert(1)"> & co', rate_cap_per_s: 0.01 });

@@ -107,8 +107,8 @@ describe("an order", () => {
     assert.ok(state.phase.at === "checkout" && state.phase.problem.includes("declined"));
   });
 
-  test("that lapsed or was refunded is over, and the shopper may join again", () => {
-    for (const status of ["lapsed", "refunded"] as const) {
+  test("that lapsed, was refunded or given back is over, and the shopper may join again", () => {
+    for (const status of ["lapsed", "refunded", "cancelled"] as const) {
       const state = after(held, { type: "order", order: { ...order, status } });
       assert.deepEqual(state.phase, { at: "over", ending: status });
       assert.equal([join, line(place)].reduce(reduce, state).phase.at, "waiting");
