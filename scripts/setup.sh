@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that this machine has what Fairline needs: `scripts/setup.sh demo`, or `scripts/setup.sh test`, which also
-# wants a browser. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
+# wants a browser and nginx. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
 # install where it cannot. Starts no service and enables none, and leaves those that run alone.
 set -euo pipefail
 
@@ -39,7 +39,10 @@ look_for() {
     if ! at_least $node_needed "$(node_version)" || ! has npm; then
         problems+=("Node.js $node_needed or newer, with npm, is needed; found: $(node_version). See https://nodejs.org/en/download")
     fi
-    if [[ $1 == test ]] && ! scripts/chromium.sh >/dev/null; then look_for_chromium; fi
+    if [[ $1 == test ]]; then
+        scripts/chromium.sh >/dev/null || look_for_chromium
+        [[ -x /usr/sbin/nginx ]] || has nginx || missing+=(nginx-light)
+    fi
 }
 
 # A package in a version that will do is to be installed; otherwise a person has to get it elsewhere.
@@ -129,6 +132,7 @@ install_missing() {
         for package in "$@"; do
             case $package in
             redis-server | postgresql) update-rc.d "$package" disable ;;
+            nginx-light) update-rc.d nginx disable ;;
             esac
         done
 END

@@ -106,7 +106,7 @@ impl FromRequestParts<Checkout> for Holders {
     }
 }
 
-/// What stands behind `Authorization: Bearer`.
+/// An admission token, as it stands behind `Authorization: Bearer`.
 pub(crate) struct BearerToken(pub(crate) String);
 
 impl<S: Sync> FromRequestParts<S> for BearerToken {
@@ -117,7 +117,8 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// What stands behind `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

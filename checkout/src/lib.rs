@@ -4,12 +4,13 @@
 //! `till` gathers redemptions that are committed together, `relay` says outside what happened, `hearing` is how others in here hear of it,
 //! `catalogue` shows what is sold, from copies in `cache`, `webhook` tells others over HTTP, `store` is all of the SQL, `health` tells the controllers how it
 //! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
-//! `holder` knows who asks, `shop` is the way in for the shop's own systems, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
+//! `holder` knows who asks, `gate` answers proxies in front of another checkout, `shop` is the way in for the shop's own systems, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
 //! good.
 
 mod api;
 mod cache;
 mod catalogue;
+mod gate;
 mod gateway;
 mod health;
 mod hearing;
@@ -32,7 +33,12 @@ mod webhook;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    http::{HeaderValue, Uri},
+    middleware::from_fn_with_state,
+    routing::get,
+};
 use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
 use fairline_service::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
@@ -95,6 +101,8 @@ pub(crate) struct Checkout {
     keys: jwks::Keys,
     ticket_key: TicketKey,
     shop_key: Option<Arc<Secret>>,
+    waiting_room_url: Option<HeaderValue>,
+    secure_cookies: bool,
     orders_kept_days: u32,
     shutdown: Shutdown,
 }
@@ -127,6 +135,8 @@ impl Service {
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
             shop_key: shop_key(settings)?,
+            waiting_room_url: waiting_room_url(settings)?,
+            secure_cookies: settings.secure_cookies,
             orders_kept_days: settings.orders_kept_days,
             shutdown: shutdown.clone(),
         };
@@ -163,6 +173,7 @@ impl Service {
             .merge(shop::routes().route_layer(once))
             .merge(api::looking())
             .merge(catalogue::routes())
+            .merge(gate::routes())
             .split_for_parts();
         let routes = routes
             .with_state(checkout)
@@ -181,6 +192,14 @@ fn shop_key(settings: &Settings) -> Result<Option<Arc<Secret>>, StartError> {
         ))),
         key => Ok(key.clone().map(Arc::new)),
     }
+}
+
+fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartError> {
+    let Some(url) = &settings.waiting_room_url else { return Ok(None) };
+    let is_one =
+        url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    let wrong = || StartError::new(format!("The waiting room's address `{url}` is not an http:// or https:// one."));
+    HeaderValue::from_str(url).ok().filter(|_| is_one).map(Some).ok_or_else(wrong)
 }
 
 /// The gateway is no part of it: while it is down, shoppers keep their holds and payments wait.

@@ -31,6 +31,12 @@ pub struct Settings {
     /// characters. Without one nobody may.
     #[arg(long, env = "FAIRLINE_SHOP_KEY", hide_env_values = true)]
     pub shop_key: Option<Secret>,
+    /// Where the gate of a shop's own checkout sends browsers that were not let in: an http:// or https:// address.
+    #[arg(long, env = "FAIRLINE_WAITING_ROOM_URL")]
+    pub waiting_room_url: Option<String>,
+    /// Whether the gate's cookie is for HTTPS only.
+    #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = clap::ArgAction::Set)]
+    pub secure_cookies: bool,
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
     #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,

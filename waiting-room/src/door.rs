@@ -44,6 +44,8 @@ pub(crate) struct Door {
     pub(crate) join_limit: RateLimit,
     pub(crate) allowed_origins: Arc<[String]>,
     pub(crate) secure_cookies: bool,
+    /// The shop's own checkout, with everything before the token; empty where there is none.
+    pub(crate) own_checkout: Arc<str>,
     pub(crate) grace: Grace,
     pub(crate) hall: Hall,
     /// What is left of the open lines of this node.

@@ -29,7 +29,7 @@ mod waits;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Extension, Router, routing::get};
+use axum::{Extension, Router, http::Uri, routing::get};
 use fairline_line::{
     store::{ChangeReader, LineStore},
     ticket::TicketKey,
@@ -110,6 +110,7 @@ impl Service {
             )?,
             allowed_origins: settings.allowed_origins.clone().into(),
             secure_cookies: settings.secure_cookies,
+            own_checkout: own_checkout(settings)?.into(),
             grace: settings.grace(),
             hall,
             move_over,
@@ -133,6 +134,18 @@ impl Service {
         });
         Ok(Self { routes, ready })
     }
+}
+
+/// The shop's own checkout, with everything before the token; empty where there is none.
+fn own_checkout(settings: &Settings) -> Result<String, StartError> {
+    let Some(url) = &settings.checkout_url else { return Ok(String::new()) };
+    let is_one =
+        url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    if !is_one || url.contains('#') {
+        return Err(StartError::new(format!("The checkout's address `{url}` is not an http:// or https:// one.")));
+    }
+    let joint = if url.contains('?') { '&' } else { '?' };
+    Ok(format!("{url}{joint}fairline_token="))
 }
 
 /// Runs the waiting room until asked to stop.

@@ -160,6 +160,7 @@ struct SalePage {
     invitation: String,
     joined: bool,
     now_rfc3339: String,
+    own_checkout: String,
 }
 
 #[derive(Template)]
@@ -169,6 +170,8 @@ struct LinePage {
     sale: SaleCardView,
     turn: bool,
     turn_ends_text: String,
+    /// With a turn, where the shop has a checkout of its own: its address, with the token.
+    own_checkout: String,
     ordinal: u64,
     in_draw: Option<u64>,
     place: u64,
@@ -254,6 +257,7 @@ async fn sale(
         joined: door.ticket(room.sale, &headers).is_some(),
         now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
         sale: card.as_ref().into(),
+        own_checkout: door.own_checkout.to_string(),
     };
     Ok(page(StatusCode::OK, &template))
 }
@@ -299,6 +303,7 @@ async fn line(
         sale: room.card().as_ref().into(),
         turn: false,
         turn_ends_text: String::new(),
+        own_checkout: String::new(),
         ordinal: ticket.ordinal,
         in_draw: None,
         place: 0,
@@ -320,8 +325,11 @@ async fn line(
                 template.refresh_s = if place < 20 { 3 } else { 10 };
             }
             LineMessage::Draw { participants, .. } => template.in_draw = Some(participants),
-            LineMessage::Turn { expires_at, .. } => {
+            LineMessage::Turn { expires_at, token, .. } => {
                 template.turn = true;
+                if !door.own_checkout.is_empty() {
+                    template.own_checkout = format!("{}{token}", door.own_checkout);
+                }
                 let clock = format_description!("[hour]:[minute]:[second] UTC");
                 template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
                 door.store.claim(&ticket).await.map_err(RoomError::from)?;

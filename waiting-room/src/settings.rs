@@ -32,6 +32,10 @@ pub struct Settings {
     /// asked always may.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
+    /// Where a shop has a checkout of its own: shoppers whose turn has come are sent there, with the token in the query
+    /// (`fairline_token`). An http:// or https:// address; without one they buy here.
+    #[arg(long, env = "FAIRLINE_CHECKOUT_URL")]
+    pub checkout_url: Option<String>,
     /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
     #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,

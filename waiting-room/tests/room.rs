@@ -222,6 +222,27 @@ async fn without_javascript_there_is_a_page_that_looks_again() {
 }
 
 #[tokio::test]
+async fn a_shop_with_a_checkout_of_its_own_has_its_shoppers_sent_there_with_their_token() {
+    let own = |settings: &mut waiting_room::Settings| {
+        settings.checkout_url = Some("https://shop.example/checkout/?from=line".to_owned());
+    };
+    let mut house = House::open_with(own).await;
+    let sale = house.get("/sales/{slug}", &[]).await;
+    let before_the_token = "https://shop.example/checkout/?from=line&#38;fairline_token=";
+    assert!(sale.text.contains(&format!("data-own-checkout=\"{before_the_token}\"")), "{}", sale.text);
+    let joined = house.request("POST", "/sales/{slug}/line", &[]).await;
+    let cookie = joined.cookie().expect("a ticket");
+    house.admit(1).await;
+    let link = format!("href=\"{before_the_token}");
+    house
+        .until("the link to the checkout", async || {
+            let text = house.get("/sales/{slug}/line", &[("cookie", cookie.as_str())]).await.text;
+            text.split(&link).nth(1).is_some_and(|token| token.len() > 10 && !token.starts_with('"'))
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn pages_and_cards_show_the_sale() {
     let house = House::open().await;
     let home = house.get("/", &[]).await;

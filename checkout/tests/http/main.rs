@@ -3,6 +3,7 @@
 mod catalogue;
 mod crash;
 mod events;
+mod gate;
 mod once;
 mod outage;
 mod payment;

@@ -117,6 +117,9 @@ async fn a_wrong_setting_is_a_sentence() {
         (|settings| settings.ticket_key = fairline_service::Secret::new("abc"), "ticket key"),
         (|settings| settings.postgres_url = fairline_service::Secret::new("redis://secret@here"), "Postgres"),
         (|settings| settings.purchase_burst = 0, "positive"),
+        (|settings| settings.shop_key = Some(fairline_service::Secret::new("secret")), "too short"),
+        (|settings| settings.waiting_room_url = Some("waiting.example".to_owned()), "waiting room"),
+        (|settings| settings.redis_url = fairline_service::Secret::new("secret:x"), "Redis"),
     ] {
         let sentence = wrong(change).await;
         assert!(sentence.contains(word) && sentence.ends_with('.'), "{sentence}");

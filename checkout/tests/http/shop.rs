@@ -176,6 +176,8 @@ impl Shop {
             ticket_key: Secret::new(TICKET_KEY),
             gateway_url: format!("http://{gateway}"),
             shop_key: Some(Secret::new(SHOP_KEY)),
+            waiting_room_url: None,
+            secure_cookies: true,
             trusted_proxies: TrustedProxies::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,

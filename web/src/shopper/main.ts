@@ -19,7 +19,7 @@ const ORDER_EVERY_MS = 1_500;
 const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
 
 function start(root: HTMLElement): void {
-  const { saleId = "", leadsTo = saleId, joined, now = "", status = "open", mode = "guarantee", opensAt = "" } = root.dataset;
+  const { saleId = "", leadsTo = saleId, joined, now = "", status = "open", mode = "guarantee", opensAt = "", ownCheckout = "" } = root.dataset;
   const served: Served = { name: root.querySelector("h1")?.textContent ?? "", opensAt, status: status as Status, mode: mode as SaleMode };
   const view = new View(root);
   const announcer = new Announcer();
@@ -98,6 +98,10 @@ function start(root: HTMLElement): void {
       const { token } = state.phase.turn;
       const quantity = Number(field(form, "quantity"));
       dispatch({ type: "reserve" });
+      if (ownCheckout !== "") {
+        location.assign(ownCheckout + token);
+        return;
+      }
       void reserve(leadsTo, token, quantity).then((answer) => {
         if (answer.kind === "ok") tellOrder(answer.body);
         else dispatch({ type: "reserve-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });

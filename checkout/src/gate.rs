@@ -1,0 +1,258 @@
+//! The gate in front of any other checkout: a proxy asks, for each request, whether somebody was let in.
+//!
+//! nginx (`auth_request`), Traefik (ForwardAuth) and Envoy (`ext_authz`) ask the same question in three ways. The answer is 200 for as
+//! long as the visit lasts: while the token is good, and after it was redeemed while its units are held. A good token is verified offline,
+//! and asking uses nothing up, since proxies ask for every picture of a page.
+
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use fairline_admission_token::{Claims, TokenError};
+use fairline_sale::SaleId;
+use fairline_service::{Problem, ProblemBody};
+use time::OffsetDateTime;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Checkout,
+    holder::{Holders, bearer},
+    jwks::NoClaims,
+    problem::CheckoutError,
+    state::OrderStatus,
+};
+
+/// Where a token stands in a query and in a cookie.
+const IN_QUERY: &str = "fairline_token";
+const COOKIE: &str = "fairline_admission";
+/// What proxies say of the request that they ask about: nginx as it is configured, and Traefik.
+const ORIGINAL_URIS: [&str; 2] = ["x-original-uri", "x-forwarded-uri"];
+/// The sale that a proxy guards, unless it says so in the query of its own address.
+const SALE: HeaderName = HeaderName::from_static("x-fairline-sale");
+const ADMISSION: HeaderName = HeaderName::from_static("x-fairline-admission");
+const QUANTITY: HeaderName = HeaderName::from_static("x-fairline-quantity");
+const EXPIRES: HeaderName = HeaderName::from_static("x-fairline-expires");
+const ORDER: HeaderName = HeaderName::from_static("x-fairline-order");
+
+/// What a proxy asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    token: Option<String>,
+    /// The token came in a query, and is to be kept in a cookie.
+    in_query: bool,
+    /// Sales that it has to be for, each of them.
+    sales: Vec<String>,
+}
+
+impl Asked {
+    /// Reads what is asked. A token that stands in several places is taken from the newest: the query, then the header, then the
+    /// cookie.
+    fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let originals =
+            ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));
+        // Envoy asks about `/gate/verify` with the path and query of the request behind it.
+        let mut queries = originals.chain(uri.query());
+        let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let from_cookie = cookies.flat_map(|line| line.split(';')).find_map(|cookie| {
+            let (name, value) = cookie.trim().split_once('=')?;
+            (name == COOKIE && !value.is_empty()).then(|| value.to_owned())
+        });
+        let in_query = from_query.is_some();
+        let token = from_query.or_else(|| bearer(headers).map(str::to_owned)).or(from_cookie);
+        let sales = uri.query().and_then(|query| parameter(query, "sale"));
+        let sales = sales.into_iter().chain(said(SALE.as_str()).map(str::to_owned)).collect();
+        Self { token, in_query, sales }
+    }
+}
+
+/// The first value of a parameter. Tokens and ids need no escapes.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
+    values.map(|(_, value)| value).find(|value| !value.is_empty()).map(str::to_owned)
+}
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.uri, &parts.headers))
+    }
+}
+
+/// A visit that lasts.
+#[derive(Debug)]
+struct Visit {
+    claims: Claims,
+    /// When it ends, Unix seconds, and the order that the token became.
+    until: i64,
+    order: Option<String>,
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+    // Envoy's way of asking has the path of the request behind ours.
+    OpenApiRouter::new()
+        .routes(routes!(verify))
+        .route("/gate/verify/{*rest}", axum::routing::any(verify))
+        .routes(routes!(enter))
+        .route("/gate/enter/{*rest}", axum::routing::any(enter))
+}
+
+impl Checkout {
+    async fn visit(&self, asked: &Asked, holders: &Holders) -> Result<Visit, CheckoutError> {
+        let token = asked.token.as_deref().ok_or(CheckoutError::NoToken)?;
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let (claims, has_expired) = match self.keys.verify(token, now) {
+            Ok(genuine) => (genuine.claims, false),
+            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, true),
+            Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
+            Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
+        };
+        let is_for = |sale: &String| sale.parse() == Ok::<SaleId, _>(claims.sale);
+        if !asked.sales.iter().all(is_for) {
+            return Err(CheckoutError::OtherSale);
+        }
+        let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
+        // Where tickets come along, the holder's is among them. On another domain none do, and a token is worth what its bearer is.
+        if holders.iter().next().is_some() && !holders.include(visitor) {
+            return Err(CheckoutError::BadToken);
+        }
+        if !has_expired {
+            return Ok(Visit { until: claims.exp, claims, order: None });
+        }
+        let order = self.store.order_of_admission(claims.jti, visitor).await?.ok_or(CheckoutError::TokenExpired)?;
+        let lasts = matches!(order.status, OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending);
+        if !lasts {
+            return Err(CheckoutError::TokenExpired);
+        }
+        let until = order.hold_expires_at.unix_timestamp();
+        Ok(Visit { claims, until, order: Some(order.id.0.to_string()) })
+    }
+}
+
+fn admitted(visit: &Visit, asked: &Asked, is_secure: bool) -> Response {
+    let Visit { claims, until, order } = visit;
+    let mut headers = HeaderMap::new();
+    let mut say = |name: HeaderName, value: String| {
+        // Ids, numbers and our own tokens are visible text.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    };
+    say(header::CACHE_CONTROL, "no-store".to_owned());
+    say(SALE, claims.sale.to_string());
+    say(ADMISSION, claims.jti.to_string());
+    say(QUANTITY, claims.qty.to_string());
+    say(EXPIRES, until.to_string());
+    if let Some(order) = order {
+        say(ORDER, order.clone());
+    }
+    if let (true, Some(token)) = (asked.in_query, &asked.token) {
+        let secure = if is_secure { "; Secure" } else { "" };
+        // The session's: the token itself says when it ends.
+        say(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
+    }
+    (StatusCode::OK, headers).into_response()
+}
+
+fn refused(error: CheckoutError) -> Response {
+    let mut response = Problem::from(match error {
+        // A proxy knows two refusals.
+        CheckoutError::TokenExpired => return expired(),
+        error => error,
+    })
+    .into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn expired() -> Response {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "token-expired", "The admission token has expired")
+        .detail("Its visit is over. Whoever wants to come in joins the line again.");
+    (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
+}
+
+/// Whether somebody was let in, for a proxy to ask before each request to a checkout of the shop's own. The token stands in the query
+/// (`fairline_token`) of the request or of the `X-Original-URI` or `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
+/// `fairline_admission`. `docs/gate.md` has the proxies' configurations.
+#[utoipa::path(get, path = "/gate/verify", params(
+    ("sale" = Option<String>, Query, description = "The sale that the token has to be for."),
+    ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't say it in the query.")), responses(
+    (status = 200, description = "The visit lasts; nothing was used up. The headers say which it is.", headers(
+        ("X-Fairline-Sale" = String, description = "The sale."),
+        ("X-Fairline-Admission" = String, description = "The admission, which redeems once."),
+        ("X-Fairline-Quantity" = u32, description = "Units that it is good for."),
+        ("X-Fairline-Expires" = i64, description = "When the visit ends, in Unix seconds."),
+        ("X-Fairline-Order" = String, description = "The order that it became, once the token has expired."))),
+    (status = 401, description = "No token, or one that is not genuine, not this holder's, or over.", body = ProblemBody),
+    (status = 403, description = "The token is for another sale.", body = ProblemBody),
+    (status = 503, description = "There are no keys yet, or the database does not answer about a token that has expired.", body = ProblemBody),
+))]
+async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+    match checkout.visit(&asked, &holders).await {
+        Ok(visit) => admitted(&visit, &asked, checkout.secure_cookies),
+        Err(error) => refused(error),
+    }
+}
+
+/// The same, for proxies that pass a refusal on to the browser (Traefik, Envoy): whoever was not let in is sent to the waiting room.
+#[utoipa::path(get, path = "/gate/enter", params(
+    ("sale" = Option<String>, Query, description = "The sale that the token has to be for.")), responses(
+    (status = 200, description = "As `/gate/verify`."),
+    (status = 303, description = "Nobody was let in: to the waiting room."),
+    (status = 401, description = "The same, where checkout knows no waiting room (FAIRLINE_WAITING_ROOM_URL).", body = ProblemBody),
+    (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
+))]
+async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+    match (checkout.visit(&asked, &holders).await, &checkout.waiting_room_url) {
+        (Ok(visit), _) => admitted(&visit, &asked, checkout.secure_cookies),
+        (Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))), _) | (Err(error), None) => refused(error),
+        (Err(_), Some(url)) => (
+            StatusCode::SEE_OTHER,
+            [(header::LOCATION, url.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+        )
+            .into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> Asked {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().expect("a header"));
+        }
+        Asked::of(&uri.parse().expect("an address"), &map)
+    }
+
+    #[test]
+    fn a_token_is_found_wherever_a_proxy_puts_it() {
+        for (uri, headers, token) in [
+            ("/gate/verify", &[][..], None),
+            ("/gate/verify", &[("authorization", "Bearer a.b.c")], Some("a.b.c")),
+            ("/gate/verify", &[("authorization", "Basic a.b.c")], None),
+            ("/gate/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], Some("a.b.c")),
+            ("/gate/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], Some("a.b.c")),
+            ("/gate/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], None),
+            ("/gate/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], Some("a.b.c")),
+            ("/gate/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], Some("a.b.c")),
+            ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], None),
+            ("/gate/verify/shop?fairline_token=a.b.c", &[], Some("a.b.c")),
+            ("/gate/verify?fairline_token=", &[], None),
+            // The newest wins over what an earlier visit has left.
+            ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], Some("new")),
+        ] {
+            assert_eq!(asked(uri, headers).token.as_deref(), token, "{uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn every_sale_that_is_named_counts() {
+        assert_eq!(asked("/gate/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
+        assert_eq!(asked("/gate/verify/?x=sale=a", &[]).sales, [""; 0]);
+    }
+}

@@ -1,0 +1,241 @@
+//! The gate in front of another checkout: asked directly, and through a real nginx.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Stdio,
+};
+
+use axum::{Router, http::HeaderMap as AxumHeaders};
+use fairline_sale::SaleId;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use crate::shop::{Admission, Answer, SHOP_KEY, Shop, call, eventually, listener};
+
+async fn ask(shop: &Shop, path: &str, headers: &[(&str, &str)]) -> Answer {
+    call(shop.checkout, "GET", path, headers, "").await.expect("an answer")
+}
+
+fn in_cookie(token: &str) -> String {
+    format!("fairline_admission={token}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gate_is_open_while_the_visit_lasts() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(3).await;
+    let shopper = shop.admit(sale).await;
+    let path = format!("/gate/verify?sale={sale}");
+    let cookie = in_cookie(&shopper.token);
+    for _ in 0..2 {
+        let answer = ask(&shop, &path, &[("cookie", &cookie)]).await;
+        assert_eq!((answer.status, &answer.body), (200, &json!("")), "{answer:?}");
+        let said = |name: &str| answer.headers[name].to_str().expect("text").to_owned();
+        assert_eq!(said("x-fairline-sale"), sale.to_string());
+        assert_eq!(said("x-fairline-admission"), shopper.claims.jti.to_string());
+        assert_eq!(
+            (said("x-fairline-quantity"), said("x-fairline-expires")),
+            ("1".to_owned(), shopper.claims.exp.to_string())
+        );
+        assert_eq!(said("cache-control"), "no-store");
+        assert!(!answer.headers.contains_key("set-cookie") && !answer.headers.contains_key("x-fairline-order"));
+    }
+    assert_eq!(shop.stock(sale).await.promised, 1, "nothing was used up");
+    let bearer = format!("Bearer {}", shopper.token);
+    for headers in [
+        [("authorization", bearer.as_str())],
+        [("x-original-uri", format!("/buy?fairline_token={}", shopper.token).as_str())],
+        [("x-forwarded-uri", format!("/buy?fairline_token={}", shopper.token).as_str())],
+    ] {
+        assert_eq!(ask(&shop, &path, &headers).await.status, 200, "{headers:?}");
+    }
+    let envoys = ask(&shop, &format!("/gate/verify/buy/now?fairline_token={}", shopper.token), &[]).await;
+    assert_eq!(envoys.status, 200);
+    let kept = envoys.headers["set-cookie"].to_str().expect("text");
+    assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
+
+    // The token has run out; the visit goes on for as long as its units are held.
+    let brief = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let cookie = in_cookie(&brief.token);
+    let over = ask(&shop, &path, &[("cookie", &cookie)]).await;
+    assert_eq!((over.status, over.slug()), (401, "token-expired"));
+    sqlx::query(
+        "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE id = $1 RETURNING *), \
+         stocked AS (UPDATE stock SET promised = promised - 1, held = held + 1 WHERE sale_id = (SELECT sale_id FROM used)) \
+         INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+         SELECT id, id, sale_id, visitor, quantity, 1234, 'EUR', now() + interval '1 minute' FROM used",
+    )
+    .bind(brief.claims.jti)
+    .execute(&shop.pool)
+    .await
+    .expect("redeemed in time");
+    let held = ask(&shop, &path, &[("cookie", &cookie)]).await;
+    assert_eq!(
+        (held.status, held.headers["x-fairline-order"].to_str().ok()),
+        (200, Some(brief.claims.jti.to_string().as_str()))
+    );
+    let key = format!("Bearer {SHOP_KEY}");
+    let release = format!("/api/orders/{}/cancel", brief.claims.jti);
+    assert_eq!(
+        call(shop.checkout, "POST", &release, &[("authorization", &key)], "").await.expect("an answer").status,
+        200
+    );
+    assert_eq!(ask(&shop, &path, &[("cookie", &cookie)]).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gate_is_shut_for_everybody_else() {
+    let shop =
+        Shop::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
+    let [sale, other] = [shop.sale(2).await, shop.sale(2).await];
+    let (shopper, thief) = (shop.admit(sale).await, shop.admit(sale).await);
+    let genuine = in_cookie(&shopper.token);
+    let mut forged = shopper.token.clone();
+    let last = forged.pop().expect("a token");
+    forged.push(if last == 'A' { 'Q' } else { 'A' });
+    let stolen = format!("{genuine}; {}", thief.cookie);
+    let own = format!("{genuine}; {}", shopper.cookie);
+    let verify = |sale: &dyn std::fmt::Display| format!("/gate/verify?sale={sale}");
+    for (path, cookie, header, status, slug) in [
+        (verify(&sale), "", "", 401, "no-token"),
+        (verify(&sale), "fairline_admission=a.b.c", "", 401, "bad-token"),
+        (verify(&sale), &in_cookie(&forged), "", 401, "bad-token"),
+        (verify(&sale), &stolen, "", 401, "bad-token"),
+        (verify(&sale), &own, "", 200, ""),
+        (verify(&other), &genuine, "", 403, "other-sale"),
+        (verify(&"nonsense"), &genuine, "", 403, "other-sale"),
+        (verify(&sale), &genuine, &other.to_string(), 403, "other-sale"),
+        ("/gate/verify".to_owned(), &genuine, "", 200, ""),
+    ] {
+        let mut headers = vec![("cookie", cookie)];
+        if !header.is_empty() {
+            headers.push(("x-fairline-sale", header));
+        }
+        let answer = ask(&shop, &path, &headers).await;
+        assert_eq!((answer.status, answer.slug()), (status, slug), "{path} {cookie}");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        let entered = ask(&shop, &path.replace("verify", "enter"), &headers).await;
+        if status == 200 {
+            assert_eq!(entered.status, 200);
+        } else {
+            assert_eq!(
+                (entered.status, entered.headers["location"].to_str().ok()),
+                (303, Some("https://waiting.example/"))
+            );
+        }
+    }
+    // Where no waiting room is known, a refusal is one.
+    let shop = Shop::open().await;
+    assert_eq!(ask(&shop, "/gate/enter", &[]).await.status, 401);
+}
+
+/// nginx, as `docs/gate/nginx.conf` says, and the shop behind it. Dropped, it is killed.
+struct Proxy {
+    address: SocketAddr,
+    _nginx: Child,
+    _folder: TempDir,
+}
+
+/// A shop's own checkout, which says what it was told.
+async fn echo(headers: AxumHeaders) -> axum::Json<Value> {
+    let told = headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or_default())));
+    axum::Json(Value::Object(told.collect()))
+}
+
+impl Proxy {
+    async fn start(checkout: SocketAddr, sale: SaleId) -> Self {
+        let (shop_listener, shop) = listener().await;
+        tokio::spawn(async move { axum::serve(shop_listener, Router::new().fallback(echo)).await });
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let folder = TempDir::new().expect("a folder");
+        let server = include_str!("../../../docs/gate/nginx.conf");
+        let server = [
+            ("listen 8080;", format!("listen {address};")),
+            ("http://shop.internal:8000", format!("http://{shop}")),
+            ("http://checkout.internal:8082", format!("http://{checkout}")),
+            ("0190a6a0-0000-7000-8000-000000000001", sale.to_string()),
+        ]
+        .into_iter()
+        .fold(server.to_owned(), |server, (documented, ours)| {
+            assert!(server.contains(documented), "{documented} is not in the documentation's configuration");
+            server.replace(documented, &ours)
+        });
+        let conf = format!(
+            "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\n\
+             access_log off;\nclient_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\n\
+             uwsgi_temp_path uwsgi;\nscgi_temp_path scgi;\n{server}\n}}\n"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), conf).expect("written");
+        let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
+        let nginx = Command::new(nginx.expect("nginx is installed: scripts/setup.sh test"))
+            .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("nginx starts");
+        let proxy = Self { address, _nginx: nginx, _folder: folder };
+        eventually(|| async { proxy.get("/elsewhere", &[]).await.map(drop).ok_or("nginx does not answer") }).await;
+        proxy
+    }
+
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+        call(self.address, "GET", path, headers, "").await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
+    let shop = Shop::open().await;
+    let [sale, other] = [shop.sale(3).await, shop.sale(3).await];
+    let proxy = Proxy::start(shop.checkout, sale).await;
+    let get = async |path: &str, headers: &[(&str, &str)]| proxy.get(path, headers).await.expect("an answer");
+    let shopper = shop.admit(sale).await;
+    let sent_away = |answer: &Answer| {
+        assert_eq!((answer.status, answer.headers["location"].to_str().ok()), (303, Some("https://waiting.example/")));
+    };
+
+    sent_away(&get("/checkout/", &[]).await);
+    sent_away(&get("/checkout/?fairline_token=a.b.c", &[]).await);
+    let foreign = shop.admit(other).await;
+    sent_away(&get("/checkout/", &[("cookie", &in_cookie(&foreign.token))]).await);
+    sent_away(
+        &get("/checkout/", &[("cookie", &in_cookie(&foreign.token)), ("x-fairline-sale", &other.to_string())]).await,
+    );
+    let over = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    sent_away(&get("/checkout/", &[("cookie", &in_cookie(&over.token))]).await);
+
+    // From the waiting room with the token in the address, and then with the cookie that the gate has set.
+    let first = get(&format!("/checkout/cart?fairline_token={}", shopper.token), &[]).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let cookie = first.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a cookie").to_owned();
+    let imitated = [
+        ("cookie", cookie.as_str()),
+        ("x-fairline-quantity", "100"),
+        ("x-fairline-order", "0190a6a0-0000-7000-8000-000000000001"),
+        ("x-fairline-admission", "mine"),
+    ];
+    let answer = get("/checkout/pay", &imitated).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["x-fairline-sale"], json!(sale));
+    assert_eq!(answer.body["x-fairline-admission"], json!(shopper.claims.jti));
+    assert_eq!((&answer.body["x-fairline-quantity"], &answer.body["x-fairline-order"]), (&json!("1"), &Value::Null));
+    assert!(!answer.headers.contains_key("set-cookie"));
+
+    // Redeemed, the visit goes on, and the token is worth no second unit.
+    let key = format!("Bearer {SHOP_KEY}");
+    let redeem = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1 }).to_string();
+    let redeemed = async || {
+        call(shop.checkout, "POST", "/api/admissions/redeem", &[("authorization", &key)], &redeem)
+            .await
+            .expect("an answer")
+    };
+    assert_eq!((redeemed().await.status, redeemed().await.slug().to_owned()), (201, "token-used".to_owned()));
+    assert_eq!(get("/checkout/pay", &[("cookie", &cookie)]).await.status, 200);
+    assert_eq!(Uuid::try_parse(answer.body["x-fairline-admission"].as_str().expect("an id")), Ok(shopper.claims.jti));
+}
