@@ -113,6 +113,9 @@ struct Standing {
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
+    /// Stripe's `client_secret`, while the shopper has to prove who they are: for `stripe.handleNextAction`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
 }
 
 /// What was forgotten.
@@ -257,9 +260,10 @@ async fn show_payment_status(
 ) -> Result<impl IntoResponse, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
     let payment = checkout.store.payment_for(id, &asker).await.map_err(CheckoutError::from)?;
-    let PaymentStanding { id, order, state, amount_minor, currency, updated_at } =
+    let PaymentStanding { id, order, state, amount_minor, currency, updated_at, client_secret } =
         payment.ok_or(CheckoutError::UnknownPayment)?;
-    let standing = Standing { id: id.0, order_id: order, status: state.word(), amount_minor, currency, updated_at };
+    let status = state.word();
+    let standing = Standing { id: id.0, order_id: order, status, amount_minor, currency, updated_at, client_secret };
     Ok((NO_STORE, axum::Json(standing)))
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::outbound::{HttpClient, http_address};
+use crate::outbound::{HttpClient, web_address};
 
 /// How old the keys get: a controller shows a new one at least this long before it signs with it.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 enum Source {
     File(PathBuf),
-    Http(HttpClient, Uri),
+    Http(Box<HttpClient>, Uri),
 }
 
 /// The keys, and the task that keeps them fresh.
@@ -47,11 +47,11 @@ pub(crate) enum NoClaims {
 impl Keys {
     /// Loads the keys. A file has to be there; a controller that does not answer yet is asked again in the background.
     pub(crate) async fn load(source: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let source = match http_address(source) {
-            Some(address) => Source::Http(HttpClient::new(FETCH_TIMEOUT), address),
+        let source = match web_address(source) {
+            Some(address) => Source::Http(Box::new(HttpClient::new(FETCH_TIMEOUT)), address),
             None if source.contains("://") => {
                 return Err(StartError::new(format!(
-                    "The keys' address `{source}` is neither an http:// one nor a file."
+                    "The keys' address `{source}` is neither an http:// or https:// one nor a file."
                 )));
             }
             None => Source::File(source.into()),
@@ -119,11 +119,11 @@ async fn fetch(source: &Source) -> Result<Jwks, String> {
         Source::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
         Source::Http(client, address) => {
             let request = Request::get(address).body(Full::default()).map_err(|error| error.to_string())?;
-            let (status, body) = client.call(request).await.map_err(|error| error.to_string())?;
-            if !status.is_success() {
-                return Err(format!("{address} answered {status}"));
+            let answered = client.call(request).await.map_err(|error| error.to_string())?;
+            if !answered.status.is_success() {
+                return Err(format!("{address} answered {}", answered.status));
             }
-            body.into()
+            answered.body.into()
         }
     };
     Jwks::from_json(&json).map_err(|error| error.to_string())

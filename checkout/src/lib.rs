@@ -98,6 +98,8 @@ pub(crate) struct Checkout {
     catalogue: catalogue::Catalogue,
     till: till::Till,
     gateway: Arc<dyn gateway::Gateway>,
+    gateway_watch: gateway::guarded::Watched,
+    webhook_secrets: Arc<[Secret]>,
     keys: jwks::Keys,
     ticket_key: TicketKey,
     shop_key: Option<Arc<Secret>>,
@@ -127,11 +129,15 @@ impl Service {
             .parse()
             .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
         let store = store::Store::connect(settings.postgres_url.expose())?;
+        let stripe = gateway::stripe::Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
+        let (gateway, gateway_watch) = gateway::guarded::Guarded::new(stripe);
         let checkout = Checkout {
             till: till::Till::open(store.clone(), shutdown),
             store,
             catalogue: catalogue::Catalogue::default(),
-            gateway: Arc::new(gateway::HttpGateway::new(&settings.gateway_url)?),
+            gateway: Arc::new(gateway),
+            gateway_watch,
+            webhook_secrets: settings.webhook_secrets.clone().into(),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
             shop_key: shop_key(settings)?,
@@ -174,6 +180,7 @@ impl Service {
             .merge(api::looking())
             .merge(catalogue::routes())
             .merge(gate::routes())
+            .merge(gateway::webhook::routes())
             .split_for_parts();
         let routes = routes
             .with_state(checkout)

@@ -50,4 +50,7 @@ pub struct Order {
     /// When the token was redeemed.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// Something that its shopper has to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<&'static str>,
 }

@@ -1,10 +1,14 @@
 //! Calls to other HTTP services: each with a time limit and a bounded answer.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{HeaderMap, Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -20,10 +24,18 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 #[error("{0}")]
 pub(crate) struct Unanswered(pub(crate) String);
 
-/// A client for plain HTTP, inside the shop's own network.
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// A client for HTTP, inside the shop's own network, and for HTTPS, by the certificates that this machine trusts.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpClient {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
@@ -33,6 +45,12 @@ impl HttpClient {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
@@ -41,12 +59,13 @@ impl HttpClient {
     }
 
     /// The answer to a request, whatever its status.
-    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
+    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
         let answer = async {
             let response = self.client.request(request).await.map_err(|error| Unanswered(reasons(&error)))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            Ok((status, body.map_err(|error| Unanswered(error.to_string()))?.to_bytes()))
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| Unanswered(error.to_string()))?.to_bytes();
+            Ok(Answered { status: parts.status, headers: parts.headers, body })
         };
         let late = |_| Unanswered(format!("no answer within {} s", self.timeout.as_secs_f64()));
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
@@ -64,7 +83,22 @@ fn reasons(error: &dyn std::error::Error) -> String {
     sentence
 }
 
-/// Reads an address of this shop's network: `http://host[:port][/path]`.
-pub(crate) fn http_address(text: &str) -> Option<Uri> {
-    text.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+/// The certificates that this machine trusts, read once: most processes that start a client never need them.
+fn tls() -> rustls::ClientConfig {
+    static CONFIG: LazyLock<rustls::ClientConfig> = LazyLock::new(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        // A certificate that can't be read vouches for nobody.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    });
+    CONFIG.clone()
+}
+
+/// Reads an address: `http://host[:port][/path]`, or the same with https.
+pub(crate) fn web_address(text: &str) -> Option<Uri> {
+    text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }

@@ -11,10 +11,9 @@ use tracing::{debug, error, warn};
 
 use crate::{
     Checkout,
-    gateway::{Intent, Standing},
+    gateway::{Intent, NoAnswer, Standing},
     holder::Holders,
     order::{Order, OrderId},
-    outbound::Unanswered,
     problem::CheckoutError,
     state::{NextStep, OrderStatus, PaymentEvent},
     store::{Begun, Payment, StoreError},
@@ -30,13 +29,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A shopper who has not proved who they are for so long never will.
 const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 
+/// What a shopper is told who pays while the payment company does not answer.
+const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept, and paid as soon as it does; nothing is charged twice.";
+
 /// Why a payment can't go on at this moment.
 #[derive(Debug, thiserror::Error)]
 enum Stuck {
     #[error("the shopper has to prove who they are")]
     WaitsForShopper,
     #[error("the gateway gave no answer: {0}")]
-    Unanswered(#[from] Unanswered),
+    NoAnswer(#[from] NoAnswer),
     #[error("the gateway says {0:?}, which can't be")]
     Senseless(Standing),
     #[error(transparent)]
@@ -68,7 +70,10 @@ impl Checkout {
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
         }
-        let order = self.order(order, holders).await?;
+        let mut order = self.order(order, holders).await?;
+        if order.status == OrderStatus::PaymentPending && self.gateway_watch.is_away() {
+            order.notice = Some(GATEWAY_AWAY);
+        }
         metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
         match order.status {
             OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
@@ -109,11 +114,13 @@ impl Checkout {
                 }
                 Err(stuck) => {
                     match &stuck {
-                        Stuck::WaitsForShopper => debug!(payment = %payment.id, reason = %stuck, "a payment waits"),
-                        Stuck::Unanswered(_) | Stuck::Store(StoreError::Unavailable(_)) => {
+                        Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::LeftAlone) => {
+                            debug!(payment = %payment.id, reason = %stuck, "a payment waits")
+                        }
+                        Stuck::NoAnswer(NoAnswer::Unanswered(_)) | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "a payment waits");
                         }
-                        Stuck::Senseless(_) | Stuck::Store(_) => {
+                        Stuck::NoAnswer(NoAnswer::Senseless(_)) | Stuck::Senseless(_) | Stuck::Store(_) => {
                             error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
                         }
                     }
@@ -124,7 +131,7 @@ impl Checkout {
     }
 
     async fn authorise(&self, payment: &mut Payment) -> Result<Payment, Stuck> {
-        let Intent { reference, standing } = match &payment.reference {
+        let Intent { reference, standing, client_secret } = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await?,
             None => self.gateway.authorise(payment).await?,
         };
@@ -132,7 +139,7 @@ impl Checkout {
             // Some methods take the money at once; whether it can be kept is decided next.
             (Standing::Authorised | Standing::Captured, Some(_)) => PaymentEvent::Authorise,
             (Standing::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
-                self.store.note_reference(payment, reference).await?;
+                self.store.note_reference(payment, reference, client_secret.as_deref()).await?;
                 // From now on it is looked up: asking again would only repeat this answer.
                 payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);

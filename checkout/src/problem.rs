@@ -55,6 +55,8 @@ pub(crate) enum CheckoutError {
     NotGivenBack(Box<Order>),
     #[error("the order can't be confirmed now")]
     NotConfirmed(Box<Order>),
+    #[error("the webhook is not signed by the payment gateway")]
+    BadWebhook,
     #[error("there is no such payment")]
     UnknownPayment,
     #[error("only {free} units are free")]
@@ -80,7 +82,7 @@ impl From<NotRedeemed> for CheckoutError {
         match reason {
             // Genuine, and yet not good: a token of another installation with the same key, or of a key that is revoked.
             NotRedeemed::NoSuchAdmission => Self::BadToken,
-            NotRedeemed::Used(order) => Self::TokenUsed(Box::new(order)),
+            NotRedeemed::Used(order) => Self::TokenUsed(order),
             NotRedeemed::Expired => Self::TokenExpired,
             NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
             NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
@@ -154,6 +156,8 @@ impl From<CheckoutError> for Problem {
                     .detail("It was paid for otherwise, a payment is under way, or its units are gone: see `order`. Give the money back.")
                     .with("order", json!(order))
             }
+            CheckoutError::BadWebhook => Self::new(StatusCode::BAD_REQUEST, "bad-webhook", "Not a webhook of the payment gateway")
+                .detail("It is not signed with FAIRLINE_WEBHOOK_SECRETS, not lately, or it is no event."),
             CheckoutError::UnknownPayment => Self::new(StatusCode::NOT_FOUND, "unknown-payment", "No such payment")
                 .detail("There is no payment under this id, nor of an order under it, or it is somebody else's."),
             CheckoutError::TooFewFree { free } => Self::new(StatusCode::CONFLICT, "too-few-free", "Too few units are free")
@@ -205,6 +209,7 @@ mod tests {
             hold_expires_at: OffsetDateTime::UNIX_EPOCH,
             paid_at: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
+            notice: None,
         }
     }
 
@@ -223,13 +228,14 @@ mod tests {
             (CheckoutError::NotGivenBack(Box::new(order())), 409, "not-given-back"),
             (CheckoutError::NotConfirmed(Box::new(order())), 409, "not-confirmed"),
             (CheckoutError::UnknownPayment, 404, "unknown-payment"),
+            (CheckoutError::BadWebhook, 400, "bad-webhook"),
             (CheckoutError::TooFewFree { free: 1 }, 409, "too-few-free"),
             (CheckoutError::OtherReservation, 409, "other-reservation"),
             (CheckoutError::HeldForTooLong { most_s: 9 }, 422, "invalid-body"),
             (CheckoutError::UnknownOrder, 404, "unknown-order"),
             (CheckoutError::UnknownProduct, 404, "unknown-product"),
             (CheckoutError::NoCatalogue, 503, "unavailable"),
-            (NotRedeemed::Used(order()).into(), 409, "token-used"),
+            (NotRedeemed::Used(Box::new(order())).into(), 409, "token-used"),
             (NotRedeemed::SaleNotOpen.into(), 409, "sale-not-open"),
             (CheckoutError::HoldLapsed, 409, "hold-lapsed"),
             (CheckoutError::NoUnitNow, 409, "no-unit-now"),

@@ -24,9 +24,16 @@ pub struct Settings {
     /// The key that tickets are signed with: 64 hexadecimal digits (`fairline keys ticket`), the waiting rooms' own.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
-    /// The payment gateway: an http:// address.
+    /// The payment gateway: https://api.stripe.com, or a sandbox gateway.
     #[arg(long, env = "FAIRLINE_GATEWAY_URL")]
     pub gateway_url: String,
+    /// The secret key of the account there; any that begins with `sk_` for a sandbox gateway.
+    #[arg(long, env = "FAIRLINE_GATEWAY_KEY", default_value = "sk_sandbox", hide_env_values = true)]
+    pub gateway_key: Secret,
+    /// What the gateway signs its webhooks with (`POST /webhooks/stripe`): up to two while one is rotated, comma-separated. Without
+    /// one, none is heard.
+    #[arg(long, env = "FAIRLINE_WEBHOOK_SECRETS", value_delimiter = ',', hide_env_values = true)]
+    pub webhook_secrets: Vec<Secret>,
     /// The key of the shop's own systems, which may then redeem, confirm and release holds and reserve units: at least 32
     /// characters. Without one nobody may.
     #[arg(long, env = "FAIRLINE_SHOP_KEY", hide_env_values = true)]

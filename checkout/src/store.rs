@@ -5,6 +5,7 @@
 //! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
 
 mod catalogue;
+mod gateway;
 mod holds;
 mod outbox;
 mod retention;
@@ -88,7 +89,7 @@ pub(crate) enum NotRedeemed {
     /// The controller has made no such admission, or has signed its token with another key since.
     NoSuchAdmission,
     /// It was redeemed before: this is what it became.
-    Used(Order),
+    Used(Box<Order>),
     /// Its time is over, or the controller has taken it back.
     Expired,
     /// Nothing is sold at this moment.
@@ -186,6 +187,8 @@ macro_rules! payment_columns {
     };
 }
 
+use payment_columns;
+
 impl TryFrom<PaymentRow> for Payment {
     type Error = StoreError;
 
@@ -254,6 +257,7 @@ impl TryFrom<OrderRow> for Order {
             hold_expires_at: row.expires_at,
             paid_at: row.paid_at,
             created_at: row.created_at,
+            notice: None,
         })
     }
 }
@@ -412,7 +416,7 @@ impl Store {
         if row.state == "redeemed" {
             let order = self.order_of_admission(*admission, *visitor).await?;
             let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
-            return order.map(NotRedeemed::Used).ok_or_else(missing);
+            return order.map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
         }
         Ok(if !row.sale_is_open {
             NotRedeemed::SaleNotOpen
@@ -568,13 +572,18 @@ impl Store {
         }
     }
 
-    /// Keeps the gateway's id of a payment that waits for its shopper.
-    pub(crate) async fn note_reference(&self, payment: &Payment, reference: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE payments SET gateway_ref = $2, updated_at = now() WHERE id = $1 AND state = 'started'")
-            .bind(payment.id.0)
-            .bind(reference)
-            .execute(&self.pool)
-            .await?;
+    /// Keeps the gateway's id of a payment that waits for its shopper, and what their page needs.
+    pub(crate) async fn note_reference(
+        &self,
+        payment: &Payment,
+        reference: &str,
+        client_secret: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let note = sqlx::query(
+            "UPDATE payments SET gateway_ref = $2, client_secret = coalesce($3, client_secret), updated_at = now() \
+             WHERE id = $1 AND state = 'started'",
+        );
+        note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.pool).await?;
         Ok(())
     }
 

@@ -43,7 +43,8 @@ pub(crate) fn start(checkout: &Checkout) {
         async move {
             checkout.store.forget_old_answers().await?;
             checkout.store.forget_old_events().await?;
-            checkout.store.forget_old_deliveries().await
+            checkout.store.forget_old_deliveries().await?;
+            checkout.store.forget_old_gateway_events().await
         }
     }));
 }

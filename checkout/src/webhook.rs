@@ -149,7 +149,7 @@ async fn post(client: &HttpClient, webhook: &Webhook, delivery: &Delivery) -> Re
         .header("webhook-signature", signature(&webhook.secret, &id, now, &delivery.body))
         .body(Full::from(delivery.body.clone()))
         .map_err(|error| error.to_string())?;
-    client.call(request).await.map(|(status, _)| status).map_err(|error| error.to_string())
+    client.call(request).await.map(|answered| answered.status).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

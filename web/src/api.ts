@@ -108,6 +108,8 @@ export interface Order {
   hold_expires_at: string;
   paid_at: string | null;
   created_at: string;
+  /** Something that its shopper has to know. */
+  notice?: string;
 }
 
 /** RFC 9457: what went wrong, in words that the reader can act on. */

@@ -57,6 +57,8 @@ pub(crate) struct PaymentStanding {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) updated_at: OffsetDateTime,
+    /// While it waits for its shopper.
+    pub(crate) client_secret: Option<String>,
 }
 
 /// A stock, as the shop's own systems see it.
@@ -107,9 +109,11 @@ impl Store {
             amount_minor: i64,
             currency: String,
             updated_at: OffsetDateTime,
+            client_secret: Option<String>,
         }
         let row: Option<Row> = sqlx::query_as(
-            "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at FROM payments \
+            "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at, \
+             CASE WHEN payments.state = 'started' THEN client_secret END AS client_secret FROM payments \
              JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3)) \
              ORDER BY payments.created_at DESC LIMIT 1",
         )
@@ -126,6 +130,7 @@ impl Store {
                 amount_minor: row.amount_minor,
                 currency: row.currency,
                 updated_at: row.updated_at,
+                client_secret: row.client_secret,
             })
         };
         row.map(standing).transpose()

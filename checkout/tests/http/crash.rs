@@ -3,7 +3,6 @@
 //! A crash leaves two things behind: what the database knows and what the gateway has done. Each case makes both by
 //! hand, through the doors that checkout itself uses, and then lets a checkout find them.
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::shop::{Shop, Stock, call, eventually};
@@ -114,26 +113,29 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
 /// A payment as a process left it that died.
 async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committed, at_gateway: AtGateway) {
     let payment = Uuid::now_v7();
-    let gateway = |path: String, step: &'static str, body: Value| async move {
+    let gateway = |path: String, step: &'static str, form: String| async move {
         let key = format!("{payment}-{step}");
-        let headers = [("idempotency-key", key.as_str()), ("content-type", "application/json")];
-        let path = format!("/v1/payment_intents{path}");
-        let answer = call(shop.gateway, "POST", &path, &headers, &body.to_string()).await.expect("an answer");
+        let kind = "application/x-www-form-urlencoded";
+        let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
+        let answer = call(shop.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("an answer");
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body["id"].as_str().expect("an id").to_owned()
     };
     let mut reference = None;
     if at_gateway >= AtGateway::Authorised {
-        let new = json!({ "amount_minor": 1234, "currency": "EUR", "payment_method": method });
-        let id = gateway(String::new(), "authorise", new).await;
+        let new = format!(
+            "amount=1234&currency=eur&payment_method_types[]=card&capture_method=manual&confirm=true&metadata[payment]={payment}\
+             &metadata[order]={order}&payment_method_data[type]=card&payment_method_data[card][token]={method}"
+        );
+        let id = gateway("/payment_intents".to_owned(), "authorise", new).await;
         if matches!(at_gateway, AtGateway::Captured | AtGateway::Refunded) {
-            gateway(format!("/{id}/capture"), "capture", json!({})).await;
+            gateway(format!("/payment_intents/{id}/capture"), "capture", String::new()).await;
         }
         if at_gateway == AtGateway::Refunded {
-            gateway(format!("/{id}/refund"), "refund", json!({})).await;
+            gateway("/refunds".to_owned(), "refund", format!("payment_intent={id}")).await;
         }
         if at_gateway == AtGateway::Cancelled {
-            gateway(format!("/{id}/cancel"), "cancel", json!({})).await;
+            gateway(format!("/payment_intents/{id}/cancel"), "cancel", String::new()).await;
         }
         reference = Some(id);
     }

@@ -4,6 +4,7 @@ mod catalogue;
 mod crash;
 mod events;
 mod gate;
+mod gateway;
 mod once;
 mod outage;
 mod payment;

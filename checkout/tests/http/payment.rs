@@ -239,6 +239,8 @@ async fn while_the_gateway_is_down_the_hold_outlives_its_time_and_is_paid_when_i
 
     let listener = tokio::net::TcpListener::bind(gateway).await.expect("the port is still free");
     start_gateway(listener, &shop.shutdown);
+    // A process that has not given the gateway up yet.
+    let _another = shop.one_more_checkout().await;
     shop.order_becomes(&shopper, order, "paid").await;
     shop.books_are_straight().await;
 }

@@ -108,12 +108,9 @@ async fn a_wrong_setting_is_a_sentence() {
         }
     };
     for (change, word) in [
-        (
-            (|settings| settings.gateway_url = "https://pay.example".to_owned()) as fn(&mut checkout::Settings),
-            "gateway",
-        ),
+        ((|settings| settings.gateway_url = "ftp://pay.example".to_owned()) as fn(&mut checkout::Settings), "gateway"),
         (|settings| settings.jwks = "/nowhere/jwks.json".to_owned(), "/nowhere/jwks.json"),
-        (|settings| settings.jwks = "https://keys.example".to_owned(), "http://"),
+        (|settings| settings.jwks = "ftp://keys.example".to_owned(), "http://"),
         (|settings| settings.ticket_key = fairline_service::Secret::new("abc"), "ticket key"),
         (|settings| settings.postgres_url = fairline_service::Secret::new("redis://secret@here"), "Postgres"),
         (|settings| settings.purchase_burst = 0, "positive"),

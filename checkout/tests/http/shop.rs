@@ -22,6 +22,9 @@ use tokio::{net::TcpListener, time::Instant};
 use uuid::Uuid;
 
 const TICKET_KEY: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+/// What the sandbox gateway signs with.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
+
 /// The key of the shop's own systems.
 pub(crate) const SHOP_KEY: &str = "a key that only the shop's own systems have";
 
@@ -116,9 +119,19 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
 
 /// Starts a sandbox gateway.
 pub(crate) fn start_gateway(listener: TcpListener, shutdown: &Shutdown) {
+    start_gateway_that_tells(listener, None, shutdown);
+}
+
+/// Starts a sandbox gateway that tells of payments.
+pub(crate) fn start_telling_gateway(listener: TcpListener, webhook_url: &str, shutdown: &Shutdown) {
+    start_gateway_that_tells(listener, Some(webhook_url.to_owned()), shutdown);
+}
+
+fn start_gateway_that_tells(listener: TcpListener, webhook_url: Option<String>, shutdown: &Shutdown) {
     let settings = fairline_sandbox_gateway::Settings {
         listen: listener.local_addr().expect("an address"),
-        webhook_url: None,
+        webhook_url,
+        webhook_secret: Secret::new(WEBHOOK_SECRET),
         log: log(),
     };
     tokio::spawn(fairline_sandbox_gateway::run(settings, listener, shutdown.clone()));
@@ -175,6 +188,8 @@ impl Shop {
             jwks: jwks.path().display().to_string(),
             ticket_key: Secret::new(TICKET_KEY),
             gateway_url: format!("http://{gateway}"),
+            gateway_key: Secret::new("sk_test"),
+            webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
             shop_key: Some(Secret::new(SHOP_KEY)),
             waiting_room_url: None,
             secure_cookies: true,
@@ -338,8 +353,11 @@ impl Shop {
         assert_eq!(distinct.len(), references.len());
         let mut seen = Vec::new();
         for reference in references {
-            let answer = call(self.gateway, "GET", &format!("/v1/payment_intents/{reference}"), &[], "").await;
-            seen.push(answer.expect("an answer").body["status"].as_str().expect("a status").to_owned());
+            let path = format!("/v1/payment_intents/{reference}");
+            let intent = call(self.gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await;
+            let intent = intent.expect("an answer").body;
+            let is_refunded = intent["latest_charge"]["refunded"] == true;
+            seen.push(if is_refunded { "refunded" } else { intent["status"].as_str().expect("a status") }.to_owned());
         }
         seen
     }

@@ -1,22 +1,22 @@
-//! The company's HTTP API.
+//! The company's HTTP API: Stripe's, as far as a shop needs it to take a payment (<https://docs.stripe.com/api>).
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::{
-    Router,
+    Form, Router,
     extract::{FromRequestParts, Path, State},
-    http::{StatusCode, request::Parts},
-    response::{IntoResponse as _, Response},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
-use fairline_service::{Json, Problem};
-use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{
-    company::{Company, Delivery, Operation, Outcome},
+    company::{ACTION_TAKES, Company, Delivery, Intent, Operation, Outcome, Status},
     webhook::Webhook,
 };
 
@@ -37,55 +37,173 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
         .route("/v1/payment_intents/{id}", get(show))
         .route("/v1/payment_intents/{id}/capture", post(capture))
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
-        .route("/v1/payment_intents/{id}/refund", post(refund))
+        .route("/v1/refunds", post(refund))
         .with_state(Office { company: Arc::default(), webhook })
 }
 
-/// A new intent.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewIntent {
-    amount_minor: u64,
-    currency: String,
-    payment_method: String,
+type Fields = HashMap<String, String>;
+
+/// An error, as Stripe says it.
+struct Refused {
+    status: StatusCode,
+    kind: &'static str,
+    code: &'static str,
+    message: &'static str,
+    intent: Option<Intent>,
+}
+
+impl Refused {
+    const fn new(status: StatusCode, kind: &'static str, code: &'static str, message: &'static str) -> Self {
+        Self { status, kind, code, message, intent: None }
+    }
+
+    const UNKNOWN: Self = Self::new(
+        StatusCode::NOT_FOUND,
+        "invalid_request_error",
+        "resource_missing",
+        "No such payment_intent: it was never made, or this company has been restarted. It remembers nothing.",
+    );
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut error = json!({ "type": self.kind, "code": self.code, "message": self.message });
+        if self.code == "card_declined" {
+            error["decline_code"] = json!("generic_decline");
+        }
+        if let Some(intent) = &self.intent {
+            error["payment_intent"] = to_json(intent);
+        }
+        (self.status, axum::Json(json!({ "error": error }))).into_response()
+    }
+}
+
+/// An intent, as Stripe says it, with its charge expanded.
+pub(crate) fn to_json(intent: &Intent) -> Value {
+    let Intent { id, status, amount, currency } = intent;
+    let word = match status {
+        Status::RequiresAction => "requires_action",
+        Status::RequiresCapture => "requires_capture",
+        // A charge that was given back is the charge's affair.
+        Status::Succeeded | Status::Refunded => "succeeded",
+        Status::Canceled => "canceled",
+        Status::Declined => "requires_payment_method",
+    };
+    let is_refunded = *status == Status::Refunded;
+    let mut said = json!({
+        "id": id,
+        "object": "payment_intent",
+        "status": word,
+        "amount": amount,
+        "currency": currency,
+        "capture_method": "manual",
+        "client_secret": format!("{id}_secret_sandbox"),
+        "latest_charge": null,
+        "last_payment_error": null,
+    });
+    match status {
+        Status::RequiresAction => said["next_action"] = json!({ "type": "use_stripe_sdk" }),
+        Status::Declined => {
+            said["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
+        }
+        Status::RequiresCapture | Status::Succeeded | Status::Refunded => {
+            let charge = id.replacen("pi_", "ch_", 1);
+            said["latest_charge"] = json!({ "id": charge, "object": "charge", "refunded": is_refunded });
+        }
+        Status::Canceled => {}
+    }
+    said
+}
+
+/// The secret key of an account: any that looks like one will do.
+struct Account;
+
+impl<S: Sync> FromRequestParts<S> for Account {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        given.and_then(|value| value.strip_prefix("Bearer sk_")).filter(|key| !key.is_empty()).map(|_| Self).ok_or(
+            Refused::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_request_error",
+                "",
+                "You did not provide an API key: send `Authorization: Bearer sk_…`.",
+            ),
+        )
+    }
 }
 
 /// The `Idempotency-Key` that every call has that changes something.
 struct IdempotencyKey(String);
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Problem;
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-        key.filter(|key| (8..=255).contains(&key.len())).map(|key| Self(key.to_owned())).ok_or_else(|| {
-            Problem::new(StatusCode::BAD_REQUEST, "no-idempotency-key", "No idempotency key")
-                .detail("Send the header `Idempotency-Key` with 8 to 255 characters.")
-        })
+        key.filter(|key| (8..=255).contains(&key.len())).map(|key| Self(key.to_owned())).ok_or(Refused::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request_error",
+            "",
+            "Stricter than Stripe: send the header `Idempotency-Key` with 8 to 255 characters.",
+        ))
     }
 }
 
-async fn create(State(office): State<Office>, key: IdempotencyKey, Json(new): Json<NewIntent>) -> Response {
-    let NewIntent { amount_minor, currency, payment_method } = new;
-    office.answer(key, Operation::Create { amount_minor, currency, payment_method }).await
+async fn create(
+    State(office): State<Office>,
+    _: Account,
+    key: IdempotencyKey,
+    Form(mut fields): Form<Fields>,
+) -> Response {
+    let missing = || {
+        let words = "Send amount, currency, payment_method or payment_method_data[card][token], confirm=true, and capture_method=manual.";
+        Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words).into_response()
+    };
+    let is = |name: &str, value: &str| fields.get(name).is_some_and(|given| given == value);
+    let is_whole = is("confirm", "true") && is("capture_method", "manual");
+    let is_token = is("payment_method_data[type]", "card");
+    let amount = fields.get("amount").and_then(|amount| amount.parse().ok());
+    let currency =
+        fields.remove("currency").filter(|code| code.len() == 3 && code.chars().all(|c| c.is_ascii_lowercase()));
+    let token = fields.remove("payment_method_data[card][token]").filter(|_| is_token);
+    let payment_method = fields.remove("payment_method").or(token);
+    match (amount, currency, payment_method) {
+        (Some(amount), Some(currency), Some(payment_method)) if is_whole => {
+            office.answer(key, Operation::Create { amount, currency, payment_method }).await
+        }
+        _ => missing(),
+    }
 }
 
-async fn capture(State(office): State<Office>, key: IdempotencyKey, Path(id): Path<String>) -> Response {
+async fn capture(State(office): State<Office>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
     office.answer(key, Operation::Capture(id)).await
 }
 
-async fn cancel(State(office): State<Office>, key: IdempotencyKey, Path(id): Path<String>) -> Response {
+async fn cancel(State(office): State<Office>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
     office.answer(key, Operation::Cancel(id)).await
 }
 
-async fn refund(State(office): State<Office>, key: IdempotencyKey, Path(id): Path<String>) -> Response {
-    office.answer(key, Operation::Refund(id)).await
+async fn refund(
+    State(office): State<Office>,
+    _: Account,
+    key: IdempotencyKey,
+    Form(mut fields): Form<Fields>,
+) -> Response {
+    match fields.remove("payment_intent") {
+        Some(id) => office.answer(key, Operation::Refund(id)).await,
+        None => {
+            Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", "Send payment_intent.")
+                .into_response()
+        }
+    }
 }
 
-async fn show(State(office): State<Office>, Path(id): Path<String>) -> Response {
+async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) -> Response {
     match office.company().find(&id, Instant::now()) {
-        Some(intent) => axum::Json(intent).into_response(),
-        None => unknown().into_response(),
+        Some(intent) => axum::Json(to_json(&intent)).into_response(),
+        None => Refused::UNKNOWN.into_response(),
     }
 }
 
@@ -94,10 +212,37 @@ impl Office {
         self.company.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, key: IdempotencyKey, operation: Operation) -> Response {
-        let (outcome, delivery) = self.company().perform(&key.0, operation, Instant::now());
-        if let (Outcome::Done(intent), Some(webhook)) = (&outcome, &self.webhook) {
-            webhook.tell(intent);
+    fn tell(&self, intent: &Intent) {
+        let Some(webhook) = &self.webhook else { return };
+        let telling = self.company().telling(&intent.id);
+        webhook.tell(intent, telling);
+    }
+
+    /// The shopper proves who they are, after a while.
+    fn tell_of_action(&self, intent: Intent) {
+        let office = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ACTION_TAKES).await;
+            let now = office.company().find(&intent.id, Instant::now());
+            if let Some(proved) = now.filter(|now| now.status == Status::RequiresCapture) {
+                office.tell(&proved);
+            }
+        });
+    }
+
+    async fn answer(&self, IdempotencyKey(key): IdempotencyKey, operation: Operation) -> Response {
+        let is_refund = matches!(operation, Operation::Refund(_));
+        let (was_known, (outcome, delivery)) = {
+            let mut company = self.company();
+            (company.knows(&key), company.perform(&key, operation, Instant::now()))
+        };
+        if let Outcome::Done(intent) = &outcome
+            && !was_known
+        {
+            self.tell(intent);
+            if intent.status == Status::RequiresAction && self.webhook.is_some() {
+                self.tell_of_action(intent.clone());
+            }
         }
         match delivery {
             Delivery::Now => {}
@@ -105,28 +250,50 @@ impl Office {
             // The client has long hung up by then, which ends this sooner.
             Delivery::Never => tokio::time::sleep(NEVER).await,
         }
-        match outcome {
-            Outcome::Done(intent) => axum::Json(intent).into_response(),
-            Outcome::NotNow(intent) => (StatusCode::CONFLICT, axum::Json(intent)).into_response(),
-            Outcome::Unknown => unknown().into_response(),
-            Outcome::UnknownMethod => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown-payment-method", "No such payment method")
-                    .detail("Use tok_visa, tok_declined, tok_slow, tok_timeout, tok_flaky or tok_action.")
-                    .into_response()
-            }
-            Outcome::KeyReused => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before")
-                    .detail("This idempotency key belongs to a different request. Use a fresh one.")
-                    .into_response()
-            }
-            Outcome::Hiccup => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
-                .detail("A failure on purpose. Nothing was done; try again with the same key.")
-                .into_response(),
+        let mut response = said(outcome, is_refund);
+        if was_known {
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
         }
+        response
     }
 }
 
-fn unknown() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown-payment-intent", "No such payment intent")
-        .detail("It was never made, or this company has been restarted: it remembers nothing.")
+fn said(outcome: Outcome, is_refund: bool) -> Response {
+    let bad = |code, message| Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
+    match outcome {
+        Outcome::Done(intent) if intent.status == Status::Declined => Refused {
+            intent: Some(intent),
+            ..Refused::new(StatusCode::PAYMENT_REQUIRED, "card_error", "card_declined", "Your card was declined.")
+        }
+        .into_response(),
+        Outcome::Done(intent) if is_refund => {
+            let id = intent.id.replacen("pi_", "re_", 1);
+            axum::Json(json!({ "id": id, "object": "refund", "status": "succeeded", "payment_intent": intent.id }))
+                .into_response()
+        }
+        Outcome::Done(intent) => axum::Json(to_json(&intent)).into_response(),
+        Outcome::NotNow(intent) if is_refund && intent.status == Status::Refunded => {
+            bad("charge_already_refunded", "The charge has already been refunded.").into_response()
+        }
+        Outcome::NotNow(intent) => Refused {
+            intent: Some(intent),
+            ..bad("payment_intent_unexpected_state", "The PaymentIntent's status does not allow this.")
+        }
+        .into_response(),
+        Outcome::Unknown => Refused::UNKNOWN.into_response(),
+        Outcome::UnknownMethod => {
+            bad("resource_missing", "No such payment method. The README lists the sandbox's.").into_response()
+        }
+        Outcome::KeyReused => Refused::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_error",
+            "",
+            "Keys for idempotent requests can only be used with the same parameters they were first used with.",
+        )
+        .into_response(),
+        Outcome::Hiccup | Outcome::Broken => {
+            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "", "A failure on purpose. Nothing was done.")
+                .into_response()
+        }
+    }
 }

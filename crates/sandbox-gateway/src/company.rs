@@ -6,13 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
 use uuid::Uuid;
 
 /// Intents and answers that are remembered; the oldest go first.
 const REMEMBERED_MAX: usize = 100_000;
 /// How long a shopper of `tok_action` takes to prove who they are.
-const ACTION_TAKES: Duration = Duration::from_secs(3);
+pub(crate) const ACTION_TAKES: Duration = Duration::from_secs(3);
 
 /// How an intent behaves, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,26 +21,44 @@ enum Manner {
     Slow,
     Timeout,
     Flaky,
+    Broken,
     Action,
+    TellsTwice,
+    TellsLate,
+    TellsShuffled,
 }
 
 impl Manner {
+    /// Ours, and those of Stripe's own test tokens that say the same.
     fn of(payment_method: &str) -> Option<Self> {
         Some(match payment_method {
-            "tok_visa" => Self::Good,
-            "tok_declined" => Self::Declined,
+            "tok_visa" | "pm_card_visa" => Self::Good,
+            "tok_declined" | "tok_chargeDeclined" | "pm_card_chargeDeclined" => Self::Declined,
             "tok_slow" => Self::Slow,
             "tok_timeout" => Self::Timeout,
             "tok_flaky" => Self::Flaky,
-            "tok_action" => Self::Action,
+            "tok_broken" => Self::Broken,
+            "tok_action" | "pm_card_authenticationRequired" => Self::Action,
+            "tok_tells_twice" => Self::TellsTwice,
+            "tok_tells_late" => Self::TellsLate,
+            "tok_tells_shuffled" => Self::TellsShuffled,
             _ => return None,
         })
     }
 }
 
+/// How the merchant is told of what becomes of an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Once,
+    Twice,
+    Late,
+    /// After what happens next.
+    Shuffled,
+}
+
 /// What has become of an intent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     RequiresAction,
     RequiresCapture,
@@ -51,12 +68,13 @@ pub(crate) enum Status {
     Refunded,
 }
 
-/// What a merchant sees of an intent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// An intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) id: String,
     pub(crate) status: Status,
-    pub(crate) amount_minor: u64,
+    /// In the currency's minor unit.
+    pub(crate) amount: u64,
     pub(crate) currency: String,
 }
 
@@ -70,7 +88,7 @@ struct Kept {
 /// A call that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Create { amount_minor: u64, currency: String, payment_method: String },
+    Create { amount: u64, currency: String, payment_method: String },
     Capture(String),
     Cancel(String),
     Refund(String),
@@ -91,6 +109,8 @@ pub(crate) enum Outcome {
     KeyReused,
     /// A failure on purpose; nothing was done.
     Hiccup,
+    /// A failure on purpose that the same key gets for ever; nothing was done.
+    Broken,
 }
 
 /// When an outcome is told.
@@ -107,9 +127,25 @@ pub(crate) struct Company {
     intents: Bounded<String, Kept>,
     answers: Bounded<String, (Operation, Intent)>,
     hiccups: Bounded<String, ()>,
+    broken: Bounded<String, ()>,
 }
 
 impl Company {
+    /// Whether this key has had its answer.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.answers.get(key).is_some() || self.broken.get(key).is_some()
+    }
+
+    /// How the merchant is told of an intent.
+    pub(crate) fn telling(&self, id: &str) -> Telling {
+        match self.intents.get(id).map(|kept| kept.manner) {
+            Some(Manner::TellsTwice) => Telling::Twice,
+            Some(Manner::TellsLate) => Telling::Late,
+            Some(Manner::TellsShuffled) => Telling::Shuffled,
+            _ => Telling::Once,
+        }
+    }
+
     /// Does it, or repeats what was answered to the same key.
     pub(crate) fn perform(&mut self, key: &str, operation: Operation, now: Instant) -> (Outcome, Delivery) {
         if let Some((first, answer)) = self.answers.get(key) {
@@ -120,15 +156,17 @@ impl Company {
             Ok(manner) => manner,
             Err(outcome) => return (outcome, Delivery::Now),
         };
+        if manner == Manner::Broken {
+            self.broken.insert(key.to_owned(), ());
+            return (Outcome::Broken, Delivery::Now);
+        }
         let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
         if manner == Manner::Flaky && charges && self.hiccups.get(key).is_none() {
             self.hiccups.insert(key.to_owned(), ());
             return (Outcome::Hiccup, Delivery::Now);
         }
         let outcome = match &operation {
-            Operation::Create { amount_minor, currency, .. } => {
-                Outcome::Done(self.create(*amount_minor, currency, manner, now))
-            }
+            Operation::Create { amount, currency, .. } => Outcome::Done(self.create(*amount, currency, manner, now)),
             Operation::Capture(id) => self.turn(id, Status::RequiresCapture, Status::Succeeded, now),
             Operation::Cancel(id) => match self.turn(id, Status::RequiresCapture, Status::Canceled, now) {
                 Outcome::NotNow(_) => self.turn(id, Status::RequiresAction, Status::Canceled, now),
@@ -168,14 +206,21 @@ impl Company {
         }
     }
 
-    fn create(&mut self, amount_minor: u64, currency: &str, manner: Manner, now: Instant) -> Intent {
+    fn create(&mut self, amount: u64, currency: &str, manner: Manner, now: Instant) -> Intent {
         let status = match manner {
             Manner::Declined => Status::Declined,
             Manner::Action => Status::RequiresAction,
-            Manner::Good | Manner::Slow | Manner::Timeout | Manner::Flaky => Status::RequiresCapture,
+            Manner::Good
+            | Manner::Slow
+            | Manner::Timeout
+            | Manner::Flaky
+            | Manner::Broken
+            | Manner::TellsTwice
+            | Manner::TellsLate
+            | Manner::TellsShuffled => Status::RequiresCapture,
         };
         let id = format!("pi_{}", Uuid::new_v4().simple());
-        let intent = Intent { id, status, amount_minor, currency: currency.to_owned() };
+        let intent = Intent { id, status, amount, currency: currency.to_owned() };
         self.intents.insert(intent.id.clone(), Kept { intent: intent.clone(), manner, made_at: now });
         intent
     }
@@ -239,7 +284,7 @@ mod tests {
     use super::*;
 
     fn create(payment_method: &str) -> Operation {
-        Operation::Create { amount_minor: 100, currency: "EUR".to_owned(), payment_method: payment_method.to_owned() }
+        Operation::Create { amount: 100, currency: "eur".to_owned(), payment_method: payment_method.to_owned() }
     }
 
     fn done(outcome: Outcome) -> Intent {
@@ -289,6 +334,7 @@ mod tests {
         assert_eq!(call("4", "tok_flaky").0, Outcome::Hiccup);
         assert_eq!(done(call("4", "tok_flaky").0).status, Status::RequiresCapture);
         assert_eq!(call("5", "4242424242424242").0, Outcome::UnknownMethod);
+        assert_eq!((call("8", "tok_broken").0, call("8", "tok_broken").0), (Outcome::Broken, Outcome::Broken));
 
         let intent = done(call("6", "tok_action").0);
         assert_eq!(intent.status, Status::RequiresAction);

@@ -1,16 +1,18 @@
 //! A payment company in memory, for the demo and for tests: it takes nobody's money and misbehaves on request.
 //!
-//! Its HTTP API is shaped like those of real ones: payment intents that are authorised, then captured or cancelled, and
-//! refunded; an `Idempotency-Key` on every call that changes something. What it does wrong is chosen by the payment
-//! method of an intent:
+//! Its HTTP API and its webhooks are Stripe's, as far as a shop needs them: payment intents that are confirmed, then captured or
+//! cancelled, and refunded; an `Idempotency-Key` on every call that changes something. Any key that begins with `sk_` is an
+//! account. What it does wrong is chosen by the payment method of an intent:
 //!
 //! | payment method | what happens |
 //! |---|---|
+//! | `tok_tells_twice`, `tok_tells_late`, `tok_tells_shuffled` | all goes well, and webhooks come twice, 3 seconds late, or in the wrong order |
 //! | `tok_visa` | all goes well |
 //! | `tok_declined` | the intent is declined |
 //! | `tok_slow` | authorised, but the answer takes 2 seconds |
 //! | `tok_timeout` | authorising and capturing are done, and the first answer to each never comes |
 //! | `tok_flaky` | the first try to authorise and to capture fails with 500, and nothing is done |
+//! | `tok_broken` | the same key gets a 500 for ever, and nothing is done |
 //! | `tok_action` | the shopper has to prove who they are first, and has done so after 3 seconds |
 
 mod api;
@@ -21,7 +23,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Parser;
-use fairline_service::{LogSettings, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_service::{LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 
 /// How long a stop waits for what is under way.
@@ -37,6 +39,9 @@ pub struct Settings {
     /// Where to tell of payments, as they change: an http:// address.
     #[arg(long, env = "FAIRLINE_WEBHOOK_URL")]
     pub webhook_url: Option<String>,
+    /// What it signs its webhooks with.
+    #[arg(long, env = "FAIRLINE_WEBHOOK_SECRET", default_value = "whsec_sandbox", hide_env_values = true)]
+    pub webhook_secret: Secret,
     /// How it logs.
     #[command(flatten)]
     pub log: LogSettings,
@@ -56,7 +61,9 @@ impl Service {
     /// # Errors
     /// When the webhook's address is not an http:// one.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
-        let webhook = settings.webhook_url.as_deref().map(|url| webhook::Webhook::start(url, shutdown)).transpose()?;
+        let webhook = settings.webhook_url.as_deref();
+        let webhook =
+            webhook.map(|url| webhook::Webhook::start(url, settings.webhook_secret.clone(), shutdown)).transpose()?;
         Ok(Self { routes: api::routes(webhook), ready: Arc::new(|| Box::pin(async { Ok(()) })) })
     }
 }

@@ -205,9 +205,11 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
   },
 
   pending(shown, { order }, { served }) {
+    const notice = order.notice ?? "";
     shown.title = `Payment pending · ${served.name}`;
-    Object.assign(shown.texts, orderTexts(order, served));
-    shown.news.text = "Payment pending. The bank is still confirming it.";
+    Object.assign(shown.texts, orderTexts(order, served), { notice });
+    shown.shown.notice = notice !== "";
+    shown.news.text = `Payment pending. ${notice || "The bank is still confirming it."}`;
   },
 
   bought(shown, { order }, { served }) {

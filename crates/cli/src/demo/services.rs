@@ -15,6 +15,9 @@ use super::{keys::Keys, servers::Servers};
 const REQUESTS_PER_ADDRESS_PER_S: f64 = 1_000.0;
 const REQUESTS_PER_ADDRESS_BURST: u32 = 10_000;
 
+/// What the sandbox gateway signs its webhooks with.
+const WEBHOOK_SECRET: &str = "whsec_sandbox";
+
 /// Starts the services and serves them until asked to stop.
 pub(super) async fn serve_all(
     listener: TcpListener,
@@ -89,6 +92,8 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             jwks: keys.jwks_file.display().to_string(),
             ticket_key,
             gateway_url: format!("http://{listen}"),
+            gateway_key: Secret::new("sk_sandbox"),
+            webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
             shop_key: None,
             waiting_room_url: None,
             secure_cookies: false,
@@ -98,7 +103,12 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             orders_kept_days: 365,
             log: log.clone(),
         },
-        sandbox_gateway: fairline_sandbox_gateway::Settings { listen, webhook_url: None, log },
+        sandbox_gateway: fairline_sandbox_gateway::Settings {
+            listen,
+            webhook_url: Some(format!("http://{listen}/webhooks/stripe")),
+            webhook_secret: Secret::new(WEBHOOK_SECRET),
+            log,
+        },
     }
 }
 

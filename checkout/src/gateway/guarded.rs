@@ -1,0 +1,225 @@
+//! What stands between a gateway and everybody: retries, and a circuit breaker.
+//!
+//! A call without an answer is made again after 100, 400 and 800 ms, give or take a half. After five of them in a row the gateway is
+//! left alone for half a minute: nobody waits for it, and it is not kept down by those who ask. Then calls go through again, and the
+//! first answer decides. Source: M. Nygard, "Release It!", 2007, chapter 5.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::Retryable as _;
+use failsafe::{Config, Instrument, StateMachine, backoff, failure_policy};
+use rand::RngExt as _;
+use tracing::{info, warn};
+
+use super::{Answer, Gateway, NoAnswer};
+use crate::{order::PaymentId, store::Payment};
+
+const FAILURES_MAX: u32 = 5;
+pub(crate) const LEFT_ALONE_FOR: Duration = Duration::from_secs(30);
+const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
+
+type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, Watched>;
+
+/// Whether the gateway is left alone, for whoever wants to know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watched(Arc<AtomicBool>);
+
+impl Watched {
+    /// Whether the gateway does not answer, so far as is known.
+    pub(crate) fn is_away(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, away: bool) {
+        self.0.store(away, Ordering::Release);
+        metrics::gauge!("checkout_gateway_left_alone").set(if away { 1.0 } else { 0.0 });
+    }
+}
+
+impl Instrument for Watched {
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        warn!("the payment gateway has failed {FAILURES_MAX} times in a row, and is left alone for a while");
+        self.set(true);
+    }
+
+    fn on_half_open(&self) {
+        info!("the payment gateway is tried again");
+    }
+
+    fn on_closed(&self) {
+        info!("the payment gateway answers again");
+        self.set(false);
+    }
+}
+
+/// A gateway that is not asked too often.
+pub(crate) struct Guarded<G> {
+    gateway: G,
+    breaker: Breaker,
+}
+
+impl<G: Gateway> Guarded<G> {
+    /// Guards a gateway. The second says whether it is left alone.
+    pub(crate) fn new(gateway: G) -> (Self, Watched) {
+        Self::leaving_alone_for(gateway, LEFT_ALONE_FOR)
+    }
+
+    fn leaving_alone_for(gateway: G, left_alone_for: Duration) -> (Self, Watched) {
+        let watched = Watched::default();
+        watched.set(false);
+        let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
+        let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
+        (Self { gateway, breaker }, watched)
+    }
+
+    fn guard<'a>(&'a self, call: impl Fn() -> Answer<'a> + Send + Sync + 'a) -> Answer<'a> {
+        Box::pin(async move {
+            let attempt = || async {
+                if !self.breaker.is_call_permitted() {
+                    return Err(NoAnswer::LeftAlone);
+                }
+                let answer = call().await;
+                match &answer {
+                    Err(NoAnswer::Unanswered(_)) => self.breaker.on_error(),
+                    // Whoever says something, be it nonsense, is there.
+                    _ => self.breaker.on_success(),
+                }
+                answer
+            };
+            let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
+            attempt
+                .retry(pauses.into_iter())
+                .when(|error| matches!(error, NoAnswer::Unanswered(_)))
+                .notify(|_, _| metrics::counter!("checkout_gateway_retries_total").increment(1))
+                .await
+        })
+    }
+}
+
+impl<G: Gateway> Gateway for Guarded<G> {
+    fn authorise<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
+        self.guard(move || self.gateway.authorise(payment))
+    }
+
+    fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.look_up(reference))
+    }
+
+    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.capture(payment, reference))
+    }
+
+    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.cancel(payment, reference))
+    }
+
+    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.refund(payment, reference))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+    use crate::gateway::{Intent, Standing};
+
+    /// A gateway that answers what it is told, the last first, and then nothing.
+    #[derive(Default)]
+    struct Told {
+        answers: Mutex<Vec<Result<Intent, NoAnswer>>>,
+        asked: Mutex<u32>,
+    }
+
+    impl Told {
+        fn answer(&self) -> Answer<'_> {
+            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            Box::pin(async { answer.unwrap_or(Err(NoAnswer::Unanswered("silence".to_owned()))) })
+        }
+    }
+
+    impl Gateway for Told {
+        fn authorise<'a>(&'a self, _: &'a Payment) -> Answer<'a> {
+            self.answer()
+        }
+        fn look_up<'a>(&'a self, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn capture<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn cancel<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+    }
+
+    fn captured() -> Result<Intent, NoAnswer> {
+        Ok(Intent { reference: Some("pi_1".to_owned()), standing: Standing::Captured, client_secret: None })
+    }
+
+    fn asked(guarded: &Guarded<Told>) -> u32 {
+        *guarded.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_is_made_four_times_and_one_that_is_refused_once() {
+        let (guarded, _) = Guarded::new(Told::default());
+        assert!(matches!(guarded.look_up("pi_1").await, Err(NoAnswer::Unanswered(_))));
+        assert_eq!(asked(&guarded), 4);
+
+        let (guarded, _) = Guarded::new(Told::default());
+        let silence = || Err(NoAnswer::Unanswered("silence".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
+        assert_eq!(guarded.look_up("pi_1").await, captured());
+        assert_eq!(asked(&guarded), 3);
+
+        let (guarded, _) = Guarded::new(Told::default());
+        let senseless = Err(NoAnswer::Senseless("what?".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![senseless.clone()];
+        assert_eq!(guarded.look_up("pi_1").await, senseless);
+        assert_eq!(asked(&guarded), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_failures_it_is_left_alone_and_then_tried_again() {
+        // The breaker goes by the clock of the machine.
+        let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_away());
+        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone));
+        assert!(watched.is_away());
+        assert_eq!(
+            (guarded.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&guarded)),
+            (Err(NoAnswer::LeftAlone), 5)
+        );
+
+        // One try finds it away still; the next one there.
+        let until_it_is_tried = async || {
+            let before = asked(&guarded);
+            loop {
+                let answer = guarded.look_up("pi_1").await;
+                if asked(&guarded) > before {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(until_it_is_tried().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
+        assert_eq!((asked(&guarded), watched.is_away()), (6, true));
+        guarded.gateway.answers.lock().expect("no panic").push(captured());
+        assert_eq!(until_it_is_tried().await, captured());
+        assert!(!watched.is_away());
+    }
+}

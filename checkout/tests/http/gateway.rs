@@ -1,0 +1,153 @@
+//! The payment gateway: what it tells by itself, and what is done while it does not answer.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::json;
+use sha2::Sha256;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::shop::{Answer, Shop, WEBHOOK_SECRET, call, eventually, listener, start_telling_gateway};
+
+/// Tells checkout of an event, as Stripe does; `age_s` ago, by its clock.
+async fn tell(shop: &Shop, secret: &str, age_s: i64, body: &str) -> Answer {
+    let at = OffsetDateTime::now_utc().unix_timestamp() - age_s;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+    mac.update(format!("{at}.{body}").as_bytes());
+    let signed: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = format!("t={at},v1={signed}");
+    call(shop.checkout, "POST", "/webhooks/stripe", &[("stripe-signature", &header)], body).await.expect("an answer")
+}
+
+async fn heard(shop: &Shop) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM gateway_events").fetch_one(&shop.pool).await.expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_signed_by_the_gateway_is_not_heard_and_what_is_is_heard_once() {
+    let shop = Shop::open().await;
+    let event = |id: &str| {
+        let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
+        json!({ "id": id, "type": "payment_intent.succeeded", "data": { "object": intent } }).to_string()
+    };
+    for (secret, age_s, body) in [
+        ("whsec_other", 0, event("evt_1")),
+        (WEBHOOK_SECRET, 400, event("evt_1")),
+        (WEBHOOK_SECRET, -400, event("evt_1")),
+        (WEBHOOK_SECRET, 0, "{}".to_owned()),
+        (WEBHOOK_SECRET, 0, "not JSON".to_owned()),
+    ] {
+        let answer = tell(&shop, secret, age_s, &body).await;
+        assert_eq!((answer.status, answer.slug()), (400, "bad-webhook"), "{secret} {age_s} {body}");
+    }
+    let unsigned = call(shop.checkout, "POST", "/webhooks/stripe", &[], &event("evt_1")).await.expect("an answer");
+    assert_eq!(unsigned.status, 400);
+    let large = tell(&shop, WEBHOOK_SECRET, 0, &"x".repeat(3 << 20)).await;
+    assert_eq!(large.status, 413);
+    assert_eq!(heard(&shop).await, 0);
+    for _ in 0..2 {
+        assert_eq!(tell(&shop, WEBHOOK_SECRET, 0, &event("evt_1")).await.status, 200, "about nothing of ours");
+    }
+    assert_eq!(heard(&shop).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_believed_only_as_far_as_the_gateway_says_the_same_when_asked() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_action").await.status, 202);
+    let reference: String = eventually(|| async {
+        let known = sqlx::query_scalar("SELECT gateway_ref FROM payments WHERE hold_id = $1").bind(order);
+        let known: Option<String> = known.fetch_one(&shop.pool).await.expect("a payment");
+        known.ok_or("no reference yet")
+    })
+    .await;
+    let lie = json!({ "object": "payment_intent", "id": reference, "status": "canceled" });
+    let lie = json!({ "id": "evt_lie", "type": "payment_intent.canceled", "data": { "object": lie } });
+    assert_eq!(tell(&shop, WEBHOOK_SECRET, 0, &lie.to_string()).await.status, 200);
+    shop.order_becomes(&shopper, order, "paid").await;
+    assert_eq!(shop.at_the_gateway(order).await, ["succeeded"]);
+    shop.books_are_straight().await;
+}
+
+/// Whoever has proved who they are is not kept waiting for the next sweep.
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_come_twice_late_and_shuffled_end_every_payment_once() {
+    let (reserved, gateway) = listener().await;
+    let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
+    start_telling_gateway(reserved, &format!("http://{}/webhooks/stripe", shop.checkout), &shop.shutdown);
+    let sale = shop.sale(9).await;
+    let mut orders = Vec::new();
+    for method in ["tok_tells_twice", "tok_tells_shuffled", "tok_tells_late", "tok_tells_shuffled", "tok_action"] {
+        let (shopper, order) = shop.hold(sale).await;
+        shop.pay(&shopper, order, method).await;
+        orders.push((shopper, order));
+    }
+    for (shopper, order) in &orders {
+        shop.order_becomes(shopper, *order, "paid").await;
+    }
+    eventually(|| async {
+        let heard = heard(&shop).await;
+        if heard >= 9 { Ok(()) } else { Err(heard) }
+    })
+    .await;
+    assert_eq!(shop.stock(sale).await.sold, 5);
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_gateway_is_left_alone_the_shopper_keeps_the_hold_and_is_told() {
+    let (reserved, gateway) = listener().await;
+    drop(reserved);
+    let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
+    let sale = shop.sale(2).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let first = shop.pay(&shopper, order, "tok_visa").await;
+    assert_eq!((first.status, &first.body["status"]), (202, &json!("payment_pending")));
+    let (other, others) = shop.hold(sale).await;
+    let told = eventually(|| async {
+        let told = shop.pay(&other, others, "tok_visa").await;
+        if told.body["notice"].is_string() { Ok(told) } else { Err(told) }
+    })
+    .await;
+    assert_eq!((told.status, &told.body["status"]), (202, &json!("payment_pending")));
+    let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+    assert!(metrics.as_str().is_some_and(|text| text.contains("checkout_gateway_left_alone 1")), "{metrics}");
+    assert_eq!(shop.stock(sale).await.held, 2);
+    shop.books_are_straight().await;
+}
+
+/// A failure of the company's own that it repeats for ever under one key must not keep a shopper from paying.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failure_that_the_gateway_repeats_for_ever_the_shopper_may_pay_again() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let broken = shop.pay(&shopper, order, "tok_broken").await;
+    assert_eq!((broken.status, broken.slug()), (402, "payment-declined"), "{broken:?}");
+    assert_eq!(shop.payments(order).await, ["voided"]);
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shopper_who_has_to_prove_who_they_are_gets_what_the_page_needs_and_nobody_else() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(2).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let stranger = shop.admit(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_action").await.status, 202);
+    let look = async |cookie: &str, order: Uuid| {
+        call(shop.checkout, "GET", &format!("/payments/{order}/status"), &[("cookie", cookie)], "")
+            .await
+            .expect("an answer")
+    };
+    assert!(
+        look(&shopper.cookie, order).await.body["client_secret"]
+            .as_str()
+            .is_some_and(|secret| secret.contains("_secret_"))
+    );
+    assert_eq!(look(&stranger.cookie, order).await.status, 404);
+    shop.order_becomes(&shopper, order, "paid").await;
+    assert!(look(&shopper.cookie, order).await.body["client_secret"].is_null());
+}
