@@ -149,7 +149,8 @@ impl Proxy {
     async fn start(checkout: SocketAddr, sale: SaleId) -> Self {
         let (shop_listener, shop) = listener().await;
         tokio::spawn(async move { axum::serve(shop_listener, Router::new().fallback(echo)).await });
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        // nginx can't say which free port it has found. Nobody else takes one of this address.
+        let address = TcpListener::bind("127.9.9.9:0").and_then(|free| free.local_addr()).expect("a port");
         let folder = TempDir::new().expect("a folder");
         let server = include_str!("../../../docs/gate/nginx.conf");
         let server = [
