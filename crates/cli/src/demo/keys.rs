@@ -19,6 +19,8 @@ pub(super) struct Keys {
     pub(super) ticket_key: String,
     pub(super) admin_token: Secret,
     pub(super) admin_token_file: PathBuf,
+    /// The key of the shop's own systems.
+    pub(super) shop_key: Secret,
 }
 
 impl Keys {
@@ -50,7 +52,9 @@ impl Keys {
         };
         let (_, ticket_key) = secret("ticket")?;
         let (admin_token_file, admin_token) = secret("admin-token")?;
-        Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token: Secret::new(admin_token), admin_token_file })
+        let (_, shop_key) = secret("shop-key")?;
+        let (admin_token, shop_key) = (Secret::new(admin_token), Secret::new(shop_key));
+        Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token, admin_token_file, shop_key })
     }
 
     /// Removes what earlier runs made.

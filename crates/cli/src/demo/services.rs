@@ -94,7 +94,7 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             gateway_url: format!("http://{listen}"),
             gateway_key: Secret::new("sk_sandbox"),
             webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
-            shop_key: None,
+            shop_key: Some(keys.shop_key.clone()),
             waiting_room_url: None,
             secure_cookies: false,
             trusted_proxies,
