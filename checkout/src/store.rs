@@ -8,10 +8,11 @@ mod catalogue;
 mod gateway;
 mod holds;
 mod outbox;
+mod redeem;
 mod retention;
 mod webhooks;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fairline_events::Kind;
 use fairline_sale::{SaleId, VisitorId};
@@ -209,6 +210,7 @@ impl TryFrom<PaymentRow> for Payment {
 #[derive(FromRow)]
 struct OrderRow {
     id: Uuid,
+    admission_id: Option<Uuid>,
     sale_id: Uuid,
     quantity: i32,
     amount_minor: i64,
@@ -225,7 +227,7 @@ struct OrderRow {
 macro_rules! order_rows {
     ($rest:literal) => {
         concat!(
-            "SELECT holds.id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
+            "SELECT holds.id, holds.admission_id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
              holds.created_at, holds.expires_at, holds.expires_at <= now() AS run_out, orders.paid_at, \
              (SELECT state FROM payments WHERE hold_id = holds.id ORDER BY created_at DESC LIMIT 1) AS newest_payment \
              FROM holds LEFT JOIN orders ON orders.id = holds.id ",
@@ -233,7 +235,6 @@ macro_rules! order_rows {
         )
     };
 }
-
 use order_rows;
 
 impl OrderRow {
@@ -260,15 +261,6 @@ impl TryFrom<OrderRow> for Order {
             notice: None,
         })
     }
-}
-
-/// Why an admission was not there to be redeemed.
-#[derive(FromRow)]
-struct AdmissionRow {
-    state: String,
-    quantity: i32,
-    run_out: bool,
-    sale_is_open: bool,
 }
 
 /// A hold, locked.
@@ -331,102 +323,6 @@ impl Store {
     pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
         let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sales WHERE id = $1)").bind(sale.0);
         Ok(exists.fetch_one(&self.pool).await?)
-    }
-
-    /// Redeems admissions: each promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is not
-    /// wanted becomes free. One statement, so one transaction, for all of them, and the stock of each sale is touched once; the
-    /// stocks of several in one order, so that no two batches wait for each other. Of any number at once, one finds an admission
-    /// promised. Gives the answer of each, in their order.
-    pub(crate) async fn redeem(
-        &self,
-        redemptions: &[Redemption],
-    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
-        let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
-        let held: Vec<OrderRow> = sqlx::query_as(
-            "WITH wanted AS ( \
-                SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[]) \
-                AS wanted (hold, admission, sale, visitor, quantity, kid) \
-             ), free AS ( \
-                SELECT id FROM admissions WHERE id = ANY($2) FOR UPDATE SKIP LOCKED \
-             ), used AS ( \
-                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM wanted, free, sales \
-                WHERE admissions.id = free.id AND admissions.id = wanted.admission AND admissions.sale_id = wanted.sale \
-                AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' AND admissions.expires_at > now() \
-                AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
-                AND sales.id = admissions.sale_id AND sales.status IN ('open', 'paused') \
-                RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
-                wanted.quantity, wanted.hold, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
-             ), made AS ( \
-                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state) \
-                SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
-                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END \
-                FROM used RETURNING * \
-             ), units AS ( \
-                SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
-                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
-                FROM used GROUP BY sale_id \
-             ), in_order AS ( \
-                SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
-             ), taken AS ( \
-                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
-                events = stock.events + units.events \
-                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
-             ), told AS ( \
-                INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
-                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at)) \
-                FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
-             ) \
-             SELECT id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, false AS run_out, \
-             NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made",
-        )
-        .bind(&holds)
-        .bind(redemptions.iter().map(|redemption| redemption.admission).collect::<Vec<_>>())
-        .bind(redemptions.iter().map(|redemption| redemption.sale.0).collect::<Vec<_>>())
-        .bind(redemptions.iter().map(|redemption| &redemption.visitor.0[..]).collect::<Vec<_>>())
-        .bind(redemptions.iter().map(|redemption| redemption.quantity).collect::<Vec<_>>())
-        .bind(redemptions.iter().map(|redemption| redemption.kid.as_str()).collect::<Vec<_>>())
-        .fetch_all(&self.pool)
-        .await?;
-        let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
-        let mut answers = Vec::with_capacity(redemptions.len());
-        for (redemption, hold) in redemptions.iter().zip(holds) {
-            answers.push(match held.remove(&hold) {
-                Some(row) => Ok(Order::try_from(row)?),
-                None => Err(self.why_not_redeemed(redemption).await.unwrap_or_else(NotRedeemed::from)),
-            });
-        }
-        Ok(answers)
-    }
-
-    async fn why_not_redeemed(
-        &self,
-        Redemption { admission, kid, sale, visitor, quantity }: &Redemption,
-    ) -> Result<NotRedeemed, StoreError> {
-        let row: Option<AdmissionRow> = sqlx::query_as(
-            "SELECT admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
-             FROM admissions JOIN sales ON sales.id = sale_id WHERE admissions.id = $1 AND sale_id = $2 AND visitor = $3 AND kid = $4",
-        )
-        .bind(admission)
-        .bind(sale.0)
-        .bind(&visitor.0[..])
-        .bind(kid)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
-        if row.state == "redeemed" {
-            let order = self.order_of_admission(*admission, *visitor).await?;
-            let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
-            return order.map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
-        }
-        Ok(if !row.sale_is_open {
-            NotRedeemed::SaleNotOpen
-        } else if row.quantity < *quantity {
-            NotRedeemed::OverLimit { promised: row.quantity }
-        } else if row.state == "lapsed" || row.run_out {
-            NotRedeemed::Expired
-        } else {
-            NotRedeemed::Unsteady
-        })
     }
 
     /// Notes that a request with a key is under way, unless one was before: then says what became of that.
@@ -721,7 +617,8 @@ impl Store {
     /// Sales with holds whose time is over.
     pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT DISTINCT sale_id FROM holds WHERE state IN ('promised', 'held') AND expires_at <= now()",
+            "SELECT id FROM sales WHERE EXISTS (SELECT FROM holds WHERE sale_id = sales.id \
+             AND state IN ('promised', 'held') AND expires_at <= now())",
         )
         .fetch_all(&self.pool)
         .await?;

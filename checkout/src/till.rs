@@ -1,15 +1,15 @@
 //! The till: redemptions that come at the same moment share one transaction.
 //!
-//! Group commit: while one batch is committed, the next one gathers, so that a disk that can sync a thousand times a second does
+//! Group commit: while two batches are committed, the next one gathers, so that a disk that can sync a thousand times a second does
 //! not keep it to a thousand redemptions, and the hot row of a stock is touched once for all of them. Each caller has an answer
 //! of its own. Sources: D. DeWitt et al., "Implementation techniques for main memory database systems", SIGMOD 1984; P. Helland
 //! et al., "Group commit timers and high volume transaction systems", HPTS 1987, for gathering without a timer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fairline_service::Shutdown;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::sleep,
 };
 
@@ -22,6 +22,9 @@ use crate::{
 const WAITING_MAX: usize = 10_000;
 /// Redemptions in one batch at most.
 const BATCH_MAX: usize = 500;
+/// Batches that are committed at the same time at most: while one waits for the disk, or for the hot row, the database works
+/// at the other. More of them would only be smaller.
+const BATCHES_MAX: usize = 2;
 /// An admission that somebody else is changing at this moment is tried again, so often and after so long.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -39,10 +42,12 @@ impl Till {
     /// Opens the till. Asked to stop, it serves those who wait, and nobody more.
     pub(crate) fn open(store: Store, shutdown: &Shutdown) -> Self {
         let (sender, mut waiting) = mpsc::channel(WAITING_MAX);
-        let stop = shutdown.clone();
+        let (stop, free) = (shutdown.clone(), Arc::new(Semaphore::new(BATCHES_MAX)));
         shutdown.spawn(async move {
             let mut batch = Vec::new();
             loop {
+                // Before anybody is taken from the queue: so the next batch gathers for as long as others are committed.
+                let place = free.clone().acquire_owned().await.expect("the semaphore is never closed");
                 let count = tokio::select! {
                     count = waiting.recv_many(&mut batch, BATCH_MAX) => count,
                     () = stop.triggered(), if !waiting.is_closed() => {
@@ -54,10 +59,14 @@ impl Till {
                     return;
                 }
                 metrics::histogram!("checkout_redemption_batch_size").record(count as f64);
-                let unsteady = serve(&store, std::mem::take(&mut batch)).await;
-                if !unsteady.is_empty() {
-                    stop.spawn(insist(store.clone(), unsteady));
-                }
+                let (store, batch) = (store.clone(), std::mem::take(&mut batch));
+                stop.spawn(async move {
+                    let unsteady = serve(&store, batch).await;
+                    drop(place);
+                    if !unsteady.is_empty() {
+                        insist(store, unsteady).await;
+                    }
+                });
             }
         });
         Self(sender)

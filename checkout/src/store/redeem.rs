@@ -1,0 +1,162 @@
+//! Redemption: one statement for a whole batch, and one more for those of it that were not redeemed.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{NotRedeemed, OrderRow, Redemption, Store, StoreError, order_rows};
+use crate::order::Order;
+
+/// Why an admission was not there to be redeemed.
+#[derive(FromRow)]
+struct AdmissionRow {
+    nth: i64,
+    state: String,
+    quantity: i32,
+    run_out: bool,
+    sale_is_open: bool,
+}
+
+fn column<'a, T>(redemptions: &'a [Redemption], value: impl Fn(&'a Redemption) -> T) -> Vec<T> {
+    redemptions.iter().map(value).collect()
+}
+
+impl Store {
+    /// Redeems admissions: each promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is not
+    /// wanted becomes free. One statement, so one transaction, for all of them, and the stock of each sale is touched once; the
+    /// stocks of several in one order, so that no two batches wait for each other. Of any number at once, one finds an admission
+    /// promised. Gives the answer of each, in their order.
+    ///
+    /// Every join goes from what is wanted to a row by its key: the planner can't know how many are wanted, and a batch of
+    /// hundreds that it takes for one would be compared with itself, row by row.
+    pub(crate) async fn redeem(
+        &self,
+        redemptions: &[Redemption],
+    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
+        let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
+        let held: Vec<OrderRow> = sqlx::query_as(
+            "WITH free AS ( \
+                SELECT admissions.id, wanted.hold, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
+                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[]) \
+                AS wanted (hold, admission, sale, visitor, quantity, kid) \
+                JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
+                WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
+                AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
+                AND sales.status IN ('open', 'paused') FOR UPDATE OF admissions SKIP LOCKED \
+             ), used AS ( \
+                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
+                WHERE admissions.id = free.id \
+                RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
+                free.quantity, hold, price_minor, currency, hold_s, is_yield \
+             ), made AS ( \
+                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state) \
+                SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
+                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END \
+                FROM used RETURNING * \
+             ), units AS ( \
+                SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
+                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
+                FROM used GROUP BY sale_id \
+             ), in_order AS ( \
+                SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
+             ), taken AS ( \
+                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
+                events = stock.events + units.events \
+                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
+             ), told AS ( \
+                INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
+                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at)) \
+                FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
+             ) \
+             SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
+             false AS run_out, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made",
+        )
+        .bind(&holds)
+        .bind(column(redemptions, |redemption| redemption.admission))
+        .bind(column(redemptions, |redemption| redemption.sale.0))
+        .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
+        .bind(column(redemptions, |redemption| redemption.quantity))
+        .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
+        let held: Vec<Option<OrderRow>> = holds.iter().map(|hold| held.remove(hold)).collect();
+        let others: Vec<Redemption> =
+            redemptions.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(other, _)| other.clone()).collect();
+        let mut reasons = self.why_not_redeemed(&others).await.into_iter();
+        let answer = |held: Option<OrderRow>| match held {
+            Some(row) => Ok(Ok(row.try_into()?)),
+            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Unsteady))),
+        };
+        held.into_iter().map(answer).collect()
+    }
+
+    /// Why each of these was not redeemed, in their order.
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
+        match self.reasons(redemptions).await {
+            Ok(reasons) => reasons,
+            Err(error) => redemptions.iter().map(|_| error.clone().into()).collect(),
+        }
+    }
+
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
+        if redemptions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found: Vec<AdmissionRow> = sqlx::query_as(
+            "SELECT nth, admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
+             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[]) WITH ORDINALITY AS wanted (admission, sale, visitor, kid, nth) \
+             JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
+             WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.kid = wanted.kid",
+        )
+        .bind(column(redemptions, |redemption| redemption.admission))
+        .bind(column(redemptions, |redemption| redemption.sale.0))
+        .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
+        .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found: HashMap<i64, AdmissionRow> = found.into_iter().map(|row| (row.nth, row)).collect();
+        let found: Vec<(&Redemption, Option<AdmissionRow>)> =
+            redemptions.iter().zip(1..).map(|(redemption, nth)| (redemption, found.remove(&nth))).collect();
+        let was_used = |row: &Option<AdmissionRow>| row.as_ref().is_some_and(|row| row.state == "redeemed");
+        let used = found.iter().filter(|(_, row)| was_used(row)).map(|(redemption, _)| redemption.admission).collect();
+        let orders = self.orders_of_admissions(used).await?;
+        found.into_iter().map(|(redemption, row)| reason(redemption, row, &orders)).collect()
+    }
+
+    /// The orders that admissions became.
+    async fn orders_of_admissions(&self, admissions: Vec<Uuid>) -> Result<HashMap<Uuid, Order>, StoreError> {
+        if admissions.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.admission_id = ANY($1)"))
+            .bind(admissions)
+            .fetch_all(&self.pool)
+            .await?;
+        let of_admission = |row: OrderRow| Some((row.admission_id?, row));
+        rows.into_iter().filter_map(of_admission).map(|(admission, row)| Ok((admission, row.try_into()?))).collect()
+    }
+}
+
+/// Why a redemption found its admission as it is; none where no such admission was made.
+fn reason(
+    Redemption { admission, quantity, .. }: &Redemption,
+    row: Option<AdmissionRow>,
+    orders: &HashMap<Uuid, Order>,
+) -> Result<NotRedeemed, StoreError> {
+    let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
+    if row.state == "redeemed" {
+        let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
+        return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
+    }
+    Ok(if !row.sale_is_open {
+        NotRedeemed::SaleNotOpen
+    } else if row.quantity < *quantity {
+        NotRedeemed::OverLimit { promised: row.quantity }
+    } else if row.state == "lapsed" || row.run_out {
+        NotRedeemed::Expired
+    } else {
+        NotRedeemed::Unsteady
+    })
+}
