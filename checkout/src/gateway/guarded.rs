@@ -5,11 +5,8 @@
 //! first answer decides. Source: M. Nygard, "Release It!", 2007, chapter 5.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use backon::Retryable as _;
@@ -26,19 +23,28 @@ const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
 
 type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, Watched>;
 
-/// Whether the gateway is left alone, for whoever wants to know.
+/// Since when the gateway is left alone, for whoever wants to know.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Watched(Arc<AtomicBool>);
+pub(crate) struct Watched(Arc<Mutex<Option<Instant>>>);
 
 impl Watched {
     /// Whether the gateway does not answer, so far as is known.
     pub(crate) fn is_away(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.since().is_some()
     }
 
-    fn set(&self, away: bool) {
-        self.0.store(away, Ordering::Release);
-        metrics::gauge!("checkout_gateway_left_alone").set(if away { 1.0 } else { 0.0 });
+    /// Whether it is not to be asked now.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.since().is_some_and(|since| since.elapsed() < LEFT_ALONE_FOR)
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        metrics::gauge!("checkout_gateway_left_alone").set(if since.is_some() { 1.0 } else { 0.0 });
     }
 }
 
@@ -47,7 +53,7 @@ impl Instrument for Watched {
 
     fn on_open(&self) {
         warn!("the payment gateway has failed {FAILURES_MAX} times in a row, and is left alone for a while");
-        self.set(true);
+        self.set(Some(Instant::now()));
     }
 
     fn on_half_open(&self) {
@@ -56,7 +62,7 @@ impl Instrument for Watched {
 
     fn on_closed(&self) {
         info!("the payment gateway answers again");
-        self.set(false);
+        self.set(None);
     }
 }
 
@@ -74,7 +80,7 @@ impl<G: Gateway> Guarded<G> {
 
     fn leaving_alone_for(gateway: G, left_alone_for: Duration) -> (Self, Watched) {
         let watched = Watched::default();
-        watched.set(false);
+        watched.set(None);
         let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
         let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
         (Self { gateway, breaker }, watched)
@@ -128,8 +134,6 @@ impl<G: Gateway> Gateway for Guarded<G> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
-
     use super::*;
     use crate::gateway::{Intent, Standing};
 
