@@ -295,7 +295,8 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
     for _ in 0..8 {
         shoppers.push(shop.admit(sale).await);
     }
-    let (held, replayed, greedy, late) = (shop.admit(other).await, &shoppers[0], &shoppers[1], &shoppers[2]);
+    let (held, held_too) = (shop.admit(other).await, shop.admit(other).await);
+    let (replayed, greedy, late) = (&shoppers[0], &shoppers[1], &shoppers[2]);
     assert_eq!(shop.purchase(replayed, 1).await.status, 201);
     sqlx::query("UPDATE admissions SET state = 'lapsed' WHERE id = $1")
         .bind(late.claims.jti)
@@ -307,26 +308,30 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
         .execute(&shop.pool)
         .await
         .expect("given back");
-    // The first holds the till up, so that all others gather behind it.
+    // Two batches hold the till up, so that all others gather behind them.
     let mut lock = shop.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(other.0);
     locked.execute(&mut *lock).await.expect("locked");
     let answers = async {
         let first = shop.purchase(&held, 1);
+        let second = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            shop.purchase(&held_too, 1).await
+        };
         let others = async {
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             let twice = [&shoppers[3], &shoppers[3], &shoppers[4], &shoppers[5], replayed, late];
             let all = twice.map(|shopper| shop.purchase(shopper, 1));
             tokio::join!(futures_util::future::join_all(all), shop.purchase(greedy, 4))
         };
-        tokio::join!(first, others)
+        tokio::join!(first, second, others)
     };
     let release = async {
         tokio::time::sleep(std::time::Duration::from_millis(900)).await;
         lock.commit().await.expect("committed");
     };
-    let ((first, (answers, greedy)), ()) = tokio::join!(answers, release);
-    assert_eq!(first.status, 201);
+    let ((first, second, (answers, greedy)), ()) = tokio::join!(answers, release);
+    assert_eq!((first.status, second.status), (201, 201));
     let mut slugs: Vec<String> = answers
         .iter()
         .map(|answer| if answer.status == 201 { "held".to_owned() } else { answer.slug().to_owned() })
