@@ -1,6 +1,12 @@
-//! The public keys of admission tokens. They are fetched beforehand; verification itself asks nobody.
+//! The public keys of admission tokens. They are fetched beforehand; verification itself asks nobody. A token that comes again is
+//! known again, since its signature was looked at before.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use fairline_admission_token::{Genuine, Jwks, TokenError, verify};
 use fairline_service::{Shutdown, StartError};
@@ -21,6 +27,8 @@ const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 /// The least time between two tries while there is no key at all.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Genuine tokens that are known again, at least; twice as many at most. One is some 700 bytes.
+const SEEN_MAX: usize = 4096;
 
 /// Where the keys are.
 #[derive(Debug, Clone)]
@@ -29,10 +37,54 @@ enum Source {
     Http(Box<HttpClient>, Uri),
 }
 
+/// Genuine tokens that came before. Forged ones are not kept: whoever makes up new ones all the time would push out the others.
+#[derive(Default)]
+struct Seen {
+    young: HashMap<String, Genuine>,
+    old: HashMap<String, Genuine>,
+}
+
+impl Seen {
+    fn get(&self, token: &str) -> Option<&Genuine> {
+        self.young.get(token).or_else(|| self.old.get(token))
+    }
+
+    fn keep(&mut self, token: &str, genuine: Genuine) {
+        if self.young.len() == SEEN_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(token.to_owned(), genuine);
+    }
+}
+
+/// A set of keys, and the tokens that were found to be signed with them. Both go when the keys are fetched again.
+struct Known {
+    keys: Jwks,
+    seen: Mutex<Seen>,
+}
+
+impl Known {
+    fn new(keys: Jwks) -> Self {
+        Self { keys, seen: Mutex::default() }
+    }
+
+    fn verify(&self, token: &str, now_unix_s: i64) -> Result<Genuine, TokenError> {
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seen().get(token).cloned();
+        if let Some(genuine) = known {
+            let is_over = genuine.claims.exp <= now_unix_s;
+            return if is_over { Err(TokenError::Expired(Box::new(genuine.claims))) } else { Ok(genuine) };
+        }
+        let genuine = verify(token, &self.keys, now_unix_s)?;
+        seen().keep(token, genuine.clone());
+        Ok(genuine)
+    }
+}
+
 /// The keys, and the task that keeps them fresh.
 #[derive(Clone)]
 pub(crate) struct Keys {
-    current: watch::Receiver<Option<Jwks>>,
+    current: watch::Receiver<Option<Known>>,
     wanted: Arc<Notify>,
 }
 
@@ -57,7 +109,7 @@ impl Keys {
             None => Source::File(source.into()),
         };
         let first = match (fetch(&source).await, &source) {
-            (Ok(keys), _) => Some(keys),
+            (Ok(keys), _) => Some(Known::new(keys)),
             (Err(error), Source::File(path)) => {
                 return Err(StartError::new(format!("The keys in {} can't be read: {error}.", path.display())));
             }
@@ -79,8 +131,8 @@ impl Keys {
 
     /// What a genuine token says. A key that is not known has the keys fetched again, soon.
     pub(crate) fn verify(&self, token: &str, now_unix_s: i64) -> Result<Genuine, NoClaims> {
-        let keys = self.current.borrow();
-        let verified = verify(token, keys.as_ref().ok_or(NoClaims::NoKeys)?, now_unix_s);
+        let known = self.current.borrow();
+        let verified = known.as_ref().ok_or(NoClaims::NoKeys)?.verify(token, now_unix_s);
         if verified == Err(TokenError::UnknownKey) {
             self.wanted.notify_one();
         }
@@ -88,7 +140,7 @@ impl Keys {
     }
 }
 
-async fn keep_fresh(source: Source, keys: watch::Sender<Option<Jwks>>, wanted: Arc<Notify>, shutdown: Shutdown) {
+async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: Arc<Notify>, shutdown: Shutdown) {
     loop {
         let pause = async {
             if keys.borrow().is_none() {
@@ -105,7 +157,7 @@ async fn keep_fresh(source: Source, keys: watch::Sender<Option<Jwks>>, wanted: A
         }
         match fetch(&source).await {
             Ok(fetched) => {
-                if keys.send_replace(Some(fetched)).is_none() {
+                if keys.send_replace(Some(Known::new(fetched))).is_none() {
                     info!("the keys of admission tokens were loaded");
                 }
             }
@@ -127,4 +179,56 @@ async fn fetch(source: &Source) -> Result<Jwks, String> {
         }
     };
     Jwks::from_json(&json).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, SigningKey};
+    use fairline_sale::{SaleId, VisitorId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn claims(number: u128, exp: i64) -> Claims {
+        Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: VisitorId([7; 16]).to_string(),
+            jti: Uuid::from_u128(number),
+            sale: SaleId(Uuid::from_u128(2)),
+            qty: 1,
+            iat: 0,
+            exp,
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_known_again_is_what_it_was_and_expires_in_time() {
+        let key = SigningKey::generate();
+        let known = Known::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
+        let token = key.mint(&claims(1, 100));
+        let forged = SigningKey::generate().mint(&claims(1, 100));
+        let genuine = Genuine { claims: claims(1, 100), kid: key.kid().to_owned() };
+        for _ in 0..2 {
+            assert_eq!(known.verify(&token, 99), Ok(genuine.clone()));
+            assert_eq!(known.verify(&token, 100), Err(TokenError::Expired(Box::new(claims(1, 100)))));
+            assert_eq!(known.verify(&forged, 99), Err(TokenError::UnknownKey));
+            assert_eq!(known.verify(&format!("{token}x"), 99), Err(TokenError::Malformed));
+        }
+        let seen = known.seen.lock().expect("nobody panicked");
+        assert_eq!(seen.get(&token), Some(&genuine));
+        assert_eq!((seen.young.len(), seen.old.len()), (1, 0), "what is forged is not kept");
+    }
+
+    #[test]
+    fn so_many_tokens_are_kept_and_no_more() {
+        let mut seen = Seen::default();
+        for number in 0..=2 * SEEN_MAX {
+            let genuine = Genuine { claims: claims(number as u128, 100), kid: String::new() };
+            seen.keep(&number.to_string(), genuine);
+        }
+        assert_eq!((seen.young.len(), seen.old.len()), (1, SEEN_MAX));
+        assert!(seen.get(&(2 * SEEN_MAX).to_string()).is_some() && seen.get(&SEEN_MAX.to_string()).is_some());
+        assert!(seen.get(&(SEEN_MAX - 1).to_string()).is_none());
+    }
 }

@@ -14,4 +14,4 @@ mod verify;
 pub use claims::{AUDIENCE, Claims, ISSUER};
 pub use jwks::{Jwk, Jwks, WrongJwks};
 pub use signing::{SigningKey, WrongKey};
-pub use verify::{Genuine, TokenError, verify};
+pub use verify::{Genuine, TokenError, named_holder, verify};

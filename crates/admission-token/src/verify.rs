@@ -80,6 +80,14 @@ pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Genuine, Toke
     Ok(Genuine { claims, kid: header.kid })
 }
 
+/// The holder that a token names, genuine or not: what can be known of it before its signature is looked at, which costs some
+/// fifty times as much.
+#[must_use]
+pub fn named_holder(token: &str) -> Option<String> {
+    let claims = token.split('.').nth(1).filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
+    part::<Claims>(claims).ok().map(|claims| claims.sub)
+}
+
 fn part<T: for<'de> Deserialize<'de>>(encoded: &str) -> Result<T, TokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)
@@ -124,6 +132,7 @@ mod tests {
         let (key, jwks) = keys();
         let token = key.mint(&claims());
         assert_eq!(token, key.mint(&claims()), "one admission has one token");
+        assert_eq!(named_holder(&token), Some(claims().sub));
         assert_eq!(verify(&token, &jwks, NOW), Ok(Genuine { claims: claims(), kid: key.kid().to_owned() }));
         assert_eq!(verify(&token, &jwks, NOW + 1), Err(TokenError::Expired(Box::new(claims()))));
     }
@@ -181,6 +190,7 @@ mod tests {
         fn no_text_makes_it_panic(text in ".{0,300}") {
             let (_, jwks) = keys();
             prop_assert!(verify(&text, &jwks, NOW).is_err());
+            prop_assert_eq!(named_holder(&text), None);
         }
     }
 
