@@ -65,7 +65,9 @@ impl Checkout {
         // A token that was sold on is worthless: its buyer has no ticket of the visitor that it names. Nor has whoever makes
         // tokens up; so this comes before the signature, which is dear to check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
-        let visitor = named.filter(|visitor| asker.is_shop() || asker.holders().include(*visitor)).ok_or(CheckoutError::BadToken)?;
+        let visitor = named
+            .filter(|visitor| asker.is_shop() || asker.holders().include(*visitor))
+            .ok_or(CheckoutError::BadToken)?;
         let (claims, kid) = match self.keys.verify(token, OffsetDateTime::now_utc().unix_timestamp()) {
             Ok(genuine) => (genuine.claims, Some(genuine.kid)),
             Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, None),

@@ -12,5 +12,5 @@ CREATE INDEX admissions_to_tell ON admissions (line_id, issued_at)
 -- One index of the open holds, for those who look at a sale's and for those who look for old ones.
 DROP INDEX holds_open, holds_to_lapse;
 CREATE INDEX holds_open ON holds (sale_id, expires_at) WHERE state IN ('promised', 'held');
--- A hold's sale is that of its admission, which is of a sale that exists.
+-- A hold's sale is that of its admission, which is of a sale that exists, or of the stock that was locked to reserve it.
 ALTER TABLE holds DROP CONSTRAINT holds_sale_id_fkey;
