@@ -22,7 +22,7 @@ WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line bench-admission bench-admission-live lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ bench-admission: ## Hold the control law against simulated shoppers, in a few mi
 bench-admission-live: setup web ## Compare live sales with simulated ones, in some eight minutes: SALES=1 for one sale of each mode
 	@$(CARGO) build --locked --release --quiet --package fairline --package fairline-bench-admission
 	@exec $(RELEASE)/bench-admission --live '$(or $(SALES),3)' --fairline $(RELEASE)/fairline
+
+bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_vs_hello for a part
+	@$(CARGO) build --locked --release --package checkout --package fairline-bench-redeem
+	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check

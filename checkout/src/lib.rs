@@ -10,6 +10,8 @@
 mod api;
 mod cache;
 mod catalogue;
+#[doc(hidden)]
+pub mod door;
 mod gate;
 mod gateway;
 mod health;

@@ -58,6 +58,12 @@ impl PrivatePostgres {
         self.address.database("postgres")
     }
 
+    /// A program that came with it, such as `pgbench`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.server.program.sibling(name)
+    }
+
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -1,0 +1,240 @@
+//! The crowd: keep-alive connections over which requests go as fast as they are answered, on one thread of its own.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    runtime,
+    task::LocalSet,
+    time::{Instant, sleep, timeout},
+};
+use uuid::Uuid;
+
+use crate::Failure;
+
+/// The largest answer.
+const ANSWER_MAX: usize = 16 * 1024;
+/// Longest wait for an answer: then the connection is given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Pause before a request is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Tries of one request at most: longer than any restart takes.
+const TRIES_MAX: u32 = 3_000;
+
+/// What a request was answered in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The order that it names, if it names one.
+    pub(crate) order: Option<Uuid>,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) took: Duration,
+    /// The answer to each request, in their order.
+    pub(crate) answers: Vec<Answer>,
+    /// How long each answer took, from its first try, sorted.
+    pub(crate) latencies: Vec<Duration>,
+    /// Requests that were sent again.
+    pub(crate) retries: usize,
+}
+
+impl Run {
+    pub(crate) fn per_s(&self) -> f64 {
+        self.answers.len() as f64 / self.took.as_secs_f64()
+    }
+
+    pub(crate) fn p99_ms(&self) -> f64 {
+        let at = (self.latencies.len() * 99).div_ceil(100).saturating_sub(1);
+        self.latencies.get(at).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+    }
+
+    /// Fails unless every answer has this status.
+    pub(crate) fn all_are(self, status: u16) -> Result<Self, Failure> {
+        match self.answers.iter().find(|answer| answer.status != status) {
+            Some(other) => Err(Failure::new(format!("an answer of {} where {status} is right", other.status))),
+            None => Ok(self),
+        }
+    }
+}
+
+/// A run under way.
+pub(crate) struct UnderWay {
+    thread: thread::JoinHandle<Result<Run, Failure>>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl UnderWay {
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    pub(crate) fn ended(self) -> Result<Run, Failure> {
+        self.thread.join().map_err(|_| Failure::new("the crowd panicked"))?
+    }
+}
+
+/// Sends each request once, over so many connections at the same time, and waits for all answers. With `insists`, what is not
+/// answered, or with a 503, is sent again.
+pub(crate) fn start(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool) -> UnderWay {
+    let answered = Arc::<AtomicUsize>::default();
+    let counted = answered.clone();
+    let thread = thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        LocalSet::new().block_on(&runtime, carry(to, clients, requests, insists, counted))
+    });
+    UnderWay { thread, answered }
+}
+
+pub(crate) fn run(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>) -> Result<Run, Failure> {
+    start(to, clients, requests, false).ended()
+}
+
+struct Crowd {
+    to: SocketAddr,
+    insists: bool,
+    requests: Vec<Vec<u8>>,
+    next: Cell<usize>,
+    retries: Cell<usize>,
+    answered: Arc<AtomicUsize>,
+    answers: RefCell<Vec<(Answer, Duration)>>,
+}
+
+async fn carry(
+    to: SocketAddr,
+    clients: usize,
+    requests: Vec<Vec<u8>>,
+    insists: bool,
+    answered: Arc<AtomicUsize>,
+) -> Result<Run, Failure> {
+    let none = (Answer { status: 0, order: None }, Duration::ZERO);
+    let answers = RefCell::new(vec![none; requests.len()]);
+    let crowd = Rc::new(Crowd { to, insists, requests, next: Cell::new(0), retries: Cell::new(0), answered, answers });
+    // Connected beforehand: it is redemptions that are measured.
+    let mut connections = Vec::new();
+    for _ in 0..clients {
+        connections.push(connect(to).await?);
+    }
+    let started = Instant::now();
+    let clients: Vec<_> =
+        connections.into_iter().map(|stream| tokio::task::spawn_local(client(crowd.clone(), stream))).collect();
+    for client in clients {
+        client.await.map_err(|error| Failure::new(error.to_string()))??;
+    }
+    let took = started.elapsed();
+    let (answers, mut latencies): (Vec<_>, Vec<_>) = crowd.answers.take().into_iter().unzip();
+    latencies.sort_unstable();
+    Ok(Run { took, answers, latencies, retries: crowd.retries.get() })
+}
+
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn client(crowd: Rc<Crowd>, stream: TcpStream) -> Result<(), Failure> {
+    let (mut stream, mut buffer) = (Some(stream), Vec::with_capacity(ANSWER_MAX));
+    loop {
+        let at = crowd.next.get();
+        let Some(request) = crowd.requests.get(at) else { return Ok(()) };
+        crowd.next.set(at + 1);
+        let (started, mut tries) = (Instant::now(), 0);
+        let answer = loop {
+            match exchange(&crowd, &mut stream, request, &mut buffer).await {
+                Ok(answer) if answer.status != 503 || !crowd.insists => break answer,
+                Err(error) if !crowd.insists => return Err(error.into()),
+                _ if tries == TRIES_MAX => return Err(Failure::new("a request was not answered for a minute")),
+                _ => {}
+            }
+            tries += 1;
+            crowd.retries.set(crowd.retries.get() + 1);
+            sleep(PAUSE).await;
+        };
+        crowd.answers.borrow_mut()[at] = (answer, started.elapsed());
+        crowd.answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One request, and its answer; a connection that did not bring it is given up.
+async fn exchange(
+    crowd: &Crowd,
+    stream: &mut Option<TcpStream>,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> io::Result<Answer> {
+    let mut connection = match stream.take() {
+        Some(connection) => connection,
+        None => connect(crowd.to).await?,
+    };
+    connection.write_all(request).await?;
+    buffer.clear();
+    let answer = timeout(ANSWER_WITHIN, async {
+        loop {
+            if connection.read_buf(buffer).await? == 0 || buffer.len() >= ANSWER_MAX {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            if let Some(answer) = read(buffer) {
+                return Ok(answer);
+            }
+        }
+    });
+    let answer = answer.await.map_err(|_| io::ErrorKind::TimedOut)??;
+    *stream = Some(connection);
+    Ok(answer)
+}
+
+/// An answer, once all of it is there.
+fn read(bytes: &[u8]) -> Option<Answer> {
+    let head_end = find(bytes, b"\r\n\r\n")? + 4;
+    let (head, body) = bytes.split_at(head_end);
+    let status = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
+    let length = find(head, b"content-length: ")? + 16;
+    let length = std::str::from_utf8(&head[length..]).ok()?.split('\r').next()?.parse::<usize>().ok()?;
+    if body.len() < length {
+        return None;
+    }
+    // `{"id":"…` of an order, or `"order":{…"id":"…` of the problem that names one.
+    let order = find(body, b"\"id\":\"").and_then(|at| Uuid::try_parse_ascii(body.get(at + 6..at + 42)?).ok());
+    Some(Answer { status, order })
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_when_it_is_whole() {
+        let order = Uuid::from_u128(7);
+        let body = format!(r#"{{"title":"Used","order":{{"quantity":1,"id":"{order}"}}}}"#);
+        let whole = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(read(whole.as_bytes()), Some(Answer { status: 409, order: Some(order) }));
+        assert_eq!(read(&whole.as_bytes()[..whole.len() - 1]), None);
+        assert_eq!(
+            read(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nHello"),
+            Some(Answer { status: 200, order: None })
+        );
+    }
+}

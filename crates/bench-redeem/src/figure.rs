@@ -1,0 +1,188 @@
+//! The figures: what each has to reach, and how they are shown.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+/// What a figure has to reach.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Reach {
+    AtMost(f64),
+    AtLeast(f64),
+    /// Nothing: it says what the others rest on.
+    Shown,
+}
+
+use Reach::{AtLeast, AtMost, Shown};
+
+/// Every figure, in the order in which they are shown.
+pub(crate) const FIGURES: [(&str, Reach); 11] = [
+    ("fsync_us", Shown),
+    ("redeems_vs_hot_row", AtLeast(20.0)),
+    ("redeems_vs_skip_locked", AtLeast(8.0)),
+    ("http_redeems_per_s", Shown),
+    ("redeem_p99_ms", AtMost(25.0)),
+    ("rejects_vs_hello", AtLeast(0.6)),
+    ("transactions_per_s", AtLeast(5_000.0)),
+    ("oversold", AtMost(0.0)),
+    ("lost_acks", AtMost(0.0)),
+    ("double_used", AtMost(0.0)),
+    ("crashes", Shown),
+];
+
+impl Reach {
+    fn is_reached(self, value: f64) -> &'static str {
+        match self {
+            AtMost(most) if value <= most => "yes",
+            AtLeast(least) if value >= least => "yes",
+            Shown => "",
+            _ => "NO",
+        }
+    }
+
+    fn shown(self) -> String {
+        match self {
+            AtMost(most) => format!("<= {}", number(most)),
+            AtLeast(least) => format!(">= {}", number(least)),
+            Shown => String::new(),
+        }
+    }
+}
+
+/// A figure that was measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) key: &'static str,
+    pub(crate) value: f64,
+    /// Of a ratio: what was divided by what.
+    pub(crate) ratio_of: Option<(f64, f64)>,
+    /// What else is worth knowing of it.
+    pub(crate) note: String,
+}
+
+impl Measured {
+    /// A figure that stands for itself.
+    pub(crate) fn plain(key: &'static str, value: f64, note: String) -> Self {
+        Self { key, value, ratio_of: None, note }
+    }
+
+    /// A figure that is a ratio; `value` is not always `ours / baseline`, which are medians of their own.
+    pub(crate) fn ratio(key: &'static str, value: f64, ours: f64, baseline: f64, note: String) -> Self {
+        Self { key, value, ratio_of: Some((ours, baseline)), note }
+    }
+}
+
+/// All that was found out, by figure; what was not measured says why, if it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) measured: Vec<Measured>,
+    pub(crate) missing: Vec<(&'static str, String)>,
+}
+
+impl Results {
+    pub(crate) fn get(&self, key: &str) -> Option<&Measured> {
+        self.measured.iter().find(|measured| measured.key == key)
+    }
+
+    /// One object with every key; null for what was not measured.
+    pub(crate) fn to_json(&self) -> Value {
+        let value = |key| self.get(key).map_or(Value::Null, |measured| json!(rounded(measured.value)));
+        Value::Object(FIGURES.iter().map(|&(key, _)| (key.to_owned(), value(key))).collect::<Map<_, _>>())
+    }
+
+    /// A table, and under it what else is worth knowing.
+    pub(crate) fn to_table(&self) -> String {
+        let mut table = String::new();
+        let mut row = |cells: [&str; 6]| {
+            let [key, ours, baseline, ratio, reach, reached] = cells;
+            let line = format!("{key:<24} {ours:>12} {baseline:>12} {ratio:>8} {reach:>11}  {reached}");
+            let _ = writeln!(table, "{}", line.trim_end());
+        };
+        row(["figure", "ours", "baseline", "ratio", "reach", "reached"]);
+        for (key, reach) in FIGURES {
+            match self.get(key) {
+                Some(Measured { value, ratio_of: Some((ours, baseline)), .. }) => {
+                    let reached = reach.is_reached(*value);
+                    row([key, &number(*ours), &number(*baseline), &number(*value), &reach.shown(), reached]);
+                }
+                Some(Measured { value, .. }) => {
+                    row([key, &number(*value), "", "", &reach.shown(), reach.is_reached(*value)]);
+                }
+                None => row([key, "–", "", "", &reach.shown(), "not measured"]),
+            }
+        }
+        let notes = self.measured.iter().map(|measured| (measured.key, &measured.note));
+        let missing = self.missing.iter().map(|(key, why)| (*key, why));
+        for (key, note) in notes.chain(missing) {
+            let _ = write!(table, "\n{key}: {note}");
+        }
+        table
+    }
+}
+
+/// Four digits say all that such a measurement knows; whole numbers stay whole.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() || value.abs() >= 1_000.0 {
+        return value.round();
+    }
+    let scale = 10_f64.powi(3 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+/// A number for people: four digits, thousands set apart.
+pub(crate) fn number(value: f64) -> String {
+    let text = rounded(value).to_string();
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
+    let mut shown = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) && !shown.ends_with('-') {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    fraction.into_iter().for_each(|fraction| shown.extend([".", fraction]));
+    shown
+}
+
+/// The middle of some numbers; of an even count, the upper of the two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let shown = [0.0, 0.012_345_6, 0.8, 1.234_567, 123.456, 1_234.5, 100_000.0, 12_345_678.0].map(number);
+        assert_eq!(shown, ["0", "0.01235", "0.8", "1.235", "123.5", "1,235", "100,000", "12,345,678"]);
+    }
+
+    #[test]
+    fn the_middle_is_the_middle() {
+        assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn every_figure_has_its_key_in_the_json_and_its_line_in_the_table() {
+        let results = Results {
+            measured: vec![
+                Measured::plain("redeem_p99_ms", 24.004, "two rounds".to_owned()),
+                Measured::ratio("redeems_vs_hot_row", 19.0, 19e3, 1e3, String::new()),
+            ],
+            missing: vec![("lost_acks", "no time".to_owned())],
+        };
+        let json = results.to_json();
+        assert_eq!(json.as_object().map(Map::len), Some(FIGURES.len()));
+        assert_eq!((&json["redeem_p99_ms"], &json["lost_acks"]), (&json!(24.0), &Value::Null));
+        let table = results.to_table();
+        let line = |key: &str| table.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        assert!(line("redeem_p99_ms").ends_with("yes"), "{table}");
+        assert!(line("redeems_vs_hot_row").ends_with("NO"), "{table}");
+        assert!(line("oversold").ends_with("not measured"), "{table}");
+        assert!(table.ends_with("lost_acks: no time"), "{table}");
+    }
+}

@@ -1,0 +1,27 @@
+//! The scenes: each measures one figure, or those that show in the same scene.
+
+mod crashes;
+mod redeems;
+mod rejects;
+
+use crate::{Bench, Failure, figure::Measured};
+
+/// Measures one figure after the other, and hands each in; a failure ends the scene.
+type Measure = fn(&mut Bench, &mut dyn FnMut(Measured)) -> Result<(), Failure>;
+
+/// Every scene, with the figures that it shows. The last one has the wrongs of all that ran before it, too.
+pub(crate) const SCENES: [(&[&str], Measure); 3] = [
+    (
+        &[
+            "fsync_us",
+            "redeems_vs_hot_row",
+            "redeems_vs_skip_locked",
+            "http_redeems_per_s",
+            "redeem_p99_ms",
+            "transactions_per_s",
+        ],
+        redeems::measure,
+    ),
+    (&["rejects_vs_hello"], rejects::measure),
+    (&["oversold", "lost_acks", "double_used", "crashes"], crashes::measure),
+];

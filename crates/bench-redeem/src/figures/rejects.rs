@@ -1,0 +1,88 @@
+//! `rejects_vs_hello`: what it costs to say no.
+
+use fairline_admission_token::SigningKey;
+
+use crate::{
+    Bench, Failure,
+    client::run,
+    figure::{Measured, median, number},
+    shop::{Process, Shop, mint},
+};
+
+/// Requests a second: ours, the baseline with the same requests, and with small ones.
+struct Round {
+    forged: f64,
+    without_ticket: f64,
+    expired: f64,
+    replayed: f64,
+    all: f64,
+    hello: f64,
+    small: f64,
+}
+
+pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
+    let (shop, size) = (Shop::start(bench)?, bench.size.clone());
+    let (_hello, hello) = Process::hello(bench)?;
+    let third = size.rejected / 3;
+    // Redeemed once, and then again and again.
+    let used = shop.admit(third.min(1_000))?;
+    run(shop.checkout_address, size.few, shop.requests(&used))?.all_are(201)?;
+    let forger = SigningKey::generate();
+    let waiting = shop.admit(third)?;
+    let forged: Vec<Vec<u8>> = waiting
+        .iter()
+        .map(|shopper| {
+            // As good as a forgery gets: the right key's name, the forger's own ticket, and somebody else's signature.
+            let (genuine, wrong) = (shop.token(shopper, 3_600), mint(&forger, shopper, 3_600));
+            let (signed, _) = genuine.rsplit_once('.').unwrap_or_default();
+            let (_, signature) = wrong.rsplit_once('.').unwrap_or_default();
+            shop.request(shopper, &format!("{signed}.{signature}"))
+        })
+        .collect();
+    let expired: Vec<Vec<u8>> = waiting.iter().map(|shopper| shop.request(shopper, &shop.token(shopper, -1))).collect();
+    // Most forgers have no ticket of the visitor that they name.
+    let without_ticket: Vec<Vec<u8>> = forged.iter().map(|request| without_ticket(request)).collect();
+    let replayed: Vec<Vec<u8>> = shop.requests(&used).into_iter().cycle().take(third).collect();
+    let mixed: Vec<Vec<u8>> = (0..third).flat_map(|at| [&forged[at], &expired[at], &replayed[at]]).cloned().collect();
+    let small = vec![b"GET / HTTP/1.1\r\nHost: hello\r\n\r\n".to_vec(); mixed.len()];
+
+    let mut rounds = Vec::new();
+    for _ in 0..size.rounds {
+        let ours = |requests: &[Vec<u8>], status| {
+            let run = run(shop.checkout_address, size.few, requests.to_vec())?;
+            if status > 0 { run.all_are(status) } else { Ok(run) }.map(|run| run.per_s())
+        };
+        rounds.push(Round {
+            hello: run(hello, size.few, mixed.clone())?.all_are(200)?.per_s(),
+            all: ours(&mixed, 0)?,
+            small: run(hello, size.few, small.clone())?.all_are(200)?.per_s(),
+            forged: ours(&forged, 401)?,
+            without_ticket: ours(&without_ticket, 401)?,
+            expired: ours(&expired, 410)?,
+            replayed: ours(&replayed, 409)?,
+        });
+    }
+    bench.note(shop.audit(&used, &[])?);
+    let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
+    let ratio = |ours: fn(&Round) -> f64, baseline: fn(&Round) -> f64| {
+        median(rounds.iter().map(|round| ours(round) / baseline(round)).collect())
+    };
+    let note = format!(
+        "a third each, {} clients: forged alone {} (without a ticket {}), expired alone {}, replayed alone {}. Hello answers the same requests; against \
+         hello with requests of 30 bytes the ratio is {}",
+        size.few,
+        number(ratio(|round| round.forged, |round| round.hello)),
+        number(ratio(|round| round.without_ticket, |round| round.hello)),
+        number(ratio(|round| round.expired, |round| round.hello)),
+        number(ratio(|round| round.replayed, |round| round.hello)),
+        number(ratio(|round| round.all, |round| round.small)),
+    );
+    let value = ratio(|round| round.all, |round| round.hello);
+    found(Measured::ratio("rejects_vs_hello", value, middle(|round| round.all), middle(|round| round.hello), note));
+    Ok(())
+}
+
+/// The request of somebody who holds no ticket.
+fn without_ticket(request: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(request).replacen("Cookie: fairline_ticket_", "Cookie: somebody_else_s_", 1).into_bytes()
+}

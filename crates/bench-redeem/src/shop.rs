@@ -1,0 +1,308 @@
+//! A shop for one measurement: a Redis and a Postgres of its own that lose nothing at a power cut, sales whose shoppers have
+//! been let in, and checkout as a process. All of it ends with the measurement.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
+use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
+use fairline_sale::{SaleId, VisitorId};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use crate::{Bench, Failure, client::Run};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Rows that are inserted at once.
+const ROWS: usize = 10_000;
+/// Longer than any run.
+const TOKEN_TTL_S: i64 = 3_600;
+
+/// A program of ours that listens on an address.
+pub(crate) struct Process(Child);
+
+impl Process {
+    fn start(bench: &Bench, program: &str, address: SocketAddr, arguments: &[String]) -> Result<Self, Failure> {
+        let log = bench.folder.path().join(format!("{program}.log"));
+        let output = File::options().create(true).append(true).open(&log)?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(bench.binaries.join(program)).args(arguments);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut process = Self(command.spawn()?);
+        let deadline = Instant::now() + READY_WITHIN;
+        while TcpStream::connect(address).is_err() {
+            if process.0.try_wait()?.is_some() || Instant::now() > deadline {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                return Err(Failure::new(format!("{program} does not listen on {address}: {}", said.trim())));
+            }
+            pause(LOOK_EVERY);
+        }
+        Ok(process)
+    }
+
+    /// The baseline of the rejections.
+    pub(crate) fn hello(bench: &Bench) -> Result<(Self, SocketAddr), Failure> {
+        let address = address_of(2);
+        Ok((Self::start(bench, "bare-hello", address, &[address.to_string()])?, address))
+    }
+}
+
+impl Drop for Process {
+    /// With SIGKILL, whatever it is doing.
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The address of the nth server of ours: one that no other process uses.
+fn address_of(nth: u16) -> SocketAddr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(127, 202, high, low), 9_000 + nth))
+}
+
+/// Lets time pass.
+#[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits, and its threads are its own")]
+pub(crate) fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
+/// A shopper who was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Shopper {
+    pub(crate) admission: Uuid,
+    pub(crate) sale: SaleId,
+    pub(crate) visitor: VisitorId,
+}
+
+/// What the books say against what the clients were told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Wrongs {
+    /// Units that are held or sold beyond the stock, or that the counters and the rows see differently.
+    pub(crate) oversold: i64,
+    /// Orders that a client was told of and that the database does not have.
+    pub(crate) lost_acks: i64,
+    /// Tokens for which two orders were told of, or made.
+    pub(crate) double_used: i64,
+}
+
+pub(crate) struct Shop {
+    pub(crate) checkout_address: SocketAddr,
+    checkout: Option<Process>,
+    arguments: Vec<String>,
+    pub(crate) postgres_url: String,
+    pub(crate) pool: PgPool,
+    pub(crate) runtime: Runtime,
+    pub(crate) key: SigningKey,
+    ticket_key: TicketKey,
+    pub(crate) postgres: PrivatePostgres,
+    _redis: PrivateRedis,
+    // Dropped last, in this order: servers write here.
+    _claim: Folder,
+    _folder: TempDir,
+}
+
+impl Shop {
+    pub(crate) fn start(bench: &Bench) -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("fairline-bench-").tempdir()?;
+        let claim = Folder::claim(folder.path())?;
+        let redis = PrivateRedis::start(&claim, Survives::PowerLoss)?;
+        let postgres = PrivatePostgres::start(&claim, Survives::PowerLoss)?;
+        let postgres_url = postgres.create_database("shop")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let pool = runtime.block_on(async {
+            let pool = PgPoolOptions::new().max_connections(2).connect(&postgres_url).await?;
+            sqlx::migrate!("../../migrations").run(&pool).await?;
+            for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+                let value: String =
+                    sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await?;
+                if value != "on" {
+                    return Err(Failure::new(format!("{setting} is {value}: nothing that is measured would last")));
+                }
+            }
+            Ok(pool)
+        })?;
+        let key = SigningKey::generate();
+        let jwks = folder.path().join("jwks.json");
+        let keys = Jwks::new(vec![Jwk::new(&key.verifying_key())]).map_err(|error| Failure::new(error.to_string()))?;
+        fs::write(&jwks, keys.to_json())?;
+        let ticket_key = "5a".repeat(32);
+        let checkout_address = address_of(1);
+        let arguments = vec![
+            format!("--listen={checkout_address}"),
+            format!("--postgres-url={postgres_url}"),
+            format!("--redis-url={}", redis.url()),
+            format!("--jwks={}", jwks.display()),
+            format!("--ticket-key={ticket_key}"),
+            // Nobody pays in here.
+            format!("--gateway-url=http://{}", address_of(3)),
+            // The whole crowd has one address.
+            "--purchase-rate-per-s=1000000".to_owned(),
+            "--purchase-burst=1000000".to_owned(),
+            "--log-level=error".to_owned(),
+        ];
+        let checkout = Some(Process::start(bench, "checkout", checkout_address, &arguments)?);
+        let ticket_key = ticket_key.parse().map_err(Failure::new)?;
+        Ok(Self {
+            checkout_address,
+            checkout,
+            arguments,
+            postgres_url,
+            pool,
+            runtime,
+            key,
+            ticket_key,
+            postgres,
+            _redis: redis,
+            _claim: claim,
+            _folder: folder,
+        })
+    }
+
+    /// Kills checkout as `kill -9` does, and starts it again.
+    pub(crate) fn crash_checkout(&mut self, bench: &Bench) -> Result<(), Failure> {
+        self.checkout = None;
+        self.checkout = Some(Process::start(bench, "checkout", self.checkout_address, &self.arguments)?);
+        Ok(())
+    }
+
+    /// Kills Postgres with all its sessions, and starts it again on what is on the disk.
+    pub(crate) fn crash_postgres(&mut self) -> Result<(), Failure> {
+        self.postgres.kill()?;
+        Ok(self.postgres.restart()?)
+    }
+
+    /// Lets so many shoppers into a new sale that has a unit for each: the rows that the controller makes.
+    pub(crate) fn admit(&self, count: usize) -> Result<Vec<Shopper>, Failure> {
+        let sale = SaleId(Uuid::new_v4());
+        let shoppers: Vec<Shopper> = (0..count)
+            .map(|_| Shopper { admission: Uuid::now_v7(), sale, visitor: VisitorId(*Uuid::new_v4().as_bytes()) })
+            .collect();
+        self.runtime.block_on(async {
+            sqlx::query(
+                "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, status, rate_cap_per_s, token_ttl_s, \
+                 claim_window_s, hold_s, opens_at) VALUES ($1, left($1::text, 18), 'A lamp', 4900, 'EUR', 'open', 10, 3600, 3600, \
+                 3600, now()) RETURNING id), line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
+                 INSERT INTO stock (sale_id, total, promised) SELECT id, $2, $2 FROM sale",
+            )
+            .bind(sale.0)
+            .bind(i32::try_from(count).unwrap_or(i32::MAX))
+            .execute(&self.pool)
+            .await?;
+            for (part, shoppers) in shoppers.chunks(ROWS).enumerate() {
+                sqlx::query(
+                    "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, published_state, issued_at, \
+                     claim_by, claimed_at, expires_at) SELECT id, $1, $1, 1, $2 + nth, visitor, 1, $3, 'promised', now(), \
+                     now() + interval '1 hour', now(), now() + interval '1 hour' \
+                     FROM unnest($4::uuid[], $5::bytea[]) WITH ORDINALITY AS shoppers (id, visitor, nth)",
+                )
+                .bind(sale.0)
+                .bind((part * ROWS) as i64)
+                .bind(self.key.kid())
+                .bind(shoppers.iter().map(|shopper| shopper.admission).collect::<Vec<_>>())
+                .bind(shoppers.iter().map(|shopper| &shopper.visitor.0[..]).collect::<Vec<_>>())
+                .execute(&self.pool)
+                .await?;
+            }
+            self.settle().await
+        })?;
+        Ok(shoppers)
+    }
+
+    /// Brings the database to rest, so that no measurement pays for what was done before it.
+    pub(crate) async fn settle(&self) -> Result<(), Failure> {
+        sqlx::query("VACUUM ANALYZE").execute(&self.pool).await?;
+        sqlx::query("CHECKPOINT").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The token of an admission that ends in so many seconds.
+    pub(crate) fn token(&self, shopper: &Shopper, ends_in_s: i64) -> String {
+        mint(&self.key, shopper, ends_in_s)
+    }
+
+    /// The request with which a shopper redeems a token, as a browser sends it: with the ticket's cookie.
+    pub(crate) fn request(&self, shopper: &Shopper, token: &str) -> Vec<u8> {
+        let Shopper { sale, visitor, .. } = *shopper;
+        let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
+        format!(
+            "POST /api/flash-sales/{sale}/purchase HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nCookie: {}={ticket}\r\n\
+             Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{{\"quantity\":1}}",
+            self.checkout_address,
+            cookie_name(sale),
+        )
+        .into_bytes()
+    }
+
+    /// The requests with which shoppers redeem their tokens.
+    pub(crate) fn requests(&self, shoppers: &[Shopper]) -> Vec<Vec<u8>> {
+        shoppers.iter().map(|shopper| self.request(shopper, &self.token(shopper, TOKEN_TTL_S))).collect()
+    }
+
+    /// Holds what clients were told in some runs with the same shoppers against the database.
+    pub(crate) fn audit(&self, shoppers: &[Shopper], runs: &[&Run]) -> Result<Wrongs, Failure> {
+        let mut told: HashMap<Uuid, Uuid> = HashMap::new();
+        let mut wrongs = Wrongs::default();
+        for run in runs {
+            for (shopper, answer) in shoppers.iter().zip(&run.answers) {
+                // Either the redemption itself, or that it had happened: both name the order.
+                let Some(order) = answer.order.filter(|_| matches!(answer.status, 201 | 409)) else { continue };
+                let before = told.insert(shopper.admission, order);
+                wrongs.double_used += i64::from(before.is_some_and(|before| before != order));
+            }
+        }
+        let (admissions, orders): (Vec<Uuid>, Vec<Uuid>) = told.into_iter().unzip();
+        self.runtime.block_on(async {
+            wrongs.lost_acks = sqlx::query_scalar(
+                "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS told (admission, hold) \
+                 WHERE NOT EXISTS (SELECT FROM holds WHERE id = told.hold AND admission_id = told.admission)",
+            )
+            .bind(admissions)
+            .bind(orders)
+            .fetch_one(&self.pool)
+            .await?;
+            let twice: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM (SELECT FROM holds GROUP BY admission_id HAVING count(*) > 1) AS twice",
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            wrongs.double_used += twice;
+            wrongs.oversold = sqlx::query_scalar(
+                "SELECT coalesce(sum(greatest(held + sold - total, 0) + abs(held - (SELECT coalesce(sum(quantity), 0) FROM holds \
+                 WHERE sale_id = stock.sale_id AND state = 'held'))), 0)::bigint FROM stock \
+                 WHERE EXISTS (SELECT FROM admissions WHERE sale_id = stock.sale_id AND id = $1)",
+            )
+            .bind(shoppers.first().map(|shopper| shopper.admission))
+            .fetch_one(&self.pool)
+            .await?;
+            Ok(wrongs)
+        })
+    }
+}
+
+/// A token of an admission that ends in so many seconds.
+pub(crate) fn mint(key: &SigningKey, shopper: &Shopper, ends_in_s: i64) -> String {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    key.mint(&Claims {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        sub: shopper.visitor.to_string(),
+        jti: shopper.admission,
+        sale: shopper.sale,
+        qty: 1,
+        iat: now,
+        exp: now + ends_in_s,
+    })
+}

@@ -1,0 +1,66 @@
+//! How much of everything.
+
+use std::time::Duration;
+
+/// How much of everything a run takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Size {
+    /// Rounds of ours and the baselines in turn.
+    pub(crate) rounds: usize,
+    /// Shoppers of a round who redeem at the till itself, and how many of them do at the same time.
+    pub(crate) at_the_till: usize,
+    pub(crate) at_once: usize,
+    /// Shoppers of a round who redeem over HTTP.
+    pub(crate) over_http: usize,
+    /// Clients over HTTP: few, and many.
+    pub(crate) few: usize,
+    pub(crate) many: usize,
+    /// How long each baseline runs in a round, with so many clients.
+    pub(crate) baseline: Duration,
+    pub(crate) baseline_clients: usize,
+    /// Tokens that are rejected in a round.
+    pub(crate) rejected: usize,
+    /// Shoppers who redeem while checkout and Postgres are killed, and how often each is.
+    pub(crate) through_crashes: usize,
+    pub(crate) crashes: usize,
+    /// Seconds for each way to sync a file.
+    pub(crate) fsync_s: u32,
+}
+
+impl Size {
+    /// What is published.
+    pub(crate) fn full() -> Self {
+        Self {
+            rounds: 3,
+            at_the_till: 100_000,
+            at_once: 2_000,
+            over_http: 20_000,
+            few: 64,
+            many: 1_000,
+            baseline: Duration::from_secs(8),
+            baseline_clients: 64,
+            rejected: 60_000,
+            through_crashes: 40_000,
+            crashes: 3,
+            fsync_s: 2,
+        }
+    }
+
+    /// A few seconds in all.
+    pub(crate) fn smoke() -> Self {
+        Self {
+            rounds: 1,
+            at_the_till: 50,
+            at_once: 10,
+            over_http: 50,
+            few: 4,
+            many: 10,
+            baseline: Duration::from_secs(1),
+            baseline_clients: 4,
+            rejected: 60,
+            through_crashes: 200,
+            crashes: 1,
+            fsync_s: 1,
+        }
+    }
+}
