@@ -453,13 +453,15 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the lock of a sale, or `None` when another controller has it.
-    pub async fn lock(&self, sale: SaleId) -> Result<Option<LockedSale>, StoreError> {
+    /// Takes the lock of a sale, or `None` when another controller has it; with `waits`, as soon as that lets go of it.
+    pub async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<LockedSale>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let row: Option<SaleRow> = sqlx::query_as(sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines SKIP LOCKED"))
-            .bind(sale.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let row = sqlx::query_as(if waits {
+            sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines")
+        } else {
+            sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines SKIP LOCKED")
+        });
+        let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
         Ok(Some(LockedSale { transaction, row, lines, said: None }))

@@ -38,7 +38,7 @@ const REACH: u64 = 5000;
 /// within a second, and browsers whose node has gone come back within a few.
 const RECOVERY: Duration = Duration::from_secs(5);
 /// How long a controller that has begun an epoch may take to say so, before another begins one more.
-const SAYS_WITHIN: Duration = Duration::from_millis(500);
+const SAYS_WITHIN: Duration = Duration::from_secs(2);
 /// Sales that one controller ticks at the same time.
 const SALES_AT_ONCE: usize = 8;
 
@@ -118,7 +118,7 @@ impl Ticker {
 
     /// Decides and commits. Gives `None` when another controller has just done all this.
     async fn admit(&self, sale: SaleId, nudged: bool) -> Result<Option<Vec<Committed>>, TickError> {
-        let Some(mut sale) = self.store.lock(sale).await? else { return Ok(None) };
+        let Some(mut sale) = self.store.lock(sale, false).await? else { return Ok(None) };
         let elapsed_s = (sale.row.now - sale.row.ticked_at).as_seconds_f64();
         if elapsed_s < self.every.as_secs_f64() / 2.0 && !nudged {
             return Ok(None);
@@ -335,7 +335,9 @@ impl Ticker {
 
     /// Says what has been committed, in the order of commits: under the lock.
     async fn publish(&self, sale: SaleId, committed: &[Committed]) -> Result<(), TickError> {
-        let Some(mut sale) = self.store.lock(sale).await? else { return Ok(()) };
+        // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
+        let begins = committed.iter().any(|committed| committed.began_after.is_some());
+        let Some(mut sale) = self.store.lock(sale, begins).await? else { return Ok(()) };
         // One line that can't be told keeps no other from it.
         let mut failed = None;
         for committed in committed {
