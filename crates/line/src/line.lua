@@ -546,7 +546,7 @@ local function publish(keys, args)
         end
         local place = text(number_of(keys, tonumber(id), drawn))
         if call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 and string.sub(turn, 1, 1) ~= '{' then
-            called_off[#called_off + 1] = id
+            called_off[#called_off + 1] = tonumber(id)
         end
     end
     if #called_off > 0 then say_and_keep(keys, 'departed', called_off) end

@@ -534,6 +534,31 @@ async fn heard(inbox: &mut Inbox) -> Heard {
 }
 
 #[tokio::test]
+async fn somebody_recalled_whose_turn_is_over_is_heard_to_depart() {
+    let mut line = Line::published().await;
+    let sale = line.card.id;
+    let reader = ChangeReader::connect(&testing::redis_url()).await.expect("a Redis");
+    let mut inbox = reader.inbox();
+    reader.follow(sale).await.expect("followed");
+    line.join(3).await;
+    line.depart(&[1]).await;
+    line.admit(1).await;
+    line.resume(1).await;
+    line.publish(&[], &[(1, Turn::Lapsed)]).await;
+    let last = line.store.revision(sale).await.expect("read");
+    let mut changes = Vec::new();
+    while changes.last().is_none_or(|(at, _)| *at < last) {
+        if let Heard::Change(_, at, change) = heard(&mut inbox).await {
+            changes.push((at, change));
+        }
+    }
+    let revisions: Vec<u64> = changes.iter().map(|(at, _)| at.rev).collect();
+    assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + 1), "{revisions:?}");
+    let departed = |change: &Change| matches!(change, Change::Departed { ordinals } if *ordinals == [1]);
+    assert_eq!(changes.iter().filter(|(_, change)| departed(change)).count(), 2, "{changes:?}");
+}
+
+#[tokio::test]
 async fn changes_are_heard_while_a_line_is_followed() {
     let (mut line, mut other) = (Line::published().await, Line::published().await);
     let reader = ChangeReader::connect(&testing::redis_url()).await.expect("a Redis");
