@@ -45,9 +45,15 @@ pub(crate) struct Intent {
 /// Why there is no answer. Whether the call had an effect is not known, but where it was not even made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoAnswer {
-    /// Nothing, or nothing that says anything; asked again, it may answer.
+    /// Nothing; asked again, it may answer.
     #[error("{0}")]
     Unanswered(String),
+    /// It says that it has failed; asked again, it may do better.
+    #[error("{0}")]
+    Failed(String),
+    /// It can't say yet.
+    #[error("{0}")]
+    NotYet(String),
     /// Asked again, it would say the same.
     #[error("{0}")]
     Senseless(String),

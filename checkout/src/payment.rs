@@ -117,7 +117,8 @@ impl Checkout {
                         Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::LeftAlone) => {
                             debug!(payment = %payment.id, reason = %stuck, "a payment waits")
                         }
-                        Stuck::NoAnswer(NoAnswer::Unanswered(_)) | Stuck::Store(StoreError::Unavailable(_)) => {
+                        Stuck::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_))
+                        | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "a payment waits");
                         }
                         Stuck::NoAnswer(NoAnswer::Senseless(_)) | Stuck::Senseless(_) | Stuck::Store(_) => {

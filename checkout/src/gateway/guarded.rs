@@ -70,6 +70,7 @@ impl Instrument for Watched {
 pub(crate) struct Guarded<G> {
     gateway: G,
     breaker: Breaker,
+    watched: Watched,
 }
 
 impl<G: Gateway> Guarded<G> {
@@ -83,7 +84,7 @@ impl<G: Gateway> Guarded<G> {
         watched.set(None);
         let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
         let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
-        (Self { gateway, breaker }, watched)
+        (Self { gateway, breaker, watched: watched.clone() }, watched)
     }
 
     fn guard<'a>(&'a self, call: impl Fn() -> Answer<'a> + Send + Sync + 'a) -> Answer<'a> {
@@ -95,6 +96,8 @@ impl<G: Gateway> Guarded<G> {
                 let answer = call().await;
                 match &answer {
                     Err(NoAnswer::Unanswered(_)) => self.breaker.on_error(),
+                    // A failure after a pause says that it is there again. It may be about one payment, for which all others would wait.
+                    Err(NoAnswer::Failed(_)) if !self.watched.is_away() => self.breaker.on_error(),
                     // Whoever says something, be it nonsense, is there.
                     _ => self.breaker.on_success(),
                 }
@@ -103,7 +106,7 @@ impl<G: Gateway> Guarded<G> {
             let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
             attempt
                 .retry(pauses.into_iter())
-                .when(|error| matches!(error, NoAnswer::Unanswered(_)))
+                .when(|error| matches!(error, NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_)))
                 .notify(|_, _| metrics::counter!("checkout_gateway_retries_total").increment(1))
                 .await
         })
@@ -224,6 +227,31 @@ mod tests {
         assert_eq!((asked(&guarded), watched.is_away()), (6, true));
         guarded.gateway.answers.lock().expect("no panic").push(captured());
         assert_eq!(until_it_is_tried().await, captured());
+        assert!(!watched.is_away());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_payment_that_fails_after_the_pause_keeps_no_other_waiting() {
+        let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        let failed = || Err(NoAnswer::Failed("500".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
+        assert!(guarded.look_up("pi_1").await.is_err());
+        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone), "failures count as silence does");
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), failed()];
+        while guarded.look_up("pi_1").await == Err(NoAnswer::LeftAlone) {
+            tokio::task::yield_now().await;
+        }
+        assert!(asked(&guarded) == 7 && !watched.is_away());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_can_not_say_yet_is_there() {
+        let (guarded, watched) = Guarded::new(Told::default());
+        let not_yet = Err(NoAnswer::NotYet("it is being processed".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
+        for _ in 0..2 {
+            assert_eq!(guarded.look_up("pi_1").await, not_yet);
+        }
         assert!(!watched.is_away());
     }
 }

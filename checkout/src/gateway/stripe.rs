@@ -179,7 +179,7 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
         ("payment_intent", "succeeded") => Standing::Captured,
         ("payment_intent", "canceled") => Standing::Cancelled,
         ("payment_intent", "requires_payment_method") => Standing::Declined,
-        ("payment_intent", "processing") => return Err(NoAnswer::Unanswered("it is being processed".to_owned())),
+        ("payment_intent", "processing") => return Err(NoAnswer::NotYet("it is being processed".to_owned())),
         // A refund that is pending is Stripe's to finish.
         ("refund", "succeeded" | "pending") => {
             return Ok(Intent { reference: None, standing: Standing::Refunded, client_secret: None });
@@ -206,9 +206,11 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
         status if status.is_server_error() && is_replayed && step == Step::Authorise => {
             return nothing(Standing::Unknown);
         }
-        status if status.is_server_error() || matches!(status.as_u16(), 409 | 429) => {
-            return Err(NoAnswer::Unanswered(format!("the gateway answered {status}")));
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            return Err(NoAnswer::Failed(format!("the gateway answered {status}")));
         }
+        // It is at work on the same, for another of our processes.
+        StatusCode::CONFLICT => return Err(NoAnswer::NotYet(format!("the gateway answered {status}"))),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             return Err(NoAnswer::Senseless(format!("the gateway answered {status}: look at FAIRLINE_GATEWAY_KEY")));
         }
@@ -325,7 +327,7 @@ mod tests {
         headers.insert("idempotent-replayed", header::HeaderValue::from_static("true"));
         let broken = |step| read(step, StatusCode::INTERNAL_SERVER_ERROR, &headers, b"");
         assert_eq!(broken(Step::Authorise).map(|intent| intent.standing), Ok(Standing::Unknown));
-        assert!(matches!(broken(Step::Capture), Err(NoAnswer::Unanswered(_))));
+        assert!(matches!(broken(Step::Capture), Err(NoAnswer::Failed(_))));
     }
 
     #[test]
