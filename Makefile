@@ -90,7 +90,7 @@ bench-admission-live: setup web ## Compare live sales with simulated ones, in so
 	@exec $(RELEASE)/bench-admission --live '$(or $(SALES),3)' --fairline $(RELEASE)/fairline
 
 bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_vs_hello for a part
-	@$(CARGO) build --locked --release --package checkout --package fairline-bench-redeem
+	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that this machine has what Fairline needs: `scripts/setup.sh demo`, or `scripts/setup.sh test`, which also
-# wants a browser and nginx. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
+# wants a browser, nginx, promtool and Python. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
 # install where it cannot. Starts no service and enables none, and leaves those that run alone.
 set -euo pipefail
 
@@ -42,6 +42,8 @@ look_for() {
     if [[ $1 == test ]]; then
         scripts/chromium.sh >/dev/null || look_for_chromium
         [[ -x /usr/sbin/nginx ]] || has nginx || missing+=(nginx-light)
+        has promtool || missing+=(prometheus)
+        python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     fi
 }
 
@@ -133,6 +135,7 @@ install_missing() {
             case $package in
             redis-server | postgresql) update-rc.d "$package" disable ;;
             nginx-light) update-rc.d nginx disable ;;
+            prometheus) update-rc.d prometheus disable ;;
             esac
         done
 END

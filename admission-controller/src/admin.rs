@@ -13,8 +13,9 @@ use axum::{
     response::Response,
 };
 use fairline_line::store::LineStore;
+use fairline_once::Once;
 use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
-use fairline_service::{Json, Problem, Secret};
+use fairline_service::{Json, Problem, Secret, Shutdown};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -41,8 +42,10 @@ pub(crate) struct Admin {
     pub(crate) token: Arc<Secret>,
 }
 
-/// The routes under `/api/admin`, behind the bearer token.
-pub(crate) fn routes(admin: Admin) -> OpenApiRouter {
+/// The routes under `/api/admin`, behind the bearer token. A `POST` with an `Idempotency-Key` is done once.
+pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
+    // Whoever comes so far has the token, and there is one.
+    let once = Once::new(admin.store.pool().clone(), |_| Some(b"admin".to_vec()), shutdown);
     OpenApiRouter::new()
         .routes(routes!(create_sale, list_sales))
         .routes(routes!(show_sale, change_sale))
@@ -53,6 +56,7 @@ pub(crate) fn routes(admin: Admin) -> OpenApiRouter {
         .merge(keys::routes())
         .merge(lanes::routes())
         .merge(webhooks::routes())
+        .route_layer(axum::middleware::from_fn_with_state(once, fairline_once::once))
         .route_layer(axum::middleware::from_fn_with_state(admin.clone(), signed_in))
         .with_state(admin)
 }
@@ -134,6 +138,8 @@ struct CreateSale {
     /// Units one shopper may buy; 1 unless said.
     #[serde(default = "one")]
     per_shopper_limit: i32,
+    /// Units one account may buy, of all sorts of tickets: then only whoever is signed in may. Unless said, nobody has to be.
+    per_account_limit: Option<i32>,
     /// Admissions a second at most; 10 unless said.
     #[serde(default = "ten_a_second")]
     rate_cap_per_s: f64,
@@ -260,6 +266,8 @@ impl CreateSale {
         field("currency", iso, "be an ISO 4217 code such as EUR")?;
         check_total(self.total)?;
         field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;
+        let ok = self.per_account_limit.is_none_or(|limit| (1..=100).contains(&limit));
+        field("per_account_limit", ok, "be between 1 and 100, or null")?;
         check_rate(self.rate_cap_per_s)?;
         field("token_ttl_s", is_a_window(self.token_ttl_s), "be between 1 and 86400")?;
         field("claim_window_s", is_a_window(self.claim_window_s), "be between 1 and 86400")?;
@@ -277,6 +285,7 @@ impl CreateSale {
             currency: self.currency,
             total: self.total,
             per_shopper_limit: self.per_shopper_limit,
+            per_account_limit: self.per_account_limit,
             rate_cap_per_s: self.rate_cap_per_s,
             opens_at: self.opens_at,
             ends_at: self.ends_at,

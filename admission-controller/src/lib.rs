@@ -107,7 +107,7 @@ fn routes(admin: admin::Admin, proxies: TrustedProxies, shutdown: &Shutdown) -> 
     let key_set = get(key_set).with_state(admin.clone());
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(public::routes(admin.store.clone()).route_layer(limit.layer()))
-        .merge(admin::routes(admin).route_layer(limit.layer()))
+        .merge(admin::routes(admin, shutdown).route_layer(limit.layer()))
         .split_for_parts();
     Ok(router
         .route("/admin", get(console))

@@ -87,6 +87,7 @@ pub struct SaleRow {
     pub price_minor: i64,
     pub currency: String,
     pub per_shopper_limit: i32,
+    pub per_account_limit: Option<i32>,
     pub status: String,
     pub message: Option<String>,
     pub rate_cap_per_s: f64,
@@ -230,6 +231,7 @@ pub struct NewSale {
     pub currency: String,
     pub total: i32,
     pub per_shopper_limit: i32,
+    pub per_account_limit: Option<i32>,
     pub rate_cap_per_s: f64,
     pub opens_at: Option<OffsetDateTime>,
     pub ends_at: Option<OffsetDateTime>,
@@ -300,6 +302,11 @@ impl Store {
         Ok(Self { pool: connect(postgres_url)? })
     }
 
+    /// The connections themselves, for what keeps answers to requests with a key.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
@@ -345,9 +352,9 @@ impl Store {
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
-             mode, risk, inside_max, like_sale) \
+             mode, risk, inside_max, like_sale, per_account_limit) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
-             $21) RETURNING id), \
+             $21, $23) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
              told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, '[{}]' FROM sale) \
              INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
@@ -374,6 +381,7 @@ impl Store {
         .bind(new.inside_max)
         .bind(new.like_sale)
         .bind(Kind::FlashSaleScheduled.word())
+        .bind(new.per_account_limit)
         .execute(&self.pool)
         .await?;
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))

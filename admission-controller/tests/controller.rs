@@ -46,6 +46,29 @@ async fn people_are_let_in_in_order_as_the_stock_allows_and_the_rest_hear_that_i
 }
 
 #[tokio::test]
+async fn a_post_with_a_key_is_done_once_and_shows_what_a_sale_asks_for() {
+    let desk = Desk::open().await;
+    let body =
+        json!({ "slug": "once", "name": "A", "price_minor": 1, "currency": "EUR", "total": 1, "per_account_limit": 2 });
+    let create = async |key: &str, body: &serde_json::Value, token: &str| {
+        let headers = format!("authorization: Bearer {token}\r\nidempotency-key: {key}\r\n");
+        let (status, answer) = desk.request("POST", "/api/admin/sales", &headers, &body.to_string()).await;
+        (status, serde_json::from_str::<serde_json::Value>(&answer).expect("JSON"))
+    };
+    let first = create("a-key", &body, desk::ADMIN_TOKEN).await;
+    assert_eq!((first.0, &first.1["per_account_limit"]), (201, &json!(2)));
+    assert_eq!(create("a-key", &body, desk::ADMIN_TOKEN).await, first, "not that the slug is taken");
+    assert_eq!(create("another", &body, desk::ADMIN_TOKEN).await.0, 409, "the control");
+    let mut other = body.clone();
+    other["total"] = json!(2);
+    let (status, reused) = create("a-key", &other, desk::ADMIN_TOKEN).await;
+    assert!(status == 422 && reused["type"].as_str().is_some_and(|kind| kind.ends_with("idempotency-key-reused")));
+    assert_eq!(create("a-key", &body, "somebody else's token").await.0, 401, "nobody else hears of it");
+    let (_, list) = desk.admin("GET", "/api/admin/sales", None).await;
+    assert_eq!(list["sales"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn a_token_is_what_the_public_keys_verify_and_promises_the_limit() {
     let desk = Desk::open().await;
     let sale = desk.sale(json!({ "total": 5, "per_shopper_limit": 2 })).await;
@@ -422,6 +445,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         (json!({ "total": -1 }), 422, "total"),
         (json!({ "total": "many" }), 422, "total"),
         (json!({ "per_shopper_limit": 0 }), 422, "per_shopper_limit"),
+        (json!({ "per_account_limit": 0 }), 422, "per_account_limit"),
         (json!({ "rate_cap_per_s": 0.0 }), 422, "rate_cap_per_s"),
         (json!({ "hold_s": 0 }), 422, "hold_s"),
         (json!({ "order": "lifo" }), 422, "order"),

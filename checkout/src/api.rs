@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Checkout,
+    account::AccountId,
     holder::{Asker, BearerToken, Holders},
     order::{Order, OrderId},
     problem::CheckoutError,
@@ -89,6 +90,14 @@ struct Orders {
     orders: Vec<Order>,
 }
 
+/// An order, or those of an account, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum OneOrAll {
+    One(Box<Order>),
+    All(Orders),
+}
+
 /// How an order stands.
 #[derive(Debug, Serialize, ToSchema)]
 struct OrderStanding {
@@ -135,14 +144,15 @@ pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "n
     security(("admission" = [])), responses(
     (status = 201, description = "The units are held.", body = Order),
     (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
-    (status = 401, description = "No token, or one that is not genuine or not this holder's.", body = ProblemBody),
+    (status = 401, description = "No token, or one that is not genuine or not this holder's; or the sale is for accounts, and nobody is \
+        signed in.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
     (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open; or the first \
         request with this Idempotency-Key is still under way.", body = ProblemBody),
     (status = 410, description = "The token has expired.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 422, description = "A field is wrong, or more units were asked for than promised; or the Idempotency-Key came \
+    (status = 422, description = "A field is wrong, or more units were asked for than promised, or than the account may have; or the Idempotency-Key came \
         with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
@@ -185,19 +195,20 @@ async fn pay(
     Ok((status, NO_STORE, axum::Json(order)).into_response())
 }
 
-/// One of the shopper's orders.
-#[utoipa::path(get, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order.")),
-    security(("ticket" = [])), responses(
-    (status = 200, description = "The order.", body = Order),
+/// One of the shopper's orders, or all of an account.
+#[utoipa::path(get, path = "/api/orders/{id}",
+    params(("id" = String, Path, description = "The order; or the account that is signed in, and to the shop's own systems any account.")),
+    security(("ticket" = []), ("account" = []), ("shop" = [])), responses(
+    (status = 200, description = "The order; or the newest 100 orders of the account.", body = OneOrAll),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_order(
     State(checkout): State<Checkout>,
-    Path(order): Path<String>,
-    holders: Holders,
+    Path(id): Path<String>,
+    asker: Asker,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(checkout.order(order_id(&order)?, &holders).await?)))
+    Ok((NO_STORE, axum::Json(checkout.one_or_all(order_id(&id)?, &asker).await?)))
 }
 
 /// The shopper's orders, the newest first.
@@ -288,6 +299,19 @@ impl Checkout {
 
     pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CheckoutError> {
         Ok(self.store.orders(holders).await?)
+    }
+
+    /// The order under an id, or the orders of the account under it.
+    async fn one_or_all(&self, id: OrderId, asker: &Asker) -> Result<OneOrAll, CheckoutError> {
+        let account = AccountId(id.0);
+        if asker.holders().account() == Some(account) {
+            return Ok(OneOrAll::All(Orders { orders: self.store.orders_of_account(account).await? }));
+        }
+        if let Some(order) = self.store.order_for(id, asker).await? {
+            return Ok(OneOrAll::One(Box::new(order)));
+        }
+        let orders = if asker.is_shop() { self.store.orders_of_account(account).await? } else { Vec::new() };
+        if orders.is_empty() { Err(CheckoutError::UnknownOrder) } else { Ok(OneOrAll::All(Orders { orders })) }
     }
 
     async fn give_back(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {

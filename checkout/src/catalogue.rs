@@ -55,6 +55,8 @@ pub(crate) struct Product {
     pub(crate) currency: String,
     /// Units one shopper may buy.
     pub(crate) per_shopper_limit: i32,
+    /// Units one account may buy, where only those who are signed in may.
+    pub(crate) per_account_limit: Option<i32>,
     /// What the sale is doing.
     pub(crate) status: Status,
     /// Units in the sale.

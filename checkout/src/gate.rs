@@ -21,6 +21,7 @@ use crate::{
     jwks::NoClaims,
     problem::CheckoutError,
     state::OrderStatus,
+    store::Became,
 };
 
 /// Where a token stands in a query and in a cookie.
@@ -122,7 +123,9 @@ impl Checkout {
         if !has_expired {
             return Ok(Visit { until: claims.exp, claims, order: None });
         }
-        let order = self.store.order_of_admission(claims.jti, visitor).await?.ok_or(CheckoutError::TokenExpired)?;
+        let Became::Order(order) = self.till.ask(claims.jti, visitor).await? else {
+            return Err(CheckoutError::TokenExpired);
+        };
         let lasts = matches!(order.status, OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending);
         if !lasts {
             return Err(CheckoutError::TokenExpired);

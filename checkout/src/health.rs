@@ -15,7 +15,7 @@ use axum::{
     response::Response,
 };
 use fairline_service::Shutdown;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -50,7 +50,8 @@ struct Counts {
 pub(crate) struct Health(Arc<Counts>);
 
 impl Health {
-    fn note(&self, failed: bool, took: Duration) {
+    /// Notes what became of a request.
+    pub(crate) fn note(&self, failed: bool, took: Duration) {
         self.0.answered.fetch_add(1, Ordering::AcqRel);
         self.0.failed.fetch_add(failed.into(), Ordering::AcqRel);
         self.0.slow.fetch_add((took > SLOW).into(), Ordering::AcqRel);
@@ -61,14 +62,6 @@ impl Health {
             [&self.0.failed, &self.0.slow, &self.0.answered].map(|count| count.swap(0, Ordering::AcqRel));
         Fared { answered, failed, slow }
     }
-}
-
-/// A layer that notes what becomes of each purchase, and how long it took.
-pub(crate) async fn purchased(State(health): State<Health>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let response = next.run(request).await;
-    health.note(response.status().is_server_error(), started.elapsed());
-    response
 }
 
 /// A layer that notes what becomes of each payment. How long it takes is the payment company's affair, and a bank that asks its

@@ -1,46 +1,84 @@
-//! Who asks: the bearer of a token, the holder of tickets, or the shop itself.
+//! Who asks: the bearer of a token, the holder of tickets, who is signed in, or the shop itself.
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use fairline_line::ticket::{TicketKey, cookie_name};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{Problem, Secret};
 use subtle::ConstantTimeEq as _;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Checkout, problem::CheckoutError};
+use crate::{
+    Checkout,
+    account::{AccountId, AccountKey},
+    problem::CheckoutError,
+};
 
 /// Tickets of one browser that are looked at, at most.
 const TICKETS_MAX: usize = 64;
+/// The cookie with the access token of a browser that is signed in.
+pub(crate) const ACCOUNT_COOKIE: &str = "fairline_account";
+/// The header with an access token, where `Authorization` has an admission token.
+const ACCOUNT_HEADER: &str = "fairline-account";
 
-/// The visitors whose tickets one browser holds. A visitor's id is secret and like no other's, in whichever line it waits: a
-/// sale's own, or one of its lanes.
+/// The visitors whose tickets one browser holds, and the account that it is signed in to. A visitor's id is secret and like no
+/// other's, in whichever line it waits: a sale's own, or one of its lanes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holders(Vec<VisitorId>);
+pub(crate) struct Holders {
+    visitors: Vec<VisitorId>,
+    account: Option<AccountId>,
+}
 
 impl Holders {
-    /// Reads the ticket cookies; what is not genuine is nobody.
-    pub(crate) fn of(headers: &HeaderMap, key: &TicketKey) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let tickets = cookies.flat_map(|line| line.split(';')).filter_map(|cookie| {
-            let (name, signed) = cookie.trim().split_once('=')?;
-            let line = SaleId(Uuid::try_parse(name.strip_prefix("fairline_ticket_")?).ok()?);
-            (name == cookie_name(line)).then_some((line, signed))
-        });
-        let visitors =
-            tickets.take(TICKETS_MAX).filter_map(|(line, signed)| Some(key.verify(line, signed).ok()?.visitor));
-        Self(visitors.collect())
+    /// Reads the ticket cookies and the access token; what is not genuine is nobody.
+    pub(crate) fn of(headers: &HeaderMap, tickets: &TicketKey, accounts: Option<&AccountKey>) -> Self {
+        Self { visitors: visitors(headers, tickets), account: accounts.and_then(|key| account(headers, key)) }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &VisitorId> {
-        self.0.iter()
+        self.visitors.iter()
     }
 
     pub(crate) fn include(&self, visitor: VisitorId) -> bool {
-        self.0.contains(&visitor)
+        self.visitors.contains(&visitor)
     }
+
+    pub(crate) fn account(&self) -> Option<AccountId> {
+        self.account
+    }
+
+    /// Whether nobody is known.
+    pub(crate) fn are_nobody(&self) -> bool {
+        self.visitors.is_empty() && self.account.is_none()
+    }
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
+}
+
+/// A cookie by its name.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    cookies(headers).find(|(named, _)| *named == name).map(|(_, value)| value)
+}
+
+fn visitors(headers: &HeaderMap, key: &TicketKey) -> Vec<VisitorId> {
+    let tickets = cookies(headers).filter_map(|(name, signed)| {
+        let line = SaleId(Uuid::try_parse(name.strip_prefix("fairline_ticket_")?).ok()?);
+        (name == cookie_name(line)).then_some((line, signed))
+    });
+    tickets.take(TICKETS_MAX).filter_map(|(line, signed)| Some(key.verify(line, signed).ok()?.visitor)).collect()
+}
+
+fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let header = headers.get(ACCOUNT_HEADER).and_then(|value| value.to_str().ok());
+    let given = [header, cookie(headers, ACCOUNT_COOKIE), bearer(headers)];
+    given.into_iter().flatten().find_map(|token| key.account_of(token, now))
 }
 
 /// Who asks for an order.
@@ -59,7 +97,7 @@ impl Asker {
 
     /// The tickets that came along; the shop has none.
     pub(crate) fn holders(&self) -> &Holders {
-        const NONE: &Holders = &Holders(Vec::new());
+        const NONE: &Holders = &Holders { visitors: Vec::new(), account: None };
         match self {
             Self::Shop => NONE,
             Self::Holders(holders) => holders,
@@ -93,7 +131,7 @@ impl FromRequestParts<Checkout> for Asker {
     async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
         Ok(match ShopKey::of(&parts.headers, checkout.shop_key.as_deref()) {
             Some(_) => Self::Shop,
-            None => Self::Holders(Holders::of(&parts.headers, &checkout.ticket_key)),
+            None => Self::Holders(checkout.holders(&parts.headers)),
         })
     }
 }
@@ -102,7 +140,46 @@ impl FromRequestParts<Checkout> for Holders {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(&parts.headers, &checkout.ticket_key))
+        Ok(checkout.holders(&parts.headers))
+    }
+}
+
+impl Checkout {
+    /// Who asks, as far as it is proved.
+    pub(crate) fn holders(&self, headers: &HeaderMap) -> Holders {
+        Holders::of(headers, &self.ticket_key, self.account_key.as_ref())
+    }
+}
+
+/// What tells apart those who ask, for requests that are done once: the admission token, the visitors whose tickets came with it,
+/// and the account. Nothing for whoever is neither the shop, nor signed in, nor holds a ticket.
+pub(crate) fn fingerprint(
+    headers: &HeaderMap,
+    tickets: &TicketKey,
+    accounts: Option<&AccountKey>,
+    shop: Option<&Secret>,
+) -> Option<Vec<u8>> {
+    let holders = Holders::of(headers, tickets, accounts);
+    if holders.are_nobody() && ShopKey::of(headers, shop).is_none() {
+        return None;
+    }
+    let bearer = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let mut visitors: Vec<[u8; 16]> = holders.iter().map(|visitor| visitor.0).collect();
+    visitors.sort_unstable();
+    let account = holders.account().map(|account| account.0.into_bytes()).unwrap_or_default();
+    Some([&(bearer.len() as u64).to_be_bytes(), bearer, &visitors.concat(), &account].concat())
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignedIn(pub(crate) AccountId);
+
+impl FromRequestParts<Checkout> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Problem> {
+        let key = checkout.account_key.as_ref().ok_or(CheckoutError::NoSignIn)?;
+        Ok(account(&parts.headers, key).map(Self).ok_or(CheckoutError::NotSignedIn)?)
     }
 }
 
@@ -126,7 +203,6 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
     use fairline_line::ticket::Ticket;
 
     use super::*;
@@ -149,8 +225,8 @@ mod tests {
         for line in lines {
             headers.append(header::COOKIE, HeaderValue::from_str(&line).expect("a header"));
         }
-        let holders = Holders::of(&headers, &key);
-        assert_eq!(holders.0, [visitor(1), visitor(2)]);
+        let holders = Holders::of(&headers, &key, None);
+        assert_eq!(holders.visitors, [visitor(1), visitor(2)]);
         assert!(holders.include(visitor(1)) && !holders.include(visitor(3)));
     }
 }

@@ -2,13 +2,12 @@
 //! known again, since its signature was looked at before.
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use fairline_admission_token::{Genuine, Jwks, TokenError, verify};
+use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
 use fairline_service::{Shutdown, StartError};
 use http_body_util::Full;
 use hyper::{Request, Uri};
@@ -18,7 +17,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::outbound::{HttpClient, web_address};
+use crate::{
+    outbound::{HttpClient, web_address},
+    recent::Recent,
+};
 
 /// How old the keys get: a controller shows a new one at least this long before it signs with it.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
@@ -27,8 +29,9 @@ const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 /// The least time between two tries while there is no key at all.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Genuine tokens that are known again, at least; twice as many at most. One is some 700 bytes.
-const SEEN_MAX: usize = 4096;
+/// Genuine tokens that are known again, at least; twice as many at most. One is some 700 bytes. Forged ones are not kept: whoever makes
+/// up new ones all the time would push out the others.
+const SEEN_MAX: usize = 16_384;
 
 /// Where the keys are.
 #[derive(Debug, Clone)]
@@ -37,30 +40,10 @@ enum Source {
     Http(Box<HttpClient>, Uri),
 }
 
-/// Genuine tokens that came before. Forged ones are not kept: whoever makes up new ones all the time would push out the others.
-#[derive(Default)]
-struct Seen {
-    young: HashMap<String, Genuine>,
-    old: HashMap<String, Genuine>,
-}
-
-impl Seen {
-    fn get(&self, token: &str) -> Option<&Genuine> {
-        self.young.get(token).or_else(|| self.old.get(token))
-    }
-
-    fn keep(&mut self, token: &str, genuine: Genuine) {
-        if self.young.len() == SEEN_MAX {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(token.to_owned(), genuine);
-    }
-}
-
 /// A set of keys, and the tokens that were found to be signed with them. Both go when the keys are fetched again.
 struct Known {
     keys: Jwks,
-    seen: Mutex<Seen>,
+    seen: Mutex<Recent<String, Genuine, SEEN_MAX>>,
 }
 
 impl Known {
@@ -68,16 +51,29 @@ impl Known {
         Self { keys, seen: Mutex::default() }
     }
 
+    /// What a token that came before says.
+    fn known(&self, token: &str, now_unix_s: i64) -> Option<Result<Genuine, TokenError>> {
+        let genuine = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()?;
+        let is_over = genuine.claims.exp <= now_unix_s;
+        Some(if is_over { Err(TokenError::Expired(Box::new(genuine.claims))) } else { Ok(genuine) })
+    }
+
     fn verify(&self, token: &str, now_unix_s: i64) -> Result<Genuine, TokenError> {
-        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = seen().get(token).cloned();
-        if let Some(genuine) = known {
-            let is_over = genuine.claims.exp <= now_unix_s;
-            return if is_over { Err(TokenError::Expired(Box::new(genuine.claims))) } else { Ok(genuine) };
+        if let Some(known) = self.known(token, now_unix_s) {
+            return known;
         }
-        let genuine = verify(token, &self.keys, now_unix_s)?;
-        seen().keep(token, genuine.clone());
-        Ok(genuine)
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let verified = verify(token, &self.keys, now_unix_s);
+        match &verified {
+            Ok(genuine) => seen().keep(token.to_owned(), genuine.clone()),
+            // Its time never comes again, and then nobody asks which key it was.
+            Err(TokenError::Expired(claims)) => {
+                let genuine = Genuine { claims: Claims::clone(claims), kid: String::new() };
+                seen().keep(token.to_owned(), genuine);
+            }
+            Err(_) => {}
+        }
+        verified
     }
 }
 
@@ -127,6 +123,12 @@ impl Keys {
     /// Whether there are any.
     pub(crate) fn are_loaded(&self) -> bool {
         self.current.borrow().is_some()
+    }
+
+    /// What a genuine token says that came before.
+    pub(crate) fn known(&self, token: &str, now_unix_s: i64) -> Option<Result<Genuine, NoClaims>> {
+        let known = self.current.borrow().as_ref()?.known(token, now_unix_s)?;
+        Some(known.map_err(NoClaims::Token))
     }
 
     /// What a genuine token says. A key that is not known has the keys fetched again, soon.
@@ -183,7 +185,7 @@ async fn fetch(source: &Source) -> Result<Jwks, String> {
 
 #[cfg(test)]
 mod tests {
-    use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, SigningKey};
+    use fairline_admission_token::{AUDIENCE, ISSUER, Jwk, SigningKey};
     use fairline_sale::{SaleId, VisitorId};
     use uuid::Uuid;
 
@@ -217,18 +219,17 @@ mod tests {
         }
         let seen = known.seen.lock().expect("nobody panicked");
         assert_eq!(seen.get(&token), Some(&genuine));
-        assert_eq!((seen.young.len(), seen.old.len()), (1, 0), "what is forged is not kept");
+        assert_eq!(seen.get(&forged), None, "what is forged is not kept");
     }
 
     #[test]
-    fn so_many_tokens_are_kept_and_no_more() {
-        let mut seen = Seen::default();
-        for number in 0..=2 * SEEN_MAX {
-            let genuine = Genuine { claims: claims(number as u128, 100), kid: String::new() };
-            seen.keep(&number.to_string(), genuine);
+    fn a_token_that_has_expired_is_known_again_too() {
+        let key = SigningKey::generate();
+        let known = Known::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
+        let token = key.mint(&claims(1, 100));
+        for _ in 0..2 {
+            assert_eq!(known.verify(&token, 100), Err(TokenError::Expired(Box::new(claims(1, 100)))));
         }
-        assert_eq!((seen.young.len(), seen.old.len()), (1, SEEN_MAX));
-        assert!(seen.get(&(2 * SEEN_MAX).to_string()).is_some() && seen.get(&SEEN_MAX.to_string()).is_some());
-        assert!(seen.get(&(SEEN_MAX - 1).to_string()).is_none());
+        assert!(known.seen.lock().expect("nobody panicked").get(&token).is_some());
     }
 }

@@ -3,27 +3,36 @@
 //! [`state`] says what may become of a hold and of a payment, and knows nothing else. `purchase` and `payment` drive it,
 //! `till` gathers redemptions that are committed together, `relay` says outside what happened, `hearing` is how others in here hear of it,
 //! `catalogue` shows what is sold, from copies in `cache`, `webhook` tells others over HTTP, `store` is all of the SQL, `health` tells the controllers how it
-//! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens,
-//! `holder` knows who asks, `gate` answers proxies in front of another checkout, `shop` is the way in for the shop's own systems, `once` does a request with a key once, `api` is the way in and `problem` every way out that is not
+//! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens, `refusals` those that were refused and
+//! `forgers` who made them up, each with a memory of what is `recent`, `turnstile` is what a purchase passes first,
+//! `holder` knows who asks, `account` and `issuer` who somebody is beyond a ticket, `users` is the way in for them,
+//! `letter` and `post` say to them what has happened, `push` in their browsers, `gate` answers proxies in front of another checkout, `shop` is the way in for the shop's own systems, `api` is the way in and `problem` every way out that is not
 //! good.
 
+mod account;
 mod api;
 mod cache;
 mod catalogue;
 #[doc(hidden)]
 pub mod door;
+mod forgers;
 mod gate;
 mod gateway;
 mod health;
 mod hearing;
 mod holder;
+mod issuer;
 mod jwks;
-mod once;
+mod letter;
 mod order;
 mod outbound;
 mod payment;
+mod post;
 mod problem;
 mod purchase;
+mod push;
+mod recent;
+mod refusals;
 mod relay;
 mod settings;
 mod shop;
@@ -31,18 +40,21 @@ pub mod state;
 mod store;
 mod sweeper;
 mod till;
+mod turnstile;
+mod users;
 mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderValue, Uri},
+    http::{HeaderMap, HeaderValue, Uri},
     middleware::from_fn_with_state,
     routing::get,
 };
 use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
+use fairline_once::Once;
 use fairline_service::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 use utoipa::{
@@ -55,6 +67,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 pub use settings::Settings;
+use turnstile::Turnstile;
 
 /// How long a stop waits for what is under way; what is not done by then, the sweeper of another process finishes.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -89,13 +102,28 @@ impl Modify for Security {
         let shop =
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The key of the shop's own systems."));
         components.add_security_scheme("shop", SecurityScheme::Http(shop.build()));
+        let account = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+            "The access token of an account; in `Fairline-Account` where an admission token comes along.",
+        ));
+        components.add_security_scheme("account", SecurityScheme::Http(account.build()));
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
     }
 }
 
-/// What every request needs.
+/// What every request needs, at hand.
 #[derive(Clone)]
-pub(crate) struct Checkout {
+pub(crate) struct Checkout(Arc<Parts>);
+
+impl Deref for Checkout {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What checkout is made of.
+pub(crate) struct Parts {
     store: store::Store,
     catalogue: catalogue::Catalogue,
     till: till::Till,
@@ -103,7 +131,14 @@ pub(crate) struct Checkout {
     gateway_watch: gateway::guarded::Watched,
     webhook_secrets: Arc<[Secret]>,
     keys: jwks::Keys,
+    refusals: refusals::Refusals,
+    forgers: forgers::Forgers,
+    once: Once,
     ticket_key: TicketKey,
+    account_key: Option<account::AccountKey>,
+    issuer: Option<issuer::Issuer>,
+    carriers: post::Carriers,
+    codes: RateLimit,
     shop_key: Option<Arc<Secret>>,
     waiting_room_url: Option<HeaderValue>,
     secure_cookies: bool,
@@ -133,21 +168,39 @@ impl Service {
         let store = store::Store::connect(settings.postgres_url.expose())?;
         let stripe = gateway::stripe::Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
         let (gateway, gateway_watch) = gateway::guarded::Guarded::new(stripe);
-        let checkout = Checkout {
+        let (account_key, shop_key) = (account_key(settings)?, shop_key(settings)?);
+        let asker = (ticket_key.clone(), account_key.clone(), shop_key.clone());
+        let tell_apart = move |headers: &HeaderMap| {
+            let (tickets, accounts, shop) = &asker;
+            holder::fingerprint(headers, tickets, accounts.as_ref(), shop.as_deref())
+        };
+        let checkout = Checkout(Arc::new(Parts {
+            once: Once::new(store.pool().clone(), tell_apart, shutdown),
             till: till::Till::open(store.clone(), shutdown),
             store,
             catalogue: catalogue::Catalogue::default(),
             gateway: Arc::new(gateway),
             gateway_watch,
             webhook_secrets: settings.webhook_secrets.clone().into(),
+            refusals: refusals::Refusals::default(),
+            forgers: forgers::Forgers::default(),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
-            shop_key: shop_key(settings)?,
+            account_key,
+            issuer: issuer(settings)?,
+            carriers: post::Carriers::new(settings)?,
+            codes: RateLimit::new(
+                settings.code_rate_per_s,
+                settings.code_burst,
+                settings.trusted_proxies.clone(),
+                shutdown,
+            )?,
+            shop_key,
             waiting_room_url: waiting_room_url(settings)?,
             secure_cookies: settings.secure_cookies,
             orders_kept_days: settings.orders_kept_days,
             shutdown: shutdown.clone(),
-        };
+        }));
         let limit = RateLimit::new(
             settings.purchase_rate_per_s,
             settings.purchase_burst,
@@ -165,6 +218,7 @@ impl Service {
             catalogue.spoil();
             std::future::ready(Ok(()))
         });
+        post::start(&checkout, stream.clone(), shop(settings)?);
         let webhooks = checkout.clone();
         hearing::start(&checkout, stream, "webhooks", move |events| webhook::hear(webhooks.clone(), events));
         webhook::start(&checkout);
@@ -172,12 +226,14 @@ impl Service {
         health::start(health.clone(), checkout.store.clone(), shutdown);
 
         let ready = readiness(checkout.clone());
-        let buying = api::purchasing()
-            .route_layer(from_fn_with_state(health.clone(), health::purchased))
-            .merge(api::paying().route_layer(from_fn_with_state(health, health::paid)));
-        let once = from_fn_with_state(checkout.clone(), once::once);
+        let turnstile = Turnstile { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
+        let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
+        let paying = api::paying().route_layer(from_fn_with_state(health, health::paid)).merge(api::giving_back());
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
-            .merge(buying.merge(api::giving_back()).route_layer(once.clone()).route_layer(limit.layer()))
+            .merge(api::purchasing().route_layer(from_fn_with_state(turnstile, turnstile::pass)))
+            .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))
+            .merge(users::signing_in().route_layer(limit.layer()))
+            .merge(users::signed_in())
             .merge(shop::routes().route_layer(once))
             .merge(api::looking())
             .merge(catalogue::routes())
@@ -189,6 +245,26 @@ impl Service {
             .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }));
         Ok(Self { routes, ready })
     }
+}
+
+fn account_key(settings: &Settings) -> Result<Option<account::AccountKey>, StartError> {
+    let wrong = |error| StartError::new(format!("The sign-in key can't be used: {error}."));
+    settings.sign_in_key.as_ref().map(|key| account::AccountKey::new(key).map_err(wrong)).transpose()
+}
+
+fn issuer(settings: &Settings) -> Result<Option<issuer::Issuer>, StartError> {
+    match (&settings.oidc_issuer, &settings.oidc_audience) {
+        (Some(issuer), Some(audience)) => Ok(Some(issuer::Issuer::new(issuer, audience)?)),
+        _ => Ok(None),
+    }
+}
+
+fn shop(settings: &Settings) -> Result<letter::Shop, StartError> {
+    let url = settings.pages_url.as_deref().unwrap_or_default();
+    if !url.is_empty() && outbound::web_address(url).is_none() {
+        return Err(StartError::new(format!("The pages' address `{url}` is not an http:// or https:// one.")));
+    }
+    Ok(letter::Shop { name: settings.shop_name.clone(), url: url.trim_end_matches('/').to_owned() })
 }
 
 /// A short key could be guessed.

@@ -21,8 +21,12 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// No answer, or none that says anything: whether the call had an effect is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unanswered(pub(crate) String);
+#[error("{why}")]
+pub(crate) struct Unanswered {
+    pub(crate) why: String,
+    /// Whether there was not even a connection, so that it surely had none.
+    pub(crate) never_left: bool,
+}
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -61,13 +65,19 @@ impl HttpClient {
     /// The answer to a request, whatever its status.
     pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
         let answer = async {
-            let response = self.client.request(request).await.map_err(|error| Unanswered(reasons(&error)))?;
+            let lost = |why| Unanswered { why, never_left: false };
+            let unsent = |error: hyper_util::client::legacy::Error| Unanswered {
+                why: reasons(&error),
+                never_left: error.is_connect(),
+            };
+            let response = self.client.request(request).await.map_err(unsent)?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| Unanswered(error.to_string()))?.to_bytes();
+            let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
             Ok(Answered { status: parts.status, headers: parts.headers, body })
         };
-        let late = |_| Unanswered(format!("no answer within {} s", self.timeout.as_secs_f64()));
+        let why = || format!("no answer within {} s", self.timeout.as_secs_f64());
+        let late = |_| Unanswered { why: why(), never_left: false };
         tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }
 }

@@ -43,12 +43,6 @@ pub(crate) enum CheckoutError {
     NoKeys,
     #[error("the admission changed while it was looked at")]
     Unsteady,
-    #[error("the idempotency key is none")]
-    BadKey,
-    #[error("the idempotency key came with another body before")]
-    KeyReused,
-    #[error("a request with this idempotency key is under way")]
-    StillUnderWay,
     #[error("the shop's key did not come along")]
     NoShopKey,
     #[error("the order can't be given back now")]
@@ -69,6 +63,34 @@ pub(crate) enum CheckoutError {
     UnknownProduct,
     #[error("the catalogue has not been read yet")]
     NoCatalogue,
+    #[error("accounts are not offered here")]
+    NoSignIn,
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    #[error("the sale is for accounts only")]
+    NoAccount,
+    #[error("the account may have {left} units more")]
+    OverAllowance { left: i32 },
+    #[error("a field of the sign-in is wrong")]
+    BadSignIn { field: &'static str, wrong: &'static str },
+    #[error("nothing can be sent to such an address here")]
+    NoCarrier { field: &'static str },
+    #[error("too many codes were asked for")]
+    TooManyCodes,
+    #[error("the code is wrong")]
+    WrongCode,
+    #[error("the issuer's token is not accepted: {0}")]
+    BadIdToken(String),
+    #[error("the issuer does not answer: {0}")]
+    NoIssuer(String),
+    #[error("the refresh token is not good")]
+    SignedOut,
+    #[error("nothing is pushed to browsers here")]
+    NoPush,
+    #[error("nobody can be told when the turn is near")]
+    NoReminder,
+    #[error("an order of the account is under way")]
+    OrderUnderWay,
     #[error("too many wait to be redeemed")]
     Crowded,
     #[error("a task failed: {0}")]
@@ -87,6 +109,8 @@ impl From<NotRedeemed> for CheckoutError {
             NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
             NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
             NotRedeemed::SoldOut => Self::SoldOut,
+            NotRedeemed::NoAccount => Self::NoAccount,
+            NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
             NotRedeemed::Unsteady => Self::Unsteady,
             NotRedeemed::Crowded => Self::Crowded,
             NotRedeemed::Store(error) => Self::Store(error),
@@ -135,15 +159,6 @@ impl From<CheckoutError> for Problem {
                 Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
             }
             CheckoutError::Unsteady => Self::unavailable("The sale changed at this very moment. Nothing was lost; try again."),
-            CheckoutError::BadKey => Self::new(StatusCode::BAD_REQUEST, "bad-idempotency-key", "The Idempotency-Key is not one")
-                .detail("Send one key of 1 to 255 visible ASCII characters, such as a UUID."),
-            CheckoutError::KeyReused => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used before")
-                    .detail("It came with another body. Nothing was done; send another request with another key.")
-            }
-            CheckoutError::StillUnderWay => Self::new(StatusCode::CONFLICT, "still-under-way", "The first request is under way")
-                .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
-                .retry_after(1),
             CheckoutError::NoShopKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
             CheckoutError::NotGivenBack(order) => {
@@ -174,6 +189,46 @@ impl From<CheckoutError> for Problem {
             }
             CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
                 .detail("Look at its address: nothing is sold under it. `GET /products` lists what is."),
+            CheckoutError::NoSignIn => Self::new(StatusCode::NOT_FOUND, "no-sign-in", "Accounts are not offered here")
+                .detail("Set FAIRLINE_SIGN_IN_KEY to offer them."),
+            CheckoutError::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in")
+                .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is good for 15 minutes."),
+            CheckoutError::NoAccount => Self::new(StatusCode::UNAUTHORIZED, "account-needed", "This sale is for accounts only")
+                .detail("Sign in, and go on: nothing was used up, and your time runs on."),
+            CheckoutError::OverAllowance { left } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "account-over-limit", "More than one account may buy")
+                    .detail(format!("This account may have {left} more of this sale. Nothing was used up."))
+                    .with("field", "quantity")
+                    .with("left", left)
+            }
+            CheckoutError::BadSignIn { field, wrong } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail(format!("The field `{field}` {wrong}."))
+                    .with("field", field)
+            }
+            CheckoutError::NoCarrier { field } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-carrier", "Nothing can be sent there")
+                    .detail(format!("Codes are not sent by `{field}` here; take another way to sign in."))
+                    .with("field", field)
+            }
+            CheckoutError::TooManyCodes => Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", "Too many codes were asked for")
+                .detail("Use the newest that was sent, or ask for one in an hour."),
+            CheckoutError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong-code", "The code is not accepted")
+                .detail("It is wrong, was used, or is older than ten minutes. After five tries, ask for another."),
+            CheckoutError::BadIdToken(ref reason) => Self::new(StatusCode::UNAUTHORIZED, "bad-id-token", "The ID token is not accepted")
+                .detail(format!("The shop's issuer has not vouched for it: {reason}.")),
+            CheckoutError::NoIssuer(ref reason) => {
+                warn!(reason, "the shop's issuer does not say its keys");
+                Self::unavailable("The shop's issuer of accounts does not answer at this moment. Try again.")
+            }
+            CheckoutError::SignedOut => Self::new(StatusCode::UNAUTHORIZED, "signed-out", "You are not signed in any more")
+                .detail("The refresh token has run out, or it came twice, which ends all that came of it. Sign in again."),
+            CheckoutError::NoPush => Self::new(StatusCode::NOT_FOUND, "no-push", "Nothing is pushed to browsers here")
+                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT for it."),
+            CheckoutError::NoReminder => Self::new(StatusCode::CONFLICT, "no-reminder", "Nobody can tell you when your turn is near")
+                .detail("The account has no address for letters, or the order of this line is drawn by lot. Keep the page open."),
+            CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
+                .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
             CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
@@ -247,11 +302,22 @@ mod tests {
             (store(StoreError::Corrupt("a row".to_owned())), 500, "internal"),
             (panicked.into(), 500, "internal"),
             (CheckoutError::NoKeys, 503, "unavailable"),
+            (CheckoutError::NoSignIn, 404, "no-sign-in"),
+            (CheckoutError::NotSignedIn, 401, "not-signed-in"),
+            (NotRedeemed::NoAccount.into(), 401, "account-needed"),
+            (NotRedeemed::OverAllowance { left: 1 }.into(), 422, "account-over-limit"),
+            (CheckoutError::BadSignIn { field: "email", wrong: "is no address" }, 422, "invalid-body"),
+            (CheckoutError::NoCarrier { field: "phone" }, 422, "no-carrier"),
+            (CheckoutError::TooManyCodes, 429, "too-many-codes"),
+            (CheckoutError::WrongCode, 401, "wrong-code"),
+            (CheckoutError::BadIdToken("it has run out".to_owned()), 401, "bad-id-token"),
+            (CheckoutError::NoIssuer("silence".to_owned()), 503, "unavailable"),
+            (CheckoutError::SignedOut, 401, "signed-out"),
+            (CheckoutError::NoReminder, 409, "no-reminder"),
+            (CheckoutError::NoPush, 404, "no-push"),
+            (CheckoutError::OrderUnderWay, 409, "order-under-way"),
             (NotRedeemed::Unsteady.into(), 503, "unavailable"),
             (NotRedeemed::Crowded.into(), 503, "unavailable"),
-            (CheckoutError::BadKey, 400, "bad-idempotency-key"),
-            (CheckoutError::KeyReused, 422, "idempotency-key-reused"),
-            (CheckoutError::StillUnderWay, 409, "still-under-way"),
             (store(sqlx::Error::PoolTimedOut.into()), 503, "unavailable"),
         ] {
             let problem = Problem::from(error);

@@ -10,11 +10,13 @@ use tokio::time::Instant;
 
 use crate::{
     Checkout,
+    account::{AccountId, Proof},
     holder::{Asker, BearerToken, Holders, ShopKey},
     jwks::NoClaims,
     order::Order,
     problem::CheckoutError,
-    store::Redemption,
+    refusals::Known,
+    store::{Became, NotRedeemed, Redemption},
 };
 
 impl Checkout {
@@ -27,7 +29,10 @@ impl Checkout {
         quantity: NonZeroU16,
     ) -> Result<Order, Problem> {
         let asked = sale.parse().map_err(|_| CheckoutError::UnknownSale);
-        self.count(async { self.redeem(asked?, token, &Asker::Holders(holders.clone()), quantity).await }).await
+        self.count(async {
+            self.redeem(asked?, token, &Asker::Holders(holders.clone()), holders.account(), quantity).await
+        })
+        .await
     }
 
     /// Redeems an admission token that a shopper has brought to the shop.
@@ -37,8 +42,14 @@ impl Checkout {
         sale: SaleId,
         token: &BearerToken,
         quantity: NonZeroU16,
+        account: Option<&str>,
     ) -> Result<Order, Problem> {
-        self.count(self.redeem(sale, token, &Asker::Shop, quantity)).await
+        let account = match (account, &self.account_key) {
+            (Some(name), Some(key)) => Some(key.account(Proof::Shop(name))),
+            (Some(_), None) => return Err(CheckoutError::NoSignIn.into()),
+            (None, _) => None,
+        };
+        self.count(self.redeem(sale, token, &Asker::Shop, account, quantity)).await
     }
 
     async fn count(&self, redeemed: impl Future<Output = Result<Order, CheckoutError>>) -> Result<Order, Problem> {
@@ -60,6 +71,7 @@ impl Checkout {
         asked: SaleId,
         BearerToken(token): &BearerToken,
         asker: &Asker,
+        account: Option<AccountId>,
         quantity: NonZeroU16,
     ) -> Result<Order, CheckoutError> {
         // A token that was sold on is worthless: its buyer has no ticket of the visitor that it names. Nor has whoever makes
@@ -68,9 +80,19 @@ impl Checkout {
         let visitor = named
             .filter(|visitor| asker.is_shop() || asker.holders().include(*visitor))
             .ok_or(CheckoutError::BadToken)?;
-        let (claims, kid) = match self.keys.verify(token, OffsetDateTime::now_utc().unix_timestamp()) {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let verified = match self.keys.known(token, now) {
+            Some(known) => known,
+            None if self.forgers.include(visitor) => return Err(CheckoutError::BadToken),
+            None => self.keys.verify(token, now),
+        };
+        let (claims, kid) = match verified {
             Ok(genuine) => (genuine.claims, Some(genuine.kid)),
             Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, None),
+            Err(NoClaims::Token(TokenError::BadSignature)) => {
+                self.forgers.note(visitor);
+                return Err(CheckoutError::BadToken);
+            }
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
             Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
         };
@@ -78,13 +100,31 @@ impl Checkout {
             let exists = self.store.sale_exists(asked).await?;
             return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
         }
-        let Some(kid) = kid else {
-            // Too late for a first use, but not for hearing of it.
-            let order = self.store.order_of_admission(claims.jti, visitor).await?;
-            return Err(order.map_or(CheckoutError::TokenExpired, |order| CheckoutError::TokenUsed(Box::new(order))));
+        let admission = claims.jti;
+        let was_used = match self.refusals.of(admission) {
+            Known::Refused(reason) => return Err(reason),
+            Known::Used => true,
+            Known::Nothing => false,
         };
+        // Too late for a first use, but not for hearing of it.
+        if kid.is_none() || was_used {
+            match self.till.ask(admission, visitor).await? {
+                Became::Order(order) => {
+                    self.refusals.used(admission, &order);
+                    return Err(CheckoutError::TokenUsed(order));
+                }
+                Became::Nothing => self.refusals.run_out(admission),
+                // By another clock than ours.
+                Became::NotYet => {}
+            }
+        }
+        let kid = kid.ok_or(CheckoutError::TokenExpired)?;
         let quantity = quantity.get().into();
-        let redemption = Redemption { admission: claims.jti, kid, sale: claims.sale, visitor, quantity };
-        Ok(self.till.redeem(redemption).await?)
+        let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity };
+        let redeemed = self.till.redeem(redemption).await;
+        if let Err(NotRedeemed::Used(order)) = &redeemed {
+            self.refusals.used(admission, order);
+        }
+        Ok(redeemed?)
     }
 }

@@ -38,6 +38,53 @@ pub struct Settings {
     /// characters. Without one nobody may.
     #[arg(long, env = "FAIRLINE_SHOP_KEY", hide_env_values = true)]
     pub shop_key: Option<Secret>,
+    /// The key that accounts are proved with: at least 32 characters, the same for all checkouts. Without one, none are offered.
+    #[arg(long, env = "FAIRLINE_SIGN_IN_KEY", hide_env_values = true)]
+    pub sign_in_key: Option<Secret>,
+    /// The shop's own OpenID Connect issuer, whose ID tokens sign in: its address, exactly as its tokens name it.
+    #[arg(long, env = "FAIRLINE_OIDC_ISSUER", requires_all = ["oidc_audience", "sign_in_key"])]
+    pub oidc_issuer: Option<String>,
+    /// What that issuer calls us: the client id.
+    #[arg(long, env = "FAIRLINE_OIDC_AUDIENCE")]
+    pub oidc_audience: Option<String>,
+    /// The mail server that takes letters: smtps://user:password@host, or smtp://host:25 inside your own network.
+    #[arg(long, env = "FAIRLINE_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<Secret>,
+    /// Who letters are from: `Shop <shop@example.org>`.
+    #[arg(long, env = "FAIRLINE_MAIL_FROM")]
+    pub mail_from: Option<String>,
+    /// The company that takes messages to phones, where it speaks Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
+    #[arg(long, env = "FAIRLINE_SMS_URL")]
+    pub sms_url: Option<String>,
+    /// The account there, as user:password.
+    #[arg(long, env = "FAIRLINE_SMS_KEY", hide_env_values = true)]
+    pub sms_key: Option<Secret>,
+    /// The number, or the name, that messages are from.
+    #[arg(long, env = "FAIRLINE_SMS_FROM")]
+    pub sms_from: Option<String>,
+    /// The VAPID key pair that browsers are told with: the public key, as `npx web-push generate-vapid-keys` writes it.
+    #[arg(long, env = "FAIRLINE_PUSH_PUBLIC_KEY")]
+    pub push_public_key: Option<String>,
+    /// And the private one.
+    #[arg(long, env = "FAIRLINE_PUSH_KEY", hide_env_values = true)]
+    pub push_key: Option<Secret>,
+    /// Where browsers' makers reach us about it: a mailto: or https:// address.
+    #[arg(long, env = "FAIRLINE_PUSH_CONTACT")]
+    pub push_contact: Option<String>,
+    /// The push services that are sent to, comma-separated: hosts, with `*.` for all below one.
+    #[arg(
+        long,
+        env = "FAIRLINE_PUSH_MAKERS",
+        value_delimiter = ',',
+        default_value = "fcm.googleapis.com,updates.push.services.mozilla.com,*.push.apple.com,*.notify.windows.com"
+    )]
+    pub push_makers: Vec<String>,
+    /// What the shop is called in letters.
+    #[arg(long, env = "FAIRLINE_SHOP_NAME", default_value = "the shop")]
+    pub shop_name: String,
+    /// Where the shopper's pages are, for links in letters: https://sale.example.org
+    #[arg(long, env = "FAIRLINE_PAGES_URL")]
+    pub pages_url: Option<String>,
     /// Where the gate of a shop's own checkout sends browsers that were not let in: an http:// or https:// address.
     #[arg(long, env = "FAIRLINE_WAITING_ROOM_URL")]
     pub waiting_room_url: Option<String>,
@@ -53,6 +100,12 @@ pub struct Settings {
     /// Purchases and payments from one address: at once.
     #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 20)]
     pub purchase_burst: u32,
+    /// Codes to sign in with that one address may have sent, to whomever: a second.
+    #[arg(long, env = "FAIRLINE_CODE_RATE_PER_S", default_value_t = 1.0)]
+    pub code_rate_per_s: f64,
+    /// The same: at once.
+    #[arg(long, env = "FAIRLINE_CODE_BURST", default_value_t = 60)]
+    pub code_burst: u32,
     /// Days after which an order no longer leads to whoever made it. Units and amounts stay.
     #[arg(long, env = "FAIRLINE_ORDERS_KEPT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub orders_kept_days: u32,

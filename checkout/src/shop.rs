@@ -60,6 +60,8 @@ struct Redeem {
     /// Units: at most as many as the admission is good for.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
+    /// The shop's own name for the shopper, for whom it vouches: where a sale sells so many units to an account.
+    account: Option<Reference>,
 }
 
 /// What the shop was paid.
@@ -169,9 +171,10 @@ impl Checkout {
 async fn redeem(
     State(checkout): State<Checkout>,
     key: ShopKey,
-    Json(Redeem { sale_id, token, quantity }): Json<Redeem>,
+    Json(Redeem { sale_id, token, quantity, account }): Json<Redeem>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = checkout.purchase_for_shop(key, sale_id, &BearerToken(token), quantity).await?;
+    let account = account.map(|Reference(name)| name);
+    let order = checkout.purchase_for_shop(key, sale_id, &BearerToken(token), quantity, account.as_deref()).await?;
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
 }
 

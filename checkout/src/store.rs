@@ -1,12 +1,15 @@
 //! Checkout's Postgres: the only module with SQL.
 //!
 //! The database's clock is the only one that decides. Lock order: admissions, holds, payments, stock; the stock's row is
-//! the hot one and comes last. Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that
-//! is cut off in between can leave a transaction open. What needs several is called from tasks that run to their end.
+//! the hot one, and comes last; behind it are only the allowances of accounts, which a trigger keeps when a hold begins or ends.
+//! Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that is cut off in between can leave a
+//! transaction open. What needs several is called from tasks that run to their end.
 
+mod accounts;
 mod catalogue;
 mod gateway;
 mod holds;
+mod letters;
 mod outbox;
 mod redeem;
 mod retention;
@@ -26,16 +29,19 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
+    account::AccountId,
     health::Fared,
     holder::Holders,
-    once::{Asked, CUT_OFF_AFTER, KEPT, Known},
     order::{Order, OrderId, PaymentId},
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
 };
 
+pub(crate) use accounts::{CODE_GOOD_S, Refreshed};
 pub(crate) use holds::{Confirmed, GivenBack, NotReserved, PaymentStanding, StockRow};
+pub(crate) use letters::Letter;
 pub(crate) use outbox::Backlog;
 use outbox::tell;
+pub(crate) use redeem::Became;
 pub(crate) use webhooks::{Delivery, Webhook};
 
 const CONNECTIONS_MAX: u32 = 16;
@@ -45,8 +51,6 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const ORDERS_MAX: i64 = 100;
 /// Holds that one transaction lapses at most.
 const LAPSED_MAX: i64 = 500;
-/// Answers that one sweep forgets at most.
-const FORGOTTEN_MAX: i64 = 5000;
 /// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
 /// authorised keeps its hold until it ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
@@ -99,6 +103,12 @@ pub(crate) enum NotRedeemed {
     OverLimit {
         promised: i32,
     },
+    /// The sale is for accounts only.
+    NoAccount,
+    /// The account may have so many units more.
+    OverAllowance {
+        left: i32,
+    },
     /// The units are gone; only a sale that overbooks can come to this.
     SoldOut,
     /// Somebody else was changing it at this moment.
@@ -116,6 +126,8 @@ impl From<StoreError> for NotRedeemed {
             {
                 Self::SoldOut
             }
+            // Somebody else bought with the same account at this moment: asked again, it is known how much that left.
+            StoreError::Refused(constraint) if constraint == "allowances_are_kept" => Self::Unsteady,
             error => Self::Store(error),
         }
     }
@@ -129,6 +141,7 @@ pub(crate) struct Redemption {
     pub(crate) kid: String,
     pub(crate) sale: SaleId,
     pub(crate) visitor: VisitorId,
+    pub(crate) account: Option<AccountId>,
     pub(crate) quantity: i32,
 }
 
@@ -325,103 +338,42 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// Notes that a request with a key is under way, unless one was before: then says what became of that.
-    pub(crate) async fn ask_once(&self, asked: &Asked) -> Result<Known, StoreError> {
-        let new: Option<i32> = sqlx::query_scalar(
-            "INSERT INTO answers (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
-             SET started_at = now() WHERE answers.status IS NULL AND answers.request = excluded.request \
-             AND answers.started_at < now() - make_interval(secs => $4) RETURNING 1",
-        )
-        .bind(&asked.scope[..])
-        .bind(&asked.key)
-        .bind(&asked.request[..])
-        .bind(CUT_OFF_AFTER.as_secs_f64())
-        .fetch_optional(&self.pool)
-        .await?;
-        if new.is_some() {
-            return Ok(Known::New);
-        }
-        let known: Option<(Vec<u8>, Option<i32>, Option<String>)> =
-            sqlx::query_as("SELECT request, status, body FROM answers WHERE scope = $1 AND key = $2")
-                .bind(&asked.scope[..])
-                .bind(&asked.key)
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(match known {
-            Some((request, ..)) if request != asked.request => Known::Other,
-            Some((_, Some(status), Some(body))) => {
-                Known::Answered { status: u16::try_from(status).unwrap_or(200), body }
-            }
-            // Also where it was forgotten at this very moment: the next one is done.
-            _ => Known::UnderWay,
-        })
-    }
-
-    /// Keeps what a request was answered.
-    pub(crate) async fn keep_answer(&self, asked: &Asked, status: u16, body: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE answers SET status = $3, body = $4 WHERE scope = $1 AND key = $2 AND status IS NULL")
-            .bind(&asked.scope[..])
-            .bind(&asked.key)
-            .bind(i32::from(status))
-            .bind(body)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Lets a request be tried again with its key.
-    pub(crate) async fn forget_answer(&self, asked: &Asked) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM answers WHERE scope = $1 AND key = $2 AND status IS NULL")
-            .bind(&asked.scope[..])
-            .bind(&asked.key)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Forgets answers that were kept long enough.
-    pub(crate) async fn forget_old_answers(&self) -> Result<(), StoreError> {
-        sqlx::query(
-            "DELETE FROM answers WHERE (scope, key) IN (SELECT scope, key FROM answers \
-             WHERE started_at < now() - make_interval(secs => $1) LIMIT $2)",
-        )
-        .bind(KEPT.as_secs_f64())
-        .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// The order that an admission became.
-    pub(crate) async fn order_of_admission(
-        &self,
-        admission: Uuid,
-        visitor: VisitorId,
-    ) -> Result<Option<Order>, StoreError> {
-        let row: Option<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.admission_id = $1 AND holds.visitor = $2"))
-            .bind(admission)
-            .bind(&visitor.0[..])
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map(Order::try_from).transpose()
+    /// The connections themselves, for what keeps answers to requests with a key.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// One order, if it is one of these holders'.
     pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Option<Order>, StoreError> {
-        let row: Option<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.id = $1 AND holds.visitor = ANY($2)"))
-            .bind(order.0)
-            .bind(column(holders))
-            .fetch_optional(&self.pool)
-            .await?;
+        let row: Option<OrderRow> =
+            sqlx::query_as(order_rows!("WHERE holds.id = $1 AND (holds.visitor = ANY($2) OR holds.account_id = $3)"))
+                .bind(order.0)
+                .bind(column(holders))
+                .bind(account(holders))
+                .fetch_optional(&self.pool)
+                .await?;
         row.map(Order::try_from).transpose()
     }
 
     /// These holders' orders, the newest first.
     pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, StoreError> {
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
-            "WHERE holds.visitor = ANY($1) ORDER BY holds.created_at DESC, holds.id LIMIT $2"
+            "WHERE holds.visitor = ANY($1) OR holds.account_id = $3 ORDER BY holds.created_at DESC, holds.id LIMIT $2"
         ))
         .bind(column(holders))
+        .bind(ORDERS_MAX)
+        .bind(account(holders))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Order::try_from).collect()
+    }
+
+    /// An account's orders, the newest first.
+    pub(crate) async fn orders_of_account(&self, account: AccountId) -> Result<Vec<Order>, StoreError> {
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
+            "WHERE holds.account_id = $1 ORDER BY holds.created_at DESC, holds.id LIMIT $2"
+        ))
+        .bind(account.0)
         .bind(ORDERS_MAX)
         .fetch_all(&self.pool)
         .await?;
@@ -735,6 +687,10 @@ fn column(holders: &Holders) -> Vec<&[u8]> {
     holders.iter().map(|VisitorId(visitor)| &visitor[..]).collect()
 }
 
+fn account(holders: &Holders) -> Option<Uuid> {
+    holders.account().map(|AccountId(id)| id)
+}
+
 async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {
     let row = sqlx::query_as(
         "SELECT sale_id, visitor, quantity, state, (SELECT mode = 'yield' FROM sales WHERE id = sale_id) AS is_yield \
@@ -796,15 +752,17 @@ async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Resu
     row.try_into()
 }
 
-/// Holds a lapsed hold's units again, if units are free that nobody has been promised; in yield mode, that nobody holds.
-/// The hold is locked.
+/// Holds a lapsed hold's units again, if units are free that nobody has been promised; in yield mode, that nobody holds; and if
+/// its account may have them still. The hold is locked.
 async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRow) -> Result<bool, StoreError> {
     let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
     let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
         "WITH taken AS ( \
             UPDATE stock SET held = held + $3, \
             overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
-            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total RETURNING sale_id \
+            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total \
+            AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
+            RETURNING sale_id \
          ) \
          UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
          RETURNING expires_at",

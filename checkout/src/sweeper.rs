@@ -27,10 +27,20 @@ pub(crate) fn start(checkout: &Checkout) {
         let checkout = payments.clone();
         async move { finish_payments(&checkout).await }
     }));
+    let warnings = checkout.clone();
+    checkout.shutdown.spawn(sweep("warnings", EVERY, checkout.shutdown.clone(), move || {
+        let checkout = warnings.clone();
+        async move {
+            checkout.store.warn_of_lapses().await?;
+            checkout.store.tell_of_turns().await?;
+            Ok(())
+        }
+    }));
     let people = checkout.clone();
     checkout.shutdown.spawn(sweep("people", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = people.clone();
         async move {
+            checkout.store.forget_old_accounts(checkout.orders_kept_days).await?;
             let rows = checkout.store.unlink_old(checkout.orders_kept_days).await?;
             if rows > 0 {
                 info!(rows, "old orders no longer lead to those who made them");
@@ -41,9 +51,10 @@ pub(crate) fn start(checkout: &Checkout) {
     checkout.shutdown.spawn(sweep("memories", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = memories.clone();
         async move {
-            checkout.store.forget_old_answers().await?;
+            checkout.once.forget_old().await?;
             checkout.store.forget_old_events().await?;
             checkout.store.forget_old_deliveries().await?;
+            checkout.store.forget_old_letters().await?;
             checkout.store.forget_old_gateway_events().await
         }
     }));

@@ -3,19 +3,22 @@
 //! Group commit: while two batches are committed, the next one gathers, so that a disk that can sync a thousand times a second does
 //! not keep it to a thousand redemptions, and the hot row of a stock is touched once for all of them. Each caller has an answer
 //! of its own. Sources: D. DeWitt et al., "Implementation techniques for main memory database systems", SIGMOD 1984; P. Helland
-//! et al., "Group commit timers and high volume transaction systems", HPTS 1987, for gathering without a timer.
+//! et al., "Group commit timers and high volume transaction systems", HPTS 1987, for gathering without a timer. What tokens became is
+//! asked in batches likewise.
 
 use std::{sync::Arc, time::Duration};
 
+use fairline_sale::VisitorId;
 use fairline_service::Shutdown;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::sleep,
 };
+use uuid::Uuid;
 
 use crate::{
     order::Order,
-    store::{NotRedeemed, Redemption, Store, StoreError},
+    store::{Became, NotRedeemed, Redemption, Store, StoreError},
 };
 
 /// Redemptions that wait for a batch at most; beyond them shoppers are asked to try again.
@@ -34,42 +37,46 @@ struct Waiting {
     answer: oneshot::Sender<Result<Order, NotRedeemed>>,
 }
 
+/// Who wants to know what a token became.
+struct Asking {
+    admission: Uuid,
+    visitor: VisitorId,
+    answer: oneshot::Sender<Result<Became, StoreError>>,
+}
+
 /// Where tokens are redeemed.
 #[derive(Clone)]
-pub(crate) struct Till(mpsc::Sender<Waiting>);
+pub(crate) struct Till {
+    redemptions: mpsc::Sender<Waiting>,
+    questions: mpsc::Sender<Asking>,
+}
 
 impl Till {
     /// Opens the till. Asked to stop, it serves those who wait, and nobody more.
     pub(crate) fn open(store: Store, shutdown: &Shutdown) -> Self {
-        let (sender, mut waiting) = mpsc::channel(WAITING_MAX);
-        let (stop, free) = (shutdown.clone(), Arc::new(Semaphore::new(BATCHES_MAX)));
-        shutdown.spawn(async move {
-            let mut batch = Vec::new();
-            loop {
-                // Before anybody is taken from the queue: so the next batch gathers for as long as others are committed.
-                let place = free.clone().acquire_owned().await.expect("the semaphore is never closed");
-                let count = tokio::select! {
-                    count = waiting.recv_many(&mut batch, BATCH_MAX) => count,
-                    () = stop.triggered(), if !waiting.is_closed() => {
-                        waiting.close();
-                        continue;
-                    }
-                };
-                if count == 0 {
-                    return;
+        let (redemptions, waiting) = mpsc::channel(WAITING_MAX);
+        let (questions, asking) = mpsc::channel(WAITING_MAX);
+        let (redeeming, telling, stop) = (store.clone(), store, shutdown.clone());
+        shutdown.spawn(gather(waiting, shutdown.clone(), move |batch: Vec<Waiting>, place| {
+            metrics::histogram!("checkout_redemption_batch_size").record(batch.len() as f64);
+            let store = redeeming.clone();
+            stop.spawn(async move {
+                let unsteady = serve(&store, batch).await;
+                drop(place);
+                if !unsteady.is_empty() {
+                    insist(store, unsteady).await;
                 }
-                metrics::histogram!("checkout_redemption_batch_size").record(count as f64);
-                let (store, batch) = (store.clone(), std::mem::take(&mut batch));
-                stop.spawn(async move {
-                    let unsteady = serve(&store, batch).await;
-                    drop(place);
-                    if !unsteady.is_empty() {
-                        insist(store, unsteady).await;
-                    }
-                });
-            }
-        });
-        Self(sender)
+            });
+        }));
+        let stop = shutdown.clone();
+        shutdown.spawn(gather(asking, shutdown.clone(), move |batch: Vec<Asking>, place| {
+            let store = telling.clone();
+            stop.spawn(async move {
+                tell(&store, batch).await;
+                drop(place);
+            });
+        }));
+        Self { redemptions, questions }
     }
 
     /// Redeems an admission. It ends as it would whether or not the caller waits for it.
@@ -78,8 +85,61 @@ impl Till {
     /// Why it was not redeemed; that too many wait already is one reason.
     pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Waiting { redemption, answer }).map_err(|_| NotRedeemed::Crowded)?;
+        self.redemptions.try_send(Waiting { redemption, answer }).map_err(|_| NotRedeemed::Crowded)?;
         answered.await.map_err(|_| NotRedeemed::Crowded)?
+    }
+
+    /// What the admission of a visitor became.
+    ///
+    /// # Errors
+    /// When that can't be known; that too many ask already is one reason.
+    pub(crate) async fn ask(&self, admission: Uuid, visitor: VisitorId) -> Result<Became, NotRedeemed> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.try_send(Asking { admission, visitor, answer }).map_err(|_| NotRedeemed::Crowded)?;
+        Ok(answered.await.map_err(|_| NotRedeemed::Crowded)??)
+    }
+}
+
+/// Takes from a queue whatever has gathered while other batches are served, and has it served.
+async fn gather<T: Send>(
+    mut waiting: mpsc::Receiver<T>,
+    stop: Shutdown,
+    serve: impl Fn(Vec<T>, OwnedSemaphorePermit) + Send,
+) {
+    let free = Arc::new(Semaphore::new(BATCHES_MAX));
+    let mut batch = Vec::new();
+    loop {
+        // Before anybody is taken from the queue: so the next batch gathers for as long as others are committed.
+        let place = free.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let count = tokio::select! {
+            count = waiting.recv_many(&mut batch, BATCH_MAX) => count,
+            () = stop.triggered(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        };
+        if count == 0 {
+            return;
+        }
+        serve(std::mem::take(&mut batch), place);
+    }
+}
+
+/// Tells those who ask what their tokens became.
+async fn tell(store: &Store, batch: Vec<Asking>) {
+    let asked: Vec<(Uuid, VisitorId)> = batch.iter().map(|asking| (asking.admission, asking.visitor)).collect();
+    match store.what_became_of(&asked).await {
+        Ok(answers) => {
+            for (asking, became) in batch.into_iter().zip(answers) {
+                // Whoever has hung up may ask again.
+                let _ = asking.answer.send(Ok(became));
+            }
+        }
+        Err(error) => {
+            for asking in batch {
+                let _ = asking.answer.send(Err(error.clone()));
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 fn main() {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist");
+    // Asked when it runs: one that was built in another folder may be run here.
+    let here = env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+    let dist = Path::new(&here).join("../../web/dist");
     let manifest = dist.join("manifest.json");
     println!("cargo::rerun-if-changed={}", manifest.display());
     let Ok(json) = fs::read_to_string(&manifest) else {

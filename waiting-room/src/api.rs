@@ -161,8 +161,7 @@ async fn poll(
     // Between two polls nobody is connected: the grace period starts anew with each.
     if !session.is_over() {
         let grace = door.grace.of(Browser::of(headers));
-        let absent = door.store.absent(ticket.sale, grace, false, &[ticket.ordinal]).await;
-        absent.map_err(RoomError::from)?;
+        door.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
     }
     let poll_after_ms = u64::try_from(POLL_AFTER.as_millis()).unwrap_or(u64::MAX);
     Ok((ticket_headers(cookie), axum::Json(LineSnapshot { messages, poll_after_ms })).into_response())

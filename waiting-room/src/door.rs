@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::IntoParams;
 
 use crate::{
+    absences::Absences,
     account::AccountKey,
     hall::Hall,
     joins::Joins,
@@ -36,6 +37,7 @@ pub(crate) struct Door {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
     pub(crate) joins: Joins,
+    pub(crate) absences: Absences,
     pub(crate) key: TicketKey,
     /// Where the shop names its shoppers.
     pub(crate) accounts: Option<AccountKey>,

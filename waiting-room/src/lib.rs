@@ -1,9 +1,11 @@
 //! The waiting room faces the internet: it gives shoppers a place in the line and tells them when it is their turn.
 //!
 //! It knows Redis and nothing else: no database, no key that admits anybody. `room` is one sale in this node with its
-//! `shoppers`, `rooms` keeps them all true, `speech` is what a tab hears. `door` lets shoppers in, through `api` and
+//! `shoppers`, `rooms` keeps them all true, `speech` is what a tab hears, `joins` and `absences` what the line hears of
+//! it, in batches. `door` lets shoppers in, through `api` and
 //! `pages`. WebSockets then wait in the `hall`, which every room calls with its `bell`; a tab without one is a `session`.
 
+mod absences;
 mod account;
 mod api;
 mod bell;
@@ -99,6 +101,7 @@ impl Service {
             rooms: follower.rooms.clone(),
             store: store.clone(),
             joins: joins::Joins::start(store.clone(), shutdown),
+            absences: absences::Absences::start(store.clone(), shutdown),
             key,
             accounts,
             accounts_only: settings.accounts_only,

@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use fairline_sale::{SaleCard, SaleMode, Status};
+use fairline_sale::{SaleCard, SaleMode, Status, price_text};
 use fairline_service::{ClientAddress, Problem};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -39,13 +39,19 @@ pub(crate) fn routes() -> Router<Door> {
 struct Assets {
     shopper_css: String,
     shopper_js: String,
+    sign_in_js: String,
     icon: String,
 }
 
 impl Assets {
     fn new() -> Self {
         let address = |name| format!("/assets/{}", fairline_assets::file_name(name).unwrap_or(name));
-        Self { shopper_css: address("shopper.css"), shopper_js: address("shopper.js"), icon: address("icon.svg") }
+        Self {
+            shopper_css: address("shopper.css"),
+            shopper_js: address("shopper.js"),
+            sign_in_js: address("sign-in.js"),
+            icon: address("icon.svg"),
+        }
     }
 }
 
@@ -57,6 +63,8 @@ struct SaleCardView {
     description: String,
     price_text: String,
     limit_text: String,
+    /// Units that one account may buy, where one has to sign in.
+    account_limit: Option<u32>,
     total: u32,
     remaining: u32,
     status: String,
@@ -106,6 +114,7 @@ impl From<&SaleCard> for SaleCardView {
             .to_owned(),
             price_text: price_text(card.price_minor, &card.currency),
             limit_text,
+            account_limit: card.per_account_limit,
             status: status.to_owned(),
             status_text: status_text.to_owned(),
             opens_at_rfc3339: card.opens_at.format(&Rfc3339).unwrap_or_default(),
@@ -118,28 +127,6 @@ impl From<&SaleCard> for SaleCardView {
             message: card.message.clone().unwrap_or_default(),
             commitment: card.draw.as_ref().map(|draw| draw.commitment.clone()).unwrap_or_default(),
         }
-    }
-}
-
-/// An amount as people write it. ISO 4217 gives most currencies two decimals; these are the ones of shops that do not.
-fn price_text(minor: i64, currency: &str) -> String {
-    let decimals = match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    };
-    let unit = 10_i64.pow(decimals);
-    let amount = match decimals {
-        0 => minor.to_string(),
-        _ => format!("{}.{:0width$}", minor / unit, minor % unit, width = decimals as usize),
-    };
-    match currency {
-        "EUR" => format!("€{amount}"),
-        "GBP" => format!("£{amount}"),
-        "USD" => format!("${amount}"),
-        "JPY" => format!("¥{amount}"),
-        _ => format!("{currency} {amount}"),
     }
 }
 
@@ -340,8 +327,7 @@ async fn line(
     }
     if !session.is_over() {
         let grace = door.grace.of(Browser::of(&headers));
-        let absent = door.store.absent(room.sale, grace, false, &[ticket.ordinal]).await;
-        absent.map_err(RoomError::from)?;
+        door.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
     }
     let mut response = page(StatusCode::OK, &template);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -392,14 +378,6 @@ fn word(outcome: Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn amounts_are_written_as_people_write_them() {
-        assert_eq!(price_text(4900, "EUR"), "€49.00");
-        assert_eq!(price_text(5, "USD"), "$0.05");
-        assert_eq!(price_text(1200, "JPY"), "¥1200");
-        assert_eq!(price_text(1234, "KWD"), "KWD 1.234");
-    }
 
     #[test]
     fn waits_are_told_in_seconds_or_minutes() {

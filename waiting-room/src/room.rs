@@ -310,6 +310,7 @@ pub(crate) mod tests {
             price_minor: 4900,
             currency: "EUR".to_owned(),
             per_shopper_limit: 1,
+            per_account_limit: None,
             total: 100,
             remaining: 100,
             status: Status::Open,

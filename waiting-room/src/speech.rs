@@ -305,6 +305,7 @@ mod tests {
             price_minor: 4900,
             currency: "EUR".to_owned(),
             per_shopper_limit: 1,
+            per_account_limit: None,
             total: 100,
             remaining: 60,
             status,

@@ -11,6 +11,8 @@ export interface SaleCard {
   price_minor: number;
   currency: string;
   per_shopper_limit: number;
+  /** Units one account may buy, where only those who are signed in may. */
+  per_account_limit?: number;
   total: number;
   /** Units that nobody holds, has paid for, or has been promised. */
   remaining: number;
@@ -23,6 +25,13 @@ export interface SaleCard {
   mode?: SaleMode;
   /** In which order the line is served; in that of joining, where it is not told. */
   order?: LineOrder;
+}
+
+/** What is known of an account. */
+export interface Profile {
+  account_id: string;
+  address: string | null;
+  created_at: string;
 }
 
 /** By joining; or by lot among those who joined before the opening. */
@@ -187,6 +196,7 @@ export interface NewSale {
   currency: string;
   total: number;
   per_shopper_limit?: number;
+  per_account_limit?: number;
   rate_cap_per_s?: number;
   opens_at?: string;
   ends_at?: string;

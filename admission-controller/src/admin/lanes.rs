@@ -69,7 +69,7 @@ struct Invite {
     count: u32,
 }
 
-/// New invitations: each is one place in the lane, on whichever device it is shown. They are not kept, and not shown again.
+/// New invitations: each is one place in the lane, on whichever device it is shown. They are not kept, but for a day with an `Idempotency-Key`, and not shown again.
 #[derive(Debug, Serialize, ToSchema)]
 struct Invitations {
     /// Their codes: `/sales/{slug of the lane}?invitation={code}` is the page to send.

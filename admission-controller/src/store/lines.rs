@@ -101,6 +101,7 @@ impl SaleRow {
             price_minor: self.price_minor,
             currency: self.currency.clone(),
             per_shopper_limit: self.units_per_admission(),
+            per_account_limit: self.per_account_limit.map(i32::unsigned_abs),
             total: self.total(),
             remaining: self.remaining(),
             status: self.shown_status(),

@@ -60,7 +60,7 @@ impl Stripe {
             request.headers_mut().insert(header::AUTHORIZATION, key);
             request.headers_mut().insert("stripe-version", header::HeaderValue::from_static(VERSION));
             let started = Instant::now();
-            let answer = self.client.call(request).await.map_err(|unanswered| NoAnswer::Unanswered(unanswered.0));
+            let answer = self.client.call(request).await.map_err(|unanswered| NoAnswer::Unanswered(unanswered.why));
             let answer = answer.and_then(|Answered { status, headers, body }| read(step, status, &headers, &body));
             let outcome = if answer.is_ok() { "answered" } else { "unanswered" };
             metrics::histogram!("checkout_gateway_call_duration_seconds", "call" => step.word(), "outcome" => outcome)

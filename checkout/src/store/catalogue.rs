@@ -17,6 +17,7 @@ struct ProductRow {
     price_minor: i64,
     currency: String,
     per_shopper_limit: i32,
+    per_account_limit: Option<i32>,
     status: String,
     total: i32,
     promised: i32,
@@ -47,6 +48,7 @@ impl From<ProductRow> for Product {
             price_minor: row.price_minor,
             currency: row.currency,
             per_shopper_limit: row.per_shopper_limit,
+            per_account_limit: row.per_account_limit,
             status: presented_status(stored, row.total.unsigned_abs(), row.sold.unsigned_abs()),
             total: row.total,
             // In yield mode more is promised than there is.
@@ -61,7 +63,7 @@ impl Store {
     /// Sales that run or will, and such as have ended within a week, the newest first.
     pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows: Vec<ProductRow> = sqlx::query_as(
-            "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, status, total, promised, held, sold, \
+            "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
              opens_at, ends_at FROM sales JOIN stock ON sale_id = id \
              WHERE status <> 'closed' OR EXISTS (SELECT FROM outbox WHERE outbox.sale_id = sales.id) \
              ORDER BY opens_at DESC, id LIMIT $1",

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    HoldRow, OrderRow, Store, StoreError, catalogue::stored_status, column, count_sold, hold_after, lock_hold,
+    HoldRow, OrderRow, Store, StoreError, account, catalogue::stored_status, column, count_sold, hold_after, lock_hold,
     order_rows, renew_hold, retention::NOBODY, shift_hold, tell, tell_reserved,
 };
 use crate::{
@@ -84,12 +84,14 @@ const STOCKS_MAX: i64 = 1000;
 
 /// An order in the eyes of one who asks; `None` when it is nobody's, or somebody else's.
 async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Asker) -> Result<Option<Order>, StoreError> {
-    let row: Option<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3))"))
-        .bind(order.0)
-        .bind(asker.is_shop())
-        .bind(column(asker.holders()))
-        .fetch_optional(connection)
-        .await?;
+    let row: Option<OrderRow> =
+        sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
+            .bind(order.0)
+            .bind(asker.is_shop())
+            .bind(column(asker.holders()))
+            .bind(account(asker.holders()))
+            .fetch_optional(connection)
+            .await?;
     row.map(Order::try_from).transpose()
 }
 
@@ -114,12 +116,13 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at, \
              CASE WHEN payments.state = 'started' THEN client_secret END AS client_secret FROM payments \
-             JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3)) \
+             JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3) OR account_id = $4) \
              ORDER BY payments.created_at DESC LIMIT 1",
         )
         .bind(id)
         .bind(asker.is_shop())
         .bind(column(asker.holders()))
+        .bind(account(asker.holders()))
         .fetch_optional(&self.pool)
         .await?;
         let standing = |row: Row| -> Result<PaymentStanding, StoreError> {
@@ -150,11 +153,6 @@ impl Store {
         }
         let from = HoldState::try_from(hold.state.as_str())?;
         let to = hold_after(from, HoldEvent::GiveBack)?;
-        sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
-            .bind(order.0)
-            .bind(to.word())
-            .execute(&mut *transaction)
-            .await?;
         let was_held = from == HoldState::Held;
         let free = sqlx::query(if was_held {
             "UPDATE stock SET held = held - $2 WHERE sale_id = $1"
@@ -162,6 +160,12 @@ impl Store {
             "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1"
         });
         free.bind(hold.sale_id).bind(hold.quantity).execute(&mut *transaction).await?;
+        // After the stock, since it also changes what the account may have.
+        sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
+            .bind(order.0)
+            .bind(to.word())
+            .execute(&mut *transaction)
+            .await?;
         if was_held {
             let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
             tell(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;

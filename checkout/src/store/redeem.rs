@@ -2,11 +2,22 @@
 
 use std::collections::HashMap;
 
+use fairline_sale::{SaleId, VisitorId};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{NotRedeemed, OrderRow, Redemption, Store, StoreError, order_rows};
-use crate::order::Order;
+use crate::{account::AccountId, order::Order};
+
+/// What an admission became.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Became {
+    Order(Box<Order>),
+    /// Nothing, and it never will.
+    Nothing,
+    /// It can still be redeemed.
+    NotYet,
+}
 
 /// Why an admission was not there to be redeemed.
 #[derive(FromRow)]
@@ -16,10 +27,28 @@ struct AdmissionRow {
     quantity: i32,
     run_out: bool,
     sale_is_open: bool,
+    per_account_limit: Option<i32>,
+    /// Units that the account has of the sale already.
+    has: i32,
 }
 
 fn column<'a, T>(redemptions: &'a [Redemption], value: impl Fn(&'a Redemption) -> T) -> Vec<T> {
     redemptions.iter().map(value).collect()
+}
+
+/// How many units each one's account would have by it, of those before it in the batch and itself: what one batch gives an
+/// account has to be within its limit as a whole.
+fn units_by_account(redemptions: &[Redemption]) -> Vec<i32> {
+    let mut units: HashMap<(SaleId, AccountId), i32> = HashMap::new();
+    let with = |redemption: &Redemption| match redemption.account {
+        Some(account) => {
+            let units = units.entry((redemption.sale, account)).or_default();
+            *units = units.saturating_add(redemption.quantity);
+            *units
+        }
+        None => redemption.quantity,
+    };
+    redemptions.iter().map(with).collect()
 }
 
 impl Store {
@@ -37,22 +66,24 @@ impl Store {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
         let held: Vec<OrderRow> = sqlx::query_as(
             "WITH free AS ( \
-                SELECT admissions.id, wanted.hold, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
-                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[]) \
-                AS wanted (hold, admission, sale, visitor, quantity, kid) \
+                SELECT admissions.id, wanted.hold, wanted.account, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
+                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[]) \
+                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account) \
                 JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
                 WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
                 AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
-                AND sales.status IN ('open', 'paused') FOR UPDATE OF admissions SKIP LOCKED \
+                AND sales.status IN ('open', 'paused') AND (per_account_limit IS NULL OR wanted.account IS NOT NULL \
+                AND wanted.by_account + coalesce((SELECT units FROM allowances WHERE allowances.sale_id = sales.id \
+                AND account_id = wanted.account), 0) <= per_account_limit) FOR UPDATE OF admissions SKIP LOCKED \
              ), used AS ( \
                 UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
                 WHERE admissions.id = free.id \
                 RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
-                free.quantity, hold, price_minor, currency, hold_s, is_yield \
+                free.quantity, hold, account, price_minor, currency, hold_s, is_yield \
              ), made AS ( \
-                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state) \
+                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state, account_id) \
                 SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
-                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END \
+                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END, account \
                 FROM used RETURNING * \
              ), units AS ( \
                 SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
@@ -78,6 +109,8 @@ impl Store {
         .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
         .bind(column(redemptions, |redemption| redemption.quantity))
         .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+        .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
+        .bind(units_by_account(redemptions))
         .fetch_all(&self.pool)
         .await?;
         let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
@@ -105,8 +138,11 @@ impl Store {
             return Ok(Vec::new());
         }
         let found: Vec<AdmissionRow> = sqlx::query_as(
-            "SELECT nth, admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open \
-             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[]) WITH ORDINALITY AS wanted (admission, sale, visitor, kid, nth) \
+            "SELECT nth, admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open, \
+             per_account_limit, coalesce((SELECT units FROM allowances WHERE allowances.sale_id = wanted.sale \
+             AND account_id = wanted.account), 0) AS has \
+             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) WITH ORDINALITY \
+             AS wanted (admission, sale, visitor, kid, account, nth) \
              JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
              WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.kid = wanted.kid",
         )
@@ -114,6 +150,7 @@ impl Store {
         .bind(column(redemptions, |redemption| redemption.sale.0))
         .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
         .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+        .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
         .fetch_all(&self.pool)
         .await?;
         let mut found: HashMap<i64, AdmissionRow> = found.into_iter().map(|row| (row.nth, row)).collect();
@@ -123,6 +160,41 @@ impl Store {
         let used = found.iter().filter(|(_, row)| was_used(row)).map(|(redemption, _)| redemption.admission).collect();
         let orders = self.orders_of_admissions(used).await?;
         found.into_iter().map(|(redemption, row)| reason(redemption, row, &orders)).collect()
+    }
+
+    /// What the admissions of these visitors became, in their order.
+    pub(crate) async fn what_became_of(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<Became>, StoreError> {
+        let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
+        let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
+        // Of an admission that can still be redeemed nothing is said but that.
+        let live: Vec<bool> = sqlx::query_scalar(
+            "SELECT coalesce(state = 'promised' AND expires_at > now(), false) FROM unnest($1::uuid[]) \
+             WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
+        )
+        .bind(&admissions)
+        .fetch_all(&self.pool)
+        .await?;
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
+            "JOIN unnest($1::uuid[], $2::bytea[]) AS asked (admission, visitor) \
+             ON holds.admission_id = asked.admission AND holds.visitor = asked.visitor"
+        ))
+        .bind(&admissions)
+        .bind(visitors)
+        .fetch_all(&self.pool)
+        .await?;
+        let of_admission = |row: OrderRow| Some((row.admission_id?, row));
+        let orders: Result<HashMap<Uuid, Order>, StoreError> = rows
+            .into_iter()
+            .filter_map(of_admission)
+            .map(|(admission, row)| Ok((admission, row.try_into()?)))
+            .collect();
+        let orders = orders?;
+        let became = |(admission, live): (&Uuid, bool)| match (orders.get(admission), live) {
+            (Some(order), _) => Became::Order(Box::new(order.clone())),
+            (None, true) => Became::NotYet,
+            (None, false) => Became::Nothing,
+        };
+        Ok(admissions.iter().zip(live).map(became).collect())
     }
 
     /// The orders that admissions became.
@@ -141,7 +213,7 @@ impl Store {
 
 /// Why a redemption found its admission as it is; none where no such admission was made.
 fn reason(
-    Redemption { admission, quantity, .. }: &Redemption,
+    Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,
     orders: &HashMap<Uuid, Order>,
 ) -> Result<NotRedeemed, StoreError> {
@@ -150,8 +222,13 @@ fn reason(
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
         return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
     }
+    let left = row.per_account_limit.map(|limit| (limit - row.has).max(0));
     Ok(if !row.sale_is_open {
         NotRedeemed::SaleNotOpen
+    } else if left.is_some() && account.is_none() {
+        NotRedeemed::NoAccount
+    } else if let Some(left) = left.filter(|left| left < quantity) {
+        NotRedeemed::OverAllowance { left }
     } else if row.quantity < *quantity {
         NotRedeemed::OverLimit { promised: row.quantity }
     } else if row.state == "lapsed" || row.run_out {

@@ -1,9 +1,10 @@
 //! Personal data, and forgetting it. What leads to somebody is the visitor, whom a ticket cookie names, and what was paid with.
 //! Units and amounts stay, for the books.
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Store, StoreError, column};
+use super::{Store, StoreError, account, column};
 use crate::holder::Holders;
 
 /// Rows of a table that are unlinked at once, at most.
@@ -25,8 +26,8 @@ impl Store {
         for visitors in [
             "UPDATE orders SET visitor = $3 WHERE id IN (SELECT id FROM orders \
              WHERE paid_at < now() - make_interval(days => $1) AND visitor <> $3 LIMIT $2)",
-            "UPDATE holds SET visitor = $3 WHERE id IN (SELECT id FROM holds \
-             WHERE created_at < now() - make_interval(days => $1) AND visitor <> $3 AND state NOT IN ('promised', 'held') LIMIT $2)",
+            "UPDATE holds SET visitor = $3, account_id = NULL WHERE id IN (SELECT id FROM holds \
+             WHERE created_at < now() - make_interval(days => $1) AND (visitor <> $3 OR account_id IS NOT NULL) AND state NOT IN ('promised', 'held') LIMIT $2)",
             "UPDATE admissions SET visitor = $3 WHERE id IN (SELECT id FROM admissions \
              WHERE issued_at < now() - make_interval(days => $1) AND visitor <> $3 AND state <> 'promised' LIMIT $2)",
         ] {
@@ -41,22 +42,29 @@ impl Store {
     pub(crate) async fn forget(&self, holders: &Holders) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let ended: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM holds WHERE visitor = ANY ($1) AND state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments \
+            "SELECT id FROM holds WHERE (visitor = ANY ($1) OR account_id = $2) AND state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments \
              WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))",
         )
         .bind(column(holders))
+        .bind(account(holders))
         .fetch_all(&mut *transaction)
         .await?;
-        for visitors in [
-            "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
-            "UPDATE holds SET visitor = $2 WHERE id = ANY ($1)",
-            "UPDATE orders SET visitor = $2 WHERE id = ANY ($1)",
-        ] {
-            sqlx::query(visitors).bind(&ended).bind(&NOBODY[..]).execute(&mut *transaction).await?;
-        }
-        let paid_with = sqlx::query("UPDATE payments SET payment_method = '' WHERE hold_id = ANY ($1)");
-        paid_with.bind(&ended).execute(&mut *transaction).await?;
+        unlink(&mut transaction, &ended).await?;
         transaction.commit().await?;
         Ok(ended.len() as u64)
     }
+}
+
+/// Unlinks holds, and what led to them and came of them, from whoever made them.
+pub(super) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
+    for visitors in [
+        "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
+        "UPDATE holds SET visitor = $2, account_id = NULL WHERE id = ANY ($1)",
+        "UPDATE orders SET visitor = $2 WHERE id = ANY ($1)",
+    ] {
+        sqlx::query(visitors).bind(holds).bind(&NOBODY[..]).execute(&mut *connection).await?;
+    }
+    let paid_with = sqlx::query("UPDATE payments SET payment_method = '' WHERE hold_id = ANY ($1)");
+    paid_with.bind(holds).execute(connection).await?;
+    Ok(())
 }

@@ -1,10 +1,12 @@
 //! Checkout through its outermost door: HTTP on a real listener, a real Postgres, and the sandbox gateway over HTTP.
 
+mod accounts;
 mod catalogue;
 mod crash;
 mod events;
 mod gate;
 mod gateway;
+mod letters;
 mod once;
 mod outage;
 mod payment;

@@ -11,6 +11,27 @@ use crate::shop::{Admission, Shop, Stock, call, eventually};
 const GOOD: &str = r#"{"quantity":1}"#;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_forges_one_token_after_the_other_is_not_listened_to_and_nobody_else_suffers() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (forger, honest) = (shop.admit(sale).await, shop.admit(sale).await);
+    let path = format!("/api/flash-sales/{sale}/purchase");
+    let (signed, _) = forger.token.rsplit_once('.').expect("a token");
+    let purchase = async |cookie: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("cookie", cookie)];
+        call(shop.checkout, "POST", &path, &headers, GOOD).await.expect("an answer")
+    };
+    for nth in 0..26 {
+        let forged = format!("{signed}.{}", char::from(b'A' + nth).to_string().repeat(85) + "A");
+        assert_eq!(purchase(&forger.cookie, &forged).await.slug(), "bad-token");
+    }
+    // Not even the genuine one, for some seconds, since it never came before.
+    assert_eq!(purchase(&forger.cookie, &forger.token).await.slug(), "bad-token");
+    assert_eq!(purchase(&honest.cookie, &honest.token).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
     let shop = Shop::open().await;
     let (sale, other_sale) = (shop.sale(20).await, shop.sale(20).await);

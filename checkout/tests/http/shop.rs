@@ -28,6 +28,9 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 /// The key of the shop's own systems.
 pub(crate) const SHOP_KEY: &str = "a key that only the shop's own systems have";
 
+/// What accounts are proved with.
+pub(crate) const SIGN_IN_KEY: &str = "a key that only the checkouts have, long enough";
+
 /// What a client got.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -191,11 +194,27 @@ impl Shop {
             gateway_key: Secret::new("sk_test"),
             webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
             shop_key: Some(Secret::new(SHOP_KEY)),
+            sign_in_key: Some(Secret::new(SIGN_IN_KEY)),
+            oidc_issuer: None,
+            oidc_audience: None,
+            smtp_url: None,
+            mail_from: None,
+            sms_url: None,
+            sms_key: None,
+            sms_from: None,
+            push_public_key: None,
+            push_key: None,
+            push_contact: None,
+            push_makers: Vec::new(),
+            shop_name: "Lamps & Co".to_owned(),
+            pages_url: Some("https://lamps.example/".to_owned()),
             waiting_room_url: None,
             secure_cookies: true,
             trusted_proxies: TrustedProxies::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,
+            code_rate_per_s: 1.0,
+            code_burst: 60,
             orders_kept_days: 365,
             log: log(),
         };
@@ -372,6 +391,9 @@ impl Shop {
              OR held <> (SELECT coalesce(sum(quantity), 0) FROM holds WHERE sale_id = stock.sale_id AND state = 'held') \
              OR sold <> (SELECT coalesce(sum(quantity), 0) FROM orders WHERE sale_id = stock.sale_id) \
              OR held + sold > total \
+             UNION ALL SELECT format('account %s has %s of %s', account_id, units, most) FROM allowances WHERE units <> ( \
+             SELECT coalesce(sum(quantity), 0) FROM holds WHERE holds.sale_id = allowances.sale_id \
+             AND holds.account_id = allowances.account_id AND state NOT IN ('lapsed', 'cancelled')) \
              UNION ALL SELECT format('payment %s is %s', payments.id, payments.state) FROM payments \
              LEFT JOIN orders ON orders.payment_id = payments.id WHERE (payments.state = 'captured') <> (orders.id IS NOT NULL) \
              UNION ALL SELECT format('hold %s is %s', holds.id, holds.state) FROM holds \

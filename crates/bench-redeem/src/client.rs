@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
     runtime,
     task::LocalSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use uuid::Uuid;
 
@@ -95,11 +95,21 @@ impl UnderWay {
 /// Sends each request once, over so many connections at the same time, and waits for all answers. With `insists`, what is not
 /// answered, or with a 503, is sent again.
 pub(crate) fn start(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool) -> UnderWay {
+    begin(to, clients, requests, insists, None)
+}
+
+/// Sends so many requests a second, each at its own time, whatever became of those before it; how long an answer took counts from
+/// then. What waits for a connection is late (G. Tene, "How not to measure latency", 2013).
+pub(crate) fn paced(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, per_s: f64) -> UnderWay {
+    begin(to, clients, requests, false, Some(per_s))
+}
+
+fn begin(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool, per_s: Option<f64>) -> UnderWay {
     let answered = Arc::<AtomicUsize>::default();
     let counted = answered.clone();
     let thread = thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, carry(to, clients, requests, insists, counted))
+        LocalSet::new().block_on(&runtime, carry(to, clients, requests, insists, per_s, counted))
     });
     UnderWay { thread, answered }
 }
@@ -111,6 +121,8 @@ pub(crate) fn run(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>) -> Res
 struct Crowd {
     to: SocketAddr,
     insists: bool,
+    per_s: Option<f64>,
+    started: Cell<Instant>,
     requests: Vec<Vec<u8>>,
     next: Cell<usize>,
     retries: Cell<usize>,
@@ -123,17 +135,21 @@ async fn carry(
     clients: usize,
     requests: Vec<Vec<u8>>,
     insists: bool,
+    per_s: Option<f64>,
     answered: Arc<AtomicUsize>,
 ) -> Result<Run, Failure> {
     let none = (Answer { status: 0, order: None }, Duration::ZERO);
     let answers = RefCell::new(vec![none; requests.len()]);
-    let crowd = Rc::new(Crowd { to, insists, requests, next: Cell::new(0), retries: Cell::new(0), answered, answers });
+    let started = Cell::new(Instant::now());
+    let (next, retries) = (Cell::new(0), Cell::new(0));
+    let crowd = Rc::new(Crowd { to, insists, per_s, started, requests, next, retries, answered, answers });
     // Connected beforehand: it is redemptions that are measured.
     let mut connections = Vec::new();
     for _ in 0..clients {
         connections.push(connect(to).await?);
     }
     let started = Instant::now();
+    crowd.started.set(started);
     let clients: Vec<_> =
         connections.into_iter().map(|stream| tokio::task::spawn_local(client(crowd.clone(), stream))).collect();
     for client in clients {
@@ -157,7 +173,11 @@ async fn client(crowd: Rc<Crowd>, stream: TcpStream) -> Result<(), Failure> {
         let at = crowd.next.get();
         let Some(request) = crowd.requests.get(at) else { return Ok(()) };
         crowd.next.set(at + 1);
-        let (started, mut tries) = (Instant::now(), 0);
+        let due = crowd.per_s.map(|per_s| crowd.started.get() + Duration::from_secs_f64(at as f64 / per_s));
+        if let Some(due) = due {
+            sleep_until(due).await;
+        }
+        let (started, mut tries) = (due.unwrap_or_else(Instant::now), 0);
         let answer = loop {
             match exchange(&crowd, &mut stream, request, &mut buffer).await {
                 Ok(answer) if answer.status != 503 || !crowd.insists => break answer,

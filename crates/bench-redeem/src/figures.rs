@@ -1,6 +1,7 @@
 //! The scenes: each measures one figure, or those that show in the same scene.
 
 mod crashes;
+mod mixed;
 mod redeems;
 mod rejects;
 
@@ -10,7 +11,7 @@ use crate::{Bench, Failure, figure::Measured};
 type Measure = fn(&mut Bench, &mut dyn FnMut(Measured)) -> Result<(), Failure>;
 
 /// Every scene, with the figures that it shows. The last one has the wrongs of all that ran before it, too.
-pub(crate) const SCENES: [(&[&str], Measure); 3] = [
+pub(crate) const SCENES: [(&[&str], Measure); 4] = [
     (
         &[
             "fsync_us",
@@ -23,5 +24,6 @@ pub(crate) const SCENES: [(&[&str], Measure); 3] = [
         redeems::measure,
     ),
     (&["rejects_vs_hello"], rejects::measure),
+    (&["requests_per_s", "requests_p99_ms", "requests_failed"], mixed::measure),
     (&["oversold", "lost_acks", "double_used", "crashes"], crashes::measure),
 ];

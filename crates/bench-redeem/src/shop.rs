@@ -29,6 +29,9 @@ const ROWS: usize = 10_000;
 /// Longer than any run.
 const TOKEN_TTL_S: i64 = 3_600;
 
+/// What tickets are signed with.
+const TICKET_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
 /// A program of ours that listens on an address.
 pub(crate) struct Process(Child);
 
@@ -55,6 +58,44 @@ impl Process {
     pub(crate) fn hello(bench: &Bench) -> Result<(Self, SocketAddr), Failure> {
         let address = address_of(2);
         Ok((Self::start(bench, "bare-hello", address, &[address.to_string()])?, address))
+    }
+}
+
+/// The bearer token of the admin API.
+pub(crate) const ADMIN_TOKEN: &str = "a token for measurements";
+
+/// The other services of a shop.
+pub(crate) struct Services {
+    pub(crate) admin: SocketAddr,
+    pub(crate) waiting_room: SocketAddr,
+    _processes: [Process; 2],
+}
+
+impl Services {
+    pub(crate) fn start(bench: &Bench, shop: &Shop) -> Result<Self, Failure> {
+        let (admin, waiting_room) = (address_of(4), address_of(5));
+        let key = bench.folder.path().join("signing.pem");
+        fs::write(&key, shop.key.to_pem())?;
+        let controller = [
+            format!("--listen={admin}"),
+            format!("--redis-url={}", shop.redis.url()),
+            format!("--postgres-url={}", shop.postgres_url),
+            format!("--signing-key-file={}", key.display()),
+            format!("--admin-token={ADMIN_TOKEN}"),
+            "--log-level=error".to_owned(),
+        ];
+        let room = [
+            format!("--listen={waiting_room}"),
+            format!("--redis-url={}", shop.redis.url()),
+            format!("--ticket-key={TICKET_KEY}"),
+            // The whole crowd has one address.
+            "--join-rate-per-s=1000000".to_owned(),
+            "--join-burst=1000000".to_owned(),
+            "--log-level=error".to_owned(),
+        ];
+        let controller = Process::start(bench, "admission-controller", admin, &controller)?;
+        let room = Process::start(bench, "waiting-room", waiting_room, &room)?;
+        Ok(Self { admin, waiting_room, _processes: [controller, room] })
     }
 }
 
@@ -108,7 +149,7 @@ pub(crate) struct Shop {
     pub(crate) key: SigningKey,
     ticket_key: TicketKey,
     pub(crate) postgres: PrivatePostgres,
-    _redis: PrivateRedis,
+    redis: PrivateRedis,
     // Dropped last, in this order: servers write here.
     _claim: Folder,
     _folder: TempDir,
@@ -138,7 +179,7 @@ impl Shop {
         let jwks = folder.path().join("jwks.json");
         let keys = Jwks::new(vec![Jwk::new(&key.verifying_key())]).map_err(|error| Failure::new(error.to_string()))?;
         fs::write(&jwks, keys.to_json())?;
-        let ticket_key = "5a".repeat(32);
+        let ticket_key = TICKET_KEY;
         let checkout_address = address_of(1);
         let arguments = vec![
             format!("--listen={checkout_address}"),
@@ -165,7 +206,7 @@ impl Shop {
             key,
             ticket_key,
             postgres,
-            _redis: redis,
+            redis,
             _claim: claim,
             _folder: folder,
         })
@@ -219,6 +260,16 @@ impl Shop {
             self.settle().await
         })?;
         Ok(shoppers)
+    }
+
+    /// Lets the time of admissions run out.
+    pub(crate) fn run_out(&self, shoppers: &[Shopper]) -> Result<(), Failure> {
+        let admissions: Vec<Uuid> = shoppers.iter().map(|shopper| shopper.admission).collect();
+        self.runtime.block_on(async {
+            let over = sqlx::query("UPDATE admissions SET expires_at = now() WHERE id = ANY ($1)").bind(admissions);
+            over.execute(&self.pool).await?;
+            self.settle().await
+        })
     }
 
     /// Brings the database to rest, so that no measurement pays for what was done before it.

@@ -18,6 +18,10 @@ pub(crate) struct Size {
     /// How long each baseline runs in a round, with so many clients.
     pub(crate) baseline: Duration,
     pub(crate) baseline_clients: usize,
+    /// Requests that are offered a second, for how long, while so many wait in line.
+    pub(crate) offered_per_s: usize,
+    pub(crate) offered_for: Duration,
+    pub(crate) waiting: usize,
     /// Tokens that are rejected in a round.
     pub(crate) rejected: usize,
     /// Shoppers who redeem while checkout and Postgres are killed, and how often each is.
@@ -39,6 +43,9 @@ impl Size {
             many: 1_000,
             baseline: Duration::from_secs(8),
             baseline_clients: 64,
+            offered_per_s: 20_500,
+            offered_for: Duration::from_secs(6),
+            waiting: 2_000,
             rejected: 60_000,
             through_crashes: 40_000,
             crashes: 3,
@@ -57,6 +64,9 @@ impl Size {
             many: 10,
             baseline: Duration::from_secs(1),
             baseline_clients: 4,
+            offered_per_s: 500,
+            offered_for: Duration::from_secs(1),
+            waiting: 10,
             rejected: 60,
             through_crashes: 200,
             crashes: 1,

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 #[test]
 fn every_scene_runs_and_nothing_is_lost() {
-    // Checkout stands beside the program; it may be older than this test.
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "checkout", "--bins"]).status();
-    assert!(built.expect("cargo runs").success(), "checkout does not build");
+    // The services stand beside the program; they may be older than this test.
+    let services = ["--package", "admission-controller", "--package", "checkout", "--package", "waiting-room"];
+    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--bins"]).args(services).status();
+    assert!(built.expect("cargo runs").success(), "the services do not build");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let json = folder.path().join("bench/redeem.json");
     let run = Command::new(env!("CARGO_BIN_EXE_bench-redeem")).arg("--smoke").arg("--json").arg(&json).output();
@@ -17,12 +18,13 @@ fn every_scene_runs_and_nothing_is_lost() {
     let figures = fs::read_to_string(&json).unwrap_or_else(|error| panic!("no figures ({error}): {said}"));
     let figures: Value = serde_json::from_str(&figures).expect("the figures are JSON");
     let figures = figures.as_object().expect("the figures are one object");
-    assert_eq!(figures.len(), 11, "{said}");
+    assert_eq!(figures.len(), 14, "{said}");
     for (key, figure) in figures {
         assert!(figure.is_number(), "{key} is {figure}: {said}");
     }
     for wrong in ["oversold", "lost_acks", "double_used"] {
         assert_eq!(figures[wrong], 0.0, "{said}");
     }
+    assert_eq!(figures["requests_failed"], 0.0, "{said}");
     assert_eq!(figures["crashes"], 2.0, "{said}");
 }

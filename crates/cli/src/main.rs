@@ -1,4 +1,4 @@
-//! `fairline`: the demo, migrations, keys, the crowd, and the proof of a sale's order.
+//! `fairline`: the demo, migrations, keys, sales, the crowd, and the proof of a sale's order.
 
 mod demo;
 mod failure;
@@ -6,11 +6,13 @@ mod keys;
 mod migrate;
 mod private_file;
 mod rush;
+mod sale;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Fairline: sell a small stock to a huge crowd, first come, first served.
 #[derive(Debug, Parser)]
@@ -30,6 +32,13 @@ enum Command {
     Keys(keys::Settings),
     /// Send a crowd of simulated shoppers to a sale, and report what they saw.
     Rush(Box<rush::Settings>),
+    /// Create, list, show, run and watch sales.
+    Sale(sale::Settings),
+    /// Print what completes this command line in a shell: `fairline completions bash > /etc/bash_completion.d/fairline`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Replay the public record of a sale, and say whether its order was honest. Exit code 0 if so, 1 if not, 2 if it could
     /// not be read.
     Verify(verify::Settings),
@@ -42,6 +51,11 @@ async fn main() -> ExitCode {
         Command::Migrate(settings) => migrate::run(settings).await,
         Command::Keys(settings) => keys::run(settings),
         Command::Rush(settings) => rush::run(*settings).await,
+        Command::Sale(settings) => sale::run(settings).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut CommandLine::command(), "fairline", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Verify(settings) => verify::run(settings).await,
     };
     done.unwrap_or_else(|error| {
@@ -52,8 +66,6 @@ async fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

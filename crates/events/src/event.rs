@@ -30,11 +30,15 @@ pub enum Kind {
     PurchaseCompleted,
     /// A payment that came too late went back.
     PaymentRefunded,
+    /// A hold of an account has little time left.
+    HoldAboutToLapse,
+    /// An account that asked for it will soon be let in.
+    TurnIsNear,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::FlashSaleScheduled,
         Self::FlashSaleChanged,
         Self::FlashSaleStarted,
@@ -46,6 +50,8 @@ impl Kind {
         Self::InventoryReleased,
         Self::PurchaseCompleted,
         Self::PaymentRefunded,
+        Self::HoldAboutToLapse,
+        Self::TurnIsNear,
     ];
 
     /// The word for it, in the database, on the wire and in the settings of webhooks.
@@ -63,6 +69,8 @@ impl Kind {
             Self::InventoryReleased => "InventoryReleased",
             Self::PurchaseCompleted => "PurchaseCompleted",
             Self::PaymentRefunded => "PaymentRefunded",
+            Self::HoldAboutToLapse => "HoldAboutToLapse",
+            Self::TurnIsNear => "TurnIsNear",
         }
     }
 

@@ -65,6 +65,7 @@ impl Line {
             price_minor: 100,
             currency: "EUR".to_owned(),
             per_shopper_limit: 1,
+            per_account_limit: None,
             total: 10,
             remaining: 10,
             status: Status::Open,

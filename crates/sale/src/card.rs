@@ -22,6 +22,9 @@ pub struct SaleCard {
     pub currency: String,
     /// Units one shopper may buy.
     pub per_shopper_limit: u32,
+    /// Units one account may buy, where only those who are signed in may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_account_limit: Option<u32>,
     /// Units in the sale.
     pub total: u32,
     /// Units that nobody holds, has paid for, or has been promised.

@@ -1,9 +1,11 @@
-//! The words of a sale that every service speaks: ids, status, and the card that a shopper sees.
+//! The words of a sale that every service speaks: ids, status, amounts, and the card that a shopper sees.
 
 mod card;
 mod id;
+mod price;
 mod status;
 
 pub use card::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleCard, SaleMode};
 pub use id::{InvalidId, SaleId, VisitorId};
+pub use price::{minor_units, price_text};
 pub use status::{Status, presented_status};

@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A problem response (RFC 9457): a stable `type`, a `title`, and a `detail` that its reader can act on.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,19 @@ pub struct ProblemBody {
     pub status: u16,
     /// What happened here, and what to do.
     pub detail: Option<String>,
+}
+
+/// A [`ProblemBody`] on its way out, with its other members.
+#[derive(serde::Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: std::fmt::Arguments<'a>,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 impl Problem {
@@ -96,14 +109,15 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = self.members;
-        body.insert("type".to_owned(), json!(format!("https://fairline.dev/problems/{}", self.slug)));
-        body.insert("title".to_owned(), json!(self.title));
-        body.insert("status".to_owned(), json!(self.status.as_u16()));
-        if let Some(detail) = self.detail {
-            body.insert("detail".to_owned(), json!(detail));
-        }
-        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        let body = Body {
+            kind: format_args!("https://fairline.dev/problems/{}", self.slug),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail.as_deref(),
+            members: &self.members,
+        };
+        let body = serde_json::to_string(&body).expect("strings, numbers and JSON are JSON");
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -120,6 +134,8 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+
+    use serde_json::json;
 
     use super::*;
 

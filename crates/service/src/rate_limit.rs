@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     body::Body,
-    http::{HeaderMap, Request, StatusCode},
+    http::{HeaderMap, Request, StatusCode, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use governor::{
@@ -41,6 +41,7 @@ pub type RateLimitLayer = GovernorLayer<AddressKey, NoOpMiddleware<QuantaInstant
 #[derive(Clone)]
 pub struct RateLimit {
     config: Arc<GovernorConfig<AddressKey, NoOpMiddleware<QuantaInstant>>>,
+    key: Arc<AddressKey>,
 }
 
 /// How the limiter tells clients apart.
@@ -81,10 +82,11 @@ impl RateLimit {
             return Err(wrong());
         }
         let full = Arc::new(AtomicBool::new(false));
+        let key = AddressKey { proxies, full: full.clone() };
         let config = GovernorConfigBuilder::default()
             .period(Duration::from_secs_f64(1.0 / rate_per_s))
             .burst_size(burst)
-            .key_extractor(AddressKey { proxies, full: full.clone() })
+            .key_extractor(key.clone())
             .finish()
             .map(Arc::new)
             .ok_or_else(wrong)?;
@@ -96,13 +98,34 @@ impl RateLimit {
                 full.store(limiter.len() > ADDRESSES_MAX, Ordering::Relaxed);
             }
         });
-        Ok(Self { config })
+        Ok(Self { config, key: Arc::new(key) })
     }
 
     /// Counts every request of a route.
     #[must_use]
     pub fn layer(&self) -> RateLimitLayer {
         GovernorLayer::new(self.config.clone()).error_handler(|error| refusal(&error))
+    }
+
+    /// Counts one request, as the layer does.
+    ///
+    /// # Errors
+    /// 429 with the seconds to wait.
+    pub fn check_request<T>(&self, request: &Request<T>) -> Result<(), Problem> {
+        self.check_key(self.key.of(peer_of(request.extensions()), request.headers()))
+    }
+
+    /// Counts one request by its parts.
+    ///
+    /// # Errors
+    /// 429 with the seconds to wait.
+    pub fn check_parts(&self, parts: &Parts) -> Result<(), Problem> {
+        self.check_key(self.key.of(peer_of(&parts.extensions), &parts.headers))
+    }
+
+    fn check_key(&self, client: Option<IpAddr>) -> Result<(), Problem> {
+        let client = client.ok_or_else(|| too_many_requests(FORGET_EVERY.as_secs()))?;
+        self.check(client)
     }
 
     /// Counts one request, for routes where only some count.

@@ -88,6 +88,7 @@ impl Sale {
             price_minor: 4900,
             currency: "EUR".to_owned(),
             per_shopper_limit: 1,
+            per_account_limit: None,
             total: stock,
             remaining: stock,
             status: Status::Scheduled,

@@ -104,6 +104,7 @@ impl House {
             price_minor: 4900,
             currency: "EUR".to_owned(),
             per_shopper_limit: 1,
+            per_account_limit: None,
             total: 10,
             remaining: 10,
             status: Status::Open,

@@ -35,6 +35,7 @@ export function newSale(field: (name: string) => string): NewSale {
     order: field("order") === "draw" ? "draw" : "fifo",
     mode: field("mode") === "yield" ? "yield" : "guarantee",
     risk: Number(field("risk_percent")) / 100,
+    ...(field("per_account_limit") !== "" && { per_account_limit: Number(field("per_account_limit")) }),
     ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
     ...(field("like") !== "" && { like: field("like") }),
     ...time("opens_at"),

@@ -193,6 +193,7 @@ function start(root: HTMLElement): void {
     void watchStatus(waitMs);
   };
 
+  root.addEventListener("signed-in", () => { dispatch({ type: "signed-in" }); });
   show();
   attend();
   void watchStatus();

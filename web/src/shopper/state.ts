@@ -42,6 +42,7 @@ export type Event =
   | { type: "sale"; sale: SaleCard }
   | { type: "reserve" }
   | { type: "reserve-failed"; problem: Problem }
+  | { type: "signed-in" }
   | { type: "pay" }
   | { type: "pay-failed"; problem: Problem }
   | { type: "order"; order: Order };
@@ -71,6 +72,8 @@ export function reduce(state: State, event: Event, nowMs: number): State {
       return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: true, problem: "" } } : state;
     case "reserve-failed":
       return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false, problem: inWords(event.problem) } } : state;
+    case "signed-in":
+      return phase.at === "turn" ? { ...state, phase: { ...phase, problem: "" } } : state;
     case "pay":
       return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: true, problem: "" } } : state;
     case "pay-failed":

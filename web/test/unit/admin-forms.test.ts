@@ -41,6 +41,7 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
   });
   assert.equal(fill({ order: "draw" }).order, "draw");
   assert.equal(fill({ inside_max: "40" }).inside_max, 40);
+  assert.deepEqual([fill({}).per_account_limit, fill({ per_account_limit: "2" }).per_account_limit], [undefined, 2]);
   assert.equal(fill({ like: "0190" }).like, "0190");
   assert.equal(fill({ price: "4900", currency: "JPY" }).price_minor, 4_900);
   assert.equal(fill({ price: "0.29" }).price_minor, 29);

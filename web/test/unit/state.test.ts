@@ -74,6 +74,12 @@ describe("a turn", () => {
     assert.ok(state.phase.at === "turn" && !state.phase.reserving && state.phase.problem === "A title. The sale is paused.");
   });
 
+  test("that needed an account complains no longer once somebody is signed in", () => {
+    const state = after(line(turn), { type: "reserve" }, { type: "reserve-failed", problem: problem("account-needed", "Sign in.") }, { type: "signed-in" });
+    assert.ok(state.phase.at === "turn" && state.phase.problem === "");
+    assert.deepEqual(after(line(place), { type: "signed-in" }), after(line(place)));
+  });
+
   test("used in another tab brings its order here", () => {
     assert.deepEqual(after(line(turn), over("bought")).phase, { at: "joining", seeking: "order" });
   });

@@ -21,6 +21,8 @@ pub(super) struct Keys {
     pub(super) admin_token_file: PathBuf,
     /// The key of the shop's own systems.
     pub(super) shop_key: Secret,
+    /// What accounts are proved with.
+    pub(super) sign_in_key: Secret,
 }
 
 impl Keys {
@@ -53,8 +55,10 @@ impl Keys {
         let (_, ticket_key) = secret("ticket")?;
         let (admin_token_file, admin_token) = secret("admin-token")?;
         let (_, shop_key) = secret("shop-key")?;
+        let (_, sign_in_key) = secret("sign-in-key")?;
+        let sign_in_key = Secret::new(sign_in_key);
         let (admin_token, shop_key) = (Secret::new(admin_token), Secret::new(shop_key));
-        Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token, admin_token_file, shop_key })
+        Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token, admin_token_file, shop_key, sign_in_key })
     }
 
     /// Removes what earlier runs made.

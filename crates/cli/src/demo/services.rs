@@ -1,8 +1,9 @@
-//! The three services and the sandbox gateway in one process, on one port.
+//! The three services, the sandbox gateway and a sandbox post office in one process, on one port.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use fairline_sandbox_post::Post;
 use fairline_service::{
     LogFormat, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes,
     serve,
@@ -26,14 +27,23 @@ pub(super) async fn serve_all(
     shutdown: &Shutdown,
 ) -> Result<(), StartError> {
     let listen = listener.local_addr().map_err(|error| StartError::new(format!("No address to serve on: {error}.")))?;
-    let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } = settings(listen, servers, keys);
+    let letters = TcpListener::bind(("127.0.0.1", 0)).await;
+    let letters = letters.map_err(|error| StartError::new(format!("No port for the sandbox post office: {error}.")))?;
+    let mail = letters.local_addr().map_err(|error| StartError::new(format!("No address for letters: {error}.")))?;
+    let post = Post::open(letters, shutdown);
+    let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } =
+        settings(listen, mail, servers, keys);
     let gateway = fairline_sandbox_gateway::Service::start(&sandbox_gateway, shutdown).await?;
     let controller = admission_controller::Service::start(&admission_controller, shutdown).await?;
     let checkout = checkout::Service::start(&checkout, shutdown).await?;
     let waiting_room = waiting_room::Service::start(&waiting_room, shutdown).await?;
 
-    let routes =
-        Router::new().merge(gateway.routes).merge(controller.routes).merge(checkout.routes).merge(waiting_room.routes);
+    let routes = Router::new()
+        .merge(post.routes())
+        .merge(gateway.routes)
+        .merge(controller.routes)
+        .merge(checkout.routes)
+        .merge(waiting_room.routes);
     let ready = all_ready(vec![gateway.ready, controller.ready, checkout.ready, waiting_room.ready]);
     let router = plumbing_routes(routes, ready, shutdown);
     let stop = shutdown.clone();
@@ -48,7 +58,7 @@ struct Settings {
     sandbox_gateway: fairline_sandbox_gateway::Settings,
 }
 
-fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
+fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
     let log = LogSettings { format: LogFormat::Json, level: "info".to_owned() };
     let redis_url = Secret::new(&servers.redis_url);
     let postgres_url = Secret::new(&servers.database_url);
@@ -95,11 +105,27 @@ fn settings(listen: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
             gateway_key: Secret::new("sk_sandbox"),
             webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
             shop_key: Some(keys.shop_key.clone()),
+            sign_in_key: Some(keys.sign_in_key.clone()),
+            oidc_issuer: None,
+            oidc_audience: None,
+            smtp_url: Some(Secret::new(format!("smtp://{mail}"))),
+            mail_from: Some("Fairline demo <demo@fairline.example>".to_owned()),
+            sms_url: Some(format!("http://{listen}/sandbox/messages")),
+            sms_key: None,
+            sms_from: Some("Fairline".to_owned()),
+            push_public_key: None,
+            push_key: None,
+            push_contact: None,
+            push_makers: Vec::new(),
+            shop_name: "the demo shop".to_owned(),
+            pages_url: Some(format!("http://{listen}")),
             waiting_room_url: None,
             secure_cookies: false,
             trusted_proxies,
             purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             purchase_burst: REQUESTS_PER_ADDRESS_BURST,
+            code_rate_per_s: 1.0,
+            code_burst: 60,
             orders_kept_days: 365,
             log: log.clone(),
         },

@@ -1,0 +1,283 @@
+//! An account: who somebody is, beyond a ticket. Proved by a code that was sent to an address, by the shop's own issuer, or by the
+//! shop itself.
+//!
+//! All that is proved here is proved with one key, which checkouts share. The database has neither codes nor tokens: a code is made of
+//! the sign-in's id, an access token is signed, a refresh token is known by its digest, and an account's id is made of what was proved.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use fairline_service::Secret;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// How long an access token is good for, in seconds.
+pub(crate) const ACCESS_S: i64 = 15 * 60;
+/// How long a refresh token is good for, in seconds.
+pub(crate) const REFRESH_S: i64 = 7 * 24 * 3600;
+/// The shortest key, in bytes: as long as the hash (RFC 7518, section 3.2).
+const KEY_BYTES_MIN: usize = 32;
+const ISSUER: &str = "fairline";
+const AUDIENCE: &str = "fairline-account";
+/// The longest e-mail address (RFC 5321, section 4.5.3.1).
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// An account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub(crate) struct AccountId(pub(crate) Uuid);
+
+/// What makes an account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Proof<'a> {
+    /// A code that was sent there.
+    Address(&'a Address),
+    /// The shop's own issuer: itself, and its name for the account.
+    Issuer { issuer: &'a str, subject: &'a str },
+    /// The shop's own systems, by their name for the account.
+    Shop(&'a str),
+}
+
+/// Where a letter can go: an e-mail address, in small letters, a phone number after E.164, or a browser's subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address(String);
+
+/// By which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Mail,
+    Phone,
+    Push,
+}
+
+impl Address {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn way(&self) -> Way {
+        match self.0.as_bytes() {
+            [b'+', ..] => Way::Phone,
+            [b'h', b't', b't', b'p', ..] if self.0.contains("://") => Way::Push,
+            _ => Way::Mail,
+        }
+    }
+
+    /// Reads an e-mail address: one part, `@`, and a domain with a dot. Whether it is somebody's, only a letter can tell.
+    pub(crate) fn email(text: &str) -> Option<Self> {
+        let email = text.trim().to_lowercase();
+        let (local, domain) = email.rsplit_once('@')?;
+        let is_plain =
+            |part: &str| part.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>()[],;:\\\"@".contains(c));
+        let is_one = (1..=64).contains(&local.len())
+            && email.len() <= EMAIL_BYTES_MAX
+            && is_plain(local)
+            && is_plain(domain)
+            && domain.split('.').count() > 1
+            && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'));
+        is_one.then_some(Self(email))
+    }
+
+    /// Reads a phone number: a plus, the country, and the rest, between which spaces, hyphens and brackets may stand.
+    pub(crate) fn phone(text: &str) -> Option<Self> {
+        let number: String = text.trim().chars().filter(|c| !" -().".contains(*c)).collect();
+        let digits = number.strip_prefix('+')?;
+        let is_one =
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        is_one.then_some(Self(number))
+    }
+
+    /// One that was stored.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A refresh token: good once, for the next one.
+pub(crate) struct RefreshToken(String);
+
+impl RefreshToken {
+    pub(crate) fn new(random: [u8; 32]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random))
+    }
+
+    pub(crate) fn given(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// What the database knows it by.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccessClaims {
+    iss: String,
+    aud: String,
+    sub: Uuid,
+    iat: i64,
+    exp: i64,
+}
+
+/// The key that accounts are proved with.
+#[derive(Clone)]
+pub(crate) struct AccountKey {
+    mac: Hmac<Sha256>,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+}
+
+impl AccountKey {
+    /// # Errors
+    /// When the key is too short to be one.
+    pub(crate) fn new(key: &Secret) -> Result<Self, String> {
+        let key = key.expose().as_bytes();
+        if key.len() < KEY_BYTES_MIN {
+            return Err(format!("it has {} characters and needs {KEY_BYTES_MIN} at least", key.len()));
+        }
+        let mac = Hmac::new_from_slice(key).expect("HMAC takes keys of any length");
+        let signs = labelled(&mac, "access token", &[]);
+        Ok(Self { signing: EncodingKey::from_secret(&signs), verifying: DecodingKey::from_secret(&signs), mac })
+    }
+
+    /// The account of whoever has proved this: always the same.
+    pub(crate) fn account(&self, proof: Proof<'_>) -> AccountId {
+        let digest = match proof {
+            Proof::Address(address) => labelled(&self.mac, "account by address", &[address.as_str()]),
+            Proof::Issuer { issuer, subject } => labelled(&self.mac, "account by issuer", &[issuer, subject]),
+            Proof::Shop(name) => labelled(&self.mac, "account by shop", &[name]),
+        };
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        AccountId(uuid::Builder::from_custom_bytes(id).into_uuid())
+    }
+
+    /// The code of a sign-in: six digits. Source: RFC 4226, section 5.3, with the sign-in's id for the counter and SHA-256.
+    pub(crate) fn code(&self, sign_in: Uuid) -> String {
+        let digest = labelled(&self.mac, "code", &[&sign_in.to_string()]);
+        let offset = usize::from(digest[31] & 0xf);
+        let bytes = [digest[offset] & 0x7f, digest[offset + 1], digest[offset + 2], digest[offset + 3]];
+        format!("{:06}", u32::from_be_bytes(bytes) % 1_000_000)
+    }
+
+    /// An access token, good from now (Unix time in seconds) for [`ACCESS_S`].
+    pub(crate) fn access_token(&self, AccountId(sub): AccountId, now: i64) -> String {
+        let claims =
+            AccessClaims { iss: ISSUER.to_owned(), aud: AUDIENCE.to_owned(), sub, iat: now, exp: now + ACCESS_S };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).expect("HMAC signs everything")
+    }
+
+    /// The account of a genuine access token that has not run out.
+    pub(crate) fn account_of(&self, access_token: &str, now: i64) -> Option<AccountId> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[ISSUER]);
+        // By the clock that is passed in.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<AccessClaims>(access_token, &self.verifying, &validation).ok()?.claims;
+        (claims.exp > now).then_some(AccountId(claims.sub))
+    }
+}
+
+fn labelled(mac: &Hmac<Sha256>, label: &str, parts: &[&str]) -> [u8; 32] {
+    let mut mac = mac.clone();
+    for part in std::iter::once(&label).chain(parts) {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> AccountKey {
+        AccountKey::new(&Secret::new(text.repeat(32))).expect("long enough")
+    }
+
+    #[test]
+    fn an_address_is_one_whichever_way_it_is_written() {
+        let email = |text: &str| Address::email(text).map(|address| address.0);
+        assert_eq!(email(" Ada.L+drop@Example.org ").as_deref(), Some("ada.l+drop@example.org"));
+        for wrong in [
+            "",
+            "ada",
+            "ada@",
+            "@example.org",
+            "ada@localhost",
+            "a da@example.org",
+            "a@b@c.org",
+            "a@.org",
+            "a@x..org",
+            "a\n@x.org",
+            "a@-x.org",
+            "<a@x.org>",
+        ] {
+            assert_eq!(email(wrong), None, "{wrong}");
+        }
+        assert_eq!(email(&format!("{}@x.org", "a".repeat(65))), None);
+        assert!(email(&format!("{}@x.org", "a".repeat(64))).is_some());
+        let phone = |text: &str| Address::phone(text).map(|address| address.0);
+        assert_eq!(phone("+49 (30) 901-820").as_deref(), Some("+4930901820"));
+        for wrong in ["", "+", "030901820", "+0490901820", "+49x30901820", "+123456", "+1234567890123456"] {
+            assert_eq!(phone(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_the_same_again_and_no_other() {
+        let ada = Address::email("ada@example.org").expect("an address");
+        let proofs = [
+            Proof::Address(&ada),
+            Proof::Shop("ada@example.org"),
+            Proof::Issuer { issuer: "https://a", subject: "bc" },
+            Proof::Issuer { issuer: "https://ab", subject: "c" },
+        ];
+        let ids: std::collections::HashSet<_> =
+            proofs.iter().flat_map(|proof| [key("a").account(*proof), key("b").account(*proof)]).collect();
+        assert_eq!(ids.len(), 8);
+        assert_eq!(key("a").account(proofs[0]), key("a").account(proofs[0]));
+    }
+
+    #[test]
+    fn an_access_token_is_good_for_a_quarter_of_an_hour_and_for_nothing_else() {
+        let (key, account) = (key("a"), AccountId(Uuid::from_u128(7)));
+        let token = key.access_token(account, 1000);
+        assert_eq!(key.account_of(&token, 1000 + 899), Some(account));
+        assert_eq!(key.account_of(&token, 1000 + 900), None);
+        assert_eq!(self::key("b").account_of(&token, 1000), None);
+        assert_eq!(key.account_of(&format!("{token}x"), 1000), None);
+        let unsigned =
+            format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), token.split('.').nth(1).expect("claims"));
+        assert_eq!(key.account_of(&unsigned, 1000), None);
+        // Signed with the key itself, for something else.
+        let mut other: serde_json::Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims")).expect("base64"))
+                .expect("JSON");
+        other["aud"] = "another".into();
+        let other = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &other, &key.signing).expect("signed");
+        assert_eq!(key.account_of(&other, 1000), None);
+    }
+
+    #[test]
+    fn a_code_has_six_digits_and_is_the_sign_ins_own() {
+        let codes: std::collections::HashSet<String> = (0..200).map(|id| key("a").code(Uuid::from_u128(id))).collect();
+        assert!(
+            codes.len() > 195 && codes.iter().all(|code| code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()))
+        );
+        assert_ne!(key("a").code(Uuid::from_u128(1)), key("b").code(Uuid::from_u128(1)));
+    }
+
+    #[test]
+    fn a_short_key_is_none() {
+        assert!(AccountKey::new(&Secret::new("a".repeat(31))).is_err());
+    }
+}

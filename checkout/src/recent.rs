@@ -1,0 +1,48 @@
+//! A memory of what came lately, with a bound: two generations, of which the older one goes when the younger is full.
+
+use std::{borrow::Borrow, collections::HashMap, hash::Hash};
+
+/// Remembers `N` things at least, twice as many at most.
+pub(crate) struct Recent<K, V, const N: usize> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K, V, const N: usize> Default for Recent<K, V, N> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, V, const N: usize> Recent<K, V, N> {
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    pub(crate) fn keep(&mut self, key: K, value: V) {
+        if self.young.len() == N {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_much_is_remembered_and_no_more() {
+        let mut recent = Recent::<u32, u32, 10>::default();
+        for number in 0..=20 {
+            recent.keep(number, number * 2);
+        }
+        assert_eq!((recent.young.len(), recent.old.len()), (1, 10));
+        assert_eq!((recent.get(&20), recent.get(&10), recent.get(&9)), (Some(&40), Some(&20), None));
+        recent.keep(20, 7);
+        assert_eq!(recent.get(&20), Some(&7), "what is newer counts");
+    }
+}

@@ -1,0 +1,98 @@
+//! Refusals of tokens that are known still, so that whoever repeats them asks no database.
+//!
+//! A token that has run out unused never becomes an order any more. What a used one became changes: it is told as it stood within the
+//! last second.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{order::Order, problem::CheckoutError, recent::Recent};
+
+/// Tokens whose refusals are known, at least; twice as many at most. One is some 300 bytes.
+const KNOWN_MAX: usize = 16_384;
+/// How long it is told again what a token became.
+const TOLD_AGAIN_FOR: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+enum Refusal {
+    Used(Arc<Order>, Instant),
+    RunOut,
+}
+
+/// What is known of a token that was refused.
+pub(crate) enum Known {
+    /// It is refused again, for this reason.
+    Refused(CheckoutError),
+    /// It was used; what it became has to be asked.
+    Used,
+    Nothing,
+}
+
+/// Refusals, by the admission.
+#[derive(Clone, Default)]
+pub(crate) struct Refusals(Arc<Mutex<Recent<Uuid, Refusal, KNOWN_MAX>>>);
+
+impl Refusals {
+    pub(crate) fn of(&self, admission: Uuid) -> Known {
+        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission).cloned();
+        match refusal {
+            Some(Refusal::RunOut) => Known::Refused(CheckoutError::TokenExpired),
+            Some(Refusal::Used(order, at)) if at.elapsed() < TOLD_AGAIN_FOR => {
+                Known::Refused(CheckoutError::TokenUsed(Box::new(Order::clone(&order))))
+            }
+            Some(Refusal::Used(..)) => Known::Used,
+            None => Known::Nothing,
+        }
+    }
+
+    pub(crate) fn used(&self, admission: Uuid, order: &Order) {
+        self.keep(admission, Refusal::Used(Arc::new(order.clone()), Instant::now()));
+    }
+
+    pub(crate) fn run_out(&self, admission: Uuid) {
+        self.keep(admission, Refusal::RunOut);
+    }
+
+    fn keep(&self, admission: Uuid, refusal: Refusal) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(admission, refusal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_sale::SaleId;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{order::OrderId, state::OrderStatus};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_token_became_is_told_again_for_a_second() {
+        let (refusals, admission) = (Refusals::default(), Uuid::from_u128(1));
+        let order = Order {
+            id: OrderId(Uuid::from_u128(2)),
+            sale_id: SaleId(Uuid::from_u128(3)),
+            status: OrderStatus::Held,
+            quantity: 1,
+            amount_minor: 100,
+            currency: "EUR".to_owned(),
+            hold_expires_at: OffsetDateTime::UNIX_EPOCH,
+            paid_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            notice: None,
+        };
+        assert!(matches!(refusals.of(admission), Known::Nothing));
+        refusals.used(admission, &order);
+        assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenUsed(known)) if *known == order));
+        tokio::time::advance(TOLD_AGAIN_FOR).await;
+        assert!(matches!(refusals.of(admission), Known::Used));
+        refusals.run_out(admission);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenExpired)));
+    }
+}

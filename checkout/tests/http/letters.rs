@@ -1,0 +1,429 @@
+//! Letters: each of what has happened is said once, however often it is heard, and nobody waits for the post.
+
+use fairline_sale::SaleId;
+use fairline_sandbox_post::{Letter, Post};
+use fairline_service::{Secret, Shutdown};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::shop::{Shop, Shopper, call, eventually, listener};
+
+/// A shop with letters and messages, and two checkouts that both send them.
+async fn shop_with_post() -> (Shop, Post) {
+    let (letters, smtp) = listener().await;
+    let post = Post::open(letters, &Shutdown::new());
+    let (messages, http) = listener().await;
+    let routes = post.routes();
+    tokio::spawn(async move { axum::serve(messages, routes).await });
+    let shop = Shop::open_with(|settings| {
+        settings.smtp_url = Some(Secret::new(format!("smtp://{smtp}")));
+        settings.mail_from = Some("Lamps & Co <shop@lamps.example>".to_owned());
+        settings.sms_url = Some(format!("http://{http}/sandbox/messages"));
+        settings.sms_key = Some(Secret::new("AC:key"));
+        settings.sms_from = Some("+15005550006".to_owned());
+    })
+    .await;
+    shop.one_more_checkout().await;
+    (shop, post)
+}
+
+/// An account with an address, without the way to it.
+async fn account(shop: &Shop, address: &str) -> Uuid {
+    let id = Uuid::new_v4();
+    let insert = sqlx::query("INSERT INTO accounts (id, address) VALUES ($1, $2)").bind(id).bind(address);
+    insert.execute(&shop.pool).await.expect("an account");
+    id
+}
+
+/// A hold of an account.
+async fn hold_of(shop: &Shop, sale: SaleId, address: &str) -> (Shopper, Uuid) {
+    let (shopper, order) = shop.hold(sale).await;
+    let account = account(shop, address).await;
+    let set = sqlx::query("UPDATE holds SET account_id = $2 WHERE id = $1").bind(order).bind(account);
+    set.execute(&shop.pool).await.expect("an account's hold");
+    (shopper, order)
+}
+
+async fn letters(post: &Post, to: &str, count: usize) -> Vec<Letter> {
+    eventually(|| async {
+        let letters = post.letters_to(to);
+        if letters.len() >= count { Ok(letters) } else { Err(letters) }
+    })
+    .await
+}
+
+/// The states of all letters to an address that has ended, by what they say.
+async fn states(shop: &Shop) -> Vec<(String, i32)> {
+    sqlx::query_as("SELECT state, attempts FROM letters ORDER BY about").fetch_all(&shop.pool).await.expect("letters")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_confirmed_once_however_often_it_is_told() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
+    let (guest, guests) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&guest, guests, "tok_visa").await.body["status"], "paid");
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    let letter = letters(&post, "ada@example.org", 1).await.remove(0);
+    assert_eq!(letter.subject, "Your order at Lamps & Co: The drop");
+    assert!(letter.text.contains("1 × The drop, for €12.34") && letter.text.contains(&order.to_string()), "{letter:?}");
+    assert!(letter.text.contains("https://lamps.example/sales/drop-"), "{letter:?}");
+    assert!(letter.id.starts_with(&sale.to_string()) && letter.id.ends_with("@lamps.example"), "{letter:?}");
+
+    // Heard again, by both, and by a third process that had heard of nothing: Redis has forgotten what was read.
+    let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
+    let deleted: Result<i64, _> =
+        fred::interfaces::KeysInterface::del(&redis, format!("fairline:{{{sale}}}:events")).await;
+    assert_eq!(deleted.expect("an answer"), 1);
+    shop.meddle("UPDATE relays SET number = 0 WHERE sale_id = $1", sale.0).await;
+    let _third = shop.one_more_checkout().await;
+    let (last, last_order) = hold_of(&shop, sale, "bob@example.org").await;
+    assert_eq!(shop.pay(&last, last_order, "tok_visa").await.body["status"], "paid");
+    letters(&post, "bob@example.org", 1).await;
+    assert_eq!(post.letters_to("ada@example.org").len(), 1);
+    assert_eq!(states(&shop).await, [("sent".to_owned(), 1), ("sent".to_owned(), 1)]);
+    let addresses: i64 =
+        sqlx::query_scalar("SELECT count(address) FROM letters").fetch_one(&shop.pool).await.expect("a count");
+    assert_eq!(addresses, 0, "nobody's address is kept with what was sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_has_surely_not_arrived_is_sent_again() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(10).await;
+    for address in
+        ["busy@example.org", "nobody@example.org", "silent@example.org", "+15005550001", "+15005550002", "+15005550003"]
+    {
+        let (shopper, order) = hold_of(&shop, sale, address).await;
+        assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    }
+    let by_account = async || -> Vec<(String, String, i32)> {
+        sqlx::query_as(
+            "SELECT accounts.address, state, attempts FROM letters JOIN accounts ON accounts.id = account_id ORDER BY 1",
+        )
+        .fetch_all(&shop.pool)
+        .await
+        .expect("letters")
+    };
+    let expected = [
+        ("+15005550001", "sent", 2),
+        ("+15005550002", "given_up", 1),
+        ("+15005550003", "unknown", 1),
+        ("busy@example.org", "sent", 2),
+        ("nobody@example.org", "given_up", 1),
+        ("silent@example.org", "unknown", 1),
+    ];
+    let expected = expected.map(|(address, state, attempts)| (address.to_owned(), state.to_owned(), attempts));
+    eventually(|| async {
+        let seen = by_account().await;
+        let seen: Vec<_> = seen.into_iter().collect();
+        let sorted = |mut rows: Vec<(String, String, i32)>| {
+            rows.sort();
+            rows
+        };
+        if sorted(seen.clone()) == sorted(expected.to_vec()) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    for (address, count) in [
+        ("busy@example.org", 1),
+        ("nobody@example.org", 0),
+        ("silent@example.org", 1),
+        ("+15005550001", 1),
+        ("+15005550003", 1),
+    ] {
+        assert_eq!(post.letters_to(address).len(), count, "{address}");
+    }
+    let message = &post.letters_to("+15005550001")[0];
+    assert!(
+        message.text.starts_with("Your order at Lamps & Co: The drop https://lamps.example/sales/drop-"),
+        "{message:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_was_cut_off_on_its_way_is_not_sent_again_and_a_late_one_not_at_all() {
+    let (shop, post) = shop_with_post().await;
+    for (about, state, due, good) in [
+        ("cut-off", "sending", "-3 minutes", "1 day"),
+        ("on-its-way", "sending", "-1 minute", "1 day"),
+        ("late", "waiting", "0 s", "-1 s"),
+        ("in-time", "waiting", "0 s", "1 day"),
+    ] {
+        sqlx::query(
+            "INSERT INTO letters (about, address, matter, state, due_at, good_until) \
+             VALUES ($1, 'ada@example.org', $2, $3, now() + $4::interval, now() + $5::interval)",
+        )
+        .bind(about)
+        .bind(json!({ "matter": "turn_is_near", "sale": "A lamp", "slug": "lamp" }))
+        .bind(state)
+        .bind(due)
+        .bind(good)
+        .execute(&shop.pool)
+        .await
+        .expect("a letter");
+    }
+    let expected = ["cut-off unknown", "in-time sent", "late given_up", "on-its-way sending"];
+    eventually(|| async {
+        let seen: Vec<String> = sqlx::query_scalar("SELECT about || ' ' || state FROM letters ORDER BY about")
+            .fetch_all(&shop.pool)
+            .await
+            .expect("letters");
+        if seen == expected { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    assert_eq!(post.letters_to("ada@example.org").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_forgets_to_pay_is_warned_once() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(5).await;
+    let (_, order) = hold_of(&shop, sale, "ada@example.org").await;
+    let (payer, paying) = hold_of(&shop, sale, "bob@example.org").await;
+    hold_of(&shop, sale, "eve@example.org").await;
+    assert_eq!(shop.pay(&payer, paying, "tok_action").await.status, 202);
+    for id in [order, paying] {
+        shop.meddle("UPDATE holds SET created_at = now() - interval '210 s', expires_at = now() + interval '90 s' WHERE id = $1", id).await;
+    }
+    let letter = letters(&post, "ada@example.org", 1).await.remove(0);
+    assert!(letter.subject.starts_with("Pay soon: The drop is held for you until "), "{letter:?}");
+    let warned: Vec<String> =
+        sqlx::query_scalar("SELECT json_array_elements(data)->>'order_id' FROM outbox WHERE kind = 'HoldAboutToLapse'")
+            .fetch_all(&shop.pool)
+            .await
+            .expect("events");
+    assert_eq!(warned, [order.to_string()], "neither who pays, nor who has time, and once");
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asked_for_it_hears_that_the_turn_is_near() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(5).await;
+    let far = shop.sale(5).await;
+    let drawn = shop.sale(5).await;
+    shop.meddle("UPDATE sales SET line_order = 'draw', seed = decode(repeat('00', 32), 'hex') WHERE id = $1", drawn.0)
+        .await;
+    for line in [sale, far, drawn] {
+        shop.meddle("UPDATE sales SET rate_cap_per_s = 0.01 WHERE id = $1", line.0).await;
+    }
+    shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
+    let key: fairline_line::ticket::TicketKey = shop.settings.ticket_key.expose().parse().expect("a key");
+    let id = account(&shop, "ada@example.org").await;
+    let token = access_token(&shop, id);
+    let remind = async |line: SaleId, ordinal: u64| {
+        let visitor = fairline_sale::VisitorId([7; 16]);
+        let ticket = fairline_line::ticket::Ticket { sale: line, epoch: 1, ordinal, visitor };
+        let cookie = format!("{}={}", fairline_line::ticket::cookie_name(line), key.sign(&ticket));
+        let headers = [("cookie", cookie.as_str()), ("fairline-account", token.as_str())];
+        call(shop.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
+    };
+    assert_eq!(remind(sale, 1000).await.status, 204);
+    assert_eq!(remind(far, 1000).await.status, 204);
+    assert_eq!(remind(drawn, 1).await.slug(), "no-reminder");
+    let no_ticket =
+        call(shop.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;
+    assert_eq!(no_ticket.expect("an answer").status, 404);
+
+    shop.meddle("UPDATE lines SET cursor = 979 WHERE id = $1", sale.0).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(post.letters_to("ada@example.org").len(), 0, "21 are ahead");
+    shop.meddle("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;
+    let letter = letters(&post, "ada@example.org", 1).await.remove(0);
+    assert_eq!(letter.subject, "Your turn is near: The drop");
+    let told: Vec<Uuid> = sqlx::query_scalar("SELECT line_id FROM reminders WHERE told_at IS NOT NULL")
+        .fetch_all(&shop.pool)
+        .await
+        .expect("reminders");
+    assert_eq!(told, [sale.0]);
+}
+
+/// What a sign-in would give.
+fn access_token(shop: &Shop, account: Uuid) -> String {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    let key = shop.settings.sign_in_key.as_ref().expect("a key").expose().to_owned();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).expect("any length");
+    mac.update(&("access token".len() as u64).to_be_bytes());
+    mac.update(b"access token");
+    let signing = jsonwebtoken::EncodingKey::from_secret(&mac.finalize().into_bytes());
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let claims = json!({ "iss": "fairline", "aud": "fairline-account", "sub": account, "iat": now, "exp": now + 600 });
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &signing).expect("signed")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_paid_too_late_hears_that_the_money_comes_back() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
+    // It was captured, as far as the gateway is concerned; here it was not known in time.
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    letters(&post, "ada@example.org", 1).await;
+    let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1")
+        .bind(order)
+        .fetch_one(&shop.pool)
+        .await
+        .expect("one");
+    let mut transaction = shop.pool.begin().await.expect("a transaction");
+    for statement in [
+        "DELETE FROM orders WHERE id = $1",
+        "UPDATE holds SET state = 'lapsed' WHERE id = $1",
+        "UPDATE stock SET sold = sold - 1, held = 1 WHERE sale_id = (SELECT sale_id FROM holds WHERE id = $1)",
+        "UPDATE payments SET state = 'refund_due', updated_at = now() - interval '1 minute' WHERE hold_id = $1",
+    ] {
+        sqlx::query(statement).bind(order).execute(&mut *transaction).await.expect("done");
+    }
+    transaction.commit().await.expect("committed");
+    let refund = letters(&post, "ada@example.org", 2).await.remove(1);
+    assert_eq!(refund.subject, "Your money comes back: The drop");
+    assert!(refund.text.contains("€12.34"), "{refund:?} of {payment}");
+}
+
+/// For which browser, from whom, and what.
+type Pushed = (String, String, Vec<u8>);
+
+/// A browser's push service, and what it has got.
+#[derive(Clone, Default)]
+struct PushService(std::sync::Arc<std::sync::Mutex<Vec<Pushed>>>);
+
+impl PushService {
+    async fn open() -> (Self, String) {
+        let (listener, address) = listener().await;
+        let service = Self::default();
+        let take = |axum::extract::State(service): axum::extract::State<Self>,
+                    axum::extract::Path(browser): axum::extract::Path<String>,
+                    headers: axum::http::HeaderMap,
+                    body: axum::body::Bytes| async move {
+            assert_eq!(
+                (headers["content-encoding"].as_bytes(), headers["urgency"].as_bytes()),
+                (&b"aes128gcm"[..], &b"high"[..])
+            );
+            let sender = headers["authorization"].to_str().expect("text").to_owned();
+            let status = if browser == "gone" { 410 } else { 201 };
+            service.0.lock().expect("no panic").push((browser, sender, body.to_vec()));
+            axum::http::StatusCode::from_u16(status).expect("a status")
+        };
+        let router =
+            axum::Router::new().route("/push/{browser}", axum::routing::post(take)).with_state(service.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (service, format!("http://{address}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_subscribed_is_told_and_only_it_can_read_it() {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    use ring::{agreement, rand::SystemRandom};
+
+    // The pair of RFC 8291, appendix A.
+    let public_key = "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8";
+    let (service, origin) = PushService::open().await;
+    let shop = Shop::open_with(|settings| {
+        settings.push_public_key = Some(public_key.to_owned());
+        settings.push_key = Some(Secret::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"));
+        settings.push_contact = Some("mailto:ops@lamps.example".to_owned());
+        settings.push_makers = vec![origin.clone()];
+    })
+    .await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = hold_of(&shop, sale, "nobody@example.org").await;
+    let id: Uuid = sqlx::query_scalar("SELECT account_id FROM holds WHERE id = $1")
+        .bind(order)
+        .fetch_one(&shop.pool)
+        .await
+        .expect("one");
+    shop.meddle("UPDATE accounts SET address = NULL WHERE id = $1", id).await;
+    let token = access_token(&shop, id);
+    let answer = call(shop.checkout, "GET", "/users/push", &[], "").await.expect("an answer");
+    assert_eq!(answer.body["public_key"], public_key);
+
+    let browser = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new()).expect("a key");
+    let browsers_key = browser.compute_public_key().expect("a key").as_ref().to_vec();
+    let subscription = |endpoint: &str, key: &[u8]| json!({ "endpoint": endpoint, "expirationTime": null, "keys": { "p256dh": BASE64.encode(key), "auth": BASE64.encode([7; 16]) } });
+    let subscribe = async |body: serde_json::Value, token: &str| {
+        call(shop.checkout, "POST", "/users/push", &[("fairline-account", token)], &body.to_string())
+            .await
+            .expect("an answer")
+    };
+    let (here, gone) = (format!("{origin}/push/here"), format!("{origin}/push/gone"));
+    assert_eq!(subscribe(subscription(&here, &browsers_key), "nobody").await.status, 401);
+    assert_eq!(
+        subscribe(subscription("https://evil.example/push", &browsers_key), &token).await.body["field"],
+        "endpoint"
+    );
+    assert_eq!(subscribe(subscription(&here, b"short"), &token).await.body["field"], "keys");
+    for endpoint in [&here, &gone] {
+        let answer = subscribe(subscription(endpoint, &browsers_key), &token).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    let got = eventually(|| async {
+        let got = service.0.lock().expect("no panic").clone();
+        if got.len() == 2 { Ok(got) } else { Err(got.len()) }
+    })
+    .await;
+    let (_, sender, message) = got.iter().find(|(browser, ..)| browser == "here").expect("one for each");
+    let (vouched, key) =
+        sender.strip_prefix("vapid t=").and_then(|sender| sender.split_once(", k=")).expect("RFC 8292");
+    assert_eq!(key, public_key);
+    let point = BASE64.decode(key).expect("base64");
+    let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
+    let verifying = jsonwebtoken::DecodingKey::from_ec_components(&x, &y).expect("a key");
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
+    validation.set_audience(&[&origin]);
+    let claims = jsonwebtoken::decode::<serde_json::Value>(vouched, &verifying, &validation).expect("genuine").claims;
+    assert_eq!(claims["sub"], "mailto:ops@lamps.example");
+
+    let text = read(message, browser, &browsers_key, &[7; 16]);
+    assert_eq!(text["subject"], "Your order at Lamps & Co: The drop");
+    assert!(text["link"].as_str().is_some_and(|link| link.starts_with("https://lamps.example/sales/drop-")), "{text}");
+    // The browser that is gone is not told again.
+    eventually(|| async {
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT endpoint FROM push_subscriptions").fetch_all(&shop.pool).await.expect("rows");
+        if left == [here.clone()] { Ok(()) } else { Err(left) }
+    })
+    .await;
+    // Of six browsers the newest five are told.
+    for nth in 0..5 {
+        let answer = subscribe(subscription(&format!("{origin}/push/{nth}"), &browsers_key), &token).await;
+        assert_eq!(answer.status, 204);
+    }
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM push_subscriptions").fetch_one(&shop.pool).await.expect("a count");
+    assert_eq!(count, 5);
+    let body = json!({ "endpoint": format!("{origin}/push/4") }).to_string();
+    let left = call(shop.checkout, "DELETE", "/users/push", &[("fairline-account", &token)], &body).await;
+    assert_eq!(left.expect("an answer").status, 204);
+}
+
+/// What a browser does with a message (RFC 8291, section 3.4).
+fn read(
+    message: &[u8],
+    browser: ring::agreement::EphemeralPrivateKey,
+    its_key: &[u8],
+    auth: &[u8],
+) -> serde_json::Value {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    use ring::{aead, agreement};
+    let mac = |key: &[u8], data: &[u8]| -> Vec<u8> {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("any length");
+        mac.update(data);
+        mac.finalize().into_bytes().to_vec()
+    };
+    let (salt, ours, sealed) = (&message[..16], &message[21..86], &message[86..]);
+    assert_eq!((&message[16..20], message[20]), (&[0, 0, 16, 0][..], 65));
+    let theirs = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, ours);
+    let secret = agreement::agree_ephemeral(browser, &theirs, <[u8]>::to_vec).expect("a secret");
+    let input = mac(&mac(auth, &secret), &[b"WebPush: info\0", its_key, ours, &[1]].concat());
+    let extracted = mac(salt, &input);
+    let key = mac(&extracted, b"Content-Encoding: aes128gcm\0\x01");
+    let nonce = mac(&extracted, b"Content-Encoding: nonce\0\x01");
+    let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_128_GCM, &key[..16]).expect("a key"));
+    let mut sealed = sealed.to_vec();
+    let nonce = aead::Nonce::try_assume_unique_for_key(&nonce[..12]).expect("a nonce");
+    let text = key.open_in_place(nonce, aead::Aad::empty(), &mut sealed).expect("for this browser");
+    serde_json::from_slice(text.strip_suffix(&[2]).expect("the last record")).expect("JSON")
+}

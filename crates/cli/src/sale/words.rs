@@ -1,0 +1,96 @@
+//! A sale, as a terminal shows it. Pure.
+
+use std::fmt::Write as _;
+
+use fairline_sale::price_text;
+use serde_json::Value;
+
+fn number(sale: &Value, field: &str) -> String {
+    sale[field].as_i64().map_or_else(|| "–".to_owned(), |number| number.to_string())
+}
+
+fn text<'a>(sale: &'a Value, field: &str) -> &'a str {
+    sale[field].as_str().unwrap_or("–")
+}
+
+/// All of one sale.
+pub(super) fn of_sale(sale: &Value) -> String {
+    let price = price_text(sale["price_minor"].as_i64().unwrap_or_default(), text(sale, "currency"));
+    let inside = sale["inside_max"].as_i64().map_or_else(String::new, |most| format!(", {most} in checkout at most"));
+    let account = sale["per_account_limit"].as_i64().map_or_else(String::new, |most| format!(", {most} to an account"));
+    let mut words = String::new();
+    // Writing to text can't fail.
+    let mut line = |label: &str, said: String| {
+        let _ = writeln!(words, "{label:<10}{said}");
+    };
+    line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
+    line("id", text(sale, "id").to_owned());
+    line("status", text(sale, "status").to_owned());
+    line("price", format!("{price}, {} to a shopper{account}", number(sale, "per_shopper_limit")));
+    line("stock", stock(sale));
+    line("line", format!("{} waiting, {} let in", number(sale, "waiting"), number(sale, "admitted")));
+    line("rate", format!("{} a second at most{inside}", sale["rate_cap_per_s"]));
+    line("mode", format!("{}, {}", text(sale, "mode"), text(sale, "order")));
+    line("opens", text(sale, "opens_at").to_owned());
+    line("ends", text(sale, "ends_at").to_owned());
+    line("message", text(sale, "message").to_owned());
+    line("now", text(sale, "last_decision").to_owned());
+    words
+}
+
+/// What changes, in one line.
+pub(super) fn in_a_line(sale: &Value) -> String {
+    let (status, waiting) = (text(sale, "status"), number(sale, "waiting"));
+    format!("{status:<10} {waiting:>7} waiting  {}  {}", stock(sale), text(sale, "last_decision"))
+}
+
+/// All sales, a line each.
+pub(super) fn of_sales(sales: &Value) -> String {
+    let sales = sales.as_array().map(Vec::as_slice).unwrap_or_default();
+    if sales.is_empty() {
+        return "There is no sale yet; `fairline sale create` makes one.\n".to_owned();
+    }
+    let name = |sale: &Value| text(sale, "slug").chars().count();
+    let width = sales.iter().map(name).max().unwrap_or_default();
+    let line = |sale: &Value| {
+        let (slug, status, waiting) = (text(sale, "slug"), text(sale, "status"), number(sale, "waiting"));
+        format!("{slug:<width$}  {status:<10} {waiting:>7} waiting  {}\n", stock(sale))
+    };
+    sales.iter().map(line).collect()
+}
+
+fn stock(sale: &Value) -> String {
+    let [total, promised, held, sold] = ["total", "promised", "held", "sold"].map(|field| number(sale, field));
+    format!("{sold} sold, {held} held, {promised} promised of {total}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_sale_is_said_in_words() {
+        let sale = json!({
+            "id": "0190", "slug": "lamp", "name": "A lamp", "price_minor": 4900, "currency": "EUR", "per_shopper_limit": 1,
+            "per_account_limit": 2, "total": 100, "promised": 3, "held": 2, "sold": 1, "waiting": 40, "admitted": 6,
+            "rate_cap_per_s": 2.5, "inside_max": null, "mode": "guarantee", "order": "fifo", "status": "open",
+            "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "capped by rate",
+        });
+        let words = of_sale(&sale);
+        for said in [
+            "A lamp (lamp)",
+            "€49.00, 1 to a shopper, 2 to an account",
+            "1 sold, 2 held, 3 promised of 100",
+            "40 waiting, 6 let in",
+            "2.5 a second at most\n",
+            "ends      –",
+        ] {
+            assert!(words.contains(said), "{said}: {words}");
+        }
+        assert_eq!(in_a_line(&sale), "open            40 waiting  1 sold, 2 held, 3 promised of 100  capped by rate");
+        assert_eq!(of_sales(&json!([sale])), "lamp  open            40 waiting  1 sold, 2 held, 3 promised of 100\n");
+        assert!(of_sales(&json!([])).contains("fairline sale create"));
+    }
+}

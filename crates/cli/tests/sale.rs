@@ -1,0 +1,125 @@
+//! `fairline sale`: a whole sale from a terminal, against a demo.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// A demo that ends with the test.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+fn fairline(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
+    command.args(arguments).env_remove("FAIRLINE_ADMIN_URL").env_remove("FAIRLINE_ADMIN_TOKEN");
+    command.output().expect("fairline runs")
+}
+
+fn start_demo(folder: &Path) -> Demo {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
+    let child = command.arg("demo").arg("--dir").arg(folder).args(["--port", "0"]).stdout(Stdio::piped()).spawn();
+    let mut demo = Demo(child.expect("fairline runs"));
+    let said = BufReader::new(demo.0.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(said.into_iter().any(|line| line.starts_with("Ctrl-C")), "the demo ended early");
+    demo
+}
+
+#[test]
+fn a_sale_is_run_from_a_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("its permissions");
+    let at = folder.path().to_str().expect("a path");
+    let no_demo = fairline(&["sale", "--demo", at, "list"]);
+    assert!(!no_demo.status.success() && String::from_utf8_lossy(&no_demo.stderr).contains("No demo runs in"));
+    let _demo = start_demo(folder.path());
+    let said = |arguments: &[&str]| {
+        let output = fairline(&[&["sale", "--demo", at], arguments].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&said(&[arguments, &["--json"]].concat())).expect("JSON")
+    };
+    let refused = |arguments: &[&str]| {
+        let output = fairline(&[&["sale", "--demo", at], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+
+    let created = said(&[
+        "create",
+        "Brass lamp No. 7",
+        "--price",
+        "49.00",
+        "--total",
+        "5",
+        "--opens-at",
+        "2999-01-01T00:00:00Z",
+        "--per-account",
+        "2",
+    ]);
+    assert!(
+        created.contains("Brass lamp No. 7 (brass-lamp-no-7)")
+            && created.contains("€49.00, 1 to a shopper, 2 to an account"),
+        "{created}"
+    );
+    assert!(said(&["list"]).lines().any(|line| line.starts_with("brass-lamp-no-7  ") && line.contains("scheduled")));
+    assert!(refused(&["create", "Brass lamp No. 7", "--price", "49", "--total", "5"]).contains("slug"));
+    assert!(refused(&["create", "Lamp", "--price", "49.999", "--total", "5"]).contains("no amount of EUR"));
+    assert!(refused(&["show", "nothing"]).contains("There is no sale `nothing`"));
+    assert!(refused(&["set", "brass-lamp-no-7"]).contains("Say what to change"));
+
+    assert_eq!(json(&["open", "brass-lamp-no-7"])["status"], "open");
+    assert_eq!(json(&["pause", "brass-lamp-no-7"])["status"], "paused");
+    let changed =
+        json(&["set", "brass-lamp-no-7", "--rate", "2.5", "--total", "7", "--inside-max", "3", "--message", "Soon"]);
+    assert_eq!(
+        (&changed["rate_cap_per_s"], &changed["total"], &changed["inside_max"]),
+        (&2.5.into(), &7.into(), &3.into())
+    );
+    assert_eq!(changed["message"], "Soon");
+    let back = json(&["set", "brass-lamp-no-7", "--inside-max", "none", "--message", ""]);
+    assert_eq!((&back["inside_max"], &back["message"]), (&Value::Null, &Value::Null));
+    let id = back["id"].as_str().expect("an id");
+    assert_eq!(json(&["resume", id])["status"], "open", "by its id");
+
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_fairline"));
+    let watching = watching.args(["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
+    let mut watching = watching.expect("fairline runs");
+    let mut lines = BufReader::new(watching.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(
+        lines.next().is_some_and(|line| line.starts_with("open") && line.contains("0 sold, 0 held, 0 promised of 7"))
+    );
+    assert_eq!(json(&["close", "brass-lamp-no-7"])["status"], "closed");
+    assert!(lines.last().is_some_and(|line| line.starts_with("closed")), "it ends with the sale");
+    assert!(watching.wait().expect("it ended").success());
+    assert!(refused(&["open", "brass-lamp-no-7"]).contains("closed"));
+}
+
+#[test]
+fn a_controller_that_is_not_there_is_a_sentence() {
+    let nowhere = fairline(&["sale", "list"]);
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("Say which controller"));
+    let silent = fairline(&["sale", "--admin", "http://127.0.0.1:1", "--admin-token", "x", "list"]);
+    assert!(String::from_utf8_lossy(&silent.stderr).contains("The controller at http://127.0.0.1:1 does not answer"));
+    assert_eq!(silent.status.code(), Some(2));
+}
+
+#[test]
+fn shells_are_told_how_to_complete() {
+    for (shell, says) in [("bash", "complete -F"), ("zsh", "#compdef fairline"), ("fish", "complete -c fairline")] {
+        let output = fairline(&["completions", shell]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains(says), "{shell}");
+    }
+}

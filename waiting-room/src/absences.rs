@@ -1,0 +1,105 @@
+//! Absences in batches: between two polls nobody is connected, so each poll starts a grace period anew. One call to the line starts
+//! those of all who polled in the last moment.
+
+use std::{collections::HashMap, time::Duration};
+
+use fairline_line::{
+    store::{LineError, LineStore},
+    ticket::{Ordinal, Ticket},
+};
+use fairline_sale::SaleId;
+use fairline_service::Shutdown;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+/// Polls that wait for a batch at most; beyond them each is told by itself.
+const WAITING_MAX: usize = 20_000;
+/// Absences in one call at most.
+const BATCH_MAX: usize = 2000;
+/// How long the first of a batch waits for others: nothing beside any grace period.
+const GATHER: Duration = Duration::from_millis(50);
+
+struct Absence {
+    sale: SaleId,
+    ordinal: Ordinal,
+    grace: Duration,
+}
+
+/// Where polls say that nobody is connected any more.
+#[derive(Clone)]
+pub(crate) struct Absences {
+    waiting: mpsc::Sender<Absence>,
+    store: LineStore,
+}
+
+impl Absences {
+    /// Starts the task that gathers batches.
+    pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
+        let (waiting, mut gathered) = mpsc::channel::<Absence>(WAITING_MAX);
+        let (stop, line) = (shutdown.clone(), store.clone());
+        shutdown.spawn(async move {
+            let mut batch = Vec::new();
+            loop {
+                tokio::select! {
+                    count = gathered.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
+                    () = stop.triggered() => return,
+                }
+                tokio::time::sleep(GATHER).await;
+                while batch.len() < BATCH_MAX
+                    && let Ok(absence) = gathered.try_recv()
+                {
+                    batch.push(absence);
+                }
+                for ((sale, grace), ordinals) in by_call(batch.drain(..)) {
+                    let line = line.clone();
+                    stop.spawn(async move {
+                        // The next roll call finds whoever is not noted here.
+                        if let Err(error) = line.absent(sale, grace, false, &ordinals).await {
+                            debug!(%error, "absences could not be noted");
+                        }
+                    });
+                }
+            }
+        });
+        Self { waiting, store }
+    }
+
+    /// Starts a grace period, soon.
+    ///
+    /// # Errors
+    /// When too many wait already, and the line does not answer.
+    pub(crate) async fn note(&self, ticket: &Ticket, grace: Duration) -> Result<(), LineError> {
+        let absence = Absence { sale: ticket.sale, ordinal: ticket.ordinal, grace };
+        match self.waiting.try_send(absence) {
+            Ok(()) => Ok(()),
+            Err(_) => self.store.absent(ticket.sale, grace, false, &[ticket.ordinal]).await,
+        }
+    }
+}
+
+/// What one call each can carry.
+fn by_call(absences: impl Iterator<Item = Absence>) -> HashMap<(SaleId, Duration), Vec<Ordinal>> {
+    let mut calls: HashMap<_, Vec<Ordinal>> = HashMap::new();
+    for Absence { sale, ordinal, grace } in absences {
+        calls.entry((sale, grace)).or_default().push(ordinal);
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_call_has_one_line_and_one_grace_period() {
+        let sale = |number| SaleId(Uuid::from_u128(number));
+        let absence =
+            |number, ordinal, grace_s| Absence { sale: sale(number), ordinal, grace: Duration::from_secs(grace_s) };
+        let calls =
+            by_call([absence(1, 7, 120), absence(2, 7, 120), absence(1, 8, 300), absence(1, 9, 120)].into_iter());
+        assert_eq!(calls.len(), 3);
+        assert_eq!(calls[&(sale(1), Duration::from_secs(120))], [7, 9]);
+    }
+}

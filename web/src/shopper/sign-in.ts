@@ -1,0 +1,117 @@
+/**
+ * Signing in, where a sale asks for it: an address, a code, and then an account. It stands beside the line and never in its way; a
+ * script of its own, so that nobody else loads it. The page hears `signed-in`.
+ */
+
+import type { Problem, Profile } from "../api";
+import { field } from "../field";
+import { ask, inWords, type Answer } from "../http";
+
+/** Access tokens last 15 minutes. */
+const REFRESH_EVERY_MS = 10 * 60_000;
+const RETRY_MS = 10_000;
+const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
+
+type Step = "looking" | "address" | "code" | "known";
+
+function send<T>(path: string, body: object): Promise<Answer<T>> {
+  return ask<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/** The refresh token is good once: of several tabs one asks at a time, each with what the last was given. */
+function refresh(): Promise<Answer<unknown>> {
+  return navigator.locks.request("fairline-refresh", () => send("/users/login/refresh", {}));
+}
+
+function start(panel: HTMLElement): void {
+  const line = panel.dataset.account ?? "";
+  let step: Step = "looking";
+  let signInId = "";
+  let sending = false;
+  /** Until when nothing has to be refreshed. */
+  let freshUntil = 0;
+
+  const text = (name: string, value: string): void => {
+    for (const element of panel.querySelectorAll(`[data-text=${name}]`)) element.textContent = value;
+  };
+
+  const show = (next: Step, follow = true): void => {
+    step = next;
+    for (const part of panel.querySelectorAll<HTMLElement>("[data-step]")) part.hidden = part.dataset.step !== step;
+    text("sign-in-problem", "");
+    if (follow) (panel.querySelector<HTMLElement>(`[data-step=${step}] input`) ?? panel.querySelector("h2"))?.focus();
+  };
+
+  const complain = (problem: Problem): void => { text("sign-in-problem", inWords(problem)); };
+
+  const look = async (follow: boolean): Promise<void> => {
+    const profile = await ask<Profile>("/users/profile");
+    if (profile.kind === "ok") {
+      text("address", profile.body.address ?? "by your shop");
+      show("known", follow);
+      panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
+    } else if (profile.kind === "refused") await keep();
+    else setTimeout(() => void look(false), RETRY_MS);
+  };
+
+  /** Stays signed in, or says that nobody is. */
+  const keep = async (): Promise<void> => {
+    const answer = await refresh();
+    if (answer.kind === "refused") { show("address", false); return; }
+    if (answer.kind === "ok") freshUntil = Date.now() + REFRESH_EVERY_MS;
+    if (step !== "known") setTimeout(() => void look(false), answer.kind === "ok" ? 0 : RETRY_MS);
+  };
+
+  const forms: Record<string, (form: HTMLFormElement) => Promise<void>> = {
+    async address(form) {
+      const typed = field(form, "address").trim();
+      const answer = await send<{ sign_in_id: string }>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
+      if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
+      signInId = answer.body.sign_in_id;
+      text("sent-to", typed);
+      show("code");
+    },
+
+    async code(form) {
+      const answer = await send("/users/login/code", { sign_in_id: signInId, code: field(form, "code").replace(/\s/g, ""), cookies: true });
+      if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
+      form.reset();
+      freshUntil = Date.now() + REFRESH_EVERY_MS;
+      await look(true);
+    },
+
+    async remind() {
+      const answer = await ask(`/users/reminders/${line}`, { method: "POST" });
+      const done = answer.kind === "ok" ? "We write to you when your turn is near." : "";
+      text("reminded", answer.kind === "refused" ? inWords(answer.problem) : done);
+    },
+
+    async leave() {
+      await send("/users/logout", {});
+      text("reminded", "");
+      show("address");
+    },
+  };
+
+  panel.addEventListener("submit", (event) => {
+    const form = event.target as HTMLFormElement;
+    const submit = forms[form.dataset.signIn ?? ""];
+    if (!submit) return;
+    event.preventDefault();
+    if (sending) return;
+    sending = true;
+    text("sign-in-problem", "");
+    void submit(form).finally(() => { sending = false; });
+  });
+  panel.querySelector("[data-sign-in-again]")?.addEventListener("click", () => { show("address"); });
+
+  const tick = (): void => {
+    if (step === "known" && document.visibilityState === "visible" && Date.now() > freshUntil) void keep();
+  };
+  document.addEventListener("visibilitychange", tick);
+  setInterval(tick, REFRESH_EVERY_MS / 10);
+  void look(false);
+}
+
+const panel = document.querySelector<HTMLElement>("[data-account]");
+if (panel) start(panel);
