@@ -22,7 +22,7 @@ WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-browser screenshot bench-line bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-deploy test-browser screenshot bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CRO
 migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgres://…
 	@exec $(BIN)/fairline migrate $(if $(POSTGRES_URL),--postgres-url '$(POSTGRES_URL)')
 
-test: setup-test web test-web test-rust build test-browser ## Run every test
+test: setup-test web test-web test-deploy test-rust build test-browser ## Run every test
 
 # Some tests start the services as processes. Built beforehand, they take none of the time that a test may take.
 test-rust: web $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
@@ -64,6 +64,9 @@ test-rust: web $(NODE_WS) ## Run the tests of the services, with a Redis and a P
 
 test-web: web ## Run the unit tests of the pages
 	@cd web && node scripts/test.mjs test/unit
+
+test-deploy: ## Test the Helm chart, its alerts and the Dockerfile, with the real tools
+	@scripts/test-deploy.sh
 
 test-browser: build ## Run the tests in a browser
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' node scripts/test.mjs test/browser

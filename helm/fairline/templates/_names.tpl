@@ -1,0 +1,55 @@
+{{/* The name of everything of one service: release-service. */}}
+{{- define "fairline.name" -}}
+{{ printf "%s-%s" .root.Release.Name .service | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What selects the pods of one service. */}}
+{{- define "fairline.selector" -}}
+app.kubernetes.io/name: fairline
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .service }}
+{{- end }}
+
+{{- define "fairline.labels" -}}
+{{ include "fairline.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end }}
+
+{{- define "fairline.image" -}}
+{{- with .root.Values.image -}}
+{{ printf "%s/%s/%s:%s" .registry .repository $.service (.tag | default $.root.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{/* One setting from a Secret that has to be there. */}}
+{{- define "fairline.secret" -}}
+- name: {{ .env }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ required (printf "Name the Secret that has %s: set secrets.%s.name." .env .at) .secret.name }}
+      key: {{ .secret.key }}
+{{- end }}
+
+{{/* One setting from a Secret, where one is named. */}}
+{{- define "fairline.optional" -}}
+{{- if .secret.name }}
+{{ include "fairline.secret" . }}
+{{- end }}
+{{- end }}
+
+{{/* What a pod may do: as little as it needs. */}}
+{{- define "fairline.confined" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "fairline.confinedPod" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: { type: RuntimeDefault }
+{{- end }}

