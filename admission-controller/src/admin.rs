@@ -1,51 +1,68 @@
 //! The admin API: who runs a sale, and how.
 
+mod audit;
 mod keys;
 mod lanes;
+mod live;
+mod operators;
+mod rehearsals;
+mod report;
+mod sessions;
 mod webhooks;
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Request, State},
-    http::{StatusCode, header},
-    middleware::Next,
-    response::Response,
+    Extension,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
 };
-use fairline_line::store::LineStore;
 use fairline_once::Once;
 use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
 use fairline_service::{Json, Problem, Secret, Shutdown};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Deserializer, Serialize};
-use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::lanes::AdminLane;
+pub(crate) use self::live::Consoles;
+use self::{lanes::AdminLane, sessions::Operator};
 use crate::{
     keys::Keys,
     lifecycle::{self, Action},
     problem::AdminError,
-    store::{Lanes, LineRow, NewSale, Sale, SaleChange, Store},
+    rehearsal::Stage,
+    store::{Lanes, NewSale, Sale, SaleChange, Store},
 };
 
 /// What the handlers need.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) store: Store,
-    pub(crate) line: LineStore,
     pub(crate) keys: Arc<Keys>,
     pub(crate) nudge: Arc<Notify>,
     pub(crate) token: Arc<Secret>,
+    pub(crate) secure_cookies: bool,
+    pub(crate) consoles: Consoles,
+    /// Where rehearsals are held, if they are.
+    pub(crate) stage: Option<Arc<Stage>>,
 }
 
-/// The routes under `/api/admin`, behind the bearer token. A `POST` with an `Idempotency-Key` is done once.
+/// The routes under `/api/admin`, for whoever is signed in. A `POST` with an `Idempotency-Key` is done once.
 pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
-    // Whoever comes so far has the token, and there is one.
-    let once = Once::new(admin.store.pool().clone(), |_| Some(b"admin".to_vec()), shutdown);
+    // Whoever comes so far is somebody: what tells them apart is what they are known by.
+    let asker = |headers: &HeaderMap| {
+        let known_by = headers.get(header::AUTHORIZATION).or_else(|| headers.get(header::COOKIE));
+        known_by.map(|known_by| known_by.as_bytes().to_vec())
+    };
+    let once = Once::new(admin.store.pool().clone(), asker, shutdown);
+    let owners = OpenApiRouter::new()
+        .merge(keys::routes())
+        .merge(operators::routes())
+        .merge(webhooks::routes())
+        .route_layer(from_fn(sessions::owners_only));
     OpenApiRouter::new()
         .routes(routes!(create_sale, list_sales))
         .routes(routes!(show_sale, change_sale))
@@ -53,21 +70,19 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         .routes(routes!(pause_sale))
         .routes(routes!(resume_sale))
         .routes(routes!(close_sale))
-        .merge(keys::routes())
+        .merge(audit::routes())
         .merge(lanes::routes())
-        .merge(webhooks::routes())
-        .route_layer(axum::middleware::from_fn_with_state(once, fairline_once::once))
-        .route_layer(axum::middleware::from_fn_with_state(admin.clone(), signed_in))
+        .merge(live::routes())
+        .merge(rehearsals::routes())
+        .merge(report::routes())
+        .merge(sessions::routes())
+        .merge(keys::seen_routes())
+        .merge(webhooks::seen_routes())
+        .merge(owners)
+        .route_layer(from_fn_with_state(once, fairline_once::once))
+        .route_layer(from_fn_with_state(admin.clone(), sessions::signed_in))
+        .merge(sessions::open_routes())
         .with_state(admin)
-}
-
-async fn signed_in(State(admin): State<Admin>, request: Request, next: Next) -> Result<Response, Problem> {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).ok_or(AdminError::NoToken)?;
-    if !bool::from(given.as_bytes().ct_eq(admin.token.expose().as_bytes())) {
-        return Err(AdminError::WrongToken.into());
-    }
-    Ok(next.run(request).await)
 }
 
 /// A sale as its admin sees it.
@@ -81,8 +96,14 @@ struct AdminSale {
     held: u32,
     /// Units paid for.
     sold: u32,
-    /// People who wait in its own line; null while that does not answer.
-    waiting: Option<u64>,
+    /// People who wait in its own line, as of the last tick.
+    waiting: i64,
+    /// Of these, the ones with the page open.
+    present: i64,
+    /// Visits under way in checkout and on the way there, a second ago.
+    inside: i64,
+    /// Orders paid, a second ago.
+    orders: i64,
     /// Admissions made from its own line.
     admitted: i64,
     /// Its lanes.
@@ -105,6 +126,8 @@ struct AdminSale {
     inside_max: Option<i32>,
     /// The earlier sale whose shoppers behaved as this one's are expected to, if there is one.
     like: Option<SaleId>,
+    /// The sale that this one is a rehearsal of, if it is one.
+    rehearsal_of: Option<SaleId>,
     /// When the sale was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -305,61 +328,68 @@ impl CreateSale {
     }
 }
 
+/// A sale, with its lanes.
+fn told(sale: Sale) -> Result<AdminSale, AdminError> {
+    let lanes = sale.lines.iter().filter_map(|line| lanes::shown(&sale, line)).collect();
+    let Sale { row, lines } = sale;
+    let own = lines.first().ok_or(AdminError::UnknownSale)?;
+    Ok(AdminSale {
+        card: row.card(own),
+        promised: row.promised(),
+        held: row.held(),
+        sold: row.sold(),
+        waiting: own.waiting,
+        present: own.present,
+        inside: row.inside,
+        orders: row.orders,
+        admitted: own.admitted,
+        lanes,
+        cursor: own.cursor(),
+        highest_ordinal: own.highest(),
+        token_ttl_s: row.token_ttl_s,
+        claim_window_s: row.claim_window_s,
+        hold_s: row.hold_s,
+        recall_window_s: row.recall_window_s,
+        risk: row.risk,
+        inside_max: row.inside_max,
+        like: row.like_sale.map(SaleId),
+        rehearsal_of: row.rehearsal_of.map(SaleId),
+        created_at: row.created_at,
+        last_decision: row.last_decision,
+    })
+}
+
 impl Admin {
-    async fn waiting(&self, line: &LineRow) -> Option<u64> {
-        self.line.upcoming(line.line(), line.cursor(), 0, 0).await.ok().map(|line| line.waiting)
-    }
-
-    /// A sale, with what its lines know.
-    async fn told(&self, sale: Sale) -> Result<AdminSale, AdminError> {
-        let mut lanes = Vec::new();
-        for line in &sale.lines {
-            lanes.extend(self.lane(&sale, line).await?);
-        }
-        let Sale { row, lines } = sale;
-        let own = lines.first().ok_or(AdminError::UnknownSale)?;
-        Ok(AdminSale {
-            card: row.card(own),
-            promised: row.promised(),
-            held: row.held(),
-            sold: row.sold(),
-            waiting: self.waiting(own).await,
-            admitted: self.store.admitted(own.line()).await?,
-            lanes,
-            cursor: own.cursor(),
-            highest_ordinal: own.highest(),
-            token_ttl_s: row.token_ttl_s,
-            claim_window_s: row.claim_window_s,
-            hold_s: row.hold_s,
-            recall_window_s: row.recall_window_s,
-            risk: row.risk,
-            inside_max: row.inside_max,
-            like: row.like_sale.map(SaleId),
-            created_at: row.created_at,
-            last_decision: row.last_decision,
-        })
-    }
-
     async fn sale(&self, id: &str) -> Result<Sale, AdminError> {
         let id: SaleId = id.parse().map_err(|_| AdminError::UnknownSale)?;
         self.store.show(id).await?.ok_or(AdminError::UnknownSale)
     }
 
-    async fn lanes(&self, sale: &str) -> Result<Lanes, AdminError> {
-        let id: SaleId = sale.parse().map_err(|_| AdminError::UnknownSale)?;
-        self.store.lanes(id).await?.ok_or(AdminError::UnknownSale)
+    async fn shown(&self, id: &str) -> Result<AdminSale, AdminError> {
+        told(self.sale(id).await?)
     }
 
-    async fn take(&self, sale: &str, action: Action) -> Result<axum::Json<AdminSale>, Problem> {
+    /// The newest sales.
+    async fn sales(&self) -> Result<Vec<AdminSale>, AdminError> {
+        self.store.list().await?.into_iter().map(told).collect()
+    }
+
+    async fn lanes(&self, operator: &Operator, what: &str, sale: &str) -> Result<Lanes, AdminError> {
+        let id: SaleId = sale.parse().map_err(|_| AdminError::UnknownSale)?;
+        self.store.lanes(&operator.by(), what, id).await?.ok_or(AdminError::UnknownSale)
+    }
+
+    async fn take(&self, operator: &Operator, sale: &str, action: Action) -> Result<axum::Json<AdminSale>, Problem> {
         let row = self.sale(sale).await?.row;
         let refused = AdminError::IllegalTransition { status: row.shown_status() };
         let to = lifecycle::after(row.stored_status(), action).ok_or(refused)?;
-        if !self.store.set_status(row.sale(), row.stored_status(), to).await.map_err(AdminError::from)? {
+        let moved = self.store.set_status(&operator.by(), action.word(), row.sale(), row.stored_status(), to).await;
+        if !moved.map_err(AdminError::from)? {
             let status = self.sale(sale).await?.row.shown_status();
             return Err(AdminError::IllegalTransition { status }.into());
         }
         self.nudge.notify_one();
-        Ok(axum::Json(self.told(self.sale(sale).await?).await?))
+        Ok(axum::Json(self.shown(sale).await?))
     }
 }
 
@@ -372,10 +402,11 @@ impl Admin {
 ))]
 async fn create_sale(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Json(new): Json<CreateSale>,
 ) -> Result<(StatusCode, axum::Json<AdminSale>), Problem> {
-    let sale = admin.store.create(&new.checked()?).await.map_err(AdminError::from)?;
-    Ok((StatusCode::CREATED, axum::Json(admin.told(sale).await?)))
+    let sale = admin.store.create(&operator.by(), &new.checked()?).await.map_err(AdminError::from)?;
+    Ok((StatusCode::CREATED, axum::Json(told(sale)?)))
 }
 
 /// All sales, the newest first.
@@ -384,9 +415,7 @@ async fn create_sale(
     (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
 ))]
 async fn list_sales(State(admin): State<Admin>) -> Result<axum::Json<AdminSales>, Problem> {
-    let sales = admin.store.list().await.map_err(AdminError::from)?;
-    let sales = stream::iter(sales).map(|sale| admin.told(sale)).buffered(4).try_collect().await?;
-    Ok(axum::Json(AdminSales { sales }))
+    Ok(axum::Json(AdminSales { sales: admin.sales().await? }))
 }
 
 /// One sale.
@@ -395,7 +424,7 @@ async fn list_sales(State(admin): State<Admin>) -> Result<axum::Json<AdminSales>
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
 ))]
 async fn show_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
-    Ok(axum::Json(admin.told(admin.sale(&sale).await?).await?))
+    Ok(axum::Json(admin.shown(&sale).await?))
 }
 
 /// Change the rate cap, the stock, or the message.
@@ -408,6 +437,7 @@ async fn show_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Resu
 ))]
 async fn change_sale(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Path(sale): Path<String>,
     Json(change): Json<ChangeSale>,
 ) -> Result<axum::Json<AdminSale>, Problem> {
@@ -425,9 +455,9 @@ async fn change_sale(
         inside_max: change.inside_max,
         message: change.message,
     };
-    admin.store.change(row.sale(), &change).await.map_err(AdminError::from)?;
+    admin.store.change(&operator.by(), row.sale(), &change).await.map_err(AdminError::from)?;
     admin.nudge.notify_one();
-    Ok(axum::Json(admin.told(admin.sale(&sale).await?).await?))
+    Ok(axum::Json(admin.shown(&sale).await?))
 }
 
 /// Open a scheduled sale now.
@@ -436,8 +466,12 @@ async fn change_sale(
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
     (status = 409, description = "The sale is not scheduled.", body = fairline_service::ProblemBody),
 ))]
-async fn open_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
-    admin.take(&sale, Action::Open).await
+async fn open_sale(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(sale): Path<String>,
+) -> Result<axum::Json<AdminSale>, Problem> {
+    admin.take(&operator, &sale, Action::Open).await
 }
 
 /// Let nobody in for now. Places are kept; whoever was let in may buy.
@@ -446,8 +480,12 @@ async fn open_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Resu
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
     (status = 409, description = "The sale is not open.", body = fairline_service::ProblemBody),
 ))]
-async fn pause_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
-    admin.take(&sale, Action::Pause).await
+async fn pause_sale(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(sale): Path<String>,
+) -> Result<axum::Json<AdminSale>, Problem> {
+    admin.take(&operator, &sale, Action::Pause).await
 }
 
 /// Let people in again.
@@ -456,8 +494,12 @@ async fn pause_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Res
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
     (status = 409, description = "The sale is not paused.", body = fairline_service::ProblemBody),
 ))]
-async fn resume_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
-    admin.take(&sale, Action::Resume).await
+async fn resume_sale(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(sale): Path<String>,
+) -> Result<axum::Json<AdminSale>, Problem> {
+    admin.take(&operator, &sale, Action::Resume).await
 }
 
 /// End a sale. Tokens that are out can no longer be redeemed; holds can still be paid.
@@ -466,8 +508,12 @@ async fn resume_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Re
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
     (status = 409, description = "The sale has ended already.", body = fairline_service::ProblemBody),
 ))]
-async fn close_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
-    admin.take(&sale, Action::Close).await
+async fn close_sale(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(sale): Path<String>,
+) -> Result<axum::Json<AdminSale>, Problem> {
+    admin.take(&operator, &sale, Action::Close).await
 }
 
 /// The status word of a sale, as admins read it.

@@ -2,16 +2,21 @@
 //!
 //! The control law is a crate of its own, [`fairline_admission`]; [`lifecycle`] says what may become of a sale. Both are
 //! pure. `tick` drives them, `store` is all of the SQL, `admin` the API of those who run sales. `record` gathers what a tick
-//! tells the public, `public` shows it, `draw` makes the draw of a sale that begins with one.
+//! tells the public, `public` shows it, `draw` makes the draw of a sale that begins with one. [`operator`] is who may run
+//! sales, `sampler` notes how they go, `rehearsal` sends a crowd to a copy of one.
 
 mod admin;
+mod csv;
 mod draw;
 mod explain;
 mod keys;
 pub mod lifecycle;
+pub mod operator;
 mod problem;
 mod public;
 mod record;
+mod rehearsal;
+mod sampler;
 mod settings;
 mod store;
 mod tick;
@@ -38,7 +43,7 @@ pub use store::migrate;
 
 /// Requests to the admin API from one address: a second, and at once.
 const ADMIN_RATE_PER_S: f64 = 20.0;
-const ADMIN_BURST: u32 = 100;
+const ADMIN_BURST: u32 = 200;
 /// How long a stop waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -85,9 +90,18 @@ impl Service {
             nudge: nudge.clone(),
         };
         shutdown.spawn(ticker.run(shutdown.clone()));
+        shutdown.spawn(sampler::run(store.clone(), shutdown.clone()));
 
         let ready = readiness(store.clone(), line.clone());
-        let admin = admin::Admin { store, line, keys, nudge, token: Arc::new(settings.admin_token.clone()) };
+        let admin = admin::Admin {
+            store,
+            keys,
+            nudge,
+            token: Arc::new(settings.admin_token.clone()),
+            secure_cookies: settings.secure_cookies,
+            consoles: admin::Consoles::new(shutdown),
+            stage: settings.stage(shutdown).map(Arc::new),
+        };
         Ok(Self { routes: routes(admin, settings.trusted_proxies.clone(), shutdown)?, ready })
     }
 }
@@ -122,7 +136,7 @@ async fn key_set(State(admin): State<admin::Admin>) -> Result<Response, Problem>
     Ok((json, admin.key_set().await?).into_response())
 }
 
-/// The admin console: a page that speaks to the admin API with the token that its reader types in.
+/// The admin console: a page that speaks to the admin API for whoever has signed in.
 async fn console(headers: HeaderMap) -> Response {
     let mut response = fairline_assets::serve_page("admin.html", &headers);
     let policy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";

@@ -16,6 +16,19 @@ pub enum Action {
     Close,
 }
 
+impl Action {
+    /// Its word in the audit log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open_sale",
+            Self::Pause => "pause_sale",
+            Self::Resume => "resume_sale",
+            Self::Close => "close_sale",
+        }
+    }
+}
+
 /// The state that an action leads to, or `None` when it may not be taken.
 #[must_use]
 pub fn after(status: Status, action: Action) -> Option<Status> {

@@ -7,7 +7,8 @@ use tracing::error;
 
 use crate::{
     admin::word,
-    store::{LaneRefused, StoreError, WEBHOOKS_MAX},
+    operator::Role,
+    store::{LaneRefused, OPERATORS_MAX, StoreError, WEBHOOKS_MAX},
 };
 
 /// Why the admin API did not do it.
@@ -17,6 +18,32 @@ pub(crate) enum AdminError {
     NoToken,
     #[error("the admin token is wrong")]
     WrongToken,
+    #[error("the session has ended")]
+    NoSession,
+    #[error("the name, the password or the code is wrong")]
+    WrongCredentials,
+    #[error("too many attempts to sign in have failed")]
+    TooManyAttempts { wait_s: u64 },
+    #[error("the request does not carry the session's CSRF token")]
+    Csrf,
+    #[error("this takes the role {}", needed.word())]
+    Role { needed: Role },
+    #[error("another site's page asks")]
+    OtherOrigin,
+    #[error("there is no such operator")]
+    UnknownOperator,
+    #[error("there are as many operators as there may be")]
+    TooManyOperators,
+    #[error("as many consoles look as may look at the same time")]
+    TooManyConsoles,
+    #[error("this controller is not set up for rehearsals")]
+    NoRehearsals,
+    #[error("another rehearsal runs")]
+    RehearsalRuns,
+    #[error("no such rehearsal runs")]
+    UnknownRehearsal,
+    #[error("something went wrong in this process")]
+    Failed,
     #[error("there is no such sale")]
     UnknownSale,
     #[error("there is no such lane")]
@@ -41,10 +68,56 @@ impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
         let detail = format!("{error}.");
         match error {
-            AdminError::NoToken => Problem::new(StatusCode::UNAUTHORIZED, "no-token", "No admin token")
-                .detail("Send the header `Authorization: Bearer <admin token>`."),
+            AdminError::NoToken => Problem::new(StatusCode::UNAUTHORIZED, "no-token", "Nobody is signed in")
+                .detail("Sign in, or send the header `Authorization: Bearer <admin token>`."),
             AdminError::WrongToken => Problem::new(StatusCode::UNAUTHORIZED, "bad-token", "Wrong admin token")
                 .detail("The admin token is not the one that the controller was started with."),
+            AdminError::NoSession => Problem::new(StatusCode::UNAUTHORIZED, "no-session", "Not signed in")
+                .detail("There is no session, or it has ended. Sign in."),
+            AdminError::WrongCredentials => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "wrong-credentials",
+                "That was not right",
+            )
+            .detail(
+                "The name, the password or the code is wrong. A code is good once: wait for the next, if it was used.",
+            ),
+            AdminError::TooManyAttempts { wait_s } => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts")
+                    .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
+                    .retry_after(wait_s)
+            }
+            AdminError::Csrf => Problem::new(StatusCode::FORBIDDEN, "csrf", "No CSRF token")
+                .detail("Send the session's `csrf` as the header `x-csrf-token`. Nothing was changed."),
+            AdminError::Role { needed } => Problem::new(StatusCode::FORBIDDEN, "role", "Not allowed")
+                .detail(format!("This takes the role {}. Ask an owner. Nothing was changed.", needed.word())),
+            AdminError::OtherOrigin => Problem::new(StatusCode::FORBIDDEN, "other-origin", "Not from there")
+                .detail("Only the console's own pages may look."),
+            AdminError::UnknownOperator => Problem::new(StatusCode::NOT_FOUND, "unknown-operator", "No such operator")
+                .detail("Check the name; `GET /api/admin/operators` lists the operators."),
+            AdminError::TooManyOperators => {
+                Problem::new(StatusCode::CONFLICT, "too-many-operators", "Too many operators")
+                    .detail(format!("There may be {OPERATORS_MAX}. Remove one who has left."))
+            }
+            AdminError::TooManyConsoles => {
+                Problem::unavailable("As many consoles look at this controller as may. Close one, or try again.")
+            }
+            AdminError::NoRehearsals => {
+                Problem::new(StatusCode::NOT_IMPLEMENTED, "no-rehearsals", "No rehearsals here").detail(
+                    "Start the controller with `--rehearsal-program` and `--rehearsal-url`; see docs/operations.md.",
+                )
+            }
+            AdminError::RehearsalRuns => Problem::new(StatusCode::CONFLICT, "rehearsal-runs", "Another rehearsal runs")
+                .detail("One runs at a time. Wait for its end, or stop it."),
+            AdminError::UnknownRehearsal => {
+                Problem::new(StatusCode::NOT_FOUND, "unknown-rehearsal", "No such rehearsal runs")
+                    .detail("It has ended, or there never was one.")
+            }
+            AdminError::Failed => {
+                error!(%detail, "an admin's request failed");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
+                    .detail("It is noted and will be looked at.")
+            }
             AdminError::UnknownSale => Problem::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
                 .detail("Check the id; `GET /api/admin/sales` lists all sales."),
             AdminError::UnknownKey => Problem::new(StatusCode::NOT_FOUND, "unknown-key", "No such key")
@@ -95,6 +168,9 @@ fn refused(constraint: &str) -> Problem {
         "sales_slug_is_unique" => Problem::new(StatusCode::CONFLICT, "slug-taken", "The slug is taken")
             .detail("Another sale has this slug. Choose another.")
             .with("field", "slug"),
+        "operators_pkey" => Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken")
+            .detail("Another operator has this name. Choose another.")
+            .with("field", "name"),
         "lines_lane_is_unique" => Problem::new(StatusCode::CONFLICT, "lane-taken", "The name is taken")
             .detail("Another lane of this sale has this name. Choose another.")
             .with("field", "name"),
@@ -124,6 +200,20 @@ mod tests {
         for (error, status, slug) in [
             (AdminError::NoToken, 401, "no-token"),
             (AdminError::WrongToken, 401, "bad-token"),
+            (AdminError::NoSession, 401, "no-session"),
+            (AdminError::WrongCredentials, 401, "wrong-credentials"),
+            (AdminError::TooManyAttempts { wait_s: 30 }, 429, "too-many-attempts"),
+            (AdminError::Csrf, 403, "csrf"),
+            (AdminError::Role { needed: Role::Owner }, 403, "role"),
+            (AdminError::OtherOrigin, 403, "other-origin"),
+            (AdminError::UnknownOperator, 404, "unknown-operator"),
+            (AdminError::TooManyOperators, 409, "too-many-operators"),
+            (AdminError::TooManyConsoles, 503, "unavailable"),
+            (AdminError::NoRehearsals, 501, "no-rehearsals"),
+            (AdminError::RehearsalRuns, 409, "rehearsal-runs"),
+            (AdminError::UnknownRehearsal, 404, "unknown-rehearsal"),
+            (AdminError::Failed, 500, "internal"),
+            (refused("operators_pkey"), 409, "name-taken"),
             (AdminError::UnknownSale, 404, "unknown-sale"),
             (AdminError::UnknownKey, 404, "unknown-key"),
             (AdminError::WrongField { field: "total", must: "be positive" }, 422, "invalid-body"),

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
-use fairline_service::{LogSettings, Secret, TrustedProxies};
+use fairline_service::{LogSettings, Secret, Shutdown, TrustedProxies};
+
+use crate::rehearsal::Stage;
 
 /// The admission controller: lets people in as the stock allows, signs their tokens, serves the admin API.
 #[derive(Debug, Clone, Parser)]
@@ -25,6 +27,16 @@ pub struct Settings {
     /// The bearer token of the admin API: at least 16 characters.
     #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Secret,
+    /// Whether the console's cookie is only sent over TLS. Turn it off for tests on one machine alone.
+    #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = clap::ArgAction::Set)]
+    pub secure_cookies: bool,
+    /// The `fairline` program, which sends the crowds of rehearsals. None, if not given: then nobody rehearses. Not where
+    /// checkout takes real money: a rehearsal's shoppers pay.
+    #[arg(long, env = "FAIRLINE_REHEARSAL_PROGRAM", requires = "rehearsal_url")]
+    pub rehearsal_program: Option<PathBuf>,
+    /// Where rehearsals' crowds come in: the waiting room, the checkout and this controller behind one address.
+    #[arg(long, env = "FAIRLINE_REHEARSAL_URL")]
+    pub rehearsal_url: Option<String>,
     /// Milliseconds between two decisions for a sale.
     #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub tick_ms: u64,
@@ -42,5 +54,12 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn tick(&self) -> Duration {
         Duration::from_millis(self.tick_ms)
+    }
+
+    /// What rehearsals need, if there are to be any.
+    pub(crate) fn stage(&self, shutdown: &Shutdown) -> Option<Stage> {
+        let (program, url) = self.rehearsal_program.clone().zip(self.rehearsal_url.clone())?;
+        let (admin_token, postgres_url) = (self.admin_token.clone(), self.postgres_url.clone());
+        Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
     }
 }

@@ -4,9 +4,14 @@
 //! neither. It is taken with SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock
 //! order: lines, admissions, stock.
 
+mod audit;
 mod lanes;
 mod lines;
+mod operators;
 mod record;
+mod rehearsals;
+mod report;
+mod samples;
 mod visits;
 mod webhooks;
 
@@ -26,8 +31,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::{
+    audit::{AuditRow, By},
     lanes::{LaneRefused, Lanes},
     lines::{LineRow, Unpublished},
+    operators::{NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
+    rehearsals::{Beat, RehearsalRow},
+    samples::SampleRow,
     webhooks::{WEBHOOKS_MAX, WebhookRow},
 };
 
@@ -118,6 +127,10 @@ pub struct SaleRow {
     pub inside_max: Option<i32>,
     pub ticked_at: OffsetDateTime,
     pub last_decision: Option<String>,
+    /// Visits under way, and orders paid, as of the last sample.
+    pub inside: i64,
+    pub orders: i64,
+    pub rehearsal_of: Option<Uuid>,
     /// The database's clock, the only one that decides.
     pub now: OffsetDateTime,
 }
@@ -127,9 +140,11 @@ macro_rules! sale_rows {
     ($rest:literal) => {
         concat!(
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
-             total, promised, held, sold, prior::text AS prior, memory::text AS memory, ticked_at, last_decision, \
+             stock.total, stock.promised, stock.held, stock.sold, prior::text AS prior, memory::text AS memory, ticked_at, \
+             last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
              clock_timestamp() AS now \
-             FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id ",
+             FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id \
+             LEFT JOIN LATERAL (SELECT inside, orders FROM samples WHERE sale_id = sales.id ORDER BY at DESC LIMIT 1) AS sample ON true ",
             $rest
         )
     };
@@ -279,6 +294,8 @@ pub struct LockedSale {
     pub row: SaleRow,
     /// Its lines, likewise: its own first, then the lanes.
     pub lines: Vec<LineRow>,
+    /// Admissions that this transaction has made, line by line.
+    made: Vec<i64>,
     /// What the commit says outside.
     said: Option<Kind>,
 }
@@ -334,8 +351,8 @@ impl Store {
 
     /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who hold one are given
     /// another by the next tick. It waits for the ticks that are under way, since they may be signing with it.
-    pub async fn revoke_key(&self, kid: &str) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+    pub async fn revoke_key(&self, by: &By, kid: &str) -> Result<(), StoreError> {
+        let mut transaction = self.begin(by, "revoke_key").await?;
         sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;
         sqlx::query(
             "WITH revoked AS (INSERT INTO revoked_keys (kid) VALUES ($1) ON CONFLICT DO NOTHING) \
@@ -347,8 +364,9 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    pub async fn create(&self, new: &NewSale) -> Result<Sale, StoreError> {
+    pub async fn create(&self, by: &By, new: &NewSale) -> Result<Sale, StoreError> {
         let id = Uuid::now_v7();
+        let mut transaction = self.begin(by, "create_sale").await?;
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
@@ -382,8 +400,9 @@ impl Store {
         .bind(new.like_sale)
         .bind(Kind::FlashSaleScheduled.word())
         .bind(new.per_account_limit)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
     }
 
@@ -408,19 +427,17 @@ impl Store {
         Ok(Some(Sale { row, lines }))
     }
 
-    /// How many admissions a line has made.
-    pub async fn admitted(&self, line: SaleId) -> Result<i64, StoreError> {
-        // Each half has an index of its own.
-        let admitted = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM admissions WHERE line_id = $1 AND state <> 'lapsed') \
-             + (SELECT count(*) FROM admissions WHERE line_id = $1 AND state = 'lapsed')",
-        );
-        Ok(admitted.bind(line.0).fetch_one(&self.pool).await?)
-    }
-
     /// Moves a sale from one status to another; `false` when it was no longer in the first. Opening early makes now its
     /// opening time.
-    pub async fn set_status(&self, sale: SaleId, from: Status, to: Status) -> Result<bool, StoreError> {
+    pub async fn set_status(
+        &self,
+        by: &By,
+        what: &str,
+        sale: SaleId,
+        from: Status,
+        to: Status,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin(by, what).await?;
         let done = sqlx::query(concat!(
             "WITH moved AS (UPDATE sales SET status = $3, \
              opens_at = CASE WHEN $3 = 'open' THEN least(opens_at, now()) ELSE opens_at END \
@@ -431,12 +448,14 @@ impl Store {
         .bind(status_word(from))
         .bind(status_word(to))
         .bind(said_of(from, to).word())
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
-    pub async fn change(&self, sale: SaleId, change: &SaleChange) -> Result<(), StoreError> {
+    pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<(), StoreError> {
+        let mut transaction = self.begin(by, "change_sale").await?;
         sqlx::query(
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
@@ -456,9 +475,9 @@ impl Store {
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
         .bind(Kind::FlashSaleChanged.word())
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(())
+        Ok(transaction.commit().await?)
     }
 
     /// Takes the lock of a sale, or `None` when another controller has it; with `waits`, as soon as that lets go of it.
@@ -472,7 +491,8 @@ impl Store {
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
-        Ok(Some(LockedSale { transaction, row, lines, said: None }))
+        let made = vec![0; lines.len()];
+        Ok(Some(LockedSale { transaction, row, lines, made, said: None }))
     }
 }
 

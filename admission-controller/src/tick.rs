@@ -159,7 +159,7 @@ impl Ticker {
 
         let Moved { cursors, memory, why } = self.serve(&mut sale, &mut records, &seen, elapsed_s).await?;
         for (at, (cursor, seen)) in cursors.into_iter().zip(&seen).enumerate() {
-            sale.note_moved(at, cursor, seen.highest).await?;
+            sale.note_moved(at, cursor, seen).await?;
         }
         sale.note(memory.as_ref(), &why).await?;
         self.write(&mut sale, records).await?;

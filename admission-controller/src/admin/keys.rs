@@ -1,16 +1,24 @@
 //! Which keys sign admission tokens, and revoking one.
 
-use axum::extract::{Path, State};
+use axum::{
+    Extension,
+    extract::{Path, State},
+};
 use fairline_service::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Admin;
+use super::{Admin, sessions::Operator};
 use crate::problem::AdminError;
 
 pub(super) fn routes() -> OpenApiRouter<Admin> {
-    OpenApiRouter::new().routes(routes!(list_keys)).routes(routes!(revoke_key))
+    OpenApiRouter::new().routes(routes!(revoke_key))
+}
+
+/// What everybody may see of them.
+pub(super) fn seen_routes() -> OpenApiRouter<Admin> {
+    OpenApiRouter::new().routes(routes!(list_keys))
 }
 
 /// What becomes of a key.
@@ -78,11 +86,15 @@ async fn list_keys(State(admin): State<Admin>) -> Result<axum::Json<AdminKeys>, 
     (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
     (status = 404, description = "There is no such key.", body = fairline_service::ProblemBody),
 ))]
-async fn revoke_key(State(admin): State<Admin>, Path(kid): Path<String>) -> Result<axum::Json<AdminKeys>, Problem> {
+async fn revoke_key(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(kid): Path<String>,
+) -> Result<axum::Json<AdminKeys>, Problem> {
     if admin.keys.named(&kid).is_none() {
         return Err(AdminError::UnknownKey.into());
     }
-    admin.store.revoke_key(&kid).await.map_err(AdminError::from)?;
+    admin.store.revoke_key(&operator.by(), &kid).await.map_err(AdminError::from)?;
     admin.nudge.notify_one();
     tracing::warn!(kid, "a signing key was revoked");
     Ok(axum::Json(admin.keys().await?))

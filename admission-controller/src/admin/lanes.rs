@@ -1,6 +1,7 @@
 //! The lanes of a sale, and invitations to them.
 
 use axum::{
+    Extension,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Admin, AdminSale, field};
+use super::{Admin, AdminSale, field, sessions::Operator};
 use crate::{
     problem::AdminError,
     store::{LineRow, Sale},
@@ -34,8 +35,8 @@ pub(super) struct AdminLane {
     slug: String,
     /// The part of the admissions that it gets while somebody waits in it.
     share: f64,
-    /// People who wait in it; null while the line does not answer.
-    waiting: Option<u64>,
+    /// People who wait in it, as of the last tick.
+    waiting: i64,
     /// Admissions made from it.
     admitted: i64,
     /// Invitations made.
@@ -80,19 +81,12 @@ fn check_share(share: f64) -> Result<(), AdminError> {
     field("share", (0.0..=1.0).contains(&share), "be between 0 and 1")
 }
 
-impl Admin {
-    pub(super) async fn lane(&self, sale: &Sale, line: &LineRow) -> Result<Option<AdminLane>, AdminError> {
-        let Some((name, share)) = line.lane.clone().zip(line.share) else { return Ok(None) };
-        Ok(Some(AdminLane {
-            id: line.line(),
-            name,
-            slug: sale.row.card(line).slug,
-            share,
-            waiting: self.waiting(line).await,
-            admitted: self.store.admitted(line.line()).await?,
-            invitations: line.invitations,
-        }))
-    }
+/// A line as its admin sees it, if it is a lane.
+pub(super) fn shown(sale: &Sale, line: &LineRow) -> Option<AdminLane> {
+    let (name, share) = line.lane.clone().zip(line.share)?;
+    let slug = sale.row.card(line).slug;
+    let LineRow { waiting, admitted, invitations, .. } = *line;
+    Some(AdminLane { id: line.line(), name, slug, share, waiting, admitted, invitations })
 }
 
 /// Give a sale a lane: a line of its own for those who are invited, which leads to the same stock.
@@ -106,6 +100,7 @@ impl Admin {
 ))]
 async fn add_lane(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
     Json(new): Json<AddLane>,
 ) -> Result<(StatusCode, axum::Json<AdminSale>), Problem> {
@@ -113,11 +108,11 @@ async fn add_lane(
     let ok = new.name.len() <= 32 && new.name.split('-').all(plain);
     field("name", ok, "be lower-case letters, digits and single hyphens, at most 32 of them")?;
     check_share(new.share)?;
-    let lanes = admin.lanes(&id).await?;
+    let lanes = admin.lanes(&operator, "add_lane", &id).await?;
     let added = lanes.add(&new.name, new.share, &rand::random()).await.map_err(AdminError::from)?;
     added.map_err(AdminError::Lane)?;
     admin.nudge.notify_one();
-    Ok((StatusCode::CREATED, axum::Json(admin.told(admin.sale(&id).await?).await?)))
+    Ok((StatusCode::CREATED, axum::Json(admin.shown(&id).await?)))
 }
 
 /// Give a lane another share of the admissions.
@@ -130,14 +125,16 @@ async fn add_lane(
 ))]
 async fn change_lane(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Path((id, lane)): Path<(String, String)>,
     Json(change): Json<ChangeLane>,
 ) -> Result<axum::Json<AdminSale>, Problem> {
     check_share(change.share)?;
-    let changed = admin.lanes(&id).await?.share(&lane, change.share).await.map_err(AdminError::from)?;
+    let lanes = admin.lanes(&operator, "change_lane", &id).await?;
+    let changed = lanes.share(&lane, change.share).await.map_err(AdminError::from)?;
     changed.map_err(AdminError::Lane)?;
     admin.nudge.notify_one();
-    Ok(axum::Json(admin.told(admin.sale(&id).await?).await?))
+    Ok(axum::Json(admin.shown(&id).await?))
 }
 
 /// Make invitations to a lane.
@@ -149,11 +146,13 @@ async fn change_lane(
 ))]
 async fn invite(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Path((id, lane)): Path<(String, String)>,
     Json(invite): Json<Invite>,
 ) -> Result<(StatusCode, axum::Json<Invitations>), Problem> {
     field("count", (1..=INVITATIONS_MAX).contains(&invite.count), "be between 1 and 1000")?;
-    let counted = admin.lanes(&id).await?.count_invitations(&lane, invite.count).await.map_err(AdminError::from)?;
+    let lanes = admin.lanes(&operator, "invite", &id).await?;
+    let counted = lanes.count_invitations(&lane, invite.count).await.map_err(AdminError::from)?;
     let (line, key) =
         counted.and_then(|line| line.invitations().map(|key| (line, key))).ok_or(AdminError::UnknownLane)?;
     let first = u32::try_from(line.invitations).map_err(|_| AdminError::UnknownLane)?;

@@ -1,6 +1,7 @@
 //! Webhooks: who is told over HTTP what happens, and how that goes.
 
 use axum::{
+    Extension,
     extract::{Path, State},
     http::{StatusCode, Uri},
 };
@@ -14,16 +15,18 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::Admin;
+use super::{Admin, sessions::Operator};
 use crate::{problem::AdminError, store::WebhookRow};
 
 const URL_BYTES_MAX: usize = 2000;
 
 pub(super) fn routes() -> OpenApiRouter<Admin> {
-    OpenApiRouter::new()
-        .routes(routes!(list_webhooks, add_webhook))
-        .routes(routes!(delete_webhook))
-        .routes(routes!(switch_on_webhook))
+    OpenApiRouter::new().routes(routes!(add_webhook)).routes(routes!(delete_webhook)).routes(routes!(switch_on_webhook))
+}
+
+/// What everybody may see of them.
+pub(super) fn seen_routes() -> OpenApiRouter<Admin> {
+    OpenApiRouter::new().routes(routes!(list_webhooks))
 }
 
 /// Somebody to tell.
@@ -145,6 +148,7 @@ async fn list_webhooks(State(admin): State<Admin>) -> Result<axum::Json<AdminWeb
 ))]
 async fn add_webhook(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Json(AddWebhook { url, kinds }): Json<AddWebhook>,
 ) -> Result<(StatusCode, axum::Json<AddedWebhook>), Problem> {
     if !is_address(&url) {
@@ -153,7 +157,7 @@ async fn add_webhook(
     }
     let secret: [u8; 24] = rand::rng().random();
     let kinds: Vec<&str> = kinds.into_iter().map(Kind::word).collect();
-    let id = admin.store.add_webhook(&url, &secret, &kinds).await.map_err(AdminError::from)?;
+    let id = admin.store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(AdminError::from)?;
     let id = id.ok_or(AdminError::TooManyWebhooks)?;
     let secret = format!("whsec_{}", BASE64.encode(secret));
     Ok((StatusCode::CREATED, axum::Json(AddedWebhook { id, secret })))
@@ -165,9 +169,13 @@ async fn add_webhook(
     (status = 401, description = "No admin token, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such webhook.", body = ProblemBody),
 ))]
-async fn delete_webhook(State(admin): State<Admin>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn delete_webhook(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| AdminError::UnknownWebhook)?;
-    let known = admin.store.delete_webhook(id).await.map_err(AdminError::from)?;
+    let known = admin.store.delete_webhook(&operator.by(), id).await.map_err(AdminError::from)?;
     if known { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownWebhook.into()) }
 }
 
@@ -179,10 +187,11 @@ async fn delete_webhook(State(admin): State<Admin>, Path(id): Path<String>) -> R
 ))]
 async fn switch_on_webhook(
     State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<AdminWebhooks>, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| AdminError::UnknownWebhook)?;
-    if !admin.store.switch_on_webhook(id).await.map_err(AdminError::from)? {
+    if !admin.store.switch_on_webhook(&operator.by(), id).await.map_err(AdminError::from)? {
         return Err(AdminError::UnknownWebhook.into());
     }
     Ok(axum::Json(admin.list_webhooks().await?))

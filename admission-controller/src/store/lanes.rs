@@ -5,7 +5,7 @@ use fairline_sale::{SaleId, Status};
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{LineRow, Store, StoreError, lines};
+use super::{By, LineRow, Store, StoreError, lines};
 
 /// Why a lane is not made, or not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct Lanes {
 
 impl Store {
     /// Waits for the tick that is under way, and keeps others off.
-    pub async fn lanes(&self, sale: SaleId) -> Result<Option<Lanes>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+    pub async fn lanes(&self, by: &By, what: &str, sale: SaleId) -> Result<Option<Lanes>, StoreError> {
+        let mut transaction = self.begin(by, what).await?;
         let row: Option<(String, String)> = sqlx::query_as(
             "SELECT status, line_order FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = $1 FOR UPDATE OF lines",
         )

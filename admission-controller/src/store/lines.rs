@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use fairline_line::{invitation::InvitationKey, store::Claim, ticket::Ordinal};
+use fairline_line::{
+    invitation::InvitationKey,
+    store::{Claim, Upcoming},
+    ticket::Ordinal,
+};
 use fairline_sale::{DrawFacts, LaneFacts, RecordHead, SaleCard, SaleId, SaleMode, VisitorId};
 use sqlx::{FromRow, PgExecutor};
 use time::OffsetDateTime;
@@ -44,14 +48,20 @@ pub struct LineRow {
     pub recorded_rev: i64,
     pub epoch_began_at: OffsetDateTime,
     pub publication: i64,
+    /// Admissions made.
+    pub admitted: i64,
+    /// People who wait, as of the last tick.
+    pub waiting: i64,
+    /// Of these, the ones with the page open.
+    pub present: i64,
 }
 
 /// The lines of some sales: of each its own first, then the lanes in the order of their names.
 pub(super) async fn of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Result<Vec<LineRow>, StoreError> {
     let rows = sqlx::query_as(
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
-         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication \
-         FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
+         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication, admitted, \
+         waiting, present FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
 }
@@ -234,29 +244,40 @@ impl LockedSale {
         .bind(self.lines[at].id)
         .fetch_one(&mut *self.transaction)
         .await?;
+        let many = i64::try_from(made.len()).unwrap_or(i64::MAX);
+        self.made[at] += many;
         sqlx::query(
-            "UPDATE stock SET promised = promised + $2::integer, overbook = CASE WHEN $3 \
+            "WITH counted AS (UPDATE lines SET admitted = admitted + $5 WHERE id = $4) \
+             UPDATE stock SET promised = promised + $2::integer, overbook = CASE WHEN $3 \
              THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END WHERE sale_id = $1",
         )
         .bind(self.row.id)
         .bind(units)
         .bind(self.row.is_yield())
+        .bind(self.lines[at].id)
+        .bind(many)
         .execute(&mut *self.transaction)
         .await?;
         let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
         Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
-    /// Notes how far a line has moved.
-    pub async fn note_moved(&mut self, at: usize, cursor: Ordinal, highest: Ordinal) -> Result<(), StoreError> {
+    /// Notes how far a line has moved, and who was seen to wait in it.
+    pub async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+        let stored = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        // Those who have just been let in were seen to wait.
+        let waiting = (stored(seen.waiting) - self.made[at]).max(0);
         sqlx::query(
-            "UPDATE lines SET cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
+            "UPDATE lines SET joined = joined + greatest($3 - highest_ordinal, 0), waiting = $5, present = $6, \
+             cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
              granted = greatest(granted, $3 + $4, $2 + $4) WHERE id = $1",
         )
         .bind(self.lines[at].id)
-        .bind(i64::try_from(cursor).unwrap_or(i64::MAX))
-        .bind(i64::try_from(highest).unwrap_or(i64::MAX))
+        .bind(stored(cursor))
+        .bind(stored(seen.highest))
         .bind(GRANTED_AHEAD)
+        .bind(waiting)
+        .bind((waiting - stored(seen.absent)).max(0))
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

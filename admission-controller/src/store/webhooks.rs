@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{By, Store, StoreError};
 
 /// Webhooks at most.
 pub const WEBHOOKS_MAX: i64 = 20;
@@ -39,9 +39,15 @@ impl Store {
     }
 
     /// Adds a webhook, unless there are too many.
-    pub async fn add_webhook(&self, url: &str, secret: &[u8], kinds: &[&str]) -> Result<Option<Uuid>, StoreError> {
+    pub async fn add_webhook(
+        &self,
+        by: &By,
+        url: &str,
+        secret: &[u8],
+        kinds: &[&str],
+    ) -> Result<Option<Uuid>, StoreError> {
         // The lock keeps two from being the last one.
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin(by, "add_webhook").await?;
         sqlx::query("LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let added = sqlx::query_scalar(
             "INSERT INTO webhooks (id, url, secret, kinds) SELECT $1, $2, $3, $4 \
@@ -59,17 +65,22 @@ impl Store {
     }
 
     /// Switches a webhook on again; what waits for it is told soon. Whether there is such a one.
-    pub async fn switch_on_webhook(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn switch_on_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.begin(by, "switch_on_webhook").await?;
         let on = sqlx::query(
             "WITH due AS (UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting') \
              UPDATE webhooks SET off_at = NULL, failing_since = NULL, last_error = NULL WHERE id = $1",
         );
-        Ok(on.bind(id).execute(&self.pool).await?.rows_affected() == 1)
+        let on = on.bind(id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(on.rows_affected() == 1)
     }
 
     /// Forgets a webhook. Whether there was such a one.
-    pub async fn delete_webhook(&self, id: Uuid) -> Result<bool, StoreError> {
-        let gone = sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id).execute(&self.pool).await?;
+    pub async fn delete_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.begin(by, "delete_webhook").await?;
+        let gone = sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(gone.rows_affected() == 1)
     }
 }

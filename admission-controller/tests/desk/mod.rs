@@ -61,8 +61,13 @@ impl Desk {
 
     /// A controller on the same database, the same line and the same keys.
     pub async fn another_controller(&self, shutdown: &Shutdown) -> SocketAddr {
+        self.controller_with(shutdown, &[]).await
+    }
+
+    /// A controller that is told more.
+    pub async fn controller_with(&self, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
         let keys: Vec<_> = self.keys.iter().map(|key| key.path().to_str().expect("a path")).collect();
-        let settings = Settings::parse_from([
+        let told = [
             "admission-controller",
             "--redis-url",
             &self.redis_url,
@@ -74,7 +79,8 @@ impl Desk {
             ADMIN_TOKEN,
             "--tick-ms",
             "20",
-        ]);
+        ];
+        let settings = Settings::parse_from(told.iter().chain(more));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let running = run(settings, listener, shutdown.clone());
@@ -237,6 +243,12 @@ impl Desk {
     }
 
     pub async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let (status, _, body) = self.exchange(method, path, headers, body).await;
+        (status, body)
+    }
+
+    /// The status, the headers, and the body.
+    pub async fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
         let length = body.len();
         self.send(&format!(
             "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
@@ -246,17 +258,18 @@ impl Desk {
 
     /// What anybody may read, in one piece: HTTP/1.0 knows no chunks.
     pub async fn read(&self, path: &str) -> (u16, String) {
-        self.send(&format!("GET {path} HTTP/1.0\r\nhost: here\r\n\r\n")).await
+        let (status, _, body) = self.send(&format!("GET {path} HTTP/1.0\r\nhost: here\r\n\r\n")).await;
+        (status, body)
     }
 
-    async fn send(&self, request: &str) -> (u16, String) {
+    async fn send(&self, request: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
         let status = head.split(' ').nth(1).expect("a status line");
-        (status.parse().expect("a status"), body.to_owned())
+        (status.parse().expect("a status"), head.to_owned(), body.to_owned())
     }
 }
 

@@ -413,7 +413,7 @@ end
 -- args: cursor, how many, how far to look; and for the record: how much it takes in now (0: no record is asked for), the
 --   last ordinal that it knows, the last one that it wants to (0: all), and what it has of the history (nothing: not asked)
 --   -> epoch, highest, cursor after, people waiting, {ordinal, visitor id, …}, {ordinal, claim, …}, how many were drawn,
---      arrivals, history, 1 if the record lags behind. Nobody comes next while it does, so that all that decides is in it.
+--      arrivals, history, 1 if the record lags behind, and who is absent for now. Nobody comes next while it does, so that all that decides is in it.
 local function upcoming(keys, args)
     if missing(keys) then return NO_LINE end
     local cursor, wanted, reach = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
@@ -453,7 +453,7 @@ local function upcoming(keys, args)
     end
     return {
         number(keys, 'epoch'), highest, cursor, waiting, tickets, call('HGETALL', keys[CLAIMS]), drawn, arrivals, history,
-        lags and 1 or 0,
+        lags and 1 or 0, call('ZCARD', keys[ABSENT]),
     }
 end
 

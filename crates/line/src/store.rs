@@ -156,6 +156,8 @@ pub struct Upcoming {
     pub cursor: Ordinal,
     /// People who wait, before any of `tickets` is let in.
     pub waiting: u64,
+    /// People whose page is closed, and whose grace period runs.
+    pub absent: u64,
     /// The next tickets in order of service.
     pub tickets: Vec<(Ordinal, VisitorId)>,
     /// What pages have said since the last publication.
@@ -457,12 +459,13 @@ impl LineStore {
     pub async fn look(&self, sale: SaleId, look: &Look) -> Result<Upcoming, LineError> {
         type Run = (Ordinal, Bytes);
         type Kept = (String, String, String, Bytes);
-        type Answer = (u32, Ordinal, Ordinal, u64, Vec<Run>, Vec<(Ordinal, String)>, u64, Vec<Run>, Vec<Kept>, u64);
+        type Answer =
+            (u32, Ordinal, Ordinal, u64, Vec<Run>, Vec<(Ordinal, String)>, u64, Vec<Run>, Vec<Kept>, u64, u64);
         let mut args = [look.cursor, look.wanted, look.reach].map(number).to_vec();
         let news = look.news.unwrap_or(NewsWanted { recorded: 0, till: None, noted: None, most: 0 });
         args.extend([news.most, news.recorded, news.till.unwrap_or(0)].map(number));
         args.push(Value::from(news.noted.map(stream_id).unwrap_or_default()));
-        let (epoch, highest, cursor, waiting, tickets, claims, drawn, arrivals, history, lags): Answer =
+        let (epoch, highest, cursor, waiting, tickets, claims, drawn, arrivals, history, lags, absent): Answer =
             self.call("upcoming", sale, args).await?;
         let tickets = tickets.into_iter().map(|(ordinal, visitor)| Ok((ordinal, visitor_id(&visitor)?)));
         let claims = claims.into_iter().map(|(ordinal, claim)| match claim.as_str() {
@@ -476,6 +479,7 @@ impl LineStore {
             highest,
             cursor,
             waiting,
+            absent,
             tickets: tickets.collect::<Result<_, LineError>>()?,
             claims: claims.collect::<Result<_, LineError>>()?,
             drawn,

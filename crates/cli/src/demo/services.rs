@@ -92,6 +92,10 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             admin_token: keys.admin_token.clone(),
             tick_ms: 200,
             migrate: false,
+            secure_cookies: false,
+            // This very program; its crowd comes in by the front door.
+            rehearsal_program: std::env::current_exe().ok(),
+            rehearsal_url: Some(format!("http://{listen}")),
             trusted_proxies: trusted_proxies.clone(),
             log: log.clone(),
         },

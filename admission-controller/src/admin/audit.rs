@@ -1,0 +1,122 @@
+//! The audit log, for reading.
+
+use axum::{
+    extract::{Query, State},
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use fairline_sale::SaleId;
+use fairline_service::{Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::Admin;
+use crate::{csv::Table, problem::AdminError, store::AuditRow};
+
+/// Entries of one answer.
+const PAGE: i64 = 100;
+/// Entries of one table at most, the newest.
+const TABLE_MAX: i64 = 100_000;
+
+pub(super) fn routes() -> OpenApiRouter<Admin> {
+    OpenApiRouter::new().routes(routes!(show_audit)).routes(routes!(audit_table))
+}
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Reading {
+    /// Only entries before this one.
+    before: Option<i64>,
+    /// Only what was changed of this sale.
+    sale: Option<SaleId>,
+}
+
+/// Something that an operator has done.
+#[derive(Debug, Serialize, ToSchema)]
+struct AuditEntry {
+    id: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// The operator; `admin token` for whoever has that.
+    who: String,
+    action: String,
+    /// What it was done to: the slug of a sale, the name of an operator …
+    subject: String,
+    sale: Option<SaleId>,
+    /// The fields that differ, as they were.
+    before: Option<Value>,
+    /// The fields that differ, as they are now.
+    after: Option<Value>,
+    reason: Option<String>,
+}
+
+/// A page of the audit log, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+struct AuditPage {
+    entries: Vec<AuditEntry>,
+    /// What to give as `before` for the next page, if there is one.
+    next: Option<i64>,
+}
+
+impl From<AuditRow> for AuditEntry {
+    fn from(row: AuditRow) -> Self {
+        let AuditRow { id, at, who, action, subject, sale_id, before, after, reason } = row;
+        Self { id, at, who, action, subject, sale: sale_id.map(SaleId), before, after, reason }
+    }
+}
+
+/// Who has changed what.
+#[utoipa::path(get, path = "/api/admin/audit", params(Reading), security(("admin" = [])), responses(
+    (status = 200, description = "A page of at most 100 entries.", body = AuditPage),
+    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
+))]
+async fn show_audit(
+    State(admin): State<Admin>,
+    Query(reading): Query<Reading>,
+) -> Result<axum::Json<AuditPage>, Problem> {
+    let before = reading.before.unwrap_or(i64::MAX);
+    let rows = admin.store.audit(before, reading.sale.map(|sale| sale.0), PAGE).await.map_err(AdminError::from)?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
+    let next = rows.last().filter(|_| is_full).map(|row| row.id);
+    Ok(axum::Json(AuditPage { entries: rows.into_iter().map(AuditEntry::from).collect(), next }))
+}
+
+/// The audit log as a table: the newest 100,000 entries.
+#[utoipa::path(get, path = "/api/admin/audit.csv", params(Reading), security(("admin" = [])), responses(
+    (status = 200, description = "The entries.", content_type = "text/csv", body = String),
+    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
+))]
+async fn audit_table(State(admin): State<Admin>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
+    let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));
+    let mut table = Table::default();
+    table.row(["id", "at", "who", "action", "subject", "sale", "before", "after", "reason"]);
+    for _ in 0..TABLE_MAX / PAGE {
+        let rows = admin.store.audit(before, sale, PAGE).await.map_err(AdminError::from)?;
+        let Some(last) = rows.last().map(|row| row.id) else { break };
+        before = last;
+        for row in rows {
+            let json = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+            let (id, at) = (row.id.to_string(), row.at.format(&Rfc3339).unwrap_or_default());
+            let sale = row.sale_id.map(|sale| sale.to_string()).unwrap_or_default();
+            let (was, became) = (json(&row.before), json(&row.after));
+            let reason = row.reason.unwrap_or_default();
+            table.row(
+                [&id, &at, &row.who, &row.action, &row.subject, &sale, &was, &became, &reason].map(String::as_str),
+            );
+        }
+    }
+    Ok(download("audit.csv", table))
+}
+
+/// A table that a browser saves.
+pub(super) fn download(name: &str, table: Table) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (headers, table.into_text()).into_response()
+}

@@ -1,0 +1,183 @@
+//! Operators: owners say who they are.
+
+use axum::{
+    Extension,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use fairline_service::{Json, Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Admin, field,
+    sessions::{Operator, keep},
+};
+use crate::{
+    operator::{Codes, Role, is_name, secret_text},
+    problem::AdminError,
+    store::{NewOperator, OperatorChange, OperatorRow},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Admin> {
+    OpenApiRouter::new()
+        .routes(routes!(list_operators, add_operator))
+        .routes(routes!(change_operator, remove_operator))
+        .routes(routes!(renew_totp))
+}
+
+/// An operator.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminOperator {
+    name: String,
+    role: Role,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// When they signed in for the last time.
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_seen_at: Option<OffsetDateTime>,
+}
+
+impl From<OperatorRow> for AdminOperator {
+    fn from(row: OperatorRow) -> Self {
+        let OperatorRow { name, role, created_at, last_seen_at } = row;
+        Self { name, role: Role::of(&role), created_at, last_seen_at }
+    }
+}
+
+/// Operators, by name.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminOperators {
+    operators: Vec<AdminOperator>,
+}
+
+/// Somebody who is to run sales.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AddOperator {
+    /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
+    name: String,
+    role: Role,
+    /// 12 characters at least.
+    password: String,
+}
+
+/// What an owner changes of an operator; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeOperator {
+    role: Option<Role>,
+    /// Another password, for one who has forgotten it: 12 characters at least. The operator's sessions end.
+    password: Option<String>,
+}
+
+/// The secret that an authenticator app makes an operator's codes of. It is not shown again.
+#[derive(Serialize, ToSchema)]
+struct TotpSecret {
+    /// To type into the app.
+    totp_secret: String,
+    /// To open with it, or to show as a QR code.
+    totp_url: String,
+}
+
+/// A new operator.
+#[derive(Serialize, ToSchema)]
+struct AddedOperator {
+    operator: AdminOperator,
+    #[serde(flatten)]
+    secret: TotpSecret,
+}
+
+fn told(name: &str, secret: &[u8]) -> TotpSecret {
+    TotpSecret { totp_secret: secret_text(secret), totp_url: Codes::of(name, secret).url() }
+}
+
+/// The operators.
+#[utoipa::path(get, path = "/api/admin/operators", security(("admin" = [])), responses(
+    (status = 200, description = "The operators.", body = AdminOperators),
+    (status = 403, description = "Only owners may see them.", body = ProblemBody),
+))]
+async fn list_operators(State(admin): State<Admin>) -> Result<axum::Json<AdminOperators>, Problem> {
+    let operators = admin.store.operators().await.map_err(AdminError::from)?;
+    Ok(axum::Json(AdminOperators { operators: operators.into_iter().map(AdminOperator::from).collect() }))
+}
+
+/// Add an operator. The first is added with the admin token.
+#[utoipa::path(post, path = "/api/admin/operators", request_body = AddOperator, security(("admin" = [])), responses(
+    (status = 201, description = "The operator, and the secret for the authenticator app.", body = AddedOperator),
+    (status = 403, description = "Only owners may.", body = ProblemBody),
+    (status = 409, description = "The name is taken, or there are 200 already.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+))]
+async fn add_operator(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Json(new): Json<AddOperator>,
+) -> Result<(StatusCode, axum::Json<AddedOperator>), Problem> {
+    field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
+    let password = keep("password", new.password).await?;
+    let secret: [u8; 20] = rand::random();
+    let row = NewOperator { name: &new.name, role: new.role, password: &password, totp_secret: &secret };
+    let added = admin.store.add_operator(&operator.by(), &row).await.map_err(AdminError::from)?;
+    let added = added.ok_or(AdminError::TooManyOperators)?;
+    let told = AddedOperator { operator: added.into(), secret: told(&new.name, &secret) };
+    Ok((StatusCode::CREATED, axum::Json(told)))
+}
+
+/// Give an operator another role, or another password.
+#[utoipa::path(patch, path = "/api/admin/operators/{name}", params(("name" = String, Path)), request_body = ChangeOperator,
+    security(("admin" = [])), responses(
+    (status = 200, description = "The operator.", body = AdminOperator),
+    (status = 403, description = "Only owners may.", body = ProblemBody),
+    (status = 404, description = "There is no such operator.", body = ProblemBody),
+    (status = 422, description = "The password is too short.", body = ProblemBody),
+))]
+async fn change_operator(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+    Json(change): Json<ChangeOperator>,
+) -> Result<axum::Json<AdminOperator>, Problem> {
+    let password = match change.password {
+        Some(password) => Some(keep("password", password).await?),
+        None => None,
+    };
+    let change = OperatorChange { role: change.role, password: password.as_deref(), totp_secret: None };
+    let changed = admin.store.change_operator(&operator.by(), "change_operator", &name, &change).await;
+    Ok(axum::Json(changed.map_err(AdminError::from)?.ok_or(AdminError::UnknownOperator)?.into()))
+}
+
+/// Give an operator another secret, whose app is lost. The operator's sessions end.
+#[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path)), security(("admin" = [])), responses(
+    (status = 200, description = "The secret for the authenticator app.", body = TotpSecret),
+    (status = 403, description = "Only owners may.", body = ProblemBody),
+    (status = 404, description = "There is no such operator.", body = ProblemBody),
+))]
+async fn renew_totp(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<TotpSecret>, Problem> {
+    let secret: [u8; 20] = rand::random();
+    let change = OperatorChange { totp_secret: Some(&secret), ..OperatorChange::default() };
+    let changed = admin.store.change_operator(&operator.by(), "renew_totp", &name, &change).await;
+    changed.map_err(AdminError::from)?.ok_or(AdminError::UnknownOperator)?;
+    Ok(axum::Json(told(&name, &secret)))
+}
+
+/// Remove an operator. What they have changed stays in the audit log.
+#[utoipa::path(delete, path = "/api/admin/operators/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
+    (status = 204, description = "The operator is no more one."),
+    (status = 403, description = "Only owners may.", body = ProblemBody),
+    (status = 404, description = "There is no such operator.", body = ProblemBody),
+))]
+async fn remove_operator(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let is_gone = admin.store.remove_operator(&operator.by(), &name).await.map_err(AdminError::from)?;
+    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownOperator.into()) }
+}

@@ -1,0 +1,195 @@
+//! Operators and their sessions, as stored.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use super::{By, Store, StoreError};
+use crate::operator::Role;
+
+/// Operators at most.
+pub const OPERATORS_MAX: i64 = 200;
+
+/// An operator, as others see one.
+#[derive(Debug, FromRow)]
+pub struct OperatorRow {
+    pub name: String,
+    pub role: String,
+    pub created_at: OffsetDateTime,
+    pub last_seen_at: Option<OffsetDateTime>,
+}
+
+/// What an operator's sign-in is compared with. Not to be printed.
+#[derive(FromRow)]
+pub struct Credentials {
+    pub name: String,
+    pub role: String,
+    pub password: String,
+    pub totp_secret: Vec<u8>,
+    pub totp_step: i64,
+    pub failures: i32,
+    /// Seconds since the last failure.
+    pub failed_s: f64,
+}
+
+/// A session that is good.
+#[derive(Debug, FromRow)]
+pub struct SessionRow {
+    pub name: String,
+    pub role: String,
+    pub expires_at: OffsetDateTime,
+}
+
+/// A new operator. Not to be printed.
+pub struct NewOperator<'a> {
+    pub name: &'a str,
+    pub role: Role,
+    pub password: &'a str,
+    pub totp_secret: &'a [u8],
+}
+
+/// What is changed of an operator; signs that one out where a secret is.
+#[derive(Default)]
+pub struct OperatorChange<'a> {
+    pub role: Option<Role>,
+    pub password: Option<&'a str>,
+    pub totp_secret: Option<&'a [u8]>,
+}
+
+impl Store {
+    pub async fn operators(&self) -> Result<Vec<OperatorRow>, StoreError> {
+        Ok(sqlx::query_as("SELECT name, role, created_at, last_seen_at FROM operators ORDER BY name")
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// Adds an operator, unless there are too many.
+    pub async fn add_operator(&self, by: &By, new: &NewOperator<'_>) -> Result<Option<OperatorRow>, StoreError> {
+        let mut transaction = self.begin(by, "add_operator").await?;
+        // The lock keeps two from being the last one.
+        sqlx::query("LOCK TABLE operators IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
+        let added = sqlx::query_as(
+            "INSERT INTO operators (name, role, password, totp_secret) SELECT $1, $2, $3, $4 \
+             WHERE (SELECT count(*) FROM operators) < $5 RETURNING name, role, created_at, last_seen_at",
+        )
+        .bind(new.name)
+        .bind(new.role.word())
+        .bind(new.password)
+        .bind(new.totp_secret)
+        .bind(OPERATORS_MAX)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(added)
+    }
+
+    /// Changes an operator, if there is such a one. Other words for the same person are other sessions: with a new
+    /// password or secret, they end.
+    pub async fn change_operator(
+        &self,
+        by: &By,
+        what: &'static str,
+        name: &str,
+        change: &OperatorChange<'_>,
+    ) -> Result<Option<OperatorRow>, StoreError> {
+        let mut transaction = self.begin(by, what).await?;
+        let changed = sqlx::query_as(
+            "UPDATE operators SET role = coalesce($2, role), password = coalesce($3, password), \
+             totp_secret = coalesce($4, totp_secret), totp_step = CASE WHEN $4 IS NULL THEN totp_step ELSE 0 END \
+             WHERE name = $1 RETURNING name, role, created_at, last_seen_at",
+        )
+        .bind(name)
+        .bind(change.role.map(Role::word))
+        .bind(change.password)
+        .bind(change.totp_secret)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let has_new_secret = change.password.is_some() || change.totp_secret.is_some();
+        if changed.is_some() && has_new_secret {
+            sqlx::query("DELETE FROM operator_sessions WHERE operator = $1")
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+            super::audit::note(&mut transaction, by, what, name, None, None).await?;
+        }
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    /// Removes an operator, and ends the sessions. Whether there was such a one.
+    pub async fn remove_operator(&self, by: &By, name: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.begin(by, "remove_operator").await?;
+        let gone = sqlx::query("DELETE FROM operators WHERE name = $1").bind(name).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(gone.rows_affected() == 1)
+    }
+
+    pub async fn credentials(&self, name: &str) -> Result<Option<Credentials>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT name, role, password, totp_secret, totp_step, failures, \
+             coalesce(extract(epoch FROM clock_timestamp() - failed_at), 1e9)::double precision AS failed_s \
+             FROM operators WHERE name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    pub async fn note_failed_sign_in(&self, name: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE operators SET failures = failures + 1, failed_at = clock_timestamp() WHERE name = $1")
+            .bind(name)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Begins a session, once for each step of the codes: of two that come with the same code, one does. When it ends.
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        step: i64,
+        digest: [u8; 32],
+        lasts_s: f64,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let expires_at = sqlx::query_scalar(
+            "WITH used AS (UPDATE operators SET totp_step = $2, failures = 0, last_seen_at = now() \
+             WHERE name = $1 AND totp_step < $2 RETURNING name) \
+             INSERT INTO operator_sessions (digest, operator, expires_at) \
+             SELECT $3, name, now() + make_interval(secs => $4) FROM used RETURNING expires_at",
+        )
+        .bind(name)
+        .bind(step)
+        .bind(&digest[..])
+        .bind(lasts_s)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if expires_at.is_some() {
+            let by = By { who: name.to_owned(), why: None };
+            super::audit::note(&mut transaction, &by, "sign_in", name, None, None).await?;
+        }
+        transaction.commit().await?;
+        Ok(expires_at)
+    }
+
+    /// Whose session it is, if it is good.
+    pub async fn session(&self, digest: [u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT name, role, expires_at FROM operator_sessions JOIN operators ON name = operator \
+             WHERE digest = $1 AND expires_at > now()",
+        )
+        .bind(&digest[..])
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    pub async fn sign_out(&self, digest: [u8; 32]) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM operator_sessions WHERE digest = $1").bind(&digest[..]).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Forgets sessions that have ended.
+    pub async fn forget_ended_sessions(&self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM operator_sessions WHERE expires_at <= now()").execute(&self.pool).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! What has become of a sale, counted from the rows that it has left behind.
+
+use fairline_sale::SaleId;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use super::{Store, StoreError};
+
+/// Tickets whose wait is measured at most: of a longer line, every second, third … one.
+const WAITS_MAX: i64 = 50_000;
+
+/// How many came how far, by ticket.
+#[derive(Debug, FromRow)]
+pub struct Funnel {
+    pub joined: i64,
+    pub admitted: i64,
+    pub claimed: i64,
+    pub redeemed: i64,
+    pub paid: i64,
+    /// Gave their token back.
+    pub left: i64,
+}
+
+/// What was bought, and what came back.
+#[derive(Debug, FromRow)]
+pub struct Bought {
+    pub paid: i64,
+    pub units: i64,
+    pub refunded: i64,
+    pub refunded_units: i64,
+    pub lapsed: i64,
+    pub cancelled: i64,
+    pub revenue_minor: i64,
+    pub refunded_minor: i64,
+}
+
+/// A minute of a sale.
+#[derive(Debug, FromRow)]
+pub struct Minute {
+    pub at: OffsetDateTime,
+    pub joined: i64,
+    pub admitted: i64,
+    pub orders: i64,
+}
+
+impl Store {
+    pub async fn funnel(&self, sale: SaleId) -> Result<Funnel, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT (SELECT coalesce(sum(joined), 0)::bigint FROM lines WHERE sale_id = $1) AS joined, \
+             count(*) AS admitted, count(*) FILTER (WHERE claimed) AS claimed, count(*) FILTER (WHERE redeemed) AS redeemed, \
+             (SELECT count(*) FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND admission_id IS NOT NULL) AS paid, \
+             count(*) FILTER (WHERE gave_back) AS left \
+             FROM (SELECT bool_or(claimed_at IS NOT NULL OR state = 'redeemed') AS claimed, bool_or(state = 'redeemed') AS redeemed, \
+                bool_or(left_at IS NOT NULL) AS gave_back FROM admissions WHERE sale_id = $1 GROUP BY line_id, ordinal) AS tickets",
+        )
+        .bind(sale.0)
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    pub async fn bought(&self, sale: SaleId) -> Result<Bought, StoreError> {
+        Ok(sqlx::query_as(
+            "WITH paid AS (SELECT orders.*, payments.state = 'refunded' AS refunded \
+                FROM orders LEFT JOIN payments ON payments.id = payment_id WHERE orders.sale_id = $1) \
+             SELECT count(*) AS paid, coalesce(sum(quantity), 0)::bigint AS units, \
+             count(*) FILTER (WHERE refunded) AS refunded, \
+             coalesce(sum(quantity) FILTER (WHERE refunded), 0)::bigint AS refunded_units, \
+             (SELECT count(*) FROM holds WHERE sale_id = $1 AND state = 'lapsed' AND cancelled_at IS NULL) AS lapsed, \
+             (SELECT count(*) FROM holds WHERE sale_id = $1 AND cancelled_at IS NOT NULL) AS cancelled, \
+             coalesce(sum(amount_minor) FILTER (WHERE NOT coalesce(refunded, false)), 0)::bigint AS revenue_minor, \
+             ((SELECT coalesce(sum(payments.amount_minor), 0) FROM payments JOIN holds ON holds.id = hold_id \
+                WHERE sale_id = $1 AND payments.state = 'refunded'))::bigint AS refunded_minor FROM paid",
+        )
+        .bind(sale.0)
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Seconds that tickets of the sale's own line have waited: from when they were given, or from the opening if that
+    /// was later, to the first admission. Sorted.
+    pub async fn waits(&self, sale: SaleId) -> Result<Vec<f64>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "WITH given AS (SELECT highest, min(at) AS at FROM samples WHERE sale_id = $1 GROUP BY highest), \
+             served AS (SELECT ordinal, min(issued_at) AS at FROM admissions WHERE line_id = $1 \
+                AND ordinal % (1 + (SELECT highest_ordinal FROM lines WHERE id = $1) / $2) = 0 GROUP BY ordinal) \
+             SELECT greatest(0, extract(epoch FROM served.at - greatest(since.at, opens_at)))::double precision AS wait_s \
+             FROM served CROSS JOIN sales \
+             CROSS JOIN LATERAL (SELECT at FROM given WHERE highest >= ordinal ORDER BY highest LIMIT 1) AS since \
+             WHERE sales.id = $1 ORDER BY wait_s",
+        )
+        .bind(sale.0)
+        .bind(WAITS_MAX)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// How many came, were let in and have bought, by minute; the last day with samples.
+    pub async fn minutes(&self, sale: SaleId) -> Result<Vec<Minute>, StoreError> {
+        let mut minutes: Vec<Minute> = sqlx::query_as(
+            "SELECT at, joined - lag(joined, 1, 0) OVER by_time AS joined, admitted - lag(admitted, 1, 0) OVER by_time AS admitted, \
+             orders - lag(orders, 1, 0) OVER by_time AS orders \
+             FROM (SELECT date_trunc('minute', at) AS at, max(joined) AS joined, max(admitted) AS admitted, max(orders) AS orders \
+                FROM samples WHERE sale_id = $1 GROUP BY 1) AS minutes \
+             WINDOW by_time AS (ORDER BY at) ORDER BY at DESC LIMIT 1440",
+        )
+        .bind(sale.0)
+        .fetch_all(&self.pool)
+        .await?;
+        minutes.reverse();
+        Ok(minutes)
+    }
+}

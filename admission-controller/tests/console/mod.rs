@@ -1,0 +1,189 @@
+//! What the console lives on: the live picture, samples, the report.
+
+use std::time::Duration;
+
+use fairline_line::change::Turn;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::desk::{ADMIN_TOKEN, Desk};
+
+/// A console's end of the WebSocket, byte by byte.
+struct Socket(BufReader<TcpStream>);
+
+impl Socket {
+    async fn open(desk: &Desk, path: &str, headers: &str) -> Result<Self, String> {
+        let mut stream = TcpStream::connect(desk.address).await.expect("a connection");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n{headers}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("an answer"));
+        }
+        let head = String::from_utf8(head).expect("text");
+        if head.starts_with("HTTP/1.1 101") { Ok(Self(BufReader::new(stream))) } else { Err(head) }
+    }
+
+    /// The next message of a type that satisfies a condition.
+    async fn hears(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let listening = async {
+            loop {
+                let frame = self.0.read_u16().await.expect("a frame");
+                let length = match frame & 0x7f {
+                    126 => u64::from(self.0.read_u16().await.expect("a length")),
+                    127 => self.0.read_u64().await.expect("a length"),
+                    short => u64::from(short),
+                };
+                let mut payload = vec![0; usize::try_from(length).expect("small")];
+                self.0.read_exact(&mut payload).await.expect("a payload");
+                if frame & 0x0f00 != 0x0100 {
+                    continue;
+                }
+                let message: Value = serde_json::from_slice(&payload).expect("JSON");
+                if message["type"] == json!(kind) && wanted(&message) {
+                    return message;
+                }
+            }
+        };
+        timeout(Duration::from_secs(15), listening).await.unwrap_or_else(|_| panic!("no such {kind}"))
+    }
+}
+
+#[tokio::test]
+async fn a_console_hears_of_every_change_within_a_moment() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 2 })).await;
+    let mut all = Socket::open(&desk, "/api/admin/live", "").await.expect("a socket");
+    let mut one = Socket::open(&desk, &format!("/api/admin/live?sale={sale}"), "origin: http://here\r\n")
+        .await
+        .expect("a socket");
+    all.hears("sales", |message| message["sales"][0]["id"] == json!(sale)).await;
+    one.hears("samples", |_| true).await;
+    one.hears("sale", |message| message["sale"]["status"] == json!("open")).await;
+    desk.act(sale, "pause").await;
+    one.hears("sale", |message| message["sale"]["status"] == json!("paused")).await;
+    all.hears("sales", |message| message["sales"][0]["status"] == json!("paused")).await;
+
+    let tickets = desk.join(sale, 3).await;
+    one.hears("sale", |message| message["sale"]["waiting"] == json!(3) && message["sale"]["present"] == json!(3)).await;
+    desk.line.absent(sale, Duration::from_secs(60), false, &[tickets[2].ordinal]).await.expect("noted");
+    one.hears("sale", |message| message["sale"]["present"] == json!(2)).await;
+    desk.act(sale, "resume").await;
+    one.hears("samples", |message| {
+        message["samples"].as_array().is_some_and(|samples| {
+            samples.iter().any(|sample| {
+                (&sample["joined"], &sample["admitted"], &sample["inside"], &sample["promised"])
+                    == (&json!(3), &json!(2), &json!(2), &json!(2))
+            })
+        })
+    })
+    .await;
+    desk.until("the sample to be in the picture", async || desk.show(sale).await["inside"] == json!(2)).await;
+    let (_, kept) = desk.admin("GET", &format!("/api/admin/sales/{sale}/samples"), None).await;
+    let kept = kept["samples"].as_array().expect("samples").clone();
+    assert!(kept.windows(2).all(|pair| pair[0]["at"].as_str() < pair[1]["at"].as_str()), "{kept:?}");
+    let last = kept.last().expect("one")["at"].as_str().expect("a moment");
+    let (_, later) = desk.admin("GET", &format!("/api/admin/sales/{sale}/samples?after={last}"), None).await;
+    let newer = |sample: &Value| sample["at"].as_str() > Some(last);
+    assert!(later["samples"].as_array().is_some_and(|samples| samples.iter().all(newer)));
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_and_one_console_too_many_are_refused() {
+    let desk = Desk::open().await;
+    let elsewhere = Socket::open(&desk, "/api/admin/live", "origin: https://evil.example\r\n").await;
+    assert!(elsewhere.err().is_some_and(|head| head.starts_with("HTTP/1.1 403")));
+    let nowhere = Socket::open(&desk, &format!("/api/admin/live?sale={}", uuid::Uuid::new_v4()), "").await;
+    assert!(nowhere.err().is_some_and(|head| head.starts_with("HTTP/1.1 404")));
+    let mut consoles = Vec::new();
+    for _ in 0..50 {
+        consoles.push(Socket::open(&desk, "/api/admin/live", "").await.expect("a socket"));
+    }
+    let one_too_many = Socket::open(&desk, "/api/admin/live", "").await;
+    assert!(one_too_many.err().is_some_and(|head| head.starts_with("HTTP/1.1 503")));
+    drop(consoles);
+    desk.until("there to be room again", async || Socket::open(&desk, "/api/admin/live", "").await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_report_tells_how_many_came_how_far_and_whether_the_line_was_honest() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "slug": "told", "total": 3 })).await;
+    let path = format!("/api/admin/sales/{sale}/report");
+    let (_, empty) = desk.admin("GET", &path, None).await;
+    assert_eq!(
+        (&empty["waits_s"], &empty["conversion"], &empty["funnel"]["joined"]),
+        (&Value::Null, &Value::Null, &json!(0))
+    );
+    let tickets = desk.join(sale, 5).await;
+    for ticket in &tickets[..3] {
+        desk.admitted(ticket).await;
+        desk.line.claim(ticket).await.expect("claimed");
+    }
+    desk.line.leave(&tickets[0]).await.expect("left");
+    desk.until("the fourth to be let in", async || matches!(desk.turn(&tickets[3]).await, Turn::Now(_))).await;
+    desk.buy(&tickets[1]).await;
+    let counted = async || desk.admin("GET", &path, None).await.1;
+    desk.until("the samples and the record to have it", async || {
+        let report = counted().await;
+        report["waits_s"]["count"] == json!(4)
+            && report["funnel"]["redeemed"] == json!(1)
+            && report["funnel"]["left"] == json!(1)
+    })
+    .await;
+    let report = counted().await;
+    assert_eq!((&report["funnel"]["joined"], &report["funnel"]["admitted"]), (&json!(5), &json!(4)));
+    let fairness = &report["fairness"];
+    assert_eq!((&fairness["checked"], &fairness["out_of_order"]), (&json!(true), &json!(0)), "{fairness}");
+    assert_eq!((&fairness["admissions"], &fairness["stock_in_order"]), (&json!(4), &json!(true)), "{fairness}");
+    assert!(report["waits_s"]["max"].as_f64().is_some_and(|longest| (0.0..60.0).contains(&longest)));
+    assert!(report["minutes"].as_array().is_some_and(|minutes| !minutes.is_empty()));
+    let token = format!("authorization: Bearer {ADMIN_TOKEN}\r\n");
+    let (_, head, table) = desk.exchange("GET", &format!("{path}.csv"), &token, "").await;
+    assert!(head.contains("filename=\"told-report.csv\"") && table.contains("admitted,4\r\n"), "{table}");
+
+    // Somebody who can write to the database puts a turn aside: the chain of the record shows it.
+    sqlx::raw_sql("ALTER TABLE record_entries DISABLE TRIGGER ALL; UPDATE record_entries SET body = replace(body, '[1', '[2') WHERE seq > 1")
+        .execute(&desk.pool)
+        .await
+        .expect("forged");
+    let forged = counted().await;
+    assert_eq!(forged["fairness"]["out_of_order"], json!(1), "{}", forged["fairness"]);
+    assert!(
+        forged["fairness"]["sentence"].as_str().is_some_and(|sentence| sentence.contains("not that of an honest line"))
+    );
+}
+
+#[tokio::test]
+async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_failed() {
+    let mut desk = Desk::open().await;
+    let sale = desk.sale(json!({})).await;
+    let rehearsals = format!("/api/admin/sales/{sale}/rehearsals");
+    let (status, problem) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
+    assert_eq!(status, 501, "{problem}");
+    assert_eq!(desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 20_001 }))).await.0, 422);
+
+    // A program that ends at once, without a report.
+    let stage = ["--rehearsal-program", "/bin/false", "--rehearsal-url", "http://127.0.0.1:9"];
+    let other = fairline_service::Shutdown::new();
+    desk.address = desk.controller_with(&other, &stage).await;
+    desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
+    let (status, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
+    assert_eq!((status, &begun["state"]), (202, &json!("running")), "{begun}");
+    let copy = begun["sale_id"].as_str().expect("a copy").to_owned();
+    desk.until("it to have failed", async || {
+        let (_, listed) = desk.admin("GET", &rehearsals, None).await;
+        listed["rehearsals"][0]["state"] == json!("failed")
+    })
+    .await;
+    let (_, shown) = desk.admin("GET", &format!("/api/admin/sales/{copy}"), None).await;
+    assert_eq!((&shown["rehearsal_of"], &shown["status"]), (&json!(sale), &json!("closed")));
+    other.trigger();
+}

@@ -1,0 +1,256 @@
+//! Operators: who may do what, and what is noted of it.
+
+use serde_json::{Value, json};
+use totp_rs::{Builder, Secret};
+
+use super::desk::Desk;
+
+const PASSWORD: &str = "correct horse battery";
+
+/// An operator with a browser.
+struct Person<'a> {
+    desk: &'a Desk,
+    name: &'a str,
+    secret: String,
+    cookie: String,
+    csrf: String,
+}
+
+fn now_s() -> u64 {
+    u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp()).expect("after 1970")
+}
+
+fn code(secret: &str, at_s: u64) -> String {
+    let secret = Secret::try_from_base32(secret).expect("base32");
+    Builder::new().with_secret(secret).build_noncompliant().generate(at_s).to_string()
+}
+
+impl<'a> Person<'a> {
+    /// Made by the admin token, and signed in.
+    async fn hired(desk: &'a Desk, name: &'a str, role: &str) -> Self {
+        let new = json!({ "name": name, "role": role, "password": PASSWORD });
+        let (status, added) = desk.admin("POST", "/api/admin/operators", Some(&new)).await;
+        assert_eq!(status, 201, "{added}");
+        assert_eq!((&added["operator"]["name"], &added["operator"]["role"]), (&json!(name), &json!(role)));
+        let secret = added["totp_secret"].as_str().expect("a secret").to_owned();
+        assert!(added["totp_url"].as_str().is_some_and(|url| url.contains(&secret)));
+        let mut person = Self { desk, name, secret, cookie: String::new(), csrf: String::new() };
+        let code = code(&person.secret, now_s());
+        let (status, head, session) = person.sign_in(PASSWORD, &code).await;
+        assert_eq!(status, 200, "{session}");
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+        assert!(cookie.starts_with("__Host-fairline-admin="), "{cookie}");
+        for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/", "; Secure", "; Max-Age=43200"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        person.cookie = cookie.split(';').next().expect("a value").to_owned();
+        person.csrf = session["csrf"].as_str().expect("a token").to_owned();
+        assert_eq!(session["role"], json!(role));
+        person
+    }
+
+    async fn sign_in(&self, password: &str, code: &str) -> (u16, String, Value) {
+        let body = json!({ "name": self.name, "password": password, "code": code }).to_string();
+        let (status, head, body) = self.desk.exchange("POST", "/api/admin/session", "", &body).await;
+        (status, head, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    async fn asks(&self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> (u16, Value) {
+        let headers = format!("cookie: other=1; {}\r\n{headers}", self.cookie);
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, body) = self.desk.request(method, path, &headers, &body).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    async fn does(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        self.asks(method, path, &format!("x-csrf-token: {}\r\n", self.csrf), body).await
+    }
+}
+
+fn slug(problem: &Value) -> &str {
+    problem["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn roles_may_do_what_they_may_and_nobody_acts_without_the_token_of_the_page() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({})).await;
+    let (viewer, operator, owner) = (
+        Person::hired(&desk, "vera", "viewer").await,
+        Person::hired(&desk, "otto", "operator").await,
+        Person::hired(&desk, "olga", "owner").await,
+    );
+    let (show, pause) = (format!("/api/admin/sales/{sale}"), format!("/api/admin/sales/{sale}/pause"));
+    for person in [&viewer, &operator, &owner] {
+        assert_eq!(person.does("GET", &show, None).await.0, 200);
+        assert_eq!(person.does("GET", "/api/admin/audit", None).await.0, 200);
+        let (status, session) = person.asks("GET", "/api/admin/session", "", None).await;
+        assert_eq!((status, &session["csrf"]), (200, &json!(person.csrf)));
+    }
+    let (status, problem) = viewer.does("POST", &pause, None).await;
+    assert_eq!((status, slug(&problem)), (403, "role"));
+    assert_eq!(desk.show(sale).await["status"], json!("open"));
+    for headers in ["", "x-csrf-token: \r\n", "x-csrf-token: guessed\r\n"] {
+        let (status, problem) = operator.asks("POST", &pause, headers, None).await;
+        assert_eq!((status, slug(&problem)), (403, "csrf"));
+    }
+    assert_eq!(operator.does("POST", &pause, None).await.1["status"], json!("paused"));
+    for (method, path) in [
+        ("GET", "/api/admin/operators"),
+        ("POST", "/api/admin/operators"),
+        ("DELETE", "/api/admin/operators/vera"),
+        ("POST", "/api/admin/operators/vera/totp"),
+        ("POST", "/api/admin/webhooks"),
+        ("POST", "/api/admin/keys/a/revoke"),
+    ] {
+        let (status, problem) = operator.does(method, path, Some(&json!({}))).await;
+        assert_eq!((status, slug(&problem)), (403, "role"), "{method} {path}");
+    }
+    let (_, listed) = owner.does("GET", "/api/admin/operators", None).await;
+    let names: Vec<_> = listed["operators"].as_array().expect("a list").iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["olga", "otto", "vera"]);
+    assert!(!listed.to_string().contains("argon2"), "no secret is shown");
+
+    // A role that is taken away is gone at once, and so is an operator.
+    let (status, changed) = owner.does("PATCH", "/api/admin/operators/otto", Some(&json!({ "role": "viewer" }))).await;
+    assert_eq!((status, &changed["role"]), (200, &json!("viewer")));
+    assert_eq!(operator.does("POST", &format!("{show}/resume"), None).await.0, 403);
+    assert_eq!(owner.does("DELETE", "/api/admin/operators/otto", None).await.0, 204);
+    let (status, problem) = operator.does("GET", &show, None).await;
+    assert_eq!((status, slug(&problem)), (401, "no-session"));
+    assert_eq!(owner.does("DELETE", "/api/admin/operators/otto", None).await.0, 404);
+
+    assert_eq!(viewer.does("DELETE", "/api/admin/session", None).await.0, 204);
+    assert_eq!(viewer.does("GET", &show, None).await.0, 401);
+    let (status, problem) = desk
+        .admin("POST", "/api/admin/operators", Some(&json!({ "name": "olga", "role": "viewer", "password": PASSWORD })))
+        .await;
+    assert_eq!((status, slug(&problem)), (409, "name-taken"));
+    for (name, password) in [("Olga", PASSWORD), ("", PASSWORD), ("x", "short")] {
+        let new = json!({ "name": name, "role": "viewer", "password": password });
+        assert_eq!(desk.admin("POST", "/api/admin/operators", Some(&new)).await.0, 422);
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
+    let desk = Desk::open().await;
+    let ada = Person::hired(&desk, "ada", "operator").await;
+    let used = code(&ada.secret, now_s());
+    assert_eq!(ada.sign_in(PASSWORD, &used).await.0, 401, "it was used to sign in the first time");
+    // The next step is good already, and once.
+    let next = code(&ada.secret, now_s() + 30);
+    let (first, second) = tokio::join!(ada.sign_in(PASSWORD, &next), ada.sign_in(PASSWORD, &next));
+    let mut statuses = [first.0, second.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401], "of two at once, one");
+
+    // The first failure above was forgotten by the success; the second may count, or not.
+    for _ in 0..5 {
+        let (status, _, problem) = ada.sign_in("not the password", "000000").await;
+        assert!(
+            matches!((status, slug(&problem)), (401, "wrong-credentials") | (429, "too-many-attempts")),
+            "{problem}"
+        );
+    }
+    let (status, head, problem) = ada.sign_in(PASSWORD, "000000").await;
+    assert_eq!((status, slug(&problem)), (429, "too-many-attempts"));
+    assert!(head.contains("retry-after: "), "{head}");
+    let nobody =
+        Person { desk: &desk, name: "nobody", secret: String::new(), cookie: String::new(), csrf: String::new() };
+    let (status, _, problem) = nobody.sign_in(PASSWORD, "000000").await;
+    assert_eq!((status, slug(&problem)), (401, "wrong-credentials"), "it is not told that there is no such person");
+    assert_eq!(ada.does("GET", "/api/admin/session", None).await.0, 200, "who is signed in stays so");
+}
+
+#[tokio::test]
+async fn a_new_password_or_secret_ends_all_sessions() {
+    let desk = Desk::open().await;
+    let ada = Person::hired(&desk, "ada", "viewer").await;
+    let change = |old: &str| json!({ "old": old, "new": "another good password" });
+    assert_eq!(ada.does("POST", "/api/admin/session/password", Some(&change("wrong"))).await.0, 401);
+    let short = json!({ "old": PASSWORD, "new": "short" });
+    assert_eq!(ada.does("POST", "/api/admin/session/password", Some(&short)).await.0, 422);
+    assert_eq!(ada.does("POST", "/api/admin/session/password", Some(&change(PASSWORD))).await.0, 204);
+    assert_eq!(ada.does("GET", "/api/admin/session", None).await.0, 401);
+    let next = code(&ada.secret, now_s() + 30);
+    assert_eq!(ada.sign_in(PASSWORD, &next).await.0, 401);
+    assert_eq!(ada.sign_in("another good password", &next).await.0, 200);
+
+    let (status, renewed) = desk.admin("POST", "/api/admin/operators/ada/totp", None).await;
+    assert_eq!(status, 200);
+    let secret = renewed["totp_secret"].as_str().expect("a secret");
+    assert_eq!(ada.sign_in("another good password", &code(&ada.secret, now_s())).await.0, 401);
+    assert_eq!(ada.sign_in("another good password", &code(secret, now_s())).await.0, 200);
+}
+
+#[tokio::test]
+async fn every_change_is_noted_with_who_and_what_and_nobody_changes_that() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "slug": "noted", "total": 10 })).await;
+    let ada = Person::hired(&desk, "ada", "owner").await;
+    let path = format!("/api/admin/sales/{sale}");
+    let change = json!({ "rate_cap_per_s": 5.0, "total": 20, "message": "=SOON" });
+    assert_eq!(ada.does("PATCH", &path, Some(&change)).await.0, 200);
+    ada.does("POST", &format!("{path}/pause"), None).await;
+    ada.does("POST", &format!("{path}/lanes"), Some(&json!({ "name": "vip", "share": 0.2 }))).await;
+    let hook = json!({ "url": "http://127.0.0.1:9/hook" });
+    ada.does("POST", "/api/admin/webhooks", Some(&hook)).await;
+    // What changes nothing is no change, and what a tick does is nobody's.
+    ada.does("PATCH", &path, Some(&json!({ "total": 20 }))).await;
+
+    let (_, page) = ada.does("GET", "/api/admin/audit", None).await;
+    let told: Vec<_> = page["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| {
+            (
+                entry["who"].as_str().unwrap_or(""),
+                entry["action"].as_str().unwrap_or(""),
+                entry["subject"].as_str().unwrap_or(""),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("ada", "add_webhook", "http://127.0.0.1:9/hook"),
+            ("ada", "add_lane", "noted"),
+            ("ada", "pause_sale", "noted"),
+            ("ada", "change_sale", "noted"),
+            ("ada", "change_sale", "noted"),
+            ("ada", "sign_in", "ada"),
+            ("admin token", "add_operator", "ada"),
+            ("admin token", "create_sale", "noted"),
+        ]
+    );
+    let entries = page["entries"].as_array().expect("entries");
+    assert_eq!(
+        (&entries[2]["before"], &entries[2]["after"]),
+        (&json!({ "status": "open" }), &json!({ "status": "paused" }))
+    );
+    let changed = [&entries[3], &entries[4]].map(|entry| (entry["before"].clone(), entry["after"].clone()));
+    let stock = (json!({ "total": 10 }), json!({ "total": 20 }));
+    let terms =
+        (json!({ "rate_cap_per_s": 1000, "message": null }), json!({ "rate_cap_per_s": 5, "message": "=SOON" }));
+    assert!(changed == [stock.clone(), terms.clone()] || changed == [terms, stock], "{changed:?}");
+    assert_eq!(entries[7]["after"]["total"], json!(10));
+    let (_, of_sale) = ada.does("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    assert_eq!(of_sale["entries"].as_array().map(Vec::len), Some(5));
+    let (_, earlier) = ada.does("GET", &format!("/api/admin/audit?before={}", entries[6]["id"]), None).await;
+    assert_eq!(earlier["entries"], json!([entries[7]]));
+    let headers = format!("cookie: {}\r\n", ada.cookie);
+    let (_, head, table) = desk.exchange("GET", "/api/admin/audit.csv", &headers, "").await;
+    assert!(head.contains("attachment; filename=\"audit.csv\""), "{head}");
+    assert_eq!(table.lines().filter(|line| line.contains(",noted,")).count(), 5, "{table}");
+
+    for statement in ["DELETE FROM audit", "UPDATE audit SET who = 'nobody'", "TRUNCATE audit"] {
+        let refused = sqlx::raw_sql(statement).execute(&desk.pool).await.expect_err("refused").to_string();
+        assert!(refused.contains("never changed"), "{refused}");
+    }
+    // The secrets of a draw, of a webhook and of an operator are not in it.
+    let all: Vec<String> =
+        sqlx::query_scalar("SELECT audit::text FROM audit").fetch_all(&desk.pool).await.expect("read");
+    assert!(all.iter().all(|entry| !entry.contains("argon2") && !entry.contains("seed") && !entry.contains("secret")));
+}
