@@ -8,6 +8,7 @@ mod operators;
 mod rehearsals;
 mod report;
 mod sessions;
+mod tickets;
 mod webhooks;
 
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
 };
+use fairline_line::store::LineStore;
 use fairline_once::Once;
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
+use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status};
 use fairline_service::{Json, Problem, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
@@ -41,6 +43,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) store: Store,
+    pub(crate) line: LineStore,
     pub(crate) keys: Arc<Keys>,
     pub(crate) nudge: Arc<Notify>,
     pub(crate) token: Arc<Secret>,
@@ -76,6 +79,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(rehearsals::routes())
         .merge(report::routes())
         .merge(sessions::routes())
+        .merge(tickets::routes())
         .merge(keys::seen_routes())
         .merge(webhooks::seen_routes())
         .merge(owners)
@@ -128,6 +132,8 @@ struct AdminSale {
     like: Option<SaleId>,
     /// The sale that this one is a rehearsal of, if it is one.
     rehearsal_of: Option<SaleId>,
+    /// The clocks that its operators think in: a name of the IANA time zone database.
+    time_zone: String,
     /// When the sale was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -198,6 +204,16 @@ struct CreateSale {
     /// The id of an earlier sale whose shoppers behaved as this one's are expected to: what its visits have taught is what
     /// this sale begins with. Unless said, it expects nearly everybody to buy, until its own visits have taught it better.
     like: Option<SaleId>,
+    /// What its pages look like, and say; as all pages do, unless said.
+    #[serde(default)]
+    look: Look,
+    /// The clocks that its operators think in: a name of the IANA time zone database. It decides nothing; UTC unless said.
+    #[serde(default = "utc")]
+    time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 fn one_in_a_thousand() -> f64 {
@@ -245,6 +261,8 @@ struct ChangeSale {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     message: Option<Option<String>>,
+    /// What its pages look like, and say: all of it.
+    look: Option<Look>,
 }
 
 /// Tells `null` from a field that is not there.
@@ -273,6 +291,15 @@ fn check_message(message: &str) -> Result<(), AdminError> {
     field("message", message.chars().count() <= 500, "be at most 500 characters")
 }
 
+fn check_look(look: &Look) -> Result<(), AdminError> {
+    look.check().map_err(|wrong| AdminError::WrongField { field: wrong.field, must: wrong.must })
+}
+
+/// As text for the database.
+fn stored(look: &Look) -> serde_json::Value {
+    serde_json::to_value(look).unwrap_or_default()
+}
+
 impl CreateSale {
     fn checked(self) -> Result<NewSale, AdminError> {
         let plain = |slug: &str| {
@@ -298,6 +325,10 @@ impl CreateSale {
         field("recall_window_s", is_a_window(self.recall_window_s), "be between 1 and 86400")?;
         field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
         check_inside(self.inside_max)?;
+        check_look(&self.look)?;
+        let zone = |c: char| c.is_ascii_alphanumeric() || "_+/-".contains(c);
+        let ok = (1..=64).contains(&self.time_zone.len()) && self.time_zone.chars().all(zone);
+        field("time_zone", ok, "be a name of the IANA time zone database, such as Europe/Berlin")?;
         let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
         field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
         Ok(NewSale {
@@ -324,6 +355,8 @@ impl CreateSale {
             risk: self.risk,
             inside_max: self.inside_max,
             like_sale: self.like.map(|sale| sale.0),
+            look: stored(&self.look),
+            time_zone: self.time_zone,
         })
     }
 }
@@ -354,6 +387,7 @@ fn told(sale: Sale) -> Result<AdminSale, AdminError> {
         inside_max: row.inside_max,
         like: row.like_sale.map(SaleId),
         rehearsal_of: row.rehearsal_of.map(SaleId),
+        time_zone: row.time_zone,
         created_at: row.created_at,
         last_decision: row.last_decision,
     })
@@ -447,6 +481,7 @@ async fn change_sale(
     field("recall_window_s", window, "be between 1 and 86400")?;
     check_inside(change.inside_max.flatten())?;
     change.message.iter().flatten().try_for_each(|message| check_message(message))?;
+    change.look.iter().try_for_each(check_look)?;
     let row = admin.sale(&sale).await?.row;
     let change = SaleChange {
         rate_cap_per_s: change.rate_cap_per_s,
@@ -454,6 +489,7 @@ async fn change_sale(
         recall_window_s: change.recall_window_s,
         inside_max: change.inside_max,
         message: change.message,
+        look: change.look.as_ref().map(stored),
     };
     admin.store.change(&operator.by(), row.sale(), &change).await.map_err(AdminError::from)?;
     admin.nudge.notify_one();

@@ -95,6 +95,7 @@ impl Service {
         let ready = readiness(store.clone(), line.clone());
         let admin = admin::Admin {
             store,
+            line,
             keys,
             nudge,
             token: Arc::new(settings.admin_token.clone()),

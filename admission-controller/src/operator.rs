@@ -104,6 +104,12 @@ impl Codes {
         (step > used).then_some(step)
     }
 
+    /// The code at a moment.
+    #[must_use]
+    pub fn at(&self, now_s: u64) -> String {
+        self.0.generate(now_s).to_string()
+    }
+
     /// What one scans or follows.
     #[must_use]
     pub fn url(&self) -> String {
@@ -115,6 +121,13 @@ impl Codes {
 #[must_use]
 pub fn secret_text(secret: &[u8]) -> String {
     Secret::from(secret.to_vec()).to_base32()
+}
+
+/// The other way, with or without spaces; nothing if it is none.
+#[must_use]
+pub fn secret_of(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.split_whitespace().collect();
+    Secret::try_from_base32(text.to_uppercase()).ok().map(|secret| secret.as_bytes().to_vec())
 }
 
 /// Seconds that the next attempt to sign in has to wait, after so many failures, the last so many seconds ago.
@@ -185,6 +198,9 @@ mod tests {
         assert_eq!(codes.step("287082", 120, 0), None, "too late");
         assert_eq!(codes.step("28708", 59, 0), None);
         assert_eq!(secret_text(b"12345678901234567890"), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        assert_eq!(codes.at(59), "287082");
+        assert_eq!(secret_of("gezd gnbv GY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(), Some(&b"12345678901234567890"[..]));
+        assert_eq!(secret_of("not base32!"), None);
         let url = codes.url();
         assert!(url.starts_with("otpauth://totp/Fairline:ada?secret=GEZDGNBVGY3TQOJQ"), "{url}");
     }

@@ -36,6 +36,10 @@ pub(crate) enum AdminError {
     TooManyOperators,
     #[error("as many consoles look as may look at the same time")]
     TooManyConsoles,
+    #[error("there is no such ticket")]
+    UnknownTicket,
+    #[error("the ticket does not wait")]
+    NotWaiting,
     #[error("this controller is not set up for rehearsals")]
     NoRehearsals,
     #[error("another rehearsal runs")]
@@ -102,11 +106,14 @@ impl From<AdminError> for Problem {
             AdminError::TooManyConsoles => {
                 Problem::unavailable("As many consoles look at this controller as may. Close one, or try again.")
             }
-            AdminError::NoRehearsals => {
-                Problem::new(StatusCode::NOT_IMPLEMENTED, "no-rehearsals", "No rehearsals here").detail(
+            AdminError::UnknownTicket => Problem::new(StatusCode::NOT_FOUND, "unknown-ticket", "No such ticket")
+                .detail("The line has not given this number. Its shopper's page shows the number of a ticket."),
+            AdminError::NotWaiting => Problem::new(StatusCode::CONFLICT, "not-waiting", "The ticket does not wait")
+                .detail("It has departed, or its turn has come: only the tokens of a sale can be revoked then."),
+            AdminError::NoRehearsals => Problem::new(StatusCode::CONFLICT, "no-rehearsals", "No rehearsals here")
+                .detail(
                     "Start the controller with `--rehearsal-program` and `--rehearsal-url`; see docs/operations.md.",
-                )
-            }
+                ),
             AdminError::RehearsalRuns => Problem::new(StatusCode::CONFLICT, "rehearsal-runs", "Another rehearsal runs")
                 .detail("One runs at a time. Wait for its end, or stop it."),
             AdminError::UnknownRehearsal => {
@@ -209,7 +216,9 @@ mod tests {
             (AdminError::UnknownOperator, 404, "unknown-operator"),
             (AdminError::TooManyOperators, 409, "too-many-operators"),
             (AdminError::TooManyConsoles, 503, "unavailable"),
-            (AdminError::NoRehearsals, 501, "no-rehearsals"),
+            (AdminError::UnknownTicket, 404, "unknown-ticket"),
+            (AdminError::NotWaiting, 409, "not-waiting"),
+            (AdminError::NoRehearsals, 409, "no-rehearsals"),
             (AdminError::RehearsalRuns, 409, "rehearsal-runs"),
             (AdminError::UnknownRehearsal, 404, "unknown-rehearsal"),
             (AdminError::Failed, 500, "internal"),

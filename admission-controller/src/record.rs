@@ -139,6 +139,21 @@ impl Recorder {
         self.write(Event::Admitted { ordinals: ordinals.to_vec(), cursor });
     }
 
+    /// Whether the record has heard of a ticket; where there is none, of every one.
+    pub(crate) fn knows(&self, ordinal: Ordinal) -> bool {
+        !self.kept || self.tickets.contains(ordinal)
+    }
+
+    /// An operator had these let in before all others.
+    pub(crate) fn preferred(&mut self, ordinals: &[Ordinal]) {
+        self.write_of(ordinals, |ordinals| Event::Preferred { ordinals });
+    }
+
+    /// An operator took these out of the line.
+    pub(crate) fn removed(&mut self, ordinals: &[Ordinal]) {
+        self.write_of(ordinals, |ordinals| Event::Removed { ordinals });
+    }
+
     /// These turns are over.
     pub(crate) fn over(&mut self, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
         self.write_of(lapsed, |ordinals| Event::Lapsed { ordinals });

@@ -5,6 +5,7 @@
 //! order: lines, admissions, stock.
 
 mod audit;
+mod desk;
 mod lanes;
 mod lines;
 mod operators;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 pub use self::{
     audit::{AuditRow, By},
+    desk::Intervention,
     lanes::{LaneRefused, Lanes},
     lines::{LineRow, Unpublished},
     operators::{NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
@@ -131,6 +133,8 @@ pub struct SaleRow {
     pub inside: i64,
     pub orders: i64,
     pub rehearsal_of: Option<Uuid>,
+    pub look: serde_json::Value,
+    pub time_zone: String,
     /// The database's clock, the only one that decides.
     pub now: OffsetDateTime,
 }
@@ -260,6 +264,8 @@ pub struct NewSale {
     pub risk: f64,
     pub inside_max: Option<i32>,
     pub like_sale: Option<Uuid>,
+    pub look: serde_json::Value,
+    pub time_zone: String,
 }
 
 /// What an admin changes of a running sale.
@@ -272,6 +278,7 @@ pub struct SaleChange {
     pub inside_max: Option<Option<i32>>,
     /// `Some(None)` takes the message back.
     pub message: Option<Option<String>>,
+    pub look: Option<serde_json::Value>,
 }
 
 /// The controller's database.
@@ -370,9 +377,9 @@ impl Store {
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
-             mode, risk, inside_max, like_sale, per_account_limit) \
+             mode, risk, inside_max, like_sale, per_account_limit, look, time_zone) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
-             $21, $23) RETURNING id), \
+             $21, $23, $24, $25) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
              told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, '[{}]' FROM sale) \
              INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
@@ -400,6 +407,8 @@ impl Store {
         .bind(new.like_sale)
         .bind(Kind::FlashSaleScheduled.word())
         .bind(new.per_account_limit)
+        .bind(&new.look)
+        .bind(&new.time_zone)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -464,7 +473,7 @@ impl Store {
              UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
-             message = CASE WHEN $4 THEN $5 ELSE message END WHERE id = $1",
+             message = CASE WHEN $4 THEN $5 ELSE message END, look = coalesce($10, look) WHERE id = $1",
         )
         .bind(sale.0)
         .bind(change.total)
@@ -475,6 +484,7 @@ impl Store {
         .bind(change.inside_max.is_some())
         .bind(change.inside_max.flatten())
         .bind(Kind::FlashSaleChanged.word())
+        .bind(&change.look)
         .execute(&mut *transaction)
         .await?;
         Ok(transaction.commit().await?)

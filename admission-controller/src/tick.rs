@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_admission::{Lane, Memory, Observation, Reason, Visits, decide, quantities};
+use fairline_admission::{BATCH_MAX, Lane, Memory, Observation, Reason, Visits, decide, quantities};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
@@ -27,7 +27,7 @@ use crate::{
     keys::Keys,
     lifecycle,
     record::Recorder,
-    store::{LineRow, LockedSale, Store, StoreError, Unpublished},
+    store::{Intervention, LineRow, LockedSale, Store, StoreError, Unpublished},
 };
 
 /// Departures noted in one tick at most.
@@ -155,6 +155,11 @@ impl Ticker {
         for (at, record) in records.iter_mut().enumerate() {
             let (lapsed, redeemed) = sale.take_over(at).await?;
             record.over(&lapsed, &redeemed);
+            // What the record has not heard of yet is told when it has.
+            let mut removed = sale.interventions(at).await?.unrecorded;
+            removed.retain(|&ordinal| record.knows(ordinal));
+            record.removed(&removed);
+            sale.note_done(at, Intervention::Remove, &removed).await?;
         }
 
         let Moved { cursors, memory, why } = self.serve(&mut sale, &mut records, &seen, elapsed_s).await?;
@@ -258,7 +263,9 @@ impl Ticker {
         kid: &str,
         elapsed_s: f64,
     ) -> Result<Moved, TickError> {
+        let preferred = self.let_in_preferred(sale, records, kid).await?;
         sale.read_stock().await?;
+        let at_once = sale.wanted_at_once().await?;
         let checkout = sale.checkout().await?;
         let prior = sale.prior().await?;
         let row = &sale.row;
@@ -280,6 +287,7 @@ impl Ticker {
             visits,
             checkout,
             recovering: sale.lines.iter().any(recovers),
+            at_once,
             elapsed_s,
             prior: &prior,
             memory: &memory,
@@ -298,9 +306,12 @@ impl Ticker {
             let look = Look { cursor, wanted: u64::from(wanted), reach: REACH, news: record.wants() };
             let next = self.line.look(sale.lines[at].line(), &look).await?;
             record.hear(&next);
+            // Redis is told after the commit, and may give one once more.
+            let removed = sale.interventions(at).await?.untold;
             let tickets: Vec<_> = next
                 .tickets
                 .iter()
+                .filter(|(ordinal, _)| !removed.contains(ordinal))
                 .zip(quantities.by_ref())
                 .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity))
                 .collect();
@@ -314,9 +325,44 @@ impl Ticker {
         }
         let why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
         explain::decision(sale, &observation, &decision, admitted, &why);
+        if at_once > 0 {
+            // What there was nobody for, or no unit, is forgotten; what one batch could not take comes with the next.
+            sale.note_at_once(if admitted == BATCH_MAX { at_once.saturating_sub(admitted) } else { 0 }).await?;
+        }
+        let admitted = admitted.saturating_add(preferred);
         // What a sale has taught is kept, however long it stays sold out.
         let memory = (decision.reason != Reason::SoldOut).then(|| decision.remember(admitted));
         Ok(Moved { cursors, memory, why })
+    }
+
+    /// Lets in those whom an operator wants in before all others, as far as there are units. Gives how many.
+    async fn let_in_preferred(
+        &self,
+        sale: &mut LockedSale,
+        records: &mut [Recorder],
+        kid: &str,
+    ) -> Result<u32, TickError> {
+        let mut admitted = 0;
+        for (at, record) in records.iter_mut().enumerate() {
+            let mut wanted = sale.preferred(at).await?;
+            wanted.retain(|&(ordinal, _)| record.knows(ordinal));
+            if wanted.is_empty() {
+                continue;
+            }
+            sale.read_stock().await?;
+            let row = &sale.row;
+            // In yield mode, too, only for units that nobody has: it is a promise.
+            let quantities = quantities(row.free(), row.units_per_admission());
+            let tickets: Vec<_> =
+                wanted.iter().zip(quantities).map(|(&(ordinal, visitor), units)| (ordinal, visitor, units)).collect();
+            let made = sale.admit(at, &tickets, kid).await?;
+            record.preferred(&made);
+            // Whoever has a token already has had the turn.
+            let served: Vec<Ordinal> = tickets.iter().map(|ticket| ticket.0).collect();
+            sale.note_done(at, Intervention::Prefer, &served).await?;
+            admitted += u32::try_from(made.len()).unwrap_or(u32::MAX);
+        }
+        Ok(admitted)
     }
 
     /// Sales open and end by the clock of the database.
@@ -355,13 +401,15 @@ impl Ticker {
 
     async fn publish_line(&self, sale: &mut LockedSale, at: usize, committed: &Committed) -> Result<(), TickError> {
         let unpublished = sale.unpublished(at).await?;
-        let (told, turns): (Vec<_>, Vec<_>) = unpublished
+        let removed = sale.interventions(at).await?.untold;
+        let (told, mut turns): (Vec<_>, Vec<_>) = unpublished
             .into_iter()
             .filter_map(|admission| {
                 let turn = (admission.ordinal(), self.turn(sale.row.sale(), &admission)?);
                 Some((admission, turn))
             })
             .unzip();
+        turns.extend(removed.iter().map(|&ordinal| (ordinal, Turn::Removed)));
         let line = &sale.lines[at];
         let card = sale.row.card(line);
         let drawn = line.drawn();
@@ -387,6 +435,7 @@ impl Ticker {
         };
         self.line.publish(&publication).await?;
         sale.note_published(at, &told).await?;
+        sale.note_removals_told(at, &removed).await?;
         Ok(())
     }
 

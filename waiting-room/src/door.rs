@@ -147,7 +147,7 @@ impl Door {
             let tab = Tab::open(room.clone(), &ticket, browser);
             resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
             let turn = room.shoppers.turn(ticket.ordinal);
-            let over = matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Missed);
+            let over = matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Removed | Turn::Missed);
             if !(over && wish == Wish::Rejoin) {
                 return Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) });
             }

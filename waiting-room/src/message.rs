@@ -102,6 +102,8 @@ pub enum Outcome {
     Bought,
     /// The shopper left.
     Left,
+    /// An operator took the ticket out of the line.
+    Removed,
     /// The turn passed while the shopper was away, too long ago.
     Missed,
 }

@@ -30,6 +30,7 @@ pub(crate) fn routes() -> Router<Door> {
     Router::new()
         .route("/", get(home))
         .route("/sales/{slug}", get(sale))
+        .route("/sales/{slug}/look.css", get(look))
         .route("/sales/{slug}/line", get(line).post(join))
         .route("/sales/{slug}/line/leave", post(leave))
         .route("/assets/{file}", get(asset))
@@ -82,6 +83,12 @@ struct SaleCardView {
     leads_to: String,
     /// And its slug.
     own_slug: String,
+    /// It has colours of its own.
+    coloured: bool,
+    /// What the shop says to whoever waits, to whose turn it is, and to who came too late; empty where it says nothing.
+    waiting_text: String,
+    turn_text: String,
+    sold_out_text: String,
 }
 
 impl From<&SaleCard> for SaleCardView {
@@ -125,6 +132,10 @@ impl From<&SaleCard> for SaleCardView {
             total: card.total,
             remaining: card.remaining,
             message: card.message.clone().unwrap_or_default(),
+            coloured: !card.look.style_sheet().is_empty(),
+            waiting_text: card.look.waiting_text.clone().unwrap_or_default(),
+            turn_text: card.look.turn_text.clone().unwrap_or_default(),
+            sold_out_text: card.look.sold_out_text.clone().unwrap_or_default(),
             commitment: card.draw.as_ref().map(|draw| draw.commitment.clone()).unwrap_or_default(),
         }
     }
@@ -249,6 +260,17 @@ async fn sale(
     Ok(page(StatusCode::OK, &template))
 }
 
+/// The colours of a sale that has its own.
+async fn look(State(door): State<Door>, Path(slug): Path<String>) -> Result<Response, Problem> {
+    let colours = door.room_by_slug(&slug)?.card().look.style_sheet();
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "public, max-age=60"),
+    ];
+    Ok((headers, colours).into_response())
+}
+
 #[derive(Deserialize)]
 struct Joining {
     #[serde(default)]
@@ -371,6 +393,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Expired => "expired",
         Outcome::Bought => "bought",
         Outcome::Left => "left",
+        Outcome::Removed => "removed",
         Outcome::Missed => "missed",
     }
 }

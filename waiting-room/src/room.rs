@@ -322,6 +322,7 @@ pub(crate) mod tests {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            look: Default::default(),
             record: None,
         };
         Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card }, Bell::default())

@@ -279,6 +279,7 @@ fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
     match (turn, status) {
         (Turn::Bought, _) => Some(Outcome::Bought),
         (Turn::Left, _) => Some(Outcome::Left),
+        (Turn::Removed, _) => Some(Outcome::Removed),
         (Turn::Now(_), _) => None,
         (_, Status::Closed) => Some(Outcome::Closed),
         (Turn::Expired, _) => Some(Outcome::Expired),
@@ -317,6 +318,7 @@ mod tests {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            look: Default::default(),
             record: None,
         })
     }
@@ -446,6 +448,7 @@ mod tests {
             (Turn::Expired, Status::Open, Some(Outcome::Expired)),
             (Turn::Bought, Status::SoldOut, Some(Outcome::Bought)),
             (Turn::Left, Status::Open, Some(Outcome::Left)),
+            (Turn::Removed, Status::Open, Some(Outcome::Removed)),
             (live(), Status::Closed, None),
             (live(), Status::SoldOut, None),
             (Turn::Waiting, Status::Paused, None),

@@ -25,6 +25,17 @@ export interface SaleCard {
   mode?: SaleMode;
   /** In which order the line is served; in that of joining, where it is not told. */
   order?: LineOrder;
+  /** What the shop wants its pages to look like, and to say. */
+  look?: Look;
+}
+
+/** Colours are `#rrggbb`. */
+export interface Look {
+  accent?: string;
+  paper?: string;
+  waiting_text?: string;
+  turn_text?: string;
+  sold_out_text?: string;
 }
 
 /** What is known of an account. */
@@ -80,7 +91,7 @@ export interface TurnMessage {
   quantity: number;
 }
 
-export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left" | "missed";
+export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left" | "removed" | "missed";
 
 export interface OverMessage {
   type: "over";
@@ -141,8 +152,8 @@ export interface AdminLane {
   slug: string;
   /** The part of the admissions that it gets while somebody waits in it. */
   share: number;
-  /** Unknown while the line does not answer. */
-  waiting: number | null;
+  /** As of the last tick. */
+  waiting: number;
   admitted: number;
   invitations: number;
 }
@@ -153,8 +164,13 @@ export interface AdminSale extends SaleCard {
   promised: number;
   held: number;
   sold: number;
-  /** Unknown while the line does not answer. */
-  waiting: number | null;
+  /** As of the last tick. */
+  waiting: number;
+  /** Of those who wait, the ones with the page open. */
+  present: number;
+  /** Visits under way, from the token to the payment. */
+  inside: number;
+  orders: number;
   admitted: number;
   lanes: AdminLane[];
   cursor: number;
@@ -169,6 +185,10 @@ export interface AdminSale extends SaleCard {
   inside_max: number | null;
   /** The earlier sale whose shoppers behaved as this one's are expected to. */
   like: string | null;
+  /** The sale that this one is a rehearsal of. */
+  rehearsal_of: string | null;
+  /** The clocks that its operators think in. */
+  time_zone: string;
   created_at: string;
   /** The controller's last decision, in words. */
   last_decision: string | null;
@@ -209,6 +229,8 @@ export interface NewSale {
   risk?: number;
   inside_max?: number;
   like?: string;
+  time_zone?: string;
+  look?: Look;
 }
 
 export interface SaleChange {
@@ -216,7 +238,109 @@ export interface SaleChange {
   total?: number;
   inside_max?: number | null;
   message?: string | null;
+  look?: Look;
 }
 
 /** What an operator tells a sale to do. */
 export type SaleCommand = "open" | "pause" | "resume" | "close";
+
+/** What an operator may do: see; run sales; decide who the operators are. */
+export type Role = "viewer" | "operator" | "owner";
+
+export interface Session {
+  name: string;
+  role: Role;
+  /** Goes with every request that changes something. */
+  csrf: string;
+  expires_at: string;
+}
+
+export interface Operator {
+  name: string;
+  role: Role;
+  created_at: string;
+  last_seen_at: string | null;
+}
+
+export interface OperatorChange {
+  role?: Role;
+  password?: string;
+}
+
+/** What an authenticator app makes its codes of; shown once. */
+export interface TotpSecret {
+  totp_secret: string;
+  totp_url: string;
+}
+
+export interface AddedOperator extends TotpSecret {
+  operator: Operator;
+}
+
+/** Something that an operator has done. */
+export interface AuditEntry {
+  id: number;
+  at: string;
+  who: string;
+  action: string;
+  subject: string;
+  sale: string | null;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  reason: string | null;
+}
+
+export interface AuditPage {
+  entries: AuditEntry[];
+  next: number | null;
+}
+
+/** How a sale stood at a moment; `joined`, `admitted` and `orders` are running totals. */
+export interface Sample {
+  at: string;
+  waiting: number;
+  present: number;
+  inside: number;
+  total: number;
+  promised: number;
+  held: number;
+  sold: number;
+  joined: number;
+  admitted: number;
+  orders: number;
+  likely_wait_s: number | null;
+}
+
+export interface RehearsalPlan {
+  shoppers: number;
+  arrival_s: number;
+  /** The part that gives up. */
+  abandon: number;
+}
+
+/** A crowd of simulated shoppers that was sent to a copy of a sale. */
+export interface Rehearsal {
+  id: string;
+  sale_id: string;
+  original_id: string;
+  shoppers: number;
+  state: "running" | "stopping" | "passed" | "failed" | "stopped";
+  started_at: string;
+  ended_at: string | null;
+  progress: string | null;
+  report: Record<string, unknown> | null;
+}
+
+/** A sale, looked back on. */
+export interface Report {
+  sale: AdminSale;
+  funnel: { joined: number; admitted: number; claimed: number; redeemed: number; paid: number; left: number; removed: number };
+  waits_s: { count: number; mean: number; p50: number; p90: number; p99: number; max: number } | null;
+  orders: { paid: number; units: number; refunded: number; refunded_units: number; lapsed: number; cancelled: number };
+  revenue_minor: number;
+  refunded_minor: number;
+  /** Of those whose turn came, the part that paid. */
+  conversion: number | null;
+  minutes: { at: string; joined: number; admitted: number; orders: number }[];
+  fairness: { checked: boolean; admissions: number; out_of_order: number; preferred: number; stock_in_order: boolean; sentence: string };
+}

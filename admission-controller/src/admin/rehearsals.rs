@@ -84,9 +84,8 @@ impl From<RehearsalRow> for Rehearsal {
     security(("admin" = [])), responses(
     (status = 202, description = "The crowd is on its way.", body = Rehearsal),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "Another rehearsal runs.", body = ProblemBody),
+    (status = 409, description = "Another rehearsal runs, or this controller is not set up for any.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
-    (status = 501, description = "This controller is not set up for rehearsals.", body = ProblemBody),
 ))]
 async fn rehearse(
     State(admin): State<Admin>,

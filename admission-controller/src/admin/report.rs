@@ -190,7 +190,11 @@ impl Admin {
         // A sale that has not begun has an empty record.
         if after > 0 {
             match verifier.finish() {
-                Ok(verdict) => all.admissions += verdict.admitted,
+                Ok(verdict) => {
+                    all.admissions += verdict.admitted;
+                    all.preferred += verdict.preferred;
+                    all.removed += verdict.removed;
+                }
                 Err(fault) => all.fault = Some(fault.to_string()),
             }
         }

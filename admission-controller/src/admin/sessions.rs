@@ -48,6 +48,13 @@ impl Operator {
         By { who: self.name.to_string(), why: None }
     }
 
+    /// Whose changes these are, and why, in at most 500 characters.
+    pub(super) fn because(&self, reason: &str) -> Result<By, AdminError> {
+        let reason = reason.trim();
+        field("reason", (1..=500).contains(&reason.chars().count()), "have 1 to 500 characters")?;
+        Ok(By { who: self.name.to_string(), why: Some(reason.to_owned()) })
+    }
+
     /// Whether the session that it asks with is good still.
     pub(super) async fn is_here(&self, admin: &Admin) -> bool {
         match self.session {

@@ -127,6 +127,7 @@ impl SaleRow {
                 seed: self.revealed_seed.as_deref().map(|seed| record::hash(seed).to_string()),
             }),
             lane,
+            look: serde_json::from_value(self.look.clone()).unwrap_or_default(),
             record: line
                 .record_seq
                 .map(|seq| RecordHead { seq: ordinal(seq), hash: record::hash(&line.record_hash).to_string() }),
@@ -318,6 +319,7 @@ impl LockedSale {
             .bind(self.lines[at].id)
             .execute(&mut *self.transaction)
             .await?;
+        self.forget_told_removals(self.lines[at].id).await?;
         Ok(())
     }
 

@@ -56,11 +56,11 @@ impl Store {
             "WITH original AS (SELECT sales.*, stock.total FROM sales JOIN stock ON sale_id = sales.id WHERE sales.id = $1), \
              copy AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, rate_cap_per_s, \
                 token_ttl_s, claim_window_s, hold_s, opens_at, recall_window_s, line_order, seed, mode, risk, inside_max, \
-                like_sale, rehearsal_of) \
+                like_sale, look, time_zone, rehearsal_of) \
                 SELECT $2, 'rehearsal-' || $3, left('Rehearsal of ' || name, 120), description, price_minor, currency, per_shopper_limit, \
                 rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, now() + CASE WHEN line_order = 'draw' THEN interval '10 seconds' \
                 ELSE interval '0' END, recall_window_s, line_order, CASE WHEN line_order = 'draw' THEN $4 END, mode, risk, inside_max, \
-                like_sale, id FROM original RETURNING id), \
+                like_sale, look, time_zone, id FROM original RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM copy) \
              INSERT INTO stock (sale_id, total, events) SELECT copy.id, total, 0 FROM copy, original",
         )

@@ -65,8 +65,8 @@ async fn a_console_hears_of_every_change_within_a_moment() {
         .await
         .expect("a socket");
     all.hears("sales", |message| message["sales"][0]["id"] == json!(sale)).await;
-    one.hears("samples", |_| true).await;
     one.hears("sale", |message| message["sale"]["status"] == json!("open")).await;
+    one.hears("samples", |_| true).await;
     desk.act(sale, "pause").await;
     one.hears("sale", |message| message["sale"]["status"] == json!("paused")).await;
     all.hears("sales", |message| message["sales"][0]["status"] == json!("paused")).await;
@@ -167,7 +167,7 @@ async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_fail
     let sale = desk.sale(json!({})).await;
     let rehearsals = format!("/api/admin/sales/{sale}/rehearsals");
     let (status, problem) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
-    assert_eq!(status, 501, "{problem}");
+    assert_eq!(status, 409, "{problem}");
     assert_eq!(desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 20_001 }))).await.0, 422);
 
     // A program that ends at once, without a report.

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 use crate::desk::Desk;
 
-const FAR_AWAY: &str = "2999-01-01T00:00:00Z";
+pub const FAR_AWAY: &str = "2999-01-01T00:00:00Z";
 
 /// Reads what anybody may, as often as the controller asks to be patient.
 async fn read(desk: &Desk, path: &str) -> String {
@@ -32,7 +32,7 @@ async fn read(desk: &Desk, path: &str) -> String {
     read
 }
 
-async fn record(desk: &Desk, sale: SaleId) -> Vec<String> {
+pub async fn record(desk: &Desk, sale: SaleId) -> Vec<String> {
     read(desk, &format!("/api/flash-sales/{sale}/record")).await.lines().map(str::to_owned).collect()
 }
 
@@ -46,7 +46,7 @@ async fn show(desk: &Desk, sale: SaleId) -> Value {
     shown
 }
 
-fn replay(lines: &[String], holder: Option<Holder>) -> Result<Verdict, Fault> {
+pub fn replay(lines: &[String], holder: Option<Holder>) -> Result<Verdict, Fault> {
     let mut verifier = Verifier::new(holder, Vec::new());
     lines.iter().try_for_each(|line| verifier.take(line))?;
     verifier.finish()

@@ -104,6 +104,8 @@ pub struct Observation<'a> {
     pub checkout: Health,
     /// Whether shoppers are still showing their tickets to a line that was lost and begun anew.
     pub recovering: bool,
+    /// As many an operator wants in at once, whatever the rate, checkout and the cap on it say; never more than there are units.
+    pub at_once: u32,
     /// Seconds since the last decision.
     pub elapsed_s: f64,
     /// What was believed of visits before the sale.
@@ -283,7 +285,8 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let by_line = u32::try_from(waiting).unwrap_or(u32::MAX);
     let inside = inside(seen);
     let by_checkout = terms.in_checkout_max.map_or(u32::MAX, |most| most.saturating_sub(inside));
-    let asked = if seen.recovering { 0 } else { by_line.min(allowed.admissions).min(by_checkout).min(BATCH_MAX) };
+    let by_pace = allowed.admissions.min(by_checkout).max(seen.at_once);
+    let asked = if seen.recovering { 0 } else { by_line.min(by_pace).min(BATCH_MAX) };
 
     let (by_stock, outlook) = match terms.mode {
         Mode::Guarantee => (stock.free().div_ceil(terms.units_per_admission.max(1)), Expected::default()),
@@ -417,6 +420,7 @@ mod tests {
         visits: Visits,
         checkout: Health,
         recovering: bool,
+        at_once: u32,
         elapsed_s: f64,
         memory: Memory,
     }
@@ -430,6 +434,7 @@ mod tests {
                 visits: &self.visits,
                 checkout: self.checkout,
                 recovering: self.recovering,
+                at_once: self.at_once,
                 elapsed_s: self.elapsed_s,
                 prior: &Prior::cautious(),
                 memory: &self.memory,
@@ -445,6 +450,7 @@ mod tests {
             visits: Visits::default(),
             checkout: Health::default(),
             recovering: false,
+            at_once: 0,
             elapsed_s: 0.2,
             memory: Memory::default(),
         }
@@ -583,6 +589,7 @@ mod tests {
                     visits,
                     checkout: Health::default(),
                     recovering,
+                    at_once: 0,
                     elapsed_s,
                     memory: Memory::default(),
                 }
@@ -606,6 +613,17 @@ mod tests {
             prop_assert!(decision.by_lane.iter().zip(&seen.lanes).all(|(&n, lane)| u64::from(n) <= lane.waiting));
             prop_assert!(decision.reason.to_string().len() > 10);
             prop_assert_eq!(&seen.decide(), &decision, "the same observation is the same decision");
+        }
+
+        #[test]
+        fn as_many_as_are_wanted_at_once_come_and_never_more_than_there_are_units(seen in any_seen(), at_once in 0u32..5000) {
+            let seen = Seen { terms: Terms { mode: Mode::Guarantee, ..seen.terms }, recovering: false, at_once, ..seen };
+            let seen = Seen { stock: Stock { promised: seen.stock.promised.min(seen.stock.total - seen.stock.sold - seen.stock.held), ..seen.stock }, ..seen };
+            let n = seen.decide().admissions();
+            let waiting: u64 = seen.lanes.iter().map(|lane| lane.waiting).sum();
+            let backed = quantities(seen.stock.free(), seen.terms.units_per_admission).take(BATCH_MAX as usize).count() as u64;
+            prop_assert!(u64::from(n) <= waiting.min(backed));
+            prop_assert!(u64::from(n) >= u64::from(at_once).min(waiting).min(backed));
         }
 
         #[test]

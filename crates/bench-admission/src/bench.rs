@@ -353,6 +353,7 @@ pub(crate) fn decide_us() -> f64 {
         ages.iter().for_each(|&(stage, age_s)| visits.under_way.count(stage, age_s));
         ages.iter().step_by(500).for_each(|&(stage, age_s)| visits.moved_on.count(stage, age_s));
         let decision = decide(&Observation {
+            at_once: 0,
             terms: &terms,
             stock: Stock { total: 20_000, promised: VISITS, held: 50, sold: 6_000 },
             lanes: &[Lane { waiting: 100_000, share: 1.0 }],

@@ -53,6 +53,7 @@ impl Law {
 impl Policy for Law {
     fn admit(&mut self, view: &View<'_>) -> u32 {
         let decision = decide(&Observation {
+            at_once: 0,
             terms: &self.terms,
             stock: view.stock,
             lanes: &LANE,

@@ -49,6 +49,39 @@ enum Command {
     Set(Change),
     /// Show a sale whenever something changes, until it is closed.
     Watch(Named),
+    /// Let so many more in at once, above the rate.
+    Admit {
+        #[command(flatten)]
+        named: Named,
+        /// How many.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        count: u32,
+    },
+    /// Take a ticket out of the line.
+    Remove(Ticket),
+    /// Have a ticket served before all others.
+    Prefer(Ticket),
+    /// Revoke every token that is out; their shoppers wait again, in front.
+    Revoke {
+        #[command(flatten)]
+        named: Named,
+        /// Why: the audit log keeps it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Tell what has become of a sale.
+    Report(Named),
+}
+
+#[derive(Debug, Args)]
+struct Ticket {
+    #[command(flatten)]
+    named: Named,
+    /// The number that its shopper's page shows.
+    ticket: u64,
+    /// Why: the audit log keeps it.
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +175,7 @@ struct Change {
 pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
     let Settings { place, json, command } = settings;
     let admin = Admin::find(place)?;
+    let done = |answer: Value, word: &str| println!("{}", if json { answer.to_string() } else { word.to_owned() });
     let show = |sale: &Value| if json { println!("{sale}") } else { print!("{}", words::of_sale(sale)) };
     match command {
         Command::Create(create) => show(&admin.ask(Method::POST, "", Some(&new_sale(*create)?)).await?),
@@ -159,6 +193,22 @@ pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
             show(&admin.ask(Method::PATCH, &path, Some(&change)).await?);
         }
         Command::Watch(named) => watch(&admin, &named, json).await?,
+        Command::Admit { named, count } => {
+            let path = path_of(&find(&admin, &named).await?);
+            show(&admin.ask(Method::POST, &format!("{path}/admit"), Some(&json!({ "count": count }))).await?);
+        }
+        Command::Remove(ticket) => done(intervene(&admin, &ticket, "remove").await?, "removed"),
+        Command::Prefer(ticket) => done(intervene(&admin, &ticket, "prefer").await?, "served next"),
+        Command::Revoke { named, reason } => {
+            let path = path_of(&find(&admin, &named).await?);
+            let body = json!({ "reason": reason });
+            done(admin.ask(Method::POST, &format!("{path}/revoke"), Some(&body)).await?, "revoked");
+        }
+        Command::Report(named) => {
+            let path = path_of(&find(&admin, &named).await?);
+            let report = admin.ask(Method::GET, &format!("{path}/report"), None).await?;
+            if json { println!("{report}") } else { print!("{}", words::of_report(&report)) }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,6 +229,12 @@ fn path_of(sale: &Value) -> String {
 async fn act(admin: &Admin, named: &Named, action: &str) -> Result<Value, Failure> {
     let path = path_of(&find(admin, named).await?);
     admin.ask(Method::POST, &format!("{path}/{action}"), None).await
+}
+
+async fn intervene(admin: &Admin, Ticket { named, ticket, reason }: &Ticket, how: &str) -> Result<Value, Failure> {
+    let path = path_of(&find(admin, named).await?);
+    let body = json!({ "reason": reason });
+    admin.ask(Method::POST, &format!("{path}/tickets/{ticket}/{how}"), Some(&body)).await
 }
 
 async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> {

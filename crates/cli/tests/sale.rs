@@ -101,6 +101,12 @@ fn a_sale_is_run_from_a_terminal() {
     assert!(
         lines.next().is_some_and(|line| line.starts_with("open") && line.contains("0 sold, 0 held, 0 promised of 7"))
     );
+    assert_eq!(json(&["admit", "brass-lamp-no-7", "5"])["status"], "open");
+    assert!(refused(&["remove", "brass-lamp-no-7", "1", "--reason", "nobody"]).contains("No such ticket"));
+    assert!(refused(&["prefer", "brass-lamp-no-7", "1", "--reason", " "]).contains("reason"));
+    assert_eq!(json(&["revoke", "brass-lamp-no-7", "--reason", "a test"])["revoked"], 0);
+    assert!(said(&["report", "brass-lamp-no-7"]).contains("funnel    0 joined, 0 admitted"));
+    assert_eq!(json(&["report", "brass-lamp-no-7"])["fairness"]["checked"], true);
     assert_eq!(json(&["close", "brass-lamp-no-7"])["status"], "closed");
     assert!(lines.last().is_some_and(|line| line.starts_with("closed")), "it ends with the sale");
     assert!(watching.wait().expect("it ended").success());

@@ -88,6 +88,8 @@ pub enum Turn {
     Bought,
     /// The shopper left the line.
     Left,
+    /// An operator took the ticket out of the line.
+    Removed,
     /// It came and went while the shopper was away, too long ago to be recalled.
     Missed,
 }
@@ -118,6 +120,7 @@ impl Turn {
             Turn::Expired => "expired".to_owned(),
             Turn::Bought => "bought".to_owned(),
             Turn::Left => "left".to_owned(),
+            Turn::Removed => "removed".to_owned(),
             Turn::Missed => "missed".to_owned(),
         }
     }
@@ -131,6 +134,7 @@ impl Turn {
             "expired" => Turn::Expired,
             "bought" => Turn::Bought,
             "left" => Turn::Left,
+            "removed" => Turn::Removed,
             "missed" => Turn::Missed,
             json => Turn::Now(serde_json::from_str(json).ok()?),
         })

@@ -118,7 +118,7 @@ local function visitor_of(keys, ordinal)
     return call('HGET', keys[SHOWN], text(ordinal)) or nil
 end
 
-local function over(turn) return turn == 'left' or turn == 'bought' or turn == 'expired' end
+local function over(turn) return turn == 'left' or turn == 'removed' or turn == 'bought' or turn == 'expired' end
 
 -- The first ordinal of a batch that has been given already.
 local function first_of_batch(keys, id)
@@ -365,6 +365,22 @@ local function leave(keys, args)
     return 1
 end
 
+-- Who holds a ticket that waits.
+-- args: ordinal -> the visitor id; "gone" if it does not wait, "unknown" if it was never given
+local function find(keys, args)
+    if missing(keys) then return NO_LINE end
+    local id, ordinal = args[1], tonumber(args[1])
+    if ordinal > number(keys, 'highest') then return 'unknown' end
+    local turn = call('HGET', keys[TURNS], id)
+    if turn and turn ~= 'lapsed' then return 'gone' end
+    local place = number_of(keys, ordinal, number(keys, 'drawn'))
+    if place > number(keys, 'cursor') then
+        if call('GETBIT', keys[DEPARTED], id) == 1 then return 'gone' end
+        return visitor_of(keys, ordinal) or 'gone'
+    end
+    return call('ZRANGE', keys[RECALLED], text(place), text(place), 'BYSCORE')[1] or 'gone'
+end
+
 -- A page has its token.
 -- args: ordinal
 local function claim(keys, args)
@@ -540,12 +556,17 @@ local function publish(keys, args)
     for i = heard_end + 1, #args, 2 do
         local id, turn = args[i], args[i + 1]
         -- Whoever has left stays so; what becomes of the token then concerns nobody.
-        if call('HGET', keys[TURNS], id) ~= 'left' then
+        local known = call('HGET', keys[TURNS], id)
+        if known ~= 'left' and known ~= 'removed' then
             call('HSET', keys[TURNS], id, turn)
             turns[#turns + 1] = { tonumber(id), turn }
         end
-        local place = text(number_of(keys, tonumber(id), drawn))
+        local number_now = number_of(keys, tonumber(id), drawn)
+        local place = text(number_now)
         if call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 and string.sub(turn, 1, 1) ~= '{' then
+            called_off[#called_off + 1] = tonumber(id)
+        elseif number_now > cursor and turn ~= 'lapsed' and call('SETBIT', keys[DEPARTED], id, 1) == 0 then
+            -- Taken out of the line, or served before others: nobody waits behind it any more.
             called_off[#called_off + 1] = tonumber(id)
         end
     end
@@ -608,6 +629,7 @@ redis.register_function('fairline_v2_present', present)
 redis.register_function('fairline_v2_roll_call', roll_call)
 redis.register_function('fairline_v2_leave', leave)
 redis.register_function('fairline_v2_claim', claim)
+redis.register_function{ function_name = 'fairline_v2_find', callback = find, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'fairline_v2_upcoming', callback = upcoming, flags = { 'no-writes' } }
 redis.register_function('fairline_v2_close_pool', close_pool)
 redis.register_function('fairline_v2_lay_down', lay_down)

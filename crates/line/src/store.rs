@@ -172,6 +172,17 @@ pub struct Upcoming {
     pub lags: bool,
 }
 
+/// What is known of a ticket, by its ordinal alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It waits, and this is its holder.
+    Waiting(VisitorId),
+    /// It does not wait: it has departed, or had its turn.
+    Gone,
+    /// It was never given.
+    Unknown,
+}
+
 /// What the controller has committed and now says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication<'a> {
@@ -426,6 +437,19 @@ impl LineStore {
     pub async fn leave(&self, ticket: &Ticket) -> Result<(), LineError> {
         let _: u64 = self.call("leave", ticket.sale, vec![number(ticket.ordinal)]).await?;
         Ok(())
+    }
+
+    /// Who holds a ticket, if it waits.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn find(&self, line: SaleId, ordinal: Ordinal) -> Result<Found, LineError> {
+        let found: Bytes = self.call("find", line, vec![number(ordinal)]).await?;
+        Ok(match &found[..] {
+            b"unknown" => Found::Unknown,
+            b"gone" => Found::Gone,
+            visitor => Found::Waiting(visitor_id(visitor)?),
+        })
     }
 
     /// A page has its token. May be repeated.

@@ -77,6 +77,7 @@ impl Line {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            look: Default::default(),
             record: None,
         };
         Self {

@@ -105,6 +105,16 @@ pub enum Event {
         /// The highest number whose turn has come, after this.
         cursor: u64,
     },
+    /// An operator took tickets out of the line.
+    Removed {
+        /// Which.
+        ordinals: Vec<Ordinal>,
+    },
+    /// An operator had tickets let in before all others.
+    Preferred {
+        /// Which.
+        ordinals: Vec<Ordinal>,
+    },
     /// Turns ended without a purchase, and their units went back.
     Lapsed {
         /// Whose.

@@ -51,6 +51,10 @@ pub struct Verdict {
     pub joined: u64,
     /// Turns that were given.
     pub admitted: u64,
+    /// Turns that an operator gave before all others; they count among those that were given.
+    pub preferred: u64,
+    /// Tickets that an operator took out of the line.
+    pub removed: u64,
     /// Turns that were used.
     pub redeemed: u64,
     /// Turns that lapsed.
@@ -77,6 +81,8 @@ pub struct Verifier {
 #[derive(Debug, Default)]
 struct Counts {
     admitted: u64,
+    preferred: u64,
+    removed: u64,
     redeemed: u64,
     lapsed: u64,
 }
@@ -176,6 +182,11 @@ impl Verifier {
         self.line.take(self.head.hash, &body.event).map_err(fault)?;
         match &body.event {
             Event::Admitted { ordinals, .. } => self.counts.admitted += ordinals.len() as u64,
+            Event::Preferred { ordinals } => {
+                self.counts.admitted += ordinals.len() as u64;
+                self.counts.preferred += ordinals.len() as u64;
+            }
+            Event::Removed { ordinals } => self.counts.removed += ordinals.len() as u64,
             Event::Redeemed { ordinals } => self.counts.redeemed += ordinals.len() as u64,
             Event::Lapsed { ordinals } => self.counts.lapsed += ordinals.len() as u64,
             _ => {}
@@ -207,6 +218,8 @@ impl Verifier {
             status: self.line.status.unwrap_or(Status::Scheduled),
             joined: self.line.joined.len(),
             admitted: self.counts.admitted,
+            preferred: self.counts.preferred,
+            removed: self.counts.removed,
             redeemed: self.counts.redeemed,
             lapsed: self.counts.lapsed,
             losses: self.line.epoch.saturating_sub(1),
@@ -247,6 +260,8 @@ impl Verifier {
                 format!("drew number {} of {pool}", draw.number_of(ordinal))
             }
             Event::Admitted { ordinals, .. } if here(ordinals) => "was let in".to_owned(),
+            Event::Removed { ordinals } if here(ordinals) => "was taken out of the line by an operator".to_owned(),
+            Event::Preferred { ordinals } if here(ordinals) => "was let in before all others by an operator".to_owned(),
             Event::Lapsed { ordinals } if here(ordinals) => "let its turn lapse".to_owned(),
             Event::Redeemed { ordinals } if here(ordinals) => "used its turn".to_owned(),
             _ => return Ok(()),
@@ -282,7 +297,10 @@ impl Line {
             Event::Epoch { epoch, above } => self.begin_epoch(*epoch, *above),
             Event::Joined { first, receipts } => self.join(*first, receipts.0.len()),
             Event::Shown { ordinals, receipts } => self.show(ordinals, receipts.0.len()),
-            Event::Departed { ordinals } | Event::Left { ordinals } => self.each(ordinals, Self::leave),
+            Event::Departed { ordinals } | Event::Left { ordinals } | Event::Removed { ordinals } => {
+                self.each(ordinals, Self::leave)
+            }
+            Event::Preferred { ordinals } => self.prefer(ordinals),
             Event::Returned { ordinals } => self.each(ordinals, Self::come_back),
             Event::Recalled { ordinals } => self.each(ordinals, Self::recall),
             Event::Drawn { pool, seed } => self.make_draw(head, *pool, seed),
@@ -442,6 +460,22 @@ impl Line {
         }
         self.cursor = cursor;
         Ok(())
+    }
+
+    /// Out of order, and said so.
+    fn prefer(&mut self, ordinals: &[Ordinal]) -> Result<(), String> {
+        must(self.status == Some(Status::Open), || "people were let in while the sale was not open".to_owned())?;
+        must(!self.draw_is_due(), || "people were let in before the draw".to_owned())?;
+        self.each(ordinals, |line, ordinal| {
+            must(!line.used.contains(&ordinal), || {
+                format!("ticket {ordinal} was let in again after its turn was used")
+            })?;
+            must(line.live.insert(ordinal), || format!("ticket {ordinal} was let in twice at once"))?;
+            let number = line.number_of(ordinal);
+            line.recalled.remove(&number);
+            line.doubtful.remove(&number);
+            Ok(())
+        })
     }
 
     /// Nobody recalled with a lower number may still wait.

@@ -39,6 +39,7 @@ pub(crate) enum Over {
     Expired,
     Bought,
     Left,
+    Removed,
     Missed,
 }
 

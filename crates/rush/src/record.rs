@@ -164,6 +164,8 @@ pub(crate) enum Outcome {
     Refunded,
     /// Left by message.
     Left,
+    /// Taken out of the line by an operator.
+    Removed,
     /// Away when the turn came, and back too late.
     Missed,
     /// Closed the lid for good: wanted to know nothing more.

@@ -100,6 +100,8 @@ pub struct Report {
     pub refunded: u64,
     /// Shoppers who left by saying so.
     pub left: u64,
+    /// Shoppers whose ticket an operator took out of the line.
+    pub removed: u64,
     /// Came back long after their turns.
     pub missed: u64,
     /// Shoppers who closed the lid for good.
@@ -267,6 +269,7 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         lapsed: ended(Outcome::Lapsed),
         refunded: ended(Outcome::Refunded),
         left: ended(Outcome::Left),
+        removed: ended(Outcome::Removed),
         missed: ended(Outcome::Missed),
         lids_closed: ended(Outcome::LidClosed),
         reconnects: sum(&|record| record.reconnects as usize),
@@ -881,6 +884,8 @@ mod tests {
             status: fairline_sale::Status::Open,
             joined: 4,
             admitted: 3,
+            preferred: 0,
+            removed: 0,
             redeemed: 2,
             lapsed: 1,
             losses: 0,

@@ -196,6 +196,7 @@ impl<'a> Shopper<'a> {
             Over::SoldOut => Step::Done(Outcome::SoldOut),
             Over::Closed => Step::Done(Outcome::Closed),
             Over::Left => Step::Done(Outcome::Left),
+            Over::Removed => Step::Done(Outcome::Removed),
             Over::Missed => Step::Done(Outcome::Missed),
             Over::Expired => {
                 if let Some(token) = self.dawdled_with.take() {

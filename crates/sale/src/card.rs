@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{SaleId, Status};
+use crate::{Look, SaleId, Status};
 
 /// The facts of a sale that anybody may see; the controller publishes it, waiting rooms show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -53,6 +53,9 @@ pub struct SaleCard {
     /// Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<LaneFacts>,
+    /// What its pages look like, and say.
+    #[serde(default, skip_serializing_if = "Look::is_plain")]
+    pub look: Look,
     /// Where the sale's record stands. The messages of the line are without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordHead>,

@@ -2,10 +2,12 @@
 
 mod card;
 mod id;
+mod look;
 mod price;
 mod status;
 
 pub use card::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleCard, SaleMode};
 pub use id::{InvalidId, SaleId, VisitorId};
+pub use look::{Colour, Look, NotAColour, WrongLook};
 pub use price::{minor_units, price_text};
 pub use status::{Status, presented_status};

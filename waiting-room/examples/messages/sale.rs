@@ -100,6 +100,7 @@ impl Sale {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            look: Default::default(),
             record: None,
         };
         let mut sale = Self {

@@ -116,6 +116,7 @@ impl House {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            look: Default::default(),
             record: None,
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -65,6 +65,7 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   expired: { heading: "Your turn has run out", text: "The unit that was set aside for you went to the next shopper. You may join again at the end of the line.", mayJoin: true },
   bought: { heading: "Your turn was used", text: "This ticket has bought already.", mayJoin: false },
   left: { heading: "You have left the line", text: "You may join again at the end of the line.", mayJoin: true },
+  removed: { heading: "The shop has taken your ticket out of the line", text: "You may join again at the end.", mayJoin: true },
   missed: { heading: "Your turn passed while you were away", text: "It was kept for you as long as the shop allows. You may join again at the end of the line.", mayJoin: true },
   lapsed: { heading: "Your time to pay has run out", text: "Nothing was charged, and the unit went to the next shopper. You may join again at the end of the line.", mayJoin: true },
   cancelled: { heading: "You have given it back", text: "Nothing was charged, and the unit goes to the next shopper. You may join again at the end of the line.", mayJoin: true },
@@ -107,6 +108,8 @@ export function picture(state: State, served: Served, now: Now): Picture {
     shown.shown.message = Boolean(sale.message);
   }
   paint[phase.at](shown, phase as never, { served, status, untilOpen, now });
+  const soldOut = sale?.look?.sold_out_text;
+  if (phase.at === "over" && phase.ending === "sold_out" && soldOut) shown.texts["over-text"] = soldOut;
   if (state.trouble !== "none") shown.news = { text: TROUBLE[state.trouble], key: state.trouble };
   return shown;
 }

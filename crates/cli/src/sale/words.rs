@@ -38,6 +38,36 @@ pub(super) fn of_sale(sale: &Value) -> String {
     words
 }
 
+/// What has become of a sale.
+pub(super) fn of_report(report: &Value) -> String {
+    let (sale, funnel, orders) = (&report["sale"], &report["funnel"], &report["orders"]);
+    let price = |field: &str| price_text(report[field].as_i64().unwrap_or_default(), text(sale, "currency"));
+    let steps =
+        ["joined", "admitted", "claimed", "redeemed", "paid"].map(|step| format!("{} {step}", number(funnel, step)));
+    let seconds =
+        |field: &str| report["waits_s"][field].as_f64().map_or_else(|| "–".to_owned(), |s| format!("{s:.0} s"));
+    let mut words = String::new();
+    // Writing to text can't fail.
+    let mut line = |label: &str, said: String| {
+        let _ = writeln!(words, "{label:<10}{said}");
+    };
+    line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
+    line("funnel", steps.join(", "));
+    line(
+        "orders",
+        format!(
+            "{} of {} units, {} refunded",
+            number(orders, "paid"),
+            number(orders, "units"),
+            number(orders, "refunded")
+        ),
+    );
+    line("revenue", format!("{}, {} refunded", price("revenue_minor"), price("refunded_minor")));
+    line("waits", format!("half within {}, 99 of 100 within {}", seconds("p50"), seconds("p99")));
+    line("fairness", text(&report["fairness"], "sentence").to_owned());
+    words
+}
+
 /// What changes, in one line.
 pub(super) fn in_a_line(sale: &Value) -> String {
     let (status, waiting) = (text(sale, "status"), number(sale, "waiting"));
