@@ -49,7 +49,7 @@ try {
 
   // The crowd is still there when the picture is taken; it goes with the shop.
   shop.rush(sale, 400).catch(() => undefined);
-  await until("the crowd to come", async () => ((await shop.look(sale)).waiting ?? 0) >= 250 || undefined);
+  await until("the crowd to come", async () => (await shop.look(sale)).waiting >= 250 || undefined);
   const at = new ShopperPage(await open(browser, `${shop.url}/sales/${sale.slug}`, { viewport: PHONE, deviceScaleFactor: PHONE_SCALE }));
   await at.join();
   await shop.command(sale, "open");

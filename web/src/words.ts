@@ -29,6 +29,11 @@ export function minorUnits(amount: number, currency: string): number {
   return Math.round(amount * minorPerMajor(moneyFormat(currency)));
 }
 
+/** And back: `majorUnits(4900, "EUR")` is 49. */
+export function majorUnits(minor: number, currency: string): number {
+  return minor / minorPerMajor(moneyFormat(currency));
+}
+
 function moneyFormat(currency: string): Intl.NumberFormat {
   return new Intl.NumberFormat(LANGUAGE, { style: "currency", currency });
 }

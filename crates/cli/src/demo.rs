@@ -127,7 +127,7 @@ impl Demo {
         let (dir, token, log) = (shown(folder.path()), shown(&keys.admin_token_file), shown(&log_file(folder)));
         println!();
         println!("  shop      {url}/");
-        println!("  console   {url}/admin   (sign in with what {token} holds)");
+        println!("  console   {url}/admin   (set up the first operator with what {token} holds)");
         println!("  logs      {log}");
         println!("  crowd     {command} rush --demo {dir} --shoppers 200");
         println!();

@@ -1,7 +1,12 @@
-//! `fairline keys`: makes the keys that the services are given.
+//! `fairline keys`: makes the keys that the services are given, and the codes that operators sign in with.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use admission_controller::operator::{Codes, secret_of};
 use clap::{Args, Subcommand};
 use fairline_admission_token::SigningKey;
 
@@ -19,6 +24,12 @@ enum Kind {
     Signing(Destination),
     /// The key that waiting rooms sign tickets with, and that checkout verifies them with: 64 hex digits.
     Ticket(Destination),
+    /// The code that an authenticator app shows right now for the secret of an operator.
+    Code {
+        /// The secret, as the console has shown it.
+        #[arg(required = true, num_args = 1..)]
+        secret: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -32,6 +43,14 @@ pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
     let (key, destination) = match settings.kind {
         Kind::Signing(destination) => (SigningKey::generate().to_pem(), destination),
         Kind::Ticket(destination) => (ticket_key() + "\n", destination),
+        Kind::Code { secret } => {
+            let secret = secret_of(&secret.concat());
+            let secret =
+                secret.ok_or_else(|| Failure::new("This is no secret: those are letters A to Z and digits 2 to 7."))?;
+            let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            println!("{}", Codes::of("", &secret).at(now_s));
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     match destination.out {
         Some(file) => private_file::create(&file, &key)?,

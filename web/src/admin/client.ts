@@ -1,16 +1,68 @@
-/** The admin API, for an operator who has signed in. */
+/** The admin API, for an operator who has signed in: the cookie says who it is, and the token of the session goes beside it. */
 
-import type { AdminSale, NewSale, SaleChange, SaleCommand, Webhook } from "../api";
+import type {
+  AddedOperator, AdminSale, AuditPage, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
+  TotpSecret, Webhook,
+} from "../api";
 import { ask, type Answer } from "../http";
 
-const SALES = "/api/admin/sales";
-const WEBHOOKS = "/api/admin/webhooks";
+const ROOT = "/api/admin";
+const SALES = `${ROOT}/sales`;
 
 export class AdminClient {
-  readonly #token: string;
+  #csrf = "";
 
-  constructor(token: string) {
-    this.#token = token;
+  async session(): Promise<Answer<Session>> {
+    return this.#remember(await this.#ask<Session>("GET", `${ROOT}/session`));
+  }
+
+  async signIn(name: string, password: string, code: string): Promise<Answer<Session>> {
+    return this.#remember(await this.#ask<Session>("POST", `${ROOT}/session`, { name, password, code }));
+  }
+
+  signOut(): Promise<Answer<unknown>> {
+    return this.#ask("DELETE", `${ROOT}/session`);
+  }
+
+  changePassword(old: string, password: string): Promise<Answer<unknown>> {
+    return this.#ask("POST", `${ROOT}/session/password`, { old, new: password });
+  }
+
+  /** With the admin token, before there is anybody who could sign in. */
+  addFirstOperator(token: string, name: string, password: string): Promise<Answer<AddedOperator>> {
+    return ask(`${ROOT}/operators`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ name, password, role: "owner" }),
+    });
+  }
+
+  operators(): Promise<Answer<{ operators: Operator[] }>> {
+    return this.#ask("GET", `${ROOT}/operators`);
+  }
+
+  addOperator(name: string, role: Role, password: string): Promise<Answer<AddedOperator>> {
+    return this.#ask("POST", `${ROOT}/operators`, { name, role, password });
+  }
+
+  changeOperator(name: string, change: OperatorChange): Promise<Answer<Operator>> {
+    return this.#ask("PATCH", `${ROOT}/operators/${encodeURIComponent(name)}`, change);
+  }
+
+  renewTotp(name: string): Promise<Answer<TotpSecret>> {
+    return this.#ask("POST", `${ROOT}/operators/${encodeURIComponent(name)}/totp`);
+  }
+
+  removeOperator(name: string): Promise<Answer<unknown>> {
+    return this.#ask("DELETE", `${ROOT}/operators/${encodeURIComponent(name)}`);
+  }
+
+  audit(before: number | undefined): Promise<Answer<AuditPage>> {
+    return this.#ask("GET", `${ROOT}/audit${before === undefined ? "" : `?before=${before}`}`);
+  }
+
+  sale(id: string): Promise<Answer<AdminSale>> {
+    return this.#ask("GET", `${SALES}/${id}`);
   }
 
   sales(): Promise<Answer<{ sales: AdminSale[] }>> {
@@ -29,6 +81,33 @@ export class AdminClient {
     return this.#ask("PATCH", `${SALES}/${id}`, change);
   }
 
+  /** So many more at once, above the rate cap. */
+  admit(id: string, count: number): Promise<Answer<AdminSale>> {
+    return this.#ask("POST", `${SALES}/${id}/admit`, { count });
+  }
+
+  /** Takes a ticket out of the line, or has it served next. */
+  moveTicket(id: string, ordinal: number, how: "remove" | "prefer", reason: string): Promise<Answer<unknown>> {
+    return this.#ask("POST", `${SALES}/${id}/tickets/${ordinal}/${how}`, { reason });
+  }
+
+  /** Every token that is out is worth nothing any more. */
+  revokeTokens(id: string, reason: string): Promise<Answer<{ revoked: number }>> {
+    return this.#ask("POST", `${SALES}/${id}/revoke`, { reason });
+  }
+
+  report(id: string): Promise<Answer<Report>> {
+    return this.#ask("GET", `${SALES}/${id}/report`);
+  }
+
+  rehearse(id: string, plan: RehearsalPlan): Promise<Answer<Rehearsal>> {
+    return this.#ask("POST", `${SALES}/${id}/rehearsals`, plan);
+  }
+
+  stopRehearsal(id: string): Promise<Answer<unknown>> {
+    return this.#ask("DELETE", `${ROOT}/rehearsals/${id}`);
+  }
+
   addLane(id: string, name: string, share: number): Promise<Answer<AdminSale>> {
     return this.#ask("POST", `${SALES}/${id}/lanes`, { name, share });
   }
@@ -42,23 +121,28 @@ export class AdminClient {
   }
 
   webhooks(): Promise<Answer<{ webhooks: Webhook[] }>> {
-    return this.#ask("GET", WEBHOOKS);
+    return this.#ask("GET", `${ROOT}/webhooks`);
   }
 
   addWebhook(url: string): Promise<Answer<{ secret: string }>> {
-    return this.#ask("POST", WEBHOOKS, { url });
+    return this.#ask("POST", `${ROOT}/webhooks`, { url });
   }
 
   switchOnWebhook(id: string): Promise<Answer<unknown>> {
-    return this.#ask("POST", `${WEBHOOKS}/${id}/on`);
+    return this.#ask("POST", `${ROOT}/webhooks/${id}/on`);
   }
 
   forgetWebhook(id: string): Promise<Answer<unknown>> {
-    return this.#ask("DELETE", `${WEBHOOKS}/${id}`);
+    return this.#ask("DELETE", `${ROOT}/webhooks/${id}`);
+  }
+
+  #remember(answer: Answer<Session>): Answer<Session> {
+    if (answer.kind === "ok") this.#csrf = answer.body.csrf;
+    return answer;
   }
 
   #ask<T>(method: string, address: string, body?: object): Promise<Answer<T>> {
-    const headers = { authorization: `Bearer ${this.#token}` };
+    const headers: Record<string, string> = method === "GET" ? {} : { "x-csrf-token": this.#csrf };
     if (!body) return ask<T>(address, { method, headers });
     return ask<T>(address, { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) });
   }

@@ -1,7 +1,8 @@
 /** What an operator types, as the API takes it. Pure. */
 
-import type { NewSale, SaleChange, SaleCommand, Status } from "../api";
-import { minorUnits } from "../words";
+import type { AdminSale, Look, NewSale, SaleChange, SaleCommand, Status } from "../api";
+import { majorUnits, minorUnits } from "../words";
+import { shownTime, zonedTime } from "./zone";
 
 /** The commands that a sale of this status takes. */
 export const COMMANDS: Record<Status, readonly SaleCommand[]> = {
@@ -12,13 +13,25 @@ export const COMMANDS: Record<Status, readonly SaleCommand[]> = {
   closed: [],
 };
 
-/** The sale that a filled-in form asks for. Its dates are in the operator's own time zone. */
+const TEXTS = ["waiting_text", "turn_text", "sold_out_text"] as const;
+const COLOURS = ["accent", "paper"] as const;
+
+/** The look that a form asks for. A colour counts only where its box is ticked: a colour field always holds one. */
+export function look(field: (name: string) => string): Look {
+  const texts = TEXTS.map((name) => [name, field(name).trim()] as const).filter(([, text]) => text !== "");
+  const colours = COLOURS.filter((name) => field(`has_${name}`) !== "").map((name) => [name, field(name)] as const);
+  return Object.fromEntries([...colours, ...texts]);
+}
+
+/** The sale that a filled-in form asks for. Its dates are by the clocks of the zone that it names. */
 export function newSale(field: (name: string) => string): NewSale {
   const currency = field("currency");
+  const zone = field("time_zone");
   const time = (name: "opens_at" | "ends_at"): Partial<NewSale> => {
-    const localTime = field(name);
-    return localTime === "" ? {} : { [name]: new Date(localTime).toISOString() };
+    const local = field(name);
+    return local === "" ? {} : { [name]: zonedTime(local, zone).toISOString() };
   };
+  const asked = look(field);
   return {
     slug: field("slug"),
     name: field("name"),
@@ -35,11 +48,41 @@ export function newSale(field: (name: string) => string): NewSale {
     order: field("order") === "draw" ? "draw" : "fifo",
     mode: field("mode") === "yield" ? "yield" : "guarantee",
     risk: Number(field("risk_percent")) / 100,
+    time_zone: zone,
     ...(field("per_account_limit") !== "" && { per_account_limit: Number(field("per_account_limit")) }),
     ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
     ...(field("like") !== "" && { like: field("like") }),
+    ...(Object.keys(asked).length > 0 && { look: asked }),
     ...time("opens_at"),
     ...time("ends_at"),
+  };
+}
+
+/** What the form holds for another sale like one; its window is left open, and so is its name in addresses. */
+export function copyOf(sale: AdminSale): Record<string, string> {
+  const or = (value: number | null | undefined): string => (value === null || value === undefined ? "" : String(value));
+  return {
+    slug: "",
+    name: sale.name,
+    description: sale.description,
+    price: String(majorUnits(sale.price_minor, sale.currency)),
+    currency: sale.currency,
+    total: String(sale.total),
+    per_shopper_limit: String(sale.per_shopper_limit),
+    per_account_limit: or(sale.per_account_limit),
+    rate_cap_per_s: String(sale.rate_cap_per_s),
+    inside_max: or(sale.inside_max),
+    token_ttl_s: String(sale.token_ttl_s),
+    claim_window_s: String(sale.claim_window_s),
+    hold_s: String(sale.hold_s),
+    recall_window_s: String(sale.recall_window_s),
+    order: sale.order ?? "fifo",
+    mode: sale.mode ?? "guarantee",
+    risk_percent: String(sale.risk * 100),
+    time_zone: sale.time_zone,
+    opens_at: Date.parse(sale.opens_at) > Date.now() ? shownTime(sale.opens_at, sale.time_zone) : "",
+    ...Object.fromEntries(TEXTS.map((name) => [name, sale.look?.[name] ?? ""])),
+    ...Object.fromEntries(COLOURS.filter((name) => sale.look?.[name]).flatMap((name) => [[`has_${name}`, "on"], [name, sale.look?.[name] ?? ""]])),
   };
 }
 
@@ -48,4 +91,23 @@ export function saleChange(setting: keyof SaleChange, typed: string): SaleChange
   if (setting === "message") return { message: typed.trim() || null };
   if (setting === "inside_max" && typed === "") return { inside_max: null };
   return { [setting]: Number(typed) };
+}
+
+/** How well a text is read on a ground, from 1 to 21: WCAG 2.2, contrast ratio. */
+export function contrast(text: string, ground: string): number {
+  const [one, other] = [luminance(text), luminance(ground)];
+  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}
+
+function luminance(colour: string): number {
+  const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
+    const part = parseInt(colour.slice(at, at + 2), 16) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** Black or white, whichever is read better on a ground. */
+export function ink(ground: string): string {
+  return contrast("#000000", ground) > contrast("#ffffff", ground) ? "#000000" : "#ffffff";
 }

@@ -41,8 +41,7 @@ export class Lanes {
       const row = body.rows[at];
       const share = row?.querySelector("input");
       if (!row || !share) return;
-      const waiting = lane.waiting === null ? "not known" : count(lane.waiting);
-      [waiting, count(lane.admitted), count(lane.invitations)].forEach((text, column) => {
+      [count(lane.waiting), count(lane.admitted), count(lane.invitations)].forEach((text, column) => {
         const cell = row.cells[column + 2];
         if (cell) cell.textContent = text;
       });

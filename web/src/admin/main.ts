@@ -1,188 +1,134 @@
-/** The admin console: sign in, watch the sales, steer them. */
+/** The admin console: who is signed in, and which screen is shown. */
 
-import type { AdminSale, SaleChange, SaleCommand } from "../api";
+import type { Role, Session } from "../api";
 import { field } from "../field";
 import { inWords, type Answer } from "../http";
+import { AuditScreen } from "./audit";
 import { AdminClient } from "./client";
-import { newSale } from "./forms";
-import type { LanesListener } from "./lanes";
-import { SalePanel } from "./sale-panel";
-import { Webhooks } from "./webhooks";
+import { part } from "./element";
+import { OperatorsScreen } from "./operators";
+import { ReportScreen } from "./report";
+import { notAllowed, SaleForm } from "./sale-form";
+import { SaleScreen } from "./sale-screen";
+import { SalesScreen } from "./sales-screen";
+import type { Desk, Screen } from "./screen";
+import { SignIn } from "./sign-in";
+import { WebhooksScreen } from "./webhooks-screen";
 
-const LOOK_EVERY_MS = 1_000;
-const LOOK_AT_WEBHOOKS_EVERY_MS = 5_000;
-const TOKEN = "fairline-admin-token";
+const RANKS: Role[] = ["viewer", "operator", "owner"];
 
-function find<E extends HTMLElement>(selector: string, kind: new () => E): E {
-  const element = document.querySelector(selector);
-  if (element instanceof kind) return element;
-  throw new Error(`the page has no ${selector}`);
-}
-
-const signIn = find("#sign-in", HTMLElement);
-const signInForm = find("#sign-in form", HTMLFormElement);
-const signInWarning = find("#sign-in .warning", HTMLElement);
-const signOut = find("#sign-out", HTMLElement);
-const overview = find("#console", HTMLElement);
-const trouble = find("#trouble", HTMLElement);
-const noSales = find("#no-sales", HTMLElement);
-const list = find("#sales", HTMLElement);
-const template = find("template[data-sale]", HTMLTemplateElement);
-const createDetails = find("details", HTMLDetailsElement);
-const createForm = find("#create", HTMLFormElement);
-const createLike = find("#create [name=like]", HTMLSelectElement);
-const createWarning = find("#create .warning", HTMLElement);
-const webhooksDetails = find("#webhooks", HTMLElement);
-const webhooksWarning = find("#webhooks .warning", HTMLElement);
-const webhooks = new Webhooks(webhooksDetails, {
-  async add(url) {
-    const answer = await client?.addWebhook(url);
-    settleWebhooks(answer);
-    return answer?.kind === "ok" ? answer.body.secret : undefined;
-  },
-  switchOn: (id) => void client?.switchOnWebhook(id).then(settleWebhooks),
-  forget: (id) => { confirmFirst(forgetDialog, () => void client?.forgetWebhook(id).then(settleWebhooks)); },
-});
-const forgetDialog = find("#forget-webhook", HTMLDialogElement);
-const closeDialog = find("#close-sale", HTMLDialogElement);
-const panels = new Map<string, SalePanel>();
-let client: AdminClient | undefined;
-
-function enter(token: string): void {
-  client = new AdminClient(token);
-  void look(token);
-}
-
-function leave(why = ""): void {
-  client = undefined;
-  sessionStorage.removeItem(TOKEN);
-  panels.clear();
-  list.replaceChildren();
-  overview.hidden = signOut.hidden = true;
-  signIn.hidden = false;
-  signInWarning.textContent = why;
-  signInForm.querySelector("input")?.focus();
-}
-
-/** Looks at the sales. The first look with a token also shows whether it is the right one. */
-async function look(newToken?: string): Promise<void> {
-  const asked = client;
-  if (!asked || document.visibilityState !== "visible") return;
-  const answer = await asked.sales();
-  if (asked !== client) return;
-  if (answer.kind === "refused") {
-    leave(newToken ? words(answer) : "Please sign in again.");
-    return;
-  }
-  if (newToken !== undefined) {
-    sessionStorage.setItem(TOKEN, newToken);
-    signIn.hidden = true;
-    overview.hidden = signOut.hidden = false;
-    void lookAtWebhooks();
-  }
-  trouble.textContent = answer.kind === "ok" ? "" : words(answer);
-  if (answer.kind === "ok") show(answer.body.sales);
-}
-
-function show(sales: AdminSale[]): void {
-  noSales.hidden = sales.length > 0;
-  offerLessons(sales);
-  sales.forEach((sale, position) => {
-    const panel = panels.get(sale.id);
-    if (panel) {
-      panel.show(sale);
-    } else {
-      const added = new SalePanel(template, sale, { command, change, lanes });
-      panels.set(sale.id, added);
-      list.insertBefore(added.element, list.children[position] ?? null);
-    }
-  });
-}
-
-/** Sales that have let people in can be learnt from. */
-function offerLessons(sales: AdminSale[]): void {
-  const offered = new Set([...createLike.options].map((option) => option.value));
-  for (const sale of sales.filter(({ id, admitted }) => admitted > 0 && !offered.has(id))) createLike.add(new Option(sale.name, sale.id));
-}
+const place = part(document, "#screen", HTMLElement);
+const menu = part(document, "#menu", HTMLElement);
+const trouble = part(document, "#trouble", HTMLElement);
+const said = part(document, "#said", HTMLElement);
+const account = part(document, "#account", HTMLDialogElement);
+const client = new AdminClient();
+const signIn = new SignIn(client, words, enter);
+let session: Session | undefined;
+let screen: Screen | undefined;
 
 function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
   if (answer.kind === "refused") return inWords(answer.problem);
-  return "The controller cannot be reached, or is busy. What you see may be old.";
+  return "The controller cannot be reached, or is busy. Nothing is known to have changed; look, and try again.";
 }
 
-async function settle(panel: SalePanel, request: Promise<Answer<AdminSale>> | undefined): Promise<void> {
-  const answer = await request;
-  if (!answer) return;
-  panel.complain(answer.kind === "ok" ? "" : words(answer));
-  if (answer.kind === "ok") panel.show(answer.body);
+function say(text: string): void {
+  said.textContent = text;
+  said.hidden = text === "";
 }
 
-function command(panel: SalePanel, command: SaleCommand): void {
-  const obey = (): void => void settle(panel, client?.command(panel.id, command));
-  if (command === "close") confirmFirst(closeDialog, obey);
-  else obey();
+const desk: Desk = {
+  client,
+  get name() { return session?.name ?? ""; },
+  may: (role) => session !== undefined && RANKS.indexOf(session.role) >= RANKS.indexOf(role),
+  say,
+  heard: (answer) => {
+    if (answer.kind === "ok") {
+      trouble.textContent = "";
+      // An empty answer is a good one, too.
+      return answer.body ?? ({} as typeof answer.body);
+    }
+    if (answer.kind === "refused" && /\/(no-session|no-token)$/.test(answer.problem.type)) leave("Please sign in again.");
+    else trouble.textContent = words(answer);
+    return undefined;
+  },
+  connected: (is) => { part(document, "#connection", HTMLElement).hidden = is; },
+  ended: () => { leave("The session has ended. Please sign in again."); },
+};
+
+function enter(begun: Session): void {
+  session = begun;
+  signIn.hide();
+  menu.hidden = false;
+  part(menu, "[data-owners]", HTMLElement).hidden = !desk.may("owner");
+  part(document, "#who", HTMLElement).textContent = `${begun.name} (${begun.role})`;
+  show();
 }
 
-function change(panel: SalePanel, change: SaleChange): void {
-  void settle(panel, client?.change(panel.id, change));
+function leave(why = ""): void {
+  session = undefined;
+  screen?.leave?.();
+  screen = undefined;
+  place.replaceChildren();
+  menu.hidden = true;
+  trouble.textContent = "";
+  say("");
+  desk.connected(true);
+  document.title = "Fairline admin";
+  signIn.show(why);
 }
 
-function lanes(panel: SalePanel): LanesListener {
-  return {
-    add: (name, share) => void settle(panel, client?.addLane(panel.id, name, share)),
-    share: (name, share) => void settle(panel, client?.shareLane(panel.id, name, share)),
-    async invite(name, count) {
-      const answer = await client?.invite(panel.id, name, count);
-      if (!answer) return undefined;
-      panel.complain(answer.kind === "ok" ? "" : words(answer));
-      return answer.kind === "ok" ? answer.body.codes : undefined;
-    },
-  };
+/** The screen that an address means. */
+function at(address: string): Screen {
+  const [path = "", query = ""] = address.replace(/^#\/?/, "").split("?");
+  const [kind, id, what] = path.split("/");
+  if (kind === "sales" && id !== undefined) return what === "report" ? new ReportScreen(desk, id) : new SaleScreen(desk, id);
+  if (kind === "new") return desk.may("operator") ? new SaleForm(desk, new URLSearchParams(query).get("copy") ?? undefined) : notAllowed();
+  if (kind === "audit") return new AuditScreen(desk);
+  if (kind === "operators") return new OperatorsScreen(desk);
+  if (kind === "webhooks") return new WebhooksScreen(desk);
+  return new SalesScreen(desk);
 }
 
-/** Asks before what can't be undone. */
-function confirmFirst(dialog: HTMLDialogElement, go: () => void): void {
-  dialog.returnValue = "keep";
-  dialog.showModal();
-  dialog.addEventListener("close", () => { if (dialog.returnValue === "go") go(); }, { once: true });
+function show(): void {
+  if (!session) return;
+  const before = screen;
+  before?.leave?.();
+  trouble.textContent = "";
+  say("");
+  screen = at(location.hash);
+  place.replaceChildren(screen.element);
+  document.title = `${screen.title} – Fairline`;
+  for (const link of menu.querySelectorAll("a")) {
+    const here = location.hash.startsWith(link.hash) || (link.hash === "#/sales" && location.hash === "");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  // Where one came to, for the keyboard and for who listens.
+  if (before) {
+    const heading = screen.element.querySelector("h1");
+    heading?.setAttribute("tabindex", "-1");
+    heading?.focus();
+    scrollTo(0, 0);
+  }
 }
 
-function settleWebhooks(answer: Answer<unknown> | undefined): void {
-  if (!answer) return;
-  webhooksWarning.textContent = answer.kind === "ok" ? "" : words(answer);
-  void lookAtWebhooks();
-}
-
-async function lookAtWebhooks(): Promise<void> {
-  if (document.visibilityState !== "visible") return;
-  const answer = await client?.webhooks();
-  if (answer?.kind === "ok") webhooks.show(answer.body.webhooks);
-}
-
-async function create(): Promise<void> {
-  const answer = await client?.create(newSale((name) => field(createForm, name)));
-  if (!answer) return;
-  createWarning.textContent = answer.kind === "ok" ? "" : words(answer);
-  if (answer.kind !== "ok") return;
-  createForm.reset();
-  createDetails.open = false;
-  void look();
-}
-
-signInForm.addEventListener("submit", (event) => {
+part(document, "#sign-out", HTMLButtonElement).addEventListener("click", () => void client.signOut().then(() => { leave(); }));
+part(document, "#show-account", HTMLButtonElement).addEventListener("click", () => { account.showModal(); });
+part(account, "form", HTMLFormElement).addEventListener("submit", (event) => {
+  const form = part(account, "form", HTMLFormElement);
+  if ((event.submitter as HTMLButtonElement | null)?.value !== "go") return;
   event.preventDefault();
-  enter(field(signInForm, "token"));
-  signInForm.reset();
+  void client.changePassword(field(form, "old"), field(form, "new")).then((answer) => {
+    form.reset();
+    account.close();
+    if (answer.kind === "ok") leave("Your password is changed. Please sign in with it.");
+    else trouble.textContent = words(answer);
+  });
 });
-createForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  void create();
-});
-signOut.addEventListener("click", () => { leave(); });
-document.addEventListener("visibilitychange", () => void look());
-setInterval(() => void look(), LOOK_EVERY_MS);
-setInterval(() => void lookAtWebhooks(), LOOK_AT_WEBHOOKS_EVERY_MS);
+addEventListener("hashchange", show);
 
-const remembered = sessionStorage.getItem(TOKEN);
-if (remembered === null) leave();
-else enter(remembered);
+void client.session().then((answer) => {
+  if (answer.kind === "ok") enter(answer.body);
+  else leave(answer.kind === "failed" ? words(answer) : "");
+});

@@ -1,8 +1,11 @@
 /** Chromium, and shoppers in it who notice everything that goes wrong on their pages. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
+import type axe from "axe-core";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 
 export const PHONE = { width: 390, height: 844 };
@@ -51,13 +54,36 @@ export class Visitor {
   }
 }
 
-/** Keeps a picture of the page on a phone and on a desktop, and makes sure that nothing sticks out on a narrow screen. */
+const AXE = readFileSync(createRequire(join(process.cwd(), "package.json")).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds on the page that keeps somebody from using it. */
+async function barriers(page: Page): Promise<string[]> {
+  // The pages run no script but their own; the tool's comes in by the debugger's door.
+  const client = await page.context().newCDPSession(page);
+  await client.send("Runtime.evaluate", { expression: AXE });
+  await client.detach();
+  return page.evaluate(async () => {
+    const { violations } = await (window as unknown as { axe: typeof axe }).axe.run(document);
+    const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+    return serious.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary ?? ""}`));
+  });
+}
+
+/**
+ * Keeps a picture of the page on a phone and on a desktop, and makes sure that nothing sticks out on a narrow screen and
+ * that nothing keeps anybody out, by day and by night.
+ */
 export async function photograph(page: Page, name: string): Promise<void> {
   const before = page.viewportSize() ?? DESKTOP;
   for (const [device, viewport] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
     await page.setViewportSize(viewport);
     await page.screenshot({ path: join(SHOTS, `${name}-${device}.png`), fullPage: true });
   }
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    assert.deepEqual(await barriers(page), [], `${name}, ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
   await page.setViewportSize(NARROWEST);
   const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(tooWide <= 0, `${name} sticks out by ${tooWide} px at ${NARROWEST.width} px`);

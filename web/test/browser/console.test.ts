@@ -1,12 +1,24 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
+import type { Browser, Locator } from "playwright-core";
 import { openBrowser, photograph, Visitor } from "./browser";
+import { ConsolePage, PASSWORD } from "./operator";
 import { Shop } from "./shop";
 import { ShopperPage } from "./shopper-page";
+import { totp } from "./totp";
 import { until } from "./until";
 
 const LIMIT = { timeout: 180_000 };
+/** A browser notes every answer of 401, 403, 409 or 422, also those that the page was prepared for. */
+const REFUSED = /status of (401|403|409|422)/;
+/** And every socket that ends without a word, as those of a screen that was left while it opened. */
+const CUT_OFF = /WebSocket/;
+
+/** What stands somewhere, once something does. */
+async function filled(place: Locator): Promise<string | undefined> {
+  const text = await place.textContent();
+  return text === "" ? undefined : (text ?? undefined);
+}
 
 let shop: Shop;
 let browser: Browser;
@@ -19,107 +31,221 @@ after(async () => {
   await Promise.all([browser.close(), shop.stop()]);
 }, LIMIT);
 
-test("an operator signs in, creates a sale and steers it", LIMIT, async () => {
+test("the first operator is set up, signs in, and hires others, who may do what they may", LIMIT, async () => {
   const visitor = await Visitor.come(browser);
   const page = await visitor.openTab(shop.adminUrl);
-  const button = (name: string) => page.getByRole("button", { name, exact: true });
-
-  await page.getByLabel("Admin token").fill("not the token");
-  await button("Sign in").click();
-  await page.locator("#sign-in .warning").filter({ hasText: /./ }).waitFor();
+  await page.getByText("Set up the first operator").click();
+  const first = page.locator("form[data-first]");
+  await first.getByLabel("Admin token").fill("not the token");
+  await first.getByLabel("Name").fill("ada");
+  await first.getByLabel("Password").fill(PASSWORD);
+  await first.getByRole("button", { name: "Set up" }).click();
+  await page.locator("#sign-in [role=alert]").filter({ hasText: /admin token/ }).waitFor();
   await photograph(page, "console-sign-in");
-  await page.getByLabel("Admin token").fill(shop.adminToken);
-  await button("Sign in").click();
+  await first.getByLabel("Admin token").fill(shop.adminToken);
+  await first.getByRole("button", { name: "Set up" }).click();
+  const secret = await until("the secret", () => filled(page.locator("#sign-in output")));
+  await photograph(page, "console-first");
+  const form = page.locator("form[data-sign-in]");
+  assert.equal(await form.getByLabel("Name").inputValue(), "ada");
+  await form.getByLabel("Password").fill(PASSWORD);
+  await form.getByLabel("Code").fill("000000");
+  await form.getByRole("button", { name: "Sign in" }).click();
+  await page.locator("#sign-in [role=alert]").filter({ hasText: /code is wrong/ }).waitFor();
+  await form.getByLabel("Code").fill(totp(secret));
+  await form.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Sales" }).waitFor();
+  await photograph(page, "console-sales");
+  await page.reload();
   await page.getByRole("heading", { name: "Sales" }).waitFor();
 
-  await page.getByText("Create a sale").click();
-  await page.getByLabel("Name", { exact: true }).fill("Console lamp");
+  await page.getByRole("link", { name: "Operators" }).click();
+  await page.locator("#screen").getByLabel("Name", { exact: true }).fill("vera");
+  await page.getByLabel("First password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  const other = await until("the other's secret", () => filled(page.locator("#screen output")));
+  await page.getByRole("rowheader", { name: "vera" }).waitFor();
+  await photograph(page, "console-operators");
+
+  const sale = await shop.create({ name: "Seen lamp" });
+  const viewer = await Visitor.come(browser);
+  const theirs = await viewer.openTab(shop.adminUrl);
+  const door = theirs.locator("form[data-sign-in]");
+  await door.getByLabel("Name").fill("vera");
+  await door.getByLabel("Password").fill(PASSWORD);
+  await door.getByLabel("Code").fill(totp(other));
+  await door.getByRole("button", { name: "Sign in" }).click();
+  await theirs.getByRole("link", { name: "Seen lamp" }).click();
+  await theirs.getByRole("heading", { name: "Seen lamp" }).waitFor();
+  assert.equal(await theirs.getByRole("button", { name: "Open now" }).isVisible(), false);
+  assert.equal(await theirs.getByRole("link", { name: "Operators" }).isVisible(), false);
+  await page.getByLabel("Role of vera").selectOption("operator");
+  await page.getByText("vera is operator now.").waitFor();
+  await page.getByRole("button", { name: "Remove: vera" }).click();
+  await page.locator("#confirm").getByRole("button", { name: "Remove", exact: true }).click();
+  await theirs.getByText("The session has ended. Please sign in again.").waitFor();
+  assert.equal((await shop.look(sale)).status, "scheduled");
+  await viewer.go(REFUSED, CUT_OFF);
+
+  await page.getByRole("button", { name: "ada (owner)" }).click();
+  await photograph(page, "console-account");
+  await page.getByLabel("Old password").fill(PASSWORD);
+  await page.getByLabel("New password").fill("another good password");
+  await page.getByRole("button", { name: "Change it" }).click();
+  await page.getByText("Your password is changed.").waitFor();
+  await visitor.go(REFUSED, CUT_OFF);
+});
+
+test("a sale is created with a preview, copied, and steered; the log shows it all", LIMIT, async () => {
+  const at = await ConsolePage.enter(browser, shop, "otto", "owner");
+  const { page } = at;
+  await page.getByRole("link", { name: "Create a sale" }).click();
+  await page.locator("#create").getByLabel("Name", { exact: true }).fill("Console lamp");
   await page.getByLabel("Name in addresses").fill("console-lamp");
   await page.getByLabel("Price").fill("12.50");
-  await page.getByLabel("Opens at").fill("2099-01-01T10:00");
-  await page.getByLabel("Order of the line").selectOption({ label: "by lot, for those who join before it opens" });
-  await button("Create").click();
-
-  const panel = page.getByRole("article").filter({ has: page.getByRole("heading", { name: "Console lamp" }) });
-  const status = panel.locator(".badge");
-  await status.filter({ hasText: "Opens soon" }).waitFor();
-  await panel.getByText("€12.50").waitFor();
+  await page.getByLabel("Time zone").selectOption("America/New_York");
+  await page.getByLabel("Opens at").fill("2099-07-01T10:00");
+  await page.getByLabel("While they wait").fill("Tea is ready.");
+  await page.getByLabel("Accent of our own").check();
+  await page.getByLabel("Accent", { exact: true }).fill("#ffee00");
+  await page.getByText("Links in this accent are hard to read").waitFor();
+  await page.getByRole("button", { name: "Create the sale" }).click();
+  await page.locator("#trouble").filter({ hasText: /accent/ }).waitFor();
+  await page.getByLabel("Accent", { exact: true }).fill("#7a0019");
+  const preview = page.getByRole("complementary", { name: "Preview" });
+  await preview.getByText("Console lamp").waitFor();
+  await preview.getByText("€12.50").waitFor();
+  await preview.getByText("Tea is ready.").waitFor();
+  await page.getByText(/10:00 in America\/New_York/).waitFor();
+  await photograph(page, "console-new");
+  await page.getByRole("button", { name: "Create the sale" }).click();
+  await page.getByRole("heading", { name: "Console lamp" }).waitFor();
+  await page.getByText(/10:00 \(America\/New_York\)/).waitFor();
 
   // A lane, and an invitation to it that somebody follows.
-  await panel.getByText("Lanes", { exact: true }).click();
-  await panel.getByLabel("New lane").fill("vip");
-  await panel.getByLabel("Its share (%)").fill("25");
-  await panel.getByRole("button", { name: "Add the lane" }).click();
-  await panel.getByRole("rowheader", { name: "vip" }).waitFor();
-  await panel.getByRole("button", { name: "Make invitations" }).click();
-  const links = panel.getByLabel("Invitations: keep them");
+  await page.getByText("Lanes", { exact: true }).click();
+  await page.getByLabel("New lane").fill("vip");
+  await page.getByLabel("Its share (%)").fill("25");
+  await at.button("Add the lane").click();
+  await page.getByRole("rowheader", { name: "vip" }).waitFor();
+  await at.button("Make invitations").click();
+  const links = page.getByLabel("Invitations: keep them");
   await until("the invitation", async () => (await links.inputValue()) || undefined);
-  await panel.getByLabel("Share of vip in percent").fill("30");
-  await panel.getByLabel("Share of vip in percent").press("Enter");
-  await photograph(page, "console-lanes");
+  await at.set("Share of vip in percent", "30");
+  await until("the waiting room to hear of the lane", async () => (await fetch(await links.inputValue())).ok || undefined);
   const guest = await Visitor.come(browser);
-  const at = new ShopperPage(await guest.openTab(await links.inputValue()));
-  await at.page.getByText("By invitation: vip").waitFor();
-  await photograph(at.page, "invited");
-  await at.button("Join the line").click();
-  await at.heading(/in the draw/).waitFor();
-  const stranger = await Visitor.come(browser);
-  const door = await stranger.openTab((await links.inputValue()).replace(/\?.*/, "?invitation=guessed"));
-  await door.getByText("This is no invitation to this line.").waitFor();
-  await photograph(door, "not-invited");
-  await door.getByLabel("Your invitation").fill(new URL(await links.inputValue()).searchParams.get("invitation") ?? "");
-  await door.getByRole("button", { name: "Show the invitation" }).click();
-  await door.getByRole("button", { name: "Join the line" }).waitFor();
+  const invited = new ShopperPage(await guest.openTab(await links.inputValue()));
+  await invited.page.getByText("By invitation: vip").waitFor();
+  await photograph(invited.page, "invited");
   await guest.go();
-  await stranger.go();
 
-  await panel.getByRole("button", { name: "Open", exact: true }).click();
-  await status.filter({ hasText: "Open" }).waitFor();
-  await panel.getByRole("button", { name: "Pause" }).click();
-  await status.filter({ hasText: "Paused" }).waitFor();
+  await at.button("Open now").click();
+  await page.locator(".badge").filter({ hasText: "Open" }).first().waitFor();
+  await at.button("Pause").click();
+  await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
+  const shoppers = await Promise.all([0, 1, 2].map(async () => {
+    const shopper = await Visitor.come(browser);
+    const line = new ShopperPage(await shopper.openTab(`${shop.url}/sales/console-lamp`));
+    return { shopper, line };
+  }));
+  for (const [index, { line }] of shoppers.entries()) {
+    await line.join();
+    await until("the ticket to be counted", async () => (await at.counter("Waiting").textContent()) === String(index + 1) || undefined);
+  }
+  const [, second, third] = shoppers;
+  assert.ok(second && third);
+  await second.line.page.getByText("Tea is ready.").waitFor();
+  const accent = await second.line.page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue("--accent").trim());
+  assert.equal(accent, "#7a0019");
+  await photograph(second.line.page, "shopper-look");
+  await at.set("Message to everybody who waits", "Back in a minute.");
+  await second.line.page.getByText("Back in a minute.").waitFor();
+  await at.set("Most admissions per second", "2.5");
+  await at.set("Units", "3");
+  await page.getByLabel("Ticket number").fill("2");
+  await page.getByLabel("What to do").selectOption("remove");
+  await at.button("Do it…").click();
+  await photograph(page, "console-confirm");
+  await at.answer("Remove it", "a robot");
+  await second.line.heading("The shop has taken your ticket out of the line").waitFor();
+  await photograph(second.line.page, "shopper-removed");
+  await page.getByLabel("Ticket number").fill("3");
+  await page.getByLabel("What to do").selectOption("prefer");
+  await at.button("Do it…").click();
+  await at.answer("Serve it next", "our mistake");
+  await page.getByText("Ticket 3 is served next.").waitFor();
+  await at.button("Resume").click();
+  await third.line.heading("It’s your turn").waitFor();
+  await page.getByLabel("Let in now, above the rate").fill("5");
+  await at.button("Let them in").click();
+  await page.getByText("5 more shoppers are let in now").waitFor();
+  await until("both to be let in", async () => (await at.counter("Let in").textContent()) === "2" || undefined);
+  await at.button("Revoke all tokens that are out…").click();
+  await at.answer("Revoke them", "a leak");
+  await page.getByText(/tokens? (is|are) revoked/).waitFor();
+  await photograph(page, "console-sale");
+  for (const { shopper } of shoppers) await shopper.go(CUT_OFF);
 
-  await panel.getByLabel("Units", { exact: true }).fill("250");
-  await panel.getByLabel("Units", { exact: true }).press("Enter");
-  await panel.getByText("250 units").waitFor();
-  await panel.getByLabel("Most admissions per second").fill("2.5");
-  await panel.getByLabel("Most admissions per second").press("Enter");
-  await panel.getByLabel("Message to those who wait").fill("Back soon.");
-  await panel.getByLabel("Message to those who wait").press("Enter");
+  await page.getByRole("link", { name: "Copy this sale" }).click();
+  await page.getByRole("heading", { name: "A copy of Console lamp" }).waitFor();
+  assert.equal(await page.getByLabel("While they wait").inputValue(), "Tea is ready.");
+  assert.equal(await page.getByLabel("Price").inputValue(), "12.5");
+  await page.goBack();
 
-  await photograph(page, "console");
+  await at.button("Close the sale").click();
+  await at.answer("Keep things as they are");
+  await at.button("Close the sale").click();
+  await at.answer("Close the sale");
+  await page.locator(".badge").filter({ hasText: "Closed" }).first().waitFor();
+  await page.getByRole("link", { name: "Report", exact: true }).click();
+  await page.getByText(/The record was replayed/).waitFor();
+  await page.getByText(/1 tickets? in front/).waitFor();
+  await photograph(page, "console-report");
 
-  await page.reload();
-  await panel.getByRole("heading").waitFor();
-  assert.equal(await panel.getByLabel("Most admissions per second").inputValue(), "2.5");
-  assert.equal(await panel.getByLabel("Message to those who wait").inputValue(), "Back soon.");
+  await page.getByRole("link", { name: "Audit log" }).click();
+  await page.getByRole("row").filter({ hasText: "remove ticket" }).filter({ hasText: "a robot" }).waitFor();
+  await page.getByRole("row").filter({ hasText: "rate cap per s: 10 → 2.5" }).waitFor();
+  await photograph(page, "console-audit");
+  const download = page.waitForEvent("download");
+  await page.getByRole("link", { name: "As a table (CSV)" }).click();
+  assert.equal((await download).suggestedFilename(), "audit.csv");
 
-  await panel.getByRole("button", { name: "Close the sale" }).click();
-  await button("Keep it running").click();
-  await status.filter({ hasText: "Paused" }).waitFor();
-  await panel.getByRole("button", { name: "Close the sale" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Close the sale" }).click();
-  await status.filter({ hasText: "Closed" }).waitFor();
-
-  // Nobody listens at the address, which the console shows soon after something has happened.
-  const hooks = page.locator("#webhooks");
-  await hooks.getByText("Webhooks", { exact: true }).click();
-  await hooks.getByLabel("New address").fill("http://127.0.0.1:9/hook");
-  await button("Add the webhook").click();
-  await hooks.getByText(/^whsec_/).waitFor();
-  const row = hooks.getByRole("row").filter({ hasText: "http://127.0.0.1:9/hook" });
-  await row.getByText("on", { exact: true }).waitFor();
-  await panel.getByLabel("Message to those who wait").fill("Nothing is left.");
-  await panel.getByLabel("Message to those who wait").press("Enter");
-  await row.getByText(/^failing since/).waitFor();
-  await hooks.getByText("1 of 1 not reached").waitFor();
+  await page.getByRole("link", { name: "Webhooks" }).click();
+  await page.getByLabel("New address").fill("http://127.0.0.1:9/hook");
+  await at.button("Add the webhook").click();
+  await page.getByRole("rowheader", { name: "http://127.0.0.1:9/hook" }).waitFor();
   await photograph(page, "console-webhooks");
-  await row.getByRole("button", { name: "Forget" }).click();
-  await button("Forget it").click();
-  await row.waitFor({ state: "detached" });
+  await at.button(/^Forget http/).click();
+  await at.answer("Forget it");
+  await page.getByRole("rowheader").waitFor({ state: "detached" });
+  await at.button("Sign out").click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await at.visitor.go(REFUSED, CUT_OFF);
+});
 
-  await button("Sign out").click();
-  await page.getByLabel("Admin token").waitFor();
-  await page.reload();
-  await page.getByLabel("Admin token").waitFor();
-  await visitor.go(/status of 401/);
+test("a sale is rehearsed by a crowd, which is paused, told something, and slowed down, from the console alone", LIMIT, async () => {
+  const sale = await shop.create({ name: "Rehearsed lamp", total: 60, rate_cap_per_s: 200 });
+  const at = await ConsolePage.enter(browser, shop, "rita", "operator");
+  const { page } = at;
+  await at.goTo(`#/sales/${sale.id}`);
+  await page.getByLabel("Shoppers", { exact: true }).fill("300");
+  await page.getByLabel("Come within (s)").fill("6");
+  await page.getByLabel("Give up (%)").fill("10");
+  await at.button("Rehearse").click();
+  await page.getByText("The rehearsal runs.").first().waitFor();
+  await page.getByRole("link", { name: "Watch the copy" }).click();
+  await page.getByRole("heading", { name: "Rehearsal of Rehearsed lamp" }).waitFor();
+  await at.button("Pause").click();
+  await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
+  await at.set("Message to everybody who waits", "We are counting the lamps.");
+  await until("the crowd", async () => Number(await at.counter("Waiting").textContent()) > 100 || undefined, 30_000);
+  await at.set("Most admissions per second", "40");
+  await photograph(page, "console-running");
+  await at.button("Resume").click();
+  await page.locator("[data-verdict]").filter({ hasText: "Passed: every promise was kept." }).waitFor({ timeout: 120_000 });
+  await photograph(page, "console-rehearsed");
+  await page.getByRole("link", { name: "Its report" }).click();
+  await page.getByText(/each to whoever was next/).waitFor();
+  await photograph(page, "console-rehearsal-report");
+  await at.visitor.go(REFUSED, CUT_OFF);
 });

@@ -69,6 +69,17 @@ export class Shop {
     return this.#addresses.admin_token;
   }
 
+  /** Somebody who may sign in at the console; gives the secret of the codes. */
+  async hire(name: string, role: string, password: string): Promise<string> {
+    const response = await fetch(`${this.url}/api/admin/operators`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.adminToken}`, "content-type": "application/json" },
+      body: JSON.stringify({ name, role, password }),
+    });
+    if (!response.ok) throw new Error(await response.text());
+    return ((await response.json()) as { totp_secret: string }).totp_secret;
+  }
+
   async stop(): Promise<void> {
     const running = [...this.#crowds, this.#demo].filter((child) => child.exitCode === null && child.signalCode === null);
     await Promise.all(running.map((child) => { child.kill("SIGTERM"); return once(child, "exit"); }));

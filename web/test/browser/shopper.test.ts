@@ -34,7 +34,7 @@ const address = (sale: AdminSale): string => `${shop.url}/sales/${sale.slug}`;
 test("one shopper buys while 200 compete; a reload, a second tab and a closed laptop keep the place", LIMIT, async () => {
   const sale = await shop.create({ name: "Harbour mug", total: 100, rate_cap_per_s: 10, token_ttl_s: 20, claim_window_s: 5, hold_s: 30 });
   const report = shop.rush(sale, 200);
-  await until("the crowd to come", async () => ((await shop.look(sale)).waiting ?? 0) >= 40 || undefined);
+  await until("the crowd to come", async () => (await shop.look(sale)).waiting >= 40 || undefined);
 
   const { visitor, at } = await visit(sale);
   await at.join();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { COMMANDS, newSale, saleChange } from "../../src/admin/forms";
+import type { AdminSale } from "../../src/api";
+import { COMMANDS, contrast, copyOf, ink, look, newSale, saleChange } from "../../src/admin/forms";
 
 const FILLED: Record<string, string> = {
   slug: "lamp",
@@ -17,6 +18,7 @@ const FILLED: Record<string, string> = {
   recall_window_s: "1800",
   mode: "yield",
   risk_percent: "0.5",
+  time_zone: "Europe/Berlin",
 };
 
 const fill = (changes: Record<string, string> = {}) => newSale((name) => ({ ...FILLED, ...changes })[name] ?? "");
@@ -38,6 +40,7 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
     order: "fifo",
     mode: "yield",
     risk: 0.005,
+    time_zone: "Europe/Berlin",
   });
   assert.equal(fill({ order: "draw" }).order, "draw");
   assert.equal(fill({ inside_max: "40" }).inside_max, 40);
@@ -47,8 +50,9 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
   assert.equal(fill({ price: "0.29" }).price_minor, 29);
 });
 
-test("times are sent in UTC, and only when they are given", () => {
-  assert.equal(fill({ opens_at: "2026-11-27T09:00" }).opens_at, new Date("2026-11-27T09:00").toISOString());
+test("times are by the clocks of the zone, sent in UTC, and only when they are given", () => {
+  assert.equal(fill({ opens_at: "2026-11-27T09:00" }).opens_at, "2026-11-27T08:00:00.000Z");
+  assert.equal(fill({ ends_at: "2026-07-01T09:00", time_zone: "America/New_York" }).ends_at, "2026-07-01T13:00:00.000Z");
   assert.ok(!("ends_at" in fill({ opens_at: "2026-11-27T09:00" })));
 });
 
@@ -64,4 +68,30 @@ test("one setting is changed at a time, and an emptied message is taken back", (
 test("a sale that is over takes no command that would revive it", () => {
   assert.deepEqual(COMMANDS.closed, []);
   assert.deepEqual(COMMANDS.sold_out, ["close"]);
+});
+
+test("a look is what differs, and a colour only where it is wanted", () => {
+  const asked = (fields: Record<string, string>) => look((name) => fields[name] ?? "");
+  assert.deepEqual(asked({ accent: "#2743d2", paper: "#ffffff" }), {});
+  assert.deepEqual(asked({ accent: "#7a0019", has_accent: "on", turn_text: " Now! " }), { accent: "#7a0019", turn_text: "Now!" });
+  assert.deepEqual(fill({ has_paper: "on", paper: "#ffffff" }).look, { paper: "#ffffff" });
+});
+
+test("a copy fills the form with everything but what has to differ", () => {
+  const original = {
+    slug: "lamp", name: "Lamp", description: "Brass.", price_minor: 4_990, currency: "EUR", total: 100, per_shopper_limit: 2, rate_cap_per_s: 2.5,
+    inside_max: null, token_ttl_s: 120, claim_window_s: 15, hold_s: 300, recall_window_s: 1800, order: "draw", mode: "yield", risk: 0.005,
+    time_zone: "Europe/Berlin", opens_at: "2020-01-01T00:00:00Z", look: { accent: "#7a0019", waiting_text: "Tea." },
+  } as unknown as AdminSale;
+  const copy = copyOf(original);
+  assert.deepEqual([copy.slug, copy.opens_at, copy.price, copy.inside_max, copy.risk_percent], ["", "", "49.9", "", "0.5"]);
+  assert.deepEqual([copy.has_accent, copy.accent, copy.has_paper, copy.waiting_text], ["on", "#7a0019", undefined, "Tea."]);
+  const again = newSale((name) => ({ ...copy, slug: "lamp-2" })[name] ?? "");
+  assert.deepEqual([again.price_minor, again.order, again.mode, again.risk, again.look], [4_990, "draw", "yield", 0.005, original.look]);
+});
+
+test("contrast is that of WCAG, and ink is what is read better", () => {
+  assert.equal(Math.round(contrast("#000000", "#ffffff")), 21);
+  assert.ok(contrast("#777777", "#ffffff") < 4.5 && contrast("#767676", "#ffffff") > 4.5);
+  assert.deepEqual([ink("#ffee00"), ink("#2743d2")], ["#000000", "#ffffff"]);
 });

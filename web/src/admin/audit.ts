@@ -1,0 +1,48 @@
+/** Who has changed what. */
+
+import type { AuditEntry } from "../api";
+import { moment } from "../words";
+import { copyOf, element, part, row, table } from "./element";
+import type { Desk, Screen } from "./screen";
+
+/** `rate_cap_per_s` as one reads it. */
+export function inWords(name: string): string {
+  return name.replaceAll("_", " ");
+}
+
+/** What an entry says that differs, field by field. Pure. */
+export function changes({ before, after }: Pick<AuditEntry, "before" | "after">): string[] {
+  const shown = (value: unknown): string => (value === null || value === undefined ? "nothing" : typeof value === "string" ? `“${value}”` : JSON.stringify(value));
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  return names.map((name) => (before && name in before ? `${inWords(name)}: ${shown(before[name])} → ${shown(after?.[name])}` : `${inWords(name)}: ${shown(after?.[name])}`));
+}
+
+export class AuditScreen implements Screen {
+  readonly element = copyOf("audit");
+  readonly title = "Audit log";
+  readonly #desk: Desk;
+  readonly #table = table("Audit log", ["When", "Who", "What", "Of what", "Changes", "Reason"]);
+  readonly #more = part(this.element, "[data-more]", HTMLButtonElement);
+  #next: number | undefined;
+
+  constructor(desk: Desk) {
+    this.#desk = desk;
+    part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
+    this.#more.addEventListener("click", () => void this.#read());
+    void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    const page = this.#desk.heard(await this.#desk.client.audit(this.#next));
+    if (!page) return;
+    this.#next = page.next ?? undefined;
+    this.#more.hidden = page.next === null;
+    this.#table.body.append(...page.entries.map((entry) => this.#row(entry)));
+  }
+
+  #row(entry: AuditEntry): HTMLTableRowElement {
+    const what = entry.sale === null ? entry.subject : element("a", { href: `#/sales/${entry.sale}` }, entry.subject);
+    const list = element("ul", {}, ...changes(entry).map((change) => element("li", {}, change)));
+    return row([moment(entry.at), entry.who, inWords(entry.action), what, list, entry.reason ?? ""]);
+  }
+}

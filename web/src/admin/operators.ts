@@ -1,0 +1,83 @@
+/** Who may run sales. For owners. */
+
+import type { Operator, Role, TotpSecret } from "../api";
+import { field } from "../field";
+import { moment } from "../words";
+import { confirmed } from "./confirm";
+import { copyOf, element, part, row, table } from "./element";
+import type { Desk, Screen } from "./screen";
+
+const ROLES: Record<Role, string> = { viewer: "viewer: sees everything", operator: "operator: runs sales", owner: "owner: decides who the operators are" };
+
+export class OperatorsScreen implements Screen {
+  readonly element = copyOf("operators");
+  readonly title = "Operators";
+  readonly #desk: Desk;
+  readonly #table = table("Operators", ["Name", "Role", "Signed in", "What to do"]);
+  readonly #secret = part(this.element, ".totp", HTMLElement);
+
+  constructor(desk: Desk) {
+    this.#desk = desk;
+    part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
+    const form = part(this.element, "form", HTMLFormElement);
+    part(form, "select", HTMLSelectElement).append(...Object.entries(ROLES).map(([role, words]) => new Option(words, role)));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#add(form);
+    });
+    void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    const listed = this.#desk.heard(await this.#desk.client.operators());
+    if (listed) this.#table.body.replaceChildren(...listed.operators.map((operator) => this.#row(operator)));
+  }
+
+  async #add(form: HTMLFormElement): Promise<void> {
+    const name = field(form, "name");
+    const added = this.#desk.heard(await this.#desk.client.addOperator(name, field(form, "role") as Role, field(form, "password")));
+    if (!added) return;
+    form.reset();
+    showSecret(this.#secret, name, added);
+    await this.#read();
+  }
+
+  #row(operator: Operator): HTMLTableRowElement {
+    const { name } = operator;
+    const roles = element("select", { "aria-label": `Role of ${name}` }, ...Object.keys(ROLES).map((role) => new Option(role, role, false, role === operator.role)));
+    roles.addEventListener("change", () => void this.#desk.client.changeOperator(name, { role: roles.value as Role }).then((answer) => {
+      if (this.#desk.heard(answer)) this.#desk.say(`${name} is ${roles.value} now.`);
+      else void this.#read();
+    }));
+    const button = (words: string, go: () => Promise<void>): HTMLButtonElement => {
+      const made = element("button", { type: "button", class: "plain", "aria-label": `${words}: ${name}` }, words);
+      made.addEventListener("click", () => void go());
+      return made;
+    };
+    const actions = element("div", { class: "commands" }, button("New code secret", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
+    return row([name, roles, operator.last_seen_at === null ? "never" : moment(operator.last_seen_at), actions]);
+  }
+
+  async #renew(name: string): Promise<void> {
+    const sure = await confirmed({ title: `A new code secret for ${name}?`, text: "The codes of the old one are worth nothing from then on, and all sessions end.", go: "Make a new one" });
+    if (sure === undefined) return;
+    const secret = this.#desk.heard(await this.#desk.client.renewTotp(name));
+    if (secret) showSecret(this.#secret, name, secret);
+  }
+
+  async #remove(name: string): Promise<void> {
+    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. What they have changed stays in the audit log.", go: "Remove" });
+    if (sure === undefined) return;
+    this.#desk.heard(await this.#desk.client.removeOperator(name));
+    await this.#read();
+  }
+}
+
+/** The secret of an authenticator app. It can be shown only once: nobody else keeps it readable. */
+export function showSecret(place: HTMLElement, name: string, { totp_secret: secret, totp_url: url }: TotpSecret): void {
+  place.hidden = false;
+  part(place, "[data-who]", HTMLElement).textContent = name;
+  part(place, "output", HTMLOutputElement).textContent = secret.replace(/(.{4})(?=.)/g, "$1 ");
+  part(place, "a", HTMLAnchorElement).href = url;
+  place.focus();
+}

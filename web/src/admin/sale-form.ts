@@ -1,0 +1,102 @@
+/** A sale in one form, with a preview of what shoppers will see. */
+
+import type { AdminSale } from "../api";
+import { field } from "../field";
+import { count, minorUnits, money, plural } from "../words";
+import { copyOf as template, element, fill, part } from "./element";
+import { contrast, copyOf, ink, newSale } from "./forms";
+import type { Desk, Screen } from "./screen";
+import { momentIn, zonedTime, zones } from "./zone";
+
+/** What WCAG 2.2 asks of text. */
+const READABLE = 4.5;
+/** The colours of the shopper's page, as web/src/look.css has them. */
+const PLAIN = { accent: "#2743d2", paper: "#f3f1ea" };
+const INK = "#191b22";
+
+export class SaleForm implements Screen {
+  readonly element = template("new");
+  readonly title = "A new sale";
+  readonly #desk: Desk;
+  readonly #form = part(this.element, "form", HTMLFormElement);
+  readonly #preview = part(this.element, ".preview", HTMLElement);
+
+  constructor(desk: Desk, copied: string | undefined) {
+    this.#desk = desk;
+    const { own, all } = zones();
+    const zone = part(this.#form, "[name=time_zone]", HTMLSelectElement);
+    zone.append(...all.map((name) => new Option(name, name, name === own, name === own)));
+    this.#form.addEventListener("input", () => { this.#show(); });
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#create();
+    });
+    void this.#offer(copied);
+    this.#show();
+  }
+
+  /** Sales that have let people in can be learnt from; one of all may be copied. */
+  async #offer(copied: string | undefined): Promise<void> {
+    const sales = this.#desk.heard(await this.#desk.client.sales())?.sales ?? [];
+    const like = part(this.#form, "[name=like]", HTMLSelectElement);
+    like.append(...sales.filter(({ admitted }) => admitted > 0).map(({ id, name }) => new Option(name, id)));
+    if (copied === undefined) return;
+    const original = sales.find(({ id }) => id === copied) ?? this.#desk.heard(await this.#desk.client.sale(copied));
+    if (original) this.#copy(original);
+  }
+
+  #copy(original: AdminSale): void {
+    part(this.element, "h1", HTMLElement).textContent = `A copy of ${original.name}`;
+    for (const [name, value] of Object.entries(copyOf(original))) {
+      const input = this.#form.elements.namedItem(name);
+      if (input instanceof HTMLInputElement && input.type === "checkbox") input.checked = value !== "";
+      else if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement || input instanceof HTMLTextAreaElement) input.value = value;
+    }
+    this.#show();
+  }
+
+  #show(): void {
+    const typed = (name: string): string => field(this.#form, name);
+    const colour = (name: "accent" | "paper"): string => (typed(`has_${name}`) === "" ? PLAIN[name] : typed(name));
+    const [accent, paper] = [colour("accent"), colour("paper")];
+    this.#preview.style.setProperty("--accent", accent);
+    this.#preview.style.setProperty("--on-accent", ink(accent));
+    this.#preview.style.setProperty("--paper", paper);
+    const zone = typed("time_zone") || "UTC";
+    const opens = typed("opens_at");
+    const price = Number(typed("price"));
+    const currency = /^[A-Z]{3}$/.test(typed("currency")) ? typed("currency") : "EUR";
+    fill(this.#preview, {
+      name: typed("name") || "The name of the product",
+      description: typed("description"),
+      price: Number.isFinite(price) ? money(minorUnits(price, currency), currency) : "",
+      stock: `${count(Number(typed("total")) || 0)} units, ${plural(Number(typed("per_shopper_limit")) || 1, "for each shopper", "for each shopper")}`,
+      waiting_text: typed("waiting_text"),
+      turn_text: typed("turn_text") || "It is your turn.",
+      sold_out_text: typed("sold_out_text"),
+    });
+    const instant = opens === "" ? undefined : zonedTime(opens, zone);
+    const window = instant === undefined ? "It opens as soon as it is created." : `It opens ${momentIn(instant.toISOString(), zone)} in ${zone}: ${momentIn(instant.toISOString(), zones().own)} by your clock.`;
+    fill(this.element, { window, contrast: this.#complaint(accent, paper) });
+  }
+
+  #complaint(accent: string, paper: string): string {
+    if (contrast(INK, paper) < READABLE) return "Text on this paper is hard to read: choose a lighter one.";
+    if (contrast(accent, paper) < READABLE) return "Links in this accent are hard to read on this paper: choose a darker accent.";
+    return "";
+  }
+
+  async #create(): Promise<void> {
+    const button = part(this.#form, ".button", HTMLButtonElement);
+    button.disabled = true;
+    const sale = this.#desk.heard(await this.#desk.client.create(newSale((name) => field(this.#form, name))));
+    button.disabled = false;
+    if (sale) location.hash = `#/sales/${sale.id}`;
+  }
+}
+
+/** Says that a role may not do this. */
+export function notAllowed(): Screen {
+  const text = "Your role may look at sales, but not create any. Ask an owner.";
+  return { element: element("section", { class: "panel" }, element("h1", { tabindex: "-1" }, "Not allowed"), element("p", {}, text)), title: "Not allowed" };
+}

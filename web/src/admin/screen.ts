@@ -1,0 +1,24 @@
+/** What a screen of the console is, and what it may ask of the console. */
+
+import type { Role } from "../api";
+import type { Answer } from "../http";
+import type { AdminClient } from "./client";
+
+export interface Screen {
+  readonly element: HTMLElement;
+  /** What the browser's tab is called. */
+  readonly title: string;
+  leave?(): void;
+}
+
+export interface Desk {
+  readonly client: AdminClient;
+  readonly name: string;
+  may(role: Role): boolean;
+  /** Says how something went; nothing where it went well and is to be seen anyway. */
+  say(text: string): void;
+  /** The body of a good answer; otherwise the operator is told why there is none. */
+  heard<T>(answer: Answer<T>): T | undefined;
+  readonly connected: (is: boolean) => void;
+  readonly ended: () => void;
+}
