@@ -22,7 +22,7 @@ WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-deploy test-browser screenshot bench-line bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-deploy test-browser screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
 $(NODE_WS): crates/bench-line/node-ws/package.json crates/bench-line/node-ws/package-lock.json
 	@npm --prefix crates/bench-line/node-ws ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+image-steps: ## Perform the steps of the Dockerfile without an engine, and look how large the images are
+	@python3 scripts/test_dockerfile.py --all
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line

