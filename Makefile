@@ -22,7 +22,7 @@ WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-deploy test-browser screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-deploy test-browser test-load load screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CRO
 migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgres://…
 	@exec $(BIN)/fairline migrate $(if $(POSTGRES_URL),--postgres-url '$(POSTGRES_URL)')
 
-test: setup-test web test-web test-deploy test-rust build test-browser ## Run every test
+test: setup-test web test-web test-deploy test-rust build test-browser test-load ## Run every test
 
 # Some tests start the services as processes. Built beforehand, they take none of the time that a test may take.
 test-rust: web $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
@@ -77,6 +77,13 @@ screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
 $(NODE_WS): crates/bench-line/node-ws/package.json crates/bench-line/node-ws/package-lock.json
 	@npm --prefix crates/bench-line/node-ws ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+test-load: build ## Send a small crowd of each k6 scenario to a demo
+	@FAIRLINE_BIN='$(abspath $(BIN))/fairline' scripts/load.sh smoke
+
+load: setup web ## Send a larger one, with every threshold: SCENARIO=normal|peak|stress SCALE=0.05
+	@$(CARGO) build --locked --release --package fairline
+	@FAIRLINE_BIN='$(abspath $(RELEASE))/fairline' scripts/load.sh load
 
 image-steps: ## Perform the steps of the Dockerfile without an engine, and look how large the images are
 	@python3 scripts/test_dockerfile.py --all

@@ -1,0 +1,109 @@
+// A crowd at one sale: every shopper opens the page, joins the line, holds a socket, buys when the turn comes, or hears that it is over.
+// One suite, three scenarios; k6/README.md says what they are and how they are run.
+
+import { check } from "k6";
+import http from "k6/http";
+import { Counter, Rate, Trend } from "k6/metrics";
+import ws from "k6/ws";
+
+const SCENARIOS = {
+  // As on any day with a sale.
+  normal: { shoppers: 10_000, seconds: 300, p95Ms: 300 },
+  // As when the sale opens.
+  peak: { shoppers: 100_000, seconds: 120, p95Ms: 500 },
+  // More and more, none of whom leaves before the end: ten thousand in each of ten minutes.
+  stress: { shoppers: 100_000, seconds: 600, p95Ms: 300 },
+};
+
+const name = __ENV.SCENARIO || "normal";
+const scenario = SCENARIOS[name];
+if (!scenario) throw new Error(`SCENARIO is ${name}: say normal, peak or stress`);
+const scale = Number(__ENV.SCALE || 1);
+const shoppers = Number(__ENV.SHOPPERS || Math.max(1, Math.round(scenario.shoppers * scale)));
+const seconds = Number(__ENV.SECONDS || scenario.seconds);
+// How long somebody waits at most, once they are in line.
+const patience = Number(__ENV.PATIENCE_S || 600);
+const base = (__ENV.BASE_URL || "http://127.0.0.1:8080").replace(/\/$/, "");
+const slug = __ENV.SALE;
+if (!slug) throw new Error("SALE is missing: say the sale's name in addresses");
+
+const failed = new Rate("shopper_failed");
+const joining = new Trend("join_duration", true);
+const turning = new Trend("turn_to_order_duration", true);
+const outcomes = new Counter("shopper_outcomes");
+
+const latency = __ENV.LATENCY === "off" ? {} : {
+  http_req_duration: [`p(95)<${scenario.p95Ms}`],
+  ws_connecting: [`p(95)<${scenario.p95Ms}`],
+};
+
+export const options = {
+  scenarios: {
+    [name]: {
+      executor: "constant-arrival-rate",
+      rate: shoppers,
+      timeUnit: `${seconds}s`,
+      duration: `${seconds}s`,
+      // Nobody leaves before the end, so everybody needs a place in k6, too.
+      preAllocatedVUs: shoppers,
+      gracefulStop: `${patience}s`,
+    },
+  },
+  thresholds: { http_req_failed: ["rate<0.01"], shopper_failed: ["rate<0.01"], ...latency },
+  summaryTrendStats: ["med", "p(95)", "p(99)", "max"],
+};
+
+export function setup() {
+  const page = http.get(`${base}/sales/${slug}`);
+  const id = /data-sale-id="([0-9a-f-]+)"/.exec(page.body || "");
+  if (page.status !== 200 || !id) throw new Error(`${base}/sales/${slug} answers ${page.status}: is it a sale?`);
+  return { sale: id[1] };
+}
+
+const json = { "content-type": "application/json" };
+
+/** Buys with the token of a turn. Whether it went well. */
+function buy(sale, { token, quantity }) {
+  const since = Date.now();
+  const headers = { ...json, authorization: `Bearer ${token}` };
+  const held = http.post(`${base}/api/flash-sales/${sale}/purchase`, JSON.stringify({ quantity }), { headers, tags: { name: "purchase" } });
+  if (!check(held, { "the unit is held": ({ status }) => status === 200 || status === 201 })) return false;
+  turning.add(Date.now() - since);
+  const order = held.json("id");
+  const paid = http.post(`${base}/api/orders/${order}/payment`, JSON.stringify({ payment_method: "tok_visa" }), { headers: json, tags: { name: "payment" } });
+  return check(paid, { "the order is paid": (answer) => (answer.status === 200 || answer.status === 202) && ["paid", "payment_pending"].includes(answer.json("status")) });
+}
+
+export default function ({ sale }) {
+  const page = http.get(`${base}/sales/${slug}`, { tags: { name: "page" } });
+  const joined = http.get(`${base}/api/flash-sales/${sale}/line`, { headers: { accept: "application/json" }, tags: { name: "join" }, responseCallback: http.expectedStatuses(200, 409) });
+  // Whoever comes when everything is sold is told so at once.
+  if (joined.status === 409) {
+    outcomes.add(1, { outcome: "too_late" });
+    failed.add(page.status !== 200);
+    return;
+  }
+  let outcome = check(joined, { "a place in the line": ({ status }) => status === 200 }) ? "waiting" : "refused";
+  joining.add(joined.timings.duration);
+  if (outcome === "waiting") {
+    const socket = ws.connect(`${base.replace(/^http/, "ws")}/api/flash-sales/${sale}/line?join=false`, { jar: http.cookieJar() }, (line) => {
+      line.on("message", (text) => {
+        const message = JSON.parse(text);
+        if (message.type === "turn") {
+          line.send(JSON.stringify({ type: "claim" }));
+          outcome = buy(sale, message) ? "bought" : "failed";
+          line.close();
+        } else if (message.type === "over") {
+          outcome = message.outcome;
+          line.close();
+        }
+      });
+      line.on("error", () => { outcome = outcome === "waiting" ? "cut_off" : outcome; });
+      line.setTimeout(() => { outcome = "gave_up"; line.send(JSON.stringify({ type: "leave" })); line.close(); }, patience * 1000);
+    });
+    if (!check(socket, { "a socket": (answer) => answer && answer.status === 101 }) && outcome === "waiting") outcome = "no_socket";
+  }
+  outcomes.add(1, { outcome });
+  // Everybody has to hear how it ended.
+  failed.add(page.status !== 200 || !["bought", "sold_out", "closed", "gave_up"].includes(outcome));
+}
