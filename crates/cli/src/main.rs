@@ -1,5 +1,6 @@
-//! `fairline`: the demo, migrations, keys, sales, the crowd, and the proof of a sale's order.
+//! `fairline`: the demo, migrations, keys, sales, the crowd, what a sale needs, and the proof of its order.
 
+mod capacity;
 mod demo;
 mod failure;
 mod keys;
@@ -32,6 +33,8 @@ enum Command {
     Keys(keys::Settings),
     /// Send a crowd of simulated shoppers to a sale, and report what they saw.
     Rush(Box<rush::Settings>),
+    /// Tell what a sale of a size needs: machines, money, and what gives way first.
+    Capacity(capacity::Settings),
     /// Create, list, show, run and watch sales.
     Sale(sale::Settings),
     /// Print what completes this command line in a shell: `fairline completions bash > /etc/bash_completion.d/fairline`.
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Migrate(settings) => migrate::run(settings).await,
         Command::Keys(settings) => keys::run(settings),
         Command::Rush(settings) => rush::run(*settings).await,
+        Command::Capacity(settings) => Ok(capacity::run(&settings)),
         Command::Sale(settings) => sale::run(settings).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "fairline", &mut std::io::stdout());

@@ -1,0 +1,258 @@
+//! `fairline capacity`: from measured figures to machines, money and limits. Pure arithmetic; docs/capacity.md has the formulas
+//! and says where each figure comes from.
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use clap::Args;
+use serde::Serialize;
+
+/// What was measured, on two virtual cores: see docs/benchmarks.md, and docs/capacity.md for the last two.
+mod measured {
+    /// `bytes_per_shopper`: of a waiting room's own memory.
+    pub(super) const ROOM_BYTES: f64 = 377.0;
+    /// `joins_vs_bare_upgrade`: processor time of a waiting room for one join, in seconds.
+    pub(super) const ROOM_S_PER_JOIN: f64 = 37e-6;
+    /// `cpu_growth`: processor time of nodes and Redis for one shopper's minute, in seconds.
+    pub(super) const S_PER_SHOPPER_MINUTE: f64 = 59.2e-6;
+    /// `redis_us_per_join`, in seconds.
+    pub(super) const REDIS_S_PER_JOIN: f64 = 1.63e-6;
+    /// `redis_bytes_per_shopper`.
+    pub(super) const REDIS_BYTES: f64 = 20.4;
+    /// `messages_vs_1hz`: messages a second for one who waits.
+    pub(super) const MESSAGES_PER_S: f64 = 0.0198;
+    /// `http_redeems_per_s`, on two cores with Postgres and the clients beside it.
+    pub(super) const REDEEMS_PER_CORE_S: f64 = 6_800.0;
+    /// What one order leaves in Postgres, and one ticket in the public record: 1,000 orders of 1,943 tickets.
+    pub(super) const ORDER_BYTES: f64 = 3_700.0;
+    pub(super) const TICKET_BYTES: f64 = 185.0;
+    /// The shopper's page, compressed: the bound that a test keeps.
+    pub(super) const PAGE_BYTES: f64 = 15_000.0;
+}
+
+/// What was not measured here, and is assumed.
+mod assumed {
+    /// The kernel's memory for a quiet socket.
+    pub(super) const KERNEL_BYTES: f64 = 8_000.0;
+    /// A message on its way, with its frame, TLS, TCP and IP.
+    pub(super) const MESSAGE_BYTES: f64 = 400.0;
+    /// The part of a processor that may be busy.
+    pub(super) const BUSY: f64 = 0.6;
+    /// A process before anybody comes.
+    pub(super) const PROCESS_BYTES: f64 = 64e6;
+}
+
+/// How many machines, how much money, and what gives way first.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub(crate) struct Settings {
+    /// People in line at the same time.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    shoppers: u64,
+    /// Units for sale.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    stock: u64,
+    /// Seconds within which they come.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    arrive_s: u64,
+    /// Seconds within which the stock is to be sold.
+    #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    sell_s: u64,
+    /// Open sockets of one waiting room (FAIRLINE_SOCKETS_MAX).
+    #[arg(long, default_value_t = 18_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    sockets: u64,
+    /// Cores of one waiting room.
+    #[arg(long, default_value_t = 0.5)]
+    room_cores: f64,
+    /// Hours for which the machines are paid.
+    #[arg(long, default_value_t = 4.0)]
+    hours: f64,
+    /// Price of a core with 2 GB for an hour.
+    #[arg(long, default_value_t = 0.05)]
+    core_hour: f64,
+    /// Price of a gigabyte that is sent out.
+    #[arg(long, default_value_t = 0.09)]
+    gigabyte: f64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a sale needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Needs {
+    /// Waiting rooms, by sockets or by processor, whichever is more; one more, for one that dies.
+    waiting_rooms: u64,
+    /// Memory of each, with the kernel's, in MB.
+    waiting_room_mb: f64,
+    joins_per_s: f64,
+    messages_per_s: f64,
+    /// Of one core of Redis, while people come.
+    redis_busy: f64,
+    redis_mb: f64,
+    redemptions_per_s: f64,
+    checkouts: u64,
+    postgres_cores: f64,
+    postgres_mb: f64,
+    controllers: u64,
+    cores: f64,
+    gigabytes_out: f64,
+    money: f64,
+    /// How many could come within the same time before one Redis process is busy: what gives way first.
+    shoppers_max: f64,
+}
+
+fn up(x: f64) -> u64 {
+    // Inputs are bounded, so that this is exact.
+    x.ceil() as u64
+}
+
+fn needs(of: &Settings) -> Needs {
+    let (shoppers, stock) = (of.shoppers as f64, of.stock as f64);
+    let joins_per_s = shoppers / of.arrive_s as f64;
+    let room_cores =
+        (joins_per_s * measured::ROOM_S_PER_JOIN + shoppers * measured::S_PER_SHOPPER_MINUTE / 60.0) / assumed::BUSY;
+    let by_sockets = up(shoppers / of.sockets as f64);
+    let waiting_rooms = by_sockets.max(up(room_cores / of.room_cores)).max(1) + 1;
+    let each = shoppers / (waiting_rooms - 1) as f64;
+    let redemptions_per_s = stock / of.sell_s as f64;
+    let checkout_cores = redemptions_per_s / measured::REDEEMS_PER_CORE_S / assumed::BUSY;
+    let checkouts = up(checkout_cores / 0.5).max(1) + 1;
+    let postgres_cores = (checkout_cores / 2.0).max(1.0).ceil();
+    let cores = waiting_rooms as f64 * of.room_cores + checkouts as f64 * 0.5 + postgres_cores + 2.0 + 2.0 * 0.5;
+    let messages_per_s = shoppers * measured::MESSAGES_PER_S;
+    let waits_s = of.sell_s as f64;
+    let gigabytes_out = (shoppers * measured::PAGE_BYTES + messages_per_s * waits_s * assumed::MESSAGE_BYTES) / 1e9;
+    Needs {
+        waiting_rooms,
+        waiting_room_mb: (assumed::PROCESS_BYTES + each * (measured::ROOM_BYTES + assumed::KERNEL_BYTES)) / 1e6,
+        joins_per_s,
+        messages_per_s,
+        redis_busy: joins_per_s * measured::REDIS_S_PER_JOIN,
+        // Twice, for the copy while its log is rewritten.
+        redis_mb: (assumed::PROCESS_BYTES + 2.0 * shoppers * measured::REDIS_BYTES) / 1e6,
+        redemptions_per_s,
+        checkouts,
+        postgres_cores,
+        postgres_mb: (stock * measured::ORDER_BYTES + shoppers * measured::TICKET_BYTES) / 1e6,
+        controllers: 2,
+        cores,
+        gigabytes_out,
+        money: cores * of.hours * of.core_hour + gigabytes_out * of.gigabyte,
+        shoppers_max: assumed::BUSY / measured::REDIS_S_PER_JOIN * of.arrive_s as f64,
+    }
+}
+
+/// A number as people write it: 1,234,567.
+fn grouped(x: f64) -> String {
+    let digits = format!("{x:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn in_words(of: &Settings, needs: &Needs) -> String {
+    let mut words = String::new();
+    // Writing to text can't fail.
+    let mut line = |what: &str, much: String| {
+        let _ = writeln!(words, "{what:<22}{much}");
+    };
+    line(
+        "waiting rooms",
+        format!("{}, each {} MB and {} cores", needs.waiting_rooms, grouped(needs.waiting_room_mb), of.room_cores),
+    );
+    line("joins", format!("{} a second", grouped(needs.joins_per_s)));
+    line("messages", format!("{} a second", grouped(needs.messages_per_s)));
+    line(
+        "Redis",
+        format!(
+            "1 process, {:.1} % of a core while people come, {} MB; and a replica",
+            needs.redis_busy * 100.0,
+            grouped(needs.redis_mb)
+        ),
+    );
+    line("checkouts", format!("{}, for {} redemptions a second", needs.checkouts, grouped(needs.redemptions_per_s)));
+    line(
+        "Postgres",
+        format!(
+            "{} {}, {} MB for this sale",
+            grouped(needs.postgres_cores),
+            if needs.postgres_cores > 1.0 { "cores" } else { "core" },
+            grouped(needs.postgres_mb)
+        ),
+    );
+    line("controllers", format!("{}", needs.controllers));
+    line("sent out", format!("{} GB", grouped(needs.gigabytes_out.ceil())));
+    line(
+        "money",
+        format!(
+            "about {} for {} hours of {} cores, and what is sent out",
+            grouped(needs.money.ceil()),
+            of.hours,
+            grouped(needs.cores.ceil())
+        ),
+    );
+    line("gives way first", format!("Redis, if {} came in the same time", grouped(needs.shoppers_max)));
+    words
+}
+
+pub(crate) fn run(settings: &Settings) -> ExitCode {
+    let needs = needs(settings);
+    if settings.json {
+        println!("{}", serde_json::to_string(&needs).expect("numbers"));
+    } else {
+        print!("{}", in_words(settings, &needs));
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(shoppers: u64, stock: u64) -> Settings {
+        Settings {
+            shoppers,
+            stock,
+            arrive_s: 60,
+            sell_s: 900,
+            sockets: 18_000,
+            room_cores: 0.5,
+            hours: 4.0,
+            core_hour: 0.05,
+            gigabyte: 0.09,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn rooms_are_counted_by_sockets_or_by_processor_and_one_is_spare() {
+        assert_eq!(needs(&of(1, 1)).waiting_rooms, 2);
+        assert_eq!(needs(&of(18_000, 1)).waiting_rooms, 2);
+        assert_eq!(needs(&of(18_001, 1)).waiting_rooms, 3);
+        // Who all come in one second are met by processors.
+        let rush = Settings { arrive_s: 1, ..of(100_000, 1) };
+        assert!(needs(&rush).waiting_rooms > needs(&of(100_000, 1)).waiting_rooms);
+        let larger = Settings { sockets: 100_000, room_cores: 4.0, ..of(1_000_000, 1) };
+        assert_eq!(needs(&larger).waiting_rooms, 11);
+    }
+
+    #[test]
+    fn more_is_never_cheaper() {
+        for pair in
+            [(1_000, 10), (10_000, 100), (100_000, 1_000), (1_000_000, 20_000), (14_000_000, 400_000)].windows(2)
+        {
+            let (less, more) = (needs(&of(pair[0].0, pair[0].1)), needs(&of(pair[1].0, pair[1].1)));
+            assert!(less.money < more.money && less.cores <= more.cores && less.redis_mb < more.redis_mb);
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(["0", "999", "1,000", "1,234,568"], [0.2, 999.0, 1_000.0, 1_234_567.8].map(grouped));
+    }
+}
