@@ -1,11 +1,12 @@
 /**
- * Makes docs/screenshot.png: a shopper in line on a phone, and the console, with a sale in full swing. Everything on it is
- * real: a demo of its own, and a crowd. `FAIRLINE_BIN` and `CHROMIUM` say where the programs are, as for the tests.
+ * Makes docs/screenshot.png: a shopper in line on a phone, and the console, with a sale in full swing; and docs/console-*.png, before, during and
+ * after a sale of five thousand shoppers that is run from the console alone. Everything on them is real: a demo of its own, and a crowd. `FAIRLINE_BIN` and `CHROMIUM` say where the programs are, as for the tests.
  */
 
 import { writeFile } from "node:fs/promises";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { DESKTOP, openBrowser, PHONE } from "../test/browser/browser";
+import { ConsolePage } from "../test/browser/operator";
 import { Shop } from "../test/browser/shop";
 import { ShopperPage } from "../test/browser/shopper-page";
 import { until } from "../test/browser/until";
@@ -35,32 +36,78 @@ async function compose(browser: Browser, admin: Buffer, phone: Buffer): Promise<
   return page.screenshot({ fullPage: true });
 }
 
+/** Units of the sale that is run from the console alone, and who comes. */
+const UNITS = 1_500;
+const SHOPPERS = 5_000;
+const RUN_MS = 600_000;
+
+/** A picture of what the console shows, from the top. */
+async function show(at: ConsolePage, name: string): Promise<void> {
+  await at.page.evaluate(() => { scrollTo(0, 0); });
+  await at.page.screenshot({ path: `../docs/console-${name}.png` });
+}
+
 const [shop, browser] = await Promise.all([Shop.start(), openBrowser()]);
 try {
   const next = new Date();
   next.setDate(next.getDate() + 7);
   next.setHours(10, 0, 0, 0);
-  await shop.create({ slug: "lamp", name: "The Lighthouse Lamp", total: 80, price_minor: 12_900, opens_at: next.toISOString() });
-  const sale = await shop.create({ slug: "mug", name: "The Harbour Mug", total: 400, price_minor: 2_900, rate_cap_per_s: 5, hold_s: 60 });
+  const sale = await shop.create({
+    slug: "mug", name: "The Harbour Mug", total: UNITS, price_minor: 2_900, rate_cap_per_s: 20, hold_s: 60, opens_at: next.toISOString(),
+    description: "One thousand five hundred, glazed by hand.",
+  });
 
-  const page = await open(browser, shop.adminUrl, { viewport: CONSOLE, deviceScaleFactor: CONSOLE_SCALE });
-  await page.getByLabel("Admin token").fill(shop.adminToken);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  // Before: the form, for another sale like it.
+  const at = await ConsolePage.enter(browser, shop, "ada", "owner");
+  const { page } = at;
+  await page.setViewportSize(CONSOLE);
+  await at.goTo(`#/new?copy=${sale.id}`);
+  await page.getByRole("heading", { name: "A copy of The Harbour Mug" }).waitFor();
+  const form = page.locator("#create");
+  await form.getByLabel("Name", { exact: true }).fill("The Lighthouse Lamp");
+  await form.getByLabel("Name in addresses").fill("lamp");
+  await form.getByLabel("While they wait").fill("Every lamp ships before the first snow.");
+  await form.getByLabel("Accent of our own").check();
+  await form.getByLabel("Accent", { exact: true }).fill("#7a0019");
+  await show(at, "before");
 
-  // The crowd is still there when the picture is taken; it goes with the shop.
-  shop.rush(sale, 400).catch(() => undefined);
-  await until("the crowd to come", async () => (await shop.look(sale)).waiting >= 250 || undefined);
-  const at = new ShopperPage(await open(browser, `${shop.url}/sales/${sale.slug}`, { viewport: PHONE, deviceScaleFactor: PHONE_SCALE }));
-  await at.join();
-  await shop.command(sale, "open");
-  await shop.change(sale, { message: "All mugs ship on Monday." });
-  await until("a third of the sale", async () => (await shop.look(sale)).sold >= sale.total / 3 || undefined, 120_000);
-  // Whoever has just come back sees the newest place, at once.
-  await at.page.reload();
-  await at.page.locator("[data-text=wait]").filter({ hasText: /\d/ }).waitFor();
+  // During: five thousand come to a copy of the sale, which is paused, told something, and made faster.
+  await at.goTo(`#/sales/${sale.id}`);
+  await page.getByLabel("Shoppers", { exact: true }).fill(String(SHOPPERS));
+  await page.getByLabel("Come within (s)").fill("30");
+  await page.getByLabel("Give up (%)").fill("10");
+  await at.button("Rehearse").click();
+  await page.getByRole("link", { name: "Watch the copy" }).click();
+  await page.getByRole("heading", { name: "Rehearsal of The Harbour Mug" }).waitFor();
+  const number = async (counter: string): Promise<number> => Number((await at.counter(counter).textContent())?.replaceAll(",", ""));
+  await until("the crowd to come", async () => (await number("Waiting")) > SHOPPERS / 2 || undefined, RUN_MS);
+  await at.button("Pause").click();
+  await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
+  await at.set("Message to everybody who waits", "We are counting the mugs. Nobody loses a place.");
+  await page.waitForTimeout(5_000);
+  await at.set("Most admissions per second", "40");
+  await at.button("Resume").click();
+  const copy = page.url().replace(/^.*#\/sales\//, "");
+  const line = new ShopperPage(await open(browser, `${shop.url}/sales/rehearsal-${copy.replaceAll("-", "")}`, { viewport: PHONE, deviceScaleFactor: PHONE_SCALE }));
+  await line.join();
+  await until("half of the sale", async () => (await number("Sold")) > UNITS / 2 || undefined, RUN_MS);
+  await show(at, "during");
+  await line.page.reload();
+  await line.page.locator("[data-text=wait]").filter({ hasText: /\d/ }).waitFor();
+  const phone = await line.page.screenshot();
+  const admin = await open(browser, shop.adminUrl, { viewport: CONSOLE, deviceScaleFactor: CONSOLE_SCALE, storageState: await at.visitor.context.storageState() });
+  await admin.goto(`${shop.adminUrl}#/sales/${copy}`);
+  await admin.reload();
+  await admin.locator(".u-over").first().waitFor();
+  await admin.waitForTimeout(2_000);
+  await writeFile(TARGET, await compose(browser, await admin.screenshot(), phone));
+  await line.page.close();
 
-  const [phone, admin] = await Promise.all([at.page.screenshot(), page.screenshot()]);
-  await writeFile(TARGET, await compose(browser, admin, phone));
+  // After: the crowd has gone home, and every promise was kept.
+  await page.locator("[data-verdict]").filter({ hasText: "Passed: every promise was kept." }).waitFor({ timeout: RUN_MS });
+  await page.getByRole("link", { name: "Its report" }).click();
+  await page.getByText(/each to whoever was next/).waitFor();
+  await show(at, "after");
 } finally {
   await Promise.all([browser.close(), shop.stop()]);
 }
