@@ -6,6 +6,7 @@
 //! transaction open. What needs several is called from tasks that run to their end.
 
 mod accounts;
+mod books;
 mod catalogue;
 mod gateway;
 mod holds;

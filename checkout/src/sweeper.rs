@@ -7,12 +7,14 @@ use std::{future::Future, time::Duration};
 
 use fairline_service::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{Checkout, store::StoreError};
 
 const EVERY: Duration = Duration::from_millis(500);
 const FORGETS_EVERY: Duration = Duration::from_secs(60);
+/// How often the counters are held against their rows.
+const COUNTS_EVERY: Duration = Duration::from_secs(30);
 /// Payments that one process goes on with at the same time.
 const PAYMENTS_AT_ONCE: i64 = 16;
 
@@ -26,6 +28,18 @@ pub(crate) fn start(checkout: &Checkout) {
     checkout.shutdown.spawn(sweep("payments", EVERY, checkout.shutdown.clone(), move || {
         let checkout = payments.clone();
         async move { finish_payments(&checkout).await }
+    }));
+    let books = checkout.clone();
+    checkout.shutdown.spawn(sweep("books", COUNTS_EVERY, checkout.shutdown.clone(), move || {
+        let checkout = books.clone();
+        async move {
+            let accuracy = checkout.store.inventory_accuracy().await?;
+            metrics::gauge!("checkout_inventory_accuracy_ratio").set(accuracy);
+            if accuracy < 1.0 {
+                error!(accuracy, "the counters of a sale's stock are not what its rows say");
+            }
+            Ok(())
+        }
     }));
     let warnings = checkout.clone();
     checkout.shutdown.spawn(sweep("warnings", EVERY, checkout.shutdown.clone(), move || {
@@ -97,6 +111,7 @@ async fn finish_payments(checkout: &Checkout) -> Result<(), StoreError> {
         metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
         info!(payments = adopted, "payments that were left half done went on");
     }
+    checkout.store.note_connections();
     metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);
     Ok(())
 }

@@ -53,7 +53,7 @@ try {
   next.setDate(next.getDate() + 7);
   next.setHours(10, 0, 0, 0);
   const sale = await shop.create({
-    slug: "mug", name: "The Harbour Mug", total: UNITS, price_minor: 2_900, rate_cap_per_s: 20, hold_s: 60, opens_at: next.toISOString(),
+    slug: "mug", name: "The Harbour Mug", total: UNITS, price_minor: 2_900, rate_cap_per_s: 20, token_ttl_s: 15, hold_s: 30, opens_at: next.toISOString(),
     description: "One thousand five hundred, glazed by hand.",
   });
 

@@ -12,6 +12,35 @@ use fairline_service::{ServeLimits, Shutdown, serve};
 use crate::shop::{Shop, call, eventually, listener};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn counters_that_are_not_what_their_rows_say_are_seen_from_outside() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = shop.hold(sale).await;
+    shop.pay(&shopper, order, "tok_visa").await;
+    shop.order_becomes(&shopper, order, "paid").await;
+    shop.admit(sale).await;
+    let seen = async |checkout, metric: &str| {
+        let metrics = call(checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+        let metrics = metrics.as_str().unwrap_or_default().to_owned();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
+        line.ok_or(metrics)
+    };
+    // Each process looks when it starts, and then now and then.
+    let checkout = shop.one_more_checkout().await;
+    let accuracy = "checkout_inventory_accuracy_ratio";
+    assert!((eventually(|| seen(checkout, accuracy)).await - 1.0).abs() < 1e-9);
+    shop.meddle("UPDATE stock SET sold = sold - 1 WHERE sale_id = $1", sale.0).await;
+    let checkout = shop.one_more_checkout().await;
+    eventually(|| async {
+        let accuracy = seen(checkout, accuracy).await?;
+        if accuracy < 1e-9 { Ok(()) } else { Err(accuracy.to_string()) }
+    })
+    .await;
+    let most = seen(checkout, "db_pool_connections_max{service=\"checkout\"}").await.expect("the pool");
+    assert!(most >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_are_fetched_when_the_controller_comes_up_and_again_when_it_has_a_new_one() {
     let served = Arc::new(Mutex::new(None::<String>));
     let (controller, address) = listener().await;

@@ -56,8 +56,18 @@ export class Visitor {
 
 const AXE = readFileSync(createRequire(join(process.cwd(), "package.json")).resolve("axe-core/axe.min.js"), "utf8");
 
-/** What axe finds on the page that keeps somebody from using it. */
-async function barriers(page: Page): Promise<string[]> {
+/** What axe finds on the page that keeps somebody from using it. A page that goes on by itself meanwhile is looked at again. */
+async function barriers(page: Page, tries = 5): Promise<string[]> {
+  try {
+    return await look(page);
+  } catch (error) {
+    if (tries === 0 || !/navigation|context was destroyed/i.test(String(error))) throw error;
+    await page.waitForLoadState();
+    return barriers(page, tries - 1);
+  }
+}
+
+async function look(page: Page): Promise<string[]> {
   // The pages run no script but their own; the tool's comes in by the debugger's door.
   const client = await page.context().newCDPSession(page);
   await client.send("Runtime.evaluate", { expression: AXE });
@@ -79,11 +89,11 @@ export async function photograph(page: Page, name: string): Promise<void> {
     await page.setViewportSize(viewport);
     await page.screenshot({ path: join(SHOTS, `${name}-${device}.png`), fullPage: true });
   }
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+  const dark = await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches);
+  for (const colorScheme of [dark ? "light" : "dark", dark ? "dark" : "light"] as const) {
+    await page.emulateMedia({ colorScheme });
     assert.deepEqual(await barriers(page), [], `${name}, ${colorScheme}`);
   }
-  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
   await page.setViewportSize(NARROWEST);
   const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(tooWide <= 0, `${name} sticks out by ${tooWide} px at ${NARROWEST.width} px`);
