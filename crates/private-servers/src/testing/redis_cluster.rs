@@ -165,7 +165,7 @@ impl RedisSentinel {
         let settings = data.join("sentinel.conf");
         let watched = format!(
             "dir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary_port} 1\n\
-             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n",
+             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 2000\n",
             data.display()
         );
         fs::write(&settings, watched).doing(making)?;
