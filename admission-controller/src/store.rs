@@ -307,6 +307,13 @@ pub struct LockedSale {
     said: Option<Kind>,
 }
 
+/// The data of an event that says nothing but that it happened, and in which trace: [`Store::begin`] has said it.
+macro_rules! nothing_more {
+    () => {
+        "json_build_array(json_strip_nulls(json_build_object('traceparent', nullif(current_setting('fairline.trace', true), ''))))"
+    };
+}
+
 /// Writes an event for each sale that a query found: it is numbered in the stock's row, which is locked last.
 macro_rules! told {
     ($sales:literal, $kind:literal) => {
@@ -316,7 +323,9 @@ macro_rules! told {
             " WHERE sale_id = id RETURNING sale_id, events) \
              INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, ",
             $kind,
-            ", '[{}]' FROM numbered"
+            ", ",
+            nothing_more!(),
+            " FROM numbered"
         )
     };
 }
@@ -374,16 +383,17 @@ impl Store {
     pub async fn create(&self, by: &By, new: &NewSale) -> Result<Sale, StoreError> {
         let id = Uuid::now_v7();
         let mut transaction = self.begin(by, "create_sale").await?;
-        sqlx::query(
+        sqlx::query(concat!(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
              mode, risk, inside_max, like_sale, per_account_limit, look, time_zone) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
-             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, '[{}]' FROM sale) \
-             INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
-        )
+             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, ",
+            nothing_more!(),
+            " FROM sale) INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
+        ))
         .bind(id)
         .bind(&new.slug)
         .bind(&new.name)
@@ -465,16 +475,17 @@ impl Store {
 
     pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<(), StoreError> {
         let mut transaction = self.begin(by, "change_sale").await?;
-        sqlx::query(
+        sqlx::query(concat!(
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
              FROM sales WHERE sales.id = sale_id AND sale_id = $1 RETURNING sale_id, events), \
-             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, '[{}]' FROM stocked) \
-             UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
+             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, ",
+            nothing_more!(),
+            " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
              message = CASE WHEN $4 THEN $5 ELSE message END, look = coalesce($10, look) WHERE id = $1",
-        )
+        ))
         .bind(sale.0)
         .bind(change.total)
         .bind(change.rate_cap_per_s)

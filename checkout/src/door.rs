@@ -27,7 +27,8 @@ impl Door {
     /// # Errors
     /// When it was not redeemed.
     pub async fn redeem(&self, admission: Uuid, kid: String, sale: SaleId, visitor: VisitorId) -> Result<Uuid, String> {
-        let redeemed = self.0.redeem(Redemption { admission, kid, sale, visitor, account: None, quantity: 1 }).await;
+        let redeemed =
+            self.0.redeem(Redemption { admission, kid, sale, visitor, account: None, quantity: 1, trace: None }).await;
         redeemed.map(|order| order.id.0).map_err(|reason| format!("{reason:?}"))
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::HashMap, future::Future, time::Duration};
 
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
+use fairline_trace::{Kind, Operation, Told};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
@@ -74,7 +75,14 @@ where
             if events.is_empty() {
                 break;
             }
-            hear(events.clone()).await?;
+            let heard = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
+            let heard: Vec<_> = heard.collect();
+            let outcome = hear(events.clone()).await;
+            let result = if outcome.is_ok() { "heard" } else { "not heard" };
+            for (kind, operation) in heard {
+                operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
+            }
+            outcome?;
             stream.acknowledge(sale, group, &events).await?;
         }
         heard.insert(sale, relayed);

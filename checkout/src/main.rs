@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(settings: Settings) -> Result<(), StartError> {
-    init_logging(&settings.log)?;
+    init_logging("checkout", &settings.log)?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| StartError::new(format!("Can't listen on {}: {error}.", settings.listen)))?;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use fairline_trace::{Kind, Operation, Told, context::TRACEPARENT};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{HeaderMap, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -62,8 +63,24 @@ impl HttpClient {
         Self { client, timeout }
     }
 
-    /// The answer to a request, whatever its status.
-    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
+    /// The answer to a request, whatever its status. Whoever is asked hears in which trace.
+    pub(crate) async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
+        let operation = Operation::begin(Kind::Client);
+        if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
+            request.headers_mut().insert(TRACEPARENT, trace);
+        }
+        let (method, host) = (request.method().clone(), request.uri().host().unwrap_or_default().to_owned());
+        let answer = self.answer(request).await;
+        let has_failed = answer.as_ref().map_or(true, |answered| answered.status.is_server_error());
+        let result = answer.as_ref().map_or("unanswered", |answered| answered.status.as_str());
+        operation.end(result, has_failed, || Told {
+            operation: format!("{method} {host}"),
+            attributes: vec![("http.request.method", method.to_string()), ("server.address", host)],
+        });
+        answer
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
         let answer = async {
             let lost = |why| Unanswered { why, never_left: false };
             let unsent = |error: hyper_util::client::legacy::Error| Unanswered {

@@ -120,7 +120,8 @@ impl Checkout {
         }
         let kid = kid.ok_or(CheckoutError::TokenExpired)?;
         let quantity = quantity.get().into();
-        let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity };
+        let trace = fairline_trace::current();
+        let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.till.redeem(redemption).await;
         if let Err(NotRedeemed::Used(order)) = &redeemed {
             self.refusals.used(admission, order);

@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 use fairline_events::Kind;
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::StartError;
+use fairline_trace::TraceContext;
 use serde_json::{Value, json};
 use sqlx::{
     FromRow, PgConnection, PgPool,
@@ -144,6 +145,8 @@ pub(crate) struct Redemption {
     pub(crate) visitor: VisitorId,
     pub(crate) account: Option<AccountId>,
     pub(crate) quantity: i32,
+    /// The trace in which it is redeemed: what becomes of the hold later belongs to it, too.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What became of the wish to pay.
@@ -600,7 +603,7 @@ impl Store {
             "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
              WHERE holds.id = was.id AND ",
             no_payment_keeps_it!("$4"),
-            " RETURNING holds.id, quantity, was.state = 'held' AS was_held \
+            " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
              ), freed AS ( \
                 UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
                 promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
@@ -608,7 +611,7 @@ impl Store {
                 WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
              ), told AS ( \
                 INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
-                json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed')) \
+                json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
                 FROM lapsed, freed WHERE was_held GROUP BY events \
              ) \
              SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"

@@ -118,7 +118,8 @@ async fn send(checkout: &Checkout, client: &HttpClient, webhook: &Webhook) -> Re
             return Ok(());
         }
         let attempts = due.into_iter().map(|delivery| async move {
-            let answer = post(client, webhook, &delivery).await;
+            let trace = Event::from_json(&delivery.body).and_then(|event| event.trace);
+            let answer = fairline_trace::within(trace, post(client, webhook, &delivery)).await;
             let attempted = judge(answer, delivery.attempts.unsigned_abs() as usize, rand::rng().random());
             (delivery, attempted)
         });

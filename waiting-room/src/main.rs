@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(settings: Settings) -> Result<(), StartError> {
-    init_logging(&settings.log)?;
+    init_logging("waiting-room", &settings.log)?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| StartError::new(format!("Can't listen on {}: {error}.", settings.listen)))?;

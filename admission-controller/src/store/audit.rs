@@ -51,16 +51,17 @@ pub(super) async fn note(
 }
 
 impl Store {
-    /// Begins a transaction whose changes are noted as this operator's.
+    /// Begins a transaction whose changes are noted as this operator's, and whose events are of the trace in which it asked.
     pub async fn begin(&self, by: &By, what: &str) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "SELECT set_config('fairline.who', $1, true), set_config('fairline.what', $2, true), \
-             set_config('fairline.why', coalesce($3, ''), true)",
+             set_config('fairline.why', coalesce($3, ''), true), set_config('fairline.trace', coalesce($4, ''), true)",
         )
         .bind(&by.who)
         .bind(what)
         .bind(&by.why)
+        .bind(fairline_trace::current().map(|trace| trace.to_string()))
         .execute(&mut *transaction)
         .await?;
         Ok(transaction)

@@ -1,7 +1,10 @@
 //! What happened, for those outside: written with its cause, relayed later. Events of a sale are numbered in its stock's row,
 //! which is locked last.
 
-use fairline_events::{Event, Kind};
+use fairline_events::{
+    Event, Kind,
+    event::{note_trace, take_trace},
+};
 use fairline_sale::SaleId;
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
@@ -42,8 +45,14 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Writes one event. The last thing that a transaction does: it locks the stock's row.
-pub(super) async fn tell(connection: &mut PgConnection, sale: Uuid, kind: Kind, data: Value) -> Result<(), StoreError> {
+/// Writes one event, with the trace that it happens in. The last thing that a transaction does: it locks the stock's row.
+pub(super) async fn tell(
+    connection: &mut PgConnection,
+    sale: Uuid,
+    kind: Kind,
+    mut data: Value,
+) -> Result<(), StoreError> {
+    note_trace(&mut data, fairline_trace::current());
     sqlx::query(
         "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",
@@ -101,15 +110,13 @@ impl Store {
         for row in rows {
             let senseless = || StoreError::Corrupt(format!("event {sale}/{} is none", row.number));
             let kind = Kind::from_word(&row.kind).ok_or_else(senseless)?;
-            let data = row.data.as_array().ok_or_else(senseless)?;
+            let Value::Array(data) = row.data else { return Err(senseless()) };
             let first = count(row.number) + 1 - data.len() as u64;
-            events.extend(data.iter().zip(first..).filter(|(_, number)| *number > after).map(|(data, number)| Event {
-                sale,
-                number,
-                kind,
-                time: row.happened_at,
-                data: data.clone(),
-            }));
+            let happened = |(mut data, number)| {
+                let trace = take_trace(&mut data);
+                Event { sale, number, kind, time: row.happened_at, data, trace }
+            };
+            events.extend(data.into_iter().zip(first..).filter(|(_, number)| *number > after).map(happened));
         }
         let is_first = events.first().is_some_and(|event| event.number > after + 1 || event.number == 1);
         Ok((is_first, events))

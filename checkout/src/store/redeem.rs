@@ -66,9 +66,9 @@ impl Store {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
         let held: Vec<OrderRow> = sqlx::query_as(
             "WITH free AS ( \
-                SELECT admissions.id, wanted.hold, wanted.account, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
-                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[]) \
-                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account) \
+                SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
+                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[], $9::text[]) \
+                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account, trace) \
                 JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
                 WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
                 AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
@@ -79,11 +79,11 @@ impl Store {
                 UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
                 WHERE admissions.id = free.id \
                 RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
-                free.quantity, hold, account, price_minor, currency, hold_s, is_yield \
+                free.quantity, hold, account, trace, price_minor, currency, hold_s, is_yield \
              ), made AS ( \
-                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state, account_id) \
+                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state, account_id, traceparent) \
                 SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
-                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END, account \
+                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END, account, trace \
                 FROM used RETURNING * \
              ), units AS ( \
                 SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
@@ -97,7 +97,7 @@ impl Store {
                 FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
              ), told AS ( \
                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
-                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at)) \
+                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
                 FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
              ) \
              SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
@@ -111,6 +111,7 @@ impl Store {
         .bind(column(redemptions, |redemption| redemption.kid.as_str()))
         .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
         .bind(units_by_account(redemptions))
+        .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
         .fetch_all(&self.pool)
         .await?;
         let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();

@@ -141,7 +141,7 @@ fn start_gateway_that_tells(listener: TcpListener, webhook_url: Option<String>, 
 }
 
 fn log() -> LogSettings {
-    LogSettings { format: LogFormat::Text, level: "info".to_owned() }
+    LogSettings { format: LogFormat::Text, ..LogSettings::default() }
 }
 
 pub(crate) struct Shop {

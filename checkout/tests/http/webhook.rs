@@ -10,7 +10,8 @@ use axum::{
     routing::post,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use fairline_events::Kind;
+use fairline_events::{EventStream, Kind};
+use fairline_trace::TraceContext;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -18,7 +19,7 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::shop::{Shop, eventually, listener};
+use crate::shop::{Shop, call, eventually, listener};
 
 const SECRET: &[u8] = b"a secret of twenty-four bytes";
 
@@ -27,6 +28,8 @@ const SECRET: &[u8] = b"a secret of twenty-four bytes";
 struct Ear {
     heard: Arc<Mutex<Vec<(String, Value)>>>,
     answers: Arc<Mutex<Vec<u16>>>,
+    /// In which trace each was said.
+    traces: Arc<Mutex<Vec<Option<TraceContext>>>>,
 }
 
 async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -41,6 +44,8 @@ async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> Stat
     assert_eq!(header("content-type"), "application/cloudevents+json");
     let event: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(event["id"], json!(id));
+    let trace = headers.get("traceparent").and_then(|trace| trace.to_str().ok()?.parse().ok());
+    ear.traces.lock().expect("no panic").push(trace);
     ear.heard.lock().expect("no panic").push((id, event));
     let answer = ear.answers.lock().expect("no panic").pop().unwrap_or(204);
     StatusCode::from_u16(answer).expect("a status")
@@ -162,4 +167,43 @@ async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off_and_holds_up_n
     shop.meddle("UPDATE deliveries SET attempts = 8 WHERE webhook_id = $1", away).await;
     time_passes(&shop, away).await;
     stands(&shop, away, [0, 0, 1], true, false).await;
+}
+
+/// From the page's request over the outbox and the stream in Redis to whoever is told by webhook; and what the sweeper does much later
+/// belongs to it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_click_sets_off_is_one_trace() {
+    let shop = Shop::open().await;
+    let (ear, url) = Ear::open(&[]).await;
+    hook(&shop, &url, &[]).await;
+    let sale = shop.sale(5).await;
+    let shopper = shop.admit(sale).await;
+    let trace = TraceContext::root(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 7);
+    let (bearer, traceparent) = (format!("Bearer {}", shopper.token), trace.to_string());
+    let headers = [("authorization", &*bearer), ("cookie", &*shopper.cookie), ("traceparent", &*traceparent)];
+    let path = format!("/api/flash-sales/{sale}/purchase");
+    let answer = call(shop.checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await.expect("an answer");
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let hold: Uuid = answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    ear.hears(1).await;
+    shop.meddle("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", hold).await;
+    ear.hears(2).await;
+    let mut kinds = ear.kinds();
+    kinds.sort();
+    assert_eq!(kinds, ["InventoryReleased", "InventoryReserved"]);
+
+    let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
+    let events = EventStream::new(redis).next(sale, "tracer", "tracer", 10).await.expect("an answer");
+    let in_redis: Vec<TraceContext> = events.iter().map(|event| event.trace.expect("a trace")).collect();
+    assert_eq!(in_redis.len(), 2);
+    for step in &in_redis {
+        assert_eq!((step.trace, step.step == trace.step), (trace.trace, false), "another step of the same trace");
+    }
+    let said: Vec<TraceContext> =
+        ear.traces.lock().expect("no panic").iter().map(|trace| trace.expect("a trace")).collect();
+    assert!(said.iter().all(|step| step.trace == trace.trace && !in_redis.contains(step)), "{said:?}");
+    for (_, event) in ear.heard.lock().expect("no panic").iter() {
+        let cause: TraceContext = event["traceparent"].as_str().and_then(|text| text.parse().ok()).expect("a trace");
+        assert!(in_redis.contains(&cause) && event["data"].get("traceparent").is_none(), "{event}");
+    }
 }

@@ -19,7 +19,7 @@ use std::{
 
 use clap::Args;
 use fairline_private_servers::Folder;
-use fairline_service::{Shutdown, StartError};
+use fairline_service::{JsonLines, Shutdown, StartError};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -197,6 +197,6 @@ fn raise_file_limit() {
 fn log_to(file: &Path) -> Result<(), StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::new(format!("Could not log to {}: {error}.", shown(file)));
     let file = fs::File::create(file).map_err(|error| failed(&error))?;
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(Mutex::new(file));
+    let log = tracing_subscriber::fmt().event_format(JsonLines { service: "demo" }).with_writer(Mutex::new(file));
     log.try_init().map_err(|error| failed(&error))
 }

@@ -1,6 +1,8 @@
-//! An event, and how it is written: as CloudEvents 1.0 JSON, with the `sequence` extension. `docs/events.yaml` is its schema.
+//! An event, and how it is written: as CloudEvents 1.0 JSON, with the extensions `sequence` and `traceparent`.
+//! `docs/events.asyncapi.json` is its schema.
 
 use fairline_sale::SaleId;
+use fairline_trace::{TraceContext, context::TRACEPARENT};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -94,6 +96,20 @@ pub struct Event {
     pub time: OffsetDateTime,
     /// To what, and how: the schema says which fields each kind has. Nothing in it says who somebody is.
     pub data: Value,
+    /// The trace of its cause, where that has one.
+    pub trace: Option<TraceContext>,
+}
+
+/// Notes the trace of an event's cause in its data: so it stands in an outbox, whose rows may have many events of many causes.
+pub fn note_trace(data: &mut Value, trace: Option<TraceContext>) {
+    if let (Some(trace), Value::Object(fields)) = (trace, data) {
+        fields.insert(TRACEPARENT.to_owned(), trace.to_string().into());
+    }
+}
+
+/// Takes out what [`note_trace`] noted.
+pub fn take_trace(data: &mut Value) -> Option<TraceContext> {
+    data.as_object_mut()?.remove(TRACEPARENT)?.as_str()?.parse().ok()
 }
 
 impl Event {
@@ -121,6 +137,9 @@ impl Event {
         if let Some(order) = order {
             event["subject"] = order;
         }
+        if let Some(trace) = self.trace {
+            event[TRACEPARENT] = trace.to_string().into();
+        }
         event.to_string()
     }
 
@@ -135,10 +154,12 @@ impl Event {
             #[serde(with = "time::serde::rfc3339")]
             time: OffsetDateTime,
             data: Value,
+            traceparent: Option<String>,
         }
-        let Envelope { id, kind, time, data } = serde_json::from_str(json).ok()?;
+        let Envelope { id, kind, time, data, traceparent } = serde_json::from_str(json).ok()?;
         let (sale, number) = id.split_once('/')?;
-        Some(Self { sale: sale.parse().ok()?, number: number.parse().ok()?, kind, time, data })
+        let trace = traceparent.and_then(|trace| trace.parse().ok());
+        Some(Self { sale: sale.parse().ok()?, number: number.parse().ok()?, kind, time, data, trace })
     }
 }
 
@@ -154,6 +175,7 @@ mod tests {
             kind: Kind::PurchaseCompleted,
             time: OffsetDateTime::UNIX_EPOCH,
             data: json!({ "order_id": "0190a6a0-0000-7000-8000-000000000002", "quantity": 2 }),
+            trace: Some(TraceContext::root(7, 8)),
         };
         let json: Value = serde_json::from_str(&event.to_json()).expect("JSON");
         assert_eq!(json["specversion"], "1.0");
@@ -161,8 +183,22 @@ mod tests {
         assert_eq!(json["source"], "/flash-sales/0190a6a0-0000-7000-8000-000000000001");
         assert_eq!((&json["type"], &json["sequence"]), (&json!("PurchaseCompleted"), &json!("000000000042")));
         assert_eq!((&json["time"], &json["subject"]), (&json!("1970-01-01T00:00:00Z"), &event.data["order_id"]));
+        assert_eq!(json["traceparent"], "00-00000000000000000000000000000007-0000000000000008-01");
         assert_eq!(Event::from_json(&event.to_json()), Some(event));
         assert_eq!(Event::from_json("{}"), None);
+    }
+
+    #[test]
+    fn an_outbox_keeps_the_trace_with_the_data() {
+        let trace = Some(TraceContext::root(7, 8));
+        let mut data = json!({ "quantity": 2 });
+        note_trace(&mut data, trace);
+        assert_eq!((take_trace(&mut data), &data), (trace, &json!({ "quantity": 2 })));
+        note_trace(&mut data, None);
+        assert_eq!(take_trace(&mut data), None);
+        // As SQL writes it where there is none.
+        let mut data = json!({ "quantity": 2, "traceparent": null });
+        assert_eq!((take_trace(&mut data), data), (None, json!({ "quantity": 2 })));
     }
 
     #[test]

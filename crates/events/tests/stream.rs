@@ -26,6 +26,7 @@ fn events(sale: SaleId, numbers: std::ops::RangeInclusive<u64>) -> Vec<Event> {
         kind: Kind::InventoryReserved,
         time: OffsetDateTime::UNIX_EPOCH,
         data: data.clone(),
+        trace: None,
     };
     numbers.map(event).collect()
 }

@@ -19,7 +19,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 
 async fn start(webhook_url: Option<String>, shutdown: &Shutdown) -> SocketAddr {
     let (listener, listen) = listener().await;
-    let log = LogSettings { format: LogFormat::Text, level: "info".to_owned() };
+    let log = LogSettings { format: LogFormat::Text, ..LogSettings::default() };
     let webhook_secret = Secret::new("whsec_test");
     tokio::spawn(run(Settings { listen, webhook_url, webhook_secret, log }, listener, shutdown.clone()));
     listen

@@ -16,7 +16,7 @@ mod start;
 
 pub use address::{ClientAddress, TrustedProxies};
 pub use body::{BODY_BYTES_MAX, Json};
-pub use logging::{LogFormat, LogSettings, init_logging};
+pub use logging::{JsonLines, LogFormat, LogSettings, init_logging};
 pub use plumbing::{Readiness, plumbing_routes};
 pub use problem::{Problem, ProblemBody};
 pub use rate_limit::{RateLimit, RateLimitLayer};

@@ -6,7 +6,8 @@ use axum::{
     Router, extract::MatchedPath, extract::Request, middleware::Next, response::IntoResponse, response::Response,
     routing::get,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use fairline_trace::{Kind, Operation, Told, TraceContext, context::TRACEPARENT};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
 use crate::{Problem, Shutdown};
@@ -14,8 +15,11 @@ use crate::{Problem, Shutdown};
 /// Says whether a service can do its work now: `Err` with what is missing.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
-/// Upper bounds of the latency histograms, in seconds.
-const LATENCY_BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Upper bounds of the histograms, in seconds or of ratios; 0.3 is what the alert for slow answers asks for.
+const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1.0, 2.5, 10.0];
+/// Upper bounds of the histograms of how many things were done at once, whose names end in [`SIZES`].
+const SIZE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+const SIZES: &str = "_size";
 /// How often histograms are folded; without it the recorder grows for as long as nobody scrapes it.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -33,7 +37,7 @@ pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) ->
         }
     };
     routes
-        .route_layer(axum::middleware::from_fn(timed))
+        .route_layer(axum::middleware::from_fn(observed))
         .route("/health/live", get(|| async { "live" }))
         .route("/health/ready", get(move || async move { ready().await.map(|()| "ready") }))
         .route("/metrics", get(move || async move { recorder.render().into_response() }))
@@ -44,8 +48,9 @@ fn recorder(shutdown: &Shutdown) -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = RECORDER.get_or_init(|| {
         PrometheusBuilder::new()
-            .set_buckets(&LATENCY_BUCKETS_S)
-            .expect("the list of buckets is not empty")
+            .set_buckets(&BUCKETS)
+            .and_then(|recorder| recorder.set_buckets_for_metric(Matcher::Suffix(SIZES.to_owned()), &SIZE_BUCKETS))
+            .expect("the lists of buckets are not empty")
             .install_recorder()
             .expect("no other recorder is installed in this process")
     });
@@ -59,13 +64,55 @@ fn recorder(shutdown: &Shutdown) -> PrometheusHandle {
     handle
 }
 
-/// Times a request by its route, never by its address: addresses are without bound.
-async fn timed(request: Request, next: Next) -> Response {
+/// Times a request, and tells of it, by its route, never by its address: addresses are without bound.
+async fn observed(request: Request, next: Next) -> Response {
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let operation = Operation::begin_in(Kind::Server, handed_over(&request));
     let started = Instant::now();
-    let response = next.run(request).await;
-    let labels = [("route", route), ("status", response.status().as_u16().to_string())];
+    let response = operation.run(next.run(request)).await;
+    let status = response.status();
+    let labels = [("route", route.clone()), ("status", status.as_str().to_owned())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
+    operation.end(status.as_str(), status.is_server_error(), || Told {
+        operation: format!("{method} {route}"),
+        attributes: vec![
+            ("http.request.method", method.to_string()),
+            ("http.route", route),
+            ("http.response.status_code", status.as_str().to_owned()),
+        ],
+    });
     response
+}
+
+/// The trace that a request belongs to: by its header, or by its query, since a page can give a WebSocket no headers.
+fn handed_over(request: &Request) -> Option<TraceContext> {
+    if let Some(header) = request.headers().get(TRACEPARENT) {
+        return header.to_str().ok()?.parse().ok();
+    }
+    let in_query = |pair: &str| pair.strip_prefix(TRACEPARENT)?.strip_prefix('=')?.parse().ok();
+    request.uri().query()?.split('&').find_map(in_query)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_trace_comes_in_the_header_or_in_the_query() {
+        let request = |uri: &str| Request::builder().uri(uri);
+        let trace = Some(TRACE.parse().expect("a trace"));
+        let with_header = request("/?a=b").header(TRACEPARENT, TRACE).body(Body::empty()).expect("a request");
+        assert_eq!(handed_over(&with_header), trace);
+        let in_query = request(&format!("/?a=b&traceparent={TRACE}")).body(Body::empty()).expect("a request");
+        assert_eq!(handed_over(&in_query), trace);
+        for uri in ["/", "/?traceparent=1", "/?traceparents=2"] {
+            assert_eq!(handed_over(&request(uri).body(Body::empty()).expect("a request")), None, "{uri}");
+        }
+    }
 }

@@ -9,12 +9,17 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
-use hyper::{body::Incoming, server::conn::http1};
+use axum::{Router, body::Body, extract::ConnectInfo};
+use hyper::{
+    body::{Body as _, Frame, Incoming},
+    server::conn::http1,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -44,6 +49,8 @@ pub struct ServeLimits {
     pub newcomers_max: usize,
     /// Time that a client may take to send a request's headers, and that a kept-alive connection may be idle.
     pub header_timeout: Duration,
+    /// Time that a client may take to send a request's body.
+    pub body_timeout: Duration,
     /// Bytes of request headers, and of each connection's read buffer, at most. At least 8 KiB.
     pub header_bytes_max: usize,
 }
@@ -54,6 +61,7 @@ impl Default for ServeLimits {
             connections_max: 18_000,
             newcomers_max: 2048,
             header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(15),
             header_bytes_max: 16 * 1024,
         }
     }
@@ -119,7 +127,8 @@ async fn connection(
     shutdown: Shutdown,
 ) {
     let newcomer = Arc::new(Mutex::new(Some(newcomer)));
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(|body| in_time(body, limits.body_timeout));
         request.extensions_mut().insert(ConnectInfo(peer));
         let (answer, newcomer) = (router.clone().oneshot(request), newcomer.clone());
         async move {
@@ -147,9 +156,46 @@ async fn connection(
     }
 }
 
+/// A body that has to be there in time: whoever promises one and sends none would keep a newcomer's place for ever.
+fn in_time(body: Incoming, limit: Duration) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    Body::new(InTime { body, late: Box::pin(tokio::time::sleep(limit)) })
+}
+
+struct InTime {
+    body: Incoming,
+    late: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl hyper::body::Body for InTime {
+    type Data = <Incoming as hyper::body::Body>::Data;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
+        }
+        let late = || axum::Error::new(io::Error::new(io::ErrorKind::TimedOut, "the body did not come in time"));
+        self.late.as_mut().poll(context).map(|()| Some(Err(late())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -160,7 +206,9 @@ mod tests {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         shutdown.spawn(async move {
-            serve(listener, Router::new().route("/", get(|| async { "in" })), limits, &stop).await;
+            let router =
+                Router::new().route("/", get(|| async { "in" })).route("/said", post(|said: String| async { said }));
+            serve(listener, router, limits, &stop).await;
         });
         (address, shutdown)
     }
@@ -179,6 +227,16 @@ mod tests {
         let (address, _shutdown) = started(limits).await;
         // The read ends, though the client never does: the server hangs up.
         assert!(!answer(address, "GET / HTTP/1.1\r\nhost: here\r\n").await.contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_comes_is_refused_and_makes_room() {
+        let limits =
+            ServeLimits { body_timeout: Duration::from_millis(50), newcomers_max: 1, ..ServeLimits::default() };
+        let (address, _shutdown) = started(limits).await;
+        let promised = "POST /said HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 4\r\n\r\n";
+        assert!(answer(address, promised).await.starts_with("HTTP/1.1 400"));
+        assert!(answer(address, &format!("{promised}said")).await.ends_with("said"));
     }
 
     #[tokio::test]

@@ -53,13 +53,14 @@ impl Shutdown {
         self.stop.cancelled().await;
     }
 
-    /// Runs a task that [`Self::finished`] waits for. For what must reach its end even when the client hangs up.
+    /// Runs a task that [`Self::finished`] waits for, in the trace of whoever starts it. For what must reach its end even when the
+    /// client hangs up.
     pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tasks.spawn(task)
+        self.tasks.spawn(fairline_trace::carried(task))
     }
 
     /// Lets [`Self::finished`] wait for a task that somebody else runs.
@@ -67,9 +68,13 @@ impl Shutdown {
         self.tasks.track_future(task)
     }
 
-    /// Waits, at most `limit`, until every task has ended. Gives `false` when some had not.
+    /// Waits, at most `limit`, until every task has ended; then, for some seconds at most, until a collector has what they did. Gives
+    /// `false` when some tasks had not ended.
     pub async fn finished(&self, limit: Duration) -> bool {
         self.tasks.close();
-        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+        let have_ended = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
+        // It panics for nobody: there is nothing in it that could.
+        let _ = tokio::task::spawn_blocking(fairline_trace::export::finish).await;
+        have_ended
     }
 }

@@ -5,8 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::Router;
 use fairline_sandbox_post::Post;
 use fairline_service::{
-    LogFormat, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes,
-    serve,
+    LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;
 
@@ -59,7 +58,7 @@ struct Settings {
 }
 
 fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
-    let log = LogSettings { format: LogFormat::Json, level: "info".to_owned() };
+    let log = LogSettings::default();
     let redis_url = Secret::new(&servers.redis_url);
     let postgres_url = Secret::new(&servers.database_url);
     let ticket_key = Secret::new(&keys.ticket_key);

@@ -1,0 +1,117 @@
+//! The W3C's trace context (<https://www.w3.org/TR/trace-context/>, level 1): a trace's id, and the step in it that hands it on. Pure.
+
+use std::{fmt, str::FromStr};
+
+/// The header, and the CloudEvents attribute, that carries it.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// In which trace something happens, and which step of it is meant.
+///
+/// Whether a trace is told of follows from its id and the share that is kept, in every service alike: so the flag that others send
+/// decides nothing, and ours says what a service with the usual share does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    /// The trace. Never 0.
+    pub trace: u128,
+    /// The step. Never 0.
+    pub step: u64,
+}
+
+impl TraceContext {
+    /// A new trace, of two random numbers.
+    #[must_use]
+    pub fn root(trace: u128, step: u64) -> Self {
+        // 0 means none; whoever draws it has drawn 1.
+        Self { trace: trace.max(1), step: step.max(1) }
+    }
+
+    /// The next step in the same trace, of a random number.
+    #[must_use]
+    pub fn next(self, step: u64) -> Self {
+        Self::root(self.trace, step)
+    }
+
+    /// Whether this trace is among the `share` (0 to 1) that is kept: by the low 56 bits of its id, which level 2 wants to be random.
+    #[must_use]
+    pub fn is_kept(self, share: f64) -> bool {
+        const BITS: u32 = 56;
+        let low = self.trace & ((1 << BITS) - 1);
+        (low as f64) < share * (1_u64 << BITS) as f64
+    }
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // "Recorded": that it is not is no caller's to know.
+        write!(formatter, "00-{:032x}-{:016x}-01", self.trace, self.step)
+    }
+}
+
+/// It is no `traceparent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no W3C traceparent, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+pub struct NoTraceContext;
+
+impl FromStr for TraceContext {
+    type Err = NoTraceContext;
+
+    /// Reads version 00, and of later versions what they share with it.
+    fn from_str(text: &str) -> Result<Self, NoTraceContext> {
+        let mut parts = text.split('-');
+        let mut next = |digits: usize| {
+            let is_hex = |part: &&str| {
+                part.len() == digits && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            };
+            parts.next().filter(is_hex).ok_or(NoTraceContext)
+        };
+        let (version, trace, step, _flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
+        if version == "ff" || version == "00" && parts.next().is_some() {
+            return Err(NoTraceContext);
+        }
+        let trace = u128::from_str_radix(trace, 16).map_err(|_| NoTraceContext)?;
+        let step = u64::from_str_radix(step, 16).map_err(|_| NoTraceContext)?;
+        if trace == 0 || step == 0 { Err(NoTraceContext) } else { Ok(Self { trace, step }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn what_the_w3c_shows_is_read_and_written() {
+        let context: TraceContext = EXAMPLE.parse().expect("the W3C's own");
+        assert_eq!((context.trace, context.step), (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331));
+        assert_eq!(context.to_string(), EXAMPLE);
+        let later = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes-later";
+        assert_eq!(later.parse(), Ok(context));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let zeros = "00-00000000000000000000000000000000-b7ad6b7169203331-01";
+        let no_step = "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01";
+        let upper = EXAMPLE.to_uppercase();
+        let (long, version) = (format!("{EXAMPLE}-more"), EXAMPLE.replacen("00", "ff", 1));
+        for text in ["", "00", "00-1-2-01", zeros, no_step, &upper, &long, &version, &EXAMPLE[..54], "ä"] {
+            assert_eq!(text.parse::<TraceContext>(), Err(NoTraceContext), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_share_that_is_kept_is_the_same_everywhere() {
+        let nth = |nth: u128| TraceContext::root(nth << 46, 1);
+        let kept = (0..1024).filter(|&number| nth(number).is_kept(0.1)).count();
+        assert_eq!(kept, 103);
+        assert!((0..1024).all(|number| nth(number).is_kept(1.0) && !nth(number).is_kept(0.0)));
+        let context = nth(7);
+        assert_eq!(context.next(9).is_kept(0.1), context.is_kept(0.1), "a step is kept as its trace is");
+    }
+
+    #[test]
+    fn nothing_is_none() {
+        assert_eq!(TraceContext::root(0, 0).to_string().parse(), Ok(TraceContext::root(1, 1)));
+    }
+}

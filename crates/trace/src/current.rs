@@ -1,0 +1,91 @@
+//! In which trace the running task works.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::TraceContext;
+
+/// Steps of one trace that a process keeps back at most until it knows whether one fails.
+const KEPT_BACK_MAX: usize = 64;
+
+/// The steps that went well in a trace that is not kept: told after all, should one fail that they belong to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeptBack(Arc<Mutex<Vec<SpanData>>>);
+
+impl KeptBack {
+    pub(crate) fn push(&self, span: SpanData) {
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.len() < KEPT_BACK_MAX {
+            spans.push(span);
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<SpanData> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Current {
+    pub(crate) context: TraceContext,
+    pub(crate) kept_back: Option<KeptBack>,
+}
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+pub(crate) fn running() -> Option<Current> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+pub(crate) fn scope<F: Future>(current: Current, future: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(current, future)
+}
+
+/// The trace that this task works in, and its step.
+#[must_use]
+pub fn current() -> Option<TraceContext> {
+    CURRENT.try_with(|current| current.context).ok()
+}
+
+/// Does something in the trace of this task, in another task: one that is spawned knows nothing of its parent's.
+pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let current = running();
+    async move {
+        match current {
+            Some(current) => scope(current, future).await,
+            None => future.await,
+        }
+    }
+}
+
+/// Does something in a trace that was read somewhere, or in none.
+pub async fn within<F: Future>(context: Option<TraceContext>, future: F) -> F::Output {
+    match context {
+        Some(context) => scope(Current { context, kept_back: None }, future).await,
+        None => future.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_knows_its_trace_and_hands_it_on() {
+        assert_eq!(current(), None);
+        let context = TraceContext::root(3, 4);
+        within(Some(context), async {
+            assert_eq!(current(), Some(context));
+            assert_eq!(tokio::spawn(async { current() }).await.expect("no panic"), None);
+            assert_eq!(tokio::spawn(carried(async { current() })).await.expect("no panic"), Some(context));
+        })
+        .await;
+        assert_eq!(current(), None);
+    }
+}

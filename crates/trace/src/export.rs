@@ -1,0 +1,132 @@
+//! To a collector, as OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>). The queue is bounded: while no collector answers,
+//! what does not fit is dropped, and nobody waits.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Request, Response};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanProcessor as _},
+};
+use tokio::runtime::Handle;
+
+/// Traces of which something is told, where nothing else is said: one in ten.
+pub const SHARE: f64 = 0.1;
+/// Spans that wait for the collector at most.
+const WAITING_MAX: usize = 8192;
+const SENT_EVERY: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+static PROCESSOR: OnceLock<BatchSpanProcessor> = OnceLock::new();
+static SHARE_BITS: AtomicU64 = AtomicU64::new(SHARE.to_bits());
+
+/// Why nothing can be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotExported {
+    /// The share is none.
+    #[error("the share of traces that is kept is a number from 0 to 1")]
+    Share,
+    /// The address is none.
+    #[error("`{0}` is no collector's address, such as http://localhost:4318")]
+    Address(String),
+    /// It was started before.
+    #[error("traces are told already")]
+    Started,
+}
+
+/// Has a share of the traces told in the log.
+///
+/// # Errors
+/// When it is not from 0 to 1.
+pub fn keep(share: f64) -> Result<(), NotExported> {
+    if !(0.0..=1.0).contains(&share) {
+        return Err(NotExported::Share);
+    }
+    SHARE_BITS.store(share.to_bits(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Has what is told sent to a collector, too: `http://host:4318`, to which `/v1/traces` is added. Within a runtime.
+///
+/// # Errors
+/// When the address is none, or this was called before.
+pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> {
+    let wrong = || NotExported::Address(collector.to_owned());
+    let address: hyper::Uri = collector.parse().map_err(|_| wrong())?;
+    if address.scheme_str() != Some("http") || address.host().is_none() {
+        return Err(wrong());
+    }
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(OverTokio {
+            runtime: Handle::current(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        })
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{}/v1/traces", collector.trim_end_matches('/')))
+        .with_timeout(ANSWER_WITHIN)
+        .build()
+        .map_err(|_| wrong())?;
+    let batches =
+        BatchConfigBuilder::default().with_max_queue_size(WAITING_MAX).with_scheduled_delay(SENT_EVERY).build();
+    let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+    processor.set_resource(&Resource::builder_empty().with_service_name(service).build());
+    PROCESSOR.set(processor).map_err(|_| NotExported::Started)
+}
+
+/// Sends what waits, and no more. Blocks for a while: at the end of a process.
+pub fn finish() {
+    if let Some(processor) = PROCESSOR.get() {
+        // Whatever the collector does not take by now is lost, as its absence loses it.
+        let _ = processor.shutdown_with_timeout(ANSWER_WITHIN);
+    }
+}
+
+pub(crate) fn is_on() -> bool {
+    PROCESSOR.get().is_some()
+}
+
+pub(crate) fn share() -> f64 {
+    f64::from_bits(SHARE_BITS.load(Ordering::Relaxed))
+}
+
+pub(crate) fn send(span: SpanData) {
+    if let Some(processor) = PROCESSOR.get() {
+        processor.on_end(span);
+    }
+}
+
+/// The exporter's thread knows no runtime: the call is made on ours.
+#[derive(Debug)]
+struct OverTokio {
+    runtime: Handle,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+#[async_trait::async_trait]
+impl HttpClient for OverTokio {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let call = async move {
+            let (parts, body) = client.request(request.map(Full::from)).await?.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
+            Ok::<_, HttpError>(Response::from_parts(parts, body))
+        };
+        self.runtime.spawn(async { tokio::time::timeout(ANSWER_WITHIN, call).await }).await??
+    }
+}

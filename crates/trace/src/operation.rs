@@ -1,0 +1,251 @@
+//! One step of a trace: begun, ended, told.
+
+use std::{
+    future::Future,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use opentelemetry::{
+    InstrumentationScope, KeyValue, SpanId, TraceFlags,
+    trace::{SpanContext, SpanKind, Status, TraceState},
+};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+
+use crate::{
+    TraceContext,
+    current::{Current, KeptBack, running, scope},
+    export,
+};
+
+/// Failures that are logged one by one within a second; the others are counted, since a service that is overrun has better to do.
+const FAILURES_PER_S_MAX: u64 = 100;
+
+/// Which side of a conversation an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A request that is answered.
+    Server,
+    /// A request to somebody else.
+    Client,
+    /// A message that is taken in.
+    Consumer,
+    /// Something that we do by ourselves.
+    Internal,
+}
+
+/// What is told of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What was done, of a bounded number of names: never with an id in it.
+    pub operation: String,
+    /// More, by the names of OpenTelemetry's semantic conventions. Nothing in it says who somebody is.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+impl Told {
+    /// Nothing but the name.
+    #[must_use]
+    pub fn named(operation: impl Into<String>) -> Self {
+        Self { operation: operation.into(), attributes: Vec::new() }
+    }
+}
+
+/// A step of a trace, from its begin to its end.
+#[derive(Debug)]
+pub struct Operation {
+    kind: Kind,
+    current: Current,
+    parent: Option<TraceContext>,
+    begun: Instant,
+    /// Whether nothing of the trace is above it in this process.
+    is_first_here: bool,
+}
+
+impl Operation {
+    /// Begins one in the trace of this task, or in a new one.
+    #[must_use]
+    pub fn begin(kind: Kind) -> Self {
+        let running = running();
+        let parent = running.as_ref().map(|running| running.context);
+        Self::new(kind, parent, running.and_then(|running| running.kept_back))
+    }
+
+    /// Begins one in the trace that somebody handed over, or in a new one.
+    #[must_use]
+    pub fn begin_in(kind: Kind, parent: Option<TraceContext>) -> Self {
+        Self::new(kind, parent, None)
+    }
+
+    fn new(kind: Kind, parent: Option<TraceContext>, kept_back: Option<KeptBack>) -> Self {
+        let step = rand::random();
+        let context = parent.map_or_else(|| TraceContext::root(rand::random(), step), |parent| parent.next(step));
+        let is_first_here = kept_back.is_none();
+        let kept_back = kept_back.or_else(|| export::is_on().then(KeptBack::default));
+        Self { kind, current: Current { context, kept_back }, parent, begun: Instant::now(), is_first_here }
+    }
+
+    /// The trace, and this as its step: what is handed on.
+    #[must_use]
+    pub fn context(&self) -> TraceContext {
+        self.current.context
+    }
+
+    /// Does the work of it.
+    pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        scope(self.current.clone(), work)
+    }
+
+    /// Ends it. `result` is a word or a status, of a bounded number; what was done is asked for only when it is told.
+    pub fn end(self, result: &str, has_failed: bool, told: impl FnOnce() -> Told) {
+        let is_kept = self.current.context.is_kept(export::share());
+        let is_exported = export::is_on();
+        if !is_kept && !has_failed && !is_exported {
+            return;
+        }
+        let lasted = self.begun.elapsed();
+        let told = told();
+        if has_failed {
+            self.log_failure(&told.operation, lasted, result);
+        } else if is_kept {
+            let operation = told.operation.as_str();
+            tracing::info!(
+                traceId = format_args!("{:032x}", self.current.context.trace),
+                operation,
+                duration = lasted.as_secs_f64(),
+                result,
+                "done"
+            );
+        }
+        if is_exported {
+            self.export(told, lasted, result, has_failed, is_kept);
+        }
+    }
+
+    fn log_failure(&self, operation: &str, lasted: Duration, result: &str) {
+        static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (before_s, unsaid) = note_failure(&SECOND_AND_COUNT, now_s);
+        if unsaid > 0 {
+            tracing::warn!(unsaid, second = before_s, "more operations failed than are told one by one");
+        }
+        if (SECOND_AND_COUNT.load(Ordering::Relaxed) & COUNT) <= FAILURES_PER_S_MAX {
+            tracing::warn!(
+                traceId = format_args!("{:032x}", self.current.context.trace),
+                operation,
+                duration = lasted.as_secs_f64(),
+                result,
+                "failed"
+            );
+        }
+    }
+
+    /// A trace that is not kept is told as well when something in it fails, with all that was done for it here before.
+    fn export(self, told: Told, lasted: Duration, result: &str, has_failed: bool, is_kept: bool) {
+        let Self { kind, current: Current { context, kept_back }, parent, is_first_here, .. } = self;
+        let span = span(kind, context, parent, is_first_here, told, lasted, result, has_failed);
+        match kept_back {
+            Some(kept_back) if !is_kept && !has_failed => {
+                // The first operation of a process went well: so did, or was got over, whatever it consisted of.
+                if !is_first_here {
+                    kept_back.push(span);
+                }
+            }
+            Some(kept_back) if has_failed => {
+                for earlier in kept_back.take() {
+                    export::send(earlier);
+                }
+                export::send(span);
+            }
+            _ => export::send(span),
+        }
+    }
+}
+
+/// The low bits of the counter count, the others say in which second.
+const COUNT: u64 = (1 << 24) - 1;
+
+/// Counts a failure in its second. When that is a new one, gives the second before, and how many failures of it were not said.
+fn note_failure(second_and_count: &AtomicU64, now_s: u64) -> (u64, u64) {
+    let mut unsaid = (0, 0);
+    let next = |before: u64| {
+        let (second, count) = (before >> 24, before & COUNT);
+        let is_same = second == now_s;
+        unsaid = if is_same { (0, 0) } else { (second, count.saturating_sub(FAILURES_PER_S_MAX)) };
+        Some(now_s << 24 | if is_same { (count + 1).min(COUNT) } else { 1 })
+    };
+    let _ = second_and_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    unsaid
+}
+
+#[expect(clippy::too_many_arguments, reason = "they are the fields of a span")]
+fn span(
+    kind: Kind,
+    context: TraceContext,
+    parent: Option<TraceContext>,
+    is_first_here: bool,
+    told: Told,
+    lasted: Duration,
+    result: &str,
+    has_failed: bool,
+) -> SpanData {
+    let end_time = SystemTime::now();
+    let mut attributes: Vec<KeyValue> =
+        told.attributes.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
+    attributes.push(KeyValue::new("fairline.result", result.to_owned()));
+    SpanData {
+        span_context: SpanContext::new(
+            context.trace.into(),
+            context.step.into(),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::NONE,
+        ),
+        parent_span_id: parent.map_or(SpanId::INVALID, |parent| parent.step.into()),
+        parent_span_is_remote: is_first_here && parent.is_some(),
+        span_kind: match kind {
+            Kind::Server => SpanKind::Server,
+            Kind::Client => SpanKind::Client,
+            Kind::Consumer => SpanKind::Consumer,
+            Kind::Internal => SpanKind::Internal,
+        },
+        name: told.operation.into(),
+        start_time: end_time.checked_sub(lasted).unwrap_or(end_time),
+        end_time,
+        attributes,
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: if has_failed { Status::error(result.to_owned()) } else { Status::Unset },
+        instrumentation_scope: InstrumentationScope::builder("fairline").build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_within_a_step_is_of_the_same_trace() {
+        let outer = Operation::begin_in(Kind::Server, Some(TraceContext::root(7, 8)));
+        let (inner, parent) = outer
+            .run(async {
+                let inner = Operation::begin(Kind::Client);
+                (inner.context(), inner.parent)
+            })
+            .await;
+        assert_eq!((outer.context().trace, inner.trace), (7, 7));
+        assert_eq!(parent, Some(outer.context()));
+        assert_ne!(Operation::begin(Kind::Internal).context().trace, Operation::begin(Kind::Internal).context().trace);
+    }
+
+    #[test]
+    fn failures_beyond_so_many_a_second_are_counted() {
+        let counter = AtomicU64::new(0);
+        for _ in 0..FAILURES_PER_S_MAX + 3 {
+            assert_eq!(note_failure(&counter, 41), (0, 0));
+        }
+        assert_eq!(note_failure(&counter, 42), (41, 3));
+        assert_eq!(counter.load(Ordering::Relaxed), 42 << 24 | 1);
+    }
+}
