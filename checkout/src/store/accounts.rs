@@ -53,8 +53,8 @@ impl Store {
         if begun.rows_affected() == 0 {
             return Ok(None);
         }
-        write(&mut transaction, &format!("sign-in/{id}"), None, address, &Matter::Code { sign_in: id }, CODE_GOOD_S)
-            .await?;
+        let (about, code) = (format!("sign-in/{id}"), Matter::Code { sign_in: id });
+        write(&mut transaction, &about, None, address, &code, CODE_GOOD_S, None).await?;
         transaction.commit().await?;
         Ok(Some(id))
     }
