@@ -213,16 +213,16 @@ impl Service {
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("The Redis address can't be used: {}.", error.details())))?;
         let (stream, cache) = (EventStream::new(redis.clone()), cache::Cache::new(redis));
-        relay::start(&checkout, stream.clone());
+        relay::start(&checkout, stream.clone().waiting_for(hearing::groups(&checkout)));
         catalogue::start(&checkout, cache);
         let catalogue = checkout.catalogue.clone();
-        hearing::start(&checkout, stream.clone(), "catalogue", move |_| {
+        hearing::start(&checkout, stream.clone(), hearing::CATALOGUE, move |_| {
             catalogue.spoil();
             std::future::ready(Ok(()))
         });
         post::start(&checkout, stream.clone(), shop(settings)?);
         let webhooks = checkout.clone();
-        hearing::start(&checkout, stream, "webhooks", move |events| webhook::hear(webhooks.clone(), events));
+        hearing::start(&checkout, stream, hearing::WEBHOOKS, move |events| webhook::hear(webhooks.clone(), events));
         webhook::start(&checkout);
         let health = health::Health::default();
         health::start(health.clone(), checkout.store.clone(), shutdown);

@@ -1,4 +1,4 @@
-//! An event, and how it is written: as CloudEvents 1.0 JSON, with the `sequence` extension. `docs/events.yaml` is its schema.
+//! An event, and how it is written: as CloudEvents 1.0 JSON, with the `sequence` extension. `docs/events.asyncapi.json` is its schema.
 
 use fairline_sale::SaleId;
 use serde::{Deserialize, Serialize};
