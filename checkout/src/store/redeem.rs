@@ -16,7 +16,9 @@ pub(crate) enum Became {
     /// Nothing, and it never will.
     Nothing,
     /// It can still be redeemed, with the token that this key has signed.
-    NotYet { kid: String },
+    NotYet {
+        kid: String,
+    },
 }
 
 /// Why an admission was not there to be redeemed.
