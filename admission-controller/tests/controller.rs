@@ -263,7 +263,11 @@ async fn a_pause_holds_the_line_and_a_close_ends_it() {
         serde_json::to_value(card.status).expect("JSON") == json!("closed")
     })
     .await;
-    let told = ["FlashSaleScheduled", "FlashSaleStarted", "FlashSalePaused", "FlashSaleResumed", "FlashSaleEnded"];
+    let mut told =
+        vec!["FlashSaleScheduled", "FlashSaleStarted", "FlashSalePaused", "FlashSaleResumed", "FlashSaleEnded"];
+    assert_eq!(desk.told().await, told);
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "message": "Thank you" }))).await;
+    told.push("FlashSaleChanged");
     assert_eq!(desk.told().await, told);
 }
 

@@ -129,9 +129,9 @@ struct Standing {
 
 /// What was forgotten.
 #[derive(Debug, Serialize, ToSchema)]
-struct Forgotten {
+pub(crate) struct Forgotten {
     /// Orders. Those that have not ended are kept until they have.
-    forgotten: u64,
+    pub(crate) forgotten: u64,
 }
 
 /// What says how somebody's money stands is nobody's to keep.

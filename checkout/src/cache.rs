@@ -15,13 +15,13 @@ impl Cache {
     }
 
     /// A copy, if there is one.
-    pub(crate) async fn get(&self, key: &'static str) -> Option<String> {
+    pub(crate) async fn get(&self, key: &str) -> Option<String> {
         let copy: Result<Option<String>, _> = self.0.get(key).await;
         copy.inspect_err(|error| debug!(%error, key, "the cache does not answer")).ok().flatten()
     }
 
     /// Keeps a copy for a while.
-    pub(crate) async fn set(&self, key: &'static str, copy: String, kept: Duration) {
+    pub(crate) async fn set(&self, key: &str, copy: String, kept: Duration) {
         let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         let set: Result<(), _> = self.0.set(key, copy, Some(Expiration::PX(kept_ms)), None, false).await;
         if let Err(error) = set {

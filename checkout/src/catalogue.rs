@@ -1,8 +1,9 @@
 //! The catalogue: what is sold, for anybody to see. A product is what a sale offers, and has the sale's id.
 //!
-//! Every request is answered from memory, which is never older than a second or two: a task keeps it fresh from a copy in Redis that
-//! all processes share, and whichever process hears first that something has happened reads the database anew. So the catalogue
-//! is warm before a sale opens, and its crowd costs the database nothing. Without Redis each process reads the database itself.
+//! Every request is answered from memory, which a task keeps fresh from a copy in Redis that all processes share. Whichever process hears
+//! first that something has happened reads the database anew, within a second; who was let in is told by no event, and is seen when the copy
+//! runs out, three seconds later at most. So the catalogue is warm before a sale opens, and its crowd costs the database nothing. Without
+//! Redis each process reads the database itself.
 
 use std::{
     sync::{
@@ -33,8 +34,7 @@ use crate::{Checkout, cache::Cache, problem::CheckoutError, store::StoreError};
 pub(crate) const PRODUCTS_MAX: i64 = 1000;
 const FRESH_EVERY: Duration = Duration::from_millis(500);
 /// How old the shared copy gets when nothing is heard.
-const COPY_KEPT: Duration = Duration::from_secs(10);
-const COPY: &str = "fairline:products";
+const COPY_KEPT: Duration = Duration::from_secs(2);
 /// Nobody polls more often than people can read; whoever is behind a cache may have it for longer while a newer one is fetched.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5");
 
@@ -158,32 +158,38 @@ impl Catalogue {
 pub(crate) fn start(checkout: &Checkout, cache: Cache) {
     let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
     stop.clone().spawn(async move {
-        let mut beat = interval(FRESH_EVERY);
+        let (mut beat, mut copy) = (interval(FRESH_EVERY), None);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
                 () = stop.triggered() => return,
             }
-            if let Err(error) = refresh(&checkout, &cache).await {
+            if let Err(error) = refresh(&checkout, &cache, &mut copy).await {
                 warn!(%error, "the catalogue can't be read; the old one stays");
             }
         }
     });
 }
 
-async fn refresh(checkout: &Checkout, cache: &Cache) -> Result<(), StoreError> {
+/// `copy` is the key of the copy, once that is known: each database has its own, so that several may share a Redis.
+async fn refresh(checkout: &Checkout, cache: &Cache, copy: &mut Option<String>) -> Result<(), StoreError> {
+    let key = match copy {
+        Some(key) => key,
+        None => copy.insert(format!("fairline:products:{}", checkout.store.installation().await?)),
+    };
     if !checkout.catalogue.stale.swap(false, Ordering::AcqRel) {
-        let copy = cache.get(COPY).await.and_then(|json| serde_json::from_str::<Products>(&json).ok());
+        let copy = cache.get(key).await.and_then(|json| serde_json::from_str::<Products>(&json).ok());
         if let Some(Products { products }) = copy {
             checkout.catalogue.show(products);
             return Ok(());
         }
     }
-    // The truth, for all processes.
-    let products = Products { products: checkout.store.products().await? };
+    // The truth, for all processes. What could not be read is as stale as before.
+    let products = checkout.store.products().await.inspect_err(|_| checkout.catalogue.spoil())?;
+    let products = Products { products };
     if let Ok(json) = serde_json::to_string(&products) {
-        cache.set(COPY, json, COPY_KEPT).await;
+        cache.set(key, json, COPY_KEPT).await;
     }
     checkout.catalogue.show(products.products);
     Ok(())

@@ -1,25 +1,34 @@
 //! The gate in front of any other checkout: a proxy asks, for each request, whether somebody was let in.
 //!
 //! nginx (`auth_request`), Traefik (ForwardAuth) and Envoy (`ext_authz`) ask the same question in three ways. The answer is 200 for as
-//! long as the visit lasts: while the token is good, and after it was redeemed while its units are held. A good token is verified offline,
-//! and asking uses nothing up, since proxies ask for every picture of a page.
+//! long as the visit lasts: while the token is good, and after it was redeemed while its units are held. Asking uses nothing up, and what
+//! the database has said of an admission is believed for a second, since proxies ask for every picture of a page.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::{FromRequestParts, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use fairline_admission_token::{Claims, TokenError};
-use fairline_sale::SaleId;
+use fairline_admission_token::{Claims, Genuine, TokenError};
+use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{Problem, ProblemBody};
 use time::OffsetDateTime;
+use tokio::time::Instant;
+use tracing::warn;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use crate::{
     Checkout,
     holder::{Holders, bearer},
     jwks::NoClaims,
     problem::CheckoutError,
+    recent::Recent,
     state::OrderStatus,
     store::Became,
 };
@@ -35,6 +44,26 @@ const ADMISSION: HeaderName = HeaderName::from_static("x-fairline-admission");
 const QUANTITY: HeaderName = HeaderName::from_static("x-fairline-quantity");
 const EXPIRES: HeaderName = HeaderName::from_static("x-fairline-expires");
 const ORDER: HeaderName = HeaderName::from_static("x-fairline-order");
+
+/// Admissions of which it is known what they became, at least; twice as many at most.
+const KNOWN_MAX: usize = 16_384;
+/// For how long that is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+
+/// What admissions became, as it was a moment ago.
+#[derive(Clone, Default)]
+pub(crate) struct Visits(Arc<Mutex<Recent<Uuid, (Became, Instant), KNOWN_MAX>>>);
+
+impl Visits {
+    fn of(&self, admission: Uuid) -> Option<Became> {
+        let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        visits.get(&admission).filter(|(_, at)| at.elapsed() < BELIEVED_FOR).map(|(became, _)| became.clone())
+    }
+
+    fn keep(&self, admission: Uuid, became: Became) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(admission, (became, Instant::now()));
+    }
+}
 
 /// What a proxy asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,22 +121,50 @@ struct Visit {
     order: Option<String>,
 }
 
+impl Visit {
+    /// The visit of a genuine token, whose key is known while it is good, by what its admission became; if it lasts.
+    fn of(claims: Claims, kid: Option<&str>, became: &Became) -> Option<Self> {
+        match (became, kid) {
+            // The controller may have taken it back, or signed another one since because the key is revoked.
+            (Became::NotYet { kid: signed_by }, Some(kid)) if kid == signed_by => {
+                Some(Self { until: claims.exp, claims, order: None })
+            }
+            (Became::NotYet { .. } | Became::Nothing, _) => None,
+            (Became::Order(order), kid) => {
+                let order_id = order.id.0.to_string();
+                let until = match order.status {
+                    OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending => {
+                        order.hold_expires_at.unix_timestamp().max(claims.exp)
+                    }
+                    // Whoever has paid may see that, for as long as the token says.
+                    OrderStatus::Paid if kid.is_some() => claims.exp,
+                    _ => return None,
+                };
+                Some(Self { claims, until, order: Some(order_id) })
+            }
+        }
+    }
+}
+
 pub(crate) fn routes() -> OpenApiRouter<Checkout> {
-    // Envoy's way of asking has the path of the request behind ours.
+    use axum::routing::any;
+    // Envoy's way of asking has the path of the request behind ours, and its method; a wildcard is no empty path.
     OpenApiRouter::new()
         .routes(routes!(verify))
-        .route("/gate/verify/{*rest}", axum::routing::any(verify))
+        .route("/gate/verify/", any(verify))
+        .route("/gate/verify/{*rest}", any(verify))
         .routes(routes!(enter))
-        .route("/gate/enter/{*rest}", axum::routing::any(enter))
+        .route("/gate/enter/", any(enter))
+        .route("/gate/enter/{*rest}", any(enter))
 }
 
 impl Checkout {
     async fn visit(&self, asked: &Asked, holders: &Holders) -> Result<Visit, CheckoutError> {
         let token = asked.token.as_deref().ok_or(CheckoutError::NoToken)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let (claims, has_expired) = match self.keys.verify(token, now) {
-            Ok(genuine) => (genuine.claims, false),
-            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, true),
+        let (claims, kid) = match self.keys.verify(token, now) {
+            Ok(Genuine { claims, kid }) => (claims, Some(kid)),
+            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, None),
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
             Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
         };
@@ -120,18 +177,24 @@ impl Checkout {
         if holders.iter().next().is_some() && !holders.include(visitor) {
             return Err(CheckoutError::BadToken);
         }
-        if !has_expired {
-            return Ok(Visit { until: claims.exp, claims, order: None });
+        match (self.became(claims.jti, visitor).await, kid) {
+            (Ok(became), kid) => Visit::of(claims, kid.as_deref(), &became).ok_or(CheckoutError::TokenExpired),
+            // Nobody who was let in is sent away because the database is: what is bought is decided where it is redeemed.
+            (Err(error), Some(_)) => {
+                warn!(%error, "the gate goes by the token alone");
+                Ok(Visit { until: claims.exp, claims, order: None })
+            }
+            (Err(error), None) => Err(error),
         }
-        let Became::Order(order) = self.till.ask(claims.jti, visitor).await? else {
-            return Err(CheckoutError::TokenExpired);
-        };
-        let lasts = matches!(order.status, OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending);
-        if !lasts {
-            return Err(CheckoutError::TokenExpired);
+    }
+
+    async fn became(&self, admission: Uuid, visitor: VisitorId) -> Result<Became, CheckoutError> {
+        if let Some(known) = self.visits.of(admission) {
+            return Ok(known);
         }
-        let until = order.hold_expires_at.unix_timestamp();
-        Ok(Visit { claims, until, order: Some(order.id.0.to_string()) })
+        let became = self.till.ask(admission, visitor).await?;
+        self.visits.keep(admission, became.clone());
+        Ok(became)
     }
 }
 
@@ -149,9 +212,8 @@ fn admitted(visit: &Visit, asked: &Asked, is_secure: bool) -> Response {
     say(ADMISSION, claims.jti.to_string());
     say(QUANTITY, claims.qty.to_string());
     say(EXPIRES, until.to_string());
-    if let Some(order) = order {
-        say(ORDER, order.clone());
-    }
+    // Empty where there is none: Envoy overwrites of what a client sent only what it is told.
+    say(ORDER, order.clone().unwrap_or_default());
     if let (true, Some(token)) = (asked.in_query, &asked.token) {
         let secure = if is_secure { "; Secure" } else { "" };
         // The session's: the token itself says when it ends.
@@ -188,8 +250,8 @@ fn expired() -> Response {
         ("X-Fairline-Admission" = String, description = "The admission, which redeems once."),
         ("X-Fairline-Quantity" = u32, description = "Units that it is good for."),
         ("X-Fairline-Expires" = i64, description = "When the visit ends, in Unix seconds."),
-        ("X-Fairline-Order" = String, description = "The order that it became, once the token has expired."))),
-    (status = 401, description = "No token, or one that is not genuine, not this holder's, or over.", body = ProblemBody),
+        ("X-Fairline-Order" = String, description = "The order that it became; empty where it has not been redeemed."))),
+    (status = 401, description = "No token, or one that is not genuine, was revoked, is not this holder's, or is over.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 503, description = "There are no keys yet, or the database does not answer about a token that has expired.", body = ProblemBody),
 ))]

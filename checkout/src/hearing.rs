@@ -17,6 +17,17 @@ const LOOKS_EVERYWHERE_EVERY: u32 = 100;
 /// Events that are heard at once.
 const AT_ONCE: u64 = 200;
 
+/// Those who hear: the catalogue, for what is another now, webhooks, and the post.
+pub(crate) const CATALOGUE: &str = "catalogue";
+pub(crate) const WEBHOOKS: &str = "webhooks";
+pub(crate) const LETTERS: &str = "letters";
+
+/// The groups of those who hear in this process: the relay waits for them where a stream is full.
+pub(crate) fn groups(checkout: &Checkout) -> Vec<&'static str> {
+    let letters = (!checkout.carriers.are_none()).then_some(LETTERS);
+    [CATALOGUE, WEBHOOKS].into_iter().chain(letters).collect()
+}
+
 #[derive(Debug, thiserror::Error)]
 enum NotHeard {
     #[error(transparent)]
@@ -47,13 +58,13 @@ where
             beats = beats.wrapping_add(1);
             if let Err(error) = round(&checkout, &stream, group, &consumer, &mut heard, &hear).await {
                 metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
-                warn!(%error, group, "events wait to be heard");
+                warn!(%error, group, "it is not known which events wait to be heard");
             }
         }
     });
 }
 
-/// Hears what is new; `heard` has up to which event each stream was read.
+/// Hears what is new; `heard` has up to which event each stream was read. A sale whose events can't be heard holds up no other.
 async fn round<H, W>(
     checkout: &Checkout,
     stream: &EventStream,
@@ -61,7 +72,7 @@ async fn round<H, W>(
     consumer: &str,
     heard: &mut HashMap<SaleId, u64>,
     hear: &H,
-) -> Result<(), NotHeard>
+) -> Result<(), StoreError>
 where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
@@ -70,22 +81,41 @@ where
         if heard.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
-        loop {
-            let events = stream.next(sale, group, consumer, AT_ONCE).await?;
-            if events.is_empty() {
-                break;
+        match hear_sale(stream, group, consumer, sale, hear).await {
+            Ok(()) => drop(heard.insert(sale, relayed)),
+            Err(error) => {
+                metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                warn!(%sale, %error, group, "events wait to be heard");
             }
-            let heard = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
-            let heard: Vec<_> = heard.collect();
-            let outcome = hear(events.clone()).await;
-            let result = if outcome.is_ok() { "heard" } else { "not heard" };
-            for (kind, operation) in heard {
-                operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
-            }
-            outcome?;
-            stream.acknowledge(sale, group, &events).await?;
         }
-        heard.insert(sale, relayed);
     }
     Ok(())
+}
+
+async fn hear_sale<H, W>(
+    stream: &EventStream,
+    group: &'static str,
+    consumer: &str,
+    sale: SaleId,
+    hear: &H,
+) -> Result<(), NotHeard>
+where
+    H: Fn(Vec<Event>) -> W,
+    W: Future<Output = Result<(), StoreError>>,
+{
+    loop {
+        let events = stream.next(sale, group, consumer, AT_ONCE).await?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let heard = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
+        let heard: Vec<_> = heard.collect();
+        let outcome = hear(events.clone()).await;
+        let result = if outcome.is_ok() { "heard" } else { "not heard" };
+        for (kind, operation) in heard {
+            operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
+        }
+        outcome?;
+        stream.acknowledge(sale, group, &events).await?;
+    }
 }

@@ -74,6 +74,11 @@ fn visitors(headers: &HeaderMap, key: &TicketKey) -> Vec<VisitorId> {
     tickets.take(TICKETS_MAX).filter_map(|(line, signed)| Some(key.verify(line, signed).ok()?.visitor)).collect()
 }
 
+/// Whether the ticket of a visitor came along.
+pub(crate) fn holds_ticket_of(headers: &HeaderMap, key: &TicketKey, visitor: VisitorId) -> bool {
+    visitors(headers, key).contains(&visitor)
+}
+
 fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let header = headers.get(ACCOUNT_HEADER).and_then(|value| value.to_str().ok());

@@ -8,6 +8,7 @@ use std::{
 };
 
 use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
+use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{Shutdown, StartError};
 use http_body_util::Full;
 use hyper::{Request, Uri};
@@ -16,6 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::{
     outbound::{HttpClient, web_address},
@@ -40,6 +42,14 @@ enum Source {
     Http(Box<HttpClient>, Uri),
 }
 
+/// What a token says that was genuine when it came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) admission: Uuid,
+    pub(crate) sale: SaleId,
+    pub(crate) visitor: VisitorId,
+}
+
 /// A set of keys, and the tokens that were found to be signed with them. Both go when the keys are fetched again.
 struct Known {
     keys: Jwks,
@@ -56,6 +66,12 @@ impl Known {
         let genuine = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()?;
         let is_over = genuine.claims.exp <= now_unix_s;
         Some(if is_over { Err(TokenError::Expired(Box::new(genuine.claims))) } else { Ok(genuine) })
+    }
+
+    fn seen(&self, token: &str) -> Option<Seen> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let claims = &seen.get(token)?.claims;
+        Some(Seen { admission: claims.jti, sale: claims.sale, visitor: claims.sub.parse().ok()? })
     }
 
     fn verify(&self, token: &str, now_unix_s: i64) -> Result<Genuine, TokenError> {
@@ -129,6 +145,11 @@ impl Keys {
     pub(crate) fn known(&self, token: &str, now_unix_s: i64) -> Option<Result<Genuine, NoClaims>> {
         let known = self.current.borrow().as_ref()?.known(token, now_unix_s)?;
         Some(known.map_err(NoClaims::Token))
+    }
+
+    /// The same in short, whether or not its time is over.
+    pub(crate) fn seen(&self, token: &str) -> Option<Seen> {
+        self.current.borrow().as_ref()?.seen(token)
     }
 
     /// What a genuine token says. A key that is not known has the keys fetched again, soon.

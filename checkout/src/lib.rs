@@ -4,7 +4,7 @@
 //! `till` gathers redemptions that are committed together, `relay` says outside what happened, `hearing` is how others in here hear of it,
 //! `catalogue` shows what is sold, from copies in `cache`, `webhook` tells others over HTTP, `store` is all of the SQL, `health` tells the controllers how it
 //! goes, `gateway` the port to the payment company, `sweeper` does what time asks for, `jwks` knows the keys of tokens, `refusals` those that were refused and
-//! `forgers` who made them up, each with a memory of what is `recent`, `turnstile` is what a purchase passes first,
+//! `forgers` who made them up, each with a memory of what is `recent`, `doorman` tells them so before the router, `turnstile` is what a purchase passes first,
 //! `holder` knows who asks, `account` and `issuer` who somebody is beyond a ticket, `users` is the way in for them,
 //! `letter` and `post` say to them what has happened, `push` in their browsers, `gate` answers proxies in front of another checkout, `shop` is the way in for the shop's own systems, `api` is the way in and `problem` every way out that is not
 //! good.
@@ -15,6 +15,7 @@ mod cache;
 mod catalogue;
 #[doc(hidden)]
 pub mod door;
+mod doorman;
 mod forgers;
 mod gate;
 mod gateway;
@@ -132,6 +133,7 @@ pub(crate) struct Parts {
     webhook_secrets: Arc<[Secret]>,
     keys: jwks::Keys,
     refusals: refusals::Refusals,
+    visits: gate::Visits,
     forgers: forgers::Forgers,
     once: Once,
     ticket_key: TicketKey,
@@ -152,6 +154,8 @@ pub struct Service {
     pub routes: Router,
     /// Whether it can do its work.
     pub ready: Readiness,
+    /// What the doorman has to know, where there is one.
+    known: (Checkout, RateLimit, health::Health),
 }
 
 impl Service {
@@ -183,6 +187,7 @@ impl Service {
             gateway_watch,
             webhook_secrets: settings.webhook_secrets.clone().into(),
             refusals: refusals::Refusals::default(),
+            visits: gate::Visits::default(),
             forgers: forgers::Forgers::default(),
             keys: jwks::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
@@ -211,21 +216,22 @@ impl Service {
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("The Redis address can't be used: {}.", error.details())))?;
         let (stream, cache) = (EventStream::new(redis.clone()), cache::Cache::new(redis));
-        relay::start(&checkout, stream.clone());
+        relay::start(&checkout, stream.clone().waiting_for(hearing::groups(&checkout)));
         catalogue::start(&checkout, cache);
         let catalogue = checkout.catalogue.clone();
-        hearing::start(&checkout, stream.clone(), "catalogue", move |_| {
+        hearing::start(&checkout, stream.clone(), hearing::CATALOGUE, move |_| {
             catalogue.spoil();
             std::future::ready(Ok(()))
         });
         post::start(&checkout, stream.clone(), shop(settings)?);
         let webhooks = checkout.clone();
-        hearing::start(&checkout, stream, "webhooks", move |events| webhook::hear(webhooks.clone(), events));
+        hearing::start(&checkout, stream, hearing::WEBHOOKS, move |events| webhook::hear(webhooks.clone(), events));
         webhook::start(&checkout);
         let health = health::Health::default();
         health::start(health.clone(), checkout.store.clone(), shutdown);
 
         let ready = readiness(checkout.clone());
+        let known = (checkout.clone(), limit.clone(), health.clone());
         let turnstile = Turnstile { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
         let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
         let paying = api::paying().route_layer(from_fn_with_state(health, health::paid)).merge(api::giving_back());
@@ -243,7 +249,7 @@ impl Service {
         let routes = routes
             .with_state(checkout)
             .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }));
-        Ok(Self { routes, ready })
+        Ok(Self { routes, ready, known })
     }
 }
 
@@ -307,6 +313,8 @@ fn readiness(checkout: Checkout) -> Readiness {
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
     let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    let (checkout, limit, health) = service.known;
+    let router = doorman::Doorman::new(checkout, limit, health).before(router);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(DRAIN).await;
     Ok(())

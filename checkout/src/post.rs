@@ -125,7 +125,8 @@ impl Carriers {
         }
     }
 
-    fn are_none(&self) -> bool {
+    /// Whether there is nobody to take a letter.
+    pub(crate) fn are_none(&self) -> bool {
         self.mail.is_none() && self.messages.is_none() && self.push.is_none()
     }
 }
@@ -136,7 +137,7 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
         return;
     }
     let store = checkout.store.clone();
-    hearing::start(checkout, stream, "letters", move |events| {
+    hearing::start(checkout, stream, hearing::LETTERS, move |events| {
         let store = store.clone();
         async move { store.note_letters(&events).await }
     });

@@ -115,7 +115,7 @@ impl Checkout {
                 }
                 Became::Nothing => self.refusals.run_out(admission),
                 // By another clock than ours.
-                Became::NotYet => {}
+                Became::NotYet { .. } => {}
             }
         }
         let kid = kid.ok_or(CheckoutError::TokenExpired)?;

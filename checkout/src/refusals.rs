@@ -8,19 +8,27 @@ use std::{
     time::Duration,
 };
 
+use fairline_service::Problem;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{order::Order, problem::CheckoutError, recent::Recent};
+use crate::{doorman::Prepared, order::Order, problem::CheckoutError, recent::Recent};
 
-/// Tokens whose refusals are known, at least; twice as many at most. One is some 300 bytes.
+/// Tokens whose refusals are known, at least; twice as many at most. One is some kilobyte, with its answer.
 const KNOWN_MAX: usize = 16_384;
 /// How long it is told again what a token became.
 const TOLD_AGAIN_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 enum Refusal {
-    Used(Arc<Order>, Instant),
+    Used(Arc<(Order, Prepared)>, Instant),
+    RunOut,
+}
+
+/// What is told again at the door.
+pub(crate) enum Again {
+    /// What the token became.
+    Used(Arc<(Order, Prepared)>),
     RunOut,
 }
 
@@ -38,12 +46,20 @@ pub(crate) enum Known {
 pub(crate) struct Refusals(Arc<Mutex<Recent<Uuid, Refusal, KNOWN_MAX>>>);
 
 impl Refusals {
+    /// A refusal that is told again as it is.
+    pub(crate) fn again(&self, admission: Uuid) -> Option<Again> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission)? {
+            Refusal::RunOut => Some(Again::RunOut),
+            Refusal::Used(told, at) => (at.elapsed() < TOLD_AGAIN_FOR).then(|| Again::Used(told.clone())),
+        }
+    }
+
     pub(crate) fn of(&self, admission: Uuid) -> Known {
         let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission).cloned();
         match refusal {
             Some(Refusal::RunOut) => Known::Refused(CheckoutError::TokenExpired),
-            Some(Refusal::Used(order, at)) if at.elapsed() < TOLD_AGAIN_FOR => {
-                Known::Refused(CheckoutError::TokenUsed(Box::new(Order::clone(&order))))
+            Some(Refusal::Used(told, at)) if at.elapsed() < TOLD_AGAIN_FOR => {
+                Known::Refused(CheckoutError::TokenUsed(Box::new(told.0.clone())))
             }
             Some(Refusal::Used(..)) => Known::Used,
             None => Known::Nothing,
@@ -51,7 +67,8 @@ impl Refusals {
     }
 
     pub(crate) fn used(&self, admission: Uuid, order: &Order) {
-        self.keep(admission, Refusal::Used(Arc::new(order.clone()), Instant::now()));
+        let prepared = Problem::from(CheckoutError::TokenUsed(Box::new(order.clone()))).into();
+        self.keep(admission, Refusal::Used(Arc::new((order.clone(), prepared)), Instant::now()));
     }
 
     pub(crate) fn run_out(&self, admission: Uuid) {
@@ -90,7 +107,7 @@ mod tests {
         refusals.used(admission, &order);
         assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenUsed(known)) if *known == order));
         tokio::time::advance(TOLD_AGAIN_FOR).await;
-        assert!(matches!(refusals.of(admission), Known::Used));
+        assert!(matches!(refusals.of(admission), Known::Used) && refusals.again(admission).is_none());
         refusals.run_out(admission);
         tokio::time::advance(Duration::from_secs(3600)).await;
         assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenExpired)));

@@ -45,38 +45,51 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
             beats = beats.wrapping_add(1);
             if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
                 metrics::counter!("checkout_relay_failures_total").increment(1);
-                warn!(%error, "events wait to be relayed; the next try follows");
+                warn!(%error, "it is not known which events wait to be relayed; the next try follows");
             }
         }
     });
 }
 
-/// With `looks_back`, also says the last event of each sale again, to hear whether its stream has lost any.
-async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> Result<(), NotRelayed> {
+/// With `looks_back`, also says the last event of each sale again, to hear whether its stream has lost any. A sale whose events can't be
+/// relayed holds up no other.
+async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> Result<(), StoreError> {
     let backlogs = checkout.store.backlogs(looks_back).await?;
     let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
     metrics::gauge!("checkout_events_waiting").set(waiting as f64);
-    for Backlog { sale, last, relayed } in backlogs {
-        let mut after = relayed.min(last.saturating_sub(1));
-        loop {
-            let (mut is_first, events) = checkout.store.events_after(sale, after, ROWS).await?;
-            let Some(last) = events.last() else { break };
-            let mut there = after;
-            for events in events.chunks(APPENDED_AT_ONCE) {
-                there = stream.append(is_first, events).await?;
-                is_first = false;
-            }
-            if there < after {
-                info!(%sale, from = there + 1, "a stream has lost events, and is told them again");
-            } else if there < last.number {
-                // Lost between two calls: noticed, and mended, by the next round.
-                break;
-            } else {
-                checkout.store.note_relayed(sale, last.number).await?;
-                metrics::counter!("checkout_events_relayed_total").increment(events.len() as u64);
-            }
-            after = there;
+    for backlog in backlogs {
+        if let Err(error) = relay_sale(checkout, stream, backlog).await {
+            metrics::counter!("checkout_relay_failures_total").increment(1);
+            warn!(sale = %backlog.sale, %error, "events wait to be relayed; the next try follows");
         }
     }
     Ok(())
+}
+
+async fn relay_sale(
+    checkout: &Checkout,
+    stream: &EventStream,
+    Backlog { sale, last, relayed }: Backlog,
+) -> Result<(), NotRelayed> {
+    let mut after = relayed.min(last.saturating_sub(1));
+    loop {
+        let (mut is_first, events) = checkout.store.events_after(sale, after, ROWS).await?;
+        let Some(last) = events.last() else { return Ok(()) };
+        let mut there = after;
+        for events in events.chunks(APPENDED_AT_ONCE) {
+            there = stream.append(is_first, events).await?;
+            is_first = false;
+        }
+        if there < after {
+            info!(%sale, from = there + 1, "a stream has lost events, and is told them again");
+        } else {
+            checkout.store.note_relayed(sale, there.min(last.number)).await?;
+            metrics::counter!("checkout_events_relayed_total").increment(there.min(last.number) - after);
+            if there < last.number {
+                // One who is waited for has not heard them yet, or they were lost between two calls: the next round goes on.
+                return Ok(());
+            }
+        }
+        after = there;
+    }
 }

@@ -15,11 +15,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Checkout,
-    api::{NO_STORE, order_id},
+    api::{Forgotten, NO_STORE, order_id},
     holder::{BearerToken, ShopKey},
     order::{Order, OrderId},
     problem::CheckoutError,
-    store::{Confirmed, NotReserved, StockRow},
+    store::{Confirmed, Erased, NotReserved, StockRow},
 };
 
 /// How long units are reserved for the shop, in seconds, unless it says otherwise, and at most.
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
         .routes(routes!(redeem))
         .routes(routes!(confirm))
+        .routes(routes!(erase))
         .routes(routes!(show_inventory))
         .routes(routes!(reserve))
 }
@@ -143,6 +144,15 @@ impl Checkout {
         }
     }
 
+    async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
+        let store = self.store.clone();
+        match self.shutdown.spawn(async move { store.erase(id).await }).await?? {
+            Erased::Orders(orders) => Ok(orders),
+            Erased::UnderWay => Err(CheckoutError::OrderUnderWay),
+            Erased::Unknown => Err(CheckoutError::UnknownOrder),
+        }
+    }
+
     async fn reserve(&self, wish: Reserve) -> Result<Order, CheckoutError> {
         let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wish;
         let store = self.store.clone();
@@ -176,6 +186,24 @@ async fn redeem(
     let account = account.map(|Reference(name)| name);
     let order = checkout.purchase_for_shop(key, sale_id, &BearerToken(token), quantity, account.as_deref()).await?;
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
+}
+
+/// Forget a customer who has asked the shop for it. An order that has ended no longer leads to whoever made it; under an account's id, the
+/// account is forgotten with all of its orders. Units and amounts stay, for the books. It can't be undone.
+#[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
+    security(("shop" = [])), responses(
+    (status = 200, description = "So many orders were forgotten.", body = Forgotten),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such order or account.", body = ProblemBody),
+    (status = 409, description = "An order is under way. Nothing was forgotten.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was forgotten.", body = ProblemBody),
+))]
+async fn erase(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.erase(order_id(&id)?).await? })))
 }
 
 /// Say that an order was paid for at the shop. It is sold; where its time has run out, if units are free.

@@ -44,6 +44,7 @@ pub(crate) use letters::Letter;
 pub(crate) use outbox::Backlog;
 use outbox::tell;
 pub(crate) use redeem::Became;
+pub(crate) use retention::Erased;
 pub(crate) use webhooks::{Delivery, Webhook};
 
 const CONNECTIONS_MAX: u32 = 16;

@@ -304,7 +304,7 @@ async fn show_profile(
 async fn forget_profile(State(checkout): State<Checkout>, SignedIn(account): SignedIn) -> Result<Response, Problem> {
     let store = checkout.store.clone();
     let forgotten = checkout.shutdown.spawn(async move { store.forget_account(account).await });
-    if !forgotten.await.map_err(CheckoutError::from)?.map_err(CheckoutError::from)? {
+    if forgotten.await.map_err(CheckoutError::from)?.map_err(CheckoutError::from)?.is_none() {
         return Err(CheckoutError::OrderUnderWay.into());
     }
     Ok((StatusCode::NO_CONTENT, no_cookies(&checkout)).into_response())

@@ -6,6 +6,7 @@ use std::{io::Write as _, net::SocketAddr, time::Duration};
 use admission_controller::{Settings, run};
 use clap::Parser as _;
 use fairline_admission_token::{Jwks, SigningKey};
+use fairline_events::schema;
 use fairline_line::{
     change::{LiveTurn, Turn},
     store::{Joining, LineStore},
@@ -17,11 +18,13 @@ use fairline_service::Shutdown;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tempfile::NamedTempFile;
+use time::OffsetDateTime;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout},
 };
+use uuid::Uuid;
 
 /// How long anything may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -173,10 +176,16 @@ impl Desk {
         .await;
     }
 
-    /// What was told outside, in order.
+    /// What was told outside, in order, and as it is documented.
     pub async fn told(&self) -> Vec<String> {
-        let told = sqlx::query_scalar("SELECT kind FROM outbox ORDER BY number");
-        told.fetch_all(&self.pool).await.expect("the outbox")
+        let told = sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox ORDER BY number");
+        let told: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
+            told.fetch_all(&self.pool).await.expect("the outbox");
+        for (sale, number, kind, data, at) in &told {
+            let wrong = schema::wrong_in_row(SaleId(*sale), *number, kind, data, *at);
+            assert!(wrong.is_empty(), "{wrong:?}");
+        }
+        told.into_iter().map(|(_, _, kind, ..)| kind).collect()
     }
 
     pub async fn show(&self, sale: SaleId) -> Value {

@@ -53,8 +53,8 @@ impl Store {
         if begun.rows_affected() == 0 {
             return Ok(None);
         }
-        write(&mut transaction, &format!("sign-in/{id}"), None, address, &Matter::Code { sign_in: id }, CODE_GOOD_S)
-            .await?;
+        let (about, code) = (format!("sign-in/{id}"), Matter::Code { sign_in: id });
+        write(&mut transaction, &about, None, address, &code, CODE_GOOD_S, None).await?;
         transaction.commit().await?;
         Ok(Some(id))
     }
@@ -152,8 +152,8 @@ impl Store {
     }
 
     /// Forgets an account: where letters went, who is signed in, and whose its orders are. What it bought of sales with a limit is
-    /// still counted under its id, which nothing leads to any more. Not, while an order is under way.
-    pub(crate) async fn forget_account(&self, account: AccountId) -> Result<bool, StoreError> {
+    /// still counted under its id, which nothing leads to any more. Gives how many orders that were; nothing is done while one is under way.
+    pub(crate) async fn forget_account(&self, account: AccountId) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let under_way: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM holds WHERE account_id = $1 AND (state IN ('promised', 'held') OR EXISTS (SELECT FROM payments \
@@ -163,7 +163,7 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await?;
         if under_way {
-            return Ok(false);
+            return Ok(None);
         }
         let holds: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM holds WHERE account_id = $1")
             .bind(account.0)
@@ -178,7 +178,7 @@ impl Store {
             sqlx::query(statement).bind(account.0).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
-        Ok(true)
+        Ok(Some(holds.len() as u64))
     }
 
     /// Forgets codes of yesterday and refresh tokens that have run out; accounts, and what they have bought, of which nothing was

@@ -60,6 +60,11 @@ impl From<ProductRow> for Product {
 }
 
 impl Store {
+    /// Which database this is, among all that share a Redis.
+    pub(crate) async fn installation(&self) -> Result<Uuid, StoreError> {
+        Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.pool).await?)
+    }
+
     /// Sales that run or will, and such as have ended within a week, the newest first.
     pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows: Vec<ProductRow> = sqlx::query_as(

@@ -7,7 +7,7 @@ use sqlx::{FromRow, PgConnection};
 use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
-use super::{Store, StoreError, tell};
+use super::{Store, StoreError};
 use crate::{
     account::{AccountId, Address},
     letter::{About, Matter},
@@ -31,9 +31,12 @@ const WARNED_BEFORE_S: f64 = 120.0;
 const WARNED_MAX: i64 = 200;
 /// Browsers that one account is told in, at most.
 const BROWSERS_MAX: i64 = 5;
-/// A turn is near when so many are ahead at most, or as many as are let in within so many seconds.
+/// A turn is near when so many are ahead at most, or as many as are let in within so many seconds at the rate of the last ones.
 const NEAR_AHEAD: i64 = 20;
 const NEAR_S: f64 = 180.0;
+/// The rate is that of so many seconds; of a sale that has just opened, as if it had been open for some.
+const RATE_OVER_S: f64 = 60.0;
+const RATE_OVER_MIN_S: f64 = 10.0;
 
 /// A letter that is to be sent.
 #[derive(Debug, Clone)]
@@ -45,7 +48,8 @@ pub(crate) struct Letter {
     pub(crate) attempts: i32,
 }
 
-/// Notes a letter, unless the same was noted before.
+/// Notes a letter, unless the same was noted before, or nobody wants to hear it any more. It is news for so long after what it says
+/// has happened: at a time, or just now.
 pub(super) async fn write(
     connection: &mut PgConnection,
     about: &str,
@@ -53,16 +57,19 @@ pub(super) async fn write(
     address: &Address,
     matter: &Matter,
     good_s: i32,
+    happened_at: Option<OffsetDateTime>,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO letters (about, account_id, address, matter, good_until) \
-         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5)) ON CONFLICT (about) DO NOTHING",
+         SELECT $1, $2, $3, $4, good_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS good_until) AS news \
+         WHERE good_until > now() ON CONFLICT (about) DO NOTHING",
     )
     .bind(about)
     .bind(account.map(|AccountId(id)| id))
     .bind(address.as_str())
     .bind(json!(matter))
     .bind(f64::from(good_s))
+    .bind(happened_at)
     .execute(connection)
     .await?;
     Ok(())
@@ -147,7 +154,9 @@ impl Store {
             let (account, address) = (AccountId(concerned.account_id), Address::stored(concerned.address.clone()));
             let about = format!("{}{}", event.id(), concerned.way);
             let matter = matter(concerned.about(id(event, "order_id")));
-            write(&mut *self.pool.acquire().await?, &about, Some(account), &address, &matter, good_s).await?;
+            // Heard late, it is no longer news, however new the letter would be.
+            let connection = &mut *self.pool.acquire().await?;
+            write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time)).await?;
         }
         Ok(())
     }
@@ -165,7 +174,7 @@ impl Store {
         .await?;
         let rows: Vec<(String, String, Value, i32)> = sqlx::query_as(
             "UPDATE letters SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE about IN ( \
-                SELECT about FROM letters WHERE state = 'waiting' AND due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
+                SELECT about FROM letters WHERE state = 'waiting' AND due_at <= now() AND good_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
              RETURNING about, address, matter, attempts",
         )
         .bind(limit)
@@ -224,15 +233,26 @@ impl Store {
     pub(crate) async fn tell_of_turns(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "UPDATE reminders SET told_at = now() FROM lines WHERE lines.id = line_id AND reminders.id IN ( \
-                SELECT reminders.id FROM reminders JOIN lines ON lines.id = line_id JOIN sales ON sales.id = sale_id \
-                WHERE told_at IS NULL AND status = 'open' AND (reminders.epoch < lines.epoch \
-                OR ordinal <= cursor + greatest($1, rate_cap_per_s * $2)) LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED) \
-             RETURNING sale_id, reminders.id",
+            "WITH fronts AS MATERIALIZED ( \
+                SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
+                greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
+                FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
+                    SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
+                    FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
+                WHERE status = 'open' AND sold < total \
+                AND EXISTS (SELECT FROM reminders WHERE line_id = lines.id AND told_at IS NULL) \
+             ) \
+             UPDATE reminders SET told_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id IN ( \
+                SELECT reminders.id FROM reminders JOIN fronts ON fronts.id = line_id \
+                WHERE told_at IS NULL AND (reminders.epoch < fronts.epoch OR ordinal <= front) \
+                ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED) \
+             RETURNING fronts.sale_id, reminders.id",
         )
         .bind(NEAR_AHEAD as f64)
         .bind(NEAR_S)
         .bind(WARNED_MAX)
+        .bind(RATE_OVER_MIN_S)
+        .bind(RATE_OVER_S)
         .fetch_all(&mut *transaction)
         .await?;
         tell_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
@@ -324,17 +344,35 @@ impl Store {
     }
 }
 
-/// Tells of each, of its sale; the sales in one order, since each telling locks a stock.
+/// Tells of each, of its sale, in one statement: each sale's stock is locked once, for the rest of the transaction, and the sales in
+/// one order.
 async fn tell_each(
     connection: &mut PgConnection,
     kind: Kind,
     field: &str,
     each: &[(Uuid, Uuid)],
 ) -> Result<(), StoreError> {
-    let mut each = each.to_vec();
-    each.sort_unstable();
-    for (sale, id) in each {
-        tell(connection, sale, kind, json!({ field: id })).await?;
+    if each.is_empty() {
+        return Ok(());
     }
+    let (sales, ids): (Vec<Uuid>, Vec<Uuid>) = each.iter().copied().unzip();
+    sqlx::query(
+        "WITH told AS ( \
+            SELECT sale_id, count(*) AS events, json_agg(json_build_object($2::text, id) ORDER BY id) AS data \
+            FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id \
+         ), in_order AS ( \
+            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM told) ORDER BY sale_id FOR UPDATE \
+         ), numbered AS ( \
+            UPDATE stock SET events = stock.events + told.events FROM told JOIN in_order USING (sale_id) \
+            WHERE stock.sale_id = told.sale_id RETURNING stock.sale_id, stock.events, data \
+         ) \
+         INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
+    )
+    .bind(kind.word())
+    .bind(field)
+    .bind(sales)
+    .bind(ids)
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -15,8 +15,10 @@ pub(crate) enum Became {
     Order(Box<Order>),
     /// Nothing, and it never will.
     Nothing,
-    /// It can still be redeemed.
-    NotYet,
+    /// It can still be redeemed, with the token that this key has signed.
+    NotYet {
+        kid: String,
+    },
 }
 
 /// Why an admission was not there to be redeemed.
@@ -168,8 +170,8 @@ impl Store {
         let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
         let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
         // Of an admission that can still be redeemed nothing is said but that.
-        let live: Vec<bool> = sqlx::query_scalar(
-            "SELECT coalesce(state = 'promised' AND expires_at > now(), false) FROM unnest($1::uuid[]) \
+        let live: Vec<Option<String>> = sqlx::query_scalar(
+            "SELECT CASE WHEN state = 'promised' AND expires_at > now() THEN kid END FROM unnest($1::uuid[]) \
              WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
         )
         .bind(&admissions)
@@ -190,10 +192,10 @@ impl Store {
             .map(|(admission, row)| Ok((admission, row.try_into()?)))
             .collect();
         let orders = orders?;
-        let became = |(admission, live): (&Uuid, bool)| match (orders.get(admission), live) {
+        let became = |(admission, live): (&Uuid, Option<String>)| match (orders.get(admission), live) {
             (Some(order), _) => Became::Order(Box::new(order.clone())),
-            (None, true) => Became::NotYet,
-            (None, false) => Became::Nothing,
+            (None, Some(kid)) => Became::NotYet { kid },
+            (None, None) => Became::Nothing,
         };
         Ok(admissions.iter().zip(live).map(became).collect())
     }

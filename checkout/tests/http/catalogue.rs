@@ -2,6 +2,7 @@
 
 use fairline_private_servers::testing::Servers;
 use fairline_service::Secret;
+use fred::{interfaces::KeysInterface as _, types::Expiration};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
@@ -50,6 +51,70 @@ async fn a_product_shows_what_is_left_and_has_a_tag_that_changes_with_it() {
     for unknown in [Uuid::new_v4().to_string(), "nothing".to_owned(), "%00".to_owned()] {
         let answer = product(&shop, &unknown).await;
         assert_eq!((answer.status, answer.slug()), (404, "unknown-product"), "{unknown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_processes_share_a_copy_which_is_warm_before_the_sale_and_an_event_replaces() {
+    let shop = Shop::open().await;
+    let second = shop.one_more_checkout().await;
+    let sale = shop.sale(3).await;
+    shop.meddle("UPDATE sales SET status = 'scheduled', opens_at = now() + interval '1 hour' WHERE id = $1", sale.0)
+        .await;
+    shows(&shop, &sale.to_string(), "status", json!("scheduled")).await;
+
+    let installation: Uuid =
+        sqlx::query_scalar("SELECT id FROM installation").fetch_one(&shop.pool).await.expect("an installation");
+    let (key, redis) = (format!("fairline:products:{installation}"), redis(&shop).await);
+    let copy = || async {
+        let copy: Option<String> = redis.get(&key).await.expect("an answer");
+        copy.and_then(|copy| serde_json::from_str::<Value>(&copy).ok()).ok_or("no copy")
+    };
+    let mut planted = eventually(copy).await;
+    assert_eq!(planted["products"][0]["id"], json!(sale), "warm before anybody may come in");
+    // A copy that nobody else would have made, and that does not run out: whoever shows it has read it.
+    planted["products"][0]["name"] = json!("A copy");
+    let on = async |address| {
+        let path = format!("/products/{sale}");
+        call(address, "GET", &path, &[], "").await.expect("an answer").body["name"].clone()
+    };
+    eventually(|| async {
+        let kept: Result<(), _> = redis.set(&key, planted.to_string(), Some(Expiration::EX(600)), None, false).await;
+        kept.expect("kept");
+        let seen = [on(shop.checkout).await, on(second).await];
+        if seen == [json!("A copy"), json!("A copy")] { Ok(()) } else { Err(seen) }
+    })
+    .await;
+
+    shop.meddle("UPDATE sales SET status = 'open', opens_at = now() WHERE id = $1", sale.0).await;
+    shop.hold(sale).await;
+    eventually(|| async {
+        let seen = [
+            on(shop.checkout).await,
+            on(second).await,
+            copy().await.unwrap_or_default()["products"][0]["name"].clone(),
+        ];
+        if seen.iter().all(|name| *name == json!("The drop")) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+}
+
+async fn redis(shop: &Shop) -> fred::clients::Client {
+    fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shops_on_one_redis_have_a_catalogue_each() {
+    let (one, other) = (Shop::open().await, Shop::open().await);
+    let (here, there) = (one.sale(1).await, other.sale(1).await);
+    for (shop, sale) in [(&one, here), (&other, there)] {
+        shows(shop, &sale.to_string(), "id", json!(sale)).await;
+    }
+    // By now each has read, or made, the copy at least once, and will again.
+    for (shop, sale, others) in [(&one, here, there), (&other, there, here)] {
+        shop.admit(sale).await;
+        shows(shop, &sale.to_string(), "remaining", json!(0)).await;
+        assert_eq!(product(shop, &others.to_string()).await.status, 404);
     }
 }
 

@@ -1,37 +1,16 @@
 //! What is told outside: in the transaction of its cause, in the order of the commits, once.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::collections::BTreeSet;
 
-use fairline_events::{Event, EventStream, Kind};
+use fairline_events::{Event, EventStream, Kind, schema};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::SaleId;
 use fairline_service::Secret;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;
 
 use crate::shop::{Shop, eventually};
-
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../docs/events.asyncapi.json")).expect("the schema is JSON")
-});
-
-/// What the documentation says of a kind of events.
-fn validator(kind: Kind) -> jsonschema::Validator {
-    let mut schema = SCHEMA.clone();
-    schema["$ref"] = json!(format!("#/components/schemas/{}", kind.word()));
-    jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema")
-}
-
-#[test]
-fn every_kind_of_event_is_documented_and_no_other() {
-    let documented: BTreeSet<&str> =
-        SCHEMA["components"]["messages"].as_object().expect("messages").keys().map(String::as_str).collect();
-    assert_eq!(documented, Kind::ALL.into_iter().map(Kind::word).collect());
-    for kind in Kind::ALL {
-        assert!(!validator(kind).is_valid(&json!({ "type": kind.word(), "data": {} })), "an envelope is missing");
-    }
-}
 
 /// Somebody outside who hears of everything.
 struct Listener(EventStream);
@@ -58,10 +37,8 @@ impl Listener {
                 let numbers: Vec<u64> = heard.iter().map(|event| event.number).collect();
                 assert_eq!(numbers, (1..=count as u64).collect::<Vec<_>>());
                 for event in &heard {
-                    let said = serde_json::from_str(&event.to_json()).expect("JSON");
-                    let wrong: Vec<String> =
-                        validator(event.kind).iter_errors(&said).map(|error| error.to_string()).collect();
-                    assert!(wrong.is_empty(), "{said}: {wrong:?}");
+                    let wrong = schema::wrong(event);
+                    assert!(wrong.is_empty(), "{wrong:?}");
                 }
                 return heard;
             }

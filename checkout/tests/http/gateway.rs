@@ -150,4 +150,9 @@ async fn a_shopper_who_has_to_prove_who_they_are_gets_what_the_page_needs_and_no
     assert_eq!(look(&stranger.cookie, order).await.status, 404);
     shop.order_becomes(&shopper, order, "paid").await;
     assert!(look(&shopper.cookie, order).await.body["client_secret"].is_null());
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM payments WHERE client_secret IS NOT NULL")
+        .fetch_one(&shop.pool)
+        .await
+        .expect("a count");
+    assert_eq!(kept, 0, "it is worth nothing any more");
 }

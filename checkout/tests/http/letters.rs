@@ -198,45 +198,173 @@ async fn whoever_forgets_to_pay_is_warned_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asked_for_it_hears_that_the_turn_is_near() {
+async fn what_is_heard_too_late_is_no_letter_however_new_it_is_here() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(5).await;
-    let far = shop.sale(5).await;
+    let (_, late) = hold_of(&shop, sale, "ada@example.org").await;
+    let (_, in_time) = hold_of(&shop, sale, "bob@example.org").await;
+    // As after an hour without Redis: what was written then is relayed now.
+    let mut transaction = shop.pool.begin().await.expect("a transaction");
+    for (order, ago) in [(late, "3 minutes"), (in_time, "1 minute")] {
+        sqlx::query(
+            "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
+             INSERT INTO outbox (sale_id, number, kind, data, happened_at) \
+             SELECT $1, events, 'HoldAboutToLapse', json_build_array(json_build_object('order_id', $2)), now() - $3::interval FROM numbered",
+        )
+        .bind(sale.0)
+        .bind(order)
+        .bind(ago)
+        .execute(&mut *transaction)
+        .await
+        .expect("an event");
+    }
+    transaction.commit().await.expect("committed");
+    letters(&post, "bob@example.org", 1).await;
+    let noted: i64 = sqlx::query_scalar("SELECT count(*) FROM letters").fetch_one(&shop.pool).await.expect("a count");
+    assert_eq!((noted, post.letters_to("ada@example.org").len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_whose_stream_is_broken_holds_up_no_other() {
+    use fred::interfaces::KeysInterface as _;
+    let (shop, post) = shop_with_post().await;
+    let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
+    for _ in 0..3 {
+        let broken = shop.sale(1).await;
+        let key = format!("fairline:{{{broken}}}:events");
+        let set: Result<(), _> = redis.set(key, "no stream", None, None, false).await;
+        set.expect("set");
+        // One event that was relayed, as far as the database knows, and one that waits.
+        shop.meddle(
+            "WITH counted AS (UPDATE stock SET events = 2 WHERE sale_id = $1), \
+             relayed AS (INSERT INTO relays (sale_id, number) VALUES ($1, 1)) \
+             INSERT INTO outbox (sale_id, number, kind, data) VALUES ($1, 2, 'FlashSaleChanged', '[{}, {}]')",
+            broken.0,
+        )
+        .await;
+    }
+    let sale = shop.sale(1).await;
+    let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    assert_eq!(letters(&post, "ada@example.org", 1).await[0].subject, "Your order at Lamps & Co: The drop");
+}
+
+/// What an account is answered that asks to be reminded, with its ticket of a line.
+async fn remind(shop: &Shop, line: SaleId, account: Uuid, ordinal: u64) -> crate::shop::Answer {
+    let key: fairline_line::ticket::TicketKey = shop.settings.ticket_key.expose().parse().expect("a key");
+    let visitor = fairline_sale::VisitorId([7; 16]);
+    let ticket = fairline_line::ticket::Ticket { sale: line, epoch: 1, ordinal, visitor };
+    let cookie = format!("{}={}", fairline_line::ticket::cookie_name(line), key.sign(&ticket));
+    let token = access_token(shop, account);
+    let headers = [("cookie", cookie.as_str()), ("fairline-account", token.as_str())];
+    call(shop.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
+}
+
+/// Who was told that the turn is near, once so many were: by the ordinal.
+async fn told(shop: &Shop, line: SaleId, count: usize) -> Vec<i64> {
+    eventually(|| async {
+        let told: Vec<i64> = sqlx::query_scalar(
+            "SELECT ordinal FROM reminders WHERE line_id = $1 AND told_at IS NOT NULL ORDER BY ordinal",
+        )
+        .bind(line.0)
+        .fetch_all(&shop.pool)
+        .await
+        .expect("reminders");
+        if told.len() >= count { Ok(told) } else { Err(told) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asked_for_it_hears_that_the_turn_is_near() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(500).await;
     let drawn = shop.sale(5).await;
     shop.meddle("UPDATE sales SET line_order = 'draw', seed = decode(repeat('00', 32), 'hex') WHERE id = $1", drawn.0)
         .await;
-    for line in [sale, far, drawn] {
-        shop.meddle("UPDATE sales SET rate_cap_per_s = 0.01 WHERE id = $1", line.0).await;
-    }
     shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
-    let key: fairline_line::ticket::TicketKey = shop.settings.ticket_key.expose().parse().expect("a key");
-    let id = account(&shop, "ada@example.org").await;
-    let token = access_token(&shop, id);
-    let remind = async |line: SaleId, ordinal: u64| {
-        let visitor = fairline_sale::VisitorId([7; 16]);
-        let ticket = fairline_line::ticket::Ticket { sale: line, epoch: 1, ordinal, visitor };
-        let cookie = format!("{}={}", fairline_line::ticket::cookie_name(line), key.sign(&ticket));
-        let headers = [("cookie", cookie.as_str()), ("fairline-account", token.as_str())];
-        call(shop.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
-    };
-    assert_eq!(remind(sale, 1000).await.status, 204);
-    assert_eq!(remind(far, 1000).await.status, 204);
-    assert_eq!(remind(drawn, 1).await.slug(), "no-reminder");
+    let (ada, bob) = (account(&shop, "ada@example.org").await, account(&shop, "bob@example.org").await);
+    assert_eq!(remind(&shop, sale, ada, 1000).await.status, 204);
+    assert_eq!(remind(&shop, sale, bob, 1001).await.status, 204);
+    assert_eq!(remind(&shop, drawn, ada, 1).await.slug(), "no-reminder");
+    let token = access_token(&shop, ada);
     let no_ticket =
         call(shop.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;
     assert_eq!(no_ticket.expect("an answer").status, 404);
 
-    shop.meddle("UPDATE lines SET cursor = 979 WHERE id = $1", sale.0).await;
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    assert_eq!(post.letters_to("ada@example.org").len(), 0, "21 are ahead");
+    // Of one, 20 are ahead, and of the other 21. Both are looked at in one statement.
     shop.meddle("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;
+    assert_eq!(told(&shop, sale, 1).await, [1000]);
     let letter = letters(&post, "ada@example.org", 1).await.remove(0);
     assert_eq!(letter.subject, "Your turn is near: The drop");
-    let told: Vec<Uuid> = sqlx::query_scalar("SELECT line_id FROM reminders WHERE told_at IS NOT NULL")
+    assert_eq!(post.letters_to("bob@example.org").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fast_they_might_be() {
+    let (shop, _) = shop_with_post().await;
+    let account = account(&shop, "ada@example.org").await;
+    let other = Uuid::new_v4();
+    let accounts = sqlx::query("INSERT INTO accounts (id, address) VALUES ($1, 'bob@example.org')").bind(other);
+    accounts.execute(&shop.pool).await.expect("an account");
+    // Let in at a rate, below a cap, for units; who is near, and who is not quite.
+    for (per_s, cap, total, near, far) in [
+        (1, 100.0, 1000, 150, 182), // three minutes at the rate
+        (50, 1.0, 1000, 150, 182),  // the cap is the most that the rate will be
+        (1, 100.0, 50, 49, 51),     // beyond the units nobody knows
+        (0, 100.0, 1000, 20, 21),   // nobody was let in yet
+    ] {
+        let sale = shop.sale(total).await;
+        sqlx::query("UPDATE sales SET rate_cap_per_s = $2 WHERE id = $1")
+            .bind(sale.0)
+            .bind(cap)
+            .execute(&shop.pool)
+            .await
+            .expect("a cap");
+        for (ago_s, admitted) in [(30, 0), (0, 30 * per_s)] {
+            sqlx::query(
+                "INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, held, sold, joined, admitted, orders, highest) \
+                 VALUES ($1, now() - make_interval(secs => $2), 9000, 9000, 0, $3, 0, 0, 0, 9000, $4, 0, 9000)",
+            )
+            .bind(sale.0)
+            .bind(f64::from(ago_s))
+            .bind(total)
+            .bind(i64::from(admitted))
+            .execute(&shop.pool)
+            .await
+            .expect("a sample");
+        }
+        shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
+        // The far one first: nobody else is told before both are there.
+        assert_eq!(remind(&shop, sale, other, far).await.status, 204);
+        assert_eq!(remind(&shop, sale, account, near).await.status, 204);
+        let near = i64::try_from(near).expect("a number");
+        assert_eq!(told(&shop, sale, 1).await, [near], "{per_s} a second, at most {cap}, of {total}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_that_come_near_at_once_are_told_at_once() {
+    let (shop, post) = shop_with_post().await;
+    let sale = shop.sale(100).await;
+    shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
+    let reminders = sqlx::query(
+        "WITH people AS (INSERT INTO accounts (id, address) SELECT gen_random_uuid(), 'p' || nth || '@example.org' \
+         FROM generate_series(1, 15) AS nth RETURNING id, substr(split_part(address, '@', 1), 2)::bigint AS nth) \
+         INSERT INTO reminders (id, line_id, account_id, epoch, ordinal) SELECT gen_random_uuid(), $1, id, 1, nth FROM people",
+    );
+    reminders.bind(sale.0).execute(&shop.pool).await.expect("reminders");
+    assert_eq!(told(&shop, sale, 15).await.len(), 15);
+    for nth in 1..=15 {
+        letters(&post, &format!("p{nth}@example.org"), 1).await;
+    }
+    let rows: Vec<(i64, i32)> = sqlx::query_as("SELECT number, json_array_length(data) FROM outbox WHERE sale_id = $1")
+        .bind(sale.0)
         .fetch_all(&shop.pool)
         .await
-        .expect("reminders");
-    assert_eq!(told, [sale.0]);
+        .expect("events");
+    assert_eq!(rows, [(15, 15)], "the stock is locked for one statement, however many hear of it");
+    shop.books_are_straight().await;
 }
 
 /// What a sign-in would give.

@@ -7,6 +7,7 @@ mod events;
 mod gate;
 mod gateway;
 mod letters;
+mod logs;
 mod once;
 mod outage;
 mod payment;

@@ -32,6 +32,50 @@ async fn whoever_forges_one_token_after_the_other_is_not_listened_to_and_nobody_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_to_be_refused_is_refused_at_the_door_as_it_would_be_inside() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (buyer, stranger) = (shop.admit(sale).await, shop.admit(sale).await);
+    let late =
+        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    assert_eq!(shop.purchase(&buyer, 1).await.status, 201);
+    let path = format!("/api/flash-sales/{sale}/purchase");
+    let purchase = async |cookie: &str, token: &str, key: &str, body: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("cookie", cookie), ("idempotency-key", key)];
+        let headers = if key.is_empty() { &headers[..2] } else { &headers[..] };
+        let mut answer = call(shop.checkout, "POST", &path, headers, body).await.expect("an answer");
+        answer.headers.remove("date");
+        answer
+    };
+    let counted = async |outcome: &str| {
+        let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+        let name = format!("checkout_redemptions_total{{outcome=\"{outcome}\"}} ");
+        let metrics = metrics.as_str().expect("text").to_owned();
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    for (what, cookie, token, status, outcome) in [
+        ("used", &buyer.cookie, &buyer.token, 409, "token-used"),
+        ("run out", &late.cookie, &late.token, 410, "token-expired"),
+        ("stolen", &stranger.cookie, &buyer.token, 401, "bad-token"),
+        ("without a ticket", &String::new(), &stranger.token, 401, "bad-token"),
+    ] {
+        // With a key it comes inside, and is known from then on.
+        let inside = purchase(cookie, token, what.replace(' ', "-").as_str(), GOOD).await;
+        let before = counted(outcome).await;
+        let at_the_door = purchase(cookie, token, "", GOOD).await;
+        assert_eq!((inside.status, inside.slug()), (status, outcome), "{what}");
+        assert_eq!(format!("{inside:?}"), format!("{at_the_door:?}"), "{what}");
+        assert!(counted(outcome).await > before, "{what} is counted");
+        // Inside, this body would be what is wrong.
+        assert_eq!(purchase(cookie, token, "", "{}").await.status, status, "{what}");
+    }
+    // Whoever is not known to be refused comes in.
+    assert_eq!(purchase(&stranger.cookie, &stranger.token, "", "{}").await.status, 422);
+    assert_eq!(purchase(&stranger.cookie, &stranger.token, "", GOOD).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
     let shop = Shop::open().await;
     let (sale, other_sale) = (shop.sale(20).await, shop.sale(20).await);

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, ti
 
 use checkout::Settings;
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
+use fairline_events::schema;
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
@@ -382,7 +383,7 @@ impl Shop {
     }
 
     /// What must hold of every sale, whatever was done to it: each counter is what its rows say, every captured payment is an
-    /// order, and what happened was told once.
+    /// order, and what happened was told once, as it is documented.
     pub(crate) async fn books_are_straight(&self) {
         let wrong: Vec<String> = sqlx::query_scalar(
             "SELECT format('%s: %s', stock.sale_id, to_json(stock)) FROM stock WHERE \
@@ -410,6 +411,16 @@ impl Shop {
         .await
         .expect("the books");
         assert!(wrong.is_empty(), "{wrong:#?}");
+        let told: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
+            sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox")
+                .fetch_all(&self.pool)
+                .await
+                .expect("the outbox");
+        let undocumented: Vec<String> = told
+            .iter()
+            .flat_map(|(sale, number, kind, data, at)| schema::wrong_in_row(SaleId(*sale), *number, kind, data, *at))
+            .collect();
+        assert!(undocumented.is_empty(), "{undocumented:#?}");
     }
 }
 

@@ -118,7 +118,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         }
     }
     write(&arguments.json, &format!("{:#}\n", results.to_json()))?;
-    println!("{}", results.to_table());
+    println!("{}\n\n{}", results.to_table(), results.summary());
     Ok(results.missing.is_empty())
 }
 

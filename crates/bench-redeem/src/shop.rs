@@ -297,6 +297,18 @@ impl Shop {
         .into_bytes()
     }
 
+    /// The request with which a shopper asks how an order stands.
+    pub(crate) fn standing(&self, shopper: &Shopper, order: Uuid) -> Vec<u8> {
+        let Shopper { sale, visitor, .. } = *shopper;
+        let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
+        format!(
+            "GET /orders/{order}/status HTTP/1.1\r\nHost: {}\r\nCookie: {}={ticket}\r\n\r\n",
+            self.checkout_address,
+            cookie_name(sale),
+        )
+        .into_bytes()
+    }
+
     /// The requests with which shoppers redeem their tokens.
     pub(crate) fn requests(&self, shoppers: &[Shopper]) -> Vec<Vec<u8>> {
         shoppers.iter().map(|shopper| self.request(shopper, &self.token(shopper, TOKEN_TTL_S))).collect()

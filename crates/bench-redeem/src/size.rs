@@ -12,6 +12,8 @@ pub(crate) struct Size {
     pub(crate) at_once: usize,
     /// Shoppers of a round who redeem over HTTP.
     pub(crate) over_http: usize,
+    /// Questions about an order for each redemption of the load whose transactions Postgres counts.
+    pub(crate) asked: usize,
     /// Clients over HTTP: few, and many.
     pub(crate) few: usize,
     pub(crate) many: usize,
@@ -39,6 +41,7 @@ impl Size {
             at_the_till: 100_000,
             at_once: 2_000,
             over_http: 20_000,
+            asked: 3,
             few: 64,
             many: 1_000,
             baseline: Duration::from_secs(8),
@@ -60,6 +63,7 @@ impl Size {
             at_the_till: 50,
             at_once: 10,
             over_http: 50,
+            asked: 3,
             few: 4,
             many: 10,
             baseline: Duration::from_secs(1),

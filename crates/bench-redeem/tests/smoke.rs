@@ -18,7 +18,7 @@ fn every_scene_runs_and_nothing_is_lost() {
     let figures = fs::read_to_string(&json).unwrap_or_else(|error| panic!("no figures ({error}): {said}"));
     let figures: Value = serde_json::from_str(&figures).expect("the figures are JSON");
     let figures = figures.as_object().expect("the figures are one object");
-    assert_eq!(figures.len(), 14, "{said}");
+    assert_eq!(figures.len(), 18, "{said}");
     for (key, figure) in figures {
         assert!(figure.is_number(), "{key} is {figure}: {said}");
     }

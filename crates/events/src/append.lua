@@ -2,10 +2,11 @@
 -- says the same again, also at the same time, changes nothing.
 --
 -- KEYS[1]: the stream. ARGV: the number of the first event; 1 if there are none before it; events to keep, about;
--- seconds to keep the stream for; the events.
+-- seconds to keep the stream for; the number of groups that are waited for, and their names; the events.
 --
 -- Answers the number of the last event in the stream. Where that is below the first one's predecessor, events are missing,
--- since Redis has lost them, and nothing was appended.
+-- since Redis has lost them, and nothing was appended. Nothing is appended either while it would push out what one of the
+-- groups has not taken in.
 local top = 0
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if last[1] then
@@ -15,8 +16,42 @@ local first = tonumber(ARGV[1])
 if top + 1 < first and ARGV[2] ~= '1' then
     return top
 end
-for at = 5, #ARGV do
-    local number = first + at - 5
+
+local groups = tonumber(ARGV[5])
+local events = 5 + groups
+
+-- Up to which event a group has taken everything in.
+local function taken_in(group)
+    for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+        local about = {}
+        for at = 1, #info, 2 do
+            about[info[at]] = info[at + 1]
+        end
+        if about['name'] == group then
+            local pending = redis.call('XPENDING', KEYS[1], group)
+            if pending[1] > 0 then
+                return tonumber(string.match(pending[2], '^%d+')) - 1
+            end
+            return tonumber(string.match(about['last-delivered-id'], '^%d+'))
+        end
+    end
+    -- Not even begun.
+    return 0
+end
+
+local new_top = first + #ARGV - events - 1
+local kept = tonumber(ARGV[3])
+-- Where all of it fits nothing is pushed out, which is cheap to see.
+if new_top > top and top > 0 and redis.call('XLEN', KEYS[1]) + new_top - top > kept then
+    for at = 6, events do
+        if new_top - taken_in(ARGV[at]) > kept then
+            return top
+        end
+    end
+end
+
+for at = events + 1, #ARGV do
+    local number = first + at - events - 1
     if number > top then
         redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], string.format('%d-0', number), 'event', ARGV[at])
         top = number

@@ -4,6 +4,8 @@
 //! [`stream`] where it goes from there. Events of a sale are numbered 1, 2, 3 … without a gap, in the order of their commits.
 
 pub mod event;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod stream;
 
 pub use event::{Event, Kind};

@@ -38,6 +38,7 @@ impl From<fred::error::Error> for StreamError {
 #[derive(Clone)]
 pub struct EventStream {
     client: Client,
+    waits_for: Vec<&'static str>,
 }
 
 fn key(sale: SaleId) -> String {
@@ -50,12 +51,21 @@ impl EventStream {
     /// The streams in this Redis.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, waits_for: Vec::new() }
+    }
+
+    /// Appends nothing that would push out what one of these groups has not taken in: events then wait where they come from.
+    /// Whoever else reads has to keep up with the newest [`KEPT_MAX`].
+    #[must_use]
+    pub fn waiting_for(mut self, groups: Vec<&'static str>) -> Self {
+        self.waits_for = groups;
+        self
     }
 
     /// Appends events of one sale, whose numbers follow each other; `first_kept` says that there are none before them.
     /// Gives the number of the stream's last event: when it is not that of the last of these, the stream lacks those that
-    /// follow it, and the caller goes on from there. May be repeated.
+    /// follow it, and the caller goes on from there; or, where it is that of the one before the first, a group is to be waited for.
+    /// May be repeated.
     ///
     /// # Errors
     /// When Redis does not answer; events may then have been appended all the same.
@@ -66,7 +76,9 @@ impl EventStream {
             Value::from(if first_kept { "1" } else { "0" }),
             Value::from(i64::from(KEPT_MAX)),
             Value::from(i64::try_from(KEPT_FOR.as_secs()).unwrap_or(i64::MAX)),
+            Value::from(i64::try_from(self.waits_for.len()).unwrap_or(i64::MAX)),
         ];
+        args.extend(self.waits_for.iter().map(|group| Value::from(*group)));
         args.extend(events.iter().map(|event| Value::from(event.to_json())));
         Ok(self.client.eval(APPEND, key(first.sale), args).await?)
     }

@@ -1,6 +1,6 @@
 //! The stream of events against a real Redis.
 
-use fairline_events::{Event, EventStream, Kind};
+use fairline_events::{Event, EventStream, Kind, stream::KEPT_MAX};
 use fairline_private_servers::testing::redis_url;
 use fairline_sale::SaleId;
 use fred::{
@@ -102,4 +102,47 @@ async fn an_event_that_nobody_knows_is_passed_over() {
     assert_eq!(read_all(&stream, sale, "a").await, [1, 3]);
     let pending: Vec<Value> = client.xpending(key, "group", ("-", "+", 10_u64)).await.expect("an answer");
     assert!(pending.is_empty(), "{pending:?}");
+}
+
+/// Appends events in calls of a thousand, until the stream takes no more. Gives the number of the last that it took.
+async fn fill(stream: &EventStream, sale: SaleId, from: u64, to: u64) -> u64 {
+    let mut there = from - 1;
+    while there < to {
+        let answered =
+            stream.append(there == 0, &events(sale, there + 1..=(there + 1000).min(to))).await.expect("appended");
+        if answered == there {
+            break;
+        }
+        there = answered;
+    }
+    there
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_that_is_waited_for_has_not_taken_in_is_not_pushed_out() {
+    let (stream, _) = stream().await;
+    let (sale, most) = (SaleId(Uuid::new_v4()), u64::from(KEPT_MAX));
+    let patient = stream.clone().waiting_for(vec!["group"]);
+    assert_eq!(fill(&patient, sale, 1, most + 5000).await, most, "nobody has read anything");
+    // Read is not taken in.
+    let read = stream.next(sale, "group", "a", 2000).await.expect("an answer");
+    assert_eq!((read[0].number, read.len()), (1, 2000));
+    assert_eq!(patient.append(false, &events(sale, most + 1..=most + 1)).await, Ok(most));
+    stream.acknowledge(sale, "group", &read[1..]).await.expect("acknowledged");
+    assert_eq!(patient.append(false, &events(sale, most + 1..=most + 1)).await, Ok(most), "the first is missing");
+    stream.acknowledge(sale, "group", &read[..1]).await.expect("acknowledged");
+    assert_eq!(fill(&patient, sale, most + 1, most + 5000).await, most + 2000, "as far as it has got");
+    // What is said again while it waits is neither lost nor there twice.
+    assert_eq!(patient.append(false, &events(sale, 2500..=2600)).await, Ok(most + 2000));
+    let mut next = 2001;
+    while next <= most + 2000 {
+        let read = stream.next(sale, "group", "a", 10_000).await.expect("an answer");
+        assert_eq!(read.first().map(|event| event.number), Some(next), "none is missing");
+        stream.acknowledge(sale, "group", &read).await.expect("acknowledged");
+        next += read.len() as u64;
+    }
+    assert_eq!(fill(&patient, sale, most + 2001, most + 5000).await, most + 5000);
+    // Without anybody to wait for, the newest are kept.
+    assert_eq!(fill(&stream, sale, most + 5001, most * 2 + 6000).await, most * 2 + 6000);
+    assert!(stream.next(sale, "group", "a", 1).await.expect("an answer")[0].number > most + 5001);
 }

@@ -100,6 +100,19 @@ impl Problem {
         self.title
     }
 
+    /// The body.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let body = Body {
+            kind: format_args!("https://fairline.dev/problems/{}", self.slug),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail.as_deref(),
+            members: &self.members,
+        };
+        serde_json::to_string(&body).expect("strings, numbers and JSON are JSON")
+    }
+
     /// What happened, if it was said.
     #[must_use]
     pub fn detail_text(&self) -> Option<&str> {
@@ -109,15 +122,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
-            kind: format_args!("https://fairline.dev/problems/{}", self.slug),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: self.detail.as_deref(),
-            members: &self.members,
-        };
-        let body = serde_json::to_string(&body).expect("strings, numbers and JSON are JSON");
-        let mut response = (self.status, body).into_response();
+        let mut response = (self.status, self.to_json()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,6 +1,6 @@
 //! How fast tokens are redeemed: at the till itself, over HTTP, and by two ways to do without a till.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use checkout::door::Door;
 use fairline_service::Shutdown;
@@ -8,14 +8,16 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     Bench, Failure,
-    client::{Run, run},
+    client::{Answer, Run, run},
     figure::{Measured, median, number},
     pgbench::{Baseline, MORE, TABLES, fsync_us},
-    shop::{Shop, Shopper},
+    shop::{Shop, Shopper, pause},
 };
 
 /// Faster than any baseline.
 const BASELINE_PER_S_MAX: u64 = 10_000;
+/// By then a session of Postgres has said what it has committed: it does once a second, and when it is idle.
+const COUNTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// What one round has shown, a second.
 struct Round {
@@ -24,8 +26,10 @@ struct Round {
     many: Run,
     hot_row: f64,
     skip_locked: f64,
-    /// Transactions that Postgres committed while many redeemed over HTTP.
+    /// Transactions that Postgres committed while many redeemed and asked for their orders.
     commits: f64,
+    /// Requests of that load.
+    loaded: f64,
 }
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
@@ -55,29 +59,24 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     ] {
         let ratio =
             |ours: fn(&Round) -> f64| median(rounds.iter().map(|round| ours(round) / baseline(round)).collect());
-        let note = format!(
-            "at the till, without HTTP and signatures, {} at once; through HTTP, with {} clients, the ratio is {}",
-            number(size.at_once as f64),
-            number(size.many as f64),
-            number(ratio(|round| round.many.per_s())),
-        );
+        let note = format!("at the till, without HTTP and signatures, {} at once", number(size.at_once as f64),);
         found(Measured::ratio(key, ratio(|round| round.till), till, middle(baseline), note));
+        let key = if key == "redeems_vs_hot_row" { "http_redeems_vs_hot_row" } else { "http_redeems_vs_skip_locked" };
+        let note = format!("the same through HTTP, with signatures and {} clients", number(size.many as f64));
+        found(Measured::ratio(key, ratio(|round| round.many.per_s()), many, middle(baseline), note));
     }
-    let note = format!("with {} clients; {} with {}", size.many, number(few), size.few);
-    found(Measured::plain("http_redeems_per_s", many, note));
+    let with = |clients: usize| format!("with {} clients", number(clients as f64));
+    found(Measured::plain("http_redeems_per_s", many, with(size.many)));
+    found(Measured::plain("http_redeems_per_s_at_64", few, with(size.few)));
+    found(Measured::plain("redeem_p99_ms_at_1000", middle(|round| round.many.p99_ms()), with(size.many)));
+    found(Measured::plain("redeem_p99_ms", middle(|round| round.few.p99_ms()), with(size.few)));
     let note = format!(
-        "with {} clients; {} with {}",
-        size.few,
-        number(middle(|round| round.many.p99_ms())),
-        number(size.many as f64)
+        "as Postgres counts its commits, while {} clients make {} requests a second: one redeems, {} ask how an order stands",
+        number(size.many as f64),
+        number(middle(|round| round.loaded)),
+        size.asked
     );
-    found(Measured::plain("redeem_p99_ms", middle(|round| round.few.p99_ms()), note));
-    let note = format!(
-        "redemptions over HTTP, each of which would be a transaction without the till; Postgres committed {} transactions a \
-         second for them",
-        number(middle(|round| round.commits))
-    );
-    found(Measured::plain("transactions_per_s", many, note));
+    found(Measured::plain("transactions_per_s", middle(|round| round.commits), note));
     Ok(())
 }
 
@@ -86,7 +85,8 @@ impl Round {
         let size = bench.size.clone();
         let shoppers = shop.admit(size.at_the_till)?;
         let till = at_the_till(shop, &shoppers, size.at_once)?;
-        bench.note(shop.audit(&shoppers, &[])?);
+        bench.note(shop.audit(&shoppers, &[&till])?);
+        let till = till.per_s();
         let baseline = |baseline: Baseline| {
             let rows = i64::try_from(size.baseline.as_secs() * BASELINE_PER_S_MAX).unwrap_or(i64::MAX);
             shop.runtime.block_on(async {
@@ -105,38 +105,68 @@ impl Round {
         };
         let mut over_http = |clients| {
             let shoppers = shop.admit(size.over_http)?;
-            let before = commits(shop)?;
             let run = run(shop.checkout_address, clients, shop.requests(&shoppers))?.all_are(201)?;
-            let commits = (commits(shop)? - before) / run.took.as_secs_f64();
             bench.note(shop.audit(&shoppers, &[&run])?);
-            Ok::<_, Failure>((run, commits))
+            Ok::<_, Failure>((shoppers, run))
         };
-        let (few, _) = over_http(size.few)?;
-        let (many, commits) = over_http(size.many)?;
-        Ok(Self { till, few, many, hot_row, skip_locked, commits })
+        let (_, few) = over_http(size.few)?;
+        let (shoppers, many) = over_http(size.many)?;
+        let (commits, loaded) = under_load(bench, shop, &shoppers, &many)?;
+        Ok(Self { till, few, many, hot_row, skip_locked, commits, loaded })
     }
 }
 
-/// Redemptions a second at the till, by so many shoppers at the same time.
-fn at_the_till(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<f64, Failure> {
+/// Transactions that Postgres commits a second, and requests that are answered, while shoppers redeem and others ask how the orders
+/// stand that they have made.
+fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) -> Result<(f64, f64), Failure> {
+    let size = bench.size.clone();
+    let shoppers = shop.admit(size.over_http)?;
+    let mut orders =
+        owners.iter().zip(&made.answers).filter_map(|(owner, answer)| Some((owner, answer.order?))).cycle();
+    let mut requests = Vec::new();
+    for redeem in shop.requests(&shoppers) {
+        requests.push(redeem);
+        requests.extend(orders.by_ref().take(size.asked).map(|(owner, order)| shop.standing(owner, order)));
+    }
+    let before = commits(shop)?;
+    let run = run(shop.checkout_address, size.many, requests)?;
+    let commits = (commits(shop)? - before) / run.took.as_secs_f64();
+    let loaded = run.per_s();
+    let (redeemed, asked): (Vec<_>, Vec<_>) =
+        run.answers.iter().enumerate().partition(|(nth, _)| nth.is_multiple_of(size.asked + 1));
+    if redeemed.iter().any(|(_, answer)| answer.status != 201) || asked.iter().any(|(_, answer)| answer.status != 200) {
+        return Err(Failure::new("not every request of the load was answered as it should"));
+    }
+    let answers = redeemed.into_iter().map(|(_, answer)| *answer).collect();
+    bench.note(shop.audit(&shoppers, &[&Run { answers, ..run }])?);
+    Ok((commits, loaded))
+}
+
+/// Redemptions at the till, by so many shoppers at the same time, as if they had been told over HTTP.
+fn at_the_till(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
     let (shutdown, kid) = (Shutdown::new(), shop.key.kid().to_owned());
     shop.runtime.block_on(async {
         let door = Door::open(&shop.postgres_url, &shutdown).map_err(|error| Failure::new(error.to_string()))?;
         let started = Instant::now();
-        let mut redeemed = stream::iter(shoppers)
-            .map(|shopper| door.redeem(shopper.admission, kid.clone(), shopper.sale, shopper.visitor))
-            .buffer_unordered(at_once);
-        while let Some(order) = redeemed.next().await {
-            order.map_err(|reason| Failure::new(format!("a shopper was turned away: {reason}")))?;
+        let redeem = |(nth, shopper): (usize, &Shopper)| {
+            let redeemed = door.redeem(shopper.admission, kid.clone(), shopper.sale, shopper.visitor);
+            async move { (nth, redeemed.await) }
+        };
+        let mut redeemed = stream::iter(shoppers.iter().enumerate()).map(redeem).buffer_unordered(at_once);
+        let mut answers = vec![Answer { status: 201, order: None }; shoppers.len()];
+        while let Some((nth, order)) = redeemed.next().await {
+            let order = order.map_err(|reason| Failure::new(format!("a shopper was turned away: {reason}")))?;
+            answers[nth].order = Some(order);
         }
-        let per_s = shoppers.len() as f64 / started.elapsed().as_secs_f64();
+        let took = started.elapsed();
         shutdown.trigger();
-        Ok(per_s)
+        Ok(Run { took, answers, latencies: Vec::new(), retries: 0 })
     })
 }
 
-/// Transactions that Postgres has committed, as far as it has counted them.
+/// Transactions that Postgres has committed.
 fn commits(shop: &Shop) -> Result<f64, Failure> {
+    pause(COUNTED_WITHIN);
     shop.runtime.block_on(async {
         let count: i64 =
             sqlx::query_scalar("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")

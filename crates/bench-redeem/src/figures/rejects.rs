@@ -27,7 +27,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     let third = size.rejected / 3;
     // Redeemed once, and then again and again.
     let used = shop.admit(third.min(1_000))?;
-    run(shop.checkout_address, size.few, shop.requests(&used))?.all_are(201)?;
+    let first = run(shop.checkout_address, size.few, shop.requests(&used))?.all_are(201)?;
     let forger = SigningKey::generate();
     // As good as a forgery gets: the right key's name, the forger's own ticket, and somebody else's signature.
     let forge = |shopper: &Shopper, ttl_s: i64| {
@@ -66,7 +66,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
             replayed: ours(&replayed, 409)?,
         });
     }
-    bench.note(shop.audit(&used, &[])?);
+    bench.note(shop.audit(&used, &[&first])?);
     let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
     let ratio = |ours: fn(&Round) -> f64, baseline: fn(&Round) -> f64| {
         median(rounds.iter().map(|round| ours(round) / baseline(round)).collect())

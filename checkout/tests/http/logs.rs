@@ -1,0 +1,115 @@
+//! What checkout writes into its logs, of a shopper who does everything: nothing that leads to anybody, however much is logged.
+
+use std::{fs::File, net::TcpListener, process::Stdio};
+
+use fairline_sandbox_post::Post;
+use fairline_service::Shutdown;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::shop::{SHOP_KEY, SIGN_IN_KEY, Shop, call, eventually, listener};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_personal_is_logged_even_at_debug() {
+    let shop = Shop::open().await;
+    let (letters, smtp) = listener().await;
+    let post = Post::open(letters, &Shutdown::new());
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("checkout.log");
+    // The program itself: what it links may log, too. It can't say which free port it has found; nobody else takes one of this address.
+    let address = TcpListener::bind("127.9.9.8:0").and_then(|free| free.local_addr()).expect("a port");
+    let settings = &shop.settings;
+    let _checkout = Command::new(env!("CARGO_BIN_EXE_checkout"))
+        .arg(format!("--listen={address}"))
+        .arg(format!("--postgres-url={}", settings.postgres_url.expose()))
+        .arg(format!("--redis-url={}", settings.redis_url.expose()))
+        .arg(format!("--jwks={}", settings.jwks))
+        .arg(format!("--ticket-key={}", settings.ticket_key.expose()))
+        .arg(format!("--gateway-url={}", settings.gateway_url))
+        .args(["--gateway-key=sk_test", "--trusted-proxies=127.0.0.0/8", "--mail-from=Lamps <shop@lamps.example>"])
+        .arg(format!("--shop-key={SHOP_KEY}"))
+        .arg(format!("--sign-in-key={SIGN_IN_KEY}"))
+        .arg(format!("--smtp-url=smtp://{smtp}"))
+        .args(["--log=json", "--log-level=debug"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(&file).expect("a file"))
+        .kill_on_drop(true)
+        .spawn()
+        .expect("checkout starts");
+    eventually(|| async { call(address, "GET", "/health/live", &[], "").await.map(drop).ok_or("no answer") }).await;
+
+    let (visitors_address, email) = ("203.0.113.77", "ada.lovelace@example.org");
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)], body: Value| {
+        let headers = [headers, &[("x-forwarded-for", visitors_address)]].concat();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        call(address, method, path, &headers, &body).await.expect("an answer")
+    };
+    let asked = ask("POST", "/users/login", &[], json!({ "email": email })).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let letter = eventually(|| async { post.letters_to(email).first().cloned().ok_or("no letter") }).await;
+    let code = letter.subject.split(' ').next().expect("a code").to_owned();
+    let entered = json!({ "sign_in_id": asked.body["sign_in_id"], "code": code });
+    let signed_in = ask("POST", "/users/login/code", &[], entered).await;
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+    let text = |field: &str| signed_in.body[field].as_str().expect("text").to_owned();
+    let (access, refresh) = (text("access_token"), text("refresh_token"));
+
+    let sale = shop.sale(5).await;
+    let shopper = shop.admit(sale).await;
+    let bearer = format!("Bearer {}", shopper.token);
+    let holder = [("authorization", &*bearer), ("cookie", &*shopper.cookie), ("fairline-account", &*access)];
+    let purchase = format!("/api/flash-sales/{sale}/purchase");
+    let mut forged = shopper.token.clone();
+    forged.truncate(forged.len() - 4);
+    let forgery = format!("Bearer {forged}AAAA");
+    let refused = ask("POST", &purchase, &[("authorization", &forgery), holder[1]], json!({ "quantity": 1 })).await;
+    assert_eq!(refused.status, 401);
+    let bought = ask("POST", &purchase, &holder, json!({ "quantity": 1 })).await;
+    assert_eq!(bought.status, 201, "{bought:?}");
+    assert_eq!(ask("POST", &purchase, &holder, json!({ "quantity": 1 })).await.status, 409);
+    let order = bought.body["id"].as_str().expect("an order").to_owned();
+    let payment = format!("/api/orders/{order}/payment");
+    let paid = ask("POST", &payment, &holder[1..], json!({ "payment_method": "tok_visa" })).await;
+    assert_eq!(paid.status, 200, "{paid:?}");
+    let admission = format!("fairline_admission={}", shopper.token);
+    for (path, cookie) in [
+        (format!("/gate/verify?sale={sale}"), admission.as_str()),
+        (format!("/gate/verify/buy?fairline_token={}", shopper.token), ""),
+        (format!("/gate/verify/buy?fairline_token={forged}"), ""),
+    ] {
+        ask("GET", &path, &[("cookie", cookie)], Value::Null).await;
+    }
+    ask("POST", &format!("/users/reminders/{sale}"), &holder[1..], Value::Null).await;
+    eventually(|| async { post.letters_to(email).get(1).cloned().ok_or("no letter") }).await;
+    assert_eq!(ask("DELETE", "/api/orders", &holder[1..], Value::Null).await.status, 200);
+
+    let logged = eventually(|| async {
+        let logged = std::fs::read_to_string(&file).expect("logs");
+        if logged.matches("a letter was sent").count() >= 2 { Ok(logged) } else { Err(logged.len()) }
+    })
+    .await;
+    assert!(logged.contains("\"level\":\"DEBUG\""), "as much as there is is logged");
+    let ticket = shopper.cookie.split_once('=').expect("a cookie").1;
+    let (_, signature) = shopper.token.rsplit_once('.').expect("a token");
+    for (what, secret) in [
+        ("the visitor", shopper.claims.sub.as_str()),
+        ("the token", signature),
+        ("the forged token", &forged),
+        ("the ticket", ticket),
+        ("the e-mail address", email),
+        ("its name", "lovelace"),
+        ("the code", &format!("{code} is your code")),
+        ("the access token", &access),
+        ("the refresh token", &refresh),
+        ("the network address", visitors_address),
+        ("what was paid with", "tok_visa"),
+        ("the shop's key", SHOP_KEY),
+        ("the sign-in key", SIGN_IN_KEY),
+        ("the ticket key", settings.ticket_key.expose()),
+    ] {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{what} is logged");
+    }
+}

@@ -1,0 +1,75 @@
+//! `docs/events.asyncapi.json`, for tests: whether what is told is what is documented.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use fairline_sale::SaleId;
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::event::{Event, Kind, take_trace};
+
+/// The document.
+pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../docs/events.asyncapi.json")).expect("the document is JSON")
+});
+
+static VALIDATORS: LazyLock<HashMap<Kind, Validator>> = LazyLock::new(|| {
+    let validator = |kind: Kind| {
+        let mut schema = DOCUMENT.clone();
+        schema["$ref"] = json!(format!("#/components/schemas/{}", kind.word()));
+        jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema")
+    };
+    Kind::ALL.into_iter().map(|kind| (kind, validator(kind))).collect()
+});
+
+/// What is wrong with an event, as it is told.
+#[must_use]
+pub fn wrong(event: &Event) -> Vec<String> {
+    let said = serde_json::from_str(&event.to_json()).expect("an event is JSON");
+    let errors = VALIDATORS[&event.kind].iter_errors(&said);
+    errors.map(|error| format!("{}: {error} in {said}", event.kind.word())).collect()
+}
+
+/// What is wrong with a row of the outbox, which has one event or several of a kind; its number is the last one's.
+#[must_use]
+pub fn wrong_in_row(sale: SaleId, number: i64, kind: &str, data: &Value, time: OffsetDateTime) -> Vec<String> {
+    let Some(kind) = Kind::from_word(kind) else { return vec![format!("{kind} is no kind of events")] };
+    let all = data.as_array().map(Vec::as_slice).unwrap_or_default();
+    let first = number.unsigned_abs() + 1 - all.len() as u64;
+    let event = |(data, number): (&Value, u64)| {
+        let mut data = data.clone();
+        let trace = take_trace(&mut data);
+        Event { sale, number, kind, time, data, trace }
+    };
+    all.iter().zip(first..).map(event).flat_map(|event| wrong(&event)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_is_documented_wherever_it_is_told_and_no_other() {
+        let kinds: BTreeSet<&str> = Kind::ALL.into_iter().map(Kind::word).collect();
+        let keys = |value: &'static Value| value.as_object().expect("an object").keys().map(String::as_str).collect();
+        let documented: BTreeSet<&str> = keys(&DOCUMENT["components"]["messages"]);
+        assert_eq!(documented, kinds);
+        for channel in ["events", "webhooks"] {
+            let told: BTreeSet<&str> = keys(&DOCUMENT["channels"][channel]["messages"]);
+            assert_eq!(told, kinds, "{channel}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_documented_is_found() {
+        let sale: SaleId = "0190a6a0-0000-7000-8000-000000000001".parse().expect("an id");
+        let wrong_in = |kind: &str, data: Value| wrong_in_row(sale, 2, kind, &data, OffsetDateTime::UNIX_EPOCH).len();
+        assert_eq!(wrong_in("FlashSaleStarted", json!([{}, {}])), 0);
+        assert_eq!(wrong_in("FlashSaleStarted", json!([{ "who": "Ada" }, {}])), 1);
+        assert_eq!(wrong_in("InventoryReserved", json!([{}])), 3, "three fields are missing");
+        assert_eq!(wrong_in("SomethingElse", json!([{}])), 1);
+    }
+}
