@@ -9,12 +9,15 @@ RUN npm ci --no-audit --no-fund
 COPY web ./
 RUN node scripts/build.mjs
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS build
+ARG TARGETARCH
+# What the image has: rust-toolchain.toml asks for lints, too.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /fairline
 COPY . .
 COPY --from=web /fairline/web/dist web/dist
 # What was compiled for an earlier image is taken from the cache; what runs is copied out of it.
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/fairline/target \
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=fairline-target-$TARGETARCH,target=/fairline/target \
     cargo build --locked --release --package admission-controller --package checkout --package waiting-room \
         --package fairline-sandbox-gateway --package fairline \
     && mkdir /built \
@@ -34,6 +37,8 @@ ENTRYPOINT ["/waiting-room"]
 
 FROM service AS admission-controller
 COPY --from=build /built/admission-controller /admission-controller
+# Sends the crowds of rehearsals.
+COPY --from=build /built/fairline /fairline
 ENTRYPOINT ["/admission-controller"]
 
 FROM service AS checkout

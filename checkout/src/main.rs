@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use checkout::{Settings, run};
-use clap::Parser as _;
 use fairline_service::{Shutdown, StartError, init_logging};
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
@@ -14,7 +13,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Settings::parse()).await {
+    match start(fairline_service::settings(|settings: &Settings| settings.listen).await).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -36,8 +36,11 @@ use fairline_line::{
     store::{ChangeReader, LineStore},
     ticket::TicketKey,
 };
-use fairline_service::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_service::{
+    RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, raise_file_limit, serve,
+};
 use tokio::{net::TcpListener, sync::Semaphore};
+use tracing::warn;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -157,6 +160,14 @@ fn own_checkout(settings: &Settings) -> Result<String, StartError> {
 /// When it can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let drain = Duration::from_secs(settings.drain_s);
+    let files = raise_file_limit();
+    if files < settings.sockets_max as u64 {
+        warn!(
+            files,
+            sockets = settings.sockets_max,
+            "fewer files may be opened than FAIRLINE_SOCKETS_MAX: raise the limit (`ulimit -Hn`)"
+        );
+    }
     let service = Service::start(&settings, &shutdown).await?;
     let router = plumbing_routes(service.routes, service.ready, &shutdown);
     serve(listener, router, ServeLimits::default(), &shutdown).await;

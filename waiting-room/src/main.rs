@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use fairline_service::{Shutdown, StartError, init_logging};
 use tokio::net::TcpListener;
 use waiting_room::{Settings, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Settings::parse()).await {
+    match start(fairline_service::settings(|settings: &Settings| settings.listen).await).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -24,13 +24,25 @@ pub fn file_name(name: &str) -> Option<&'static str> {
     ASSETS.iter().find(|asset| asset.name == name).map(|asset| asset.file)
 }
 
-/// Answers with a file by its hashed name, for ever cacheable; 404 when there is none.
+/// Answers with a file by its hashed name, for ever cacheable; 404 when there is none. While versions take turns, a page of one may ask
+/// the other for its files: that one gives its own of that name, and nobody may keep it.
 #[must_use]
 pub fn serve(file: &str, request: &HeaderMap) -> Response {
-    match ASSETS.iter().find(|asset| asset.file == file) {
-        Some(asset) => respond(asset, request, "public, max-age=31536000, immutable"),
+    if let Some(asset) = ASSETS.iter().find(|asset| asset.file == file) {
+        return respond(asset, request, "public, max-age=31536000, immutable");
+    }
+    match ASSETS.iter().find(|asset| Some(asset.name) == unhashed(file).as_deref()) {
+        Some(asset) => respond(asset, request, "no-store"),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// What a file with a hash in its name is called: `shopper.1a2b3c4d.js` is `shopper.js`.
+fn unhashed(file: &str) -> Option<String> {
+    let (rest, kind) = file.rsplit_once('.')?;
+    let (name, hash) = rest.rsplit_once('.')?;
+    let is_hash = hash.len() >= 8 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_hash.then(|| format!("{name}.{kind}"))
 }
 
 /// Answers with the page called `name`, to be asked for again each time; 404 when there is none.
@@ -99,8 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_version_is_the_one_of_this_and_nobody_keeps_it() {
+        let ours = file_name("shopper.js").expect("the shopper's script");
+        let caching = |file: &str| {
+            let response = serve(file, &HeaderMap::new());
+            assert_eq!(response.status(), StatusCode::OK);
+            response.headers().get(header::CACHE_CONTROL).cloned().expect("a header")
+        };
+        assert_eq!(caching("shopper.00000000.js"), "no-store");
+        assert_eq!(caching(ours), "public, max-age=31536000, immutable");
+    }
+
+    #[test]
     fn what_is_not_there_is_not_found() {
         assert_eq!(serve("../Cargo.toml", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
         assert_eq!(serve("shopper.js", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
+        assert_eq!(serve("nothing.00000000.js", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
     }
 }

@@ -39,6 +39,11 @@ mod assumed {
     pub(super) const BUSY: f64 = 0.6;
     /// A process before anybody comes.
     pub(super) const PROCESS_BYTES: f64 = 64e6;
+    /// What one rents with a core.
+    pub(super) const MB_PER_CORE: f64 = 2_000.0;
+    /// Processor time of what speaks TLS for one handshake, in seconds; and its memory for one socket, with the kernel's for both ends.
+    pub(super) const FRONT_S_PER_HANDSHAKE: f64 = 1e-3;
+    pub(super) const FRONT_BYTES: f64 = 50_000.0;
 }
 
 /// How many machines, how much money, and what gives way first.
@@ -61,20 +66,29 @@ pub(crate) struct Settings {
     #[arg(long, default_value_t = 18_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     sockets: u64,
     /// Cores of one waiting room.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = more_than_nothing)]
     room_cores: f64,
     /// Hours for which the machines are paid.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, value_parser = more_than_nothing)]
     hours: f64,
     /// Price of a core with 2 GB for an hour.
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, value_parser = more_than_nothing)]
     core_hour: f64,
     /// Price of a gigabyte that is sent out.
-    #[arg(long, default_value_t = 0.09)]
+    #[arg(long, default_value_t = 0.09, value_parser = more_than_nothing)]
     gigabyte: f64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print values for the Helm chart: `fairline capacity … --values > size.yaml`.
+    #[arg(long, conflicts_with = "json")]
+    values: bool,
+}
+
+/// A number that one can divide by, and pay.
+fn more_than_nothing(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if (0.001..=1e6).contains(&number) { Ok(number) } else { Err("it has to be between 0.001 and 1000000".to_owned()) }
 }
 
 /// What a sale needs.
@@ -93,6 +107,9 @@ struct Needs {
     checkouts: u64,
     postgres_cores: f64,
     postgres_mb: f64,
+    /// Of what speaks TLS in front: for handshakes or for the memory of sockets, whichever is more.
+    front_cores: f64,
+    front_mb: f64,
     controllers: u64,
     cores: f64,
     gigabytes_out: f64,
@@ -118,7 +135,13 @@ fn needs(of: &Settings) -> Needs {
     let checkout_cores = redemptions_per_s / measured::REDEEMS_PER_CORE_S / assumed::BUSY;
     let checkouts = up(checkout_cores / 0.5).max(1) + 1;
     let postgres_cores = (checkout_cores / 2.0).max(1.0).ceil();
-    let cores = waiting_rooms as f64 * of.room_cores + checkouts as f64 * 0.5 + postgres_cores + 2.0 + 2.0 * 0.5;
+    let front_mb = (assumed::PROCESS_BYTES + shoppers * assumed::FRONT_BYTES) / 1e6;
+    // Memory comes with cores, 2 GB with each.
+    let handshakes = joins_per_s * assumed::FRONT_S_PER_HANDSHAKE / assumed::BUSY;
+    let front_cores = handshakes.max(front_mb / assumed::MB_PER_CORE).ceil();
+    // Redis and Postgres have a replica each.
+    let stores = 2.0 + 2.0 * postgres_cores;
+    let cores = waiting_rooms as f64 * of.room_cores + checkouts as f64 * 0.5 + stores + 2.0 * 0.5 + front_cores;
     let messages_per_s = shoppers * measured::MESSAGES_PER_S;
     let waits_s = of.sell_s as f64;
     let gigabytes_out = (shoppers * measured::PAGE_BYTES + messages_per_s * waits_s * assumed::MESSAGE_BYTES) / 1e9;
@@ -134,6 +157,8 @@ fn needs(of: &Settings) -> Needs {
         checkouts,
         postgres_cores,
         postgres_mb: (stock * measured::ORDER_BYTES + shoppers * measured::TICKET_BYTES) / 1e6,
+        front_cores,
+        front_mb,
         controllers: 2,
         cores,
         gigabytes_out,
@@ -153,6 +178,35 @@ fn grouped(x: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+fn cores(number: f64) -> String {
+    format!("{} {}", grouped(number), if number > 1.0 { "cores" } else { "core" })
+}
+
+/// What the chart needs to be told. All pods are there before anybody comes: no autoscaler is as fast as a crowd.
+fn as_values(of: &Settings, needs: &Needs) -> String {
+    let pods = |least: u64| format!("{{ enabled: true, min: {least}, max: {}, cpuPercent: 70", least * 2);
+    let resources = |cores: f64, mb: f64| {
+        let (cpu, memory) = (up(cores * 1000.0), up(mb));
+        format!(
+            "{{ requests: {{ cpu: {cpu}m, memory: {memory}M }}, limits: {{ cpu: {cpu}m, memory: {}M }} }}",
+            memory * 2
+        )
+    };
+    format!(
+        "# For {} shoppers and {} units: fairline capacity. Put them in place before the sale opens.\n\
+         waitingRoom:\n  socketsMax: {}\n  autoscaling: {}, socketsPerPod: {} }}\n  resources: {}\n\
+         checkout:\n  autoscaling: {} }}\n  resources: {}\n",
+        of.shoppers,
+        of.stock,
+        of.sockets,
+        pods(needs.waiting_rooms),
+        (of.sockets * 3 / 4).max(1),
+        resources(of.room_cores, needs.waiting_room_mb),
+        pods(needs.checkouts),
+        resources(0.5, 512.0),
+    )
 }
 
 fn in_words(of: &Settings, needs: &Needs) -> String {
@@ -178,13 +232,9 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
     line("checkouts", format!("{}, for {} redemptions a second", needs.checkouts, grouped(needs.redemptions_per_s)));
     line(
         "Postgres",
-        format!(
-            "{} {}, {} MB for this sale",
-            grouped(needs.postgres_cores),
-            if needs.postgres_cores > 1.0 { "cores" } else { "core" },
-            grouped(needs.postgres_mb)
-        ),
+        format!("{}, {} MB for this sale; and a replica", cores(needs.postgres_cores), grouped(needs.postgres_mb)),
     );
+    line("in front", format!("{} for TLS, {} MB", cores(needs.front_cores), grouped(needs.front_mb)));
     line("controllers", format!("{}", needs.controllers));
     line("sent out", format!("{} GB", grouped(needs.gigabytes_out.ceil())));
     line(
@@ -202,7 +252,9 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
 
 pub(crate) fn run(settings: &Settings) -> ExitCode {
     let needs = needs(settings);
-    if settings.json {
+    if settings.values {
+        print!("{}", as_values(settings, &needs));
+    } else if settings.json {
         println!("{}", serde_json::to_string(&needs).expect("numbers"));
     } else {
         print!("{}", in_words(settings, &needs));
@@ -226,6 +278,7 @@ mod tests {
             core_hour: 0.05,
             gigabyte: 0.09,
             json: false,
+            values: false,
         }
     }
 
@@ -248,6 +301,14 @@ mod tests {
         {
             let (less, more) = (needs(&of(pair[0].0, pair[0].1)), needs(&of(pair[1].0, pair[1].1)));
             assert!(less.money < more.money && less.cores <= more.cores && less.redis_mb < more.redis_mb);
+        }
+    }
+
+    #[test]
+    fn what_one_divides_by_is_more_than_nothing() {
+        assert_eq!(more_than_nothing("0.5"), Ok(0.5));
+        for nonsense in ["0", "-1", "NaN", "inf", "1e300", "much"] {
+            assert!(more_than_nothing(nonsense).is_err(), "{nonsense}");
         }
     }
 

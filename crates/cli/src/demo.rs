@@ -19,8 +19,7 @@ use std::{
 
 use clap::Args;
 use fairline_private_servers::Folder;
-use fairline_service::{JsonLines, Shutdown, StartError};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use fairline_service::{JsonLines, Shutdown, StartError, raise_file_limit};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -81,6 +80,7 @@ struct Demo {
 impl Demo {
     async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, Failure> {
         let steps = Steps::new();
+        // A shopper is an open file.
         raise_file_limit();
         let folder = Arc::new(Folder::claim(&settings.dir)?);
         // One may be left by a run that was killed.
@@ -183,14 +183,6 @@ async fn listen(port: u16) -> Result<TcpListener, Failure> {
         )),
         _ => Failure::new(format!("Could not listen on port {port}: {error}.")),
     })
-}
-
-/// A shopper is an open file, and the usual limit is 1024 of them.
-fn raise_file_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // With fewer it works just as well, for a smaller crowd.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }
 
 /// Sends the services' logs to a file: the terminal is for people.

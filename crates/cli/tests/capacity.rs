@@ -24,6 +24,13 @@ fn the_document_says_what_the_program_says() {
 }
 
 #[test]
+fn the_chart_gets_values() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../../helm/fairline/tests/values/large-sale.yaml");
+    let kept = fs::read_to_string(kept).expect("values that the chart is tested with");
+    assert_eq!(fairline("capacity --shoppers 100000 --stock 1000 --values"), kept);
+}
+
+#[test]
 fn programs_get_json_and_nonsense_gets_a_sentence() {
     let needs: serde_json::Value =
         serde_json::from_str(&fairline("capacity --shoppers 100000 --stock 1000 --json")).expect("JSON");
@@ -32,4 +39,9 @@ fn programs_get_json_and_nonsense_gets_a_sentence() {
         Command::new(env!("CARGO_BIN_EXE_fairline")).args(["capacity", "--shoppers", "0", "--stock", "1"]).output();
     let wrong = wrong.expect("fairline runs");
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("0 is not in 1..=1000000000"));
+    let arguments = ["capacity", "--shoppers", "1", "--stock", "1", "--room-cores", "0"];
+    let wrong = Command::new(env!("CARGO_BIN_EXE_fairline")).args(arguments).output().expect("fairline runs");
+    assert!(!wrong.status.success());
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.contains("it has to be between 0.001 and 1000000"), "{said}");
 }

@@ -3,6 +3,7 @@
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
+use fairline_service::raise_file_limit;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -190,15 +191,6 @@ async fn say(stdout: &mut tokio::io::Stdout, said: &FromPart) -> std::io::Result
     let line = serde_json::to_string(said).expect("records have no map with keys other than text");
     stdout.write_all(format!("{line}\n").as_bytes()).await?;
     stdout.flush().await
-}
-
-/// Opens as many files as the system lets a process open.
-fn raise_file_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Where it isn't allowed, the limit stays what it was, and connections fail with a word of their own.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
 }
 
 #[cfg(test)]

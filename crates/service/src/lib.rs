@@ -5,6 +5,8 @@
 
 mod address;
 mod body;
+mod command;
+mod files;
 mod logging;
 mod plumbing;
 mod problem;
@@ -16,6 +18,8 @@ mod start;
 
 pub use address::{ClientAddress, TrustedProxies};
 pub use body::{BODY_BYTES_MAX, Json};
+pub use command::settings;
+pub use files::raise_file_limit;
 pub use logging::{JsonLines, LogFormat, LogSettings, init_logging};
 pub use plumbing::{Readiness, plumbing_routes};
 pub use problem::{Problem, ProblemBody};

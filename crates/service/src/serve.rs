@@ -29,7 +29,7 @@ use tokio::{
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-use crate::Shutdown;
+use crate::{Shutdown, raise_file_limit};
 
 /// Connections that the kernel keeps until we accept them. It takes no more than `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
@@ -69,6 +69,14 @@ impl Default for ServeLimits {
 
 /// Serves until asked to stop; then lets requests under way finish. Upgraded connections belong to whoever upgraded them.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: &Shutdown) {
+    let files = raise_file_limit();
+    if files < limits.connections_max as u64 {
+        warn!(
+            files,
+            connections = limits.connections_max,
+            "fewer files may be opened than there may be connections: raise the limit (`ulimit -Hn`)"
+        );
+    }
     if let Err(error) = prepare(&listener) {
         warn!(%error, "a listening socket keeps the system's settings");
     }

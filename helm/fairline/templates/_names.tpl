@@ -1,6 +1,6 @@
 {{/* The name of everything of one service: release-service. */}}
 {{- define "fairline.name" -}}
-{{ printf "%s-%s" .root.Release.Name .service | trunc 63 | trimSuffix "-" }}
+{{ printf "%s-%s" (.release | default .root.Release.Name) .service | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{/* What selects the pods of one service. */}}
@@ -20,22 +20,6 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "fairline.image" -}}
 {{- with .root.Values.image -}}
 {{ printf "%s/%s/%s:%s" .registry .repository $.service (.tag | default $.root.Chart.AppVersion) }}
-{{- end }}
-{{- end }}
-
-{{/* One setting from a Secret that has to be there. */}}
-{{- define "fairline.secret" -}}
-- name: {{ .env }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ required (printf "Name the Secret that has %s: set secrets.%s.name." .env .at) .secret.name }}
-      key: {{ .secret.key }}
-{{- end }}
-
-{{/* One setting from a Secret, where one is named. */}}
-{{- define "fairline.optional" -}}
-{{- if .secret.name }}
-{{ include "fairline.secret" . }}
 {{- end }}
 {{- end }}
 

@@ -1,34 +1,56 @@
-{{/* The settings of each service; what each may know is what stands here. */}}
+{{/* The environment of one service: what settings.yaml says that it is told. */}}
+{{- define "fairline.settings" -}}
+{{- $told := index (.root.Files.Get "settings.yaml" | fromYaml) .service }}
+{{- range $env, $at := $told.secrets }}
+{{ include "fairline.secret" (dict "env" $env "at" $at "secret" (index $.root.Values.secrets $at)) }}
+{{- end }}
+{{- range $env, $at := $told.optional }}
+{{- $secret := index $.root.Values.secrets $at }}
+{{- if $secret.name }}
+{{ include "fairline.secret" (dict "env" $env "at" $at "secret" $secret) }}
+{{- end }}
+{{- end }}
+- { name: FAIRLINE_LISTEN, value: "0.0.0.0:8080" }
+- { name: FAIRLINE_TRUSTED_PROXIES, value: {{ .root.Values.trustedProxies | quote }} }
+{{ include (printf "fairline.settings.%s" .service) . }}
+{{- range $name, $value := .values.env }}
+- { name: {{ $name }}, value: {{ include "fairline.text" $value | quote }} }
+{{- end }}
+{{- end }}
 
 {{- define "fairline.settings.waiting-room" -}}
-{{- $secrets := .root.Values.secrets -}}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_REDIS_URL" "secret" $secrets.redis "at" "redis") }}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_TICKET_KEY" "secret" $secrets.ticketKey "at" "ticketKey") }}
-- { name: FAIRLINE_SOCKETS_MAX, value: {{ .values.socketsMax | quote }} }
+- { name: FAIRLINE_SOCKETS_MAX, value: {{ include "fairline.text" .values.socketsMax | quote }} }
 {{- end }}
 
 {{- define "fairline.settings.admission-controller" -}}
-{{- $secrets := .root.Values.secrets -}}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_REDIS_URL" "secret" $secrets.redis "at" "redis") }}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_POSTGRES_URL" "secret" $secrets.postgres "at" "postgres") }}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_ADMIN_TOKEN" "secret" $secrets.adminToken "at" "adminToken") }}
 {{- $files := list }}
-{{- range $secrets.signingKeys.files }}{{ $files = append $files (printf "/keys/%s" .) }}{{ end }}
+{{- range .root.Values.secrets.signingKeys.files }}{{ $files = append $files (printf "/keys/%s" .) }}{{ end }}
 - { name: FAIRLINE_SIGNING_KEY_FILE, value: {{ join "," $files | quote }} }
+{{- with .values.rehearsalUrl }}
+- { name: FAIRLINE_REHEARSAL_PROGRAM, value: /fairline }
+- { name: FAIRLINE_REHEARSAL_URL, value: {{ . | quote }} }
+{{- end }}
 {{- end }}
 
 {{- define "fairline.settings.checkout" -}}
-{{- $secrets := .root.Values.secrets -}}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_REDIS_URL" "secret" $secrets.redis "at" "redis") }}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_POSTGRES_URL" "secret" $secrets.postgres "at" "postgres") }}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_TICKET_KEY" "secret" $secrets.ticketKey "at" "ticketKey") }}
-{{ include "fairline.secret" (dict "env" "FAIRLINE_GATEWAY_KEY" "secret" $secrets.gatewayKey "at" "gatewayKey") }}
 - { name: FAIRLINE_GATEWAY_URL, value: {{ .values.gatewayUrl | quote }} }
 - name: FAIRLINE_JWKS
   value: {{ printf "http://%s:8080/.well-known/jwks.json" (include "fairline.name" (dict "root" .root "service" "admission-controller")) }}
-{{- include "fairline.optional" (dict "env" "FAIRLINE_WEBHOOK_SECRETS" "secret" $secrets.webhookSecrets "at" "webhookSecrets") }}
-{{- include "fairline.optional" (dict "env" "FAIRLINE_SHOP_KEY" "secret" $secrets.shopKey "at" "shopKey") }}
-{{- include "fairline.optional" (dict "env" "FAIRLINE_SIGN_IN_KEY" "secret" $secrets.signInKey "at" "signInKey") }}
-{{- include "fairline.optional" (dict "env" "FAIRLINE_SMTP_URL" "secret" $secrets.smtp "at" "smtp") }}
-- { name: FAIRLINE_PAGES_URL, value: {{ printf "https://%s" .root.Values.host | quote }} }
+{{- with .root.Values.host }}
+- { name: FAIRLINE_PAGES_URL, value: {{ printf "https://%s" . | quote }} }
+{{- end }}
+{{- end }}
+
+{{/* One setting from a Secret that has to be there. */}}
+{{- define "fairline.secret" -}}
+- name: {{ .env }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ required (printf "Name the Secret that has %s: set secrets.%s.name." .env .at) .secret.name }}
+      key: {{ .secret.key }}
+{{- end }}
+
+{{/* A value as text: helm reads numbers as fractions, and writes 1000000 as 1e+06. */}}
+{{- define "fairline.text" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
 {{- end }}

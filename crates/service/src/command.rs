@@ -1,0 +1,82 @@
+//! What a service's program is told on its command line.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    process,
+    time::Duration,
+};
+
+use clap::{Arg, ArgAction, Parser};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How long one that is asked may take.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+const ASKED: &[u8] = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+const READY: &[u8] = b"HTTP/1.1 200";
+
+/// Reads the settings. With `--healthy` it asks the process that runs with them, on this machine, whether it is ready, and ends with
+/// 0 if it is: an image without a shell has nothing else to ask with.
+pub async fn settings<S: Parser>(listen: fn(&S) -> SocketAddr) -> S {
+    let healthy = Arg::new("healthy").long("healthy").action(ArgAction::SetTrue);
+    let command =
+        S::command().arg(healthy.help("Ask the process that listens whether it is ready, and end with 0 if it is"));
+    let matches = command.get_matches();
+    let settings = S::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if matches.get_flag("healthy") {
+        process::exit(i32::from(!is_ready(listen(&settings)).await));
+    }
+    settings
+}
+
+async fn is_ready(listen: SocketAddr) -> bool {
+    let mut address = listen;
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let answer = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(ASKED).await?;
+        let mut answer = [0; READY.len()];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer == READY)
+    };
+    matches!(timeout(ANSWERS_WITHIN, answer).await, Ok(Ok(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::{Router, routing::get};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Readiness, ServeLimits, Shutdown, plumbing_routes, serve};
+
+    async fn one_that(ready: Result<(), String>) -> SocketAddr {
+        let ready: Readiness = Arc::new(move || {
+            let ready = ready.clone();
+            Box::pin(async move { ready })
+        });
+        let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shutdown = Shutdown::new();
+        let router = plumbing_routes(Router::new().route("/", get(|| async { "in" })), ready, &shutdown);
+        tokio::spawn(async move { serve(listener, router, ServeLimits::default(), &shutdown).await });
+        address
+    }
+
+    #[tokio::test]
+    async fn who_is_ready_says_so_and_who_is_not_or_not_there_does_not() {
+        assert!(is_ready(one_that(Ok(())).await).await);
+        assert!(!is_ready(one_that(Err("Redis is away.".to_owned())).await).await);
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        assert!(!is_ready(free).await);
+    }
+}

@@ -1,0 +1,30 @@
+"""What the tests of what deploys read in the sources: the settings that each program knows, what it answers, and the metrics that it emits."""
+
+import pathlib
+import re
+
+SERVICES = {"waiting-room": "waiting-room/src", "admission-controller": "admission-controller/src", "checkout": "checkout/src"}
+EVERY_SERVICE = "crates/service/src"
+
+
+def rust(*folders):
+    return "\n".join(file.read_text() for folder in folders for file in sorted(pathlib.Path(folder).rglob("*.rs")))
+
+
+def settings_of(*folders):
+    """The settings that are read in these folders: from the variable's name to its type."""
+    found = re.findall(r"#\[arg\((.*?)\)\]\s*(?:pub(?:\([a-z]+\))? )?[a-z_]+: ([^\n]+),\n", rust(*folders), re.DOTALL)
+    named = ((re.search(r'env = "(FAIRLINE_[A-Z_0-9]+)"', attribute), kind) for attribute, kind in found)
+    return {name[1]: kind for name, kind in named if name}
+
+
+def answered_by(service):
+    """The paths that a service answers, with something in the place of each parameter."""
+    source = rust(SERVICES[service])
+    paths = re.findall(r'\.route\(\s*"([^"]+)"', source) + re.findall(r'\bpath = "(/[^"]+)"', source)
+    return {re.sub(r"\{[^}]+\}", "x1", path) for path in paths}
+
+
+def metrics_emitted():
+    """The metrics that the services emit."""
+    return set(re.findall(r'metrics::(?:counter|gauge|histogram)!\(\s*"([a-z_]+)"', rust(*SERVICES.values(), EVERY_SERVICE)))
