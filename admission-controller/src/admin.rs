@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, request::Parts},
     middleware::{from_fn, from_fn_with_state},
 };
 use fairline_line::store::LineStore;
@@ -55,16 +55,18 @@ pub(crate) struct Admin {
 
 /// The routes under `/api/admin`, for whoever is signed in. A `POST` with an `Idempotency-Key` is done once.
 pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
-    // Whoever comes so far is somebody: what tells them apart is what they are known by.
-    let asker = |headers: &HeaderMap| {
-        let known_by = headers.get(header::AUTHORIZATION).or_else(|| headers.get(header::COOKIE));
-        known_by.map(|known_by| known_by.as_bytes().to_vec())
+    // Whoever comes so far has a name.
+    let asker = |parts: &Parts| {
+        let operator = parts.extensions.get::<Operator>();
+        operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let once = Once::new(admin.store.pool().clone(), asker, shutdown);
+    let once = from_fn_with_state(Once::new(admin.store.pool().clone(), asker, shutdown), fairline_once::once);
     let owners = OpenApiRouter::new()
         .merge(keys::routes())
         .merge(operators::routes())
         .merge(webhooks::routes())
+        // Before it is known whether it was done: who is an owner no more is told nothing.
+        .route_layer(once.clone())
         .route_layer(from_fn(sessions::owners_only));
     OpenApiRouter::new()
         .routes(routes!(create_sale, list_sales))
@@ -82,8 +84,8 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(tickets::routes())
         .merge(keys::seen_routes())
         .merge(webhooks::seen_routes())
+        .route_layer(once)
         .merge(owners)
-        .route_layer(from_fn_with_state(once, fairline_once::once))
         .route_layer(from_fn_with_state(admin.clone(), sessions::signed_in))
         .merge(sessions::open_routes())
         .with_state(admin)

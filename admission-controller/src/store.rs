@@ -82,9 +82,12 @@ fn connect(postgres_url: &str) -> Result<PgPool, StartError> {
     let options = options.ok_or_else(|| {
         StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
     })?;
-    let options = options
-        .application_name("admission-controller")
-        .options([("statement_timeout", "5000"), ("idle_in_transaction_session_timeout", "5000")]);
+    let options = options.application_name("admission-controller").options([
+        // What was promised is promised after a power cut, too, whatever the server's default is.
+        ("synchronous_commit", "on"),
+        ("statement_timeout", "5000"),
+        ("idle_in_transaction_session_timeout", "5000"),
+    ]);
     Ok(PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(2)).connect_lazy_with(options))
 }
 
@@ -640,5 +643,25 @@ impl LockedSale {
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
+        let url =
+            tokio::task::spawn_blocking(fairline_private_servers::testing::database_url).await.expect("a database");
+        let own = PgPool::connect(&url).await.expect("a connection");
+        let hasty =
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$";
+        sqlx::query(hasty).execute(&own).await.expect("altered");
+        let setting = async |pool: &PgPool| -> String {
+            sqlx::query_scalar("SHOW synchronous_commit").fetch_one(pool).await.expect("a setting")
+        };
+        assert_eq!(setting(&PgPool::connect(&url).await.expect("a connection")).await, "off", "the control");
+        assert_eq!(setting(&connect(&url).expect("an address")).await, "on");
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     order::{Order, OrderId},
     problem::CheckoutError,
     state::OrderStatus,
-    store::{GivenBack, PaymentStanding},
+    store::PaymentStanding,
 };
 
 /// Routes that take units.
@@ -312,15 +312,6 @@ impl Checkout {
         }
         let orders = if asker.is_shop() { self.store.orders_of_account(account).await? } else { Vec::new() };
         if orders.is_empty() { Err(CheckoutError::UnknownOrder) } else { Ok(OneOrAll::All(Orders { orders })) }
-    }
-
-    async fn give_back(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
-        let store = self.store.clone();
-        match self.shutdown.spawn(async move { store.give_back(order, &asker).await }).await?? {
-            Some(GivenBack::Done(order)) => Ok(order),
-            Some(GivenBack::NotNow(order)) => Err(CheckoutError::NotGivenBack(Box::new(order))),
-            None => Err(CheckoutError::UnknownOrder),
-        }
     }
 
     async fn forget(&self, holders: Holders) -> Result<u64, CheckoutError> {

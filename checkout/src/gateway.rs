@@ -28,7 +28,7 @@ pub(crate) enum Standing {
     Cancelled,
     /// The money was given back.
     Refunded,
-    /// The gateway knows no such payment, or has failed to begin it for good.
+    /// It has failed to begin it for good; or it is a sandbox that was started anew, and has forgotten it.
     Unknown,
 }
 
@@ -51,6 +51,9 @@ pub(crate) enum NoAnswer {
     /// It says that it has failed; asked again, it may do better.
     #[error("{0}")]
     Failed(String),
+    /// It repeats a failure of before, and will all day.
+    #[error("{0}")]
+    Repeats(String),
     /// It can't say yet.
     #[error("{0}")]
     NotYet(String),

@@ -2,8 +2,9 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
+use fairline_admission_token::named_holder;
 use fairline_line::ticket::{TicketKey, cookie_name};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{Problem, Secret};
@@ -48,11 +49,6 @@ impl Holders {
 
     pub(crate) fn account(&self) -> Option<AccountId> {
         self.account
-    }
-
-    /// Whether nobody is known.
-    pub(crate) fn are_nobody(&self) -> bool {
-        self.visitors.is_empty() && self.account.is_none()
     }
 }
 
@@ -156,23 +152,28 @@ impl Checkout {
     }
 }
 
-/// What tells apart those who ask, for requests that are done once: the admission token, the visitors whose tickets came with it,
-/// and the account. Nothing for whoever is neither the shop, nor signed in, nor holds a ticket.
-pub(crate) fn fingerprint(
+/// By what names those who ask are known, for requests that are done once, the surest first; none for whoever is refused anyway. A
+/// second ticket, a sign-in or another access token between two tries make nobody a stranger.
+pub(crate) fn known_by(
     headers: &HeaderMap,
     tickets: &TicketKey,
     accounts: Option<&AccountKey>,
     shop: Option<&Secret>,
-) -> Option<Vec<u8>> {
-    let holders = Holders::of(headers, tickets, accounts);
-    if holders.are_nobody() && ShopKey::of(headers, shop).is_none() {
-        return None;
+) -> Vec<Vec<u8>> {
+    if ShopKey::of(headers, shop).is_some() {
+        return vec![b"shop".to_vec()];
     }
-    let bearer = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let mut visitors: Vec<[u8; 16]> = holders.iter().map(|visitor| visitor.0).collect();
-    visitors.sort_unstable();
-    let account = holders.account().map(|account| account.0.into_bytes()).unwrap_or_default();
-    Some([&(bearer.len() as u64).to_be_bytes(), bearer, &visitors.concat(), &account].concat())
+    let holders = Holders::of(headers, tickets, accounts);
+    // A token is its holder's own, and there are many to a ticket.
+    let admission = bearer(headers).and_then(|token| Some((token, named_holder(token)?.parse().ok()?)));
+    if let Some((token, holder)) = admission {
+        return if holders.include(holder) { vec![[b"token", token.as_bytes()].concat()] } else { Vec::new() };
+    }
+    let mut visitors: Vec<&VisitorId> = holders.iter().collect();
+    visitors.sort_unstable_by_key(|visitor| visitor.0);
+    let visitors = visitors.into_iter().map(|VisitorId(visitor)| [&b"visitor"[..], visitor].concat());
+    let account = holders.account().map(|AccountId(account)| [&b"account"[..], account.as_bytes()].concat());
+    visitors.chain(account).collect()
 }
 
 /// Who is signed in.
@@ -208,6 +209,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
     use fairline_line::ticket::Ticket;
 
     use super::*;

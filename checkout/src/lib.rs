@@ -49,7 +49,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderMap, HeaderValue, Uri},
+    http::{HeaderValue, Uri, request},
     middleware::from_fn_with_state,
     routing::get,
 };
@@ -173,13 +173,20 @@ impl Service {
         let stripe = gateway::stripe::Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
         let (gateway, gateway_watch) = gateway::guarded::Guarded::new(stripe);
         let (account_key, shop_key) = (account_key(settings)?, shop_key(settings)?);
-        let asker = (ticket_key.clone(), account_key.clone(), shop_key.clone());
-        let tell_apart = move |headers: &HeaderMap| {
-            let (tickets, accounts, shop) = &asker;
-            holder::fingerprint(headers, tickets, accounts.as_ref(), shop.as_deref())
+        let askers = (ticket_key.clone(), account_key.clone(), shop_key.clone());
+        let known_by = move |parts: &request::Parts| {
+            let (tickets, accounts, shop) = &askers;
+            holder::known_by(&parts.headers, tickets, accounts.as_ref(), shop.as_deref())
+        };
+        // Whoever signs in is nobody yet, but somewhere.
+        let (known_by_all, proxies) = (known_by.clone(), settings.trusted_proxies.clone());
+        let known_or_from = move |parts: &request::Parts| {
+            let mut names = known_by_all(parts);
+            names.push(format!("from {}", proxies.client_of(parts)).into_bytes());
+            names
         };
         let checkout = Checkout(Arc::new(Parts {
-            once: Once::new(store.pool().clone(), tell_apart, shutdown),
+            once: Once::new(store.pool().clone(), known_by, shutdown),
             till: till::Till::open(store.clone(), shutdown),
             store,
             catalogue: catalogue::Catalogue::default(),
@@ -234,11 +241,13 @@ impl Service {
         let known = (checkout.clone(), limit.clone(), health.clone());
         let turnstile = Turnstile { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
         let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
+        let once_for_all = Once::new(checkout.store.pool().clone(), known_or_from, shutdown);
+        let once_for_all = from_fn_with_state(once_for_all, fairline_once::once);
         let paying = api::paying().route_layer(from_fn_with_state(health, health::paid)).merge(api::giving_back());
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
             .merge(api::purchasing().route_layer(from_fn_with_state(turnstile, turnstile::pass)))
             .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))
-            .merge(users::signing_in().route_layer(limit.layer()))
+            .merge(users::signing_in().route_layer(once_for_all).route_layer(limit.layer()))
             .merge(users::signed_in())
             .merge(shop::routes().route_layer(once))
             .merge(api::looking())

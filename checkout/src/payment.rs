@@ -12,11 +12,11 @@ use tracing::{debug, error, warn};
 use crate::{
     Checkout,
     gateway::{Intent, NoAnswer, Standing},
-    holder::Holders,
+    holder::{Asker, Holders},
     order::{Order, OrderId},
     problem::CheckoutError,
     state::{NextStep, OrderStatus, PaymentEvent},
-    store::{Begun, Payment, StoreError},
+    store::{Begun, GivenBack, Payment, StoreError},
 };
 
 /// How long a shopper's request waits for the gateway; then the payment is pending, and goes on by itself.
@@ -29,8 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A shopper who has not proved who they are for so long never will.
 const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// What a shopper is told who pays while the payment company does not answer.
-const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept, and paid as soon as it does; nothing is charged twice.";
+/// What a shopper is told who pays while the payment company does not answer. How long the order is kept, the store knows.
+const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
 
 /// Why a payment can't go on at this moment.
 #[derive(Debug, thiserror::Error)]
@@ -56,17 +56,7 @@ impl Checkout {
         self.order(order, holders).await?;
         let (checkout, started) = (self.clone(), Instant::now());
         // A task of its own: it goes on when the client hangs up, or when the gateway takes long.
-        let payment = self.shutdown.spawn(async move {
-            match checkout.store.begin_payment(order, &payment_method).await? {
-                Begun::Payment(payment) => checkout.stay_with(payment).await,
-                Begun::NotNow => {}
-                Begun::NoUnit => {
-                    metrics::counter!("checkout_turned_away_total").increment(1);
-                    return Err(CheckoutError::NoUnitNow);
-                }
-            }
-            Ok(())
-        });
+        let payment = self.shutdown.spawn(async move { checkout.begin_and_stay(order, &payment_method).await });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
         }
@@ -82,11 +72,67 @@ impl Checkout {
         }
     }
 
-    /// Drives a payment until it has ended, or for a while.
+    /// Begins a payment, or goes on with the one under way. One that waits for its shopper, who means to pay with something else by
+    /// now, makes way.
+    async fn begin_and_stay(&self, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
+        let mut begun = self.store.begin_payment(order, payment_method).await?;
+        if let Begun::Waits { payment, in_time: true } = &begun
+            && payment.payment_method != payment_method
+            && self.let_go(payment).await?
+        {
+            begun = self.store.begin_payment(order, payment_method).await?;
+        }
+        match begun {
+            Begun::Payment(payment) | Begun::Waits { payment, .. } => self.stay_with(payment).await,
+            Begun::NotNow => {}
+            Begun::NoUnit => {
+                metrics::counter!("checkout_turned_away_total").increment(1);
+                return Err(CheckoutError::NoUnitNow);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives an order back that has not been paid for. A payment that waits for the shopper, who does not want it any more, is let go.
+    pub(crate) async fn give_back(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
+        let checkout = self.clone();
+        let given_back = self.shutdown.spawn(async move {
+            match checkout.store.give_back(order, &asker).await? {
+                Some(GivenBack::NotNow { waiting: Some(waiting), .. }) if checkout.let_go(&waiting).await? => {
+                    checkout.store.give_back(order, &asker).await
+                }
+                answer => Ok(answer),
+            }
+        });
+        match given_back.await?? {
+            Some(GivenBack::Done(order)) => Ok(order),
+            Some(GivenBack::NotNow { order, .. }) => Err(CheckoutError::NotGivenBack(Box::new(order))),
+            None => Err(CheckoutError::UnknownOrder),
+        }
+    }
+
+    /// Ends a payment that waits for its shopper. Not, when the gateway does not say that it has let go of it.
+    async fn let_go(&self, waiting: &Payment) -> Result<bool, StoreError> {
+        let Some(reference) = &waiting.reference else { return Ok(false) };
+        match self.gateway.cancel(waiting.id, reference).await.map(|intent| intent.standing) {
+            Ok(Standing::Cancelled | Standing::Declined | Standing::Unknown) => {
+                let ended = self.store.end_unpaid(waiting, PaymentEvent::Void, None).await?;
+                Ok(ended.state.next_step() == NextStep::Nothing)
+            }
+            Ok(_) => Ok(false),
+            Err(reason) => {
+                warn!(payment = %waiting.id, %reason, "a payment that nobody waits for any more could not be let go");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Drives a payment until it has ended, or for a while. Whether its shopper has proved who they are, the gateway tells by itself,
+    /// or is asked by the sweeper: hundreds of them would keep it busy with questions.
     async fn stay_with(&self, mut payment: Payment) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
-        while self.drive(&mut payment).await.is_err() {
+        while let Err(WaitsStill::ForGateway) = self.drive(&mut payment).await {
             if started.elapsed() > STAYED_WITH || self.shutdown.is_triggered() {
                 return;
             }
@@ -121,11 +167,16 @@ impl Checkout {
                         | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "a payment waits");
                         }
-                        Stuck::NoAnswer(NoAnswer::Senseless(_)) | Stuck::Senseless(_) | Stuck::Store(_) => {
+                        Stuck::NoAnswer(NoAnswer::Senseless(_) | NoAnswer::Repeats(_))
+                        | Stuck::Senseless(_)
+                        | Stuck::Store(_) => {
                             error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
                         }
                     }
-                    return Err(WaitsStill);
+                    return Err(match stuck {
+                        Stuck::WaitsForShopper => WaitsStill::ForShopper,
+                        _ => WaitsStill::ForGateway,
+                    });
                 }
             }
         }
@@ -165,7 +216,7 @@ impl Checkout {
     async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, Stuck> {
         let reference = payment.authorised_reference()?;
         let answer = if self.store.secure_units(payment).await? {
-            self.gateway.capture(payment.id, reference).await?
+            self.capture(payment, reference).await?
         } else {
             self.gateway.cancel(payment.id, reference).await?
         };
@@ -176,6 +227,27 @@ impl Checkout {
                 Ok(self.store.end_unpaid(payment, PaymentEvent::Void, None).await?)
             }
             senseless @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Senseless(senseless)),
+        }
+    }
+
+    /// Takes the money. Where the gateway will not, for whatever reason, how the payment stands says what follows: one that it keeps ready
+    /// all the same is let go, since it would refuse again, and its unit would wait for ever.
+    async fn capture(&self, payment: &Payment, reference: &str) -> Result<Intent, NoAnswer> {
+        let refused = match self.gateway.capture(payment.id, reference).await {
+            Ok(Intent {
+                standing: standing @ (Standing::Authorised | Standing::NeedsAction | Standing::Declined),
+                ..
+            }) => {
+                format!("it says {standing:?}")
+            }
+            Err(NoAnswer::Senseless(why) | NoAnswer::Repeats(why)) => why,
+            answer => return answer,
+        };
+        let stands = self.gateway.look_up(reference).await?;
+        warn!(payment = %payment.id, reason = refused, stands = ?stands.standing, "the gateway does not take an authorised payment");
+        match stands.standing {
+            Standing::Authorised | Standing::NeedsAction => self.gateway.cancel(payment.id, reference).await,
+            _ => Ok(stands),
         }
     }
 
@@ -210,5 +282,9 @@ impl Checkout {
 }
 
 /// The payment has not ended; why was logged.
-#[derive(Debug)]
-pub(crate) struct WaitsStill;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitsStill {
+    /// They have to prove who they are.
+    ForShopper,
+    ForGateway,
+}

@@ -168,7 +168,8 @@ impl Checkout {
 
 /// Redeem the admission token that a shopper has brought to the shop's own checkout: its units are held, until the shop confirms
 /// the order or gives it back, or its time runs out. The shop answers for it that the shopper is the token's holder.
-#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])), responses(
+#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
     (status = 201, description = "The units are held.", body = Order),
     (status = 401, description = "No shop's key, or a wrong one; or the token is not genuine.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
@@ -207,7 +208,9 @@ async fn erase(
 }
 
 /// Say that an order was paid for at the shop. It is sold; where its time has run out, if units are free.
-#[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm, params(("id" = String, Path, description = "The order.")),
+#[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm,
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
     security(("shop" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
     (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
@@ -238,7 +241,8 @@ async fn show_inventory(State(checkout): State<Checkout>, _key: ShopKey) -> Resu
 
 /// Reserve free units for the shop itself: for its box office, or its friends. What shoppers were promised stays theirs. The order
 /// is confirmed or given back like any other.
-#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])), responses(
+#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
     (status = 201, description = "The units are held; or were, under this reference.", body = Order),
     (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),

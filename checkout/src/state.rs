@@ -312,6 +312,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_not_listed_here_is_refused() {
+        use {HoldEvent as HE, HoldState as H, PaymentEvent as PE, PaymentState as P};
+        let holds = [
+            (H::Promised, HE::RunOut, H::Lapsed),
+            (H::Promised, HE::GiveBack, H::Cancelled),
+            (H::Promised, HE::Secure, H::Held),
+            (H::Held, HE::RunOut, H::Lapsed),
+            (H::Held, HE::GiveBack, H::Cancelled),
+            (H::Held, HE::Release, H::Promised),
+            (H::Held, HE::Pay, H::Paid),
+            (H::Lapsed, HE::Renew, H::Held),
+        ];
+        for state in H::ALL {
+            for event in HOLD_EVENTS {
+                let legal = holds.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
+                assert_eq!(state.after(event), legal, "{state:?} {event:?}");
+            }
+        }
+        let payments = [
+            (P::Started, PE::Authorise, P::Authorised),
+            (P::Started, PE::Decline, P::Declined),
+            (P::Started, PE::Void, P::Voided),
+            (P::Authorised, PE::Capture, P::Captured),
+            (P::Authorised, PE::Void, P::Voided),
+            (P::Authorised, PE::OweRefund, P::RefundDue),
+            (P::RefundDue, PE::Refund, P::Refunded),
+        ];
+        for state in P::ALL {
+            for event in PAYMENT_EVENTS {
+                let legal = payments.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
+                assert_eq!(state.after(event), legal, "{state:?} {event:?}");
+            }
+        }
+    }
+
     proptest! {
         /// Promise 6, as far as the machine goes: money is kept only as `captured`, which only `authorised` leads to;
         /// money that was taken for nothing can end in one state only.

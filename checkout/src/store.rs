@@ -57,6 +57,8 @@ const LAPSED_MAX: i64 = 500;
 /// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
 /// authorised keeps its hold until it ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
+/// The same, while the gateway does not answer: the shopper can't do anything about that.
+const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
 /// How long a hold that a late payment has renewed is held again.
 const RENEWED_FOR_S: f64 = 60.0;
 /// A payment that nobody has touched for so long was left behind.
@@ -156,6 +158,11 @@ pub(crate) enum Begun {
     Payment(Payment),
     /// Every unit is sold, or held for somebody who pays: only in yield mode.
     NoUnit,
+    /// A payment is under way, and waits for its shopper to prove who they are; whether the order's time runs still.
+    Waits {
+        payment: Payment,
+        in_time: bool,
+    },
     /// The order is not to be paid, or is being paid already.
     NotNow,
 }
@@ -292,14 +299,16 @@ struct HoldRow {
 }
 
 /// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
-/// does for so many seconds.
+/// does for so many seconds, and one of which the gateway has said nothing yet for so many.
 macro_rules! no_payment_keeps_it {
-    ($seconds:literal) => {
+    ($seconds:literal, $unanswered_seconds:literal) => {
         concat!(
             "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
-             OR state = 'started' AND created_at > now() - make_interval(secs => ",
+             OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL THEN ",
+            $unanswered_seconds,
+            " ELSE ",
             $seconds,
-            ")))"
+            " END)))"
         )
     };
 }
@@ -326,9 +335,12 @@ impl Store {
         let options = options.ok_or_else(|| {
             StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
         })?;
-        let options = options
-            .application_name("checkout")
-            .options([("statement_timeout", "5000"), ("idle_in_transaction_session_timeout", "5000")]);
+        let options = options.application_name("checkout").options([
+            // Whoever was told that a unit is theirs is not told otherwise after a power cut, whatever the server's default is.
+            ("synchronous_commit", "on"),
+            ("statement_timeout", "5000"),
+            ("idle_in_transaction_session_timeout", "5000"),
+        ]);
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
         Ok(Self { pool: pool.connect_lazy_with(options) })
     }
@@ -399,6 +411,10 @@ impl Store {
                 if !shift_hold(&mut transaction, order, &hold, HoldState::Promised, HoldEvent::Secure).await? {
                     return Ok(Begun::NoUnit);
                 }
+            }
+            OrderStatus::PaymentPending => {
+                let waiting = waiting_payment(&mut transaction, order).await?;
+                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.run_out }));
             }
             _ => return Ok(Begun::NotNow),
         }
@@ -582,18 +598,20 @@ impl Store {
         Ok(ids.into_iter().map(SaleId).collect())
     }
 
-    /// Gives back the units of holds whose time is over and that no payment keeps. One sale at a time, so that no two
-    /// sweepers wait for each other's stock.
-    pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
+    /// Gives back the units of holds whose time is over and that no payment keeps; while the gateway is away, all that were started
+    /// keep theirs for longer. One sale at a time, so that no two sweepers wait for each other's stock.
+    pub(crate) async fn lapse_holds(&self, sale: SaleId, gateway_is_away: bool) -> Result<Lapsed, StoreError> {
+        let started_keeps_s = if gateway_is_away { UNANSWERED_KEEPS_HOLD_S } else { STARTED_KEEPS_HOLD_S };
         let mut transaction = self.pool.begin().await?;
         let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
             "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
-            no_payment_keeps_it!("$3"),
+            no_payment_keeps_it!("$3", "$4"),
             " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
         ))
         .bind(sale.0)
         .bind(LAPSED_MAX)
-        .bind(STARTED_KEEPS_HOLD_S)
+        .bind(started_keeps_s)
+        .bind(UNANSWERED_KEEPS_HOLD_S)
         .fetch_all(&mut *transaction)
         .await?;
         if run_out.is_empty() {
@@ -603,7 +621,7 @@ impl Store {
         let lapsed: Lapsed = sqlx::query_as(concat!(
             "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
              WHERE holds.id = was.id AND ",
-            no_payment_keeps_it!("$4"),
+            no_payment_keeps_it!("$4", "$5"),
             " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
              ), freed AS ( \
                 UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
@@ -620,19 +638,23 @@ impl Store {
         .bind(sale.0)
         .bind(run_out)
         .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
-        .bind(STARTED_KEEPS_HOLD_S)
+        .bind(started_keeps_s)
+        .bind(UNANSWERED_KEEPS_HOLD_S)
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
         Ok(lapsed)
     }
 
-    /// Takes on payments that somebody left half done, the oldest first; nobody else takes them for a while.
+    /// Takes on payments that somebody left half done, the oldest first; nobody else takes them for a while. What waits for a shopper, or
+    /// for a bank, is asked for the more seldom the longer it has waited.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET updated_at = now() WHERE id IN ( \
                 SELECT id FROM payments WHERE state IN ('started', 'authorised', 'refund_due') \
-                AND updated_at < now() - make_interval(secs => $1) ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+                AND updated_at < now() - make_interval(secs => $1) AND (state = 'authorised' OR gateway_ref IS NULL \
+                    OR updated_at < now() - least((now() - created_at) / 10, interval '1 hour')) \
+                ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
              RETURNING",
             ""
         ))
@@ -749,6 +771,18 @@ async fn shift_hold(
     Ok(shifted.is_some())
 }
 
+/// The payment of an order that waits for its shopper to prove who they are.
+async fn waiting_payment(connection: &mut PgConnection, order: OrderId) -> Result<Option<Payment>, StoreError> {
+    let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+        "SELECT",
+        "FROM payments WHERE hold_id = $1 AND state = 'started' AND gateway_ref IS NOT NULL"
+    ))
+    .bind(order.0)
+    .fetch_optional(connection)
+    .await?;
+    row.map(Payment::try_from).transpose()
+}
+
 async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Result<Payment, StoreError> {
     let row: PaymentRow = sqlx::query_as(payment_columns!("SELECT", "FROM payments WHERE id = $1"))
         .bind(payment.0)
@@ -830,4 +864,24 @@ async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, data: Value) 
         tell(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
+        let url =
+            tokio::task::spawn_blocking(fairline_private_servers::testing::database_url).await.expect("a database");
+        let own = PgPool::connect(&url).await.expect("a connection");
+        let hasty =
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$";
+        sqlx::query(hasty).execute(&own).await.expect("altered");
+        let setting = async |pool: &PgPool| -> String {
+            sqlx::query_scalar("SHOW synchronous_commit").fetch_one(pool).await.expect("a setting")
+        };
+        assert_eq!(setting(&PgPool::connect(&url).await.expect("a connection")).await, "off", "the control");
+        assert_eq!(setting(&Store::connect(&url).expect("an address").pool).await, "on");
+    }
 }

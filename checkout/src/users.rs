@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Response},
 };
+use fairline_once::Confidential;
 use fairline_sale::SaleId;
 use fairline_service::{Json, Problem, ProblemBody};
 use rand::RngExt as _;
@@ -150,7 +151,8 @@ struct Profile {
 
 /// Sign in: have a code sent to an e-mail address or a phone, or show an ID token of the shop's own issuer. Whether an address has an
 /// account, the answer does not tell.
-#[utoipa::path(post, path = "/users/login", request_body = LogIn, responses(
+#[utoipa::path(post, path = "/users/login", request_body = LogIn,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
     (status = 200, description = "The ID token is good: signed in.", body = Session),
     (status = 202, description = "A code is on its way; enter it with `POST /users/login/code`.", body = CodeSent),
     (status = 401, description = "The ID token is not accepted.", body = ProblemBody),
@@ -311,7 +313,8 @@ async fn forget_profile(State(checkout): State<Checkout>, SignedIn(account): Sig
 }
 
 /// Hear by e-mail or message when your turn in a line is near.
-#[utoipa::path(post, path = "/users/reminders/{line}", params(("line" = String, Path, description = "The sale, or its lane.")),
+#[utoipa::path(post, path = "/users/reminders/{line}", params(("line" = String, Path, description = "The sale, or its lane."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
     security(("account" = [], "ticket" = [])), responses(
     (status = 204, description = "A letter will come."),
     (status = 401, description = "Nobody is signed in.", body = ProblemBody),
@@ -345,7 +348,8 @@ async fn show_push_key(State(checkout): State<Checkout>) -> Result<axum::Json<Pu
 }
 
 /// Be told in this browser: what letters say. At most five browsers of an account are, the newest.
-#[utoipa::path(post, path = "/users/push", request_body = Subscribe, security(("account" = [])), responses(
+#[utoipa::path(post, path = "/users/push", request_body = Subscribe, security(("account" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
     (status = 204, description = "This browser is told."),
     (status = 401, description = "Nobody is signed in.", body = ProblemBody),
     (status = 404, description = "Nothing is pushed here.", body = ProblemBody),
@@ -423,9 +427,10 @@ fn session(
     };
     if in_cookies {
         let cookies = cookies(checkout, (&access_token, ACCESS_S), (refresh_token.expose(), REFRESH_S));
-        return Ok((NO_STORE, cookies, session(None, None)).into_response());
+        return Ok((Confidential, NO_STORE, cookies, session(None, None)).into_response());
     }
-    Ok((NO_STORE, session(Some(access_token), Some(refresh_token.expose().to_owned()))).into_response())
+    let tokens = session(Some(access_token), Some(refresh_token.expose().to_owned()));
+    Ok((Confidential, NO_STORE, tokens).into_response())
 }
 
 fn no_cookies(checkout: &Checkout) -> impl IntoResponse + use<> {

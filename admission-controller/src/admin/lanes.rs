@@ -5,6 +5,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use fairline_once::Confidential;
 use fairline_sale::SaleId;
 use fairline_service::{Json, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
@@ -149,7 +150,7 @@ async fn invite(
     Extension(operator): Extension<Operator>,
     Path((id, lane)): Path<(String, String)>,
     Json(invite): Json<Invite>,
-) -> Result<(StatusCode, axum::Json<Invitations>), Problem> {
+) -> Result<(StatusCode, Confidential, axum::Json<Invitations>), Problem> {
     field("count", (1..=INVITATIONS_MAX).contains(&invite.count), "be between 1 and 1000")?;
     let lanes = admin.lanes(&operator, "invite", &id).await?;
     let counted = lanes.count_invitations(&lane, invite.count).await.map_err(AdminError::from)?;
@@ -157,5 +158,5 @@ async fn invite(
         counted.and_then(|line| line.invitations().map(|key| (line, key))).ok_or(AdminError::UnknownLane)?;
     let first = u32::try_from(line.invitations).map_err(|_| AdminError::UnknownLane)?;
     let codes = (first..).take(invite.count as usize).map(|number| key.invite(line.line(), number)).collect();
-    Ok((StatusCode::CREATED, axum::Json(Invitations { codes })))
+    Ok((StatusCode::CREATED, Confidential, axum::Json(Invitations { codes })))
 }

@@ -5,6 +5,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use fairline_once::Confidential;
 use fairline_service::{Json, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -115,7 +116,7 @@ async fn add_operator(
     State(admin): State<Admin>,
     Extension(operator): Extension<Operator>,
     Json(new): Json<AddOperator>,
-) -> Result<(StatusCode, axum::Json<AddedOperator>), Problem> {
+) -> Result<(StatusCode, Confidential, axum::Json<AddedOperator>), Problem> {
     field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
     let password = keep("password", new.password).await?;
     let secret: [u8; 20] = rand::random();
@@ -123,7 +124,7 @@ async fn add_operator(
     let added = admin.store.add_operator(&operator.by(), &row).await.map_err(AdminError::from)?;
     let added = added.ok_or(AdminError::TooManyOperators)?;
     let told = AddedOperator { operator: added.into(), secret: told(&new.name, &secret) };
-    Ok((StatusCode::CREATED, axum::Json(told)))
+    Ok((StatusCode::CREATED, Confidential, axum::Json(told)))
 }
 
 /// Give an operator another role, or another password.
@@ -159,12 +160,12 @@ async fn renew_totp(
     State(admin): State<Admin>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
-) -> Result<axum::Json<TotpSecret>, Problem> {
+) -> Result<(Confidential, axum::Json<TotpSecret>), Problem> {
     let secret: [u8; 20] = rand::random();
     let change = OperatorChange { totp_secret: Some(&secret), ..OperatorChange::default() };
     let changed = admin.store.change_operator(&operator.by(), "renew_totp", &name, &change).await;
     changed.map_err(AdminError::from)?.ok_or(AdminError::UnknownOperator)?;
-    Ok(axum::Json(told(&name, &secret)))
+    Ok((Confidential, axum::Json(told(&name, &secret))))
 }
 
 /// Remove an operator. What they have changed stays in the audit log.

@@ -7,6 +7,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use fairline_events::Kind;
+use fairline_once::Confidential;
 use fairline_service::{Json, Problem, ProblemBody};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -150,7 +151,7 @@ async fn add_webhook(
     State(admin): State<Admin>,
     Extension(operator): Extension<Operator>,
     Json(AddWebhook { url, kinds }): Json<AddWebhook>,
-) -> Result<(StatusCode, axum::Json<AddedWebhook>), Problem> {
+) -> Result<(StatusCode, Confidential, axum::Json<AddedWebhook>), Problem> {
     if !is_address(&url) {
         let must = "be an http:// or https:// address without a password, of at most 2000 bytes";
         return Err(AdminError::WrongField { field: "url", must }.into());
@@ -160,7 +161,7 @@ async fn add_webhook(
     let id = admin.store.add_webhook(&operator.by(), &url, &secret, &kinds).await.map_err(AdminError::from)?;
     let id = id.ok_or(AdminError::TooManyWebhooks)?;
     let secret = format!("whsec_{}", BASE64.encode(secret));
-    Ok((StatusCode::CREATED, axum::Json(AddedWebhook { id, secret })))
+    Ok((StatusCode::CREATED, Confidential, axum::Json(AddedWebhook { id, secret })))
 }
 
 /// Forget a webhook.

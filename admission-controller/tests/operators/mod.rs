@@ -133,6 +133,31 @@ async fn roles_may_do_what_they_may_and_nobody_acts_without_the_token_of_the_pag
 }
 
 #[tokio::test]
+async fn who_is_an_owner_no_more_is_told_nothing_again_and_secrets_are_told_once() {
+    let desk = Desk::open().await;
+    let (owner, other) = (Person::hired(&desk, "olga", "owner").await, Person::hired(&desk, "oona", "owner").await);
+    let keyed = format!("x-csrf-token: {}\r\nidempotency-key: a-key\r\n", owner.csrf);
+    let hook = json!({ "url": "https://shop.example/hook", "kinds": [] });
+    let (status, added) = owner.asks("POST", "/api/admin/webhooks", &keyed, Some(&hook)).await;
+    assert_eq!(status, 201, "{added}");
+    // Another cookie of the browser makes nobody a stranger.
+    let (status, again) =
+        owner.asks("POST", "/api/admin/webhooks", &format!("cookie: more=1\r\n{keyed}"), Some(&hook)).await;
+    assert_eq!((status, slug(&again)), (409, "told-once"), "{again}");
+    let (_, listed) = owner.does("GET", "/api/admin/webhooks", None).await;
+    assert_eq!(listed["webhooks"].as_array().map(Vec::len), Some(1));
+    let kept: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT body FROM answers").fetch_all(&desk.pool).await.expect("answers");
+    assert_eq!(kept.len(), 1);
+    assert!(!format!("{kept:?}").contains("whsec_"), "{kept:?}");
+
+    let (status, _) = other.does("PATCH", "/api/admin/operators/olga", Some(&json!({ "role": "operator" }))).await;
+    assert_eq!(status, 200);
+    let (status, refused) = owner.asks("POST", "/api/admin/webhooks", &keyed, Some(&hook)).await;
+    assert_eq!((status, slug(&refused)), (403, "role"));
+}
+
+#[tokio::test]
 async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
     let desk = Desk::open().await;
     let ada = Person::hired(&desk, "ada", "operator").await;

@@ -2,7 +2,8 @@
 //!
 //! A call without an answer is made again after 100, 400 and 800 ms, give or take a half. After five of them in a row the gateway is
 //! left alone for half a minute: nobody waits for it, and it is not kept down by those who ask. Then calls go through again, and the
-//! first answer decides. Source: M. Nygard, "Release It!", 2007, chapter 5.
+//! first answer decides; a failure that is only repeated is about one payment, and decides nothing. Source: M. Nygard, "Release It!",
+//! 2007, chapter 5.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -70,7 +71,6 @@ impl Instrument for Watched {
 pub(crate) struct Guarded<G> {
     gateway: G,
     breaker: Breaker,
-    watched: Watched,
 }
 
 impl<G: Gateway> Guarded<G> {
@@ -84,7 +84,7 @@ impl<G: Gateway> Guarded<G> {
         watched.set(None);
         let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
         let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
-        (Self { gateway, breaker, watched: watched.clone() }, watched)
+        (Self { gateway, breaker }, watched)
     }
 
     fn guard<'a>(&'a self, call: impl Fn() -> Answer<'a> + Send + Sync + 'a) -> Answer<'a> {
@@ -95,9 +95,9 @@ impl<G: Gateway> Guarded<G> {
                 }
                 let answer = call().await;
                 match &answer {
-                    Err(NoAnswer::Unanswered(_)) => self.breaker.on_error(),
-                    // A failure after a pause says that it is there again. It may be about one payment, for which all others would wait.
-                    Err(NoAnswer::Failed(_)) if !self.watched.is_away() => self.breaker.on_error(),
+                    Err(NoAnswer::Unanswered(_) | NoAnswer::Failed(_)) => self.breaker.on_error(),
+                    // All others would wait for the one payment that it is about.
+                    Err(NoAnswer::Repeats(_)) => {}
                     // Whoever says something, be it nonsense, is there.
                     _ => self.breaker.on_success(),
                 }
@@ -231,17 +231,50 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_payment_that_fails_after_the_pause_keeps_no_other_waiting() {
+    async fn one_that_fails_after_the_pause_is_left_alone_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
+    {
         let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
-        let failed = || Err(NoAnswer::Failed("500".to_owned()));
+        let failed = || Err(NoAnswer::Failed("503".to_owned()));
+        let repeats = || Err(NoAnswer::Repeats("500, as before".to_owned()));
+        let after_the_pause = async || {
+            loop {
+                let before = asked(&guarded);
+                let answer = guarded.look_up("pi_1").await;
+                if asked(&guarded) > before {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
         *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
         assert!(guarded.look_up("pi_1").await.is_err());
         assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone), "failures count as silence does");
-        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), failed()];
-        while guarded.look_up("pi_1").await == Err(NoAnswer::LeftAlone) {
-            tokio::task::yield_now().await;
+
+        // To everybody it says that it has failed: one try each time.
+        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
+        for tried in [6, 7] {
+            assert_eq!(after_the_pause().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
+            assert_eq!((asked(&guarded), watched.is_away()), (tried, true));
         }
-        assert!(asked(&guarded) == 7 && !watched.is_away());
+
+        // It repeats what it said of one payment, and takes another.
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
+        assert_eq!(after_the_pause().await, repeats());
+        assert!(watched.is_away(), "nobody knows yet");
+        assert_eq!(guarded.look_up("pi_1").await, captured());
+        assert!(!watched.is_away());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_is_repeated_is_not_asked_for_again_and_never_counts() {
+        let (guarded, watched) = Guarded::new(Told::default());
+        let repeats = Err(NoAnswer::Repeats("500, as before".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
+        for tried in 1..=8 {
+            assert_eq!(guarded.look_up("pi_1").await, repeats);
+            assert_eq!(asked(&guarded), tried);
+        }
+        assert!(!watched.is_away());
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,8 @@ const VERSION: &str = "2024-06-20";
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest reference that is believed.
 const REFERENCE_CHARS_MAX: usize = 200;
+/// What a sandbox calls its payments: it moves no money, and forgets all when it is started anew.
+const SANDBOX_REFERENCE: &str = "pi_sandbox_";
 
 /// A payment company that speaks Stripe's API.
 pub(crate) struct Stripe {
@@ -47,6 +49,26 @@ impl Stripe {
             .header("idempotency-key", format!("{payment}-{}", step.word()))
             .body(Full::from(form));
         self.ask(step, request)
+    }
+
+    /// How the refund of a payment stands: what was said to its key is repeated all day.
+    fn look_up_refund<'a>(&'a self, reference: &'a str) -> Answer<'a> {
+        let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=1", self.address);
+        self.ask(Step::LookUpRefund, Request::get(uri).body(Full::default()))
+    }
+
+    /// Goes on from "I know no such payment": where a sandbox made it, it was never worth anything. Any other may be captured, and be
+    /// known at another address, or to another key.
+    async fn unless_forgotten<'a>(&'a self, reference: &'a str, answer: Answer<'a>) -> Result<Intent, NoAnswer> {
+        match answer.await {
+            Ok(Intent { standing: Standing::Unknown, .. }) if !reference.starts_with(SANDBOX_REFERENCE) => {
+                Err(NoAnswer::Senseless(
+                    "the gateway knows no such payment: look at FAIRLINE_GATEWAY_URL and FAIRLINE_GATEWAY_KEY"
+                        .to_owned(),
+                ))
+            }
+            answer => answer,
+        }
     }
 
     fn ask<'a>(&'a self, step: Step, request: hyper::http::Result<Request<Full<bytes::Bytes>>>) -> Answer<'a> {
@@ -78,6 +100,7 @@ enum Step {
     Capture,
     Cancel,
     Refund,
+    LookUpRefund,
 }
 
 impl Step {
@@ -88,6 +111,7 @@ impl Step {
             Self::Capture => "capture",
             Self::Cancel => "cancel",
             Self::Refund => "refund",
+            Self::LookUpRefund => "look_up_refund",
         }
     }
 }
@@ -123,20 +147,38 @@ impl Gateway for Stripe {
 
     fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
         let uri = format!("{}/v1/payment_intents/{reference}?expand%5B%5D=latest_charge", self.address);
-        self.ask(Step::LookUp, Request::get(uri).body(Full::default()))
+        let answer = self.ask(Step::LookUp, Request::get(uri).body(Full::default()));
+        Box::pin(self.unless_forgotten(reference, answer))
     }
 
     fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        self.change(Step::Capture, payment, &format!("/v1/payment_intents/{reference}/capture"), String::new())
+        let path = format!("/v1/payment_intents/{reference}/capture");
+        Box::pin(self.unless_forgotten(reference, self.change(Step::Capture, payment, &path, String::new())))
     }
 
     fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        self.change(Step::Cancel, payment, &format!("/v1/payment_intents/{reference}/cancel"), String::new())
+        let path = format!("/v1/payment_intents/{reference}/cancel");
+        Box::pin(self.unless_forgotten(reference, self.change(Step::Cancel, payment, &path, String::new())))
     }
 
     fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        self.change(Step::Refund, payment, "/v1/refunds", form(&[("payment_intent", reference)]))
+        let refund = self.change(Step::Refund, payment, "/v1/refunds", form(&[("payment_intent", reference)]));
+        Box::pin(self.unless_forgotten(
+            reference,
+            Box::pin(async move {
+                match refund.await {
+                    Err(NoAnswer::NotYet(_) | NoAnswer::Repeats(_)) => self.look_up_refund(reference).await,
+                    answer => answer,
+                }
+            }),
+        ))
     }
+}
+
+/// What is found of refunds, the newest first.
+#[derive(Deserialize)]
+struct Found {
+    data: Vec<Object>,
 }
 
 /// A PaymentIntent or a Refund.
@@ -180,9 +222,13 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
         ("payment_intent", "canceled") => Standing::Cancelled,
         ("payment_intent", "requires_payment_method") => Standing::Declined,
         ("payment_intent", "processing") => return Err(NoAnswer::NotYet("it is being processed".to_owned())),
-        // A refund that is pending is Stripe's to finish.
-        ("refund", "succeeded" | "pending") => {
+        ("refund", "succeeded") => {
             return Ok(Intent { reference: None, standing: Standing::Refunded, client_secret: None });
+        }
+        // It may fail still.
+        ("refund", "pending") => return Err(NoAnswer::NotYet("the refund is on its way".to_owned())),
+        ("refund", status) => {
+            return Err(NoAnswer::Senseless(format!("the refund is {status}: give the money back by hand")));
         }
         (object, status) => return Err(NoAnswer::Senseless(format!("a {object} that is {status}"))),
     };
@@ -199,12 +245,19 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
     let senseless = || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
+        StatusCode::OK if step == Step::LookUpRefund => {
+            let found: Found = serde_json::from_slice(body).map_err(|_| senseless())?;
+            let newest = found.data.into_iter().next();
+            return intent(newest.ok_or_else(|| NoAnswer::NotYet("nothing is refunded yet".to_owned()))?);
+        }
         StatusCode::OK => return intent(serde_json::from_slice(body).map_err(|_| senseless())?),
-        StatusCode::NOT_FOUND => return nothing(Standing::Unknown),
         // Stripe keeps the answer to a key, a failure of its own too: it would say the same all day. Nothing was captured, and an
         // authorisation that it may have made lapses by itself; the shopper may pay again.
         status if status.is_server_error() && is_replayed && step == Step::Authorise => {
             return nothing(Standing::Unknown);
+        }
+        status if status.is_server_error() && is_replayed => {
+            return Err(NoAnswer::Repeats(format!("the gateway repeats that it answered {status}")));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             return Err(NoAnswer::Failed(format!("the gateway answered {status}")));
@@ -214,16 +267,22 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             return Err(NoAnswer::Senseless(format!("the gateway answered {status}: look at FAIRLINE_GATEWAY_KEY")));
         }
-        StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED => {}
+        StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {}
         other => return Err(NoAnswer::Senseless(format!("the gateway answered {other}"))),
     }
     let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| senseless())?;
     match (error.kind.as_str(), error.code.as_deref(), error.payment_intent) {
+        // Whose page that is, if it says nothing of the kind, nobody knows.
+        (_, Some("resource_missing"), _) if status == StatusCode::NOT_FOUND && step != Step::Authorise => {
+            nothing(Standing::Unknown)
+        }
+        _ if status == StatusCode::NOT_FOUND => Err(senseless()),
         ("card_error", _, Some(declined)) if step == Step::Authorise => {
             Ok(Intent { standing: Standing::Declined, client_secret: None, ..intent(declined)? })
         }
         ("card_error", ..) if step == Step::Authorise => nothing(Standing::Declined),
-        (_, Some("charge_already_refunded"), _) => nothing(Standing::Refunded),
+        // By whom, and whether it has come about, the refund itself says.
+        (_, Some("charge_already_refunded"), _) => Err(NoAnswer::NotYet("it is being refunded".to_owned())),
         // It says how the intent stands instead.
         (_, Some("payment_intent_unexpected_state"), Some(now)) => intent(now),
         ("idempotency_error", ..) => {
@@ -250,9 +309,10 @@ mod tests {
     #[test]
     fn every_answer_is_read_as_what_it_says() {
         use Standing as S;
-        use Step::{Authorise, Cancel, Capture, LookUp, Refund};
+        use Step::{Authorise, Cancel, Capture, LookUp, LookUpRefund, Refund};
         let said = |reference: Option<&str>, standing| Some((reference.map(str::to_owned), standing));
         let now = |status: &str| format!(r#","payment_intent":{}"#, payment_intent(status, ""));
+        let refund = |status: &str| format!(r#"{{"object":"refund","id":"re_1","status":"{status}"}}"#);
         for (step, status, body, expected) in [
             (Authorise, 200, payment_intent("requires_capture", ""), said(Some("pi_1"), S::Authorised)),
             (
@@ -301,15 +361,25 @@ mod tests {
             (LookUp, 200, payment_intent("processing", ""), None),
             (LookUp, 200, payment_intent("in_the_post", ""), None),
             (LookUp, 200, payment_intent("succeeded", "").replace("pi_1", "../../admin"), None),
-            (LookUp, 404, String::new(), said(None, S::Unknown)),
+            (LookUp, 404, error("invalid_request_error", "resource_missing", ""), said(None, S::Unknown)),
+            (Capture, 404, error("invalid_request_error", "resource_missing", ""), said(None, S::Unknown)),
+            (Authorise, 404, error("invalid_request_error", "resource_missing", ""), None),
+            (LookUp, 404, String::new(), None),
+            (LookUp, 404, "<html>No such page</html>".to_owned(), None),
+            (Cancel, 404, error("invalid_request_error", "url_invalid", ""), None),
             (LookUp, 200, String::new(), None),
             (LookUp, 302, String::new(), None),
             (LookUp, 401, String::new(), None),
             (LookUp, 429, String::new(), None),
             (LookUp, 500, payment_intent("succeeded", ""), None),
-            (Refund, 200, r#"{"object":"refund","id":"re_1","status":"pending"}"#.to_owned(), said(None, S::Refunded)),
-            (Refund, 200, r#"{"object":"refund","id":"re_1","status":"failed"}"#.to_owned(), None),
-            (Refund, 400, error("invalid_request_error", "charge_already_refunded", ""), said(None, S::Refunded)),
+            (Refund, 200, refund("succeeded"), said(None, S::Refunded)),
+            (Refund, 200, refund("pending"), None),
+            (Refund, 200, refund("failed"), None),
+            (Refund, 400, error("invalid_request_error", "charge_already_refunded", ""), None),
+            (LookUpRefund, 200, format!(r#"{{"data":[{}]}}"#, refund("succeeded")), said(None, S::Refunded)),
+            (LookUpRefund, 200, format!(r#"{{"data":[{},{}]}}"#, refund("pending"), refund("succeeded")), None),
+            (LookUpRefund, 200, format!(r#"{{"data":[{}]}}"#, refund("failed")), None),
+            (LookUpRefund, 200, r#"{"data":[]}"#.to_owned(), None),
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
             let answer = read(step, status, &HeaderMap::new(), body.as_bytes());
@@ -327,7 +397,7 @@ mod tests {
         headers.insert("idempotent-replayed", header::HeaderValue::from_static("true"));
         let broken = |step| read(step, StatusCode::INTERNAL_SERVER_ERROR, &headers, b"");
         assert_eq!(broken(Step::Authorise).map(|intent| intent.standing), Ok(Standing::Unknown));
-        assert!(matches!(broken(Step::Capture), Err(NoAnswer::Failed(_))));
+        assert!(matches!(broken(Step::Capture), Err(NoAnswer::Repeats(_))));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    HoldRow, OrderRow, Store, StoreError, account, catalogue::stored_status, column, count_sold, hold_after, lock_hold,
-    order_rows, renew_hold, retention::NOBODY, shift_hold, tell, tell_reserved,
+    HoldRow, OrderRow, Payment, Store, StoreError, account, catalogue::stored_status, column, count_sold, hold_after,
+    lock_hold, order_rows, renew_hold, retention::NOBODY, shift_hold, tell, tell_reserved, waiting_payment,
 };
 use crate::{
     holder::Asker,
@@ -22,8 +22,8 @@ use crate::{
 pub(crate) enum GivenBack {
     /// Its units are free; or they were given back before.
     Done(Order),
-    /// A payment is under way, or was made; or its time had run out already.
-    NotNow(Order),
+    /// A payment is under way, or was made; or its time had run out already. The payment that waits for its shopper, if one does.
+    NotNow { order: Order, waiting: Option<Payment> },
 }
 
 /// What became of the shop's word that it was paid.
@@ -149,7 +149,10 @@ impl Store {
         match found.status {
             OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found))),
             OrderStatus::Held | OrderStatus::Promised => {}
-            _ => return Ok(Some(GivenBack::NotNow(found))),
+            _ => {
+                let waiting = waiting_payment(&mut transaction, order).await?;
+                return Ok(Some(GivenBack::NotNow { order: found, waiting }));
+            }
         }
         let from = HoldState::try_from(hold.state.as_str())?;
         let to = hold_after(from, HoldEvent::GiveBack)?;

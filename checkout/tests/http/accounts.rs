@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::shop::{Admission, Answer, SHOP_KEY, Shop, Shopper, Stock, call, eventually, listener};
 
 /// A shop whose letters go to a post office.
-async fn shop_with_post() -> (Shop, Post) {
+pub(crate) async fn shop_with_post() -> (Shop, Post) {
     let (letters, address) = listener().await;
     let post = Post::open(letters, &Shutdown::new());
     let shop = Shop::open_with(|settings| {
@@ -45,7 +45,7 @@ async fn ask_for_code(shop: &Shop, post: &Post, email: &str) -> (Value, String) 
     (asked.body["sign_in_id"].clone(), code)
 }
 
-async fn sign_in(shop: &Shop, post: &Post, email: &str) -> Answer {
+pub(crate) async fn sign_in(shop: &Shop, post: &Post, email: &str) -> Answer {
     let (sign_in_id, code) = ask_for_code(shop, post, email).await;
     let body = json!({ "sign_in_id": sign_in_id, "code": code });
     let signed_in = post_json(shop.checkout, "/users/login/code", &[], body).await;
@@ -209,6 +209,40 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
     assert_ne!(form.expect("an answer").status, 200);
 }
 
+/// A letter is not sent twice, and what signs in lies nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are_not_kept() {
+    let (shop, post) = shop_with_post().await;
+    let ask = async |key: &str, path: &str, body: &Value| {
+        post_json(shop.checkout, path, &[("idempotency-key", key)], body.clone()).await
+    };
+    let ada = json!({ "email": "ada@example.org" });
+    let asked = ask("a-key", "/users/login", &ada).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let again = ask("a-key", "/users/login", &ada).await;
+    assert_eq!((again.status, &again.body), (202, &asked.body));
+    assert_eq!(
+        ask("a-key", "/users/login", &json!({ "email": "bob@example.org" })).await.slug(),
+        "idempotency-key-reused"
+    );
+    let letter = eventually(|| async { post.letters_to("ada@example.org").pop().ok_or("no letter") }).await;
+    let sign_ins: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sign_ins").fetch_one(&shop.pool).await.expect("a count");
+    assert_eq!(sign_ins, 1);
+
+    let code = letter.subject.split(' ').next().expect("a code");
+    let enter = json!({ "sign_in_id": asked.body["sign_in_id"], "code": code });
+    let wrong = json!({ "sign_in_id": asked.body["sign_in_id"], "code": "wrong" });
+    assert_eq!(ask("b-key", "/users/login/code", &wrong).await.slug(), "wrong-code");
+    let signed_in = ask("b-key", "/users/login/code", &enter).await;
+    assert_eq!(signed_in.status, 200, "a refusal is not kept: {signed_in:?}");
+    let again = ask("b-key", "/users/login/code", &enter).await;
+    assert_eq!((again.status, again.slug()), (409, "told-once"), "{again:?}");
+    let kept: String =
+        sqlx::query_scalar("SELECT string_agg(body, ' ') FROM answers").fetch_one(&shop.pool).await.expect("answers");
+    assert!(kept.contains("sign_in_id") && !kept.contains("_token"), "{kept}");
+}
+
 /// A sale that sells so many to each account.
 async fn limited_sale(shop: &Shop, total: i32, limit: i32) -> SaleId {
     let sale = shop.sale(total).await;
@@ -284,6 +318,42 @@ async fn a_sale_sells_so_many_to_an_account_however_many_tokens_it_has() {
     let over = purchase(&shop, shop.checkout, &several, &bob, 3).await;
     assert_eq!((over.slug(), &over.body["left"]), ("account-over-limit", &json!(2)));
     assert_eq!(purchase(&shop, shop.checkout, &several, &bob, 2).await.status, 201);
+    shop.books_are_straight().await;
+}
+
+/// Keys don't multiply what an account may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_no_more_with_many_keys_and_each_key_has_its_answer() {
+    let (shop, post) = shop_with_post().await;
+    let sale = limited_sale(&shop, 50, 2).await;
+    let ada = sign_in(&shop, &post, "ada@example.org").await;
+    let ada = text(&ada, "access_token").to_owned();
+    let shoppers = join_all((0..8).map(|_| shop.admit(sale))).await;
+    let buy = async |shopper: &Shopper| {
+        let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
+        let bearer = format!("Bearer {}", shopper.token);
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("cookie", &shopper.cookie),
+            ("fairline-account", &ada),
+            ("idempotency-key", "a-key"),
+        ];
+        eventually(|| async {
+            let answer = post_json(shop.checkout, &path, &headers, json!({ "quantity": 1 })).await;
+            // Neither is an answer yet.
+            if answer.status == 503 || answer.slug() == "still-under-way" { Err(answer) } else { Ok(answer) }
+        })
+        .await
+    };
+    // Each of them twice, all at once.
+    let answers = join_all(shoppers.iter().chain(&shoppers).map(&buy)).await;
+    let (first, second) = answers.split_at(shoppers.len());
+    for (one, other) in first.iter().zip(second) {
+        assert_eq!((one.status, &one.body), (other.status, &other.body));
+        assert!(one.status == 201 || one.slug() == "account-over-limit", "{one:?}");
+    }
+    assert_eq!(first.iter().filter(|answer| answer.status == 201).count(), 2);
+    assert_eq!(shop.stock(sale).await.held, 2);
     shop.books_are_straight().await;
 }
 

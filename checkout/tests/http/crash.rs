@@ -3,9 +3,12 @@
 //! A crash leaves two things behind: what the database knows and what the gateway has done. Each case makes both by
 //! hand, through the doors that checkout itself uses, and then lets a checkout find them.
 
+use axum::{Router, http::StatusCode};
+use checkout::Settings;
+use fairline_sale::SaleId;
 use uuid::Uuid;
 
-use crate::shop::{Shop, Stock, call, eventually};
+use crate::shop::{Shop, Stock, call, eventually, listener, start_checkout};
 
 /// What had been committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,7 @@ enum Committed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 enum AtGateway {
     Nothing,
+    Declined,
     Authorised,
     Captured,
     Refunded,
@@ -51,6 +55,9 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         (C::Started, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::LapsedUnitFree, "captured", "succeeded", "paid"),
         (C::Started, G::Authorised, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        (C::Started, G::Declined, H::Held, "declined", "requires_payment_method", "held"),
+        (C::Started, G::Declined, H::LapsedUnitGone, "declined", "requires_payment_method", "lapsed"),
+        (C::Started, G::Cancelled, H::Held, "voided", "canceled", "held"),
         // Between the commit of the authorisation and the capture, or the void.
         (C::Authorised, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
@@ -72,33 +79,12 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
         let sale = shop.sale(1).await;
         let (shopper, id) = shop.hold(sale).await;
-        leave_behind(&shop, id, "tok_visa", committed, at_gateway).await;
-        match hold {
-            Hold::Held => {}
-            Hold::RunOut => {
-                shop.meddle("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", id).await
-            }
-            Hold::LapsedUnitFree | Hold::LapsedUnitGone => {
-                shop.meddle(
-                    "UPDATE holds SET state = 'lapsed', expires_at = now() - interval '1 hour' WHERE id = $1",
-                    id,
-                )
-                .await;
-                shop.meddle("UPDATE stock SET held = held - 1 WHERE sale_id = $1", sale.0).await;
-            }
-        }
+        leave_behind(&shop, id, method(at_gateway), committed, at_gateway).await;
+        becomes(&shop, sale, id, hold).await;
         if hold == Hold::LapsedUnitGone {
             shop.admit(sale).await;
         }
-        // Only now is it old enough to be found.
-        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", id).await;
-
-        eventually(|| async {
-            let states = shop.payments(id).await;
-            if states == [payment] { Ok(()) } else { Err((case.clone(), states)) }
-        })
-        .await;
-        assert_eq!(shop.at_the_gateway(id).await, [intent], "{case}");
+        ends(&shop, id, payment, intent, &case).await;
         assert_eq!(shop.order(&shopper, id).await.body["status"], order, "{case}");
         let (promised, held, sold) = match (order, hold) {
             ("paid", _) => (0, 0, 1),
@@ -110,6 +96,98 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
     shop.books_are_straight().await;
 }
 
+/// The same where a unit is held only while a payment runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_in_yield_mode_ends_in_an_order_or_in_nothing_taken() {
+    use {AtGateway as G, Committed as C, Hold as H};
+    let shop = Shop::open().await;
+    for (committed, at_gateway, hold, payment, intent, order) in [
+        (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
+        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        // The unit is free for others who pay, and the visit goes on.
+        (C::Started, G::Declined, H::Held, "declined", "requires_payment_method", "promised"),
+        (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "promised"),
+        (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
+        (C::Authorised, G::Captured, H::LapsedUnitFree, "captured", "succeeded", "paid"),
+        (C::Authorised, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
+    ] {
+        let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
+        let sale = shop.sale(1).await;
+        shop.meddle("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
+        shop.meddle("UPDATE stock SET overbook = 2 WHERE sale_id = $1", sale.0).await;
+        let (shopper, id) = shop.hold(sale).await;
+        is_being_paid_for(&shop, sale, id).await;
+        leave_behind(&shop, id, method(at_gateway), committed, at_gateway).await;
+        becomes(&shop, sale, id, hold).await;
+        if hold == Hold::LapsedUnitGone {
+            let (_, other) = shop.hold(sale).await;
+            is_being_paid_for(&shop, sale, other).await;
+        }
+        ends(&shop, id, payment, intent, &case).await;
+        assert_eq!(shop.order(&shopper, id).await.body["status"], order, "{case}");
+        let (promised, held, sold) = match order {
+            "paid" => (0, 0, 1),
+            "promised" => (1, 0, 0),
+            _ => (0, 1, 0),
+        };
+        assert_eq!(shop.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
+    }
+    shop.books_are_straight().await;
+}
+
+/// The unit of a visit in yield mode is held, as it is while a payment runs.
+async fn is_being_paid_for(shop: &Shop, sale: SaleId, order: Uuid) {
+    shop.meddle("UPDATE holds SET state = 'held' WHERE id = $1 AND state = 'promised'", order).await;
+    shop.meddle("UPDATE stock SET promised = promised - 1, held = held + 1 WHERE sale_id = $1", sale.0).await;
+}
+
+/// What the gateway is shown so that it does that.
+fn method(at_gateway: AtGateway) -> &'static str {
+    if at_gateway == AtGateway::Declined { "tok_declined" } else { "tok_visa" }
+}
+
+async fn becomes(shop: &Shop, sale: SaleId, order: Uuid, hold: Hold) {
+    match hold {
+        Hold::Held => {}
+        Hold::RunOut => {
+            shop.meddle("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
+        }
+        Hold::LapsedUnitFree | Hold::LapsedUnitGone => {
+            let lapsed = "UPDATE holds SET state = 'lapsed', expires_at = now() - interval '1 hour' WHERE id = $1";
+            shop.meddle(lapsed, order).await;
+            shop.meddle("UPDATE stock SET held = held - 1 WHERE sale_id = $1", sale.0).await;
+        }
+    }
+}
+
+/// Lets the payment of an order be found, and waits until it and its intent have ended like this.
+async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str) {
+    // Only now is it old enough.
+    shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
+    eventually(|| async {
+        let states = shop.payments(order).await;
+        if states == [payment] { Ok(()) } else { Err((case, states)) }
+    })
+    .await;
+    assert_eq!(shop.at_the_gateway(order).await, [intent], "{case}");
+}
+
+/// Waits until a sweeper has found the payment of an order, and done what it can.
+async fn is_swept(shop: &Shop, order: Uuid) {
+    // A sweep waits for what it has found; so by the second the first has ended.
+    for _ in 0..2 {
+        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 hour' WHERE hold_id = $1", order).await;
+        eventually(|| async {
+            let found = sqlx::query_scalar(
+                "SELECT updated_at > now() - interval '10 minutes' FROM payments WHERE hold_id = $1",
+            );
+            let found: bool = found.bind(order).fetch_one(&shop.pool).await.expect("a payment");
+            if found { Ok(()) } else { Err("no sweep has come by") }
+        })
+        .await;
+    }
+}
+
 /// A payment as a process left it that died.
 async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committed, at_gateway: AtGateway) {
     let payment = Uuid::now_v7();
@@ -118,11 +196,12 @@ async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committ
         let kind = "application/x-www-form-urlencoded";
         let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
         let answer = call(shop.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("an answer");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.body["id"].as_str().expect("an id").to_owned()
+        let expected = if at_gateway == AtGateway::Declined { 402 } else { 200 };
+        assert_eq!(answer.status, expected, "{answer:?}");
+        answer.body["id"].as_str().unwrap_or_default().to_owned()
     };
     let mut reference = None;
-    if at_gateway >= AtGateway::Authorised {
+    if at_gateway >= AtGateway::Declined {
         let new = format!(
             "amount=1234&currency=eur&payment_method_types[]=card&capture_method=manual&confirm=true&metadata[payment]={payment}\
              &metadata[order]={order}&payment_method_data[type]=card&payment_method_data[card][token]={method}"
@@ -158,6 +237,98 @@ async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committ
     .expect("a payment");
 }
 
+/// Whoever answers at a wrong address knows nothing of our payments. The money may be taken all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_captured_payment_survives_a_wrong_address_of_the_gateway_and_is_an_order_in_the_end() {
+    let (elsewhere, address) = listener().await;
+    let nothing_here = || async { (StatusCode::NOT_FOUND, "<html>No such page</html>") };
+    tokio::spawn(async move { axum::serve(elsewhere, Router::new().fallback(nothing_here)).await });
+    let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{address}")).await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Captured).await;
+    shop.meddle("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
+    is_swept(&shop, order).await;
+    assert_eq!(shop.payments(order).await, ["authorised"]);
+    assert_eq!(shop.stock(sale).await.held, 1, "the unit waits for it");
+
+    let mended = Settings { gateway_url: format!("http://{}", shop.gateway), ..shop.settings.clone() };
+    start_checkout(&mended, &shop.shutdown).await;
+    eventually(|| async {
+        // The one with the wrong address sweeps, too.
+        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
+        let answer = shop.order(&shopper, order).await;
+        if answer.body["status"] == "paid" { Ok(()) } else { Err(answer.body) }
+    })
+    .await;
+    shop.books_are_straight().await;
+}
+
+/// To another account's key the gateway says that there is no such payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_captured_payment_survives_a_wrong_key_of_the_gateway_and_is_an_order_in_the_end() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Captured).await;
+    let known_as = reference(&shop, order).await;
+    let is_known_as = async |name: &str| {
+        let known = sqlx::query("UPDATE payments SET gateway_ref = $2 WHERE hold_id = $1").bind(order).bind(name);
+        known.execute(&shop.pool).await.expect("done");
+    };
+    is_known_as("pi_3MtwBwLkdIwHu7ix28a3tqPa").await;
+    is_swept(&shop, order).await;
+    assert_eq!(shop.payments(order).await, ["authorised"]);
+    assert_eq!(shop.stock(sale).await.held, 1, "the unit waits for it");
+    is_known_as(&known_as).await;
+    ends(&shop, order, "captured", "succeeded", "known again").await;
+    assert_eq!(shop.order(&shopper, order).await.body["status"], "paid");
+    shop.books_are_straight().await;
+}
+
+/// The gateway's name for an order's only payment.
+async fn reference(shop: &Shop, order: Uuid) -> String {
+    let known = sqlx::query_scalar("SELECT gateway_ref FROM payments WHERE hold_id = $1").bind(order);
+    known.fetch_one(&shop.pool).await.expect("a reference")
+}
+
+/// Money that was promised back is back only when the bank says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_pending_is_no_refund_yet_and_one_that_fails_never_is() {
+    let shop = Shop::open().await;
+    for (method, becomes) in [("tok_refund_late", "succeeded"), ("tok_refund_fails", "failed")] {
+        let sale = shop.sale(1).await;
+        let (shopper, order) = shop.hold(sale).await;
+        leave_behind(&shop, order, method, Committed::RefundDue, AtGateway::Captured).await;
+        let path = format!("/v1/refunds?payment_intent={}", reference(&shop, order).await);
+        let refund = || async {
+            let headers = [("authorization", "Bearer sk_test")];
+            call(shop.gateway, "GET", &path, &headers, "").await.expect("an answer").body["data"][0]["status"].clone()
+        };
+        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
+        eventually(|| async {
+            let (state, now) = (shop.payments(order).await, refund().await);
+            // In this order, so that a refund which has just come about is none too early.
+            assert!(state == ["refund_due"] || now == "succeeded", "{state:?} {now}");
+            if now == "pending" { Ok(()) } else { Err(now) }
+        })
+        .await;
+        eventually(|| async {
+            let now = refund().await;
+            if now == becomes { Ok(()) } else { Err(now) }
+        })
+        .await;
+        if becomes == "succeeded" {
+            ends(&shop, order, "refunded", "refunded", method).await;
+        } else {
+            is_swept(&shop, order).await;
+            assert_eq!(shop.payments(order).await, ["refund_due"], "{method}");
+        }
+        assert_eq!(shop.order(&shopper, order).await.body["status"], "refunded");
+    }
+    shop.books_are_straight().await;
+}
+
 /// A gateway that has forgotten everything, as the sandbox does when it is restarted, has nothing of ours to keep.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_the_gateway_does_not_know_is_voided_and_the_shopper_may_pay_again() {
@@ -166,7 +337,7 @@ async fn a_payment_that_the_gateway_does_not_know_is_voided_and_the_shopper_may_
     let (shopper, order) = shop.hold(sale).await;
     leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Authorised).await;
     shop.meddle(
-        "UPDATE payments SET gateway_ref = 'pi_forgotten', updated_at = now() - interval '1 minute' WHERE hold_id = $1",
+        "UPDATE payments SET gateway_ref = 'pi_sandbox_forgotten', updated_at = now() - interval '1 minute' WHERE hold_id = $1",
         order,
     )
     .await;

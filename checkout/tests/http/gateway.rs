@@ -117,6 +117,38 @@ async fn while_the_gateway_is_left_alone_the_shopper_keeps_the_hold_and_is_told(
     shop.books_are_straight().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
+    let (reserved, gateway) = listener().await;
+    drop(reserved);
+    let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
+    // Which has asked nothing yet, and does not know.
+    let _second = shop.one_more_checkout().await;
+    let sale = shop.sale(3).await;
+    let (shopper, order) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 202);
+    shop.meddle("UPDATE payments SET created_at = now() - interval '14 minutes' WHERE hold_id = $1", order).await;
+    shop.meddle("UPDATE holds SET expires_at = now() - interval '10 minutes' WHERE id = $1", order).await;
+    for _ in 0..3 {
+        // Whoever does not pay at all; the same sweep sees both.
+        let (_, idle) = shop.hold(sale).await;
+        shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", idle).await;
+        eventually(|| async {
+            let stock = shop.stock(sale).await;
+            if stock.held == 1 { Ok(()) } else { Err(stock) }
+        })
+        .await;
+    }
+    assert_eq!(shop.order(&shopper, order).await.body["status"], "payment_pending");
+    shop.meddle("UPDATE payments SET created_at = now() - interval '16 minutes' WHERE hold_id = $1", order).await;
+    eventually(|| async {
+        let stock = shop.stock(sale).await;
+        if stock.held == 0 { Ok(()) } else { Err(stock) }
+    })
+    .await;
+    shop.books_are_straight().await;
+}
+
 /// A failure of the company's own that it repeats for ever under one key must not keep a shopper from paying.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_failure_that_the_gateway_repeats_for_ever_the_shopper_may_pay_again() {

@@ -1,6 +1,11 @@
 //! `Idempotency-Key`: the same key has the same answer.
 
-use crate::shop::{Answer, Shop, Shopper, call};
+use serde_json::{Value, json};
+
+use crate::{
+    accounts,
+    shop::{Answer, SHOP_KEY, Shop, Shopper, call},
+};
 
 async fn purchase(shop: &Shop, shopper: &Shopper, key: &str, body: &str) -> Answer {
     let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
@@ -98,4 +103,68 @@ async fn what_failed_on_our_side_or_was_cut_off_may_be_tried_again_with_its_key(
         let again = purchase(&shop, &shopper, "a-key", ONE).await;
         assert_eq!((again.status, again.slug()), (status, slug));
     }
+}
+
+/// Between two tries a browser may join another line, sign in, or be given other tokens: it is the same shopper.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_ticket_and_another_access_token_make_no_stranger() {
+    let (shop, post) = accounts::shop_with_post().await;
+    let (sale, other_sale) = (shop.sale(5).await, shop.sale(5).await);
+    let (shopper, elsewhere) = (shop.admit(sale).await, shop.admit(other_sale).await);
+    let both = Shopper { cookie: format!("{}; {}", elsewhere.cookie, shopper.cookie), ..shopper.clone() };
+    let first = purchase(&shop, &shopper, "a-key", ONE).await;
+    assert_eq!(first.status, 201);
+    let again = purchase(&shop, &both, "a-key", ONE).await;
+    assert_eq!((again.status, &again.body), (201, &first.body));
+    let thief = Shopper { cookie: elsewhere.cookie.clone(), ..shopper.clone() };
+    assert_eq!(purchase(&shop, &thief, "a-key", ONE).await.slug(), "bad-token", "the token alone proves nothing");
+
+    let order = first.body["id"].as_str().expect("an id");
+    let declined = pay(&shop, &shopper.cookie, order, "first", "tok_declined").await;
+    assert_eq!(declined.status, 402);
+    let signed_in = accounts::sign_in(&shop, &post, "ada@example.org").await;
+    let account = signed_in.body["access_token"].as_str().expect("a token");
+    for cookie in [both.cookie.clone(), format!("{}; fairline_account={account}", both.cookie)] {
+        let again = pay(&shop, &cookie, order, "first", "tok_declined").await;
+        assert_eq!((again.status, &again.body), (402, &declined.body));
+        assert!(again.headers.contains_key("idempotent-replayed"), "the bank is not asked again");
+    }
+    assert_eq!(shop.payments(order.parse().expect("an id")).await, ["declined"]);
+    assert_eq!(pay(&shop, &elsewhere.cookie, order, "first", "tok_declined").await.slug(), "unknown-order");
+    shop.books_are_straight().await;
+}
+
+/// The shop's own systems send keys, too; whoever has not their key is not listened to.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_shop_redeems_confirms_and_reserves_with_a_key_is_done_once() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(9).await;
+    let bearer = format!("Bearer {SHOP_KEY}");
+    let ask = async |path: &str, key: &str, body: Value| {
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        call(shop.checkout, "POST", path, &headers, &body.to_string()).await.expect("an answer")
+    };
+    let token = shop.admit(sale).await.token;
+    let redeem = json!({ "sale_id": sale, "token": token, "quantity": 1 });
+    let reserve = |quantity: i32| json!({ "sale_id": sale, "quantity": quantity, "reference": "friends" });
+    let redeemed = ask("/api/admissions/redeem", "k", redeem.clone()).await;
+    let confirm = format!("/api/orders/{}/confirm", redeemed.body["id"].as_str().expect("an id"));
+    let confirmed = ask(&confirm, "k", json!({ "reference": "invoice-1" })).await;
+    let reserved = ask("/inventory/reserve", "k", reserve(2)).await;
+    for (path, body, first, status) in [
+        ("/api/admissions/redeem", redeem, redeemed, 201),
+        (&confirm, json!({ "reference": "invoice-1" }), confirmed, 200),
+        ("/inventory/reserve", reserve(2), reserved, 201),
+    ] {
+        let again = ask(path, "k", body).await;
+        assert_eq!((first.status, again.status, &again.body), (status, status, &first.body), "{path}");
+        assert!(again.headers.contains_key("idempotent-replayed"), "{path}");
+        let changed = ask(path, "k", reserve(3)).await;
+        assert_eq!((changed.status, changed.slug()), (422, "idempotency-key-reused"), "{path}");
+    }
+    let headers = [("authorization", "Bearer somebody else's"), ("idempotency-key", "k")];
+    let body = "x".repeat(1 << 20);
+    let refused = call(shop.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("an answer");
+    assert_eq!((refused.status, refused.slug()), (401, "no-shop-key"), "before its body is read");
+    shop.books_are_straight().await;
 }

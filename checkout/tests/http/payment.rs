@@ -40,6 +40,72 @@ async fn a_declined_payment_keeps_the_hold_for_another_try() {
     shop.books_are_straight().await;
 }
 
+/// Whoever closes the bank's window has not paid, and is not locked out for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shopper_who_does_not_prove_who_they_are_may_pay_with_something_else_or_give_the_order_back() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_no_action").await.status, 202);
+    let again = shop.pay(&shopper, order, "tok_no_action").await;
+    assert_eq!((again.status, shop.payments(order).await.len()), (202, 1), "the same is no second payment");
+    assert_eq!(shop.pay(&shopper, order, "tok_declined").await.slug(), "payment-declined");
+    assert_eq!(shop.pay(&shopper, order, "tok_no_action").await.status, 202);
+    let paid = shop.pay(&shopper, order, "tok_visa").await;
+    assert_eq!((paid.status, &paid.body["status"]), (200, &json!("paid")), "{paid:?}");
+    assert_eq!(shop.payments(order).await, ["voided", "declined", "voided", "captured"]);
+    assert_eq!(
+        shop.at_the_gateway(order).await,
+        ["canceled", "requires_payment_method", "canceled", "succeeded"],
+        "nobody can prove anything any more"
+    );
+
+    let (shopper, order) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_no_action").await.status, 202);
+    let path = format!("/api/orders/{order}/cancel");
+    let given_back = call(shop.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+    assert_eq!((given_back.status, &given_back.body["status"]), (200, &json!("cancelled")), "{given_back:?}");
+    assert_eq!(shop.at_the_gateway(order).await, ["canceled"]);
+    assert_eq!(shop.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 1 });
+    shop.books_are_straight().await;
+}
+
+/// Hundreds who are at their banks' windows are no hundreds of questions a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_shopper_proves_who_they_are_the_gateway_is_not_asked_all_the_time_but_when_they_ask() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let (shopper, order) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_action").await.status, 202);
+    let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+    let metrics = metrics.as_str().expect("text");
+    assert!(metrics.contains("checkout_gateway_call_duration_seconds_count{call=\"authorise\""), "the control");
+    assert!(!metrics.contains("call=\"look_up\""), "it was asked again");
+    eventually(|| async {
+        let now = shop.at_the_gateway(order).await;
+        if now == ["requires_capture"] { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let paid = shop.pay(&shopper, order, "tok_action").await;
+    assert_eq!((paid.status, &paid.body["status"]), (200, &json!("paid")), "{paid:?}");
+    assert_eq!(shop.payments(order).await, ["captured"]);
+    shop.books_are_straight().await;
+}
+
+/// A unit does not wait for ever for money that the bank does not give.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_can_not_be_captured_is_let_go_and_the_shopper_may_pay_again() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let refused = shop.pay(&shopper, order, "tok_uncapturable").await;
+    assert_eq!((refused.status, refused.slug()), (402, "payment-declined"), "{refused:?}");
+    assert_eq!(shop.payments(order).await, ["voided"]);
+    assert_eq!(shop.at_the_gateway(order).await, ["canceled"]);
+    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    shop.books_are_straight().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
     let shop = Shop::open().await;

@@ -2,7 +2,8 @@
 //!
 //! After "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi-idempotency-key-header): the same key has the same answer, a
 //! different body with it is refused, and so is a request that comes while the first is still under way. Answers are kept for
-//! a day. What went wrong on our side is not kept: such a request may be tried again with its key.
+//! a day. What went wrong on our side is not kept: such a request may be tried again with its key; and so may one whose asker was not
+//! known. Nor are secrets: of an answer with one it is kept that it was given.
 
 mod store;
 
@@ -11,16 +12,16 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use fairline_service::{Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tracing::warn;
 
-use store::{Answers, Asked, Known};
+use store::{Answers, Asked, Known, Scope};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer was given before.
@@ -36,8 +37,21 @@ const CUT_OFF_AFTER: Duration = Duration::from_secs(60);
 /// How long answers are kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// What tells askers apart: the same bytes for the same asker, nothing for whoever is refused anyway.
-type Asker = dyn Fn(&HeaderMap) -> Option<Vec<u8>> + Send + Sync;
+/// What tells askers apart: the names by which one is known, the surest first; none for whoever is refused anyway.
+type Asker = dyn Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync;
+
+/// Part of an answer that holds a secret: a token, a key. It is given once, and kept nowhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Confidential;
+
+impl IntoResponseParts for Confidential {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        parts.extensions_mut().insert(self);
+        Ok(parts)
+    }
+}
 
 /// Does requests with a key once.
 #[derive(Clone)]
@@ -48,10 +62,11 @@ pub struct Once {
 }
 
 impl Once {
-    /// Keeps answers in the `answers` of a database. Nobody is told what somebody else was answered: `asker` tells them apart.
+    /// Keeps answers in the `answers` of a database. Nobody is told what somebody else was answered: `asker` tells them apart. Whoever
+    /// is known by several names is the same as long as one of them is.
     pub fn new(
         pool: PgPool,
-        asker: impl Fn(&HeaderMap) -> Option<Vec<u8>> + Send + Sync + 'static,
+        asker: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,
         shutdown: &Shutdown,
     ) -> Self {
         Self { answers: Answers(pool), asker: Arc::new(asker), shutdown: shutdown.clone() }
@@ -65,7 +80,17 @@ impl Once {
         self.answers.forget_old(KEPT).await
     }
 
-    async fn answer(&self, asked: Asked, request: Request, next: Next) -> Result<Response, Problem> {
+    async fn answer(
+        &self,
+        mut asked: Asked,
+        others: Vec<Scope>,
+        request: Request,
+        next: Next,
+    ) -> Result<Response, Problem> {
+        if !others.is_empty() {
+            let known = self.answers.known_scope(&asked, &others).await.map_err(|error| unavailable(&error))?;
+            asked.scope = known.unwrap_or(asked.scope);
+        }
         match self.answers.ask(&asked, CUT_OFF_AFTER).await.map_err(|error| unavailable(&error))? {
             Known::New => {}
             Known::UnderWay => return Err(still_under_way()),
@@ -75,14 +100,21 @@ impl Once {
         let (parts, body) = next.run(request).await.into_parts();
         // Our own answers, which have an end.
         let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
-        if let Err(error) = self.keep(&asked, parts.status, &body).await {
+        let (status, kept) = if parts.extensions.get::<Confidential>().is_some() {
+            let told = told_once().into_response();
+            (told.status(), to_bytes(told.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default())
+        } else {
+            (parts.status, body.clone())
+        };
+        if let Err(error) = self.keep(&asked, status, &kept).await {
             warn!(%error, "an answer could not be kept; for a minute its key is refused");
         }
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
     async fn keep(&self, asked: &Asked, status: StatusCode, body: &Bytes) -> Result<(), sqlx::Error> {
-        let is_an_answer = !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS;
+        let is_an_answer =
+            !status.is_server_error() && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
         match std::str::from_utf8(body) {
             Ok(body) if is_an_answer => self.answers.keep(asked, status.as_u16(), body).await,
             _ => self.answers.forget(asked).await,
@@ -96,21 +128,21 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
+    let Some(key) = key(&parts.headers) else { return bad_key().into_response() };
+    let mut scopes = (once.asker)(&parts).into_iter().map(|name| scope(parts.uri.path(), &name));
+    // Whoever is refused anyway costs the database nothing, and is not listened to.
+    let Some(surest) = scopes.next() else { return next.run(Request::from_parts(parts, body)).await };
+    let others: Vec<Scope> = scopes.collect();
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
             .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
             .into_response();
     };
-    let Some(key) = key(&parts.headers) else { return bad_key().into_response() };
-    // Whoever is refused anyway costs the database nothing.
-    let Some(asker) = (once.asker)(&parts.headers) else {
-        return next.run(Request::from_parts(parts, Body::from(body))).await;
-    };
-    let asked = Asked { scope: scope(parts.uri.path(), &asker), key, request: Sha256::digest(&body).into() };
+    let asked = Asked { scope: surest, key, request: Sha256::digest(&body).into() };
     // A task of its own, so that an answer is kept whether or not the client waits for it.
     let shutdown = once.shutdown.clone();
     let request = Request::from_parts(parts, Body::from(body));
-    let done = shutdown.spawn(async move { once.answer(asked, request, next).await });
+    let done = shutdown.spawn(async move { once.answer(asked, others, request, next).await });
     match done.await {
         Ok(answer) => answer.unwrap_or_else(IntoResponse::into_response),
         Err(error) => {
@@ -125,12 +157,12 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
 fn replayed(status: u16, body: String) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (REPLAYED, HeaderValue::from_static("true")),
-    ];
-    (status, headers, body).into_response()
+    let headers =
+        [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (REPLAYED, HeaderValue::from_static("true"))];
+    if body.is_empty() {
+        return (status, headers).into_response();
+    }
+    (status, headers, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
 }
 
 /// The key, if it is one: visible ASCII, not too long.
@@ -142,7 +174,7 @@ fn key(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Who asks for what.
-fn scope(path: &str, asker: &[u8]) -> [u8; 32] {
+fn scope(path: &str, asker: &[u8]) -> Scope {
     let mut digest = Sha256::new();
     digest.update((path.len() as u64).to_be_bytes());
     digest.update(path);
@@ -158,6 +190,11 @@ fn bad_key() -> Problem {
 fn key_reused() -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used before")
         .detail("It came with another body. Nothing was done; send another request with another key.")
+}
+
+fn told_once() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "told-once", "It was done, and its answer was given once")
+        .detail("The answer to the first request with this Idempotency-Key has a secret, which is not kept. If it was lost, undo it and send another key.")
 }
 
 fn still_under_way() -> Problem {

@@ -7,11 +7,14 @@ use sqlx::PgPool;
 /// Answers that are forgotten at once, at most.
 const FORGOTTEN_MAX: i64 = 5000;
 
+/// Who asks for what, as a digest.
+pub(crate) type Scope = [u8; 32];
+
 /// What asks for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Who asks for what.
-    pub(crate) scope: [u8; 32],
+    pub(crate) scope: Scope,
     pub(crate) key: String,
     pub(crate) request: [u8; 32],
 }
@@ -34,6 +37,14 @@ pub(crate) enum Known {
 pub(crate) struct Answers(pub(crate) PgPool);
 
 impl Answers {
+    /// The name under which a key came before, of those that its asker has.
+    pub(crate) async fn known_scope(&self, asked: &Asked, others: &[Scope]) -> Result<Option<Scope>, sqlx::Error> {
+        let scopes: Vec<&[u8]> = [&asked.scope].into_iter().chain(others).map(|scope| &scope[..]).collect();
+        let known = sqlx::query_scalar("SELECT scope FROM answers WHERE key = $1 AND scope = ANY ($2) LIMIT 1");
+        let known: Option<Vec<u8>> = known.bind(&asked.key).bind(scopes).fetch_optional(&self.0).await?;
+        Ok(known.and_then(|scope| scope.try_into().ok()))
+    }
+
     /// Notes that a request with a key is under way, unless one was before: then says what became of that.
     pub(crate) async fn ask(&self, asked: &Asked, cut_off_after: Duration) -> Result<Known, sqlx::Error> {
         let new: Option<i32> = sqlx::query_scalar(

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Form, Router,
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequestParts, Path, Query, State},
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -16,7 +16,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    company::{ACTION_TAKES, Company, Delivery, Intent, Operation, Outcome, Status},
+    company::{ACTION_TAKES, Company, Delivery, Intent, Operation, Outcome, Refund, Status},
     webhook::Webhook,
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
         .route("/v1/payment_intents/{id}", get(show))
         .route("/v1/payment_intents/{id}/capture", post(capture))
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
-        .route("/v1/refunds", post(refund))
+        .route("/v1/refunds", post(refund).get(list_refunds))
         .with_state(Office { company: Arc::default(), webhook })
 }
 
@@ -207,6 +207,32 @@ async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) 
     }
 }
 
+/// The refunds of an intent: it has one at most.
+async fn list_refunds(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
+    let Some(id) = fields.remove("payment_intent") else {
+        return Refused::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request_error",
+            "parameter_missing",
+            "Send payment_intent.",
+        )
+        .into_response();
+    };
+    let refund = office.company().find_refund(&id, Instant::now());
+    let data: Vec<Value> = refund.map(|refund| refund_to_json(&id, refund)).into_iter().collect();
+    axum::Json(json!({ "object": "list", "data": data, "has_more": false })).into_response()
+}
+
+/// A refund, as Stripe says it.
+fn refund_to_json(intent: &str, refund: Refund) -> Value {
+    let word = match refund {
+        Refund::Pending => "pending",
+        Refund::Succeeded => "succeeded",
+        Refund::Failed => "failed",
+    };
+    json!({ "id": intent.replacen("pi_", "re_", 1), "object": "refund", "status": word, "payment_intent": intent })
+}
+
 impl Office {
     fn company(&self) -> std::sync::MutexGuard<'_, Company> {
         self.company.lock().unwrap_or_else(PoisonError::into_inner)
@@ -250,7 +276,13 @@ impl Office {
             // The client has long hung up by then, which ends this sooner.
             Delivery::Never => tokio::time::sleep(NEVER).await,
         }
-        let mut response = said(outcome, is_refund);
+        let mut response = match outcome {
+            Outcome::Done(intent) if is_refund => {
+                let refund = self.company().refund_said(&intent.id);
+                axum::Json(refund_to_json(&intent.id, refund)).into_response()
+            }
+            outcome => said(outcome, is_refund),
+        };
         if was_known {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
         }
@@ -266,11 +298,6 @@ fn said(outcome: Outcome, is_refund: bool) -> Response {
             ..Refused::new(StatusCode::PAYMENT_REQUIRED, "card_error", "card_declined", "Your card was declined.")
         }
         .into_response(),
-        Outcome::Done(intent) if is_refund => {
-            let id = intent.id.replacen("pi_", "re_", 1);
-            axum::Json(json!({ "id": id, "object": "refund", "status": "succeeded", "payment_intent": intent.id }))
-                .into_response()
-        }
         Outcome::Done(intent) => axum::Json(to_json(&intent)).into_response(),
         Outcome::NotNow(intent) if is_refund && intent.status == Status::Refunded => {
             bad("charge_already_refunded", "The charge has already been refunded.").into_response()
@@ -278,6 +305,16 @@ fn said(outcome: Outcome, is_refund: bool) -> Response {
         Outcome::NotNow(intent) => Refused {
             intent: Some(intent),
             ..bad("payment_intent_unexpected_state", "The PaymentIntent's status does not allow this.")
+        }
+        .into_response(),
+        Outcome::Uncapturable(intent) => Refused {
+            intent: Some(intent),
+            ..Refused::new(
+                StatusCode::PAYMENT_REQUIRED,
+                "card_error",
+                "capture_charge_authorization_expired",
+                "The bank has let go of the money.",
+            )
         }
         .into_response(),
         Outcome::Unknown => Refused::UNKNOWN.into_response(),

@@ -12,6 +12,8 @@ use uuid::Uuid;
 const REMEMBERED_MAX: usize = 100_000;
 /// How long a shopper of `tok_action` takes to prove who they are.
 pub(crate) const ACTION_TAKES: Duration = Duration::from_secs(3);
+/// How long the bank behind `tok_refund_late` and `tok_refund_fails` takes to say what becomes of a refund.
+const REFUND_TAKES: Duration = Duration::from_secs(3);
 
 /// How an intent behaves, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,10 @@ enum Manner {
     Flaky,
     Broken,
     Action,
+    NoAction,
+    Uncapturable,
+    RefundLate,
+    RefundFails,
     TellsTwice,
     TellsLate,
     TellsShuffled,
@@ -39,6 +45,10 @@ impl Manner {
             "tok_flaky" => Self::Flaky,
             "tok_broken" => Self::Broken,
             "tok_action" | "pm_card_authenticationRequired" => Self::Action,
+            "tok_no_action" => Self::NoAction,
+            "tok_uncapturable" => Self::Uncapturable,
+            "tok_refund_late" => Self::RefundLate,
+            "tok_refund_fails" => Self::RefundFails,
             "tok_tells_twice" => Self::TellsTwice,
             "tok_tells_late" => Self::TellsLate,
             "tok_tells_shuffled" => Self::TellsShuffled,
@@ -83,6 +93,15 @@ struct Kept {
     intent: Intent,
     manner: Manner,
     made_at: Instant,
+    refunded_at: Option<Instant>,
+}
+
+/// What has become of a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refund {
+    Pending,
+    Succeeded,
+    Failed,
 }
 
 /// A call that changes something.
@@ -105,6 +124,8 @@ pub(crate) enum Outcome {
     Unknown,
     /// There is no such payment method.
     UnknownMethod,
+    /// The bank does not give the money that it keeps ready.
+    Uncapturable(Intent),
     /// The key was used before, for something else.
     KeyReused,
     /// A failure on purpose; nothing was done.
@@ -160,6 +181,11 @@ impl Company {
             self.broken.insert(key.to_owned(), ());
             return (Outcome::Broken, Delivery::Now);
         }
+        if let (Manner::Uncapturable, Operation::Capture(id)) = (manner, &operation)
+            && let Some(intent) = self.find(id, now).filter(|intent| intent.status == Status::RequiresCapture)
+        {
+            return (Outcome::Uncapturable(intent), Delivery::Now);
+        }
         let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
         if manner == Manner::Flaky && charges && self.hiccups.get(key).is_none() {
             self.hiccups.insert(key.to_owned(), ());
@@ -172,7 +198,13 @@ impl Company {
                 Outcome::NotNow(_) => self.turn(id, Status::RequiresAction, Status::Canceled, now),
                 outcome => outcome,
             },
-            Operation::Refund(id) => self.turn(id, Status::Succeeded, Status::Refunded, now),
+            Operation::Refund(id) => {
+                let outcome = self.turn(id, Status::Succeeded, Status::Refunded, now);
+                if let (Outcome::Done(_), Some(kept)) = (&outcome, self.intents.get_mut(id)) {
+                    kept.refunded_at = Some(now);
+                }
+                outcome
+            }
         };
         let delivery = match (manner, &operation) {
             (Manner::Timeout, _) if charges => Delivery::Never,
@@ -191,10 +223,30 @@ impl Company {
     /// An intent as it is now.
     pub(crate) fn find(&mut self, id: &str, now: Instant) -> Option<Intent> {
         let kept = self.intents.get_mut(id)?;
-        if kept.intent.status == Status::RequiresAction && now.duration_since(kept.made_at) >= ACTION_TAKES {
+        let proves = kept.manner == Manner::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
+        if kept.intent.status == Status::RequiresAction && proves {
             kept.intent.status = Status::RequiresCapture;
         }
         Some(kept.intent.clone())
+    }
+
+    /// What the refund of an intent was answered, and will be to the same key.
+    pub(crate) fn refund_said(&self, id: &str) -> Refund {
+        match self.intents.get(id).map(|kept| kept.manner) {
+            Some(Manner::RefundLate | Manner::RefundFails) => Refund::Pending,
+            _ => Refund::Succeeded,
+        }
+    }
+
+    /// The refund of an intent, as it is now.
+    pub(crate) fn find_refund(&self, id: &str, now: Instant) -> Option<Refund> {
+        let kept = self.intents.get(id)?;
+        let is_known = now.duration_since(kept.refunded_at?) >= REFUND_TAKES;
+        Some(match kept.manner {
+            Manner::RefundLate | Manner::RefundFails if !is_known => Refund::Pending,
+            Manner::RefundFails => Refund::Failed,
+            _ => Refund::Succeeded,
+        })
     }
 
     fn manner(&self, operation: &Operation) -> Result<Manner, Outcome> {
@@ -209,19 +261,24 @@ impl Company {
     fn create(&mut self, amount: u64, currency: &str, manner: Manner, now: Instant) -> Intent {
         let status = match manner {
             Manner::Declined => Status::Declined,
-            Manner::Action => Status::RequiresAction,
+            Manner::Action | Manner::NoAction => Status::RequiresAction,
             Manner::Good
             | Manner::Slow
             | Manner::Timeout
             | Manner::Flaky
             | Manner::Broken
+            | Manner::Uncapturable
+            | Manner::RefundLate
+            | Manner::RefundFails
             | Manner::TellsTwice
             | Manner::TellsLate
             | Manner::TellsShuffled => Status::RequiresCapture,
         };
-        let id = format!("pi_{}", Uuid::new_v4().simple());
+        // A name that no company gives, which moves money: whoever meets it knows that it may be forgotten.
+        let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let intent = Intent { id, status, amount, currency: currency.to_owned() };
-        self.intents.insert(intent.id.clone(), Kept { intent: intent.clone(), manner, made_at: now });
+        self.intents
+            .insert(intent.id.clone(), Kept { intent: intent.clone(), manner, made_at: now, refunded_at: None });
         intent
     }
 
@@ -342,6 +399,42 @@ mod tests {
         let later = now + ACTION_TAKES;
         assert_eq!(company.find(&intent.id, later).map(|intent| intent.status), Some(Status::RequiresCapture));
         assert_eq!(done(company.perform("7", Operation::Capture(intent.id), later).0).status, Status::Succeeded);
+
+        let id = done(company.perform("9", create("tok_no_action"), now).0).id;
+        let status = |company: &mut Company| company.find(&id, later).map(|intent| intent.status);
+        assert_eq!(status(&mut company), Some(Status::RequiresAction));
+        assert_eq!(done(company.perform("10", Operation::Cancel(id.clone()), later).0).status, Status::Canceled);
+    }
+
+    #[test]
+    fn a_refund_takes_its_time_where_it_is_told_to_and_may_fail_in_the_end() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        for (method, said, later) in [
+            ("tok_visa", Refund::Succeeded, Refund::Succeeded),
+            ("tok_refund_late", Refund::Pending, Refund::Succeeded),
+            ("tok_refund_fails", Refund::Pending, Refund::Failed),
+        ] {
+            let id = done(company.perform(&format!("{method}-1"), create(method), now).0).id;
+            done(company.perform(&format!("{method}-2"), Operation::Capture(id.clone()), now).0);
+            assert_eq!(company.find_refund(&id, now), None);
+            done(company.perform(&format!("{method}-3"), Operation::Refund(id.clone()), now).0);
+            assert_eq!((company.refund_said(&id), company.find_refund(&id, now)), (said, Some(said)));
+            assert_eq!(company.find_refund(&id, now + REFUND_TAKES), Some(later));
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_captured_can_be_let_go() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        let id = done(company.perform("1", create("tok_uncapturable"), now).0).id;
+        for key in ["2", "2", "3"] {
+            let outcome = company.perform(key, Operation::Capture(id.clone()), now).0;
+            assert!(
+                matches!(outcome, Outcome::Uncapturable(Intent { status: Status::RequiresCapture, .. })),
+                "{outcome:?}"
+            );
+        }
+        assert_eq!(done(company.perform("4", Operation::Cancel(id), now).0).status, Status::Canceled);
     }
 
     #[test]

@@ -13,7 +13,10 @@
 //! | `tok_timeout` | authorising and capturing are done, and the first answer to each never comes |
 //! | `tok_flaky` | the first try to authorise and to capture fails with 500, and nothing is done |
 //! | `tok_broken` | the same key gets a 500 for ever, and nothing is done |
+//! | `tok_uncapturable` | authorised, and capturing is refused for ever |
+//! | `tok_refund_late`, `tok_refund_fails` | a refund is pending for 3 seconds, and then succeeds, or fails |
 //! | `tok_action` | the shopper has to prove who they are first, and has done so after 3 seconds |
+//! | `tok_no_action` | the same, and they never do |
 
 mod api;
 mod company;

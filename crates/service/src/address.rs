@@ -55,6 +55,12 @@ impl TrustedProxies {
         }
         client
     }
+
+    /// The client that a request comes from, by its parts.
+    #[must_use]
+    pub fn client_of(&self, parts: &Parts) -> IpAddr {
+        self.client(peer_of(&parts.extensions), &parts.headers)
+    }
 }
 
 /// What a rate limit counts by: an IPv4 address, or the /64 network of an IPv6 one, since one customer has all of it.
@@ -84,7 +90,7 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let proxies = parts.extensions.get::<TrustedProxies>().cloned().unwrap_or_default();
-        Ok(Self(proxies.client(peer_of(&parts.extensions), &parts.headers)))
+        Ok(Self(proxies.client_of(parts)))
     }
 }
 
