@@ -118,11 +118,21 @@ struct Subject {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum News {
     /// Whether this controller can send a crowd to a copy of the sale.
-    Stage { is_set: bool },
-    Sales { sales: Vec<AdminSale> },
-    Sale { sale: Box<AdminSale> },
-    Samples { samples: Vec<Sample> },
-    Rehearsal { rehearsal: Rehearsal },
+    Stage {
+        is_set: bool,
+    },
+    Sales {
+        sales: Vec<AdminSale>,
+    },
+    Sale {
+        sale: Box<AdminSale>,
+    },
+    Samples {
+        samples: Vec<Sample>,
+    },
+    Rehearsal {
+        rehearsal: Rehearsal,
+    },
     /// What was told last is so still.
     Beat,
 }
