@@ -179,6 +179,8 @@ export interface AdminSale extends SaleCard {
   claim_window_s: number;
   hold_s: number;
   recall_window_s: number;
+  /** Whoever is silent for so long gives up the place; where it is not told, as the waiting room is set up. */
+  grace_s?: number | null;
   /** In yield mode: the share of those let in who want to pay that may find no unit. */
   risk: number;
   /** Shoppers in checkout, and on their way there, at most. */
@@ -224,6 +226,7 @@ export interface NewSale {
   claim_window_s?: number;
   hold_s?: number;
   recall_window_s?: number;
+  grace_s?: number;
   order?: LineOrder;
   mode?: SaleMode;
   risk?: number;

@@ -31,6 +31,8 @@ const CONSOLES_MAX: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked whether the console's operator is signed in still, and the browser there.
 const ASK_EVERY: Duration = Duration::from_secs(5);
+/// A console that was told nothing for so long is told that its picture holds, so that silence means trouble.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A browser that takes nothing for so long has gone.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// What browsers send: nothing but answers to pings.
@@ -115,10 +117,24 @@ struct Subject {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum News {
-    Sales { sales: Vec<AdminSale> },
-    Sale { sale: Box<AdminSale> },
-    Samples { samples: Vec<Sample> },
-    Rehearsal { rehearsal: Rehearsal },
+    /// Whether this controller can send a crowd to a copy of the sale.
+    Stage {
+        is_set: bool,
+    },
+    Sales {
+        sales: Vec<AdminSale>,
+    },
+    Sale {
+        sale: Box<AdminSale>,
+    },
+    Samples {
+        samples: Vec<Sample>,
+    },
+    Rehearsal {
+        rehearsal: Rehearsal,
+    },
+    /// What was told last is so still.
+    Beat,
 }
 
 /// How a sale went: at most 2,000 samples, thinned out evenly where there are more.
@@ -137,8 +153,10 @@ async fn samples(
     Ok(axum::Json(Samples { samples: rows.into_iter().map(Sample::from).collect() }))
 }
 
-/// A WebSocket that tells, as JSON, `{"type":"sales"}` whenever one of them changes; of one sale, `{"type":"sale"}`,
-/// `{"type":"samples"}` with those that are new, and `{"type":"rehearsal"}`.
+/// A WebSocket that tells, as JSON, `{"type":"sales"}` whenever one of them changes; of one sale, `{"type":"stage"}` at first
+/// (whether it can be rehearsed here), `{"type":"sale"}`, `{"type":"samples"}` with those that are new, and
+/// `{"type":"rehearsal"}`. Where nothing has changed for five seconds, and only then, `{"type":"beat"}`: whoever hears nothing for
+/// much longer shows what may be old.
 #[utoipa::path(get, path = "/api/admin/live", params(Subject), security(("admin" = [])), responses(
     (status = 101, description = "The conversation begins. It is closed with 4401 when the session ends."),
     (status = 403, description = "Another site's page asks.", body = ProblemBody),
@@ -195,7 +213,7 @@ impl Console {
         let shutdown = self.admin.consoles.shutdown.clone();
         let mut beat = interval(LOOK_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut told, mut asked) = (Told::default(), Instant::now());
+        let (mut told, mut asked, mut spoke) = (Told::default(), Instant::now(), Instant::now());
         let close = loop {
             tokio::select! {
                 () = shutdown.triggered() => break close_code::AWAY,
@@ -214,8 +232,15 @@ impl Console {
                     return;
                 }
             }
-            // A database that does not answer is looked at again; the page says for how long it has heard nothing.
-            let Ok(news) = self.news(&mut told).await else { continue };
+            // A database that does not answer is looked at again. No beat goes out meanwhile, and the page says since when it has
+            // heard nothing.
+            let Ok(mut news) = self.news(&mut told).await else { continue };
+            if news.is_empty() && spoke.elapsed() >= BEAT_EVERY {
+                news.extend(serde_json::to_string(&News::Beat));
+            }
+            if !news.is_empty() {
+                spoke = Instant::now();
+            }
             for text in news {
                 if send(&mut socket, Message::Text(Utf8Bytes::from(text))).await.is_none() {
                     return;
@@ -234,6 +259,9 @@ impl Console {
             return Ok(news);
         };
         let shown = self.admin.shown(&sale.to_string()).await?;
+        if told.picture.is_empty() {
+            news.extend(serde_json::to_string(&News::Stage { is_set: self.admin.stage.is_some() }));
+        }
         news.extend(unless_told(&mut told.picture, &News::Sale { sale: Box::new(shown) }));
         let after = told.sampled_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let samples = self.admin.store.samples(sale, after).await?;

@@ -65,6 +65,7 @@ async fn a_console_hears_of_every_change_within_a_moment() {
         .await
         .expect("a socket");
     all.hears("sales", |message| message["sales"][0]["id"] == json!(sale)).await;
+    one.hears("stage", |message| message["is_set"] == json!(false)).await;
     one.hears("sale", |message| message["sale"]["status"] == json!("open")).await;
     one.hears("samples", |_| true).await;
     desk.act(sale, "pause").await;
@@ -93,6 +94,16 @@ async fn a_console_hears_of_every_change_within_a_moment() {
     let (_, later) = desk.admin("GET", &format!("/api/admin/sales/{sale}/samples?after={last}"), None).await;
     let newer = |sample: &Value| sample["at"].as_str() > Some(last);
     assert!(later["samples"].as_array().is_some_and(|samples| samples.iter().all(newer)));
+}
+
+#[tokio::test]
+async fn a_console_whose_picture_stays_the_same_hears_that_it_does() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 2 })).await;
+    desk.act(sale, "close").await;
+    let mut all = Socket::open(&desk, "/api/admin/live", "").await.expect("a socket");
+    all.hears("sales", |message| message["sales"][0]["status"] == json!("closed")).await;
+    all.hears("beat", |_| true).await;
 }
 
 #[tokio::test]

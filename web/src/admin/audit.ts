@@ -23,17 +23,25 @@ export class AuditScreen implements Screen {
   readonly #desk: Desk;
   readonly #table = table("Audit log", ["When", "Who", "What", "Of what", "Changes", "Reason"]);
   readonly #more = part(this.element, "[data-more]", HTMLButtonElement);
+  readonly #sale: string | undefined;
   #next: number | undefined;
 
-  constructor(desk: Desk) {
+  /** Of one sale, or of everything. */
+  constructor(desk: Desk, sale: string | undefined) {
     this.#desk = desk;
+    this.#sale = sale;
+    if (sale !== undefined) {
+      part(this.element, "h1", HTMLElement).textContent = "Audit log of one sale";
+      part(this.element, "[data-csv]", HTMLAnchorElement).href += `?sale=${encodeURIComponent(sale)}`;
+      part(this.element, "[data-all]", HTMLElement).hidden = false;
+    }
     part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
     this.#more.addEventListener("click", () => void this.#read());
     void this.#read();
   }
 
   async #read(): Promise<void> {
-    const page = this.#desk.heard(await this.#desk.client.audit(this.#next));
+    const page = this.#desk.heard(await this.#desk.client.audit(this.#sale, this.#next));
     if (!page) return;
     this.#next = page.next ?? undefined;
     this.#more.hidden = page.next === null;

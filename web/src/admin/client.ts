@@ -57,8 +57,10 @@ export class AdminClient {
     return this.#ask("DELETE", `${ROOT}/operators/${encodeURIComponent(name)}`);
   }
 
-  audit(before: number | undefined): Promise<Answer<AuditPage>> {
-    return this.#ask("GET", `${ROOT}/audit${before === undefined ? "" : `?before=${before}`}`);
+  /** Of one sale, or of everything; before an entry, or the newest. */
+  audit(sale: string | undefined, before: number | undefined): Promise<Answer<AuditPage>> {
+    const wanted = new URLSearchParams({ ...(sale !== undefined && { sale }), ...(before !== undefined && { before: String(before) }) });
+    return this.#ask("GET", `${ROOT}/audit?${wanted.toString()}`);
   }
 
   sale(id: string): Promise<Answer<AdminSale>> {

@@ -36,6 +36,15 @@ export function fill(root: ParentNode, texts: Record<string, string>): void {
   }
 }
 
+/** Puts values into the fields of a form that have their names; a box is ticked where its value is not empty. */
+export function fillForm(form: HTMLFormElement, values: Record<string, string>): void {
+  for (const [name, value] of Object.entries(values)) {
+    const input = form.elements.namedItem(name);
+    if (input instanceof HTMLInputElement && input.type === "checkbox") input.checked = value !== "";
+    else if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement || input instanceof HTMLTextAreaElement) input.value = value;
+  }
+}
+
 export interface Table {
   element: HTMLElement;
   body: HTMLTableSectionElement;

@@ -1,8 +1,8 @@
 /** What an operator types, as the API takes it. Pure. */
 
 import type { AdminSale, Look, NewSale, SaleChange, SaleCommand, Status } from "../api";
-import { majorUnits, minorUnits } from "../words";
-import { shownTime, zonedTime } from "./zone";
+import { majorUnits, minorUnits, money } from "../words";
+import { knownZone, shownTime, zonedTime } from "./zone";
 
 /** The commands that a sale of this status takes. */
 export const COMMANDS: Record<Status, readonly SaleCommand[]> = {
@@ -15,12 +15,39 @@ export const COMMANDS: Record<Status, readonly SaleCommand[]> = {
 
 const TEXTS = ["waiting_text", "turn_text", "sold_out_text"] as const;
 const COLOURS = ["accent", "paper"] as const;
+/** The colours of the shopper's page, as web/src/look.css has them. */
+export const PLAIN = { accent: "#2743d2", paper: "#f3f1ea" };
+const INK = "#191b22";
+/** What WCAG 2.2 asks of text. */
+const READABLE = 4.5;
 
 /** The look that a form asks for. A colour counts only where its box is ticked: a colour field always holds one. */
 export function look(field: (name: string) => string): Look {
   const texts = TEXTS.map((name) => [name, field(name).trim()] as const).filter(([, text]) => text !== "");
   const colours = COLOURS.filter((name) => field(`has_${name}`) !== "").map((name) => [name, field(name)] as const);
   return Object.fromEntries([...colours, ...texts]);
+}
+
+/** The other way: what the form holds for a look. */
+export function lookFields(shown: Look = {}): Record<string, string> {
+  const colours = COLOURS.flatMap((name) => [[`has_${name}`, shown[name] === undefined ? "" : "on"], [name, shown[name] ?? PLAIN[name]]]);
+  return Object.fromEntries([...colours, ...TEXTS.map((name) => [name, shown[name] ?? ""])]) as Record<string, string>;
+}
+
+/** Why the controller will not take the colours of a look; nothing, if it will. */
+export function lookComplaint({ accent = PLAIN.accent, paper = PLAIN.paper }: Look): string {
+  if (contrast(INK, paper) < READABLE) return "Text on this paper is hard to read: choose a lighter one.";
+  if (contrast(accent, paper) < READABLE) return "Links in this accent are hard to read on this paper: choose a darker accent.";
+  return "";
+}
+
+/** What is wrong with a price; nothing, if it can be paid to the last digit. */
+export function priceComplaint(price: string, currency: string): string {
+  if (!/^[A-Z]{3}$/.test(currency)) return "";
+  const minor = minorUnits(Number(price), currency);
+  // As many digits as it was typed with, and not what a binary fraction makes of them.
+  const isWhole = Number(majorUnits(minor, currency).toFixed(6)) === Number(Number(price).toFixed(6));
+  return isWhole ? "" : `The smallest amount in this currency is ${money(1, currency)}.`;
 }
 
 /** The sale that a filled-in form asks for. Its dates are by the clocks of the zone that it names. */
@@ -50,6 +77,7 @@ export function newSale(field: (name: string) => string): NewSale {
     risk: Number(field("risk_percent")) / 100,
     time_zone: zone,
     ...(field("per_account_limit") !== "" && { per_account_limit: Number(field("per_account_limit")) }),
+    ...(field("grace_s") !== "" && { grace_s: Number(field("grace_s")) }),
     ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
     ...(field("like") !== "" && { like: field("like") }),
     ...(Object.keys(asked).length > 0 && { look: asked }),
@@ -60,6 +88,7 @@ export function newSale(field: (name: string) => string): NewSale {
 
 /** What the form holds for another sale like one; its window is left open, and so is its name in addresses. */
 export function copyOf(sale: AdminSale): Record<string, string> {
+  const zone = knownZone(sale.time_zone);
   const or = (value: number | null | undefined): string => (value === null || value === undefined ? "" : String(value));
   return {
     slug: "",
@@ -76,13 +105,13 @@ export function copyOf(sale: AdminSale): Record<string, string> {
     claim_window_s: String(sale.claim_window_s),
     hold_s: String(sale.hold_s),
     recall_window_s: String(sale.recall_window_s),
+    grace_s: or(sale.grace_s),
     order: sale.order ?? "fifo",
     mode: sale.mode ?? "guarantee",
     risk_percent: String(sale.risk * 100),
-    time_zone: sale.time_zone,
-    opens_at: Date.parse(sale.opens_at) > Date.now() ? shownTime(sale.opens_at, sale.time_zone) : "",
-    ...Object.fromEntries(TEXTS.map((name) => [name, sale.look?.[name] ?? ""])),
-    ...Object.fromEntries(COLOURS.filter((name) => sale.look?.[name]).flatMap((name) => [[`has_${name}`, "on"], [name, sale.look?.[name] ?? ""]])),
+    time_zone: zone,
+    opens_at: Date.parse(sale.opens_at) > Date.now() ? shownTime(sale.opens_at, zone) : "",
+    ...lookFields(sale.look),
   };
 }
 

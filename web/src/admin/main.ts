@@ -3,9 +3,10 @@
 import type { Role, Session } from "../api";
 import { field } from "../field";
 import { inWords, type Answer } from "../http";
+import { timeOfDay } from "../words";
 import { AuditScreen } from "./audit";
 import { AdminClient } from "./client";
-import { part } from "./element";
+import { fill, part } from "./element";
 import { OperatorsScreen } from "./operators";
 import { ReportScreen } from "./report";
 import { notAllowed, SaleForm } from "./sale-form";
@@ -52,7 +53,11 @@ const desk: Desk = {
     else trouble.textContent = words(answer);
     return undefined;
   },
-  connected: (is) => { part(document, "#connection", HTMLElement).hidden = is; },
+  oldSince: (moment) => {
+    const note = part(document, "#connection", HTMLElement);
+    note.hidden = moment === undefined;
+    if (moment) fill(note, { since: timeOfDay(moment.toISOString()) });
+  },
   ended: () => { leave("The session has ended. Please sign in again."); },
 };
 
@@ -73,7 +78,7 @@ function leave(why = ""): void {
   menu.hidden = true;
   trouble.textContent = "";
   say("");
-  desk.connected(true);
+  desk.oldSince(undefined);
   document.title = "Fairline admin";
   signIn.show(why);
 }
@@ -81,10 +86,11 @@ function leave(why = ""): void {
 /** The screen that an address means. */
 function at(address: string): Screen {
   const [path = "", query = ""] = address.replace(/^#\/?/, "").split("?");
+  const asked = new URLSearchParams(query);
   const [kind, id, what] = path.split("/");
   if (kind === "sales" && id !== undefined) return what === "report" ? new ReportScreen(desk, id) : new SaleScreen(desk, id);
-  if (kind === "new") return desk.may("operator") ? new SaleForm(desk, new URLSearchParams(query).get("copy") ?? undefined) : notAllowed();
-  if (kind === "audit") return new AuditScreen(desk);
+  if (kind === "new") return desk.may("operator") ? new SaleForm(desk, asked.get("copy") ?? undefined) : notAllowed();
+  if (kind === "audit") return new AuditScreen(desk, asked.get("sale") ?? undefined);
   if (kind === "operators") return new OperatorsScreen(desk);
   if (kind === "webhooks") return new WebhooksScreen(desk);
   return new SalesScreen(desk);

@@ -5,6 +5,7 @@ import { field } from "../field";
 import { moment } from "../words";
 import { confirmed } from "./confirm";
 import { copyOf, element, part, row, table } from "./element";
+import { qrCode } from "./qr";
 import type { Desk, Screen } from "./screen";
 
 const ROLES: Record<Role, string> = { viewer: "viewer: sees everything", operator: "operator: runs sales", owner: "owner: decides who the operators are" };
@@ -45,17 +46,21 @@ export class OperatorsScreen implements Screen {
   #row(operator: Operator): HTMLTableRowElement {
     const { name } = operator;
     const roles = element("select", { "aria-label": `Role of ${name}` }, ...Object.keys(ROLES).map((role) => new Option(role, role, false, role === operator.role)));
-    roles.addEventListener("change", () => void this.#desk.client.changeOperator(name, { role: roles.value as Role }).then((answer) => {
-      if (this.#desk.heard(answer)) this.#desk.say(`${name} is ${roles.value} now.`);
-      else void this.#read();
-    }));
     const button = (words: string, go: () => Promise<void>): HTMLButtonElement => {
       const made = element("button", { type: "button", class: "plain", "aria-label": `${words}: ${name}` }, words);
       made.addEventListener("click", () => void go());
       return made;
     };
+    const role = element("div", { class: "commands" }, roles, button("Set", () => this.#setRole(name, roles.value as Role)));
     const actions = element("div", { class: "commands" }, button("New code secret", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
-    return row([name, roles, operator.last_seen_at === null ? "never" : moment(operator.last_seen_at), actions]);
+    return row([name, role, operator.last_seen_at === null ? "never" : moment(operator.last_seen_at), actions]);
+  }
+
+  async #setRole(name: string, role: Role): Promise<void> {
+    const own = name === this.#desk.name ? " It is your own: you may be unable to take it back." : "";
+    const sure = await confirmed({ title: `Make ${name} ${role === "viewer" ? "a" : "an"} ${role}?`, text: `What this role may do counts from the next request on.${own}`, go: "Set the role" });
+    if (sure !== undefined && this.#desk.heard(await this.#desk.client.changeOperator(name, { role }))) this.#desk.say(`${name} is ${role} now.`);
+    await this.#read();
   }
 
   async #renew(name: string): Promise<void> {
@@ -77,6 +82,7 @@ export class OperatorsScreen implements Screen {
 export function showSecret(place: HTMLElement, name: string, { totp_secret: secret, totp_url: url }: TotpSecret): void {
   place.hidden = false;
   part(place, "[data-who]", HTMLElement).textContent = name;
+  part(place, "[data-qr]", HTMLElement).replaceChildren(qrCode(url, `QR code of the secret of ${name}`));
   part(place, "output", HTMLOutputElement).textContent = secret.replace(/(.{4})(?=.)/g, "$1 ");
   part(place, "a", HTMLAnchorElement).href = url;
   place.focus();

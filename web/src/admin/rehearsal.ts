@@ -1,8 +1,9 @@
 /** Rehearsals of a sale: a crowd of simulated shoppers is sent to a copy of it. */
 
-import type { Rehearsal } from "../api";
+import type { AdminSale, Rehearsal, RehearsalPlan } from "../api";
 import { field } from "../field";
 import { count, plural } from "../words";
+import { confirmed } from "./confirm";
 import { element, fill, part } from "./element";
 import type { Desk } from "./screen";
 
@@ -24,33 +25,65 @@ const TOLD: [name: string, words: string][] = [
 export class RehearsalPanel {
   readonly #root: HTMLElement;
   readonly #desk: Desk;
+  readonly #sale: string;
   #shown: Rehearsal | undefined;
+  #stageIsSet = false;
+  #isCopy = true;
 
   constructor(root: HTMLElement, desk: Desk, sale: string) {
     this.#root = root;
     this.#desk = desk;
+    this.#sale = sale;
     const form = part(root, "form", HTMLFormElement);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const plan = { shoppers: Number(field(form, "shoppers")), arrival_s: Number(field(form, "arrival_s")), abandon: Number(field(form, "abandon")) / 100 };
-      void desk.client.rehearse(sale, plan).then((answer) => {
-        const begun = desk.heard(answer);
-        if (begun) this.show(begun);
-      });
+      void this.#begin({ shoppers: Number(field(form, "shoppers")), arrival_s: Number(field(form, "arrival_s")), abandon: Number(field(form, "abandon")) / 100 });
     });
-    part(root, "[data-stop]", HTMLButtonElement).addEventListener("click", () => {
-      if (this.#shown) void desk.client.stopRehearsal(this.#shown.id).then((answer) => { desk.heard(answer); });
-    });
+    part(root, "[data-stop]", HTMLButtonElement).addEventListener("click", () => void this.#stop());
+    this.#offer();
+  }
+
+  /** Whether the controller can send a crowd. */
+  stage(isSet: boolean): void {
+    this.#stageIsSet = isSet;
+    this.#offer();
   }
 
   /** A copy is not rehearsed again. */
-  allow(is: boolean): void {
-    part(this.#root, "form", HTMLFormElement).hidden = !is || !this.#desk.may("operator") || this.#runs();
+  of({ rehearsal_of }: AdminSale): void {
+    this.#isCopy = rehearsal_of !== null;
+    this.#offer();
+  }
+
+  /** The form, where a crowd can be sent now; the panel, where there is anything on it. */
+  #offer(): void {
+    const mayBegin = this.#stageIsSet && !this.#isCopy && this.#desk.may("operator") && !this.#runs();
+    part(this.#root, "form", HTMLFormElement).hidden = !mayBegin;
+    this.#root.hidden = !mayBegin && !this.#shown;
+  }
+
+  async #begin(plan: RehearsalPlan): Promise<void> {
+    const sure = await confirmed({
+      title: `Send ${plural(plan.shoppers, "simulated shopper", "simulated shoppers")}?`,
+      text: "They come to a copy of this sale, which opens at once, stays in the list of sales, and cannot be taken back. This sale and its stock are left alone.",
+      go: "Send them",
+    });
+    if (sure === undefined) return;
+    const begun = this.#desk.heard(await this.#desk.client.rehearse(this.#sale, plan));
+    if (begun) this.show(begun);
+  }
+
+  async #stop(): Promise<void> {
+    if (!this.#shown) return;
+    const { id } = this.#shown;
+    const sure = await confirmed({ title: "Send the crowd home?", text: "The rehearsal ends without a result, and its copy of the sale is closed.", go: "Send it home" });
+    if (sure !== undefined) this.#desk.heard(await this.#desk.client.stopRehearsal(id));
   }
 
   show(rehearsal: Rehearsal): void {
     const announced = this.#shown?.id === rehearsal.id && this.#shown.state !== rehearsal.state;
     this.#shown = rehearsal;
+    this.#offer();
     part(this.#root, "[data-rehearsal]", HTMLElement).hidden = false;
     fill(this.#root, { verdict: `${STATES[rehearsal.state]} ${plural(rehearsal.shoppers, "shopper", "shoppers")}.`, progress: rehearsal.progress ?? "" });
     part(this.#root, "[data-verdict]", HTMLElement).dataset.state = rehearsal.state;

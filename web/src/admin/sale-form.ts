@@ -3,16 +3,10 @@
 import type { AdminSale } from "../api";
 import { field } from "../field";
 import { count, minorUnits, money, plural } from "../words";
-import { copyOf as template, element, fill, part } from "./element";
-import { contrast, copyOf, ink, newSale } from "./forms";
+import { copyOf as template, element, fill, fillForm, part } from "./element";
+import { copyOf, ink, look, lookComplaint, newSale, PLAIN, priceComplaint } from "./forms";
 import type { Desk, Screen } from "./screen";
 import { momentIn, zonedTime, zones } from "./zone";
-
-/** What WCAG 2.2 asks of text. */
-const READABLE = 4.5;
-/** The colours of the shopper's page, as web/src/look.css has them. */
-const PLAIN = { accent: "#2743d2", paper: "#f3f1ea" };
-const INK = "#191b22";
 
 export class SaleForm implements Screen {
   readonly element = template("new");
@@ -23,6 +17,7 @@ export class SaleForm implements Screen {
 
   constructor(desk: Desk, copied: string | undefined) {
     this.#desk = desk;
+    part(this.#form, "[data-look]", HTMLElement).replaceWith(template("look"));
     const { own, all } = zones();
     const zone = part(this.#form, "[name=time_zone]", HTMLSelectElement);
     zone.append(...all.map((name) => new Option(name, name, name === own, name === own)));
@@ -47,18 +42,14 @@ export class SaleForm implements Screen {
 
   #copy(original: AdminSale): void {
     part(this.element, "h1", HTMLElement).textContent = `A copy of ${original.name}`;
-    for (const [name, value] of Object.entries(copyOf(original))) {
-      const input = this.#form.elements.namedItem(name);
-      if (input instanceof HTMLInputElement && input.type === "checkbox") input.checked = value !== "";
-      else if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement || input instanceof HTMLTextAreaElement) input.value = value;
-    }
+    fillForm(this.#form, copyOf(original));
     this.#show();
   }
 
   #show(): void {
     const typed = (name: string): string => field(this.#form, name);
-    const colour = (name: "accent" | "paper"): string => (typed(`has_${name}`) === "" ? PLAIN[name] : typed(name));
-    const [accent, paper] = [colour("accent"), colour("paper")];
+    const asked = look(typed);
+    const { accent, paper } = { ...PLAIN, ...asked };
     this.#preview.style.setProperty("--accent", accent);
     this.#preview.style.setProperty("--on-accent", ink(accent));
     this.#preview.style.setProperty("--paper", paper);
@@ -77,13 +68,8 @@ export class SaleForm implements Screen {
     });
     const instant = opens === "" ? undefined : zonedTime(opens, zone);
     const window = instant === undefined ? "It opens as soon as it is created." : `It opens ${momentIn(instant.toISOString(), zone)} in ${zone}: ${momentIn(instant.toISOString(), zones().own)} by your clock.`;
-    fill(this.element, { window, contrast: this.#complaint(accent, paper) });
-  }
-
-  #complaint(accent: string, paper: string): string {
-    if (contrast(INK, paper) < READABLE) return "Text on this paper is hard to read: choose a lighter one.";
-    if (contrast(accent, paper) < READABLE) return "Links in this accent are hard to read on this paper: choose a darker accent.";
-    return "";
+    fill(this.element, { window, contrast: lookComplaint(asked) });
+    part(this.#form, "[name=price]", HTMLInputElement).setCustomValidity(priceComplaint(typed("price"), typed("currency")));
   }
 
   async #create(): Promise<void> {

@@ -1,21 +1,36 @@
 /** One sale on one screen: how it goes, and everything that can be done about it. */
 
-import type { AdminSale, Rehearsal, Sample, SaleChange, SaleCommand } from "../api";
+import type { AdminSale, Sample, SaleChange, SaleCommand } from "../api";
 import { field } from "../field";
 import type { Answer } from "../http";
 import { count, countdown, money, plural, STATUS } from "../words";
 import { Chart } from "./charts";
-import { confirmed } from "./confirm";
+import { confirmed, type Question } from "./confirm";
 import { copyOf, fill, part } from "./element";
 import { COMMANDS, saleChange } from "./forms";
 import { Lanes } from "./lanes";
 import { Live } from "./live";
+import { LookPanel } from "./look-panel";
 import { RehearsalPanel } from "./rehearsal";
 import type { Desk, Screen } from "./screen";
 import { conversions, merged, moments, perSecond, rates } from "./series";
-import { momentIn } from "./zone";
+import { knownZone, momentIn } from "./zone";
 
 const PARTS = ["sold", "held", "promised", "remaining"] as const;
+
+/** What is asked before what can't be undone. A pause can, and so can its end. */
+const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
+  open: {
+    title: "Open this sale now?",
+    text: "Whoever waits is let in from now on, and whoever comes may buy. It can be paused, but no longer be made to open later.",
+    go: "Open it",
+  },
+  close: {
+    title: "Close this sale?",
+    text: "Everybody who waits is told that the sale is closed. It cannot be opened again.",
+    go: "Close the sale",
+  },
+};
 
 export class SaleScreen implements Screen {
   readonly element = copyOf("sale");
@@ -24,6 +39,7 @@ export class SaleScreen implements Screen {
   readonly #desk: Desk;
   readonly #live: Live;
   readonly #lanes: Lanes;
+  readonly #look: LookPanel;
   readonly #rehearsal: RehearsalPanel;
   readonly #people = new Chart("People", [
     { label: "waiting", colour: "--accent" },
@@ -50,6 +66,8 @@ export class SaleScreen implements Screen {
       invite: async (name, many) => desk.heard(await desk.client.invite(id, name, many))?.codes,
     });
     this.#rehearsal = new RehearsalPanel(part(this.element, ".rehearsal", HTMLElement), desk, id);
+    part(this.element, ".look [data-look]", HTMLElement).replaceWith(copyOf("look"));
+    this.#look = new LookPanel(part(this.element, ".look", HTMLElement), (look) => this.#settle(desk.client.change(id, { look })));
     for (const button of this.element.querySelectorAll<HTMLElement>("[data-command]")) {
       button.addEventListener("click", () => void this.#command(button.dataset.command as SaleCommand));
     }
@@ -57,13 +75,18 @@ export class SaleScreen implements Screen {
     this.#form("admit", (form) => this.#admit(Number(field(form, "count"))));
     this.#form("ticket", (form) => this.#moveTicket(Number(field(form, "ordinal")), field(form, "how") === "remove" ? "remove" : "prefer"));
     this.element.querySelector("[data-revoke]")?.addEventListener("click", () => void this.#revoke());
-    this.#live = new Live(id, {
+    this.#live = new Live(desk.client, id, {
       news: (news) => {
         if (news.type === "sale") this.#show(news.sale);
         if (news.type === "samples") this.#draw(news.samples);
-        if (news.type === "rehearsal") this.#rehearse(news.rehearsal);
+        if (news.type === "rehearsal") this.#rehearsal.show(news.rehearsal);
+        if (news.type === "stage") this.#rehearsal.stage(news.is_set);
       },
-      connected: desk.connected,
+      oldSince: desk.oldSince,
+      refused: (answer) => {
+        this.element.hidden = true;
+        desk.heard(answer);
+      },
       ended: desk.ended,
     });
     for (const control of this.element.querySelectorAll<HTMLElement>("[data-operators]")) control.hidden = !desk.may("operator");
@@ -80,10 +103,11 @@ export class SaleScreen implements Screen {
 
   #show(sale: AdminSale): void {
     document.title = `${sale.name} – Fairline`;
+    const zone = knownZone(sale.time_zone);
     const texts: Record<string, string> = {
       name: sale.name,
       status: STATUS[sale.status],
-      facts: `${money(sale.price_minor, sale.currency)} · ${plural(sale.total, "unit", "units")} · ${sale.status === "scheduled" ? "opens" : "opened"} ${momentIn(sale.opens_at, sale.time_zone)} (${sale.time_zone})`,
+      facts: `${money(sale.price_minor, sale.currency)} · ${plural(sale.total, "unit", "units")} · ${sale.status === "scheduled" ? "opens" : "opened"} ${momentIn(sale.opens_at, zone)} (${zone})`,
       decision: sale.last_decision ?? "none yet",
     };
     for (const counter of [...PARTS, "waiting", "present", "inside", "admitted", "orders", "cursor"] as const) texts[counter] = count(sale[counter]);
@@ -98,13 +122,14 @@ export class SaleScreen implements Screen {
     }
     for (const control of this.element.querySelectorAll<HTMLElement>("[data-running]")) control.hidden = ended || !this.#desk.may("operator");
     for (const link of this.element.querySelectorAll<HTMLAnchorElement>("[data-link]")) {
-      link.href = { page: `/sales/${sale.slug}`, report: `#/sales/${sale.id}/report`, copy: `#/new?copy=${sale.id}`, original: `#/sales/${sale.rehearsal_of ?? ""}` }[link.dataset.link ?? ""] ?? "#/sales";
+      link.href = { page: `/sales/${sale.slug}`, report: `#/sales/${sale.id}/report`, copy: `#/new?copy=${sale.id}`, audit: `#/audit?sale=${sale.id}`, original: `#/sales/${sale.rehearsal_of ?? ""}` }[link.dataset.link ?? ""] ?? "#/sales";
       if (link.dataset.link === "original") link.hidden = sale.rehearsal_of === null;
       if (link.dataset.link === "copy") link.hidden = !this.#desk.may("operator");
     }
     this.#showSettings(sale);
     this.#lanes.show(sale);
-    this.#rehearsal.allow(sale.rehearsal_of === null);
+    this.#look.show(sale);
+    this.#rehearsal.of(sale);
   }
 
   /** A setting follows the sale until the operator starts to type. */
@@ -135,10 +160,6 @@ export class SaleScreen implements Screen {
     this.#conversion.show(at, [part], `${count(last.orders)} of ${count(last.admitted)} who were let in have paid: ${now(part).toFixed(0)} %.`);
   }
 
-  #rehearse(rehearsal: Rehearsal): void {
-    this.#rehearsal.show(rehearsal);
-  }
-
   #form(name: string, go: (form: HTMLFormElement) => Promise<void>): void {
     const form = part(this.element, `form[data-form=${name}]`, HTMLFormElement);
     form.addEventListener("submit", (event) => {
@@ -165,18 +186,18 @@ export class SaleScreen implements Screen {
   }
 
   async #command(command: SaleCommand): Promise<void> {
-    if (command === "close") {
-      const sure = await confirmed({
-        title: "Close this sale?",
-        text: "Everybody who waits is told that the sale is closed. It cannot be opened again.",
-        go: "Close the sale",
-      });
-      if (sure === undefined) return;
-    }
+    const question = QUESTIONS[command];
+    if (question && (await confirmed(question)) === undefined) return;
     await this.#settle(this.#desk.client.command(this.#id, command));
   }
 
   async #admit(many: number): Promise<void> {
+    const sure = await confirmed({
+      title: `Let in ${plural(many, "more shopper", "more shoppers")} now?`,
+      text: "They are let in at once, above the rate, as far as there are units. Single turns cannot be taken back, only all tokens that are out.",
+      go: "Let them in",
+    });
+    if (sure === undefined) return;
     const sale = this.#desk.heard(await this.#desk.client.admit(this.#id, many));
     if (!sale) return;
     this.#show(sale);

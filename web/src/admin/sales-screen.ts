@@ -16,9 +16,10 @@ export class SalesScreen implements Screen {
   constructor(desk: Desk) {
     part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
     part(this.element, "[data-new]", HTMLElement).hidden = !desk.may("operator");
-    this.#live = new Live(undefined, {
+    this.#live = new Live(desk.client, undefined, {
       news: (news) => { if (news.type === "sales") this.#show(news.sales); },
-      connected: desk.connected,
+      oldSince: desk.oldSince,
+      refused: (answer) => { desk.heard(answer); },
       ended: desk.ended,
     });
   }

@@ -19,6 +19,7 @@ export interface Desk {
   say(text: string): void;
   /** The body of a good answer; otherwise the operator is told why there is none. */
   heard<T>(answer: Answer<T>): T | undefined;
-  readonly connected: (is: boolean) => void;
+  /** Since when what is shown may be old; nothing: it is as it is now. */
+  readonly oldSince: (moment: Date | undefined) => void;
   readonly ended: () => void;
 }

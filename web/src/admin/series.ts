@@ -3,7 +3,7 @@
 import type { Sample } from "../api";
 
 /** Rates are means over so many seconds: what is let in tick by tick is no even stream. */
-export const WINDOW_S = 5;
+const WINDOW_S = 5;
 
 /** Samples in order, each once: those of a new connection repeat what was known. */
 export function merged(known: readonly Sample[], more: readonly Sample[]): Sample[] {
@@ -17,10 +17,7 @@ export function moments(samples: readonly Sample[]): number[] {
   return samples.map(({ at }) => Date.parse(at) / 1000);
 }
 
-/**
- * How much a running total grew a second. Where nothing changes there are fewer samples; a sample says what was new in its
- * last second, so that the time before it counts as quiet.
- */
+/** How much a running total grew a second. Where samples are further apart, since little changes or they were thinned, over the time between two. */
 export function rates(samples: readonly Sample[], total: (sample: Sample) => number): number[] {
   const at = moments(samples);
   let from = 0;
@@ -29,7 +26,7 @@ export function rates(samples: readonly Sample[], total: (sample: Sample) => num
     while (from < index - 1 && (at[from] ?? 0) < now - WINDOW_S) from += 1;
     const before = samples[from];
     if (index === 0 || !before) return 0;
-    return (total(sample) - total(before)) / Math.max(WINDOW_S, 1);
+    return (total(sample) - total(before)) / Math.max(WINDOW_S, now - (at[from] ?? now));
   });
 }
 

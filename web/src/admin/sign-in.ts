@@ -41,6 +41,7 @@ export class SignIn {
     this.#form.reset();
     this.#first.reset();
     part(this.#root, ".totp", HTMLElement).hidden = true;
+    part(this.#root, "[data-qr]", HTMLElement).replaceChildren();
     part(this.#root, "output", HTMLOutputElement).textContent = "";
   }
 

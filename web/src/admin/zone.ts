@@ -4,6 +4,16 @@ const PARTS: Intl.DateTimeFormatOptions = {
   hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
 };
 
+/** The zone, if the browser knows it; otherwise UTC. */
+export function knownZone(zone: string): string {
+  try {
+    new Intl.DateTimeFormat("en-US", { timeZone: zone });
+    return zone;
+  } catch {
+    return "UTC";
+  }
+}
+
 /** What the clocks of a zone show at a moment, as if they were those of UTC, in milliseconds. */
 function clock(atMs: number, zone: string): number {
   const parts = new Intl.DateTimeFormat("en-US", { ...PARTS, timeZone: zone }).formatToParts(atMs);

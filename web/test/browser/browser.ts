@@ -85,14 +85,14 @@ async function look(page: Page): Promise<string[]> {
  */
 export async function photograph(page: Page, name: string): Promise<void> {
   const before = page.viewportSize() ?? DESKTOP;
+  const dark = await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches);
   for (const [device, viewport] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
     await page.setViewportSize(viewport);
-    await page.screenshot({ path: join(SHOTS, `${name}-${device}.png`), fullPage: true });
-  }
-  const dark = await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches);
-  for (const colorScheme of [dark ? "light" : "dark", dark ? "dark" : "light"] as const) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await barriers(page), [], `${name}, ${colorScheme}`);
+    for (const colorScheme of [dark ? "light" : "dark", dark ? "dark" : "light"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: join(SHOTS, `${name}-${device}-${colorScheme}.png`), fullPage: true });
+      assert.deepEqual(await barriers(page), [], `${name}, ${device}, ${colorScheme}`);
+    }
   }
   await page.setViewportSize(NARROWEST);
   const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

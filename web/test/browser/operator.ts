@@ -1,6 +1,6 @@
 /** An operator at the console. */
 
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { Visitor } from "./browser";
 import type { Shop } from "./shop";
 import { totp } from "./totp";
@@ -17,9 +17,9 @@ export class ConsolePage {
   }
 
   /** Somebody new, made with the admin token, who signs in. */
-  static async enter(browser: Browser, shop: Shop, name: string, role: string): Promise<ConsolePage> {
+  static async enter(browser: Browser, shop: Shop, name: string, role: string, options: BrowserContextOptions = {}): Promise<ConsolePage> {
     const secret = await shop.hire(name, role, PASSWORD);
-    const visitor = await Visitor.come(browser);
+    const visitor = await Visitor.come(browser, options);
     const page = await visitor.openTab(shop.adminUrl);
     const at = new ConsolePage(visitor, page);
     await at.signIn(name, totp(secret));
@@ -53,6 +53,11 @@ export class ConsolePage {
   /** What stands beside a counter's name. */
   counter(name: string) {
     return this.page.locator(".sale .counters div").filter({ has: this.page.getByText(name, { exact: true }) }).locator("dd");
+  }
+
+  /** The number of a counter. */
+  async number(name: string): Promise<number> {
+    return Number((await this.counter(name).textContent())?.replaceAll(",", ""));
   }
 
   /** Answers the question that has come up. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AdminSale } from "../../src/api";
-import { COMMANDS, contrast, copyOf, ink, look, newSale, saleChange } from "../../src/admin/forms";
+import { COMMANDS, contrast, copyOf, ink, look, lookComplaint, lookFields, newSale, priceComplaint, saleChange } from "../../src/admin/forms";
 
 const FILLED: Record<string, string> = {
   slug: "lamp",
@@ -45,9 +45,16 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
   assert.equal(fill({ order: "draw" }).order, "draw");
   assert.equal(fill({ inside_max: "40" }).inside_max, 40);
   assert.deepEqual([fill({}).per_account_limit, fill({ per_account_limit: "2" }).per_account_limit], [undefined, 2]);
+  assert.deepEqual([fill({}).grace_s, fill({ grace_s: "45" }).grace_s], [undefined, 45]);
   assert.equal(fill({ like: "0190" }).like, "0190");
   assert.equal(fill({ price: "4900", currency: "JPY" }).price_minor, 4_900);
   assert.equal(fill({ price: "0.29" }).price_minor, 29);
+});
+
+test("a price that nobody can pay to the last digit is not rounded in silence", () => {
+  assert.deepEqual([priceComplaint("49.99", "EUR"), priceComplaint("0.1", "EUR"), priceComplaint("1.005", "KWD"), priceComplaint("49.999", "E")], ["", "", "", ""]);
+  assert.equal(priceComplaint("49.999", "EUR"), "The smallest amount in this currency is €0.01.");
+  assert.match(priceComplaint("49.5", "JPY"), /¥1/);
 });
 
 test("times are by the clocks of the zone, sent in UTC, and only when they are given", () => {
@@ -74,6 +81,11 @@ test("a look is what differs, and a colour only where it is wanted", () => {
   const asked = (fields: Record<string, string>) => look((name) => fields[name] ?? "");
   assert.deepEqual(asked({ accent: "#2743d2", paper: "#ffffff" }), {});
   assert.deepEqual(asked({ accent: "#7a0019", has_accent: "on", turn_text: " Now! " }), { accent: "#7a0019", turn_text: "Now!" });
+  const shown = { paper: "#ffffff", sold_out_text: "Gone." };
+  assert.deepEqual(look((name) => lookFields(shown)[name] ?? ""), shown);
+  assert.deepEqual([lookComplaint({}), lookComplaint({ paper: "#ffffff" })], ["", ""]);
+  assert.match(lookComplaint({ accent: "#ffee00" }), /accent/);
+  assert.match(lookComplaint({ paper: "#333333" }), /paper/);
   assert.deepEqual(fill({ has_paper: "on", paper: "#ffffff" }).look, { paper: "#ffffff" });
 });
 
@@ -85,7 +97,7 @@ test("a copy fills the form with everything but what has to differ", () => {
   } as unknown as AdminSale;
   const copy = copyOf(original);
   assert.deepEqual([copy.slug, copy.opens_at, copy.price, copy.inside_max, copy.risk_percent], ["", "", "49.9", "", "0.5"]);
-  assert.deepEqual([copy.has_accent, copy.accent, copy.has_paper, copy.waiting_text], ["on", "#7a0019", undefined, "Tea."]);
+  assert.deepEqual([copy.has_accent, copy.accent, copy.has_paper, copy.waiting_text], ["on", "#7a0019", "", "Tea."]);
   const again = newSale((name) => ({ ...copy, slug: "lamp-2" })[name] ?? "");
   assert.deepEqual([again.price_minor, again.order, again.mode, again.risk, again.look], [4_990, "draw", "yield", 0.005, original.look]);
 });

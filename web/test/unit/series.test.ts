@@ -22,6 +22,8 @@ test("a rate is a mean over five seconds, and quiet time counts", () => {
   assert.equal(rates(steady, ({ joined }) => joined).at(-1), 10);
   const burst = [sample(0), sample(10), sample(11, { joined: 50 }), sample(20, { joined: 50 })];
   assert.deepEqual(rates(burst, ({ joined }) => joined), [0, 0, 10, 0]);
+  const thinned = [sample(0), sample(20, { joined: 200 }), sample(40, { joined: 400 })];
+  assert.deepEqual(rates(thinned, ({ joined }) => joined), [0, 10, 10]);
   assert.deepEqual(rates([], ({ joined }) => joined), []);
 });
 

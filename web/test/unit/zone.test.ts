@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { momentIn, shownTime, zonedTime, zones } from "../../src/admin/zone";
+import { knownZone, momentIn, shownTime, zonedTime, zones } from "../../src/admin/zone";
 
 const at = (local: string, zone: string): string => zonedTime(local, zone).toISOString();
 
@@ -18,6 +18,10 @@ test("of a time that the clocks show twice it is the first, and one that they le
   assert.equal(at("2026-11-01T01:30", "America/New_York"), "2026-11-01T05:30:00.000Z");
   assert.equal(at("2026-03-29T01:59", "Europe/Berlin"), "2026-03-29T00:59:00.000Z");
   assert.equal(at("2026-03-29T03:00", "Europe/Berlin"), "2026-03-29T01:00:00.000Z");
+});
+
+test("a zone that no browser knows is UTC", () => {
+  assert.deepEqual(["Europe/Berlin", "Nowhere/Nothing", ""].map(knownZone), ["Europe/Berlin", "UTC", "UTC"]);
 });
 
 test("a moment is shown as it was typed, in every zone and month", () => {
