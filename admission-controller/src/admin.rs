@@ -190,6 +190,9 @@ struct CreateSale {
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back; 1800 unless said.
     #[serde(default = "half_an_hour")]
     recall_window_s: i32,
+    /// Seconds for which a shopper who went silent keeps the place, phones in proportion; unless said, as long as the waiting rooms
+    /// are set to.
+    grace_s: Option<i32>,
     /// In which order the line is served: of joining, unless said. It can't be changed later.
     #[serde(default)]
     order: LineOrder,
@@ -253,6 +256,10 @@ struct ChangeSale {
     total: Option<i32>,
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
     recall_window_s: Option<i32>,
+    /// Seconds for which a shopper who went silent keeps the place; null: as long as the waiting rooms are set to.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>)]
+    grace_s: Option<Option<i32>>,
     /// Shoppers inside checkout, and on their way there, at most; null lifts the cap.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i32>)]
@@ -280,6 +287,10 @@ fn check_rate(rate: f64) -> Result<(), AdminError> {
 
 fn check_total(total: i32) -> Result<(), AdminError> {
     field("total", (0..=10_000_000).contains(&total), "be between 0 and 10000000")
+}
+
+fn check_grace(grace_s: Option<i32>) -> Result<(), AdminError> {
+    field("grace_s", grace_s.is_none_or(is_a_window), "be between 1 and 86400, or null")
 }
 
 fn check_inside(inside_max: Option<i32>) -> Result<(), AdminError> {
@@ -323,6 +334,7 @@ impl CreateSale {
         field("claim_window_s", is_a_window(self.claim_window_s), "be between 1 and 86400")?;
         field("hold_s", is_a_window(self.hold_s), "be between 1 and 86400")?;
         field("recall_window_s", is_a_window(self.recall_window_s), "be between 1 and 86400")?;
+        check_grace(self.grace_s)?;
         field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
         check_inside(self.inside_max)?;
         check_look(&self.look)?;
@@ -347,6 +359,7 @@ impl CreateSale {
             claim_window_s: self.claim_window_s,
             hold_s: self.hold_s,
             recall_window_s: self.recall_window_s,
+            grace_s: self.grace_s,
             seed: (self.order == LineOrder::Draw).then(rand::random),
             mode: match self.mode {
                 SaleMode::Guarantee => "guarantee",
@@ -479,6 +492,7 @@ async fn change_sale(
     change.total.map_or(Ok(()), check_total)?;
     let window = change.recall_window_s.is_none_or(is_a_window);
     field("recall_window_s", window, "be between 1 and 86400")?;
+    check_grace(change.grace_s.flatten())?;
     check_inside(change.inside_max.flatten())?;
     change.message.iter().flatten().try_for_each(|message| check_message(message))?;
     change.look.iter().try_for_each(check_look)?;
@@ -487,6 +501,7 @@ async fn change_sale(
         rate_cap_per_s: change.rate_cap_per_s,
         total: change.total,
         recall_window_s: change.recall_window_s,
+        grace_s: change.grace_s,
         inside_max: change.inside_max,
         message: change.message,
         look: change.look.as_ref().map(stored),

@@ -106,6 +106,8 @@ pub struct SaleRow {
     pub claim_window_s: i32,
     pub hold_s: i32,
     pub recall_window_s: i32,
+    /// Of shoppers who went silent; as long as the waiting rooms are set to, if it is none.
+    pub grace_s: Option<i32>,
     pub mode: String,
     pub risk: f64,
     pub opens_at: OffsetDateTime,
@@ -258,6 +260,7 @@ pub struct NewSale {
     pub claim_window_s: i32,
     pub hold_s: i32,
     pub recall_window_s: i32,
+    pub grace_s: Option<i32>,
     /// The secret seed of a draw; none where the line is served in the order of joining.
     pub seed: Option<[u8; 32]>,
     pub mode: &'static str,
@@ -274,6 +277,8 @@ pub struct SaleChange {
     pub rate_cap_per_s: Option<f64>,
     pub total: Option<i32>,
     pub recall_window_s: Option<i32>,
+    /// `Some(None)`: as long as the waiting rooms are set to.
+    pub grace_s: Option<Option<i32>>,
     /// `Some(None)` lifts it.
     pub inside_max: Option<Option<i32>>,
     /// `Some(None)` takes the message back.
@@ -320,6 +325,7 @@ macro_rules! told {
         )
     };
 }
+use told;
 
 impl Store {
     pub fn connect(postgres_url: &str) -> Result<Self, StartError> {
@@ -377,9 +383,9 @@ impl Store {
         sqlx::query(
             "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, \
              rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, opens_at, ends_at, recall_window_s, line_order, seed, \
-             mode, risk, inside_max, like_sale, per_account_limit, look, time_zone) \
+             mode, risk, inside_max, like_sale, per_account_limit, look, time_zone, grace_s) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
-             $21, $23, $24, $25) RETURNING id), \
+             $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
              told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, '[{}]' FROM sale) \
              INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
@@ -409,6 +415,7 @@ impl Store {
         .bind(new.per_account_limit)
         .bind(&new.look)
         .bind(&new.time_zone)
+        .bind(new.grace_s)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -473,7 +480,8 @@ impl Store {
              UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \
              inside_max = CASE WHEN $7 THEN $8 ELSE inside_max END, \
-             message = CASE WHEN $4 THEN $5 ELSE message END, look = coalesce($10, look) WHERE id = $1",
+             message = CASE WHEN $4 THEN $5 ELSE message END, look = coalesce($10, look), \
+             grace_s = CASE WHEN $11 THEN $12 ELSE grace_s END WHERE id = $1",
         )
         .bind(sale.0)
         .bind(change.total)
@@ -485,6 +493,8 @@ impl Store {
         .bind(change.inside_max.flatten())
         .bind(Kind::FlashSaleChanged.word())
         .bind(&change.look)
+        .bind(change.grace_s.is_some())
+        .bind(change.grace_s.flatten())
         .execute(&mut *transaction)
         .await?;
         Ok(transaction.commit().await?)

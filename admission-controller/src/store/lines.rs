@@ -127,6 +127,8 @@ impl SaleRow {
                 seed: self.revealed_seed.as_deref().map(|seed| record::hash(seed).to_string()),
             }),
             lane,
+            grace_s: self.grace_s.map(count),
+            rehearsal: self.rehearsal_of.is_some(),
             look: serde_json::from_value(self.look.clone()).unwrap_or_default(),
             record: line
                 .record_seq
