@@ -61,7 +61,8 @@ async fn active_sales(State(door): State<Door>) -> Response {
 /// The sales that are not over and that shoppers are to find, the next to open first.
 pub(crate) fn active(door: &Door) -> Vec<Arc<SaleCard>> {
     let cards = door.rooms.all().into_iter().map(|room| room.card());
-    let mut sales: Vec<Arc<SaleCard>> = cards.filter(|card| !card.status.is_over() && card.lane.is_none() && !card.rehearsal).collect();
+    let mut sales: Vec<Arc<SaleCard>> =
+        cards.filter(|card| !card.status.is_over() && card.lane.is_none() && !card.rehearsal).collect();
     sales.sort_unstable_by_key(|card| (card.opens_at, card.id));
     sales
 }

@@ -87,7 +87,9 @@ impl Grace {
             (None, Browser::Desk) => self.desk,
             (None, Browser::Phone) => self.phone,
             (Some(grace_s), Browser::Desk) => Duration::from_secs(grace_s.into()),
-            (Some(grace_s), Browser::Phone) => self.phone * grace_s / u32::try_from(self.desk.as_secs()).unwrap_or(1).max(1),
+            (Some(grace_s), Browser::Phone) => {
+                self.phone * grace_s / u32::try_from(self.desk.as_secs()).unwrap_or(1).max(1)
+            }
         }
     }
 }

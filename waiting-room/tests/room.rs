@@ -445,10 +445,11 @@ async fn a_sale_says_for_how_long_a_silent_shopper_keeps_the_place_whatever_the_
     let mut house = House::open_with(long).await;
     house.card.grace_s = Some(1);
     house.publish(&[]).await;
-    house.until("the room to know it", async || {
-        house.get("/api/flash-sales/{id}/status", &[]).await.body["grace_s"] == json!(1)
-    })
-    .await;
+    house
+        .until("the room to know it", async || {
+            house.get("/api/flash-sales/{id}/status", &[]).await.body["grace_s"] == json!(1)
+        })
+        .await;
     let (node, runtime) = house.node_to_die(long).await;
     let (gone, _there) = (house.join().await, house.join().await);
     let lost = node.join().await;

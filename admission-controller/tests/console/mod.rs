@@ -205,6 +205,35 @@ async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_fail
     other.trigger();
 }
 
+#[tokio::test]
+async fn the_report_of_a_long_sale_is_there_when_it_is_wanted() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "opens_at": "2999-01-01T00:00:00Z" })).await;
+    // Half an hour with a sample every second, in each of which as many come as are let in a minute later.
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "UPDATE sales SET opens_at = now() - interval '1 hour', status = 'closed' WHERE id = '{sale}'; \
+         UPDATE lines SET highest_ordinal = 49999 WHERE id = '{sale}'; \
+         INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, held, sold, joined, admitted, orders, highest) \
+         SELECT '{sale}', now() - interval '1 hour' + n * interval '1 second', 0, 0, 0, 0, 0, 0, 0, n * 28, 0, 0, n * 28 \
+         FROM generate_series(1, 1800) AS n; \
+         INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
+         issued_at, claim_by, expires_at) \
+         SELECT gen_random_uuid(), '{sale}', '{sale}', 1, n, decode(repeat('00', 16), 'hex'), 1, '', 'lapsed', 'lapsed', 'lapsed', \
+         now() - interval '59 minutes' + ceil(n / 28.0) * interval '1 second', now(), now() FROM generate_series(1, 50000) AS n"
+    )))
+    .execute(&desk.pool)
+    .await
+    .expect("a long sale");
+    let (status, report) = desk.admin("GET", &format!("/api/admin/sales/{sale}/report"), None).await;
+    assert_eq!(status, 200, "{report}");
+    let waits = &report["waits_s"];
+    assert_eq!(
+        (&waits["count"], &waits["p50"], &waits["max"]),
+        (&json!(50_000), &json!(60.0), &json!(60.0)),
+        "{waits}"
+    );
+}
+
 /// What was told outside of a sale, in order.
 async fn told_of(desk: &Desk, sale: &str) -> Vec<String> {
     let kinds = sqlx::query_scalar("SELECT kind FROM outbox WHERE sale_id = $1::uuid ORDER BY number").bind(sale);
@@ -227,6 +256,13 @@ async fn a_rehearsal_is_stopped_by_somebody_and_ends_with_the_controller_that_ra
     desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
     let (_, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
     let state = async || desk.admin("GET", &rehearsals, None).await.1["rehearsals"][0]["state"].clone();
+    // There is no end of rehearsals, and of what metrics are labelled with there is.
+    desk.until("the copy to be counted", async || {
+        let (_, metrics) = desk.request("GET", "/metrics", "", "").await;
+        assert!(!metrics.contains("sale=\"rehearsal-"), "{metrics}");
+        metrics.contains("admission_waiting_shoppers{sale=\"rehearsal\"")
+    })
+    .await;
     let stop = format!("/api/admin/rehearsals/{}", begun["id"].as_str().expect("an id"));
     assert_eq!(desk.admin("DELETE", &stop, None).await.0, 204);
     desk.until("it to have stopped", async || state().await == json!("stopped")).await;
