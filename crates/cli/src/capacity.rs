@@ -72,9 +72,6 @@ pub(crate) struct Settings {
     /// Price of a gigabyte that is sent out.
     #[arg(long, default_value_t = 0.09)]
     gigabyte: f64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// What a sale needs.
@@ -200,9 +197,9 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
     words
 }
 
-pub(crate) fn run(settings: &Settings) -> ExitCode {
+pub(crate) fn run(settings: &Settings, json: bool) -> ExitCode {
     let needs = needs(settings);
-    if settings.json {
+    if json {
         println!("{}", serde_json::to_string(&needs).expect("numbers"));
     } else {
         print!("{}", in_words(settings, &needs));
@@ -225,7 +222,6 @@ mod tests {
             hours: 4.0,
             core_hour: 0.05,
             gigabyte: 0.09,
-            json: false,
         }
     }
 
