@@ -87,6 +87,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(owners)
         .route_layer(from_fn_with_state(once, fairline_once::once))
         .route_layer(from_fn_with_state(admin.clone(), sessions::signed_in))
+        .merge(operators::open_routes())
         .merge(sessions::open_routes())
         .with_state(admin)
 }

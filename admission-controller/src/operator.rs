@@ -171,6 +171,35 @@ impl ApiToken {
     }
 }
 
+/// What an operator enrols with, once.
+pub struct EnrolmentCode(String);
+
+impl EnrolmentCode {
+    /// A new one.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(BASE64.encode(random))
+    }
+
+    /// The one that somebody brings.
+    #[must_use]
+    pub fn from_shown(code: &str) -> Self {
+        Self(code.trim().to_owned())
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
+}
+
 /// A session: what its cookie holds, and what follows from that.
 pub struct SessionKey(String);
 

@@ -24,6 +24,8 @@ pub(crate) enum AdminError {
     WrongCredentials,
     #[error("too many attempts to sign in have failed")]
     TooManyAttempts { wait_s: u64 },
+    #[error("there is no such code to enrol with")]
+    WrongEnrolment,
     #[error("too many sign in at the same time")]
     TooManySignIns,
     #[error("there is no such token")]
@@ -97,6 +99,10 @@ impl From<AdminError> for Problem {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts")
                     .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
                     .retry_after(wait_s)
+            }
+            AdminError::WrongEnrolment => {
+                Problem::new(StatusCode::UNAUTHORIZED, "wrong-enrolment", "That code is not good")
+                    .detail("There is no such code, it was used, or it has run out. Ask an owner for another.")
             }
             AdminError::TooManySignIns => {
                 Problem::unavailable("Many try to sign in at this moment. Try again in a few seconds.")
@@ -227,6 +233,7 @@ mod tests {
             (AdminError::NoSession, 401, "no-session"),
             (AdminError::WrongCredentials, 401, "wrong-credentials"),
             (AdminError::TooManyAttempts { wait_s: 30 }, 429, "too-many-attempts"),
+            (AdminError::WrongEnrolment, 401, "wrong-enrolment"),
             (AdminError::TooManySignIns, 503, "unavailable"),
             (AdminError::UnknownToken, 404, "unknown-token"),
             (AdminError::TooManyTokens, 409, "too-many-tokens"),

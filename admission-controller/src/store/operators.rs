@@ -1,7 +1,7 @@
 //! Operators and their sessions, as stored.
 
 use serde_json::json;
-use sqlx::FromRow;
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::{By, Store, StoreError};
@@ -52,6 +52,8 @@ pub struct NewOperator<'a> {
     pub role: Role,
     pub password: &'a str,
     pub totp_secret: &'a [u8],
+    /// The digest of the code that the operator enrols with, if it is not the owner who chooses the password.
+    pub enrols: Option<[u8; 32]>,
 }
 
 /// What is changed of an operator; signs that one out where a secret is.
@@ -60,6 +62,22 @@ pub struct OperatorChange<'a> {
     pub role: Option<Role>,
     pub password: Option<&'a str>,
     pub totp_secret: Option<&'a [u8]>,
+}
+
+/// Days within which an operator has to enrol.
+const ENROLS_WITHIN_DAYS: i32 = 3;
+
+async fn set_enrolment(connection: &mut PgConnection, name: &str, digest: [u8; 32]) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO enrolments (operator, digest, expires_at) VALUES ($1, $2, now() + make_interval(days => $3)) \
+         ON CONFLICT (operator) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at",
+    )
+    .bind(name)
+    .bind(&digest[..])
+    .bind(ENROLS_WITHIN_DAYS)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 impl Store {
@@ -85,8 +103,59 @@ impl Store {
         .bind(OPERATORS_MAX)
         .fetch_optional(&mut *transaction)
         .await?;
+        if let (Some(digest), Some(_)) = (new.enrols, &added) {
+            set_enrolment(&mut transaction, new.name, digest).await?;
+        }
         transaction.commit().await?;
         Ok(added)
+    }
+
+    /// Gives an operator another code to enrol with. Whether there is such a one.
+    pub async fn renew_enrolment(&self, by: &By, name: &str, digest: [u8; 32]) -> Result<bool, StoreError> {
+        let mut transaction = self.begin(by, "renew_enrolment").await?;
+        let known = sqlx::query("SELECT FROM operators WHERE name = $1").bind(name).fetch_optional(&mut *transaction);
+        if known.await?.is_none() {
+            return Ok(false);
+        }
+        set_enrolment(&mut transaction, name, digest).await?;
+        super::audit::note(&mut transaction, by, "renew_enrolment", name, None, None).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether there is a code that may be enrolled with.
+    pub async fn is_enrolment(&self, digest: [u8; 32]) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM enrolments WHERE digest = $1 AND expires_at > now())")
+            .bind(&digest[..])
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    /// Uses a code to enrol, once, and ends the sessions that there were. The name and the role.
+    pub async fn enrol(
+        &self,
+        digest: [u8; 32],
+        password: &str,
+        totp_secret: &[u8],
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let enrolled: Option<(String, String)> = sqlx::query_as(
+            "WITH used AS (DELETE FROM enrolments WHERE digest = $1 AND expires_at > now() RETURNING operator), \
+             gone AS (DELETE FROM operator_sessions USING used WHERE operator_sessions.operator = used.operator) \
+             UPDATE operators SET password = $2, totp_secret = $3, totp_step = 0 FROM used WHERE name = used.operator \
+             RETURNING name, role",
+        )
+        .bind(&digest[..])
+        .bind(password)
+        .bind(totp_secret)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some((name, _)) = &enrolled {
+            let by = By { who: name.clone(), why: None };
+            super::audit::note(&mut transaction, &by, "enrol", name, None, None).await?;
+        }
+        transaction.commit().await?;
+        Ok(enrolled)
     }
 
     /// Changes an operator, if there is such a one. Other words for the same person are other sessions: with a new

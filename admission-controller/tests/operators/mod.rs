@@ -266,6 +266,41 @@ async fn a_program_has_a_token_of_its_own_with_a_role_and_it_is_revoked_at_once(
 }
 
 #[tokio::test]
+async fn an_operator_enrols_alone_once_and_nobody_else_has_seen_the_password_or_the_secret() {
+    let desk = Desk::open().await;
+    let (status, added) =
+        desk.admin("POST", "/api/admin/operators", Some(&json!({ "name": "nora", "role": "operator" }))).await;
+    assert_eq!((status, &added["totp_secret"]), (201, &Value::Null), "{added}");
+    let first = added["enrolment_code"].as_str().expect("a code").to_owned();
+    let mut nora =
+        Person { desk: &desk, name: "nora", secret: String::new(), cookie: String::new(), csrf: String::new() };
+    assert_eq!(nora.sign_in("", "000000").await.0, 401, "not before");
+    let enrol = async |code: &str, password: &str| {
+        let body = json!({ "code": code, "password": password }).to_string();
+        let (status, body) = desk.request("POST", "/api/admin/enrolment", "", &body).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    };
+    // An owner gives another code: the first is worth nothing then.
+    let (_, renewed) = desk.admin("POST", "/api/admin/operators/nora/enrolment", None).await;
+    let second = renewed["enrolment_code"].as_str().expect("a code").to_owned();
+    for (code, password, status) in [(&*first, PASSWORD, 401), ("guessed", PASSWORD, 401), (&second, "short", 422)] {
+        assert_eq!(enrol(code, password).await.0, status);
+    }
+    let (one, other) = tokio::join!(enrol(&second, PASSWORD), enrol(&second, PASSWORD));
+    let mut statuses = [one.0, other.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401], "once");
+    let enrolled = if one.0 == 200 { one.1 } else { other.1 };
+    assert_eq!((&enrolled["name"], &enrolled["role"]), (&json!("nora"), &json!("operator")));
+    nora.secret = enrolled["totp_secret"].as_str().expect("a secret").to_owned();
+    assert_eq!(nora.sign_in(PASSWORD, &code(&nora.secret, now_s())).await.0, 200);
+    assert_eq!(desk.admin("POST", "/api/admin/operators/nobody/enrolment", None).await.0, 404);
+    let (_, page) = desk.admin("GET", "/api/admin/audit", None).await;
+    let told: Vec<_> = page["entries"].as_array().expect("entries").iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(told, ["sign_in", "enrol", "renew_enrolment", "sign_in_failed", "add_operator"]);
+}
+
+#[tokio::test]
 async fn a_new_password_or_secret_ends_all_sessions() {
     let desk = Desk::open().await;
     let ada = Person::hired(&desk, "ada", "viewer").await;
