@@ -9,13 +9,14 @@ mod rehearsals;
 mod report;
 mod sessions;
 mod tickets;
+mod tokens;
 mod webhooks;
 
 use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{StatusCode, request::Parts},
     middleware::{from_fn, from_fn_with_state},
 };
@@ -26,7 +27,7 @@ use fairline_service::{Json, Problem, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::live::Consoles;
@@ -36,7 +37,7 @@ use crate::{
     lifecycle::{self, Action},
     problem::AdminError,
     rehearsal::Stage,
-    store::{Lanes, NewSale, Sale, SaleChange, Store},
+    store::{Lanes, NewSale, SALES_PAGE, Sale, SaleChange, Store},
 };
 
 /// What the handlers need.
@@ -64,6 +65,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
     let owners = OpenApiRouter::new()
         .merge(keys::routes())
         .merge(operators::routes())
+        .merge(tokens::routes())
         .merge(webhooks::routes())
         // Before it is known whether it was done: who is an owner no more is told nothing.
         .route_layer(once.clone())
@@ -87,6 +89,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         .route_layer(once)
         .merge(owners)
         .route_layer(from_fn_with_state(admin.clone(), sessions::signed_in))
+        .merge(operators::open_routes())
         .merge(sessions::open_routes())
         .with_state(admin)
 }
@@ -102,7 +105,7 @@ struct AdminSale {
     held: u32,
     /// Units paid for.
     sold: u32,
-    /// People who wait in its own line, as of the last tick.
+    /// People who wait in all its lines, as of the last tick.
     waiting: i64,
     /// Of these, the ones with the page open.
     present: i64,
@@ -110,7 +113,7 @@ struct AdminSale {
     inside: i64,
     /// Orders paid, a second ago.
     orders: i64,
-    /// Admissions made from its own line.
+    /// Tickets let in, from all its lines; one that came again is one.
     admitted: i64,
     /// Its lanes.
     lanes: Vec<AdminLane>,
@@ -143,10 +146,21 @@ struct AdminSale {
     last_decision: Option<String>,
 }
 
-/// All sales, the newest first.
+/// Sales, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 struct AdminSales {
     sales: Vec<AdminSale>,
+    /// What to give as `before` for the next page, if there is one.
+    next: Option<SaleId>,
+}
+
+/// Which sales.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Listing {
+    /// Only sales that were created before this one.
+    before: Option<SaleId>,
+    /// Only the one of this name in addresses.
+    slug: Option<String>,
 }
 
 /// A sale to be created.
@@ -192,6 +206,9 @@ struct CreateSale {
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back; 1800 unless said.
     #[serde(default = "half_an_hour")]
     recall_window_s: i32,
+    /// Seconds for which a shopper who went silent keeps the place, phones in proportion; unless said, as long as the waiting rooms
+    /// are set to.
+    grace_s: Option<i32>,
     /// In which order the line is served: of joining, unless said. It can't be changed later.
     #[serde(default)]
     order: LineOrder,
@@ -255,6 +272,10 @@ struct ChangeSale {
     total: Option<i32>,
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
     recall_window_s: Option<i32>,
+    /// Seconds for which a shopper who went silent keeps the place; null: as long as the waiting rooms are set to.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>)]
+    grace_s: Option<Option<i32>>,
     /// Shoppers inside checkout, and on their way there, at most; null lifts the cap.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i32>)]
@@ -265,11 +286,22 @@ struct ChangeSale {
     message: Option<Option<String>>,
     /// What its pages look like, and say: all of it.
     look: Option<Look>,
+    /// Of a sale that is scheduled: when it opens.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    opens_at: Option<OffsetDateTime>,
+    /// Of a sale that is scheduled: when it ends; null: never by the clock.
+    #[serde(default, deserialize_with = "given_moment")]
+    #[schema(value_type = Option<String>)]
+    ends_at: Option<Option<OffsetDateTime>>,
 }
 
 /// Tells `null` from a field that is not there.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+fn given_moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
+    time::serde::rfc3339::option::deserialize(deserializer).map(Some)
 }
 
 fn field(name: &'static str, ok: bool, must: &'static str) -> Result<(), AdminError> {
@@ -282,6 +314,10 @@ fn check_rate(rate: f64) -> Result<(), AdminError> {
 
 fn check_total(total: i32) -> Result<(), AdminError> {
     field("total", (0..=10_000_000).contains(&total), "be between 0 and 10000000")
+}
+
+fn check_grace(grace_s: Option<i32>) -> Result<(), AdminError> {
+    field("grace_s", grace_s.is_none_or(is_a_window), "be between 1 and 86400, or null")
 }
 
 fn check_inside(inside_max: Option<i32>) -> Result<(), AdminError> {
@@ -325,12 +361,10 @@ impl CreateSale {
         field("claim_window_s", is_a_window(self.claim_window_s), "be between 1 and 86400")?;
         field("hold_s", is_a_window(self.hold_s), "be between 1 and 86400")?;
         field("recall_window_s", is_a_window(self.recall_window_s), "be between 1 and 86400")?;
+        check_grace(self.grace_s)?;
         field("risk", (0.000_01..=0.1).contains(&self.risk), "be between 0.00001 and 0.1")?;
         check_inside(self.inside_max)?;
         check_look(&self.look)?;
-        let zone = |c: char| c.is_ascii_alphanumeric() || "_+/-".contains(c);
-        let ok = (1..=64).contains(&self.time_zone.len()) && self.time_zone.chars().all(zone);
-        field("time_zone", ok, "be a name of the IANA time zone database, such as Europe/Berlin")?;
         let opens_at = self.opens_at.unwrap_or_else(OffsetDateTime::now_utc);
         field("ends_at", self.ends_at.is_none_or(|ends_at| ends_at > opens_at), "be later than opens_at")?;
         Ok(NewSale {
@@ -349,6 +383,7 @@ impl CreateSale {
             claim_window_s: self.claim_window_s,
             hold_s: self.hold_s,
             recall_window_s: self.recall_window_s,
+            grace_s: self.grace_s,
             seed: (self.order == LineOrder::Draw).then(rand::random),
             mode: match self.mode {
                 SaleMode::Guarantee => "guarantee",
@@ -373,11 +408,11 @@ fn told(sale: Sale) -> Result<AdminSale, AdminError> {
         promised: row.promised(),
         held: row.held(),
         sold: row.sold(),
-        waiting: own.waiting,
-        present: own.present,
+        waiting: lines.iter().map(|line| line.waiting).sum(),
+        present: lines.iter().map(|line| line.present).sum(),
         inside: row.inside,
         orders: row.orders,
-        admitted: own.admitted,
+        admitted: lines.iter().map(|line| line.admitted).sum(),
         lanes,
         cursor: own.cursor(),
         highest_ordinal: own.highest(),
@@ -407,7 +442,7 @@ impl Admin {
 
     /// The newest sales.
     async fn sales(&self) -> Result<Vec<AdminSale>, AdminError> {
-        self.store.list().await?.into_iter().map(told).collect()
+        self.store.list(None, None).await?.into_iter().map(told).collect()
     }
 
     async fn lanes(&self, operator: &Operator, what: &str, sale: &str) -> Result<Lanes, AdminError> {
@@ -441,17 +476,26 @@ async fn create_sale(
     Extension(operator): Extension<Operator>,
     Json(new): Json<CreateSale>,
 ) -> Result<(StatusCode, axum::Json<AdminSale>), Problem> {
-    let sale = admin.store.create(&operator.by(), &new.checked()?).await.map_err(AdminError::from)?;
+    let new = new.checked()?;
+    let is_zone = admin.store.knows_time_zone(&new.time_zone).await.map_err(AdminError::from)?;
+    field("time_zone", is_zone, "be a name of the IANA time zone database, such as Europe/Berlin")?;
+    let sale = admin.store.create(&operator.by(), &new).await.map_err(AdminError::from)?;
     Ok((StatusCode::CREATED, axum::Json(told(sale)?)))
 }
 
 /// All sales, the newest first.
-#[utoipa::path(get, path = "/api/admin/sales", security(("admin" = [])), responses(
-    (status = 200, description = "The newest 200 sales.", body = AdminSales),
+#[utoipa::path(get, path = "/api/admin/sales", params(Listing), security(("admin" = [])), responses(
+    (status = 200, description = "A page of at most 200 sales.", body = AdminSales),
     (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
 ))]
-async fn list_sales(State(admin): State<Admin>) -> Result<axum::Json<AdminSales>, Problem> {
-    Ok(axum::Json(AdminSales { sales: admin.sales().await? }))
+async fn list_sales(
+    State(admin): State<Admin>,
+    Query(listing): Query<Listing>,
+) -> Result<axum::Json<AdminSales>, Problem> {
+    let sales = admin.store.list(listing.before, listing.slug.as_deref()).await.map_err(AdminError::from)?;
+    let next = sales.last().map(|sale| sale.row.sale()).filter(|_| sales.len() == SALES_PAGE);
+    let sales = sales.into_iter().map(told).collect::<Result<_, _>>()?;
+    Ok(axum::Json(AdminSales { sales, next }))
 }
 
 /// One sale.
@@ -463,12 +507,12 @@ async fn show_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Resu
     Ok(axum::Json(admin.shown(&sale).await?))
 }
 
-/// Change the rate cap, the stock, or the message.
+/// Change what may be changed of a sale; its window, as long as it is scheduled.
 #[utoipa::path(patch, path = "/api/admin/sales/{id}", params(("id" = String, Path)), request_body = ChangeSale,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
-    (status = 409, description = "Fewer units than are promised, held or sold.", body = fairline_service::ProblemBody),
+    (status = 409, description = "Fewer units than are promised, held or sold; or a window of a sale that has opened.", body = fairline_service::ProblemBody),
     (status = 422, description = "A field is wrong.", body = fairline_service::ProblemBody),
 ))]
 async fn change_sale(
@@ -481,19 +525,33 @@ async fn change_sale(
     change.total.map_or(Ok(()), check_total)?;
     let window = change.recall_window_s.is_none_or(is_a_window);
     field("recall_window_s", window, "be between 1 and 86400")?;
+    check_grace(change.grace_s.flatten())?;
     check_inside(change.inside_max.flatten())?;
     change.message.iter().flatten().try_for_each(|message| check_message(message))?;
     change.look.iter().try_for_each(check_look)?;
     let row = admin.sale(&sale).await?.row;
+    let is_moved = change.opens_at.is_some() || change.ends_at.is_some();
+    if is_moved && row.stored_status() != Status::Scheduled {
+        return Err(AdminError::IllegalTransition { status: row.shown_status() }.into());
+    }
+    let (opens_at, ends_at) = (change.opens_at.unwrap_or(row.opens_at), change.ends_at.unwrap_or(row.ends_at));
+    let is_a_window = !is_moved || ends_at.is_none_or(|ends_at| ends_at > opens_at.max(row.now));
+    field("ends_at", is_a_window, "be later than now and than opens_at, or null")?;
     let change = SaleChange {
+        opens_at: change.opens_at,
+        ends_at: change.ends_at,
         rate_cap_per_s: change.rate_cap_per_s,
         total: change.total,
         recall_window_s: change.recall_window_s,
+        grace_s: change.grace_s,
         inside_max: change.inside_max,
         message: change.message,
         look: change.look.as_ref().map(stored),
     };
-    admin.store.change(&operator.by(), row.sale(), &change).await.map_err(AdminError::from)?;
+    if !admin.store.change(&operator.by(), row.sale(), &change).await.map_err(AdminError::from)? {
+        let status = admin.sale(&sale).await?.row.shown_status();
+        return Err(AdminError::IllegalTransition { status }.into());
+    }
     admin.nudge.notify_one();
     Ok(axum::Json(admin.shown(&sale).await?))
 }

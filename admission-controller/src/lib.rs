@@ -24,7 +24,7 @@ mod tick;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
@@ -118,11 +118,11 @@ fn readiness(store: store::Store, line: LineStore) -> Readiness {
 }
 
 fn routes(admin: admin::Admin, proxies: TrustedProxies, shutdown: &Shutdown) -> Result<Router, StartError> {
-    let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies, shutdown)?;
+    let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies.clone(), shutdown)?;
     let key_set = get(key_set).with_state(admin.clone());
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(public::routes(admin.store.clone()).route_layer(limit.layer()))
-        .merge(admin::routes(admin, shutdown).route_layer(limit.layer()))
+        .merge(admin::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();
     Ok(router
         .route("/admin", get(console))
@@ -156,6 +156,7 @@ async fn console_asset(Path(file): Path<String>, headers: HeaderMap) -> Response
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
     let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    explain::describe();
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(DRAIN).await;
     Ok(())

@@ -1,6 +1,8 @@
 //! Who runs sales, and how they prove it: a role, a password, a code of the hour, and a session. Pure: the clock and the
 //! randomness are passed in.
 
+use std::net::IpAddr;
+
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
@@ -16,9 +18,12 @@ const PASSWORD_CHARS_MIN: usize = 12;
 const PASSWORD_BYTES_MAX: usize = 200;
 /// The issuer that authenticator apps show.
 const ISSUER: &str = "Fairline";
-/// Attempts that may fail before one has to wait, and for how many seconds.
-const FREE_FAILURES: i32 = 5;
-const WAIT_S: f64 = 30.0;
+/// Attempts that may fail before one has to wait, for [`WAIT_S`] seconds.
+pub const FREE_FAILURES: i32 = 5;
+/// See [`FREE_FAILURES`].
+pub const WAIT_S: f64 = 30.0;
+/// What every token of a program begins with, so that one that lies about is known for what it is.
+const TOKEN_PREFIX: &str = "fairline_";
 
 /// What an operator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -130,10 +135,69 @@ pub fn secret_of(text: &str) -> Option<Vec<u8>> {
     Secret::try_from_base32(text.to_uppercase()).ok().map(|secret| secret.as_bytes().to_vec())
 }
 
-/// Seconds that the next attempt to sign in has to wait, after so many failures, the last so many seconds ago.
+/// What failures to sign in are counted by: a name, whether it is anybody's or not, as tried from one network. So nobody's
+/// guesses keep another one out.
 #[must_use]
-pub fn wait_s(failures: i32, since_s: f64) -> Option<f64> {
-    (failures >= FREE_FAILURES && since_s < WAIT_S).then_some(WAIT_S - since_s)
+pub fn attempt(name: &str, network: IpAddr) -> [u8; 32] {
+    Sha256::digest(format!("{network} tries {name}")).into()
+}
+
+/// A token of a program: what its bearer sends, and what follows from that.
+pub struct ApiToken(String);
+
+impl ApiToken {
+    /// A new one.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(format!("{TOKEN_PREFIX}{}", BASE64.encode(random)))
+    }
+
+    /// The one that somebody sends, if it may be one.
+    #[must_use]
+    pub fn from_bearer(bearer: &str) -> Option<Self> {
+        bearer.starts_with(TOKEN_PREFIX).then(|| Self(bearer.to_owned()))
+    }
+
+    /// What its bearer sends.
+    #[must_use]
+    pub fn bearer(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
+}
+
+/// What an operator enrols with, once.
+pub struct EnrolmentCode(String);
+
+impl EnrolmentCode {
+    /// A new one.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(BASE64.encode(random))
+    }
+
+    /// The one that somebody brings.
+    #[must_use]
+    pub fn from_shown(code: &str) -> Self {
+        Self(code.trim().to_owned())
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
 }
 
 /// A session: what its cookie holds, and what follows from that.
@@ -206,8 +270,20 @@ mod tests {
     }
 
     #[test]
-    fn who_guesses_has_to_wait() {
-        assert_eq!((wait_s(4, 0.0), wait_s(5, 10.0), wait_s(500, 30.0)), (None, Some(20.0), None));
+    fn guesses_are_counted_by_name_and_network() {
+        let (here, there) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        assert_eq!(attempt("ada", here), attempt("ada", here));
+        assert_ne!(attempt("ada", here), attempt("ada", there));
+        assert_ne!(attempt("ada", here), attempt("bob", here));
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_digest() {
+        let token = ApiToken::new([7; 32]);
+        assert!(token.bearer().starts_with("fairline_") && token.bearer().len() > 40);
+        let sent = ApiToken::from_bearer(token.bearer()).expect("one");
+        assert_eq!(sent.digest(), token.digest());
+        assert!(ApiToken::from_bearer("a-token-for-the-tests").is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tracing::error;
 use crate::{
     admin::word,
     operator::Role,
-    store::{LaneRefused, OPERATORS_MAX, StoreError, WEBHOOKS_MAX},
+    store::{LaneRefused, OPERATORS_MAX, StoreError, TOKENS_MAX, WEBHOOKS_MAX},
 };
 
 /// Why the admin API did not do it.
@@ -24,6 +24,14 @@ pub(crate) enum AdminError {
     WrongCredentials,
     #[error("too many attempts to sign in have failed")]
     TooManyAttempts { wait_s: u64 },
+    #[error("there is no such code to enrol with")]
+    WrongEnrolment,
+    #[error("too many sign in at the same time")]
+    TooManySignIns,
+    #[error("there is no such token")]
+    UnknownToken,
+    #[error("there are as many tokens as there may be")]
+    TooManyTokens,
     #[error("the request does not carry the session's CSRF token")]
     Csrf,
     #[error("this takes the role {}", needed.word())]
@@ -74,8 +82,9 @@ impl From<AdminError> for Problem {
         match error {
             AdminError::NoToken => Problem::new(StatusCode::UNAUTHORIZED, "no-token", "Nobody is signed in")
                 .detail("Sign in, or send the header `Authorization: Bearer <admin token>`."),
-            AdminError::WrongToken => Problem::new(StatusCode::UNAUTHORIZED, "bad-token", "Wrong admin token")
-                .detail("The admin token is not the one that the controller was started with."),
+            AdminError::WrongToken => Problem::new(StatusCode::UNAUTHORIZED, "bad-token", "Wrong admin token").detail(
+                "It is neither the admin token that the controller was started with nor an API token that is good.",
+            ),
             AdminError::NoSession => Problem::new(StatusCode::UNAUTHORIZED, "no-session", "Not signed in")
                 .detail("There is no session, or it has ended. Sign in."),
             AdminError::WrongCredentials => Problem::new(
@@ -91,6 +100,17 @@ impl From<AdminError> for Problem {
                     .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
                     .retry_after(wait_s)
             }
+            AdminError::WrongEnrolment => {
+                Problem::new(StatusCode::UNAUTHORIZED, "wrong-enrolment", "That code is not good")
+                    .detail("There is no such code, it was used, or it has run out. Ask an owner for another.")
+            }
+            AdminError::TooManySignIns => {
+                Problem::unavailable("Many try to sign in at this moment. Try again in a few seconds.")
+            }
+            AdminError::UnknownToken => Problem::new(StatusCode::NOT_FOUND, "unknown-token", "No such token")
+                .detail("Check the name; `GET /api/admin/tokens` lists the tokens."),
+            AdminError::TooManyTokens => Problem::new(StatusCode::CONFLICT, "too-many-tokens", "Too many tokens")
+                .detail(format!("There may be {TOKENS_MAX}. Revoke one that nothing needs.")),
             AdminError::Csrf => Problem::new(StatusCode::FORBIDDEN, "csrf", "No CSRF token")
                 .detail("Send the session's `csrf` as the header `x-csrf-token`. Nothing was changed."),
             AdminError::Role { needed } => Problem::new(StatusCode::FORBIDDEN, "role", "Not allowed")
@@ -175,6 +195,9 @@ fn refused(constraint: &str) -> Problem {
         "sales_slug_is_unique" => Problem::new(StatusCode::CONFLICT, "slug-taken", "The slug is taken")
             .detail("Another sale has this slug. Choose another.")
             .with("field", "slug"),
+        "api_tokens_pkey" => Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken")
+            .detail("Another token has this name. Choose another, or revoke that one first.")
+            .with("field", "name"),
         "operators_pkey" => Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken")
             .detail("Another operator has this name. Choose another.")
             .with("field", "name"),
@@ -210,6 +233,11 @@ mod tests {
             (AdminError::NoSession, 401, "no-session"),
             (AdminError::WrongCredentials, 401, "wrong-credentials"),
             (AdminError::TooManyAttempts { wait_s: 30 }, 429, "too-many-attempts"),
+            (AdminError::WrongEnrolment, 401, "wrong-enrolment"),
+            (AdminError::TooManySignIns, 503, "unavailable"),
+            (AdminError::UnknownToken, 404, "unknown-token"),
+            (AdminError::TooManyTokens, 409, "too-many-tokens"),
+            (refused("api_tokens_pkey"), 409, "name-taken"),
             (AdminError::Csrf, 403, "csrf"),
             (AdminError::Role { needed: Role::Owner }, 403, "role"),
             (AdminError::OtherOrigin, 403, "other-origin"),

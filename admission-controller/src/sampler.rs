@@ -25,6 +25,9 @@ pub(crate) async fn run(store: Store, shutdown: Shutdown) {
         if let Err(error) = store.sample().await {
             warn!(%error, "how the sales go could not be noted");
         }
+        if let Err(error) = store.end_silent_rehearsal().await {
+            warn!(%error, "whether a rehearsal has died could not be seen");
+        }
         if nth + 1 == FORGET_AFTER
             && let Err(error) = forget(&store).await
         {

@@ -15,7 +15,7 @@ use fairline_admission_token::verify;
 use fairline_line::change::Turn;
 use fairline_private_servers::testing::Servers;
 use fairline_service::Shutdown;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 #[tokio::test]
@@ -415,6 +415,58 @@ async fn the_rate_cap_holds_over_two_controllers() {
 }
 
 #[tokio::test]
+async fn a_window_is_moved_as_long_as_it_has_not_come() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "opens_at": "2999-01-02T00:00:00Z", "ends_at": "2999-01-03T00:00:00Z" })).await;
+    let path = format!("/api/admin/sales/{sale}");
+    let change = async |change: Value| desk.admin("PATCH", &path, Some(&change)).await;
+    for wrong in [json!({ "ends_at": "2999-01-01T00:00:00Z" }), json!({ "opens_at": "2999-01-04T00:00:00Z" })] {
+        let (status, problem) = change(wrong).await;
+        assert_eq!((status, &problem["field"]), (422, &json!("ends_at")));
+    }
+    let (_, later) = change(json!({ "opens_at": "2999-02-02T00:00:00Z", "ends_at": null })).await;
+    assert_eq!((&later["opens_at"], &later["ends_at"]), (&json!("2999-02-02T00:00:00Z"), &json!(null)));
+    let (_, again) = change(json!({ "rate_cap_per_s": 5.0 })).await;
+    assert_eq!(again["opens_at"], later["opens_at"], "what is left out stays");
+    assert_eq!(change(json!({ "opens_at": "2020-01-01T00:00:00Z" })).await.0, 200);
+    desk.until("the sale to open", async || desk.show(sale).await["status"] == json!("open")).await;
+    let (status, problem) = change(json!({ "opens_at": "2999-02-02T00:00:00Z" })).await;
+    assert!(status == 409 && problem["type"].as_str().is_some_and(|kind| kind.ends_with("illegal-transition")));
+}
+
+#[tokio::test]
+async fn all_sales_are_listed_page_by_page_and_one_is_found_by_its_name() {
+    let desk = Desk::open().await;
+    sqlx::raw_sql(
+        "WITH sale AS (INSERT INTO sales (id, slug, name, description, price_minor, currency, per_shopper_limit, rate_cap_per_s, \
+         token_ttl_s, claim_window_s, hold_s, opens_at, recall_window_s, status) \
+         SELECT gen_random_uuid(), 'old-' || n, 'Old', '', 1, 'EUR', 1, 1, 60, 10, 60, now(), 60, 'closed' \
+         FROM generate_series(1, 203) AS n RETURNING id), \
+         line AS (INSERT INTO lines (id, sale_id, published_status) SELECT id, id, 'closed' FROM sale) \
+         INSERT INTO stock (sale_id, total) SELECT id, 1 FROM sale",
+    )
+    .execute(&desk.pool)
+    .await
+    .expect("old sales");
+    let list = async |asked: &str| {
+        let (status, page) = desk.admin("GET", &format!("/api/admin/sales{asked}"), None).await;
+        assert_eq!(status, 200, "{page}");
+        page
+    };
+    let slugs = |page: &Value| -> Vec<String> {
+        let sales = page["sales"].as_array().expect("sales").iter();
+        sales.map(|sale| sale["slug"].as_str().expect("a slug").to_owned()).collect()
+    };
+    let first = list("").await;
+    let second = list(&format!("?before={}", first["next"].as_str().expect("more"))).await;
+    assert_eq!((slugs(&first).len(), slugs(&second).len(), &second["next"]), (200, 3, &json!(null)));
+    let all: BTreeSet<String> = slugs(&first).into_iter().chain(slugs(&second)).collect();
+    assert_eq!(all.len(), 203);
+    assert_eq!(slugs(&list("?slug=old-7").await), ["old-7"]);
+    assert!(slugs(&list("?slug=nothing").await).is_empty());
+}
+
+#[tokio::test]
 async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_words() {
     let desk = Desk::open().await;
     let sale = desk.sale(json!({ "slug": "taken" })).await;
@@ -427,8 +479,8 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         for method in methods.as_object().expect("methods").keys() {
             let (method, path) =
                 (method.to_uppercase(), path.replace("{id}", &sale.to_string()).replace("{lane}", "vip"));
-            // Anybody may try to sign in.
-            if (method.as_str(), path.as_str()) == ("POST", "/api/admin/session") {
+            // Anybody may try to sign in, or to enrol.
+            if method == "POST" && ["/api/admin/session", "/api/admin/enrolment"].contains(&path.as_str()) {
                 continue;
             }
             for headers in ["", "authorization: Bearer wrong\r\n", "authorization: Basic x\r\n"] {
@@ -438,7 +490,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 38, "{operations:?}");
+    assert_eq!(operations.len(), 42, "{operations:?}");
     // All that is public is the record.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),
@@ -465,6 +517,9 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         (json!({ "risk": 0.2 }), 422, "risk"),
         (json!({ "inside_max": 0 }), 422, "inside_max"),
         (json!({ "like": "00000000-0000-0000-0000-000000000001" }), 422, "like"),
+        (json!({ "grace_s": 0 }), 422, "grace_s"),
+        (json!({ "time_zone": "Nowhere/Nothing" }), 422, "time_zone"),
+        (json!({ "time_zone": "posix/UTC" }), 422, "time_zone"),
         (json!({ "opens_at": "tomorrow" }), 422, "opens_at"),
         (json!({ "opens_at": "2999-01-02T00:00:00Z", "ends_at": "2999-01-01T00:00:00Z" }), 422, "ends_at"),
     ] {
@@ -504,6 +559,9 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         ("/health/live", "live"),
         ("/health/ready", "ready"),
         ("/metrics", "admission_tick_duration"),
+        ("/metrics", "# HELP admissions_total People let in."),
+        ("/metrics", "sale_conversion_ratio{sale=\"taken\"} 0"),
+        ("/metrics", "db_pool_connections_max{pool=\"admission-controller\"}"),
         ("/metrics", "admission_decisions_total{sale=\"taken\",reason=\""),
         ("/metrics", "admission_waiting_shoppers{sale=\"taken\",lane=\"\"}"),
         ("/metrics", "admission_stock_units{sale=\"taken\",state=\"promised\"}"),

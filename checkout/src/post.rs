@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use fairline_events::EventStream;
 use fairline_service::{Secret, StartError};
+use fairline_trace::{Kind, Operation, Told, within};
 use futures_util::future::{BoxFuture, join_all};
 use http_body_util::Full;
 use hyper::{Request, header};
@@ -162,7 +163,8 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
 async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
     loop {
         let letters = checkout.store.take_letters(AT_ONCE).await?;
-        for noted in join_all(letters.iter().map(|letter| carry(checkout, shop, letter))).await {
+        let carried = letters.iter().map(|letter| within(letter.trace, carry(checkout, shop, letter)));
+        for noted in join_all(carried).await {
             noted?;
         }
         if letters.len() < AT_ONCE as usize || checkout.shutdown.is_triggered() {
@@ -172,12 +174,13 @@ async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
 }
 
 async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), StoreError> {
+    let operation = Operation::begin(Kind::Client);
     let carrier = checkout.carriers.to(letter.address.way());
     let carried = match (carrier, letter.matter.write(shop, checkout.account_key.as_ref())) {
         (Some(carrier), Some(written)) => {
             let carried = timeout(CARRIED_WITHIN, carrier.carry(&letter.about, letter.address.as_str(), &written));
             let late = |_| Err(NotCarried::Silent(format!("no answer within {} s", CARRIED_WITHIN.as_secs())));
-            let carried = carried.await.unwrap_or_else(late);
+            let carried = operation.run(carried).await.unwrap_or_else(late);
             if let Err(NotCarried::Gone(_)) = &carried {
                 checkout.store.forget_subscription(&letter.address).await?;
             }
@@ -193,6 +196,7 @@ async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), 
         Carried::NotYet { .. } => "again",
     };
     metrics::counter!("checkout_letters_total", "outcome" => outcome).increment(1);
+    operation.end(outcome, carried != Carried::Arrived, || Told::named("send a letter"));
     match &carried {
         Carried::Arrived => info!(about = letter.about, "a letter was sent"),
         Carried::Perhaps(why) | Carried::Never(why) | Carried::NotYet { why, .. } => {

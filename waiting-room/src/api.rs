@@ -58,10 +58,11 @@ async fn active_sales(State(door): State<Door>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=1")], axum::Json(ActiveSales { sales })).into_response()
 }
 
-/// The sales that are not over, the next to open first.
+/// The sales that are not over and that shoppers are to find, the next to open first.
 pub(crate) fn active(door: &Door) -> Vec<Arc<SaleCard>> {
     let cards = door.rooms.all().into_iter().map(|room| room.card());
-    let mut sales: Vec<Arc<SaleCard>> = cards.filter(|card| !card.status.is_over() && card.lane.is_none()).collect();
+    let mut sales: Vec<Arc<SaleCard>> =
+        cards.filter(|card| !card.status.is_over() && card.lane.is_none() && !card.rehearsal).collect();
     sales.sort_unstable_by_key(|card| (card.opens_at, card.id));
     sales
 }
@@ -155,12 +156,13 @@ async fn poll(
     client: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let Entered { tab, ticket, cookie } = door.enter(room, headers, client, entering.wish(), &entering.papers).await?;
+    let entered = door.enter(room.clone(), headers, client, entering.wish(), &entering.papers).await?;
+    let Entered { tab, ticket, cookie } = entered;
     let mut session = Session::new(tab);
     let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
     // Between two polls nobody is connected: the grace period starts anew with each.
     if !session.is_over() {
-        let grace = door.grace.of(Browser::of(headers));
+        let grace = door.grace.of(&room.card(), Browser::of(headers));
         door.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
     }
     let poll_after_ms = u64::try_from(POLL_AFTER.as_millis()).unwrap_or(u64::MAX);

@@ -348,7 +348,7 @@ async fn line(
         }
     }
     if !session.is_over() {
-        let grace = door.grace.of(Browser::of(&headers));
+        let grace = door.grace.of(&room.card(), Browser::of(&headers));
         door.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
     }
     let mut response = page(StatusCode::OK, &template);

@@ -322,6 +322,8 @@ pub(crate) mod tests {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            grace_s: None,
+            rehearsal: false,
             look: Default::default(),
             record: None,
         };

@@ -14,7 +14,7 @@ use fairline_line::{
 use fairline_sale::SaleId;
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
 use crate::{hall::Hall, room::Room, settings::Grace, shoppers::Browser};
@@ -241,28 +241,37 @@ impl Follower {
     /// Says again and again who is connected here, and has those who are connected nowhere start their grace period: the
     /// shoppers of a node that died without a word hold nobody up.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
-        let every = ROLL_CALL_EVERY.min(self.grace.of(Browser::Desk) / 4).max(TELL_GONE_EVERY);
-        let mut calls = interval_at(Instant::now() + every, every);
-        calls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = interval(TELL_GONE_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due: HashMap<SaleId, Instant> = HashMap::new();
         loop {
             tokio::select! {
-                _ = calls.tick() => {}
+                _ = beat.tick() => {}
                 () = shutdown.triggered() => return,
             }
-            for room in self.rooms.all() {
-                if let Err(error) = self.answer_roll_call(&room, every * 3).await {
+            let (rooms, now) = (self.rooms.all(), Instant::now());
+            due.retain(|&sale, _| self.rooms.get(sale).is_some());
+            for room in rooms {
+                let grace = self.grace.of(&room.card(), Browser::Desk);
+                let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
+                let due = due.entry(room.sale).or_insert(now + every);
+                if now < *due {
+                    continue;
+                }
+                *due = now + every;
+                if let Err(error) = self.answer_roll_call(&room, grace, every * 3).await {
                     debug!(sale = %room.sale, %error, "a roll call had no answer");
                 }
             }
         }
     }
 
-    async fn answer_roll_call(&self, room: &Room, up_for: Duration) -> Result<(), LineError> {
+    async fn answer_roll_call(&self, room: &Room, grace: Duration, up_for: Duration) -> Result<(), LineError> {
         self.store.present(room.sale, &self.node, up_for, room.shoppers.bitmap()).await?;
         let mut after = 0;
         loop {
             // Nobody knows any more what those who are found nowhere looked at the line with.
-            after = self.store.roll_call(room.sale, self.grace.of(Browser::Desk), after).await?;
+            after = self.store.roll_call(room.sale, grace, after).await?;
             if after == 0 {
                 return Ok(());
             }
@@ -289,7 +298,8 @@ impl Follower {
                     if ordinals.is_empty() {
                         continue;
                     }
-                    if let Err(error) = self.store.absent(room.sale, self.grace.of(browser), true, &ordinals).await {
+                    let grace = self.grace.of(&room.card(), browser);
+                    if let Err(error) = self.store.absent(room.sale, grace, true, &ordinals).await {
                         warn!(sale = %room.sale, %error, "the line could not be told who has gone");
                         room.shoppers.put_back_gone(ordinals.into_iter().map(|ordinal| (ordinal, browser)));
                     }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser};
+use fairline_sale::SaleCard;
 use fairline_service::{LogSettings, Secret, TrustedProxies};
 
 use crate::shoppers::Browser;
@@ -42,7 +43,7 @@ pub struct Settings {
     /// Whether cookies travel over HTTPS only. Switch it off for trials without TLS alone.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = ArgAction::Set)]
     pub secure_cookies: bool,
-    /// Seconds for which a shopper who went silent keeps the place.
+    /// Seconds for which a shopper who went silent keeps the place, unless the sale says for how long.
     #[arg(long, env = "FAIRLINE_GRACE_S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub grace_s: u64,
     /// The same for a shopper with a phone, whose tabs sleep out of sight and whose connections break more often.
@@ -80,10 +81,32 @@ pub(crate) struct Grace {
 }
 
 impl Grace {
-    pub(crate) fn of(self, browser: Browser) -> Duration {
-        match browser {
-            Browser::Desk => self.desk,
-            Browser::Phone => self.phone,
+    /// In a sale that says for how long itself, phones have as much longer as they have elsewhere.
+    pub(crate) fn of(self, card: &SaleCard, browser: Browser) -> Duration {
+        match (card.grace_s, browser) {
+            (None, Browser::Desk) => self.desk,
+            (None, Browser::Phone) => self.phone,
+            (Some(grace_s), Browser::Desk) => Duration::from_secs(grace_s.into()),
+            (Some(grace_s), Browser::Phone) => {
+                self.phone * grace_s / u32::try_from(self.desk.as_secs()).unwrap_or(1).max(1)
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phones_keep_their_places_longer_in_proportion() {
+        let grace = Grace { desk: Duration::from_secs(120), phone: Duration::from_secs(300) };
+        let mut card = SaleCard::clone(&crate::room::tests::room().card());
+        let both = |card: &SaleCard| [Browser::Desk, Browser::Phone].map(|browser| grace.of(card, browser).as_secs());
+        assert_eq!(both(&card), [120, 300]);
+        card.grace_s = Some(10);
+        assert_eq!(both(&card), [10, 25]);
+        card.grace_s = Some(86_400);
+        assert_eq!(both(&card), [86_400, 216_000]);
     }
 }

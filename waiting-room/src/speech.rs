@@ -318,6 +318,8 @@ mod tests {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            grace_s: None,
+            rehearsal: false,
             look: Default::default(),
             record: None,
         })

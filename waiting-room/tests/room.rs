@@ -264,6 +264,21 @@ async fn pages_and_cards_show_the_sale() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_is_found_by_its_crowd_alone() {
+    let mut house = House::open().await;
+    house.card.rehearsal = true;
+    house.publish(&[]).await;
+    let is_listed = async || {
+        let listed = house.get("/api/flash-sales/active", &[]).await.body["sales"].as_array().cloned();
+        listed.expect("sales").iter().any(|sale| sale["id"] == json!(house.card.id))
+    };
+    house.until("no list to show it", async || !is_listed().await).await;
+    assert!(!house.get("/", &[]).await.text.contains(&house.card.slug));
+    assert_eq!(house.get("/api/flash-sales/{id}/status", &[]).await.status, StatusCode::OK);
+    house.join().await.hear("place").await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_refused_in_words() {
     let house = House::open().await;
     let unknown = "00000000-0000-7000-8000-000000000000";
@@ -422,6 +437,30 @@ async fn who_comes_back_too_late_hears_that_the_turn_was_missed_and_may_join_aga
     assert_eq!(late.hear("over").await["outcome"], json!("missed"));
     let mut again = house.connect("?rejoin=true", &[("cookie", &cookie)]).await.expect("a new place");
     assert_eq!(again.hear("place").await["ordinal"], json!(3));
+}
+
+#[tokio::test]
+async fn a_sale_says_for_how_long_a_silent_shopper_keeps_the_place_whatever_the_node_is_set_to() {
+    let long = |settings: &mut Settings| settings.grace_s = 3600;
+    let mut house = House::open_with(long).await;
+    house.card.grace_s = Some(1);
+    house.publish(&[]).await;
+    house
+        .until("the room to know it", async || {
+            house.get("/api/flash-sales/{id}/status", &[]).await.body["grace_s"] == json!(1)
+        })
+        .await;
+    let (node, runtime) = house.node_to_die(long).await;
+    let (gone, _there) = (house.join().await, house.join().await);
+    let lost = node.join().await;
+    house.until("all three to wait", async || house.next().await == [1, 2, 3]).await;
+    drop(gone);
+    house.depart(1).await;
+    // Nobody tells of these but the roll call of the node that is left.
+    runtime.shutdown_background();
+    drop(lost);
+    house.depart(1).await;
+    assert_eq!(house.next().await, [2]);
 }
 
 #[tokio::test]

@@ -280,6 +280,17 @@ export interface AddedOperator extends TotpSecret {
   operator: Operator;
 }
 
+/** With which an operator chooses a password, once. */
+export interface EnrolmentCode {
+  enrolment_code: string;
+}
+
+/** An operator who has chosen a password. */
+export interface Enrolled extends TotpSecret {
+  name: string;
+  role: Role;
+}
+
 /** Something that an operator has done. */
 export interface AuditEntry {
   id: number;

@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 struct Reading {
     /// Only entries before this one.
     before: Option<i64>,
-    /// Only what was changed of this sale.
+    /// Only what was changed of this sale, and of its rehearsals.
     sale: Option<SaleId>,
 }
 

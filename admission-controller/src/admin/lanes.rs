@@ -38,7 +38,7 @@ pub(super) struct AdminLane {
     share: f64,
     /// People who wait in it, as of the last tick.
     waiting: i64,
-    /// Admissions made from it.
+    /// Tickets let in from it.
     admitted: i64,
     /// Invitations made.
     invitations: i64,

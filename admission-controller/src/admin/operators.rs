@@ -17,7 +17,7 @@ use super::{
     sessions::{Operator, keep},
 };
 use crate::{
-    operator::{Codes, Role, is_name, secret_text},
+    operator::{Codes, EnrolmentCode as Code, Role, is_name, secret_text},
     problem::AdminError,
     store::{NewOperator, OperatorChange, OperatorRow},
 };
@@ -27,6 +27,12 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(list_operators, add_operator))
         .routes(routes!(change_operator, remove_operator))
         .routes(routes!(renew_totp))
+        .routes(routes!(renew_enrolment))
+}
+
+/// Whoever has a code may enrol.
+pub(super) fn open_routes() -> OpenApiRouter<Admin> {
+    OpenApiRouter::new().routes(routes!(enrol))
 }
 
 /// An operator.
@@ -61,8 +67,9 @@ struct AddOperator {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,
-    /// 12 characters at least.
-    password: String,
+    /// 12 characters at least. Unless said, the answer has a code instead, with which the operator chooses a password: then nobody
+    /// else knows that, nor the secret of the authenticator app.
+    password: Option<String>,
 }
 
 /// What an owner changes of an operator; what is left out stays.
@@ -88,6 +95,40 @@ struct TotpSecret {
 struct AddedOperator {
     operator: AdminOperator,
     #[serde(flatten)]
+    proof: Proof,
+}
+
+/// What a new operator begins with.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Proof {
+    /// Where the owner has chosen the password.
+    Secret(TotpSecret),
+    /// Else.
+    Code(EnrolmentCode),
+}
+
+/// What an operator enrols with, once, within three days. It is not shown again.
+#[derive(Serialize, ToSchema)]
+struct EnrolmentCode {
+    enrolment_code: String,
+}
+
+/// An operator who begins.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Enrol {
+    code: String,
+    /// 12 characters at least.
+    password: String,
+}
+
+/// An operator who has begun, and may sign in.
+#[derive(Serialize, ToSchema)]
+struct Enrolled {
+    name: String,
+    role: Role,
+    #[serde(flatten)]
     secret: TotpSecret,
 }
 
@@ -107,7 +148,7 @@ async fn list_operators(State(admin): State<Admin>) -> Result<axum::Json<AdminOp
 
 /// Add an operator. The first is added with the admin token.
 #[utoipa::path(post, path = "/api/admin/operators", request_body = AddOperator, security(("admin" = [])), responses(
-    (status = 201, description = "The operator, and the secret for the authenticator app.", body = AddedOperator),
+    (status = 201, description = "The operator, and the secret for the authenticator app, or the code to enrol with.", body = AddedOperator),
     (status = 403, description = "Only owners may.", body = ProblemBody),
     (status = 409, description = "The name is taken, or there are 200 already.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
@@ -118,13 +159,63 @@ async fn add_operator(
     Json(new): Json<AddOperator>,
 ) -> Result<(StatusCode, Confidential, axum::Json<AddedOperator>), Problem> {
     field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
-    let password = keep("password", new.password).await?;
     let secret: [u8; 20] = rand::random();
-    let row = NewOperator { name: &new.name, role: new.role, password: &password, totp_secret: &secret };
+    let code = Code::new(rand::random());
+    let (password, enrols, proof) = match new.password {
+        Some(password) => (keep("password", password).await?, None, Proof::Secret(told(&new.name, &secret))),
+        // Until then nobody knows the password.
+        None => {
+            let unknown = keep("password", Code::new(rand::random()).shown().to_owned()).await?;
+            let shown = EnrolmentCode { enrolment_code: code.shown().to_owned() };
+            (unknown, Some(code.digest()), Proof::Code(shown))
+        }
+    };
+    let row = NewOperator { name: &new.name, role: new.role, password: &password, totp_secret: &secret, enrols };
     let added = admin.store.add_operator(&operator.by(), &row).await.map_err(AdminError::from)?;
-    let added = added.ok_or(AdminError::TooManyOperators)?;
-    let told = AddedOperator { operator: added.into(), secret: told(&new.name, &secret) };
-    Ok((StatusCode::CREATED, Confidential, axum::Json(told)))
+    let operator = added.ok_or(AdminError::TooManyOperators)?.into();
+    Ok((StatusCode::CREATED, Confidential, axum::Json(AddedOperator { operator, proof })))
+}
+
+/// Give an operator another code to enrol with, who has lost the first, the password or the app. The sessions end once it is used.
+#[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path)), security(("admin" = [])), responses(
+    (status = 200, description = "The code.", body = EnrolmentCode),
+    (status = 403, description = "Only owners may.", body = ProblemBody),
+    (status = 404, description = "There is no such operator.", body = ProblemBody),
+))]
+async fn renew_enrolment(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+) -> Result<(Confidential, axum::Json<EnrolmentCode>), Problem> {
+    let code = Code::new(rand::random());
+    let is_known = admin.store.renew_enrolment(&operator.by(), &name, code.digest()).await.map_err(AdminError::from)?;
+    if !is_known {
+        return Err(AdminError::UnknownOperator.into());
+    }
+    Ok((Confidential, axum::Json(EnrolmentCode { enrolment_code: code.shown().to_owned() })))
+}
+
+/// Choose a password with a code from an owner, and be given the secret of the authenticator app.
+#[utoipa::path(post, path = "/api/admin/enrolment", request_body = Enrol, responses(
+    (status = 200, description = "The secret for the authenticator app: this once. Sign in.", body = Enrolled),
+    (status = 401, description = "There is no such code, it was used, or it has run out.", body = ProblemBody),
+    (status = 422, description = "The password is too short.", body = ProblemBody),
+    (status = 503, description = "Too many enrol or sign in at this moment.", body = ProblemBody),
+))]
+async fn enrol(
+    State(admin): State<Admin>,
+    Json(Enrol { code, password }): Json<Enrol>,
+) -> Result<axum::Json<Enrolled>, Problem> {
+    let digest = Code::from_shown(&code).digest();
+    // A password costs more than a look at whether there is such a code.
+    if !admin.store.is_enrolment(digest).await.map_err(AdminError::from)? {
+        return Err(AdminError::WrongEnrolment.into());
+    }
+    let password = keep("password", password).await?;
+    let secret: [u8; 20] = rand::random();
+    let enrolled = admin.store.enrol(digest, &password, &secret).await.map_err(AdminError::from)?;
+    let (name, role) = enrolled.ok_or(AdminError::WrongEnrolment)?;
+    Ok(axum::Json(Enrolled { role: Role::of(&role), secret: told(&name, &secret), name }))
 }
 
 /// Give an operator another role, or another password.

@@ -79,7 +79,8 @@ impl From<RehearsalRow> for Rehearsal {
     }
 }
 
-/// Rehearse a sale: copy it, and send a crowd to the copy. One rehearsal runs at a time.
+/// Rehearse a sale: copy it, and send a crowd to the copy, which no shopper finds in a list. One rehearsal runs at a time. The crowd
+/// has no accounts and no invitations: a limit per account and lanes are not rehearsed.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path)), request_body = Rehearse,
     security(("admin" = [])), responses(
     (status = 202, description = "The crowd is on its way.", body = Rehearsal),
@@ -98,10 +99,10 @@ async fn rehearse(
     field("abandon", (0.0..=1.0).contains(&crowd.abandon), "be between 0 and 1")?;
     let stage = admin.stage.as_ref().ok_or(AdminError::NoRehearsals)?;
     let sale = admin.sale(&id).await?;
-    let begun = admin.store.begin_rehearsal(&operator.by(), &sale, crowd.shoppers).await.map_err(AdminError::from)?;
+    let crowd = Crowd { shoppers: crowd.shoppers, arrival_s: crowd.arrival_s, abandon: crowd.abandon };
+    let begun = admin.store.begin_rehearsal(&operator.by(), &sale, crowd).await.map_err(AdminError::from)?;
     let begun = begun.ok_or(AdminError::RehearsalRuns)?;
     admin.nudge.notify_one();
-    let crowd = Crowd { shoppers: crowd.shoppers, arrival_s: crowd.arrival_s, abandon: crowd.abandon };
     stage.begin(admin.store.clone(), begun.clone(), crowd);
     Ok((StatusCode::ACCEPTED, axum::Json(begun.into())))
 }
@@ -125,8 +126,12 @@ async fn list_rehearsals(
     (status = 204, description = "It ends within a few seconds."),
     (status = 404, description = "No such rehearsal runs.", body = ProblemBody),
 ))]
-async fn stop_rehearsal(State(admin): State<Admin>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn stop_rehearsal(
+    State(admin): State<Admin>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let id: Uuid = id.parse().map_err(|_| AdminError::UnknownRehearsal)?;
-    let stops = admin.store.stop_rehearsal(id).await.map_err(AdminError::from)?;
+    let stops = admin.store.stop_rehearsal(&operator.by(), id).await.map_err(AdminError::from)?;
     if stops { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownRehearsal.into()) }
 }

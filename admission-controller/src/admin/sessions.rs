@@ -1,6 +1,10 @@
-//! Who asks: the bearer of the admin token, or an operator whose browser has the cookie of a session.
+//! Who asks: the bearer of the admin token, a program with a token of its own, or an operator whose browser has the cookie of a
+//! session.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -9,19 +13,23 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{ClientAddress, Json, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::spawn_blocking,
+    time::timeout,
+};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Admin, field};
 use crate::{
-    operator::{Codes, Role, SessionKey, is_kept_password, is_password, keep_password, wait_s},
+    operator::{ApiToken, Codes, Role, SessionKey, attempt, is_kept_password, is_password, keep_password},
     problem::AdminError,
-    store::{By, OperatorChange},
+    store::{Attempt, By, OperatorChange},
 };
 
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -31,6 +39,9 @@ const SESSION_S: f64 = 12.0 * 3600.0;
 const TOKEN_BEARER: &str = "admin token";
 /// Passwords that are looked at at the same time: each takes 19 MiB and 20 ms of a processor.
 static PASSWORDS: Semaphore = Semaphore::const_new(2);
+/// Those that are looked at, and those that wait for it.
+static COMING: Semaphore = Semaphore::const_new(32);
+const WAITS_MAX: Duration = Duration::from_secs(2);
 /// What the password of somebody who does not exist is compared with, so that the answer takes as long.
 static NOBODY: LazyLock<String> = LazyLock::new(|| keep_password("nobody's password", [0; 16]));
 
@@ -39,7 +50,15 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| keep_password("nobody's passw
 pub(super) struct Operator {
     pub(super) name: Arc<str>,
     pub(super) role: Role,
-    session: Option<[u8; 32]>,
+    known_by: KnownBy,
+}
+
+/// What somebody is known by, of what is kept the digest.
+#[derive(Debug, Clone, Copy)]
+enum KnownBy {
+    AdminToken,
+    Token([u8; 32]),
+    Session([u8; 32]),
 }
 
 impl Operator {
@@ -55,12 +74,13 @@ impl Operator {
         Ok(By { who: self.name.to_string(), why: Some(reason.to_owned()) })
     }
 
-    /// Whether the session that it asks with is good still.
+    /// Whether the session or the token that it asks with is good still.
     pub(super) async fn is_here(&self, admin: &Admin) -> bool {
-        match self.session {
-            None => true,
-            // A database that does not answer ends no session.
-            Some(digest) => admin.store.session(digest).await.map_or(true, |session| session.is_some()),
+        // A database that does not answer ends no session.
+        match self.known_by {
+            KnownBy::AdminToken => true,
+            KnownBy::Token(digest) => admin.store.token(digest).await.map_or(true, |token| token.is_some()),
+            KnownBy::Session(digest) => admin.store.session(digest).await.map_or(true, |session| session.is_some()),
         }
     }
 }
@@ -136,10 +156,13 @@ impl Admin {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             let given =
                 given.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(AdminError::NoToken)?;
-            if !bool::from(given.as_bytes().ct_eq(self.token.expose().as_bytes())) {
-                return Err(AdminError::WrongToken);
+            if bool::from(given.as_bytes().ct_eq(self.token.expose().as_bytes())) {
+                return Ok(Operator { name: TOKEN_BEARER.into(), role: Role::Owner, known_by: KnownBy::AdminToken });
             }
-            return Ok(Operator { name: TOKEN_BEARER.into(), role: Role::Owner, session: None });
+            let digest = ApiToken::from_bearer(given).ok_or(AdminError::WrongToken)?.digest();
+            let (name, role) = self.store.token(digest).await?.ok_or(AdminError::WrongToken)?;
+            let (name, role) = (format!("token {name}").into(), Role::of(&role));
+            return Ok(Operator { name, role, known_by: KnownBy::Token(digest) });
         }
         let key = self.session_key(headers).ok_or(AdminError::NoToken)?;
         let session = self.store.session(key.digest()).await?.ok_or(AdminError::NoSession)?;
@@ -148,7 +171,7 @@ impl Admin {
             return Err(AdminError::Csrf);
         }
         let (name, role) = (session.name.into(), Role::of(&session.role));
-        Ok(Operator { name, role, session: Some(key.digest()) })
+        Ok(Operator { name, role, known_by: KnownBy::Session(key.digest()) })
     }
 
     /// A browser keeps a cookie of the first name for itself: no other host, and no page that is not served over TLS, can set it.
@@ -172,39 +195,60 @@ impl Admin {
     }
 
     /// Signs in, or says no to whatever was wrong in the same words, after as long.
-    async fn try_to_sign_in(&self, try_: SignIn) -> Result<(SessionKey, Session), AdminError> {
+    async fn try_to_sign_in(&self, try_: SignIn, from: ClientAddress) -> Result<(SessionKey, Session), AdminError> {
+        let turn = turn().await?;
+        let attempt = attempt(&try_.name, from.network());
+        let failures = self.begin_attempt(attempt).await?;
         let known = self.store.credentials(&try_.name).await?;
-        if let Some(wait_s) = known.as_ref().and_then(|known| wait_s(known.failures, known.failed_s)) {
-            return Err(AdminError::TooManyAttempts { wait_s: wait_s.ceil().max(1.0) as u64 });
-        }
         let kept = known.as_ref().map_or_else(|| NOBODY.clone(), |known| known.password.clone());
-        let is_right = compare(try_.password, kept).await;
+        let is_right = compare(turn, try_.password, kept).await;
         let Some(known) = known else { return Err(AdminError::WrongCredentials) };
         let now_s = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or(0);
         let step = Codes::of(&known.name, &known.totp_secret).step(&try_.code, now_s, known.totp_step);
         if let Some(step) = step.filter(|_| is_right) {
             let key = SessionKey::new(rand::random());
             if let Some(expires_at) = self.store.sign_in(&known.name, step, key.digest(), SESSION_S).await? {
+                self.store.forget_attempts(attempt).await?;
                 let (csrf, role) = (key.csrf(), Role::of(&known.role));
                 return Ok((key, Session { name: known.name, role, csrf, expires_at }));
             }
         }
-        self.store.note_failed_sign_in(&known.name).await?;
+        self.store.note_failed_attempt(&known.name, failures).await?;
         Err(AdminError::WrongCredentials)
+    }
+
+    /// Counts an attempt, unless so many have failed that one has to wait. Gives how many there were.
+    async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<i32, AdminError> {
+        match self.store.begin_attempt(attempt).await? {
+            Attempt::Counted(failures) => Ok(failures),
+            Attempt::Wait(wait_s) => Err(AdminError::TooManyAttempts { wait_s: wait_s.ceil().max(1.0) as u64 }),
+        }
     }
 }
 
-/// Whether a password is the kept one; elsewhere, since it takes long, and few at a time.
-pub(super) async fn compare(password: String, kept: String) -> bool {
-    let _permit = PASSWORDS.acquire().await;
-    spawn_blocking(move || is_kept_password(&password, &kept)).await.unwrap_or(false)
+/// The turn of one password, among all that wait to be looked at.
+type Turn = (SemaphorePermit<'static>, SemaphorePermit<'static>);
+
+/// Waits for a password's turn, if there is room to wait.
+async fn turn() -> Result<Turn, AdminError> {
+    let coming = COMING.try_acquire().map_err(|_| AdminError::TooManySignIns)?;
+    match timeout(WAITS_MAX, PASSWORDS.acquire()).await {
+        Ok(Ok(turn)) => Ok((coming, turn)),
+        _ => Err(AdminError::TooManySignIns),
+    }
+}
+
+/// Whether a password is the kept one; elsewhere, since it takes long. The turn ends with the work, not with who hangs up.
+async fn compare(turn: Turn, password: String, kept: String) -> bool {
+    let compared = spawn_blocking(move || (is_kept_password(&password, &kept), drop(turn)).0);
+    compared.await.unwrap_or(false)
 }
 
 /// What is kept of a new password.
 pub(super) async fn keep(name: &'static str, password: String) -> Result<String, AdminError> {
     field(name, is_password(&password), "have at least 12 characters, and at most 200 bytes")?;
-    let _permit = PASSWORDS.acquire().await;
-    let kept = spawn_blocking(move || keep_password(&password, rand::random())).await;
+    let turn = turn().await?;
+    let kept = spawn_blocking(move || (keep_password(&password, rand::random()), drop(turn)).0).await;
     kept.map_err(|_| AdminError::Failed)
 }
 
@@ -212,10 +256,15 @@ pub(super) async fn keep(name: &'static str, password: String) -> Result<String,
 #[utoipa::path(post, path = "/api/admin/session", request_body = SignIn, responses(
     (status = 200, description = "The session; its cookie is HttpOnly and SameSite=Strict.", body = Session),
     (status = 401, description = "The name, the password or the code is wrong, or the code was used already.", body = ProblemBody),
-    (status = 429, description = "Too many attempts have failed.", body = ProblemBody),
+    (status = 429, description = "Too many attempts with this name have failed from this address.", body = ProblemBody),
+    (status = 503, description = "Too many try to sign in at this moment.", body = ProblemBody),
 ))]
-async fn sign_in(State(admin): State<Admin>, Json(try_): Json<SignIn>) -> Result<Response, Problem> {
-    let (key, session) = admin.try_to_sign_in(try_).await?;
+async fn sign_in(
+    State(admin): State<Admin>,
+    from: ClientAddress,
+    Json(try_): Json<SignIn>,
+) -> Result<Response, Problem> {
+    let (key, session) = admin.try_to_sign_in(try_, from).await?;
     let headers = [
         (header::SET_COOKIE, admin.set_cookie(key.cookie(), SESSION_S)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -249,18 +298,24 @@ async fn sign_out(State(admin): State<Admin>, headers: HeaderMap) -> Result<Resp
     (status = 204, description = "It is changed: sign in again."),
     (status = 401, description = "The old password is wrong.", body = ProblemBody),
     (status = 422, description = "The new one is too short.", body = ProblemBody),
+    (status = 429, description = "The old one was wrong too often.", body = ProblemBody),
 ))]
 async fn change_password(
     State(admin): State<Admin>,
     Extension(operator): Extension<Operator>,
+    from: ClientAddress,
     Json(change): Json<ChangePassword>,
 ) -> Result<StatusCode, Problem> {
     let known = admin.store.credentials(&operator.name).await.map_err(AdminError::from)?;
     let known = known.ok_or(AdminError::NoSession)?;
-    if wait_s(known.failures, known.failed_s).is_some() || !compare(change.old, known.password).await {
-        admin.store.note_failed_sign_in(&known.name).await.map_err(AdminError::from)?;
+    let turn = turn().await?;
+    let attempt = attempt(&known.name, from.network());
+    let failures = admin.begin_attempt(attempt).await?;
+    if !compare(turn, change.old, known.password).await {
+        admin.store.note_failed_attempt(&known.name, failures).await.map_err(AdminError::from)?;
         return Err(AdminError::WrongCredentials.into());
     }
+    admin.store.forget_attempts(attempt).await.map_err(AdminError::from)?;
     let password = keep("new", change.new).await?;
     let change = OperatorChange { password: Some(&password), ..OperatorChange::default() };
     let by = operator.by();

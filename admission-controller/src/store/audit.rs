@@ -67,11 +67,12 @@ impl Store {
         Ok(transaction)
     }
 
-    /// The newest entries before one, of one sale or of all.
+    /// The newest entries before one, of all or of one sale with its rehearsals.
     pub async fn audit(&self, before: i64, sale: Option<Uuid>, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, at, who, action, subject, sale_id, before, after, reason FROM audit \
-             WHERE id < $1 AND ($2::uuid IS NULL OR sale_id = $2) ORDER BY id DESC LIMIT $3",
+             WHERE id < $1 AND ($2::uuid IS NULL OR sale_id = ANY (ARRAY(SELECT id FROM sales WHERE id = $2 OR rehearsal_of = $2))) \
+             ORDER BY id DESC LIMIT $3",
         )
         .bind(before)
         .bind(sale)

@@ -10,6 +10,9 @@ use super::{By, LockedSale, Store, StoreError, audit, ordinal};
 /// Tickets that one tick removes or prefers, of one line, at most.
 const AT_ONCE: i64 = 500;
 
+/// Tickets that are to be let in at once, above the rate, at most.
+const AT_ONCE_MAX: i32 = 1_000_000;
+
 /// What is done to a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intervention {
@@ -46,12 +49,13 @@ pub struct Interventions {
 }
 
 impl Store {
-    /// Has so many more let in at once.
+    /// Has so many more let in at once, beside those that others want in: a sale that is open alone has them.
     pub async fn admit_now(&self, by: &By, sale: SaleId, slug: &str, count: i32) -> Result<(), StoreError> {
         let mut transaction = self.begin(by, "admit_now").await?;
-        sqlx::query("UPDATE lines SET admit_now = $2 WHERE id = $1")
+        sqlx::query("UPDATE lines SET admit_now = least(admit_now + $2, $3) WHERE id = $1")
             .bind(sale.0)
             .bind(count)
+            .bind(AT_ONCE_MAX)
             .execute(&mut *transaction)
             .await?;
         audit::note(&mut transaction, by, "admit_now", slug, Some(sale.0), Some(json!({ "count": count }))).await?;

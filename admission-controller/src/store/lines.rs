@@ -48,7 +48,7 @@ pub struct LineRow {
     pub recorded_rev: i64,
     pub epoch_began_at: OffsetDateTime,
     pub publication: i64,
-    /// Admissions made.
+    /// Tickets let in; one that came again is one.
     pub admitted: i64,
     /// People who wait, as of the last tick.
     pub waiting: i64,
@@ -127,6 +127,8 @@ impl SaleRow {
                 seed: self.revealed_seed.as_deref().map(|seed| record::hash(seed).to_string()),
             }),
             lane,
+            grace_s: self.grace_s.map(count),
+            rehearsal: self.rehearsal_of.is_some(),
             look: serde_json::from_value(self.look.clone()).unwrap_or_default(),
             record: line
                 .record_seq
@@ -223,7 +225,7 @@ impl LockedSale {
         let ordinals: Vec<i64> = tickets.iter().filter_map(|ticket| i64::try_from(ticket.0).ok()).collect();
         let visitors: Vec<Vec<u8>> = tickets.iter().map(|ticket| ticket.1.0.to_vec()).collect();
         let quantities: Vec<i32> = tickets.iter().filter_map(|ticket| i32::try_from(ticket.2).ok()).collect();
-        let (made, units): (Vec<i64>, i64) = sqlx::query_as(
+        let (made, units, first): (Vec<i64>, i64, i64) = sqlx::query_as(
             "WITH made AS (INSERT INTO admissions \
              (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, expires_at) \
              SELECT ticket.id, $1, $10, $2, ordinal, visitor, quantity, $7, moment.now, \
@@ -231,7 +233,9 @@ impl LockedSale {
              FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::integer[]) AS ticket (id, ordinal, visitor, quantity), \
              (SELECT clock_timestamp() AS now) AS moment \
              ON CONFLICT (line_id, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING ordinal, quantity) \
-             SELECT coalesce(array_agg(ordinal), '{}'), coalesce(sum(quantity), 0) FROM made",
+             SELECT coalesce(array_agg(ordinal), '{}'), coalesce(sum(quantity), 0), count(*) FILTER (WHERE NOT EXISTS \
+             (SELECT FROM admissions AS earlier WHERE earlier.line_id = $10 AND earlier.ordinal = made.ordinal AND state = 'lapsed')) \
+             FROM made",
         )
         .bind(self.row.id)
         .bind(self.lines[at].epoch)
@@ -245,8 +249,7 @@ impl LockedSale {
         .bind(self.lines[at].id)
         .fetch_one(&mut *self.transaction)
         .await?;
-        let many = i64::try_from(made.len()).unwrap_or(i64::MAX);
-        self.made[at] += many;
+        self.made[at] += i64::try_from(made.len()).unwrap_or(i64::MAX);
         sqlx::query(
             "WITH counted AS (UPDATE lines SET admitted = admitted + $5 WHERE id = $4) \
              UPDATE stock SET promised = promised + $2::integer, overbook = CASE WHEN $3 \
@@ -256,7 +259,7 @@ impl LockedSale {
         .bind(units)
         .bind(self.row.is_yield())
         .bind(self.lines[at].id)
-        .bind(many)
+        .bind(first)
         .execute(&mut *self.transaction)
         .await?;
         let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();

@@ -1,10 +1,11 @@
 //! Operators and their sessions, as stored.
 
-use sqlx::FromRow;
+use serde_json::json;
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::{By, Store, StoreError};
-use crate::operator::Role;
+use crate::operator::{FREE_FAILURES, Role, WAIT_S};
 
 /// Operators at most.
 pub const OPERATORS_MAX: i64 = 200;
@@ -26,9 +27,15 @@ pub struct Credentials {
     pub password: String,
     pub totp_secret: Vec<u8>,
     pub totp_step: i64,
-    pub failures: i32,
-    /// Seconds since the last failure.
-    pub failed_s: f64,
+}
+
+/// An attempt to sign in, counted as one that failed until it has not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Attempt {
+    /// It is the so manieth.
+    Counted(i32),
+    /// So many have failed that one has to wait, in seconds.
+    Wait(f64),
 }
 
 /// A session that is good.
@@ -45,6 +52,8 @@ pub struct NewOperator<'a> {
     pub role: Role,
     pub password: &'a str,
     pub totp_secret: &'a [u8],
+    /// The digest of the code that the operator enrols with, if it is not the owner who chooses the password.
+    pub enrols: Option<[u8; 32]>,
 }
 
 /// What is changed of an operator; signs that one out where a secret is.
@@ -53,6 +62,22 @@ pub struct OperatorChange<'a> {
     pub role: Option<Role>,
     pub password: Option<&'a str>,
     pub totp_secret: Option<&'a [u8]>,
+}
+
+/// Days within which an operator has to enrol.
+const ENROLS_WITHIN_DAYS: i32 = 3;
+
+async fn set_enrolment(connection: &mut PgConnection, name: &str, digest: [u8; 32]) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO enrolments (operator, digest, expires_at) VALUES ($1, $2, now() + make_interval(days => $3)) \
+         ON CONFLICT (operator) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at",
+    )
+    .bind(name)
+    .bind(&digest[..])
+    .bind(ENROLS_WITHIN_DAYS)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 impl Store {
@@ -78,8 +103,59 @@ impl Store {
         .bind(OPERATORS_MAX)
         .fetch_optional(&mut *transaction)
         .await?;
+        if let (Some(digest), Some(_)) = (new.enrols, &added) {
+            set_enrolment(&mut transaction, new.name, digest).await?;
+        }
         transaction.commit().await?;
         Ok(added)
+    }
+
+    /// Gives an operator another code to enrol with. Whether there is such a one.
+    pub async fn renew_enrolment(&self, by: &By, name: &str, digest: [u8; 32]) -> Result<bool, StoreError> {
+        let mut transaction = self.begin(by, "renew_enrolment").await?;
+        let known = sqlx::query("SELECT FROM operators WHERE name = $1").bind(name).fetch_optional(&mut *transaction);
+        if known.await?.is_none() {
+            return Ok(false);
+        }
+        set_enrolment(&mut transaction, name, digest).await?;
+        super::audit::note(&mut transaction, by, "renew_enrolment", name, None, None).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether there is a code that may be enrolled with.
+    pub async fn is_enrolment(&self, digest: [u8; 32]) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM enrolments WHERE digest = $1 AND expires_at > now())")
+            .bind(&digest[..])
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    /// Uses a code to enrol, once, and ends the sessions that there were. The name and the role.
+    pub async fn enrol(
+        &self,
+        digest: [u8; 32],
+        password: &str,
+        totp_secret: &[u8],
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let enrolled: Option<(String, String)> = sqlx::query_as(
+            "WITH used AS (DELETE FROM enrolments WHERE digest = $1 AND expires_at > now() RETURNING operator), \
+             gone AS (DELETE FROM operator_sessions USING used WHERE operator_sessions.operator = used.operator) \
+             UPDATE operators SET password = $2, totp_secret = $3, totp_step = 0 FROM used WHERE name = used.operator \
+             RETURNING name, role",
+        )
+        .bind(&digest[..])
+        .bind(password)
+        .bind(totp_secret)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some((name, _)) = &enrolled {
+            let by = By { who: name.clone(), why: None };
+            super::audit::note(&mut transaction, &by, "enrol", name, None, None).await?;
+        }
+        transaction.commit().await?;
+        Ok(enrolled)
     }
 
     /// Changes an operator, if there is such a one. Other words for the same person are other sessions: with a new
@@ -124,21 +200,48 @@ impl Store {
     }
 
     pub async fn credentials(&self, name: &str) -> Result<Option<Credentials>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT name, role, password, totp_secret, totp_step, failures, \
-             coalesce(extract(epoch FROM clock_timestamp() - failed_at), 1e9)::double precision AS failed_s \
-             FROM operators WHERE name = $1",
-        )
-        .bind(name)
-        .fetch_optional(&self.pool)
-        .await?)
+        Ok(sqlx::query_as("SELECT name, role, password, totp_secret, totp_step FROM operators WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?)
     }
 
-    pub async fn note_failed_sign_in(&self, name: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE operators SET failures = failures + 1, failed_at = clock_timestamp() WHERE name = $1")
-            .bind(name)
-            .execute(&self.pool)
-            .await?;
+    /// Counts an attempt before it is looked at: of many at the same time, no more are looked at than of one after the other.
+    pub async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<Attempt, StoreError> {
+        let counted = sqlx::query_scalar(
+            "INSERT INTO sign_in_failures AS known (attempt, failures, failed_at) VALUES ($1, 1, clock_timestamp()) \
+             ON CONFLICT (attempt) DO UPDATE SET failures = known.failures + 1, failed_at = clock_timestamp() \
+             WHERE known.failures < $2 OR known.failed_at <= clock_timestamp() - make_interval(secs => $3) RETURNING failures",
+        )
+        .bind(&attempt[..])
+        .bind(FREE_FAILURES)
+        .bind(WAIT_S)
+        .fetch_optional(&self.pool)
+        .await?;
+        if let Some(failures) = counted {
+            return Ok(Attempt::Counted(failures));
+        }
+        let wait_s: Option<f64> = sqlx::query_scalar(
+            "SELECT ($2 - extract(epoch FROM clock_timestamp() - failed_at))::double precision FROM sign_in_failures WHERE attempt = $1",
+        )
+        .bind(&attempt[..])
+        .bind(WAIT_S)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(Attempt::Wait(wait_s.unwrap_or(WAIT_S)))
+    }
+
+    /// Notes in the audit log that an attempt of an operator has failed; the names that nobody has are not kept.
+    pub async fn note_failed_attempt(&self, name: &str, failures: i32) -> Result<(), StoreError> {
+        let what = if failures < FREE_FAILURES { "sign_in_failed" } else { "sign_in_locked" };
+        let by = By { who: name.to_owned(), why: None };
+        let after = Some(json!({ "failures": failures }));
+        super::audit::note(&mut *self.pool.acquire().await?, &by, what, name, None, after).await
+    }
+
+    /// An attempt has not failed: those before it are forgotten.
+    pub async fn forget_attempts(&self, attempt: [u8; 32]) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sign_in_failures WHERE attempt = $1").bind(&attempt[..]).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -152,7 +255,7 @@ impl Store {
     ) -> Result<Option<OffsetDateTime>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let expires_at = sqlx::query_scalar(
-            "WITH used AS (UPDATE operators SET totp_step = $2, failures = 0, last_seen_at = now() \
+            "WITH used AS (UPDATE operators SET totp_step = $2, last_seen_at = now() \
              WHERE name = $1 AND totp_step < $2 RETURNING name) \
              INSERT INTO operator_sessions (digest, operator, expires_at) \
              SELECT $3, name, now() + make_interval(secs => $4) FROM used RETURNING expires_at",
@@ -183,12 +286,24 @@ impl Store {
     }
 
     pub async fn sign_out(&self, digest: [u8; 32]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM operator_sessions WHERE digest = $1").bind(&digest[..]).execute(&self.pool).await?;
-        Ok(())
+        let mut transaction = self.pool.begin().await?;
+        let name: Option<String> =
+            sqlx::query_scalar("DELETE FROM operator_sessions WHERE digest = $1 RETURNING operator")
+                .bind(&digest[..])
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if let Some(name) = name {
+            let by = By { who: name.clone(), why: None };
+            super::audit::note(&mut transaction, &by, "sign_out", &name, None, None).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
-    /// Forgets sessions that have ended.
+    /// Forgets sessions that have ended, and failures that are long past.
     pub async fn forget_ended_sessions(&self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sign_in_failures WHERE failed_at < now() - interval '1 hour'")
+            .execute(&self.pool)
+            .await?;
         sqlx::query("DELETE FROM operator_sessions WHERE expires_at <= now()").execute(&self.pool).await?;
         Ok(())
     }

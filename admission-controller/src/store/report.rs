@@ -80,13 +80,14 @@ impl Store {
     /// was later, to the first admission. Sorted.
     pub async fn waits(&self, sale: SaleId) -> Result<Vec<f64>, StoreError> {
         Ok(sqlx::query_scalar(
-            "WITH given AS (SELECT highest, min(at) AS at FROM samples WHERE sale_id = $1 GROUP BY highest), \
-             served AS (SELECT ordinal, min(issued_at) AS at FROM admissions WHERE line_id = $1 \
-                AND ordinal % (1 + (SELECT highest_ordinal FROM lines WHERE id = $1) / $2) = 0 GROUP BY ordinal) \
-             SELECT greatest(0, extract(epoch FROM served.at - greatest(since.at, opens_at)))::double precision AS wait_s \
-             FROM served CROSS JOIN sales \
-             CROSS JOIN LATERAL (SELECT at FROM given WHERE highest >= ordinal ORDER BY highest LIMIT 1) AS since \
-             WHERE sales.id = $1 ORDER BY wait_s",
+            // One pass over both, from the highest ordinal down: the earliest moment so far is when the ordinal had been given.
+            "WITH marks AS (SELECT highest AS number, min(at) AS given_at, NULL::timestamptz AS served_at FROM samples \
+                WHERE sale_id = $1 GROUP BY highest \
+                UNION ALL SELECT ordinal, NULL, min(issued_at) FROM admissions WHERE line_id = $1 \
+                AND ordinal % (1 + (SELECT highest_ordinal FROM lines WHERE id = $1) / $2) = 0 GROUP BY ordinal), \
+             waited AS (SELECT served_at, min(given_at) OVER (ORDER BY number DESC) AS given_at FROM marks) \
+             SELECT greatest(0, extract(epoch FROM served_at - greatest(given_at, opens_at)))::double precision AS wait_s \
+             FROM waited CROSS JOIN sales WHERE sales.id = $1 AND served_at IS NOT NULL AND given_at IS NOT NULL ORDER BY wait_s",
         )
         .bind(sale.0)
         .bind(WAITS_MAX)

@@ -37,11 +37,11 @@ impl Store {
         let idle = self.pool.num_idle() as f64;
         let used = f64::from(self.pool.size()) - idle;
         for (state, connections) in [("used", used), ("idle", idle)] {
-            metrics::gauge!("db_pool_connections", "service" => "admission-controller", "state" => state)
+            metrics::gauge!("db_pool_connections", "pool" => "admission-controller", "state" => state)
                 .set(connections.max(0.0));
         }
         let most = f64::from(self.pool.options().get_max_connections());
-        metrics::gauge!("db_pool_connections_max", "service" => "admission-controller").set(most);
+        metrics::gauge!("db_pool_connections_max", "pool" => "admission-controller").set(most);
     }
 
     /// Takes a sample of every sale that is or was of late ticked: where something has changed, and every ten seconds

@@ -175,7 +175,7 @@ async fn a_report_tells_how_many_came_how_far_and_whether_the_line_was_honest() 
 #[tokio::test]
 async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_failed() {
     let mut desk = Desk::open().await;
-    let sale = desk.sale(json!({})).await;
+    let sale = desk.sale(json!({ "grace_s": 45 })).await;
     let rehearsals = format!("/api/admin/sales/{sale}/rehearsals");
     let (status, problem) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
     assert_eq!(status, 409, "{problem}");
@@ -196,5 +196,108 @@ async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_fail
     .await;
     let (_, shown) = desk.admin("GET", &format!("/api/admin/sales/{copy}"), None).await;
     assert_eq!((&shown["rehearsal_of"], &shown["status"]), (&json!(sale), &json!("closed")));
+    assert_eq!((&shown["rehearsal"], &shown["grace_s"]), (&json!(true), &json!(45)));
+    let told = told_of(&desk, &copy).await;
+    let ends = (told.first().map(String::as_str), told.last().map(String::as_str));
+    assert_eq!(ends, (Some("FlashSaleScheduled"), Some("FlashSaleEnded")), "{told:?}");
+
+    // Who has sent how many where is noted, and shown with the sale that was copied.
+    let (_, audit) = desk.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    let entries = audit["entries"].as_array().expect("entries");
+    let rehearse: Vec<_> = entries.iter().filter(|entry| entry["action"] == json!("rehearse")).collect();
+    assert_eq!(rehearse.len(), 2, "of the sale, and of its copy: {entries:?}");
+    let crowd = json!({ "rehearsal": copy, "shoppers": 10, "arrival_s": 10, "abandon": 0.2 });
+    assert_eq!((&rehearse[0]["sale"], &rehearse[0]["after"]), (&json!(sale), &crowd));
+    assert_eq!(
+        (&rehearse[1]["sale"], &rehearse[1]["after"]["rehearsal_of"]),
+        (&json!(copy), &json!(sale)),
+        "{rehearse:?}"
+    );
+    other.trigger();
+}
+
+#[tokio::test]
+async fn the_report_of_a_long_sale_is_there_when_it_is_wanted() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "opens_at": "2999-01-01T00:00:00Z" })).await;
+    // Half an hour with a sample every second, in each of which as many come as are let in a minute later.
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "UPDATE sales SET opens_at = now() - interval '1 hour', status = 'closed' WHERE id = '{sale}'; \
+         UPDATE lines SET highest_ordinal = 49999 WHERE id = '{sale}'; \
+         INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, held, sold, joined, admitted, orders, highest) \
+         SELECT '{sale}', now() - interval '1 hour' + n * interval '1 second', 0, 0, 0, 0, 0, 0, 0, n * 28, 0, 0, n * 28 \
+         FROM generate_series(1, 1800) AS n; \
+         INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
+         issued_at, claim_by, expires_at) \
+         SELECT gen_random_uuid(), '{sale}', '{sale}', 1, n, decode(repeat('00', 16), 'hex'), 1, '', 'lapsed', 'lapsed', 'lapsed', \
+         now() - interval '59 minutes' + ceil(n / 28.0) * interval '1 second', now(), now() FROM generate_series(1, 50000) AS n"
+    )))
+    .execute(&desk.pool)
+    .await
+    .expect("a long sale");
+    let (status, report) = desk.admin("GET", &format!("/api/admin/sales/{sale}/report"), None).await;
+    assert_eq!(status, 200, "{report}");
+    let waits = &report["waits_s"];
+    assert_eq!(
+        (&waits["count"], &waits["p50"], &waits["max"]),
+        (&json!(50_000), &json!(60.0), &json!(60.0)),
+        "{waits}"
+    );
+}
+
+/// What was told outside of a sale, in order.
+async fn told_of(desk: &Desk, sale: &str) -> Vec<String> {
+    let kinds = sqlx::query_scalar("SELECT kind FROM outbox WHERE sale_id = $1::uuid ORDER BY number").bind(sale);
+    kinds.fetch_all(&desk.pool).await.expect("the outbox")
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_stopped_by_somebody_and_ends_with_the_controller_that_ran_it() {
+    let mut desk = Desk::open().await;
+    let sale = desk.sale(json!({ "slug": "original" })).await;
+    let rehearsals = format!("/api/admin/sales/{sale}/rehearsals");
+    // A crowd that does nothing, for as long as it is let.
+    let idle = tempfile::NamedTempFile::new().expect("a file").into_temp_path();
+    std::fs::write(&idle, "#!/bin/sh\nexec sleep 600\n").expect("written");
+    std::fs::set_permissions(&idle, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its permissions");
+    let program = idle.to_str().expect("a path").to_owned();
+    let stage = ["--rehearsal-program", &program, "--rehearsal-url", "http://127.0.0.1:9"];
+    let other = fairline_service::Shutdown::new();
+    desk.address = desk.controller_with(&other, &stage).await;
+    desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
+    let (_, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
+    let state = async || desk.admin("GET", &rehearsals, None).await.1["rehearsals"][0]["state"].clone();
+    // There is no end of rehearsals, and of what metrics are labelled with there is.
+    desk.until("the copy to be counted", async || {
+        let (_, metrics) = desk.request("GET", "/metrics", "", "").await;
+        assert!(!metrics.contains("sale=\"rehearsal-"), "{metrics}");
+        metrics.contains("admission_waiting_shoppers{sale=\"rehearsal\"")
+    })
+    .await;
+    let stop = format!("/api/admin/rehearsals/{}", begun["id"].as_str().expect("an id"));
+    assert_eq!(desk.admin("DELETE", &stop, None).await.0, 204);
+    desk.until("it to have stopped", async || state().await == json!("stopped")).await;
+    assert_eq!(desk.admin("DELETE", &stop, None).await.0, 404);
+    let (_, audit) = desk.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    let stopped = &audit["entries"][0];
+    assert_eq!(
+        (&stopped["action"], &stopped["who"], &stopped["subject"], &stopped["after"]["rehearsal"]),
+        (&json!("stop_rehearsal"), &json!("admin token"), &json!("original"), &begun["sale_id"])
+    );
+
+    // One whose controller has died, some while ago: any other controller ends it, without another one being begun.
+    let (dead, copy) = (uuid::Uuid::new_v4(), desk.sale(json!({})).await);
+    sqlx::query(
+        "INSERT INTO rehearsals (id, sale_id, original_id, shoppers, beat_at) VALUES ($1, $2, $3, 5, now() - interval '1 minute')",
+    )
+    .bind(dead)
+    .bind(copy.0)
+    .bind(sale.0)
+    .execute(&desk.pool)
+    .await
+    .expect("written");
+    desk.until("it to have failed", async || state().await == json!("failed")).await;
+    assert_eq!(desk.show(copy).await["status"], json!("closed"));
+    assert_eq!(told_of(&desk, &copy.to_string()).await.last().map(String::as_str), Some("FlashSaleEnded"));
     other.trigger();
 }

@@ -33,6 +33,8 @@ async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
     assert_eq!((card.id, facts.sale, facts.name.as_str()), (lane, sale, "vip"));
     assert_eq!(json!(card.slug), shown["lanes"][0]["slug"]);
     assert_eq!((&shown["lanes"][0]["admitted"], &shown["lanes"][0]["waiting"]), (&json!(5), &json!(25)));
+    // The sale's own figures are those of all its lines.
+    assert_eq!((&shown["admitted"], &shown["waiting"], &shown["present"]), (&json!(20), &json!(40), &json!(40)));
 
     // A unit that comes back goes to either line, and both are told when none is left.
     desk.line.leave(&invited[0]).await.expect("left");

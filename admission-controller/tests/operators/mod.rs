@@ -1,6 +1,8 @@
 //! Operators: who may do what, and what is noted of it.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use totp_rs::{Builder, Secret};
 
 use super::desk::Desk;
@@ -183,9 +185,144 @@ async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
     assert!(head.contains("retry-after: "), "{head}");
     let nobody =
         Person { desk: &desk, name: "nobody", secret: String::new(), cookie: String::new(), csrf: String::new() };
+    // It is not told that there is no such person: neither by the words nor by who has to wait.
+    for _ in 0..5 {
+        let (status, _, problem) = nobody.sign_in(PASSWORD, "000000").await;
+        assert_eq!((status, slug(&problem)), (401, "wrong-credentials"));
+    }
     let (status, _, problem) = nobody.sign_in(PASSWORD, "000000").await;
-    assert_eq!((status, slug(&problem)), (401, "wrong-credentials"), "it is not told that there is no such person");
+    assert_eq!((status, slug(&problem)), (429, "too-many-attempts"));
     assert_eq!(ada.does("GET", "/api/admin/session", None).await.0, 200, "who is signed in stays so");
+}
+
+#[tokio::test]
+async fn many_guesses_at_once_are_no_more_than_one_after_the_other_and_keep_nobody_else_out() {
+    let mut desk = Desk::open().await;
+    let other = fairline_service::Shutdown::new();
+    desk.address = desk.controller_with(&other, &["--trusted-proxies", "127.0.0.1"]).await;
+    desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
+    let ada = Person::hired(&desk, "ada", "operator").await;
+    let tries = async |address: &str, password: &str, code: &str| {
+        let body = json!({ "name": "ada", "password": password, "code": code }).to_string();
+        let headers = format!("x-forwarded-for: {address}\r\n");
+        desk.request("POST", "/api/admin/session", &headers, &body).await.0
+    };
+    let guesses = (0..20).map(|_| tries("203.0.113.9", "not the password", "000000"));
+    let statuses = join_all(guesses).await;
+    let of = |status: u16| statuses.iter().filter(|got| **got == status).count();
+    assert_eq!((of(401), of(429)), (5, 15), "{statuses:?}");
+
+    // Who guesses has locked himself out: not ada, who is elsewhere.
+    let good = code(&ada.secret, now_s() + 30);
+    assert_eq!(tries("203.0.113.9", PASSWORD, &good).await, 429);
+    assert_eq!(tries("198.51.100.7", PASSWORD, &good).await, 200);
+    assert_eq!(ada.does("DELETE", "/api/admin/session", None).await.0, 204);
+    let (_, page) = desk.admin("GET", "/api/admin/audit", None).await;
+    let entries = page["entries"].as_array().expect("entries");
+    let times = |action: &str| {
+        entries.iter().filter(|entry| entry["action"] == json!(action) && entry["who"] == json!("ada")).count()
+    };
+    let noted = ["sign_in", "sign_in_failed", "sign_in_locked", "sign_out"].map(times);
+    assert_eq!(noted, [2, 4, 1, 1], "{entries:?}");
+    other.trigger();
+}
+
+#[tokio::test]
+async fn a_program_has_a_token_of_its_own_with_a_role_and_it_is_revoked_at_once() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "slug": "automated" })).await;
+    let hire = async |name: &str, role: &str| {
+        let new = json!({ "name": name, "role": role, "lasts_days": 7 });
+        let (status, added) = desk.admin("POST", "/api/admin/tokens", Some(&new)).await;
+        assert_eq!(status, 201, "{added}");
+        assert_eq!((&added["token"]["role"], &added["token"]["created_by"]), (&json!(role), &json!("admin token")));
+        added["bearer"].as_str().expect("a token").to_owned()
+    };
+    let tokens = [hire("looks", "viewer").await, hire("ci", "operator").await, hire("terraform", "owner").await];
+    let asks = async |token: &str, method: &str, path: &str, body: &str| {
+        let (status, body) = desk.request(method, path, &format!("authorization: Bearer {token}\r\n"), body).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    };
+    let show = format!("/api/admin/sales/{sale}");
+    let change = r#"{"message":"Soon"}"#;
+    let table = [
+        ("GET", show.as_str(), "", [200, 200, 200]),
+        ("GET", "/api/admin/audit", "", [200, 200, 200]),
+        ("PATCH", &show, change, [403, 200, 200]),
+        ("GET", "/api/admin/tokens", "", [403, 403, 200]),
+        ("POST", "/api/admin/tokens", r#"{"name":"more","role":"viewer"}"#, [403, 403, 201]),
+        ("DELETE", "/api/admin/tokens/more", "", [403, 403, 204]),
+        ("GET", "/api/admin/operators", "", [403, 403, 200]),
+    ];
+    for (method, path, body, statuses) in table {
+        for (token, wanted) in tokens.iter().zip(statuses) {
+            assert_eq!(asks(token, method, path, body).await.0, wanted, "{method} {path}");
+        }
+    }
+    let (_, page) = desk.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    assert_eq!(page["entries"][0]["who"], json!("token ci"));
+    let (_, listed) = desk.admin("GET", "/api/admin/tokens", None).await;
+    assert_eq!(listed["tokens"].as_array().map(Vec::len), Some(3));
+    let all: Vec<String> = sqlx::query_scalar("SELECT api_tokens::text || audit::text FROM api_tokens, audit")
+        .fetch_all(&desk.pool)
+        .await
+        .expect("read");
+    assert!(
+        !tokens.iter().any(|token| listed.to_string().contains(token) || all.iter().any(|row| row.contains(token)))
+    );
+
+    for (new, status) in [
+        (json!({ "name": "ci", "role": "viewer" }), 409),
+        (json!({ "name": "Not plain", "role": "viewer" }), 422),
+        (json!({ "name": "x", "role": "king" }), 422),
+        (json!({ "name": "x", "role": "viewer", "lasts_days": 0 }), 422),
+    ] {
+        assert_eq!(desk.admin("POST", "/api/admin/tokens", Some(&new)).await.0, status, "{new}");
+    }
+    assert_eq!(desk.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 204);
+    assert_eq!(desk.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 404);
+    let (status, problem) = asks(&tokens[1], "GET", &show, "").await;
+    assert_eq!((status, slug(&problem)), (401, "bad-token"));
+    sqlx::query("UPDATE api_tokens SET expires_at = now() WHERE name = 'looks'")
+        .execute(&desk.pool)
+        .await
+        .expect("set");
+    assert_eq!(asks(&tokens[0], "GET", &show, "").await.0, 401, "it has run out");
+}
+
+#[tokio::test]
+async fn an_operator_enrols_alone_once_and_nobody_else_has_seen_the_password_or_the_secret() {
+    let desk = Desk::open().await;
+    let (status, added) =
+        desk.admin("POST", "/api/admin/operators", Some(&json!({ "name": "nora", "role": "operator" }))).await;
+    assert_eq!((status, &added["totp_secret"]), (201, &Value::Null), "{added}");
+    let first = added["enrolment_code"].as_str().expect("a code").to_owned();
+    let mut nora =
+        Person { desk: &desk, name: "nora", secret: String::new(), cookie: String::new(), csrf: String::new() };
+    assert_eq!(nora.sign_in("", "000000").await.0, 401, "not before");
+    let enrol = async |code: &str, password: &str| {
+        let body = json!({ "code": code, "password": password }).to_string();
+        let (status, body) = desk.request("POST", "/api/admin/enrolment", "", &body).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    };
+    // An owner gives another code: the first is worth nothing then.
+    let (_, renewed) = desk.admin("POST", "/api/admin/operators/nora/enrolment", None).await;
+    let second = renewed["enrolment_code"].as_str().expect("a code").to_owned();
+    for (code, password, status) in [(&*first, PASSWORD, 401), ("guessed", PASSWORD, 401), (&second, "short", 422)] {
+        assert_eq!(enrol(code, password).await.0, status);
+    }
+    let (one, other) = tokio::join!(enrol(&second, PASSWORD), enrol(&second, PASSWORD));
+    let mut statuses = [one.0, other.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401], "once");
+    let enrolled = if one.0 == 200 { one.1 } else { other.1 };
+    assert_eq!((&enrolled["name"], &enrolled["role"]), (&json!("nora"), &json!("operator")));
+    nora.secret = enrolled["totp_secret"].as_str().expect("a secret").to_owned();
+    assert_eq!(nora.sign_in(PASSWORD, &code(&nora.secret, now_s())).await.0, 200);
+    assert_eq!(desk.admin("POST", "/api/admin/operators/nobody/enrolment", None).await.0, 404);
+    let (_, page) = desk.admin("GET", "/api/admin/audit", None).await;
+    let told: Vec<_> = page["entries"].as_array().expect("entries").iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(told, ["sign_in", "enrol", "renew_enrolment", "sign_in_failed", "add_operator"]);
 }
 
 #[tokio::test]

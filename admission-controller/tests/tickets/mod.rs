@@ -118,6 +118,59 @@ async fn more_are_let_in_at_once_above_the_rate_and_never_above_the_stock() {
 }
 
 #[tokio::test]
+async fn what_two_operators_want_in_at_once_adds_up_and_a_pause_forgets_it() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 30, "rate_cap_per_s": 0.001 })).await;
+    let path = format!("/api/admin/sales/{sale}/admit");
+    desk.join(sale, 30).await;
+    desk.until("the line to be seen", async || desk.show(sale).await["waiting"] != json!(0)).await;
+    let before = desk.admissions(sale).await.len();
+    // No tick comes in between: the lock of the sale is taken, and both wait for it.
+    let mut lock = desk.pool.begin().await.expect("begun");
+    sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.0).execute(&mut *lock).await.expect("locked");
+    let ten = json!({ "count": 10 });
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let let_go = async {
+        desk.until("both to wait", async || {
+            sqlx::query_scalar::<_, i64>(waiting).fetch_one(&desk.pool).await.expect("read") == 2
+        })
+        .await;
+        lock.rollback().await.expect("let go");
+    };
+    let (one, other, ()) =
+        tokio::join!(desk.admin("POST", &path, Some(&ten)), desk.admin("POST", &path, Some(&ten)), let_go);
+    assert_eq!((one.0, other.0), (200, 200));
+    desk.until("all twenty to be let in", async || desk.admissions(sale).await.len() >= before + 20).await;
+
+    // What a tick has not served when the sale is paused does not rush in when it goes on.
+    sqlx::query("UPDATE lines SET admit_now = 5 WHERE id = $1").bind(sale.0).execute(&desk.pool).await.expect("set");
+    desk.act(sale, "pause").await;
+    let left: i32 = sqlx::query_scalar("SELECT admit_now FROM lines WHERE id = $1")
+        .bind(sale.0)
+        .fetch_one(&desk.pool)
+        .await
+        .expect("read");
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_ticket_that_comes_again_is_one_in_the_picture_and_in_the_report() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600 })).await;
+    let tickets = desk.join(sale, 1).await;
+    desk.admitted(&tickets[0]).await;
+    let revoke = format!("/api/admin/sales/{sale}/revoke");
+    assert_eq!(desk.admin("POST", &revoke, Some(&json!({ "reason": "a leak" }))).await.1["revoked"], json!(1));
+    desk.until("the turn to come again", async || {
+        matches!(desk.turn(&tickets[0]).await, Turn::Now(_)) && desk.admissions(sale).await.len() == 2
+    })
+    .await;
+    let report = desk.admin("GET", &format!("/api/admin/sales/{sale}/report"), None).await.1;
+    assert_eq!((&desk.show(sale).await["admitted"], &report["funnel"]["admitted"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
 async fn revoked_tokens_lapse_and_their_shoppers_are_served_first_again() {
     let desk = Desk::open().await;
     let sale = desk.sale(json!({ "total": 2, "claim_window_s": 600 })).await;

@@ -26,9 +26,9 @@ impl Store {
         let idle = self.pool.num_idle() as f64;
         let used = f64::from(self.pool.size()) - idle;
         for (state, connections) in [("used", used), ("idle", idle)] {
-            metrics::gauge!("db_pool_connections", "service" => "checkout", "state" => state).set(connections.max(0.0));
+            metrics::gauge!("db_pool_connections", "pool" => "checkout", "state" => state).set(connections.max(0.0));
         }
         let most = f64::from(self.pool.options().get_max_connections());
-        metrics::gauge!("db_pool_connections_max", "service" => "checkout").set(most);
+        metrics::gauge!("db_pool_connections_max", "pool" => "checkout").set(most);
     }
 }

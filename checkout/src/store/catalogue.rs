@@ -65,12 +65,12 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.pool).await?)
     }
 
-    /// Sales that run or will, and such as have ended within a week, the newest first.
+    /// Sales that run or will, and such as have ended within a week, the newest first; rehearsals are for nobody to find.
     pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows: Vec<ProductRow> = sqlx::query_as(
             "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
              opens_at, ends_at FROM sales JOIN stock ON sale_id = id \
-             WHERE status <> 'closed' OR EXISTS (SELECT FROM outbox WHERE outbox.sale_id = sales.id) \
+             WHERE rehearsal_of IS NULL AND (status <> 'closed' OR EXISTS (SELECT FROM outbox WHERE outbox.sale_id = sales.id)) \
              ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(PRODUCTS_MAX)

@@ -304,7 +304,7 @@ impl Store {
     pub(crate) async fn stocks(&self) -> Result<Vec<StockRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT sale_id, slug, status, total, promised, held, sold FROM stock JOIN sales ON id = sale_id \
-             WHERE status <> 'closed' OR promised + held > 0 ORDER BY opens_at DESC, id LIMIT $1",
+             WHERE rehearsal_of IS NULL AND (status <> 'closed' OR promised + held > 0) ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(STOCKS_MAX)
         .fetch_all(&self.pool)

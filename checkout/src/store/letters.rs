@@ -2,6 +2,7 @@
 
 use fairline_events::{Event, Kind};
 use fairline_sale::{SaleId, price_text};
+use fairline_trace::TraceContext;
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgConnection};
 use time::{OffsetDateTime, macros::format_description};
@@ -46,10 +47,12 @@ pub(crate) struct Letter {
     pub(crate) matter: Matter,
     /// This attempt included.
     pub(crate) attempts: i32,
+    /// The trace of what it tells.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// Notes a letter, unless the same was noted before, or nobody wants to hear it any more. It is news for so long after what it says
-/// has happened: at a time, or just now.
+/// has happened: at a time, or just now. It is sent in the trace in which it is noted.
 pub(super) async fn write(
     connection: &mut PgConnection,
     about: &str,
@@ -60,8 +63,8 @@ pub(super) async fn write(
     happened_at: Option<OffsetDateTime>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO letters (about, account_id, address, matter, good_until) \
-         SELECT $1, $2, $3, $4, good_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS good_until) AS news \
+        "INSERT INTO letters (about, account_id, address, matter, traceparent, good_until) \
+         SELECT $1, $2, $3, $4, $7, good_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS good_until) AS news \
          WHERE good_until > now() ON CONFLICT (about) DO NOTHING",
     )
     .bind(about)
@@ -70,6 +73,7 @@ pub(super) async fn write(
     .bind(json!(matter))
     .bind(f64::from(good_s))
     .bind(happened_at)
+    .bind(fairline_trace::current().map(|trace| trace.to_string()))
     .execute(connection)
     .await?;
     Ok(())
@@ -156,7 +160,8 @@ impl Store {
             let matter = matter(concerned.about(id(event, "order_id")));
             // Heard late, it is no longer news, however new the letter would be.
             let connection = &mut *self.pool.acquire().await?;
-            write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time)).await?;
+            let noted = write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time));
+            fairline_trace::within(event.trace, noted).await?;
         }
         Ok(())
     }
@@ -172,18 +177,19 @@ impl Store {
         .bind(CUT_OFF_AFTER_S)
         .execute(&self.pool)
         .await?;
-        let rows: Vec<(String, String, Value, i32)> = sqlx::query_as(
+        let rows: Vec<(String, String, Value, i32, Option<String>)> = sqlx::query_as(
             "UPDATE letters SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE about IN ( \
                 SELECT about FROM letters WHERE state = 'waiting' AND due_at <= now() AND good_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
-             RETURNING about, address, matter, attempts",
+             RETURNING about, address, matter, attempts, traceparent",
         )
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        let letter = |(about, address, matter, attempts): (String, String, Value, i32)| {
+        let letter = |(about, address, matter, attempts, trace): (String, String, Value, i32, Option<String>)| {
             let senseless = |_| StoreError::Corrupt(format!("letter {about} is none"));
             let matter = serde_json::from_value(matter).map_err(senseless)?;
-            Ok(Letter { address: Address::stored(address), matter, attempts, about })
+            let trace = trace.and_then(|trace| trace.parse().ok());
+            Ok(Letter { address: Address::stored(address), matter, attempts, about, trace })
         };
         rows.into_iter().map(letter).collect()
     }

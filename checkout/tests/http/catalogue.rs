@@ -46,6 +46,19 @@ async fn a_product_shows_what_is_left_and_has_a_tag_that_changes_with_it() {
     let changed = call(shop.checkout, "GET", &format!("/products/{id}"), &[("if-none-match", &tag)], "").await;
     assert_eq!(changed.expect("an answer").status, 200);
 
+    // A rehearsal is for nobody to find.
+    let rehearsal = shop.sale(5).await;
+    sqlx::query("UPDATE sales SET rehearsal_of = $2 WHERE id = $1")
+        .bind(rehearsal.0)
+        .bind(sale.0)
+        .execute(&shop.pool)
+        .await
+        .expect("changed");
+    eventually(|| async {
+        let shown = product(&shop, &rehearsal.to_string()).await;
+        if shown.status == 404 { Ok(()) } else { Err(shown.body) }
+    })
+    .await;
     let list = call(shop.checkout, "GET", "/products", &[], "").await.expect("an answer");
     assert_eq!(list.body["products"], json!([product(&shop, &id).await.body]));
     for unknown in [Uuid::new_v4().to_string(), "nothing".to_owned(), "%00".to_owned()] {

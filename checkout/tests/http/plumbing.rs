@@ -36,7 +36,7 @@ async fn counters_that_are_not_what_their_rows_say_are_seen_from_outside() {
         if accuracy < 1e-9 { Ok(()) } else { Err(accuracy.to_string()) }
     })
     .await;
-    let most = seen(checkout, "db_pool_connections_max{service=\"checkout\"}").await.expect("the pool");
+    let most = seen(checkout, "db_pool_connections_max{pool=\"checkout\"}").await.expect("the pool");
     assert!(most >= 1.0);
 }
 

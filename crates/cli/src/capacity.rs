@@ -77,9 +77,6 @@ pub(crate) struct Settings {
     /// Price of a gigabyte that is sent out.
     #[arg(long, default_value_t = 0.09, value_parser = more_than_nothing)]
     gigabyte: f64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     /// Print values for the Helm chart: `fairline capacity … --values > size.yaml`.
     #[arg(long, conflicts_with = "json")]
     values: bool,
@@ -250,11 +247,11 @@ fn in_words(of: &Settings, needs: &Needs) -> String {
     words
 }
 
-pub(crate) fn run(settings: &Settings) -> ExitCode {
+pub(crate) fn run(settings: &Settings, json: bool) -> ExitCode {
     let needs = needs(settings);
     if settings.values {
         print!("{}", as_values(settings, &needs));
-    } else if settings.json {
+    } else if json {
         println!("{}", serde_json::to_string(&needs).expect("numbers"));
     } else {
         print!("{}", in_words(settings, &needs));
@@ -277,7 +274,6 @@ mod tests {
             hours: 4.0,
             core_hour: 0.05,
             gigabyte: 0.09,
-            json: false,
             values: false,
         }
     }

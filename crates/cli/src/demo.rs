@@ -47,11 +47,11 @@ pub(crate) struct Settings {
     crowd: Option<u32>,
 }
 
-pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     let shutdown =
         Shutdown::on_signals().map_err(|error| Failure::new(format!("Signals can't be handled: {error}.")))?;
     let started = tokio::select! {
-        started = Demo::start(&settings, &shutdown) => started,
+        started = Demo::start(&settings, json, &shutdown) => started,
         () = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
     };
     let demo = match started {
@@ -62,7 +62,7 @@ pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
             return Err(error);
         }
     };
-    let ended = demo.last(settings.crowd, &shutdown).await;
+    let ended = demo.last(settings.crowd, json, &shutdown).await;
     let stopped = demo.stop(&shutdown).await;
     ended.and_then(|code| stopped.map(|()| code))
 }
@@ -78,8 +78,8 @@ struct Demo {
 }
 
 impl Demo {
-    async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, Failure> {
-        let steps = Steps::new();
+    async fn start(settings: &Settings, json: bool, shutdown: &Shutdown) -> Result<Self, Failure> {
+        let steps = Steps::new(json);
         // A shopper is an open file.
         raise_file_limit();
         let folder = Arc::new(Folder::claim(&settings.dir)?);
@@ -108,21 +108,23 @@ impl Demo {
     }
 
     /// Says where everything is: to people on standard output, to programs in [`READY_FILE`].
-    fn announce(&self) -> Result<(), StartError> {
+    fn announce(&self, json: bool) -> Result<(), StartError> {
         let Self { url, keys, sale, servers, folder } = self;
-        private_file::replace(
-            &ready_file(folder),
-            &json!({
-                "shop_url": format!("{url}/"),
-                "admin_url": format!("{url}/admin"),
-                "admin_token": keys.admin_token.expose(),
-                "postgres_url": servers.database_url,
-                "redis_url": servers.redis_url,
-                "sale_id": sale.id,
-                "slug": sale.slug,
-            })
-            .to_string(),
-        )?;
+        let place = json!({
+            "shop_url": format!("{url}/"),
+            "admin_url": format!("{url}/admin"),
+            "admin_token": keys.admin_token.expose(),
+            "postgres_url": servers.database_url,
+            "redis_url": servers.redis_url,
+            "sale_id": sale.id,
+            "slug": sale.slug,
+        })
+        .to_string();
+        private_file::replace(&ready_file(folder), &place)?;
+        if json {
+            println!("{place}");
+            return Ok(());
+        }
         let command = env::args().next().unwrap_or_else(|| "fairline".to_owned());
         let (dir, token, log) = (shown(folder.path()), shown(&keys.admin_token_file), shown(&log_file(folder)));
         println!();
@@ -135,13 +137,15 @@ impl Demo {
     }
 
     /// Serves, with Redis and Postgres kept running, until the crowd is done, or until asked to stop.
-    async fn last(&self, crowd: Option<u32>, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
-        self.announce()?;
+    async fn last(&self, crowd: Option<u32>, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
+        self.announce(json)?;
         let end = async {
             match crowd {
-                Some(shoppers) => crowd::send(self, shoppers, shutdown).await,
+                Some(shoppers) => crowd::send(self, shoppers, json, shutdown).await,
                 None => {
-                    println!("Ctrl-C stops everything.");
+                    if !json {
+                        println!("Ctrl-C stops everything.");
+                    }
                     shutdown.triggered().await;
                     Ok(ExitCode::SUCCESS)
                 }

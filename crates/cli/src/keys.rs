@@ -9,6 +9,7 @@ use std::{
 use admission_controller::operator::{Codes, secret_of};
 use clap::{Args, Subcommand};
 use fairline_admission_token::SigningKey;
+use serde_json::json;
 
 use crate::{failure::Failure, private_file};
 
@@ -39,7 +40,7 @@ struct Destination {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     let (key, destination) = match settings.kind {
         Kind::Signing(destination) => (SigningKey::generate().to_pem(), destination),
         Kind::Ticket(destination) => (ticket_key() + "\n", destination),
@@ -48,12 +49,19 @@ pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
             let secret =
                 secret.ok_or_else(|| Failure::new("This is no secret: those are letters A to Z and digits 2 to 7."))?;
             let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            println!("{}", Codes::of("", &secret).at(now_s));
+            let code = Codes::of("", &secret).at(now_s);
+            println!("{}", if json { json!({ "code": code }).to_string() } else { code });
             return Ok(ExitCode::SUCCESS);
         }
     };
     match destination.out {
-        Some(file) => private_file::create(&file, &key)?,
+        Some(file) => {
+            private_file::create(&file, &key)?;
+            if json {
+                println!("{}", json!({ "file": file }));
+            }
+        }
+        None if json => println!("{}", json!({ "key": key.trim_end() })),
         None => print!("{key}"),
     }
     Ok(ExitCode::SUCCESS)

@@ -19,6 +19,9 @@ use clap_complete::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "fairline", version)]
 struct CommandLine {
+    /// Print JSON instead of words; what went wrong, too, on standard error: {"error": "…"}.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -36,7 +39,7 @@ enum Command {
     /// Tell what a sale of a size needs: machines, money, and what gives way first.
     Capacity(capacity::Settings),
     /// Create, list, show, run and watch sales.
-    Sale(sale::Settings),
+    Sale(Box<sale::Settings>),
     /// Print what completes this command line in a shell: `fairline completions bash > /etc/bash_completion.d/fairline`.
     Completions {
         /// The shell.
@@ -49,21 +52,25 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match CommandLine::parse().command {
-        Command::Demo(settings) => demo::run(settings).await,
-        Command::Migrate(settings) => migrate::run(settings).await,
-        Command::Keys(settings) => keys::run(settings),
-        Command::Rush(settings) => rush::run(*settings).await,
-        Command::Capacity(settings) => Ok(capacity::run(&settings)),
-        Command::Sale(settings) => sale::run(settings).await,
+    let CommandLine { json, command } = CommandLine::parse();
+    let done = match command {
+        Command::Demo(settings) => demo::run(settings, json).await,
+        Command::Migrate(settings) => migrate::run(settings, json).await,
+        Command::Keys(settings) => keys::run(settings, json),
+        Command::Rush(settings) => rush::run(*settings, json).await,
+        Command::Capacity(settings) => Ok(capacity::run(&settings, json)),
+        Command::Sale(settings) => sale::run(*settings, json).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "fairline", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify(settings) => verify::run(settings).await,
+        Command::Verify(settings) => verify::run(settings, json).await,
     };
     done.unwrap_or_else(|error| {
-        eprintln!("✗ {error}");
+        match json {
+            true => eprintln!("{}", serde_json::json!({ "error": error.to_string() })),
+            false => eprintln!("✗ {error}"),
+        }
         ExitCode::from(2)
     })
 }

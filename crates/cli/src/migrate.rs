@@ -14,8 +14,11 @@ pub(crate) struct Settings {
     postgres_url: Secret,
 }
 
-pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     admission_controller::migrate(settings.postgres_url.expose()).await?;
-    eprintln!("✓ The database is up to date.");
+    match json {
+        true => println!("{}", serde_json::json!({ "migrated": true })),
+        false => eprintln!("✓ The database is up to date."),
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -22,11 +22,12 @@ pub(crate) struct Settings {
     rush: fairline_rush::Settings,
 }
 
-pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     let Settings { demo, mut rush } = settings;
     if let Some(folder) = demo {
         aim_at(&folder, &mut rush)?;
     }
+    rush.json = json;
     Ok(fairline_rush::run(rush).await)
 }
 

@@ -1,6 +1,7 @@
 //! `fairline sale`: what the console does, from a terminal.
 
 mod admin;
+mod desk;
 mod words;
 
 use std::{process::ExitCode, time::Duration};
@@ -10,21 +11,45 @@ use fairline_sale::minor_units;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use self::admin::{Admin, Where};
 use crate::failure::Failure;
 
 /// How often a watched sale is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Looks in a row that may fail before one gives up.
+const FAILURES_MAX: u32 = 30;
+/// Where the sales are, in the admin API.
+const SALES: &str = "/sales";
+/// What a copy has of the sale that it is like.
+const COPIED: &[&str] = &[
+    "description",
+    "price_minor",
+    "currency",
+    "total",
+    "per_shopper_limit",
+    "per_account_limit",
+    "rate_cap_per_s",
+    "inside_max",
+    "token_ttl_s",
+    "claim_window_s",
+    "hold_s",
+    "recall_window_s",
+    "grace_s",
+    "order",
+    "mode",
+    "risk",
+    "like",
+    "look",
+    "time_zone",
+];
 
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Settings {
     #[command(flatten)]
     place: Where,
-    /// Print JSON, as the admin API has it.
-    #[arg(long, global = true)]
-    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -33,7 +58,9 @@ pub(crate) struct Settings {
 enum Command {
     /// Create a sale; it opens now unless --opens-at says otherwise.
     Create(Box<Create>),
-    /// List the newest sales.
+    /// Create a sale like another one, for other moments.
+    Copy(Copy),
+    /// List all sales, the newest first.
     List,
     /// Show one sale.
     Show(Named),
@@ -71,6 +98,28 @@ enum Command {
     },
     /// Tell what has become of a sale.
     Report(Named),
+    /// Send simulated shoppers to a copy of a sale, and wait until they have gone home. Exit code 0 if every promise was kept,
+    /// 1 if not.
+    Rehearse(desk::Rehearse),
+    /// The lanes of a sale, and invitations to them.
+    Lanes {
+        #[command(subcommand)]
+        command: desk::Lanes,
+    },
+    /// Show who has changed what, the newest first.
+    Audit(desk::Audit),
+    /// List who may run sales.
+    Operators,
+    /// Tokens of programs.
+    Tokens {
+        #[command(subcommand)]
+        command: desk::Tokens,
+    },
+    /// Who is told of events.
+    Webhooks {
+        #[command(subcommand)]
+        command: desk::Webhooks,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -143,15 +192,101 @@ struct Create {
     /// When it ends; never by the clock unless said.
     #[arg(long, value_name = "TIME")]
     ends_at: Option<String>,
+    /// The clocks that its operators think in, such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    time_zone: String,
     /// Seconds in which a hold must be paid.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     hold: u32,
+    /// Seconds in which a token can be redeemed; 120 unless said.
+    #[arg(long, value_name = "SECONDS")]
+    token_ttl: Option<u32>,
+    /// Seconds in which a page must claim its token; 15 unless said.
+    #[arg(long, value_name = "SECONDS")]
+    claim_window: Option<u32>,
+    /// Seconds after its turn for which a ticket is still recalled; 1800 unless said.
+    #[arg(long, value_name = "SECONDS")]
+    recall_window: Option<u32>,
+    /// Seconds for which a shopper who went silent keeps the place; as long as the waiting rooms are set to, unless said.
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<u32>,
     /// In which order the line is served.
     #[arg(long, value_enum, default_value = "fifo")]
     order: Order,
     /// How people are let in.
     #[arg(long, value_enum, default_value = "guarantee")]
     mode: Mode,
+    /// In yield mode: the part of those who want to pay that may find no unit; 0.001 unless said.
+    #[arg(long, value_name = "PART")]
+    risk: Option<f64>,
+    /// An earlier sale whose shoppers behaved as this one's are expected to.
+    #[arg(long, value_name = "SALE")]
+    like: Option<String>,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+/// What a sale's pages look like, and say.
+#[derive(Debug, Args)]
+struct LookArgs {
+    /// The colour of buttons and links, written #rrggbb.
+    #[arg(long, value_name = "COLOUR")]
+    accent: Option<String>,
+    /// The colour of the ground, written #rrggbb.
+    #[arg(long, value_name = "COLOUR")]
+    paper: Option<String>,
+    /// What the page says to whoever waits.
+    #[arg(long, value_name = "TEXT")]
+    waiting_text: Option<String>,
+    /// What it says to whose turn it is.
+    #[arg(long, value_name = "TEXT")]
+    turn_text: Option<String>,
+    /// What it says to whoever came too late.
+    #[arg(long, value_name = "TEXT")]
+    sold_out_text: Option<String>,
+}
+
+impl LookArgs {
+    /// A look with what was said; an empty text is as on all pages.
+    fn over(&self, look: &Value) -> Option<Value> {
+        let mut look = look.as_object().cloned().unwrap_or_default();
+        let said = [
+            ("accent", &self.accent),
+            ("paper", &self.paper),
+            ("waiting_text", &self.waiting_text),
+            ("turn_text", &self.turn_text),
+            ("sold_out_text", &self.sold_out_text),
+        ];
+        let mut is_said = false;
+        for (name, text) in said {
+            let Some(text) = text else { continue };
+            is_said = true;
+            if text.is_empty() {
+                look.remove(name)
+            } else {
+                look.insert(name.to_owned(), json!(text))
+            };
+        }
+        is_said.then_some(Value::Object(look))
+    }
+}
+
+#[derive(Debug, Args)]
+struct Copy {
+    #[command(flatten)]
+    named: Named,
+    /// Its name in addresses; that of the other and `-copy` unless said.
+    #[arg(long)]
+    slug: Option<String>,
+    /// What is sold, if not the same.
+    #[arg(long)]
+    name: Option<String>,
+    /// When it opens: 2026-11-27T09:00:00+01:00. Now unless said.
+    #[arg(long, value_name = "TIME")]
+    opens_at: Option<String>,
+    /// When it ends; never by the clock unless said.
+    #[arg(long, value_name = "TIME")]
+    ends_at: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -170,18 +305,42 @@ struct Change {
     /// What the shop says to everybody who waits; empty takes it back.
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
+    /// Seconds after its turn for which a ticket is still recalled.
+    #[arg(long, value_name = "SECONDS")]
+    recall_window: Option<u32>,
+    /// Seconds for which a shopper who went silent keeps the place; `none` for as long as the waiting rooms are set to.
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<String>,
+    /// Of a sale that is scheduled: when it opens.
+    #[arg(long, value_name = "TIME")]
+    opens_at: Option<String>,
+    /// Of a sale that is scheduled: when it ends; `none` for never by the clock.
+    #[arg(long, value_name = "TIME")]
+    ends_at: Option<String>,
+    #[command(flatten)]
+    look: LookArgs,
 }
 
-pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
-    let Settings { place, json, command } = settings;
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
+    let Settings { place, command } = settings;
     let admin = Admin::find(place)?;
     let done = |answer: Value, word: &str| println!("{}", if json { answer.to_string() } else { word.to_owned() });
     let show = |sale: &Value| if json { println!("{sale}") } else { print!("{}", words::of_sale(sale)) };
     match command {
-        Command::Create(create) => show(&admin.ask(Method::POST, "", Some(&new_sale(*create)?)).await?),
+        Command::Create(mut create) => {
+            if let Some(like) = create.like.take() {
+                let like = find(&admin, &Named { sale: like }).await?;
+                create.like = like["id"].as_str().map(str::to_owned);
+            }
+            show(&admin.ask(Method::POST, SALES, Some(&new_sale(*create)?)).await?);
+        }
+        Command::Copy(copy) => {
+            let sale = find(&admin, &copy.named).await?;
+            show(&admin.ask(Method::POST, SALES, Some(&copied(&sale, copy))).await?);
+        }
         Command::List => {
-            let sales = admin.ask(Method::GET, "", None).await?;
-            if json { println!("{sales}") } else { print!("{}", words::of_sales(&sales["sales"])) }
+            let sales = all(&admin).await?;
+            if json { println!("{}", json!({ "sales": sales })) } else { print!("{}", words::of_sales(&sales)) }
         }
         Command::Show(named) => show(&find(&admin, &named).await?),
         Command::Open(named) => show(&act(&admin, &named, "open").await?),
@@ -189,8 +348,8 @@ pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
         Command::Resume(named) => show(&act(&admin, &named, "resume").await?),
         Command::Close(named) => show(&act(&admin, &named, "close").await?),
         Command::Set(change) => {
-            let (path, change) = (path_of(&find(&admin, &change.named).await?), changes(&change)?);
-            show(&admin.ask(Method::PATCH, &path, Some(&change)).await?);
+            let sale = find(&admin, &change.named).await?;
+            show(&admin.ask(Method::PATCH, &path_of(&sale), Some(&changes(&change, &sale)?)).await?);
         }
         Command::Watch(named) => watch(&admin, &named, json).await?,
         Command::Admit { named, count } => {
@@ -209,21 +368,44 @@ pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
             let report = admin.ask(Method::GET, &format!("{path}/report"), None).await?;
             if json { println!("{report}") } else { print!("{}", words::of_report(&report)) }
         }
+        Command::Rehearse(rehearse) => return desk::rehearse(&admin, &rehearse, json).await,
+        Command::Lanes { command } => desk::lanes(&admin, command, json).await?,
+        Command::Audit(audit) => desk::audit(&admin, &audit, json).await?,
+        Command::Operators => desk::operators(&admin, json).await?,
+        Command::Tokens { command } => desk::tokens(&admin, command, json).await?,
+        Command::Webhooks { command } => desk::webhooks(&admin, command, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The sale of a name or an id.
 async fn find(admin: &Admin, Named { sale }: &Named) -> Result<Value, Failure> {
-    let mut sales = admin.ask(Method::GET, "", None).await?;
-    let sales = sales["sales"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    let is_it = |known: &Value| known["slug"] == **sale || known["id"] == **sale;
+    if Uuid::parse_str(sale).is_ok() {
+        return admin.ask(Method::GET, &format!("{SALES}/{sale}"), None).await;
+    }
     let unknown = || Failure::new(format!("There is no sale `{sale}`; `fairline sale list` shows those that are."));
-    sales.into_iter().find(is_it).ok_or_else(unknown)
+    // What is no name in addresses is none of a sale's.
+    let is_plain = sale.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let mut found = match is_plain {
+        true => admin.ask(Method::GET, &format!("{SALES}?slug={sale}"), None).await?,
+        false => Value::Null,
+    };
+    found["sales"].get_mut(0).map(Value::take).ok_or_else(unknown)
+}
+
+/// All sales, the newest first: page by page.
+async fn all(admin: &Admin) -> Result<Vec<Value>, Failure> {
+    let (mut sales, mut path) = (Vec::new(), SALES.to_owned());
+    loop {
+        let mut page = admin.ask(Method::GET, &path, None).await?;
+        sales.extend(page["sales"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        let Some(next) = page["next"].as_str() else { return Ok(sales) };
+        path = format!("{SALES}?before={next}");
+    }
 }
 
 fn path_of(sale: &Value) -> String {
-    format!("/{}", sale["id"].as_str().unwrap_or_default())
+    format!("{SALES}/{}", sale["id"].as_str().unwrap_or_default())
 }
 
 async fn act(admin: &Admin, named: &Named, action: &str) -> Result<Value, Failure> {
@@ -239,9 +421,20 @@ async fn intervene(admin: &Admin, Ticket { named, ticket, reason }: &Ticket, how
 
 async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> {
     let path = path_of(&find(admin, named).await?);
-    let mut shown = String::new();
+    let (mut shown, mut failures) = (String::new(), 0);
     loop {
-        let sale = admin.ask(Method::GET, &path, None).await?;
+        let sale = match admin.ask(Method::GET, &path, None).await {
+            Ok(sale) => sale,
+            // A controller that is replaced is back in a moment.
+            Err(failure) if failures < FAILURES_MAX => {
+                failures += 1;
+                eprintln!("{failure} Trying again ({failures} of {FAILURES_MAX}).");
+                sleep(LOOK_EVERY).await;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        failures = 0;
         let line = if json { sale.to_string() } else { words::in_a_line(&sale) };
         if line != shown {
             println!("{line}");
@@ -268,11 +461,19 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         "per_shopper_limit": create.per_shopper,
         "rate_cap_per_s": create.rate,
         "hold_s": create.hold,
+        "time_zone": create.time_zone,
         "order": match create.order { Order::Fifo => "fifo", Order::Draw => "draw" },
         "mode": match create.mode { Mode::Guarantee => "guarantee", Mode::Yield => "yield" },
     });
     for (name, value) in [
         ("per_account_limit", create.per_account.map(Value::from)),
+        ("token_ttl_s", create.token_ttl.map(Value::from)),
+        ("claim_window_s", create.claim_window.map(Value::from)),
+        ("recall_window_s", create.recall_window.map(Value::from)),
+        ("grace_s", create.grace.map(Value::from)),
+        ("risk", create.risk.map(Value::from)),
+        ("like", create.like.map(Value::from)),
+        ("look", create.look.over(&Value::Null)),
         ("inside_max", create.inside_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),
         ("ends_at", create.ends_at.map(Value::from)),
@@ -282,6 +483,25 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         }
     }
     Ok(sale)
+}
+
+/// A sale like one, in a window of its own.
+fn copied(sale: &Value, copy: Copy) -> Value {
+    let mut new = Map::new();
+    for field in COPIED {
+        if !sale[field].is_null() {
+            new.insert((*field).to_owned(), sale[field].clone());
+        }
+    }
+    let of = |field: &str| sale[field].as_str().unwrap_or_default().to_owned();
+    new.insert(
+        "slug".to_owned(),
+        json!(copy.slug.unwrap_or_else(|| slug_of(&(of("slug") + "-copy").replace('-', " ")))),
+    );
+    new.insert("name".to_owned(), json!(copy.name.unwrap_or_else(|| of("name"))));
+    new.extend(copy.opens_at.map(|at| ("opens_at".to_owned(), json!(at))));
+    new.extend(copy.ends_at.map(|at| ("ends_at".to_owned(), json!(at))));
+    Value::Object(new)
 }
 
 /// A name as it can stand in an address: `Brass lamp No. 7` is `brass-lamp-no-7`.
@@ -299,8 +519,23 @@ fn slug_of(name: &str) -> String {
         .to_owned()
 }
 
-fn changes(change: &Change) -> Result<Value, Failure> {
+fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
     let mut changes = Map::new();
+    if let Some(seconds) = change.recall_window {
+        changes.insert("recall_window_s".to_owned(), json!(seconds));
+    }
+    if let Some(seconds) = &change.grace {
+        let wrong = || Failure::new(format!("`{seconds}` is no number of seconds: write one, or `none`."));
+        let seconds = if seconds == "none" { Value::Null } else { json!(seconds.parse::<u32>().map_err(|_| wrong())?) };
+        changes.insert("grace_s".to_owned(), seconds);
+    }
+    if let Some(at) = &change.opens_at {
+        changes.insert("opens_at".to_owned(), json!(at));
+    }
+    if let Some(at) = &change.ends_at {
+        changes.insert("ends_at".to_owned(), if at == "none" { Value::Null } else { json!(at) });
+    }
+    changes.extend(change.look.over(&sale["look"]).map(|look| ("look".to_owned(), look)));
     if let Some(rate) = change.rate {
         changes.insert("rate_cap_per_s".to_owned(), json!(rate));
     }
@@ -317,7 +552,7 @@ fn changes(change: &Change) -> Result<Value, Failure> {
         changes.insert("message".to_owned(), if message.is_empty() { Value::Null } else { json!(message) });
     }
     if changes.is_empty() {
-        return Err(Failure::new("Say what to change: --rate, --total, --inside-max or --message."));
+        return Err(Failure::new("Say what to change: `fairline sale set --help` lists what can be."));
     }
     Ok(Value::Object(changes))
 }

@@ -17,6 +17,8 @@ use fairline_record::{
 };
 use fairline_sale::LineOrder;
 use hyper::Uri;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::failure::Failure;
 
@@ -69,7 +71,7 @@ impl FromStr for KeptHead {
     }
 }
 
-pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     let heads = settings.heads.iter().map(|kept| kept.0).collect();
     let verifier = Verifier::new(settings.ticket.map(|ticket| ticket.0), heads);
     let replayed = if settings.record.starts_with("http://") || settings.record.starts_with("https://") {
@@ -80,8 +82,16 @@ pub(crate) async fn run(settings: Settings) -> Result<ExitCode, Failure> {
     };
     match replayed {
         Ok(verdict) => {
-            print!("{}", in_words(&verdict));
+            if json {
+                println!("{}", as_json(&verdict))
+            } else {
+                print!("{}", in_words(&verdict))
+            }
             Ok(ExitCode::SUCCESS)
+        }
+        Err(fault) if json => {
+            println!("{}", json!({ "honest": false, "entry": fault.seq, "why": fault.why }));
+            Ok(ExitCode::from(1))
         }
         Err(fault) => {
             println!("✗ The record is not that of an honest line. The first wrong entry is {}:", fault.seq);
@@ -107,6 +117,26 @@ fn replay_file(name: &str, mut verifier: Verifier) -> Result<Result<Verdict, Fau
             return Ok(Err(fault));
         }
     }
+}
+
+fn as_json(verdict: &Verdict) -> Value {
+    let told = |(entry, at, what): &(u64, OffsetDateTime, String)| json!({ "entry": entry, "at": at.format(&Rfc3339).unwrap_or_default(), "what": what });
+    json!({
+        "honest": true,
+        "sale": verdict.sale,
+        "order": verdict.order,
+        "status": verdict.status,
+        "pool": verdict.pool,
+        "joined": verdict.joined,
+        "admitted": verdict.admitted,
+        "preferred": verdict.preferred,
+        "removed": verdict.removed,
+        "redeemed": verdict.redeemed,
+        "lapsed": verdict.lapsed,
+        "losses": verdict.losses,
+        "head": format!("{}:{}", verdict.head.seq, verdict.head.hash),
+        "ticket": verdict.story.iter().map(told).collect::<Vec<_>>(),
+    })
 }
 
 fn in_words(verdict: &Verdict) -> String {

@@ -94,6 +94,44 @@ fn a_sale_is_run_from_a_terminal() {
     let id = back["id"].as_str().expect("an id");
     assert_eq!(json(&["resume", id])["status"], "open", "by its id");
 
+    // What the console has beside that.
+    let look = json(&["set", id, "--accent", "#7a0019", "--waiting-text", "Tea is ready.", "--grace", "45"]);
+    assert_eq!((&look["look"]["accent"], &look["grace_s"]), (&"#7a0019".into(), &45.into()));
+    let look = json(&["set", id, "--waiting-text", "", "--recall-window", "60"]);
+    assert_eq!((&look["look"]["accent"], &look["look"]["waiting_text"]), (&"#7a0019".into(), &Value::Null));
+    let copy = json(&["copy", "brass-lamp-no-7", "--opens-at", "2999-02-01T00:00:00Z", "--name", "Brass lamp No. 8"]);
+    assert_eq!((&copy["slug"], &copy["name"]), (&"brass-lamp-no-7-copy".into(), &"Brass lamp No. 8".into()));
+    assert_eq!((&copy["total"], &copy["grace_s"], &copy["look"]), (&7.into(), &45.into(), &look["look"]));
+    let moved = json(&["set", "brass-lamp-no-7-copy", "--opens-at", "2999-03-01T00:00:00Z"]);
+    assert_eq!(moved["opens_at"], "2999-03-01T00:00:00Z");
+    assert!(said(&["lanes", "add", id, "vip", "--share", "0.25"]).starts_with("vip  share 0.25  0 waiting"));
+    assert_eq!(json(&["lanes", "set", id, "vip", "--share", "0.5"])["lanes"][0]["share"], 0.5);
+    assert_eq!(said(&["lanes", "invite", id, "vip", "3"]).lines().count(), 3);
+    assert!(said(&["audit", id]).contains("admin token  invite  brass-lamp-no-7"));
+    assert_eq!(said(&["operators"]), "", "the admin token is nobody by name");
+    let bearer = said(&["tokens", "add", "ci", "--role", "viewer"]);
+    let with_token = |arguments: &[&str]| {
+        let address = json(&["show", id])["id"].clone();
+        assert_eq!(address, id);
+        let demo: Value =
+            serde_json::from_str(&fs::read_to_string(folder.path().join("demo.json")).expect("a demo")).expect("JSON");
+        let shop = demo["shop_url"].as_str().expect("an address").to_owned();
+        fairline(&[&["sale", "--admin", &shop, "--admin-token", bearer.trim()], arguments].concat())
+    };
+    assert!(with_token(&["show", id]).status.success());
+    let may_not = with_token(&["pause", id, "--json"]);
+    let error: Value = serde_json::from_slice(&may_not.stderr).expect("JSON");
+    assert!(error["error"].as_str().is_some_and(|error| error.contains("This takes the role operator")), "{error}");
+    assert_eq!(may_not.status.code(), Some(2));
+    assert!(said(&["tokens", "list"]).starts_with("ci  viewer  expires at "));
+    assert_eq!(said(&["tokens", "revoke", "ci"]), "revoked\n");
+    assert!(!with_token(&["show", id]).status.success());
+    assert!(said(&["webhooks", "add", "http://127.0.0.1:9/hook"]).starts_with("whsec_"));
+    let hooks = json(&["webhooks", "list"]);
+    let hook = hooks["webhooks"][0]["id"].as_str().expect("a webhook");
+    assert_eq!(said(&["webhooks", "remove", hook]), "removed\n");
+    assert!(refused(&["rehearse", id, "--stop"]).contains("No rehearsal of this sale runs"));
+
     let mut watching = Command::new(env!("CARGO_BIN_EXE_fairline"));
     let watching = watching.args(["sale", "--demo", at, "watch", "brass-lamp-no-7"]).stdout(Stdio::piped()).spawn();
     let mut watching = watching.expect("fairline runs");

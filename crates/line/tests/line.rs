@@ -77,6 +77,8 @@ impl Line {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            grace_s: None,
+            rehearsal: false,
             look: Default::default(),
             record: None,
         };

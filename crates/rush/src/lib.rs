@@ -83,7 +83,10 @@ pub async fn run(settings: Settings) -> ExitCode {
     };
     match held {
         Ok(Some(report)) => {
-            println!("{report}\n{}", report.to_json());
+            if !settings.json {
+                println!("{report}");
+            }
+            println!("{}", report.to_json());
             ExitCode::from(report.exit_code())
         }
         Ok(None) => ExitCode::SUCCESS,

@@ -15,6 +15,10 @@ const SHOPPERS_PER_PROCESS: u32 = 5_000;
 /// Sends a crowd of simulated shoppers to a sale, and counts whether every promise was kept.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
+    /// Whether the report is printed as JSON alone.
+    #[arg(skip)]
+    pub json: bool,
+
     /// How many shoppers come.
     #[arg(long, short = 'n', default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub shoppers: u32,

@@ -53,12 +53,24 @@ pub struct SaleCard {
     /// Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<LaneFacts>,
+    /// Seconds for which a shopper who went silent keeps the place, where it is not as in every other sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_s: Option<u32>,
+    /// Whether it is a rehearsal: no list that shoppers see shows it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rehearsal: bool,
     /// What its pages look like, and say.
     #[serde(default, skip_serializing_if = "Look::is_plain")]
     pub look: Look,
     /// Where the sale's record stands. The messages of the line are without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordHead>,
+}
+
+// As serde asks.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What being let in means.

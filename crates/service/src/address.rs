@@ -85,6 +85,14 @@ pub(crate) fn peer_of(extensions: &Extensions) -> IpAddr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+impl ClientAddress {
+    /// What belongs to one customer: an IPv4 address, or the /64 network of an IPv6 one.
+    #[must_use]
+    pub fn network(self) -> IpAddr {
+        limit_key(self.0)
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Infallible;
 

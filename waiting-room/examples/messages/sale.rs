@@ -100,6 +100,8 @@ impl Sale {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            grace_s: None,
+            rehearsal: false,
             look: Default::default(),
             record: None,
         };

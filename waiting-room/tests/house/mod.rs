@@ -116,6 +116,8 @@ impl House {
             order: LineOrder::Fifo,
             draw: None,
             lane: None,
+            grace_s: None,
+            rehearsal: false,
             look: Default::default(),
             record: None,
         };

@@ -1,7 +1,7 @@
 /** The admin API, for an operator who has signed in: the cookie says who it is, and the token of the session goes beside it. */
 
 import type {
-  AddedOperator, AdminSale, AuditPage, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
+  AddedOperator, AdminSale, AuditPage, EnrolmentCode, Enrolled, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
   TotpSecret, Webhook,
 } from "../api";
 import { ask, type Answer } from "../http";
@@ -43,6 +43,19 @@ export class AdminClient {
 
   addOperator(name: string, role: Role, password: string): Promise<Answer<AddedOperator>> {
     return this.#ask("POST", `${ROOT}/operators`, { name, role, password });
+  }
+
+  /** The operator chooses the password, with a code. */
+  inviteOperator(name: string, role: Role): Promise<Answer<EnrolmentCode>> {
+    return this.#ask("POST", `${ROOT}/operators`, { name, role });
+  }
+
+  renewEnrolment(name: string): Promise<Answer<EnrolmentCode>> {
+    return this.#ask("POST", `${ROOT}/operators/${encodeURIComponent(name)}/enrolment`);
+  }
+
+  enrol(code: string, password: string): Promise<Answer<Enrolled>> {
+    return this.#ask("POST", `${ROOT}/enrolment`, { code, password });
   }
 
   changeOperator(name: string, change: OperatorChange): Promise<Answer<Operator>> {

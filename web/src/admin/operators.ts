@@ -1,6 +1,6 @@
 /** Who may run sales. For owners. */
 
-import type { Operator, Role, TotpSecret } from "../api";
+import type { EnrolmentCode, Operator, Role, TotpSecret } from "../api";
 import { field } from "../field";
 import { moment } from "../words";
 import { confirmed } from "./confirm";
@@ -16,6 +16,7 @@ export class OperatorsScreen implements Screen {
   readonly #desk: Desk;
   readonly #table = table("Operators", ["Name", "Role", "Signed in", "What to do"]);
   readonly #secret = part(this.element, ".totp", HTMLElement);
+  readonly #code = part(this.element, ".enrolment", HTMLElement);
 
   constructor(desk: Desk) {
     this.#desk = desk;
@@ -35,12 +36,32 @@ export class OperatorsScreen implements Screen {
   }
 
   async #add(form: HTMLFormElement): Promise<void> {
-    const name = field(form, "name");
-    const added = this.#desk.heard(await this.#desk.client.addOperator(name, field(form, "role") as Role, field(form, "password")));
-    if (!added) return;
+    const [name, role, password] = [field(form, "name"), field(form, "role") as Role, field(form, "password")];
+    if (password === "") {
+      const invited = this.#desk.heard(await this.#desk.client.inviteOperator(name, role));
+      if (!invited) return;
+      this.#showCode(name, invited);
+    } else {
+      const added = this.#desk.heard(await this.#desk.client.addOperator(name, role, password));
+      if (!added) return;
+      showSecret(this.#secret, name, added);
+    }
     form.reset();
-    showSecret(this.#secret, name, added);
     await this.#read();
+  }
+
+  #showCode(name: string, { enrolment_code: code }: EnrolmentCode): void {
+    this.#code.hidden = false;
+    part(this.#code, "[data-who]", HTMLElement).textContent = name;
+    part(this.#code, "output", HTMLOutputElement).textContent = code;
+    this.#code.focus();
+  }
+
+  async #enrolAgain(name: string): Promise<void> {
+    const sure = await confirmed({ title: `A code for ${name} to begin anew?`, text: "With it, a new password is chosen and a new code secret is given; then all sessions end.", go: "Make a code" });
+    if (sure === undefined) return;
+    const code = this.#desk.heard(await this.#desk.client.renewEnrolment(name));
+    if (code) this.#showCode(name, code);
   }
 
   #row(operator: Operator): HTMLTableRowElement {
@@ -52,7 +73,7 @@ export class OperatorsScreen implements Screen {
       return made;
     };
     const role = element("div", { class: "commands" }, roles, button("Set", () => this.#setRole(name, roles.value as Role)));
-    const actions = element("div", { class: "commands" }, button("New code secret", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
+    const actions = element("div", { class: "commands" }, button("Begin anew", () => this.#enrolAgain(name)), button("New code secret", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
     return row([name, role, operator.last_seen_at === null ? "never" : moment(operator.last_seen_at), actions]);
   }
 

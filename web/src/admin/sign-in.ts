@@ -12,6 +12,7 @@ export class SignIn {
   readonly #root = part(document, "#sign-in", HTMLElement);
   readonly #form = part(this.#root, "form[data-sign-in]", HTMLFormElement);
   readonly #first = part(this.#root, "form[data-first]", HTMLFormElement);
+  readonly #enrolling = part(this.#root, "form[data-enrol]", HTMLFormElement);
   readonly #warning = part(this.#root, "[role=alert]", HTMLElement);
   readonly #words: (answer: Exclude<Answer<unknown>, { kind: "ok" }>) => string;
   readonly #enter: (session: Session) => void;
@@ -28,6 +29,10 @@ export class SignIn {
       event.preventDefault();
       void this.#addFirst();
     });
+    this.#enrolling.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#enrol();
+    });
   }
 
   show(why: string): void {
@@ -40,6 +45,7 @@ export class SignIn {
     this.#root.hidden = true;
     this.#form.reset();
     this.#first.reset();
+    this.#enrolling.reset();
     part(this.#root, ".totp", HTMLElement).hidden = true;
     part(this.#root, "[data-qr]", HTMLElement).replaceChildren();
     part(this.#root, "output", HTMLOutputElement).textContent = "";
@@ -56,6 +62,18 @@ export class SignIn {
     const code = part(this.#form, "[name=code]", HTMLInputElement);
     code.value = "";
     code.focus();
+  }
+
+  async #enrol(): Promise<void> {
+    const answer = await this.#client.enrol(field(this.#enrolling, "code").trim(), field(this.#enrolling, "password"));
+    if (answer.kind !== "ok") {
+      this.#warning.textContent = this.#words(answer);
+      return;
+    }
+    this.#warning.textContent = "";
+    this.#enrolling.reset();
+    part(this.#form, "[name=name]", HTMLInputElement).value = answer.body.name;
+    showSecret(part(this.#root, ".totp", HTMLElement), answer.body.name, answer.body);
   }
 
   async #addFirst(): Promise<void> {

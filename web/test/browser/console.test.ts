@@ -62,17 +62,23 @@ test("the first operator is set up, signs in, and hires others, who may do what 
 
   await page.getByRole("link", { name: "Operators" }).click();
   await page.locator("#screen").getByLabel("Name", { exact: true }).fill("vera");
-  await page.getByLabel("First password").fill(PASSWORD);
   await page.getByRole("button", { name: "Add", exact: true }).click();
-  const other = await until("the other's secret", () => filled(page.locator("#screen output")));
+  const code = await until("the other's code", () => filled(page.locator("#screen .enrolment output")));
   await page.getByRole("rowheader", { name: "vera" }).waitFor();
   await photograph(page, "console-operators");
 
   const sale = await shop.create({ name: "Seen lamp" });
   const viewer = await Visitor.come(browser);
   const theirs = await viewer.openTab(shop.adminUrl);
+  // Nobody but vera sees her password and her secret.
+  await theirs.getByText("Begin with a code from an owner").click();
+  const begin = theirs.locator("form[data-enrol]");
+  await begin.getByLabel("Code").fill(code);
+  await begin.getByLabel("A password of your own").fill(PASSWORD);
+  await begin.getByRole("button", { name: "Begin" }).click();
+  const other = await until("the other's secret", () => filled(theirs.locator("#sign-in output")));
   const door = theirs.locator("form[data-sign-in]");
-  await door.getByLabel("Name").fill("vera");
+  assert.equal(await door.getByLabel("Name").inputValue(), "vera");
   await door.getByLabel("Password").fill(PASSWORD);
   await door.getByLabel("Code").fill(totp(other));
   await door.getByRole("button", { name: "Sign in" }).click();

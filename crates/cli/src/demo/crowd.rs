@@ -18,10 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// It is a process of its own, in a group of its own: its sockets do not count against the services' limit of open
 /// files, and a stop reaches whatever it has started.
-pub(super) async fn send(demo: &Demo, shoppers: u32, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
+pub(super) async fn send(demo: &Demo, shoppers: u32, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
     let failed = |error: io::Error| Failure::new(format!("The crowd could not be sent: {error}."));
     let mut crowd = Command::new(env::current_exe().map_err(failed)?);
     crowd.args(["rush", "--shoppers", &shoppers.to_string(), "--demo"]).arg(demo.folder.path());
+    if json {
+        crowd.arg("--json");
+    }
     let mut crowd = crowd.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
     let group = crowd.id().map(|id| Pid::from_raw(id.cast_signed()));
     tokio::select! {

@@ -10,11 +10,13 @@ use std::{
 pub(super) struct Steps {
     /// On a terminal the line of a step that runs is overwritten by the line of its end.
     is_terminal: bool,
+    /// For programs nothing is printed.
+    is_quiet: bool,
 }
 
 impl Steps {
-    pub(super) fn new() -> Self {
-        Self { is_terminal: stdout().is_terminal() }
+    pub(super) fn new(is_quiet: bool) -> Self {
+        Self { is_terminal: stdout().is_terminal() && !is_quiet, is_quiet }
     }
 
     /// Does one step; `describe` says what came of it.
@@ -40,6 +42,9 @@ impl Steps {
     }
 
     fn end_line(&self, line: impl Display) {
+        if self.is_quiet {
+            return;
+        }
         let clear = if self.is_terminal { "\r\x1b[2K" } else { "" };
         println!("{clear}{line}");
     }

@@ -18,7 +18,7 @@ use crate::{demo::READY_FILE, failure::Failure};
 
 /// How long the controller may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// The largest answer that is read: two hundred sales, with lanes.
+/// The largest answer that is read: a page of two hundred sales, with lanes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Where the controller is, and who asks.
@@ -74,7 +74,7 @@ impl Admin {
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/api/admin/sales{path}", self.address))
+            .uri(format!("{}/api/admin{path}", self.address))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::from(body.map(Value::to_string).unwrap_or_default()));

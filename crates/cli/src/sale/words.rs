@@ -30,6 +30,9 @@ pub(super) fn of_sale(sale: &Value) -> String {
     line("stock", stock(sale));
     line("line", format!("{} waiting, {} let in", number(sale, "waiting"), number(sale, "admitted")));
     line("rate", format!("{} a second at most{inside}", sale["rate_cap_per_s"]));
+    let grace =
+        sale["grace_s"].as_i64().map_or_else(|| "as the waiting rooms are set to".to_owned(), |s| format!("{s} s"));
+    line("grace", grace);
     line("mode", format!("{}, {}", text(sale, "mode"), text(sale, "order")));
     line("opens", text(sale, "opens_at").to_owned());
     line("ends", text(sale, "ends_at").to_owned());
@@ -75,8 +78,7 @@ pub(super) fn in_a_line(sale: &Value) -> String {
 }
 
 /// All sales, a line each.
-pub(super) fn of_sales(sales: &Value) -> String {
-    let sales = sales.as_array().map(Vec::as_slice).unwrap_or_default();
+pub(super) fn of_sales(sales: &[Value]) -> String {
     if sales.is_empty() {
         return "There is no sale yet; `fairline sale create` makes one.\n".to_owned();
     }
@@ -87,6 +89,55 @@ pub(super) fn of_sales(sales: &Value) -> String {
         format!("{slug:<width$}  {status:<10} {waiting:>7} waiting  {}\n", stock(sale))
     };
     sales.iter().map(line).collect()
+}
+
+fn list(values: &Value) -> &[Value] {
+    values.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Texts, a line each.
+pub(super) fn in_lines(texts: &Value) -> String {
+    list(texts).iter().filter_map(Value::as_str).map(|text| format!("{text}\n")).collect()
+}
+
+/// Lanes, a line each.
+pub(super) fn of_lanes(lanes: &Value) -> String {
+    let line = |lane: &Value| {
+        let (name, slug) = (text(lane, "name"), text(lane, "slug"));
+        let [waiting, admitted, invited] = ["waiting", "admitted", "invitations"].map(|field| number(lane, field));
+        format!(
+            "{name}  share {}  {waiting} waiting, {admitted} let in, {invited} invited  /sales/{slug}\n",
+            lane["share"]
+        )
+    };
+    list(lanes).iter().map(line).collect()
+}
+
+/// Entries of the audit log, a line each.
+pub(super) fn of_audit(entries: &Value) -> String {
+    let line = |entry: &Value| {
+        let [at, who, action, subject] = ["at", "who", "action", "subject"].map(|field| text(entry, field));
+        let change = |field: &str| if entry[field].is_null() { String::new() } else { format!("  {}", entry[field]) };
+        let arrow = if entry["before"].is_null() || entry["after"].is_null() { "" } else { "  →" };
+        let reason = entry["reason"].as_str().map_or_else(String::new, |reason| format!("  ({reason})"));
+        let (before, after) = (change("before"), change("after"));
+        format!("{}  {at}  {who}  {action}  {subject}{before}{arrow}{after}{reason}\n", number(entry, "id"))
+    };
+    list(entries).iter().map(line).collect()
+}
+
+/// Operators, or tokens of programs, a line each: with a moment that says something of them.
+pub(super) fn of_people(people: &Value, moment: &str) -> String {
+    let line = |one: &Value| {
+        format!("{}  {}  {} {}\n", text(one, "name"), text(one, "role"), moment.replace('_', " "), text(one, moment))
+    };
+    list(people).iter().map(line).collect()
+}
+
+/// Webhooks, a line each.
+pub(super) fn of_webhooks(webhooks: &Value) -> String {
+    let line = |hook: &Value| format!("{}  {}  {}\n", text(hook, "id"), text(hook, "status"), text(hook, "url"));
+    list(webhooks).iter().map(line).collect()
 }
 
 fn stock(sale: &Value) -> String {
@@ -120,7 +171,10 @@ mod tests {
             assert!(words.contains(said), "{said}: {words}");
         }
         assert_eq!(in_a_line(&sale), "open            40 waiting  1 sold, 2 held, 3 promised of 100  capped by rate");
-        assert_eq!(of_sales(&json!([sale])), "lamp  open            40 waiting  1 sold, 2 held, 3 promised of 100\n");
-        assert!(of_sales(&json!([])).contains("fairline sale create"));
+        assert_eq!(
+            of_sales(std::slice::from_ref(&sale)),
+            "lamp  open            40 waiting  1 sold, 2 held, 3 promised of 100\n"
+        );
+        assert!(of_sales(&[]).contains("fairline sale create"));
     }
 }

@@ -1,0 +1,253 @@
+//! What the console does beside running a sale: rehearsals, lanes, the audit log, operators, tokens, webhooks.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{LOOK_EVERY, Named, admin::Admin, find, path_of, words};
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(super) struct Rehearse {
+    #[command(flatten)]
+    named: Named,
+    /// How many come.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    shoppers: u32,
+    /// Seconds within which they come.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    arrive_s: u32,
+    /// The part of them that gives up, closes the lid or dawdles.
+    #[arg(long, value_name = "PART", default_value_t = 0.2)]
+    abandon: f64,
+    /// Send the one that runs home instead.
+    #[arg(long, conflicts_with_all = ["shoppers", "arrive_s", "abandon"])]
+    stop: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Lanes {
+    /// List the lanes of a sale.
+    List(Named),
+    /// Give a sale a lane.
+    Add {
+        #[command(flatten)]
+        named: Named,
+        /// Its name in addresses.
+        lane: String,
+        /// The part of the admissions that it gets while somebody waits in it, from 0 to 1.
+        #[arg(long)]
+        share: f64,
+    },
+    /// Give a lane another share of the admissions.
+    Set {
+        #[command(flatten)]
+        named: Named,
+        /// The lane.
+        lane: String,
+        /// The part of the admissions that it gets while somebody waits in it, from 0 to 1.
+        #[arg(long)]
+        share: f64,
+    },
+    /// Make invitations to a lane: a code a line, which are not shown again.
+    Invite {
+        #[command(flatten)]
+        named: Named,
+        /// The lane.
+        lane: String,
+        /// How many.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    /// Only what was changed of this sale and its rehearsals.
+    #[arg(value_name = "SALE")]
+    sale: Option<String>,
+    /// Only entries before this one.
+    #[arg(long, value_name = "ENTRY")]
+    before: Option<u64>,
+}
+
+/// What one may do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Role {
+    Viewer,
+    Operator,
+    Owner,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tokens {
+    /// List the tokens.
+    List,
+    /// Make a token. It is shown this once.
+    Add {
+        /// What it is for.
+        name: String,
+        /// What its bearer may do.
+        #[arg(long, value_enum)]
+        role: Role,
+        /// How long it is good.
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+    },
+    /// Revoke a token.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Webhooks {
+    /// List the webhooks.
+    List,
+    /// Have an address told of events. Its secret is shown this once.
+    Add {
+        /// Where events are sent.
+        url: String,
+        /// Which kinds; all, unless said.
+        #[arg(long = "kind")]
+        kinds: Vec<String>,
+    },
+    /// Tell an address no more.
+    Remove {
+        /// Its id.
+        id: String,
+    },
+    /// Switch one on again that was switched off.
+    On {
+        /// Its id.
+        id: String,
+    },
+}
+
+fn print(answer: &Value, json: bool, words: impl FnOnce(&Value) -> String) {
+    if json { println!("{answer}") } else { print!("{}", words(answer)) }
+}
+
+/// Sends a crowd to a copy of a sale, says how it fares, and gives what became of it.
+pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Result<ExitCode, Failure> {
+    let path = format!("{}/rehearsals", path_of(&find(admin, &wanted.named).await?));
+    if wanted.stop {
+        let listed = admin.ask(Method::GET, &path, None).await?;
+        let runs = listed["rehearsals"].as_array().and_then(|all| all.iter().find(|one| one["ended_at"].is_null()));
+        let id = runs.and_then(|one| one["id"].as_str());
+        let id = id.ok_or_else(|| Failure::new("No rehearsal of this sale runs."))?;
+        admin.ask(Method::DELETE, &format!("/rehearsals/{id}"), None).await?;
+        print(&json!({ "stopping": id }), json, |_| "stopping\n".to_owned());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let crowd = json!({ "shoppers": wanted.shoppers, "arrival_s": wanted.arrive_s, "abandon": wanted.abandon });
+    let begun = admin.ask(Method::POST, &path, Some(&crowd)).await?;
+    let mut told = String::new();
+    loop {
+        let listed = admin.ask(Method::GET, &path, None).await?;
+        let all = listed["rehearsals"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(it) = all.iter().find(|one| one["id"] == begun["id"]) else {
+            return Err(Failure::new("The rehearsal is no longer listed: too many were begun since."));
+        };
+        let progress = it["progress"].as_str().unwrap_or_default();
+        if !json && progress != told {
+            eprintln!("{progress}");
+            progress.clone_into(&mut told);
+        }
+        if !it["ended_at"].is_null() {
+            print(it, json, |it| format!("{}\n", it["state"].as_str().unwrap_or_default()));
+            return Ok(ExitCode::from(u8::from(it["state"] != "passed")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+pub(super) async fn lanes(admin: &Admin, command: Lanes, json: bool) -> Result<(), Failure> {
+    let show = |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |told| words::of_lanes(&told["lanes"]));
+    match command {
+        Lanes::List(named) => show(&find(admin, &named).await?),
+        Lanes::Add { named, lane, share } => {
+            let path = format!("{}/lanes", path_of(&find(admin, &named).await?));
+            show(&admin.ask(Method::POST, &path, Some(&json!({ "name": lane, "share": share }))).await?);
+        }
+        Lanes::Set { named, lane, share } => {
+            let path = format!("{}/lanes/{lane}", path_of(&find(admin, &named).await?));
+            show(&admin.ask(Method::PATCH, &path, Some(&json!({ "share": share }))).await?);
+        }
+        Lanes::Invite { named, lane, count } => {
+            let path = format!("{}/lanes/{lane}/invitations", path_of(&find(admin, &named).await?));
+            let made = admin.ask(Method::POST, &path, Some(&json!({ "count": count }))).await?;
+            print(&made, json, |made| words::in_lines(&made["codes"]));
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn audit(admin: &Admin, wanted: &Audit, json: bool) -> Result<(), Failure> {
+    let mut asked = Vec::new();
+    if let Some(sale) = &wanted.sale {
+        let sale = find(admin, &Named { sale: sale.clone() }).await?;
+        asked.push(format!("sale={}", sale["id"].as_str().unwrap_or_default()));
+    }
+    asked.extend(wanted.before.map(|entry| format!("before={entry}")));
+    let page = admin.ask(Method::GET, &format!("/audit?{}", asked.join("&")), None).await?;
+    print(&page, json, |page| words::of_audit(&page["entries"]));
+    Ok(())
+}
+
+pub(super) async fn operators(admin: &Admin, json: bool) -> Result<(), Failure> {
+    let listed = admin.ask(Method::GET, "/operators", None).await?;
+    print(&listed, json, |listed| words::of_people(&listed["operators"], "last_seen_at"));
+    Ok(())
+}
+
+pub(super) async fn tokens(admin: &Admin, command: Tokens, json: bool) -> Result<(), Failure> {
+    match command {
+        Tokens::List => {
+            let listed = admin.ask(Method::GET, "/tokens", None).await?;
+            print(&listed, json, |listed| words::of_people(&listed["tokens"], "expires_at"));
+        }
+        Tokens::Add { name, role, days } => {
+            let role = match role {
+                Role::Viewer => "viewer",
+                Role::Operator => "operator",
+                Role::Owner => "owner",
+            };
+            let new = json!({ "name": name, "role": role, "lasts_days": days });
+            let added = admin.ask(Method::POST, "/tokens", Some(&new)).await?;
+            print(&added, json, |added| format!("{}\n", added["bearer"].as_str().unwrap_or_default()));
+        }
+        Tokens::Revoke { name } => {
+            admin.ask(Method::DELETE, &format!("/tokens/{name}"), None).await?;
+            print(&json!({ "revoked": name }), json, |_| "revoked\n".to_owned());
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn webhooks(admin: &Admin, command: Webhooks, json: bool) -> Result<(), Failure> {
+    match command {
+        Webhooks::List => {
+            let listed = admin.ask(Method::GET, "/webhooks", None).await?;
+            print(&listed, json, |listed| words::of_webhooks(&listed["webhooks"]));
+        }
+        Webhooks::Add { url, kinds } => {
+            let new = if kinds.is_empty() { json!({ "url": url }) } else { json!({ "url": url, "kinds": kinds }) };
+            let added = admin.ask(Method::POST, "/webhooks", Some(&new)).await?;
+            print(&added, json, |added| format!("{}\n", added["secret"].as_str().unwrap_or_default()));
+        }
+        Webhooks::Remove { id } => {
+            admin.ask(Method::DELETE, &format!("/webhooks/{id}"), None).await?;
+            print(&json!({ "removed": id }), json, |_| "removed\n".to_owned());
+        }
+        Webhooks::On { id } => {
+            let listed = admin.ask(Method::POST, &format!("/webhooks/{id}/on"), None).await?;
+            print(&listed, json, |listed| words::of_webhooks(&listed["webhooks"]));
+        }
+    }
+    Ok(())
+}
