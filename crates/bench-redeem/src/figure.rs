@@ -210,7 +210,8 @@ mod tests {
         assert_eq!(json.as_object().map(Map::len), Some(FIGURES.len()));
         assert_eq!((&json["redeem_p99_ms"], &json["lost_acks"]), (&json!(24.0), &Value::Null));
         let table = results.to_table();
-        let line = |key: &str| table.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        let line =
+            |key: &str| table.lines().find(|line| line.starts_with(&format!("{key} "))).unwrap_or_default().to_owned();
         assert!(line("redeem_p99_ms").ends_with("yes"), "{table}");
         assert!(line("redeems_vs_hot_row").ends_with("NO"), "{table}");
         assert!(line("oversold").ends_with("not measured"), "{table}");
