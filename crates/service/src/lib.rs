@@ -6,6 +6,7 @@
 mod address;
 mod body;
 mod logging;
+mod origin;
 mod plumbing;
 mod problem;
 mod rate_limit;
@@ -17,6 +18,7 @@ mod start;
 pub use address::{ClientAddress, TrustedProxies};
 pub use body::{BODY_BYTES_MAX, Json};
 pub use logging::{LogFormat, LogSettings, init_logging};
+pub use origin::is_foreign_origin;
 pub use plumbing::{Readiness, plumbing_routes};
 pub use problem::{Problem, ProblemBody};
 pub use rate_limit::{RateLimit, RateLimitLayer};
