@@ -349,7 +349,11 @@ impl CreateSale {
         field("slug", plain(&self.slug), "be lower-case letters, digits and single hyphens, at most 63 of them")?;
         field("name", length(self.name.trim(), 1..=120), "have 1 to 120 characters")?;
         field("description", length(&self.description, 0..=2000), "be at most 2000 characters")?;
-        field("price_minor", (0..=1_000_000_000).contains(&self.price_minor), "be between 0 and 1000000000")?;
+        field(
+            "price_minor",
+            (1..=1_000_000_000).contains(&self.price_minor),
+            "be between 1 and 1000000000: a payment company takes no payment of nothing",
+        )?;
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         field("currency", iso, "be an ISO 4217 code such as EUR")?;
         check_total(self.total)?;

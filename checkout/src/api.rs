@@ -64,6 +64,9 @@ struct Pay {
     payment_method: PaymentMethod,
 }
 
+/// Digits in a row that may be a card's number (ISO/IEC 7812-1).
+const CARD_DIGITS_MIN: usize = 12;
+
 /// The gateway's token for a way to pay, such as `tok_visa`. Never a card number: those are not even accepted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -79,6 +82,7 @@ impl TryFrom<String> for PaymentMethod {
                 && kind.chars().all(|c| c.is_ascii_lowercase())
                 && (1..=100).contains(&token.len())
                 && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && token.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() < CARD_DIGITS_MIN)
         });
         if is_token { Ok(Self(text)) } else { Err("this is not a payment gateway's token such as tok_visa") }
     }
@@ -146,12 +150,13 @@ pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "n
     (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
     (status = 401, description = "No token, or one that is not genuine or not this holder's; or the sale is for accounts, and nobody is \
         signed in.", body = ProblemBody),
-    (status = 403, description = "The token is for another sale.", body = ProblemBody),
+    (status = 403, description = "The token is for another sale, or the request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
     (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open; or the first \
         request with this Idempotency-Key is still under way.", body = ProblemBody),
     (status = 410, description = "The token has expired.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
+    (status = 415, description = "The body is not said to be JSON.", body = ProblemBody),
     (status = 422, description = "A field is wrong, or more units were asked for than promised, or than the account may have; or the Idempotency-Key came \
         with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
@@ -177,9 +182,11 @@ async fn purchase(
     (status = 202, description = "A payment is under way: ask how the order stands.", body = Order),
     (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
     (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
+    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
     (status = 409, description = "The hold has lapsed; or the first request with this Idempotency-Key is still under way.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
+    (status = 415, description = "The body is not said to be JSON.", body = ProblemBody),
     (status = 422, description = "A field is wrong; or the Idempotency-Key came with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
@@ -226,6 +233,7 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
         ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
     security(("ticket" = []), ("shop" = [])), responses(
     (status = 200, description = "It was given back.", body = Order),
+    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
     (status = 409, description = "It is paid for, a payment is under way, or its time has run out.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
@@ -330,6 +338,10 @@ mod tests {
             ("tok_visa", true),
             ("pm_1AbC_2", true),
             ("4242424242424242", false),
+            ("card_4242424242424242", false),
+            ("tok_my_4242424242424242_x", false),
+            ("tok_424242424242", false),
+            ("tok_42424242424", true),
             ("4242_4242", false),
             ("tok_", false),
             ("_visa", false),

@@ -51,9 +51,26 @@ struct Discovery {
     jwks_uri: String,
 }
 
-struct Fetched {
-    keys: JwkSet,
-    at: Instant,
+/// What is known of the issuer's keys.
+#[derive(Default)]
+struct Known {
+    keys: Option<JwkSet>,
+    fetched_at: Option<Instant>,
+    tried_at: Option<Instant>,
+    /// Why the last try came to nothing, if it did.
+    failure: Option<String>,
+}
+
+impl Known {
+    fn key(&self, kid: Option<&str>) -> Option<DecodingKey> {
+        let keys = self.keys.as_ref()?;
+        let jwk = match kid {
+            Some(kid) => keys.find(kid),
+            // Without a name, there has to be one alone.
+            None => keys.keys.first().filter(|_| keys.keys.len() == 1),
+        };
+        DecodingKey::from_jwk(jwk?).ok()
+    }
 }
 
 /// The issuer.
@@ -62,7 +79,7 @@ pub(crate) struct Issuer {
     name: String,
     audience: String,
     client: HttpClient,
-    fetched: Arc<Mutex<Option<Fetched>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Issuer {
@@ -71,7 +88,7 @@ impl Issuer {
         let wrong = || StartError::new(format!("The issuer's address `{name}` is not an http:// or https:// one."));
         web_address(name).ok_or_else(wrong)?;
         let client = HttpClient::new(FETCH_TIMEOUT);
-        Ok(Self { name: name.to_owned(), audience: audience.to_owned(), client, fetched: Arc::default() })
+        Ok(Self { name: name.to_owned(), audience: audience.to_owned(), client, known: Arc::default() })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -116,29 +133,28 @@ impl Issuer {
 
     /// A key of the issuer. One that is not known, or is old, has them fetched again.
     async fn key(&self, kid: Option<&str>) -> Result<Option<DecodingKey>, CheckoutError> {
-        let mut fetched = self.fetched.lock().await;
-        let find = |fetched: &Option<Fetched>| {
-            let keys = &fetched.as_ref()?.keys;
-            let jwk = match kid {
-                Some(kid) => keys.find(kid),
-                // Without a name, there has to be one alone.
-                None => keys.keys.first().filter(|_| keys.keys.len() == 1),
-            };
-            DecodingKey::from_jwk(jwk?).ok()
-        };
-        let age = fetched.as_ref().map(|fetched| fetched.at.elapsed());
-        if let Some(key) = find(&fetched).filter(|_| age.is_some_and(|age| age < REFRESH_EVERY)) {
+        let mut known = self.known.lock().await;
+        let are_fresh = known.fetched_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY);
+        if let Some(key) = known.key(kid).filter(|_| are_fresh) {
             return Ok(Some(key));
         }
-        if age.is_none_or(|age| age > REFRESH_PAUSE) {
-            match self.fetch().await {
-                Ok(keys) => *fetched = Some(Fetched { keys, at: Instant::now() }),
-                // Old keys are better than none while the issuer is away.
-                Err(reason) if find(&fetched).is_none() => return Err(CheckoutError::NoIssuer(reason)),
-                Err(_) => {}
+        // A try that failed counts as well: nobody waits for an issuer who has just kept somebody else waiting.
+        if known.tried_at.is_none_or(|at| at.elapsed() > REFRESH_PAUSE) {
+            let fetched = self.fetch().await;
+            known.tried_at = Some(Instant::now());
+            match fetched {
+                Ok(keys) => {
+                    (known.keys, known.fetched_at, known.failure) = (Some(keys), known.tried_at, None);
+                }
+                Err(reason) => known.failure = Some(reason),
             }
         }
-        Ok(find(&fetched))
+        match (known.key(kid), &known.failure) {
+            // Old keys are better than none while the issuer is away.
+            (Some(key), _) => Ok(Some(key)),
+            (None, Some(reason)) => Err(CheckoutError::NoIssuer(reason.clone())),
+            (None, None) => Ok(None),
+        }
     }
 
     async fn fetch(&self) -> Result<JwkSet, String> {

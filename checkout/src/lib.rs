@@ -49,14 +49,19 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderValue, Uri, request},
-    middleware::from_fn_with_state,
+    extract::{Request, State},
+    http::{HeaderValue, Method, Uri, request},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
     routing::get,
 };
 use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
 use fairline_once::Once;
-use fairline_service::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use fairline_service::{
+    Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, is_foreign_origin,
+    plumbing_routes, serve,
+};
 use tokio::net::TcpListener;
 use utoipa::{
     Modify, OpenApi as _,
@@ -141,6 +146,8 @@ pub(crate) struct Parts {
     issuer: Option<issuer::Issuer>,
     carriers: post::Carriers,
     codes: RateLimit,
+    phone_codes: RateLimit,
+    trusted_proxies: TrustedProxies,
     shop_key: Option<Arc<Secret>>,
     waiting_room_url: Option<HeaderValue>,
     secure_cookies: bool,
@@ -207,6 +214,13 @@ impl Service {
                 settings.trusted_proxies.clone(),
                 shutdown,
             )?,
+            phone_codes: RateLimit::new(
+                settings.phone_code_rate_per_s,
+                settings.phone_code_burst,
+                settings.trusted_proxies.clone(),
+                shutdown,
+            )?,
+            trusted_proxies: settings.trusted_proxies.clone(),
             shop_key,
             waiting_room_url: waiting_room_url(settings)?,
             secure_cookies: settings.secure_cookies,
@@ -255,11 +269,22 @@ impl Service {
             .merge(gate::routes())
             .merge(gateway::webhook::routes())
             .split_for_parts();
+        let origins: Arc<[String]> = settings.allowed_origins.clone().into();
         let routes = routes
             .with_state(checkout)
+            .route_layer(from_fn_with_state(origins, own_pages))
             .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }));
         Ok(Self { routes, ready, known })
     }
+}
+
+/// The layer that lets no page of another site change anything with the cookies of a browser.
+async fn own_pages(State(allowed): State<Arc<[String]>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if changes && is_foreign_origin(request.headers(), &allowed) {
+        return Err(problem::CheckoutError::ForeignOrigin.into());
+    }
+    Ok(next.run(request).await)
 }
 
 fn account_key(settings: &Settings) -> Result<Option<account::AccountKey>, StartError> {

@@ -91,6 +91,8 @@ pub(crate) enum CheckoutError {
     NoReminder,
     #[error("an order of the account is under way")]
     OrderUnderWay,
+    #[error("the request comes from another site's page")]
+    ForeignOrigin,
     #[error("too many wait to be redeemed")]
     Crowded,
     #[error("a task failed: {0}")]
@@ -229,6 +231,8 @@ impl From<CheckoutError> for Problem {
                 .detail("The account has no address for letters, or the order of this line is drawn by lot. Keep the page open."),
             CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
                 .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
+            CheckoutError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
+                .detail("Only pages of this site, or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
             CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {

@@ -85,6 +85,9 @@ pub struct Settings {
     /// Where the shopper's pages are, for links in letters: https://sale.example.org
     #[arg(long, env = "FAIRLINE_PAGES_URL")]
     pub pages_url: Option<String>,
+    /// Pages of these origins may buy, besides those of checkout's own address: such as https://shop.example, comma-separated.
+    #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
     /// Where the gate of a shop's own checkout sends browsers that were not let in: an http:// or https:// address.
     #[arg(long, env = "FAIRLINE_WAITING_ROOM_URL")]
     pub waiting_room_url: Option<String>,
@@ -106,6 +109,12 @@ pub struct Settings {
     /// The same: at once.
     #[arg(long, env = "FAIRLINE_CODE_BURST", default_value_t = 60)]
     pub code_burst: u32,
+    /// Codes that one address may have sent to phones, whose messages cost: a second.
+    #[arg(long, env = "FAIRLINE_PHONE_CODE_RATE_PER_S", default_value_t = 0.02)]
+    pub phone_code_rate_per_s: f64,
+    /// The same: at once.
+    #[arg(long, env = "FAIRLINE_PHONE_CODE_BURST", default_value_t = 10)]
+    pub phone_code_burst: u32,
     /// Days after which an order no longer leads to whoever made it. Units and amounts stay.
     #[arg(long, env = "FAIRLINE_ORDERS_KEPT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub orders_kept_days: u32,

@@ -1,5 +1,7 @@
 //! The way in for people: sign in, stay so, sign out, and be forgotten.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{FromRequestParts, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
@@ -163,7 +165,7 @@ struct Profile {
 ))]
 async fn log_in(
     State(checkout): State<Checkout>,
-    SendsCodes(()): SendsCodes,
+    SendsCodes { from }: SendsCodes,
     Json(log_in): Json<LogIn>,
 ) -> Result<Response, Problem> {
     let wrong = |field, wrong| CheckoutError::BadSignIn { field, wrong };
@@ -175,6 +177,7 @@ async fn log_in(
         (None, Some(phone), None) => {
             let address = Address::phone(&phone)
                 .ok_or_else(|| wrong("phone", "is not a phone number: write the country first, such as +49"))?;
+            checkout.phone_codes.check(from)?;
             send_code(&checkout, &address, "phone").await
         }
         (None, None, Some(id_token)) => {
@@ -190,13 +193,16 @@ async fn log_in(
 }
 
 /// Somebody who has not had too many codes sent lately, to whomever: we are nobody's way to flood others with letters.
-struct SendsCodes(());
+struct SendsCodes {
+    from: IpAddr,
+}
 
 impl FromRequestParts<Checkout> for SendsCodes {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Problem> {
-        checkout.codes.check_parts(parts).map(Self)
+        checkout.codes.check_parts(parts)?;
+        Ok(Self { from: checkout.trusted_proxies.client_of(parts) })
     }
 }
 

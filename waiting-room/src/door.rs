@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use fairline_line::{
     change::Turn,
     invitation,
@@ -10,7 +10,7 @@ use fairline_line::{
     ticket::{Ticket, TicketKey, cookie_name},
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
-use fairline_service::{Problem, RateLimit, Shutdown};
+use fairline_service::{Problem, RateLimit, Shutdown, is_foreign_origin};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -111,16 +111,7 @@ impl Door {
     /// Browsers say which site's page a request comes from; only ours, or allowed ones, may use the line. Programs that
     /// are no browsers say nothing and are nobody's puppets.
     pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<(), RoomError> {
-        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-        let origin = origin.to_str().map_err(|_| RoomError::ForeignOrigin)?;
-        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let ours = authority.is_some() && authority.as_deref() == host;
-        if ours || self.allowed_origins.iter().any(|allowed| allowed == origin) {
-            Ok(())
-        } else {
-            Err(RoomError::ForeignOrigin)
-        }
+        if is_foreign_origin(headers, &self.allowed_origins) { Err(RoomError::ForeignOrigin) } else { Ok(()) }
     }
 
     /// A place among the open lines of this node, to be held for as long as one is open.

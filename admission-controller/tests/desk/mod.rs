@@ -260,7 +260,7 @@ impl Desk {
     pub async fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
         let length = body.len();
         self.send(&format!(
-            "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
         ))
         .await
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, letters::write, retention::unlink};
 use crate::{
-    account::{AccountId, Address, REFRESH_S},
+    account::{AccountId, Address, REFRESH_S, Way},
     letter::Matter,
 };
 
@@ -14,6 +14,8 @@ use crate::{
 pub(crate) const CODE_GOOD_S: i32 = 600;
 /// Codes that one address is sent in an hour, at most.
 const CODES_MAX: i64 = 5;
+/// And a phone, whose messages cost.
+const PHONE_CODES_MAX: i64 = 3;
 /// Tries at one code.
 const ATTEMPTS_MAX: i32 = 5;
 /// Rows of a table that are forgotten at once, at most.
@@ -49,7 +51,8 @@ impl Store {
             "INSERT INTO sign_ins (id, address) SELECT $1, $2 WHERE (SELECT count(*) FROM sign_ins \
              WHERE address = $2 AND created_at > now() - interval '1 hour') < $3",
         );
-        let begun = begun.bind(id).bind(address.as_str()).bind(CODES_MAX).execute(&mut *transaction).await?;
+        let most = if address.way() == Way::Phone { PHONE_CODES_MAX } else { CODES_MAX };
+        let begun = begun.bind(id).bind(address.as_str()).bind(most).execute(&mut *transaction).await?;
         if begun.rows_affected() == 0 {
             return Ok(None);
         }

@@ -595,3 +595,57 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
     })
     .await;
 }
+
+/// Whoever signs in does not wait for an issuer who has just kept somebody else waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_hangs_is_waited_for_once() {
+    let (silent, address) = listener().await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let calls = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = silent.accept().await {
+            calls.lock().expect("no panic").push(connection);
+        }
+    });
+    let shop = Shop::open_with(|settings| {
+        settings.oidc_issuer = Some(format!("http://{address}"));
+        settings.oidc_audience = Some("fairline".to_owned());
+    })
+    .await;
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"first"}"#);
+    let token = format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode("{}"));
+    let all = (0..4).map(|_| post_json(shop.checkout, "/users/login", &[], json!({ "id_token": token })));
+    for answer in join_all(all).await {
+        assert_eq!((answer.status, answer.slug()), (503, "unavailable"), "{answer:?}");
+    }
+    assert_eq!(asked.lock().expect("no panic").len(), 1);
+}
+
+/// Messages cost, and some numbers earn by them.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_codes_go_to_phones_from_one_address_and_to_one_number() {
+    let (letters, address) = listener().await;
+    let post = Post::open(letters, &Shutdown::new());
+    let (phones, company) = listener().await;
+    let routes = post.routes();
+    tokio::spawn(async move { axum::serve(phones, routes).await });
+    let shop = Shop::open_with(|settings| {
+        settings.smtp_url = Some(Secret::new(format!("smtp://{address}")));
+        settings.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
+        settings.sms_url = Some(format!("http://{company}/sandbox/messages"));
+        settings.sms_key = Some(Secret::new("user:password"));
+        settings.sms_from = Some("Lamps".to_owned());
+    })
+    .await;
+    let ask = async |phone: String| post_json(shop.checkout, "/users/login", &[], json!({ "phone": phone })).await;
+    for (status, slug) in [(202, ""), (202, ""), (202, ""), (429, "too-many-codes")] {
+        let answer = ask("+4930901820".to_owned()).await;
+        assert_eq!((answer.status, answer.slug()), (status, slug), "to one number: {answer:?}");
+    }
+    for nth in 0..6 {
+        assert_eq!(ask(format!("+49309017{nth}0")).await.status, 202, "{nth}");
+    }
+    assert_eq!(ask("+4930901990".to_owned()).await.slug(), "too-many-requests", "the eleventh from one address");
+    let mail = post_json(shop.checkout, "/users/login", &[], json!({ "email": "ada@example.org" })).await;
+    assert_eq!(mail.status, 202, "letters cost nothing");
+}

@@ -143,7 +143,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
         ("an expired admission", path(sale), &bearer(&late.token), &late.cookie, GOOD, 410, "token-expired"),
         ("a lapsed admission", path(sale), &bearer(&lapsed.token), &lapsed.cookie, GOOD, 410, "token-expired"),
         ("a long body", path(sale), token.as_str(), cookie, &long, 413, "body-too-large"),
-        ("no body", path(sale), token.as_str(), cookie, "", 422, "invalid-body"),
+        ("no body", path(sale), token.as_str(), cookie, "", 415, "not-json"),
         ("bad JSON", path(sale), token.as_str(), cookie, "{", 422, "invalid-body"),
         ("no quantity", path(sale), token.as_str(), cookie, "{}", 422, "invalid-body"),
         ("a quantity of nothing", path(sale), token.as_str(), cookie, r#"{"quantity":0}"#, 422, "invalid-body"),
@@ -328,7 +328,7 @@ async fn a_redemption_ends_although_its_client_hangs_up() {
     let mut client = tokio::net::TcpStream::connect(shop.checkout).await.expect("a connection");
     let request = format!(
         "POST /api/flash-sales/{sale}/purchase HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {}\r\ncookie: {}\r\n\
-         content-length: {}\r\n\r\n{GOOD}",
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{GOOD}",
         shopper.token,
         shopper.cookie,
         GOOD.len()
@@ -513,4 +513,36 @@ async fn orders_are_shown_to_their_own_shopper_alone() {
     let nonsense =
         call(shop.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("an answer");
     assert_eq!((nonsense.status, nonsense.slug()), (404, "unknown-order"));
+}
+
+/// Another site's page has the browser's cookies sent along; it can neither pretend to be ours nor send JSON without being asked first.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_sites_can_neither_buy_nor_pay_nor_give_back() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let (pay, cancel) = (format!("/api/orders/{order}/payment"), format!("/api/orders/{order}/cancel"));
+    let purchase = format!("/api/flash-sales/{sale}/purchase");
+    let ask = async |path: &str, headers: &[(&str, &str)], body: &str| {
+        let headers = [&[("cookie", shopper.cookie.as_str())], headers].concat();
+        call(shop.checkout, "POST", path, &headers, body).await.expect("an answer")
+    };
+    const METHOD: &str = r#"{"payment_method":"tok_visa"}"#;
+    for origin in ["https://evil.example", "https://shop.lamps.example", "null"] {
+        for (path, body) in [(&pay, METHOD), (&cancel, ""), (&purchase, r#"{"quantity":1}"#)] {
+            let refused = ask(path, &[("origin", origin)], body).await;
+            assert_eq!((refused.status, refused.slug()), (403, "foreign-origin"), "{origin} {path}");
+        }
+    }
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let refused = ask(&pay, &[("content-type", kind)], METHOD).await;
+        assert_eq!((refused.status, refused.slug()), (415, "not-json"), "{kind}");
+    }
+    assert_eq!(shop.order(&shopper, order).await.body["status"], "held");
+    let paid = ask(&pay, &[("origin", "https://lamps.example")], METHOD).await;
+    assert_eq!(paid.status, 200, "an allowed origin: {paid:?}");
+    let own = format!("http://{}", shop.checkout);
+    let own = ask(&pay, &[("origin", &own)], METHOD).await;
+    assert_eq!(own.status, 200, "its own: {own:?}");
+    shop.books_are_straight().await;
 }

@@ -104,6 +104,9 @@ pub(crate) async fn call(
     body: &str,
 ) -> Option<Answer> {
     let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+    if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -208,6 +211,7 @@ impl Shop {
             push_contact: None,
             push_makers: Vec::new(),
             shop_name: "Lamps & Co".to_owned(),
+            allowed_origins: vec!["https://lamps.example".to_owned()],
             pages_url: Some("https://lamps.example/".to_owned()),
             waiting_room_url: None,
             secure_cookies: true,
@@ -216,6 +220,8 @@ impl Shop {
             purchase_burst: 1_000_000,
             code_rate_per_s: 1.0,
             code_burst: 60,
+            phone_code_rate_per_s: 0.02,
+            phone_code_burst: 10,
             orders_kept_days: 365,
             log: log(),
         };

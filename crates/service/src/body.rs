@@ -3,7 +3,7 @@
 use axum::{
     body::to_bytes,
     extract::{FromRequest, Request},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
 
@@ -12,8 +12,8 @@ use crate::Problem;
 /// The longest request body that is read, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// A JSON body of at most [`BODY_BYTES_MAX`]: 413 when it is longer, 422 naming the field when it is not what was
-/// asked for.
+/// A JSON body of at most [`BODY_BYTES_MAX`]: 415 when it is not said to be JSON, 413 when it is longer, 422 naming the field when it is
+/// not what was asked for. Pages of other sites can send what is said to be text, or a form, with our cookies and without being asked.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
@@ -21,6 +21,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "The request body is not said to be JSON",
+            )
+            .detail("Send it with the header `Content-Type: application/json`."));
+        }
         let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
                 .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
@@ -33,6 +41,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         deserializer.end().map_err(|error| invalid_body(".", &error))?;
         Ok(Self(value))
     }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 fn invalid_body(field: &str, error: &serde_json::Error) -> Problem {
@@ -58,7 +71,15 @@ mod tests {
     }
 
     async fn read(body: impl Into<Body>) -> Result<u32, (u16, String)> {
-        let request = Request::new(body.into());
+        read_as(Some("application/json"), body).await
+    }
+
+    async fn read_as(kind: Option<&str>, body: impl Into<Body>) -> Result<u32, (u16, String)> {
+        let mut request = Request::builder();
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(body.into()).expect("a request");
         let read = Json::<Purchase>::from_request(request, &()).await;
         read.map(|Json(purchase)| purchase.quantity)
             .map_err(|problem| (problem.status().as_u16(), problem.detail_text().unwrap_or_default().to_owned()))
@@ -69,6 +90,22 @@ mod tests {
         let padded = |length: usize| format!("{:<length$}", r#"{"quantity":1}"#);
         assert_eq!(read(padded(BODY_BYTES_MAX)).await, Ok(1));
         assert_eq!(read(padded(BODY_BYTES_MAX + 1)).await.map_err(|(status, _)| status), Err(413));
+    }
+
+    #[tokio::test]
+    async fn only_what_is_said_to_be_json_is_read_as_json() {
+        for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(read_as(Some(kind), r#"{"quantity":1}"#).await, Ok(1), "{kind}");
+        }
+        for kind in [
+            None,
+            Some("text/plain"),
+            Some("application/x-www-form-urlencoded"),
+            Some("text/plain; a=application/json"),
+        ] {
+            let refused = read_as(kind, r#"{"quantity":1}"#).await.map_err(|(status, _)| status);
+            assert_eq!(refused, Err(415), "{kind:?}");
+        }
     }
 
     #[tokio::test]
