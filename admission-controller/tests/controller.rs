@@ -240,6 +240,37 @@ async fn a_line_that_redis_lost_begins_anew_above_every_ordinal_and_recalls_the_
     drop(servers);
 }
 
+/// As docs/operations.md has it.
+#[tokio::test]
+async fn a_restored_database_over_an_emptied_redis_keeps_all_places_and_what_it_remembers() {
+    let servers = spawn_blocking(|| Servers::start().expect("servers of its own")).await.expect("no panic");
+    let mut desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 2 })).await;
+    let tickets = desk.join(sale, 5).await;
+    desk.admitted(&tickets[1]).await;
+    desk.buy(&tickets[0]).await;
+    desk.until_decided(sale, "every unit is taken for now").await;
+    let backup = desk.back_up(&servers);
+    // After the backup a unit more is sold, which is forgotten.
+    desk.buy(&tickets[1]).await;
+    let epoch = desk.line.revision(sale).await.expect("read").epoch;
+
+    let servers = desk.restore(servers, &backup).await;
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch == epoch + 1)).await;
+    let later = desk.join(sale, 1).await;
+    assert_eq!(later[0].ordinal, 100_006, "above all that may have been given");
+    assert_eq!(desk.turn(&tickets[0]).await, Turn::Bought);
+    assert!(matches!(desk.turn(&tickets[1]).await, Turn::Now(_)), "what the backup promised is promised still");
+    for ticket in tickets[2..].iter().rev() {
+        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+    }
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 4 }))).await;
+    desk.admitted(&tickets[3]).await;
+    assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4], "in the old order");
+    assert_eq!(desk.turn(&later[0]).await, Turn::Waiting);
+    drop(servers);
+}
+
 #[tokio::test]
 async fn a_pause_holds_the_line_and_a_close_ends_it() {
     let desk = Desk::open().await;
@@ -500,6 +531,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         ("/health/live", "live"),
         ("/health/ready", "ready"),
         ("/metrics", "admission_tick_duration"),
+        ("/metrics", "admission_beats_total "),
         ("/metrics", "admission_decisions_total{sale=\"taken\",reason=\""),
         ("/metrics", "admission_waiting_shoppers{sale=\"taken\",lane=\"\"}"),
         ("/metrics", "admission_stock_units{sale=\"taken\",state=\"promised\"}"),
