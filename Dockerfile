@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1.7
 # One image a service: docker build --target checkout -t ghcr.io/fairline/checkout .
-# Targets: waiting-room, admission-controller, checkout, sandbox-gateway, fairline.
+# Targets: waiting-room, admission-controller, checkout, sandbox-gateway, fairline, rehearsing-controller.
 
 FROM node:20.19-bookworm-slim AS web
 WORKDIR /fairline/web
@@ -37,8 +37,6 @@ ENTRYPOINT ["/waiting-room"]
 
 FROM service AS admission-controller
 COPY --from=build /built/admission-controller /admission-controller
-# Sends the crowds of rehearsals.
-COPY --from=build /built/fairline /fairline
 ENTRYPOINT ["/admission-controller"]
 
 FROM service AS checkout
@@ -52,3 +50,7 @@ ENTRYPOINT ["/sandbox-gateway"]
 FROM service AS fairline
 COPY --from=build /built/fairline /fairline
 ENTRYPOINT ["/fairline"]
+
+# A controller that rehearses: with the program that sends crowds, which has no place where real money is taken.
+FROM admission-controller AS rehearsing-controller
+COPY --from=build /built/fairline /fairline

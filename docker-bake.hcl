@@ -6,7 +6,7 @@ group "default" { targets = ["image"] }
 
 target "image" {
   name   = service
-  matrix = { service = ["waiting-room", "admission-controller", "checkout", "sandbox-gateway", "fairline"] }
+  matrix = { service = ["waiting-room", "admission-controller", "checkout", "sandbox-gateway", "fairline", "rehearsing-controller"] }
   target = service
   tags   = ["${REPOSITORY}/${service}:${TAG}"]
 }

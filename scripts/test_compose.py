@@ -14,7 +14,7 @@ import yaml
 from fairline_sources import EVERY_SERVICE, SERVICES, answered_by, rust, settings_of
 
 # Where the settings of each program stand.
-SETTINGS = {**SERVICES, "sandbox-gateway": "crates/sandbox-gateway/src", "fairline": "crates/cli/src"}
+SETTINGS = {**SERVICES, "rehearsing-controller": SERVICES["admission-controller"], "sandbox-gateway": "crates/sandbox-gateway/src", "fairline": "crates/cli/src"}
 
 failures = []
 
@@ -68,7 +68,7 @@ def services_are_as_they_must_be(config):
         if target != "fairline":
             check(required_of(target) <= given | {"FAIRLINE_LISTEN"}, f"{name} lacks {required_of(target) - given}")
         if name in SERVICES:
-            check(service["healthcheck"]["test"] == ["CMD", f"/{target}", "--healthy"], f"nobody asks {name} whether it is well")
+            check(service["healthcheck"]["test"] == ["CMD", f"/{name}", "--healthy"], f"nobody asks {name} whether it is well")
         check(service["read_only"] and service["cap_drop"] == ["ALL"], f"{name} is not confined")
     check("FAIRLINE_POSTGRES_URL" not in config["services"]["waiting-room"]["environment"], "the waiting room knows Postgres")
     networks = {name: set(service["networks"]) for name, service in config["services"].items()}

@@ -3,18 +3,12 @@
 use std::process::ExitCode;
 
 use admission_controller::{Settings, run};
-use fairline_service::{Shutdown, StartError, init_logging};
+use fairline_service::{Shutdown, StartError, init_logging, program};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(fairline_service::settings(|settings: &Settings| settings.listen).await).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
-    }
+    program(|settings: &Settings| settings.listen, start).await
 }
 
 async fn start(settings: Settings) -> Result<(), StartError> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use checkout::{Settings, run};
-use fairline_service::{Shutdown, StartError, init_logging};
+use fairline_service::{Shutdown, StartError, init_logging, program};
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 
@@ -13,13 +13,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(fairline_service::settings(|settings: &Settings| settings.listen).await).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
-    }
+    program(|settings: &Settings| settings.listen, start).await
 }
 
 async fn start(settings: Settings) -> Result<(), StartError> {

@@ -2,19 +2,13 @@
 
 use std::process::ExitCode;
 
-use fairline_service::{Shutdown, StartError, init_logging};
+use fairline_service::{Shutdown, StartError, init_logging, program};
 use tokio::net::TcpListener;
 use waiting_room::{Settings, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(fairline_service::settings(|settings: &Settings| settings.listen).await).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
-    }
+    program(|settings: &Settings| settings.listen, start).await
 }
 
 async fn start(settings: Settings) -> Result<(), StartError> {

@@ -1,7 +1,7 @@
 //! A controller for one test: a real one, on a port of its own, over a database of its own and a real Redis. The test
 //! plays the waiting room through the line, and checkout through SQL.
 
-use std::{io::Write as _, net::SocketAddr, time::Duration};
+use std::{io::Write as _, net::SocketAddr, process::Command, time::Duration};
 
 use admission_controller::{Settings, run};
 use clap::Parser as _;
@@ -12,7 +12,7 @@ use fairline_line::{
     store::{Joining, LineStore},
     ticket::{Ordinal, Ticket},
 };
-use fairline_private_servers::testing;
+use fairline_private_servers::testing::{self, Servers};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::Shutdown;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    task::spawn_blocking,
     time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
@@ -99,6 +100,38 @@ impl Desk {
         self.keys.insert(0, new_key());
         self.address = self.another_controller(&self.shutdown).await;
         self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
+    }
+
+    /// What `pg_dump` makes of the database.
+    pub fn back_up(&self, servers: &Servers) -> NamedTempFile {
+        let backup = NamedTempFile::new().expect("a file");
+        let mut dump = Command::new(servers.postgres.program("pg_dump"));
+        dump.args(["--format=custom", "--dbname", &self.postgres_url, "--file"]).arg(backup.path());
+        assert!(dump.status().expect("pg_dump runs").success());
+        backup
+    }
+
+    /// Stops the controller, restores a backup into another database, empties Redis, and starts a controller over both.
+    pub async fn restore(&mut self, mut servers: Servers, backup: &NamedTempFile) -> Servers {
+        let stopping = std::mem::replace(&mut self.shutdown, Shutdown::new());
+        stopping.trigger();
+        assert!(stopping.finished(PATIENCE).await, "the controller stops");
+        self.postgres_url = servers.postgres.create_database("restored").expect("a database");
+        let mut restore = Command::new(servers.postgres.program("pg_restore"));
+        restore.args(["--no-owner", "--exit-on-error", "--dbname", &self.postgres_url]).arg(backup.path());
+        assert!(restore.status().expect("pg_restore runs").success());
+        servers = spawn_blocking(move || {
+            servers.redis.kill().expect("killed");
+            servers.redis.restart_empty().expect("restarted");
+            servers
+        })
+        .await
+        .expect("no panic");
+        admission_controller::migrate(&self.postgres_url).await.expect("migrated");
+        self.pool = PgPool::connect(&self.postgres_url).await.expect("a Postgres");
+        self.address = self.another_controller(&self.shutdown).await;
+        self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
+        servers
     }
 
     /// The keys that verify tokens, as anybody can fetch them.

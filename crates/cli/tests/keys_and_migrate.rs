@@ -4,11 +4,13 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 use fairline_admission_token::SigningKey;
-use fairline_private_servers::testing;
-use sqlx::{Connection as _, PgConnection};
+use fairline_private_servers::testing::{self, Authority, Servers};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::task::spawn_blocking;
 
 fn fairline(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fairline")).args(arguments).output().expect("fairline runs")
@@ -54,6 +56,41 @@ async fn a_database_is_brought_up_to_date_once() {
     let sales: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sales").fetch_one(&mut connection).await.expect("a count");
     assert_eq!(sales, 0);
+}
+
+/// Has a Postgres of our own speak TLS, with files that are its own.
+async fn speak_tls(postgres_url: &str, authority: &Authority) {
+    let mut connection = PgConnection::connect(postgres_url).await.expect("a connection");
+    for (name, file) in [("server.pem", authority.certificate()), ("server.key", authority.key())] {
+        let pem = fs::read_to_string(file).expect("a file");
+        let lines = format!("SELECT regexp_split_to_table('{pem}', E'\\n')");
+        let written = format!("COPY ({lines}) TO PROGRAM 'cat > {name}'");
+        sqlx::raw_sql(AssertSqlSafe(written)).execute(&mut connection).await.expect("written");
+    }
+    for setting in ["ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.key'", "ssl = on"] {
+        let set = format!("ALTER SYSTEM SET {setting}");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
+    }
+    sqlx::raw_sql("SELECT pg_reload_conf()").execute(&mut connection).await.expect("reloaded");
+}
+
+#[tokio::test]
+async fn postgres_is_spoken_to_over_tls_and_believed_by_its_certificate_alone() {
+    let servers = spawn_blocking(|| Servers::start().expect("a Postgres of its own")).await.expect("no panic");
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let address = servers.postgres.create_database("tls").expect("a database");
+    let believing =
+        |authority: &Authority| format!("{address}?sslmode=verify-full&sslrootcert={}", authority.root().display());
+    let plain = fairline(&["migrate", "--postgres-url", &believing(&authority)]);
+    assert!(!plain.status.success(), "who asks for TLS takes nothing else");
+    speak_tls(&address, &authority).await;
+
+    let started = Instant::now();
+    while !fairline(&["migrate", "--postgres-url", &believing(&authority)]).status.success() {
+        assert!(started.elapsed() < Duration::from_secs(30), "Postgres never spoke TLS");
+    }
+    let refused = fairline(&["migrate", "--postgres-url", &believing(&stranger)]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("certificate"), "{}", text(&refused.stderr));
 }
 
 #[test]

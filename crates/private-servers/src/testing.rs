@@ -8,6 +8,7 @@
 //!
 //! Tests that kill or empty a server start their own [`Servers`], [`RedisCluster`] or [`RedisSentinel`].
 
+mod authority;
 mod redis_cluster;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{
     program::Program,
 };
 
+pub use authority::Authority;
 pub use redis_cluster::{RedisCluster, RedisSentinel};
 
 /// The variable that names the test run's Postgres.

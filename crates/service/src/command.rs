@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    process,
+    process::ExitCode,
     time::Duration,
 };
 
@@ -13,23 +13,34 @@ use tokio::{
     time::timeout,
 };
 
+use crate::StartError;
+
 /// How long one that is asked may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const ASKED: &[u8] = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const READY: &[u8] = b"HTTP/1.1 200";
 
-/// Reads the settings. With `--healthy` it asks the process that runs with them, on this machine, whether it is ready, and ends with
-/// 0 if it is: an image without a shell has nothing else to ask with.
-pub async fn settings<S: Parser>(listen: fn(&S) -> SocketAddr) -> S {
+/// A service's program: reads its settings, and starts it. With `--healthy` it asks the process that runs with these settings, on this
+/// machine, whether it is ready, and ends with 0 if it is: an image without a shell has nothing else to ask with.
+pub async fn program<S: Parser>(
+    listen: fn(&S) -> SocketAddr,
+    start: impl AsyncFnOnce(S) -> Result<(), StartError>,
+) -> ExitCode {
     let healthy = Arg::new("healthy").long("healthy").action(ArgAction::SetTrue);
     let command =
         S::command().arg(healthy.help("Ask the process that listens whether it is ready, and end with 0 if it is"));
     let matches = command.get_matches();
     let settings = S::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if matches.get_flag("healthy") {
-        process::exit(i32::from(!is_ready(listen(&settings)).await));
+        return if is_ready(listen(&settings)).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    settings
+    match start(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 async fn is_ready(listen: SocketAddr) -> bool {

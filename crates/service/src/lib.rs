@@ -19,7 +19,7 @@ mod start;
 
 pub use address::{ClientAddress, TrustedProxies};
 pub use body::{BODY_BYTES_MAX, Json};
-pub use command::settings;
+pub use command::program;
 pub use files::raise_file_limit;
 pub use logging::{JsonLines, LogFormat, LogSettings, init_logging};
 pub use origin::is_foreign_origin;

@@ -37,3 +37,33 @@ runAsGroup: 65532
 fsGroup: 65532
 seccompProfile: { type: RuntimeDefault }
 {{- end }}
+
+{{/* The files of one service, each from a Secret: the controllers' keys, and whom everybody believes. */}}
+{{- define "fairline.volumes" -}}
+{{- if eq .service "admission-controller" }}
+- name: keys
+  secret:
+    secretName: {{ required "Name the Secret that has the signing keys: set secrets.signingKeys.name." .root.Values.secrets.signingKeys.name }}
+    defaultMode: 0440
+{{- end }}
+{{- with .root.Values.authorities.name }}
+- name: authorities
+  secret: { secretName: {{ . }}, defaultMode: 0444 }
+{{- end }}
+{{- end }}
+
+{{- define "fairline.mounts" -}}
+{{- if eq .service "admission-controller" }}
+- { name: keys, mountPath: /keys, readOnly: true }
+{{- end }}
+{{- if .root.Values.authorities.name }}
+- { name: authorities, mountPath: /authorities, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{/* Whom TLS believes instead of the authorities in the image. */}}
+{{- define "fairline.authorities" -}}
+{{- if .Values.authorities.name }}
+- { name: SSL_CERT_FILE, value: "/authorities/{{ .Values.authorities.key }}" }
+{{- end }}
+{{- end }}

@@ -13,6 +13,7 @@
 - { name: FAIRLINE_LISTEN, value: "0.0.0.0:8080" }
 - { name: FAIRLINE_TRUSTED_PROXIES, value: {{ .root.Values.trustedProxies | quote }} }
 {{ include (printf "fairline.settings.%s" .service) . }}
+{{- include "fairline.authorities" .root }}
 {{- range $name, $value := .values.env }}
 - { name: {{ $name }}, value: {{ include "fairline.text" $value | quote }} }
 {{- end }}
