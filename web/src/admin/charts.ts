@@ -28,7 +28,7 @@ export class Chart {
   readonly element: HTMLElement;
   readonly #lines: Line[];
   readonly #frame = element("div", { class: "chart", "aria-hidden": "true" });
-  readonly #said = element("p", { class: "quiet" });
+  readonly #said = element("p", { class: "quiet" }, "No figures yet.");
   readonly #sizes: ResizeObserver;
   readonly #dark = matchMedia("(prefers-color-scheme: dark)");
   readonly #redraw = (): void => { this.#draw(); };

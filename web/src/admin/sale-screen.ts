@@ -54,6 +54,7 @@ export class SaleScreen implements Screen {
   readonly #wait = new Chart("Wait of whoever joins, in seconds", [{ label: "wait", colour: "--accent" }]);
   readonly #conversion = new Chart("Of those let in, have paid (%)", [{ label: "conversion", colour: "--good" }]);
   #samples: Sample[] = [];
+  #isOver = false;
 
   constructor(desk: Desk, id: string) {
     this.#id = id;
@@ -116,11 +117,15 @@ export class SaleScreen implements Screen {
     for (const shown of PARTS) this.element.querySelector<HTMLElement>(`.bar [data-part=${shown}]`)?.style.setProperty("flex-grow", String(sale[shown]));
     const bar = PARTS.map((shown) => `${count(sale[shown])} ${shown === "remaining" ? "left" : shown}`).join(", ");
     this.element.querySelector(".bar")?.setAttribute("aria-label", `Of ${plural(sale.total, "unit", "units")}: ${bar}`);
-    const ended = sale.status === "closed";
+    const isOver = sale.status === "closed";
+    if (isOver !== this.#isOver) {
+      this.#isOver = isOver;
+      this.#draw([]);
+    }
     for (const button of this.element.querySelectorAll<HTMLElement>("[data-command]")) {
       button.hidden = !this.#desk.may("operator") || !COMMANDS[sale.status].includes(button.dataset.command as SaleCommand);
     }
-    for (const control of this.element.querySelectorAll<HTMLElement>("[data-running]")) control.hidden = ended || !this.#desk.may("operator");
+    for (const control of this.element.querySelectorAll<HTMLElement>("[data-running]")) control.hidden = this.#isOver || !this.#desk.may("operator");
     for (const link of this.element.querySelectorAll<HTMLAnchorElement>("[data-link]")) {
       link.href = { page: `/sales/${sale.slug}`, report: `#/sales/${sale.id}/report`, copy: `#/new?copy=${sale.id}`, audit: `#/audit?sale=${sale.id}`, original: `#/sales/${sale.rehearsal_of ?? ""}` }[link.dataset.link ?? ""] ?? "#/sales";
       if (link.dataset.link === "original") link.hidden = sale.rehearsal_of === null;
@@ -148,13 +153,14 @@ export class SaleScreen implements Screen {
     const at = moments(known);
     const [joins, admissions, orders] = [rates(known, ({ joined }) => joined), rates(known, ({ admitted }) => admitted), rates(known, (sample) => sample.orders)];
     const now = (values: (number | null)[]): number => values.at(-1) ?? 0;
+    const when = this.#isOver ? "At the end" : "Now";
     this.#people.show(
       at,
       [known.map(({ waiting }) => waiting), known.map(({ present }) => present), known.map(({ inside }) => inside)],
-      `Now ${plural(last.waiting, "person waits", "people wait")}, ${count(last.present)} with the page open; ${count(last.inside)} in checkout.`,
+      `${when}: ${count(last.waiting)} waiting, ${count(last.present)} of them with the page open, and ${count(last.inside)} in checkout.`,
     );
-    this.#flow.show(at, [joins, admissions, orders], `Now ${perSecond(now(joins))} join, ${perSecond(now(admissions))} are let in, ${perSecond(now(orders))} have paid.`);
-    const wait = last.likely_wait_s === null ? "Nobody was let in during the last half minute." : `Whoever joins now waits about ${countdown(last.likely_wait_s * 1000)}.`;
+    this.#flow.show(at, [joins, admissions, orders], `${when}: ${perSecond(now(joins))} join, ${perSecond(now(admissions))} are let in, ${perSecond(now(orders))} pay.`);
+    const wait = this.#isOver ? "Nobody can join any more." : last.likely_wait_s === null ? "Nobody was let in during the last half minute." : `Whoever joins now waits about ${countdown(last.likely_wait_s * 1000)}.`;
     this.#wait.show(at, [known.map((sample) => sample.likely_wait_s)], wait);
     const part = conversions(known);
     this.#conversion.show(at, [part], `${count(last.orders)} of ${count(last.admitted)} who were let in have paid: ${now(part).toFixed(0)} %.`);

@@ -108,6 +108,19 @@ export class Shop {
     return this.#ask("PATCH", `/${sale.id}`, change);
   }
 
+  /** Takes a ticket out of the line. */
+  async removeTicket(sale: AdminSale, ordinal: string): Promise<void> {
+    await this.#ask("POST", `/${sale.id}/tickets/${ordinal}/remove`, { reason: "a test" });
+  }
+
+  /** A lane beside the line, for those who are invited; gives its address. */
+  async addLane(sale: AdminSale, name: string): Promise<string> {
+    const { lanes } = await this.#ask<AdminSale>("POST", `/${sale.id}/lanes`, { name, share: 0.1 });
+    const address = `${this.url}/sales/${lanes[0]?.slug ?? ""}`;
+    await until("the waiting room to hear of the lane", async () => (await fetch(address)).ok || undefined);
+    return address;
+  }
+
   /** Sends a crowd to a sale. Its report comes when every shopper has learnt an outcome. */
   rush(sale: AdminSale, shoppers: number): Promise<Report> {
     const { adminToken: token, url } = this;

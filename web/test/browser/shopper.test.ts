@@ -126,7 +126,6 @@ test("without JavaScript the line is a page that looks again by itself", LIMIT, 
   const { visitor, at } = await visit(sale, { javaScriptEnabled: false });
   await at.button("Join the line").click();
   await at.heading("1 person ahead of you").waitFor();
-  await photograph(at.page, "line-without-javascript");
   const again = await at.page.goto(`${address(sale)}/line`);
   assert.match(again?.headers().refresh ?? "", /^\d+/);
   await at.heading("1 person ahead of you").waitFor();
@@ -134,12 +133,108 @@ test("without JavaScript the line is a page that looks again by itself", LIMIT, 
   await first.at.button("Leave the line").click();
   await first.at.button("Leave").last().click();
   await first.at.heading("You have left the line").waitFor();
+  await photograph(first.at.page, "left");
   await at.heading("You are at the front of the line").waitFor();
 
   await shop.command(sale, "open");
   await at.heading("It’s your turn").waitFor();
   await visitor.go();
   await first.visitor.go();
+});
+
+/**
+ * Looks at a page without JavaScript once it says so: at a twin of it in a browser that has it, since axe needs timers. The page's own
+ * scripts are left out, and what is for those without JavaScript is shown.
+ */
+async function photographLine(at: ShopperPage, says: string | RegExp, name: string, accent?: string): Promise<void> {
+  await at.heading(says).waitFor();
+  const body = (await at.page.content()).replace(/<script[^]*?<\/script>|<\/?noscript>/g, "");
+  const twin = await Visitor.come(browser);
+  const page = await twin.context.newPage();
+  await page.route(at.page.url(), (route) => route.fulfill({ contentType: "text/html; charset=utf-8", body }));
+  await page.goto(at.page.url());
+  await new ShopperPage(page).heading(says).waitFor();
+  if (accent !== undefined) {
+    assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue("--accent").trim()), accent);
+  }
+  await photograph(page, `without-javascript-${name}`);
+  await twin.go();
+}
+
+const WITHOUT = { javaScriptEnabled: false };
+const LOOK = { accent: "#7a0019", waiting_text: "Tea is ready.", turn_text: "Mind the step.", sold_out_text: "All gone." };
+
+test("without JavaScript every page says what is so, in the colours of the sale, and keeps nobody out", LIMIT, async () => {
+  const sale = await shop.create({ total: 1, token_ttl_s: 120, look: LOOK });
+  const buyer = await visit(sale, WITHOUT);
+  await photographLine(buyer.at, "Opens soon", "outside");
+  await buyer.at.button("Join the line").click();
+  await buyer.at.heading("You are at the front of the line").waitFor();
+  const other = await visit(sale, WITHOUT);
+  await other.at.button("Join the line").click();
+  await shop.change(sale, { message: "Back soon." });
+  await other.at.page.getByText("Back soon.").waitFor();
+  await other.at.page.getByText("Tea is ready.").waitFor();
+  await photographLine(other.at, "1 person ahead of you", "scheduled", LOOK.accent);
+
+  await shop.command(sale, "open");
+  await buyer.at.page.getByText("Mind the step.").waitFor();
+  await photographLine(buyer.at, "It’s your turn", "turn", LOOK.accent);
+  await shop.command(sale, "pause");
+  await other.at.page.getByText("The shop has paused the sale.").waitFor();
+  await photographLine(other.at, "You are at the front of the line", "paused");
+  await shop.removeTicket(sale, "2");
+  await photographLine(other.at, "The shop has taken your ticket out of the line", "removed");
+  await other.at.button("Join again").click();
+  await other.at.heading("You are at the front of the line").waitFor();
+
+
+  // With JavaScript it can be bought; the page without it says that it was.
+  const scripted = await Visitor.come(browser, { storageState: await buyer.visitor.context.storageState() });
+  const till = new ShopperPage(await scripted.openTab(address(sale)));
+  await till.checkOut();
+  await till.pay();
+  await till.heading("It’s yours").waitFor();
+  await scripted.go();
+  await photographLine(buyer.at, "Your turn was used", "bought");
+  await shop.command(sale, "resume");
+  await other.at.page.getByText("All gone.").waitFor();
+  await photographLine(other.at, "Sold out", "sold-out");
+  await buyer.at.page.goto(address(sale));
+  await photographLine(buyer.at, "Finding your place", "joined");
+  await buyer.visitor.go();
+  await other.visitor.go();
+});
+
+test("without JavaScript a turn runs out, a sale closes, a draw waits, and a lane asks for an invitation", LIMIT, async () => {
+  const sale = await shop.create({ token_ttl_s: 4, claim_window_s: 4 });
+  const { visitor, at } = await visit(sale, WITHOUT);
+  await at.button("Join the line").click();
+  await shop.command(sale, "open");
+  await photographLine(at, "Your turn has run out", "run-out");
+  await shop.command(sale, "pause");
+  await at.button("Join again").click();
+  await at.heading("You are at the front of the line").waitFor();
+  await shop.command(sale, "close");
+  await photographLine(at, "The sale is closed", "closed");
+  await visitor.go();
+
+  const drawn = await shop.create({ order: "draw", look: LOOK });
+  const inDraw = await visit(drawn, WITHOUT);
+  await inDraw.at.button("Join the line").click();
+  await inDraw.at.page.getByText("Tea is ready.").waitFor();
+  await photographLine(inDraw.at, /in the draw, and you are one of them/, "draw");
+  await inDraw.visitor.go();
+
+  const uninvited = await Visitor.come(browser);
+  const lane = new ShopperPage(await uninvited.openTab(await shop.addLane(await shop.create(), "vip")));
+  await lane.page.getByLabel("Your invitation").waitFor();
+  await photograph(lane.page, "not-invited");
+  await lane.page.getByLabel("Your invitation").fill("nonsense");
+  await lane.button("Show the invitation").click();
+  await lane.page.getByText("This is no invitation to this line.").waitFor();
+  await photograph(lane.page, "no-invitation");
+  await uninvited.go();
 });
 
 test("the keyboard is enough", LIMIT, async () => {
@@ -211,6 +306,7 @@ test("whoever lets the turn or the hold run out is told, and may join again", LI
   await shop.command(sale, "resume");
   await at.checkOut();
   await at.heading("Your time to pay has run out").waitFor();
+  await photograph(at.page, "hold-run-out");
   await visitor.go();
 });
 
@@ -229,11 +325,16 @@ test("whoever does not want it any more gives it back, and the next one has it",
   await first.at.button("Give it back").click();
   await first.at.button("Leave").click();
   await first.at.heading("You have given it back").waitFor();
+  await photograph(first.at.page, "given-back");
   await first.at.page.reload();
   await first.at.heading("You have given it back").waitFor();
   await next.at.checkOut();
   await next.at.pay();
   await next.at.heading("It’s yours").waitFor();
+  const late = await visit(sale);
+  await late.at.heading("Sold out").waitFor();
+  await photograph(late.at.page, "sold-out");
+  await late.visitor.go();
   await first.visitor.go();
   await next.visitor.go();
 });
@@ -255,6 +356,11 @@ test("the status of the sale and the shop's words reach everybody, in line or no
     await at.page.getByText("Paused", { exact: true }).waitFor();
     await at.page.getByText("Back <b>soon</b>.").waitFor();
   }
+  await photograph(waiting.at.page, "waiting-paused");
+  await photograph(watching.at.page, "outside-paused");
+  await shop.command(sale, "resume");
+  await watching.at.page.getByText("Open", { exact: true }).waitFor();
+  await photograph(watching.at.page, "outside-open");
   await shop.command(sale, "close");
   for (const { at } of [waiting, watching]) await at.heading("The sale is closed").waitFor();
   await photograph(waiting.at.page, "closed");
