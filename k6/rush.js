@@ -105,7 +105,8 @@ export default function ({ sale, endsAt }) {
       });
       line.on("error", () => { outcome = outcome === "waiting" ? "cut_off" : outcome; });
       const leaves = (how) => () => { outcome = how; line.send(JSON.stringify({ type: "leave" })); line.close(); };
-      if (scenario.stay) line.setTimeout(() => leaves(heard ? "stayed" : "unheard")(), Math.max(1, endsAt - Date.now()));
+      // Who comes last has time to hear something, too.
+      if (scenario.stay) line.setTimeout(() => leaves(heard ? "stayed" : "unheard")(), Math.max(5_000, endsAt - Date.now()));
       else line.setTimeout(leaves("gave_up"), patience * 1000);
     });
     if (!check(socket, { "a socket": (answer) => answer && answer.status === 101 }) && outcome === "waiting") outcome = "no_socket";
