@@ -77,6 +77,7 @@ try {
   await page.getByLabel("Come within (s)").fill("30");
   await page.getByLabel("Give up (%)").fill("10");
   await at.button("Rehearse").click();
+  await at.answer("Send them");
   await page.getByRole("link", { name: "Watch the copy" }).click();
   await page.getByRole("heading", { name: "Rehearsal of The Harbour Mug" }).waitFor();
   const number = async (counter: string): Promise<number> => Number((await at.counter(counter).textContent())?.replaceAll(",", ""));
@@ -93,7 +94,7 @@ try {
   await until("half of the sale", async () => (await number("Sold")) > UNITS / 2 || undefined, RUN_MS);
   await show(at, "during");
   await line.page.reload();
-  await line.page.locator("[data-text=wait]").filter({ hasText: /\d/ }).waitFor();
+  await line.page.locator("[data-text=wait]").filter({ hasText: /\S/ }).waitFor();
   const phone = await line.page.screenshot();
   const admin = await open(browser, shop.adminUrl, { viewport: CONSOLE, deviceScaleFactor: CONSOLE_SCALE, storageState: await at.visitor.context.storageState() });
   await admin.goto(`${shop.adminUrl}#/sales/${copy}`);
