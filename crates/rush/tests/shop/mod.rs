@@ -115,7 +115,8 @@ impl Shop {
         let admin = format!("--admin-token={ADMIN_TOKEN}");
         let gateway = format!("--gateway-url=http://{}", address_of(GATEWAY));
         let jwks = format!("--jwks=http://{}/.well-known/jwks.json", address_of(CONTROLLERS[0]));
-        self.start(GATEWAY, &[]);
+        let webhook = format!("--webhook-url=http://{}/webhooks/stripe", address_of(CHECKOUTS[0]));
+        self.start(GATEWAY, &[&webhook]);
         // One after the other: the first brings the schema up to date.
         for name in CONTROLLERS {
             self.start(name, &[&redis, &postgres, &signing, &admin, "--migrate=true", "--tick-ms=100"]);
@@ -125,7 +126,7 @@ impl Shop {
             self.start(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
         }
         for name in CHECKOUTS {
-            self.start(name, &[&postgres, &redis, &ticket_key, &gateway, &jwks]);
+            self.start(name, &[&postgres, &redis, &ticket_key, &gateway, &jwks, "--webhook-secrets=whsec_sandbox"]);
         }
         for name in [WAITING_ROOMS, CHECKOUTS].concat() {
             self.ready(name).await;
