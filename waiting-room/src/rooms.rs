@@ -243,22 +243,23 @@ impl Follower {
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
         let mut beat = interval(TELL_GONE_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut due: HashMap<SaleId, Instant> = HashMap::new();
+        let mut called: HashMap<SaleId, Instant> = HashMap::new();
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
                 () = shutdown.triggered() => return,
             }
             let (rooms, now) = (self.rooms.all(), Instant::now());
-            due.retain(|&sale, _| self.rooms.get(sale).is_some());
+            called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
                 let grace = self.grace.of(&room.card(), Browser::Desk);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
-                let due = due.entry(room.sale).or_insert(now + every);
-                if now < *due {
+                // A grace period that has become shorter counts at once.
+                let called = called.entry(room.sale).or_insert(now);
+                if now - *called < every {
                     continue;
                 }
-                *due = now + every;
+                *called = now;
                 if let Err(error) = self.answer_roll_call(&room, grace, every * 3).await {
                     debug!(sale = %room.sale, %error, "a roll call had no answer");
                 }

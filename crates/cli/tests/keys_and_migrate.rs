@@ -9,6 +9,7 @@ use std::{
 
 use fairline_admission_token::SigningKey;
 use fairline_private_servers::testing::{self, Authority, Servers};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::task::spawn_blocking;
 
@@ -43,6 +44,13 @@ fn a_key_is_printed_when_no_file_is_named() {
     assert_eq!(key.trim().len(), 64);
     assert!(key.trim().chars().all(|digit| digit.is_ascii_hexdigit()), "{key}");
     assert_ne!(text(&fairline(&["keys", "ticket"]).stdout), key);
+    let json: Value = serde_json::from_slice(&fairline(&["keys", "ticket", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["key"].as_str().map(str::len), Some(64));
+    let refused = fairline(&["--json", "keys", "code", "not base32!"]);
+    let error: Value = serde_json::from_slice(&refused.stderr).expect("JSON");
+    assert!(
+        refused.status.code() == Some(2) && error["error"].as_str().is_some_and(|error| error.contains("no secret"))
+    );
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use fairline_record::{
     entry::{Body, Entry, Event, Head, Receipts, receipt},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 const SEED: [u8; 32] = [3; 32];
@@ -72,6 +73,9 @@ fn an_honest_record_verifies_from_a_file_and_tells_a_ticket_its_story() {
     let (code, words) = verify(&[]);
     assert_eq!(code, Some(0), "{words}");
     assert!(words.contains("The order was honest.") && words.contains("a draw of 3, made with the seed"), "{words}");
+    let (_, json) = verify(&["--json"]);
+    let verdict: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&verdict["honest"], &verdict["order"], &verdict["pool"]), (&true.into(), &"draw".into(), &3.into()));
 
     let key: TicketKey = "ab".repeat(32).parse().expect("a key");
     let ticket = Ticket { sale: sale(), epoch: 1, ordinal: 2, visitor: visitor(2) };
@@ -88,6 +92,9 @@ fn an_honest_record_verifies_from_a_file_and_tells_a_ticket_its_story() {
 
 #[test]
 fn a_dishonest_record_is_named_with_its_first_wrong_entry() {
+    let (code, json) = verify(&record(2), &["--json"]);
+    let verdict: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((code, &verdict["honest"], &verdict["entry"]), (Some(1), &false.into(), &6.into()));
     let (code, words) = verify(&record(2), &[]);
     assert_eq!(code, Some(1), "{words}");
     assert!(
