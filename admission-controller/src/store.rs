@@ -26,7 +26,6 @@ use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::StartError;
 use sqlx::{
     FromRow, PgPool, Postgres, Transaction,
-    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use time::OffsetDateTime;
@@ -44,10 +43,9 @@ pub use self::{
     webhooks::{WEBHOOKS_MAX, WebhookRow},
 };
 
+const ACQUIRED_WITHIN: Duration = Duration::from_secs(2);
 /// Sales that are listed at once.
 pub const SALES_PAGE: usize = 200;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -69,31 +67,37 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Brings the schema up to date. Safe to run by several processes at once.
+/// Brings the schema up to date, in as long as that takes. Safe to run by several processes at once. A schema that is newer than this
+/// program, since another version runs beside it, is left as it is.
 ///
 /// # Errors
 /// When Postgres can't be reached or a migration fails.
 pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
-    let pool = connect(postgres_url)?;
-    let migrated = MIGRATIONS.run(&pool).await;
+    let patient = options(postgres_url)?.options([("statement_timeout", "0")]);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRED_WITHIN).connect_lazy_with(patient);
+    let migrated = sqlx::migrate!("../migrations").set_ignore_missing(true).run(&pool).await;
     pool.close().await;
     migrated.map_err(|error| StartError::new(format!("The database could not be migrated: {error}.")))
 }
 
 fn connect(postgres_url: &str) -> Result<PgPool, StartError> {
+    let options = options(postgres_url)?;
+    Ok(PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRED_WITHIN).connect_lazy_with(options))
+}
+
+fn options(postgres_url: &str) -> Result<PgConnectOptions, StartError> {
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
     let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
     // Without the address itself, which has a password in it.
     let options = options.ok_or_else(|| {
         StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
     })?;
-    let options = options.application_name("admission-controller").options([
+    Ok(options.application_name("admission-controller").options([
         // What was promised is promised after a power cut, too, whatever the server's default is.
         ("synchronous_commit", "on"),
         ("statement_timeout", "5000"),
         ("idle_in_transaction_session_timeout", "5000"),
-    ]);
-    Ok(PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(2)).connect_lazy_with(options))
+    ]))
 }
 
 /// A sale with its stock, and what its controllers remember, as stored.

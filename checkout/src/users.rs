@@ -40,14 +40,14 @@ pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
         .routes(routes!(log_in))
         .routes(routes!(enter_code))
         .routes(routes!(refresh))
-        .routes(routes!(log_out))
         .routes(routes!(remind))
         .routes(routes!(show_push_key, subscribe, unsubscribe))
 }
 
 /// Routes of those who are.
 pub(crate) fn signed_in() -> OpenApiRouter<Checkout> {
-    OpenApiRouter::new().routes(routes!(show_profile, forget_profile))
+    // Signing out twice is signing out; a kept answer would leave the cookies.
+    OpenApiRouter::new().routes(routes!(show_profile, forget_profile)).routes(routes!(log_out))
 }
 
 /// Who wants to sign in: one of the three.

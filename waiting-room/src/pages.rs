@@ -1,5 +1,7 @@
 //! The pages: sales, a sale, and the line for browsers without JavaScript.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     Router,
@@ -348,7 +350,9 @@ async fn line(
         }
     }
     if !session.is_over() {
-        let grace = door.grace.of(&room.card(), Browser::of(&headers));
+        // Between two looks nobody is gone, nor while one is missed.
+        let looks_again = Duration::from_secs(3 * template.refresh_s);
+        let grace = door.grace.of(&room.card(), Browser::of(&headers)).max(looks_again);
         door.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
     }
     let mut response = page(StatusCode::OK, &template);
@@ -359,7 +363,7 @@ async fn line(
     Ok(response)
 }
 
-/// Leaves without JavaScript, and goes back to the sale.
+/// Leaves without JavaScript. The ticket stays, so that the page says how it ended, and offers to join again.
 async fn leave(
     State(door): State<Door>,
     Path(slug): Path<String>,
@@ -370,8 +374,7 @@ async fn leave(
     if let Some(ticket) = door.ticket(room.sale, &headers) {
         door.leave(&ticket).await?;
     }
-    let forget = [(header::SET_COOKIE, door.no_cookie(room.sale))];
-    Ok((forget, Redirect::to(&format!("/sales/{slug}"))).into_response())
+    Ok(Redirect::to(&format!("/sales/{slug}/line")).into_response())
 }
 
 async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {

@@ -214,6 +214,8 @@ async fn without_javascript_there_is_a_page_that_looks_again() {
 
     let left = house.request("POST", "/sales/{slug}/line/leave", &cookies).await;
     assert_eq!(left.status, StatusCode::SEE_OTHER);
+    assert_eq!(left.header("location"), format!("/sales/{}/line", house.card.slug));
+    assert_eq!(left.header("set-cookie"), "", "the ticket is what the page tells the outcome by");
     let line = house.get("/sales/{slug}/line", &cookies).await;
     assert!(line.text.contains("You have left the line"));
     assert_eq!(line.header("refresh"), "", "nothing more to look for");

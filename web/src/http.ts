@@ -1,7 +1,7 @@
 /** One HTTP request to Fairline, with what can go wrong made plain. */
 
 import type { Problem } from "./api";
-import { traceparent } from "./trace";
+import { TRACEPARENT } from "./trace";
 
 export type Answer<T> =
   | { kind: "ok"; body: T }
@@ -11,11 +11,9 @@ export type Answer<T> =
   | { kind: "failed"; atLeastMs: number | undefined };
 
 /** Sends the request and reads a JSON answer; an empty answer reads as `undefined`. Never throws. */
-export async function ask<T>(address: string, init: RequestInit = {}): Promise<Answer<T>> {
+export async function ask<T>(address: string, init: Omit<RequestInit, "headers"> & { headers?: Record<string, string> } = {}): Promise<Answer<T>> {
   try {
-    const headers = new Headers(init.headers);
-    headers.set("traceparent", traceparent());
-    const response = await fetch(address, { cache: "no-store", ...init, headers });
+    const response = await fetch(address, { cache: "no-store", ...init, headers: { ...init.headers, traceparent: TRACEPARENT } });
     if (!response.ok) return await readFailure(response);
     const text = await response.text();
     return { kind: "ok", body: (text === "" ? undefined : JSON.parse(text)) as T };

@@ -1,12 +1,9 @@
-/** The W3C's trace context: what this page sets off in the services is one trace, so that whoever runs them can follow it. */
+/**
+ * The W3C's trace context: what this page sets off in the services is one trace, of which the page is the first step, so that whoever
+ * runs them can follow it. New with each page; it names, and proves nothing.
+ */
+export const TRACEPARENT = `00-${hex(32)}-${hex(16)}-01`;
 
-const TRACE = hex(16);
-
-/** A `traceparent` for a request: the page's trace, and a step of its own. Random numbers, new with each page. */
-export function traceparent(): string {
-  return `00-${TRACE}-${hex(8)}-01`;
-}
-
-function hex(bytes: number): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+function hex(digits: number): string {
+  return "0".repeat(digits).replace(/0/g, () => Math.floor(Math.random() * 16).toString(16));
 }

@@ -27,7 +27,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Admin, field};
 use crate::{
-    operator::{ApiToken, Codes, Role, SessionKey, attempt, is_kept_password, is_password, keep_password},
+    operator::{
+        ApiToken, Codes, Role, SessionKey, attempt, code_attempt, is_kept_password, is_password, keep_password,
+    },
     problem::AdminError,
     store::{Attempt, By, OperatorChange},
 };
@@ -203,12 +205,17 @@ impl Admin {
         let kept = known.as_ref().map_or_else(|| NOBODY.clone(), |known| known.password.clone());
         let is_right = compare(turn, try_.password, kept).await;
         let Some(known) = known else { return Err(AdminError::WrongCredentials) };
+        let code_attempt = code_attempt(&known.name);
+        if is_right {
+            self.begin_attempt(code_attempt).await?;
+        }
         let now_s = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or(0);
         let step = Codes::of(&known.name, &known.totp_secret).step(&try_.code, now_s, known.totp_step);
         if let Some(step) = step.filter(|_| is_right) {
             let key = SessionKey::new(rand::random());
             if let Some(expires_at) = self.store.sign_in(&known.name, step, key.digest(), SESSION_S).await? {
                 self.store.forget_attempts(attempt).await?;
+                self.store.forget_attempts(code_attempt).await?;
                 let (csrf, role) = (key.csrf(), Role::of(&known.role));
                 return Ok((key, Session { name: known.name, role, csrf, expires_at }));
             }

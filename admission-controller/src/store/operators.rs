@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// Changes an operator, if there is such a one. Other words for the same person are other sessions: with a new
-    /// password or secret, they end.
+    /// password or secret, they end, and a code to enrol with is worth nothing any more.
     pub async fn change_operator(
         &self,
         by: &By,
@@ -185,6 +185,8 @@ impl Store {
                 .bind(name)
                 .execute(&mut *transaction)
                 .await?;
+            // A code to enrol with would undo it.
+            sqlx::query("DELETE FROM enrolments WHERE operator = $1").bind(name).execute(&mut *transaction).await?;
             super::audit::note(&mut transaction, by, what, name, None, None).await?;
         }
         transaction.commit().await?;

@@ -28,8 +28,6 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
-/// Longer than any body that is accepted.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Longer than any answer of ours.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A request that has been under way for so long was cut off: the next one with its key is done.
@@ -133,10 +131,9 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
     // Whoever is refused anyway costs the database nothing, and is not listened to.
     let Some(surest) = scopes.next() else { return next.run(Request::from_parts(parts, body)).await };
     let others: Vec<Scope> = scopes.collect();
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
-            .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
-            .into_response();
+    let body = match fairline_service::read_body(body).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
     };
     let asked = Asked { scope: surest, key, request: Sha256::digest(&body).into() };
     // A task of its own, so that an answer is kept whether or not the client waits for it.

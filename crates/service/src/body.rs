@@ -1,10 +1,13 @@
 //! Request bodies: JSON, bounded, with errors that name the field.
 
+use std::error::Error as _;
+
 use axum::{
-    body::to_bytes,
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
@@ -29,10 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             )
             .detail("Send it with the header `Content-Type: application/json`."));
         }
-        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
-                .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
-        })?;
+        let bytes = read(request.into_body()).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let field = error.path().to_string();
@@ -41,6 +41,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         deserializer.end().map_err(|error| invalid_body(".", &error))?;
         Ok(Self(value))
     }
+}
+
+/// Reads a body of at most [`BODY_BYTES_MAX`].
+///
+/// # Errors
+/// 413 when it is longer, and 503 when it did not come in time, or was cut off: whoever is still there may send it again.
+pub async fn read(body: Body) -> Result<Bytes, Problem> {
+    to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+        if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
+                .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
+        } else {
+            Problem::unavailable("The request body did not come in time. Send it again.")
+        }
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -18,7 +18,7 @@ mod shutdown;
 mod start;
 
 pub use address::{ClientAddress, TrustedProxies};
-pub use body::{BODY_BYTES_MAX, Json};
+pub use body::{BODY_BYTES_MAX, Json, read as read_body};
 pub use command::program;
 pub use files::raise_file_limit;
 pub use logging::{JsonLines, LogFormat, LogSettings, init_logging};

@@ -20,6 +20,8 @@ use crate::{
 
 /// Failures that are logged one by one within a second; the others are counted, since a service that is overrun has better to do.
 const FAILURES_PER_S_MAX: u64 = 100;
+/// Operations that went well and are logged within a second.
+const LOGGED_PER_S_MAX: u64 = 1000;
 
 /// Which side of a conversation an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Operation {
         let told = told();
         if has_failed {
             self.log_failure(&told.operation, lasted, result);
-        } else if is_kept {
+        } else if is_kept && is_within_bounds() {
             let operation = told.operation.as_str();
             tracing::info!(
                 traceId = format_args!("{:032x}", self.current.context.trace),
@@ -124,8 +126,7 @@ impl Operation {
 
     fn log_failure(&self, operation: &str, lasted: Duration, result: &str) {
         static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let (before_s, unsaid) = note_failure(&SECOND_AND_COUNT, now_s);
+        let (before_s, unsaid) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
         if unsaid > 0 {
             tracing::warn!(unsaid, second = before_s, "more operations failed than are told one by one");
         }
@@ -162,16 +163,27 @@ impl Operation {
     }
 }
 
+/// Whether one more that went well is logged in this second. Whose trace is kept, others may choose: they choose its id.
+fn is_within_bounds() -> bool {
+    static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
+    note(&SECOND_AND_COUNT, now_s(), LOGGED_PER_S_MAX);
+    (SECOND_AND_COUNT.load(Ordering::Relaxed) & COUNT) <= LOGGED_PER_S_MAX
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// The low bits of the counter count, the others say in which second.
 const COUNT: u64 = (1 << 24) - 1;
 
-/// Counts a failure in its second. When that is a new one, gives the second before, and how many failures of it were not said.
-fn note_failure(second_and_count: &AtomicU64, now_s: u64) -> (u64, u64) {
+/// Counts one in its second. When that is a new one, gives the second before, and how many of it were beyond the bound.
+fn note(second_and_count: &AtomicU64, now_s: u64, bound: u64) -> (u64, u64) {
     let mut unsaid = (0, 0);
     let next = |before: u64| {
         let (second, count) = (before >> 24, before & COUNT);
         let is_same = second == now_s;
-        unsaid = if is_same { (0, 0) } else { (second, count.saturating_sub(FAILURES_PER_S_MAX)) };
+        unsaid = if is_same { (0, 0) } else { (second, count.saturating_sub(bound)) };
         Some(now_s << 24 | if is_same { (count + 1).min(COUNT) } else { 1 })
     };
     let _ = second_and_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
@@ -243,9 +255,9 @@ mod tests {
     fn failures_beyond_so_many_a_second_are_counted() {
         let counter = AtomicU64::new(0);
         for _ in 0..FAILURES_PER_S_MAX + 3 {
-            assert_eq!(note_failure(&counter, 41), (0, 0));
+            assert_eq!(note(&counter, 41, FAILURES_PER_S_MAX), (0, 0));
         }
-        assert_eq!(note_failure(&counter, 42), (41, 3));
+        assert_eq!(note(&counter, 42, FAILURES_PER_S_MAX), (41, 3));
         assert_eq!(counter.load(Ordering::Relaxed), 42 << 24 | 1);
     }
 }

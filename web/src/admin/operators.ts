@@ -44,6 +44,7 @@ export class OperatorsScreen implements Screen {
     } else {
       const added = this.#desk.heard(await this.#desk.client.addOperator(name, role, password));
       if (!added) return;
+      this.#code.hidden = true;
       showSecret(this.#secret, name, added);
     }
     form.reset();
@@ -51,6 +52,7 @@ export class OperatorsScreen implements Screen {
   }
 
   #showCode(name: string, { enrolment_code: code }: EnrolmentCode): void {
+    this.#secret.hidden = true;
     this.#code.hidden = false;
     part(this.#code, "[data-who]", HTMLElement).textContent = name;
     part(this.#code, "output", HTMLOutputElement).textContent = code;
@@ -88,6 +90,7 @@ export class OperatorsScreen implements Screen {
     const sure = await confirmed({ title: `A new code secret for ${name}?`, text: "The codes of the old one are worth nothing from then on, and all sessions end.", go: "Make a new one" });
     if (sure === undefined) return;
     const secret = this.#desk.heard(await this.#desk.client.renewTotp(name));
+    this.#code.hidden = true;
     if (secret) showSecret(this.#secret, name, secret);
   }
 

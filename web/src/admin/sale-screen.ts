@@ -114,7 +114,10 @@ export class SaleScreen implements Screen {
     for (const counter of [...PARTS, "waiting", "present", "inside", "admitted", "orders", "cursor"] as const) texts[counter] = count(sale[counter]);
     fill(this.element, texts);
     this.element.querySelector(".badge")?.setAttribute("data-status", sale.status);
-    for (const shown of PARTS) this.element.querySelector<HTMLElement>(`.bar [data-part=${shown}]`)?.style.setProperty("flex-grow", String(sale[shown]));
+    // In yield mode visits are promised beyond what is free, and take nothing away: the bar shows those that find a unit.
+    const promised = Math.min(sale.promised, Math.max(0, sale.total - sale.held - sale.sold));
+    const lengths = { sold: sale.sold, held: sale.held, promised, remaining: sale.total - sale.held - sale.sold - promised };
+    for (const shown of PARTS) this.element.querySelector<HTMLElement>(`.bar [data-part=${shown}]`)?.style.setProperty("flex-grow", String(lengths[shown]));
     const bar = PARTS.map((shown) => `${count(sale[shown])} ${shown === "remaining" ? "left" : shown}`).join(", ");
     this.element.querySelector(".bar")?.setAttribute("aria-label", `Of ${plural(sale.total, "unit", "units")}: ${bar}`);
     const isOver = sale.status === "closed";

@@ -2,6 +2,7 @@
 
 import type { LineMessage, PageMessage, Problem } from "../api";
 import { ask } from "../http";
+import { TRACEPARENT } from "../trace";
 import { parseLineMessage } from "./messages";
 import { isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
 import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
@@ -140,7 +141,8 @@ export class LineConnection {
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
     this.#heardAt = Date.now();
-    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#papers });
+    // In the query, since a page can give a WebSocket no headers.
+    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#papers, traceparent: TRACEPARENT });
     this.#link = this.#world.openLink(transport, `${this.#path}?${String(query)}`, listener);
     this.#timer = setTimeout(() => {
       this.#drop();

@@ -3,7 +3,6 @@
 import type { LineSnapshot } from "../api";
 import { EventStream } from "./event-stream";
 import { readFailure, type Answer } from "../http";
-import { traceparent } from "../trace";
 import type { Transport } from "./retry";
 
 /** How a way to the line came to its end. */
@@ -46,9 +45,7 @@ export function openLink(transport: Transport, path: string, listener: Listener)
 function openSocket(path: string, listener: Listener): Link {
   let socket: WebSocket;
   try {
-    // A page can give a WebSocket no headers.
-    const traced = `${path}${path.includes("?") ? "&" : "?"}traceparent=${traceparent()}`;
-    socket = new WebSocket(location.origin.replace(/^http/, "ws") + traced);
+    socket = new WebSocket(location.origin.replace(/^http/, "ws") + path);
   } catch {
     // A browser without WebSockets, or an extension that forbids them.
     queueMicrotask(() => { listener.ended({ kind: "failed", atLeastMs: undefined }); });
@@ -79,7 +76,7 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
     if (!signal.aborted) listener.ended(end);
   };
   const listen = async (): Promise<End> => {
-    const response = await fetch(path, { headers: { accept, traceparent: traceparent() }, cache: "no-store", signal });
+    const response = await fetch(path, { headers: { accept }, cache: "no-store", signal });
     if (!response.ok) return readFailure(response);
     // A captive portal answers everything with its own page.
     if (!response.headers.get("content-type")?.startsWith(accept)) return { kind: "failed", atLeastMs: undefined };

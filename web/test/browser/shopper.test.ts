@@ -131,7 +131,7 @@ test("without JavaScript the line is a page that looks again by itself", LIMIT, 
   await at.heading("1 person ahead of you").waitFor();
 
   await first.at.button("Leave the line").click();
-  await first.at.button("Leave").last().click();
+  await first.at.page.getByRole("dialog").getByRole("button", { name: "Leave", exact: true }).click();
   await first.at.heading("You have left the line").waitFor();
   await photograph(first.at.page, "left");
   await at.heading("You are at the front of the line").waitFor();

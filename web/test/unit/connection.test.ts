@@ -179,7 +179,7 @@ describe("a refused WebSocket", () => {
   test("shows the shopper's papers, where there are any", () => {
     const page = new Page(undefined, { account: "a.b&c", invitation: "x_y-z" });
     page.line.open("join");
-    assert.match(page.link.path, /\/line\?account=a\.b%26c&invitation=x_y-z$/);
+    assert.match(page.link.path, /\/line\?account=a\.b%26c&invitation=x_y-z&traceparent=00-/);
   });
 
   test("where events are blocked, too, leads to asking again and again", () => {
