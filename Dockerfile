@@ -20,13 +20,15 @@ COPY --from=web /fairline/web/dist web/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=fairline-target-$TARGETARCH,target=/fairline/target \
     cargo build --locked --release --package admission-controller --package checkout --package waiting-room \
         --package fairline-sandbox-gateway --package fairline \
-    && mkdir /built \
+    && mkdir --parents /built/lib \
+    && cp --dereference "$(gcc -print-file-name=libgcc_s.so.1)" /built/lib/ \
     && for program in admission-controller checkout waiting-room sandbox-gateway fairline; do \
         strip --strip-all -o "/built/$program" "target/release/$program"; \
     done
 
-# No shell, no packages, no root: the C library and certificates alone.
-FROM gcr.io/distroless/cc-debian12:nonroot AS service
+# No shell, no packages, no root: the C library and certificates alone, and what unwinds the stack.
+FROM gcr.io/distroless/base-nossl-debian12:nonroot AS service
+COPY --from=build /built/lib/ /usr/lib/
 ENV FAIRLINE_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 USER 65532:65532

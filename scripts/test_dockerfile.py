@@ -15,8 +15,8 @@ import tempfile
 
 SERVICES = ["waiting-room", "admission-controller", "checkout", "sandbox-gateway", "fairline"]
 LIMIT_MB = 40
-# gcr.io/distroless/cc-debian12, without what a program brings: the C library, certificates, time zones.
-BASE_MB = 24
+# gcr.io/distroless/base-nossl-debian12, without what a program brings: the C library, certificates, time zones.
+BASE_MB = 15
 
 failures = []
 
