@@ -133,10 +133,10 @@ impl LockedSale {
     /// The turns that are over and that the record has not been told of: those that lapsed, and those that were used.
     pub async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
         let over: Vec<(i64, String)> = sqlx::query_as(
-            "WITH told AS (SELECT id FROM admissions WHERE line_id = $1 AND recorded_state <> state \
-             ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE) \
-             UPDATE admissions SET recorded_state = state FROM told WHERE admissions.id = told.id \
-             RETURNING ordinal, state",
+            // An array, since the planner thinks of a join with so many that it reads all admissions there are.
+            "UPDATE admissions SET recorded_state = state WHERE id = ANY (ARRAY( \
+             SELECT id FROM admissions WHERE line_id = $1 AND recorded_state <> state \
+             ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE)) RETURNING ordinal, state",
         )
         .bind(self.lines[at].id)
         .bind(OVER_MAX)

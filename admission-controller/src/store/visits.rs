@@ -2,6 +2,7 @@
 
 use fairline_admission::{BIN_STARTS_S, Health, Memory, Prior, QUANTITIES, STAGES, Visits};
 use sqlx::FromRow;
+use time::OffsetDateTime;
 
 use super::{LockedSale, StoreError};
 
@@ -36,48 +37,56 @@ struct Checkouts {
 impl LockedSale {
     /// The visits of this sale that are under way, and what has become of visits since it was asked for the last time.
     pub async fn visits(&mut self) -> Result<Visits, StoreError> {
+        // Asked first, not joined: so every index goes by it.
+        let (after, till, now): (OffsetDateTime, OffsetDateTime, OffsetDateTime) = sqlx::query_as(
+            "WITH span AS (SELECT observed_at AS after, clock_timestamp() - make_interval(secs => $2) AS till, \
+             clock_timestamp() AS now FROM lines WHERE id = $1) \
+             UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE id = $1 RETURNING after, till, now",
+        )
+        .bind(self.row.id)
+        .bind(SETTLED_S)
+        .fetch_one(&mut *self.transaction)
+        .await?;
         let counts: Vec<Count> = sqlx::query_as(
-            "WITH span AS (SELECT observed_at AS after, clock_timestamp() - make_interval(secs => $3) AS till \
-                FROM lines WHERE id = $1), \
-             seen (what, stage, age, at) AS ( \
-                SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
-                    clock_timestamp() - coalesce(claimed_at, issued_at), NULL::integer \
+            "WITH seen (what, stage, age, at) AS ( \
+                SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
                 FROM admissions WHERE sale_id = $1 AND state = 'promised' \
                 UNION ALL SELECT CASE WHEN payments.id IS NULL AND reserved_as IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
-                    clock_timestamp() - holds.created_at, NULL \
+                    $6 - holds.created_at, NULL \
                 FROM holds LEFT JOIN payments ON hold_id = holds.id AND payments.state IN ('started', 'authorised') \
                 WHERE sale_id = $1 AND holds.state IN ('promised', 'held') \
                 UNION ALL SELECT 'moved_on', 0, claimed_at - issued_at, NULL \
-                FROM admissions, span WHERE sale_id = $1 AND claimed_at > after AND claimed_at <= till \
+                FROM admissions WHERE sale_id = $1 AND claimed_at > $4 AND claimed_at <= $5 \
                 UNION ALL SELECT 'moved_on', 1, holds.created_at - coalesce(claimed_at, issued_at), NULL \
-                FROM span, holds JOIN admissions ON admissions.id = admission_id \
-                WHERE holds.sale_id = $1 AND holds.created_at > after AND holds.created_at <= till \
+                FROM holds JOIN admissions ON admissions.id = admission_id \
+                WHERE holds.sale_id = $1 AND holds.created_at > $4 AND holds.created_at <= $5 \
                 UNION ALL SELECT 'moved_on', 2, payments.created_at - holds.created_at, NULL \
-                FROM span, payments JOIN holds ON holds.id = hold_id \
-                WHERE sale_id = $1 AND payments.created_at > after AND payments.created_at <= till \
+                FROM payments JOIN holds ON holds.id = hold_id \
+                WHERE sale_id = $1 AND payments.created_at > $4 AND payments.created_at <= $5 \
                 UNION ALL SELECT 'left', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
                     left_at - coalesce(claimed_at, issued_at), NULL \
-                FROM admissions, span WHERE sale_id = $1 AND left_at > after AND left_at <= till \
+                FROM admissions WHERE sale_id = $1 AND left_at > $4 AND left_at <= $5 \
                 UNION ALL SELECT 'moved_on', 2, paid_at - holds.created_at, NULL \
-                FROM span, orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND paid_as IS NOT NULL AND reserved_as IS NULL \
-                AND paid_at > after AND paid_at <= till \
+                FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND paid_as IS NOT NULL AND reserved_as IS NULL \
+                AND paid_at > $4 AND paid_at <= $5 \
                 UNION ALL SELECT 'left', 2, cancelled_at - created_at, NULL \
-                FROM holds, span WHERE sale_id = $1 AND reserved_as IS NULL AND cancelled_at > after AND cancelled_at <= till \
+                FROM holds WHERE sale_id = $1 AND reserved_as IS NULL AND cancelled_at > $4 AND cancelled_at <= $5 \
                 UNION ALL SELECT 'failed', 2, interval '0', NULL \
-                FROM span, payments JOIN holds ON holds.id = hold_id WHERE sale_id = $1 \
-                AND payments.state IN ('declined', 'voided') AND payments.updated_at > after AND payments.updated_at <= till \
-                UNION ALL SELECT 'paid', 2, interval '0', least(orders.quantity, $4) - 1 \
-                FROM span, orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND reserved_as IS NULL \
-                AND paid_at > after AND paid_at <= till \
-             ), \
-             observed AS (UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE id = $1) \
-             SELECT what, stage, coalesce(at, greatest(width_bucket(extract(epoch FROM age)::double precision, $2), 1) - 1) AS at, \
+                FROM payments JOIN holds ON holds.id = hold_id WHERE sale_id = $1 \
+                AND payments.state IN ('declined', 'voided') AND payments.updated_at > $4 AND payments.updated_at <= $5 \
+                UNION ALL SELECT 'paid', 2, interval '0', least(orders.quantity, $3) - 1 \
+                FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND reserved_as IS NULL \
+                AND paid_at > $4 AND paid_at <= $5 \
+             ) \
+             SELECT what, stage, coalesce(at, greatest(width_bucket(date_part('epoch', age), $2), 1) - 1) AS at, \
              count(*) AS visits FROM seen GROUP BY 1, 2, 3",
         )
         .bind(self.row.id)
         .bind(BIN_STARTS_S)
-        .bind(SETTLED_S)
         .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
+        .bind(after)
+        .bind(till)
+        .bind(now)
         .fetch_all(&mut *self.transaction)
         .await?;
         let mut visits = Visits::default();
