@@ -7,6 +7,7 @@
 //! the others are in the kernel's queue, and what does not fit there tries again by itself.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -15,18 +16,24 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::Response,
+};
 use hyper::{
     body::{Body as _, Frame, Incoming},
+    rt::Timer,
     server::conn::http1,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 use tracing::{debug, warn};
 
 use crate::{Shutdown, raise_file_limit};
@@ -49,7 +56,7 @@ pub struct ServeLimits {
     pub newcomers_max: usize,
     /// Time that a client may take to send a request's headers, and that a kept-alive connection may be idle.
     pub header_timeout: Duration,
-    /// Time that a client may take to send a request's body.
+    /// Time that a client may take to send a request's body, from when it is waited for.
     pub body_timeout: Duration,
     /// Bytes of request headers, and of each connection's read buffer, at most. At least 8 KiB.
     pub header_bytes_max: usize,
@@ -68,7 +75,10 @@ impl Default for ServeLimits {
 }
 
 /// Serves until asked to stop; then lets requests under way finish. Upgraded connections belong to whoever upgraded them.
-pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: &Shutdown) {
+pub async fn serve<S>(listener: TcpListener, service: S, limits: ServeLimits, shutdown: &Shutdown)
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     let files = raise_file_limit();
     if files < limits.connections_max as u64 {
         warn!(
@@ -97,7 +107,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), limits, newcomer, shutdown.clone());
+                let connection = connection(stream, peer, service.clone(), limits, newcomer, shutdown.clone());
                 shutdown.spawn(async move {
                     connection.await;
                     drop(place);
@@ -106,7 +116,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
             // Out of files or memory, or a client that hung up at once: neither ends the service.
             Err(error) => {
                 warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(20)).await;
             }
         }
     }
@@ -126,19 +136,21 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
     socket.listen(BACKLOG)
 }
 
-async fn connection(
+async fn connection<S>(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    service: S,
     limits: ServeLimits,
     newcomer: OwnedSemaphorePermit,
     shutdown: Shutdown,
-) {
+) where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     let newcomer = Arc::new(Mutex::new(Some(newcomer)));
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(|body| in_time(body, limits.body_timeout));
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (answer, newcomer) = (router.clone().oneshot(request), newcomer.clone());
+        let (answer, newcomer) = (service.clone().oneshot(request), newcomer.clone());
         async move {
             let answer = answer.await;
             newcomer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -146,7 +158,7 @@ async fn connection(
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Alarms::default())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes_max)
         .serve_connection(TokioIo::new(stream), service)
@@ -164,17 +176,58 @@ async fn connection(
     }
 }
 
+/// The alarms of one connection. hyper sets one for every request, and nearly none ever rings: one timer of the runtime does for all,
+/// which is set anew when it rings for one that was cleared.
+#[derive(Clone, Default)]
+struct Alarms(Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
+
+impl Timer for Alarms {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep_until(std::time::Instant::now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Alarm { deadline: deadline.into(), timer: self.clone() })
+    }
+}
+
+/// Later than every alarm of its connection before it.
+struct Alarm {
+    deadline: Instant,
+    timer: Alarms,
+}
+
+impl hyper::rt::Sleep for Alarm {}
+
+impl Future for Alarm {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut timer = self.timer.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
+    }
+}
+
 /// A body that has to be there in time: whoever promises one and sends none would keep a newcomer's place for ever.
 fn in_time(body: Incoming, limit: Duration) -> Body {
     if body.is_end_stream() {
         return Body::empty();
     }
-    Body::new(InTime { body, late: Box::pin(tokio::time::sleep(limit)) })
+    Body::new(InTime { body, limit, late: None })
 }
 
 struct InTime {
     body: Incoming,
-    late: Pin<Box<tokio::time::Sleep>>,
+    limit: Duration,
+    /// The end of the time, once somebody has to wait: most bodies come with their headers.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl hyper::body::Body for InTime {
@@ -189,7 +242,9 @@ impl hyper::body::Body for InTime {
             return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
         }
         let late = || axum::Error::new(io::Error::new(io::ErrorKind::TimedOut, "the body did not come in time"));
-        self.late.as_mut().poll(context).map(|()| Some(Err(late())))
+        let limit = self.limit;
+        let end = self.late.get_or_insert_with(|| Box::pin(sleep(limit)));
+        end.as_mut().poll(context).map(|()| Some(Err(late())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -203,7 +258,10 @@ impl hyper::body::Body for InTime {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::{get, post};
+    use axum::{
+        Router,
+        routing::{get, post},
+    };
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -227,6 +285,19 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_at_its_time_and_one_that_was_cleared_does_not() {
+        let alarms = Alarms::default();
+        let second = Duration::from_secs(1);
+        let mut cleared = alarms.sleep_until((Instant::now() + second).into());
+        assert!(futures_util::poll!(&mut cleared).is_pending());
+        drop(cleared);
+        sleep(second / 2).await;
+        let (begun, alarm) = (Instant::now(), alarms.sleep_until((Instant::now() + second).into()));
+        alarm.await;
+        assert_eq!(begun.elapsed().as_millis(), second.as_millis());
     }
 
     #[tokio::test]
