@@ -85,6 +85,10 @@ impl Counts {
     }
 }
 
+/// On a request: the doorman has counted it for its address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted;
+
 /// What he knows.
 pub(crate) struct Doorman {
     checkout: Checkout,
@@ -114,18 +118,33 @@ impl Doorman {
     }
 
     /// Puts him before a router.
-    pub(crate) fn before(self, router: Router) -> Router {
-        Router::new().fallback_service(Door { doorman: Arc::new(self), router })
+    pub(crate) fn before(self, router: Router) -> Door {
+        Door { doorman: Arc::new(self), router }
     }
 
-    /// The refusal of a request, if it is known.
-    fn refusal<T>(&self, request: &Request<T>) -> Option<Response> {
-        let headers = request.headers();
-        if request.method() != Method::POST || headers.contains_key(IDEMPOTENCY_KEY) {
+    /// The refusal of a request, if it is known. Others are counted for their address, once.
+    fn refusal<T>(&self, request: &mut Request<T>) -> Option<Response> {
+        if request.method() != Method::POST {
             return None;
         }
         let sale = request.uri().path().strip_prefix("/api/flash-sales/")?.strip_suffix("/purchase")?;
         let sale: SaleId = sale.parse().ok()?;
+        // First of all: even a ticket costs something to check.
+        if let Err(too_many) = self.limit.check_request(request) {
+            return Some(too_many.into_response());
+        }
+        let known = self.known(sale, request.headers());
+        if known.is_none() {
+            request.extensions_mut().insert(Counted);
+        }
+        known
+    }
+
+    /// The refusal of a purchase, if it is known.
+    fn known(&self, sale: SaleId, headers: &HeaderMap) -> Option<Response> {
+        if headers.contains_key(IDEMPOTENCY_KEY) {
+            return None;
+        }
         let started = Instant::now();
         let token = bearer(headers)?;
         let (counts, answer) = match self.checkout.keys.seen(token) {
@@ -147,9 +166,6 @@ impl Doorman {
                 (&self.bad.1, self.bad.0.answer())
             }
         };
-        if let Err(too_many) = self.limit.check_request(request) {
-            return Some(too_many.into_response());
-        }
         let took = started.elapsed();
         self.health.note(false, took);
         counts.note(took.as_secs_f64());
@@ -159,7 +175,7 @@ impl Doorman {
 
 /// The router with the doorman before it.
 #[derive(Clone)]
-struct Door {
+pub(crate) struct Door {
     doorman: Arc<Doorman>,
     router: Router,
 }
@@ -173,8 +189,8 @@ impl Service<Request> for Door {
         <Router as Service<Request>>::poll_ready(&mut self.router, context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        match self.doorman.refusal(&request) {
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        match self.doorman.refusal(&mut request) {
             Some(refused) => Either::Left(ready(Ok(refused))),
             None => Either::Right(self.router.call(request)),
         }

@@ -50,10 +50,17 @@ pub(crate) struct Seen {
     pub(crate) visitor: VisitorId,
 }
 
-/// A set of keys, and the tokens that were found to be signed with them. Both go when the keys are fetched again.
+/// A genuine token: what its signature signs, and what it says.
+struct Remembered {
+    signed: String,
+    genuine: Genuine,
+    seen: Option<Seen>,
+}
+
+/// A set of keys, and the tokens that were found to be signed with them, by their signatures. Both go when others are fetched.
 struct Known {
     keys: Jwks,
-    seen: Mutex<Recent<String, Genuine, SEEN_MAX>>,
+    seen: Mutex<Recent<String, Remembered, SEEN_MAX>>,
 }
 
 impl Known {
@@ -61,31 +68,42 @@ impl Known {
         Self { keys, seen: Mutex::default() }
     }
 
+    /// Something of a token that came before.
+    fn remembered<T>(&self, token: &str, of: impl FnOnce(&Remembered) -> T) -> Option<T> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(signature).filter(|remembered| remembered.signed == signed).map(of)
+    }
+
+    fn remember(&self, token: &str, genuine: Genuine) {
+        let Some((signed, signature)) = token.rsplit_once('.') else { return };
+        let Claims { jti: admission, sale, ref sub, .. } = genuine.claims;
+        let seen = sub.parse().ok().map(|visitor| Seen { admission, sale, visitor });
+        let remembered = Remembered { signed: signed.to_owned(), genuine, seen };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).keep(signature.to_owned(), remembered);
+    }
+
     /// What a token that came before says.
     fn known(&self, token: &str, now_unix_s: i64) -> Option<Result<Genuine, TokenError>> {
-        let genuine = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()?;
+        let genuine = self.remembered(token, |remembered| remembered.genuine.clone())?;
         let is_over = genuine.claims.exp <= now_unix_s;
         Some(if is_over { Err(TokenError::Expired(Box::new(genuine.claims))) } else { Ok(genuine) })
     }
 
     fn seen(&self, token: &str) -> Option<Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let claims = &seen.get(token)?.claims;
-        Some(Seen { admission: claims.jti, sale: claims.sale, visitor: claims.sub.parse().ok()? })
+        self.remembered(token, |remembered| remembered.seen)?
     }
 
     fn verify(&self, token: &str, now_unix_s: i64) -> Result<Genuine, TokenError> {
         if let Some(known) = self.known(token, now_unix_s) {
             return known;
         }
-        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let verified = verify(token, &self.keys, now_unix_s);
         match &verified {
-            Ok(genuine) => seen().keep(token.to_owned(), genuine.clone()),
+            Ok(genuine) => self.remember(token, genuine.clone()),
             // Its time never comes again, and then nobody asks which key it was.
             Err(TokenError::Expired(claims)) => {
-                let genuine = Genuine { claims: Claims::clone(claims), kid: String::new() };
-                seen().keep(token.to_owned(), genuine);
+                self.remember(token, Genuine { claims: Claims::clone(claims), kid: String::new() });
             }
             Err(_) => {}
         }
@@ -179,6 +197,8 @@ async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: 
             () = shutdown.triggered() => return,
         }
         match fetch(&source).await {
+            // What was seen is still right.
+            Ok(fetched) if keys.borrow().as_ref().is_some_and(|known| known.keys == fetched) => {}
             Ok(fetched) => {
                 if keys.send_replace(Some(Known::new(fetched))).is_none() {
                     info!("the keys of admission tokens were loaded");
@@ -238,9 +258,11 @@ mod tests {
             assert_eq!(known.verify(&forged, 99), Err(TokenError::UnknownKey));
             assert_eq!(known.verify(&format!("{token}x"), 99), Err(TokenError::Malformed));
         }
-        let seen = known.seen.lock().expect("nobody panicked");
-        assert_eq!(seen.get(&token), Some(&genuine));
-        assert_eq!(seen.get(&forged), None, "what is forged is not kept");
+        assert_eq!(known.remembered(&token, |remembered| remembered.genuine.clone()), Some(genuine));
+        assert!(known.remembered(&forged, |_| ()).is_none(), "what is forged is not kept");
+        let (signed, signature) = token.rsplit_once('.').expect("a token");
+        let other = format!("{}.{signature}", &signed[..signed.len() - 1]);
+        assert!(known.remembered(&other, |_| ()).is_none(), "a signature is not a token");
     }
 
     #[test]
@@ -251,6 +273,6 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(known.verify(&token, 100), Err(TokenError::Expired(Box::new(claims(1, 100)))));
         }
-        assert!(known.seen.lock().expect("nobody panicked").get(&token).is_some());
+        assert!(known.remembered(&token, |_| ()).is_some());
     }
 }

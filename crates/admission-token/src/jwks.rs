@@ -45,7 +45,7 @@ impl Jwk {
 }
 
 /// The public keys that tokens may be signed with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Jwks(Vec<(Jwk, VerifyingKey)>);
 
 /// A key set that cannot be used.

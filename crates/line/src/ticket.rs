@@ -28,9 +28,10 @@ pub struct Ticket {
     pub visitor: VisitorId,
 }
 
-/// The key that waiting rooms sign tickets with, and that checkout verifies them with: 32 bytes, as 64 hex digits.
+/// The key that waiting rooms sign tickets with, and that checkout verifies them with: 32 bytes, as 64 hex digits. It is kept as the
+/// state in which it leaves HMAC, since two hashes of five are the key's alone.
 #[derive(Clone)]
-pub struct TicketKey([u8; 32]);
+pub struct TicketKey(Hmac<Sha256>);
 
 /// A ticket that is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,14 +56,25 @@ impl FromStr for TicketKey {
         for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
             *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| wrong())?;
         }
-        Ok(Self(key))
+        Ok(Self(Hmac::new_from_slice(&key).expect("HMAC takes keys of any length")))
     }
 }
+
+/// What the names of all tickets' cookies begin with.
+const COOKIE: &str = "fairline_ticket_";
 
 /// The name of the cookie that holds the ticket of a sale.
 #[must_use]
 pub fn cookie_name(sale: SaleId) -> String {
-    format!("fairline_ticket_{}", sale.0.simple())
+    format!("{COOKIE}{}", sale.0.simple())
+}
+
+/// The line whose ticket a cookie of this name holds, if it is a name that [`cookie_name`] gives.
+#[must_use]
+pub fn line_of_cookie(name: &str) -> Option<SaleId> {
+    let line = name.strip_prefix(COOKIE)?;
+    let id = Uuid::try_parse(line).ok()?;
+    (id.simple().encode_lower(&mut Uuid::encode_buffer()) == line).then_some(SaleId(id))
 }
 
 /// Bytes of a ticket on the wire: version, epoch, ordinal, visitor, then half of an HMAC-SHA-256 (RFC 2104 allows it).
@@ -94,7 +106,7 @@ impl TicketKey {
     }
 
     fn tag(&self, sale: SaleId, body: &[u8]) -> [u8; TAG] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        let mut mac = self.0.clone();
         mac.update(b"fairline ticket");
         mac.update(sale.0.as_bytes());
         mac.update(body);
@@ -135,6 +147,22 @@ mod tests {
 
     fn key(digit: char) -> TicketKey {
         digit.to_string().repeat(64).parse().expect("64 digits")
+    }
+
+    #[test]
+    fn a_cookie_has_one_name() {
+        let line = SaleId(Uuid::from_u128(0xabc));
+        let name = cookie_name(line);
+        assert_eq!(line_of_cookie(&name), Some(line));
+        for other in [
+            name.to_uppercase(),
+            name.replace("abc", "ABC"),
+            format!("{COOKIE}{}", line.0),
+            format!("{name}0"),
+            COOKIE.to_owned(),
+        ] {
+            assert_eq!(line_of_cookie(&other), None, "{other}");
+        }
     }
 
     fn sale(n: u128) -> SaleId {
