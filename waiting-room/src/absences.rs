@@ -12,12 +12,10 @@ use fairline_service::Shutdown;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-/// Polls that wait for a batch at most; beyond them each is told by itself.
-const WAITING_MAX: usize = 20_000;
-/// Absences in one call at most.
-const BATCH_MAX: usize = 2000;
-/// How long the first of a batch waits for others: nothing beside any grace period.
-const GATHER: Duration = Duration::from_millis(50);
+use crate::batches::{self, Bounds};
+
+/// Beyond these each is told by itself. What is gathered for so long is nothing beside any grace period.
+const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 2000, gather: Duration::from_millis(50) };
 
 struct Absence {
     sale: SaleId,
@@ -35,30 +33,16 @@ pub(crate) struct Absences {
 impl Absences {
     /// Starts the task that gathers batches.
     pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
-        let (waiting, mut gathered) = mpsc::channel::<Absence>(WAITING_MAX);
-        let (stop, line) = (shutdown.clone(), store.clone());
-        shutdown.spawn(async move {
-            let mut batch = Vec::new();
-            loop {
-                tokio::select! {
-                    count = gathered.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
-                    () = stop.triggered() => return,
-                }
-                tokio::time::sleep(GATHER).await;
-                while batch.len() < BATCH_MAX
-                    && let Ok(absence) = gathered.try_recv()
-                {
-                    batch.push(absence);
-                }
-                for ((sale, grace), ordinals) in by_call(batch.drain(..)) {
-                    let line = line.clone();
-                    stop.spawn(async move {
-                        // The next roll call finds whoever is not noted here.
-                        if let Err(error) = line.absent(sale, grace, false, &ordinals).await {
-                            debug!(%error, "absences could not be noted");
-                        }
-                    });
-                }
+        let (spawner, line) = (shutdown.clone(), store.clone());
+        let waiting = batches::start(BOUNDS, shutdown, move |batch: Vec<Absence>| {
+            for ((sale, grace), ordinals) in by_call(batch.into_iter()) {
+                let line = line.clone();
+                spawner.spawn(async move {
+                    // The next roll call finds whoever is not noted here.
+                    if let Err(error) = line.absent(sale, grace, false, &ordinals).await {
+                        debug!(%error, "absences could not be noted");
+                    }
+                });
             }
         });
         Self { waiting, store }

@@ -34,7 +34,7 @@ use crate::{
 const POLL_AFTER: Duration = Duration::from_secs(2);
 
 /// The routes of the API.
-pub(crate) fn routes() -> OpenApiRouter<Door> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Door>> {
     OpenApiRouter::new()
         .routes(routes!(active_sales))
         .routes(routes!(sale_status))
@@ -53,7 +53,7 @@ struct ActiveSales {
 #[utoipa::path(get, path = "/api/flash-sales/active", responses(
     (status = 200, description = "The sales.", body = ActiveSales),
 ))]
-async fn active_sales(State(door): State<Door>) -> Response {
+async fn active_sales(State(door): State<Arc<Door>>) -> Response {
     let sales = active(&door);
     ([(header::CACHE_CONTROL, "public, max-age=1")], axum::Json(ActiveSales { sales })).into_response()
 }
@@ -72,7 +72,7 @@ pub(crate) fn active(door: &Door) -> Vec<Arc<SaleCard>> {
     (status = 200, description = "The sale. May be cached for a second.", body = SaleCard),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
 ))]
-async fn sale_status(State(door): State<Door>, Path(sale): Path<String>) -> Result<Response, Problem> {
+async fn sale_status(State(door): State<Arc<Door>>, Path(sale): Path<String>) -> Result<Response, Problem> {
     let card = door.room(&sale)?.card();
     Ok(([(header::CACHE_CONTROL, "public, max-age=1")], axum::Json(card)).into_response())
 }
@@ -122,7 +122,7 @@ struct LineSnapshot {
     (status = 503, description = "The line can't be reached, or this node is full. The place is kept.", body = ProblemBody),
 ))]
 async fn line(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(sale): Path<String>,
     Query(entering): Query<Entering>,
     ClientAddress(client): ClientAddress,
@@ -150,7 +150,7 @@ fn ticket_headers(cookie: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
 
 /// Says everything that a page has to know now, once.
 async fn poll(
-    door: Door,
+    door: Arc<Door>,
     room: Arc<Room>,
     entering: &Entering,
     client: IpAddr,
@@ -171,7 +171,7 @@ async fn poll(
 
 /// Lets a shopper in as a stream of events.
 async fn events(
-    door: Door,
+    door: Arc<Door>,
     room: Arc<Room>,
     entering: &Entering,
     client: IpAddr,
@@ -189,7 +189,7 @@ async fn events(
         Some((Ok::<_, Infallible>(Event::default().data(json)), (session, open)))
     });
     // Streams of a node that stops end spread over a while, so that others have time to take their pages in.
-    let (stopping, leave_after) = (door.shutdown, door.move_over.mul_f64(rand::random()));
+    let (stopping, leave_after) = (door.shutdown.clone(), door.move_over.mul_f64(rand::random()));
     let events = events.take_until(Box::pin(async move {
         stopping.triggered().await;
         tokio::time::sleep(leave_after).await;
@@ -222,7 +222,7 @@ impl Drop for OpenStream {
 
 /// Lets a shopper in as a WebSocket, which is parked in the hall as soon as the handshake is answered.
 async fn upgrade(
-    door: Door,
+    door: Arc<Door>,
     room: Arc<Room>,
     entering: &Entering,
     client: IpAddr,
@@ -233,7 +233,7 @@ async fn upgrade(
     let upgraded = request.extensions_mut().remove::<OnUpgrade>().ok_or(RoomError::BadHandshake)?;
     let Entered { tab, cookie, .. } =
         door.enter(room, request.headers(), client, entering.wish(), &entering.papers).await?;
-    let hall = door.hall;
+    let hall = door.hall.clone();
     door.shutdown.spawn(async move {
         match upgraded.await.map_err(std::io::Error::other).and_then(handshake::let_go) {
             Ok((stream, said)) => hall.park(stream, said, tab, place).await,
@@ -254,7 +254,7 @@ async fn upgrade(
     (status = 503, description = "The line can't be reached.", body = ProblemBody),
 ))]
 async fn claim_turn(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(sale): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -273,7 +273,7 @@ async fn claim_turn(
     (status = 503, description = "The line can't be reached.", body = ProblemBody),
 ))]
 async fn leave_line(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(sale): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

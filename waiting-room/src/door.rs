@@ -22,8 +22,9 @@ use crate::{
     hall::Hall,
     joins::Joins,
     problem::RoomError,
+    resumes::Resumes,
     room::{Room, Tab},
-    rooms::{Rooms, resume},
+    rooms::Rooms,
     settings::Grace,
     shoppers::Browser,
 };
@@ -32,11 +33,11 @@ use crate::{
 const TICKET_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What every way into a line needs.
-#[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
     pub(crate) joins: Joins,
+    pub(crate) resumes: Resumes,
     pub(crate) absences: Absences,
     pub(crate) key: TicketKey,
     /// Where the shop names its shoppers.
@@ -136,7 +137,7 @@ impl Door {
                 self.store.name(&ticket, account).await.map_err(RoomError::from)?;
             }
             let tab = Tab::open(room.clone(), &ticket, browser);
-            resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
+            self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
             let turn = room.shoppers.turn(ticket.ordinal);
             let over = matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Removed | Turn::Missed);
             if !(over && wish == Wish::Rejoin) {
@@ -158,7 +159,7 @@ impl Door {
         let tab = Tab::open(room.clone(), &ticket, browser);
         // Its turn came between the join and here, and nobody was there to hear of it; or the account had the place before.
         if account.is_some() || room.has_passed(ticket.ordinal) {
-            resume(&self.store, &room, &[ticket]).await.map_err(RoomError::from)?;
+            self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
         }
         Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) })
     }

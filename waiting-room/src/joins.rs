@@ -10,14 +10,13 @@ use fairline_sale::{SaleId, VisitorId};
 use fairline_service::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::room::Room;
+use crate::{
+    batches::{self, Bounds},
+    room::Room,
+};
 
-/// Joins that wait for a batch at most; beyond them shoppers are asked to try again.
-const WAITING_MAX: usize = 20_000;
-/// Joins in one call at most.
-const BATCH_MAX: usize = 1000;
-/// How long the first join of a batch waits for others.
-const GATHER: Duration = Duration::from_millis(2);
+/// Beyond these shoppers are asked to try again.
+const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, gather: Duration::from_millis(2) };
 /// How often a batch is sent at most, when the line does not say whether it had it; and the pauses between.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
@@ -35,32 +34,16 @@ pub(crate) struct Joins(mpsc::Sender<Join>);
 impl Joins {
     /// Starts the task that gathers batches.
     pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
-        let (sender, mut waiting) = mpsc::channel::<Join>(WAITING_MAX);
         let spawner = shutdown.clone();
-        shutdown.spawn(async move {
-            let mut batch = Vec::new();
-            loop {
-                tokio::select! {
-                    // Ends when the last sender is gone, or when the process stops.
-                    count = waiting.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
-                    () = spawner.triggered() => return,
-                }
-                tokio::time::sleep(GATHER).await;
-                while batch.len() < BATCH_MAX
-                    && let Ok(join) = waiting.try_recv()
-                {
-                    batch.push(join);
-                }
-                let mut by_sale: HashMap<SaleId, Vec<Join>> = HashMap::new();
-                for join in batch.drain(..) {
-                    by_sale.entry(join.room.sale).or_default().push(join);
-                }
-                for joins in by_sale.into_values() {
-                    spawner.spawn(join(store.clone(), joins));
-                }
+        Self(batches::start(BOUNDS, shutdown, move |batch: Vec<Join>| {
+            let mut by_sale: HashMap<SaleId, Vec<Join>> = HashMap::new();
+            for join in batch {
+                by_sale.entry(join.room.sale).or_default().push(join);
             }
-        });
-        Self(sender)
+            for joins in by_sale.into_values() {
+                spawner.spawn(join(store.clone(), joins));
+            }
+        }))
     }
 
     /// Gives a visitor the next ordinal of a line, or the place that the account has already.

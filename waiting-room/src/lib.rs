@@ -1,13 +1,14 @@
 //! The waiting room faces the internet: it gives shoppers a place in the line and tells them when it is their turn.
 //!
 //! It knows Redis and nothing else: no database, no key that admits anybody. `room` is one sale in this node with its
-//! `shoppers`, `rooms` keeps them all true, `speech` is what a tab hears, `joins` and `absences` what the line hears of
-//! it, in batches. `door` lets shoppers in, through `api` and
+//! `shoppers`, `rooms` keeps them all true, `speech` is what a tab hears, `joins`, `resumes` and `absences` what the line hears
+//! of it, in `batches`. `door` lets shoppers in, through `api` and
 //! `pages`. WebSockets then wait in the `hall`, which every room calls with its `bell`; a tab without one is a `session`.
 
 mod absences;
 mod account;
 mod api;
+mod batches;
 mod bell;
 mod door;
 mod forecast;
@@ -20,6 +21,7 @@ mod pace;
 mod pages;
 mod parked;
 mod problem;
+mod resumes;
 mod room;
 mod rooms;
 mod session;
@@ -104,6 +106,7 @@ impl Service {
             rooms: follower.rooms.clone(),
             store: store.clone(),
             joins: joins::Joins::start(store.clone(), shutdown),
+            resumes: resumes::Resumes::start(store.clone(), shutdown),
             absences: absences::Absences::start(store.clone(), shutdown),
             key,
             accounts,
@@ -132,7 +135,7 @@ impl Service {
         let routes = api
             .merge(pages::routes())
             .layer(Extension(settings.trusted_proxies.clone()))
-            .with_state(door)
+            .with_state(Arc::new(door))
             .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }));
         let ready: Readiness = Arc::new(move || {
             let store = store.clone();

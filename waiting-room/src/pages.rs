@@ -1,6 +1,6 @@
 //! The pages: sales, a sale, and the line for browsers without JavaScript.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -28,7 +28,7 @@ use crate::{
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The routes of the pages.
-pub(crate) fn routes() -> Router<Door> {
+pub(crate) fn routes() -> Router<Arc<Door>> {
     Router::new()
         .route("/", get(home))
         .route("/sales/{slug}", get(sale))
@@ -235,13 +235,13 @@ impl IntoResponse for PageProblem {
     }
 }
 
-async fn home(State(door): State<Door>) -> Response {
+async fn home(State(door): State<Arc<Door>>) -> Response {
     let sales = active(&door).iter().map(|card| card.as_ref().into()).collect();
     page(StatusCode::OK, &HomePage { assets: Assets::new(), sales })
 }
 
 async fn sale(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(slug): Path<String>,
     Query(papers): Query<Papers>,
     headers: HeaderMap,
@@ -263,7 +263,7 @@ async fn sale(
 }
 
 /// The colours of a sale that has its own.
-async fn look(State(door): State<Door>, Path(slug): Path<String>) -> Result<Response, Problem> {
+async fn look(State(door): State<Arc<Door>>, Path(slug): Path<String>) -> Result<Response, Problem> {
     let colours = door.room_by_slug(&slug)?.card().look.style_sheet();
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),
@@ -283,7 +283,7 @@ struct Joining {
 
 /// Joins without JavaScript, and goes on to the line's page.
 async fn join(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(slug): Path<String>,
     Query(joining): Query<Joining>,
     ClientAddress(client): ClientAddress,
@@ -297,7 +297,7 @@ async fn join(
 
 /// The line without JavaScript: a page that looks again by itself.
 async fn line(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(slug): Path<String>,
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
@@ -365,7 +365,7 @@ async fn line(
 
 /// Leaves without JavaScript. The ticket stays, so that the page says how it ended, and offers to join again.
 async fn leave(
-    State(door): State<Door>,
+    State(door): State<Arc<Door>>,
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {

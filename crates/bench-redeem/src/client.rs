@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use memchr::memmem;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -224,21 +225,17 @@ async fn exchange(
 
 /// An answer, once all of it is there.
 fn read(bytes: &[u8]) -> Option<Answer> {
-    let head_end = find(bytes, b"\r\n\r\n")? + 4;
+    let head_end = memmem::find(bytes, b"\r\n\r\n")? + 4;
     let (head, body) = bytes.split_at(head_end);
     let status = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
-    let length = find(head, b"content-length: ")? + 16;
+    let length = memmem::find(head, b"content-length: ")? + 16;
     let length = std::str::from_utf8(&head[length..]).ok()?.split('\r').next()?.parse::<usize>().ok()?;
     if body.len() < length {
         return None;
     }
     // `{"id":"…` of an order, or `"order":{…"id":"…` of the problem that names one.
-    let order = find(body, b"\"id\":\"").and_then(|at| Uuid::try_parse_ascii(body.get(at + 6..at + 42)?).ok());
+    let order = memmem::find(body, b"\"id\":\"").and_then(|at| Uuid::try_parse_ascii(body.get(at + 6..at + 42)?).ok());
     Some(Answer { status, order })
-}
-
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ use crate::{Bench, Failure, client::Run};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What was done before a measurement has had its consequences by then.
+const AT_REST_WITHIN: Duration = Duration::from_secs(60);
 /// Rows that are inserted at once.
 const ROWS: usize = 10_000;
 /// Longer than any run.
@@ -272,10 +274,41 @@ impl Shop {
         })
     }
 
-    /// Brings the database to rest, so that no measurement pays for what was done before it.
+    /// Brings the shop to rest, so that no measurement pays for what was done before it: all that happened has been relayed, and
+    /// the database has nothing left to tidy or to write.
     pub(crate) async fn settle(&self) -> Result<(), Failure> {
+        self.until(
+            "everything that happened has been relayed",
+            "SELECT NOT EXISTS (SELECT FROM stock LEFT JOIN relays USING (sale_id) WHERE events > coalesce(number, 0))",
+        )
+        .await?;
         sqlx::query("VACUUM ANALYZE").execute(&self.pool).await?;
         sqlx::query("CHECKPOINT").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Waits until a controller has found the sales of this shop, has begun their lines, and has told everybody of the tokens.
+    pub(crate) fn settle_with_controller(&self) -> Result<(), Failure> {
+        self.runtime.block_on(async {
+            self.until(
+                "every line has begun, and every token has been told",
+                "SELECT NOT EXISTS (SELECT FROM lines WHERE epoch = 0) \
+                 AND NOT EXISTS (SELECT FROM admissions WHERE published_state IS DISTINCT FROM state OR recorded_state <> state)",
+            )
+            .await?;
+            self.settle().await
+        })
+    }
+
+    /// Waits until a query says that something is so.
+    async fn until(&self, what: &str, query: &'static str) -> Result<(), Failure> {
+        let deadline = Instant::now() + AT_REST_WITHIN;
+        while !sqlx::query_scalar::<_, bool>(query).fetch_one(&self.pool).await? {
+            if Instant::now() > deadline {
+                return Err(Failure::new(format!("it is not yet so that {what}")));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         Ok(())
     }
 

@@ -39,6 +39,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     let mut rounds: Vec<(Run, Run)> = Vec::new();
     for _ in 0..size.rounds {
         let shoppers = shop.admit(writes)?;
+        shop.settle_with_controller()?;
         let per_s = |part: usize| offered * part as f64 / requests as f64;
         let buying = paced(shop.checkout_address, size.many / 10, shop.requests(&shoppers), per_s(writes));
         let looking = paced(services.waiting_room, size.many / 10, reading.clone(), per_s(reads));
