@@ -1,7 +1,7 @@
 //! The catalogue: what is sold, for anybody to see. A product is what a sale offers, and has the sale's id.
 //!
-//! Every request is answered from memory, which a task keeps fresh from a copy in Redis that all processes share. Whichever process hears
-//! first that something has happened reads the database anew, within a second; who was let in is told by no event, and is seen when the copy
+//! Every request is answered from memory, which a task keeps fresh from a copy in Redis that all processes share. Whichever process relays
+//! the event of what has happened reads the database anew, within a second; who was let in is told by no event, and is seen when the copy
 //! runs out, three seconds later at most. So the catalogue is warm before a sale opens, and its crowd costs the database nothing. Without
 //! Redis each process reads the database itself.
 
@@ -142,7 +142,7 @@ impl Catalogue {
         shown.ok_or(CheckoutError::NoCatalogue)
     }
 
-    /// Something has happened: it is read anew with the next beat. Events of a rush come by the hundred.
+    /// Something has happened: it is read anew with the next beat. Events of a rush come by the thousand.
     pub(crate) fn spoil(&self) {
         self.stale.store(true, Ordering::Release);
     }

@@ -15,17 +15,16 @@ const EVERY: Duration = Duration::from_millis(300);
 /// So many rounds after each other, every stream is looked at, for what a dead process has left there and for what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
 /// Events that are heard at once.
-const AT_ONCE: u64 = 200;
+const AT_ONCE: u64 = 500;
 
-/// Those who hear: the catalogue, for what is another now, webhooks, and the post.
-pub(crate) const CATALOGUE: &str = "catalogue";
+/// Those who hear: webhooks, and the post.
 pub(crate) const WEBHOOKS: &str = "webhooks";
 pub(crate) const LETTERS: &str = "letters";
 
 /// The groups of those who hear in this process: the relay waits for them where a stream is full.
 pub(crate) fn groups(checkout: &Checkout) -> Vec<&'static str> {
     let letters = (!checkout.carriers.are_none()).then_some(LETTERS);
-    [CATALOGUE, WEBHOOKS].into_iter().chain(letters).collect()
+    [WEBHOOKS].into_iter().chain(letters).collect()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -110,12 +109,13 @@ where
         }
         let heard = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
         let heard: Vec<_> = heard.collect();
-        let outcome = hear(events.clone()).await;
+        let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
+        let outcome = hear(events).await;
         let result = if outcome.is_ok() { "heard" } else { "not heard" };
         for (kind, operation) in heard {
             operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
         }
         outcome?;
-        stream.acknowledge(sale, group, &events).await?;
+        stream.acknowledge(sale, group, &numbers).await?;
     }
 }

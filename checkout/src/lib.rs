@@ -239,11 +239,6 @@ impl Service {
         let (stream, cache) = (EventStream::new(redis.clone()), cache::Cache::new(redis));
         relay::start(&checkout, stream.clone().waiting_for(hearing::groups(&checkout)));
         catalogue::start(&checkout, cache);
-        let catalogue = checkout.catalogue.clone();
-        hearing::start(&checkout, stream.clone(), hearing::CATALOGUE, move |_| {
-            catalogue.spoil();
-            std::future::ready(Ok(()))
-        });
         post::start(&checkout, stream.clone(), shop(settings)?);
         let webhooks = checkout.clone();
         hearing::start(&checkout, stream, hearing::WEBHOOKS, move |events| webhook::hear(webhooks.clone(), events));

@@ -80,6 +80,8 @@ async fn relay_sale(
             there = stream.append(is_first, events).await?;
             is_first = false;
         }
+        // Before it is noted that they are there: whoever relays them once more says so once more.
+        checkout.catalogue.spoil();
         if there < after {
             info!(%sale, from = there + 1, "a stream has lost events, and is told them again");
         } else {

@@ -136,15 +136,15 @@ impl EventStream {
         Ok(events)
     }
 
-    /// These events need not be said to the group again.
+    /// The events of these numbers need not be said to the group again.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn acknowledge(&self, sale: SaleId, group: &str, events: &[Event]) -> Result<(), StreamError> {
-        if events.is_empty() {
+    pub async fn acknowledge(&self, sale: SaleId, group: &str, numbers: &[u64]) -> Result<(), StreamError> {
+        if numbers.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> = events.iter().map(|event| format!("{}-0", event.number)).collect();
+        let ids: Vec<String> = numbers.iter().map(|number| format!("{number}-0")).collect();
         let _: u64 = self.client.xack(key(sale), group, ids).await?;
         Ok(())
     }
