@@ -51,10 +51,10 @@ impl Stripe {
         self.ask(step, request)
     }
 
-    /// How the refund of a payment stands: what was said to its key is repeated all day.
-    fn look_up_refund<'a>(&'a self, reference: &'a str) -> Answer<'a> {
-        let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=1", self.address);
-        self.ask(Step::LookUpRefund, Request::get(uri).body(Full::default()))
+    /// How our refund of a payment stands: what was said to its key is repeated all day. What was given back by hand is none of ours.
+    fn look_up_refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=100", self.address);
+        self.ask(Step::LookUpRefund(payment), Request::get(uri).body(Full::default()))
     }
 
     /// Goes on from "I know no such payment": where a sandbox made it, it was never worth anything. Any other may be captured, and be
@@ -100,7 +100,8 @@ enum Step {
     Capture,
     Cancel,
     Refund,
-    LookUpRefund,
+    /// Of which payment.
+    LookUpRefund(PaymentId),
 }
 
 impl Step {
@@ -111,7 +112,7 @@ impl Step {
             Self::Capture => "capture",
             Self::Cancel => "cancel",
             Self::Refund => "refund",
-            Self::LookUpRefund => "look_up_refund",
+            Self::LookUpRefund(_) => "look_up_refund",
         }
     }
 }
@@ -162,23 +163,29 @@ impl Gateway for Stripe {
     }
 
     fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        let refund = self.change(Step::Refund, payment, "/v1/refunds", form(&[("payment_intent", reference)]));
+        // Of what is left, where some was given back by hand.
+        let whole = form(&[("payment_intent", reference), ("metadata[payment]", &payment.to_string())]);
+        let refund = self.change(Step::Refund, payment, "/v1/refunds", whole);
         Box::pin(self.unless_forgotten(
             reference,
             Box::pin(async move {
                 // Looked for first: what has failed is given back by hand, and Stripe forgets a key, and so our first try, after a day.
-                let before = self.look_up_refund(reference).await?;
+                let before = self.look_up_refund(payment, reference).await?;
                 if before.standing != Standing::Captured {
                     return Ok(before);
                 }
                 match refund.await {
-                    Err(NoAnswer::NotYet(_) | NoAnswer::Repeats(_)) => match self.look_up_refund(reference).await? {
-                        after if after.standing == Standing::Captured => {
-                            Err(NoAnswer::NotYet("nothing is refunded yet".to_owned()))
-                        }
-                        after => Ok(after),
-                    },
-                    answer => answer,
+                    Err(NoAnswer::NotYet(_) | NoAnswer::Repeats(_)) => {}
+                    answer => return answer,
+                }
+                let after = self.look_up_refund(payment, reference).await?;
+                if after.standing != Standing::Captured {
+                    return Ok(after);
+                }
+                // Not by us: all of it may have been given back by hand.
+                match self.look_up(reference).await? {
+                    by_hand if by_hand.standing == Standing::Refunded => Ok(by_hand),
+                    _ => Err(NoAnswer::NotYet("nothing is refunded yet".to_owned())),
                 }
             }),
         ))
@@ -200,6 +207,20 @@ struct Object {
     client_secret: Option<String>,
     /// Its id, or, where we have asked for it, all of it.
     latest_charge: Option<Charge>,
+    metadata: Option<Metadata>,
+}
+
+/// What we have written on it.
+#[derive(Deserialize)]
+struct Metadata {
+    payment: Option<String>,
+}
+
+impl Object {
+    fn is_of(&self, payment: PaymentId) -> bool {
+        let written = self.metadata.as_ref().and_then(|metadata| metadata.payment.as_deref());
+        written == Some(payment.to_string().as_str())
+    }
 }
 
 #[derive(Deserialize)]
@@ -255,12 +276,14 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
     let senseless = || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
-        StatusCode::OK if step == Step::LookUpRefund => {
+        StatusCode::OK => {
+            let Step::LookUpRefund(payment) = step else {
+                return intent(serde_json::from_slice(body).map_err(|_| senseless())?);
+            };
             let found: Found = serde_json::from_slice(body).map_err(|_| senseless())?;
-            let newest = found.data.into_iter().next();
-            return newest.map_or_else(|| nothing(Standing::Captured), intent);
+            let ours = found.data.into_iter().find(|refund| refund.is_of(payment));
+            return ours.map_or_else(|| nothing(Standing::Captured), intent);
         }
-        StatusCode::OK => return intent(serde_json::from_slice(body).map_err(|_| senseless())?),
         // Stripe keeps the answer to a key, a failure of its own too: it would say the same all day. Nothing was captured, and an
         // authorisation that it may have made lapses by itself; the shopper may pay again.
         status if status.is_server_error() && is_replayed && step == Step::Authorise => {
@@ -319,10 +342,15 @@ mod tests {
     #[test]
     fn every_answer_is_read_as_what_it_says() {
         use Standing as S;
-        use Step::{Authorise, Cancel, Capture, LookUp, LookUpRefund, Refund};
+        use Step::{Authorise, Cancel, Capture, LookUp, Refund};
         let said = |reference: Option<&str>, standing| Some((reference.map(str::to_owned), standing));
         let now = |status: &str| format!(r#","payment_intent":{}"#, payment_intent(status, ""));
-        let refund = |status: &str| format!(r#"{{"object":"refund","id":"re_1","status":"{status}"}}"#);
+        let payment = PaymentId(uuid::Uuid::from_u128(7));
+        let look_up_refund = Step::LookUpRefund(payment);
+        let refund = |status: &str| {
+            format!(r#"{{"object":"refund","id":"re_1","status":"{status}","metadata":{{"payment":"{payment}"}}}}"#)
+        };
+        let by_hand = r#"{"object":"refund","id":"re_2","status":"succeeded","metadata":{}}"#;
         for (step, status, body, expected) in [
             (Authorise, 200, payment_intent("requires_capture", ""), said(Some("pi_1"), S::Authorised)),
             (
@@ -386,10 +414,12 @@ mod tests {
             (Refund, 200, refund("pending"), None),
             (Refund, 200, refund("failed"), None),
             (Refund, 400, error("invalid_request_error", "charge_already_refunded", ""), None),
-            (LookUpRefund, 200, format!(r#"{{"data":[{}]}}"#, refund("succeeded")), said(None, S::Refunded)),
-            (LookUpRefund, 200, format!(r#"{{"data":[{},{}]}}"#, refund("pending"), refund("succeeded")), None),
-            (LookUpRefund, 200, format!(r#"{{"data":[{}]}}"#, refund("failed")), None),
-            (LookUpRefund, 200, r#"{"data":[]}"#.to_owned(), said(None, S::Captured)),
+            (look_up_refund, 200, format!(r#"{{"data":[{}]}}"#, refund("succeeded")), said(None, S::Refunded)),
+            (look_up_refund, 200, format!(r#"{{"data":[{},{}]}}"#, refund("pending"), refund("succeeded")), None),
+            (look_up_refund, 200, format!(r#"{{"data":[{}]}}"#, refund("failed")), None),
+            (look_up_refund, 200, format!(r#"{{"data":[{by_hand}]}}"#), said(None, S::Captured)),
+            (look_up_refund, 200, format!(r#"{{"data":[{by_hand},{}]}}"#, refund("pending")), None),
+            (look_up_refund, 200, r#"{"data":[]}"#.to_owned(), said(None, S::Captured)),
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
             let answer = read(step, status, &HeaderMap::new(), body.as_bytes());

@@ -26,6 +26,8 @@ enum AtGateway {
     Authorised,
     Captured,
     Refunded,
+    /// By somebody at the company's desk, all of it.
+    RefundedByHand,
     Cancelled,
 }
 
@@ -74,6 +76,8 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         // Between the debt and its refund, and between the refund and its commit.
         (C::RefundDue, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
         (C::RefundDue, G::Refunded, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
+        // Somebody was faster.
+        (C::RefundDue, G::RefundedByHand, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
     ];
     for (committed, at_gateway, hold, payment, intent, order) in cases {
         let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
@@ -207,11 +211,18 @@ async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committ
              &metadata[order]={order}&payment_method_data[type]=card&payment_method_data[card][token]={method}"
         );
         let id = gateway("/payment_intents".to_owned(), "authorise", new).await;
-        if matches!(at_gateway, AtGateway::Captured | AtGateway::Refunded) {
+        if matches!(at_gateway, AtGateway::Captured | AtGateway::Refunded | AtGateway::RefundedByHand) {
             gateway(format!("/payment_intents/{id}/capture"), "capture", String::new()).await;
         }
-        if at_gateway == AtGateway::Refunded {
-            gateway("/refunds".to_owned(), "refund", format!("payment_intent={id}")).await;
+        match at_gateway {
+            AtGateway::Refunded => {
+                let ours = format!("payment_intent={id}&metadata[payment]={payment}");
+                gateway("/refunds".to_owned(), "refund", ours).await;
+            }
+            AtGateway::RefundedByHand => {
+                gateway("/refunds".to_owned(), "by-hand", format!("payment_intent={id}")).await;
+            }
+            _ => {}
         }
         if at_gateway == AtGateway::Cancelled {
             gateway(format!("/payment_intents/{id}/cancel"), "cancel", String::new()).await;

@@ -192,7 +192,7 @@ async fn refund(
     Form(mut fields): Form<Fields>,
 ) -> Response {
     match fields.remove("payment_intent") {
-        Some(id) => office.answer(key, Operation::Refund(id)).await,
+        Some(id) => office.answer(key, Operation::Refund(id, fields.remove("metadata[payment]"))).await,
         None => {
             Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", "Send payment_intent.")
                 .into_response()
@@ -218,19 +218,23 @@ async fn list_refunds(State(office): State<Office>, _: Account, Query(mut fields
         )
         .into_response();
     };
-    let refund = office.company().find_refund(&id, Instant::now());
-    let data: Vec<Value> = refund.map(|refund| refund_to_json(&id, refund)).into_iter().collect();
+    let company = office.company();
+    let refund = company.find_refund(&id, Instant::now());
+    let refund = refund.map(|refund| refund_to_json(&id, refund, company.refund_payment(&id)));
+    let data: Vec<Value> = refund.into_iter().collect();
     axum::Json(json!({ "object": "list", "data": data, "has_more": false })).into_response()
 }
 
 /// A refund, as Stripe says it.
-fn refund_to_json(intent: &str, refund: Refund) -> Value {
+fn refund_to_json(intent: &str, refund: Refund, payment: Option<&str>) -> Value {
     let word = match refund {
         Refund::Pending => "pending",
         Refund::Succeeded => "succeeded",
         Refund::Failed => "failed",
     };
-    json!({ "id": intent.replacen("pi_", "re_", 1), "object": "refund", "status": word, "payment_intent": intent })
+    let metadata = payment.map_or_else(|| json!({}), |payment| json!({ "payment": payment }));
+    let id = intent.replacen("pi_", "re_", 1);
+    json!({ "id": id, "object": "refund", "status": word, "payment_intent": intent, "metadata": metadata })
 }
 
 impl Office {
@@ -257,7 +261,7 @@ impl Office {
     }
 
     async fn answer(&self, IdempotencyKey(key): IdempotencyKey, operation: Operation) -> Response {
-        let is_refund = matches!(operation, Operation::Refund(_));
+        let is_refund = matches!(operation, Operation::Refund(..));
         let (was_known, (outcome, delivery)) = {
             let mut company = self.company();
             (company.knows(&key), company.perform(&key, operation, Instant::now()))
@@ -278,8 +282,9 @@ impl Office {
         }
         let mut response = match outcome {
             Outcome::Done(intent) if is_refund => {
-                let refund = self.company().refund_said(&intent.id);
-                axum::Json(refund_to_json(&intent.id, refund)).into_response()
+                let company = self.company();
+                let refund = company.refund_said(&intent.id);
+                axum::Json(refund_to_json(&intent.id, refund, company.refund_payment(&intent.id))).into_response()
             }
             outcome => said(outcome, is_refund),
         };

@@ -94,6 +94,8 @@ struct Kept {
     manner: Manner,
     made_at: Instant,
     refunded_at: Option<Instant>,
+    /// What whoever wanted the refund has written on it.
+    refund_payment: Option<String>,
 }
 
 /// What has become of a refund.
@@ -107,10 +109,15 @@ pub(crate) enum Refund {
 /// A call that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Create { amount: u64, currency: String, payment_method: String },
+    Create {
+        amount: u64,
+        currency: String,
+        payment_method: String,
+    },
     Capture(String),
     Cancel(String),
-    Refund(String),
+    /// With the payment that is written on it.
+    Refund(String, Option<String>),
 }
 
 /// How a call went.
@@ -198,10 +205,11 @@ impl Company {
                 Outcome::NotNow(_) => self.turn(id, Status::RequiresAction, Status::Canceled, now),
                 outcome => outcome,
             },
-            Operation::Refund(id) => {
+            Operation::Refund(id, payment) => {
                 let outcome = self.turn(id, Status::Succeeded, Status::Refunded, now);
                 if let (Outcome::Done(_), Some(kept)) = (&outcome, self.intents.get_mut(id)) {
                     kept.refunded_at = Some(now);
+                    kept.refund_payment.clone_from(payment);
                 }
                 outcome
             }
@@ -238,6 +246,11 @@ impl Company {
         }
     }
 
+    /// The payment that is written on the refund of an intent.
+    pub(crate) fn refund_payment(&self, id: &str) -> Option<&str> {
+        self.intents.get(id)?.refund_payment.as_deref()
+    }
+
     /// The refund of an intent, as it is now.
     pub(crate) fn find_refund(&self, id: &str, now: Instant) -> Option<Refund> {
         let kept = self.intents.get(id)?;
@@ -252,7 +265,7 @@ impl Company {
     fn manner(&self, operation: &Operation) -> Result<Manner, Outcome> {
         match operation {
             Operation::Create { payment_method, .. } => Manner::of(payment_method).ok_or(Outcome::UnknownMethod),
-            Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund(id) => {
+            Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund(id, _) => {
                 self.intents.get(id).map(|kept| kept.manner).ok_or(Outcome::Unknown)
             }
         }
@@ -277,8 +290,10 @@ impl Company {
         // A name that no company gives, which moves money: whoever meets it knows that it may be forgotten.
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let intent = Intent { id, status, amount, currency: currency.to_owned() };
-        self.intents
-            .insert(intent.id.clone(), Kept { intent: intent.clone(), manner, made_at: now, refunded_at: None });
+        self.intents.insert(
+            intent.id.clone(),
+            Kept { intent: intent.clone(), manner, made_at: now, refunded_at: None, refund_payment: None },
+        );
         intent
     }
 
@@ -370,13 +385,13 @@ mod tests {
             (Outcome::NotNow(intent), _) => (false, intent.status),
             other => panic!("{other:?}"),
         };
-        assert_eq!(status(&mut company, "2", Operation::Refund(id.clone())), (false, Status::RequiresCapture));
+        assert_eq!(status(&mut company, "2", Operation::Refund(id.clone(), None)), (false, Status::RequiresCapture));
         assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
         assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
         assert_eq!(status(&mut company, "4", Operation::Capture(id.clone())), (false, Status::Succeeded));
         assert_eq!(status(&mut company, "5", Operation::Cancel(id.clone())), (false, Status::Succeeded));
-        assert_eq!(status(&mut company, "6", Operation::Refund(id.clone())), (true, Status::Refunded));
-        assert_eq!(status(&mut company, "7", Operation::Refund(id)), (false, Status::Refunded));
+        assert_eq!(status(&mut company, "6", Operation::Refund(id.clone(), None)), (true, Status::Refunded));
+        assert_eq!(status(&mut company, "7", Operation::Refund(id, None)), (false, Status::Refunded));
     }
 
     #[test]
@@ -417,7 +432,7 @@ mod tests {
             let id = done(company.perform(&format!("{method}-1"), create(method), now).0).id;
             done(company.perform(&format!("{method}-2"), Operation::Capture(id.clone()), now).0);
             assert_eq!(company.find_refund(&id, now), None);
-            done(company.perform(&format!("{method}-3"), Operation::Refund(id.clone()), now).0);
+            done(company.perform(&format!("{method}-3"), Operation::Refund(id.clone(), None), now).0);
             assert_eq!((company.refund_said(&id), company.find_refund(&id, now)), (said, Some(said)));
             assert_eq!(company.find_refund(&id, now + REFUND_TAKES), Some(later));
         }
