@@ -49,10 +49,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_within_a_moment_is_done_together_and_no_batch_is_larger_than_the_bound() {
-        let (done, mut batches) = mpsc::unbounded_channel();
+        let (done, mut batches) = mpsc::channel(5);
         let bounds = Bounds { waiting_max: 5, batch_max: 3, gather: Duration::from_millis(2) };
         let sender =
-            start(bounds, &Shutdown::new(), move |batch: Vec<u32>| done.send(batch).expect("somebody listens"));
+            start(bounds, &Shutdown::new(), move |batch: Vec<u32>| done.try_send(batch).expect("somebody listens"));
         for number in 0..5 {
             sender.try_send(number).expect("room for five");
         }
