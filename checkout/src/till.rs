@@ -31,7 +31,7 @@ const BATCHES_MAX: usize = 2;
 /// A batch that is not full begins so long after the one before it at least: the database needs the better part of a millisecond for any
 /// batch, however small, and a batch of two for every millisecond would be all that it does. Whoever comes to a quiet till waits
 /// for nobody.
-const APART: Duration = Duration::from_millis(4);
+const APART: Duration = Duration::from_millis(2);
 /// An admission that somebody else is changing at this moment is tried again, so often and after so long.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
