@@ -70,11 +70,10 @@ struct Counts {
 
 impl Counts {
     fn of(outcome: &'static str, status: StatusCode) -> Self {
-        let status = status.as_u16().to_string();
         Self {
             outcome: counter!("checkout_redemptions_total", "outcome" => outcome),
             redeemed: histogram!("checkout_redeem_duration_seconds"),
-            answered: histogram!("http_request_duration_seconds", "route" => ROUTE, "status" => status),
+            answered: answered(status),
         }
     }
 
@@ -83,6 +82,11 @@ impl Counts {
         self.redeemed.record(took_s);
         self.answered.record(took_s);
     }
+}
+
+/// Where the answers of one status to purchases are timed.
+fn answered(status: StatusCode) -> Histogram {
+    histogram!("http_request_duration_seconds", "route" => ROUTE, "status" => status.as_u16().to_string())
 }
 
 /// On a request: the doorman has counted it for its address.
@@ -97,6 +101,7 @@ pub(crate) struct Doorman {
     bad: (Prepared, Counts),
     run_out: (Prepared, Counts),
     used: Counts,
+    limited: Histogram,
 }
 
 impl Doorman {
@@ -114,6 +119,7 @@ impl Doorman {
             bad: kind(CheckoutError::BadToken),
             run_out: kind(CheckoutError::TokenExpired),
             used: Counts::of("token-used", StatusCode::CONFLICT),
+            limited: answered(StatusCode::TOO_MANY_REQUESTS),
         }
     }
 
@@ -129,11 +135,13 @@ impl Doorman {
         }
         let sale = request.uri().path().strip_prefix("/api/flash-sales/")?.strip_suffix("/purchase")?;
         let sale: SaleId = sale.parse().ok()?;
+        let started = Instant::now();
         // First of all: even a ticket costs something to check.
         if let Err(too_many) = self.limit.check_request(request) {
+            self.limited.record(started.elapsed().as_secs_f64());
             return Some(too_many.into_response());
         }
-        let known = self.known(sale, request.headers());
+        let known = self.known(sale, request.headers(), started);
         if known.is_none() {
             request.extensions_mut().insert(Counted);
         }
@@ -141,11 +149,10 @@ impl Doorman {
     }
 
     /// The refusal of a purchase, if it is known.
-    fn known(&self, sale: SaleId, headers: &HeaderMap) -> Option<Response> {
+    fn known(&self, sale: SaleId, headers: &HeaderMap, started: Instant) -> Option<Response> {
         if headers.contains_key(IDEMPOTENCY_KEY) {
             return None;
         }
-        let started = Instant::now();
         let token = bearer(headers)?;
         let (counts, answer) = match self.checkout.keys.seen(token) {
             Some(seen) if !holds_ticket_of(headers, &self.checkout.ticket_key, seen.visitor) => {
