@@ -9,7 +9,7 @@ use serde::Serialize;
 /// What was measured, on two virtual cores: see docs/benchmarks.md, and docs/capacity.md for the last two.
 mod measured {
     /// `bytes_per_shopper`: of a waiting room's own memory.
-    pub(super) const ROOM_BYTES: f64 = 377.0;
+    pub(super) const ROOM_BYTES: f64 = 404.0;
     /// `joins_vs_bare_upgrade`: processor time of a waiting room for one join, in seconds.
     pub(super) const ROOM_S_PER_JOIN: f64 = 37e-6;
     /// `cpu_growth`: processor time of nodes and Redis for one shopper's minute, in seconds.
@@ -21,7 +21,7 @@ mod measured {
     /// `messages_vs_1hz`: messages a second for one who waits.
     pub(super) const MESSAGES_PER_S: f64 = 0.0198;
     /// `http_redeems_per_s`, on two cores with Postgres and the clients beside it.
-    pub(super) const REDEEMS_PER_CORE_S: f64 = 6_800.0;
+    pub(super) const REDEEMS_PER_CORE_S: f64 = 5_000.0;
     /// What one order leaves in Postgres, and one ticket in the public record: 1,000 orders of 1,943 tickets.
     pub(super) const ORDER_BYTES: f64 = 3_700.0;
     pub(super) const TICKET_BYTES: f64 = 185.0;
