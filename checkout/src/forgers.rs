@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::recent::Recent;
 
 /// Forged tokens of one visitor that are looked at: more than curiosity needs, whose genuine token is still to be heard.
-const LOOKED_AT: u32 = 5;
+const LOOKED_AT: u32 = 20;
 /// How long a visitor who has brought so many is not listened to.
 const UNHEARD_FOR: Duration = Duration::from_secs(10);
 /// Visitors that are known at least; twice as many at most.
