@@ -1,7 +1,7 @@
 //! Absences in batches: between two polls nobody is connected, so each poll starts a grace period anew. One call to the line starts
 //! those of all who polled in the last moment.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use fairline_line::{
     store::{LineError, LineStore},
@@ -23,8 +23,14 @@ struct Absence {
     grace: Duration,
 }
 
+impl Absence {
+    /// In which call it goes.
+    fn call(&self) -> (SaleId, Duration) {
+        (self.sale, self.grace)
+    }
+}
+
 /// Where polls say that nobody is connected any more.
-#[derive(Clone)]
 pub(crate) struct Absences {
     waiting: mpsc::Sender<Absence>,
     store: LineStore,
@@ -33,16 +39,15 @@ pub(crate) struct Absences {
 impl Absences {
     /// Starts the task that gathers batches.
     pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
-        let (spawner, line) = (shutdown.clone(), store.clone());
-        let waiting = batches::start(BOUNDS, shutdown, move |batch: Vec<Absence>| {
-            for ((sale, grace), ordinals) in by_call(batch.into_iter()) {
-                let line = line.clone();
-                spawner.spawn(async move {
-                    // The next roll call finds whoever is not noted here.
-                    if let Err(error) = line.absent(sale, grace, false, &ordinals).await {
-                        debug!(%error, "absences could not be noted");
-                    }
-                });
+        let line = store.clone();
+        let waiting = batches::start(BOUNDS, shutdown, Absence::call, move |(sale, grace), absences: Vec<Absence>| {
+            let line = line.clone();
+            async move {
+                let ordinals: Vec<Ordinal> = absences.iter().map(|absence| absence.ordinal).collect();
+                // The next roll call finds whoever is not noted here.
+                if let Err(error) = line.absent(sale, grace, false, &ordinals).await {
+                    debug!(%error, "absences could not be noted");
+                }
             }
         });
         Self { waiting, store }
@@ -61,15 +66,6 @@ impl Absences {
     }
 }
 
-/// What one call each can carry.
-fn by_call(absences: impl Iterator<Item = Absence>) -> HashMap<(SaleId, Duration), Vec<Ordinal>> {
-    let mut calls: HashMap<_, Vec<Ordinal>> = HashMap::new();
-    for Absence { sale, ordinal, grace } in absences {
-        calls.entry((sale, grace)).or_default().push(ordinal);
-    }
-    calls
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -78,12 +74,13 @@ mod tests {
 
     #[test]
     fn a_call_has_one_line_and_one_grace_period() {
-        let sale = |number| SaleId(Uuid::from_u128(number));
-        let absence =
-            |number, ordinal, grace_s| Absence { sale: sale(number), ordinal, grace: Duration::from_secs(grace_s) };
-        let calls =
-            by_call([absence(1, 7, 120), absence(2, 7, 120), absence(1, 8, 300), absence(1, 9, 120)].into_iter());
-        assert_eq!(calls.len(), 3);
-        assert_eq!(calls[&(sale(1), Duration::from_secs(120))], [7, 9]);
+        let absence = |number, ordinal, grace_s| Absence {
+            sale: SaleId(Uuid::from_u128(number)),
+            ordinal,
+            grace: Duration::from_secs(grace_s),
+        };
+        assert_eq!(absence(1, 7, 120).call(), absence(1, 9, 120).call());
+        assert_ne!(absence(1, 7, 120).call(), absence(2, 7, 120).call());
+        assert_ne!(absence(1, 7, 120).call(), absence(1, 8, 300).call());
     }
 }

@@ -1,6 +1,6 @@
 //! Joins in batches: one call to the line carries every join of the last moment.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fairline_line::{
     store::{Account, Joining, LineError, LineStore},
@@ -34,16 +34,8 @@ pub(crate) struct Joins(mpsc::Sender<Join>);
 impl Joins {
     /// Starts the task that gathers batches.
     pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
-        let spawner = shutdown.clone();
-        Self(batches::start(BOUNDS, shutdown, move |batch: Vec<Join>| {
-            let mut by_sale: HashMap<SaleId, Vec<Join>> = HashMap::new();
-            for join in batch {
-                by_sale.entry(join.room.sale).or_default().push(join);
-            }
-            for joins in by_sale.into_values() {
-                spawner.spawn(join(store.clone(), joins));
-            }
-        }))
+        let sale = |join: &Join| join.room.sale;
+        Self(batches::start(BOUNDS, shutdown, sale, move |sale, joins| join(store.clone(), sale, joins)))
     }
 
     /// Gives a visitor the next ordinal of a line, or the place that the account has already.
@@ -64,15 +56,14 @@ impl Joins {
     }
 }
 
-/// Joins of one sale, at least one.
-async fn join(store: LineStore, joins: Vec<Join>) {
-    let Some(Join { room, .. }) = joins.first() else { return };
+/// Joins of one sale.
+async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
     let joining: Vec<Joining> = joins.iter().map(|join| join.joining).collect();
     // Under one name, so that a call whose answer was lost gives nobody a second ordinal.
     let batch = rand::random();
     let mut attempt = 0;
     let joined = loop {
-        let joined = store.join(room.sale, batch, attempt > 0, &joining).await;
+        let joined = store.join(sale, batch, attempt > 0, &joining).await;
         attempt += 1;
         if attempt == ATTEMPTS || !matches!(joined, Err(LineError::Unavailable(_))) {
             break joined;

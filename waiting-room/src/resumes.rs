@@ -1,13 +1,12 @@
 //! Tickets that are shown again, in batches: one call to the line carries those of the last moment. A page that polls shows its ticket
 //! each time, and a herd that has lost its node shows all of them at once.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fairline_line::{
     store::{LineError, LineStore},
     ticket::Ticket,
 };
-use fairline_sale::SaleId;
 use fairline_service::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,22 +25,13 @@ struct Shown {
 }
 
 /// Where tickets are shown again.
-#[derive(Clone)]
 pub(crate) struct Resumes(mpsc::Sender<Shown>);
 
 impl Resumes {
     /// Starts the task that gathers batches.
     pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
-        let spawner = shutdown.clone();
-        Self(batches::start(BOUNDS, shutdown, move |batch: Vec<Shown>| {
-            let mut by_sale: HashMap<SaleId, Vec<Shown>> = HashMap::new();
-            for shown in batch {
-                by_sale.entry(shown.room.sale).or_default().push(shown);
-            }
-            for shown in by_sale.into_values() {
-                spawner.spawn(present(store.clone(), shown));
-            }
-        }))
+        let sale = |shown: &Shown| shown.room.sale;
+        Self(batches::start(BOUNDS, shutdown, sale, move |_, shown| present(store.clone(), shown)))
     }
 
     /// Presents a ticket to the line, and tells its tabs what has become of its turn.
