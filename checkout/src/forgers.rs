@@ -13,9 +13,9 @@ use crate::recent::Recent;
 /// Forged tokens of one visitor that are looked at: more than curiosity needs, whose genuine token is still to be heard.
 const LOOKED_AT: u32 = 20;
 /// How long a visitor who has brought so many is not listened to.
-const UNHEARD_FOR: Duration = Duration::from_secs(10);
-/// Visitors that are known at least; twice as many at most.
-const KNOWN_MAX: usize = 16_384;
+const UNHEARD_FOR: Duration = Duration::from_secs(30);
+/// Visitors that are known at least, twice as many at most: no crowd of them makes room for itself. One is some 50 bytes.
+const KNOWN_MAX: usize = 65_536;
 
 /// Visitors who brought forged tokens: how many, and when the last.
 #[derive(Clone, Default)]
