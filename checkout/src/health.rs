@@ -1,4 +1,5 @@
-//! How this checkout fares, for the controllers to see: they let in fewer people while it is slow, fails, or is gone.
+//! How this checkout fares, for the controllers to see: they let in fewer people while it is slow, fails, or is gone. The other
+//! checkouts see whether it has found the payment gateway away.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::store::Store;
+use crate::{gateway::guarded::Watched, store::Store};
 
 /// An answer that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(2);
@@ -72,8 +73,8 @@ pub(crate) async fn paid(State(health): State<Health>, request: Request, next: N
     response
 }
 
-/// Tells the controllers once a second, until asked to stop; then this checkout takes its leave.
-pub(crate) fn start(health: Health, store: Store, shutdown: &Shutdown) {
+/// Tells them once a second, until asked to stop; then this checkout takes its leave.
+pub(crate) fn start(health: Health, gateway: Watched, store: Store, shutdown: &Shutdown) {
     let stop = shutdown.clone();
     shutdown.spawn(async move {
         let (id, mut beat, mut last) = (Uuid::now_v7(), interval(BEAT), VecDeque::new());
@@ -87,8 +88,8 @@ pub(crate) fn start(health: Health, store: Store, shutdown: &Shutdown) {
                 last.pop_front();
             }
             last.push_back(health.take());
-            if let Err(error) = store.beat(id, sum(&last)).await {
-                warn!(%error, "the controllers could not be told how checkout fares");
+            if let Err(error) = store.beat(id, sum(&last), gateway.is_away()).await {
+                warn!(%error, "nobody could be told how checkout fares");
             }
         }
         if let Err(error) = store.take_leave(id).await {

@@ -244,7 +244,7 @@ impl Service {
         hearing::start(&checkout, stream, hearing::WEBHOOKS, move |events| webhook::hear(webhooks.clone(), events));
         webhook::start(&checkout);
         let health = health::Health::default();
-        health::start(health.clone(), checkout.store.clone(), shutdown);
+        health::start(health.clone(), checkout.gateway_watch.clone(), checkout.store.clone(), shutdown);
 
         let ready = readiness(checkout.clone());
         let known = (checkout.clone(), limit.clone(), health.clone());

@@ -59,6 +59,8 @@ const LAPSED_MAX: i64 = 500;
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
 /// The same, while the gateway does not answer: the shopper can't do anything about that.
 const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
+/// A process that has found the gateway away is believed for so long after its last beat.
+const AWAY_BELIEVED_FOR_S: f64 = 10.0;
 /// How long a hold that a late payment has renewed is held again.
 const RENEWED_FOR_S: f64 = 60.0;
 /// A payment that nobody has touched for so long was left behind.
@@ -299,12 +301,15 @@ struct HoldRow {
 }
 
 /// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
-/// does for so many seconds, and one of which the gateway has said nothing yet for so many.
+/// does for so many seconds; for so many, where the gateway has said nothing of it yet, or a process has found it away.
 macro_rules! no_payment_keeps_it {
-    ($seconds:literal, $unanswered_seconds:literal) => {
+    ($seconds:literal, $unanswered_seconds:literal, $believed_seconds:literal) => {
         concat!(
             "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
-             OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL THEN ",
+             OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
+                OR EXISTS (SELECT FROM checkouts WHERE gateway_away AND beat_at > now() - make_interval(secs => ",
+            $believed_seconds,
+            ")) THEN ",
             $unanswered_seconds,
             " ELSE ",
             $seconds,
@@ -600,18 +605,18 @@ impl Store {
 
     /// Gives back the units of holds whose time is over and that no payment keeps; while the gateway is away, all that were started
     /// keep theirs for longer. One sale at a time, so that no two sweepers wait for each other's stock.
-    pub(crate) async fn lapse_holds(&self, sale: SaleId, gateway_is_away: bool) -> Result<Lapsed, StoreError> {
-        let started_keeps_s = if gateway_is_away { UNANSWERED_KEEPS_HOLD_S } else { STARTED_KEEPS_HOLD_S };
+    pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
             "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
-            no_payment_keeps_it!("$3", "$4"),
+            no_payment_keeps_it!("$3", "$4", "$5"),
             " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
         ))
         .bind(sale.0)
         .bind(LAPSED_MAX)
-        .bind(started_keeps_s)
+        .bind(STARTED_KEEPS_HOLD_S)
         .bind(UNANSWERED_KEEPS_HOLD_S)
+        .bind(AWAY_BELIEVED_FOR_S)
         .fetch_all(&mut *transaction)
         .await?;
         if run_out.is_empty() {
@@ -621,7 +626,7 @@ impl Store {
         let lapsed: Lapsed = sqlx::query_as(concat!(
             "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
              WHERE holds.id = was.id AND ",
-            no_payment_keeps_it!("$4", "$5"),
+            no_payment_keeps_it!("$4", "$5", "$6"),
             " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
              ), freed AS ( \
                 UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
@@ -638,8 +643,9 @@ impl Store {
         .bind(sale.0)
         .bind(run_out)
         .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
-        .bind(started_keeps_s)
+        .bind(STARTED_KEEPS_HOLD_S)
         .bind(UNANSWERED_KEEPS_HOLD_S)
+        .bind(AWAY_BELIEVED_FOR_S)
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -665,19 +671,21 @@ impl Store {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
-    /// Tells the controllers how this checkout fares, and forgets those that have been silent for a minute.
-    pub(crate) async fn beat(&self, id: Uuid, fared: Fared) -> Result<(), StoreError> {
+    /// Tells the controllers how this checkout fares, and the other checkouts whether it has found the gateway away; forgets those
+    /// that have been silent for a minute.
+    pub(crate) async fn beat(&self, id: Uuid, fared: Fared, gateway_away: bool) -> Result<(), StoreError> {
         let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         sqlx::query(
             "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
-             INSERT INTO checkouts (id, beat_at, answered, failed, slow) VALUES ($1, now(), $2, $3, $4) \
+             INSERT INTO checkouts (id, beat_at, answered, failed, slow, gateway_away) VALUES ($1, now(), $2, $3, $4, $5) \
              ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, answered = excluded.answered, \
-             failed = excluded.failed, slow = excluded.slow",
+             failed = excluded.failed, slow = excluded.slow, gateway_away = excluded.gateway_away",
         )
         .bind(id)
         .bind(small(fared.answered))
         .bind(small(fared.failed))
         .bind(small(fared.slow))
+        .bind(gateway_away)
         .execute(&self.pool)
         .await?;
         Ok(())

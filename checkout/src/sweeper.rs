@@ -95,7 +95,7 @@ where
 
 async fn lapse_holds(checkout: &Checkout) -> Result<(), StoreError> {
     for sale in checkout.store.sales_with_holds_to_lapse().await? {
-        let lapsed = checkout.store.lapse_holds(sale, checkout.gateway_watch.is_away()).await?;
+        let lapsed = checkout.store.lapse_holds(sale).await?;
         if lapsed.holds > 0 {
             metrics::counter!("checkout_holds_lapsed_total").increment(lapsed.holds.unsigned_abs());
             metrics::counter!("checkout_units_returned_total").increment(lapsed.units.unsigned_abs());

@@ -127,20 +127,33 @@ async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
     let sale = shop.sale(3).await;
     let (shopper, order) = shop.hold(sale).await;
     assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 202);
-    shop.meddle("UPDATE payments SET created_at = now() - interval '14 minutes' WHERE hold_id = $1", order).await;
-    shop.meddle("UPDATE holds SET expires_at = now() - interval '10 minutes' WHERE id = $1", order).await;
+    eventually(|| async {
+        let told = sqlx::query_scalar("SELECT bool_or(gateway_away) FROM checkouts").fetch_one(&shop.pool).await;
+        if told.expect("two checkouts") { Ok(()) } else { Err("neither checkout has found it away") }
+    })
+    .await;
+    let (waiting, known) = shop.hold(sale).await;
+    assert_eq!(shop.pay(&waiting, known, "tok_visa").await.status, 202);
+    shop.meddle("UPDATE payments SET gateway_ref = 'pi_before_the_outage' WHERE hold_id = $1", known).await;
+    let both_began = async |minutes: &'static str| {
+        for order in [order, known] {
+            shop.meddle(minutes, order).await;
+            shop.meddle("UPDATE holds SET expires_at = now() - interval '10 minutes' WHERE id = $1", order).await;
+        }
+    };
+    both_began("UPDATE payments SET created_at = now() - interval '14 minutes' WHERE hold_id = $1").await;
     for _ in 0..3 {
-        // Whoever does not pay at all; the same sweep sees both.
+        // Whoever does not pay at all; the same sweep sees all three.
         let (_, idle) = shop.hold(sale).await;
         shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", idle).await;
         eventually(|| async {
             let stock = shop.stock(sale).await;
-            if stock.held == 1 { Ok(()) } else { Err(stock) }
+            if stock.held == 2 { Ok(()) } else { Err(stock) }
         })
         .await;
     }
     assert_eq!(shop.order(&shopper, order).await.body["status"], "payment_pending");
-    shop.meddle("UPDATE payments SET created_at = now() - interval '16 minutes' WHERE hold_id = $1", order).await;
+    both_began("UPDATE payments SET created_at = now() - interval '16 minutes' WHERE hold_id = $1").await;
     eventually(|| async {
         let stock = shop.stock(sale).await;
         if stock.held == 0 { Ok(()) } else { Err(stock) }
