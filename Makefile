@@ -17,12 +17,11 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # nextest where there is one, which runs the tests of all crates side by side but knows no doc tests; cargo's own runner
 # elsewhere.
 NEXTEST := $(shell command -v cargo-nextest)
-WITH_SERVERS := $(CARGO) run --locked --quiet --package fairline-private-servers --
 # A server that the line is measured against.
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test test-rust test-web test-deploy test-browser test-load load screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-browser test-load load screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,12 +53,15 @@ demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CRO
 migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgres://…
 	@exec $(BIN)/fairline migrate $(if $(POSTGRES_URL),--postgres-url '$(POSTGRES_URL)')
 
-test: setup-test web test-web test-deploy test-rust build test-browser test-load ## Run every test
+test: setup-test web test-web test-deploy test-rust test-browser test-load ## Run every test
 
-# Some tests start the services as processes. Built beforehand, they take none of the time that a test may take.
-test-rust: web $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
+# What tests start as processes: the services, the demo. Built for all of them alike, it is built once, and beforehand, so that it
+# takes none of the time that a test may take.
+programs: setup web
 	@$(CARGO) build --locked --workspace --bins --examples
-	@$(WITH_SERVERS) $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace
+
+test-rust: programs $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
+	@$(BIN)/with-private-servers $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace
 	@$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet)
 
 test-web: web ## Run the unit tests of the pages
@@ -68,7 +70,7 @@ test-web: web ## Run the unit tests of the pages
 test-deploy: ## Test the Helm chart, its alerts and the Dockerfile, with the real tools
 	@scripts/test-deploy.sh
 
-test-browser: build ## Run the tests in a browser
+test-browser: programs ## Run the tests in a browser
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' node scripts/test.mjs test/browser
 
 screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
@@ -78,7 +80,7 @@ $(NODE_WS): crates/bench-line/node-ws/package.json crates/bench-line/node-ws/pac
 	@npm --prefix crates/bench-line/node-ws ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-test-load: build ## Send a small crowd of each k6 scenario to a demo
+test-load: programs ## Send a small crowd of each k6 scenario to a demo
 	@FAIRLINE_BIN='$(abspath $(BIN))/fairline' scripts/load.sh smoke
 
 load: setup web ## Send a larger one, with every threshold: SCENARIO=normal|peak|stress SCALE=0.05

@@ -2,13 +2,13 @@
 
 use std::{fs, process::Command};
 
+use fairline_private_servers::testing::programs;
 use serde_json::Value;
 
 #[test]
 fn every_scene_runs() {
-    // The services stand beside the program; they may be older than this test.
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bins", "--examples"]).status();
-    assert!(built.expect("cargo runs").success(), "the services do not build");
+    // The services stand beside the program.
+    programs();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let json = folder.path().join("bench/line.json");
     let run = Command::new(env!("CARGO_BIN_EXE_bench-line")).arg("--smoke").arg("--json").arg(&json).output();

@@ -2,14 +2,13 @@
 
 use std::{fs, process::Command};
 
+use fairline_private_servers::testing::programs;
 use serde_json::Value;
 
 #[test]
 fn every_scene_runs_and_nothing_is_lost() {
-    // The services stand beside the program; they may be older than this test.
-    let services = ["--package", "admission-controller", "--package", "checkout", "--package", "waiting-room"];
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--bins"]).args(services).status();
-    assert!(built.expect("cargo runs").success(), "the services do not build");
+    // The services stand beside the program.
+    programs();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let json = folder.path().join("bench/redeem.json");
     let run = Command::new(env!("CARGO_BIN_EXE_bench-redeem")).arg("--smoke").arg("--json").arg(&json).output();

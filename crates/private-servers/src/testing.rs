@@ -9,6 +9,7 @@
 //! Tests that kill or empty a server start their own [`Servers`], [`RedisCluster`] or [`RedisSentinel`].
 
 mod authority;
+mod programs;
 mod redis_cluster;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use authority::Authority;
+pub use programs::programs;
 pub use redis_cluster::{RedisCluster, RedisSentinel};
 
 /// The variable that names the test run's Postgres.

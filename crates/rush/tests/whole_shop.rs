@@ -11,8 +11,9 @@ use std::{
     time::Duration,
 };
 
+use fairline_private_servers::testing::programs;
 use fairline_rush::Report;
-use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Shop, WAITING_ROOMS, binaries};
+use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Shop, WAITING_ROOMS};
 use tokio::{process::Command, time::sleep};
 
 /// How long a killed process stays away.
@@ -223,7 +224,7 @@ async fn a_crowd_of_several_processes_is_one_crowd() {
         "--think-ms=100",
         "--timeout-s=60",
     ];
-    let mut rush = Command::new(binaries().join("fairline"));
+    let mut rush = Command::new(programs().join("fairline"));
     rush.arg("rush").args(shop.arguments()).args(arguments).kill_on_drop(true);
     let output = rush.output().await.expect("the command line runs");
     let (said, shown) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

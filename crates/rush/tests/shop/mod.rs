@@ -6,14 +6,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
     time::Duration,
 };
 
 use bytes::Bytes;
 use clap::Parser as _;
 use fairline_admission_token::SigningKey;
-use fairline_private_servers::testing::Servers;
+use fairline_private_servers::testing::{Servers, programs};
 use fairline_rush::{Report, Settings, send_crowd};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1};
@@ -316,20 +315,9 @@ fn spawn(name: &str, arguments: &Vec<String>, log: &Path) -> Child {
     let (binary, _) = name.rsplit_once('-').expect("names end in a number");
     let log = File::options().create(true).append(true).open(log).expect("the temporary folder can be written to");
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(binaries().join(binary)).args(arguments);
+    command.args(["--pdeathsig", "KILL"]).arg(programs().join(binary)).args(arguments);
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
     command.spawn().expect("setpriv is part of util-linux")
-}
-
-/// The folder of the services' binaries, brought up to date first.
-pub fn binaries() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bins"]).status();
-        assert!(built.expect("cargo runs").success(), "the services do not build");
-        let test = std::env::current_exe().expect("a test knows where it is");
-        test.ancestors().nth(2).expect("tests are in target/debug/deps").to_owned()
-    })
 }
 
 async fn call(
