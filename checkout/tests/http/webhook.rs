@@ -129,6 +129,12 @@ async fn a_webhook_hears_what_it_asked_for_signed_and_once_and_again_until_it_ha
     stands(&shop, payments, [1, 0, 0], true, false).await;
     time_passes(&shop, payments).await;
     paid.hears(2).await;
+    eventually(|| async {
+        let noted = sqlx::query_scalar("SELECT last_error FROM webhooks WHERE id = $1").bind(payments);
+        let noted: Option<String> = noted.fetch_one(&shop.pool).await.expect("a webhook");
+        if noted.as_ref().is_some_and(|error| error.contains("500")) { Ok(()) } else { Err(noted) }
+    })
+    .await;
     stands(&shop, payments, [1, 0, 0], true, false).await;
     time_passes(&shop, payments).await;
     stands(&shop, payments, [0, 1, 0], false, false).await;

@@ -16,10 +16,8 @@ use uuid::Uuid;
 use self::admin::{Admin, Where};
 use crate::failure::Failure;
 
-/// How often a watched sale is looked at.
+/// How often what changes by itself is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Looks in a row that may fail before one gives up.
-const FAILURES_MAX: u32 = 30;
 /// Where the sales are, in the admin API.
 const SALES: &str = "/sales";
 /// What a copy has of the sale that it is like.
@@ -421,20 +419,9 @@ async fn intervene(admin: &Admin, Ticket { named, ticket, reason }: &Ticket, how
 
 async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> {
     let path = path_of(&find(admin, named).await?);
-    let (mut shown, mut failures) = (String::new(), 0);
+    let mut shown = String::new();
     loop {
-        let sale = match admin.ask(Method::GET, &path, None).await {
-            Ok(sale) => sale,
-            // A controller that is replaced is back in a moment.
-            Err(failure) if failures < FAILURES_MAX => {
-                failures += 1;
-                eprintln!("{failure} Trying again ({failures} of {FAILURES_MAX}).");
-                sleep(LOOK_EVERY).await;
-                continue;
-            }
-            Err(failure) => return Err(failure),
-        };
-        failures = 0;
+        let sale = admin.look(&path).await?;
         let line = if json { sale.to_string() } else { words::in_a_line(&sale) };
         if line != shown {
             println!("{line}");

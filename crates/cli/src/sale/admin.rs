@@ -12,12 +12,15 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::LOOK_EVERY;
 use crate::{demo::READY_FILE, failure::Failure};
 
 /// How long the controller may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Looks in a row that may fail before one gives up.
+const FAILURES_MAX: u32 = 30;
 /// The largest answer that is read: a page of two hundred sales, with lanes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -68,6 +71,21 @@ impl Admin {
             .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, address: address.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// Looks at something that is looked at every second; a controller that is replaced is back in a moment.
+    pub(super) async fn look(&self, path: &str) -> Result<Value, Failure> {
+        let mut failures = 0;
+        loop {
+            match self.ask(Method::GET, path, None).await {
+                Err(failure) if failures < FAILURES_MAX => {
+                    failures += 1;
+                    eprintln!("{failure} Trying again ({failures} of {FAILURES_MAX}).");
+                    sleep(LOOK_EVERY).await;
+                }
+                looked => return looked,
+            }
+        }
     }
 
     /// Asks, and gives the answer; what is refused is told in the controller's own words.

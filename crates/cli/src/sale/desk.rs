@@ -148,7 +148,7 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
     let begun = admin.ask(Method::POST, &path, Some(&crowd)).await?;
     let mut told = String::new();
     loop {
-        let listed = admin.ask(Method::GET, &path, None).await?;
+        let listed = admin.look(&path).await?;
         let all = listed["rehearsals"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(it) = all.iter().find(|one| one["id"] == begun["id"]) else {
             return Err(Failure::new("The rehearsal is no longer listed: too many were begun since."));
