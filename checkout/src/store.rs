@@ -6,10 +6,12 @@
 //! transaction open. What needs several is called from tasks that run to their end.
 
 mod accounts;
+mod beats;
 mod books;
 mod catalogue;
 mod gateway;
 mod holds;
+mod lapses;
 mod letters;
 mod outbox;
 mod redeem;
@@ -32,7 +34,6 @@ use uuid::Uuid;
 
 use crate::{
     account::AccountId,
-    health::Fared,
     holder::Holders,
     order::{Order, OrderId, PaymentId},
     state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState, UnknownState, order_status},
@@ -52,15 +53,6 @@ const CONNECTIONS_MAX: u32 = 16;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Orders that one shopper is shown at most.
 const ORDERS_MAX: i64 = 100;
-/// Holds that one transaction lapses at most.
-const LAPSED_MAX: i64 = 500;
-/// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
-/// authorised keeps its hold until it ends.
-const STARTED_KEEPS_HOLD_S: f64 = 120.0;
-/// The same, while the gateway does not answer: the shopper can't do anything about that.
-const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
-/// A process that has found the gateway away is believed for so long after its last beat.
-const AWAY_BELIEVED_FOR_S: f64 = 10.0;
 /// How long a hold that a late payment has renewed is held again.
 const RENEWED_FOR_S: f64 = 60.0;
 /// A payment that nobody has touched for so long was left behind.
@@ -298,31 +290,6 @@ struct HoldRow {
     quantity: i32,
     state: String,
     is_yield: bool,
-}
-
-/// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
-/// does for so many seconds; for so many, where the gateway has said nothing of it yet, or a process has found it away.
-macro_rules! no_payment_keeps_it {
-    ($seconds:literal, $unanswered_seconds:literal, $believed_seconds:literal) => {
-        concat!(
-            "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
-             OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
-                OR EXISTS (SELECT FROM checkouts WHERE gateway_away AND beat_at > now() - make_interval(secs => ",
-            $believed_seconds,
-            ")) THEN ",
-            $unanswered_seconds,
-            " ELSE ",
-            $seconds,
-            " END)))"
-        )
-    };
-}
-
-/// What came back to the stock.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
-pub(crate) struct Lapsed {
-    pub(crate) holds: i64,
-    pub(crate) units: i64,
 }
 
 /// Checkout's database.
@@ -592,66 +559,6 @@ impl Store {
         Ok(payment)
     }
 
-    /// Sales with holds whose time is over.
-    pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
-        let ids: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM sales WHERE EXISTS (SELECT FROM holds WHERE sale_id = sales.id \
-             AND state IN ('promised', 'held') AND expires_at <= now())",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(ids.into_iter().map(SaleId).collect())
-    }
-
-    /// Gives back the units of holds whose time is over and that no payment keeps; while the gateway is away, all that were started
-    /// keep theirs for longer. One sale at a time, so that no two sweepers wait for each other's stock.
-    pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
-            "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
-            no_payment_keeps_it!("$3", "$4", "$5"),
-            " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
-        ))
-        .bind(sale.0)
-        .bind(LAPSED_MAX)
-        .bind(STARTED_KEEPS_HOLD_S)
-        .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(AWAY_BELIEVED_FOR_S)
-        .fetch_all(&mut *transaction)
-        .await?;
-        if run_out.is_empty() {
-            return Ok(Lapsed::default());
-        }
-        // Asked again by a second statement, since that sees every payment that was begun before the locks were taken.
-        let lapsed: Lapsed = sqlx::query_as(concat!(
-            "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
-             WHERE holds.id = was.id AND ",
-            no_payment_keeps_it!("$4", "$5", "$6"),
-            " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
-             ), freed AS ( \
-                UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
-                promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
-                events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
-                WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
-             ), told AS ( \
-                INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
-                json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
-                FROM lapsed, freed WHERE was_held GROUP BY events \
-             ) \
-             SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
-        ))
-        .bind(sale.0)
-        .bind(run_out)
-        .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
-        .bind(STARTED_KEEPS_HOLD_S)
-        .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(AWAY_BELIEVED_FOR_S)
-        .fetch_one(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(lapsed)
-    }
-
     /// Takes on payments that somebody left half done, the oldest first; nobody else takes them for a while. What waits for a shopper, or
     /// for a bank, is asked for the more seldom the longer it has waited.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
@@ -669,32 +576,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Payment::try_from).collect()
-    }
-
-    /// Tells the controllers how this checkout fares, and the other checkouts whether it has found the gateway away; forgets those
-    /// that have been silent for a minute.
-    pub(crate) async fn beat(&self, id: Uuid, fared: Fared, gateway_away: bool) -> Result<(), StoreError> {
-        let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-        sqlx::query(
-            "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
-             INSERT INTO checkouts (id, beat_at, answered, failed, slow, gateway_away) VALUES ($1, now(), $2, $3, $4, $5) \
-             ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, answered = excluded.answered, \
-             failed = excluded.failed, slow = excluded.slow, gateway_away = excluded.gateway_away",
-        )
-        .bind(id)
-        .bind(small(fared.answered))
-        .bind(small(fared.failed))
-        .bind(small(fared.slow))
-        .bind(gateway_away)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// This checkout is going away, and nobody has to miss it.
-    pub(crate) async fn take_leave(&self, id: Uuid) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
-        Ok(())
     }
 
     /// How long the oldest payment that has not ended has been under way.

@@ -135,13 +135,13 @@ async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
     let (waiting, known) = shop.hold(sale).await;
     assert_eq!(shop.pay(&waiting, known, "tok_visa").await.status, 202);
     shop.meddle("UPDATE payments SET gateway_ref = 'pi_before_the_outage' WHERE hold_id = $1", known).await;
-    let both_began = async |minutes: &'static str| {
+    let both = async |began: &'static str| {
         for order in [order, known] {
-            shop.meddle(minutes, order).await;
+            shop.meddle(began, order).await;
             shop.meddle("UPDATE holds SET expires_at = now() - interval '10 minutes' WHERE id = $1", order).await;
         }
     };
-    both_began("UPDATE payments SET created_at = now() - interval '14 minutes' WHERE hold_id = $1").await;
+    both("UPDATE payments SET created_at = now() - interval '14 minutes' WHERE hold_id = $1").await;
     for _ in 0..3 {
         // Whoever does not pay at all; the same sweep sees all three.
         let (_, idle) = shop.hold(sale).await;
@@ -153,7 +153,7 @@ async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
         .await;
     }
     assert_eq!(shop.order(&shopper, order).await.body["status"], "payment_pending");
-    both_began("UPDATE payments SET created_at = now() - interval '16 minutes' WHERE hold_id = $1").await;
+    both("UPDATE payments SET created_at = now() - interval '16 minutes' WHERE hold_id = $1").await;
     eventually(|| async {
         let stock = shop.stock(sale).await;
         if stock.held == 0 { Ok(()) } else { Err(stock) }

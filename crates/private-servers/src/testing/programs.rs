@@ -1,3 +1,5 @@
+//! The services as programs, for tests that start them as processes.
+
 use std::{
     env,
     path::{Path, PathBuf},
