@@ -28,7 +28,7 @@ CREATE TABLE order_requests (
     due_at       timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT order_requests_kind_is_known CHECK (kind IN ('refund', 'cancel')),
     CONSTRAINT order_requests_state_is_known CHECK (state IN ('requested', 'done', 'failed')),
-    CONSTRAINT order_requests_amount_is_positive CHECK (amount_minor > 0 AND kind = 'refund'),
+    CONSTRAINT order_requests_amount_is_positive CHECK (amount_minor IS NULL OR amount_minor > 0 AND kind = 'refund'),
     CONSTRAINT order_requests_reason_has_a_bound CHECK (char_length(reason) BETWEEN 1 AND 500)
 );
 -- One after the other, so that none is asked for twice by mistake.

@@ -258,7 +258,10 @@ struct OrderRow {
     expires_at: OffsetDateTime,
     run_out: bool,
     newest_payment: Option<String>,
+    // A hold that was just made has neither.
+    #[sqlx(default)]
     refunded_minor: i64,
+    #[sqlx(default)]
     dispute: Option<String>,
     paid_at: Option<OffsetDateTime>,
 }
