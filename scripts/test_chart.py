@@ -24,7 +24,7 @@ OF_OTHERS = {kind: json.loads((CHART / f"tests/crds/{kind}.json").read_text()) f
 # What the shop's own systems and the cluster ask, which the world may not.
 INSIDE = {"/inventory/reserve", "/inventory/status", "/api/admissions/redeem", "/metrics", "/health/live", "/health/ready"}
 
-FUNCTIONS = {"sum", "rate", "max", "min", "avg", "increase", "histogram_quantile", "by", "le", "label_values", "clamp_min", "count", "vector", "or", "and", "unless", "absent"}
+FUNCTIONS = {"sum", "rate", "max", "min", "avg", "increase", "histogram_quantile", "by", "le", "label_values", "clamp_min", "count", "vector", "or", "and", "unless", "absent", "offset"}
 
 failures = []
 

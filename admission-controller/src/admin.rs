@@ -5,6 +5,7 @@ mod keys;
 mod lanes;
 mod live;
 mod operators;
+mod orders;
 mod rehearsals;
 mod report;
 mod sessions;
@@ -22,7 +23,7 @@ use axum::{
 };
 use fairline_line::store::LineStore;
 use fairline_once::Once;
-use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status};
+use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status, gateway_refuses};
 use fairline_service::{Json, Problem, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
@@ -80,6 +81,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(audit::routes())
         .merge(lanes::routes())
         .merge(live::routes())
+        .merge(orders::routes())
         .merge(rehearsals::routes())
         .merge(report::routes())
         .merge(sessions::routes())
@@ -356,6 +358,9 @@ impl CreateSale {
         )?;
         let iso = self.currency.len() == 3 && self.currency.chars().all(|c| c.is_ascii_uppercase());
         field("currency", iso, "be an ISO 4217 code such as EUR")?;
+        if let Some(must) = gateway_refuses(self.price_minor, &self.currency) {
+            return Err(AdminError::WrongPrice { must });
+        }
         check_total(self.total)?;
         field("per_shopper_limit", (1..=100).contains(&self.per_shopper_limit), "be between 1 and 100")?;
         let ok = self.per_account_limit.is_none_or(|limit| (1..=100).contains(&limit));

@@ -70,6 +70,16 @@ pub(crate) enum AdminError {
     TooManyWebhooks,
     #[error("the field `{field}` must {must}")]
     WrongField { field: &'static str, must: &'static str },
+    #[error("the field `price_minor` must {must}")]
+    WrongPrice { must: String },
+    #[error("there is no such order")]
+    UnknownOrder,
+    #[error("only {left_minor} of the order can be refunded")]
+    NotRefundable { left_minor: i64 },
+    #[error("the order is paid for or has ended, and can't be cancelled; one that is paid for can be refunded")]
+    NotCancellable,
+    #[error("another request for the order has not ended")]
+    RequestUnderWay,
     #[error("the sale is {}", word(*status))]
     IllegalTransition { status: Status },
     #[error(transparent)]
@@ -162,6 +172,26 @@ impl From<AdminError> for Problem {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
                     .detail(format!("T{}", &detail[1..]))
                     .with("field", field)
+            }
+            AdminError::WrongPrice { .. } => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail(format!("T{}", &detail[1..]))
+                    .with("field", "price_minor")
+            }
+            AdminError::UnknownOrder => Problem::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
+                .detail("Check the id; `GET /api/admin/sales/{id}/orders` lists the orders of a sale."),
+            AdminError::NotRefundable { left_minor } => {
+                Problem::new(StatusCode::CONFLICT, "not-refundable", "So much can't be refunded")
+                    .detail("It is more than is left of what was paid for the order here: see `left_minor`.")
+                    .with("left_minor", left_minor)
+            }
+            AdminError::NotCancellable => {
+                Problem::new(StatusCode::CONFLICT, "not-cancellable", "The order can't be cancelled now")
+                    .detail(format!("T{}.", &detail[1..]))
+            }
+            AdminError::RequestUnderWay => {
+                Problem::new(StatusCode::CONFLICT, "request-under-way", "Another request for the order has not ended")
+                    .detail("Wait until it has: the order's `request` says how it stands.")
             }
             AdminError::IllegalTransition { .. } => {
                 Problem::new(StatusCode::CONFLICT, "illegal-transition", "The sale can't do that now")

@@ -9,6 +9,7 @@ mod desk;
 mod lanes;
 mod lines;
 mod operators;
+mod orders;
 mod record;
 mod rehearsals;
 mod report;
@@ -37,6 +38,7 @@ pub use self::{
     lanes::{LaneRefused, Lanes},
     lines::{LineRow, Unpublished},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
+    orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},
     samples::SampleRow,
     tokens::{TOKENS_MAX, TokenRow},

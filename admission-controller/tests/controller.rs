@@ -4,6 +4,7 @@ mod console;
 mod desk;
 mod lanes;
 mod operators;
+mod orders;
 mod record;
 mod tickets;
 mod webhooks;
@@ -51,8 +52,7 @@ async fn people_are_let_in_in_order_as_the_stock_allows_and_the_rest_hear_that_i
 #[tokio::test]
 async fn a_post_with_a_key_is_done_once_and_shows_what_a_sale_asks_for() {
     let desk = Desk::open().await;
-    let body =
-        json!({ "slug": "once", "name": "A", "price_minor": 1, "currency": "EUR", "total": 1, "per_account_limit": 2 });
+    let body = json!({ "slug": "once", "name": "A", "price_minor": 100, "currency": "EUR", "total": 1, "per_account_limit": 2 });
     let create = async |key: &str, body: &serde_json::Value, token: &str| {
         let headers = format!("authorization: Bearer {token}\r\nidempotency-key: {key}\r\n");
         let (status, answer) = desk.request("POST", "/api/admin/sales", &headers, &body.to_string()).await;
@@ -529,13 +529,17 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         ["/api/flash-sales/{id}/record"]
     );
 
-    let good = json!({ "slug": "another", "name": "A", "price_minor": 1, "currency": "EUR", "total": 1 });
+    let good = json!({ "slug": "another", "name": "A", "price_minor": 100, "currency": "EUR", "total": 1 });
     for (change, status, field) in [
         (json!({ "slug": "taken" }), 409, "slug"),
         (json!({ "slug": "Not plain" }), 422, "slug"),
         (json!({ "slug": "a--b" }), 422, "slug"),
         (json!({ "name": "  " }), 422, "name"),
         (json!({ "price_minor": -1 }), 422, "price_minor"),
+        // Below the least that the payment company takes, or an amount that it has not.
+        (json!({ "price_minor": 49 }), 422, "price_minor"),
+        (json!({ "price_minor": 17_499, "currency": "HUF" }), 422, "price_minor"),
+        (json!({ "price_minor": 5124, "currency": "KWD" }), 422, "price_minor"),
         (json!({ "currency": "eur" }), 422, "currency"),
         (json!({ "total": -1 }), 422, "total"),
         (json!({ "total": "many" }), 422, "total"),

@@ -39,6 +39,11 @@ pub(crate) fn giving_back() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(give_back))
 }
 
+/// The route that withdraws a payment.
+pub(crate) fn withdrawing() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new().routes(routes!(withdraw))
+}
+
 /// Routes that only look.
 pub(crate) fn looking() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
@@ -184,11 +189,13 @@ async fn purchase(
     (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
-    (status = 409, description = "The hold has lapsed; or the first request with this Idempotency-Key is still under way.", body = ProblemBody),
+    (status = 409, description = "The hold has lapsed; or the payment company refuses the payment whatever the card (`payment-rejected`, with its \
+        `code`); or the first request with this Idempotency-Key is still under way.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 415, description = "The body is not said to be JSON.", body = ProblemBody),
     (status = 422, description = "A field is wrong; or the Idempotency-Key came with another body before.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address; or too many payments of this order have failed (`too-many-attempts`), and it \
+        can't be paid any more.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
 async fn pay(
@@ -227,7 +234,8 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
     Ok((NO_STORE, axum::Json(Orders { orders: checkout.orders(&holders).await? })))
 }
 
-/// Give an order back before its time runs out: its units are free for the next in line. May be repeated.
+/// Give an order back before its time runs out: its units are free for the next in line. A payment under way is withdrawn with it. May be
+/// repeated.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
@@ -235,7 +243,7 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
     (status = 200, description = "It was given back.", body = Order),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
-    (status = 409, description = "It is paid for, a payment is under way, or its time has run out.", body = ProblemBody),
+    (status = 409, description = "It is paid for, the bank has approved its payment, or its time has run out.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
@@ -245,6 +253,25 @@ async fn give_back(
     asker: Asker,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(checkout.give_back(order_id(&order)?, asker).await?)))
+}
+
+/// Withdraw a payment that is under way, whether or not the payment company answers: nothing is charged, and the order can be paid
+/// otherwise while there is time. May be repeated.
+#[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
+    security(("ticket" = []), ("shop" = [])), responses(
+    (status = 200, description = "No payment is under way: the order as it stands.", body = Order),
+    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 409, description = "The bank has approved it: it is being completed, or the order is paid.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was changed.", body = ProblemBody),
+))]
+async fn withdraw(
+    State(checkout): State<Checkout>,
+    Path(order): Path<String>,
+    asker: Asker,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(checkout.withdraw(order_id(&order)?, asker).await?)))
 }
 
 /// How an order stands.

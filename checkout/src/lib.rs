@@ -36,6 +36,7 @@ mod recent;
 mod refusals;
 mod relay;
 mod settings;
+mod settle;
 mod shop;
 pub mod state;
 mod store;
@@ -252,7 +253,10 @@ impl Service {
         let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
         let once_for_all = Once::new(checkout.store.pool().clone(), known_or_from, shutdown);
         let once_for_all = from_fn_with_state(once_for_all, fairline_once::once);
-        let paying = api::paying().route_layer(from_fn_with_state(health, health::paid)).merge(api::giving_back());
+        let paying = api::paying()
+            .route_layer(from_fn_with_state(health, health::paid))
+            .merge(api::giving_back())
+            .merge(api::withdrawing());
         let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
             .merge(api::purchasing().route_layer(from_fn_with_state(turnstile, turnstile::pass)))
             .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))

@@ -41,6 +41,11 @@ pub struct Order {
     pub amount_minor: i64,
     /// ISO 4217 code.
     pub currency: String,
+    /// What has gone back to its shopper, in the currency's minor unit.
+    pub refunded_minor: i64,
+    /// How a dispute of its payment stands, in the gateway's word, if there is or was one: `needs_response`, `won`, `lost` …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<String>,
     /// Until when the units are held for its shopper.
     #[serde(with = "time::serde::rfc3339")]
     pub hold_expires_at: OffsetDateTime,

@@ -2,7 +2,7 @@
 //!
 //! Every step is one call to the gateway, then one commit that says what is known now; what comes next follows from the
 //! payment's state alone, whoever left it there. So a crash between any two lines loses nothing: the sweeper goes on
-//! from the last commit, and the gateway gives the same answer to the same idempotency key.
+//! from the last commit, and the gateway gives the same answer to the same idempotency key. `settle` is what comes after the end.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     order::{Order, OrderId},
     problem::CheckoutError,
     state::{NextStep, OrderStatus, PaymentEvent},
-    store::{Begun, GivenBack, Payment, StoreError},
+    store::{Begun, Ended, GivenBack, Payment, StoreError, Withdrawn},
 };
 
 /// How long a shopper's request waits for the gateway; then the payment is pending, and goes on by itself.
@@ -67,7 +67,10 @@ impl Checkout {
         metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
         match order.status {
             OrderStatus::Paid | OrderStatus::PaymentPending | OrderStatus::Refunded => Ok(order),
-            OrderStatus::Held | OrderStatus::Promised => Err(CheckoutError::PaymentDeclined),
+            OrderStatus::Held | OrderStatus::Promised => Err(match self.store.rejection(order.id).await? {
+                Some(code) => CheckoutError::PaymentRejected { code },
+                None => CheckoutError::PaymentDeclined,
+            }),
             OrderStatus::Lapsed | OrderStatus::Cancelled => Err(CheckoutError::HoldLapsed),
         }
     }
@@ -78,13 +81,15 @@ impl Checkout {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
         if let Begun::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
-            && self.let_go(payment).await?
         {
+            let ended = self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?;
+            self.settle_soon(ended);
             begun = self.store.begin_payment(order, payment_method).await?;
         }
         match begun {
             Begun::Payment(payment) | Begun::Waits { payment, .. } => self.stay_with(payment).await,
             Begun::NotNow => {}
+            Begun::TooMany => return Err(CheckoutError::TooManyAttempts),
             Begun::NoUnit => {
                 metrics::counter!("checkout_turned_away_total").increment(1);
                 return Err(CheckoutError::NoUnitNow);
@@ -93,37 +98,38 @@ impl Checkout {
         Ok(())
     }
 
-    /// Gives an order back that has not been paid for. A payment that waits for the shopper, who does not want it any more, is let go.
+    /// Gives an order back that has not been paid for. A payment that is not known to be authorised ends with it.
     pub(crate) async fn give_back(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
         let checkout = self.clone();
-        let given_back = self.shutdown.spawn(async move {
-            match checkout.store.give_back(order, &asker).await? {
-                Some(GivenBack::NotNow { waiting: Some(waiting), .. }) if checkout.let_go(&waiting).await? => {
-                    checkout.store.give_back(order, &asker).await
-                }
-                answer => Ok(answer),
-            }
-        });
+        let given_back = self.shutdown.spawn(async move { checkout.store.give_back(order, &asker).await });
         match given_back.await?? {
-            Some(GivenBack::Done(order)) => Ok(order),
-            Some(GivenBack::NotNow { order, .. }) => Err(CheckoutError::NotGivenBack(Box::new(order))),
+            Some(GivenBack::Done(order, withdrawn)) => {
+                self.note_withdrawal(withdrawn);
+                Ok(order)
+            }
+            Some(GivenBack::NotNow(order)) => Err(CheckoutError::NotGivenBack(Box::new(order))),
             None => Err(CheckoutError::UnknownOrder),
         }
     }
 
-    /// Ends a payment that waits for its shopper. Not, when the gateway does not say that it has let go of it.
-    async fn let_go(&self, waiting: &Payment) -> Result<bool, StoreError> {
-        let Some(reference) = &waiting.reference else { return Ok(false) };
-        match self.gateway.cancel(waiting.id, reference).await.map(|intent| intent.standing) {
-            Ok(Standing::Cancelled | Standing::Declined | Standing::Unknown) => {
-                let ended = self.store.end_unpaid(waiting, PaymentEvent::Void, None).await?;
-                Ok(ended.state.next_step() == NextStep::Nothing)
+    /// Withdraws the payment of an order that is under way: it can be paid otherwise, while there is time. May be repeated.
+    pub(crate) async fn withdraw(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
+        let checkout = self.clone();
+        let withdrawn = self.shutdown.spawn(async move { checkout.store.withdraw(order, &asker).await });
+        let (order, withdrawn) = withdrawn.await??.ok_or(CheckoutError::UnknownOrder)?;
+        self.note_withdrawal(withdrawn);
+        match order.status {
+            OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded => {
+                Err(CheckoutError::NotWithdrawn(Box::new(order)))
             }
-            Ok(_) => Ok(false),
-            Err(reason) => {
-                warn!(payment = %waiting.id, %reason, "a payment that nobody waits for any more could not be let go");
-                Ok(false)
-            }
+            _ => Ok(order),
+        }
+    }
+
+    fn note_withdrawal(&self, Withdrawn(payment): Withdrawn) {
+        if let Some(payment) = payment {
+            metrics::counter!("checkout_payments_total", "outcome" => "withdrawn").increment(1);
+            self.settle_soon(payment);
         }
     }
 
@@ -148,7 +154,10 @@ impl Checkout {
                 NextStep::Authorise => self.authorise(payment).await,
                 NextStep::SecureAndCapture => self.secure_and_capture(payment).await,
                 NextStep::Refund => self.refund(payment).await,
-                NextStep::Nothing => return Ok(()),
+                NextStep::Nothing => {
+                    self.settle_soon(payment.clone());
+                    return Ok(());
+                }
             };
             match step {
                 Ok(moved) => {
@@ -167,7 +176,7 @@ impl Checkout {
                         | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "a payment waits");
                         }
-                        Stuck::NoAnswer(NoAnswer::Senseless(_) | NoAnswer::Repeats(_))
+                        Stuck::NoAnswer(NoAnswer::Senseless(_) | NoAnswer::Repeats(_) | NoAnswer::Rejected { .. })
                         | Stuck::Senseless(_)
                         | Stuck::Store(_) => {
                             error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
@@ -183,34 +192,62 @@ impl Checkout {
     }
 
     async fn authorise(&self, payment: &mut Payment) -> Result<Payment, Stuck> {
-        let Intent { reference, standing, client_secret } = match &payment.reference {
-            Some(reference) => self.gateway.look_up(reference).await?,
-            None => self.gateway.authorise(payment).await?,
+        if self.store.is_late(payment).await? {
+            return Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?);
+        }
+        let answer = match &payment.reference {
+            Some(reference) => self.gateway.look_up(reference).await,
+            None => self.gateway.authorise(payment).await,
         };
-        let event = match (standing, &reference) {
+        let Intent { reference, standing, client_secret } = match answer {
+            Err(NoAnswer::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
+            answer => answer?,
+        };
+        let ended = Ended { reference: reference.as_deref(), ..Ended::default() };
+        let moved = match (standing, &reference) {
             // Some methods take the money at once; whether it can be kept is decided next.
-            (Standing::Authorised | Standing::Captured, Some(_)) => PaymentEvent::Authorise,
+            (Standing::Authorised | Standing::Captured, Some(reference)) => {
+                self.store.advance(payment, PaymentEvent::Authorise, Some(reference)).await?
+            }
             (Standing::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
-                self.store.note_reference(payment, reference, client_secret.as_deref()).await?;
+                if !self.store.note_reference(payment, reference, client_secret.as_deref()).await? {
+                    return Ok(self.store.left_open(payment.id, reference).await?);
+                }
                 // From now on it is looked up: asking again would only repeat this answer.
                 payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);
             }
             (Standing::NeedsAction, Some(reference)) => {
                 match self.gateway.cancel(payment.id, reference).await?.standing {
-                    Standing::Cancelled => PaymentEvent::Void,
+                    Standing::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
                     // The shopper has just done it: the next look will tell.
                     _ => return Err(Stuck::WaitsForShopper),
                 }
             }
-            (Standing::Declined, _) => PaymentEvent::Decline,
-            (Standing::Cancelled | Standing::Unknown, _) => PaymentEvent::Void,
+            // Its secret would let it be confirmed again, unless it is cancelled.
+            (Standing::Declined, _) => {
+                let ended = Ended { is_open: reference.is_some(), ..ended };
+                self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?
+            }
+            (Standing::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
+            (Standing::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
             (senseless, _) => return Err(Stuck::Senseless(senseless)),
         };
-        Ok(match event {
-            PaymentEvent::Authorise => self.store.advance(payment, event, reference.as_deref()).await?,
-            _ => self.store.end_unpaid(payment, event, reference.as_deref()).await?,
-        })
+        match reference {
+            // It had ended while the gateway was asked.
+            Some(reference) if moved.has_ended_unpaid() && moved.reference.as_ref() != Some(&reference) => {
+                Ok(self.store.left_open(moved.id, &reference).await?)
+            }
+            _ => Ok(moved),
+        }
+    }
+
+    /// Ends a payment that the gateway refuses whatever the card: nothing that the shopper could do, but the operator.
+    async fn reject(&self, payment: &Payment, code: &str, message: &str) -> Result<Payment, Stuck> {
+        error!(payment = %payment.id, code, message, "authorise payment failed: the gateway rejects the request");
+        metrics::counter!("checkout_gateway_rejections_total", "code" => code.to_owned()).increment(1);
+        let ended = Ended { rejected_as: Some(code), ..Ended::default() };
+        Ok(self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?)
     }
 
     async fn secure_and_capture(&self, payment: &Payment) -> Result<Payment, Stuck> {
@@ -224,7 +261,7 @@ impl Checkout {
             // Also when it was to be let go: an earlier try has taken it.
             Standing::Captured => Ok(self.store.complete(payment).await?),
             Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
-                Ok(self.store.end_unpaid(payment, PaymentEvent::Void, None).await?)
+                Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::default()).await?)
             }
             senseless @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Senseless(senseless)),
         }
@@ -260,10 +297,19 @@ impl Checkout {
 
     /// Goes on with payments that a crash, or a silent gateway, left half done. Gives how many there were.
     pub(crate) async fn finish_payments(&self, at_once: i64) -> Result<usize, StoreError> {
+        // The gateway is not asked for these, so they need not wait for it.
+        for late in self.store.late_payments(at_once).await? {
+            let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
+            if ended.has_ended_unpaid() {
+                warn!(payment = %late.id, "payment given up: the time to authorise it is over");
+                metrics::counter!("checkout_payments_total", "outcome" => "too_late").increment(1);
+            }
+        }
         // Those whom the gateway answers may have them.
         if self.gateway_watch.is_left_alone() {
             return Ok(0);
         }
+        self.do_requests(at_once).await?;
         let left_behind = self.store.adopt_payments(at_once).await?;
         let count = left_behind.len();
         let tasks: Vec<_> = left_behind
@@ -273,8 +319,13 @@ impl Checkout {
                 self.shutdown.spawn(async move { checkout.drive(&mut payment).await })
             })
             .collect();
-        for task in tasks {
+        let unsettled = self.store.adopt_to_settle(at_once).await?;
+        let settling: Vec<_> = unsettled.into_iter().map(|payment| self.settle_soon(payment)).collect();
+        for task in tasks.into_iter() {
             // What waits still is adopted again later.
+            let _ = task.await;
+        }
+        for task in settling.into_iter().flatten() {
             let _ = task.await;
         }
         Ok(count)

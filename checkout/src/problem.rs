@@ -37,6 +37,18 @@ pub(crate) enum CheckoutError {
     UnknownOrder,
     #[error("the payment was declined")]
     PaymentDeclined,
+    #[error("the gateway refuses the payment itself, as {code}")]
+    PaymentRejected { code: String },
+    #[error("too many payments of the order have come to nothing")]
+    TooManyAttempts,
+    #[error("the payment can't be withdrawn now")]
+    NotWithdrawn(Box<Order>),
+    #[error("only {left_minor} of the order can be refunded")]
+    NotRefundable { left_minor: i64 },
+    #[error("a refund of the order has not ended")]
+    RefundUnderWay,
+    #[error("an amount to refund is at least 1")]
+    WrongAmount,
     #[error("the hold has lapsed")]
     HoldLapsed,
     #[error("the public keys of admission tokens have not been loaded yet")]
@@ -154,6 +166,34 @@ impl From<CheckoutError> for Problem {
                 Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
                     .detail("Nothing was charged. There is still time to try again, or with another payment method.")
             }
+            CheckoutError::PaymentRejected { code } => {
+                Self::new(StatusCode::CONFLICT, "payment-rejected", "The shop can't take this payment")
+                    .detail("The payment company refuses it, whichever card is used. Nothing was charged. The shop has been notified; please contact it.")
+                    .with("code", code)
+            }
+            CheckoutError::TooManyAttempts => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many payments have failed")
+                    .detail("This order can't be paid any more. Nothing was charged. Give it back, or wait for its time to run out; then you may join the line again.")
+            }
+            CheckoutError::NotWithdrawn(order) => {
+                Self::new(StatusCode::CONFLICT, "not-withdrawn", "The payment can't be withdrawn now")
+                    .detail("The bank has approved it, and it is being completed, or has been: see `order`.")
+                    .with("order", json!(order))
+            }
+            CheckoutError::NotRefundable { left_minor } => {
+                Self::new(StatusCode::CONFLICT, "not-refundable", "So much can't be refunded")
+                    .detail("It is more than is left of what was paid for the order here: see `left_minor`. An order that was paid at the shop is refunded there.")
+                    .with("left_minor", left_minor)
+            }
+            CheckoutError::RefundUnderWay => {
+                Self::new(StatusCode::CONFLICT, "refund-under-way", "A refund of this order has not ended")
+                    .detail("Wait until it has: `GET /api/orders/{id}` shows `refunded_minor`.")
+            }
+            CheckoutError::WrongAmount => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail("The field `amount_minor` must be at least 1.")
+                    .with("field", "amount_minor")
+            }
             CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
                 .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
             CheckoutError::NoKeys => {
@@ -265,6 +305,8 @@ mod tests {
             quantity: 1,
             amount_minor: 100,
             currency: "EUR".to_owned(),
+            refunded_minor: 0,
+            dispute: None,
             hold_expires_at: OffsetDateTime::UNIX_EPOCH,
             paid_at: None,
             created_at: OffsetDateTime::UNIX_EPOCH,

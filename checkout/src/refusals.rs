@@ -98,6 +98,8 @@ mod tests {
             quantity: 1,
             amount_minor: 100,
             currency: "EUR".to_owned(),
+            refunded_minor: 0,
+            dispute: None,
             hold_expires_at: OffsetDateTime::UNIX_EPOCH,
             paid_at: None,
             created_at: OffsetDateTime::UNIX_EPOCH,

@@ -1,6 +1,6 @@
 //! The way in for the shop's own systems, behind the shop's key: a checkout of its own, a box office, a till in the street.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, time::Duration};
 
 use axum::{
     extract::{Path, State},
@@ -10,6 +10,8 @@ use axum::{
 use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::{Json, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -19,8 +21,11 @@ use crate::{
     holder::{BearerToken, ShopKey},
     order::{Order, OrderId},
     problem::CheckoutError,
-    store::{Confirmed, Erased, NotReserved, StockRow},
+    store::{Confirmed, Erased, NotReserved, Requested, StockRow},
 };
+
+/// How long the shop's request waits for the gateway to take a refund.
+const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long units are reserved for the shop, in seconds, unless it says otherwise, and at most.
 const RESERVED_FOR_S: i32 = 600;
@@ -30,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
         .routes(routes!(redeem))
         .routes(routes!(confirm))
+        .routes(routes!(refund))
         .routes(routes!(erase))
         .routes(routes!(show_inventory))
         .routes(routes!(reserve))
@@ -71,6 +77,30 @@ struct Redeem {
 struct Confirm {
     /// The shop's own name for the payment. The same one may come again.
     reference: Reference,
+}
+
+/// How much goes back, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refund {
+    /// In the currency's minor unit; all that is left unless said.
+    #[schema(minimum = 1)]
+    amount_minor: Option<i64>,
+    /// For the books.
+    reason: Reference,
+}
+
+/// How a refund stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefundStanding {
+    /// `requested` while it is tried, `done` once the payment company has taken it, or `failed`.
+    status: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// When it was asked for.
+    #[serde(with = "time::serde::rfc3339")]
+    requested_at: OffsetDateTime,
 }
 
 /// What the shop wants for itself.
@@ -142,6 +172,29 @@ impl Checkout {
             Some(Confirmed::NotNow(order)) => Err(CheckoutError::NotConfirmed(Box::new(order))),
             None => Err(CheckoutError::UnknownOrder),
         }
+    }
+
+    async fn refund_for_shop(&self, order: OrderId, wanted: Refund) -> Result<RefundStanding, CheckoutError> {
+        let Refund { amount_minor, reason: Reference(reason) } = wanted;
+        let store = self.store.clone();
+        let asked = self.shutdown.spawn(async move { store.request_refund(order, amount_minor, &reason).await });
+        match asked.await?? {
+            Requested::Accepted(request) => {
+                let checkout = self.clone();
+                let done = self.shutdown.spawn(async move { checkout.do_request(&request).await });
+                // What takes longer goes on by itself.
+                if let Ok(done) = timeout(REFUND_ANSWER_WITHIN, done).await {
+                    done??;
+                }
+            }
+            Requested::UnknownOrder => return Err(CheckoutError::UnknownOrder),
+            Requested::NotPaid => return Err(CheckoutError::NotRefundable { left_minor: 0 }),
+            Requested::TooMuch { left_minor } => return Err(CheckoutError::NotRefundable { left_minor }),
+            Requested::UnderWay => return Err(CheckoutError::RefundUnderWay),
+        }
+        let newest = self.store.newest_request(order).await?.ok_or(CheckoutError::UnknownOrder)?;
+        let (status, error, requested_at) = newest;
+        Ok(RefundStanding { status, error, requested_at })
     }
 
     async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
@@ -226,6 +279,31 @@ async fn confirm(
     Json(Confirm { reference }): Json<Confirm>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(checkout.confirm(order_id(&order)?, reference).await?)))
+}
+
+/// Refund an order that was paid for here, all or a part. Its units stay sold: raise the stock to sell them again. Events and the order
+/// show it once the payment company has counted it.
+#[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+    security(("shop" = [])), responses(
+    (status = 202, description = "How the refund stands: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such order.", body = ProblemBody),
+    (status = 409, description = "It was not paid for here, less is left of it, or another refund of it has not ended.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; ask how the order stands before you try again.", body = ProblemBody),
+))]
+async fn refund(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Path(order): Path<String>,
+    Json(wanted): Json<Refund>,
+) -> Result<impl IntoResponse, Problem> {
+    if wanted.amount_minor.is_some_and(|amount| amount < 1) {
+        return Err(CheckoutError::WrongAmount.into());
+    }
+    Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(checkout.refund_for_shop(order_id(&order)?, wanted).await?)))
 }
 
 /// How the stocks stand.

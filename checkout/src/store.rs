@@ -13,9 +13,11 @@ mod gateway;
 mod holds;
 mod lapses;
 mod letters;
+mod money;
 mod outbox;
 mod redeem;
 mod retention;
+mod settle;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};
@@ -40,12 +42,15 @@ use crate::{
 };
 
 pub(crate) use accounts::{CODE_GOOD_S, Refreshed};
+pub(crate) use gateway::{GatewayEvent, Heard};
 pub(crate) use holds::{Confirmed, GivenBack, NotReserved, PaymentStanding, StockRow};
 pub(crate) use letters::Letter;
+pub(crate) use money::{Charge, OrderRequest, RequestKind, Requested};
 pub(crate) use outbox::Backlog;
 use outbox::tell;
 pub(crate) use redeem::Became;
 pub(crate) use retention::Erased;
+pub(crate) use settle::{Ended, Withdrawn};
 pub(crate) use webhooks::{Delivery, Webhook};
 
 const CONNECTIONS_MAX: u32 = 16;
@@ -57,6 +62,8 @@ const ORDERS_MAX: i64 = 100;
 const RENEWED_FOR_S: f64 = 60.0;
 /// A payment that nobody has touched for so long was left behind.
 const LEFT_BEHIND_S: f64 = 10.0;
+/// Payments that may be begun for one hold: enough for a forgotten code, too few to try out stolen cards.
+const ATTEMPTS_MAX: i64 = 8;
 
 /// Why the database did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -157,6 +164,8 @@ pub(crate) enum Begun {
         payment: Payment,
         in_time: bool,
     },
+    /// Too many payments of this order have come to nothing.
+    TooMany,
     /// The order is not to be paid, or is being paid already.
     NotNow,
 }
@@ -173,9 +182,16 @@ pub(crate) struct Payment {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) age: Duration,
+    /// Something has to be settled with the gateway, though the payment has ended: the number of the newest report.
+    pub(crate) to_settle: Option<i32>,
 }
 
 impl Payment {
+    /// Whether it has ended without money.
+    pub(crate) fn has_ended_unpaid(&self) -> bool {
+        matches!(self.state, PaymentState::Declined | PaymentState::Voided)
+    }
+
     /// The gateway's id of a payment that the gateway has authorised.
     pub(crate) fn authorised_reference(&self) -> Result<&str, StoreError> {
         let missing = || StoreError::Corrupt(format!("payment {} was authorised without a reference", self.id));
@@ -193,6 +209,7 @@ struct PaymentRow {
     amount_minor: i64,
     currency: String,
     age_s: f64,
+    to_settle: Option<i32>,
 }
 
 /// Every query of a [`PaymentRow`] ends with these columns.
@@ -201,7 +218,8 @@ macro_rules! payment_columns {
         concat!(
             $before,
             " id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, \
-             extract(epoch FROM now() - created_at)::double precision AS age_s ",
+             extract(epoch FROM now() - created_at)::double precision AS age_s, \
+             CASE WHEN settle_at IS NOT NULL THEN settle_no END AS to_settle ",
             $after
         )
     };
@@ -222,6 +240,7 @@ impl TryFrom<PaymentRow> for Payment {
             amount_minor: row.amount_minor,
             currency: row.currency,
             age: Duration::try_from_secs_f64(row.age_s).unwrap_or_default(),
+            to_settle: row.to_settle,
         })
     }
 }
@@ -239,6 +258,11 @@ struct OrderRow {
     expires_at: OffsetDateTime,
     run_out: bool,
     newest_payment: Option<String>,
+    // A hold that was just made has neither.
+    #[sqlx(default)]
+    refunded_minor: i64,
+    #[sqlx(default)]
+    dispute: Option<String>,
     paid_at: Option<OffsetDateTime>,
 }
 
@@ -248,8 +272,11 @@ macro_rules! order_rows {
         concat!(
             "SELECT holds.id, holds.admission_id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
              holds.created_at, holds.expires_at, holds.expires_at <= now() AS run_out, orders.paid_at, \
-             (SELECT state FROM payments WHERE hold_id = holds.id ORDER BY created_at DESC LIMIT 1) AS newest_payment \
-             FROM holds LEFT JOIN orders ON orders.id = holds.id ",
+             newest.state AS newest_payment, coalesce(newest.refunded_minor, 0) AS refunded_minor, newest.dispute \
+             FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN LATERAL ( \
+                SELECT payments.state, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END \
+                AS refunded_minor, payments.dispute FROM payments WHERE hold_id = holds.id ORDER BY payments.created_at DESC LIMIT 1 \
+             ) AS newest ON true ",
             $rest
         )
     };
@@ -259,7 +286,10 @@ use order_rows;
 impl OrderRow {
     fn status(&self) -> Result<OrderStatus, StoreError> {
         let payment = self.newest_payment.as_deref().map(PaymentState::try_from).transpose()?;
-        Ok(order_status(self.state.as_str().try_into()?, self.run_out, payment))
+        let status = order_status(self.state.as_str().try_into()?, self.run_out, payment);
+        let is_refunded =
+            status == OrderStatus::Paid && self.amount_minor > 0 && self.refunded_minor >= self.amount_minor;
+        Ok(if is_refunded { OrderStatus::Refunded } else { status })
     }
 }
 
@@ -274,6 +304,8 @@ impl TryFrom<OrderRow> for Order {
             quantity: row.quantity,
             amount_minor: row.amount_minor,
             currency: row.currency,
+            refunded_minor: row.refunded_minor,
+            dispute: row.dispute,
             hold_expires_at: row.expires_at,
             paid_at: row.paid_at,
             created_at: row.created_at,
@@ -377,7 +409,15 @@ impl Store {
         let hold = lock_hold(&mut transaction, order).await?;
         let row: OrderRow =
             sqlx::query_as(order_rows!("WHERE holds.id = $1")).bind(order.0).fetch_one(&mut *transaction).await?;
-        match row.status()? {
+        let status = row.status()?;
+        if matches!(status, OrderStatus::Held | OrderStatus::Promised) {
+            let attempts = sqlx::query_scalar("SELECT count(*) FROM payments WHERE hold_id = $1").bind(order.0);
+            let attempts: i64 = attempts.fetch_one(&mut *transaction).await?;
+            if attempts >= ATTEMPTS_MAX {
+                return Ok(Begun::TooMany);
+            }
+        }
+        match status {
             OrderStatus::Held => {}
             OrderStatus::Promised => {
                 if !shift_hold(&mut transaction, order, &hold, HoldState::Promised, HoldEvent::Secure).await? {
@@ -413,19 +453,19 @@ impl Store {
         }
     }
 
-    /// Keeps the gateway's id of a payment that waits for its shopper, and what their page needs.
+    /// Keeps the gateway's id of a payment that waits for its shopper, and what their page needs. Not, when it has ended meanwhile.
     pub(crate) async fn note_reference(
         &self,
         payment: &Payment,
         reference: &str,
         client_secret: Option<&str>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let note = sqlx::query(
             "UPDATE payments SET gateway_ref = $2, client_secret = coalesce($3, client_secret), updated_at = now() \
              WHERE id = $1 AND state = 'started'",
         );
-        note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.pool).await?;
-        Ok(())
+        let noted = note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.pool).await?;
+        Ok(noted.rows_affected() == 1)
     }
 
     /// Moves a payment on, and gives it as it is now: somebody else may have moved it first.
@@ -457,7 +497,7 @@ impl Store {
     pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(
-            "UPDATE payments SET state = $3, updated_at = now() FROM holds \
+            "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
              WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
         )
         .bind(payment.id.0)
@@ -477,36 +517,6 @@ impl Store {
         let payment = read_payment(&mut transaction, payment.id).await?;
         transaction.commit().await?;
         Ok(payment)
-    }
-
-    /// Ends a payment that came to nothing, and gives it as it is now. In yield mode its units are free again for others who
-    /// pay.
-    pub(crate) async fn end_unpaid(
-        &self,
-        payment: &Payment,
-        event: PaymentEvent,
-        reference: Option<&str>,
-    ) -> Result<Payment, StoreError> {
-        let to = after(payment, event)?;
-        let mut transaction = self.pool.begin().await?;
-        let hold = lock_hold(&mut transaction, payment.order).await?;
-        let moved: Option<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), updated_at = now() \
-             WHERE id = $1 AND state = $2 RETURNING",
-            ""
-        ))
-        .bind(payment.id.0)
-        .bind(payment.state.word())
-        .bind(to.word())
-        .bind(reference)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(moved) = moved else { return read_payment(&mut transaction, payment.id).await };
-        if hold.is_yield && HoldState::try_from(hold.state.as_str())? == HoldState::Held {
-            shift_hold(&mut transaction, payment.order, &hold, HoldState::Held, HoldEvent::Release).await?;
-        }
-        transaction.commit().await?;
-        moved.try_into()
     }
 
     /// Whether a unit is there for an authorised payment: its hold is still held, or can be held again. From here on,

@@ -125,6 +125,8 @@ export interface Order {
   quantity: number;
   amount_minor: number;
   currency: string;
+  refunded_minor: number;
+  dispute?: string;
   hold_expires_at: string;
   paid_at: string | null;
   created_at: string;
@@ -350,11 +352,31 @@ export interface Report {
   sale: AdminSale;
   funnel: { joined: number; admitted: number; claimed: number; redeemed: number; paid: number; left: number; removed: number };
   waits_s: { count: number; mean: number; p50: number; p90: number; p99: number; max: number } | null;
-  orders: { paid: number; units: number; refunded: number; refunded_units: number; lapsed: number; cancelled: number };
+  orders: { paid: number; units: number; refunded: number; refunded_units: number; disputed: number; lapsed: number; cancelled: number };
   revenue_minor: number;
   refunded_minor: number;
+  disputed_minor: number;
   /** Of those whose turn came, the part that paid. */
   conversion: number | null;
   minutes: { at: string; joined: number; admitted: number; orders: number }[];
   fairness: { checked: boolean; admissions: number; out_of_order: number; preferred: number; stock_in_order: boolean; sentence: string };
+}
+
+/** An order, as operators see it. */
+export interface AdminOrder {
+  id: string;
+  status: Order["status"];
+  quantity: number;
+  amount_minor: number;
+  currency: string;
+  refunded_minor: number;
+  disputed_minor: number;
+  dispute: string | null;
+  reference: string | null;
+  ordinal: number | null;
+  address: string | null;
+  created_at: string;
+  paid_at: string | null;
+  /** What was last asked to be done with it. */
+  request: { kind: "refund" | "cancel"; state: "requested" | "done" | "failed"; error: string | null } | null;
 }

@@ -1,6 +1,7 @@
 /** Numbers, money and time as a shopper reads them. */
 
 import type { Status } from "./api";
+import { MINOR_DIGITS } from "./currencies";
 
 const LANGUAGE = "en-GB";
 const SECOND_MS = 1000;
@@ -18,28 +19,25 @@ export function plural(n: number, one: string, many: string): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** Minor units of a currency as its reader writes them: `money(4900, "EUR")` is €49.00. */
+/** Minor units of a currency as its reader writes them: `money(4900, "EUR")` is €49.00. By the services' table: browsers differ. */
 export function money(minor: number, currency: string): string {
-  const format = moneyFormat(currency);
-  return format.format(minor / minorPerMajor(format));
+  const digits = minorDigits(currency);
+  const format = new Intl.NumberFormat(LANGUAGE, { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return format.format(majorUnits(minor, currency));
 }
 
 /** The other way: `minorUnits(49, "EUR")` is 4900. */
 export function minorUnits(amount: number, currency: string): number {
-  return Math.round(amount * minorPerMajor(moneyFormat(currency)));
+  return Math.round(amount * 10 ** minorDigits(currency));
 }
 
 /** And back: `majorUnits(4900, "EUR")` is 49. */
 export function majorUnits(minor: number, currency: string): number {
-  return minor / minorPerMajor(moneyFormat(currency));
+  return minor / 10 ** minorDigits(currency);
 }
 
-function moneyFormat(currency: string): Intl.NumberFormat {
-  return new Intl.NumberFormat(LANGUAGE, { style: "currency", currency });
-}
-
-function minorPerMajor(format: Intl.NumberFormat): number {
-  return 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2);
+function minorDigits(currency: string): number {
+  return MINOR_DIGITS[currency] ?? 2;
 }
 
 /** A countdown: 0:09, 12:34, 1:02:03, 2 days 1:02:03. Started seconds count whole, and it stops at 0:00. */

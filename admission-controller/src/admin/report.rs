@@ -60,8 +60,11 @@ struct Waits {
 struct OrdersReport {
     paid: i64,
     units: i64,
+    /// Refunded as a whole, by whomever.
     refunded: i64,
     refunded_units: i64,
+    /// Disputed by the bank, now or before.
+    disputed: i64,
     /// Holds whose time ran out.
     lapsed: i64,
     /// Holds that were given back.
@@ -103,9 +106,12 @@ struct Report {
     /// Null when nobody was let in, or nobody looked.
     waits_s: Option<Waits>,
     orders: OrdersReport,
-    /// In the currency's minor unit, without what was paid back.
+    /// In the currency's minor unit, without what was paid back or is disputed.
     revenue_minor: i64,
+    /// Refunded, all or a part, by whomever.
     refunded_minor: i64,
+    /// Taken back by banks, and not given back since.
+    disputed_minor: i64,
     /// Of those whose turn came, the part that paid.
     conversion: Option<f64>,
     /// By minute, the oldest first; a day at most.
@@ -230,11 +236,13 @@ impl Admin {
                 units: bought.units,
                 refunded: bought.refunded,
                 refunded_units: bought.refunded_units,
+                disputed: bought.disputed,
                 lapsed: bought.lapsed,
                 cancelled: bought.cancelled,
             },
             revenue_minor: bought.revenue_minor,
             refunded_minor: bought.refunded_minor,
+            disputed_minor: bought.disputed_minor,
             minutes: minutes
                 .into_iter()
                 .map(|minute| MinuteReport {
@@ -288,10 +296,12 @@ fn table(report: &Report) -> Table {
         ("units sold", report.orders.units),
         ("orders refunded", report.orders.refunded),
         ("units refunded", report.orders.refunded_units),
+        ("orders disputed", report.orders.disputed),
         ("holds lapsed", report.orders.lapsed),
         ("holds cancelled", report.orders.cancelled),
         ("revenue (minor units)", report.revenue_minor),
         ("refunded (minor units)", report.refunded_minor),
+        ("disputed (minor units)", report.disputed_minor),
     ] {
         row(what, many.to_string());
     }

@@ -30,8 +30,12 @@ pub struct Bought {
     pub refunded_units: i64,
     pub lapsed: i64,
     pub cancelled: i64,
+    /// Orders whose bank disputes them, or has.
+    pub disputed: i64,
     pub revenue_minor: i64,
     pub refunded_minor: i64,
+    /// Taken back by banks, and not given back since.
+    pub disputed_minor: i64,
 }
 
 /// A minute of a sale.
@@ -60,16 +64,21 @@ impl Store {
 
     pub async fn bought(&self, sale: SaleId) -> Result<Bought, StoreError> {
         Ok(sqlx::query_as(
-            "WITH paid AS (SELECT orders.*, payments.state = 'refunded' AS refunded \
-                FROM orders LEFT JOIN payments ON payments.id = payment_id WHERE orders.sale_id = $1) \
+            "WITH moved AS (SELECT payments.id, disputed_minor, dispute, \
+                CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS back_minor \
+                FROM payments JOIN holds ON holds.id = hold_id WHERE sale_id = $1 AND payments.state IN ('captured', 'refunded')), \
+             paid AS (SELECT orders.*, coalesce(back_minor, 0) AS back_minor, coalesce(disputed_minor, 0) AS disputed_minor, \
+                coalesce(back_minor >= amount_minor, false) AS refunded, dispute IS NOT NULL AS disputed \
+                FROM orders LEFT JOIN moved ON moved.id = payment_id WHERE orders.sale_id = $1) \
              SELECT count(*) AS paid, coalesce(sum(quantity), 0)::bigint AS units, \
              count(*) FILTER (WHERE refunded) AS refunded, \
              coalesce(sum(quantity) FILTER (WHERE refunded), 0)::bigint AS refunded_units, \
+             count(*) FILTER (WHERE disputed) AS disputed, \
              (SELECT count(*) FROM holds WHERE sale_id = $1 AND state = 'lapsed' AND cancelled_at IS NULL) AS lapsed, \
              (SELECT count(*) FROM holds WHERE sale_id = $1 AND cancelled_at IS NOT NULL) AS cancelled, \
-             coalesce(sum(amount_minor) FILTER (WHERE NOT coalesce(refunded, false)), 0)::bigint AS revenue_minor, \
-             ((SELECT coalesce(sum(payments.amount_minor), 0) FROM payments JOIN holds ON holds.id = hold_id \
-                WHERE sale_id = $1 AND payments.state = 'refunded'))::bigint AS refunded_minor FROM paid",
+             coalesce(sum(greatest(amount_minor - back_minor - disputed_minor, 0)), 0)::bigint AS revenue_minor, \
+             (SELECT coalesce(sum(back_minor), 0) FROM moved)::bigint AS refunded_minor, \
+             coalesce(sum(disputed_minor), 0)::bigint AS disputed_minor FROM paid",
         )
         .bind(sale.0)
         .fetch_one(&self.pool)

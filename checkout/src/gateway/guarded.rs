@@ -12,10 +12,11 @@ use std::{
 
 use backon::Retryable as _;
 use failsafe::{Config, Instrument, StateMachine, backoff, failure_policy};
+use futures_util::future::BoxFuture;
 use rand::RngExt as _;
 use tracing::{info, warn};
 
-use super::{Answer, Gateway, NoAnswer};
+use super::{Answer, Balance, Gateway, NoAnswer, Part, PartRefund};
 use crate::{order::PaymentId, store::Payment};
 
 const FAILURES_MAX: u32 = 5;
@@ -87,7 +88,10 @@ impl<G: Gateway> Guarded<G> {
         (Self { gateway, breaker }, watched)
     }
 
-    fn guard<'a>(&'a self, call: impl Fn() -> Answer<'a> + Send + Sync + 'a) -> Answer<'a> {
+    fn guard<'a, T: Send + 'a>(
+        &'a self,
+        call: impl Fn() -> BoxFuture<'a, Result<T, NoAnswer>> + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<T, NoAnswer>> {
         Box::pin(async move {
             let attempt = || async {
                 if !self.breaker.is_call_permitted() {
@@ -122,6 +126,10 @@ impl<G: Gateway> Gateway for Guarded<G> {
         self.guard(move || self.gateway.look_up(reference))
     }
 
+    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
+        self.guard(move || self.gateway.find(payment))
+    }
+
     fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
         self.guard(move || self.gateway.capture(payment, reference))
     }
@@ -132,6 +140,14 @@ impl<G: Gateway> Gateway for Guarded<G> {
 
     fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
         self.guard(move || self.gateway.refund(payment, reference))
+    }
+
+    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+        self.guard(move || self.gateway.refund_part(part))
+    }
+
+    fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+        self.guard(move || self.gateway.balance(reference))
     }
 }
 
@@ -162,6 +178,9 @@ mod tests {
         fn look_up<'a>(&'a self, _: &'a str) -> Answer<'a> {
             self.answer()
         }
+        fn find<'a>(&'a self, _: PaymentId) -> Answer<'a> {
+            self.answer()
+        }
         fn capture<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
             self.answer()
         }
@@ -170,6 +189,12 @@ mod tests {
         }
         fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
             self.answer()
+        }
+        fn refund_part<'a>(&'a self, _: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+            Box::pin(async { self.answer().await.map(|_| PartRefund::Made) })
+        }
+        fn balance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+            Box::pin(async { self.answer().await.map(|_| Balance::default()) })
         }
     }
 

@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+use fairline_sale::gateway_amount;
 use fairline_service::{Secret, StartError};
+use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{HeaderMap, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Answer, Gateway, Intent, NoAnswer, Standing};
+use super::{Answer, Balance, Gateway, Intent, NoAnswer, Part, PartRefund, Standing};
 use crate::{
     order::PaymentId,
     outbound::{Answered, HttpClient, web_address},
@@ -73,22 +75,53 @@ impl Stripe {
 
     fn ask<'a>(&'a self, step: Step, request: hyper::http::Result<Request<Full<bytes::Bytes>>>) -> Answer<'a> {
         Box::pin(async move {
-            // Our own address was checked, so it is the gateway's reference that does not fit into one.
-            let senseless = |error| NoAnswer::Senseless(format!("the reference is no part of an address: {error}"));
-            let mut request = request.map_err(senseless)?;
-            let key = format!("Bearer {}", self.key.expose());
-            let key = header::HeaderValue::from_str(&key)
-                .map_err(|_| NoAnswer::Senseless("the key is no header".to_owned()))?;
-            request.headers_mut().insert(header::AUTHORIZATION, key);
-            request.headers_mut().insert("stripe-version", header::HeaderValue::from_static(VERSION));
-            let started = Instant::now();
-            let answer = self.client.call(request).await.map_err(|unanswered| NoAnswer::Unanswered(unanswered.why));
-            let answer = answer.and_then(|Answered { status, headers, body }| read(step, status, &headers, &body));
-            let outcome = if answer.is_ok() { "answered" } else { "unanswered" };
-            metrics::histogram!("checkout_gateway_call_duration_seconds", "call" => step.word(), "outcome" => outcome)
-                .record(started.elapsed().as_secs_f64());
-            answer
+            let Answered { status, headers, body } = self.call(step, request).await?;
+            read(step, status, &headers, &body)
         })
+    }
+
+    async fn call(
+        &self,
+        step: Step,
+        request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
+    ) -> Result<Answered, NoAnswer> {
+        // Our own address was checked, so it is the gateway's reference that does not fit into one.
+        let senseless = |error| NoAnswer::Senseless(format!("the reference is no part of an address: {error}"));
+        let mut request = request.map_err(senseless)?;
+        let key = format!("Bearer {}", self.key.expose());
+        let key =
+            header::HeaderValue::from_str(&key).map_err(|_| NoAnswer::Senseless("the key is no header".to_owned()))?;
+        request.headers_mut().insert(header::AUTHORIZATION, key);
+        request.headers_mut().insert("stripe-version", header::HeaderValue::from_static(VERSION));
+        let started = Instant::now();
+        let answer = self.client.call(request).await.map_err(|unanswered| NoAnswer::Unanswered(unanswered.why));
+        let outcome = if answer.is_ok() { "answered" } else { "unanswered" };
+        metrics::histogram!("checkout_gateway_call_duration_seconds", "call" => step.word(), "outcome" => outcome)
+            .record(started.elapsed().as_secs_f64());
+        answer
+    }
+
+    /// What a list of an intent has: its refunds or its disputes.
+    async fn list<T: for<'de> Deserialize<'de>>(&self, what: &str, reference: &str) -> Result<Vec<T>, NoAnswer> {
+        #[derive(Deserialize)]
+        struct List<T> {
+            data: Vec<T>,
+        }
+        let uri = format!("{}/v1/{what}?payment_intent={reference}&limit=100", self.address);
+        let Answered { status, body, .. } = self.call(Step::Balance, Request::get(uri).body(Full::default())).await?;
+        match status {
+            StatusCode::OK => {
+                let list: Result<List<T>, _> = serde_json::from_slice(&body);
+                list.map(|list| list.data)
+                    .map_err(|error| NoAnswer::Senseless(format!("the list of {what} makes no sense: {error}")))
+            }
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                Err(NoAnswer::Failed(format!("the gateway answered {status}")))
+            }
+            // A sandbox that was started anew has forgotten it.
+            StatusCode::NOT_FOUND if reference.starts_with(SANDBOX_REFERENCE) => Ok(Vec::new()),
+            status => Err(NoAnswer::Senseless(format!("the gateway answered {status} when asked for {what}"))),
+        }
     }
 }
 
@@ -97,11 +130,14 @@ impl Stripe {
 enum Step {
     Authorise,
     LookUp,
+    Find,
     Capture,
     Cancel,
     Refund,
     /// Of which payment.
     LookUpRefund(PaymentId),
+    RefundPart,
+    Balance,
 }
 
 impl Step {
@@ -109,10 +145,13 @@ impl Step {
         match self {
             Self::Authorise => "authorise",
             Self::LookUp => "look_up",
+            Self::Find => "find",
             Self::Capture => "capture",
             Self::Cancel => "cancel",
             Self::Refund => "refund",
             Self::LookUpRefund(_) => "look_up_refund",
+            Self::RefundPart => "refund_part",
+            Self::Balance => "balance",
         }
     }
 }
@@ -126,8 +165,12 @@ fn form(fields: &[(&str, &str)]) -> String {
 
 impl Gateway for Stripe {
     fn authorise<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
-        let (id, order, amount) =
-            (payment.id.to_string(), payment.order.0.to_string(), payment.amount_minor.to_string());
+        let Some(amount) = gateway_amount(payment.amount_minor, &payment.currency) else {
+            let message = format!("the gateway has no amount of {} in {}", payment.amount_minor, payment.currency);
+            let rejected = NoAnswer::Rejected { code: "amount_not_representable".to_owned(), message };
+            return Box::pin(async { Err(rejected) });
+        };
+        let (id, order, amount) = (payment.id.to_string(), payment.order.0.to_string(), amount.to_string());
         let currency = payment.currency.to_ascii_lowercase();
         let method: &[(&str, &str)] = if payment.payment_method.starts_with("tok_") {
             &[("payment_method_data[type]", "card"), ("payment_method_data[card][token]", &payment.payment_method)]
@@ -150,6 +193,12 @@ impl Gateway for Stripe {
         let uri = format!("{}/v1/payment_intents/{reference}?expand%5B%5D=latest_charge", self.address);
         let answer = self.ask(Step::LookUp, Request::get(uri).body(Full::default()));
         Box::pin(self.unless_forgotten(reference, answer))
+    }
+
+    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
+        let query = format!("metadata%5B%27payment%27%5D%3A%27{payment}%27&expand%5B%5D=data.latest_charge");
+        let uri = format!("{}/v1/payment_intents/search?query={query}", self.address);
+        self.ask(Step::Find, Request::get(uri).body(Full::default()))
     }
 
     fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
@@ -189,6 +238,101 @@ impl Gateway for Stripe {
                 }
             }),
         ))
+    }
+
+    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+        Box::pin(async move {
+            let Part { request, reference, amount } = part;
+            // Looked for first: Stripe forgets a key, and so our first try, after a day.
+            let before: Vec<RefundObject> = self.list("refunds", reference).await?;
+            let request = request.to_string();
+            let ours = |refund: &&RefundObject| refund.metadata.request.as_deref() == Some(&request);
+            if let Some(refund) = before.iter().find(ours) {
+                return Ok(refund.became());
+            }
+            let amount = amount.to_string();
+            let fields = form(&[("payment_intent", reference), ("amount", &amount), ("metadata[request]", &request)]);
+            let post = Request::builder()
+                .method(Method::POST)
+                .uri(format!("{}/v1/refunds", self.address))
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header("idempotency-key", format!("{request}-refund"))
+                .body(Full::from(fields));
+            let Answered { status, body, .. } = self.call(Step::RefundPart, post).await?;
+            let senseless =
+                || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
+            match status {
+                StatusCode::OK => {
+                    let refund: RefundObject = serde_json::from_slice(&body).map_err(|_| senseless())?;
+                    Ok(refund.became())
+                }
+                status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                    Err(NoAnswer::Failed(format!("the gateway answered {status}")))
+                }
+                StatusCode::CONFLICT => Err(NoAnswer::NotYet(format!("the gateway answered {status}"))),
+                StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {
+                    let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| senseless())?;
+                    let why = error.code.filter(|code| !code.is_empty()).unwrap_or(error.kind);
+                    Ok(PartRefund::Refused(format!("the payment company refuses the refund: {why}")))
+                }
+                _ => Err(senseless()),
+            }
+        })
+    }
+
+    fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+        Box::pin(async move {
+            let refunds: Vec<RefundObject> = self.list("refunds", reference).await?;
+            let disputes: Vec<DisputeObject> = self.list("disputes", reference).await?;
+            let counted = refunds.iter().filter(|refund| refund.became() == PartRefund::Made);
+            let taken = disputes.iter().filter(|dispute| dispute.has_taken_the_money());
+            let word = |status: &String| status.chars().filter(|c| !c.is_control()).take(DISPUTE_CHARS_MAX).collect();
+            Ok(Balance {
+                refunded: counted.map(|refund| refund.amount).fold(0, i64::saturating_add),
+                disputed: taken.map(|dispute| dispute.amount).fold(0, i64::saturating_add),
+                dispute: disputes.first().map(|dispute| word(&dispute.status)),
+            })
+        })
+    }
+}
+
+/// The longest word for how a dispute stands.
+const DISPUTE_CHARS_MAX: usize = 40;
+
+/// A refund, as it is listed.
+#[derive(Deserialize)]
+struct RefundObject {
+    status: String,
+    amount: i64,
+    #[serde(default)]
+    metadata: RefundMetadata,
+}
+
+#[derive(Default, Deserialize)]
+struct RefundMetadata {
+    request: Option<String>,
+}
+
+impl RefundObject {
+    fn became(&self) -> PartRefund {
+        match self.status.as_str() {
+            "failed" | "canceled" => PartRefund::Refused(format!("the bank has not taken it: {}", self.status)),
+            _ => PartRefund::Made,
+        }
+    }
+}
+
+/// A dispute, as it is listed.
+#[derive(Deserialize)]
+struct DisputeObject {
+    status: String,
+    amount: i64,
+}
+
+impl DisputeObject {
+    /// An enquiry takes nothing, and what was won, or prevented, is given back.
+    fn has_taken_the_money(&self) -> bool {
+        matches!(self.status.as_str(), "needs_response" | "under_review" | "lost")
     }
 }
 
@@ -240,7 +384,15 @@ struct StripeError {
     #[serde(rename = "type")]
     kind: String,
     code: Option<String>,
+    /// Which field is wrong.
+    param: Option<String>,
+    message: Option<String>,
     payment_intent: Option<Object>,
+}
+
+/// Whether an id may be one of the gateway's.
+pub(super) fn is_reference(id: &str) -> bool {
+    !id.is_empty() && id.len() <= REFERENCE_CHARS_MAX && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn intent(object: Object) -> Result<Intent, NoAnswer> {
@@ -264,11 +416,31 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
         (object, status) => return Err(NoAnswer::Senseless(format!("a {object} that is {status}"))),
     };
     let id = object.id;
-    if id.is_empty() || id.len() > REFERENCE_CHARS_MAX || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if !is_reference(&id) {
         return Err(NoAnswer::Senseless("a payment whose id is none".to_owned()));
     }
     let client_secret = object.client_secret.filter(|_| standing == Standing::NeedsAction);
     Ok(Intent { reference: Some(id), standing, client_secret })
+}
+
+/// Whether the shopper can do something about it, with another card.
+fn is_about_the_method(code: Option<&str>, param: &str) -> bool {
+    let code = code.unwrap_or_default();
+    param.starts_with("payment_method")
+        || code == "token_already_used"
+        || code == "resource_missing"
+        || (code.starts_with("payment_method_") && code != "payment_method_unactivated")
+}
+
+/// The longest code and the longest message of a rejection that are kept.
+const CODE_CHARS_MAX: usize = 60;
+const MESSAGE_CHARS_MAX: usize = 300;
+
+fn rejected(code: Option<&str>, message: &str) -> NoAnswer {
+    let plain = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
+    let code: String = code.unwrap_or_default().chars().filter(plain).take(CODE_CHARS_MAX).collect();
+    let message = message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect();
+    NoAnswer::Rejected { code: if code.is_empty() { "invalid_request".to_owned() } else { code }, message }
 }
 
 fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
@@ -277,12 +449,15 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
         StatusCode::OK => {
-            let Step::LookUpRefund(payment) = step else {
-                return intent(serde_json::from_slice(body).map_err(|_| senseless())?);
+            let found = || serde_json::from_slice::<Found>(body).map_err(|_| senseless()).map(|found| found.data);
+            return match step {
+                Step::LookUpRefund(payment) => {
+                    let ours = found()?.into_iter().find(|refund| refund.is_of(payment));
+                    ours.map_or_else(|| nothing(Standing::Captured), intent)
+                }
+                Step::Find => found()?.into_iter().next().map_or_else(|| nothing(Standing::Unknown), intent),
+                _ => intent(serde_json::from_slice(body).map_err(|_| senseless())?),
             };
-            let found: Found = serde_json::from_slice(body).map_err(|_| senseless())?;
-            let ours = found.data.into_iter().find(|refund| refund.is_of(payment));
-            return ours.map_or_else(|| nothing(Standing::Captured), intent);
         }
         // Stripe keeps the answer to a key, a failure of its own too: it would say the same all day. Nothing was captured, and an
         // authorisation that it may have made lapses by itself; the shopper may pay again.
@@ -304,6 +479,7 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
         other => return Err(NoAnswer::Senseless(format!("the gateway answered {other}"))),
     }
     let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| senseless())?;
+    let (param, message) = (error.param.unwrap_or_default(), error.message.unwrap_or_default());
     match (error.kind.as_str(), error.code.as_deref(), error.payment_intent) {
         // Whose page that is, if it says nothing of the kind, nobody knows.
         (_, Some("resource_missing"), _) if status == StatusCode::NOT_FOUND && step != Step::Authorise => {
@@ -322,7 +498,11 @@ fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Res
             Err(NoAnswer::Senseless("the gateway knows the key from something else".to_owned()))
         }
         // It would not begin: the payment method is none, or none that it takes.
-        ("invalid_request_error", ..) if step == Step::Authorise => nothing(Standing::Declined),
+        ("invalid_request_error", code, _) if step == Step::Authorise && is_about_the_method(code, &param) => {
+            nothing(Standing::Declined)
+        }
+        // It would not begin with any method: that is the shop's affair.
+        ("invalid_request_error", code, _) if step == Step::Authorise => Err(rejected(code, &message)),
         _ => Err(senseless()),
     }
 }

@@ -14,8 +14,14 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use tracing::info;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
-use crate::{Checkout, problem::CheckoutError};
+use super::stripe::is_reference;
+use crate::{
+    Checkout,
+    problem::CheckoutError,
+    store::{GatewayEvent, Heard},
+};
 
 /// How old, or how far ahead of our clock, a message may be.
 const TOLERANCE_S: i64 = 300;
@@ -38,11 +44,28 @@ struct Data {
 }
 
 impl Event {
-    /// The payment that it is about: of a charge, the intent that it belongs to.
+    /// The payment that it is about: of a charge, a refund or a dispute, the intent that it belongs to.
     fn reference(&self) -> Option<&str> {
         let object = &self.data.object;
         let name = if object["object"] == "payment_intent" { "id" } else { "payment_intent" };
-        object[name].as_str()
+        object[name].as_str().filter(|id| is_reference(id))
+    }
+
+    /// The payment as we have named it, where the intent itself says so.
+    fn payment(&self) -> Option<Uuid> {
+        let object = &self.data.object;
+        let named = object["metadata"]["payment"].as_str().filter(|_| object["object"] == "payment_intent");
+        named.and_then(|id| Uuid::try_parse(id).ok())
+    }
+
+    fn moves_money_back(&self) -> bool {
+        ["charge.refund", "charge.dispute.", "refund."].iter().any(|prefix| self.kind.starts_with(prefix))
+    }
+
+    /// Whether the intent keeps money ready, or has taken it, or will once its shopper has proved who they are.
+    fn may_be_open(&self) -> bool {
+        const KINDS: [&str; 3] = ["amount_capturable_updated", "succeeded", "requires_action"];
+        self.kind.strip_prefix("payment_intent.").is_some_and(|what| KINDS.contains(&what))
     }
 }
 
@@ -84,11 +107,22 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
 
 impl Checkout {
     async fn hear(&self, event: Event) -> Result<(), CheckoutError> {
-        let is_new = event.id.len() <= ID_CHARS_MAX && self.store.note_gateway_event(&event.id).await?;
-        let outcome = if is_new { "heard" } else { "repeated" };
+        let heard = match event.reference() {
+            Some(reference) if event.id.len() <= ID_CHARS_MAX => {
+                let told = GatewayEvent {
+                    id: &event.id,
+                    reference,
+                    payment: event.payment(),
+                    may_be_open: event.may_be_open(),
+                    moves_money_back: event.moves_money_back(),
+                };
+                self.store.hear_gateway_event(&told).await?
+            }
+            _ => Heard::Foreign,
+        };
+        let outcome = if matches!(heard, Heard::Repeated) { "repeated" } else { "heard" };
         metrics::counter!("checkout_gateway_events_total", "outcome" => outcome).increment(1);
-        let Some(reference) = event.reference().filter(|_| is_new) else { return Ok(()) };
-        let Some(mut payment) = self.store.payment_by_reference(reference).await? else { return Ok(()) };
+        let Heard::About(mut payment) = heard else { return Ok(()) };
         info!(payment = %payment.id, kind = event.kind, "the payment gateway told of a payment");
         let checkout = self.clone();
         // The company waits for its answer, and not for what follows from it.

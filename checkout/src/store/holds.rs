@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    HoldRow, OrderRow, Payment, Store, StoreError, account, catalogue::stored_status, column, count_sold, hold_after,
-    lock_hold, order_rows, renew_hold, retention::NOBODY, shift_hold, tell, tell_reserved, waiting_payment,
+    HoldRow, OrderRow, Store, StoreError, Withdrawn, account, catalogue::stored_status, column, count_sold, hold_after,
+    lock_hold, order_rows, renew_hold, retention::NOBODY, settle, shift_hold, tell, tell_reserved,
 };
 use crate::{
     holder::Asker,
@@ -20,10 +20,10 @@ use crate::{
 /// What became of the wish to give a hold back.
 #[derive(Debug)]
 pub(crate) enum GivenBack {
-    /// Its units are free; or they were given back before.
-    Done(Order),
-    /// A payment is under way, or was made; or its time had run out already. The payment that waits for its shopper, if one does.
-    NotNow { order: Order, waiting: Option<Payment> },
+    /// Its units are free, or were given back before; or its time had run out, and the payment under way was withdrawn.
+    Done(Order, Withdrawn),
+    /// It is paid for, or its money is being taken; or its time had run out already.
+    NotNow(Order),
 }
 
 /// What became of the shop's word that it was paid.
@@ -139,20 +139,42 @@ impl Store {
         row.map(standing).transpose()
     }
 
-    /// Gives a hold back, unless a payment is under way or was made. Nothing if there is no such order, or it is somebody else's.
-    pub(crate) async fn give_back(&self, order: OrderId, asker: &Asker) -> Result<Option<GivenBack>, StoreError> {
+    /// Withdraws the payment of an order that is not known to be authorised, and gives the order as it stands then. Nothing if there
+    /// is no such order, or it is somebody else's.
+    pub(crate) async fn withdraw(
+        &self,
+        order: OrderId,
+        asker: &Asker,
+    ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
+        let withdrawn = settle::withdraw(&mut transaction, order, &hold).await?;
+        let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
+        transaction.commit().await?;
+        Ok(Some((found, withdrawn)))
+    }
+
+    /// Gives a hold back, with the payment under way that is not known to be authorised. Nothing if there is no such order, or it is
+    /// somebody else's.
+    pub(crate) async fn give_back(&self, order: OrderId, asker: &Asker) -> Result<Option<GivenBack>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
+        let mut hold = lock_hold(&mut transaction, order).await?;
+        let withdrawn = settle::withdraw(&mut transaction, order, &hold).await?;
+        if withdrawn.0.is_some() && hold.is_yield {
+            hold = lock_hold(&mut transaction, order).await?;
+        }
         // Again, now that nobody changes it any more.
         let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
         match found.status {
-            OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found))),
+            OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
             OrderStatus::Held | OrderStatus::Promised => {}
-            _ => {
-                let waiting = waiting_payment(&mut transaction, order).await?;
-                return Ok(Some(GivenBack::NotNow { order: found, waiting }));
+            OrderStatus::Lapsed if withdrawn.0.is_some() => {
+                transaction.commit().await?;
+                return Ok(Some(GivenBack::Done(found, withdrawn)));
             }
+            _ => return Ok(Some(GivenBack::NotNow(found))),
         }
         let from = HoldState::try_from(hold.state.as_str())?;
         let to = hold_after(from, HoldEvent::GiveBack)?;
@@ -175,7 +197,7 @@ impl Store {
         }
         let given_back = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
         transaction.commit().await?;
-        Ok(Some(GivenBack::Done(given_back)))
+        Ok(Some(GivenBack::Done(given_back, withdrawn)))
     }
 
     /// Sells a hold that was paid for elsewhere, as the shop says; where its time has run out, if units are free.

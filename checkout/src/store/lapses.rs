@@ -12,8 +12,9 @@ const LAPSED_MAX: i64 = 500;
 /// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
 /// authorised keeps its hold until it ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
-/// The same, while the gateway does not answer: the shopper can't do anything about that.
-const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
+/// The same, while the gateway does not answer: the shopper can't do anything about that. Older than this, a payment whose
+/// authorisation is not known is given up.
+pub(super) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
 /// A process that has found the gateway away is believed for so long after its last beat.
 const AWAY_BELIEVED_FOR_S: f64 = 10.0;
 

@@ -157,7 +157,12 @@ impl Store {
             };
             let (account, address) = (AccountId(concerned.account_id), Address::stored(concerned.address.clone()));
             let about = format!("{}{}", event.id(), concerned.way);
-            let matter = matter(concerned.about(id(event, "order_id")));
+            let mut what = concerned.about(id(event, "order_id"));
+            // Of a refund, how much it was: it may be a part.
+            if let (Kind::PaymentRefunded, Some(minor)) = (event.kind, event.data["amount_minor"].as_i64()) {
+                what.amount = price_text(minor, &concerned.currency);
+            }
+            let matter = matter(what);
             // Heard late, it is no longer news, however new the letter would be.
             let connection = &mut *self.pool.acquire().await?;
             let noted = write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time));

@@ -51,14 +51,16 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         // Between the commit of the payment and the call to authorise it.
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Nothing, H::RunOut, "captured", "succeeded", "paid"),
-        (C::Started, G::Nothing, H::LapsedUnitFree, "captured", "succeeded", "paid"),
-        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        // The gateway has not been asked, and is not any more: a hold is renewed for money that was authorised.
+        (C::Started, G::Nothing, H::LapsedUnitFree, "voided", "", "lapsed"),
+        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "", "lapsed"),
         // Between the gateway's answer and its commit.
         (C::Started, G::Authorised, H::Held, "captured", "succeeded", "paid"),
-        (C::Started, G::Authorised, H::LapsedUnitFree, "captured", "succeeded", "paid"),
+        (C::Started, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
+        (C::Started, G::Authorised, H::LapsedUnitFree, "voided", "canceled", "lapsed"),
         (C::Started, G::Authorised, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
-        (C::Started, G::Declined, H::Held, "declined", "requires_payment_method", "held"),
-        (C::Started, G::Declined, H::LapsedUnitGone, "declined", "requires_payment_method", "lapsed"),
+        (C::Started, G::Declined, H::Held, "declined", "canceled", "held"),
+        (C::Started, G::Declined, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
         (C::Started, G::Cancelled, H::Held, "voided", "canceled", "held"),
         // Between the commit of the authorisation and the capture, or the void.
         (C::Authorised, G::Authorised, H::Held, "captured", "succeeded", "paid"),
@@ -93,6 +95,7 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         let (promised, held, sold) = match (order, hold) {
             ("paid", _) => (0, 0, 1),
             ("held", _) => (0, 1, 0),
+            (_, H::LapsedUnitFree) => (0, 0, 0),
             _ => (1, 0, 0),
         };
         assert_eq!(shop.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
@@ -107,9 +110,9 @@ async fn a_crash_in_yield_mode_ends_in_an_order_or_in_nothing_taken() {
     let shop = Shop::open().await;
     for (committed, at_gateway, hold, payment, intent, order) in [
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
-        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
+        (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "", "lapsed"),
         // The unit is free for others who pay, and the visit goes on.
-        (C::Started, G::Declined, H::Held, "declined", "requires_payment_method", "promised"),
+        (C::Started, G::Declined, H::Held, "declined", "canceled", "promised"),
         (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "promised"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
         (C::Authorised, G::Captured, H::LapsedUnitFree, "captured", "succeeded", "paid"),
@@ -173,7 +176,13 @@ async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str)
         if states == [payment] { Ok(()) } else { Err((case, states)) }
     })
     .await;
-    assert_eq!(shop.at_the_gateway(order).await, [intent], "{case}");
+    // What is settled with the gateway after the end takes a moment more.
+    let intents: &[&str] = if intent.is_empty() { &[] } else { &[intent] };
+    eventually(|| async {
+        let seen = shop.at_the_gateway(order).await;
+        if seen == intents { Ok(()) } else { Err((case, seen)) }
+    })
+    .await;
 }
 
 /// Waits until a sweeper has found the payment of an order, and done what it can.

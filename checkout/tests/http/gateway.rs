@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::shop::{Answer, Shop, WEBHOOK_SECRET, call, eventually, listener, start_telling_gateway};
 
 /// Tells checkout of an event, as Stripe does; `age_s` ago, by its clock.
-async fn tell(shop: &Shop, secret: &str, age_s: i64, body: &str) -> Answer {
+pub(crate) async fn tell(shop: &Shop, secret: &str, age_s: i64, body: &str) -> Answer {
     let at = OffsetDateTime::now_utc().unix_timestamp() - age_s;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
     mac.update(format!("{at}.{body}").as_bytes());

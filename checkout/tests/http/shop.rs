@@ -388,6 +388,27 @@ impl Shop {
         seen
     }
 
+    /// Waits until the gateway sees an order's payments that it knows like this.
+    pub(crate) async fn gateway_shows(&self, order: Uuid, intents: &[&str]) {
+        eventually(|| async {
+            let seen = self.at_the_gateway(order).await;
+            if seen == intents { Ok(()) } else { Err(seen) }
+        })
+        .await;
+    }
+
+    /// What was told of an order, as kind and data, in order.
+    pub(crate) async fn told_of(&self, order: Uuid) -> Vec<(String, Value)> {
+        sqlx::query_as(
+            "SELECT kind, event::jsonb - 'traceparent' FROM outbox, json_array_elements(data) AS event \
+             WHERE event->>'order_id' = $1 ORDER BY number",
+        )
+        .bind(order.to_string())
+        .fetch_all(&self.pool)
+        .await
+        .expect("the outbox")
+    }
+
     /// What must hold of every sale, whatever was done to it: each counter is what its rows say, every captured payment is an
     /// order, and what happened was told once, as it is documented.
     pub(crate) async fn books_are_straight(&self) {
@@ -409,6 +430,10 @@ impl Shop {
              LATERAL (SELECT count(*) AS times FROM outbox, json_array_elements(data) AS event WHERE event->>'payment_id' = payments.id::text \
              AND kind = CASE payments.state WHEN 'captured' THEN 'PurchaseCompleted' ELSE 'PaymentRefunded' END) AS told \
              WHERE told.times <> (payments.state IN ('captured', 'refunded'))::integer \
+             UNION ALL SELECT format('payment %s gave back %s, told %s', payments.id, refunded_minor, told.minor) FROM payments, \
+             LATERAL (SELECT coalesce(sum(CASE kind WHEN 'PaymentRefunded' THEN 1 ELSE -1 END * (event->>'amount_minor')::bigint), 0) AS minor \
+                FROM outbox, json_array_elements(data) AS event WHERE event->>'payment_id' = payments.id::text \
+                AND kind IN ('PaymentRefunded', 'RefundFailed')) AS told WHERE told.minor <> refunded_minor \
              UNION ALL SELECT format('%s has %s events, of which %s are kept', stock.sale_id, events, kept.count) FROM stock, \
              LATERAL (SELECT coalesce(sum(json_array_length(data)), 0) AS count FROM outbox WHERE sale_id = stock.sale_id) AS kept \
              WHERE events <> kept.count",

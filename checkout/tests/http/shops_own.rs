@@ -51,7 +51,9 @@ async fn what_is_paid_is_being_paid_or_has_lapsed_is_not_given_back() {
     let (payer, paid) = shop.hold(sale).await;
     assert_eq!(shop.pay(&payer, paid, "tok_visa").await.status, 200);
     let (asked, pending) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&asked, pending, "tok_timeout").await.status, 202);
+    assert_eq!(shop.pay(&asked, pending, "tok_no_action").await.status, 202);
+    // The bank has approved it, and its money is about to be taken.
+    shop.meddle("UPDATE payments SET state = 'authorised', updated_at = now() WHERE hold_id = $1", pending).await;
     let (late, lapsed) = shop.hold(sale).await;
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", lapsed).await;
     for (shopper, order, status) in

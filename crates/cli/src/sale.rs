@@ -2,6 +2,7 @@
 
 mod admin;
 mod desk;
+mod orders;
 mod words;
 
 use std::{process::ExitCode, time::Duration};
@@ -94,6 +95,12 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// List the orders of a sale, the newest first: all, or those that are searched for.
+    Orders(orders::List),
+    /// Refund an order that was paid for, all or a part.
+    Refund(orders::Refund),
+    /// Cancel an order that is not paid.
+    CancelOrder(orders::Cancel),
     /// Tell what has become of a sale.
     Report(Named),
     /// Send simulated shoppers to a copy of a sale, and wait until they have gone home. Exit code 0 if every promise was kept,
@@ -361,6 +368,9 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
             let body = json!({ "reason": reason });
             done(admin.ask(Method::POST, &format!("{path}/revoke"), Some(&body)).await?, "revoked");
         }
+        Command::Orders(list) => orders::list(&admin, &list, json).await?,
+        Command::Refund(refund) => orders::refund(&admin, &refund, json).await?,
+        Command::CancelOrder(cancel) => orders::cancel(&admin, &cancel, json).await?,
         Command::Report(named) => {
             let path = path_of(&find(&admin, &named).await?);
             let report = admin.ask(Method::GET, &format!("{path}/report"), None).await?;

@@ -30,8 +30,12 @@ pub enum Kind {
     InventoryReleased,
     /// An order was paid for.
     PurchaseCompleted,
-    /// A payment that came too late went back.
+    /// Money of a payment went back to its shopper: all or a part.
     PaymentRefunded,
+    /// A refund was not accepted by the bank.
+    RefundFailed,
+    /// A dispute of a payment began, changed or ended.
+    PaymentDisputed,
     /// A hold of an account has little time left.
     HoldAboutToLapse,
     /// An account that asked for it will soon be let in.
@@ -40,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::FlashSaleScheduled,
         Self::FlashSaleChanged,
         Self::FlashSaleStarted,
@@ -52,6 +56,8 @@ impl Kind {
         Self::InventoryReleased,
         Self::PurchaseCompleted,
         Self::PaymentRefunded,
+        Self::RefundFailed,
+        Self::PaymentDisputed,
         Self::HoldAboutToLapse,
         Self::TurnIsNear,
     ];
@@ -71,6 +77,8 @@ impl Kind {
             Self::InventoryReleased => "InventoryReleased",
             Self::PurchaseCompleted => "PurchaseCompleted",
             Self::PaymentRefunded => "PaymentRefunded",
+            Self::RefundFailed => "RefundFailed",
+            Self::PaymentDisputed => "PaymentDisputed",
             Self::HoldAboutToLapse => "HoldAboutToLapse",
             Self::TurnIsNear => "TurnIsNear",
         }

@@ -9,5 +9,7 @@ mod status;
 pub use card::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleCard, SaleMode};
 pub use id::{InvalidId, SaleId, VisitorId};
 pub use look::{Colour, Look, NotAColour, WrongLook};
-pub use price::{minor_units, price_text};
+pub use price::{
+    MINOR_DIGITS, amount_from_gateway, decimals, gateway_amount, gateway_refuses, minor_units, price_text,
+};
 pub use status::{Status, presented_status};

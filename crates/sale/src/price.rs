@@ -1,13 +1,125 @@
-//! Amounts of money, as people write them.
+//! Amounts of money: the one table of currencies. Pages format by it, too (`web/src/currencies.ts` is made of it), and the gateway's
+//! own exceptions stand beside it.
 
-/// ISO 4217 gives most currencies two decimals; these are the ones of shops that do not.
-fn decimals(currency: &str) -> u32 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
+/// Currencies whose minor unit is not a hundredth, as ISO 4217 has it, with their decimals. Amounts in our APIs and our database are in
+/// this minor unit.
+pub const MINOR_DIGITS: [(&str, u32); 26] = [
+    ("BHD", 3),
+    ("BIF", 0),
+    ("CLF", 4),
+    ("CLP", 0),
+    ("DJF", 0),
+    ("GNF", 0),
+    ("IQD", 3),
+    ("ISK", 0),
+    ("JOD", 3),
+    ("JPY", 0),
+    ("KMF", 0),
+    ("KRW", 0),
+    ("KWD", 3),
+    ("LYD", 3),
+    ("OMR", 3),
+    ("PYG", 0),
+    ("RWF", 0),
+    ("TND", 3),
+    ("UGX", 0),
+    ("UYI", 0),
+    ("UYW", 4),
+    ("VND", 0),
+    ("VUV", 0),
+    ("XAF", 0),
+    ("XOF", 0),
+    ("XPF", 0),
+];
+
+/// Where Stripe's minor unit is another than ISO 4217's, with its decimals (<https://docs.stripe.com/currencies#special-cases>).
+const GATEWAY_DIGITS: [(&str, u32); 3] = [("ISK", 2), ("MGA", 0), ("UGX", 2)];
+
+/// Three decimals, of which Stripe takes the last as 0 only.
+const GATEWAY_TENS: [&str; 5] = ["BHD", "JOD", "KWD", "OMR", "TND"];
+
+/// The smallest charge that Stripe takes, in our minor units (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>).
+const GATEWAY_LEAST: [(&str, i64); 24] = [
+    ("AED", 200),
+    ("AUD", 50),
+    ("BGN", 100),
+    ("BRL", 50),
+    ("CAD", 50),
+    ("CHF", 50),
+    ("CZK", 1500),
+    ("DKK", 250),
+    ("EUR", 50),
+    ("GBP", 30),
+    ("HKD", 400),
+    ("HUF", 17_500),
+    ("INR", 50),
+    ("JPY", 50),
+    ("MXN", 1000),
+    ("MYR", 200),
+    ("NOK", 300),
+    ("NZD", 50),
+    ("PLN", 200),
+    ("RON", 200),
+    ("SEK", 300),
+    ("SGD", 50),
+    ("THB", 1000),
+    ("USD", 50),
+];
+
+fn find<T: Copy>(table: &[(&str, T)], currency: &str) -> Option<T> {
+    table.iter().find(|(code, _)| *code == currency).map(|(_, value)| *value)
+}
+
+/// The decimals of a currency's minor unit.
+#[must_use]
+pub fn decimals(currency: &str) -> u32 {
+    find(&MINOR_DIGITS, currency).unwrap_or(2)
+}
+
+fn gateway_decimals(currency: &str) -> u32 {
+    find(&GATEWAY_DIGITS, currency).unwrap_or_else(|| decimals(currency))
+}
+
+/// An amount as the payment gateway counts it; nothing where it has no such amount.
+#[must_use]
+pub fn gateway_amount(minor: i64, currency: &str) -> Option<i64> {
+    let (ours, theirs) = (decimals(currency), gateway_decimals(currency));
+    if GATEWAY_TENS.contains(&currency) && minor % 10 != 0 {
+        return None;
     }
+    if theirs >= ours {
+        return minor.checked_mul(10_i64.pow(theirs - ours));
+    }
+    let unit = 10_i64.pow(ours - theirs);
+    (minor % unit == 0).then_some(minor / unit)
+}
+
+/// The other way. What is less than our minor unit is left out, which no gateway knows.
+#[must_use]
+pub fn amount_from_gateway(amount: i64, currency: &str) -> i64 {
+    let (ours, theirs) = (decimals(currency), gateway_decimals(currency));
+    if theirs >= ours {
+        return amount / 10_i64.pow(theirs - ours);
+    }
+    amount.saturating_mul(10_i64.pow(ours - theirs))
+}
+
+/// Why the gateway takes no payment of an amount, as what it must be; nothing where none is known.
+#[must_use]
+pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
+    let least = find(&GATEWAY_LEAST, currency).unwrap_or(1);
+    if minor < least {
+        return Some(format!(
+            "be {least} or more: the payment company takes no less than {}",
+            price_text(least, currency)
+        ));
+    }
+    if gateway_amount(minor, currency).is_some() {
+        return None;
+    }
+    let step =
+        if GATEWAY_TENS.contains(&currency) { 10 } else { 10_i64.pow(decimals(currency) - gateway_decimals(currency)) };
+    Some(format!("be a multiple of {step}: the payment company takes no other amounts in {currency}"))
 }
 
 /// The minor units of an amount that somebody wrote, such as `49` or `49.00`; nothing if it is none, or has too many decimals.
@@ -49,6 +161,84 @@ mod tests {
         assert_eq!(price_text(5, "USD"), "$0.05");
         assert_eq!(price_text(1200, "JPY"), "¥1200");
         assert_eq!(price_text(1234, "KWD"), "KWD 1.234");
+        assert_eq!(price_text(9900, "HUF"), "HUF 99.00");
+        assert_eq!(
+            (price_text(500, "ISK"), price_text(12_345, "CLF")),
+            ("ISK 500".to_owned(), "CLF 1.2345".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_gateway_counts_some_currencies_otherwise() {
+        for (minor, currency, theirs) in [
+            (9900, "HUF", Some(9900)),
+            (9900, "TWD", Some(9900)),
+            (500, "JPY", Some(500)),
+            (5, "ISK", Some(500)),
+            (5, "UGX", Some(500)),
+            (500, "MGA", Some(5)),
+            (550, "MGA", None),
+            (5120, "KWD", Some(5120)),
+            (5124, "KWD", None),
+            (i64::MAX, "ISK", None),
+        ] {
+            assert_eq!(gateway_amount(minor, currency), theirs, "{minor} {currency}");
+            assert!(theirs.is_none_or(|theirs| amount_from_gateway(theirs, currency) == minor), "{minor} {currency}");
+        }
+    }
+
+    #[test]
+    fn what_the_gateway_takes_no_payment_of_is_known_beforehand() {
+        for (minor, currency, refused) in [
+            (49, "USD", true),
+            (50, "USD", false),
+            (29, "GBP", true),
+            (30, "GBP", false),
+            (17_499, "HUF", true),
+            (17_500, "HUF", false),
+            (49, "JPY", true),
+            (5124, "KWD", true),
+            (5120, "KWD", false),
+            (150, "MGA", true),
+            (0, "XXX", true),
+            (1, "XXX", false),
+        ] {
+            assert_eq!(gateway_refuses(minor, currency).is_some(), refused, "{minor} {currency}");
+        }
+        assert_eq!(
+            gateway_refuses(49, "EUR").as_deref(),
+            Some("be 50 or more: the payment company takes no less than €0.50")
+        );
+    }
+
+    /// What the pages know of currencies; `FAIRLINE_REGENERATE=1 cargo test -p fairline-sale` writes it anew.
+    #[test]
+    fn the_pages_table_is_made_of_this_one() {
+        let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
+        let table = format!(
+            "/** Made from crates/sale/src/price.rs by its test: currencies whose minor unit is not a hundredth, with their decimals. */\n\
+             export const MINOR_DIGITS: Readonly<Record<string, number>> = {{\n{}}};\n",
+            rows.concat()
+        );
+        // Of each kind of currency, and how the services write them.
+        let amounts = [1_i64, 99, 100, 4900, 9900, 1_234_567];
+        let currencies =
+            ["EUR", "USD", "HUF", "TWD", "MGA", "XXX"].into_iter().chain(MINOR_DIGITS.map(|(code, _)| code));
+        let samples: Vec<String> = currencies
+            .flat_map(|currency| {
+                amounts.map(|minor| format!("  [\"{currency}\", {minor}, \"{}\"]", price_text(minor, currency)))
+            })
+            .collect();
+        let samples = format!("[\n{}\n]\n", samples.join(",\n"));
+        let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+        for (file, text) in [("src/currencies.ts", table), ("test/unit/amounts.json", samples)] {
+            let path = web.join(file);
+            if std::env::var_os("FAIRLINE_REGENERATE").is_some() {
+                std::fs::write(&path, &text).expect("written");
+            }
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(found, text, "{file} is stale: FAIRLINE_REGENERATE=1 cargo test -p fairline-sale");
+        }
     }
 
     #[test]

@@ -16,8 +16,10 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    company::{ACTION_TAKES, Company, Delivery, Intent, Operation, Outcome, Refund, Status},
-    webhook::Webhook,
+    company::{
+        ACTION_TAKES, Company, Delivery, Disputed, Intent, Operation, Outcome, REFUND_TAKES, Refund, Refunded, Status,
+    },
+    webhook::{self, Webhook},
 };
 
 /// How late a late answer is.
@@ -34,10 +36,14 @@ struct Office {
 pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
     Router::new()
         .route("/v1/payment_intents", post(create))
+        .route("/v1/payment_intents/search", get(search))
         .route("/v1/payment_intents/{id}", get(show))
         .route("/v1/payment_intents/{id}/capture", post(capture))
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
         .route("/v1/refunds", post(refund).get(list_refunds))
+        .route("/v1/disputes", get(list_disputes))
+        .route("/v1/disputes/{id}", post(answer_dispute))
+        .route("/v1/disputes/{id}/close", post(close_dispute))
         .with_state(Office { company: Arc::default(), webhook })
 }
 
@@ -80,16 +86,15 @@ impl IntoResponse for Refused {
 
 /// An intent, as Stripe says it, with its charge expanded.
 pub(crate) fn to_json(intent: &Intent) -> Value {
-    let Intent { id, status, amount, currency } = intent;
+    let Intent { id, status, amount, currency, payment, refunded, dispute } = intent;
     let word = match status {
         Status::RequiresAction => "requires_action",
         Status::RequiresCapture => "requires_capture",
-        // A charge that was given back is the charge's affair.
-        Status::Succeeded | Status::Refunded => "succeeded",
+        Status::Succeeded => "succeeded",
         Status::Canceled => "canceled",
         Status::Declined => "requires_payment_method",
     };
-    let is_refunded = *status == Status::Refunded;
+    let metadata = payment.as_ref().map_or_else(|| json!({}), |payment| json!({ "payment": payment }));
     let mut said = json!({
         "id": id,
         "object": "payment_intent",
@@ -97,6 +102,7 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
         "amount": amount,
         "currency": currency,
         "capture_method": "manual",
+        "metadata": metadata,
         "client_secret": format!("{id}_secret_sandbox"),
         "latest_charge": null,
         "last_payment_error": null,
@@ -106,9 +112,16 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
         Status::Declined => {
             said["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
         }
-        Status::RequiresCapture | Status::Succeeded | Status::Refunded => {
-            let charge = id.replacen("pi_", "ch_", 1);
-            said["latest_charge"] = json!({ "id": charge, "object": "charge", "refunded": is_refunded });
+        Status::RequiresCapture | Status::Succeeded => {
+            said["latest_charge"] = json!({
+                "id": id.replacen("pi_", "ch_", 1),
+                "object": "charge",
+                "amount": amount,
+                "refunded": intent.is_refunded(),
+                "amount_refunded": refunded,
+                "disputed": dispute.is_some(),
+                "payment_intent": id,
+            });
         }
         Status::Canceled => {}
     }
@@ -169,9 +182,10 @@ async fn create(
         fields.remove("currency").filter(|code| code.len() == 3 && code.chars().all(|c| c.is_ascii_lowercase()));
     let token = fields.remove("payment_method_data[card][token]").filter(|_| is_token);
     let payment_method = fields.remove("payment_method").or(token);
+    let payment = fields.remove("metadata[payment]");
     match (amount, currency, payment_method) {
         (Some(amount), Some(currency), Some(payment_method)) if is_whole => {
-            office.answer(key, Operation::Create { amount, currency, payment_method }).await
+            office.answer(key, Operation::Create { amount, currency, payment_method, payment }).await
         }
         _ => missing(),
     }
@@ -191,13 +205,19 @@ async fn refund(
     key: IdempotencyKey,
     Form(mut fields): Form<Fields>,
 ) -> Response {
-    match fields.remove("payment_intent") {
-        Some(id) => office.answer(key, Operation::Refund(id, fields.remove("metadata[payment]"))).await,
-        None => {
-            Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", "Send payment_intent.")
-                .into_response()
+    let amount = fields.remove("amount");
+    let (parsed, is_given) = (amount.as_deref().and_then(|amount| amount.parse().ok()), amount.is_some());
+    match fields.remove("payment_intent").filter(|_| parsed.is_some() || !is_given) {
+        Some(intent) => {
+            let (payment, request) = (fields.remove("metadata[payment]"), fields.remove("metadata[request]"));
+            office.answer(key, Operation::Refund { intent, amount: parsed, payment, request }).await
         }
+        None => missing("Send payment_intent, and an amount that is a number, if any."),
     }
+}
+
+fn missing(words: &'static str) -> Response {
+    Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words).into_response()
 }
 
 async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) -> Response {
@@ -207,34 +227,92 @@ async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) 
     }
 }
 
-/// The refunds of an intent: it has one at most.
+/// Intents by what the merchant has written on them: `metadata['payment']:'…'`, and no other search.
+async fn search(State(office): State<Office>, _: Account, Query(fields): Query<Fields>) -> Response {
+    let query = fields.get("query").map(String::as_str).unwrap_or_default();
+    let payment = query.strip_prefix("metadata['payment']:'").and_then(|rest| rest.strip_suffix('\''));
+    let Some(payment) = payment else { return missing("Search by metadata['payment']:'…'.") };
+    let found = office.company().search(payment);
+    list(found.iter().map(to_json).collect())
+}
+
+/// The refunds of an intent, the newest first.
 async fn list_refunds(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
-    let Some(id) = fields.remove("payment_intent") else {
-        return Refused::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_request_error",
-            "parameter_missing",
-            "Send payment_intent.",
-        )
-        .into_response();
-    };
-    let company = office.company();
-    let refund = company.find_refund(&id, Instant::now());
-    let refund = refund.map(|refund| refund_to_json(&id, refund, company.refund_payment(&id)));
-    let data: Vec<Value> = refund.into_iter().collect();
+    let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
+    let refunds = office.company().refunds(&id, Instant::now());
+    list(refunds.iter().map(|refund| refund_to_json(&id, refund)).collect())
+}
+
+/// The disputes of an intent: it has one at most.
+async fn list_disputes(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
+    let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
+    let intent = office.company().find(&id, Instant::now());
+    list(intent.as_ref().and_then(dispute_to_json).into_iter().collect())
+}
+
+fn list(data: Vec<Value>) -> Response {
     axum::Json(json!({ "object": "list", "data": data, "has_more": false })).into_response()
 }
 
+/// Hands in evidence: as in Stripe's test mode, `winning_evidence` wins, and `losing_evidence` does not.
+async fn answer_dispute(
+    State(office): State<Office>,
+    _: Account,
+    Path(id): Path<String>,
+    Form(fields): Form<Fields>,
+) -> Response {
+    match fields.get("evidence[uncategorized_text]").map(String::as_str) {
+        Some("winning_evidence") => office.end_dispute(&id, Disputed::Won),
+        Some("losing_evidence") => office.end_dispute(&id, Disputed::Lost),
+        _ => missing("Send evidence[uncategorized_text]: winning_evidence or losing_evidence."),
+    }
+}
+
+/// Accepts a dispute as lost.
+async fn close_dispute(State(office): State<Office>, _: Account, Path(id): Path<String>) -> Response {
+    office.end_dispute(&id, Disputed::Lost)
+}
+
 /// A refund, as Stripe says it.
-fn refund_to_json(intent: &str, refund: Refund, payment: Option<&str>) -> Value {
-    let word = match refund {
-        Refund::Pending => "pending",
-        Refund::Succeeded => "succeeded",
-        Refund::Failed => "failed",
+pub(crate) fn refund_to_json(intent: &str, refund: &Refund) -> Value {
+    let word = match refund.standing {
+        Refunded::Pending => "pending",
+        Refunded::Succeeded => "succeeded",
+        Refunded::Failed => "failed",
     };
-    let metadata = payment.map_or_else(|| json!({}), |payment| json!({ "payment": payment }));
-    let id = intent.replacen("pi_", "re_", 1);
-    json!({ "id": id, "object": "refund", "status": word, "payment_intent": intent, "metadata": metadata })
+    let mut metadata = json!({});
+    for (name, value) in [("payment", &refund.payment), ("request", &refund.request)] {
+        if let Some(value) = value {
+            metadata[name] = json!(value);
+        }
+    }
+    json!({
+        "id": refund.id,
+        "object": "refund",
+        "status": word,
+        "amount": refund.amount,
+        "payment_intent": intent,
+        "metadata": metadata,
+    })
+}
+
+/// The dispute of an intent, as Stripe says it.
+pub(crate) fn dispute_to_json(intent: &Intent) -> Option<Value> {
+    let dispute = intent.dispute.as_ref()?;
+    let word = match dispute.standing {
+        Disputed::NeedsResponse => "needs_response",
+        Disputed::Won => "won",
+        Disputed::Lost => "lost",
+    };
+    Some(json!({
+        "id": dispute.id,
+        "object": "dispute",
+        "status": word,
+        "amount": intent.amount,
+        "currency": intent.currency,
+        "reason": "fraudulent",
+        "payment_intent": intent.id,
+    }))
 }
 
 impl Office {
@@ -243,9 +321,48 @@ impl Office {
     }
 
     fn tell(&self, intent: &Intent) {
+        self.tell_all(intent, webhook::news_of(intent));
+    }
+
+    fn tell_all(&self, intent: &Intent, news: Vec<(&'static str, Value)>) {
         let Some(webhook) = &self.webhook else { return };
         let telling = self.company().telling(&intent.id);
-        webhook.tell(intent, telling);
+        for (kind, object) in news {
+            webhook.tell(kind, &object, telling);
+        }
+    }
+
+    fn end_dispute(&self, id: &str, standing: Disputed) -> Response {
+        let ended = self.company().end_dispute(id, standing);
+        let Some((intent, dispute)) =
+            ended.and_then(|intent| dispute_to_json(&intent).map(|dispute| (intent, dispute)))
+        else {
+            return Refused::UNKNOWN.into_response();
+        };
+        let mut news = vec![("charge.dispute.closed", dispute.clone())];
+        if standing == Disputed::Won {
+            news.push(("charge.dispute.funds_reinstated", dispute.clone()));
+        }
+        self.tell_all(&intent, news);
+        axum::Json(dispute).into_response()
+    }
+
+    /// Tells of a refund, and once more when the bank has said what becomes of it.
+    fn tell_of_refund(&self, intent: &Intent, refund: &Refund) {
+        let object = refund_to_json(&intent.id, refund);
+        let charge = to_json(intent)["latest_charge"].clone();
+        self.tell_all(intent, vec![("refund.created", object), ("charge.refunded", charge)]);
+        if refund.standing != Refunded::Pending {
+            return;
+        }
+        let (office, intent, id) = (self.clone(), intent.clone(), refund.id.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(REFUND_TAKES).await;
+            let refunds = office.company().refunds(&intent.id, Instant::now());
+            let Some(refund) = refunds.iter().find(|refund| refund.id == id) else { return };
+            let kind = if refund.standing == Refunded::Failed { "refund.failed" } else { "refund.updated" };
+            office.tell_all(&intent, vec![(kind, refund_to_json(&intent.id, refund))]);
+        });
     }
 
     /// The shopper proves who they are, after a while.
@@ -261,12 +378,18 @@ impl Office {
     }
 
     async fn answer(&self, IdempotencyKey(key): IdempotencyKey, operation: Operation) -> Response {
-        let is_refund = matches!(operation, Operation::Refund(..));
+        let is_refund = matches!(operation, Operation::Refund { .. });
         let (was_known, (outcome, delivery)) = {
             let mut company = self.company();
             (company.knows(&key), company.perform(&key, operation, Instant::now()))
         };
-        if let Outcome::Done(intent) = &outcome
+        let refund = match &outcome {
+            Outcome::Done(intent) if is_refund => self.company().refund_said(&intent.id, &key),
+            _ => None,
+        };
+        if let (Outcome::Done(intent), Some(refund), false) = (&outcome, &refund, was_known) {
+            self.tell_of_refund(intent, refund);
+        } else if let Outcome::Done(intent) = &outcome
             && !was_known
         {
             self.tell(intent);
@@ -280,13 +403,9 @@ impl Office {
             // The client has long hung up by then, which ends this sooner.
             Delivery::Never => tokio::time::sleep(NEVER).await,
         }
-        let mut response = match outcome {
-            Outcome::Done(intent) if is_refund => {
-                let company = self.company();
-                let refund = company.refund_said(&intent.id);
-                axum::Json(refund_to_json(&intent.id, refund, company.refund_payment(&intent.id))).into_response()
-            }
-            outcome => said(outcome, is_refund),
+        let mut response = match (outcome, refund) {
+            (Outcome::Done(intent), Some(refund)) => axum::Json(refund_to_json(&intent.id, &refund)).into_response(),
+            (outcome, _) => said(outcome, is_refund),
         };
         if was_known {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
@@ -304,7 +423,7 @@ fn said(outcome: Outcome, is_refund: bool) -> Response {
         }
         .into_response(),
         Outcome::Done(intent) => axum::Json(to_json(&intent)).into_response(),
-        Outcome::NotNow(intent) if is_refund && intent.status == Status::Refunded => {
+        Outcome::NotNow(intent) if is_refund && intent.is_refunded() => {
             bad("charge_already_refunded", "The charge has already been refunded.").into_response()
         }
         Outcome::NotNow(intent) => Refused {
@@ -323,6 +442,13 @@ fn said(outcome: Outcome, is_refund: bool) -> Response {
         }
         .into_response(),
         Outcome::Unknown => Refused::UNKNOWN.into_response(),
+        Outcome::TooSmall => {
+            bad("amount_too_small", "The amount is below the least that this company takes in the currency.")
+                .into_response()
+        }
+        Outcome::TooMuch => {
+            bad("amount_too_large", "The refund is greater than what is left of the charge.").into_response()
+        }
         Outcome::UnknownMethod => {
             bad("resource_missing", "No such payment method. The README lists the sandbox's.").into_response()
         }

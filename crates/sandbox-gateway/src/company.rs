@@ -13,7 +13,7 @@ const REMEMBERED_MAX: usize = 100_000;
 /// How long a shopper of `tok_action` takes to prove who they are.
 pub(crate) const ACTION_TAKES: Duration = Duration::from_secs(3);
 /// How long the bank behind `tok_refund_late` and `tok_refund_fails` takes to say what becomes of a refund.
-const REFUND_TAKES: Duration = Duration::from_secs(3);
+pub(crate) const REFUND_TAKES: Duration = Duration::from_secs(3);
 
 /// How an intent behaves, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,7 @@ enum Manner {
     TellsTwice,
     TellsLate,
     TellsShuffled,
+    Disputed,
 }
 
 impl Manner {
@@ -52,6 +53,7 @@ impl Manner {
             "tok_tells_twice" => Self::TellsTwice,
             "tok_tells_late" => Self::TellsLate,
             "tok_tells_shuffled" => Self::TellsShuffled,
+            "tok_createDispute" | "pm_card_createDispute" => Self::Disputed,
             _ => return None,
         })
     }
@@ -67,7 +69,7 @@ pub(crate) enum Telling {
     Shuffled,
 }
 
-/// What has become of an intent.
+/// What has become of an intent. What was given back of it is the charge's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     RequiresAction,
@@ -75,7 +77,6 @@ pub(crate) enum Status {
     Succeeded,
     Canceled,
     Declined,
-    Refunded,
 }
 
 /// An intent.
@@ -86,6 +87,17 @@ pub(crate) struct Intent {
     /// In the currency's minor unit.
     pub(crate) amount: u64,
     pub(crate) currency: String,
+    /// What the merchant has written on it.
+    pub(crate) payment: Option<String>,
+    /// Given back, or on its way.
+    pub(crate) refunded: u64,
+    pub(crate) dispute: Option<Dispute>,
+}
+
+impl Intent {
+    pub(crate) fn is_refunded(&self) -> bool {
+        self.refunded >= self.amount
+    }
 }
 
 #[derive(Debug)]
@@ -93,17 +105,43 @@ struct Kept {
     intent: Intent,
     manner: Manner,
     made_at: Instant,
-    refunded_at: Option<Instant>,
-    /// What whoever wanted the refund has written on it.
-    refund_payment: Option<String>,
+    refunds: Vec<Refund>,
+}
+
+/// A refund, of all or of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refund {
+    pub(crate) id: String,
+    pub(crate) amount: u64,
+    /// What whoever wanted it has written on it.
+    pub(crate) payment: Option<String>,
+    pub(crate) request: Option<String>,
+    pub(crate) standing: Refunded,
+    key: String,
+    made_at: Instant,
 }
 
 /// What has become of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refund {
+pub(crate) enum Refunded {
     Pending,
     Succeeded,
     Failed,
+}
+
+/// The bank has taken the money back, since its customer says that something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dispute {
+    pub(crate) id: String,
+    pub(crate) standing: Disputed,
+}
+
+/// What has become of a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disputed {
+    NeedsResponse,
+    Won,
+    Lost,
 }
 
 /// A call that changes something.
@@ -113,11 +151,17 @@ pub(crate) enum Operation {
         amount: u64,
         currency: String,
         payment_method: String,
+        payment: Option<String>,
     },
     Capture(String),
     Cancel(String),
-    /// With the payment that is written on it.
-    Refund(String, Option<String>),
+    /// Of all that is left, or of a part; with what is written on it.
+    Refund {
+        intent: String,
+        amount: Option<u64>,
+        payment: Option<String>,
+        request: Option<String>,
+    },
 }
 
 /// How a call went.
@@ -131,6 +175,10 @@ pub(crate) enum Outcome {
     Unknown,
     /// There is no such payment method.
     UnknownMethod,
+    /// It is less than the company takes.
+    TooSmall,
+    /// More is to be given back than is left.
+    TooMuch,
     /// The bank does not give the money that it keeps ready.
     Uncapturable(Intent),
     /// The key was used before, for something else.
@@ -180,9 +228,9 @@ impl Company {
             let outcome = if *first == operation { Outcome::Done(answer.clone()) } else { Outcome::KeyReused };
             return (outcome, Delivery::Now);
         }
-        let manner = match self.manner(&operation) {
-            Ok(manner) => manner,
-            Err(outcome) => return (outcome, Delivery::Now),
+        let Some(manner) = self.manner(&operation) else {
+            let is_new = matches!(operation, Operation::Create { .. });
+            return (if is_new { Outcome::UnknownMethod } else { Outcome::Unknown }, Delivery::Now);
         };
         if manner == Manner::Broken {
             self.broken.insert(key.to_owned(), ());
@@ -199,19 +247,29 @@ impl Company {
             return (Outcome::Hiccup, Delivery::Now);
         }
         let outcome = match &operation {
-            Operation::Create { amount, currency, .. } => Outcome::Done(self.create(*amount, currency, manner, now)),
-            Operation::Capture(id) => self.turn(id, Status::RequiresCapture, Status::Succeeded, now),
-            Operation::Cancel(id) => match self.turn(id, Status::RequiresCapture, Status::Canceled, now) {
-                Outcome::NotNow(_) => self.turn(id, Status::RequiresAction, Status::Canceled, now),
-                outcome => outcome,
-            },
-            Operation::Refund(id, payment) => {
-                let outcome = self.turn(id, Status::Succeeded, Status::Refunded, now);
-                if let (Outcome::Done(_), Some(kept)) = (&outcome, self.intents.get_mut(id)) {
-                    kept.refunded_at = Some(now);
-                    kept.refund_payment.clone_from(payment);
-                }
-                outcome
+            Operation::Create { amount, currency, .. } if *amount < least(currency) => Outcome::TooSmall,
+            Operation::Create { amount, currency, payment, .. } => {
+                Outcome::Done(self.create((*amount, currency), payment.clone(), manner, now))
+            }
+            Operation::Capture(id) => self.capture(id, manner, now),
+            Operation::Cancel(id) => {
+                let open = [Status::RequiresCapture, Status::RequiresAction, Status::Declined];
+                self.turn(id, &open, Status::Canceled, now)
+            }
+            Operation::Refund { intent, amount, payment, request } => {
+                let refund = Refund {
+                    id: format!("re_{}", Uuid::new_v4().simple()),
+                    amount: 0,
+                    payment: payment.clone(),
+                    request: request.clone(),
+                    standing: match manner {
+                        Manner::RefundLate | Manner::RefundFails => Refunded::Pending,
+                        _ => Refunded::Succeeded,
+                    },
+                    key: key.to_owned(),
+                    made_at: now,
+                };
+                self.refund(intent, *amount, refund, now)
             }
         };
         let delivery = match (manner, &operation) {
@@ -235,43 +293,63 @@ impl Company {
         if kept.intent.status == Status::RequiresAction && proves {
             kept.intent.status = Status::RequiresCapture;
         }
+        for refund in &mut kept.refunds {
+            if refund.standing == Refunded::Pending && now.duration_since(refund.made_at) >= REFUND_TAKES {
+                refund.standing =
+                    if kept.manner == Manner::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
+            }
+        }
+        let counted = kept.refunds.iter().filter(|refund| refund.standing != Refunded::Failed);
+        kept.intent.refunded = counted.map(|refund| refund.amount).sum();
         Some(kept.intent.clone())
     }
 
-    /// What the refund of an intent was answered, and will be to the same key.
-    pub(crate) fn refund_said(&self, id: &str) -> Refund {
-        match self.intents.get(id).map(|kept| kept.manner) {
-            Some(Manner::RefundLate | Manner::RefundFails) => Refund::Pending,
-            _ => Refund::Succeeded,
-        }
+    /// The intents that a merchant has written a payment's name on.
+    pub(crate) fn search(&self, payment: &str) -> Vec<Intent> {
+        let kept = self.intents.entries.values().map(|kept| &kept.intent);
+        kept.filter(|intent| intent.payment.as_deref() == Some(payment)).cloned().collect()
     }
 
-    /// The payment that is written on the refund of an intent.
-    pub(crate) fn refund_payment(&self, id: &str) -> Option<&str> {
-        self.intents.get(id)?.refund_payment.as_deref()
-    }
-
-    /// The refund of an intent, as it is now.
-    pub(crate) fn find_refund(&self, id: &str, now: Instant) -> Option<Refund> {
+    /// What a refund was answered, and will be to the same key.
+    pub(crate) fn refund_said(&self, id: &str, key: &str) -> Option<Refund> {
         let kept = self.intents.get(id)?;
-        let is_known = now.duration_since(kept.refunded_at?) >= REFUND_TAKES;
-        Some(match kept.manner {
-            Manner::RefundLate | Manner::RefundFails if !is_known => Refund::Pending,
-            Manner::RefundFails => Refund::Failed,
-            _ => Refund::Succeeded,
-        })
+        let mut refund = kept.refunds.iter().find(|refund| refund.key == key)?.clone();
+        if matches!(kept.manner, Manner::RefundLate | Manner::RefundFails) {
+            refund.standing = Refunded::Pending;
+        }
+        Some(refund)
     }
 
-    fn manner(&self, operation: &Operation) -> Result<Manner, Outcome> {
+    /// The refunds of an intent, as they are now, the newest first.
+    pub(crate) fn refunds(&mut self, id: &str, now: Instant) -> Vec<Refund> {
+        self.find(id, now);
+        self.intents.get(id).map(|kept| kept.refunds.iter().rev().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Ends a dispute, and gives the intent that it is about.
+    pub(crate) fn end_dispute(&mut self, id: &str, standing: Disputed) -> Option<Intent> {
+        let kept = self.intents.get_mut(&id.replacen("dp_", "pi_", 1))?;
+        let dispute = kept.intent.dispute.as_mut().filter(|dispute| dispute.standing == Disputed::NeedsResponse)?;
+        dispute.standing = standing;
+        Some(kept.intent.clone())
+    }
+
+    fn manner(&self, operation: &Operation) -> Option<Manner> {
         match operation {
-            Operation::Create { payment_method, .. } => Manner::of(payment_method).ok_or(Outcome::UnknownMethod),
-            Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund(id, _) => {
-                self.intents.get(id).map(|kept| kept.manner).ok_or(Outcome::Unknown)
+            Operation::Create { payment_method, .. } => Manner::of(payment_method),
+            Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund { intent: id, .. } => {
+                self.intents.get(id).map(|kept| kept.manner)
             }
         }
     }
 
-    fn create(&mut self, amount: u64, currency: &str, manner: Manner, now: Instant) -> Intent {
+    fn create(
+        &mut self,
+        (amount, currency): (u64, &str),
+        payment: Option<String>,
+        manner: Manner,
+        now: Instant,
+    ) -> Intent {
         let status = match manner {
             Manner::Declined => Status::Declined,
             Manner::Action | Manner::NoAction => Status::RequiresAction,
@@ -285,21 +363,49 @@ impl Company {
             | Manner::RefundFails
             | Manner::TellsTwice
             | Manner::TellsLate
-            | Manner::TellsShuffled => Status::RequiresCapture,
+            | Manner::TellsShuffled
+            | Manner::Disputed => Status::RequiresCapture,
         };
         // A name that no company gives, which moves money: whoever meets it knows that it may be forgotten.
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
-        let intent = Intent { id, status, amount, currency: currency.to_owned() };
-        self.intents.insert(
-            intent.id.clone(),
-            Kept { intent: intent.clone(), manner, made_at: now, refunded_at: None, refund_payment: None },
-        );
+        let currency = currency.to_owned();
+        let intent = Intent { id, status, amount, currency, payment, refunded: 0, dispute: None };
+        let kept = Kept { intent: intent.clone(), manner, made_at: now, refunds: Vec::new() };
+        self.intents.insert(intent.id.clone(), kept);
         intent
     }
 
-    fn turn(&mut self, id: &str, from: Status, to: Status, now: Instant) -> Outcome {
+    fn capture(&mut self, id: &str, manner: Manner, now: Instant) -> Outcome {
+        match self.turn(id, &[Status::RequiresCapture], Status::Succeeded, now) {
+            Outcome::Done(_) if manner == Manner::Disputed => {
+                let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), standing: Disputed::NeedsResponse };
+                let Some(kept) = self.intents.get_mut(id) else { return Outcome::Unknown };
+                kept.intent.dispute = Some(dispute);
+                Outcome::Done(kept.intent.clone())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn refund(&mut self, id: &str, amount: Option<u64>, refund: Refund, now: Instant) -> Outcome {
         let Some(intent) = self.find(id, now) else { return Outcome::Unknown };
-        if intent.status != from {
+        let left = intent.amount.saturating_sub(intent.refunded);
+        if intent.status != Status::Succeeded || left == 0 {
+            return Outcome::NotNow(intent);
+        }
+        let amount = amount.unwrap_or(left);
+        if amount == 0 || amount > left {
+            return Outcome::TooMuch;
+        }
+        if let Some(kept) = self.intents.get_mut(id) {
+            kept.refunds.push(Refund { amount, ..refund });
+        }
+        self.find(id, now).map_or(Outcome::Unknown, Outcome::Done)
+    }
+
+    fn turn(&mut self, id: &str, from: &[Status], to: Status, now: Instant) -> Outcome {
+        let Some(intent) = self.find(id, now) else { return Outcome::Unknown };
+        if !from.contains(&intent.status) {
             return Outcome::NotNow(intent);
         }
         match self.intents.get_mut(id) {
@@ -309,6 +415,16 @@ impl Company {
             }
             None => Outcome::Unknown,
         }
+    }
+}
+
+/// The least that the company takes of a currency, in its own minor unit.
+fn least(currency: &str) -> u64 {
+    match currency {
+        "eur" | "usd" | "jpy" => 50,
+        "gbp" => 30,
+        "huf" => 17_500,
+        _ => 1,
     }
 }
 
@@ -356,7 +472,12 @@ mod tests {
     use super::*;
 
     fn create(payment_method: &str) -> Operation {
-        Operation::Create { amount: 100, currency: "eur".to_owned(), payment_method: payment_method.to_owned() }
+        let (currency, payment_method) = ("eur".to_owned(), payment_method.to_owned());
+        Operation::Create { amount: 100, currency, payment_method, payment: Some("p".to_owned()) }
+    }
+
+    fn refund(intent: &str, amount: Option<u64>) -> Operation {
+        Operation::Refund { intent: intent.to_owned(), amount, payment: None, request: None }
     }
 
     fn done(outcome: Outcome) -> Intent {
@@ -385,13 +506,33 @@ mod tests {
             (Outcome::NotNow(intent), _) => (false, intent.status),
             other => panic!("{other:?}"),
         };
-        assert_eq!(status(&mut company, "2", Operation::Refund(id.clone(), None)), (false, Status::RequiresCapture));
+        assert_eq!(status(&mut company, "2", refund(&id, None)), (false, Status::RequiresCapture));
         assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
         assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
         assert_eq!(status(&mut company, "4", Operation::Capture(id.clone())), (false, Status::Succeeded));
         assert_eq!(status(&mut company, "5", Operation::Cancel(id.clone())), (false, Status::Succeeded));
-        assert_eq!(status(&mut company, "6", Operation::Refund(id.clone(), None)), (true, Status::Refunded));
-        assert_eq!(status(&mut company, "7", Operation::Refund(id, None)), (false, Status::Refunded));
+        assert_eq!(status(&mut company, "6", refund(&id, Some(30))), (true, Status::Succeeded));
+        assert_eq!(company.perform("7", refund(&id, Some(71)), now).0, Outcome::TooMuch);
+        let all = done(company.perform("8", refund(&id, None), now).0);
+        assert!(all.is_refunded() && all.refunded == 100, "{all:?}");
+        assert!(matches!(company.perform("9", refund(&id, None), now).0, Outcome::NotNow(_)));
+        let amounts: Vec<u64> = company.refunds(&id, now).iter().map(|refund| refund.amount).collect();
+        assert_eq!(amounts, [70, 30]);
+        assert_eq!(company.search("p").len(), 1);
+    }
+
+    #[test]
+    fn a_dispute_ends_once_and_what_is_too_small_is_not_taken() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        let id = done(company.perform("1", create("tok_createDispute"), now).0).id;
+        let disputed = done(company.perform("2", Operation::Capture(id.clone()), now).0).dispute.expect("a dispute");
+        assert_eq!(disputed.standing, Disputed::NeedsResponse);
+        let won = company.end_dispute(&disputed.id, Disputed::Won).and_then(|intent| intent.dispute);
+        assert_eq!(won.map(|dispute| dispute.standing), Some(Disputed::Won));
+        assert_eq!(company.end_dispute(&disputed.id, Disputed::Lost), None);
+        let (currency, payment_method) = ("eur".to_owned(), "tok_visa".to_owned());
+        let small = Operation::Create { amount: 49, currency, payment_method, payment: None };
+        assert_eq!(company.perform("3", small, now).0, Outcome::TooSmall);
     }
 
     #[test]
@@ -425,16 +566,20 @@ mod tests {
     fn a_refund_takes_its_time_where_it_is_told_to_and_may_fail_in_the_end() {
         let (mut company, now) = (Company::default(), Instant::now());
         for (method, said, later) in [
-            ("tok_visa", Refund::Succeeded, Refund::Succeeded),
-            ("tok_refund_late", Refund::Pending, Refund::Succeeded),
-            ("tok_refund_fails", Refund::Pending, Refund::Failed),
+            ("tok_visa", Refunded::Succeeded, Refunded::Succeeded),
+            ("tok_refund_late", Refunded::Pending, Refunded::Succeeded),
+            ("tok_refund_fails", Refunded::Pending, Refunded::Failed),
         ] {
             let id = done(company.perform(&format!("{method}-1"), create(method), now).0).id;
             done(company.perform(&format!("{method}-2"), Operation::Capture(id.clone()), now).0);
-            assert_eq!(company.find_refund(&id, now), None);
-            done(company.perform(&format!("{method}-3"), Operation::Refund(id.clone(), None), now).0);
-            assert_eq!((company.refund_said(&id), company.find_refund(&id, now)), (said, Some(said)));
-            assert_eq!(company.find_refund(&id, now + REFUND_TAKES), Some(later));
+            assert_eq!(company.refunds(&id, now), []);
+            let key = format!("{method}-3");
+            done(company.perform(&key, refund(&id, None), now).0);
+            let standing = |company: &mut Company, at| company.refunds(&id, at)[0].standing;
+            assert_eq!(company.refund_said(&id, &key).map(|refund| refund.standing), Some(said));
+            assert_eq!((standing(&mut company, now), standing(&mut company, now + REFUND_TAKES)), (said, later));
+            let counted = company.find(&id, now + REFUND_TAKES).map(|intent| intent.refunded);
+            assert_eq!(counted, Some(if later == Refunded::Failed { 0 } else { 100 }));
         }
     }
 

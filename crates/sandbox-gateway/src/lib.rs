@@ -17,6 +17,9 @@
 //! | `tok_refund_late`, `tok_refund_fails` | a refund is pending for 3 seconds, and then succeeds, or fails |
 //! | `tok_action` | the shopper has to prove who they are first, and has done so after 3 seconds |
 //! | `tok_no_action` | the same, and they never do |
+//! | `tok_createDispute` | all goes well, and the bank disputes it as soon as it is captured; evidence `winning_evidence` wins, `losing_evidence` loses |
+//!
+//! Refunds may be made by hand (`POST /v1/refunds`), of all or of a part; less than Stripe's least amount is refused.
 
 mod api;
 mod company;

@@ -14,7 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::{
-    api::to_json,
+    api::{dispute_to_json, to_json},
     company::{Intent, Status, Telling},
 };
 
@@ -63,23 +63,8 @@ impl Webhook {
         Ok(Self { news, held_back: Arc::default() })
     }
 
-    /// Queues the news of an intent.
-    pub(crate) fn tell(&self, intent: &Intent, telling: Telling) {
-        let kind = match intent.status {
-            Status::RequiresAction => "payment_intent.requires_action",
-            Status::RequiresCapture => "payment_intent.amount_capturable_updated",
-            Status::Succeeded => "payment_intent.succeeded",
-            Status::Canceled => "payment_intent.canceled",
-            Status::Declined => "payment_intent.payment_failed",
-            Status::Refunded => "charge.refunded",
-        };
-        let object = if intent.status == Status::Refunded {
-            let mut charge = to_json(intent)["latest_charge"].clone();
-            charge["payment_intent"] = json!(intent.id);
-            charge
-        } else {
-            to_json(intent)
-        };
+    /// Queues news of something.
+    pub(crate) fn tell(&self, kind: &str, object: &Value, telling: Telling) {
         let event = json!({
             "id": format!("evt_{}", Uuid::new_v4().simple()),
             "object": "event",
@@ -119,6 +104,23 @@ impl Webhook {
             debug!("a webhook was dropped: too many wait");
         }
     }
+}
+
+/// What is told of an intent that has just changed.
+pub(crate) fn news_of(intent: &Intent) -> Vec<(&'static str, Value)> {
+    let kind = match intent.status {
+        Status::RequiresAction => "payment_intent.requires_action",
+        Status::RequiresCapture => "payment_intent.amount_capturable_updated",
+        Status::Succeeded => "payment_intent.succeeded",
+        Status::Canceled => "payment_intent.canceled",
+        Status::Declined => "payment_intent.payment_failed",
+    };
+    let mut news = vec![(kind, to_json(intent))];
+    if let Some(dispute) = dispute_to_json(intent) {
+        news.push(("charge.dispute.created", dispute.clone()));
+        news.push(("charge.dispute.funds_withdrawn", dispute));
+    }
+    news
 }
 
 /// The `Stripe-Signature` of a body.

@@ -1,7 +1,7 @@
 /** The admin API, for an operator who has signed in: the cookie says who it is, and the token of the session goes beside it. */
 
 import type {
-  AddedOperator, AdminSale, AuditPage, EnrolmentCode, Enrolled, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
+  AddedOperator, AdminOrder, AdminSale, AuditPage, EnrolmentCode, Enrolled, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
   TotpSecret, Webhook,
 } from "../api";
 import { ask, type Answer } from "../http";
@@ -109,6 +109,21 @@ export class AdminClient {
   /** Every token that is out is worth nothing any more. */
   revokeTokens(id: string, reason: string): Promise<Answer<{ revoked: number }>> {
     return this.#ask("POST", `${SALES}/${id}/revoke`, { reason });
+  }
+
+  /** Those that are searched for, or all; made before one, or the newest. */
+  orders(id: string, search: string, before: string | undefined): Promise<Answer<{ orders: AdminOrder[]; next: string | null }>> {
+    const wanted = new URLSearchParams({ search, ...(before !== undefined && { before }) });
+    return this.#ask("GET", `${SALES}/${id}/orders?${wanted.toString()}`);
+  }
+
+  /** So much, or all that is left. */
+  refundOrder(id: string, order: string, amountMinor: number | undefined, reason: string): Promise<Answer<AdminOrder>> {
+    return this.#ask("POST", `${SALES}/${id}/orders/${order}/refund`, { amount_minor: amountMinor ?? null, reason });
+  }
+
+  cancelOrder(id: string, order: string, reason: string): Promise<Answer<AdminOrder>> {
+    return this.#ask("POST", `${SALES}/${id}/orders/${order}/cancel`, { reason });
   }
 
   report(id: string): Promise<Answer<Report>> {

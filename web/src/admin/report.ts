@@ -32,6 +32,7 @@ export class ReportScreen implements Screen {
     const figures = this.#figures([
       ["Revenue", money(report.revenue_minor, sale.currency)], ["Orders", count(orders.paid)], ["Units sold", count(orders.units)],
       ["Conversion", share], ["Refunded", `${count(orders.refunded)} (${money(report.refunded_minor, sale.currency)})`],
+      ["Disputed", `${count(orders.disputed)} (${money(report.disputed_minor, sale.currency)})`],
       ["Holds that lapsed", count(orders.lapsed)], ["Holds given back", count(orders.cancelled)], ["Gave up at their turn", count(funnel.left)],
       ["Removed", count(funnel.removed)],
     ]);

@@ -11,6 +11,7 @@ import { COMMANDS, saleChange } from "./forms";
 import { Lanes } from "./lanes";
 import { Live } from "./live";
 import { LookPanel } from "./look-panel";
+import { Orders } from "./orders";
 import { RehearsalPanel } from "./rehearsal";
 import type { Desk, Screen } from "./screen";
 import { conversions, merged, moments, perSecond, rates } from "./series";
@@ -66,6 +67,7 @@ export class SaleScreen implements Screen {
       share: (name, share) => void this.#settle(desk.client.shareLane(id, name, share)),
       invite: async (name, many) => desk.heard(await desk.client.invite(id, name, many))?.codes,
     });
+    new Orders(part(this.element, ".orders", HTMLElement), desk, id);
     this.#rehearsal = new RehearsalPanel(part(this.element, ".rehearsal", HTMLElement), desk, id);
     part(this.element, ".look [data-look]", HTMLElement).replaceWith(copyOf("look"));
     this.#look = new LookPanel(part(this.element, ".look", HTMLElement), (look) => this.#settle(desk.client.change(id, { look })));

@@ -45,6 +45,11 @@ export function giveBack(order: Order): Promise<Answer<Order>> {
   return insist(() => ask<Order>(`/api/orders/${order.id}/cancel`, { method: "POST" }));
 }
 
+/** Withdraws a payment that is under way. Once it was, it stays so. */
+export function withdraw(order: Order): Promise<Answer<Order>> {
+  return insist(() => ask<Order>(`/api/orders/${order.id}/payment`, { method: "DELETE" }));
+}
+
 export function readOrder(id: string): Promise<Answer<Order>> {
   return ask<Order>(`/api/orders/${id}`);
 }

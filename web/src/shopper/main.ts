@@ -2,7 +2,7 @@
 
 import type { Order, Problem, SaleCard, SaleMode, Status } from "../api";
 import { Announcer } from "./announcer";
-import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve } from "./checkout";
+import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve, withdraw } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
 import { field } from "../field";
 import { ask } from "../http";
@@ -71,6 +71,14 @@ function start(root: HTMLElement): void {
     else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };
 
+  /** Cancels the payment under way; the order stays, while there is time to pay for it. */
+  const withdrawPayment = async (order: Order): Promise<void> => {
+    const answer = await withdraw(order);
+    if (answer.kind === "ok") dispatch({ type: "withdrawn", order: answer.body });
+    else if (answer.kind === "refused" && answer.problem.order) dispatch({ type: "order", order: answer.problem.order });
+    else dispatch({ type: "withdraw-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
+  };
+
   const tellOrder = (order: Order): void => {
     dispatch({ type: "order", order });
     line.close();
@@ -87,6 +95,7 @@ function start(root: HTMLElement): void {
   const follow = async (order: Order): Promise<void> => {
     await pause(ORDER_EVERY_MS);
     const answer = await readOrder(order.id);
+    if (state.phase.at !== "pending") return;
     tellOrder(answer.kind === "ok" ? answer.body : order);
   };
 
@@ -123,6 +132,9 @@ function start(root: HTMLElement): void {
   const dialog = root.querySelector("dialog");
   const buttons: Record<string, () => void> = {
     "join-again": () => { enter("rejoin"); },
+    "withdraw"() {
+      if (state.phase.at === "pending") void withdrawPayment(state.phase.order);
+    },
     "ask-to-leave"() {
       if (!dialog) return;
       dialog.returnValue = "stay";

@@ -69,7 +69,7 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   missed: { heading: "Your turn passed while you were away", text: "It was kept for you as long as the shop allows. You may join again at the end of the line.", mayJoin: true },
   lapsed: { heading: "Your time to pay has run out", text: "Nothing was charged, and the unit went to the next shopper. You may join again at the end of the line.", mayJoin: true },
   cancelled: { heading: "You have given it back", text: "Nothing was charged, and the unit goes to the next shopper. You may join again at the end of the line.", mayJoin: true },
-  refunded: { heading: "Your payment is refunded", text: "It arrived after your time to pay had run out, and no unit was left. You get the whole amount back.", mayJoin: true },
+  refunded: { heading: "Your payment is refunded", text: "The shop has given the whole amount back, or your payment came too late and no unit was left. It is on its way to you.", mayJoin: true },
 };
 
 /** For an outcome that this page has not heard of. */
@@ -207,10 +207,10 @@ const paint: { [At in Phase["at"]]: (shown: Picture, phase: Extract<Phase, { at:
     shown.news = tellTime(order.status === "promised" ? "Pay to make it yours" : "Your order is held for you", order.hold_expires_at, serverMs);
   },
 
-  pending(shown, { order }, { served }) {
+  pending(shown, { order, problem }, { served }) {
     const notice = order.notice ?? "";
     shown.title = `Payment pending · ${served.name}`;
-    Object.assign(shown.texts, orderTexts(order, served), { notice });
+    Object.assign(shown.texts, orderTexts(order, served), { notice, "withdraw-problem": problem });
     shown.shown.notice = notice !== "";
     shown.news.text = `Payment pending. ${notice || "The bank is still confirming it."}`;
   },

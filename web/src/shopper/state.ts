@@ -20,7 +20,7 @@ export type Phase =
   | { at: "waiting"; place: ShownPlace }
   | { at: "turn"; turn: TurnMessage; reserving: boolean; problem: string }
   | { at: "checkout"; order: Order; paying: boolean; problem: string }
-  | { at: "pending"; order: Order }
+  | { at: "pending"; order: Order; problem: string }
   | { at: "bought"; order: Order }
   | { at: "over"; ending: Ending };
 
@@ -45,6 +45,8 @@ export type Event =
   | { type: "signed-in" }
   | { type: "pay" }
   | { type: "pay-failed"; problem: Problem }
+  | { type: "withdrawn"; order: Order }
+  | { type: "withdraw-failed"; problem: Problem }
   | { type: "order"; order: Order };
 
 /** Where a page starts that was served with this status. */
@@ -78,6 +80,11 @@ export function reduce(state: State, event: Event, nowMs: number): State {
       return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: true, problem: "" } } : state;
     case "pay-failed":
       return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: false, problem: inWords(event.problem) } } : state;
+    case "withdrawn":
+      // What follows is the shopper's own choice, and no refusal of the bank.
+      return { ...state, trouble: "none", phase: orderPhase({ at: "joining", seeking: "order" }, event.order) };
+    case "withdraw-failed":
+      return phase.at === "pending" ? { ...state, phase: { ...phase, problem: inWords(event.problem) } } : state;
     case "order":
       return { ...state, trouble: "none", phase: orderPhase(phase, event.order) };
   }
@@ -147,7 +154,7 @@ function orderPhase(phase: Phase, order: Order): Phase {
       if (phase.at === "checkout" && phase.order.id === order.id) return { ...phase, order };
       return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "The bank declined the payment. Nothing was taken." : "" };
     case "payment_pending":
-      return { at: "pending", order };
+      return { at: "pending", order, problem: phase.at === "pending" ? phase.problem : "" };
     case "paid":
       return { at: "bought", order };
     case "lapsed":

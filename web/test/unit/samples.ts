@@ -47,6 +47,7 @@ export const order: Order = {
   quantity: 1,
   amount_minor: 4_900,
   currency: "EUR",
+  refunded_minor: 0,
   hold_expires_at: "2026-11-27T09:05:00Z",
   paid_at: null,
   created_at: "2026-11-27T09:00:00Z",

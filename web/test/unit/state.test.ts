@@ -113,6 +113,17 @@ describe("an order", () => {
     assert.ok(state.phase.at === "checkout" && state.phase.problem.includes("declined"));
   });
 
+  test("withdrawn by the shopper while it is pending leads back to the cards, and no bank has declined it", () => {
+    const pending: Event = { type: "order", order: { ...order, status: "payment_pending" } };
+    const back = after(held, pending, { type: "withdrawn", order });
+    assert.ok(back.phase.at === "checkout" && back.phase.problem === "" && !back.phase.paying);
+    const late = after(held, pending, { type: "withdrawn", order: { ...order, status: "lapsed" } });
+    assert.deepEqual(late.phase, { at: "over", ending: "lapsed" });
+    const refused = after(held, pending, { type: "withdraw-failed", problem: problem("unavailable", "Try again.") });
+    assert.ok(refused.phase.at === "pending" && refused.phase.problem !== "");
+    assert.ok(reduce(refused, pending).phase.at === "pending");
+  });
+
   test("that lapsed, was refunded or given back is over, and the shopper may join again", () => {
     for (const status of ["lapsed", "refunded", "cancelled"] as const) {
       const state = after(held, { type: "order", order: { ...order, status } });

@@ -59,15 +59,50 @@ pub(super) fn of_report(report: &Value) -> String {
     line(
         "orders",
         format!(
-            "{} of {} units, {} refunded",
+            "{} of {} units, {} refunded, {} disputed",
             number(orders, "paid"),
             number(orders, "units"),
-            number(orders, "refunded")
+            number(orders, "refunded"),
+            number(orders, "disputed")
         ),
     );
-    line("revenue", format!("{}, {} refunded", price("revenue_minor"), price("refunded_minor")));
+    let (refunded, disputed) = (price("refunded_minor"), price("disputed_minor"));
+    line("revenue", format!("{}, {refunded} refunded, {disputed} disputed", price("revenue_minor")));
     line("waits", format!("half within {}, 99 of 100 within {}", seconds("p50"), seconds("p99")));
     line("fairness", text(&report["fairness"], "sentence").to_owned());
+    words
+}
+
+/// An order, in one line.
+pub(super) fn of_order(order: &Value) -> String {
+    let currency = text(order, "currency");
+    let money = |field: &str| price_text(order[field].as_i64().unwrap_or_default(), currency);
+    let mut words = format!(
+        "{}  {:<15} {:>3} × {:>12}",
+        text(order, "id"),
+        text(order, "status"),
+        number(order, "quantity"),
+        money("amount_minor")
+    );
+    if let Some(ordinal) = order["ordinal"].as_u64() {
+        words.push_str(&format!("  #{ordinal}"));
+    }
+    if let Some(address) = order["address"].as_str() {
+        words.push_str(&format!("  {address}"));
+    }
+    if order["refunded_minor"].as_i64() != Some(0) {
+        words.push_str(&format!("  {} refunded", money("refunded_minor")));
+    }
+    if let Some(dispute) = order["dispute"].as_str() {
+        words.push_str(&format!("  disputed: {dispute}"));
+    }
+    let request = &order["request"];
+    if let Some(kind) = request["kind"].as_str() {
+        words.push_str(&format!("  {kind} {}", text(request, "state")));
+        if let Some(error) = request["error"].as_str() {
+            words.push_str(&format!(": {error}"));
+        }
+    }
     words
 }
 

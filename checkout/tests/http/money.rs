@@ -1,0 +1,199 @@
+//! Money that moves after the payment: refunds of the shop and by hand, disputes. The gateway counts, and everybody is told once.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::shop::{Answer, SHOP_KEY, Shop, Shopper, call, eventually, listener, start_telling_gateway};
+
+/// A shop whose gateway tells it of payments, and where the gateway is.
+async fn open() -> (Shop, SocketAddr) {
+    let (reserved, gateway) = listener().await;
+    let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
+    start_telling_gateway(reserved, &format!("http://{}/webhooks/stripe", shop.checkout), &shop.shutdown);
+    (shop, gateway)
+}
+
+async fn paid(shop: &Shop, method: &str) -> (Shopper, Uuid) {
+    let sale = shop.sale(1).await;
+    let (shopper, order) = shop.hold(sale).await;
+    let answer = shop.pay(&shopper, order, method).await;
+    assert_eq!(answer.body["status"], "paid", "{answer:?}");
+    (shopper, order)
+}
+
+/// A call to the gateway by hand, as from its dashboard.
+async fn by_hand(gateway: SocketAddr, path: &str, form: &str) -> Answer {
+    let key = Uuid::new_v4().to_string();
+    let kind = "application/x-www-form-urlencoded";
+    let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
+    call(gateway, "POST", path, &headers, form).await.expect("an answer")
+}
+
+async fn reference(shop: &Shop, order: Uuid) -> String {
+    let known = sqlx::query_scalar("SELECT gateway_ref FROM payments WHERE hold_id = $1 AND state = 'captured'");
+    known.bind(order).fetch_one(&shop.pool).await.expect("a reference")
+}
+
+async fn refund_by_hand(shop: &Shop, gateway: SocketAddr, order: Uuid, amount: i64) {
+    let form = format!("payment_intent={}&amount={amount}", reference(shop, order).await);
+    let answer = by_hand(gateway, "/v1/refunds", &form).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+async fn refund(shop: &Shop, order: Uuid, body: &Value) -> Answer {
+    let key = format!("Bearer {SHOP_KEY}");
+    let path = format!("/api/orders/{order}/refund");
+    call(shop.checkout, "POST", &path, &[("authorization", &key)], &body.to_string()).await.expect("an answer")
+}
+
+/// Waits until an order shows so much given back, and stands like this.
+async fn shows(shop: &Shop, shopper: &Shopper, order: Uuid, refunded_minor: i64, status: &str) {
+    eventually(|| async {
+        let body = shop.order(shopper, order).await.body;
+        if body["refunded_minor"] == refunded_minor && body["status"] == status { Ok(()) } else { Err(body) }
+    })
+    .await;
+}
+
+/// Twice, late, shuffled, or as it should be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_by_hand_is_noticed_shown_and_counted_once() {
+    let (shop, gateway) = open().await;
+    for method in ["tok_visa", "tok_tells_twice", "tok_tells_late", "tok_tells_shuffled"] {
+        let (shopper, order) = paid(&shop, method).await;
+        refund_by_hand(&shop, gateway, order, 234).await;
+        // The second brings what a shuffled telling of the first has held back.
+        refund_by_hand(&shop, gateway, order, 400).await;
+        shows(&shop, &shopper, order, 634, "paid").await;
+        refund_by_hand(&shop, gateway, order, 600).await;
+        shows(&shop, &shopper, order, 1234, "refunded").await;
+        let told = shop.told_of(order).await;
+        let refunds: Vec<&Value> =
+            told.iter().filter(|(kind, _)| kind == "PaymentRefunded").map(|(_, data)| data).collect();
+        let sum: i64 = refunds.iter().map(|data| data["amount_minor"].as_i64().expect("an amount")).sum();
+        assert_eq!((sum, &refunds.last().expect("one")["refunded_minor"]), (1234, &json!(1234)), "{method}");
+    }
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_the_shop_and_one_by_hand_are_not_counted_twice() {
+    let (shop, gateway) = open().await;
+    let (shopper, order) = paid(&shop, "tok_visa").await;
+    let part = refund(&shop, order, &json!({ "amount_minor": 200, "reason": "scratched" })).await;
+    assert_eq!((part.status, &part.body["status"]), (202, &json!("done")), "{part:?}");
+    shows(&shop, &shopper, order, 200, "paid").await;
+    refund_by_hand(&shop, gateway, order, 34).await;
+    shows(&shop, &shopper, order, 234, "paid").await;
+    let much = refund(&shop, order, &json!({ "amount_minor": 1001, "reason": "too much" })).await;
+    assert_eq!((much.status, much.slug(), &much.body["left_minor"]), (409, "not-refundable", &json!(1000)), "{much:?}");
+    let rest = refund(&shop, order, &json!({ "reason": "all of it" })).await;
+    assert_eq!((rest.status, &rest.body["status"]), (202, &json!("done")), "{rest:?}");
+    shows(&shop, &shopper, order, 1234, "refunded").await;
+    let path = format!("/v1/payment_intents/{}", reference(&shop, order).await);
+    let intent = call(gateway, "GET", &path, &[("authorization", "Bearer sk_test")], "").await.expect("an answer").body;
+    assert_eq!(intent["latest_charge"]["amount_refunded"], 1234);
+    assert_eq!(refund(&shop, order, &json!({ "reason": "again" })).await.slug(), "not-refundable");
+    shop.books_are_straight().await;
+}
+
+/// The bank may say days later that it has not taken it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_in_the_end_is_counted_no_more() {
+    let (shop, _) = open().await;
+    let (shopper, order) = paid(&shop, "tok_refund_fails").await;
+    assert_eq!(refund(&shop, order, &json!({ "reason": "scratched" })).await.body["status"], "done");
+    shows(&shop, &shopper, order, 1234, "refunded").await;
+    shows(&shop, &shopper, order, 0, "paid").await;
+    let told: Vec<String> = shop.told_of(order).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(told, ["InventoryReserved", "PurchaseCompleted", "PaymentRefunded", "RefundFailed"]);
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_is_noticed_shown_and_told_until_it_ends() {
+    let (shop, gateway) = open().await;
+    for (evidence, ending, kept_by_the_bank) in [("winning_evidence", "won", 0), ("losing_evidence", "lost", 1234)] {
+        let (shopper, order) = paid(&shop, "tok_createDispute").await;
+        let disputed = async |standing: &str| {
+            eventually(|| async {
+                let body = shop.order(&shopper, order).await.body;
+                if body["dispute"] == standing { Ok(()) } else { Err(body) }
+            })
+            .await;
+        };
+        disputed("needs_response").await;
+        let dispute = reference(&shop, order).await.replacen("pi_", "dp_", 1);
+        let form = format!("evidence[uncategorized_text]={evidence}");
+        assert_eq!(by_hand(gateway, &format!("/v1/disputes/{dispute}"), &form).await.status, 200);
+        disputed(ending).await;
+        let told: Vec<(Value, Value)> = shop
+            .told_of(order)
+            .await
+            .into_iter()
+            .filter(|(kind, _)| kind == "PaymentDisputed")
+            .map(|(_, data)| (data["dispute"].clone(), data["amount_minor"].clone()))
+            .collect();
+        assert_eq!(told, [(json!("needs_response"), json!(1234)), (json!(ending), json!(kept_by_the_bank))]);
+        let kept: i64 = sqlx::query_scalar("SELECT disputed_minor FROM payments WHERE hold_id = $1")
+            .bind(order)
+            .fetch_one(&shop.pool)
+            .await
+            .expect("a payment");
+        assert_eq!(kept, kept_by_the_bank);
+    }
+    shop.books_are_straight().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_refund_has_its_answer() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(2).await;
+    let (_, unpaid) = shop.hold(sale).await;
+    let (shopper, order) = paid(&shop, "tok_visa").await;
+    for (case, order, body, status, slug) in [
+        ("not paid", unpaid, json!({ "reason": "x" }), 409, "not-refundable"),
+        ("no such order", Uuid::new_v4(), json!({ "reason": "x" }), 404, "unknown-order"),
+        ("no reason", order, json!({}), 422, "invalid-body"),
+        ("nothing", order, json!({ "reason": "x", "amount_minor": 0 }), 422, "invalid-body"),
+        ("a field too many", order, json!({ "reason": "x", "all": true }), 422, "invalid-body"),
+    ] {
+        let answer = refund(&shop, order, &body).await;
+        assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {answer:?}");
+    }
+    let path = format!("/api/orders/{order}/refund");
+    let body = r#"{"reason":"mine"}"#;
+    let shopper_s = call(shop.checkout, "POST", &path, &[("cookie", &shopper.cookie)], body).await.expect("an answer");
+    assert_eq!((shopper_s.status, shopper_s.slug()), (401, "no-shop-key"));
+}
+
+/// While the gateway is away a request waits, and is done once when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_asks_for_is_done_by_whichever_checkout_is_there() {
+    let (shop, _) = open().await;
+    let (shopper, order) = paid(&shop, "tok_visa").await;
+    let sale = shop.sale(1).await;
+    let (holder, held) = shop.hold(sale).await;
+    // As the controller writes it.
+    for (order, kind, amount) in [(order, "refund", Some(34_i64)), (held, "cancel", None)] {
+        sqlx::query(
+            "INSERT INTO order_requests (id, order_id, sale_id, kind, amount_minor, reason, requested_by) \
+             SELECT $1, id, sale_id, $3, $4, 'a reason', 'ada' FROM holds WHERE id = $2",
+        )
+        .bind(Uuid::now_v7())
+        .bind(order)
+        .bind(kind)
+        .bind(amount)
+        .execute(&shop.pool)
+        .await
+        .expect("a request");
+    }
+    shows(&shop, &shopper, order, 34, "paid").await;
+    shop.order_becomes(&holder, held, "cancelled").await;
+    let states: Vec<String> =
+        sqlx::query_scalar("SELECT state FROM order_requests").fetch_all(&shop.pool).await.expect("requests");
+    assert_eq!(states, ["done", "done"]);
+    shop.books_are_straight().await;
+}

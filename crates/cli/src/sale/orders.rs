@@ -1,0 +1,100 @@
+//! Orders of a sale: found, refunded and cancelled.
+
+use clap::Args;
+use fairline_sale::minor_units;
+use hyper::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Named, admin::Admin, find, path_of, words};
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    named: Named,
+    /// An order's id, a ticket's number, an e-mail address, or the payment company's name of the payment.
+    #[arg(value_name = "TEXT")]
+    search: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Refund {
+    #[command(flatten)]
+    named: Named,
+    /// The order's id.
+    order: Uuid,
+    /// How much, such as 12.50; all that is left unless said.
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Option<String>,
+    /// Why: the audit log keeps it.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Cancel {
+    #[command(flatten)]
+    named: Named,
+    /// The order's id.
+    order: Uuid,
+    /// Why: the audit log keeps it.
+    #[arg(long)]
+    reason: String,
+}
+
+/// A text as a part of a query.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+pub(super) async fn list(admin: &Admin, list: &List, json: bool) -> Result<(), Failure> {
+    let path = path_of(&find(admin, &list.named).await?);
+    let search = list.search.as_deref().map(|text| format!("search={}&", escaped(text))).unwrap_or_default();
+    let mut before = String::new();
+    loop {
+        let page = admin.ask(Method::GET, &format!("{path}/orders?{search}{before}"), None).await?;
+        for order in page["orders"].as_array().into_iter().flatten() {
+            println!("{}", if json { order.to_string() } else { words::of_order(order) });
+        }
+        let Some(next) = page["next"].as_str() else { return Ok(()) };
+        before = format!("before={next}");
+    }
+}
+
+pub(super) async fn refund(admin: &Admin, refund: &Refund, json: bool) -> Result<(), Failure> {
+    let sale = find(admin, &refund.named).await?;
+    let currency = sale["currency"].as_str().unwrap_or_default();
+    let amount = match &refund.amount {
+        Some(text) => {
+            let wrong = || Failure::new(format!("`{text}` is no amount of {currency}: write it like 49.00."));
+            Some(minor_units(text, currency).ok_or_else(wrong)?)
+        }
+        None => None,
+    };
+    let body = json!({ "amount_minor": amount, "reason": refund.reason });
+    ask(admin, &sale, refund.order, "refund", &body, json).await
+}
+
+pub(super) async fn cancel(admin: &Admin, cancel: &Cancel, json: bool) -> Result<(), Failure> {
+    let sale = find(admin, &cancel.named).await?;
+    ask(admin, &sale, cancel.order, "cancel", &json!({ "reason": cancel.reason }), json).await
+}
+
+async fn ask(admin: &Admin, sale: &Value, order: Uuid, what: &str, body: &Value, json: bool) -> Result<(), Failure> {
+    let path = format!("{}/orders/{order}/{what}", path_of(sale));
+    let answer = admin.ask(Method::POST, &path, Some(body)).await?;
+    println!("{}", if json { answer.to_string() } else { words::of_order(&answer) });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_escaped() {
+        assert_eq!(escaped("ada+1@shop.example"), "ada%2B1%40shop.example");
+    }
+}
