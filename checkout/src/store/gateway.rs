@@ -13,6 +13,11 @@ impl Store {
         Ok(noted.execute(&self.pool).await?.rows_affected() == 1)
     }
 
+    /// The database's clock, in Unix seconds.
+    pub(crate) async fn now_unix_s(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&self.pool).await?)
+    }
+
     /// The payment that the gateway knows by this id.
     pub(crate) async fn payment_by_reference(&self, reference: &str) -> Result<Option<Payment>, StoreError> {
         let row: Option<PaymentRow> =

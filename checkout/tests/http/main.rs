@@ -2,6 +2,7 @@
 
 mod accounts;
 mod catalogue;
+mod clocks;
 mod crash;
 mod events;
 mod gate;
@@ -11,9 +12,11 @@ mod logs;
 mod once;
 mod outage;
 mod payment;
+mod people;
 mod plumbing;
 mod purchase;
 mod retention;
 mod shop;
 mod shops_own;
+mod sweeper;
 mod webhook;
