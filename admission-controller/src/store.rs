@@ -9,6 +9,7 @@ mod desk;
 mod lanes;
 mod lines;
 mod operators;
+mod people;
 mod record;
 mod rehearsals;
 mod report;
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 pub use self::{
     audit::{AuditRow, By},
-    desk::Intervention,
+    desk::{Intervention, Interventions},
     lanes::{LaneRefused, Lanes},
     lines::{LineRow, Unpublished},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},

@@ -4,6 +4,7 @@ mod console;
 mod desk;
 mod lanes;
 mod operators;
+mod people;
 mod record;
 mod tickets;
 mod webhooks;
