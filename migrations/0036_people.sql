@@ -4,7 +4,8 @@
 -- What each visitor has of a sale: units promised, held or paid for. Kept by triggers, as allowances are; only those who
 -- have locked the stock of the sale come here.
 CREATE TABLE shopper_allowances (
-    sale_id    uuid NOT NULL REFERENCES sales (id),
+    -- That of a hold, so one that exists; to check it again would cost a redemption as much as all the rest here.
+    sale_id    uuid NOT NULL,
     visitor    bytea NOT NULL,
     units      integer NOT NULL,
     most       integer NOT NULL,
