@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that this machine has what Fairline needs: `scripts/setup.sh demo`, or `scripts/setup.sh test`, which also
-# wants a browser, nginx, promtool and Python. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
+# wants a browser, nginx, promtool, faketime and Python. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
 # install where it cannot. Starts no service and enables none, and leaves those that run alone.
 set -euo pipefail
 
@@ -43,6 +43,7 @@ look_for() {
         scripts/chromium.sh >/dev/null || look_for_chromium
         [[ -x /usr/sbin/nginx ]] || has nginx || missing+=(nginx-light)
         has promtool || missing+=(prometheus)
+        has faketime || missing+=(faketime)
         has docker-compose || missing+=(docker-compose)
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     fi

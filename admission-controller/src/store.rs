@@ -10,6 +10,7 @@ mod lanes;
 mod lines;
 mod operators;
 mod orders;
+mod people;
 mod record;
 mod rehearsals;
 mod report;
@@ -34,7 +35,7 @@ use uuid::Uuid;
 
 pub use self::{
     audit::{AuditRow, By},
-    desk::Intervention,
+    desk::{Intervention, Interventions},
     lanes::{LaneRefused, Lanes},
     lines::{LineRow, Unpublished},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},

@@ -13,7 +13,7 @@ use fairline_line::{
     store::{Claim, LineError, LineStore, Look, Publication, Upcoming},
     ticket::Ordinal,
 };
-use fairline_sale::{SaleId, Status};
+use fairline_sale::{SaleId, Status, VisitorId};
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::{
@@ -27,7 +27,7 @@ use crate::{
     keys::Keys,
     lifecycle,
     record::Recorder,
-    store::{Intervention, LineRow, LockedSale, Store, StoreError, Unpublished},
+    store::{Intervention, Interventions, LineRow, LockedSale, Store, StoreError, Unpublished},
 };
 
 /// Departures noted in one tick at most.
@@ -152,8 +152,13 @@ impl Ticker {
         for (at, (record, seen)) in records.iter_mut().zip(&seen).enumerate() {
             record.hear(seen);
             sale.hear(at, &seen.claims).await?;
+            if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
+                let arrived = |(first, visitors): &(Ordinal, Vec<VisitorId>)| (*first..).zip(visitors.clone());
+                record.removed(&sale.take_out_at_limit(at, seen.arrivals.iter().flat_map(arrived)).await?);
+            }
         }
         sale.lapse().await?;
+        sale.take_back_at_limit().await?;
         for (at, record) in records.iter_mut().enumerate() {
             let (lapsed, redeemed) = sale.take_over(at).await?;
             record.over(&lapsed, &redeemed);
@@ -308,14 +313,18 @@ impl Ticker {
             let look = Look { cursor, wanted: u64::from(wanted), reach: REACH, news: record.wants() };
             let next = self.line.look(sale.lines[at].line(), &look).await?;
             record.hear(&next);
+            let left = sale.left_of_limit(next.tickets.iter().map(|ticket| ticket.1)).await?;
+            let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
+            let at_limit = next.tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied();
+            record.removed(&sale.take_out_at_limit(at, at_limit).await?);
             // Redis is told after the commit, and may give one once more.
             let removed = sale.interventions(at).await?.untold;
             let tickets: Vec<_> = next
                 .tickets
                 .iter()
-                .filter(|(ordinal, _)| !removed.contains(ordinal))
+                .filter(|(ordinal, visitor)| !removed.contains(ordinal) && units(visitor) > 0)
                 .zip(quantities.by_ref())
-                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity))
+                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity.min(units(&visitor))))
                 .collect();
             let made = sale.admit(at, &tickets, kid).await?;
             if !made.is_empty() || next.cursor > cursor {
@@ -355,8 +364,16 @@ impl Ticker {
             let row = &sale.row;
             // In yield mode, too, only for units that nobody has: it is a promise.
             let quantities = quantities(row.free(), row.units_per_admission());
-            let tickets: Vec<_> =
-                wanted.iter().zip(quantities).map(|(&(ordinal, visitor), units)| (ordinal, visitor, units)).collect();
+            let left = sale.left_of_limit(wanted.iter().map(|ticket| ticket.1)).await?;
+            let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
+            let at_limit = wanted.iter().filter(|ticket| units(&ticket.1) == 0).copied();
+            record.removed(&sale.take_out_at_limit(at, at_limit).await?);
+            wanted.retain(|ticket| units(&ticket.1) > 0);
+            let tickets: Vec<_> = wanted
+                .iter()
+                .zip(quantities)
+                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity.min(units(&visitor))))
+                .collect();
             let made = sale.admit(at, &tickets, kid).await?;
             record.preferred(&made);
             // Whoever has a token already has had the turn.
@@ -403,7 +420,7 @@ impl Ticker {
 
     async fn publish_line(&self, sale: &mut LockedSale, at: usize, committed: &Committed) -> Result<(), TickError> {
         let unpublished = sale.unpublished(at).await?;
-        let removed = sale.interventions(at).await?.untold;
+        let Interventions { untold: removed, at_limit, .. } = sale.interventions(at).await?;
         let (told, mut turns): (Vec<_>, Vec<_>) = unpublished
             .into_iter()
             .filter_map(|admission| {
@@ -411,7 +428,8 @@ impl Ticker {
                 Some((admission, turn))
             })
             .unzip();
-        turns.extend(removed.iter().map(|&ordinal| (ordinal, Turn::Removed)));
+        let taken_out = |ordinal| if at_limit.contains(&ordinal) { Turn::Limit } else { Turn::Removed };
+        turns.extend(removed.iter().map(|&ordinal| (ordinal, taken_out(ordinal))));
         let line = &sale.lines[at];
         let card = sale.row.card(line);
         let drawn = line.drawn();

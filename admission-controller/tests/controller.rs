@@ -5,6 +5,7 @@ mod desk;
 mod lanes;
 mod operators;
 mod orders;
+mod people;
 mod record;
 mod tickets;
 mod webhooks;

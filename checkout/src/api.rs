@@ -162,7 +162,8 @@ pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "n
     (status = 410, description = "The token has expired.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 415, description = "The body is not said to be JSON.", body = ProblemBody),
-    (status = 422, description = "A field is wrong, or more units were asked for than promised, or than the account may have; or the Idempotency-Key came \
+    (status = 422, description = "A field is wrong, or more units were asked for than promised, or than the account or \
+        the shopper may have (`shopper-over-limit`: `left` says how many more); or the Idempotency-Key came \
         with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use fairline_admission_token::{Claims, Genuine, TokenError};
+use fairline_admission_token::{Claims, Genuine};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{Problem, ProblemBody};
 use time::OffsetDateTime;
@@ -24,7 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    Checkout,
+    CLOCK_SLACK_S, Checkout,
     holder::{Holders, bearer},
     jwks::NoClaims,
     problem::CheckoutError,
@@ -124,22 +124,22 @@ struct Visit {
 }
 
 impl Visit {
-    /// The visit of a genuine token, whose key is known while it is good, by what its admission became; if it lasts.
-    fn of(claims: Claims, kid: Option<&str>, became: &Became) -> Option<Self> {
-        match (became, kid) {
+    /// The visit of a genuine token, by what its admission became; if it lasts.
+    fn of(claims: Claims, kid: &str, became: &Became) -> Option<Self> {
+        match became {
             // The controller may have taken it back, or signed another one since because the key is revoked.
-            (Became::NotYet { kid: signed_by }, Some(kid)) if kid == signed_by => {
+            Became::NotYet { kid: signed_by } if kid == signed_by => {
                 Some(Self { until: claims.exp, claims, order: None })
             }
-            (Became::NotYet { .. } | Became::Nothing, _) => None,
-            (Became::Order(order), kid) => {
+            Became::NotYet { .. } | Became::Nothing => None,
+            Became::Order { order, in_time } => {
                 let order_id = order.id.0.to_string();
                 let until = match order.status {
                     OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending => {
                         order.hold_expires_at.unix_timestamp().max(claims.exp)
                     }
                     // Whoever has paid may see that, for as long as the token says.
-                    OrderStatus::Paid if kid.is_some() => claims.exp,
+                    OrderStatus::Paid if *in_time => claims.exp,
                     _ => return None,
                 };
                 Some(Self { claims, until, order: Some(order_id) })
@@ -163,10 +163,8 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
 impl Checkout {
     async fn visit(&self, asked: &Asked, holders: &Holders) -> Result<Visit, CheckoutError> {
         let token = asked.token.as_deref().ok_or(CheckoutError::NoToken)?;
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        let (claims, kid) = match self.keys.verify(token, now) {
-            Ok(Genuine { claims, kid }) => (claims, Some(kid)),
-            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, None),
+        let Genuine { claims, kid } = match self.keys.verify(token) {
+            Ok(genuine) => genuine,
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
             Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
         };
@@ -180,12 +178,13 @@ impl Checkout {
             return Err(CheckoutError::BadToken);
         }
         // Nobody who was let in waits here, or is sent away, because the database does or is: what is bought is decided where it is redeemed.
-        let Some(kid) = kid else {
+        // Our own clock may be off; it only says of which tokens that can't be believed.
+        if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() - CLOCK_SLACK_S {
             let became = self.became(claims.jti, visitor).await?;
-            return Visit::of(claims, None, &became).ok_or(CheckoutError::TokenExpired);
-        };
+            return Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired);
+        }
         match timeout(TOLD_WITHIN, self.became(claims.jti, visitor)).await {
-            Ok(Ok(became)) => Visit::of(claims, Some(&kid), &became).ok_or(CheckoutError::TokenExpired),
+            Ok(Ok(became)) => Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired),
             Ok(Err(error)) => {
                 warn!(%error, "the gate goes by the token alone");
                 Ok(Visit { until: claims.exp, claims, order: None })

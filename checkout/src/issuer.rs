@@ -11,6 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
+    CLOCK_SLACK_S,
     account::Address,
     outbound::{HttpClient, web_address},
     problem::CheckoutError,
@@ -22,7 +23,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(600);
 /// The least time between two fetches, however many unknown keys tokens name.
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 /// How far the issuer's clock may be off, in seconds.
-const LEEWAY_S: u64 = 60;
+const LEEWAY_S: u64 = CLOCK_SLACK_S.unsigned_abs();
 /// Those with a key that is public.
 const ALGORITHMS: [Algorithm; 5] =
     [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];

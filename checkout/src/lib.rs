@@ -76,6 +76,9 @@ use utoipa_axum::router::OpenApiRouter;
 pub use settings::Settings;
 use turnstile::Turnstile;
 
+/// How far the clocks of those who sign and of this process may be apart, in seconds, where no database can be asked. Wherever
+/// one can, its clock decides.
+pub(crate) const CLOCK_SLACK_S: i64 = 300;
 /// How long a stop waits for what is under way; what is not done by then, the sweeper of another process finishes.
 const DRAIN: Duration = Duration::from_secs(10);
 

@@ -4,9 +4,12 @@
 //! payment's state alone, whoever left it there. So a crash between any two lines loses nothing: the sweeper goes on
 //! from the last commit, and the gateway gives the same answer to the same idempotency key. `settle` is what comes after the end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
 use tracing::{debug, error, warn};
 
 use crate::{
@@ -26,6 +29,8 @@ const STAYED_WITH: Duration = Duration::from_secs(12);
 /// Pauses between two tries double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long the sweeper waits for places for more payments, before it does the rest of its work.
+const PLACES_WITHIN: Duration = Duration::from_secs(1);
 /// A shopper who has not proved who they are for so long never will.
 const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 
@@ -295,40 +300,48 @@ impl Checkout {
         }
     }
 
-    /// Goes on with payments that a crash, or a silent gateway, left half done. Gives how many there were.
-    pub(crate) async fn finish_payments(&self, at_once: i64) -> Result<usize, StoreError> {
+    /// Goes on with payments that a crash, or a silent gateway, left half done, as many at once as there are places: one that
+    /// ends makes room for more, whatever the others wait for. Gives how many there were, once no more wait.
+    pub(crate) async fn finish_payments(&self, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
         // The gateway is not asked for these, so they need not wait for it.
-        for late in self.store.late_payments(at_once).await? {
+        for late in self.store.late_payments(together.into()).await? {
             let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
             if ended.has_ended_unpaid() {
                 warn!(payment = %late.id, "payment given up: the time to authorise it is over");
                 metrics::counter!("checkout_payments_total", "outcome" => "too_late").increment(1);
             }
         }
-        // Those whom the gateway answers may have them.
-        if self.gateway_watch.is_left_alone() {
-            return Ok(0);
+        if !self.gateway_watch.is_left_alone() {
+            self.do_requests(together.into()).await?;
+            for unsettled in self.store.adopt_to_settle(together.into()).await? {
+                self.settle_soon(unsettled);
+            }
         }
-        self.do_requests(at_once).await?;
-        let left_behind = self.store.adopt_payments(at_once).await?;
-        let count = left_behind.len();
-        let tasks: Vec<_> = left_behind
-            .into_iter()
-            .map(|mut payment| {
-                let checkout = self.clone();
-                self.shutdown.spawn(async move { checkout.drive(&mut payment).await })
-            })
-            .collect();
-        let unsettled = self.store.adopt_to_settle(at_once).await?;
-        let settling: Vec<_> = unsettled.into_iter().map(|payment| self.settle_soon(payment)).collect();
-        for task in tasks.into_iter() {
-            // What waits still is adopted again later.
-            let _ = task.await;
+        let mut count = 0;
+        loop {
+            // Not while all are taken by payments that the gateway keeps waiting: the next sweep looks again.
+            let Ok(Ok(mut free)) = timeout(PLACES_WITHIN, places.clone().acquire_many_owned(together)).await else {
+                return Ok(count);
+            };
+            // Those whom the gateway answers may have them.
+            if self.gateway_watch.is_left_alone() || self.shutdown.is_triggered() {
+                return Ok(count);
+            }
+            let left_behind = self.store.adopt_payments(together.into()).await?;
+            let adopted = left_behind.len();
+            count += adopted;
+            for mut payment in left_behind {
+                let (checkout, place) = (self.clone(), free.split(1));
+                self.shutdown.spawn(async move {
+                    // What waits still is adopted again later.
+                    let _ = checkout.drive(&mut payment).await;
+                    drop(place);
+                });
+            }
+            if adopted < together as usize {
+                return Ok(count);
+            }
         }
-        for task in settling.into_iter().flatten() {
-            let _ = task.await;
-        }
-        Ok(count)
     }
 }
 

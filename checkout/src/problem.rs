@@ -83,6 +83,8 @@ pub(crate) enum CheckoutError {
     NoAccount,
     #[error("the account may have {left} units more")]
     OverAllowance { left: i32 },
+    #[error("the shopper may have {left} units more")]
+    OverShopperLimit { left: i32 },
     #[error("a field of the sign-in is wrong")]
     BadSignIn { field: &'static str, wrong: &'static str },
     #[error("nothing can be sent to such an address here")]
@@ -125,6 +127,7 @@ impl From<NotRedeemed> for CheckoutError {
             NotRedeemed::SoldOut => Self::SoldOut,
             NotRedeemed::NoAccount => Self::NoAccount,
             NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
+            NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
             NotRedeemed::Unsteady => Self::Unsteady,
             NotRedeemed::Crowded => Self::Crowded,
             NotRedeemed::Store(error) => Self::Store(error),
@@ -240,6 +243,17 @@ impl From<CheckoutError> for Problem {
             CheckoutError::OverAllowance { left } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "account-over-limit", "More than one account may buy")
                     .detail(format!("This account may have {left} more of this sale. Nothing was used up."))
+                    .with("field", "quantity")
+                    .with("left", left)
+            }
+            CheckoutError::OverShopperLimit { left } => {
+                let detail = if left == 0 {
+                    "You have bought, or hold, as many units of this sale as one shopper may. Nothing was charged.".to_owned()
+                } else {
+                    format!("One shopper may buy {left} more of this sale. Nothing was used up; ask for less.")
+                };
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "shopper-over-limit", "The sale's limit per shopper is reached")
+                    .detail(detail)
                     .with("field", "quantity")
                     .with("left", left)
             }

@@ -2,10 +2,9 @@
 
 use std::num::NonZeroU16;
 
-use fairline_admission_token::{TokenError, named_holder};
+use fairline_admission_token::{Genuine, TokenError, named_holder};
 use fairline_sale::SaleId;
 use fairline_service::Problem;
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::{
@@ -20,7 +19,8 @@ use crate::{
 };
 
 impl Checkout {
-    /// Redeems an admission token. Whatever is wrong with it is found out offline, as far as that goes.
+    /// Redeems an admission token. Whatever is wrong with it is found out offline, as far as that goes; whether it has expired
+    /// is not, since only the database's clock decides that.
     pub(crate) async fn purchase(
         &self,
         sale: &str,
@@ -80,15 +80,13 @@ impl Checkout {
         let visitor = named
             .filter(|visitor| asker.is_shop() || asker.holders().include(*visitor))
             .ok_or(CheckoutError::BadToken)?;
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        let verified = match self.keys.known(token, now) {
-            Some(known) => known,
+        let verified = match self.keys.known(token) {
+            Some(known) => Ok(known),
             None if self.forgers.include(visitor) => return Err(CheckoutError::BadToken),
-            None => self.keys.verify(token, now),
+            None => self.keys.verify(token),
         };
-        let (claims, kid) = match verified {
-            Ok(genuine) => (genuine.claims, Some(genuine.kid)),
-            Err(NoClaims::Token(TokenError::Expired(claims))) => (*claims, None),
+        let Genuine { claims, kid } = match verified {
+            Ok(genuine) => genuine,
             Err(NoClaims::Token(TokenError::BadSignature)) => {
                 self.forgers.note(visitor);
                 return Err(CheckoutError::BadToken);
@@ -106,25 +104,19 @@ impl Checkout {
             Known::Used => true,
             Known::Nothing => false,
         };
-        // Too late for a first use, but not for hearing of it.
-        if kid.is_none() || was_used {
-            match self.till.ask(admission, visitor).await? {
-                Became::Order(order) => {
-                    self.refusals.used(admission, &order);
-                    return Err(CheckoutError::TokenUsed(order));
-                }
-                Became::Nothing => self.refusals.run_out(admission),
-                // By another clock than ours.
-                Became::NotYet { .. } => {}
-            }
+        if was_used && let Became::Order { order, .. } = self.till.ask(admission, visitor).await? {
+            self.refusals.used(admission, &order);
+            return Err(CheckoutError::TokenUsed(order));
         }
-        let kid = kid.ok_or(CheckoutError::TokenExpired)?;
         let quantity = quantity.get().into();
         let trace = fairline_trace::current();
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.till.redeem(redemption).await;
-        if let Err(NotRedeemed::Used(order)) = &redeemed {
-            self.refusals.used(admission, order);
+        match &redeemed {
+            Err(NotRedeemed::Used(order)) => self.refusals.used(admission, order),
+            // Its time never comes again.
+            Err(NotRedeemed::Expired) => self.refusals.run_out(admission),
+            _ => {}
         }
         Ok(redeemed?)
     }

@@ -1,7 +1,8 @@
 //! Checkout's Postgres: the only module with SQL.
 //!
 //! The database's clock is the only one that decides. Lock order: admissions, holds, payments, stock; the stock's row is
-//! the hot one, and comes last; behind it are only the allowances of accounts, which a trigger keeps when a hold begins or ends.
+//! the hot one, and comes last; behind it are only the allowances of accounts and shoppers, which triggers keep when a hold begins
+//! or ends.
 //! Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that is cut off in between can leave a
 //! transaction open. What needs several is called from tasks that run to their end.
 
@@ -64,6 +65,10 @@ const RENEWED_FOR_S: f64 = 60.0;
 const LEFT_BEHIND_S: f64 = 10.0;
 /// Payments that may be begun for one hold: enough for a forgotten code, too few to try out stolen cards.
 const ATTEMPTS_MAX: i64 = 8;
+/// The longest pause before a payment that the gateway has not answered is tried again: its hold waits for that.
+const UNANSWERED_AGAIN_S: f64 = 60.0;
+/// The same for one that the gateway knows, and that does not end.
+const STUCK_AGAIN_S: f64 = 600.0;
 
 /// Why the database did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -85,6 +90,14 @@ impl From<sqlx::Error> for StoreError {
             Some(constraint) => Self::Refused(constraint.to_owned()),
             None => Self::Unavailable(Arc::new(error)),
         }
+    }
+}
+
+impl StoreError {
+    /// Whether a person would have had more than a limit allows.
+    pub(crate) fn is_over_a_limit(&self) -> bool {
+        matches!(self, Self::Refused(constraint)
+            if constraint == "allowances_are_kept" || constraint == "shopper_allowances_are_kept")
     }
 }
 
@@ -115,6 +128,10 @@ pub(crate) enum NotRedeemed {
     OverAllowance {
         left: i32,
     },
+    /// The shopper may have so many units more.
+    OverShopperLimit {
+        left: i32,
+    },
     /// The units are gone; only a sale that overbooks can come to this.
     SoldOut,
     /// Somebody else was changing it at this moment.
@@ -132,8 +149,8 @@ impl From<StoreError> for NotRedeemed {
             {
                 Self::SoldOut
             }
-            // Somebody else bought with the same account at this moment: asked again, it is known how much that left.
-            StoreError::Refused(constraint) if constraint == "allowances_are_kept" => Self::Unsteady,
+            // The same person bought something else at this moment: asked again, it is known how much that left.
+            error if error.is_over_a_limit() => Self::Unsteady,
             error => Self::Store(error),
         }
     }
@@ -569,20 +586,26 @@ impl Store {
         Ok(payment)
     }
 
-    /// Takes on payments that somebody left half done, the oldest first; nobody else takes them for a while. What waits for a shopper, or
-    /// for a bank, is asked for the more seldom the longer it has waited.
+    /// Takes on payments that somebody left half done, those whose holds run out first before others; nobody else takes them for a
+    /// while. One that does not end is tried after twice as long each time; what waits for a shopper, or for a bank, is asked for
+    /// the more seldom the longer it has waited.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
-            "UPDATE payments SET updated_at = now() WHERE id IN ( \
-                SELECT id FROM payments WHERE state IN ('started', 'authorised', 'refund_due') \
-                AND updated_at < now() - make_interval(secs => $1) AND (state = 'authorised' OR gateway_ref IS NULL \
-                    OR updated_at < now() - least((now() - created_at) / 10, interval '1 hour')) \
-                ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+            "UPDATE payments SET updated_at = now(), adoptions = adoptions + 1 WHERE id IN ( \
+                SELECT payments.id FROM payments JOIN holds ON holds.id = hold_id \
+                WHERE payments.state IN ('started', 'authorised', 'refund_due') \
+                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(adoptions, 10)), \
+                    CASE WHEN gateway_ref IS NULL THEN $3 ELSE $4 END)) \
+                AND (payments.state = 'authorised' OR gateway_ref IS NULL \
+                    OR updated_at < now() - least((now() - payments.created_at) / 10, interval '1 hour')) \
+                ORDER BY holds.expires_at, payments.id LIMIT $2 FOR UPDATE OF payments SKIP LOCKED) \
              RETURNING",
             ""
         ))
         .bind(LEFT_BEHIND_S)
         .bind(limit)
+        .bind(UNANSWERED_AGAIN_S)
+        .bind(STUCK_AGAIN_S)
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Payment::try_from).collect()
@@ -691,7 +714,7 @@ async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Resu
 }
 
 /// Holds a lapsed hold's units again, if units are free that nobody has been promised; in yield mode, that nobody holds; and if
-/// its account may have them still. The hold is locked.
+/// its account and its shopper may have them still. The hold is locked.
 async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRow) -> Result<bool, StoreError> {
     let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
     let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
@@ -700,6 +723,7 @@ async fn renew_hold(connection: &mut PgConnection, order: OrderId, hold: &HoldRo
             overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
             WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total \
             AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
+            AND NOT EXISTS (SELECT FROM shopper_allowances JOIN holds USING (sale_id, visitor) WHERE holds.id = $1 AND units + $3 > most) \
             RETURNING sale_id \
          ) \
          UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \

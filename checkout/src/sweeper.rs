@@ -3,10 +3,20 @@
 //!
 //! Any number of processes may sweep at once: each takes what no other has locked.
 
-use std::{future::Future, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use fairline_sale::SaleId;
 use fairline_service::Shutdown;
-use tokio::time::{MissedTickBehavior, interval};
+use futures_util::{StreamExt as _, stream};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tracing::{error, info, warn};
 
 use crate::{Checkout, store::StoreError};
@@ -15,19 +25,30 @@ const EVERY: Duration = Duration::from_millis(500);
 const FORGETS_EVERY: Duration = Duration::from_secs(60);
 /// How often the counters are held against their rows.
 const COUNTS_EVERY: Duration = Duration::from_secs(30);
-/// Payments that one process goes on with at the same time.
-const PAYMENTS_AT_ONCE: i64 = 16;
+/// Payments that one process goes on with at the same time; each may wait for the gateway for some 20 s.
+const PAYMENTS_AT_ONCE: u32 = 32;
+/// So many of these places have to be free before more payments are looked for: a query for each would be too many.
+const PAYMENTS_TOGETHER: u32 = 8;
+/// Sales whose holds one process lapses at the same time.
+const SALES_AT_ONCE: usize = 4;
+/// A sale whose holds could not be lapsed is left alone for twice as long each time, up to this.
+const SICK_FOR_MAX: Duration = Duration::from_secs(60);
+
+/// Sales whose holds could not be lapsed: until when they are left alone, and for how long that is.
+type Sick = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
 
 /// Starts the sweepers; they end with the process.
 pub(crate) fn start(checkout: &Checkout) {
     let (holds, payments, memories) = (checkout.clone(), checkout.clone(), checkout.clone());
+    let sick = Sick::default();
     checkout.shutdown.spawn(sweep("holds", EVERY, checkout.shutdown.clone(), move || {
-        let checkout = holds.clone();
-        async move { lapse_holds(&checkout).await }
+        let (checkout, sick) = (holds.clone(), sick.clone());
+        async move { lapse_holds(&checkout, &sick).await }
     }));
+    let places = Arc::new(Semaphore::new(PAYMENTS_AT_ONCE as usize));
     checkout.shutdown.spawn(sweep("payments", EVERY, checkout.shutdown.clone(), move || {
-        let checkout = payments.clone();
-        async move { finish_payments(&checkout).await }
+        let (checkout, places) = (payments.clone(), places.clone());
+        async move { finish_payments(&checkout, &places).await }
     }));
     let books = checkout.clone();
     checkout.shutdown.spawn(sweep("books", COUNTS_EVERY, checkout.shutdown.clone(), move || {
@@ -93,23 +114,45 @@ where
     }
 }
 
-async fn lapse_holds(checkout: &Checkout) -> Result<(), StoreError> {
-    for sale in checkout.store.sales_with_holds_to_lapse().await? {
-        let lapsed = checkout.store.lapse_holds(sale).await?;
-        if lapsed.holds > 0 {
-            metrics::counter!("checkout_holds_lapsed_total").increment(lapsed.holds.unsigned_abs());
-            metrics::counter!("checkout_units_returned_total").increment(lapsed.units.unsigned_abs());
-            info!(%sale, holds = lapsed.holds, units = lapsed.units, "holds lapsed");
-        }
+/// One sale that fails, or hangs, keeps no other from it.
+async fn lapse_holds(checkout: &Checkout, sick: &Sick) -> Result<(), StoreError> {
+    let now = Instant::now();
+    let mut sales = checkout.store.sales_with_holds_to_lapse().await?;
+    {
+        let mut sick = sick.lock().unwrap_or_else(PoisonError::into_inner);
+        sick.retain(|sale, _| sales.contains(sale));
+        sales.retain(|sale| sick.get(sale).is_none_or(|(until, _)| *until <= now));
     }
+    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| lapse_holds_of(checkout, sick, sale)).await;
     Ok(())
 }
 
-async fn finish_payments(checkout: &Checkout) -> Result<(), StoreError> {
-    let adopted = checkout.finish_payments(PAYMENTS_AT_ONCE).await?;
+async fn lapse_holds_of(checkout: &Checkout, sick: &Sick, sale: SaleId) {
+    let lapsed = checkout.store.lapse_holds(sale).await;
+    let mut sick = sick.lock().unwrap_or_else(PoisonError::into_inner);
+    match lapsed {
+        Ok(lapsed) => {
+            sick.remove(&sale);
+            if lapsed.holds > 0 {
+                metrics::counter!("checkout_holds_lapsed_total").increment(lapsed.holds.unsigned_abs());
+                metrics::counter!("checkout_units_returned_total").increment(lapsed.units.unsigned_abs());
+                info!(%sale, holds = lapsed.holds, units = lapsed.units, "holds lapsed");
+            }
+        }
+        Err(error) => {
+            let wait = sick.get(&sale).map_or(EVERY, |(_, before)| (*before * 2).min(SICK_FOR_MAX));
+            sick.insert(sale, (Instant::now() + wait, wait));
+            metrics::counter!("checkout_sweep_failures_total", "what" => "holds").increment(1);
+            error!(%sale, %error, retry_after_ms = wait.as_millis() as u64, "lapse holds failed");
+        }
+    }
+}
+
+async fn finish_payments(checkout: &Checkout, places: &Arc<Semaphore>) -> Result<(), StoreError> {
+    let adopted = checkout.finish_payments(places, PAYMENTS_TOGETHER).await?;
     if adopted > 0 {
         metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
-        info!(payments = adopted, "payments that were left half done went on");
+        info!(payments = adopted, "payments that were left half done go on");
     }
     checkout.store.note_connections();
     metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);

@@ -168,7 +168,12 @@ async fn insist(store: Store, mut unsteady: Vec<Waiting>) {
 /// Redeems a batch, and answers. Gives those whose admissions somebody else was changing.
 async fn serve(store: &Store, batch: Vec<Waiting>) -> Vec<Waiting> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.redemption.clone()).collect();
-    let answers = match store.redeem(&redemptions).await {
+    let mut redeemed = store.redeem(&redemptions).await;
+    if redeemed.as_ref().is_err_and(StoreError::is_over_a_limit) {
+        // Another batch has just committed for one of these people. Now that is seen, so the others need not go one by one.
+        redeemed = store.redeem(&redemptions).await;
+    }
+    let answers = match redeemed {
         Ok(answers) => answers,
         // One of them breaks a promise. Each for itself then, so that it spoils nothing for the others.
         Err(StoreError::Refused(_)) if redemptions.len() > 1 => {

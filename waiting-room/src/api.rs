@@ -82,7 +82,7 @@ async fn sale_status(State(door): State<Arc<Door>>, Path(sale): Path<String>) ->
 struct Entering {
     /// `false`: only with the ticket that the cookie brings.
     join: Option<bool>,
-    /// `true`: exchange a ticket whose turn is over for a new one.
+    /// `true`: exchange a ticket whose turn is over for a new one. It is the same shopper's: the limit counts all their turns.
     rejoin: Option<bool>,
     #[serde(flatten)]
     #[param(ignore)]
@@ -267,7 +267,7 @@ async fn claim_turn(
 
 /// Give the place up.
 #[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path)), responses(
-    (status = 204, description = "The place is given up, and the ticket forgotten."),
+    (status = 204, description = "The place is given up. The ticket stays: `rejoin=true` exchanges it for a new one."),
     (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
     (status = 404, description = "There is no such sale, or no ticket.", body = ProblemBody),
     (status = 503, description = "The line can't be reached.", body = ProblemBody),
@@ -276,10 +276,10 @@ async fn leave_line(
     State(door): State<Arc<Door>>,
     Path(sale): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<StatusCode, Problem> {
     let room = door.room(&sale)?;
     door.check_origin(&headers)?;
     let ticket = door.ticket(room.sale, &headers).ok_or(RoomError::NoTicket)?;
     door.leave(&ticket).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, door.no_cookie(room.sale))]).into_response())
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -7,7 +7,7 @@ use fairline_line::{
     change::Turn,
     invitation,
     store::{Account, LineStore},
-    ticket::{Ticket, TicketKey, cookie_name},
+    ticket::{Ticket, TicketKey, cookie_name, line_of_cookie},
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
 use fairline_service::{Problem, RateLimit, Shutdown, is_foreign_origin};
@@ -31,6 +31,9 @@ use crate::{
 
 /// How long a browser keeps its ticket.
 const TICKET_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Tickets of one browser that are looked at, at most.
+const TICKETS_MAX: usize = 64;
 
 /// What every way into a line needs.
 pub(crate) struct Door {
@@ -91,6 +94,13 @@ pub(crate) fn invited(lane: &SaleCard, papers: &Papers) -> Option<u32> {
     invitation::verify(lane.id, &lane.lane.as_ref()?.key, papers.invitation.as_deref()?)
 }
 
+/// The lines whose tickets a request brings, genuine or not.
+fn lines_of_tickets(headers: &HeaderMap) -> impl Iterator<Item = SaleId> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let names = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    names.filter_map(|(name, _)| line_of_cookie(name)).take(TICKETS_MAX)
+}
+
 impl Door {
     pub(crate) fn room(&self, sale: &str) -> Result<Arc<Room>, RoomError> {
         let sale: SaleId = sale.parse().map_err(|_| RoomError::UnknownSale)?;
@@ -139,7 +149,8 @@ impl Door {
             let tab = Tab::open(room.clone(), &ticket, browser);
             self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
             let turn = room.shoppers.turn(ticket.ordinal);
-            let over = matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Removed | Turn::Missed);
+            let over =
+                matches!(turn, Turn::Expired | Turn::Bought | Turn::Left | Turn::Removed | Turn::Missed | Turn::Limit);
             if !(over && wish == Wish::Rejoin) {
                 return Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) });
             }
@@ -152,8 +163,7 @@ impl Door {
         }
         let account = account?;
         self.join_limit.check(client)?;
-        // Whoever joins again is the same visitor, and finds the orders of earlier turns.
-        let visitor = ticket.map_or_else(|| VisitorId(rand::random()), |ticket| ticket.visitor);
+        let visitor = self.visitor(&room.card(), ticket, headers, account);
         let ticket = self.joins.join(room.clone(), visitor, account).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
         let tab = Tab::open(room.clone(), &ticket, browser);
@@ -162,6 +172,30 @@ impl Door {
             self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
         }
         Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) })
+    }
+
+    /// Who joins. Whoever joins again, or another line of the sale, is the same visitor: finds the orders of earlier turns, and
+    /// has the sale's limit once. So is an account of the shop's, on whichever device.
+    fn visitor(
+        &self,
+        card: &SaleCard,
+        ticket: Option<Ticket>,
+        headers: &HeaderMap,
+        account: Option<Account>,
+    ) -> VisitorId {
+        let sale_of = |card: &SaleCard| card.lane.as_ref().map_or(card.id, |lane| lane.sale);
+        let sale = sale_of(card);
+        let of_sale = |line: &SaleId| self.rooms.get(*line).is_some_and(|room| sale_of(&room.card()) == sale);
+        let elsewhere = || {
+            // The sale's own line first, then the lanes in one order: whoever has tickets of several is one visitor.
+            let mut lines: Vec<SaleId> = lines_of_tickets(headers).filter(of_sale).collect();
+            lines.sort_unstable_by_key(|line| (*line != sale, *line));
+            lines.into_iter().find_map(|line| self.ticket(line, headers))
+        };
+        // An invitation has a place of its own, and is nobody's account in another line.
+        let by_account = account.filter(|_| card.lane.is_none()).map(|account| VisitorId(account.digest));
+        let known = ticket.or_else(elsewhere).map(|ticket| ticket.visitor).or(by_account);
+        known.unwrap_or_else(|| VisitorId(rand::random()))
     }
 
     /// The account that the shop says a shopper has. In a lane the invitation is the account, and has one turn.
@@ -187,16 +221,7 @@ impl Door {
     }
 
     fn cookie(&self, ticket: &Ticket) -> HeaderValue {
-        self.cookie_line(ticket.sale, &self.key.sign(ticket), TICKET_AGE)
-    }
-
-    /// The cookie that makes a browser forget its ticket.
-    pub(crate) fn no_cookie(&self, sale: SaleId) -> HeaderValue {
-        self.cookie_line(sale, "", Duration::ZERO)
-    }
-
-    fn cookie_line(&self, sale: SaleId, value: &str, age: Duration) -> HeaderValue {
-        let (name, age_s) = (cookie_name(sale), age.as_secs());
+        let (name, value, age_s) = (cookie_name(ticket.sale), self.key.sign(ticket), TICKET_AGE.as_secs());
         let secure = if self.secure_cookies { "; Secure" } else { "" };
         let line = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age_s}{secure}");
         HeaderValue::from_str(&line).expect("a ticket is base64url")

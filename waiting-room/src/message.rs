@@ -106,6 +106,8 @@ pub enum Outcome {
     Removed,
     /// The turn passed while the shopper was away, too long ago.
     Missed,
+    /// The shopper has bought, or holds, as many units of the sale as one shopper may.
+    Limit,
 }
 
 /// What a page says to the line.

@@ -398,6 +398,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Left => "left",
         Outcome::Removed => "removed",
         Outcome::Missed => "missed",
+        Outcome::Limit => "limit",
     }
 }
 

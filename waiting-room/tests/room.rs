@@ -6,9 +6,9 @@ mod sockets;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use fairline_line::{change::Turn, invitation::InvitationKey};
+use fairline_line::{change::Turn, invitation::InvitationKey, ticket::Ticket};
 use fairline_private_servers::testing::{self, RedisCluster, RedisSentinel};
-use fairline_sale::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleId, Status};
+use fairline_sale::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleId, Status, VisitorId};
 use fairline_service::Secret;
 use house::{House, account_token, live};
 use serde_json::json;
@@ -187,7 +187,10 @@ async fn events_and_polls_say_the_same() {
     house.wait_for_claim(3).await;
     let left = house.request("DELETE", "/api/flash-sales/{id}/line", &[("cookie", &cookie)]).await;
     assert_eq!(left.status, StatusCode::NO_CONTENT);
-    assert!(left.header("set-cookie").contains("Max-Age=0"));
+    // Whoever has left is the same shopper still.
+    assert_eq!(left.header("set-cookie"), "");
+    let over = house.get("/api/flash-sales/{id}/line", &[("cookie", &cookie)]).await;
+    assert_eq!(kinds(&over), ["sale", "over"]);
 }
 
 #[tokio::test]
@@ -493,6 +496,54 @@ async fn an_account_has_one_place_and_only_the_shop_names_accounts() {
     laptop.hear("over").await;
     let mut again = house.connect(&anna.replace('?', "?rejoin=true&"), &[]).await.expect("a new place");
     assert_eq!(again.hear("place").await["ordinal"], json!(3));
+    assert_eq!(visitor(&again.cookie), visitor(&phone.cookie), "on any device, an account is one shopper to the limit");
+}
+
+fn visitor(cookie: &str) -> VisitorId {
+    let (_, signed) = cookie.split_once('=').expect("a cookie");
+    Ticket::said_by(signed).expect("a ticket").1
+}
+
+#[tokio::test]
+async fn a_shopper_is_the_same_again_in_every_line_of_the_sale_and_in_no_other() {
+    let mut house = House::open().await;
+    let mut own = house.join().await;
+    own.say(json!({"type": "leave"})).await;
+    own.hear("over").await;
+    let mut again = house.connect("?rejoin=true", &[("cookie", &own.cookie)]).await.expect("a new place");
+    assert_eq!(visitor(&again.cookie), visitor(&own.cookie));
+
+    let other_sale = house.another_sale().await;
+    let there = other_sale.connect("", &[("cookie", &own.cookie)]).await.expect("a place");
+    assert_ne!(visitor(&there.cookie), visitor(&own.cookie), "sales are not linked");
+
+    let key = InvitationKey::new(&[7; 32]);
+    let mut lane = other_sale;
+    let (id, sale) = (lane.card.id, house.card.id);
+    lane.card.slug.push_str("--vip");
+    lane.card.lane = Some(LaneFacts { sale, name: "vip".to_owned(), key: key.public() });
+    lane.publish(&[]).await;
+    lane.until("the lane to be known as one", async || {
+        lane.get("/api/flash-sales/{id}/status", &[]).await.body["lane"]["sale"] == json!(sale)
+    })
+    .await;
+    let invited = |number| format!("?invitation={}", key.invite(id, number));
+    let in_lane = lane.connect(&invited(1), &[("cookie", &own.cookie)]).await.expect("invited");
+    assert_eq!(visitor(&in_lane.cookie), visitor(&own.cookie), "the limit is that of the sale");
+    let stranger = lane.connect(&invited(2), &[]).await.expect("invited");
+    assert_ne!(visitor(&stranger.cookie), visitor(&own.cookie));
+    // And the other way round.
+    let back = house.connect("", &[("cookie", &stranger.cookie)]).await.expect("a place");
+    assert_eq!(visitor(&back.cookie), visitor(&stranger.cookie));
+    let forged = format!("{}A", &own.cookie[..own.cookie.len() - 1]);
+    let nobody = lane.connect(&invited(3), &[("cookie", &forged)]).await.expect("invited");
+    assert_ne!(visitor(&nobody.cookie), visitor(&own.cookie), "what is not genuine links nobody");
+
+    // Who has the limit hears it, and may come again when units have gone back.
+    house.publish(&[(2, Turn::Limit)]).await;
+    assert_eq!(again.hear("over").await["outcome"], json!("limit"));
+    let mut later = house.connect("?rejoin=true", &[("cookie", &again.cookie)]).await.expect("a new place");
+    assert_eq!(later.hear("place").await["ordinal"], json!(4));
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ export interface TurnMessage {
   quantity: number;
 }
 
-export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left" | "removed" | "missed";
+export type Outcome = "sold_out" | "closed" | "expired" | "bought" | "left" | "removed" | "missed" | "limit";
 
 export interface OverMessage {
   type: "over";

@@ -209,7 +209,7 @@ impl Admin {
         if is_right {
             self.begin_attempt(code_attempt).await?;
         }
-        let now_s = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or(0);
+        let now_s = u64::try_from(known.now_s).unwrap_or(0);
         let step = Codes::of(&known.name, &known.totp_secret).step(&try_.code, now_s, known.totp_step);
         if let Some(step) = step.filter(|_| is_right) {
             let key = SessionKey::new(rand::random());

@@ -44,6 +44,8 @@ impl Intervention {
 pub struct Interventions {
     /// Taken out, and Redis has not heard of it: it still gives them as waiting.
     pub untold: Vec<Ordinal>,
+    /// Those of them whose shoppers have as many units as one may.
+    pub at_limit: Vec<Ordinal>,
     /// Taken out, and the record has not heard of it.
     pub unrecorded: Vec<Ordinal>,
 }
@@ -123,18 +125,22 @@ impl Store {
 impl LockedSale {
     /// The tickets that were taken out, as far as that is still to be told.
     pub async fn interventions(&mut self, at: usize) -> Result<Interventions, StoreError> {
-        let rows: Vec<(i64, bool, bool)> = sqlx::query_as(
-            "SELECT ordinal, done, published FROM interventions \
+        let rows: Vec<(i64, bool, bool, bool)> = sqlx::query_as(
+            "SELECT ordinal, done, published, reason = 'limit' FROM interventions \
              WHERE line_id = $1 AND kind = 'removed' AND (NOT done OR NOT published) ORDER BY at LIMIT $2",
         )
         .bind(self.lines[at].id)
         .bind(AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
-        let of = |wanted: fn(&(i64, bool, bool)) -> bool| {
+        let of = |wanted: fn(&(i64, bool, bool, bool)) -> bool| {
             rows.iter().filter(|row| wanted(row)).map(|row| ordinal(row.0)).collect()
         };
-        Ok(Interventions { unrecorded: of(|row| !row.1), untold: of(|row| !row.2) })
+        Ok(Interventions {
+            unrecorded: of(|row| !row.1),
+            untold: of(|row| !row.2),
+            at_limit: of(|row| !row.2 && row.3),
+        })
     }
 
     /// The tickets that are to be let in before all others, in the order in which that was said.

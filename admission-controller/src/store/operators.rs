@@ -27,6 +27,8 @@ pub struct Credentials {
     pub password: String,
     pub totp_secret: Vec<u8>,
     pub totp_step: i64,
+    /// The database's clock, in Unix seconds.
+    pub now_s: i64,
 }
 
 /// An attempt to sign in, counted as one that failed until it has not.
@@ -202,10 +204,11 @@ impl Store {
     }
 
     pub async fn credentials(&self, name: &str) -> Result<Option<Credentials>, StoreError> {
-        Ok(sqlx::query_as("SELECT name, role, password, totp_secret, totp_step FROM operators WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?)
+        let known = sqlx::query_as(
+            "SELECT name, role, password, totp_secret, totp_step, extract(epoch FROM now())::bigint AS now_s \
+             FROM operators WHERE name = $1",
+        );
+        Ok(known.bind(name).fetch_optional(&self.pool).await?)
     }
 
     /// Counts an attempt before it is looked at: of many at the same time, no more are looked at than of one after the other.

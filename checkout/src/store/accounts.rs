@@ -196,6 +196,8 @@ impl Store {
             "DELETE FROM accounts WHERE id IN (SELECT id FROM accounts WHERE seen_at < now() - make_interval(days => $1) LIMIT $2)",
             "DELETE FROM allowances WHERE (sale_id, account_id) IN (SELECT sale_id, account_id FROM allowances \
              WHERE changed_at < now() - make_interval(days => $1) LIMIT $2)",
+            "DELETE FROM shopper_allowances WHERE (sale_id, visitor) IN (SELECT sale_id, visitor FROM shopper_allowances \
+             WHERE changed_at < now() - make_interval(days => $1) LIMIT $2)",
         ] {
             sqlx::query(statement).bind(days).bind(FORGOTTEN_MAX).execute(&self.pool).await?;
         }

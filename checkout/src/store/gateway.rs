@@ -33,6 +33,11 @@ pub(crate) enum Heard {
 }
 
 impl Store {
+    /// The database's clock, in Unix seconds.
+    pub(crate) async fn now_unix_s(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&self.pool).await?)
+    }
+
     /// Notes an event of the gateway, and, if it is new, gives the payment that it is about, by the gateway's id or by ours in the
     /// metadata. In the same commit a payment that has ended is marked to be settled, so that no crash loses the event.
     pub(crate) async fn hear_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Heard, StoreError> {

@@ -1,6 +1,6 @@
 //! Redemption: one statement for a whole batch, and one more for those of it that were not redeemed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use fairline_sale::{SaleId, VisitorId};
 use sqlx::FromRow;
@@ -12,13 +12,15 @@ use crate::{account::AccountId, order::Order};
 /// What an admission became.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Became {
-    Order(Box<Order>),
+    Order {
+        order: Box<Order>,
+        /// Its token has not expired.
+        in_time: bool,
+    },
     /// Nothing, and it never will.
     Nothing,
     /// It can still be redeemed, with the token that this key has signed.
-    NotYet {
-        kid: String,
-    },
+    NotYet { kid: String },
 }
 
 /// Why an admission was not there to be redeemed.
@@ -32,19 +34,22 @@ struct AdmissionRow {
     per_account_limit: Option<i32>,
     /// Units that the account has of the sale already.
     has: i32,
+    per_shopper_limit: i32,
+    /// Units that the visitor has of the sale already.
+    visitor_has: i32,
 }
 
 fn column<'a, T>(redemptions: &'a [Redemption], value: impl Fn(&'a Redemption) -> T) -> Vec<T> {
     redemptions.iter().map(value).collect()
 }
 
-/// How many units each one's account would have by it, of those before it in the batch and itself: what one batch gives an
-/// account has to be within its limit as a whole.
-fn units_by_account(redemptions: &[Redemption]) -> Vec<i32> {
-    let mut units: HashMap<(SaleId, AccountId), i32> = HashMap::new();
-    let with = |redemption: &Redemption| match redemption.account {
-        Some(account) => {
-            let units = units.entry((redemption.sale, account)).or_default();
+/// How many units each one's person would have by it, of those before it in the batch and itself: what one batch gives a
+/// person has to be within the limit as a whole.
+fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemption) -> Option<P>) -> Vec<i32> {
+    let mut units: HashMap<(SaleId, P), i32> = HashMap::new();
+    let with = |redemption: &Redemption| match person(redemption) {
+        Some(person) => {
+            let units = units.entry((redemption.sale, person)).or_default();
             *units = units.saturating_add(redemption.quantity);
             *units
         }
@@ -69,14 +74,16 @@ impl Store {
         let held: Vec<OrderRow> = sqlx::query_as(
             "WITH free AS ( \
                 SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
-                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[], $9::text[]) \
-                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account, trace) \
+                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[], $9::text[], $10::integer[]) \
+                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account, trace, by_visitor) \
                 JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
                 WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
                 AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
                 AND sales.status IN ('open', 'paused') AND (per_account_limit IS NULL OR wanted.account IS NOT NULL \
                 AND wanted.by_account + coalesce((SELECT units FROM allowances WHERE allowances.sale_id = sales.id \
-                AND account_id = wanted.account), 0) <= per_account_limit) FOR UPDATE OF admissions SKIP LOCKED \
+                AND account_id = wanted.account), 0) <= per_account_limit) \
+                AND wanted.by_visitor + coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = sales.id \
+                AND shopper_allowances.visitor = wanted.visitor), 0) <= per_shopper_limit FOR UPDATE OF admissions SKIP LOCKED \
              ), used AS ( \
                 UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
                 WHERE admissions.id = free.id \
@@ -112,8 +119,9 @@ impl Store {
         .bind(column(redemptions, |redemption| redemption.quantity))
         .bind(column(redemptions, |redemption| redemption.kid.as_str()))
         .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
-        .bind(units_by_account(redemptions))
+        .bind(units_by(redemptions, |redemption| redemption.account))
         .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
+        .bind(units_by(redemptions, |redemption| Some(redemption.visitor)))
         .fetch_all(&self.pool)
         .await?;
         let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
@@ -143,7 +151,9 @@ impl Store {
         let found: Vec<AdmissionRow> = sqlx::query_as(
             "SELECT nth, admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open, \
              per_account_limit, coalesce((SELECT units FROM allowances WHERE allowances.sale_id = wanted.sale \
-             AND account_id = wanted.account), 0) AS has \
+             AND account_id = wanted.account), 0) AS has, per_shopper_limit, \
+             coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = wanted.sale \
+             AND shopper_allowances.visitor = wanted.visitor), 0) AS visitor_has \
              FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) WITH ORDINALITY \
              AS wanted (admission, sale, visitor, kid, account, nth) \
              JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
@@ -170,8 +180,8 @@ impl Store {
         let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
         let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
         // Of an admission that can still be redeemed nothing is said but that.
-        let live: Vec<Option<String>> = sqlx::query_scalar(
-            "SELECT CASE WHEN state = 'promised' AND expires_at > now() THEN kid END FROM unnest($1::uuid[]) \
+        let live: Vec<(Option<String>, bool)> = sqlx::query_as(
+            "SELECT CASE WHEN state = 'promised' AND expires_at > now() THEN kid END, coalesce(expires_at > now(), false) FROM unnest($1::uuid[]) \
              WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
         )
         .bind(&admissions)
@@ -192,8 +202,9 @@ impl Store {
             .map(|(admission, row)| Ok((admission, row.try_into()?)))
             .collect();
         let orders = orders?;
-        let became = |(admission, live): (&Uuid, Option<String>)| match (orders.get(admission), live) {
-            (Some(order), _) => Became::Order(Box::new(order.clone())),
+        let became = |(admission, (live, in_time)): (&Uuid, (Option<String>, bool))| match (orders.get(admission), live)
+        {
+            (Some(order), _) => Became::Order { order: Box::new(order.clone()), in_time },
             (None, Some(kid)) => Became::NotYet { kid },
             (None, None) => Became::Nothing,
         };
@@ -226,12 +237,15 @@ fn reason(
         return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
     }
     let left = row.per_account_limit.map(|limit| (limit - row.has).max(0));
+    let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
     Ok(if !row.sale_is_open {
         NotRedeemed::SaleNotOpen
     } else if left.is_some() && account.is_none() {
         NotRedeemed::NoAccount
     } else if let Some(left) = left.filter(|left| left < quantity) {
         NotRedeemed::OverAllowance { left }
+    } else if shopper_left < row.quantity.min(*quantity) {
+        NotRedeemed::OverShopperLimit { left: shopper_left }
     } else if row.quantity < *quantity {
         NotRedeemed::OverLimit { promised: row.quantity }
     } else if row.state == "lapsed" || row.run_out {

@@ -73,7 +73,8 @@ async fn the_gate_is_open_while_the_visit_lasts() {
     assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
 
     // The token has run out; the visit goes on for as long as its units are held.
-    let brief = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let brief =
+        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let cookie = in_cookie(&brief.token);
     let over = ask(&shop, &path, &[("cookie", &cookie)]).await;
     assert_eq!((over.status, over.slug()), (401, "token-expired"));
@@ -138,7 +139,7 @@ async fn while_the_database_is_away_the_gate_goes_by_the_token() {
     let shop = Shop::open_on(&url, |settings| settings.redis_url = redis_url).await;
     let sale = shop.sale(4).await;
     let good = shop.admit(sale).await;
-    let over = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let over = shop.admit_as(sale, Admission { token_expires_in: -301, ..Admission::default() }).await;
     shop.pool.close().await;
     let _servers = spawn_blocking(move || {
         servers.postgres.kill().expect("killed");
@@ -288,7 +289,8 @@ async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
     sent_away(
         &get("/checkout/", &[("cookie", &in_cookie(&foreign.token)), ("x-fairline-sale", &other.to_string())]).await,
     );
-    let over = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let over =
+        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     sent_away(&get("/checkout/", &[("cookie", &in_cookie(&over.token))]).await);
 
     // From the waiting room with the token in the address, and then with the cookie that the gate has set.

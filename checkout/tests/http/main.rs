@@ -2,6 +2,7 @@
 
 mod accounts;
 mod catalogue;
+mod clocks;
 mod crash;
 mod events;
 mod gate;
@@ -12,10 +13,12 @@ mod money;
 mod once;
 mod outage;
 mod payment;
+mod people;
 mod plumbing;
 mod purchase;
 mod retention;
 mod shop;
 mod shops_own;
+mod sweeper;
 mod webhook;
 mod withdrawal;

@@ -81,7 +81,8 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
     let (sale, other_sale) = (shop.sale(20).await, shop.sale(20).await);
     let good = shop.admit(sale).await;
     let stranger = shop.admit(sale).await;
-    let expired = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let expired =
+        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let late = shop.admit_as(sale, Admission { row_expires_in: -1, ..Admission::default() }).await;
     let lapsed = shop.admit(sale).await;
     shop.meddle("UPDATE admissions SET state = 'lapsed' WHERE id = $1", lapsed.claims.jti).await;

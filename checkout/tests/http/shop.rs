@@ -265,7 +265,17 @@ impl Shop {
     }
 
     pub(crate) async fn admit_as(&self, sale: SaleId, admission: Admission) -> Shopper {
-        let (id, visitor) = (Uuid::new_v4(), VisitorId(*Uuid::new_v4().as_bytes()));
+        self.admit_visitor(sale, admission, VisitorId(*Uuid::new_v4().as_bytes())).await
+    }
+
+    /// Lets a shopper in once more, with another ticket.
+    pub(crate) async fn admit_again(&self, shopper: &Shopper, quantity: i32) -> Shopper {
+        let visitor = shopper.claims.sub.parse().expect("a visitor");
+        self.admit_visitor(shopper.claims.sale, Admission { quantity, ..Admission::default() }, visitor).await
+    }
+
+    async fn admit_visitor(&self, sale: SaleId, admission: Admission, visitor: VisitorId) -> Shopper {
+        let id = Uuid::new_v4();
         let mut transaction = self.pool.begin().await.expect("a transaction");
         // First, since it also keeps two from being given one ordinal.
         sqlx::query("UPDATE stock SET promised = promised + $2 WHERE sale_id = $1")
@@ -422,6 +432,11 @@ impl Shop {
              UNION ALL SELECT format('account %s has %s of %s', account_id, units, most) FROM allowances WHERE units <> ( \
              SELECT coalesce(sum(quantity), 0) FROM holds WHERE holds.sale_id = allowances.sale_id \
              AND holds.account_id = allowances.account_id AND state NOT IN ('lapsed', 'cancelled')) \
+             UNION ALL SELECT format('visitor %s has %s of %s', encode(visitor, 'hex'), units, most) FROM shopper_allowances, \
+             LATERAL (SELECT coalesce(sum(quantity), 0) AS held FROM holds WHERE holds.sale_id = shopper_allowances.sale_id \
+             AND admission_id IS NOT NULL AND holds.visitor = shopper_allowances.visitor AND state NOT IN ('lapsed', 'cancelled')) AS rows \
+             WHERE units < rows.held OR units > rows.held AND NOT EXISTS ( \
+             SELECT FROM holds WHERE holds.sale_id = shopper_allowances.sale_id AND visitor = decode(repeat('00', 16), 'hex')) \
              UNION ALL SELECT format('payment %s is %s', payments.id, payments.state) FROM payments \
              LEFT JOIN orders ON orders.payment_id = payments.id WHERE (payments.state = 'captured') <> (orders.id IS NOT NULL) \
              UNION ALL SELECT format('hold %s is %s', holds.id, holds.state) FROM holds \

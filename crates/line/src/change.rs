@@ -92,6 +92,8 @@ pub enum Turn {
     Removed,
     /// It came and went while the shopper was away, too long ago to be recalled.
     Missed,
+    /// The shopper has as many units of the sale as one shopper may: the ticket was taken out of the line.
+    Limit,
 }
 
 /// A turn that is now: the token, and until when.
@@ -122,6 +124,7 @@ impl Turn {
             Turn::Left => "left".to_owned(),
             Turn::Removed => "removed".to_owned(),
             Turn::Missed => "missed".to_owned(),
+            Turn::Limit => "limit".to_owned(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Turn {
             "left" => Turn::Left,
             "removed" => Turn::Removed,
             "missed" => Turn::Missed,
+            "limit" => Turn::Limit,
             json => Turn::Now(serde_json::from_str(json).ok()?),
         })
     }

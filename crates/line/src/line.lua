@@ -118,7 +118,9 @@ local function visitor_of(keys, ordinal)
     return call('HGET', keys[SHOWN], text(ordinal)) or nil
 end
 
-local function over(turn) return turn == 'left' or turn == 'removed' or turn == 'bought' or turn == 'expired' end
+local function over(turn)
+    return turn == 'left' or turn == 'removed' or turn == 'limit' or turn == 'bought' or turn == 'expired'
+end
 
 -- The first ordinal of a batch that has been given already.
 local function first_of_batch(keys, id)
@@ -557,7 +559,7 @@ local function publish(keys, args)
         local id, turn = args[i], args[i + 1]
         -- Whoever has left stays so; what becomes of the token then concerns nobody.
         local known = call('HGET', keys[TURNS], id)
-        if known ~= 'left' and known ~= 'removed' then
+        if known ~= 'left' and known ~= 'removed' and known ~= 'limit' then
             call('HSET', keys[TURNS], id, turn)
             turns[#turns + 1] = { tonumber(id), turn }
         end

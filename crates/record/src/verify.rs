@@ -260,7 +260,9 @@ impl Verifier {
                 format!("drew number {} of {pool}", draw.number_of(ordinal))
             }
             Event::Admitted { ordinals, .. } if here(ordinals) => "was let in".to_owned(),
-            Event::Removed { ordinals } if here(ordinals) => "was taken out of the line by an operator".to_owned(),
+            Event::Removed { ordinals } if here(ordinals) => {
+                "was taken out of the line, by an operator or since its holder has all that one shopper may".to_owned()
+            }
             Event::Preferred { ordinals } if here(ordinals) => "was let in before all others by an operator".to_owned(),
             Event::Lapsed { ordinals } if here(ordinals) => "let its turn lapse".to_owned(),
             Event::Redeemed { ordinals } if here(ordinals) => "used its turn".to_owned(),

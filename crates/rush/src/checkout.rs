@@ -155,6 +155,17 @@ impl Shopper<'_> {
         self.record.expired_accepted += u32::from(answer.is_ok_and(|answer| answer.status.is_success()));
     }
 
+    /// Tries to buy one more than the limit. Whether that was accepted; nothing where checkout has not decided it.
+    pub(crate) async fn buys_more(&mut self, token: &str) -> Option<bool> {
+        let target = self.next_checkout();
+        let cookie = self.cookie_header();
+        let answer = self.send_purchase(&target, self.crowd.job.sale, token, cookie.as_deref()).await.ok()?;
+        if answer.status.is_success() {
+            return Some(true);
+        }
+        (answer.problem().0 == "shopper-over-limit").then_some(false)
+    }
+
     /// Tries what a shopper without a turn can make up.
     pub(crate) async fn forge_out_of_nothing(&mut self) {
         let (now_s, sale) = (OffsetDateTime::now_utc().unix_timestamp(), self.crowd.job.sale);

@@ -28,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) sale: Uuid,
     /// The lane of the sale where the first of the shoppers wait, and an invitation for each of them.
     pub(crate) guests: Option<Guests>,
+    /// Units that one shopper may have; 0: it is not said.
+    pub(crate) per_shopper_limit: u32,
     pub(crate) waiting_rooms: Vec<Target>,
     pub(crate) checkouts: Vec<Target>,
     pub(crate) manners: Manners,

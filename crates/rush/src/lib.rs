@@ -10,6 +10,7 @@
 //! Invariant: the simulator shares no protocol code with the services. It knows what their documentation says. The one
 //! exception is the replay of a sale's record, which is what anybody would prove it with.
 
+mod again;
 mod audit;
 mod checkout;
 mod count;
@@ -134,6 +135,7 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     Ok(Report::of(&Evidence {
         seed,
         total_on_card: card.total,
+        per_shopper_limit: card.per_shopper_limit,
         mode: card.mode,
         grace_ms: settings.grace_s * 1_000,
         elapsed_s,
@@ -152,6 +154,7 @@ fn job(settings: &Settings, card: &SaleCard, guests: Option<Guests>, seed: u64) 
         shoppers: settings.shoppers,
         sale: card.id,
         guests,
+        per_shopper_limit: card.per_shopper_limit,
         waiting_rooms: settings.waiting_rooms.clone(),
         checkouts: settings.checkouts().to_vec(),
         manners: settings.manners(),

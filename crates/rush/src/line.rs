@@ -69,6 +69,8 @@ pub(crate) struct Entrance {
     pub(crate) line: Uuid,
     /// What a lane wants to see.
     pub(crate) invitation: Option<String>,
+    /// A ticket whose turn is over is to be exchanged for a new one.
+    pub(crate) rejoins: bool,
     pub(crate) cookie: Option<String>,
 }
 
@@ -79,8 +81,9 @@ impl Entrance {
 
     /// The path to enter by.
     fn door(&self) -> String {
-        let invitation = self.invitation.as_deref().map(|code| format!("?invitation={code}"));
-        self.path() + &invitation.unwrap_or_default()
+        let invitation = self.invitation.as_deref().map(|code| format!("invitation={code}"));
+        let query: Vec<String> = invitation.into_iter().chain(self.rejoins.then(|| "rejoin=true".to_owned())).collect();
+        if query.is_empty() { self.path() } else { format!("{}?{}", self.path(), query.join("&")) }
     }
 
     fn headers<'a>(&'a self, accept: &'static str) -> Vec<(header::HeaderName, &'a str)> {

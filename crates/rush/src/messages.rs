@@ -41,6 +41,7 @@ pub(crate) enum Over {
     Left,
     Removed,
     Missed,
+    Limit,
 }
 
 /// The facts of a sale.
@@ -54,6 +55,9 @@ pub(crate) struct SaleCard {
     pub(crate) status: SaleStatus,
     #[serde(default)]
     pub(crate) mode: SaleMode,
+    /// Units that one shopper may have; 0: it is not said.
+    #[serde(default)]
+    pub(crate) per_shopper_limit: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

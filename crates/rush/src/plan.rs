@@ -25,6 +25,8 @@ pub enum Behaviour {
     Replay,
     /// Tries tokens that nobody issued, and then buys with the real one.
     Forge,
+    /// Buys, and then, having all that one shopper may, joins again and tries for more.
+    Again,
     /// Does what the simulated shoppers do that the control law is held against: goes on, leaves or falls silent at each
     /// step, in the times that people take.
     Visit,
@@ -99,6 +101,7 @@ impl Choice for Behaviour {
         (Behaviour::ComeBack, "come-back"),
         (Behaviour::Replay, "replay"),
         (Behaviour::Forge, "forge"),
+        (Behaviour::Again, "again"),
         (Behaviour::Visit, "visit"),
     ];
 }
@@ -397,7 +400,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 7)) {
+        fn shares_survive_being_written_and_read(parts in proptest::collection::vec(0_u32..1_000, 9)) {
             prop_assume!(parts.iter().any(|part| *part > 0));
             let shares = Shares(Behaviour::NAMES.iter().map(|(b, _)| *b).zip(parts).collect());
             prop_assert_eq!(shares.to_string().parse::<Shares<Behaviour>>().unwrap(), shares);

@@ -221,6 +221,7 @@ mod tests {
             shoppers,
             sale: Uuid::nil(),
             guests: None,
+            per_shopper_limit: 1,
             waiting_rooms,
             checkouts,
             manners,

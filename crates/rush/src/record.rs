@@ -50,6 +50,10 @@ pub(crate) struct Record {
     pub(crate) leaked: u32,
     /// Tokens that were accepted after they had expired.
     pub(crate) expired_accepted: u32,
+    /// Purchases beyond the sale's limit per shopper that were accepted.
+    pub(crate) over_limit: u32,
+    /// It had all that one shopper may, came again, and was told so.
+    pub(crate) told_of_limit: bool,
     pub(crate) paid: Option<Paid>,
     /// `None`: it never learned one.
     pub(crate) outcome: Option<Outcome>,
@@ -85,6 +89,8 @@ impl Record {
             stolen_accepted: 0,
             leaked: 0,
             expired_accepted: 0,
+            over_limit: 0,
+            told_of_limit: false,
             paid: None,
             outcome: None,
             unexpected: BTreeMap::new(),
@@ -168,6 +174,8 @@ pub(crate) enum Outcome {
     Removed,
     /// Away when the turn came, and back too late.
     Missed,
+    /// Has as many units of the sale as one shopper may.
+    Limit,
     /// Closed the lid for good: wanted to know nothing more.
     LidClosed,
 }

@@ -26,6 +26,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) seed: u64,
     /// What the sale's card said, where there is no database to ask.
     pub(crate) total_on_card: u32,
+    /// Units that one shopper may have; 0: it is not said.
+    pub(crate) per_shopper_limit: u32,
     /// In yield mode somebody who is let in may find no unit.
     pub(crate) mode: SaleMode,
     /// Whoever was away for no longer has stayed.
@@ -70,6 +72,10 @@ pub struct Report {
     pub stolen_tried: u64,
     /// Tokens that bought something after they had expired.
     pub expired_accepted: u64,
+    /// Shoppers who have more of the sale than its limit per shopper.
+    pub over_limit: u64,
+    /// Shoppers who had the limit, came again, and were told so.
+    pub told_of_limit: u64,
     /// Shoppers who redeemed or paid in time and were refused.
     pub turned_away: u64,
     /// Of these, those who wanted to pay and found no unit: what a sale in yield mode risks.
@@ -256,6 +262,8 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         stolen_accepted: sum(&|record| record.stolen_accepted as usize),
         stolen_tried: sum(&|record| record.stolen_tried as usize),
         expired_accepted: sum(&|record| record.expired_accepted as usize),
+        over_limit: count(&|record| record.over_limit > 0),
+        told_of_limit: count(&|record| record.told_of_limit),
         turned_away: count(&|record| record.lapsed_early || found_no_unit(record)),
         no_unit: count(&found_no_unit),
         inversions,
@@ -336,6 +344,7 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     report.inversions = database.inversions;
     Latencies::of(records, |turn| admissions.get(&turn.admission).map(|row| row.issued_at_us)).into_report(report);
     report.turned_away += refused_in_time(records, &admissions);
+    report.over_limit = report.over_limit.max(over_the_limit(ledger, evidence.per_shopper_limit));
     report.t99_s = seconds_to_99_percent(ledger);
 
     let mismatches = &mut report.mismatches;
@@ -409,6 +418,15 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     report.database = Some(database);
 }
 
+/// Visitors who have, or hold, more units than one may.
+fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
+    let mut units: HashMap<&str, i64> = HashMap::new();
+    for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "lapsed" | "cancelled")) {
+        *units.entry(hold.visitor.as_str()).or_default() += i64::from(hold.quantity);
+    }
+    units.values().filter(|units| limit > 0 && **units > i64::from(limit)).count() as u64
+}
+
 fn how_far_it_came(record: &Record) -> String {
     let Record { index, transport, behaviour, reconnects, .. } = record;
     let (transport, behaviour) = (transport.name(), behaviour.name());
@@ -436,6 +454,7 @@ fn broken_promises(report: &Report, mode: SaleMode) -> Vec<String> {
         (6, database.captured_without_order, "captured payments are neither an order nor given back"),
         (6, database.payments_unfinished, "payments were never brought to an end"),
         (7, report.unresolved, "shoppers never learned an outcome"),
+        (8, report.over_limit, "shoppers have more of the sale than its limit per shopper"),
     ];
     let broken = promises.into_iter().filter(|(_, count, _)| *count > 0);
     broken.map(|(promise, count, what)| format!("promise {promise}: {count} {what}")).collect()
@@ -778,6 +797,7 @@ mod tests {
             Report::of(&Evidence {
                 seed: 7,
                 total_on_card: 2,
+                per_shopper_limit: 1,
                 mode: self.mode,
                 grace_ms: 60_000,
                 elapsed_s: 1.0,
@@ -858,6 +878,8 @@ mod tests {
             ("2 shoppers paid for the one order", |world| world.records[1].paid = world.records[2].paid),
             ("were told that all is sold, but 1 units are not", |world| world.ledger.stock.sold = 1),
             ("showed an order to somebody else", |world| world.records[0].leaked = 1),
+            ("promise 8: 1 shoppers have more", |world| world.records[0].over_limit = 1),
+            ("promise 8: 1 shoppers have more", |world| world.ledger.holds[0].quantity = 2),
             ("the admin API shows", |world| world.admin.sold = 1),
         ];
         for (sentence, break_it) in ways {
@@ -909,6 +931,7 @@ mod tests {
         let evidence = |ledger, admin| Evidence {
             seed: 7,
             total_on_card: 2,
+            per_shopper_limit: 1,
             mode: SaleMode::Guarantee,
             grace_ms: 60_000,
             elapsed_s: 1.0,

@@ -51,11 +51,11 @@ pub struct Settings {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Who does what, in parts: buy, dawdle, leave, close-lid, come-back, replay, forge, visit.
+    /// Who does what, in parts: buy, again, dawdle, leave, close-lid, come-back, replay, forge, visit.
     #[arg(
         long,
         value_name = "SHARES",
-        default_value = "buy=70,dawdle=5,leave=5,close-lid=5,come-back=10,replay=3,forge=2"
+        default_value = "buy=65,again=5,dawdle=5,leave=5,close-lid=5,come-back=10,replay=3,forge=2"
     )]
     pub mix: Shares<Behaviour>,
 

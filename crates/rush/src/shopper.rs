@@ -83,7 +83,12 @@ impl<'a> Shopper<'a> {
             let step = self.stay_connected().await;
             self.away_since = Some(Instant::now());
             match step {
-                Step::Done(outcome) => return outcome,
+                Step::Done(outcome) => {
+                    if outcome == Outcome::Paid && self.plan.behaviour == Behaviour::Again {
+                        self.tries_for_more().await;
+                    }
+                    return outcome;
+                }
                 Step::Away(time) => sleep(time).await,
                 Step::Again { retry_after } => {
                     self.record.reconnects += 1;
@@ -95,15 +100,7 @@ impl<'a> Shopper<'a> {
 
     /// One connection's life.
     async fn stay_connected(&mut self) -> Step {
-        let waiting_rooms = &self.crowd.job.waiting_rooms;
-        let (line, invitation) = self.crowd.job.line(self.plan.index);
-        let entrance = Entrance {
-            caller: self.caller,
-            waiting_room: waiting_rooms[self.next_call() % waiting_rooms.len()].clone(),
-            line,
-            invitation: invitation.map(str::to_owned),
-            cookie: self.cookie_header(),
-        };
+        let entrance = self.entrance(false);
         let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
             Ok(entered) => entered,
             Err(Lost::SaleOver) => return self.ask_how_it_ended().await,
@@ -126,6 +123,23 @@ impl<'a> Shopper<'a> {
                 return step;
             }
         }
+    }
+
+    pub(crate) fn entrance(&mut self, rejoins: bool) -> Entrance {
+        let waiting_rooms = &self.crowd.job.waiting_rooms;
+        let (line, invitation) = self.crowd.job.line(self.plan.index);
+        Entrance {
+            caller: self.caller,
+            waiting_room: waiting_rooms[self.next_call() % waiting_rooms.len()].clone(),
+            line,
+            invitation: invitation.map(str::to_owned),
+            rejoins,
+            cookie: self.cookie_header(),
+        }
+    }
+
+    pub(crate) fn keep_cookies(&mut self, cookies: Vec<(String, String)>) {
+        self.cookies.extend(cookies);
     }
 
     fn connected(&mut self, cookies: Vec<(String, String)>) {
@@ -198,6 +212,7 @@ impl<'a> Shopper<'a> {
             Over::Left => Step::Done(Outcome::Left),
             Over::Removed => Step::Done(Outcome::Removed),
             Over::Missed => Step::Done(Outcome::Missed),
+            Over::Limit => Step::Done(Outcome::Limit),
             Over::Expired => {
                 if let Some(token) = self.dawdled_with.take() {
                     self.try_dead_token(&token).await;

@@ -22,7 +22,7 @@ const UNITS: u32 = 60;
 /// A few hundred shoppers of every kind, quick enough for a test.
 const CROWD: [&str; 6] = [
     "--shoppers=250",
-    "--mix=buy=50,dawdle=5,leave=5,close-lid=10,come-back=15,replay=8,forge=7",
+    "--mix=buy=40,again=10,dawdle=5,leave=5,close-lid=10,come-back=15,replay=8,forge=7",
     "--arrive-s=3",
     "--lid-closed-s=8",
     "--think-ms=300",
@@ -43,6 +43,7 @@ fn assert_kept(report: &Report, shop: &Shop) {
     assert!(report.ok, "{report}\n{}\n{}", report.to_json(), shop.logs());
     assert_eq!((report.sold, report.stock), (i64::from(UNITS), i64::from(UNITS)), "{report}");
     assert_eq!((report.shoppers, report.order_honest), (250, Some(true)), "{report}");
+    assert!(report.told_of_limit > 0, "nobody came again who had bought: {report}");
     println!("{report}");
 }
 

@@ -72,7 +72,7 @@ export class LineConnection {
     if (!this.#link?.send(JSON.stringify(message))) void ask(`${this.#path}/claim`, { method: "POST" });
   }
 
-  /** Gives the place up. By HTTP in any case, since the answer takes the ticket back. */
+  /** Gives the place up. By HTTP in any case: it outlives the page. */
   leave(): void {
     this.close();
     void ask(this.#path, { method: "DELETE", keepalive: true });

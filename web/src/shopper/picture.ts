@@ -67,6 +67,7 @@ const ENDING: Record<Ending, { heading: string; text: string; mayJoin: boolean }
   left: { heading: "You have left the line", text: "You may join again at the end of the line.", mayJoin: true },
   removed: { heading: "The shop has taken your ticket out of the line", text: "You may join again at the end.", mayJoin: true },
   missed: { heading: "Your turn passed while you were away", text: "It was kept for you as long as the shop allows. You may join again at the end of the line.", mayJoin: true },
+  limit: { heading: "You have reached the limit per shopper", text: "You have bought, or hold, as many units of this sale as one shopper may. If some of them go back, you may join again.", mayJoin: true },
   lapsed: { heading: "Your time to pay has run out", text: "Nothing was charged, and the unit went to the next shopper. You may join again at the end of the line.", mayJoin: true },
   cancelled: { heading: "You have given it back", text: "Nothing was charged, and the unit goes to the next shopper. You may join again at the end of the line.", mayJoin: true },
   refunded: { heading: "Your payment is refunded", text: "The shop has given the whole amount back, or your payment came too late and no unit was left. It is on its way to you.", mayJoin: true },

@@ -1,0 +1,93 @@
+//! A checkout whose clock is off, as a process of its own under libfaketime: it decides nothing by it.
+
+use std::{net::SocketAddr, path::PathBuf, process::Stdio};
+
+use fairline_service::Secret;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::json;
+use sha2::Sha256;
+use time::OffsetDateTime;
+use tokio::process::{Child, Command};
+
+use crate::shop::{Admission, Shop, WEBHOOK_SECRET, call, eventually, listener};
+
+fn libfaketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
+    libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
+}
+
+/// A checkout on a shop's database, with a clock that is so many seconds ahead.
+async fn checkout_ahead(shop: &Shop, seconds: i64) -> (Child, SocketAddr) {
+    let (listener, address) = listener().await;
+    drop(listener);
+    let settings = &shop.settings;
+    let secret = |secret: &Secret| secret.expose().to_owned();
+    let child = Command::new(env!("CARGO_BIN_EXE_checkout"))
+        // The library and not its wrapper, which would stay between the process and whoever ends it.
+        .env("LD_PRELOAD", libfaketime())
+        .env("FAKETIME", format!("{seconds:+}s"))
+        // Timeouts and intervals go on as they are.
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .env("FAIRLINE_LISTEN", address.to_string())
+        .env("FAIRLINE_POSTGRES_URL", secret(&settings.postgres_url))
+        .env("FAIRLINE_REDIS_URL", secret(&settings.redis_url))
+        .env("FAIRLINE_JWKS", &settings.jwks)
+        .env("FAIRLINE_TICKET_KEY", secret(&settings.ticket_key))
+        .env("FAIRLINE_GATEWAY_URL", &settings.gateway_url)
+        .env("FAIRLINE_WEBHOOK_SECRETS", WEBHOOK_SECRET)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("checkout starts");
+    eventually(|| async {
+        let ready = call(address, "GET", "/health/ready", &[], "").await;
+        if ready.as_ref().is_some_and(|answer| answer.status == 200) { Ok(()) } else { Err(ready) }
+    })
+    .await;
+    (child, address)
+}
+
+fn signed_now(body: &str) -> String {
+    let at = OffsetDateTime::now_utc().unix_timestamp();
+    let mut mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).expect("any length");
+    mac.update(format!("{at}.{body}").as_bytes());
+    let signed: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={at},v1={signed}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_whose_clock_is_off_redeems_what_is_in_time_and_nothing_else() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(20).await;
+    for (nth, ahead) in [5, 70, 400, -70, -400].into_iter().enumerate() {
+        let (_checkout, address) = checkout_ahead(&shop, ahead).await;
+        let fresh =
+            shop.admit_as(sale, Admission { token_expires_in: 60, row_expires_in: 60, ..Admission::default() }).await;
+        let gate = format!("/gate/verify?sale={sale}");
+        let bearer = format!("Bearer {}", fresh.token);
+        let passes = call(address, "GET", &gate, &[("authorization", &bearer)], "").await.expect("an answer");
+        assert_eq!(passes.status, 200, "{ahead}: {passes:?}");
+        let redeemed = shop.purchase_at(address, &fresh, 1).await.expect("an answer");
+        assert_eq!(redeemed.status, 201, "{ahead}: {redeemed:?}");
+
+        // By the database its time is over, whatever the clock here says.
+        let late = Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() };
+        let late = shop.admit_as(sale, late).await;
+        let refused = shop.purchase_at(address, &late, 1).await.expect("an answer");
+        assert_eq!((refused.status, refused.slug()), (410, "token-expired"), "{ahead}");
+        let bearer = format!("Bearer {}", late.token);
+        let stays_out = call(address, "GET", &gate, &[("authorization", &bearer)], "").await.expect("an answer");
+        assert_eq!(stays_out.status, 401, "{ahead}: {stays_out:?}");
+
+        let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
+        let event =
+            json!({ "id": format!("evt_{nth}"), "type": "payment_intent.succeeded", "data": { "object": intent } });
+        let event = event.to_string();
+        let headers = [("stripe-signature", &*signed_now(&event))];
+        let heard = call(address, "POST", "/webhooks/stripe", &headers, &event).await.expect("an answer");
+        assert_eq!(heard.status, 200, "{ahead}: {heard:?}");
+    }
+    shop.books_are_straight().await;
+}

@@ -1,0 +1,181 @@
+//! What nobody asks for: one sick sale, or payments that the gateway keeps waiting, hold nothing else up.
+
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse as _};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use uuid::Uuid;
+
+use crate::shop::{Shop, eventually, listener};
+
+async fn state_of(shop: &Shop, hold: Uuid) -> String {
+    let state = sqlx::query_scalar("SELECT state FROM holds WHERE id = $1").bind(hold);
+    state.fetch_one(&shop.pool).await.expect("a hold")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_whose_holds_cannot_lapse_keeps_no_other_from_it() {
+    let shop = Shop::open().await;
+    let mut sales = Vec::new();
+    for _ in 0..4 {
+        sales.push(shop.sale(3).await);
+    }
+    // Whichever the sweeper comes to first, all but one have to get through.
+    let mut holds = Vec::new();
+    for &sale in &sales {
+        holds.push(shop.hold(sale).await.1);
+    }
+    shop.meddle("UPDATE stock SET held = 0 WHERE sale_id = $1", sales[0].0).await;
+    for &hold in &holds {
+        shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", hold).await;
+    }
+    for &hold in &holds[1..] {
+        eventually(|| async {
+            let state = state_of(&shop, hold).await;
+            if state == "lapsed" { Ok(()) } else { Err(state) }
+        })
+        .await;
+    }
+    assert_eq!(state_of(&shop, holds[0]).await, "held", "the control");
+    // Put right, it lapses as the others did.
+    shop.meddle("UPDATE stock SET held = 1 WHERE sale_id = $1", sales[0].0).await;
+    eventually(|| async {
+        let state = state_of(&shop, holds[0]).await;
+        if state == "lapsed" { Ok(()) } else { Err(state) }
+    })
+    .await;
+}
+
+/// Which payments a gateway was asked for, in order, and how many at once at most.
+#[derive(Clone, Default)]
+struct Asked {
+    orders: Arc<Mutex<Vec<String>>>,
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+/// A gateway that is slow, and does nothing: the payment stays as it is.
+async fn slow(State(asked): State<Asked>, body: String) -> axum::response::Response {
+    let order = body.split('&').find_map(|field| field.split_once("order%5D=")).map(|(_, order)| order.to_owned());
+    asked.orders.lock().expect("no panic").extend(order);
+    let now = asked.now.fetch_add(1, Ordering::SeqCst) + 1;
+    asked.most.fetch_max(now, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    asked.now.fetch_sub(1, Ordering::SeqCst);
+    let declined = r#"{"error":{"type":"card_error","code":"card_declined"}}"#;
+    (StatusCode::PAYMENT_REQUIRED, declined).into_response()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_not_all_at_once() {
+    const LEFT: i32 = 400;
+    let (gateway, address) = listener().await;
+    let asked = Asked::default();
+    let router = Router::new().fallback(slow).with_state(asked.clone());
+    tokio::spawn(async move { axum::serve(gateway, router).await });
+    let shop = Shop::open().await;
+    let sale = shop.sale(LEFT).await;
+    // Nobody goes on with them before all are there.
+    shop.shutdown.trigger();
+    // As an outage leaves them: begun, and never answered. Those that were begun first have the latest deadlines.
+    sqlx::query(
+        "WITH admitted AS (INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, issued_at, claim_by, expires_at) \
+         SELECT gen_random_uuid(), $1, $1, 1, nth, decode(md5(nth::text), 'hex'), 1, 'a', 'redeemed', now(), now(), now() \
+         FROM generate_series(1, $2) AS nth RETURNING *), \
+         held AS (INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+         SELECT id, id, sale_id, visitor, 1, 1234, 'EUR', now() + make_interval(secs => 600 + ordinal) FROM admitted RETURNING *), \
+         stocked AS (UPDATE stock SET held = $2 WHERE sale_id = $1) \
+         INSERT INTO payments (id, hold_id, payment_method, amount_minor, currency, created_at, updated_at) \
+         SELECT gen_random_uuid(), id, 'tok_visa', 1234, 'EUR', now() - interval '60 seconds', \
+         now() - make_interval(secs => 20 + extract(epoch FROM expires_at - now())) FROM held",
+    )
+    .bind(sale.0)
+    .bind(LEFT)
+    .execute(&shop.pool)
+    .await
+    .expect("left behind");
+    let in_order: Vec<Uuid> =
+        sqlx::query_scalar("SELECT id FROM holds ORDER BY expires_at").fetch_all(&shop.pool).await.expect("the holds");
+    // The gateway of this one is the slow one.
+    let mut settings = shop.settings.clone();
+    settings.gateway_url = format!("http://{address}");
+    let shutdown = fairline_service::Shutdown::new();
+    crate::shop::start_checkout(&settings, &shutdown).await;
+    eventually(|| async {
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM payments WHERE state = 'started'")
+            .fetch_one(&shop.pool)
+            .await
+            .expect("a count");
+        let asked = asked.orders.lock().expect("no panic").len();
+        if open == 0 { Ok(()) } else { Err((open, asked)) }
+    })
+    .await;
+    shutdown.trigger();
+    let asked_for = asked.orders.lock().expect("no panic").clone();
+    let place = |order: &String| in_order.iter().position(|id| id.to_string() == *order).expect("one of ours");
+    let places: Vec<usize> = asked_for.iter().map(place).collect();
+    assert!(places.len() >= LEFT as usize, "each was asked for: {}", places.len());
+    // As many as go on at once may overtake each other.
+    let at_once = asked.most.load(Ordering::SeqCst);
+    assert!(at_once <= 32, "{at_once} at once");
+    let first = &places[..LEFT as usize];
+    let out_of_place = first.iter().enumerate().map(|(nth, &place)| nth.abs_diff(place)).max();
+    assert!(out_of_place <= Some(96), "{out_of_place:?}: {places:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_never_ends_is_tried_ever_more_seldom() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(2).await;
+    let (_, order) = shop.hold(sale).await;
+    let payment = Uuid::new_v4();
+    // The gateway knows no such payment and says so each time.
+    sqlx::query(
+        "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at, adoptions) \
+         VALUES ($1, $2, 'tok_visa', 'pi_gone', 'refund_due', 1234, 'EUR', now() - interval '11 seconds', 1)",
+    )
+    .bind(payment)
+    .bind(order)
+    .execute(&shop.pool)
+    .await
+    .expect("left behind");
+    let adoptions = async || -> i32 {
+        sqlx::query_scalar("SELECT adoptions FROM payments WHERE id = $1")
+            .bind(payment)
+            .fetch_one(&shop.pool)
+            .await
+            .expect("a payment")
+    };
+    // Twice ten seconds have to pass since the last try: something else that is due shows that the sweeper has looked.
+    let (_, other) = shop.hold(sale).await;
+    let looked = Uuid::new_v4();
+    sqlx::query(
+        "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at) \
+         VALUES ($1, $2, 'tok_visa', 'pi_gone_too', 'refund_due', 1234, 'EUR', now() - interval '11 seconds')",
+    )
+    .bind(looked)
+    .bind(other)
+    .execute(&shop.pool)
+    .await
+    .expect("left behind");
+    eventually(|| async {
+        let tried: i32 = sqlx::query_scalar("SELECT adoptions FROM payments WHERE id = $1")
+            .bind(looked)
+            .fetch_one(&shop.pool)
+            .await
+            .expect("a payment");
+        if tried > 0 { Ok(()) } else { Err(tried) }
+    })
+    .await;
+    assert_eq!(adoptions().await, 1);
+    shop.meddle("UPDATE payments SET updated_at = now() - interval '21 seconds' WHERE id = $1", payment).await;
+    eventually(|| async {
+        let tried = adoptions().await;
+        if tried == 2 { Ok(()) } else { Err(tried) }
+    })
+    .await;
+}
