@@ -245,6 +245,8 @@ def everything_is_as_said(rendered):
     env = rendered.env("waiting-room")
     said = {name: env[name]["value"] for name in ["FAIRLINE_SOCKETS_MAX", "FAIRLINE_JOIN_BURST", "FAIRLINE_JOIN_RATE_PER_S", "FAIRLINE_GRACE_S"]}
     check(list(said.values()) == ["1000000", "2000000", "2.5", "90"], f"numbers are written as {said}")
+    listen = {service: rendered.env(service)["FAIRLINE_LISTEN"]["value"] for service in SERVICES}
+    check(set(listen.values()) == {"[::]:8080"}, f"in a cluster of IPv6 the services listen at {listen}")
     controller = rendered.env("admission-controller")
     check(controller["FAIRLINE_SIGNING_KEY_FILE"]["value"] == "/keys/new.pem,/keys/old.pem", "keys are given in another order")
     check(controller["FAIRLINE_REHEARSAL_PROGRAM"]["value"] == "/fairline", "nobody can rehearse")

@@ -24,7 +24,7 @@ use axum::{
 use fairline_line::store::LineStore;
 use fairline_once::Once;
 use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status, gateway_refuses};
-use fairline_service::{Json, Problem, Secret, Shutdown};
+use fairline_service::{Json, Origins, Problem, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -50,6 +50,7 @@ pub(crate) struct Admin {
     pub(crate) nudge: Arc<Notify>,
     pub(crate) token: Arc<Secret>,
     pub(crate) secure_cookies: bool,
+    pub(crate) origins: Origins,
     pub(crate) consoles: Consoles,
     /// Where rehearsals are held, if they are.
     pub(crate) stage: Option<Arc<Stage>>,

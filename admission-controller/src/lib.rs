@@ -100,10 +100,11 @@ impl Service {
             nudge,
             token: Arc::new(settings.admin_token.clone()),
             secure_cookies: settings.secure_cookies,
+            origins: settings.front.origins(&[], settings.secure_cookies)?,
             consoles: admin::Consoles::new(shutdown),
             stage: settings.stage(shutdown).map(Arc::new),
         };
-        Ok(Self { routes: routes(admin, settings.trusted_proxies.clone(), shutdown)?, ready })
+        Ok(Self { routes: routes(admin, settings.front.proxies(), shutdown)?, ready })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
-use fairline_service::{LogSettings, Secret, Shutdown, TrustedProxies};
+use fairline_service::{FrontSettings, LogSettings, Secret, Shutdown};
 
 use crate::rehearsal::Stage;
 
@@ -43,9 +43,9 @@ pub struct Settings {
     /// Bring the database's schema up to date at start.
     #[arg(long, env = "FAIRLINE_MIGRATE", default_value_t = false, action = clap::ArgAction::Set)]
     pub migrate: bool,
-    /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
-    #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
-    pub trusted_proxies: TrustedProxies,
+    /// What stands in front of it.
+    #[command(flatten)]
+    pub front: FrontSettings,
     /// How it logs.
     #[command(flatten)]
     pub log: LogSettings,

@@ -11,12 +11,13 @@ use std::{
 
 use axum::{
     extract::{FromRequestParts, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
+    routing::MethodFilter,
 };
 use fairline_admission_token::{Claims, Genuine};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Problem, ProblemBody};
+use fairline_service::{Problem, ProblemBody, cookies_named};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
@@ -45,6 +46,8 @@ const QUANTITY: HeaderName = HeaderName::from_static("x-fairline-quantity");
 const EXPIRES: HeaderName = HeaderName::from_static("x-fairline-expires");
 const ORDER: HeaderName = HeaderName::from_static("x-fairline-order");
 
+/// Tokens of one request that are looked at, at most.
+const CANDIDATES_MAX: usize = 8;
 /// Admissions of which it is known what they became, at least; twice as many at most.
 const KNOWN_MAX: usize = 16_384;
 /// How long the database may take to say what became of a token, before the gate goes by the token alone: proxies wait a second.
@@ -70,33 +73,42 @@ impl Visits {
 /// What a proxy asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
-    token: Option<String>,
-    /// The token came in a query, and is to be kept in a cookie.
-    in_query: bool,
+    /// What may be a token of ours, the newest first: the query, then the header, then the cookies. The shop has a bearer
+    /// token of its own perhaps, and earlier visits leave cookies.
+    tokens: Vec<Candidate>,
     /// Sales that it has to be for, each of them.
     sales: Vec<String>,
+    /// A browser asks what another site's page may do (CORS); it sends no cookie with that, and learns nothing of the shop.
+    is_preflight: bool,
+}
+
+/// Something that may be a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    token: String,
+    /// It came in a query, and is to be kept in a cookie.
+    in_query: bool,
 }
 
 impl Asked {
-    /// Reads what is asked. A token that stands in several places is taken from the newest: the query, then the header, then the
-    /// cookie.
-    fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+    /// Reads what is asked. Whether it is a preflight, only the request line says: proxies set that, and may leave headers to the client.
+    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
             ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));
         // Envoy asks about `/gate/verify` with the path and query of the request behind it.
         let mut queries = originals.chain(uri.query());
         let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let from_cookie = cookies.flat_map(|line| line.split(';')).find_map(|cookie| {
-            let (name, value) = cookie.trim().split_once('=')?;
-            (name == COOKIE && !value.is_empty()).then(|| value.to_owned())
-        });
-        let in_query = from_query.is_some();
-        let token = from_query.or_else(|| bearer(headers).map(str::to_owned)).or(from_cookie);
+        let from_headers = bearer(headers).into_iter().chain(cookies_named(headers, COOKIE));
+        let candidate = |in_query| move |token: &str| Candidate { token: token.to_owned(), in_query };
+        let tokens = from_query.as_deref().map(candidate(true)).into_iter().chain(from_headers.map(candidate(false)));
+        let tokens = tokens.filter(|candidate| !candidate.token.is_empty()).take(CANDIDATES_MAX).collect();
         let sales = uri.query().and_then(|query| parameter(query, "sale"));
         let sales = sales.into_iter().chain(said(SALE.as_str()).map(str::to_owned)).collect();
-        Self { token, in_query, sales }
+        let is_preflight = *method == Method::OPTIONS
+            && headers.contains_key(header::ORIGIN)
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        Self { tokens, sales, is_preflight }
     }
 }
 
@@ -110,7 +122,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(&parts.uri, &parts.headers))
+        Ok(Self::of(&parts.method, &parts.uri, &parts.headers))
     }
 }
 
@@ -149,27 +161,54 @@ impl Visit {
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Checkout> {
-    use axum::routing::any;
-    // Envoy's way of asking has the path of the request behind ours, and its method; a wildcard is no empty path.
+    use axum::routing::{any, on};
+    // A proxy may ask with the method of the request behind it, and Envoy does so with its path, too; a wildcard is no empty path.
+    let others = MethodFilter::OPTIONS
+        .or(MethodFilter::POST)
+        .or(MethodFilter::PUT)
+        .or(MethodFilter::PATCH)
+        .or(MethodFilter::DELETE);
     OpenApiRouter::new()
         .routes(routes!(verify))
+        .route("/gate/verify", on(others, verify))
         .route("/gate/verify/", any(verify))
         .route("/gate/verify/{*rest}", any(verify))
         .routes(routes!(enter))
+        .route("/gate/enter", on(others, enter))
         .route("/gate/enter/", any(enter))
         .route("/gate/enter/{*rest}", any(enter))
 }
 
+/// Whether this is where proxies ask.
+pub(crate) fn is_asked(uri: &Uri) -> bool {
+    ["/gate/verify", "/gate/enter"]
+        .iter()
+        .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
 impl Checkout {
-    async fn visit(&self, asked: &Asked, holders: &Holders) -> Result<Visit, CheckoutError> {
-        let token = asked.token.as_deref().ok_or(CheckoutError::NoToken)?;
+    /// The first visit that lasts, of all whose tokens came along, and the token; or what is wrong with the first that is ours.
+    async fn visit<'a>(&self, asked: &'a Asked, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
+        let mut refused = CheckoutError::NoToken;
+        for candidate in &asked.tokens {
+            match self.visit_by(&candidate.token, &asked.sales, holders).await {
+                Ok(visit) => return Ok((visit, candidate)),
+                Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))) => return Err(error),
+                Err(error) if matches!(refused, CheckoutError::NoToken | CheckoutError::BadToken) => refused = error,
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
+    async fn visit_by(&self, token: &str, sales: &[String], holders: &Holders) -> Result<Visit, CheckoutError> {
         let Genuine { claims, kid } = match self.keys.verify(token) {
             Ok(genuine) => genuine,
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
             Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
         };
         let is_for = |sale: &String| sale.parse() == Ok::<SaleId, _>(claims.sale);
-        if !asked.sales.iter().all(is_for) {
+        if !sales.iter().all(is_for) {
             return Err(CheckoutError::OtherSale);
         }
         let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
@@ -209,7 +248,13 @@ impl Checkout {
     }
 }
 
-fn admitted(visit: &Visit, asked: &Asked, is_secure: bool) -> Response {
+/// The shop answers it. Nothing is said of a visit; what a client has sent under these names is overwritten.
+fn passed_on() -> Response {
+    let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
+    (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()
+}
+
+fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Response {
     let Visit { claims, until, order } = visit;
     let mut headers = HeaderMap::new();
     let mut say = |name: HeaderName, value: String| {
@@ -225,7 +270,7 @@ fn admitted(visit: &Visit, asked: &Asked, is_secure: bool) -> Response {
     say(EXPIRES, until.to_string());
     // Empty where there is none: Envoy overwrites of what a client sent only what it is told.
     say(ORDER, order.clone().unwrap_or_default());
-    if let (true, Some(token)) = (asked.in_query, &asked.token) {
+    if let Candidate { token, in_query: true } = candidate {
         let secure = if is_secure { "; Secure" } else { "" };
         // The session's: the token itself says when it ends.
         say(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
@@ -252,7 +297,8 @@ fn expired() -> Response {
 
 /// Whether somebody was let in, for a proxy to ask before each request to a checkout of the shop's own. The token stands in the query
 /// (`fairline_token`) of the request or of the `X-Original-URI` or `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
-/// `fairline_admission`. `docs/gate.md` has the proxies' configurations.
+/// `fairline_admission`; the first that is good counts. A CORS preflight (`OPTIONS`, where the proxy asks with the request's method)
+/// passes: the shop answers it. `docs/gate.md` has the proxies' configurations.
 #[utoipa::path(get, path = "/gate/verify", params(
     ("sale" = Option<String>, Query, description = "The sale that the token has to be for."),
     ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't say it in the query.")), responses(
@@ -267,8 +313,11 @@ fn expired() -> Response {
     (status = 503, description = "There are no keys yet, or the database does not answer about a token that has expired.", body = ProblemBody),
 ))]
 async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+    if asked.is_preflight {
+        return passed_on();
+    }
     match checkout.visit(&asked, &holders).await {
-        Ok(visit) => admitted(&visit, &asked, checkout.secure_cookies),
+        Ok(visit) => admitted(&visit, checkout.secure_cookies),
         Err(error) => refused(error),
     }
 }
@@ -282,8 +331,11 @@ async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders
     (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
 ))]
 async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+    if asked.is_preflight {
+        return passed_on();
+    }
     match (checkout.visit(&asked, &holders).await, &checkout.waiting_room_url) {
-        (Ok(visit), _) => admitted(&visit, &asked, checkout.secure_cookies),
+        (Ok(visit), _) => admitted(&visit, checkout.secure_cookies),
         (Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))), _) | (Err(error), None) => refused(error),
         (Err(_), Some(url)) => (
             StatusCode::SEE_OTHER,
@@ -300,30 +352,55 @@ mod tests {
     fn asked(uri: &str, headers: &[(&'static str, &str)]) -> Asked {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().expect("a header"));
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
         }
-        Asked::of(&uri.parse().expect("an address"), &map)
+        Asked::of(&Method::GET, &uri.parse().expect("an address"), &map)
+    }
+
+    fn tokens(asked: Asked) -> Vec<String> {
+        asked.tokens.into_iter().map(|candidate| candidate.token).collect()
     }
 
     #[test]
     fn a_token_is_found_wherever_a_proxy_puts_it() {
-        for (uri, headers, token) in [
-            ("/gate/verify", &[][..], None),
-            ("/gate/verify", &[("authorization", "Bearer a.b.c")], Some("a.b.c")),
-            ("/gate/verify", &[("authorization", "Basic a.b.c")], None),
-            ("/gate/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], Some("a.b.c")),
-            ("/gate/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], Some("a.b.c")),
-            ("/gate/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], None),
-            ("/gate/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], Some("a.b.c")),
-            ("/gate/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], Some("a.b.c")),
-            ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], None),
-            ("/gate/verify/shop?fairline_token=a.b.c", &[], Some("a.b.c")),
-            ("/gate/verify?fairline_token=", &[], None),
-            // The newest wins over what an earlier visit has left.
-            ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], Some("new")),
+        for (uri, headers, expected) in [
+            ("/gate/verify", &[][..], &[][..]),
+            ("/gate/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("authorization", "Basic a.b.c")], &[]),
+            ("/gate/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], &["a.b.c"]),
+            ("/gate/verify", &[("cookie", "promo=é; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("cookie", "fairline_admission=a; fairline_admission=b")], &["a", "b"]),
+            ("/gate/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], &[]),
+            ("/gate/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
+            ("/gate/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
+            ("/gate/verify?fairline_token=", &[], &[]),
+            // The newest comes before what an earlier visit has left, and before the shop's own.
+            ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
+            (
+                "/gate/verify",
+                &[("authorization", "Bearer shop.jwt.x"), ("cookie", "fairline_admission=a.b.c")],
+                &["shop.jwt.x", "a.b.c"],
+            ),
         ] {
-            assert_eq!(asked(uri, headers).token.as_deref(), token, "{uri} {headers:?}");
+            assert_eq!(tokens(asked(uri, headers)), expected, "{uri} {headers:?}");
         }
+    }
+
+    #[test]
+    fn only_the_request_line_says_that_it_is_a_preflight() {
+        let headers = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
+        let mut map = HeaderMap::new();
+        for (name, value) in headers.into_iter().chain([("x-forwarded-method", "OPTIONS")]) {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        let uri = Uri::from_static("/gate/verify?method=OPTIONS");
+        assert!(Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
+        assert!(!Asked::of(&Method::PUT, &uri, &map).is_preflight);
+        map.remove("origin");
+        assert!(!Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
     }
 
     #[test]

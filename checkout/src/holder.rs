@@ -7,7 +7,7 @@ use axum::{
 use fairline_admission_token::named_holder;
 use fairline_line::ticket::{Ticket, TicketKey, line_of_cookie};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Problem, Secret};
+use fairline_service::{Problem, Secret, cookies, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
@@ -55,16 +55,6 @@ impl Holders {
     }
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
-}
-
-/// A cookie by its name.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    cookies(headers).find(|(named, _)| *named == name).map(|(_, value)| value)
-}
-
 /// The tickets that came along, genuine or not, each with its line.
 fn tickets(headers: &HeaderMap) -> impl Iterator<Item = (SaleId, &str)> {
     cookies(headers).filter_map(|(name, signed)| Some((line_of_cookie(name)?, signed))).take(TICKETS_MAX)
@@ -80,8 +70,8 @@ pub(crate) fn holds_ticket_of(headers: &HeaderMap, key: &TicketKey, visitor: Vis
 fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let header = headers.get(ACCOUNT_HEADER).and_then(|value| value.to_str().ok());
-    let given = [header, cookie(headers, ACCOUNT_COOKIE), bearer(headers)];
-    given.into_iter().flatten().find_map(|token| key.account_of(token, now))
+    let mut given = header.into_iter().chain(cookies_named(headers, ACCOUNT_COOKIE)).chain(bearer(headers));
+    given.find_map(|token| key.account_of(token, now))
 }
 
 /// Who asks for an order.

@@ -60,8 +60,8 @@ use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
 use fairline_once::Once;
 use fairline_service::{
-    Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, is_foreign_origin,
-    plumbing_routes, serve,
+    Origins, Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes,
+    serve,
 };
 use tokio::net::TcpListener;
 use utoipa::{
@@ -190,7 +190,7 @@ impl Service {
             holder::known_by(&parts.headers, tickets, accounts.as_ref(), shop.as_deref())
         };
         // Whoever signs in is nobody yet, but somewhere.
-        let (known_by_all, proxies) = (known_by.clone(), settings.trusted_proxies.clone());
+        let (known_by_all, proxies) = (known_by.clone(), settings.front.proxies());
         let known_or_from = move |parts: &request::Parts| {
             let mut names = known_by_all(parts);
             names.push(format!("from {}", proxies.client_of(parts)).into_bytes());
@@ -212,31 +212,22 @@ impl Service {
             account_key,
             issuer: issuer(settings)?,
             carriers: post::Carriers::new(settings)?,
-            codes: RateLimit::new(
-                settings.code_rate_per_s,
-                settings.code_burst,
-                settings.trusted_proxies.clone(),
-                shutdown,
-            )?,
+            codes: RateLimit::new(settings.code_rate_per_s, settings.code_burst, settings.front.proxies(), shutdown)?,
             phone_codes: RateLimit::new(
                 settings.phone_code_rate_per_s,
                 settings.phone_code_burst,
-                settings.trusted_proxies.clone(),
+                settings.front.proxies(),
                 shutdown,
             )?,
-            trusted_proxies: settings.trusted_proxies.clone(),
+            trusted_proxies: settings.front.proxies(),
             shop_key,
             waiting_room_url: waiting_room_url(settings)?,
             secure_cookies: settings.secure_cookies,
             orders_kept_days: settings.orders_kept_days,
             shutdown: shutdown.clone(),
         }));
-        let limit = RateLimit::new(
-            settings.purchase_rate_per_s,
-            settings.purchase_burst,
-            settings.trusted_proxies.clone(),
-            shutdown,
-        )?;
+        let limit =
+            RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.front.proxies(), shutdown)?;
         sweeper::start(&checkout);
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
             .map_err(|error| StartError::new(format!("The Redis address can't be used: {}.", error.details())))?;
@@ -271,7 +262,7 @@ impl Service {
             .merge(gate::routes())
             .merge(gateway::webhook::routes())
             .split_for_parts();
-        let origins: Arc<[String]> = settings.allowed_origins.clone().into();
+        let origins = settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?;
         let routes = routes
             .with_state(checkout)
             .route_layer(from_fn_with_state(origins, own_pages))
@@ -281,9 +272,10 @@ impl Service {
 }
 
 /// The layer that lets no page of another site change anything with the cookies of a browser.
-async fn own_pages(State(allowed): State<Arc<[String]>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if changes && is_foreign_origin(request.headers(), &allowed) {
+async fn own_pages(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Problem> {
+    // A proxy that asks about a shopper's request passes its method and headers on; asking changes nothing.
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !gate::is_asked(request.uri());
+    if changes && origins.is_foreign(request.headers()) {
         return Err(problem::CheckoutError::ForeignOrigin.into());
     }
     Ok(next.run(request).await)
@@ -302,7 +294,7 @@ fn issuer(settings: &Settings) -> Result<Option<issuer::Issuer>, StartError> {
 }
 
 fn shop(settings: &Settings) -> Result<letter::Shop, StartError> {
-    let url = settings.pages_url.as_deref().unwrap_or_default();
+    let url = settings.pages_url.as_ref().or(settings.front.public_origins.first()).map_or("", String::as_str);
     if !url.is_empty() && outbound::web_address(url).is_none() {
         return Err(StartError::new(format!("The pages' address `{url}` is not an http:// or https:// one.")));
     }

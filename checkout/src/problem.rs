@@ -286,7 +286,7 @@ impl From<CheckoutError> for Problem {
             CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
                 .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
             CheckoutError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
-                .detail("Only pages of this site, or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
+                .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
             CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {

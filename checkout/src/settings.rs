@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use fairline_service::{LogSettings, Secret, TrustedProxies};
+use fairline_service::{FrontSettings, LogSettings, Secret};
 
 /// Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 #[derive(Debug, Clone, Parser)]
@@ -85,7 +85,7 @@ pub struct Settings {
     /// Where the shopper's pages are, for links in letters: https://sale.example.org
     #[arg(long, env = "FAIRLINE_PAGES_URL")]
     pub pages_url: Option<String>,
-    /// Pages of these origins may buy, besides those of checkout's own address: such as https://shop.example, comma-separated.
+    /// Pages of these origins may buy, besides our own: such as https://shop.example, comma-separated.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// Where the gate of a shop's own checkout sends browsers that were not let in: an http:// or https:// address.
@@ -94,14 +94,14 @@ pub struct Settings {
     /// Whether the gate's cookie is for HTTPS only.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = clap::ArgAction::Set)]
     pub secure_cookies: bool,
-    /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
-    #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
-    pub trusted_proxies: TrustedProxies,
+    /// What stands in front of it.
+    #[command(flatten)]
+    pub front: FrontSettings,
     /// Purchases and payments from one address: a second.
-    #[arg(long, env = "FAIRLINE_PURCHASE_RATE_PER_S", default_value_t = 5.0)]
+    #[arg(long, env = "FAIRLINE_PURCHASE_RATE_PER_S", default_value_t = 20.0)]
     pub purchase_rate_per_s: f64,
     /// Purchases and payments from one address: at once.
-    #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 20)]
+    #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 200)]
     pub purchase_burst: u32,
     /// Codes to sign in with that one address may have sent, to whomever: a second.
     #[arg(long, env = "FAIRLINE_CODE_RATE_PER_S", default_value_t = 1.0)]

@@ -9,7 +9,7 @@ use axum::{
 };
 use fairline_once::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Problem, ProblemBody, cookies_named};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -22,7 +22,7 @@ use crate::{
     Checkout,
     account::{ACCESS_S, AccountId, AccountKey, Address, Proof, REFRESH_S, RefreshToken},
     api::NO_STORE,
-    holder::{ACCOUNT_COOKIE, SignedIn, cookie},
+    holder::{ACCOUNT_COOKIE, SignedIn},
     problem::CheckoutError,
     push::Subscription,
     store::{CODE_GOOD_S, Refreshed},
@@ -335,9 +335,10 @@ async fn remind(
     SignedIn(account): SignedIn,
 ) -> Result<StatusCode, Problem> {
     let line: SaleId = line.parse().map_err(|_| CheckoutError::UnknownSale)?;
-    let signed = cookie(&headers, &fairline_line::ticket::cookie_name(line));
+    let name = fairline_line::ticket::cookie_name(line);
+    let mut signed = cookies_named(&headers, &name);
     let ticket =
-        signed.and_then(|signed| checkout.ticket_key.verify(line, signed).ok()).ok_or(CheckoutError::UnknownSale)?;
+        signed.find_map(|signed| checkout.ticket_key.verify(line, signed).ok()).ok_or(CheckoutError::UnknownSale)?;
     let noted =
         checkout.store.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(CheckoutError::from)?;
     if noted { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NoReminder.into()) }
@@ -398,8 +399,8 @@ async fn unsubscribe(
 }
 
 fn given(headers: &HeaderMap, body: Option<String>) -> Option<RefreshToken> {
-    let text = body.as_deref().or_else(|| cookie(headers, REFRESH_COOKIE))?;
-    (1..=REFRESH_BYTES_MAX).contains(&text.len()).then(|| RefreshToken::given(text))
+    let mut given = body.as_deref().into_iter().chain(cookies_named(headers, REFRESH_COOKIE));
+    given.find(|text| (1..=REFRESH_BYTES_MAX).contains(&text.len())).map(RefreshToken::given)
 }
 
 impl Checkout {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use fairline_line::{
     change::Turn,
     invitation,
@@ -10,7 +10,7 @@ use fairline_line::{
     ticket::{Ticket, TicketKey, cookie_name, line_of_cookie},
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
-use fairline_service::{Problem, RateLimit, Shutdown, is_foreign_origin};
+use fairline_service::{Origins, Problem, RateLimit, Shutdown, cookies, cookies_named};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +34,8 @@ const TICKET_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Tickets of one browser that are looked at, at most.
 const TICKETS_MAX: usize = 64;
+/// The name of the cookie that shows whether cookies are kept.
+const PROBE: &str = "fairline_cookies";
 
 /// What every way into a line needs.
 pub(crate) struct Door {
@@ -48,7 +50,7 @@ pub(crate) struct Door {
     /// Whether it names all of them.
     pub(crate) accounts_only: bool,
     pub(crate) join_limit: RateLimit,
-    pub(crate) allowed_origins: Arc<[String]>,
+    pub(crate) origins: Origins,
     pub(crate) secure_cookies: bool,
     /// The shop's own checkout, with everything before the token; empty where there is none.
     pub(crate) own_checkout: Arc<str>,
@@ -96,9 +98,7 @@ pub(crate) fn invited(lane: &SaleCard, papers: &Papers) -> Option<u32> {
 
 /// The lines whose tickets a request brings, genuine or not.
 fn lines_of_tickets(headers: &HeaderMap) -> impl Iterator<Item = SaleId> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let names = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    names.filter_map(|(name, _)| line_of_cookie(name)).take(TICKETS_MAX)
+    cookies(headers).filter_map(|(name, _)| line_of_cookie(name)).take(TICKETS_MAX)
 }
 
 impl Door {
@@ -113,16 +113,13 @@ impl Door {
 
     /// The ticket of a sale that a request brings, if it is genuine.
     pub(crate) fn ticket(&self, sale: SaleId, headers: &HeaderMap) -> Option<Ticket> {
-        let name = cookie_name(sale);
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| self.key.verify(sale, value).ok())
+        cookies_named(headers, &cookie_name(sale)).find_map(|value| self.key.verify(sale, value).ok())
     }
 
     /// Browsers say which site's page a request comes from; only ours, or allowed ones, may use the line. Programs that
     /// are no browsers say nothing and are nobody's puppets.
     pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<(), RoomError> {
-        if is_foreign_origin(headers, &self.allowed_origins) { Err(RoomError::ForeignOrigin) } else { Ok(()) }
+        if self.origins.is_foreign(headers) { Err(RoomError::ForeignOrigin) } else { Ok(()) }
     }
 
     /// A place among the open lines of this node, to be held for as long as one is open.
@@ -225,5 +222,18 @@ impl Door {
         let secure = if self.secure_cookies { "; Secure" } else { "" };
         let line = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age_s}{secure}");
         HeaderValue::from_str(&line).expect("a ticket is base64url")
+    }
+
+    /// Whether a browser keeps our cookies, as far as a request shows: a page has set one before anybody can join.
+    pub(crate) fn keeps_cookies(&self, sale: SaleId, headers: &HeaderMap) -> bool {
+        self.ticket(sale, headers).is_some() || cookies_named(headers, PROBE).next().is_some()
+    }
+
+    /// The cookie by which that shows.
+    pub(crate) fn probe(&self) -> HeaderValue {
+        HeaderValue::from_static(match self.secure_cookies {
+            true => "fairline_cookies=1; HttpOnly; SameSite=Lax; Path=/; Secure",
+            false => "fairline_cookies=1; HttpOnly; SameSite=Lax; Path=/",
+        })
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     bell::{Bell, Note, Pull},
     frame::{self, HALF_BYTES_MAX, Heard, Refused},
     message::{LineMessage, PageMessage},
-    parked::{Care, End, Parked},
+    parked::{Care, End, HEARTBEAT_S, Parked},
     room::{Outlook, Room, Tab},
     slots::Slots,
     speech::Facts,
@@ -235,8 +235,18 @@ struct Keeper {
     json: Vec<u8>,
     places: Vec<Option<Place>>,
     together: Vec<(Ordinal, usize)>,
+    /// The frame that says that a connection is alive.
+    heartbeat: Vec<u8>,
     /// The last sale's facts, as the frame that tells them: the same for everybody.
     sale_frame: Option<(Arc<SaleCard>, Vec<u8>)>,
+}
+
+fn heartbeat() -> Vec<u8> {
+    let message = LineMessage::Heartbeat { next_in_s: HEARTBEAT_S };
+    let json = serde_json::to_vec(&message).expect("a number is JSON");
+    let mut frame = Vec::new();
+    frame::text(&json, &mut frame);
+    frame
 }
 
 impl Keeper {
@@ -261,6 +271,7 @@ impl Keeper {
             json: Vec::new(),
             places: Vec::new(),
             together: Vec::new(),
+            heartbeat: heartbeat(),
             sale_frame: None,
         }
     }
@@ -367,6 +378,15 @@ impl Keeper {
             return;
         }
         self.tell_one(slot);
+        // The first says that there are heartbeats, and how often.
+        let now_s = self.now_s();
+        if let Some(parked) = self.sockets.get_mut(slot).filter(|parked| parked.tab.is_some()) {
+            self.tally.bytes += self.heartbeat.len() as u64;
+            if parked.say(&self.heartbeat, now_s).is_err() {
+                self.forget(slot);
+                return;
+            }
+        }
         if !said.is_empty() {
             let mut bytes = said.to_vec();
             let fate = match self.understand(slot, &mut bytes) {
@@ -639,9 +659,16 @@ impl Keeper {
         let Some(parked) = self.sockets.get_mut(slot) else { return false };
         match parked.care(now_s) {
             Care::Nothing => return true,
+            Care::Heartbeat => {
+                self.tally.bytes += self.heartbeat.len() as u64;
+                if parked.beat(&self.heartbeat, now_s).is_ok() {
+                    return true;
+                }
+            }
             Care::Ping => {
                 self.out.clear();
                 frame::ping(&mut self.out);
+                self.out.extend_from_slice(&self.heartbeat);
                 if self.say(slot).is_ok() {
                     return true;
                 }

@@ -114,10 +114,10 @@ impl Service {
             join_limit: RateLimit::new(
                 settings.join_rate_per_s,
                 settings.join_burst,
-                settings.trusted_proxies.clone(),
+                settings.front.proxies(),
                 shutdown,
             )?,
-            allowed_origins: settings.allowed_origins.clone().into(),
+            origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
             secure_cookies: settings.secure_cookies,
             own_checkout: own_checkout(settings)?.into(),
             grace: settings.grace(),
@@ -134,7 +134,7 @@ impl Service {
         let (api, document) = OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
         let routes = api
             .merge(pages::routes())
-            .layer(Extension(settings.trusted_proxies.clone()))
+            .layer(Extension(settings.front.proxies()))
             .with_state(Arc::new(door))
             .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }));
         let ready: Readiness = Arc::new(move || {

@@ -58,6 +58,11 @@ pub enum LineMessage {
         /// Why.
         outcome: Outcome,
     },
+    /// Nothing: the connection is alive. Over WebSockets alone, after the first messages and whenever nothing else was said for so long.
+    Heartbeat {
+        /// When something is said next at the latest, in seconds. A page that hears nothing for longer has lost its connection.
+        next_in_s: u32,
+    },
     /// The line can't be reached for now. The place is kept.
     Reconnecting {
         /// When to expect news, in milliseconds.
@@ -74,6 +79,7 @@ impl LineMessage {
             Self::Sale { .. } => "sale",
             Self::Turn { .. } => "turn",
             Self::Over { .. } => "over",
+            Self::Heartbeat { .. } => "heartbeat",
             Self::Reconnecting { .. } => "reconnecting",
         }
     }

@@ -42,6 +42,7 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
 struct Assets {
     shopper_css: String,
     shopper_js: String,
+    attention_js: String,
     sign_in_js: String,
     icon: String,
 }
@@ -52,6 +53,7 @@ impl Assets {
         Self {
             shopper_css: address("shopper.css"),
             shopper_js: address("shopper.js"),
+            attention_js: address("attention.js"),
             sign_in_js: address("sign-in.js"),
             icon: address("icon.svg"),
         }
@@ -159,6 +161,7 @@ struct SalePage {
     invited: bool,
     invitation: String,
     joined: bool,
+    secure_cookies: bool,
     now_rfc3339: String,
     own_checkout: String,
 }
@@ -190,6 +193,8 @@ struct ProblemPage {
     assets: Assets,
     heading: String,
     text: String,
+    /// The button that sends the same again, if that makes sense.
+    retry: String,
 }
 
 /// A page, with the headers that every page has. Pages show what is so now, so nobody keeps them.
@@ -226,6 +231,7 @@ impl IntoResponse for PageProblem {
             assets: Assets::new(),
             heading: problem.title().to_owned(),
             text: problem.detail_text().unwrap_or_default().to_owned(),
+            retry: String::new(),
         };
         let mut response = page(problem.status(), &template);
         if let Some(wait) = problem.clone().into_response().headers().get(header::RETRY_AFTER) {
@@ -255,11 +261,16 @@ async fn sale(
         invited: card.lane.is_none() || invited(&card, &papers).is_some(),
         invitation: papers.invitation.unwrap_or_default(),
         joined: door.ticket(room.sale, &headers).is_some(),
+        secure_cookies: door.secure_cookies,
         now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
         sale: card.as_ref().into(),
         own_checkout: door.own_checkout.to_string(),
     };
-    Ok(page(StatusCode::OK, &template))
+    let mut response = page(StatusCode::OK, &template);
+    if !door.keeps_cookies(room.sale, &headers) {
+        response.headers_mut().insert(header::SET_COOKIE, door.probe());
+    }
+    Ok(response)
 }
 
 /// The colours of a sale that has its own.
@@ -290,9 +301,24 @@ async fn join(
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
     let room = door.room_by_slug(&slug)?;
+    if !door.keeps_cookies(room.sale, &headers) {
+        return Ok(no_cookies(&door));
+    }
     let wish = if joining.rejoin { Wish::Rejoin } else { Wish::JoinOrResume };
     let Entered { cookie, .. } = door.enter(room, &headers, client, wish, &joining.papers).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
+}
+
+/// A place is kept in a cookie: a browser that keeps none would be given one place after another, and see none of them.
+fn no_cookies(door: &Door) -> Response {
+    let template = ProblemPage {
+        assets: Assets::new(),
+        heading: "Your browser keeps no cookies".to_owned(),
+        text: "Your place in the line is kept in a cookie. Allow cookies for this site, and join again. You have no place yet."
+            .to_owned(),
+        retry: "Join the line".to_owned(),
+    };
+    ([(header::SET_COOKIE, door.probe())], page(StatusCode::FORBIDDEN, &template)).into_response()
 }
 
 /// The line without JavaScript: a page that looks again by itself.
@@ -346,7 +372,7 @@ async fn line(
                 door.store.claim(&ticket).await.map_err(RoomError::from)?;
             }
             LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
-            LineMessage::Sale { .. } | LineMessage::Reconnecting { .. } => {}
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
         }
     }
     if !session.is_over() {

@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::{frame, room::Tab, speech::Said};
 
+/// A page hears something this often: a half-open connection looks like a quiet one otherwise, and browsers hide pings from pages.
+pub(crate) const HEARTBEAT_S: u32 = 20;
 /// A socket on which nothing was said for so long is asked whether it is still there.
 const PING_AFTER_S: u32 = 50;
 /// A page that has said nothing for so long is asked, however much it is told: proxies take words for pages that are gone.
@@ -55,6 +57,7 @@ impl End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Care {
     Nothing,
+    Heartbeat,
     Ping,
     /// It is gone.
     Forget,
@@ -74,9 +77,11 @@ pub(crate) struct Parked {
     pub(crate) asks: u8,
     /// When it was asked whether it is still there and has not answered: seconds since the hall opened, 0 if it was not.
     pinged_at_s: u32,
-    /// When something was said, and heard, last: seconds since the hall opened.
+    /// When something was said, heartbeats apart, and heard, last: seconds since the hall opened.
     told_at_s: u32,
     heard_at_s: u32,
+    /// When something was said last, heartbeats included.
+    beat_at_s: u32,
     aside: Option<Box<Aside>>,
     _place: OwnedSemaphorePermit,
 }
@@ -111,6 +116,7 @@ impl Parked {
             pinged_at_s: 0,
             told_at_s: now_s,
             heard_at_s: now_s,
+            beat_at_s: now_s,
             aside: None,
             _place: place,
         }
@@ -140,7 +146,7 @@ impl Parked {
     /// # Errors
     /// When the socket is broken.
     pub(crate) fn say(&mut self, mut bytes: &[u8], now_s: u32) -> io::Result<()> {
-        self.told_at_s = now_s;
+        (self.told_at_s, self.beat_at_s) = (now_s, now_s);
         if !self.is_stuck() {
             while !bytes.is_empty() {
                 match self.stream.write(bytes) {
@@ -162,6 +168,17 @@ impl Parked {
         }
         unsent.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Says a heartbeat, which is no reason to ask any later whether the page is still there.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub(crate) fn beat(&mut self, heartbeat: &[u8], now_s: u32) -> io::Result<()> {
+        let told_at_s = self.told_at_s;
+        let said = self.say(heartbeat, now_s);
+        self.told_at_s = told_at_s;
+        said
     }
 
     /// Sends what was put aside, as far as the socket takes it, and says whether it is free to hear more.
@@ -236,15 +253,16 @@ impl Parked {
         if let Some(stuck_since_s) = stuck_since_s {
             return if now_s - stuck_since_s >= STUCK_MAX_S { Care::Forget } else { Care::Nothing };
         }
-        if self.pinged_at_s > 0 {
-            return if now_s - self.pinged_at_s >= SILENCE_MAX_S { Care::Forget } else { Care::Nothing };
-        }
         let (told_s, heard_s) = (now_s - self.told_at_s, now_s - self.heard_at_s);
-        if told_s.min(heard_s) >= PING_AFTER_S || heard_s >= PING_ANYWAY_AFTER_S {
+        if self.pinged_at_s > 0 {
+            if now_s - self.pinged_at_s >= SILENCE_MAX_S {
+                return Care::Forget;
+            }
+        } else if told_s.min(heard_s) >= PING_AFTER_S || heard_s >= PING_ANYWAY_AFTER_S {
             self.pinged_at_s = now_s;
             return Care::Ping;
         }
-        Care::Nothing
+        if now_s - self.beat_at_s >= HEARTBEAT_S { Care::Heartbeat } else { Care::Nothing }
     }
 }
 
@@ -275,22 +293,50 @@ mod tests {
         (Parked::new(stream, Tab::open(room, &ticket, Browser::Desk), place, 1, 0), page)
     }
 
+    /// What a socket needs at a moment, heartbeats apart, which are said.
+    fn care(parked: &mut Parked, now_s: u32) -> Care {
+        let care = parked.care(now_s);
+        if care != Care::Heartbeat {
+            return care;
+        }
+        parked.beat(b"beat", now_s).expect("sent");
+        parked.care(now_s)
+    }
+
     #[test]
     fn a_quiet_page_is_asked_and_a_silent_one_forgotten() {
         let (mut parked, page) = parked();
         let mut buffer = [0; 16];
-        assert_eq!(parked.care(49), Care::Nothing);
+        assert_eq!(care(&mut parked, 49), Care::Nothing);
         parked.say(b"news", 40).expect("sent");
-        assert_eq!(parked.care(89), Care::Nothing, "it was told something lately");
-        assert_eq!(parked.care(90), Care::Ping);
+        assert_eq!(care(&mut parked, 89), Care::Nothing, "it was told something lately");
+        assert_eq!(care(&mut parked, 90), Care::Ping);
         parked.say(b"ping", 90).expect("sent");
-        assert_eq!(parked.care(149), Care::Nothing);
+        assert_eq!(care(&mut parked, 149), Care::Nothing);
         (&page).write_all(b"pong").expect("sent");
         while parked.read(&mut buffer, 149).expect("open").is_none() {}
-        assert_eq!(parked.care(198), Care::Nothing);
-        assert_eq!(parked.care(199), Care::Ping);
-        assert_eq!(parked.care(258), Care::Nothing);
-        assert_eq!(parked.care(259), Care::Forget);
+        assert_eq!(care(&mut parked, 198), Care::Nothing);
+        assert_eq!(care(&mut parked, 199), Care::Ping);
+        assert_eq!(care(&mut parked, 258), Care::Nothing);
+        assert_eq!(care(&mut parked, 259), Care::Forget);
+    }
+
+    #[test]
+    fn a_page_hears_something_at_every_heartbeat() {
+        let (mut parked, _page) = parked();
+        let (mut heard_s, mut beats) = (0, 0);
+        for now_s in 0..110 {
+            match parked.care(now_s) {
+                Care::Nothing => continue,
+                Care::Heartbeat => parked.beat(b"beat", now_s).expect("sent"),
+                Care::Ping => parked.say(b"ping and beat", now_s).expect("sent"),
+                Care::Forget => panic!("{now_s} s are too soon"),
+            }
+            assert!(now_s - heard_s <= HEARTBEAT_S, "silent from {heard_s} s to {now_s} s");
+            (heard_s, beats) = (now_s, beats + 1);
+        }
+        assert!(beats <= 6, "{beats} in 110 s");
+        assert_eq!(parked.care(110), Care::Forget, "a heartbeat asks nothing, and puts no question off");
     }
 
     #[test]
@@ -298,7 +344,7 @@ mod tests {
         let (mut parked, _page) = parked();
         for now_s in 0..240 {
             parked.say(b"news", now_s).expect("sent");
-            assert_eq!(parked.care(now_s), Care::Nothing);
+            assert_eq!(parked.care(now_s), Care::Nothing, "and hears no heartbeat beside the news");
         }
         parked.say(b"news", 240).expect("sent");
         assert_eq!(parked.care(240), Care::Ping);

@@ -47,7 +47,7 @@ impl From<RoomError> for Problem {
             RoomError::SaleOver => Problem::new(StatusCode::CONFLICT, "sale-over", "The sale is over")
                 .detail("It is sold out or closed, so its line takes nobody in."),
             RoomError::ForeignOrigin => Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
-                .detail("Only pages of this site, or of origins that the operator has allowed, may use the line."),
+                .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: the operator has to set FAIRLINE_PUBLIC_ORIGINS."),
             RoomError::BadHandshake => {
                 Problem::new(StatusCode::BAD_REQUEST, "bad-handshake", "Bad WebSocket handshake").detail(
                     "Send a WebSocket handshake of version 13, or ask for text/event-stream or application/json.",

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser};
 use fairline_sale::SaleCard;
-use fairline_service::{LogSettings, Secret, TrustedProxies};
+use fairline_service::{FrontSettings, LogSettings, Secret};
 
 use crate::shoppers::Browser;
 
@@ -29,17 +29,16 @@ pub struct Settings {
     /// Whether only shoppers whose account the shop names may join.
     #[arg(long, env = "FAIRLINE_ACCOUNTS_ONLY", default_value_t = false, action = ArgAction::Set, requires = "account_key")]
     pub accounts_only: bool,
-    /// Further origins whose pages may use the line, comma-separated: https://shop.example. Pages of the host that is
-    /// asked always may.
+    /// Further origins whose pages may use the line, comma-separated: https://shop.example. Our own pages always may.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// Where a shop has a checkout of its own: shoppers whose turn has come are sent there, with the token in the query
     /// (`fairline_token`). An http:// or https:// address; without one they buy here.
     #[arg(long, env = "FAIRLINE_CHECKOUT_URL")]
     pub checkout_url: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed: addresses and networks, comma-separated.
-    #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
-    pub trusted_proxies: TrustedProxies,
+    /// What stands in front of it.
+    #[command(flatten)]
+    pub front: FrontSettings,
     /// Whether cookies travel over HTTPS only. Switch it off for trials without TLS alone.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = ArgAction::Set)]
     pub secure_cookies: bool,
@@ -49,11 +48,11 @@ pub struct Settings {
     /// The same for a shopper with a phone, whose tabs sleep out of sight and whose connections break more often.
     #[arg(long, env = "FAIRLINE_GRACE_MOBILE_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub grace_mobile_s: u64,
-    /// New tickets for one address: a second.
-    #[arg(long, env = "FAIRLINE_JOIN_RATE_PER_S", default_value_t = 5.0)]
+    /// New tickets for one address: a second. Schools and carriers put many people behind one.
+    #[arg(long, env = "FAIRLINE_JOIN_RATE_PER_S", default_value_t = 50.0)]
     pub join_rate_per_s: f64,
     /// New tickets for one address: at once.
-    #[arg(long, env = "FAIRLINE_JOIN_BURST", default_value_t = 50)]
+    #[arg(long, env = "FAIRLINE_JOIN_BURST", default_value_t = 500)]
     pub join_burst: u32,
     /// Open lines (WebSockets and event streams) of this node at most.
     #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]

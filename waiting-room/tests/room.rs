@@ -1,6 +1,7 @@
 //! The waiting room through its outermost door, over a real Redis. The part of the controller is played by publications.
 
 mod house;
+mod requests;
 mod sockets;
 
 use std::time::Duration;
@@ -197,7 +198,7 @@ async fn events_and_polls_say_the_same() {
 async fn without_javascript_there_is_a_page_that_looks_again() {
     let mut house = House::open().await;
     let _ahead = house.join().await;
-    let joined = house.request("POST", "/sales/{slug}/line", &[]).await;
+    let joined = house.request("POST", "/sales/{slug}/line", &[("cookie", "fairline_cookies=1")]).await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER);
     let cookie = joined.cookie().expect("a ticket");
     let cookies = [("cookie", cookie.as_str())];
@@ -235,7 +236,7 @@ async fn a_shop_with_a_checkout_of_its_own_has_its_shoppers_sent_there_with_thei
     let sale = house.get("/sales/{slug}", &[]).await;
     let before_the_token = "https://shop.example/checkout/?from=line&#38;fairline_token=";
     assert!(sale.text.contains(&format!("data-own-checkout=\"{before_the_token}\"")), "{}", sale.text);
-    let joined = house.request("POST", "/sales/{slug}/line", &[]).await;
+    let joined = house.request("POST", "/sales/{slug}/line", &[("cookie", "fairline_cookies=1")]).await;
     let cookie = joined.cookie().expect("a ticket");
     house.admit(1).await;
     let link = format!("href=\"{before_the_token}");
@@ -586,7 +587,9 @@ async fn a_lane_takes_in_one_shopper_for_each_invitation() {
     let page = house.get(&format!("/sales/{{slug}}{}", invited(3)), &[]).await.text;
     assert!(page.contains("data-do=\"join\"") && page.contains(&format!("/line{}\"", invited(3))), "{page}");
     assert!(page.contains(&format!("data-leads-to=\"{own}\"")), "{page}");
-    let joined = house.request("POST", &format!("/sales/{{slug}}/line{}", invited(3)), &[]).await;
+    let joined = house
+        .request("POST", &format!("/sales/{{slug}}/line{}", invited(3)), &[("cookie", "fairline_cookies=1")])
+        .await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER);
     let active = house.get("/api/flash-sales/active", &[]).await.body;
     assert!(active["sales"].as_array().expect("sales").iter().all(|sale| sale["id"] != json!(lane)));

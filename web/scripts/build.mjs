@@ -14,6 +14,7 @@ const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 
 const ENTRIES = [
   { in: `${SRC}shopper/main.ts`, out: "shopper" },
+  { in: `${SRC}shopper/attention.ts`, out: "attention" },
   { in: `${SRC}shopper/sign-in.ts`, out: "sign-in" },
   { in: `${SRC}shopper/shopper.css`, out: "shopper" },
   { in: `${SRC}admin/main.ts`, out: "admin" },

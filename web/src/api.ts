@@ -103,8 +103,15 @@ export interface ReconnectingMessage {
   retry_after_ms: number;
 }
 
+/** The connection is alive. */
+export interface HeartbeatMessage {
+  type: "heartbeat";
+  /** When something is said next at the latest. */
+  next_in_s: number;
+}
+
 /** What the line says to the page. */
-export type LineMessage = PlaceMessage | DrawMessage | SaleMessage | TurnMessage | OverMessage | ReconnectingMessage;
+export type LineMessage = PlaceMessage | DrawMessage | SaleMessage | TurnMessage | OverMessage | ReconnectingMessage | HeartbeatMessage;
 
 /** What the page says to the line. */
 export interface PageMessage {

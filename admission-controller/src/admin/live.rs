@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use fairline_sale::SaleId;
-use fairline_service::{Problem, ProblemBody, Shutdown, is_foreign_origin};
+use fairline_service::{Problem, ProblemBody, Shutdown};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::{
@@ -171,7 +171,7 @@ async fn live(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     // Browsers send the cookie with WebSockets that other sites' pages open, and say which page it is.
-    if is_foreign_origin(&headers, &[]) {
+    if admin.origins.is_foreign(&headers) {
         return Err(AdminError::OtherOrigin.into());
     }
     if let Some(sale) = subject.sale {

@@ -13,7 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_service::{ClientAddress, Json, Problem, ProblemBody};
+use fairline_service::{ClientAddress, Json, Problem, ProblemBody, cookies_named};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
@@ -182,11 +182,7 @@ impl Admin {
     }
 
     fn session_key(&self, headers: &HeaderMap) -> Option<SessionKey> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-        let mut named = cookies
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|cookie| cookie.trim().strip_prefix(self.cookie_name())?.strip_prefix('='));
-        named.next().map(SessionKey::from_cookie)
+        cookies_named(headers, self.cookie_name()).next().map(SessionKey::from_cookie)
     }
 
     fn set_cookie(&self, value: &str, lasts_s: f64) -> HeaderValue {

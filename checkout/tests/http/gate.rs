@@ -213,6 +213,67 @@ async fn the_gate_is_shut_for_everybody_else() {
     assert_eq!(ask(&shop, "/gate/enter", &[]).await.status, 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_shops_own_and_foreign_cookies_shut_nobody_out() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(2).await;
+    let shopper = shop.admit(sale).await;
+    let other = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let ours = in_cookie(&shopper.token);
+    let ours_twice = format!("{}; {ours}", in_cookie(&other.token));
+    let noisy = format!("promo=\u{e9}; {ours}; theme=dark");
+    let query = format!("/buy?fairline_token={}", other.token);
+    for (what, headers) in [
+        ("the shop's bearer", &[("authorization", "Bearer shop.jwt.x"), ("cookie", ours.as_str())][..]),
+        ("a cookie that is not ASCII", &[("cookie", noisy.as_str())]),
+        ("several headers", &[("cookie", "promo=\u{e9}"), ("cookie", ours.as_str())]),
+        ("an older cookie before it", &[("cookie", ours_twice.as_str())]),
+        ("an old token in the query", &[("x-original-uri", query.as_str()), ("cookie", ours.as_str())]),
+    ] {
+        for path in [format!("/gate/verify?sale={sale}"), format!("/gate/enter?sale={sale}")] {
+            let answer = ask(&shop, &path, headers).await;
+            assert_eq!(answer.status, 200, "{what}: {answer:?}");
+            assert_eq!(answer.headers["x-fairline-admission"].to_str().ok(), Some(&*shopper.claims.jti.to_string()));
+            assert!(!answer.headers.contains_key("set-cookie"), "{what}");
+        }
+    }
+    let all_wrong = [("authorization", "Bearer shop.jwt.x"), ("cookie", &in_cookie(&other.token))];
+    let answer = ask(&shop, &format!("/gate/verify?sale={sale}"), &all_wrong).await;
+    assert_eq!((answer.status, answer.slug()), (401, "token-expired"), "what is wrong with ours is said");
+}
+
+const PREFLIGHT: [(&str, &str); 2] = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_is_the_shops_to_answer_and_nothing_else_that_says_options() {
+    let shop =
+        Shop::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
+    let sale = shop.sale(1).await;
+    let asked = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        call(shop.checkout, method, path, headers, "").await.expect("an answer")
+    };
+    for path in ["/gate/verify", "/gate/verify/", "/gate/verify/buy", "/gate/enter", "/gate/enter/", "/gate/enter/buy"]
+    {
+        let path = format!("{path}?sale={sale}");
+        let passed = asked("OPTIONS", &path, &PREFLIGHT).await;
+        assert_eq!(passed.status, 200, "{path}: {passed:?}");
+        for name in ["sale", "admission", "quantity", "expires", "order"] {
+            assert_eq!(passed.headers[format!("x-fairline-{name}")], "", "a client says nothing under this name");
+        }
+        let refused = if path.contains("enter") { 303 } else { 401 };
+        assert_eq!(asked("OPTIONS", &path, &PREFLIGHT[..1]).await.status, refused);
+        assert_eq!(asked("GET", &path, &PREFLIGHT).await.status, refused);
+        // A proxy that asks with the request's method passes its origin on, too; that is no page of a foreign site here.
+        assert_eq!(asked("PUT", &path, &PREFLIGHT).await.status, refused);
+        let imitated =
+            [&PREFLIGHT[..], &[("x-forwarded-method", "OPTIONS"), ("x-original-method", "OPTIONS")]].concat();
+        assert_eq!(asked("GET", &path, &imitated).await.status, refused, "headers may be the client's");
+    }
+    let cookie = in_cookie(&shop.admit(sale).await.token);
+    let change = asked("PUT", "/gate/enter/cart", &[("origin", "https://shop.example"), ("cookie", &cookie)]).await;
+    assert_eq!(change.status, 200, "{change:?}");
+}
+
 /// nginx, as `docs/gate/nginx.conf` says, and the shop behind it. Dropped, it is killed.
 struct Proxy {
     address: SocketAddr,
@@ -309,6 +370,18 @@ async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
     assert_eq!(answer.body["x-fairline-admission"], json!(shopper.claims.jti));
     assert_eq!((&answer.body["x-fairline-quantity"], &answer.body["x-fairline-order"]), (&json!("1"), &Value::Null));
     assert!(!answer.headers.contains_key("set-cookie"));
+
+    // With a token of the shop's own, and as a browser asks first what another site's page may do.
+    let own = [("authorization", "Bearer shop.jwt.x"), ("cookie", cookie.as_str())];
+    assert_eq!(get("/checkout/pay", &own).await.status, 200);
+    let preflight = async |method: &str, headers: &[(&str, &str)]| {
+        call(proxy.address, method, "/checkout/pay", headers, "").await.expect("an answer")
+    };
+    let asked_first = preflight("OPTIONS", &[&PREFLIGHT[..], &[("x-fairline-quantity", "100")]].concat()).await;
+    assert_eq!((asked_first.status, &asked_first.body["x-fairline-quantity"]), (200, &Value::Null));
+    sent_away(&preflight("PUT", &[&PREFLIGHT[..], &[("x-original-method", "OPTIONS")]].concat()).await);
+    let change = preflight("PUT", &[("origin", "https://app.example"), ("cookie", cookie.as_str())]).await;
+    assert_eq!(change.status, 200, "{change:?}");
 
     // Redeemed, the visit goes on, and the token is worth no second unit.
     let key = format!("Bearer {SHOP_KEY}");

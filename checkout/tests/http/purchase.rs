@@ -457,7 +457,7 @@ async fn too_many_purchases_from_one_address_have_to_wait() {
     let shop = Shop::open_with(|settings| {
         settings.purchase_rate_per_s = 0.01;
         settings.purchase_burst = 2;
-        settings.trusted_proxies = "127.0.0.1".parse().expect("an address");
+        settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address");
     })
     .await;
     let sale = shop.sale(5).await;
@@ -482,6 +482,31 @@ async fn too_many_purchases_from_one_address_have_to_wait() {
             .status,
         200
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_cookies_and_old_tickets_hide_nobodys_own() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(5).await;
+    let forged = |cookie: &str| format!("{}AAAA", &cookie[..cookie.len() - 4]);
+    let cases: [fn(&str, &str) -> Vec<String>; 4] = [
+        |own, _| vec![format!("promo=\u{e9}; {own}")],
+        |own, _| vec!["promo=\u{e9}".to_owned(), own.to_owned(), "theme=dark".to_owned()],
+        |own, forged| vec![format!("{forged}; {own}")],
+        |own, forged| vec![format!("{own}; {forged}")],
+    ];
+    for (nth, lines) in cases.iter().enumerate() {
+        let shopper = shop.admit(sale).await;
+        let lines = lines(&shopper.cookie, &forged(&shopper.cookie));
+        let bearer = format!("Bearer {}", shopper.token);
+        let cookies: Vec<_> = lines.iter().map(|line| ("cookie", line.as_str())).collect();
+        let headers = [&[("authorization", bearer.as_str())], cookies.as_slice()].concat();
+        let path = format!("/api/flash-sales/{sale}/purchase");
+        let bought = call(shop.checkout, "POST", &path, &headers, GOOD).await.expect("an answer");
+        assert_eq!(bought.status, 201, "case {nth}: {bought:?}");
+        let orders = call(shop.checkout, "GET", "/api/orders", &cookies, "").await.expect("an answer");
+        assert_eq!(orders.body["orders"][0]["id"], bought.body["id"], "case {nth}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use fairline_events::schema;
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{LogFormat, LogSettings, Secret, Shutdown, TrustedProxies};
+use fairline_service::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::{
@@ -215,7 +215,7 @@ impl Shop {
             pages_url: Some("https://lamps.example/".to_owned()),
             waiting_room_url: None,
             secure_cookies: true,
-            trusted_proxies: TrustedProxies::default(),
+            front: FrontSettings::default(),
             purchase_rate_per_s: 1_000_000.0,
             purchase_burst: 1_000_000,
             code_rate_per_s: 1.0,

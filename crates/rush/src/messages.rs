@@ -27,6 +27,7 @@ pub(crate) enum LineMessage {
     Over {
         outcome: Over,
     },
+    Heartbeat {},
     Reconnecting {},
 }
 

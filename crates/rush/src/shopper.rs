@@ -191,7 +191,7 @@ impl<'a> Shopper<'a> {
                 self.take_turn(token, line).await
             }
             LineMessage::Over { outcome } => Some(self.over(outcome).await),
-            LineMessage::Reconnecting {} => None,
+            LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => None,
         }
     }
 

@@ -4,7 +4,10 @@ use std::{
     convert::Infallible,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -12,10 +15,19 @@ use axum::{
     http::{Extensions, HeaderMap, request::Parts},
 };
 use ipnet::IpNet;
+use tracing::warn;
 
-/// The proxies whose `X-Forwarded-For` is believed. Empty by default: anybody can write that header.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Arc<[IpNet]>);
+use crate::forwarded::ForwardedHeader;
+
+/// The proxies whose word on the client's address is believed, and the header in which they say it. None by default:
+/// anybody can write such a header.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies {
+    networks: Arc<[IpNet]>,
+    header: ForwardedHeader,
+    /// Whether it was logged that a proxy sets the other header.
+    warned: Arc<AtomicBool>,
+}
 
 impl FromStr for TrustedProxies {
     type Err = String;
@@ -28,13 +40,19 @@ impl FromStr for TrustedProxies {
                 .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
                 .map_err(|_| format!("`{part}` is neither an IP address nor a network such as 10.0.0.0/8"))
         });
-        Ok(Self(networks.collect::<Result<Vec<_>, _>>()?.into()))
+        Ok(Self { networks: networks.collect::<Result<Vec<_>, _>>()?.into(), ..Self::default() })
     }
 }
 
 impl TrustedProxies {
+    /// The same proxies, believed by this header alone.
+    #[must_use]
+    pub fn by(self, header: ForwardedHeader) -> Self {
+        Self { header, ..self }
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
     /// The client: the peer itself, or, behind proxies that we trust, the right-most address that is not one of them.
@@ -42,18 +60,36 @@ impl TrustedProxies {
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let lines: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            if !self.trusts(client) {
-                break;
-            }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
+        if !self.trusts(client) {
+            return client;
+        }
+        let hops = self.header.hops(headers);
+        if hops.is_empty() {
+            self.warn_of_the_other_header(client, headers);
+        }
+        for hop in hops {
+            match hop {
+                Some(address) if self.trusts(client) => client = address,
+                _ => break,
             }
         }
         client
+    }
+
+    /// All clients of such a proxy would share one limit.
+    fn warn_of_the_other_header(&self, proxy: IpAddr, headers: &HeaderMap) {
+        let other = match self.header {
+            ForwardedHeader::XForwardedFor => ForwardedHeader::Forwarded,
+            ForwardedHeader::Forwarded => ForwardedHeader::XForwardedFor,
+        };
+        if headers.contains_key(other.name()) && !self.warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                %proxy,
+                expected = self.header.name(),
+                found = other.name(),
+                "a trusted proxy does not name its clients in the expected header: see FAIRLINE_FORWARDED_HEADER"
+            );
+        }
     }
 
     /// The client that a request comes from, by its parts.
@@ -104,7 +140,7 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
 
@@ -126,6 +162,23 @@ mod tests {
         assert_eq!(client("10.0.0.0/8", "10.1.2.3", &["6.6.6.6", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.0/8", "10.1.2.3", &["nonsense"]), "10.1.2.3");
         assert_eq!(client("10.0.0.0/8", "::ffff:10.1.2.3", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.0/8", "10.1.2.3", &["6.6.6.6, unknown"]), "10.1.2.3");
+        assert_eq!(client("10.0.0.0/8", "10.1.2.3", &["198.51.100.1:4711,, 10.9.9.9:80"]), "198.51.100.1");
+    }
+
+    #[test]
+    fn only_the_header_that_the_proxies_set_is_read() {
+        let headers: HeaderMap = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=198.51.100.2")]
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let proxies: TrustedProxies = "10.0.0.0/8".parse().expect("a network");
+        let peer = "10.1.2.3".parse().expect("an address");
+        for (header, expected) in
+            [(ForwardedHeader::XForwardedFor, "198.51.100.1"), (ForwardedHeader::Forwarded, "198.51.100.2")]
+        {
+            assert_eq!(proxies.clone().by(header).client(peer, &headers).to_string(), expected);
+        }
     }
 
     #[test]

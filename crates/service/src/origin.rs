@@ -1,17 +1,100 @@
 //! Which site's page a request comes from: browsers say it, and pages of other sites can't lie about it.
 
-use axum::http::{HeaderMap, Uri, header};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-/// Whether a request comes from a page of another site than the one that it is sent to, and not from an allowed one. Programs that are no
-/// browsers say nothing and are nobody's puppets.
-#[must_use]
-pub fn is_foreign_origin(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let Ok(origin) = origin.to_str() else { return true };
-    let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let is_ours = authority.is_some() && authority.as_deref() == host;
-    !is_ours && !allowed.iter().any(|allowed| allowed == origin)
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::StartError;
+
+/// The origin of a page of ours, in requests for which browsers send no `Origin`: a page that would be refused as soon as
+/// it changes something learns so from the first thing that it asks.
+const PAGE: HeaderName = HeaderName::from_static("fairline-origin");
+/// How often a refused page is logged.
+const LOGGED_EVERY: Duration = Duration::from_secs(60);
+
+/// The sites whose pages may use this service.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    public: Arc<[String]>,
+    allowed: Arc<[String]>,
+    logged: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Origins {
+    /// `public`: where our own pages are; by default at the host that a request names. `allowed`: other sites' that may
+    /// use the service, too.
+    ///
+    /// # Errors
+    /// When one of them is no origin.
+    pub fn new(public: &[String], allowed: &[String]) -> Result<Self, StartError> {
+        let read = |origins: &[String]| origins.iter().map(|origin| normal(origin)).collect::<Result<Vec<_>, _>>();
+        Ok(Self { public: read(public)?.into(), allowed: read(allowed)?.into(), logged: Arc::default() })
+    }
+
+    /// Where our own pages are, first of all.
+    #[must_use]
+    pub fn public(&self) -> Option<&str> {
+        self.public.first().map(String::as_str)
+    }
+
+    /// Whether a request comes from a page of another site that is not allowed. Programs that are no browsers say nothing
+    /// and are nobody's puppets. What is refused is logged, since it may be our own page behind a proxy that rewrites `Host`.
+    #[must_use]
+    pub fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN).or_else(|| headers.get(PAGE)) else { return false };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let is_known = origin.to_str().is_ok_and(|origin| {
+            let has_origin = |known: &String| known.eq_ignore_ascii_case(origin);
+            let is_ours =
+                if self.public.is_empty() { is_of_host(origin, host) } else { self.public.iter().any(has_origin) };
+            is_ours || self.allowed.iter().any(has_origin)
+        });
+        if !is_known && self.is_time_to_log() {
+            warn!(
+                ?origin,
+                host,
+                public_origins = self.public.join(","),
+                "refused a page of another origin; if it is your own page, a proxy rewrites the Host header: set FAIRLINE_PUBLIC_ORIGINS \
+                 to the page's origin, or have the proxy pass Host on"
+            );
+        }
+        !is_known
+    }
+
+    fn is_time_to_log(&self) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = logged.is_none_or(|at| at.elapsed() >= LOGGED_EVERY);
+        if is_time {
+            *logged = Some(Instant::now());
+        }
+        is_time
+    }
+}
+
+fn is_of_host(origin: &str, host: &str) -> bool {
+    let uri = origin.parse::<Uri>().ok();
+    uri.as_ref().and_then(Uri::authority).is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
+}
+
+/// An origin as browsers write it.
+fn normal(origin: &str) -> Result<String, StartError> {
+    let origin = origin.trim();
+    let bare = origin.strip_suffix('/').unwrap_or(origin).to_ascii_lowercase();
+    let wrong = || StartError::new(format!("`{origin}` is not an origin such as https://shop.example."));
+    let uri: Uri = bare.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(wrong)?;
+    // Browsers leave the scheme's own port out.
+    let port = authority.port_u16().filter(|port| !matches!((scheme, port), ("http", 80) | ("https", 443)));
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    let normal = format!("{scheme}://{}{port}", authority.host());
+    let has_more = bare != format!("{scheme}://{authority}");
+    if has_more { Err(wrong()) } else { Ok(normal) }
 }
 
 #[cfg(test)]
@@ -20,13 +103,21 @@ mod tests {
 
     use super::*;
 
+    fn is_foreign(origins: &Origins, headers: &[(HeaderName, Option<&'static str>)]) -> bool {
+        let given =
+            headers.iter().filter_map(|(name, value)| Some((name.clone(), HeaderValue::from_static((*value)?))));
+        origins.is_foreign(&given.collect())
+    }
+
     #[test]
     fn pages_of_other_sites_are_foreign_unless_they_are_allowed() {
-        let allowed = ["https://shop.example".to_owned()];
+        let origins = Origins::new(&[], &["https://shop.example/".to_owned()]).expect("origins");
         for (origin, host, foreign) in [
             (None, Some("sale.example"), false),
             (Some("https://sale.example"), Some("sale.example"), false),
+            (Some("https://sale.example"), Some("Sale.Example"), false),
             (Some("http://127.0.0.1:8080"), Some("127.0.0.1:8080"), false),
+            (Some("http://[::1]:8080"), Some("[::1]:8080"), false),
             (Some("https://shop.example"), Some("sale.example"), false),
             (Some("https://shop.example.evil.example"), Some("sale.example"), true),
             (Some("https://evil.sale.example"), Some("sale.example"), true),
@@ -35,13 +126,36 @@ mod tests {
             (Some(""), Some("sale.example"), true),
             (Some("https://sale.example"), None, true),
         ] {
-            let mut headers = HeaderMap::new();
-            let mut set = |name, value: Option<&'static str>| {
-                value.map(|value| headers.insert(name, HeaderValue::from_static(value)));
-            };
-            set(header::ORIGIN, origin);
-            set(header::HOST, host);
-            assert_eq!(is_foreign_origin(&headers, &allowed), foreign, "{origin:?} {host:?}");
+            for name in [header::ORIGIN, PAGE] {
+                let headers = [(name.clone(), origin), (header::HOST, host)];
+                assert_eq!(is_foreign(&origins, &headers), foreign, "{name} {origin:?} {host:?}");
+            }
+        }
+        let both = [(header::ORIGIN, Some("https://evil.example")), (PAGE, Some("https://sale.example"))];
+        assert!(is_foreign(&origins, &[&both[..], &[(header::HOST, Some("sale.example"))]].concat()));
+    }
+
+    #[test]
+    fn a_public_origin_counts_whatever_a_proxy_makes_of_the_host() {
+        let origins = Origins::new(&["https://Sale.example:443".to_owned()], &[]).expect("origins");
+        for (origin, foreign) in [
+            ("https://sale.example", false),
+            ("http://sale.example", true),
+            ("http://upstream:8080", true),
+            ("https://evil.example", true),
+        ] {
+            let headers = [(header::ORIGIN, Some(origin)), (header::HOST, Some("upstream:8080"))];
+            assert_eq!(is_foreign(&origins, &headers), foreign, "{origin}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_at_the_start() {
+        for wrong in
+            ["", "sale.example", "ftp://sale.example", "https://sale.example/shop", "https://a@sale.example", "*"]
+        {
+            let error = Origins::new(&[], &[wrong.to_owned()]).expect_err(wrong);
+            assert!(error.to_string().contains("is not an origin"), "{error}");
         }
     }
 }

@@ -10,7 +10,7 @@
 {{ include "fairline.secret" (dict "env" $env "at" $at "secret" $secret) }}
 {{- end }}
 {{- end }}
-- { name: FAIRLINE_LISTEN, value: "0.0.0.0:8080" }
+- { name: FAIRLINE_LISTEN, value: {{ .root.Values.listen | quote }} }
 - { name: FAIRLINE_TRUSTED_PROXIES, value: {{ .root.Values.trustedProxies | quote }} }
 {{ include (printf "fairline.settings.%s" .service) . }}
 {{- include "fairline.authorities" .root }}

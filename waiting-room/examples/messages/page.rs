@@ -51,7 +51,7 @@ impl Page {
             LineMessage::Sale { sale } if sale.status != Status::Open => self.stop(shown),
             LineMessage::Reconnecting { .. } => self.stop(shown),
             LineMessage::Draw { .. } | LineMessage::Turn { .. } | LineMessage::Over { .. } => self.told = None,
-            LineMessage::Sale { .. } => {}
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } => {}
         }
     }
 

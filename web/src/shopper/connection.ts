@@ -5,6 +5,7 @@ import { ask } from "../http";
 import { TRACEPARENT } from "../trace";
 import { parseLineMessage } from "./messages";
 import { isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
+import { pause } from "./checkout";
 import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
 
 export interface LineListener {
@@ -27,6 +28,14 @@ const FIRST_WORD_MS = 8_000;
  * long; and it has closed the link by then if the machine was asleep and answered no pings.
  */
 const TRUST_MS = 60_000;
+/** Over a stream of events something comes every 15 seconds, be it a comment. */
+const EVENTS_EVERY_MS = 15_000;
+/** How late a heartbeat may be. */
+const LATE_MS = 8_000;
+/** A timer that comes so late means that the page was asleep; what has arrived meanwhile is still to be heard. */
+const ASLEEP_MS = 2_000;
+const CLAIM_TRIES = 5;
+const CLAIM_AGAIN_MS = 1_000;
 /** Over how long the questions of a crowd are spread that was refused at the same moment. */
 const INQUIRY_SPREAD_MS = 2_000;
 
@@ -48,6 +57,8 @@ export class LineConnection {
   #failures = 0;
   #heardAt = 0;
   #notBefore = 0;
+  /** A link that is silent for so long is dead, without the browser knowing; undefined while its server has not said when it speaks next. */
+  #silenceMs: number | undefined;
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -69,7 +80,29 @@ export class LineConnection {
   /** Says that the turn has arrived; by plain HTTP where there is no open socket. */
   claim(): void {
     const message: PageMessage = { type: "claim" };
-    if (!this.#link?.send(JSON.stringify(message))) void ask(`${this.#path}/claim`, { method: "POST" });
+    if (!this.#link?.send(JSON.stringify(message))) void this.#claimByHttp();
+  }
+
+  async #claimByHttp(): Promise<void> {
+    for (let tries = 0; tries < CLAIM_TRIES && this.#wanted; tries += 1) {
+      const answer = await ask(`${this.#path}/claim`, { method: "POST" });
+      if (answer.kind === "refused") this.#refuse(answer.problem);
+      if (answer.kind !== "failed") return;
+      await pause(answer.atLeastMs ?? CLAIM_AGAIN_MS);
+    }
+  }
+
+  /** Hangs up until the page is woken, as a page does that is closed. */
+  rest(): void {
+    this.#drop();
+  }
+
+  /** The page was shut away, and its link with it: whatever it has heard since is old. */
+  renew(): void {
+    if (!this.#wanted) return;
+    this.#failures = 0;
+    this.#ladder.startOver();
+    this.#connect();
   }
 
   /** Gives the place up. By HTTP in any case: it outlives the page. */
@@ -89,10 +122,8 @@ export class LineConnection {
    */
   wake(): void {
     const now = Date.now();
-    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#heardAt < TRUST_MS)) return;
-    this.#failures = 0;
-    this.#ladder.startOver();
-    this.#connect();
+    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#heardAt < (this.#silenceMs ?? TRUST_MS))) return;
+    this.renew();
   }
 
   /** The browser says that the network has gone. It may be wrong, so the next try comes all the same. */
@@ -104,6 +135,7 @@ export class LineConnection {
     const { transport } = this.#ladder;
     let silent = true;
     this.#listen(transport, {
+      alive: () => { if (!silent) this.#alive(); },
       heard: (json) => {
         if (silent) this.#ladder.worked();
         silent = false;
@@ -129,6 +161,7 @@ export class LineConnection {
    */
   #inquire(): void {
     this.#listen("polling", {
+      alive: () => undefined,
       heard: (json) => { this.#hear(json); },
       ended: (end) => {
         if (end.kind !== "asked") this.#end(end);
@@ -141,6 +174,7 @@ export class LineConnection {
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
     this.#heardAt = Date.now();
+    this.#silenceMs = transport === "events" ? EVENTS_EVERY_MS + LATE_MS : undefined;
     // In the query, since a page can give a WebSocket no headers.
     const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#papers, traceparent: TRACEPARENT });
     this.#link = this.#world.openLink(transport, `${this.#path}?${String(query)}`, listener);
@@ -156,28 +190,50 @@ export class LineConnection {
     this.#link = undefined;
   }
 
-  #hear(json: string): void {
+  /** Something has come. The next has to come in time, where it is known when that is. */
+  #alive(): void {
     clearTimeout(this.#timer);
     this.#heardAt = Date.now();
+    if (this.#silenceMs !== undefined) this.#listenUntil(Date.now() + this.#silenceMs);
+  }
+
+  #listenUntil(dueAt: number): void {
+    this.#timer = setTimeout(() => {
+      if (Date.now() > dueAt + ASLEEP_MS) this.#listenUntil(Date.now() + ASLEEP_MS);
+      else this.#lose({ kind: "failed", atLeastMs: undefined });
+    }, dueAt - Date.now());
+  }
+
+  #hear(json: string): void {
+    this.#alive();
     this.#failures = 0;
     // The ticket has arrived with the answer: from here on the page only ever comes back with it.
     this.#entry = "resume";
     const message = parseLineMessage(json);
     if (!message) return;
+    if (message.type === "heartbeat") {
+      this.#silenceMs = message.next_in_s * 1_000 + LATE_MS;
+      this.#alive();
+      return;
+    }
     if (message.type === "over") this.close();
     this.#listener.heard(message);
   }
 
   #end(end: End): void {
     if (end.kind === "refused") {
-      this.close();
-      this.#listener.refused(end.problem);
+      this.#refuse(end.problem);
     } else if (end.kind === "asked") {
       this.#drop();
       if (this.#wanted) this.#timer = setTimeout(() => { this.#connect(); }, end.nextInMs);
     } else {
       this.#lose(end);
     }
+  }
+
+  #refuse(problem: Problem): void {
+    this.close();
+    this.#listener.refused(problem);
   }
 
   #lose(end: Loss): void {

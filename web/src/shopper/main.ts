@@ -1,9 +1,11 @@
 /** The shopper's page: events in, state on, picture out. */
 
-import type { Order, Problem, SaleCard, SaleMode, Status } from "../api";
+import type { Order, Problem, SaleCard, SaleMode, Status, TurnMessage } from "../api";
 import { Announcer } from "./announcer";
+import type * as Calling from "./attention";
 import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve, withdraw } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
+import { cookieProblem } from "./cookies";
 import { field } from "../field";
 import { ask } from "../http";
 import { picture, type Served } from "./picture";
@@ -19,7 +21,7 @@ const ORDER_EVERY_MS = 1_500;
 const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
 
 function start(root: HTMLElement): void {
-  const { saleId = "", leadsTo = saleId, joined, now = "", status = "open", mode = "guarantee", opensAt = "", ownCheckout = "" } = root.dataset;
+  const { saleId = "", leadsTo = saleId, joined, now = "", status = "open", mode = "guarantee", opensAt = "", ownCheckout = "", attention: calling = "", secureCookies } = root.dataset;
   const served: Served = { name: root.querySelector("h1")?.textContent ?? "", opensAt, status: status as Status, mode: mode as SaleMode };
   const view = new View(root);
   const announcer = new Announcer();
@@ -47,16 +49,53 @@ function start(root: HTMLElement): void {
   const line = new LineConnection(saleId, Object.fromEntries(papers), {
     heard(message) {
       dispatch({ type: "line", message });
-      if (message.type === "turn") line.claim();
+      if (message.type === "turn") meetTurn(message);
       if (state.phase.at === "joining" && state.phase.seeking === "order") void recallOrder();
     },
     lost: (busy) => { dispatch({ type: "lost", busy }); },
     refused: (problem) => { dispatch({ type: "refused", problem }); },
   });
 
+  /** Who calls the shopper at the turn; nobody while it is not loaded. */
+  let attention: Calling.Attention | undefined;
+  const loadAttention = async (): Promise<void> => {
+    const { Attention } = (await import(calling)) as typeof Calling;
+    attention ??= new Attention(saleId);
+  };
+
+  /** A turn that came while nobody looked at the page, and was not claimed. */
+  let unseen: TurnMessage | undefined;
+  let calledFor = "";
+
+  /** A page that nobody sees does as a closed one: it hangs up, so that its turn lapses and is called again. */
+  const meetTurn = (turn: TurnMessage): void => {
+    // It is told again after each reconnection.
+    if (turn.token !== calledFor) attention?.call(served.name, Date.parse(turn.claim_by) - serverNow());
+    calledFor = turn.token;
+    if (document.visibilityState === "visible") line.claim();
+    else {
+      unseen = turn;
+      line.rest();
+    }
+  };
+
+  const seeTurn = (): void => {
+    if (!unseen) return;
+    if (serverNow() < Date.parse(unseen.claim_by)) line.claim();
+    else dispatch({ type: "resume" });
+    unseen = undefined;
+  };
+
   const enter = (entry: Entry): void => {
+    const problem = entry === "resume" ? undefined : cookieProblem(secureCookies === "true");
+    if (problem) {
+      dispatch({ type: "refused", problem });
+      return;
+    }
     dispatch({ type: entry === "resume" ? "resume" : "join" });
     line.open(entry);
+    // Whoever can't be called hears of the turn all the same.
+    if (!attention) loadAttention().catch(() => undefined);
   };
 
   const leave = (): void => {
@@ -130,7 +169,16 @@ function start(root: HTMLElement): void {
   };
 
   const dialog = root.querySelector("dialog");
+  const showNotify = (): void => {
+    for (const button of root.querySelectorAll<HTMLElement>("[data-do=notify]")) button.hidden = !("Notification" in window) || Notification.permission !== "default";
+  };
   const buttons: Record<string, () => void> = {
+    notify() {
+      void Notification.requestPermission().then((answer) => {
+        view.announce(answer === "granted" ? "You will be notified at your turn." : "Your browser shows no notifications of this site.");
+        showNotify();
+      });
+    },
     "join-again": () => { enter("rejoin"); },
     "withdraw"() {
       if (state.phase.at === "pending") void withdrawPayment(state.phase.order);
@@ -150,6 +198,7 @@ function start(root: HTMLElement): void {
     submit(form);
   });
   root.addEventListener("click", (event) => {
+    attention?.prepare();
     const button = (event.target as Element).closest<HTMLElement>("button[data-do]");
     buttons[button?.dataset.do ?? ""]?.();
   });
@@ -183,12 +232,20 @@ function start(root: HTMLElement): void {
     if (document.visibilityState !== "visible") return;
     tickedAt = Date.now();
     ticking = setInterval(tick, TICK_MS);
+    attention?.stop();
+    seeTurn();
     show();
     line.wake();
     lookAtHold();
   };
   document.addEventListener("visibilitychange", attend);
-  window.addEventListener("pageshow", attend);
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) {
+      dispatch({ type: "restored" });
+      line.renew();
+    }
+    attend();
+  });
   window.addEventListener("online", attend);
   window.addEventListener("offline", () => { line.networkGone(); });
 
@@ -207,9 +264,15 @@ function start(root: HTMLElement): void {
 
   root.addEventListener("signed-in", () => { dispatch({ type: "signed-in" }); });
   show();
+  showNotify();
   attend();
   void watchStatus();
-  if (joined === "true") enter("resume");
+  if (joined === "true") {
+    enter("resume");
+    return;
+  }
+  const problem = state.phase.at === "outside" ? cookieProblem(secureCookies === "true") : undefined;
+  if (problem) dispatch({ type: "refused", problem });
 }
 
 function someoneLooks(): Promise<void> {

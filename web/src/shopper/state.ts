@@ -43,6 +43,8 @@ export type Event =
   | { type: "reserve" }
   | { type: "reserve-failed"; problem: Problem }
   | { type: "signed-in" }
+  /** The page comes out of the back/forward cache. */
+  | { type: "restored" }
   | { type: "pay" }
   | { type: "pay-failed"; problem: Problem }
   | { type: "withdrawn"; order: Order }
@@ -74,6 +76,8 @@ export function reduce(state: State, event: Event, nowMs: number): State {
       return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: true, problem: "" } } : state;
     case "reserve-failed":
       return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false, problem: inWords(event.problem) } } : state;
+    case "restored":
+      return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false } } : state;
     case "signed-in":
       return phase.at === "turn" ? { ...state, phase: { ...phase, problem: "" } } : state;
     case "pay":
@@ -103,6 +107,8 @@ function hear(state: State, message: LineMessage, nowMs: number): State {
       return { ...heard, phase: { at: "draw", draw: message } };
     case "turn":
       return { ...heard, phase: turnPhase(state.phase, message) };
+    case "heartbeat":
+      return state;
     case "over":
       return { ...heard, phase: overPhase(state.phase, message.outcome) };
   }

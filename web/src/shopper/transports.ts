@@ -17,6 +17,8 @@ export type End =
 export type Loss = Extract<End, { kind: "failed" | "closed" }>;
 
 export interface Listener {
+  /** Something has come, be it no message yet. */
+  alive(): void;
   /** Text of one message. */
   heard(json: string): void;
   /** Told once; nothing is heard after it. */
@@ -66,7 +68,7 @@ function openSocket(path: string, listener: Listener): Link {
   };
 }
 
-type Reader = (response: Response, heard: (json: string) => void) => Promise<End>;
+type Reader = (response: Response, listener: Pick<Listener, "alive" | "heard">) => Promise<End>;
 
 /** `fetch` rather than `EventSource`: it tells a refusal from a failure, and does not retry on its own. */
 function openFetch(path: string, accept: string, listener: Listener, read: Reader): Link {
@@ -76,28 +78,35 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
     if (!signal.aborted) listener.ended(end);
   };
   const listen = async (): Promise<End> => {
-    const response = await fetch(path, { headers: { accept }, cache: "no-store", signal });
+    // Browsers say where a page is only with what changes something: one that is not known is to hear so before.
+    const response = await fetch(path, { headers: { accept, "fairline-origin": location.origin }, cache: "no-store", signal });
     if (!response.ok) return readFailure(response);
     // A captive portal answers everything with its own page.
     if (!response.headers.get("content-type")?.startsWith(accept)) return { kind: "failed", atLeastMs: undefined };
-    return read(response, (json) => {
-      if (!signal.aborted) listener.heard(json);
+    return read(response, {
+      alive() {
+        if (!signal.aborted) listener.alive();
+      },
+      heard(json) {
+        if (!signal.aborted) listener.heard(json);
+      },
     });
   };
   listen().then(end, () => { end({ kind: "failed", atLeastMs: undefined }); });
   return { send: () => false, close: () => { abort.abort(); } };
 }
 
-const readEvents: Reader = async (response, heard) => {
+const readEvents: Reader = async (response, listener) => {
   const pieces = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   const events = new EventStream();
   for (let piece = await pieces?.read(); piece && !piece.done; piece = await pieces?.read()) {
-    events.push(piece.value).forEach(heard);
+    listener.alive();
+    events.push(piece.value).forEach((json) => { listener.heard(json); });
   }
   return { kind: "failed", atLeastMs: undefined };
 };
 
-const readSnapshot: Reader = async (response, heard) => {
+const readSnapshot: Reader = async (response, { heard }) => {
   const snapshot = (await response.json()) as LineSnapshot;
   snapshot.messages.forEach((message) => { heard(JSON.stringify(message)); });
   return { kind: "asked", nextInMs: snapshot.poll_after_ms };

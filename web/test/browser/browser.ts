@@ -15,12 +15,14 @@ const NARROWEST = { width: 320, height: 640 };
 const SHOTS = join(process.cwd(), "test/shots");
 const PATIENCE_MS = 20_000;
 
+export const OPTIONS = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
+};
+
 export async function openBrowser(): Promise<Browser> {
   await mkdir(SHOTS, { recursive: true });
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
-  });
+  return chromium.launch(OPTIONS);
 }
 
 /** One person's browser: cookies of its own, and as many tabs as wanted. */

@@ -273,3 +273,71 @@ test("what was lost is told once a loss", () => {
   mock.timers.tick(120_000);
   assert.equal(page.links.length, 2);
 });
+
+describe("a connection that dies without a word", () => {
+  /** How long a page listens to a link that says nothing any more. */
+  function silenceOf(page: Page): number {
+    const [losses, beganMs] = [page.lost.length, Date.now()];
+    while (page.lost.length === losses && Date.now() - beganMs < 120_000) mock.timers.tick(STEP_MS);
+    return Date.now() - beganMs;
+  }
+  const beat: LineMessage = { type: "heartbeat", next_in_s: 20 };
+
+  test("is noticed when a heartbeat fails to come, within 30 seconds", () => {
+    const page = connected();
+    page.speak(beat);
+    for (let beats = 0; beats < 5; beats += 1) {
+      mock.timers.tick(20 * SECOND_MS);
+      page.speak(beats % 2 === 0 ? beat : place);
+    }
+    assert.deepEqual([page.lost, page.links.length], [[], 1]);
+    const silentMs = silenceOf(page);
+    assert.ok(silentMs > 20 * SECOND_MS && silentMs <= 30 * SECOND_MS, `${silentMs} ms`);
+    page.untilNextTry();
+    assert.deepEqual(page.tried, ["socket", "socket"], "it says nothing against sockets");
+    assert.ok(page.heard.every((type) => type !== "heartbeat"), "and is no news");
+  });
+
+  test("is not suspected of a server that has no heartbeat, nor at once of a page that was asleep", () => {
+    const page = connected();
+    mock.timers.tick(200 * SECOND_MS);
+    assert.deepEqual(page.lost, []);
+    page.speak(beat);
+    // Asleep: timers stand still, and what has come meanwhile is heard after they fire.
+    mock.timers.setTime(Date.now() + 100 * SECOND_MS);
+    mock.timers.tick(SECOND_MS);
+    page.speak(beat);
+    mock.timers.tick(20 * SECOND_MS);
+    assert.deepEqual(page.lost, []);
+  });
+
+  test("is noticed over events, where any byte is a sign of life", () => {
+    const page = new Page();
+    page.line.open("join");
+    page.end(UNREACHABLE);
+    page.untilNextTry();
+    page.end(ANSWERED);
+    assert.equal(page.link.transport, "events");
+    page.speak();
+    for (let comments = 0; comments < 5; comments += 1) {
+      mock.timers.tick(15 * SECOND_MS);
+      page.link.listener.alive();
+    }
+    assert.deepEqual(page.lost, []);
+    assert.ok(silenceOf(page) <= 30 * SECOND_MS);
+  });
+
+  test("a page that rests hears nothing until it is woken, and one that was put away is renewed", () => {
+    const page = connected();
+    page.line.rest();
+    mock.timers.tick(200 * SECOND_MS);
+    assert.deepEqual([page.links.length, page.link.closed, page.lost], [1, true, []]);
+    page.line.wake();
+    assert.equal(page.links.length, 2);
+    page.speak(beat);
+    page.line.wake();
+    assert.equal(page.links.length, 2, "it is trusted");
+    page.line.renew();
+    assert.equal(page.links.length, 3);
+  });
+});

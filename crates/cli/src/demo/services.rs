@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::Router;
 use fairline_sandbox_post::Post;
 use fairline_service::{
-    LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
+    FrontSettings, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;
 
@@ -62,7 +62,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
     let redis_url = Secret::new(&servers.redis_url);
     let postgres_url = Secret::new(&servers.database_url);
     let ticket_key = Secret::new(&keys.ticket_key);
-    let trusted_proxies = TrustedProxies::default();
+    let front = FrontSettings::default();
     Settings {
         waiting_room: waiting_room::Settings {
             listen,
@@ -72,7 +72,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             accounts_only: false,
             checkout_url: None,
             allowed_origins: Vec::new(),
-            trusted_proxies: trusted_proxies.clone(),
+            front: front.clone(),
             secure_cookies: false,
             grace_s: 120,
             grace_mobile_s: 300,
@@ -95,7 +95,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             // This very program; its crowd comes in by the front door.
             rehearsal_program: std::env::current_exe().ok(),
             rehearsal_url: Some(format!("http://{listen}")),
-            trusted_proxies: trusted_proxies.clone(),
+            front: front.clone(),
             log: log.clone(),
         },
         checkout: checkout::Settings {
@@ -125,7 +125,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             pages_url: Some(format!("http://{listen}")),
             waiting_room_url: None,
             secure_cookies: false,
-            trusted_proxies,
+            front,
             purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             purchase_burst: REQUESTS_PER_ADDRESS_BURST,
             code_rate_per_s: 1.0,
