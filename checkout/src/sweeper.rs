@@ -111,7 +111,6 @@ async fn finish_payments(checkout: &Checkout) -> Result<(), StoreError> {
         metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
         info!(payments = adopted, "payments that were left half done went on");
     }
-    checkout.store.note_connections();
     metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);
     Ok(())
 }
