@@ -38,7 +38,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use settings::Settings;
+pub use settings::{ADMIN_CONNECTIONS, Settings, TICK_CONNECTIONS};
 pub use store::migrate;
 
 /// Requests to the admin API from one address: a second, and at once.
@@ -76,14 +76,16 @@ impl Service {
         if settings.migrate {
             migrate(settings.postgres_url.expose()).await?;
         }
-        let store = store::Store::connect(settings.postgres_url.expose())?;
+        let (store, ticks) = (store::Store::connect(settings)?, store::Store::for_ticks(settings)?);
+        let asked = store::Store::for_services(settings)?;
+        asked.pool().check().await?;
         let line = LineStore::connect(settings.redis_url.expose())
             .await
             .map_err(|error| StartError::new(format!("The line can't be reached: {error}.")))?;
 
         let nudge = Arc::new(Notify::new());
         let ticker = tick::Ticker {
-            store: store.clone(),
+            store: ticks.clone(),
             line: line.clone(),
             keys: keys.clone(),
             every: settings.tick(),
@@ -92,7 +94,7 @@ impl Service {
         shutdown.spawn(ticker.run(shutdown.clone()));
         shutdown.spawn(sampler::run(store.clone(), shutdown.clone()));
 
-        let ready = readiness(store.clone(), line.clone());
+        let ready = readiness(asked.clone(), line.clone());
         let admin = admin::Admin {
             store,
             line,
@@ -104,7 +106,7 @@ impl Service {
             consoles: admin::Consoles::new(shutdown),
             stage: settings.stage(shutdown).map(Arc::new),
         };
-        Ok(Self { routes: routes(admin, settings.front.proxies(), shutdown)?, ready })
+        Ok(Self { routes: routes(admin, asked, settings.front.proxies(), shutdown)?, ready })
     }
 }
 
@@ -112,15 +114,20 @@ fn readiness(store: store::Store, line: LineStore) -> Readiness {
     Arc::new(move || {
         let (store, line) = (store.clone(), line.clone());
         Box::pin(async move {
-            store.ping().await.map_err(|error| error.to_string())?;
+            store.probe().await.map_err(|error| error.to_string())?;
             line.ping().await.map_err(|error| error.to_string())
         })
     })
 }
 
-fn routes(admin: admin::Admin, proxies: TrustedProxies, shutdown: &Shutdown) -> Result<Router, StartError> {
+fn routes(
+    admin: admin::Admin,
+    asked: store::Store,
+    proxies: TrustedProxies,
+    shutdown: &Shutdown,
+) -> Result<Router, StartError> {
     let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies.clone(), shutdown)?;
-    let key_set = get(key_set).with_state(admin.clone());
+    let key_set = get(key_set).with_state(admin::Admin { store: asked, ..admin.clone() });
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(public::routes(admin.store.clone()).route_layer(limit.layer()))
         .merge(admin::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))

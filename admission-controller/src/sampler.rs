@@ -21,7 +21,6 @@ pub(crate) async fn run(store: Store, shutdown: Shutdown) {
             _ = beat.tick() => {}
             () = shutdown.triggered() => return,
         }
-        store.note_connections();
         if let Err(error) = store.sample().await {
             warn!(%error, "how the sales go could not be noted");
         }

@@ -3,9 +3,15 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use fairline_postgres::PostgresSettings;
 use fairline_service::{FrontSettings, LogSettings, Secret, Shutdown};
 
 use crate::rehearsal::Stage;
+
+/// Ticks at once by default.
+pub const TICK_CONNECTIONS: u32 = 12;
+/// Connections of the admin API by default.
+pub const ADMIN_CONNECTIONS: u32 = 6;
 
 /// The admission controller: lets people in as the stock allows, signs their tokens, serves the admin API.
 #[derive(Debug, Clone, Parser)]
@@ -20,6 +26,15 @@ pub struct Settings {
     /// Postgres, with everything that money touches.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
+    /// How Postgres is reached.
+    #[command(flatten)]
+    pub postgres: PostgresSettings,
+    /// Connections to Postgres for ticks, at most: as many sales are ticked at once.
+    #[arg(long, env = "FAIRLINE_TICK_CONNECTIONS", default_value_t = TICK_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub tick_connections: u32,
+    /// Connections to Postgres for the admin API, reports and samples, at most.
+    #[arg(long, env = "FAIRLINE_ADMIN_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub admin_connections: u32,
     /// The private keys of admission tokens, comma-separated: files with an Ed25519 key in PKCS#8 PEM each (`fairline keys
     /// signing`). The first that is not revoked signs; the others are shown, too.
     #[arg(long = "signing-key-file", env = "FAIRLINE_SIGNING_KEY_FILE", value_delimiter = ',', required = true)]

@@ -24,14 +24,14 @@ use std::time::Duration;
 use fairline_admission::{Memory, Mode, Stock, Terms};
 use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
+use fairline_postgres::{PgPool, PoolOptions, Transaction};
 use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::StartError;
-use sqlx::{
-    FromRow, PgPool, Postgres, Transaction,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::Settings;
 
 pub use self::{
     audit::{AuditRow, By},
@@ -46,7 +46,10 @@ pub use self::{
     webhooks::{WEBHOOKS_MAX, WebhookRow},
 };
 
-const ACQUIRED_WITHIN: Duration = Duration::from_secs(2);
+/// How long a statement of the admin API may take: reports read much.
+const REPORT: Duration = Duration::from_secs(5);
+/// Connections for what other services ask.
+const KEY_CONNECTIONS: u32 = 2;
 /// Sales that are listed at once.
 pub const SALES_PAGE: usize = 200;
 
@@ -76,31 +79,8 @@ impl From<sqlx::Error> for StoreError {
 /// # Errors
 /// When Postgres can't be reached or a migration fails.
 pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
-    let patient = options(postgres_url)?.options([("statement_timeout", "0")]);
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRED_WITHIN).connect_lazy_with(patient);
-    let migrated = sqlx::migrate!("../migrations").set_ignore_missing(true).run(&pool).await;
-    pool.close().await;
-    migrated.map_err(|error| StartError::new(format!("The database could not be migrated: {error}.")))
-}
-
-fn connect(postgres_url: &str) -> Result<PgPool, StartError> {
-    let options = options(postgres_url)?;
-    Ok(PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRED_WITHIN).connect_lazy_with(options))
-}
-
-fn options(postgres_url: &str) -> Result<PgConnectOptions, StartError> {
-    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
-    let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
-    // Without the address itself, which has a password in it.
-    let options = options.ok_or_else(|| {
-        StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
-    })?;
-    Ok(options.application_name("admission-controller").options([
-        // What was promised is promised after a power cut, too, whatever the server's default is.
-        ("synchronous_commit", "on"),
-        ("statement_timeout", "5000"),
-        ("idle_in_transaction_session_timeout", "5000"),
-    ]))
+    let mut migrator = sqlx::migrate!("../migrations");
+    fairline_postgres::migrate(postgres_url, migrator.set_ignore_missing(true)).await
 }
 
 /// A sale with its stock, and what its controllers remember, as stored.
@@ -320,7 +300,7 @@ pub struct Sale {
 
 /// A sale with its lines, locked.
 pub struct LockedSale {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
     /// The sale as it was when the lock was taken.
     pub row: SaleRow,
     /// Its lines, likewise: its own first, then the lanes.
@@ -356,8 +336,31 @@ macro_rules! told {
 use {nothing_more, told};
 
 impl Store {
-    pub fn connect(postgres_url: &str) -> Result<Self, StartError> {
-        Ok(Self { pool: connect(postgres_url)? })
+    /// The connections of those who run sales. Connects when it is first asked for something.
+    pub fn connect(settings: &Settings) -> Result<Self, StartError> {
+        Self::through(settings, "admission-controller", settings.admin_connections, REPORT)
+    }
+
+    /// Those of the ticks, which wait for nobody else.
+    pub fn for_ticks(settings: &Settings) -> Result<Self, StartError> {
+        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
+        Self::through(settings, "admission-controller-ticks", settings.tick_connections, statement)
+    }
+
+    /// Those of what other services ask: for keys, and whether this one is ready.
+    pub fn for_services(settings: &Settings) -> Result<Self, StartError> {
+        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
+        Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS, statement)
+    }
+
+    fn through(
+        settings: &Settings,
+        name: &'static str,
+        connections: u32,
+        statement: Duration,
+    ) -> Result<Self, StartError> {
+        let options = PoolOptions { name, connections, statement };
+        Ok(Self { pool: PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)? })
     }
 
     /// The connections themselves, for what keeps answers to requests with a key.
@@ -365,9 +368,9 @@ impl Store {
         &self.pool
     }
 
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
+    /// Whether Postgres answers, and takes writes.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        Ok(self.pool.probe().await?)
     }
 
     /// The sales that need ticks: all that run or will, and closed ones with tokens out or with news for Redis.
@@ -700,25 +703,5 @@ impl LockedSale {
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
-        let url =
-            tokio::task::spawn_blocking(fairline_private_servers::testing::database_url).await.expect("a database");
-        let own = PgPool::connect(&url).await.expect("a connection");
-        let hasty =
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$";
-        sqlx::query(hasty).execute(&own).await.expect("altered");
-        let setting = async |pool: &PgPool| -> String {
-            sqlx::query_scalar("SHOW synchronous_commit").fetch_one(pool).await.expect("a setting")
-        };
-        assert_eq!(setting(&PgPool::connect(&url).await.expect("a connection")).await, "off", "the control");
-        assert_eq!(setting(&connect(&url).expect("an address")).await, "on");
     }
 }

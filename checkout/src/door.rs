@@ -19,7 +19,7 @@ impl Door {
     /// # Errors
     /// When the address is not one.
     pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
-        Ok(Self(Till::open(Store::connect(postgres_url)?, shutdown)))
+        Ok(Self(Till::open(Store::of_redemptions(postgres_url)?, shutdown)))
     }
 
     /// Redeems one unit of an admission; gives the id of its order, or why there is none.

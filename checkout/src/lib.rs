@@ -73,7 +73,7 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-pub use settings::Settings;
+pub use settings::{PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Settings};
 use turnstile::Turnstile;
 
 /// How far the clocks of those who sign and of this process may be apart, in seconds, where no database can be asked. Wherever
@@ -180,7 +180,8 @@ impl Service {
             .expose()
             .parse()
             .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
-        let store = store::Store::connect(settings.postgres_url.expose())?;
+        let store::Stores { requests: store, redemptions, heartbeat } = store::Stores::connect(settings)?;
+        heartbeat.pool().check().await?;
         let stripe = gateway::stripe::Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
         let (gateway, gateway_watch) = gateway::guarded::Guarded::new(stripe);
         let (account_key, shop_key) = (account_key(settings)?, shop_key(settings)?);
@@ -198,7 +199,7 @@ impl Service {
         };
         let checkout = Checkout(Arc::new(Parts {
             once: Once::new(store.pool().clone(), known_by, shutdown),
-            till: till::Till::open(store.clone(), shutdown),
+            till: till::Till::open(redemptions, shutdown),
             store,
             catalogue: catalogue::Catalogue::default(),
             gateway: Arc::new(gateway),
@@ -239,9 +240,9 @@ impl Service {
         hearing::start(&checkout, stream, hearing::WEBHOOKS, move |events| webhook::hear(webhooks.clone(), events));
         webhook::start(&checkout);
         let health = health::Health::default();
-        health::start(health.clone(), checkout.gateway_watch.clone(), checkout.store.clone(), shutdown);
+        health::start(health.clone(), checkout.gateway_watch.clone(), heartbeat.clone(), shutdown);
 
-        let ready = readiness(checkout.clone());
+        let ready = readiness(checkout.clone(), heartbeat);
         let known = (checkout.clone(), limit.clone(), health.clone());
         let turnstile = Turnstile { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
         let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
@@ -322,14 +323,14 @@ fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartErr
 }
 
 /// The gateway is no part of it: while it is down, shoppers keep their holds and payments wait.
-fn readiness(checkout: Checkout) -> Readiness {
+fn readiness(checkout: Checkout, heartbeat: store::Store) -> Readiness {
     Arc::new(move || {
-        let checkout = checkout.clone();
+        let (checkout, heartbeat) = (checkout.clone(), heartbeat.clone());
         Box::pin(async move {
             if !checkout.keys.are_loaded() {
                 return Err("The keys of admission tokens have not been loaded yet.".to_owned());
             }
-            checkout.store.ping().await.map_err(|error| error.to_string())
+            heartbeat.probe().await.map_err(|error| error.to_string())
         })
     })
 }

@@ -3,7 +3,15 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use fairline_postgres::PostgresSettings;
 use fairline_service::{FrontSettings, LogSettings, Secret};
+
+/// Connections for redemptions by default: four batches, and some for what tokens became.
+pub const REDEMPTION_CONNECTIONS: u32 = 6;
+/// Connections for payments by default.
+pub const PAYMENT_CONNECTIONS: u32 = 8;
+/// Connections for all other requests by default.
+pub const REQUEST_CONNECTIONS: u32 = 8;
 
 /// Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 #[derive(Debug, Clone, Parser)]
@@ -15,6 +23,18 @@ pub struct Settings {
     /// Postgres, with everything that money touches.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
+    /// How Postgres is reached.
+    #[command(flatten)]
+    pub postgres: PostgresSettings,
+    /// Connections to Postgres for redemptions, at most.
+    #[arg(long, env = "FAIRLINE_REDEMPTION_CONNECTIONS", default_value_t = REDEMPTION_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub redemption_connections: u32,
+    /// Connections to Postgres for payments, at most.
+    #[arg(long, env = "FAIRLINE_PAYMENT_CONNECTIONS", default_value_t = PAYMENT_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub payment_connections: u32,
+    /// Connections to Postgres for all other requests, events and notifications, at most.
+    #[arg(long, env = "FAIRLINE_REQUEST_CONNECTIONS", default_value_t = REQUEST_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub request_connections: u32,
     /// Redis, for events on their way out and the catalogue's cache. No purchase waits for it.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,

@@ -24,18 +24,17 @@ mod webhooks;
 use std::{sync::Arc, time::Duration};
 
 use fairline_events::Kind;
+use fairline_postgres::{PgConnection, PgPool, PoolOptions, PostgresSettings};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::StartError;
 use fairline_trace::TraceContext;
 use serde_json::{Value, json};
-use sqlx::{
-    FromRow, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::FromRow;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
+    Settings,
     account::AccountId,
     holder::Holders,
     order::{Order, OrderId, PaymentId},
@@ -54,9 +53,12 @@ pub(crate) use retention::Erased;
 pub(crate) use settle::{Ended, Withdrawn};
 pub(crate) use webhooks::{Delivery, Webhook};
 
-const CONNECTIONS_MAX: u32 = 16;
-/// Longest wait for a free connection: a shopper is told sooner that the database is down.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a statement may take that no shopper waits for.
+const BACKGROUND: Duration = Duration::from_secs(5);
+/// Connections for what no shopper waits for.
+const BACKGROUND_CONNECTIONS: u32 = 2;
+/// Connections for the heartbeat, and for whoever asks whether this checkout is ready.
+const HEARTBEAT_CONNECTIONS: u32 = 2;
 /// Orders that one shopper is shown at most.
 const ORDERS_MAX: i64 = 100;
 /// How long a hold that a late payment has renewed is held again.
@@ -341,34 +343,56 @@ struct HoldRow {
     is_yield: bool,
 }
 
-/// Checkout's database.
+/// Checkout's database, with pools of their own for what must not wait for each other.
 #[derive(Clone)]
 pub(crate) struct Store {
     pool: PgPool,
+    payments: PgPool,
+    background: PgPool,
+}
+
+/// The same database, for those whose connections nothing else may take.
+pub(crate) struct Stores {
+    /// What shoppers ask for, payments, and what is done for them later.
+    pub(crate) requests: Store,
+    pub(crate) redemptions: Store,
+    /// What this checkout says of itself, and whether it is ready.
+    pub(crate) heartbeat: Store,
+}
+
+impl Stores {
+    /// Connects when it is first asked for something.
+    pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
+        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
+        let pool = |name, connections, statement| {
+            let options = PoolOptions { name, connections, statement };
+            PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)
+        };
+        let alone = |pool: PgPool| Store { payments: pool.clone(), background: pool.clone(), pool };
+        Ok(Self {
+            requests: Store {
+                pool: pool("checkout", settings.request_connections, statement)?,
+                payments: pool("checkout-payments", settings.payment_connections, statement)?,
+                background: pool("checkout-background", BACKGROUND_CONNECTIONS, BACKGROUND)?,
+            },
+            redemptions: alone(pool("checkout-redemptions", settings.redemption_connections, statement)?),
+            heartbeat: alone(pool("checkout-heartbeat", HEARTBEAT_CONNECTIONS, statement)?),
+        })
+    }
 }
 
 impl Store {
-    /// Connects when first asked for something.
-    pub(crate) fn connect(postgres_url: &str) -> Result<Self, StartError> {
-        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
-        let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
-        // Without the address itself, which has a password in it.
-        let options = options.ok_or_else(|| {
-            StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
-        })?;
-        let options = options.application_name("checkout").options([
-            // Whoever was told that a unit is theirs is not told otherwise after a power cut, whatever the server's default is.
-            ("synchronous_commit", "on"),
-            ("statement_timeout", "5000"),
-            ("idle_in_transaction_session_timeout", "5000"),
-        ]);
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
-        Ok(Self { pool: pool.connect_lazy_with(options) })
+    /// What a till needs, where there is no checkout around it.
+    pub(crate) fn of_redemptions(postgres_url: &str) -> Result<Self, StartError> {
+        let connections = crate::REDEMPTION_CONNECTIONS;
+        let options = PoolOptions { name: "checkout-redemptions", connections, statement: BACKGROUND };
+        let pool = PgPool::new(postgres_url, &PostgresSettings::default(), options)?;
+        Ok(Self { payments: pool.clone(), background: pool.clone(), pool })
     }
 
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
+    /// Whether Postgres answers, and takes writes.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        Ok(self.pool.probe().await?)
     }
 
     pub(crate) async fn sale_exists(&self, sale: SaleId) -> Result<bool, StoreError> {
@@ -421,7 +445,7 @@ impl Store {
     /// Begins a payment, if the order is held in time, or in yield mode can be held now, and no other payment is under
     /// way.
     pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<Begun, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.payments.begin().await?;
         // The lock keeps the sweeper away: it either has lapsed the hold by now, or will see the payment.
         let hold = lock_hold(&mut transaction, order).await?;
         let row: OrderRow =
@@ -481,7 +505,7 @@ impl Store {
             "UPDATE payments SET gateway_ref = $2, client_secret = coalesce($3, client_secret), updated_at = now() \
              WHERE id = $1 AND state = 'started'",
         );
-        let noted = note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.pool).await?;
+        let noted = note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.payments).await?;
         Ok(noted.rows_affected() == 1)
     }
 
@@ -502,17 +526,17 @@ impl Store {
         .bind(payment.state.word())
         .bind(to.word())
         .bind(reference)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.payments)
         .await?;
         match moved {
             Some(row) => row.try_into(),
-            None => read_payment(&mut *self.pool.acquire().await?, payment.id).await,
+            None => read_payment(&mut *self.payments.acquire().await?, payment.id).await,
         }
     }
 
     /// The money of a payment went back. Gives it as it is now.
     pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.payments.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(
             "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
              WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
@@ -539,7 +563,7 @@ impl Store {
     /// Whether a unit is there for an authorised payment: its hold is still held, or can be held again. From here on,
     /// the hold can't lapse before the payment has ended.
     pub(crate) async fn secure_units(&self, payment: &Payment) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
         let secured = match HoldState::try_from(hold.state.as_str())? {
             HoldState::Held => true,
@@ -556,7 +580,7 @@ impl Store {
 
     /// Ends a captured payment: as an order if its units are there or free, else as a debt to the shopper.
     pub(crate) async fn complete(&self, payment: &Payment) -> Result<Payment, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
         let locked = sqlx::query("SELECT FROM payments WHERE id = $1 FOR UPDATE").bind(payment.id.0);
         locked.execute(&mut *transaction).await?;
@@ -606,7 +630,7 @@ impl Store {
         .bind(limit)
         .bind(UNANSWERED_AGAIN_S)
         .bind(STUCK_AGAIN_S)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.payments)
         .await?;
         rows.into_iter().map(Payment::try_from).collect()
     }
@@ -787,24 +811,4 @@ async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, data: Value) 
         tell(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_committed_is_on_the_disk_whatever_the_database_is_told() {
-        let url =
-            tokio::task::spawn_blocking(fairline_private_servers::testing::database_url).await.expect("a database");
-        let own = PgPool::connect(&url).await.expect("a connection");
-        let hasty =
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$";
-        sqlx::query(hasty).execute(&own).await.expect("altered");
-        let setting = async |pool: &PgPool| -> String {
-            sqlx::query_scalar("SHOW synchronous_commit").fetch_one(pool).await.expect("a setting")
-        };
-        assert_eq!(setting(&PgPool::connect(&url).await.expect("a connection")).await, "off", "the control");
-        assert_eq!(setting(&Store::connect(&url).expect("an address").pool).await, "on");
-    }
 }

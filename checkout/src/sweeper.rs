@@ -154,7 +154,6 @@ async fn finish_payments(checkout: &Checkout, places: &Arc<Semaphore>) -> Result
         metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
         info!(payments = adopted, "payments that were left half done go on");
     }
-    checkout.store.note_connections();
     metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The audit log: who has changed what. Most of it is written by the database itself, as migration 0018 has it, in the
 //! transaction of the change; a transaction that [`Store::begin`] begins says whose it is.
 
+use fairline_postgres::{PgConnection, Transaction};
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection, Postgres, Transaction};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -52,7 +53,7 @@ pub(super) async fn note(
 
 impl Store {
     /// Begins a transaction whose changes are noted as this operator's, and whose events are of the trace in which it asked.
-    pub async fn begin(&self, by: &By, what: &str) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub async fn begin(&self, by: &By, what: &str) -> Result<Transaction, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "SELECT set_config('fairline.who', $1, true), set_config('fairline.what', $2, true), \

@@ -1,8 +1,8 @@
 //! The lanes of a sale, as admins change them.
 
 use fairline_admission::LANES_MAX;
+use fairline_postgres::Transaction;
 use fairline_sale::{SaleId, Status};
-use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{By, LineRow, Store, StoreError, lines};
@@ -24,7 +24,7 @@ pub enum LaneRefused {
 
 /// A sale's lanes, while nobody else changes them and no tick is under way.
 pub struct Lanes {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
     sale: Uuid,
     status: Status,
     is_draw: bool,

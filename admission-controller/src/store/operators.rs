@@ -1,7 +1,8 @@
 //! Operators and their sessions, as stored.
 
+use fairline_postgres::PgConnection;
 use serde_json::json;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::{By, Store, StoreError};

@@ -32,18 +32,6 @@ pub struct SampleRow {
 }
 
 impl Store {
-    /// Says how many connections are open, and what they do.
-    pub fn note_connections(&self) {
-        let idle = self.pool.num_idle() as f64;
-        let used = f64::from(self.pool.size()) - idle;
-        for (state, connections) in [("used", used), ("idle", idle)] {
-            metrics::gauge!("db_pool_connections", "pool" => "admission-controller", "state" => state)
-                .set(connections.max(0.0));
-        }
-        let most = f64::from(self.pool.options().get_max_connections());
-        metrics::gauge!("db_pool_connections_max", "pool" => "admission-controller").set(most);
-    }
-
     /// Takes a sample of every sale that is or was of late ticked: where something has changed, and every ten seconds
     /// elsewhere. Of several controllers, one does in each second.
     pub async fn sample(&self) -> Result<(), StoreError> {

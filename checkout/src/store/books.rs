@@ -1,4 +1,4 @@
-//! Whether the counters of each stock are what their rows say, and how the connections are used.
+//! Whether the counters of each stock are what their rows say.
 
 use super::{Store, StoreError};
 
@@ -17,18 +17,7 @@ impl Store {
              CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS bought FROM orders WHERE orders.sale_id = stock.sale_id) AS paid \
              WHERE status <> 'closed'",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.background)
         .await?)
-    }
-
-    /// Says how many connections are open, and what they do.
-    pub fn note_connections(&self) {
-        let idle = self.pool.num_idle() as f64;
-        let used = f64::from(self.pool.size()) - idle;
-        for (state, connections) in [("used", used), ("idle", idle)] {
-            metrics::gauge!("db_pool_connections", "pool" => "checkout", "state" => state).set(connections.max(0.0));
-        }
-        let most = f64::from(self.pool.options().get_max_connections());
-        metrics::gauge!("db_pool_connections_max", "pool" => "checkout").set(most);
     }
 }

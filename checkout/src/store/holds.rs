@@ -1,9 +1,10 @@
 //! What is done with a hold beside paying for it here: it is given back, sold by the shop itself, or made for the shop.
 
 use fairline_events::Kind;
+use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, Status};
 use serde_json::json;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

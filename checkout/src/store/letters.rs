@@ -1,10 +1,11 @@
 //! Letters: noted once for each thing that they say, taken by whoever sends them.
 
 use fairline_events::{Event, Kind};
+use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, price_text};
 use fairline_trace::TraceContext;
 use serde_json::{Value, json};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 

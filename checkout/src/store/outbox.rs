@@ -5,9 +5,10 @@ use fairline_events::{
     Event, Kind,
     event::{note_trace, take_trace},
 };
+use fairline_postgres::PgConnection;
 use fairline_sale::SaleId;
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! Personal data, and forgetting it. What leads to somebody is the visitor, whom a ticket cookie names, what was paid with, and what the
 //! shop calls a reservation or a payment. Units and amounts stay, for the books.
 
-use sqlx::PgConnection;
+use fairline_postgres::PgConnection;
 use uuid::Uuid;
 
 use super::{Store, StoreError, account, column};
@@ -22,7 +22,7 @@ impl Store {
              WHERE created_at < now() - make_interval(days => $1) AND payment_method <> '' \
              AND state NOT IN ('started', 'authorised', 'refund_due') LIMIT $2)",
         );
-        let mut unlinked = paid_with.bind(days).bind(UNLINKED_MAX).execute(&self.pool).await?.rows_affected();
+        let mut unlinked = paid_with.bind(days).bind(UNLINKED_MAX).execute(&self.background).await?.rows_affected();
         for visitors in [
             "UPDATE orders SET visitor = $3, paid_as = CASE WHEN paid_as IS NOT NULL THEN 'forgotten' END WHERE id IN (SELECT id FROM orders \
              WHERE paid_at < now() - make_interval(days => $1) AND (visitor <> $3 OR paid_as <> 'forgotten') LIMIT $2)",
@@ -36,7 +36,7 @@ impl Store {
              WHERE issued_at < now() - make_interval(days => $1) AND visitor <> $3 AND state <> 'promised' LIMIT $2)",
         ] {
             let done =
-                sqlx::query(visitors).bind(days).bind(UNLINKED_MAX).bind(&NOBODY[..]).execute(&self.pool).await?;
+                sqlx::query(visitors).bind(days).bind(UNLINKED_MAX).bind(&NOBODY[..]).execute(&self.background).await?;
             unlinked += done.rows_affected();
         }
         Ok(unlinked)

@@ -60,7 +60,7 @@ impl Store {
         event: PaymentEvent,
         ended: Ended<'_>,
     ) -> Result<Payment, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
         let Some(moved) = end(&mut transaction, payment, &hold, event, ended).await? else {
             return read_payment(&mut transaction, payment.id).await;
@@ -76,7 +76,7 @@ impl Store {
             is_late!("$2"),
             " FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1"
         ));
-        Ok(late.bind(payment.id.0).bind(UNANSWERED_KEEPS_HOLD_S).fetch_one(&self.pool).await?)
+        Ok(late.bind(payment.id.0).bind(UNANSWERED_KEEPS_HOLD_S).fetch_one(&self.payments).await?)
     }
 
     /// Payments that were left behind, and for whose authorisation it is too late, the oldest first.
@@ -93,7 +93,7 @@ impl Store {
         .bind(UNANSWERED_KEEPS_HOLD_S)
         .bind(limit)
         .bind(LEFT_BEHIND_S)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.payments)
         .await?;
         rows.into_iter().map(Payment::try_from).collect()
     }
@@ -108,7 +108,7 @@ impl Store {
         .bind(payment.0)
         .bind(reference)
         .bind(SETTLED_EVERY_S)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.payments)
         .await?;
         row.try_into()
     }
@@ -123,7 +123,7 @@ impl Store {
         ))
         .bind(SETTLED_EVERY_S)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.payments)
         .await?;
         rows.into_iter().map(Payment::try_from).collect()
     }
@@ -134,7 +134,7 @@ impl Store {
             "UPDATE payments SET settle_at = CASE WHEN settle_no = $3 THEN NULL ELSE settle_at END, \
              gateway_ref = coalesce(gateway_ref, $2) WHERE id = $1",
         );
-        settled.bind(payment.id.0).bind(reference).bind(payment.to_settle).execute(&self.pool).await?;
+        settled.bind(payment.id.0).bind(reference).bind(payment.to_settle).execute(&self.payments).await?;
         Ok(())
     }
 
@@ -149,11 +149,11 @@ impl Store {
         .bind(payment.state.word())
         .bind(after(payment, PaymentEvent::OweRefund)?.word())
         .bind(reference)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.payments)
         .await?;
         match owed {
             Some(row) => row.try_into(),
-            None => read_payment(&mut *self.pool.acquire().await?, payment.id).await,
+            None => read_payment(&mut *self.payments.acquire().await?, payment.id).await,
         }
     }
 
@@ -161,7 +161,7 @@ impl Store {
     pub(crate) async fn rejection(&self, order: OrderId) -> Result<Option<String>, StoreError> {
         let code =
             sqlx::query_scalar("SELECT rejected_as FROM payments WHERE hold_id = $1 ORDER BY created_at DESC LIMIT 1");
-        let code: Option<Option<String>> = code.bind(order.0).fetch_optional(&self.pool).await?;
+        let code: Option<Option<String>> = code.bind(order.0).fetch_optional(&self.payments).await?;
         Ok(code.flatten())
     }
 }

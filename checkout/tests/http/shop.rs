@@ -6,6 +6,7 @@ use checkout::Settings;
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_events::schema;
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_postgres::PostgresSettings;
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_service::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
@@ -191,6 +192,10 @@ impl Shop {
         let mut settings = Settings {
             listen: gateway,
             postgres_url: Secret::new(postgres_url),
+            postgres: PostgresSettings::default(),
+            redemption_connections: checkout::REDEMPTION_CONNECTIONS,
+            payment_connections: checkout::PAYMENT_CONNECTIONS,
+            request_connections: checkout::REQUEST_CONNECTIONS,
             redis_url: Secret::new(&redis_url),
             jwks: jwks.path().display().to_string(),
             ticket_key: Secret::new(TICKET_KEY),

@@ -16,9 +16,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
+use fairline_postgres::PgPool;
 use fairline_service::{Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgPool;
 use tracing::warn;
 
 use store::{Answers, Asked, Known, Scope};

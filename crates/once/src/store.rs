@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use fairline_postgres::PgPool;
 
 /// Answers that are forgotten at once, at most.
 const FORGOTTEN_MAX: i64 = 5000;

@@ -165,6 +165,8 @@ fn arguments(data: &Path, port: u16, survives: Survives) -> Vec<OsString> {
         "synchronous_commit=on".to_owned(),
         format!("fsync={fsync}"),
         format!("full_page_writes={fsync}"),
+        // Services refuse a Postgres without fsync, unless its owner says that it does not matter.
+        format!("fairline.durability={}", if survives == Survives::Kill { "external" } else { "verify" }),
     ];
     let settings = settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]);
     [OsString::from("-D"), data.into()].into_iter().chain(settings).collect()

@@ -10,6 +10,7 @@
 
 mod authority;
 mod programs;
+mod proxy;
 mod redis_cluster;
 
 use std::{
@@ -33,6 +34,7 @@ use crate::{
 
 pub use authority::Authority;
 pub use programs::programs;
+pub use proxy::{Carry, Link, Proxy};
 pub use redis_cluster::{RedisCluster, RedisSentinel};
 
 /// The variable that names the test run's Postgres.

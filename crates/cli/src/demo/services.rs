@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use fairline_postgres::PostgresSettings;
 use fairline_sandbox_post::Post;
 use fairline_service::{
     FrontSettings, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
@@ -87,6 +88,9 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             listen,
             redis_url: redis_url.clone(),
             postgres_url: postgres_url.clone(),
+            postgres: PostgresSettings::default(),
+            tick_connections: admission_controller::TICK_CONNECTIONS,
+            admin_connections: admission_controller::ADMIN_CONNECTIONS,
             signing_key_files: vec![keys.signing_key_file.clone()],
             admin_token: keys.admin_token.clone(),
             tick_ms: 200,
@@ -101,6 +105,10 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
         checkout: checkout::Settings {
             listen,
             postgres_url,
+            postgres: PostgresSettings::default(),
+            redemption_connections: checkout::REDEMPTION_CONNECTIONS,
+            payment_connections: checkout::PAYMENT_CONNECTIONS,
+            request_connections: checkout::REQUEST_CONNECTIONS,
             redis_url,
             jwks: keys.jwks_file.display().to_string(),
             ticket_key,

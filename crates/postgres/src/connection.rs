@@ -1,0 +1,275 @@
+//! A connection whose statements have a deadline, and that knows whether it may be used again.
+
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
+use sqlx::{
+    AssertSqlSafe, Either, Error, Execute, Executor, Postgres, SqlStr,
+    postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+
+use crate::{pool::Shared, session::Session};
+
+/// How much longer than the server the client waits: a statement that is merely slow is ended by the server, which keeps the
+/// connection.
+const LINK: Duration = Duration::from_millis(250);
+/// How long a connection that was not in use for a while may take to say that it is there.
+const TEST: Duration = Duration::from_millis(500);
+/// One that answered so recently is there.
+const PROVEN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// In a statement. A connection that is dropped in this state was left in the middle of it.
+    Busy,
+    InTransaction,
+    Broken,
+}
+
+/// A connection of a pool.
+pub struct PgConnection {
+    raw: sqlx::PgConnection,
+    session: Session,
+    state: State,
+    /// Whether this is within a transaction of the caller's.
+    within: bool,
+    generation: u64,
+    made: Instant,
+    answered: Instant,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for PgConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PgConnection").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl PgConnection {
+    pub(crate) fn new(raw: sqlx::PgConnection, session: Session, generation: u64, shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        Self { raw, session, state: State::Idle, within: false, generation, made: now, answered: now, shared }
+    }
+
+    /// Whether it may serve somebody else as it is.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.state == State::Idle && self.is_current()
+    }
+
+    /// Whether it is in a transaction that was neither committed nor rolled back, and can still be.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::InTransaction
+    }
+
+    fn is_current(&self) -> bool {
+        self.generation == self.shared.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    pub(crate) fn idle_for(&self) -> Duration {
+        self.answered.elapsed()
+    }
+
+    /// Tests it before it is used again, if it has not answered lately.
+    pub(crate) async fn test(&mut self) -> Result<(), Error> {
+        if !self.is_current() {
+            return Err(silent());
+        }
+        if self.answered.elapsed() < PROVEN && !self.shared.suspects(self.answered) {
+            return Ok(());
+        }
+        self.state = State::Busy;
+        let answer = bounded(TEST, sqlx::Connection::ping(&mut self.raw)).await;
+        if answer.is_err() {
+            // The others of its age were on the same road.
+            self.shared.give_up(self.generation);
+        }
+        self.left(answer, State::Idle)
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        let begin = self.session.begin(self.shared.statement);
+        self.simple(&begin, State::InTransaction).await?;
+        self.within = true;
+        Ok(())
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), Error> {
+        self.within = false;
+        self.simple("COMMIT", State::Idle).await
+    }
+
+    pub(crate) async fn roll_back(&mut self) -> Result<(), Error> {
+        self.within = false;
+        self.simple("ROLLBACK", State::Idle).await
+    }
+
+    async fn simple(&mut self, sql: &str, then: State) -> Result<(), Error> {
+        self.state = State::Busy;
+        let done = bounded(self.shared.statement + LINK, simple(&mut self.raw, sql)).await;
+        self.left(done, then)
+    }
+
+    /// Runs a statement to its end, within the deadline.
+    pub(crate) async fn items<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Item>, Error> {
+        self.state = State::Busy;
+        let shares = self.session.is_shared();
+        let query = Statement { query, persistent: !shares };
+        let (statement, raw) = (self.shared.statement, &mut self.raw);
+        let done = if shares && !self.within {
+            // A session may change hands between two messages, unless they are in one transaction.
+            let begin = self.session.begin(statement);
+            let whole = async {
+                simple(raw, &begin).await?;
+                let done: Result<Vec<Item>, Error> = raw.fetch_many(query).try_collect().await;
+                simple(raw, if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+                done
+            };
+            bounded(statement + LINK, whole).await
+        } else {
+            bounded(statement + LINK, raw.fetch_many(query).try_collect()).await
+        };
+        let then = if self.within { State::InTransaction } else { State::Idle };
+        self.left(done, then)
+    }
+
+    /// Likewise, for its first row.
+    pub(crate) async fn row<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Option<PgRow>, Error> {
+        Ok(self.items(query).await?.into_iter().find_map(Either::right))
+    }
+
+    /// What the end of a statement says of the connection.
+    fn left<T>(&mut self, done: Result<T, Error>, then: State) -> Result<T, Error> {
+        self.state = match &done {
+            Ok(_) => then,
+            Err(error) => match verdict(error) {
+                Verdict::Sound => then,
+                Verdict::Slow => {
+                    self.shared.suspect();
+                    State::Broken
+                }
+                Verdict::Dead => {
+                    self.shared.give_up(self.generation);
+                    State::Broken
+                }
+            },
+        };
+        if self.state != State::Broken {
+            self.answered = Instant::now();
+        }
+        done
+    }
+}
+
+/// What an error says of the connection that it came over.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is the statement's own.
+    Sound,
+    /// There was no answer in time: the connection, or the server, is slow or gone.
+    Slow,
+    /// The connection is of no use, nor are those that were made with it.
+    Dead,
+}
+
+fn verdict(error: &Error) -> Verdict {
+    match error {
+        Error::Database(error) => match error.code().as_deref() {
+            // Read-only: the server that this leads to is no primary, or is no more.
+            Some("25006") => Verdict::Dead,
+            // The session was ended: by an operator, by a server that stops, starts or crashed, or for idling in a transaction.
+            Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03") => Verdict::Dead,
+            Some(code) if code.starts_with("08") => Verdict::Dead,
+            _ => Verdict::Sound,
+        },
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Verdict::Slow,
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => Verdict::Dead,
+        _ => Verdict::Sound,
+    }
+}
+
+async fn simple(raw: &mut sqlx::PgConnection, sql: &str) -> Result<(), Error> {
+    // Ours alone: there is nothing of a caller's in it.
+    raw.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
+    Ok(())
+}
+
+/// What was done by a deadline.
+pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(silent()))
+}
+
+/// No answer in time.
+pub(crate) fn silent() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time"))
+}
+
+/// A statement that leaves nothing behind in its session, where that is shared.
+struct Statement<E> {
+    query: E,
+    persistent: bool,
+}
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Statement<E> {
+    fn sql(self) -> SqlStr {
+        self.query.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.query.statement().filter(|_| self.persistent)
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, sqlx::error::BoxDynError> {
+        self.query.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent && self.query.persistent()
+    }
+}
+
+type Item = Either<PgQueryResult, PgRow>;
+
+impl<'c> Executor<'c> for &'c mut PgConnection {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Item, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let items = async move { self.items(query).await };
+        stream::once(items).map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        async move { self.row(query).await }.boxed()
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'c: 'e,
+    {
+        (&mut self.raw).prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
+    where
+        'c: 'e,
+    {
+        (&mut self.raw).describe(sql)
+    }
+}

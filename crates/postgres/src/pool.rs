@@ -1,0 +1,311 @@
+//! Pools, and transactions on their connections.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use deadpool::{
+    Status,
+    managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
+};
+use fairline_service::StartError;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
+use sqlx::{
+    Either, Error, Execute, Executor, Postgres, SqlStr,
+    postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+
+use crate::{
+    Durability, PoolOptions, Pooler, PostgresSettings, address,
+    connection::{PgConnection, bounded, silent},
+    session::{CONNECT, establish},
+};
+
+/// How long a caller waits for a connection, a new one included.
+const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a roll-back may take that nobody waits for.
+const ROLL_BACK: Duration = Duration::from_secs(1);
+/// Connections that were not used for so long are closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// No connection gets older: whatever a name resolves to by then, and whichever server that is, is found.
+const LIFETIME: Duration = Duration::from_secs(600);
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// What a pool's connections have in common.
+pub(crate) struct Shared {
+    pub(crate) name: &'static str,
+    pub(crate) address: PgConnectOptions,
+    pub(crate) statement: Duration,
+    pub(crate) durability: Durability,
+    pub(crate) pooler: RwLock<Pooler>,
+    /// Connections of an earlier one are not used any more.
+    pub(crate) generation: AtomicU64,
+    /// Connections that have not answered since are tested first.
+    suspected: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    pub(crate) fn suspect(&self) {
+        *self.suspected.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(crate) fn suspects(&self, answered: Instant) -> bool {
+        self.suspected.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| answered < since)
+    }
+}
+
+/// Makes and tests the connections of a pool.
+struct Manager(Arc<Shared>);
+
+impl managed::Manager for Manager {
+    type Type = PgConnection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<PgConnection, Error> {
+        let generation = self.0.generation.load(Ordering::Acquire);
+        let (raw, session) = bounded(CONNECT, establish(&self.0)).await?;
+        Ok(PgConnection::new(raw, session, generation, self.0.clone()))
+    }
+
+    async fn recycle(&self, connection: &mut PgConnection, _: &Metrics) -> RecycleResult<Error> {
+        if connection.age() > LIFETIME {
+            return Err(RecycleError::message("it is old"));
+        }
+        connection.test().await.map_err(RecycleError::Backend)
+    }
+}
+
+/// A pool of connections.
+#[derive(Clone)]
+pub struct PgPool {
+    pool: managed::Pool<Manager>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for PgPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PgPool").field("name", &self.shared.name).finish_non_exhaustive()
+    }
+}
+
+impl PgPool {
+    /// A pool that connects when it is first asked for something. Has to be called from within a runtime.
+    ///
+    /// # Errors
+    /// When the address is not one.
+    pub fn new(postgres_url: &str, settings: &PostgresSettings, options: PoolOptions) -> Result<Self, StartError> {
+        let shared = Arc::new(Shared {
+            name: options.name,
+            address: address(postgres_url)?,
+            statement: options.statement,
+            durability: settings.postgres_durability,
+            pooler: RwLock::new(settings.postgres_pooler),
+            generation: AtomicU64::new(0),
+            suspected: Mutex::new(None),
+        });
+        let pool = managed::Pool::builder(Manager(shared.clone()))
+            .max_size(options.connections.max(1) as usize)
+            .queue_mode(QueueMode::Lifo)
+            .timeouts(Timeouts::default())
+            .build()
+            .map_err(|error| StartError::new(format!("The pool of Postgres connections can't be made: {error}.")))?;
+        let swept = pool.weak();
+        tokio::spawn(async move {
+            while let Some(pool) = swept.upgrade() {
+                pool.retain(|connection, _| connection.idle_for() < IDLE && connection.age() < LIFETIME);
+                note(&pool.status(), options.name);
+                drop(pool);
+                tokio::time::sleep(SWEEP).await;
+            }
+        });
+        Ok(Self { pool, shared })
+    }
+
+    /// Asks Postgres whether it is fit for our work. One that can't be reached may come later, and is not the caller's fault.
+    ///
+    /// # Errors
+    /// When it is there, and unfit.
+    pub async fn check(&self) -> Result<(), StartError> {
+        match self.acquire().await {
+            Err(Error::InvalidArgument(sentence)) => Err(StartError::new(format!("{sentence}."))),
+            Err(error) => {
+                tracing::warn!(%error, pool = self.shared.name, "Postgres can't be reached yet");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Whether Postgres answers, and takes writes.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let writable = sqlx::query_scalar::<_, bool>(
+            "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AND $1",
+        );
+        let writable = bounded(ACQUIRE, writable.bind(true).fetch_one(self)).await?;
+        if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned())) }
+    }
+
+    /// Takes a connection out, until it is dropped.
+    ///
+    /// # Errors
+    /// When there is none in time, or none can be made.
+    pub async fn acquire(&self) -> Result<Acquired, Error> {
+        match tokio::time::timeout(ACQUIRE, self.pool.get()).await {
+            Ok(Ok(connection)) => Ok(Acquired(Some(connection))),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(PoolError::Closed)) => Err(Error::PoolClosed),
+            Ok(Err(_)) => Err(silent()),
+            Err(_) => Err(Error::PoolTimedOut),
+        }
+    }
+
+    /// Begins a transaction. It is rolled back unless it is committed.
+    ///
+    /// # Errors
+    /// When there is no connection, or it fails.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        let mut connection = self.acquire().await?;
+        connection.begin().await?;
+        Ok(Transaction(connection))
+    }
+}
+
+/// Says how many connections are open, and what they do.
+fn note(status: &Status, name: &'static str) {
+    let used = status.size.saturating_sub(status.available);
+    for (state, connections) in [("used", used), ("idle", status.available)] {
+        metrics::gauge!("db_pool_connections", "pool" => name, "state" => state).set(connections as f64);
+    }
+    metrics::gauge!("db_pool_connections_max", "pool" => name).set(status.max_size as f64);
+}
+
+/// A connection that is taken out of its pool.
+#[derive(Debug)]
+pub struct Acquired(Option<Object<Manager>>);
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Manager").field(&self.0.name).finish()
+    }
+}
+
+const HELD: &str = "a connection is taken only when it is dropped";
+
+impl Deref for Acquired {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_deref().expect(HELD)
+    }
+}
+
+impl DerefMut for Acquired {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_deref_mut().expect(HELD)
+    }
+}
+
+impl Drop for Acquired {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.0.take() else { return };
+        if connection.is_reusable() {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if connection.is_open() => {
+                runtime.spawn(async move {
+                    let rolled_back = bounded(ROLL_BACK, connection.roll_back()).await;
+                    if rolled_back.is_err() || !connection.is_reusable() {
+                        drop(Object::take(connection));
+                    }
+                });
+            }
+            // Closed, and what it was doing with it.
+            _ => drop(Object::take(connection)),
+        }
+    }
+}
+
+/// A transaction, which is rolled back unless it is committed.
+#[derive(Debug)]
+pub struct Transaction(Acquired);
+
+impl Transaction {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// When it was not, or there was no answer to say so.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.0.commit().await
+    }
+
+    /// Undoes it.
+    ///
+    /// # Errors
+    /// When there was no answer; then it is undone all the same.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        self.0.roll_back().await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+/// What is prepared belongs to one connection.
+fn no_one_connection() -> Error {
+    Error::InvalidArgument("a pool prepares nothing: acquire a connection".to_owned())
+}
+
+impl<'p> Executor<'p> for &'p PgPool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let items = async move { self.acquire().await?.items(query).await };
+        stream::once(items).map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        async move { self.acquire().await?.row(query).await }.boxed()
+    }
+
+    fn prepare_with<'e>(self, _: SqlStr, _: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'p: 'e,
+    {
+        async { Err(no_one_connection()) }.boxed()
+    }
+
+    fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
+    where
+        'p: 'e,
+    {
+        async { Err(no_one_connection()) }.boxed()
+    }
+}
