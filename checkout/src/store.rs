@@ -40,6 +40,7 @@ use crate::{
 };
 
 pub(crate) use accounts::{CODE_GOOD_S, Refreshed};
+pub(crate) use books::Counted;
 pub(crate) use holds::{Confirmed, GivenBack, NotReserved, PaymentStanding, StockRow};
 pub(crate) use letters::Letter;
 pub(crate) use outbox::Backlog;

@@ -3,13 +3,19 @@
 //!
 //! Any number of processes may sweep at once: each takes what no other has locked.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use fairline_service::Shutdown;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval},
+};
 use tracing::{error, info, warn};
 
-use crate::{Checkout, store::StoreError};
+use crate::{
+    Checkout,
+    store::{Counted, StoreError},
+};
 
 const EVERY: Duration = Duration::from_millis(500);
 const FORGETS_EVERY: Duration = Duration::from_secs(60);
@@ -29,11 +35,11 @@ pub(crate) fn start(checkout: &Checkout) {
         let checkout = payments.clone();
         async move { finish_payments(&checkout).await }
     }));
-    let books = checkout.clone();
+    let (books, counted) = (checkout.clone(), Arc::new(Mutex::new(Counted::default())));
     checkout.shutdown.spawn(sweep("books", COUNTS_EVERY, checkout.shutdown.clone(), move || {
-        let checkout = books.clone();
+        let (checkout, counted) = (books.clone(), counted.clone());
         async move {
-            let accuracy = checkout.store.inventory_accuracy().await?;
+            let accuracy = checkout.store.inventory_accuracy(&mut *counted.lock().await).await?;
             metrics::gauge!("checkout_inventory_accuracy_ratio").set(accuracy);
             if accuracy < 1.0 {
                 error!(accuracy, "the counters of a sale's stock are not what its rows say");
@@ -54,22 +60,20 @@ pub(crate) fn start(checkout: &Checkout) {
     checkout.shutdown.spawn(sweep("people", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = people.clone();
         async move {
-            checkout.store.forget_old_accounts(checkout.orders_kept_days).await?;
+            let forgotten = checkout.store.forget_old_accounts(checkout.orders_kept_days).await;
             let rows = checkout.store.unlink_old(checkout.orders_kept_days).await?;
             if rows > 0 {
                 info!(rows, "old orders no longer lead to those who made them");
             }
-            Ok(())
+            forgotten.map(drop)
         }
     }));
     checkout.shutdown.spawn(sweep("memories", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = memories.clone();
         async move {
-            checkout.once.forget_old().await?;
-            checkout.store.forget_old_events().await?;
-            checkout.store.forget_old_deliveries().await?;
-            checkout.store.forget_old_letters().await?;
-            checkout.store.forget_old_gateway_events().await
+            let answers = checkout.once.forget_old().await;
+            checkout.store.forget_memories().await?;
+            Ok(answers?)
         }
     }));
 }

@@ -2,10 +2,6 @@
 
 use super::{Payment, PaymentRow, Store, StoreError, payment_columns};
 
-/// For longer than any company repeats itself.
-const KEPT_DAYS: i32 = 7;
-const FORGOTTEN_MAX: i64 = 5000;
-
 impl Store {
     /// Notes an event of the gateway. Whether it is new.
     pub(crate) async fn note_gateway_event(&self, id: &str) -> Result<bool, StoreError> {
@@ -21,18 +17,5 @@ impl Store {
                 .fetch_optional(&self.pool)
                 .await?;
         row.map(Payment::try_from).transpose()
-    }
-
-    /// Forgets events that were heard long ago.
-    pub(crate) async fn forget_old_gateway_events(&self) -> Result<(), StoreError> {
-        sqlx::query(
-            "DELETE FROM gateway_events WHERE id IN (SELECT id FROM gateway_events \
-             WHERE heard_at < now() - make_interval(days => $1) LIMIT $2)",
-        )
-        .bind(KEPT_DAYS)
-        .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }
