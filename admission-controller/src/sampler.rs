@@ -27,7 +27,7 @@ pub(crate) async fn run(store: Store, shutdown: Shutdown) {
         if let Err(error) = store.end_silent_rehearsal().await {
             warn!(%error, "whether a rehearsal has died could not be seen");
         }
-        if nth + 1 == FORGET_AFTER
+        if nth == 0
             && let Err(error) = forget(&store).await
         {
             warn!(%error, "old samples and sessions could not be forgotten");
@@ -35,7 +35,9 @@ pub(crate) async fn run(store: Store, shutdown: Shutdown) {
     }
 }
 
+/// Each, whatever becomes of the other.
 async fn forget(store: &Store) -> Result<(), StoreError> {
-    store.forget_old_samples().await?;
-    store.forget_ended_sessions().await
+    let samples = store.forget_old_samples().await;
+    store.forget_ended_sessions().await?;
+    samples
 }

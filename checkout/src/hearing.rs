@@ -51,11 +51,13 @@ where
                 _ = beat.tick() => {}
                 () = stop.triggered() => return,
             }
-            if beats % LOOKS_EVERYWHERE_EVERY == 0 {
+            let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
+            if everywhere {
                 heard.clear();
             }
             beats = beats.wrapping_add(1);
-            if let Err(error) = round(&checkout, &stream, group, &consumer, &mut heard, &hear).await {
+            let relayed = checkout.store.relayed(!everywhere).await;
+            if let Err(error) = round(relayed, &stream, group, &consumer, &mut heard, &hear).await {
                 metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
                 warn!(%error, group, "it is not known which events wait to be heard");
             }
@@ -65,7 +67,7 @@ where
 
 /// Hears what is new; `heard` has up to which event each stream was read. A sale whose events can't be heard holds up no other.
 async fn round<H, W>(
-    checkout: &Checkout,
+    relayed: Result<Vec<(SaleId, u64)>, StoreError>,
     stream: &EventStream,
     group: &'static str,
     consumer: &str,
@@ -76,7 +78,7 @@ where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
 {
-    for (sale, relayed) in checkout.store.relayed().await? {
+    for (sale, relayed) in relayed? {
         if heard.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }

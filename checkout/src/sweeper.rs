@@ -14,12 +14,15 @@ use fairline_sale::SaleId;
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::{
-    sync::Semaphore,
+    sync::{self, Semaphore},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
 
-use crate::{Checkout, store::StoreError};
+use crate::{
+    Checkout,
+    store::{Counted, StoreError},
+};
 
 const EVERY: Duration = Duration::from_millis(500);
 const FORGETS_EVERY: Duration = Duration::from_secs(60);
@@ -50,11 +53,11 @@ pub(crate) fn start(checkout: &Checkout) {
         let (checkout, places) = (payments.clone(), places.clone());
         async move { finish_payments(&checkout, &places).await }
     }));
-    let books = checkout.clone();
+    let (books, counted) = (checkout.clone(), Arc::new(sync::Mutex::new(Counted::default())));
     checkout.shutdown.spawn(sweep("books", COUNTS_EVERY, checkout.shutdown.clone(), move || {
-        let checkout = books.clone();
+        let (checkout, counted) = (books.clone(), counted.clone());
         async move {
-            let accuracy = checkout.store.inventory_accuracy().await?;
+            let accuracy = checkout.store.inventory_accuracy(&mut *counted.lock().await).await?;
             metrics::gauge!("checkout_inventory_accuracy_ratio").set(accuracy);
             if accuracy < 1.0 {
                 error!(accuracy, "the counters of a sale's stock are not what its rows say");
@@ -75,22 +78,20 @@ pub(crate) fn start(checkout: &Checkout) {
     checkout.shutdown.spawn(sweep("people", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = people.clone();
         async move {
-            checkout.store.forget_old_accounts(checkout.orders_kept_days).await?;
+            let forgotten = checkout.store.forget_old_accounts(checkout.orders_kept_days).await;
             let rows = checkout.store.unlink_old(checkout.orders_kept_days).await?;
             if rows > 0 {
                 info!(rows, "old orders no longer lead to those who made them");
             }
-            Ok(())
+            forgotten.map(drop)
         }
     }));
     checkout.shutdown.spawn(sweep("memories", FORGETS_EVERY, checkout.shutdown.clone(), move || {
         let checkout = memories.clone();
         async move {
-            checkout.once.forget_old().await?;
-            checkout.store.forget_old_events().await?;
-            checkout.store.forget_old_deliveries().await?;
-            checkout.store.forget_old_letters().await?;
-            checkout.store.forget_old_gateway_events().await
+            let answers = checkout.once.forget_old().await;
+            checkout.store.forget_memories().await?;
+            Ok(answers?)
         }
     }));
 }

@@ -50,12 +50,17 @@ pub struct Minute {
 impl Store {
     pub async fn funnel(&self, sale: SaleId) -> Result<Funnel, StoreError> {
         Ok(sqlx::query_as(
+            // In two parts, each of which has an index by line.
             "SELECT (SELECT coalesce(sum(joined), 0)::bigint FROM lines WHERE sale_id = $1) AS joined, \
              count(*) AS admitted, count(*) FILTER (WHERE claimed) AS claimed, count(*) FILTER (WHERE redeemed) AS redeemed, \
              (SELECT count(*) FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND admission_id IS NOT NULL) AS paid, \
              count(*) FILTER (WHERE gave_back) AS left \
              FROM (SELECT bool_or(claimed_at IS NOT NULL OR state = 'redeemed') AS claimed, bool_or(state = 'redeemed') AS redeemed, \
-                bool_or(left_at IS NOT NULL) AS gave_back FROM admissions WHERE sale_id = $1 GROUP BY line_id, ordinal) AS tickets",
+                bool_or(left_at IS NOT NULL) AS gave_back FROM ( \
+                    SELECT * FROM admissions WHERE line_id = ANY (ARRAY (SELECT id FROM lines WHERE sale_id = $1)) AND state <> 'lapsed' \
+                    UNION ALL \
+                    SELECT * FROM admissions WHERE line_id = ANY (ARRAY (SELECT id FROM lines WHERE sale_id = $1)) AND state = 'lapsed' \
+                ) AS made GROUP BY line_id, ordinal) AS tickets",
         )
         .bind(sale.0)
         .fetch_one(&self.pool)
@@ -92,8 +97,10 @@ impl Store {
             // One pass over both, from the highest ordinal down: the earliest moment so far is when the ordinal had been given.
             "WITH marks AS (SELECT highest AS number, min(at) AS given_at, NULL::timestamptz AS served_at FROM samples \
                 WHERE sale_id = $1 GROUP BY highest \
-                UNION ALL SELECT ordinal, NULL, min(issued_at) FROM admissions WHERE line_id = $1 \
-                AND ordinal % (1 + (SELECT highest_ordinal FROM lines WHERE id = $1) / $2) = 0 GROUP BY ordinal), \
+                UNION ALL SELECT ordinal, NULL, min(issued_at) FROM ( \
+                    SELECT ordinal, issued_at FROM admissions WHERE line_id = $1 AND state <> 'lapsed' UNION ALL \
+                    SELECT ordinal, issued_at FROM admissions WHERE line_id = $1 AND state = 'lapsed') AS made \
+                WHERE ordinal % (1 + (SELECT highest_ordinal FROM lines WHERE id = $1) / $2) = 0 GROUP BY ordinal), \
              waited AS (SELECT served_at, min(given_at) OVER (ORDER BY number DESC) AS given_at FROM marks) \
              SELECT greatest(0, extract(epoch FROM served_at - greatest(given_at, opens_at)))::double precision AS wait_s \
              FROM waited CROSS JOIN sales WHERE sales.id = $1 AND served_at IS NOT NULL AND given_at IS NOT NULL ORDER BY wait_s",

@@ -18,8 +18,6 @@ const CODES_MAX: i64 = 5;
 const PHONE_CODES_MAX: i64 = 3;
 /// Tries at one code.
 const ATTEMPTS_MAX: i32 = 5;
-/// Rows of a table that are forgotten at once, at most.
-const FORGOTTEN_MAX: i64 = 5000;
 
 /// An account.
 #[derive(Debug, Clone, FromRow)]
@@ -182,25 +180,5 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(Some(holds.len() as u64))
-    }
-
-    /// Forgets codes of yesterday and refresh tokens that have run out; accounts, and what they have bought, of which nothing was
-    /// heard for so many days.
-    pub(crate) async fn forget_old_accounts(&self, days: u32) -> Result<(), StoreError> {
-        let days = i32::try_from(days).unwrap_or(i32::MAX);
-        for statement in [
-            "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE created_at < now() - interval '1 day' LIMIT $2) AND $1 > 0",
-            "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens WHERE expires_at < now() LIMIT $2) AND $1 > 0",
-            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE created_at < now() - interval '1 day' \
-             AND NOT EXISTS (SELECT FROM refresh_tokens WHERE session_id = sessions.id) LIMIT $2) AND $1 > 0",
-            "DELETE FROM accounts WHERE id IN (SELECT id FROM accounts WHERE seen_at < now() - make_interval(days => $1) LIMIT $2)",
-            "DELETE FROM allowances WHERE (sale_id, account_id) IN (SELECT sale_id, account_id FROM allowances \
-             WHERE changed_at < now() - make_interval(days => $1) LIMIT $2)",
-            "DELETE FROM shopper_allowances WHERE (sale_id, visitor) IN (SELECT sale_id, visitor FROM shopper_allowances \
-             WHERE changed_at < now() - make_interval(days => $1) LIMIT $2)",
-        ] {
-            sqlx::query(statement).bind(days).bind(FORGOTTEN_MAX).execute(&self.pool).await?;
-        }
-        Ok(())
     }
 }

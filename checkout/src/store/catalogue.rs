@@ -69,8 +69,10 @@ impl Store {
     pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows: Vec<ProductRow> = sqlx::query_as(
             "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
-             opens_at, ends_at FROM sales JOIN stock ON sale_id = id \
-             WHERE rehearsal_of IS NULL AND (status <> 'closed' OR EXISTS (SELECT FROM outbox WHERE outbox.sale_id = sales.id)) \
+             opens_at, ends_at FROM (SELECT id AS shown FROM sales WHERE status <> 'closed' UNION \
+                SELECT sale_id FROM stock WHERE active_at > now() - interval '7 days') AS shown \
+             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown LIMIT 1) AS product \
+             WHERE rehearsal_of IS NULL \
              ORDER BY opens_at DESC, id LIMIT $1",
         )
         .bind(PRODUCTS_MAX)

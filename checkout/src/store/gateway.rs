@@ -4,10 +4,6 @@ use uuid::Uuid;
 
 use super::{Payment, PaymentRow, Store, StoreError, payment_columns};
 
-/// For longer than any company repeats itself.
-const KEPT_DAYS: i32 = 7;
-const FORGOTTEN_MAX: i64 = 5000;
-
 /// What the gateway has told.
 #[derive(Debug)]
 pub(crate) struct GatewayEvent<'a> {
@@ -61,18 +57,5 @@ impl Store {
         .await?;
         transaction.commit().await?;
         Ok(row.map(Payment::try_from).transpose()?.map_or(Heard::Foreign, Heard::About))
-    }
-
-    /// Forgets events that were heard long ago.
-    pub(crate) async fn forget_old_gateway_events(&self) -> Result<(), StoreError> {
-        sqlx::query(
-            "DELETE FROM gateway_events WHERE id IN (SELECT id FROM gateway_events \
-             WHERE heard_at < now() - make_interval(days => $1) LIMIT $2)",
-        )
-        .bind(KEPT_DAYS)
-        .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }

@@ -47,7 +47,13 @@ impl Store {
     /// Sales with holds whose time is over.
     pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM sales WHERE EXISTS (SELECT FROM holds WHERE sale_id = sales.id \
+            // One look finds the next sale that has holds.
+            "WITH RECURSIVE selling (id) AS ( \
+                (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') ORDER BY sale_id LIMIT 1) UNION ALL \
+                SELECT (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') AND sale_id > selling.id ORDER BY sale_id LIMIT 1) \
+                FROM selling WHERE id IS NOT NULL \
+             ) \
+             SELECT id FROM selling WHERE id IS NOT NULL AND EXISTS (SELECT FROM holds WHERE sale_id = selling.id \
              AND state IN ('promised', 'held') AND expires_at <= now())",
         )
         .fetch_all(&self.pool)

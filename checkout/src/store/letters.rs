@@ -22,9 +22,6 @@ const CUT_OFF_AFTER_S: f64 = 120.0;
 const NEWS_GOOD_S: i32 = 2 * 24 * 3600;
 /// How long what is about to happen is news, in seconds.
 const WARNING_GOOD_S: i32 = 120;
-/// Letters that have ended are kept for so long, so that none is said twice.
-const KEPT_DAYS: i32 = 8;
-const FORGOTTEN_MAX: i64 = 5000;
 /// The longest reason that is kept, in characters.
 const REASON_CHARS_MAX: usize = 300;
 /// A hold is about to lapse when it has so many seconds left, or a third of its time.
@@ -245,19 +242,24 @@ impl Store {
     pub(crate) async fn tell_of_turns(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "WITH fronts AS MATERIALIZED ( \
+            // One look finds the next line that somebody is to be told of.
+            "WITH RECURSIVE waited_for (line_id) AS ( \
+                (SELECT line_id FROM reminders WHERE told_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
+                SELECT (SELECT line_id FROM reminders WHERE told_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
+                FROM waited_for WHERE line_id IS NOT NULL \
+             ), fronts AS MATERIALIZED ( \
                 SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
                 greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
-                FROM lines JOIN sales ON sales.id = lines.sale_id JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
+                FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
+                JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
                     SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
                     FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
                 WHERE status = 'open' AND sold < total \
-                AND EXISTS (SELECT FROM reminders WHERE line_id = lines.id AND told_at IS NULL) \
              ) \
-             UPDATE reminders SET told_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id IN ( \
-                SELECT reminders.id FROM reminders JOIN fronts ON fronts.id = line_id \
-                WHERE told_at IS NULL AND (reminders.epoch < fronts.epoch OR ordinal <= front) \
-                ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED) \
+             UPDATE reminders SET told_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
+                SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
+                WHERE told_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
+                ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
              RETURNING fronts.sale_id, reminders.id",
         )
         .bind(NEAR_AHEAD as f64)
@@ -332,26 +334,6 @@ impl Store {
     pub(crate) async fn forget_subscription(&self, address: &Address) -> Result<(), StoreError> {
         let gone = sqlx::query("DELETE FROM push_subscriptions WHERE endpoint = split_part($1, ' ', 1)");
         gone.bind(address.as_str()).execute(&self.pool).await?;
-        Ok(())
-    }
-
-    /// Forgets letters that ended long ago, and reminders of sales that were closed.
-    pub(crate) async fn forget_old_letters(&self) -> Result<(), StoreError> {
-        sqlx::query(
-            "DELETE FROM letters WHERE about IN (SELECT about FROM letters WHERE state NOT IN ('waiting', 'sending') \
-             AND due_at < now() - make_interval(days => $1) LIMIT $2)",
-        )
-        .bind(KEPT_DAYS)
-        .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
-        .await?;
-        sqlx::query(
-            "DELETE FROM reminders WHERE id IN (SELECT reminders.id FROM reminders JOIN lines ON lines.id = line_id \
-             JOIN sales ON sales.id = sale_id WHERE status = 'closed' LIMIT $1)",
-        )
-        .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
-        .await?;
         Ok(())
     }
 }

@@ -14,10 +14,16 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// Rows of the outbox that are forgotten at once, at most.
-const FORGOTTEN_MAX: i64 = 5000;
-/// How long events are kept, for a Redis that has lost them.
-const KEPT_DAYS: i32 = 7;
+/// A sale of which something has happened within so many seconds is looked at in every round of a loop.
+const LATELY_S: f64 = 3600.0;
+/// And one of which something has happened within so many days, for as long as events are kept, now and then.
+const KEPT_DAYS: f64 = 8.0;
+/// The oldest rows of the outbox, as far as they are looked through for what has waited for longer.
+const OLDEST_MAX: i64 = 200;
+
+fn since_s(lately: bool) -> f64 {
+    if lately { LATELY_S } else { KEPT_DAYS * 24.0 * 3600.0 }
+}
 
 /// How far a sale's events have been relayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,14 +73,20 @@ pub(super) async fn tell(
 }
 
 impl Store {
-    /// Sales whose events have not all been relayed; with `recent`, also those of which something was told within a day.
-    pub(crate) async fn backlogs(&self, recent: bool) -> Result<Vec<Backlog>, StoreError> {
+    /// Sales whose events have not all been relayed, of those of which something has happened of late. With `looks_back`, of all
+    /// whose events are kept, and with them those of which something has happened within a day.
+    pub(crate) async fn backlogs(&self, looks_back: bool) -> Result<Vec<Backlog>, StoreError> {
         let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
-            "SELECT sale_id, events, coalesce(number, 0) FROM stock LEFT JOIN relays USING (sale_id) \
-             WHERE events > coalesce(number, 0) OR $1 AND EXISTS (SELECT FROM outbox \
-             WHERE outbox.sale_id = stock.sale_id AND happened_at > now() - interval '1 day')",
+            // Not joined: the planner would rather read all relays there are than look some up.
+            "SELECT sale_id, events, relayed FROM ( \
+                SELECT sale_id, events, active_at, coalesce((SELECT number FROM relays WHERE relays.sale_id = stock.sale_id), 0) AS relayed \
+                FROM stock WHERE active_at > now() - make_interval(secs => $2) OR $1 AND sale_id = ANY (ARRAY( \
+                    SELECT DISTINCT sale_id FROM (SELECT sale_id FROM outbox ORDER BY happened_at LIMIT $3) AS oldest)) \
+             ) AS active WHERE events > relayed OR $1 AND active_at > now() - interval '1 day'",
         )
-        .bind(recent)
+        .bind(looks_back)
+        .bind(since_s(!looks_back))
+        .bind(OLDEST_MAX)
         .fetch_all(&self.pool)
         .await?;
         let backlog =
@@ -82,11 +94,13 @@ impl Store {
         Ok(rows.into_iter().map(backlog).collect())
     }
 
-    /// How far each sale's events of the last week have been relayed.
-    pub(crate) async fn relayed(&self) -> Result<Vec<(SaleId, u64)>, StoreError> {
+    /// How far the events of each sale have been relayed of which something has happened of late, or else of all whose events are kept.
+    pub(crate) async fn relayed(&self, lately: bool) -> Result<Vec<(SaleId, u64)>, StoreError> {
         let rows: Vec<(Uuid, i64)> = sqlx::query_as(
-            "SELECT sale_id, number FROM relays WHERE EXISTS (SELECT FROM outbox WHERE outbox.sale_id = relays.sale_id)",
+            "SELECT sale_id, number FROM stock CROSS JOIN LATERAL (SELECT number FROM relays WHERE relays.sale_id = stock.sale_id LIMIT 1) AS relay \
+             WHERE active_at > now() - make_interval(secs => $1)",
         )
+        .bind(since_s(lately))
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|(sale, number)| (SaleId(sale), count(number))).collect())
@@ -131,19 +145,6 @@ impl Store {
         )
         .bind(sale.0)
         .bind(number(to))
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets events that were kept long enough and have been relayed.
-    pub(crate) async fn forget_old_events(&self) -> Result<(), StoreError> {
-        sqlx::query(
-            "DELETE FROM outbox WHERE (sale_id, number) IN (SELECT sale_id, outbox.number FROM outbox JOIN relays USING (sale_id) \
-             WHERE happened_at < now() - make_interval(days => $1) AND outbox.number <= relays.number LIMIT $2)",
-        )
-        .bind(KEPT_DAYS)
-        .bind(FORGOTTEN_MAX)
         .execute(&self.pool)
         .await?;
         Ok(())

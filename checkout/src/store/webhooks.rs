@@ -11,9 +11,6 @@ use crate::webhook::Attempted;
 const TAKEN_FOR_S: f64 = 60.0;
 /// A webhook that nothing has reached for so long is switched off.
 const OFF_AFTER_DAYS: i32 = 3;
-/// Deliveries that have ended are kept for so long.
-const KEPT_DAYS: i32 = 7;
-const FORGOTTEN_MAX: i64 = 5000;
 /// The longest reason that is kept, in characters.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -120,18 +117,5 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(off.unwrap_or(false))
-    }
-
-    /// Forgets messages that ended long ago.
-    pub(crate) async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
-        sqlx::query(
-            "DELETE FROM deliveries WHERE (webhook_id, sale_id, number) IN (SELECT webhook_id, sale_id, number FROM deliveries \
-             WHERE state <> 'waiting' AND due_at < now() - make_interval(days => $1) LIMIT $2)",
-        )
-        .bind(KEPT_DAYS)
-        .bind(FORGOTTEN_MAX)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fairline_postgres::PgPool;
 
 /// Answers that are forgotten at once, at most.
-const FORGOTTEN_MAX: i64 = 5000;
+const FORGOTTEN_MAX: i64 = 50_000;
 
 /// Who asks for what, as a digest.
 pub(crate) type Scope = [u8; 32];
@@ -102,8 +102,8 @@ impl Answers {
     /// Forgets answers that are older: some of them.
     pub(crate) async fn forget_old(&self, age: Duration) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "DELETE FROM answers WHERE (scope, key) IN (SELECT scope, key FROM answers \
-             WHERE started_at < now() - make_interval(secs => $1) LIMIT $2)",
+            "DELETE FROM answers WHERE ctid = ANY (ARRAY (SELECT ctid FROM answers \
+             WHERE started_at < now() - make_interval(secs => $1) ORDER BY started_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
         )
         .bind(age.as_secs_f64())
         .bind(FORGOTTEN_MAX)
