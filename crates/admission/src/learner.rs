@@ -48,7 +48,6 @@ const ALIKE_STEP: f64 = 0.1;
 
 /// What is believed of visits before a sale begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Prior {
     /// Visits that move on, a second, by stage and age.
     moving_on: Table,
@@ -122,7 +121,7 @@ impl Prior {
 
 /// What a sale has taught so far. The controller keeps it between ticks.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct Learned {
     /// Visits that moved on.
     moved_on: Table,

@@ -14,5 +14,5 @@ mod visits;
 pub use decide::{BATCH_MAX, Decision, Expected, Memory, Mode, Observation, Reason, Stock, Terms, decide, quantities};
 pub use lanes::{LANES_MAX, Lane, Turns};
 pub use learner::{Learned, Prior};
-pub use pace::{Health, Pace, Trouble};
+pub use pace::{Health, LATE_MAX_S, Pace, Trouble};
 pub use visits::{BIN_STARTS_S, BINS, ByAge, QUANTITIES, STAGES, Stage, Visits, bin_of};

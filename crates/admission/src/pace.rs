@@ -2,9 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A tick that comes late catches up on this much at most, in seconds. What lies further back is lost, and so is whatever
-/// a tick did not use but for a part of one admission: so neither an empty line nor a stall saves up a burst.
-const LATE_MAX_S: f64 = 0.5;
+use crate::visits::{ByAge, Stage, Visits, bin_of};
+
+/// The bound on bursts: a tick that comes late catches up on this much at most, in seconds. It is longer than any period
+/// of ticks. What lies further back is lost, and so is whatever a tick did not use but for a part of one admission: so
+/// neither an empty line nor a stall saves up a burst.
+pub const LATE_MAX_S: f64 = 2.0;
+/// A page claims its turn within so many seconds, or it is probably nobody's: that is given back to the rate then, and taken
+/// again if a page claims it all the same. It is where an age bin begins.
+const CLAIMED_WITHIN_S: f64 = 3.0;
+/// Turns are doubted as far as others are claimed in time: so many for each of these of about the last so many seconds,
+/// and no faster than this part of the rate. So a crowd whose pages are all slow is not doubted.
+const DOUBTED_FOR_EACH: f64 = 0.67;
+const IN_TIME_S: f64 = 30.0;
+const DOUBTED_PART: f64 = 0.5;
+/// Turns that were not counted and are claimed late hold the line up for so many seconds at most.
+const OWED_MAX_S: f64 = 0.5;
 /// Checkout is failing when so many of its requests do, out of so many at least; of fewer, no latency is typical either.
 const FAILING_SHARE: f64 = 0.05;
 const REQUESTS_MIN: u32 = 10;
@@ -70,7 +83,6 @@ impl Health {
 
 /// A rate below the cap, since checkout suffers or has suffered.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct BackOff {
     /// Admissions a second, now.
     rate_per_s: f64,
@@ -84,10 +96,14 @@ struct BackOff {
 
 /// What the pace remembers between ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct Pace {
-    /// The part of one admission that the last tick could not use.
+    /// The part of one admission that the last tick could not use; below 0 where more was claimed late than was due.
     credit: f64,
+    /// Turns out that were given back to the rate, since no page had claimed them in time.
+    doubted: f64,
+    /// Turns that were claimed in time, of late.
+    in_time: f64,
     /// Admissions a second, of late.
     recent_per_s: f64,
     back_off: Option<BackOff>,
@@ -106,11 +122,13 @@ pub(crate) struct Allowed {
 impl Pace {
     /// Admissions that `rate_cap_per_s` and checkout's health allow, `elapsed_s` after the last decision. Nobody is let in
     /// while checkout can't be reached.
-    pub(crate) fn allow(&mut self, rate_cap_per_s: f64, health: &Health, elapsed_s: f64) -> Allowed {
+    pub(crate) fn allow(&mut self, rate_cap_per_s: f64, health: &Health, visits: &Visits, elapsed_s: f64) -> Allowed {
         let elapsed_s = elapsed_s.max(0.0);
         self.follow(rate_cap_per_s, health, elapsed_s);
         let rate_per_s = self.back_off.map_or(rate_cap_per_s, |back_off| back_off.rate_per_s.min(rate_cap_per_s));
-        let earned = self.credit + rate_per_s * elapsed_s.min(LATE_MAX_S);
+        let earned =
+            self.credit + rate_per_s * elapsed_s.min(LATE_MAX_S) + self.given_back(rate_per_s, visits, elapsed_s);
+        let earned = earned.clamp(-rate_per_s * OWED_MAX_S, rate_per_s * LATE_MAX_S + 1.0);
         let unreachable = health.trouble() == Some(Trouble::Unreachable);
         Allowed {
             // A float that is not negative; beyond u32 it saturates.
@@ -123,12 +141,27 @@ impl Pace {
 
     /// Notes how many were let in of what was allowed.
     pub(crate) fn note(&mut self, allowed: &Allowed, admitted: u32) {
-        let left = (allowed.earned - f64::from(admitted)).max(0.0);
+        // What an operator had let in at once is not taken from the rate.
+        let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
         self.credit = if left < 1.0 { left } else { 0.0 };
         if allowed.elapsed_s > 0.0 {
             let weight = 1.0 - (-allowed.elapsed_s / RECENT_S).exp();
             self.recent_per_s += (f64::from(admitted) / allowed.elapsed_s - self.recent_per_s) * weight;
         }
+    }
+
+    /// Turns that turned out to be nobody's since the last decision, or are doubted now, less those that were doubted and
+    /// claimed all the same.
+    fn given_back(&mut self, rate_per_s: f64, visits: &Visits, elapsed_s: f64) -> f64 {
+        let called = |counts: &ByAge| {
+            let (in_time, late) = counts.0[Stage::Called as usize].split_at(bin_of(CLAIMED_WITHIN_S));
+            [in_time, late].map(|counts| counts.iter().copied().map(f64::from).sum::<f64>())
+        };
+        self.in_time = self.in_time * (-elapsed_s / IN_TIME_S).exp() + called(&visits.moved_on)[0];
+        let most = self.doubted + rate_per_s * DOUBTED_PART * elapsed_s.min(LATE_MAX_S);
+        let doubted = called(&visits.under_way)[1].min(self.in_time * DOUBTED_FOR_EACH).min(most);
+        let before = std::mem::replace(&mut self.doubted, doubted);
+        doubted - before + f64::from(visits.lapsed) + called(&visits.left)[1]
     }
 
     /// Additive increase, multiplicative decrease.
@@ -167,7 +200,7 @@ mod tests {
     use super::*;
 
     fn tick(pace: &mut Pace, cap: f64, health: &Health, elapsed_s: f64) -> u32 {
-        let allowed = pace.allow(cap, health, elapsed_s);
+        let allowed = pace.allow(cap, health, &Visits::default(), elapsed_s);
         pace.note(&allowed, allowed.admissions);
         allowed.admissions
     }
@@ -183,11 +216,11 @@ mod tests {
     fn neither_an_empty_line_nor_a_stall_saves_up_a_burst() {
         let mut pace = Pace::default();
         for _ in 0..100 {
-            let allowed = pace.allow(10.0, &Health::default(), 0.2);
+            let allowed = pace.allow(10.0, &Health::default(), &Visits::default(), 0.2);
             pace.note(&allowed, 0);
         }
         assert_eq!(tick(&mut pace, 10.0, &Health::default(), 0.2), 2);
-        assert_eq!(tick(&mut pace, 10.0, &Health::default(), 3600.0), 5);
+        assert_eq!(tick(&mut pace, 10.0, &Health::default(), 3600.0), 20, "two seconds' worth");
     }
 
     #[test]
@@ -229,6 +262,89 @@ mod tests {
         assert_eq!(Health { reachable: false, ..health }.trouble(), Some(Trouble::Unreachable));
     }
 
+    #[test]
+    fn slow_ticks_deliver_the_cap_to_within_a_hundredth_and_never_more() {
+        for cap in [3.0, 4.0, 7.0, 10.0, 100.0] {
+            let (mut pace, mut time, mut admitted) = (Pace::default(), 0.0, 0);
+            for nth in 0..2_000 {
+                // From a quick tick to one that another sale, or a slow disk, has delayed for most of two seconds.
+                let elapsed_s = [0.2, 0.21, 0.95, 0.2, 1.9][nth % 5];
+                admitted += tick(&mut pace, cap, &Health::default(), elapsed_s);
+                time += elapsed_s;
+                assert!(f64::from(admitted) <= cap * time + 1e-6, "{admitted} in {time} s at {cap}/s");
+            }
+            assert!(f64::from(admitted) >= cap * time * 0.99, "{admitted} in {time} s at {cap}/s");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_gives_no_more_than_the_bound_on_bursts() {
+        let mut pace = Pace::default();
+        tick(&mut pace, 10.0, &Health::default(), 0.2);
+        assert_eq!(tick(&mut pace, 10.0, &Health::default(), 25.0), 20);
+        assert_eq!(tick(&mut pace, 10.0, &Health::default(), -25.0), 0);
+        assert_eq!(tick(&mut pace, 10.0, &Health::default(), 0.2), 2, "and nothing is owed");
+    }
+
+    /// A line of whom every `ghost`-th to `of`-th is nobody, over some seconds: the claims of each second.
+    fn claims(cap: f64, ghosts: usize, of: usize, claims_after_s: f64, seconds: usize) -> Vec<u32> {
+        const TICK_S: f64 = 0.2;
+        const CLAIM_WINDOW_S: f64 = 15.0;
+        let (mut pace, mut out, mut nth) = (Pace::default(), Vec::new(), 0);
+        let mut claimed = vec![0; seconds];
+        for at in 0..seconds * 5 {
+            let now_s = at as f64 * TICK_S;
+            let mut visits = Visits::default();
+            out.retain(|&(since_s, is_ghost): &(f64, bool)| {
+                let age_s = now_s - since_s;
+                if !is_ghost && age_s >= claims_after_s {
+                    claimed[at / 5] += 1;
+                    visits.moved_on.count(Stage::Called, age_s);
+                    return false;
+                }
+                visits.lapsed += u32::from(age_s >= CLAIM_WINDOW_S);
+                if age_s < CLAIM_WINDOW_S {
+                    visits.under_way.count(Stage::Called, age_s);
+                }
+                age_s < CLAIM_WINDOW_S
+            });
+            let allowed = pace.allow(cap, &Health::default(), &visits, TICK_S);
+            pace.note(&allowed, allowed.admissions);
+            for _ in 0..allowed.admissions {
+                out.push((now_s, nth * ghosts % of < ghosts));
+                nth += 1;
+            }
+        }
+        claimed
+    }
+
+    #[test]
+    fn turns_that_nobody_claims_cost_the_line_no_more_than_half_a_minute() {
+        for cap in [4.0, 10.0, 50.0] {
+            let claimed = claims(cap, 3, 10, 1.5, 180);
+            let sum = |seconds: &[u32]| f64::from(seconds.iter().sum::<u32>());
+            let reached = |seconds: &[u32]| sum(seconds) / (cap * seconds.len() as f64);
+            assert!(reached(&claimed[..3]) < 0.75, "the control: {:?}", &claimed[..3]);
+            assert!(claimed[2..].windows(30).all(|half_a_minute| reached(half_a_minute) >= 0.93), "{claimed:?}");
+            assert!(claimed[15..].windows(30).all(|half_a_minute| reached(half_a_minute) >= 0.95), "{claimed:?}");
+            // Claims are what checkout sees, and keep to the cap but for the bound on bursts.
+            for from in 0..claimed.len() {
+                for to in from + 1..=claimed.len() {
+                    let most = cap * ((to - from) as f64 + LATE_MAX_S) + 1.0;
+                    assert!(sum(&claimed[from..to]) <= most, "{claimed:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pages_that_are_all_slow_get_no_more_turns_than_the_cap() {
+        let claimed = claims(10.0, 0, 1, 10.0, 120);
+        let sum = |seconds: &[u32]| seconds.iter().sum::<u32>();
+        let goes_on = |minute: &[u32]| (598..=602).contains(&sum(minute));
+        assert!(claimed[10..].windows(60).all(goes_on), "slow pages are not doubted: {claimed:?}");
+    }
+
     proptest! {
         #[test]
         fn no_stretch_of_time_sees_more_than_the_cap(
@@ -237,12 +353,12 @@ mod tests {
             let mut pace = Pace::default();
             let (mut admitted, mut time) = (0u32, 0.0);
             for (at, (elapsed_s, uses)) in ticks.into_iter().enumerate() {
-                let allowed = pace.allow(cap, &Health::default(), elapsed_s);
+                let allowed = pace.allow(cap, &Health::default(), &Visits::default(), elapsed_s);
                 let n = if uses { allowed.admissions } else { 0 };
                 pace.note(&allowed, n);
                 if at >= from {
                     admitted += n;
-                    time += elapsed_s.min(LATE_MAX_S);
+                    time += elapsed_s;
                 }
             }
             prop_assert!(f64::from(admitted) <= cap * time + 1.0 + 1e-6);

@@ -86,6 +86,9 @@ pub struct Visits {
     pub moved_on: ByAge,
     /// Left of their own accord since the last decision, by the age at which they did. Not those whose time ran out.
     pub left: ByAge,
+    /// Turns that ran out since the last decision without a page to claim them; they are not under way any more.
+    #[serde(default)]
+    pub lapsed: u32,
     /// Payments that run.
     pub paying: u32,
     /// Payments since the last decision that ended in an order.

@@ -223,7 +223,8 @@ impl Sale<'_> {
         match what {
             Happens::GoesOn => self.visits.moved_on.0[stage][bin] += 1,
             Happens::Leaves => self.visits.left.0[stage][bin] += 1,
-            Happens::TimeIsOut | Happens::PaymentEnds => {}
+            Happens::TimeIsOut => self.visits.lapsed += u32::from(stage == 0),
+            Happens::PaymentEnds => {}
         }
         if what != Happens::GoesOn {
             self.ended += 1;
