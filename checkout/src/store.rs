@@ -42,8 +42,8 @@ use crate::{
 };
 
 pub(crate) use accounts::{CODE_GOOD_S, Refreshed};
-pub(crate) use gateway::{GatewayEvent, Heard};
 pub(crate) use books::Counted;
+pub(crate) use gateway::{GatewayEvent, Heard};
 pub(crate) use holds::{Confirmed, GivenBack, NotReserved, PaymentStanding, StockRow};
 pub(crate) use letters::Letter;
 pub(crate) use money::{Charge, OrderRequest, RequestKind, Requested};

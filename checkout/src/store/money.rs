@@ -1,9 +1,10 @@
 //! Money that moves after a payment was captured: refunds and disputes as the gateway counts them, and what is asked to be done.
 
 use fairline_events::Kind;
+use fairline_postgres::PgConnection;
 use fairline_sale::amount_from_gateway;
 use serde_json::json;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 //! A payment ends in its row, by whoever is first: its driver, the sweeper, or the shopper who withdraws it. Only then is the
 //! gateway told to release the money. An ended payment is never authorised again, so no order can be paid behind a shopper's back.
 
-use sqlx::PgConnection;
+use fairline_postgres::PgConnection;
 
 use super::{
     HoldRow, LEFT_BEHIND_S, Payment, PaymentRow, Store, StoreError, after, lapses::UNANSWERED_KEEPS_HOLD_S, lock_hold,
