@@ -21,7 +21,7 @@ NEXTEST := $(shell command -v cargo-nextest)
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-browser test-load load screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-browser test-load load screenshot image-steps fuzz bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ load: setup web ## Send a larger one, with every threshold: SCENARIO=normal|peak
 
 image-steps: ## Perform the steps of the Dockerfile without an engine, and look how large the images are
 	@python3 scripts/test_dockerfile.py --all
+
+# Debug assertions and overflow checks are on, as they are in tests.
+fuzz: web ## Call every parser that faces the network with mutated inputs: SECONDS=240, ONLY=websocket for a part
+	@$(CARGO) build --locked --quiet --package fairline-fuzz
+	@exec $(BIN)/fuzz --seconds '$(or $(SECONDS),240)' $(if $(ONLY),--only '$(ONLY)')
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line

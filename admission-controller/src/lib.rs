@@ -9,6 +9,8 @@ mod admin;
 mod csv;
 mod draw;
 mod explain;
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 pub mod lifecycle;
 pub mod operator;

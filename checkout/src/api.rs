@@ -51,7 +51,7 @@ pub(crate) fn looking() -> OpenApiRouter<Checkout> {
 /// What to buy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Purchase {
+pub(crate) struct Purchase {
     /// Units: at most as many as the admission is good for.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
@@ -60,7 +60,7 @@ struct Purchase {
 /// What to pay with.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Pay {
+pub(crate) struct Pay {
     payment_method: PaymentMethod,
 }
 

@@ -69,7 +69,7 @@ impl Visits {
 
 /// What a proxy asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
+pub(crate) struct Asked {
     token: Option<String>,
     /// The token came in a query, and is to be kept in a cookie.
     in_query: bool,
@@ -80,7 +80,7 @@ struct Asked {
 impl Asked {
     /// Reads what is asked. A token that stands in several places is taken from the newest: the query, then the header, then the
     /// cookie.
-    fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap) -> Self {
         let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
             ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));

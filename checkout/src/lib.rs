@@ -17,6 +17,8 @@ mod catalogue;
 pub mod door;
 mod doorman;
 mod forgers;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod gateway;
 mod health;

@@ -53,7 +53,7 @@ impl TryFrom<String> for Reference {
 /// A token that a shopper has brought.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Redeem {
+pub(crate) struct Redeem {
     /// The sale.
     sale_id: SaleId,
     /// The admission token.
@@ -68,7 +68,7 @@ struct Redeem {
 /// What the shop was paid.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Confirm {
+pub(crate) struct Confirm {
     /// The shop's own name for the payment. The same one may come again.
     reference: Reference,
 }
@@ -76,7 +76,7 @@ struct Confirm {
 /// What the shop wants for itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reserve {
+pub(crate) struct Reserve {
     /// The sale.
     sale_id: SaleId,
     /// Units.

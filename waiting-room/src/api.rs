@@ -79,7 +79,7 @@ async fn sale_status(State(door): State<Arc<Door>>, Path(sale): Path<String>) ->
 
 /// How to enter a line.
 #[derive(Debug, Deserialize, IntoParams)]
-struct Entering {
+pub(crate) struct Entering {
     /// `false`: only with the ticket that the cookie brings.
     join: Option<bool>,
     /// `true`: exchange a ticket whose turn is over for a new one.

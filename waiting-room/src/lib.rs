@@ -13,6 +13,8 @@ mod bell;
 mod door;
 mod forecast;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod hall;
 mod handshake;
 mod joins;

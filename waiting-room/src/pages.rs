@@ -274,7 +274,7 @@ async fn look(State(door): State<Arc<Door>>, Path(slug): Path<String>) -> Result
 }
 
 #[derive(Deserialize)]
-struct Joining {
+pub(crate) struct Joining {
     #[serde(default)]
     rejoin: bool,
     #[serde(flatten)]

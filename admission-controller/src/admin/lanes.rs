@@ -47,7 +47,7 @@ pub(super) struct AdminLane {
 /// The facts of a new lane.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddLane {
+pub(crate) struct AddLane {
     /// Its name in addresses: lower-case letters, digits and single hyphens, at most 32.
     name: String,
     /// The part of the admissions that it gets while somebody waits in it, from 0 to 1; with 0, what the others leave. The
@@ -58,7 +58,7 @@ struct AddLane {
 /// What an admin changes of a lane.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeLane {
+pub(crate) struct ChangeLane {
     /// The part of the admissions that it gets while somebody waits in it.
     share: f64,
 }
@@ -66,7 +66,7 @@ struct ChangeLane {
 /// How many to invite.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Invite {
+pub(crate) struct Invite {
     /// Invitations to make, at most 1000.
     count: u32,
 }

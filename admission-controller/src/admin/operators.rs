@@ -63,7 +63,7 @@ struct AdminOperators {
 /// Somebody who is to run sales.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddOperator {
+pub(crate) struct AddOperator {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,
@@ -75,7 +75,7 @@ struct AddOperator {
 /// What an owner changes of an operator; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeOperator {
+pub(crate) struct ChangeOperator {
     role: Option<Role>,
     /// Another password, for one who has forgotten it: 12 characters at least. The operator's sessions end.
     password: Option<String>,
@@ -117,7 +117,7 @@ struct EnrolmentCode {
 /// An operator who begins.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Enrol {
+pub(crate) struct Enrol {
     code: String,
     /// 12 characters at least.
     password: String,

@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 /// Who is to come.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rehearse {
+pub(crate) struct Rehearse {
     /// How many, at most 20,000.
     shoppers: u32,
     /// Seconds within which they come; 10 unless said.

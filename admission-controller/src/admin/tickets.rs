@@ -27,14 +27,14 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 /// How many to let in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AdmitNow {
+pub(crate) struct AdmitNow {
     count: i32,
 }
 
 /// Why, and of which line.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MoveTicket {
+pub(crate) struct MoveTicket {
     /// For the audit log; 500 characters at most.
     reason: String,
     /// The id of a lane; the sale's own line unless said.
@@ -44,7 +44,7 @@ struct MoveTicket {
 /// Why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RevokeTokens {
+pub(crate) struct RevokeTokens {
     /// For the audit log; 500 characters at most.
     reason: String,
 }

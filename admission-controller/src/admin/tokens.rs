@@ -53,7 +53,7 @@ struct AdminTokens {
 /// A token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddToken {
+pub(crate) struct AddToken {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,

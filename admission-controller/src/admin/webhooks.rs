@@ -33,7 +33,7 @@ pub(super) fn seen_routes() -> OpenApiRouter<Admin> {
 /// Somebody to tell.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddWebhook {
+pub(crate) struct AddWebhook {
     /// Where to send events: an http:// or https:// address.
     #[schema(example = "https://shop.example/hooks/fairline")]
     url: String,

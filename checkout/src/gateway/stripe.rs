@@ -94,7 +94,7 @@ impl Stripe {
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Authorise,
     LookUp,
     Capture,
@@ -271,7 +271,7 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
     Ok(Intent { reference: Some(id), standing, client_secret })
 }
 
-fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
+pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
     let nothing = |standing| Ok(Intent { reference: None, standing, client_secret: None });
     let senseless = || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");

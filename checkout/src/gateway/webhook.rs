@@ -25,7 +25,7 @@ const SIGNATURES_MAX: usize = 8;
 const ID_CHARS_MAX: usize = 200;
 
 #[derive(Deserialize)]
-struct Event {
+pub(crate) struct Event {
     id: String,
     #[serde(rename = "type")]
     kind: String,
@@ -47,7 +47,7 @@ impl Event {
 }
 
 /// Whether one of the secrets has signed the body, lately. After <https://docs.stripe.com/webhooks#verify-manually>.
-fn is_signed(header: &str, body: &[u8], secrets: &[Secret], now_unix_s: i64) -> bool {
+pub(crate) fn is_signed(header: &str, body: &[u8], secrets: &[Secret], now_unix_s: i64) -> bool {
     let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
     let Some(moment) = parts().find(|(name, _)| *name == "t").map(|(_, value)| value) else { return false };
     let Ok(signed_at) = moment.parse::<i64>() else { return false };
