@@ -16,14 +16,14 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{Path, Query, State},
+    extract::State,
     http::{StatusCode, request::Parts},
     middleware::{from_fn, from_fn_with_state},
 };
 use fairline_line::store::LineStore;
 use fairline_once::Once;
 use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status};
-use fairline_service::{Json, Problem, Secret, Shutdown};
+use fairline_service::{Json, Path, Problem, Query, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;

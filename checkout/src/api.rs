@@ -3,11 +3,11 @@
 use std::num::NonZeroU16;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;

@@ -61,8 +61,8 @@ use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
 use fairline_once::Once;
 use fairline_service::{
-    Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, is_foreign_origin,
-    plumbing_routes, serve,
+    Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, document_problems,
+    is_foreign_origin, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;
 use utoipa::{
@@ -255,7 +255,7 @@ impl Service {
         let once_for_all = Once::new(checkout.store.pool().clone(), known_or_from, shutdown);
         let once_for_all = from_fn_with_state(once_for_all, fairline_once::once);
         let paying = api::paying().route_layer(from_fn_with_state(health, health::paid)).merge(api::giving_back());
-        let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+        let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
             .merge(api::purchasing().route_layer(from_fn_with_state(turnstile, turnstile::pass)))
             .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))
             .merge(users::signing_in().route_layer(once_for_all).route_layer(limit.layer()))
@@ -266,6 +266,7 @@ impl Service {
             .merge(gate::routes())
             .merge(gateway::webhook::routes())
             .split_for_parts();
+        document_problems(&mut document);
         let origins: Arc<[String]> = settings.allowed_origins.clone().into();
         let routes = routes
             .with_state(checkout)

@@ -2,13 +2,9 @@
 
 use std::num::NonZeroU16;
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

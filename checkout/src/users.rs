@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use axum::{
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequestParts, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Response},
 };
 use fairline_once::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;

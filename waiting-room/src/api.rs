@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Path, Query, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{
         IntoResponse as _, Response,
@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use fairline_sale::SaleCard;
-use fairline_service::{ClientAddress, Problem, ProblemBody};
+use fairline_service::{ClientAddress, Path, Problem, ProblemBody, Query};
 use futures_util::{StreamExt as _, stream};
 use hyper::upgrade::OnUpgrade;
 use serde::{Deserialize, Serialize};

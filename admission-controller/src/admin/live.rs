@@ -5,14 +5,15 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension,
     extract::{
-        Path, Query, State, WebSocketUpgrade,
+        State, WebSocketUpgrade,
+        rejection::WebSocketUpgradeRejection,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code},
     },
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use fairline_sale::SaleId;
-use fairline_service::{Problem, ProblemBody, Shutdown, is_foreign_origin};
+use fairline_service::{Path, Problem, ProblemBody, Query, Shutdown, is_foreign_origin};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::{
@@ -168,8 +169,12 @@ async fn live(
     Extension(operator): Extension<Operator>,
     Query(subject): Query<Subject>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejected| {
+        Problem::new(StatusCode::BAD_REQUEST, "not-a-websocket", "The request is not a WebSocket handshake")
+            .detail(rejected.body_text())
+    })?;
     // Browsers send the cookie with WebSockets that other sites' pages open, and say which page it is.
     if is_foreign_origin(&headers, &[]) {
         return Err(AdminError::OtherOrigin.into());

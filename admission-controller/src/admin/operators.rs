@@ -1,12 +1,8 @@
 //! Operators: owners say who they are.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_once::Confidential;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;

@@ -1,13 +1,9 @@
 //! What operators do to a running sale, ticket by ticket: let more in, take one out, have one served next, revoke tokens.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_line::store::{Found, LineError};
 use fairline_sale::{SaleId, Status};
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use utoipa::ToSchema;
