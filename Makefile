@@ -21,7 +21,7 @@ NEXTEST := $(shell command -v cargo-nextest)
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-browser test-load load screenshot image-steps bench-line bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ demo: build ## Run everything on one port: PORT=8080, FRESH=1 to start over, CRO
 migrate: build ## Bring a database up to date: make migrate POSTGRES_URL=postgres://…
 	@exec $(BIN)/fairline migrate $(if $(POSTGRES_URL),--postgres-url '$(POSTGRES_URL)')
 
-test: setup-test web test-web test-deploy test-rust test-browser test-load ## Run every test
+test: setup-test web test-web test-deploy test-rust test-api test-browser test-load ## Run every test
 
 # What tests start as processes: the services, the demo. Built for all of them alike, it is built once, and beforehand, so that it
 # takes none of the time that a test may take.
@@ -69,6 +69,9 @@ test-web: web ## Run the unit tests of the pages
 
 test-deploy: ## Test the Helm chart, its alerts and the Dockerfile, with the real tools
 	@scripts/test-deploy.sh
+
+test-api: programs ## Call every operation of the OpenAPI documents with generated requests: EXAMPLES=10 of each
+	@FAIRLINE_BIN='$(abspath $(BIN))/fairline' scripts/test-api.sh '$(or $(EXAMPLES),10)'
 
 test-browser: programs ## Run the tests in a browser
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' node scripts/test.mjs test/browser
@@ -89,6 +92,11 @@ load: setup web ## Send a larger one, with every threshold: SCENARIO=normal|peak
 
 image-steps: ## Perform the steps of the Dockerfile without an engine, and look how large the images are
 	@python3 scripts/test_dockerfile.py --all
+
+# Debug assertions and overflow checks are on, as they are in tests.
+fuzz: web ## Call every parser that faces the network with mutated inputs: SECONDS=240, ONLY=websocket for a part
+	@$(CARGO) build --locked --quiet --package fairline-fuzz
+	@exec $(BIN)/fuzz --seconds '$(or $(SECONDS),240)' $(if $(ONLY),--only '$(ONLY)')
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line

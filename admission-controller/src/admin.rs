@@ -2,29 +2,29 @@
 
 mod audit;
 mod keys;
-mod lanes;
+pub(crate) mod lanes;
 mod live;
-mod operators;
-mod orders;
-mod rehearsals;
+pub(crate) mod operators;
+pub(crate) mod orders;
+pub(crate) mod rehearsals;
 mod report;
-mod sessions;
-mod tickets;
-mod tokens;
-mod webhooks;
+pub(crate) mod sessions;
+pub(crate) mod tickets;
+pub(crate) mod tokens;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{Path, Query, State},
+    extract::State,
     http::{StatusCode, request::Parts},
     middleware::{from_fn, from_fn_with_state},
 };
 use fairline_line::store::LineStore;
 use fairline_once::Once;
 use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status, gateway_refuses};
-use fairline_service::{Json, Origins, Problem, Secret, Shutdown};
+use fairline_service::{Json, Origins, Path, Problem, Query, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -169,7 +169,7 @@ struct Listing {
 /// A sale to be created.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateSale {
+pub(crate) struct CreateSale {
     /// Its name in addresses: lower-case letters, digits and single hyphens.
     slug: String,
     /// What is sold.
@@ -268,7 +268,7 @@ fn is_a_window(seconds: i32) -> bool {
 /// What to change of a sale; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeSale {
+pub(crate) struct ChangeSale {
     /// Admissions a second at most.
     rate_cap_per_s: Option<f64>,
     /// Units in the sale; not fewer than are promised, held or sold.
@@ -342,7 +342,7 @@ fn stored(look: &Look) -> serde_json::Value {
 }
 
 impl CreateSale {
-    fn checked(self) -> Result<NewSale, AdminError> {
+    pub(crate) fn checked(self) -> Result<NewSale, AdminError> {
         let plain = |slug: &str| {
             let part =
                 |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

@@ -9,6 +9,8 @@ mod admin;
 mod csv;
 mod draw;
 mod explain;
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 pub mod lifecycle;
 pub mod operator;
@@ -25,14 +27,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use fairline_line::store::LineStore;
 use fairline_service::{
-    Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
+    Path, Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, document_problems,
+    plumbing_routes, serve,
 };
 use tokio::{net::TcpListener, sync::Notify};
 use utoipa::OpenApi as _;
@@ -128,10 +131,11 @@ fn routes(
 ) -> Result<Router, StartError> {
     let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies.clone(), shutdown)?;
     let key_set = get(key_set).with_state(admin::Admin { store: asked, ..admin.clone() });
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(public::routes(admin.store.clone()).route_layer(limit.layer()))
         .merge(admin::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();
+    document_problems(&mut document);
     Ok(router
         .route("/admin", get(console))
         .route("/admin/assets/{file}", get(console_asset))

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse as _, Response},
 };
 use fairline_record::entry::{Entry, NotAnEntry};
 use fairline_sale::SaleId;
-use fairline_service::Problem;
+use fairline_service::{Path, Problem, Query};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::Semaphore;

@@ -3,11 +3,11 @@
 use std::num::NonZeroU16;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -56,7 +56,7 @@ pub(crate) fn looking() -> OpenApiRouter<Checkout> {
 /// What to buy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Purchase {
+pub(crate) struct Purchase {
     /// Units: at most as many as the admission is good for.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
@@ -65,7 +65,7 @@ struct Purchase {
 /// What to pay with.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Pay {
+pub(crate) struct Pay {
     payment_method: PaymentMethod,
 }
 

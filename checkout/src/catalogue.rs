@@ -14,12 +14,12 @@ use std::{
 };
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use fairline_sale::{SaleId, Status};
-use fairline_service::{Problem, ProblemBody};
+use fairline_service::{Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;

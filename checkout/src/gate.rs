@@ -72,7 +72,7 @@ impl Visits {
 
 /// What a proxy asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
+pub(crate) struct Asked {
     /// What may be a token of ours, the newest first: the query, then the header, then the cookies. The shop has a bearer
     /// token of its own perhaps, and earlier visits leave cookies.
     tokens: Vec<Candidate>,
@@ -92,7 +92,7 @@ struct Candidate {
 
 impl Asked {
     /// Reads what is asked. Whether it is a preflight, only the request line says: proxies set that, and may leave headers to the client.
-    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
             ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));

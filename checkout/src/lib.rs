@@ -17,6 +17,8 @@ mod catalogue;
 pub mod door;
 mod doorman;
 mod forgers;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod gateway;
 mod health;
@@ -60,8 +62,8 @@ use fairline_events::EventStream;
 use fairline_line::ticket::TicketKey;
 use fairline_once::Once;
 use fairline_service::{
-    Origins, Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes,
-    serve,
+    Origins, Problem, RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies,
+    document_problems, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;
 use utoipa::{
@@ -252,7 +254,7 @@ impl Service {
             .route_layer(from_fn_with_state(health, health::paid))
             .merge(api::giving_back())
             .merge(api::withdrawing());
-        let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+        let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
             .merge(api::purchasing().route_layer(from_fn_with_state(turnstile, turnstile::pass)))
             .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))
             .merge(users::signing_in().route_layer(once_for_all).route_layer(limit.layer()))
@@ -263,6 +265,7 @@ impl Service {
             .merge(gate::routes())
             .merge(gateway::webhook::routes())
             .split_for_parts();
+        document_problems(&mut document);
         let origins = settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?;
         let routes = routes
             .with_state(checkout)

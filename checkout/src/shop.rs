@@ -2,13 +2,9 @@
 
 use std::{num::NonZeroU16, time::Duration};
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -59,7 +55,7 @@ impl TryFrom<String> for Reference {
 /// A token that a shopper has brought.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Redeem {
+pub(crate) struct Redeem {
     /// The sale.
     sale_id: SaleId,
     /// The admission token.
@@ -74,7 +70,7 @@ struct Redeem {
 /// What the shop was paid.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Confirm {
+pub(crate) struct Confirm {
     /// The shop's own name for the payment. The same one may come again.
     reference: Reference,
 }
@@ -106,7 +102,7 @@ struct RefundStanding {
 /// What the shop wants for itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reserve {
+pub(crate) struct Reserve {
     /// The sale.
     sale_id: SaleId,
     /// Units.

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use axum::{
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequestParts, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Response},
 };
 use fairline_once::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Problem, ProblemBody, cookies_named};
+use fairline_service::{Json, Path, Problem, ProblemBody, cookies_named};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -53,7 +53,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<Checkout> {
 /// Who wants to sign in: one of the three.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct LogIn {
+pub(crate) struct LogIn {
     /// Where to send a code.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
@@ -69,7 +69,7 @@ struct LogIn {
 /// A code that has come.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct EnterCode {
+pub(crate) struct EnterCode {
     /// As the answer to `POST /users/login` says.
     sign_in_id: Uuid,
     /// Six digits.
@@ -83,13 +83,13 @@ struct EnterCode {
 /// A refresh token; none where it is in a cookie.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Refresh {
+pub(crate) struct Refresh {
     refresh_token: Option<String>,
 }
 
 /// A browser that wants to be told, as `PushSubscription.toJSON` writes it.
 #[derive(Debug, Deserialize, ToSchema)]
-struct Subscribe {
+pub(crate) struct Subscribe {
     #[schema(max_length = 1000)]
     endpoint: String,
     keys: SubscriptionKeys,

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Path, Query, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{
         IntoResponse as _, Response,
@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use fairline_sale::SaleCard;
-use fairline_service::{ClientAddress, Problem, ProblemBody};
+use fairline_service::{ClientAddress, Path, Problem, ProblemBody, Query};
 use futures_util::{StreamExt as _, stream};
 use hyper::upgrade::OnUpgrade;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ async fn sale_status(State(door): State<Arc<Door>>, Path(sale): Path<String>) ->
 
 /// How to enter a line.
 #[derive(Debug, Deserialize, IntoParams)]
-struct Entering {
+pub(crate) struct Entering {
     /// `false`: only with the ticket that the cookie brings.
     join: Option<bool>,
     /// `true`: exchange a ticket whose turn is over for a new one. It is the same shopper's: the limit counts all their turns.

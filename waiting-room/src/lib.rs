@@ -13,6 +13,8 @@ mod bell;
 mod door;
 mod forecast;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod hall;
 mod handshake;
 mod joins;
@@ -39,7 +41,8 @@ use fairline_line::{
     ticket::TicketKey,
 };
 use fairline_service::{
-    RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, raise_file_limit, serve,
+    RateLimit, Readiness, ServeLimits, Shutdown, StartError, document_problems, plumbing_routes, raise_file_limit,
+    serve,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tracing::warn;
@@ -131,7 +134,9 @@ impl Service {
             async move { follower.run(shutdown).await }
         });
 
-        let (api, document) = OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
+        let (api, mut document) =
+            OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
+        document_problems(&mut document);
         let routes = api
             .merge(pages::routes())
             .layer(Extension(settings.front.proxies()))

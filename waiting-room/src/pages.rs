@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use fairline_sale::{SaleCard, SaleMode, Status, price_text};
-use fairline_service::{ClientAddress, Problem};
+use fairline_service::{ClientAddress, Path, Problem, Query};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
@@ -285,7 +285,7 @@ async fn look(State(door): State<Arc<Door>>, Path(slug): Path<String>) -> Result
 }
 
 #[derive(Deserialize)]
-struct Joining {
+pub(crate) struct Joining {
     #[serde(default)]
     rejoin: bool,
     #[serde(flatten)]

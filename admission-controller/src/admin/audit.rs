@@ -1,12 +1,12 @@
 //! The audit log, for reading.
 
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse as _, Response},
 };
 use fairline_sale::SaleId;
-use fairline_service::{Problem, ProblemBody};
+use fairline_service::{Problem, ProblemBody, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -1,10 +1,7 @@
 //! Which keys sign admission tokens, and revoking one.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-};
-use fairline_service::Problem;
+use axum::{Extension, extract::State};
+use fairline_service::{Path, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

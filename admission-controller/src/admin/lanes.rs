@@ -1,13 +1,9 @@
 //! The lanes of a sale, and invitations to them.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_once::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -47,7 +43,7 @@ pub(super) struct AdminLane {
 /// The facts of a new lane.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddLane {
+pub(crate) struct AddLane {
     /// Its name in addresses: lower-case letters, digits and single hyphens, at most 32.
     name: String,
     /// The part of the admissions that it gets while somebody waits in it, from 0 to 1; with 0, what the others leave. The
@@ -58,7 +54,7 @@ struct AddLane {
 /// What an admin changes of a lane.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeLane {
+pub(crate) struct ChangeLane {
     /// The part of the admissions that it gets while somebody waits in it.
     share: f64,
 }
@@ -66,7 +62,7 @@ struct ChangeLane {
 /// How many to invite.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Invite {
+pub(crate) struct Invite {
     /// Invitations to make, at most 1000.
     count: u32,
 }

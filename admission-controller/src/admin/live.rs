@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension,
     extract::{
-        Path, Query, State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code},
+        State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use fairline_sale::SaleId;
-use fairline_service::{Problem, ProblemBody, Shutdown};
+use fairline_service::{Path, Problem, ProblemBody, Query, Shutdown};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::{
@@ -168,8 +168,12 @@ async fn live(
     Extension(operator): Extension<Operator>,
     Query(subject): Query<Subject>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejected| {
+        Problem::new(StatusCode::BAD_REQUEST, "not-a-websocket", "The request is not a WebSocket handshake")
+            .detail(rejected.body_text())
+    })?;
     // Browsers send the cookie with WebSockets that other sites' pages open, and say which page it is.
     if admin.origins.is_foreign(&headers) {
         return Err(AdminError::OtherOrigin.into());

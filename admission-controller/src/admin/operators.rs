@@ -1,12 +1,8 @@
 //! Operators: owners say who they are.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_once::Confidential;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -63,7 +59,7 @@ struct AdminOperators {
 /// Somebody who is to run sales.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddOperator {
+pub(crate) struct AddOperator {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,
@@ -75,7 +71,7 @@ struct AddOperator {
 /// What an owner changes of an operator; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangeOperator {
+pub(crate) struct ChangeOperator {
     role: Option<Role>,
     /// Another password, for one who has forgotten it: 12 characters at least. The operator's sessions end.
     password: Option<String>,
@@ -117,7 +113,7 @@ struct EnrolmentCode {
 /// An operator who begins.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Enrol {
+pub(crate) struct Enrol {
     code: String,
     /// 12 characters at least.
     password: String,

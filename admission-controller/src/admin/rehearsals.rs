@@ -1,12 +1,8 @@
 //! Rehearsals: a crowd of simulated shoppers is sent to a copy of a sale.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_sale::SaleId;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -24,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 /// Who is to come.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rehearse {
+pub(crate) struct Rehearse {
     /// How many, at most 20,000.
     shoppers: u32,
     /// Seconds within which they come; 10 unless said.

@@ -1,12 +1,9 @@
 //! What has become of a sale, for those who ran it.
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;
-use fairline_service::{Problem, ProblemBody};
+use fairline_service::{Path, Problem, ProblemBody};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;

@@ -100,7 +100,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 /// What one signs in with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SignIn {
+pub(crate) struct SignIn {
     name: String,
     password: String,
     /// The six digits that the authenticator app shows.
@@ -122,7 +122,7 @@ struct Session {
 /// Another password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangePassword {
+pub(crate) struct ChangePassword {
     old: String,
     /// 12 characters at least.
     new: String,

@@ -1,13 +1,9 @@
 //! What operators do to a running sale, ticket by ticket: let more in, take one out, have one served next, revoke tokens.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_line::store::{Found, LineError};
 use fairline_sale::{SaleId, Status};
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use utoipa::ToSchema;
@@ -27,14 +23,14 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 /// How many to let in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AdmitNow {
+pub(crate) struct AdmitNow {
     count: i32,
 }
 
 /// Why, and of which line.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MoveTicket {
+pub(crate) struct MoveTicket {
     /// For the audit log; 500 characters at most.
     reason: String,
     /// The id of a lane; the sale's own line unless said.
@@ -44,7 +40,7 @@ struct MoveTicket {
 /// Why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RevokeTokens {
+pub(crate) struct RevokeTokens {
     /// For the audit log; 500 characters at most.
     reason: String,
 }

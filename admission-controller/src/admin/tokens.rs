@@ -1,12 +1,8 @@
 //! Tokens of programs: owners say who has one, and for what.
 
-use axum::{
-    Extension,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, extract::State, http::StatusCode};
 use fairline_once::Confidential;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -53,7 +49,7 @@ struct AdminTokens {
 /// A token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddToken {
+pub(crate) struct AddToken {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,

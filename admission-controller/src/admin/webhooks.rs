@@ -2,13 +2,13 @@
 
 use axum::{
     Extension,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, Uri},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use fairline_events::Kind;
 use fairline_once::Confidential;
-use fairline_service::{Json, Problem, ProblemBody};
+use fairline_service::{Json, Path, Problem, ProblemBody};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -33,7 +33,7 @@ pub(super) fn seen_routes() -> OpenApiRouter<Admin> {
 /// Somebody to tell.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddWebhook {
+pub(crate) struct AddWebhook {
     /// Where to send events: an http:// or https:// address.
     #[schema(example = "https://shop.example/hooks/fairline")]
     url: String,

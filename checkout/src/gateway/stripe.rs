@@ -127,7 +127,7 @@ impl Stripe {
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Authorise,
     LookUp,
     Find,
@@ -443,7 +443,7 @@ fn rejected(code: Option<&str>, message: &str) -> NoAnswer {
     NoAnswer::Rejected { code: if code.is_empty() { "invalid_request".to_owned() } else { code }, message }
 }
 
-fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
+pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
     let nothing = |standing| Ok(Intent { reference: None, standing, client_secret: None });
     let senseless = || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");

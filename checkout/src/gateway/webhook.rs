@@ -30,7 +30,7 @@ const SIGNATURES_MAX: usize = 8;
 const ID_CHARS_MAX: usize = 200;
 
 #[derive(Deserialize)]
-struct Event {
+pub(crate) struct Event {
     id: String,
     #[serde(rename = "type")]
     kind: String,
@@ -70,7 +70,7 @@ impl Event {
 
 /// When the body was signed, in Unix seconds, if one of the secrets has signed it. After
 /// <https://docs.stripe.com/webhooks#verify-manually>.
-fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option<i64> {
+pub(crate) fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option<i64> {
     let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
     let moment = parts().find(|(name, _)| *name == "t").map(|(_, value)| value)?;
     let signed_at = moment.parse().ok()?;

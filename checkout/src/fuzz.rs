@@ -1,0 +1,130 @@
+//! The parsers of this service that face the network, each as a function that `make fuzz` calls with any bytes.
+//!
+//! A target panics when a parser panics, or when its answer contradicts what the parser promises.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use fairline_line::ticket::TicketKey;
+use fairline_sale::VisitorId;
+use fairline_service::Secret;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    account::{AccountKey, Address},
+    api, gate,
+    gateway::{
+        stripe::{self, Step},
+        webhook,
+    },
+    holder::{Holders, bearer, holds_ticket_of, known_by},
+    outbound::web_address,
+    push::Subscription,
+    shop, users,
+};
+
+/// The targets, by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("webhook-signature", webhook_signature),
+    ("webhook-event", body::<webhook::Event>),
+    ("gateway-answer", gateway_answer),
+    ("caller-headers", caller_headers),
+    ("access-token", access_token),
+    ("forward-auth", forward_auth),
+    ("purchase-body", body::<api::Purchase>),
+    ("payment-body", body::<api::Pay>),
+    ("merchant-redeem-body", body::<shop::Redeem>),
+    ("merchant-confirm-body", body::<shop::Confirm>),
+    ("merchant-reserve-body", body::<shop::Reserve>),
+    ("sign-in-body", body::<users::LogIn>),
+    ("sign-in-code-body", body::<users::EnterCode>),
+    ("refresh-body", body::<users::Refresh>),
+    ("subscription-body", body::<users::Subscribe>),
+    ("email-address", email_address),
+    ("push-subscription", push_subscription),
+    ("web-address", address),
+];
+
+/// The moment at which the corpus was signed.
+const NOW_UNIX_S: i64 = 1_800_000_000;
+
+static TICKETS: LazyLock<TicketKey> = LazyLock::new(|| "5a".repeat(32).parse().expect("64 digits"));
+static ACCOUNTS: LazyLock<AccountKey> =
+    LazyLock::new(|| AccountKey::new(&Secret::new("the account key of the corpus, 40 bytes")).expect("long enough"));
+
+fn body<T: DeserializeOwned>(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<T>(bytes);
+}
+
+/// The lines of the input as the values of these headers, in turn.
+fn headers(names: &[HeaderName], bytes: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, line) in names.iter().cycle().zip(bytes.split(|byte| *byte == b'\n')) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn webhook_signature(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (header, body) = text.split_once('\n').unwrap_or((text, "{}"));
+    let signed_at = webhook::signed_at(header, body.as_bytes(), &[Secret::new("whsec_that_signs_nothing")]);
+    assert_eq!(signed_at, None, "no input is signed with a secret that has signed nothing");
+}
+
+fn gateway_answer(bytes: &[u8]) {
+    for step in [Step::Authorise, Step::LookUp, Step::Refund] {
+        for status in [StatusCode::OK, StatusCode::PAYMENT_REQUIRED, StatusCode::NOT_FOUND] {
+            let _ = stripe::read(step, status, &HeaderMap::new(), bytes);
+        }
+    }
+}
+
+fn caller_headers(bytes: &[u8]) {
+    let headers = headers(&[header::COOKIE, header::AUTHORIZATION, header::COOKIE], bytes);
+    let holders = Holders::of(&headers, &TICKETS, Some(&ACCOUNTS));
+    for visitor in holders.iter() {
+        assert!(holds_ticket_of(&headers, &TICKETS, *visitor), "a ticket's holder holds it");
+    }
+    assert!(!holds_ticket_of(&headers, &TICKETS, VisitorId([0xff; 16])), "no ticket of the corpus has this holder");
+    let _ = (bearer(&headers), known_by(&headers, &TICKETS, Some(&ACCOUNTS), None));
+}
+
+fn access_token(bytes: &[u8]) {
+    let Ok(token) = std::str::from_utf8(bytes) else { return };
+    let _ = ACCOUNTS.account_of(token, NOW_UNIX_S);
+}
+
+fn forward_auth(bytes: &[u8]) {
+    let (uri, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
+    let Ok(uri) = Uri::try_from(uri) else { return };
+    let names = [
+        HeaderName::from_static("x-original-uri"),
+        HeaderName::from_static("x-forwarded-uri"),
+        header::AUTHORIZATION,
+        header::COOKIE,
+    ];
+    let _ = gate::Asked::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
+}
+
+fn email_address(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(address) = Address::email(text) {
+        let again = Address::email(address.as_str());
+        assert_eq!(again.as_ref().map(Address::as_str), Some(address.as_str()), "an address is its own normal form");
+    }
+}
+
+fn push_subscription(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut parts = text.splitn(3, '\n');
+    let mut next = || parts.next().unwrap_or_default();
+    let _ = Subscription::new(next(), next(), next());
+}
+
+fn address(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = web_address(text);
+}
