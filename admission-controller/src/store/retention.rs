@@ -21,7 +21,9 @@ macro_rules! some_of {
 }
 
 /// Of every table what belongs to one sale; what refers to others comes before them.
-const LEFT_BEHIND: [&str; 11] = [
+const LEFT_BEHIND: [&str; 13] = [
+    some_of!("order_requests", "SELECT ctid FROM order_requests WHERE sale_id = $1"),
+    some_of!("shopper_allowances", "SELECT ctid FROM shopper_allowances WHERE sale_id = $1"),
     some_of!("orders", "SELECT ctid FROM orders WHERE sale_id = $1"),
     some_of!("payments", "SELECT payments.ctid FROM holds JOIN payments ON hold_id = holds.id WHERE sale_id = $1"),
     some_of!("holds", "SELECT ctid FROM holds WHERE sale_id = $1"),

@@ -158,6 +158,7 @@ async fn forgotten(pool: &PgPool) {
         "SELECT count(*) FROM admissions WHERE issued_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
         "SELECT count(*) FROM interventions WHERE at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
         "SELECT count(*) FROM allowances WHERE changed_at < now() - interval '366 days'",
+        "SELECT count(*) FROM shopper_allowances WHERE changed_at < now() - interval '366 days'",
         "SELECT count(*) FROM sign_ins WHERE created_at < now() - interval '2 days'",
         "SELECT count(*) FROM refresh_tokens WHERE expires_at < now() - interval '30 minutes'",
         "SELECT count(*) FROM sessions WHERE NOT EXISTS (SELECT FROM refresh_tokens WHERE session_id = sessions.id)",

@@ -82,6 +82,10 @@ INSERT INTO answers (scope, key, request, status, body, started_at)
     SELECT sha256(n::text::bytea), 'k', sha256('r'), 200, '{}', now() - CASE WHEN n <= :due THEN interval '3 days' ELSE (n % 1400) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
 INSERT INTO allowances (sale_id, account_id, units, most, changed_at)
     SELECT pg_temp.id('sale', 1 + n % 5000), pg_temp.id('account', n), 1, 2, now() - CASE WHEN n <= :due THEN interval '400 days' ELSE (n % 360) * interval '1 day' END FROM generate_series(1, :rows) AS n;
+INSERT INTO shopper_allowances (sale_id, visitor, units, most, changed_at)
+    SELECT pg_temp.id('sale', 1 + n % 5000), pg_temp.visitor(n), 1, 2, now() - CASE WHEN n <= :due THEN interval '400 days' ELSE (n % 360) * interval '1 day' END FROM generate_series(1, :rows) AS n;
+INSERT INTO order_requests (id, order_id, sale_id, kind, reason, requested_by, state, created_at, due_at)
+    SELECT gen_random_uuid(), id, sale_id, 'refund', 'asked', 'ada', 'done', created_at, created_at FROM holds;
 INSERT INTO sign_ins (id, address, created_at)
     SELECT pg_temp.id('sign-in', n), 'a' || n || '@example.org', now() - CASE WHEN n <= :due THEN interval '3 days' ELSE (n % 1400) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
 INSERT INTO sessions (id, account_id, created_at) SELECT pg_temp.id('session', n), pg_temp.id('account', n), now() - interval '3 days' FROM generate_series(1, :rows) AS n;
