@@ -68,7 +68,7 @@ struct AdminWebhook {
     failing_since: Option<OffsetDateTime>,
     /// Why.
     last_error: Option<String>,
-    /// Events that wait to be told, or to be told again: 10,000 at most are counted, here and below.
+    /// Events that wait to be told, or to be told again.
     waiting: i64,
     /// Events of the last week that were told.
     delivered: i64,

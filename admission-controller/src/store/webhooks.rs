@@ -6,8 +6,6 @@ use uuid::Uuid;
 
 use super::{By, Store, StoreError};
 
-/// Messages of a webhook that are counted at most, of each state.
-const COUNTED_MAX: i64 = 10_000;
 /// Webhooks at most.
 pub const WEBHOOKS_MAX: i64 = 20;
 
@@ -31,12 +29,11 @@ impl Store {
     pub async fn webhooks(&self) -> Result<Vec<WebhookRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, url, kinds, created_at, failing_since, last_error, off_at, \
-             (SELECT count(*) FROM (SELECT FROM deliveries WHERE webhook_id = id AND state = 'waiting' LIMIT $1) AS counted) AS waiting, \
-             (SELECT count(*) FROM (SELECT FROM deliveries WHERE webhook_id = id AND state = 'delivered' LIMIT $1) AS counted) AS delivered, \
-             (SELECT count(*) FROM (SELECT FROM deliveries WHERE webhook_id = id AND state = 'given_up' LIMIT $1) AS counted) AS given_up \
+             (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'waiting') AS waiting, \
+             (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'delivered') AS delivered, \
+             (SELECT count(*) FROM deliveries WHERE webhook_id = id AND state = 'given_up') AS given_up \
              FROM webhooks ORDER BY created_at, id",
         )
-        .bind(COUNTED_MAX)
         .fetch_all(&self.pool)
         .await?)
     }

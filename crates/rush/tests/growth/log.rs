@@ -47,13 +47,14 @@ impl Log {
     /// Logs what is done in a database from now on, by those who connect from now on.
     pub async fn begin(pool: PgPool, database: &str) -> Log {
         for setting in [
-            "session_preload_libraries = 'auto_explain'",
             "auto_explain.log_min_duration = 0",
             "auto_explain.log_analyze = on",
             "auto_explain.log_buffers = on",
             "auto_explain.log_timing = off",
             "auto_explain.log_format = 'json'",
             "log_statement = 'all'",
+            // Last: whoever connects in between would log in another format.
+            "session_preload_libraries = 'auto_explain'",
         ] {
             let set = raw_sql(sqlx::AssertSqlSafe(format!("ALTER DATABASE {database} SET {setting}")));
             set.execute(&pool).await.expect("a setting");
