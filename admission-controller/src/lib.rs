@@ -95,7 +95,7 @@ impl Service {
             nudge: nudge.clone(),
         };
         shutdown.spawn(ticker.run(shutdown.clone()));
-        shutdown.spawn(sampler::run(store.clone(), shutdown.clone()));
+        shutdown.spawn(sampler::run(store.clone(), settings.sales_kept_days, shutdown.clone()));
 
         let ready = readiness(asked.clone(), line.clone());
         let admin = admin::Admin {

@@ -55,6 +55,10 @@ pub struct Settings {
     /// Milliseconds between two decisions for a sale.
     #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub tick_ms: u64,
+    /// Days after which a closed sale's orders, visits, record and samples are deleted. Never, if not given. Those of a rehearsal
+    /// are after 90 days.
+    #[arg(long, env = "FAIRLINE_SALES_KEPT_DAYS", value_parser = clap::value_parser!(u32).range(30..=36_500))]
+    pub sales_kept_days: Option<u32>,
     /// Bring the database's schema up to date at start.
     #[arg(long, env = "FAIRLINE_MIGRATE", default_value_t = false, action = clap::ArgAction::Set)]
     pub migrate: bool,

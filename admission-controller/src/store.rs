@@ -14,6 +14,7 @@ mod people;
 mod record;
 mod rehearsals;
 mod report;
+mod retention;
 mod samples;
 mod tokens;
 mod visits;

@@ -14,6 +14,8 @@ use crate::{Checkout, store::StoreError};
 const EVERY: Duration = Duration::from_millis(300);
 /// So many rounds after each other, every stream is looked at, for what a dead process has left there and for what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
+/// A consumer that has asked for nothing for so long has gone with its process.
+const GONE_AFTER: Duration = Duration::from_secs(3600);
 /// Events that are heard at once.
 const AT_ONCE: u64 = 500;
 
@@ -78,11 +80,18 @@ where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
 {
+    let everywhere = heard.is_empty();
     for (sale, relayed) in relayed? {
         if heard.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
-        match hear_sale(stream, group, consumer, sale, hear).await {
+        let heard_all = match hear_sale(stream, group, consumer, sale, hear).await {
+            Ok(()) if everywhere => {
+                stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotHeard::from)
+            }
+            outcome => outcome,
+        };
+        match heard_all {
             Ok(()) => drop(heard.insert(sale, relayed)),
             Err(error) => {
                 metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);

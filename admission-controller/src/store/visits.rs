@@ -48,6 +48,7 @@ impl LockedSale {
         .fetch_one(&mut *self.transaction)
         .await?;
         let counts: Vec<Count> = sqlx::query_as(
+            // From each new payment to its hold, never from all holds of the sale, as a plan for any sale at all would have it.
             "WITH seen (what, stage, age, at) AS ( \
                 SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
                 FROM admissions WHERE sale_id = $1 AND state = 'promised' \
@@ -61,7 +62,7 @@ impl LockedSale {
                 FROM holds JOIN admissions ON admissions.id = admission_id \
                 WHERE holds.sale_id = $1 AND holds.created_at > $4 AND holds.created_at <= $5 \
                 UNION ALL SELECT 'moved_on', 2, payments.created_at - holds.created_at, NULL \
-                FROM payments JOIN holds ON holds.id = hold_id \
+                FROM payments CROSS JOIN LATERAL (SELECT sale_id, created_at FROM holds WHERE id = hold_id LIMIT 1) AS holds \
                 WHERE sale_id = $1 AND payments.created_at > $4 AND payments.created_at <= $5 \
                 UNION ALL SELECT 'left', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, \
                     left_at - coalesce(claimed_at, issued_at), NULL \
@@ -72,7 +73,7 @@ impl LockedSale {
                 UNION ALL SELECT 'left', 2, cancelled_at - created_at, NULL \
                 FROM holds WHERE sale_id = $1 AND reserved_as IS NULL AND cancelled_at > $4 AND cancelled_at <= $5 \
                 UNION ALL SELECT 'failed', 2, interval '0', NULL \
-                FROM payments JOIN holds ON holds.id = hold_id WHERE sale_id = $1 \
+                FROM payments CROSS JOIN LATERAL (SELECT sale_id FROM holds WHERE id = hold_id LIMIT 1) AS holds WHERE sale_id = $1 \
                 AND payments.state IN ('declined', 'voided') AND payments.updated_at > $4 AND payments.updated_at <= $5 \
                 UNION ALL SELECT 'paid', 2, interval '0', least(orders.quantity, $3) - 1 \
                 FROM orders JOIN holds USING (id) WHERE orders.sale_id = $1 AND reserved_as IS NULL \

@@ -16,6 +16,19 @@ use fred::{
 use crate::event::Event;
 
 const APPEND: &str = include_str!("append.lua");
+/// KEYS[1]: the stream. ARGV: a group, and how many ms a consumer has been silent that has gone.
+const FORGET_CONSUMERS: &str = r"
+    local forgotten = 0
+    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+    for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+        local about = {}
+        for at = 1, #info, 2 do about[info[at]] = info[at + 1] end
+        if about.pending == 0 and about.idle >= tonumber(ARGV[2]) then
+            redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], about.name)
+            forgotten = forgotten + 1
+        end
+    end
+    return forgotten";
 /// Events that a stream keeps, about.
 pub const KEPT_MAX: u32 = 100_000;
 /// How long a stream is kept after its last event.
@@ -134,6 +147,16 @@ impl EventStream {
             let _: u64 = self.client.xack(key(sale), group, unknown).await?;
         }
         Ok(events)
+    }
+
+    /// Forgets the consumers of a group that have asked for nothing for so long and have acknowledged all that they were told: every process
+    /// is a consumer of its own, and most that there ever were have ended. One that has not is known again when it asks. Gives how many.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn forget_consumers(&self, sale: SaleId, group: &str, silent_for: Duration) -> Result<u64, StreamError> {
+        let gone_after_ms = i64::try_from(silent_for.as_millis()).unwrap_or(i64::MAX);
+        Ok(self.client.eval(FORGET_CONSUMERS, key(sale), vec![Value::from(group), Value::from(gone_after_ms)]).await?)
     }
 
     /// The events of these numbers need not be said to the group again.

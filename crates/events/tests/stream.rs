@@ -1,5 +1,7 @@
 //! The stream of events against a real Redis.
 
+use std::time::Duration;
+
 use fairline_events::{Event, EventStream, Kind, stream::KEPT_MAX};
 use fairline_private_servers::testing::redis_url;
 use fairline_sale::SaleId;
@@ -145,4 +147,21 @@ async fn what_a_group_that_is_waited_for_has_not_taken_in_is_not_pushed_out() {
     // Without anybody to wait for, the newest are kept.
     assert_eq!(fill(&stream, sale, most + 5001, most * 2 + 6000).await, most * 2 + 6000);
     assert!(stream.next(sale, "group", "a", 1).await.expect("an answer")[0].number > most + 5001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_that_have_gone_are_forgotten_unless_they_owe_something() {
+    let (stream, client) = stream().await;
+    let sale = SaleId(Uuid::new_v4());
+    let forget = async |silent_for| stream.forget_consumers(sale, "group", silent_for).await;
+    assert_eq!(forget(Duration::ZERO).await, Ok(0), "no stream");
+    assert_eq!(stream.append(true, &events(sale, 1..=3)).await, Ok(3));
+    assert_eq!(read_all(&stream, sale, "done").await, [1, 2, 3]);
+    assert_eq!(stream.append(false, &events(sale, 4..=5)).await, Ok(5));
+    assert_eq!(stream.next(sale, "group", "owes", 100).await.map(|owed| owed.len()), Ok(2));
+    assert_eq!(forget(Duration::from_secs(3600)).await, Ok(0), "both have just asked");
+    assert_eq!(forget(Duration::ZERO).await, Ok(1));
+    let key = format!("fairline:{{{sale}}}:events");
+    let left: Value = client.xinfo_consumers(key, "group").await.expect("an answer");
+    assert!(format!("{left:?}").contains("owes") && !format!("{left:?}").contains("done"), "{left:?}");
 }

@@ -4,7 +4,7 @@
 -- side during a roll-out.
 --
 -- The atomic steps of the line. Keys, all in one hash slot, always in this order:
---   1 line      hash    epoch, rev, home, above, cursor, highest, granted, publication, recall_ms, card, pool, drawn
+--   1 line      hash    epoch, rev, home, above, cursor, highest, granted, publication, recall_ms, card, pool, drawn, kept_until
 --   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, fields v = visitor ids of 16 bytes each,
 --                       b = the batch's own id, by which a repeated call is known
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
@@ -43,6 +43,8 @@ local PASSED_PARTS = 500
 local BATCHES_LOOKED_AT = 20000
 -- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
 local CALLED_AT_ONCE = 2000
+-- How long a line is kept that no controller publishes any more: its sale is gone, or its database.
+local UNHEARD_KEPT_MS, RENEWED_EVERY_MS = 30 * 24 * 3600 * 1000, 3600 * 1000
 -- In the mark of a roll call: beyond it are ordinals, before it the numbers of the recalled.
 local BEYOND_CURSOR = 2 ^ 40
 -- Batches of joins, and entries of history, that are read in one step.
@@ -515,7 +517,7 @@ local NO_DRAW = { err = 'NODRAW the table of the draw is not laid down' }
 
 -- What the controller has decided and committed. Later publications win over late ones.
 -- args: publication, epoch, "begin" if it begins the epoch, cursor, highest granted, recall window in ms, card, for how
---       many ms more the line is kept (0: for ever), the ordinal that those of this epoch are above, how many tickets a
+--       many ms more the line is kept (0: for as long as it is published), the ordinal that those of this epoch are above, how many tickets a
 --       draw has shuffled, what the record has of the history, how many claims were heard, their ordinals and words, then
 --       ordinals and what became of their turns
 local function publish(keys, args)
@@ -589,9 +591,24 @@ local function publish(keys, args)
         say(keys, { kind = 'card', card = args[7] })
     end
     if args[8] ~= '0' then
+        call('HSET', keys[LINE], 'kept_until', text(now_ms() + tonumber(args[8])))
         for at = LINE, SHOWN do call('PEXPIRE', keys[at], args[8]) end
+    elseif call('PTTL', keys[LINE]) < UNHEARD_KEPT_MS - RENEWED_EVERY_MS then
+        for at = LINE, SHOWN do call('PEXPIRE', keys[at], UNHEARD_KEPT_MS) end
     end
     return 1
+end
+
+-- Of a closed line no key outlives the others that is made after the last publication, when pages close.
+local function in_its_time(step)
+    return function(keys, args)
+        local answer = step(keys, args)
+        local kept_until = call('HGET', keys[LINE], 'kept_until')
+        if kept_until then
+            for at = ARRIVALS, SHOWN do call('PEXPIREAT', keys[at], kept_until, 'NX') end
+        end
+        return answer
+    end
 end
 
 -- -> epoch, rev
@@ -622,15 +639,15 @@ local function numbers(keys)
     return call('GETRANGE', keys[DRAWN], 0, drawn * 4 - 1)
 end
 
-redis.register_function('fairline_v2_join', join)
-redis.register_function('fairline_v2_name', name)
-redis.register_function('fairline_v2_resume', resume)
-redis.register_function('fairline_v2_absent', absent)
-redis.register_function('fairline_v2_sweep', sweep)
-redis.register_function('fairline_v2_present', present)
-redis.register_function('fairline_v2_roll_call', roll_call)
-redis.register_function('fairline_v2_leave', leave)
-redis.register_function('fairline_v2_claim', claim)
+redis.register_function('fairline_v2_join', in_its_time(join))
+redis.register_function('fairline_v2_name', in_its_time(name))
+redis.register_function('fairline_v2_resume', in_its_time(resume))
+redis.register_function('fairline_v2_absent', in_its_time(absent))
+redis.register_function('fairline_v2_sweep', in_its_time(sweep))
+redis.register_function('fairline_v2_present', in_its_time(present))
+redis.register_function('fairline_v2_roll_call', in_its_time(roll_call))
+redis.register_function('fairline_v2_leave', in_its_time(leave))
+redis.register_function('fairline_v2_claim', in_its_time(claim))
 redis.register_function{ function_name = 'fairline_v2_find', callback = find, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'fairline_v2_upcoming', callback = upcoming, flags = { 'no-writes' } }
 redis.register_function('fairline_v2_close_pool', close_pool)

@@ -95,6 +95,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             admin_token: keys.admin_token.clone(),
             tick_ms: 200,
             migrate: false,
+            sales_kept_days: None,
             secure_cookies: false,
             // This very program; its crowd comes in by the front door.
             rehearsal_program: std::env::current_exe().ok(),

@@ -23,6 +23,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
+use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest as _};
 
 pub const WAITING_ROOMS: [&str; 2] = ["waiting-room-1", "waiting-room-2"];
 pub const CONTROLLERS: [&str; 2] = ["admission-controller-1", "admission-controller-2"];
@@ -95,16 +96,31 @@ impl Shop {
     }
 
     async fn without_a_sale() -> Shop {
-        let alone = be_alone();
         let servers = Servers::start().expect("Redis and Postgres start");
+        Shop::in_business(servers, &[]).await
+    }
+
+    /// Opens a shop with these servers, whose database may have been in use, and more settings for its checkouts.
+    pub async fn in_business(servers: Servers, checkout: &[&str]) -> Shop {
+        let alone = be_alone();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let postgres_url = servers.postgres.create_database("shop").expect("a database can be made");
         let mut shop = Shop { services: Vec::new(), servers, sale: String::new(), postgres_url, folder, _alone: alone };
-        shop.start_services().await;
+        shop.start_services(checkout).await;
         shop
     }
 
-    async fn start_services(&mut self) {
+    /// What a console is told, for as long as this is held.
+    pub async fn console(&self, path: &str) -> impl Sized + use<> {
+        let mut request =
+            format!("ws://{}{path}", address_of(CONTROLLERS[0])).into_client_request().expect("an address");
+        let token = format!("Bearer {ADMIN_TOKEN}").parse().expect("a header");
+        request.headers_mut().insert("authorization", token);
+        let stream = TcpStream::connect(address_of(CONTROLLERS[0])).await.expect("a connection");
+        client_async(request, stream).await.expect("a WebSocket").0
+    }
+
+    async fn start_services(&mut self, checkout: &[&str]) {
         let key = self.folder.path().join("signing.pem");
         fs::write(&key, SigningKey::generate().to_pem()).expect("the temporary folder can be written to");
         let ticket_key = format!("--ticket-key={}", "5a".repeat(32));
@@ -125,7 +141,8 @@ impl Shop {
             self.start(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
         }
         for name in CHECKOUTS {
-            self.start(name, &[&postgres, &redis, &ticket_key, &gateway, &jwks, "--webhook-secrets=whsec_sandbox"]);
+            let own = [&postgres, &redis, &ticket_key, &gateway, &jwks, "--webhook-secrets=whsec_sandbox"];
+            self.start(name, &[&own, checkout].concat());
         }
         for name in [WAITING_ROOMS, CHECKOUTS].concat() {
             self.ready(name).await;
@@ -261,7 +278,7 @@ impl Shop {
         panic!("{name} is not ready: {last}\n{}", self.logs());
     }
 
-    async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let mut answer = (StatusCode::SERVICE_UNAVAILABLE, Value::Null);
         for name in CONTROLLERS {
             if let Ok(answered) = call(address_of(name), method.clone(), path, body.as_ref()).await {

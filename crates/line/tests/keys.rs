@@ -1,0 +1,112 @@
+//! No key of a sale stays in Redis for ever.
+
+use std::time::Duration;
+
+use fairline_line::{
+    change::Revision,
+    store::{Account, Joining, LineStore, Publication},
+    ticket::Ticket,
+};
+use fairline_private_servers::testing;
+use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
+use fred::interfaces::KeysInterface as _;
+use time::OffsetDateTime;
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+/// As `line.lua` has them.
+const KEYS: [&str; 13] = [
+    "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
+    "history", "drawn", "shown",
+];
+
+fn card(status: Status) -> SaleCard {
+    SaleCard {
+        id: SaleId(uuid::Uuid::new_v4()),
+        slug: "sale".to_owned(),
+        name: "A sale".to_owned(),
+        description: String::new(),
+        price_minor: 100,
+        currency: "EUR".to_owned(),
+        per_shopper_limit: 1,
+        per_account_limit: None,
+        total: 10,
+        remaining: 10,
+        status,
+        opens_at: OffsetDateTime::UNIX_EPOCH,
+        ends_at: None,
+        rate_cap_per_s: 10.0,
+        message: None,
+        mode: SaleMode::Guarantee,
+        order: LineOrder::Fifo,
+        draw: None,
+        lane: None,
+        grace_s: None,
+        rehearsal: false,
+        look: Default::default(),
+        record: None,
+    }
+}
+
+fn publication(card: &SaleCard, number: i64) -> Publication<'_> {
+    Publication {
+        number,
+        epoch: 1,
+        begins: number == 1,
+        above: 0,
+        cursor: 1,
+        drawn: 0,
+        noted: Revision::default(),
+        granted: 1000,
+        recall_window: Duration::from_secs(600),
+        card,
+        heard: &[],
+        turns: &[],
+    }
+}
+
+/// The keys that there are, with how long each is kept: -1 for ever.
+async fn kept_ms(sale: SaleId) -> Vec<(&'static str, i64)> {
+    let client = fairline_redis::connect(&testing::redis_url()).await.expect("a Redis");
+    let mut kept = Vec::new();
+    for key in KEYS {
+        let ms: i64 = client.pttl(format!("fairline:{{{sale}}}:{key}")).await.expect("an answer");
+        if ms != -2 {
+            kept.push((key, ms));
+        }
+    }
+    kept
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_goes_that_no_controller_publishes_and_a_closed_one_with_all_that_is_done_to_it_later() {
+    let url = tokio::task::spawn_blocking(testing::redis_url).await.expect("a Redis");
+    let line = LineStore::connect(&url).await.expect("a Redis");
+    let mut card = card(Status::Open);
+    let sale = card.id;
+    line.publish(&publication(&card, 1)).await.expect("published");
+    let joining: Vec<Joining> = (1..=4_u128)
+        .map(|n| Joining {
+            visitor: VisitorId(n.to_be_bytes()),
+            account: (n == 4).then_some(Account { digest: [4; 16], rejoins: false }),
+        })
+        .collect();
+    let tickets: Vec<Ticket> = line.join(sale, [1; 8], false, &joining).await.expect("tickets");
+    let open = kept_ms(sale).await;
+    assert!(open.iter().all(|(key, ms)| *key != "line" || *ms > 29 * DAY_MS), "{open:?}");
+
+    card.status = Status::Closed;
+    line.publish(&publication(&card, 2)).await.expect("published");
+    let before = kept_ms(sale).await;
+    line.absent(sale, Duration::ZERO, true, &[2, 3]).await.expect("noted");
+    line.leave(&tickets[1]).await.expect("left");
+    line.resume(sale, &tickets[..1]).await.expect("an answer");
+    line.sweep(sale, 10).await.expect("swept");
+    line.present(sale, "node", Duration::from_secs(30), vec![0b0001_0000]).await.expect("noted");
+    line.claim(&tickets[1]).await.expect("noted");
+    line.name(&tickets[0], &Account { digest: [1; 16], rejoins: false }).await.expect("noted");
+    line.roll_call(sale, Duration::from_secs(60), 0).await.expect("an answer");
+    let after = kept_ms(sale).await;
+    assert!(after.len() > before.len() + 2, "keys that were made later: {before:?}, {after:?}");
+    let wrong: Vec<_> = after.iter().filter(|(_, ms)| !(1..=7 * DAY_MS).contains(ms)).collect();
+    assert!(wrong.is_empty(), "kept for ever, or for longer than the sale: {wrong:?} of {after:?}");
+}

@@ -1,0 +1,291 @@
+//! What a loop asks the database for costs the same however many sales and rows there ever were.
+//!
+//! The services run against a shop that has been in business for two years (`growth/fixture.sql`). Postgres itself says of each
+//! statement that they execute which plan it had and how many pages that read; so no list of statements can fall behind.
+
+#[path = "growth/log.rs"]
+mod log;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod shop;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    env,
+    fmt::Write as _,
+    time::Duration,
+};
+
+use fairline_line::store::{Joining, LineStore};
+use fairline_private_servers::testing::{Servers, programs};
+use fairline_sale::{SaleId, VisitorId};
+use hyper::{Method, StatusCode};
+use serde_json::json;
+use sqlx::{PgPool, postgres::PgPoolOptions, raw_sql};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep},
+};
+use uuid::Uuid;
+
+use log::{Executed, Log, RoundTrip, nodes, rows};
+use shop::Shop;
+
+/// Rows of each table that grows; `FAIRLINE_FIXTURE_ROWS=1000000` for a thorough run.
+const ROWS: u32 = 50_000;
+/// Rows of each table that retention finds due.
+const DUE: u32 = 100;
+/// Pages of 8 kB that any statement may read, and as many more for each row that it changes or gives.
+const PAGES: f64 = 1200.0;
+const PAGES_PER_ROW: f64 = 30.0;
+/// Tables that do not grow with the business, or not by themselves.
+const SMALL: [&str; 8] = [
+    "api_tokens",
+    "checkouts",
+    "enrolments",
+    "installation",
+    "operator_sessions",
+    "operators",
+    "revoked_keys",
+    "webhooks",
+];
+/// Round trips to Postgres in one transaction of a tick, at most, whatever the sale.
+const TRIPS: usize = 16;
+/// Statements that are known to cost more, by how they begin: each is to be mended, and then to be taken from here.
+const OWED: [&str; 3] = [
+    "UPDATE admissions SET published_state = told.state FROM unnest",
+    "SELECT DISTINCT sales.id FROM sales JOIN lines ON sale_id = sales.id WHERE status <> 'closed' OR published_status",
+    "UPDATE admissions SET published_state = NULL WHERE line_id = $1 AND published_state IS NOT NULL",
+];
+const WITHIN: Duration = Duration::from_secs(240);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+async fn database(servers: &mut Servers) -> PgPool {
+    let pool =
+        |url: String| async move { PgPoolOptions::new().max_connections(4).connect(&url).await.expect("a connection") };
+    Log::settings(&pool(servers.postgres.url()).await).await;
+    servers.postgres.restart().expect("Postgres starts again");
+    let url = servers.postgres.create_database("shop").expect("a database");
+    let migrated = Command::new(programs().join("fairline")).args(["migrate", "--postgres-url", &url]).status().await;
+    assert!(migrated.expect("fairline runs").success());
+    let pool = pool(url).await;
+    let rows = env::var("FAIRLINE_FIXTURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS);
+    let fixture =
+        include_str!("growth/fixture.sql").replace(":rows", &rows.to_string()).replace(":due", &DUE.to_string());
+    raw_sql(sqlx::AssertSqlSafe(fixture)).execute(&pool).await.expect("the fixture");
+    raw_sql("VACUUM ANALYZE").execute(&pool).await.expect("statistics");
+    pool
+}
+
+/// Tables that hold a thousand rows at least; the test is worth little where one that grows is not among them.
+async fn grown(pool: &PgPool) -> HashSet<String> {
+    let tables: Vec<(String, f32)> = sqlx::query_as(
+        "SELECT relname::text, reltuples FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> '_sqlx_migrations'",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("tables");
+    let small: Vec<&str> = tables
+        .iter()
+        .filter(|table| table.1 < 1000.0)
+        .map(|table| table.0.as_str())
+        .filter(|table| !SMALL.contains(table))
+        .collect();
+    assert!(small.is_empty(), "the fixture has no rows of {small:?}: fill them, or say that they don't grow");
+    tables.into_iter().filter(|table| !SMALL.contains(&table.0.as_str())).map(|table| table.0).collect()
+}
+
+/// What is wrong with how a statement was done.
+fn fault(executed: &Executed, grown: &HashSet<String>) -> Option<String> {
+    let plan = &executed.plan;
+    let number = |field: &str| plan[field].as_f64().unwrap_or(0.0);
+    let pages = number("Shared Hit Blocks") + number("Shared Read Blocks");
+    let changed: f64 = nodes(plan)
+        .into_iter()
+        .filter(|node| node["Node Type"] == "ModifyTable")
+        .flat_map(|node| node["Plans"].as_array().into_iter().flatten())
+        .map(rows)
+        .sum();
+    let allowed = PAGES + PAGES_PER_ROW * (changed + rows(plan));
+    let scanned = nodes(plan).into_iter().find(|node| {
+        node["Node Type"] == "Seq Scan"
+            && node["Actual Loops"].as_f64().is_some_and(|loops| loops > 0.0)
+            && node["Relation Name"].as_str().is_some_and(|table| grown.contains(table))
+    });
+    if let Some(node) = scanned {
+        return Some(format!("it scans the table {}", node["Relation Name"]));
+    }
+    (pages > allowed).then(|| format!("it reads {pages} pages, and may read {allowed}"))
+}
+
+/// Whether a statement is one of a service, in a shop of the test.
+fn is_ours(program: &str) -> bool {
+    ["checkout", "admission-controller"].iter().any(|name| program.starts_with(name))
+}
+
+/// Round trips that belong to each sale whose lock was taken, and how many transactions they were in.
+fn by_sale(trips: &[RoundTrip], sales: &[(&'static str, Uuid)]) -> BTreeMap<&'static str, (usize, usize)> {
+    let mut open: BTreeMap<u64, (usize, Option<&'static str>)> = BTreeMap::new();
+    let mut counted = BTreeMap::new();
+    for trip in trips.iter().filter(|trip| trip.program.starts_with("admission-controller")) {
+        if trip.text.starts_with("BEGIN") {
+            open.insert(trip.session, (0, None));
+        }
+        let Some((count, sale)) = open.get_mut(&trip.session) else { continue };
+        *count += 1;
+        if trip.text.contains("FOR UPDATE OF lines") {
+            *sale = sales.iter().find(|(_, id)| trip.parameters.contains(&id.to_string())).map(|(name, _)| *name);
+        }
+        if trip.text.starts_with("COMMIT") || trip.text.starts_with("ROLLBACK") {
+            let (count, sale) = open.remove(&trip.session).expect("it is open");
+            if let Some(sale) = sale {
+                let of_sale: &mut (usize, usize) = counted.entry(sale).or_default();
+                of_sale.0 += count;
+                of_sale.1 += 1;
+            }
+        }
+    }
+    counted
+}
+
+/// What was due, and no more, has been forgotten, whatever became of the rest.
+async fn forgotten(pool: &PgPool) {
+    let count = async |what: &'static str| -> i64 {
+        sqlx::query_scalar(what).fetch_one(pool).await.unwrap_or_else(|error| panic!("{what}: {error}"))
+    };
+    for due in [
+        "SELECT count(*) FROM payments WHERE created_at < now() - interval '366 days' AND payment_method <> ''",
+        "SELECT count(*) FROM orders WHERE paid_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
+        "SELECT count(*) FROM holds WHERE created_at < now() - interval '366 days' AND (account_id IS NOT NULL OR visitor <> '\\x00000000000000000000000000000000')",
+        "SELECT count(*) FROM admissions WHERE issued_at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
+        "SELECT count(*) FROM interventions WHERE at < now() - interval '366 days' AND visitor <> '\\x00000000000000000000000000000000'",
+        "SELECT count(*) FROM allowances WHERE changed_at < now() - interval '366 days'",
+        "SELECT count(*) FROM shopper_allowances WHERE changed_at < now() - interval '366 days'",
+        "SELECT count(*) FROM sign_ins WHERE created_at < now() - interval '2 days'",
+        "SELECT count(*) FROM refresh_tokens WHERE expires_at < now() - interval '30 minutes'",
+        "SELECT count(*) FROM sessions WHERE NOT EXISTS (SELECT FROM refresh_tokens WHERE session_id = sessions.id)",
+        "SELECT count(*) FROM deliveries JOIN webhooks ON id = webhook_id WHERE state = 'waiting' AND off_at IS NOT NULL",
+        "SELECT count(*) FROM deliveries WHERE due_at < now() - interval '8 days'",
+        "SELECT count(*) FROM letters WHERE due_at < now() - interval '9 days'",
+        "SELECT count(*) FROM gateway_events WHERE heard_at < now() - interval '8 days'",
+        "SELECT count(*) FROM reminders JOIN sales ON sales.id = line_id AND status = 'closed'",
+        "SELECT count(*) FROM answers WHERE started_at < now() - interval '2 days'",
+        "SELECT count(*) FROM samples WHERE at < now() - interval '91 days'",
+        "SELECT count(*) FROM sign_in_failures WHERE failed_at < now() - interval '90 minutes'",
+        "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE rows_are = 'gone'",
+        "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE rows_are = 'gone'",
+    ] {
+        assert_eq!(count(due).await, 0, "{due}");
+    }
+    for kept in [
+        "SELECT count(*) FROM payments WHERE payment_method <> ''",
+        "SELECT count(*) FROM sessions",
+        "SELECT count(*) FROM reminders",
+        "SELECT count(*) FROM record_entries JOIN sales ON sales.id = line_id WHERE rehearsal_of IS NULL",
+        "SELECT count(*) FROM sales WHERE rows_are = 'gone'",
+        "SELECT count(*) FROM admissions JOIN sales ON sales.id = sale_id WHERE rehearsal_of IS NULL AND status = 'closed'",
+    ] {
+        assert!(count(kept).await > 10, "{kept}");
+    }
+    let shortened =
+        sqlx::query("DELETE FROM record_entries WHERE line_id = (SELECT id FROM sales WHERE slug = 'sale-3')");
+    let refused = shortened.execute(pool).await.expect_err("a record is kept");
+    assert!(refused.to_string().contains("never changed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_loop_pays_for_what_was_long_ago() {
+    let mut servers = tokio::task::spawn_blocking(|| Servers::start().expect("servers")).await.expect("servers");
+    let pool = database(&mut servers).await;
+    let grown = grown(&pool).await;
+    let mut log = Log::begin(pool.clone(), "shop").await;
+    let redis = servers.redis.url();
+    let mail = [
+        "--smtp-url=smtp://127.0.0.1:9",
+        "--mail-from=shop@example.org",
+        "--sign-in-key=0123456789012345678901234567890123456789",
+    ];
+    let shop = Shop::in_business(servers, &mail).await;
+
+    let sale = |slug: &str, opens_at: &str| {
+        json!({ "slug": slug, "name": slug, "description": "", "price_minor": 100, "currency": "EUR", "total": 100_000,
+            "rate_cap_per_s": 200, "opens_at": opens_at })
+    };
+    let mut sales = Vec::new();
+    for (slug, opens_at) in
+        [("idle", "2020-01-01T00:00:00Z"), ("busy", "2020-01-01T00:00:00Z"), ("scheduled", "2999-01-01T00:00:00Z")]
+    {
+        let (status, made) = shop.admin(Method::POST, "/api/admin/sales", Some(sale(slug, opens_at))).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        sales.push((slug, made["id"].as_str().and_then(|id| id.parse::<Uuid>().ok()).expect("an id")));
+    }
+    let busy = SaleId(sales[1].1);
+    let line = LineStore::connect(&redis).await.expect("Redis");
+    let joining: Vec<Joining> =
+        (0..150_u128).map(|n| Joining { visitor: VisitorId(n.to_be_bytes()), account: None }).collect();
+    let deadline = Instant::now() + WITHIN;
+    while let Err(error) = line.join(busy, [7; 8], true, &joining).await {
+        assert!(Instant::now() < deadline, "the line of the busy sale is not there: {error}\n{}", shop.logs());
+        sleep(LOOK_EVERY).await;
+    }
+    let closed: Uuid =
+        sqlx::query_scalar("SELECT id FROM sales WHERE slug = 'sale-3'").fetch_one(&pool).await.expect("a sale");
+    let (_, report) = shop.admin(Method::GET, &format!("/api/admin/sales/{closed}/report"), None).await;
+    assert!(report["funnel"]["admitted"].as_u64().is_some_and(|admitted| admitted > 0), "{report}");
+    // Loops that every console keeps up.
+    let consoles =
+        [shop.console("/api/admin/live").await, shop.console(&format!("/api/admin/live?sale={}", sales[1].1)).await];
+
+    // The slowest loops go round in half a minute: until one has twice, every loop has.
+    let (mut executed, mut trips) = (Vec::new(), Vec::new());
+    let seldom = |executed: &[Executed]| executed.iter().filter(|one| one.text.contains("AS is_accurate")).count();
+    while seldom(&executed) < 4 {
+        assert!(Instant::now() < deadline, "only {} statements in time\n{}", executed.len(), shop.logs());
+        sleep(LOOK_EVERY).await;
+        let (more, said) = log.read().await;
+        executed.extend(more);
+        trips.extend(said);
+    }
+    drop(consoles);
+
+    let mut faults: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut worst: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+    for one in executed.iter().filter(|one| is_ours(&one.program)) {
+        let pages = one.plan["Shared Hit Blocks"].as_f64().unwrap_or(0.0)
+            + one.plan["Shared Read Blocks"].as_f64().unwrap_or(0.0);
+        let known = worst.entry(&one.text).or_default();
+        *known = (known.0 + 1, known.1.max(pages));
+        if let Some(fault) = fault(one, &grown).filter(|_| !OWED.iter().any(|owed| one.text.starts_with(owed))) {
+            let plan = serde_json::to_string_pretty(&one.plan).expect("JSON");
+            faults.entry(one.text.clone()).or_insert_with(|| (0, format!("{}: {fault}\n{plan}", one.program))).0 += 1;
+        }
+    }
+    let mut table = String::from("pages at most, times, statement\n");
+    let mut by_pages: Vec<_> = worst.iter().collect();
+    by_pages.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    for (text, (times, pages)) in by_pages {
+        let _ = writeln!(table, "{pages:>6} {times:>6} {}", text.chars().take(110).collect::<String>());
+    }
+    println!("{table}");
+    let counted = by_sale(&trips, &sales);
+    println!("round trips and transactions, by sale: {counted:?}");
+    for (name, _) in &sales {
+        let (trips, transactions) = counted.get(name).copied().unwrap_or_default();
+        assert!(
+            transactions > 10 && trips <= TRIPS * transactions,
+            "{name}: {trips} round trips in {transactions} transactions"
+        );
+    }
+    let control = "SELECT count(*) FROM orders WHERE quantity > 5";
+    let options = pool.connect_options().as_ref().clone().application_name("checkout-control");
+    let connection = PgPoolOptions::new().connect_with(options).await.expect("a connection");
+    raw_sql(control).execute(&connection).await.expect("the control");
+    let (controls, _) = log.read().await;
+    let caught =
+        controls.iter().filter(|one| one.text.contains(control)).filter(|one| fault(one, &grown).is_some()).count();
+    assert_eq!(caught, 1, "a scan is found: {controls:?}");
+    assert!(worst.len() > 60, "the loops ran: {table}");
+    let told: Vec<String> =
+        faults.iter().map(|(text, (times, fault))| format!("{times} times\n{text}\n{fault}\n")).collect();
+    assert!(told.is_empty(), "{} statements cost more than they may:\n{}", told.len(), told.join("\n"));
+    forgotten(&pool).await;
+}
