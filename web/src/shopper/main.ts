@@ -170,7 +170,7 @@ function start(root: HTMLElement): void {
 
   const dialog = root.querySelector("dialog");
   const showNotify = (): void => {
-    for (const button of root.querySelectorAll<HTMLElement>("[data-do=notify]")) button.hidden = !("Notification" in window) || Notification.permission !== "default";
+    for (const button of root.querySelectorAll<HTMLElement>("[data-notify]")) button.hidden = !("Notification" in window) || Notification.permission !== "default";
   };
   const buttons: Record<string, () => void> = {
     notify() {

@@ -5,9 +5,9 @@ import { gzipSync } from "node:zlib";
 
 const DIST = new URL("../../../dist/", import.meta.url);
 const TEMPLATES = new URL("../../../../waiting-room/templates/", import.meta.url);
-const MOST_BYTES = 16_000;
+const MOST_BYTES = 17_000;
 /** Where the sale asks for an account. */
-const MOST_BYTES_WITH_ACCOUNTS = 18_500;
+const MOST_BYTES_WITH_ACCOUNTS = 19_500;
 
 /** What of a template reaches the browser, with every branch of it: more than any one shopper is sent. */
 async function template(name: string): Promise<string> {
@@ -24,7 +24,7 @@ async function sizes(templates: string[], assets: string[]): Promise<number[]> {
 
 const sum = (parts: number[]): number => parts.reduce((total, part) => total + part, 0);
 
-test("the shopper's page is at most 16 kB, compressed with gzip: HTML, CSS and JavaScript together", async () => {
+test("the shopper's page is at most 17 kB, compressed with gzip: HTML, CSS and JavaScript together", async () => {
   const plain = await sizes(["base.html", "sale.html"], ["shopper.css", "shopper.js"]);
   assert.ok(sum(plain) <= MOST_BYTES, `${plain.join(" + ")} = ${sum(plain)} B`);
   const account = await sizes(["base.html", "sale.html", "account.html"], ["shopper.css", "shopper.js", "sign-in.js"]);
