@@ -64,7 +64,7 @@ async fn who_has_bought_the_limit_hears_so_at_once_and_who_gave_it_back_may_come
     let again = join_again(&desk, sale, tickets[0].visitor).await;
     hears_of_the_limit(&desk, &again).await;
     assert_eq!(desk.turn(&tickets[2]).await, Turn::Waiting, "others wait on");
-    assert_eq!(desk.show(sale).await["waiting"], json!(1));
+    desk.until("the line to be shorter", async || desk.show(sale).await["waiting"] == json!(1)).await;
 
     give_back(&desk, tickets[0].visitor).await;
     desk.admitted(&tickets[2]).await;

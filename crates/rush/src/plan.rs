@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
         assert_eq!(
             wrong("by=70"),
-            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, visit"
+            "`by` is not a behaviour; there are buy, dawdle, leave, close-lid, come-back, replay, forge, again, visit"
         );
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");

@@ -43,7 +43,7 @@ describe("the way through a sale", () => {
   });
 
   test("every outcome is told", () => {
-    for (const outcome of ["sold_out", "closed", "expired", "left", "missed"] as const) {
+    for (const outcome of ["sold_out", "closed", "expired", "left", "missed", "limit"] as const) {
       assert.deepEqual(after(join, line(place), over(outcome)).phase, { at: "over", ending: outcome });
     }
   });
