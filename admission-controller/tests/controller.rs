@@ -523,7 +523,7 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
             operations.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(operations.len(), 42, "{operations:?}");
+    assert_eq!(operations.len(), 45, "{operations:?}");
     // All that is public is the record.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),

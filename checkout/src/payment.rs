@@ -34,6 +34,9 @@ const PLACES_WITHIN: Duration = Duration::from_secs(1);
 /// A shopper who has not proved who they are for so long never will.
 const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 
+/// Payments that are given up in one sweep, which asks nobody but the database.
+const LATE_AT_ONCE: i64 = 200;
+
 /// What a shopper is told who pays while the payment company does not answer. How long the order is kept, the store knows.
 const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
 
@@ -304,15 +307,15 @@ impl Checkout {
     /// ends makes room for more, whatever the others wait for. Gives how many there were, once no more wait.
     pub(crate) async fn finish_payments(&self, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
         // The gateway is not asked for these, so they need not wait for it.
-        for late in self.store.late_payments(together.into()).await? {
+        for late in self.store.late_payments(LATE_AT_ONCE).await? {
             let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
             if ended.has_ended_unpaid() {
                 warn!(payment = %late.id, "payment given up: the time to authorise it is over");
                 metrics::counter!("checkout_payments_total", "outcome" => "too_late").increment(1);
             }
         }
+        self.do_requests(together.into()).await?;
         if !self.gateway_watch.is_left_alone() {
-            self.do_requests(together.into()).await?;
             for unsettled in self.store.adopt_to_settle(together.into()).await? {
                 self.settle_soon(unsettled);
             }

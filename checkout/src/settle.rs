@@ -94,10 +94,15 @@ impl Checkout {
         }
     }
 
-    /// Does what operators and the shop have asked for.
+    /// Begins to do what operators and the shop have asked for.
     pub(crate) async fn do_requests(&self, at_once: i64) -> Result<(), StoreError> {
         for request in self.store.adopt_requests(at_once).await? {
-            self.do_request(&request).await?;
+            let checkout = self.clone();
+            self.shutdown.spawn(async move {
+                if let Err(error) = checkout.do_request(&request).await {
+                    warn!(order = %request.order.0, %error, "order request failed; it will be retried");
+                }
+            });
         }
         Ok(())
     }

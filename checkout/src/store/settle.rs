@@ -14,6 +14,8 @@ use crate::{
     state::{HoldEvent, HoldState, PaymentEvent, PaymentState},
 };
 
+/// How soon the sweeper asks the gateway about a payment that has just ended, unless whoever ended it has.
+const SETTLED_AFTER_S: f64 = 2.0;
 /// How soon the gateway is asked again about an ended payment; later the more seldom the older it is.
 const SETTLED_EVERY_S: f64 = 10.0;
 
@@ -186,7 +188,7 @@ async fn end(
     .bind(ended.reference)
     .bind(ended.rejected_as)
     .bind(ended.is_open)
-    .bind(SETTLED_EVERY_S)
+    .bind(SETTLED_AFTER_S)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(moved) = moved else { return Ok(None) };

@@ -240,9 +240,9 @@ async fn a_webhook_of_a_payment_that_was_given_up_has_it_released() {
     let shop = Shop::open().await;
     let sale = shop.sale(1).await;
     let (shopper, order) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&shopper, order, "tok_declined").await.slug(), "payment-declined");
-    settles(&shop, order).await;
-    shop.meddle("UPDATE payments SET state = 'voided', gateway_ref = NULL WHERE hold_id = $1", order).await;
+    assert_eq!(shop.pay(&shopper, order, "tok_broken").await.slug(), "payment-declined");
+    assert_eq!(shop.payments(order).await, ["voided"]);
+    shop.meddle("UPDATE payments SET settle_at = NULL WHERE hold_id = $1", order).await;
     let id = authorised_unheard(shop.gateway, &shop, order).await;
     let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1")
         .bind(order)

@@ -24,7 +24,8 @@ test("every currency of the browser is written with the decimals of our table, a
   assert.ok(currencies.length > 100);
   for (const currency of currencies) {
     const digits = MINOR_DIGITS[currency] ?? 2;
-    assert.equal(plain(money(12_345, currency)).split(".")[1]?.length ?? 0, digits, currency);
+    // At the end: some symbols have a dot, too.
+    assert.equal(/\.(\d+)$/.exec(money(12_345, currency))?.[1]?.length ?? 0, digits, currency);
     for (const minor of [1, 29, 9_900]) assert.equal(minorUnits(majorUnits(minor, currency), currency), minor, currency);
   }
 });
