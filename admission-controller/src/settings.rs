@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, env = "FAIRLINE_REHEARSAL_URL")]
     pub rehearsal_url: Option<String>,
     /// Milliseconds between two decisions for a sale.
-    #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=1_000))]
     pub tick_ms: u64,
     /// Bring the database's schema up to date at start.
     #[arg(long, env = "FAIRLINE_MIGRATE", default_value_t = false, action = clap::ArgAction::Set)]
