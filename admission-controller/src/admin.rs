@@ -27,7 +27,6 @@ use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status, gateway
 use fairline_service::{Json, Origins, Path, Problem, Query, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
-use tokio::sync::Notify;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -38,6 +37,7 @@ use crate::{
     lifecycle::{self, Action},
     problem::AdminError,
     rehearsal::Stage,
+    schedule::Nudges,
     store::{Lanes, NewSale, SALES_PAGE, Sale, SaleChange, Store},
 };
 
@@ -47,7 +47,7 @@ pub(crate) struct Admin {
     pub(crate) store: Store,
     pub(crate) line: LineStore,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) nudge: Arc<Notify>,
+    pub(crate) nudges: Nudges,
     pub(crate) token: Arc<Secret>,
     pub(crate) secure_cookies: bool,
     pub(crate) origins: Origins,
@@ -469,7 +469,7 @@ impl Admin {
             let status = self.sale(sale).await?.row.shown_status();
             return Err(AdminError::IllegalTransition { status }.into());
         }
-        self.nudge.notify_one();
+        self.nudges.sale(row.sale());
         Ok(axum::Json(self.shown(sale).await?))
     }
 }
@@ -562,7 +562,7 @@ async fn change_sale(
         let status = admin.sale(&sale).await?.row.shown_status();
         return Err(AdminError::IllegalTransition { status }.into());
     }
-    admin.nudge.notify_one();
+    admin.nudges.sale(row.sale());
     Ok(axum::Json(admin.shown(&sale).await?))
 }
 

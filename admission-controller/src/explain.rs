@@ -12,6 +12,11 @@ pub(crate) fn describe() {
     describe_counter!("admissions_total", "People let in.");
     describe_counter!("admission_decisions_total", "Decisions, by why no more were let in.");
     describe_counter!("admission_tick_failures_total", "Ticks that did not end; the next one continues.");
+    describe_counter!("admission_task_restarts_total", "Sales whose task died or hung, and was started again.");
+    describe_gauge!(
+        "admission_sales",
+        "Sales that this controller ticks: those that run or will, and closed ones with news."
+    );
     describe_histogram!("admission_tick_duration_seconds", Unit::Seconds, "How long one sale's tick takes.");
     describe_gauge!("admission_waiting_shoppers", "People who wait, by line.");
     describe_gauge!("admission_inside_shoppers", "Visits under way, from the token to the payment.");
@@ -29,11 +34,18 @@ fn label(row: &SaleRow) -> String {
     if row.rehearsal_of.is_some() { "rehearsal".to_owned() } else { row.slug.clone() }
 }
 
-/// Tells of a decision of which so many admissions were made. The label `sale` has as many values as there are sales that this
+/// Counts those who were let in.
+pub(crate) fn admitted(row: &SaleRow, admitted: u32) {
+    if admitted > 0 {
+        metrics::counter!("admissions_total", "sale" => label(row)).increment(u64::from(admitted));
+    }
+}
+
+/// Tells of a decision by which so many are let in. The label `sale` has as many values as there are sales that this
 /// controller has served, rehearsals counting as one; `lane` is empty for a sale's own line.
-pub(crate) fn decision(sale: &LockedSale, seen: &Observation<'_>, decision: &Decision, admitted: u32, why: &str) {
+pub(crate) fn decision(sale: &LockedSale, seen: &Observation<'_>, decision: &Decision, planned: usize, why: &str) {
     let slug = || label(&sale.row);
-    metrics::counter!("admissions_total", "sale" => slug()).increment(u64::from(admitted));
+    metrics::counter!("admissions_total", "sale" => slug()).increment(0);
     let reason = decision.reason.name();
     metrics::counter!("admission_decisions_total", "sale" => slug(), "reason" => reason).increment(1);
     for (Lane { waiting, .. }, line) in seen.lanes.iter().zip(&sale.lines) {
@@ -59,6 +71,6 @@ pub(crate) fn decision(sale: &LockedSale, seen: &Observation<'_>, decision: &Dec
     metrics::gauge!("admission_surplus_chance_ratio", "sale" => slug()).set(outlook.surplus);
     debug!(
         sale = %sale.row.sale(), ?stock, lanes = ?seen.lanes, inside, checkout = ?seen.checkout, ?outlook,
-        decided = ?decision.by_lane, admitted, reason, why, "ticked"
+        decided = ?decision.by_lane, planned, reason, why, "ticked"
     );
 }

@@ -1,7 +1,7 @@
 //! The admission controller: the only holder of the signing key, and the one that lets people in.
 //!
 //! The control law is a crate of its own, [`fairline_admission`]; [`lifecycle`] says what may become of a sale. Both are
-//! pure. `tick` drives them, `store` is all of the SQL, `admin` the API of those who run sales. `record` gathers what a tick
+//! pure. `tick` drives them, when `schedule` says so, `store` is all of the SQL, `admin` the API of those who run sales. `record` gathers what a tick
 //! tells the public, `public` shows it, `draw` makes the draw of a sale that begins with one. [`operator`] is who may run
 //! sales, `sampler` notes how they go, `rehearsal` sends a crowd to a copy of one.
 
@@ -19,6 +19,7 @@ mod public;
 mod record;
 mod rehearsal;
 mod sampler;
+mod schedule;
 mod settings;
 mod store;
 mod tick;
@@ -37,7 +38,7 @@ use fairline_service::{
     Path, Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, document_problems,
     plumbing_routes, serve,
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{net::TcpListener, sync::Semaphore};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -86,15 +87,16 @@ impl Service {
             .await
             .map_err(|error| StartError::new(format!("The line can't be reached: {error}.")))?;
 
-        let nudge = Arc::new(Notify::new());
+        let nudges = schedule::Nudges::default();
         let ticker = tick::Ticker {
             store: ticks.clone(),
             line: line.clone(),
             keys: keys.clone(),
             every: settings.tick(),
-            nudge: nudge.clone(),
+            permits: Semaphore::new(usize::try_from(settings.tick_connections).unwrap_or(1)),
+            nudges: nudges.clone(),
         };
-        shutdown.spawn(ticker.run(shutdown.clone()));
+        shutdown.spawn(schedule::run(Arc::new(ticker), nudges.clone(), shutdown.clone()));
         shutdown.spawn(sampler::run(store.clone(), settings.sales_kept_days, shutdown.clone()));
 
         let ready = readiness(asked.clone(), line.clone());
@@ -102,7 +104,7 @@ impl Service {
             store,
             line,
             keys,
-            nudge,
+            nudges,
             token: Arc::new(settings.admin_token.clone()),
             secure_cookies: settings.secure_cookies,
             origins: settings.front.origins(&[], settings.secure_cookies)?,

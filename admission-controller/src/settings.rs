@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, env = "FAIRLINE_REHEARSAL_URL")]
     pub rehearsal_url: Option<String>,
     /// Milliseconds between two decisions for a sale.
-    #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=1_000))]
     pub tick_ms: u64,
     /// Days after which a closed sale's orders, visits, record and samples are deleted. Never, if not given. Those of a rehearsal
     /// are after 90 days.

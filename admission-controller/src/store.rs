@@ -4,6 +4,7 @@
 //! neither. It is taken with SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock
 //! order: lines, admissions, stock.
 
+mod agenda;
 mod audit;
 mod desk;
 mod lanes;
@@ -35,6 +36,7 @@ use uuid::Uuid;
 use crate::Settings;
 
 pub use self::{
+    agenda::Agenda,
     audit::{AuditRow, By},
     desk::{Intervention, Interventions},
     lanes::{LaneRefused, Lanes},
@@ -51,6 +53,8 @@ pub use self::{
 const REPORT: Duration = Duration::from_secs(5);
 /// Connections for what other services ask.
 const KEY_CONNECTIONS: u32 = 2;
+/// A sale that opens within so many seconds is ticked in time.
+pub const OPENS_SOON_S: f64 = 10.0;
 /// Sales that are listed at once.
 pub const SALES_PAGE: usize = 200;
 
@@ -126,6 +130,11 @@ pub struct SaleRow {
     pub memory: String,
     pub inside_max: Option<i32>,
     pub ticked_at: OffsetDateTime,
+    /// Up to when visits have been taken in.
+    pub observed_at: OffsetDateTime,
+    /// The last time during which pages could not claim their turns.
+    pub away_from: Option<OffsetDateTime>,
+    pub away_till: Option<OffsetDateTime>,
     pub last_decision: Option<String>,
     /// Visits under way, and orders paid, as of the last sample.
     pub inside: i64,
@@ -143,7 +152,7 @@ macro_rules! sale_rows {
         concat!(
             "SELECT sales.*, sha256(seed) AS commitment, CASE WHEN drawn IS NOT NULL THEN seed END AS revealed_seed, \
              stock.total, stock.promised, stock.held, stock.sold, prior::text AS prior, memory::text AS memory, ticked_at, \
-             last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
+             observed_at, away_from, away_till, last_decision, coalesce(sample.inside, 0) AS inside, coalesce(sample.orders, 0) AS orders, \
              clock_timestamp() AS now \
              FROM lines JOIN sales ON sales.id = lines.id JOIN stock ON stock.sale_id = sales.id \
              LEFT JOIN LATERAL (SELECT inside, orders FROM samples WHERE sale_id = sales.id ORDER BY at DESC LIMIT 1) AS sample ON true ",
@@ -212,10 +221,9 @@ impl SaleRow {
         }
     }
 
-    /// What the last decision left for the next. One that another version has written, and that this one can't read, is
-    /// begun anew: it knows less for a while, and keeps every promise.
+    /// What the last decision left for the next.
     pub fn memory(&self) -> Memory {
-        serde_json::from_str(&self.memory).unwrap_or_default()
+        Memory::read(&self.memory)
     }
 
     /// Units that nobody has been promised, holds or has paid for.
@@ -292,6 +300,16 @@ pub struct Store {
     pool: PgPool,
 }
 
+/// A sale that needs ticks.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Running {
+    pub id: Uuid,
+    /// Another one after every change of the sale.
+    pub version: String,
+    /// Its clock is about to open it, or to end it.
+    pub is_due: Option<bool>,
+}
+
 /// A sale with its lines: its own first, then the lanes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sale {
@@ -306,10 +324,27 @@ pub struct LockedSale {
     pub row: SaleRow,
     /// Its lines, likewise: its own first, then the lanes.
     pub lines: Vec<LineRow>,
-    /// Admissions that this transaction has made, line by line.
+    /// Admissions that this transaction has made, line by line, and how many of these are of tickets that had none before.
     made: Vec<i64>,
+    first: Vec<i64>,
+    /// By how many units it changes those that are promised, and whether it promises any: the stock is locked last.
+    promised: i64,
+    promises: bool,
     /// What the commit says outside.
     said: Option<Kind>,
+}
+
+/// What a tick leaves in the row of a sale's own line.
+#[derive(Debug, Default)]
+pub struct Ticked<'a> {
+    /// What to remember; nothing new if it is none.
+    pub memory: Option<&'a Memory>,
+    /// Why no more were let in.
+    pub why: &'a str,
+    /// Visits up to this moment have been taken in.
+    pub observed_till: Option<OffsetDateTime>,
+    /// Redis and the record have heard of all that happened in the sale, which is closed.
+    pub settled: bool,
 }
 
 /// The data of an event that says nothing but that it happened, and in which trace: [`Store::begin`] has said it.
@@ -374,19 +409,14 @@ impl Store {
         Ok(self.pool.probe().await?)
     }
 
-    /// The sales that need ticks: all that run or will, and closed ones with tokens out or with news for Redis.
-    pub async fn running(&self) -> Result<Vec<SaleId>, StoreError> {
-        let ids: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT DISTINCT sales.id FROM sales JOIN lines ON sale_id = sales.id \
-             WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
-             OR (record_seq IS NOT NULL AND recorded_status <> status) \
-             OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
-             OR EXISTS (SELECT FROM admissions WHERE line_id = lines.id AND published_state IS DISTINCT FROM state) \
-             OR EXISTS (SELECT FROM admissions WHERE line_id = lines.id AND recorded_state <> state)",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(ids.into_iter().map(SaleId).collect())
+    /// The sales that need ticks: all that run or will, and closed ones until Redis and the record have heard all of them.
+    pub async fn running(&self) -> Result<Vec<Running>, StoreError> {
+        let running = sqlx::query_as(
+            "SELECT lines.id, sales.xmin::text AS version, status = 'scheduled' AND opens_at < clock_timestamp() + make_interval(secs => $1) \
+             OR status <> 'closed' AND ends_at < clock_timestamp() AS is_due \
+             FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = lines.sale_id AND NOT settled",
+        );
+        Ok(running.bind(OPENS_SOON_S).fetch_all(&self.pool).await?)
     }
 
     /// The keys whose tokens are not to be believed.
@@ -576,8 +606,8 @@ impl Store {
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
-        let made = vec![0; lines.len()];
-        Ok(Some(LockedSale { transaction, row, lines, made, said: None }))
+        let (made, first) = (vec![0; lines.len()], vec![0; lines.len()]);
+        Ok(Some(LockedSale { transaction, row, lines, made, first, promised: 0, promises: false, said: None }))
     }
 }
 
@@ -610,49 +640,62 @@ fn said_of(from: Status, to: Status) -> Kind {
 }
 
 impl LockedSale {
+    /// Commits. The stock is the last row to be locked, and nothing is waited for while it is.
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        if let Some(kind) = self.said {
-            sqlx::query(concat!("WITH moved AS (SELECT $1::uuid AS id), ", told!("moved", "$2")))
-                .bind(self.row.id)
-                .bind(kind.word())
-                .execute(&mut *self.transaction)
-                .await?;
+        if self.promised != 0 || self.said.is_some() {
+            sqlx::query(concat!(
+                "WITH stocked AS (UPDATE stock SET promised = promised + $2::integer, \
+                 overbook = CASE WHEN $3 THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END, \
+                 events = events + CASE WHEN $4::text IS NULL THEN 0 ELSE 1 END WHERE sale_id = $1 RETURNING sale_id, events) \
+                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $4, ",
+                nothing_more!(),
+                " FROM stocked WHERE $4 IS NOT NULL"
+            ))
+            .bind(self.row.id)
+            .bind(self.promised)
+            .bind(self.promises && self.row.is_yield())
+            .bind(self.said.map(Kind::word))
+            .execute(&mut *self.transaction)
+            .await?;
         }
         Ok(self.transaction.commit().await?)
     }
 
-    pub async fn set_status(&mut self, to: Status) -> Result<(), StoreError> {
+    /// Moves the sale by the clock; `false` if an operator has just moved it, and this tick knows an older state.
+    pub async fn set_status(&mut self, to: Status) -> Result<bool, StoreError> {
         let moved = sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
             .bind(self.row.id)
             .bind(&self.row.status)
             .bind(status_word(to))
             .execute(&mut *self.transaction)
             .await?;
-        if moved.rows_affected() == 1 {
-            self.said = Some(said_of(self.row.stored_status(), to));
+        if moved.rows_affected() == 0 {
+            return Ok(false);
         }
+        self.said = Some(said_of(self.row.stored_status(), to));
         status_word(to).clone_into(&mut self.row.status);
-        Ok(())
+        Ok(true)
     }
 
-    /// Lapses tokens that ran out, or that no page claimed in time, or whose sale was closed, and gives their units
-    /// back.
-    pub async fn lapse(&mut self) -> Result<(), StoreError> {
-        let units: i64 = sqlx::query_scalar(
-            "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE sale_id = $1 AND state = 'promised' \
-             AND ($2 OR expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) RETURNING quantity) \
-             SELECT coalesce(sum(quantity), 0) FROM lapsed",
+    /// Lapses tokens that ran out, or that no page had claimed in time when the claims were read, so long ago; and all of
+    /// a sale that was closed. Gives their units back, and says whether there were any.
+    pub async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
+        let (lapsed, units): (i64, i64) = sqlx::query_as(
+            "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', \
+             excused = claimed_at IS NULL AND coalesce(claim_by > $4 AND issued_at < $5, false) \
+             WHERE sale_id = $1 AND state = 'promised' AND ($2 OR expires_at <= now() \
+             OR (claimed_at IS NULL AND claim_by <= now() - make_interval(secs => $3))) RETURNING quantity) \
+             SELECT count(*), coalesce(sum(quantity), 0) FROM lapsed",
         )
         .bind(self.row.id)
         .bind(self.row.stored_status() == Status::Closed)
+        .bind(claims_age.as_secs_f64())
+        .bind(self.row.away_from)
+        .bind(self.row.away_till)
         .fetch_one(&mut *self.transaction)
         .await?;
-        self.give_back(units).await
-    }
-
-    /// The keys whose tokens are not to be believed: as long as this line is locked, no other is revoked.
-    pub async fn revoked_keys(&mut self) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&mut *self.transaction).await?)
+        self.promised -= units;
+        Ok(lapsed > 0)
     }
 
     /// Has the tokens that are out signed with a key, unless theirs is a good one.
@@ -669,38 +712,26 @@ impl LockedSale {
         Ok(())
     }
 
-    async fn give_back(&mut self, units: i64) -> Result<(), StoreError> {
-        if units > 0 {
-            sqlx::query("UPDATE stock SET promised = promised - $2::integer WHERE sale_id = $1")
-                .bind(self.row.id)
-                .bind(units)
-                .execute(&mut *self.transaction)
-                .await?;
-        }
-        Ok(())
+    /// Pages could not claim their turns from the last tick until this moment.
+    pub fn was_away(&mut self, till: OffsetDateTime) {
+        (self.row.away_from, self.row.away_till) = (Some(self.row.ticked_at), Some(till));
     }
 
-    /// Reads the stock again. It is not locked: only the holder of this line's lock takes from what is free, but for a
-    /// late payment or a smaller stock, and then the schema refuses the promise and the next tick decides anew.
-    pub async fn read_stock(&mut self) -> Result<(), StoreError> {
-        (self.row.total, self.row.promised, self.row.held, self.row.sold) =
-            sqlx::query_as("SELECT total, promised, held, sold FROM stock WHERE sale_id = $1")
-                .bind(self.row.id)
-                .fetch_one(&mut *self.transaction)
-                .await?;
-        Ok(())
-    }
-
-    /// Notes what to remember, and why no more were let in.
-    pub async fn note(&mut self, memory: Option<&Memory>, why: &str) -> Result<(), StoreError> {
-        let memory = memory.and_then(|memory| serde_json::to_string(memory).ok());
+    /// Notes what this tick leaves for the next. The tick counts from when it began, so none of the time is lost.
+    pub async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
+        let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
         sqlx::query(
-            "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = clock_timestamp() \
-             WHERE id = $1",
+            "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = $4, \
+             observed_at = coalesce($5, observed_at), settled = $6, away_from = $7, away_till = $8 WHERE id = $1",
         )
         .bind(self.row.id)
         .bind(memory)
-        .bind(why)
+        .bind(ticked.why)
+        .bind(self.row.now)
+        .bind(ticked.observed_till)
+        .bind(ticked.settled)
+        .bind(self.row.away_from)
+        .bind(self.row.away_till)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

@@ -1,33 +1,37 @@
 //! The tick: what the controller does for each sale, several times a second.
 //!
-//! Postgres first, then Redis. One transaction decides and commits admissions; a second one, under the same lock, says
-//! what has been committed. A crash anywhere between is mended by the next tick of any controller, since what Redis was
-//! told is noted in Postgres and a token has one value however often it is signed.
+//! Redis is asked first, before anything is locked: a controller that has lost it holds nobody up. Then one transaction
+//! decides and commits admissions; a second one, under the same lock, says what has been committed. A crash anywhere between
+//! is mended by the next tick of any controller, since what Redis was told is noted in Postgres and a token has one value
+//! however often it is signed. What there is nothing to do for costs no statement; `schedule` says when the next tick is.
+//!
+//! Within the first transaction all is read and decided before a row of an admission is locked, and the stock is locked by
+//! the commit: so what comes free in a tick is promised by the next.
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_admission::{BATCH_MAX, Lane, Memory, Observation, Reason, Visits, decide, quantities};
+use fairline_admission::{BATCH_MAX, Decision, Lane, Observation, Reason, Visits, decide, quantities};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
     store::{Claim, LineError, LineStore, Look, Publication, Upcoming},
     ticket::Ordinal,
 };
-use fairline_sale::{SaleId, Status, VisitorId};
-use fairline_service::Shutdown;
-use futures_util::{StreamExt as _, stream};
-use tokio::{
-    sync::Notify,
-    time::{Instant, MissedTickBehavior, interval},
-};
-use tracing::{info, warn};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
+use time::OffsetDateTime;
+use tokio::{sync::Semaphore, time::Instant};
+use tracing::info;
 
 use crate::{
     draw, explain,
     keys::Keys,
     lifecycle,
     record::Recorder,
-    store::{Intervention, Interventions, LineRow, LockedSale, Store, StoreError, Unpublished},
+    schedule::{Next, Nudges, Ticks},
+    store::{
+        Agenda, Intervention, Interventions, LineRow, LockedSale, OPENS_SOON_S, Running, SaleRow, Store, StoreError,
+        Ticked, Unpublished,
+    },
 };
 
 /// Departures noted in one tick at most.
@@ -39,8 +43,18 @@ const REACH: u64 = 5000;
 const RECOVERY: Duration = Duration::from_secs(5);
 /// How long a controller that has begun an epoch may take to say so, before another begins one more.
 const SAYS_WITHIN: Duration = Duration::from_secs(2);
-/// Sales that one controller ticks at the same time.
-const SALES_AT_ONCE: usize = 8;
+/// A sale that was not ticked for so long was away: its pages could not claim their turns.
+const AWAY: Duration = Duration::from_secs(2);
+/// Redis is told again after so long, though nothing has changed: it may have lost the list of sales alone.
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
+/// Sales that Redis is asked whether it lists them, at most.
+const LISTED_MAX: u32 = 50_000;
+/// A sale in which nothing has happened for so long rests.
+const RESTS_AFTER: Duration = Duration::from_secs(3);
+/// How often the line of a sale that rests is looked at, and how often it is ticked all the same: one that has not opened,
+/// and one that is open and empty, where whoever joins is let in within a second.
+const SCHEDULED: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(120));
+const EMPTY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// Why a tick did not end.
 #[derive(Debug, thiserror::Error)]
@@ -62,14 +76,91 @@ struct Committed {
     drawn: u64,
 }
 
-/// What becomes of a sale that is open, in one tick.
-struct Moved {
-    /// The cursors of its lines.
+/// What Redis was told of a line.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    publication: i64,
+    epoch: u32,
+    cursor: Ordinal,
+    highest: Ordinal,
+    granted: Ordinal,
+    recall_window_s: i32,
+    card: SaleCard,
+}
+
+impl Told {
+    fn of(row: &SaleRow, line: &LineRow, publication: i64) -> Self {
+        Self {
+            publication,
+            epoch: line.epoch(),
+            cursor: line.cursor(),
+            highest: line.highest(),
+            granted: line.granted(),
+            recall_window_s: row.recall_window_s,
+            card: row.card(line),
+        }
+    }
+}
+
+/// What was last known of a line of a sale.
+#[derive(Debug, Clone, PartialEq)]
+struct KnownLine {
+    line: SaleId,
+    publication: i64,
+    look: Look,
+    seen: Upcoming,
+}
+
+/// What this controller knows of a sale from one tick to the next. Nothing is decided by it that Postgres does not confirm.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    lines: Vec<KnownLine>,
+    told: Vec<Told>,
+    told_at: Option<Instant>,
+    /// When something has last happened, and when the sale was last ticked, and last seen to be at rest.
+    changed_at: Option<Instant>,
+    ticked_at: Option<Instant>,
+    rested_at: Option<Instant>,
+    /// How often it is looked at, and how often ticked, while it rests.
+    rests: Option<(Duration, Duration)>,
+}
+
+/// What Redis said of a sale before it was locked.
+struct Peek {
+    at: Instant,
+    /// Of each line, in order; `None` if Redis does not know it.
+    seen: Vec<Option<Upcoming>>,
+}
+
+/// What is to become of a sale that is open, in one tick: all of it is read and decided before anything is written.
+#[derive(Default)]
+struct Plan {
+    /// The cursors of its lines, once that has been done.
     cursors: Vec<Ordinal>,
-    /// What to remember; nothing new if it is none.
-    memory: Option<Memory>,
+    /// Who is let in of each line before all others, and who in order, with how many units.
+    preferred: Vec<Vec<(Ordinal, VisitorId, u32)>>,
+    tickets: Vec<Vec<(Ordinal, VisitorId, u32)>>,
+    /// The key that their tokens are signed with.
+    kid: String,
+    decision: Option<Decision>,
+    /// As many an operator wanted in at once.
+    at_once: u32,
+    observed_till: Option<OffsetDateTime>,
+    /// Whether tickets were taken out, since their shoppers have as many units as one may.
+    takes_out: bool,
     /// Why no more were let in.
     why: String,
+}
+
+/// What a tick has committed.
+struct Done {
+    committed: Vec<Committed>,
+    /// Whether Redis has to hear of it.
+    publishes: bool,
+    /// How the lines stand, to be looked at before the next tick.
+    lines: Vec<KnownLine>,
+    rests: Option<(Duration, Duration)>,
+    settled: bool,
 }
 
 /// Everything a tick needs.
@@ -78,112 +169,302 @@ pub(crate) struct Ticker {
     pub(crate) line: LineStore,
     pub(crate) keys: Arc<Keys>,
     pub(crate) every: Duration,
-    /// Rings when an operator has changed something: everybody hears of it at once, not with the next beat.
-    pub(crate) nudge: Arc<Notify>,
+    /// Ticks that use a connection to Postgres at the same time: the others are the admin API's.
+    pub(crate) permits: Semaphore,
+    pub(crate) nudges: Nudges,
+}
+
+impl Ticks for Ticker {
+    type Known = Known;
+
+    async fn running(&self) -> Result<Vec<Running>, String> {
+        self.store.running().await.map_err(|error| error.to_string())
+    }
+
+    async fn listed(&self) -> Result<Vec<SaleId>, String> {
+        self.line.sales(LISTED_MAX).await.map_err(|error| error.to_string())
+    }
+
+    async fn tick(&self, sale: SaleId, nudged: bool, known: &mut Known) -> Result<Next, String> {
+        let started = Instant::now();
+        let next = self.tick_once(sale, nudged, known, started).await;
+        if next.is_err() {
+            *known = Known::default();
+        }
+        next.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether less than a period has passed since the last tick. A clock that was set back says nothing.
+fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bool {
+    let elapsed = now - since;
+    !elapsed.is_negative() && elapsed < period
 }
 
 impl Ticker {
-    /// Ticks every running sale until asked to stop.
-    pub(crate) async fn run(self, shutdown: Shutdown) {
-        let mut beat = interval(self.every);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let nudged = tokio::select! {
-                _ = beat.tick() => false,
-                () = self.nudge.notified() => true,
-                () = shutdown.triggered() => return,
+    async fn tick_once(
+        &self,
+        id: SaleId,
+        nudged: bool,
+        known: &mut Known,
+        started: Instant,
+    ) -> Result<Next, TickError> {
+        let peek = self.peek(id, known).await?;
+        if nudged {
+            // What has changed may be what Redis knows.
+            known.rests = None;
+            known.told.clear();
+        }
+        if let (Some((every, ticks)), Some(peek)) = (known.rests, &peek)
+            && known.ticked_at.is_some_and(|at| at.elapsed() < ticks)
+            && known.lines.iter().zip(&peek.seen).all(|(line, seen)| seen.as_ref() == Some(&line.seen))
+        {
+            known.rested_at = Some(started);
+            return Ok(Next::After(every));
+        }
+        // One that is closed is never asked for: this process ends then.
+        let Ok(_permit) = self.permits.acquire().await else { return Ok(Next::Over) };
+        let ticking = Instant::now();
+        let Some(done) = self.admit(id, nudged, known, peek).await? else { return Ok(Next::After(self.every)) };
+        known.rested_at = None;
+        known.ticked_at = Some(started);
+        let stale = known.told_at.is_none_or(|at| at.elapsed() > TOLD_AGAIN);
+        if done.publishes || (stale && done.rests.is_none()) {
+            self.publish(id, &done.committed, known).await?;
+        }
+        metrics::histogram!("admission_tick_duration_seconds").record(ticking.elapsed().as_secs_f64());
+        let same = done.lines.len() == known.lines.len()
+            && done.lines.iter().zip(&known.lines).all(|(now, before)| now.seen == before.seen);
+        if done.publishes || !same || done.rests.is_none() {
+            known.changed_at = Some(started);
+        }
+        known.lines = done.lines;
+        for (line, told) in known.lines.iter_mut().zip(&known.told) {
+            line.publication = told.publication;
+        }
+        known.rests = done.rests.filter(|_| known.changed_at.is_none_or(|at| at.elapsed() >= RESTS_AFTER));
+        Ok(if done.settled { Next::Over } else { Next::After(self.every) })
+    }
+
+    /// Asks Redis about the lines, as far as they are known, before anything is locked. Fails if it does not answer.
+    async fn peek(&self, sale: SaleId, known: &Known) -> Result<Option<Peek>, TickError> {
+        let at = Instant::now();
+        if known.lines.is_empty() {
+            return match self.line.revision(sale).await {
+                Ok(_) | Err(LineError::NotPublished) => Ok(None),
+                Err(error) => Err(error.into()),
             };
-            match self.store.running().await {
-                Ok(sales) => {
-                    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, nudged)).await;
-                    // Beats while no sale runs, too: only a controller that is gone, or blind, falls silent.
-                    metrics::counter!("admission_beats_total").increment(1);
-                }
-                Err(error) => warn!(%error, "the running sales could not be read"),
+        }
+        let mut seen = Vec::with_capacity(known.lines.len());
+        for KnownLine { line, look, seen: before, .. } in &known.lines {
+            seen.push(self.look(*line, look, before.absent > 0).await?);
+        }
+        Ok(Some(Peek { at, seen }))
+    }
+
+    /// Turns silence into departures, and reads what pages have said and how many wait; `None` if Redis does not know the line.
+    async fn look(&self, line: SaleId, look: &Look, sweeps: bool) -> Result<Option<Upcoming>, LineError> {
+        let looked = async {
+            if sweeps {
+                self.line.sweep(line, SWEPT_MAX).await?;
             }
-        }
-    }
-
-    async fn tick(&self, sale: SaleId, nudged: bool) {
-        let started = Instant::now();
-        let result = match self.admit(sale, nudged).await {
-            Ok(Some(committed)) => self.publish(sale, &committed).await,
-            Ok(None) => return,
-            Err(error) => Err(error),
+            self.line.look(line, look).await
         };
-        metrics::histogram!("admission_tick_duration_seconds").record(started.elapsed().as_secs_f64());
-        if let Err(error) = result {
-            metrics::counter!("admission_tick_failures_total").increment(1);
-            warn!(%sale, %error, "a tick did not end; the next one continues");
+        match looked.await {
+            Ok(seen) => Ok(Some(seen)),
+            Err(LineError::NotPublished) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// Decides and commits. Gives `None` when another controller has just done all this.
-    async fn admit(&self, sale: SaleId, nudged: bool) -> Result<Option<Vec<Committed>>, TickError> {
-        let Some(mut sale) = self.store.lock(sale, false).await? else { return Ok(None) };
-        let elapsed_s = (sale.row.now - sale.row.ticked_at).as_seconds_f64();
-        if elapsed_s < self.every.as_secs_f64() / 2.0 && !nudged {
+    /// Decides and commits. Gives `None` when there is nothing to be done for another controller has just done it.
+    async fn admit(
+        &self,
+        id: SaleId,
+        nudged: bool,
+        known: &Known,
+        peek: Option<Peek>,
+    ) -> Result<Option<Done>, TickError> {
+        let Some(mut sale) = self.store.lock(id, false).await? else { return Ok(None) };
+        if is_within(sale.row.ticked_at, sale.row.now, self.every / 2) && !nudged {
             return Ok(None);
         }
-        self.follow_the_clock(&mut sale).await?;
-        let mut records = Vec::with_capacity(sale.lines.len());
-        for at in 0..sale.lines.len() {
-            records.push(sale.open_record(at).await?);
+        // An operator has just moved it: the next tick knows where to.
+        if !self.follow_the_clock(&mut sale).await? {
+            return Ok(None);
         }
-        let mut looks = Vec::with_capacity(sale.lines.len());
-        for (line, record) in sale.lines.iter().zip(&records) {
-            looks.push(match self.look(line, record).await {
-                // What Redis knows of another epoch it knows of a part of our shoppers only.
-                Ok(seen) if seen.epoch == line.epoch() => Some(seen),
-                // Another controller has begun one, and is about to say so.
-                Ok(_) | Err(LineError::NotPublished)
-                    if line.epoch > 0 && sale.row.now - line.epoch_began_at < SAYS_WITHIN =>
-                {
-                    return Ok(None);
-                }
-                Ok(_) | Err(LineError::NotPublished) => None,
-                Err(error) => return Err(error.into()),
-            });
+        let mut records: Vec<Recorder> = (0..sale.lines.len()).map(|at| sale.open_record(at)).collect();
+        let Peek { at: looked_at, seen } = self.looks(&sale.lines, &records, known, peek).await?;
+        let mut looks = Vec::with_capacity(seen.len());
+        for (line, seen) in sale.lines.iter().zip(seen) {
+            // What Redis knows of another epoch it knows of a part of our shoppers only.
+            let seen = seen.filter(|seen| seen.epoch == line.epoch());
+            // Another controller has begun one, and is about to say so.
+            if seen.is_none() && line.epoch > 0 && is_within(line.epoch_began_at, sale.row.now, SAYS_WITHIN) {
+                return Ok(None);
+            }
+            looks.push(seen);
         }
         if looks.contains(&None) {
-            return Ok(Some(self.begin_anew(sale, records, &looks).await?));
+            let committed = self.begin_anew(sale, records, &looks).await?;
+            return Ok(Some(Done { committed, publishes: true, lines: Vec::new(), rests: None, settled: false }));
         }
         let seen: Vec<Upcoming> = looks.into_iter().flatten().collect();
         for (at, (record, seen)) in records.iter_mut().zip(&seen).enumerate() {
             record.hear(seen);
-            sale.hear(at, &seen.claims).await?;
             if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
                 let arrived = |(first, visitors): &(Ordinal, Vec<VisitorId>)| (*first..).zip(visitors.clone());
                 record.removed(&sale.take_out_at_limit(at, seen.arrivals.iter().flat_map(arrived)).await?);
             }
         }
-        sale.lapse().await?;
-        sale.take_back_at_limit().await?;
-        for (at, record) in records.iter_mut().enumerate() {
-            let (lapsed, redeemed) = sale.take_over(at).await?;
-            record.over(&lapsed, &redeemed);
-            // What the record has not heard of yet is told when it has.
-            let mut removed = sale.interventions(at).await?.unrecorded;
-            removed.retain(|&ordinal| record.knows(ordinal));
-            record.removed(&removed);
-            sale.note_done(at, Intervention::Remove, &removed).await?;
+        if sale.row.promised > 0 && sale.row.now - sale.row.ticked_at > AWAY {
+            let now = sale.row.now;
+            sale.was_away(now);
         }
+        let agenda = sale.agenda(&self.keys.good(&[])).await?;
+        let rests = self.rests(&sale, &agenda, &seen);
+        let mut removed = Vec::with_capacity(sale.lines.len());
+        for at in 0..sale.lines.len() {
+            removed.push(if agenda.interventions { sale.interventions(at).await? } else { Default::default() });
+        }
+        let untold: Vec<&[Ordinal]> = removed.iter().map(|removed| removed.untold.as_slice()).collect();
+        let elapsed_s = self.elapsed_s(&sale.row, known);
+        let plan = self.plan(&mut sale, &agenda, &mut records, &seen, &untold, elapsed_s).await?;
 
-        let Moved { cursors, memory, why } = self.serve(&mut sale, &mut records, &seen, elapsed_s).await?;
+        // From here on rows of admissions are locked, and nothing is waited for but Postgres.
+        let (mut changed, mut heard) = (false, false);
+        for (at, seen) in seen.iter().enumerate().filter(|(_, seen)| !seen.claims.is_empty()) {
+            sale.hear(at, &seen.claims).await?;
+            heard = true;
+        }
+        if agenda.lapses {
+            changed = sale.lapse(looked_at.elapsed()).await?;
+        }
+        if agenda.unrecorded {
+            changed |= sale.take_back_at_limit().await?;
+        }
+        let revoked = &agenda.revoked;
+        if let Some(key) = self.keys.signs(revoked)
+            && (agenda.unsigned || !revoked.is_empty())
+        {
+            sale.sign_again(&self.keys.good(revoked), key.kid()).await?;
+        }
+        for (at, record) in records.iter_mut().enumerate() {
+            if agenda.unrecorded || changed || heard {
+                let (lapsed, redeemed) = sale.take_over(at).await?;
+                record.over(&lapsed, &redeemed);
+            }
+            // What the record has not heard of yet is told when it has.
+            let unrecorded = &mut removed[at].unrecorded;
+            unrecorded.retain(|&ordinal| record.knows(ordinal));
+            record.removed(unrecorded);
+            sale.note_done(at, Intervention::Remove, unrecorded).await?;
+        }
+        let (admitted, preferred) = self.let_in(&mut sale, &plan, &mut records).await?;
+        let Plan { cursors, decision, at_once, observed_till, takes_out, why, .. } = plan;
+        if at_once > 0 {
+            // What there was nobody for, or no unit, is forgotten; what one batch could not take comes with the next.
+            sale.note_at_once(if admitted == BATCH_MAX { at_once.saturating_sub(admitted) } else { 0 }).await?;
+        }
+        let admitted = admitted.saturating_add(preferred);
         for (at, (cursor, seen)) in cursors.into_iter().zip(&seen).enumerate() {
             sale.note_moved(at, cursor, seen).await?;
         }
-        sale.note(memory.as_ref(), &why).await?;
-        self.write(&mut sale, records).await?;
-        let lines: Vec<SaleId> = sale.lines.iter().map(LineRow::line).collect();
+        // What a sale has taught is kept, however long it stays sold out.
+        let decision = decision.filter(|decision| decision.reason != Reason::SoldOut);
+        let memory = decision.map(|decision| decision.remember(admitted));
+        let is_over = sale.row.stored_status() == Status::Closed;
+        let moved = changed || heard || admitted > 0;
+        let open = agenda.lapses || agenda.unrecorded || agenda.unpublished;
+        let recorded = records.iter().all(|record| record.entries.is_empty());
+        let told = sale.lines.iter().all(|line| line.published_status.as_deref() == Some(sale.row.status.as_str()));
+        let settled = is_over && recorded && told && !moved && !open;
+        let removes = takes_out || removed.iter().any(|removed| !removed.untold.is_empty());
+        let publishes = moved || removes || agenda.unpublished || agenda.unsigned;
+        sale.note(&Ticked { memory: memory.as_ref(), why: &why, observed_till, settled }).await?;
+        let news: Vec<_> = records.iter().map(Recorder::wants).collect();
+        for (at, record) in records.into_iter().enumerate() {
+            sale.write_record(at, record).await?;
+        }
+        let as_told = sale.lines.iter().zip(&known.told).filter(|&(line, told)| {
+            line.line() == told.card.id && *told == Told::of(&sale.row, line, line.publication)
+        });
+        let publishes = publishes || as_told.count() < sale.lines.len();
+        let lines = sale.lines.iter().zip(news).zip(&seen).map(|((line, news), seen)| KnownLine {
+            line: line.line(),
+            publication: line.publication,
+            look: Look { cursor: line.cursor(), wanted: 0, reach: 0, news },
+            seen: seen.clone(),
+        });
+        let lines: Vec<KnownLine> = lines.collect();
+        explain::admitted(&sale.row, admitted);
         sale.commit().await?;
-        let told = |(line, seen): (SaleId, Upcoming)| Committed {
-            line,
+        let committed = |(line, seen): (&KnownLine, Upcoming)| Committed {
+            line: line.line,
             heard: seen.claims,
             began_after: None,
             drawn: seen.drawn,
         };
-        Ok(Some(lines.into_iter().zip(seen).map(told).collect()))
+        let committed = lines.iter().zip(seen).map(committed).collect();
+        let rests = rests.filter(|_| !publishes);
+        Ok(Some(Done { committed, publishes: publishes && !settled, lines, rests, settled }))
+    }
+
+    /// What Redis said before the sale was locked, if nobody has ticked it since; what it says now otherwise.
+    async fn looks(
+        &self,
+        lines: &[LineRow],
+        records: &[Recorder],
+        known: &Known,
+        peek: Option<Peek>,
+    ) -> Result<Peek, TickError> {
+        let holds = known.lines.len() == lines.len()
+            && known.lines.iter().zip(lines).zip(records).all(|((known, line), record)| {
+                known.line == line.line()
+                    && known.publication == line.publication
+                    && known.look.cursor == line.cursor()
+                    && known.look.news == record.wants()
+            });
+        if let Some(peek) = peek.filter(|_| holds) {
+            return Ok(peek);
+        }
+        let (at, mut seen) = (Instant::now(), Vec::with_capacity(lines.len()));
+        for (line, record) in lines.iter().zip(records) {
+            let look = Look { cursor: line.cursor(), wanted: 0, reach: 0, news: record.wants() };
+            seen.push(self.look(line.line(), &look, true).await?);
+        }
+        Ok(Peek { at, seen })
+    }
+
+    /// How much time the credit of the cap grows by: since the last tick, but not since before the sale opened, nor since
+    /// before it was last seen to be empty. A clock that was set back says nothing: then it is one period.
+    fn elapsed_s(&self, row: &SaleRow, known: &Known) -> f64 {
+        let since = |moment: OffsetDateTime| (row.now - moment).as_seconds_f64();
+        let elapsed_s = since(row.ticked_at);
+        let elapsed_s = if elapsed_s < 0.0 { self.every.as_secs_f64() } else { elapsed_s };
+        let rested_s = known.rested_at.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64());
+        let open_s = if since(row.opens_at) < 0.0 { f64::INFINITY } else { since(row.opens_at) };
+        elapsed_s.min(rested_s).min(open_s)
+    }
+
+    /// How a sale may rest in which there is nothing to do.
+    fn rests(&self, sale: &LockedSale, agenda: &Agenda, seen: &[Upcoming]) -> Option<(Duration, Duration)> {
+        let quiet = |seen: &Upcoming| seen.claims.is_empty() && seen.absent == 0 && !seen.lags;
+        if !agenda.is_empty() || !seen.iter().all(quiet) {
+            return None;
+        }
+        match sale.row.stored_status() {
+            Status::Scheduled => {
+                let opens_in_s = (sale.row.opens_at - sale.row.now).as_seconds_f64();
+                (opens_in_s > OPENS_SOON_S).then_some(SCHEDULED)
+            }
+            Status::Open | Status::Paused => {
+                let is_empty =
+                    sale.row.promised == 0 && sale.row.held == 0 && seen.iter().all(|seen| seen.waiting == 0);
+                is_empty.then_some(EMPTY)
+            }
+            _ => None,
+        }
     }
 
     /// Begins a new epoch of every line that Redis does not know.
@@ -200,6 +481,10 @@ impl Ticker {
                 let line = &sale.lines[at];
                 records[at].epoch(line.epoch(), line.above());
                 info!(line = %line.line(), epoch = line.epoch, "a new epoch of the line begins");
+                if line.epoch > 1 {
+                    // Whatever has happened to this line has happened to others, which may rest.
+                    self.nudges.all();
+                }
             }
             committed.push(Committed {
                 line: sale.lines[at].line(),
@@ -208,75 +493,82 @@ impl Ticker {
                 drawn: seen.as_ref().map_or(0, |seen| seen.drawn),
             });
         }
-        sale.note(None, "the line begins anew").await?;
-        self.write(&mut sale, records).await?;
+        if sale.row.promised > 0 {
+            let till = sale.row.now + RECOVERY;
+            sale.was_away(till);
+        }
+        sale.note(&Ticked { why: "the line begins anew", ..Ticked::default() }).await?;
+        for (at, record) in records.into_iter().enumerate() {
+            sale.write_record(at, record).await?;
+        }
         sale.commit().await?;
         Ok(committed)
     }
 
-    async fn write(&self, sale: &mut LockedSale, records: Vec<Recorder>) -> Result<(), StoreError> {
-        for (at, record) in records.into_iter().enumerate() {
-            sale.write_record(at, record).await?;
-        }
-        Ok(())
-    }
-
-    /// Does for an open sale what is to be done next: makes the draw, or lets people in.
-    async fn serve(
+    /// What is to be done next for a sale: nothing, the draw, or to let people in. The draw is made here.
+    async fn plan(
         &self,
         sale: &mut LockedSale,
+        agenda: &Agenda,
         records: &mut [Recorder],
         seen: &[Upcoming],
+        untold: &[&[Ordinal]],
         elapsed_s: f64,
-    ) -> Result<Moved, TickError> {
-        let revoked = sale.revoked_keys().await?;
-        let signs = self.keys.signs(&revoked);
-        if let Some(key) = signs {
-            sale.sign_again(&self.keys.good(&revoked), key.kid()).await?;
-        }
-        let stays = |sale: &LockedSale, why: &str| {
-            let cursors = sale.lines.iter().map(LineRow::cursor).collect();
-            Ok(Moved { cursors, memory: None, why: why.to_owned() })
-        };
+    ) -> Result<Plan, TickError> {
+        let mut plan = Plan { cursors: sale.lines.iter().map(LineRow::cursor).collect(), ..Plan::default() };
         // Also while it is paused: what happens then is not to be taken for what happens in one tick later.
-        let visits = match sale.row.stored_status() {
-            Status::Open | Status::Paused => sale.visits().await?,
-            _ => Visits::default(),
-        };
-        if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {
-            return stays(sale, "the sale is not open");
-        }
-        if sale.lines.iter().any(|line| sale.row.draw_is_due(line)) {
-            draw::make(sale, records, &self.line).await?;
-            return stays(sale, "the draw is being made");
+        let mut visits = Visits::default();
+        if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
+            let (seen, till) = sale.visits().await?;
+            (visits, plan.observed_till) = (seen, Some(till));
         }
         let lacks_draw = |(line, seen): (&LineRow, &Upcoming)| line.drawn().is_some_and(|(pool, _)| pool != seen.drawn);
-        if sale.lines.iter().zip(seen).any(lacks_draw) {
-            return stays(sale, "Redis is being given the draw");
-        }
-        match signs {
-            None => stays(sale, "every signing key is revoked: give the controllers another"),
-            Some(key) => self.let_in(sale, records, seen, &visits, key.kid(), elapsed_s).await,
-        }
+        plan.why = if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {
+            "the sale is not open".to_owned()
+        } else if sale.lines.iter().any(|line| sale.row.draw_is_due(line)) {
+            draw::make(sale, records, &self.line).await?;
+            "the draw is being made".to_owned()
+        } else if sale.lines.iter().zip(seen).any(lacks_draw) {
+            "Redis is being given the draw".to_owned()
+        } else if let Some(key) = self.keys.signs(&agenda.revoked) {
+            key.kid().clone_into(&mut plan.kid);
+            return self.plan_admissions(sale, agenda, records, seen, untold, (&visits, elapsed_s), plan).await;
+        } else {
+            "every signing key is revoked: give the controllers another".to_owned()
+        };
+        Ok(plan)
     }
 
-    /// Lets in as many as the control law says, of each line those who are next.
-    async fn let_in(
+    /// Who is let in: as many as the control law says, of each line those who are next.
+    #[expect(clippy::too_many_arguments, reason = "all that a decision is made of")]
+    async fn plan_admissions(
         &self,
         sale: &mut LockedSale,
+        agenda: &Agenda,
         records: &mut [Recorder],
         seen: &[Upcoming],
-        visits: &Visits,
-        kid: &str,
-        elapsed_s: f64,
-    ) -> Result<Moved, TickError> {
-        let preferred = self.let_in_preferred(sale, records, kid).await?;
-        sale.read_stock().await?;
-        let at_once = sale.wanted_at_once().await?;
-        let checkout = sale.checkout().await?;
+        untold: &[&[Ordinal]],
+        (visits, elapsed_s): (&Visits, f64),
+        mut plan: Plan,
+    ) -> Result<Plan, TickError> {
+        let units = sale.row.units_per_admission();
+        // Those whom an operator wants in before all others; in yield mode, too, only for units that nobody has.
+        let mut first = quantities(sale.row.free(), units);
+        let mut promised = 0;
+        for (at, record) in records.iter_mut().enumerate() {
+            let mut wanted = if agenda.interventions { sale.preferred(at).await? } else { Vec::new() };
+            wanted.retain(|&(ordinal, _)| record.knows(ordinal));
+            let may = self.who_may(sale, at, record, &wanted, &mut plan.takes_out).await?;
+            let tickets = may.into_iter().zip(first.by_ref());
+            plan.preferred
+                .push(tickets.map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most))).collect());
+            promised += plan.preferred[at].iter().map(|ticket| ticket.2).sum::<u32>();
+        }
         let prior = sale.prior().await?;
         let row = &sale.row;
-        let recovers = |line: &LineRow| line.epoch > 1 && row.now - line.epoch_began_at < RECOVERY;
+        let mut stock = row.stock();
+        stock.promised = stock.promised.saturating_add(promised);
+        let recovers = |line: &LineRow| line.epoch > 1 && is_within(line.epoch_began_at, row.now, RECOVERY);
         // What the lanes leave is the own line's share.
         let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
         let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
@@ -289,122 +581,110 @@ impl Ticker {
         let (terms, memory) = (row.terms(), row.memory());
         let observation = Observation {
             terms: &terms,
-            stock: row.stock(),
+            stock,
             lanes: &lanes,
             visits,
-            checkout,
+            checkout: agenda.checkout(),
             recovering: sale.lines.iter().any(recovers),
-            at_once,
+            at_once: agenda.at_once(),
             elapsed_s,
             prior: &prior,
             memory: &memory,
         };
         let decision = decide(&observation);
         // In yield mode more is promised than there is.
-        let mut quantities = quantities(if row.is_yield() { u32::MAX } else { row.free() }, row.units_per_admission());
-        let (mut cursors, mut admitted, mut lags) = (Vec::with_capacity(lanes.len()), 0, false);
+        let mut quantities = quantities(if row.is_yield() { u32::MAX } else { stock.free() }, units);
+        let (mut planned, mut lags) = (0, false);
         for (at, &wanted) in decision.by_lane.iter().enumerate() {
-            let cursor = sale.lines[at].cursor();
+            plan.tickets.push(Vec::new());
             if wanted == 0 {
-                cursors.push(cursor);
                 continue;
             }
             let record = &mut records[at];
-            let look = Look { cursor, wanted: u64::from(wanted), reach: REACH, news: record.wants() };
+            let look = Look { cursor: plan.cursors[at], wanted: u64::from(wanted), reach: REACH, news: record.wants() };
             let next = self.line.look(sale.lines[at].line(), &look).await?;
             record.hear(&next);
-            let left = sale.left_of_limit(next.tickets.iter().map(|ticket| ticket.1)).await?;
-            let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
-            let at_limit = next.tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied();
-            record.removed(&sale.take_out_at_limit(at, at_limit).await?);
+            let may = self.who_may(sale, at, record, &next.tickets, &mut plan.takes_out).await?;
             // Redis is told after the commit, and may give one once more.
-            let removed = sale.interventions(at).await?.untold;
-            let tickets: Vec<_> = next
-                .tickets
-                .iter()
-                .filter(|(ordinal, visitor)| !removed.contains(ordinal) && units(visitor) > 0)
-                .zip(quantities.by_ref())
-                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity.min(units(&visitor))))
-                .collect();
-            let made = sale.admit(at, &tickets, kid).await?;
-            if !made.is_empty() || next.cursor > cursor {
-                record.admitted(&made, next.cursor);
-            }
-            admitted += u32::try_from(made.len()).unwrap_or(u32::MAX);
+            let waits = |ordinal| !untold[at].contains(&ordinal);
+            let tickets = may.into_iter().filter(|ticket| waits(ticket.0)).zip(quantities.by_ref());
+            plan.tickets[at]
+                .extend(tickets.map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most))));
+            planned += plan.tickets[at].len();
             lags |= next.lags;
-            cursors.push(next.cursor);
+            plan.cursors[at] = next.cursor;
         }
-        let why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
-        explain::decision(sale, &observation, &decision, admitted, &why);
-        if at_once > 0 {
-            // What there was nobody for, or no unit, is forgotten; what one batch could not take comes with the next.
-            sale.note_at_once(if admitted == BATCH_MAX { at_once.saturating_sub(admitted) } else { 0 }).await?;
-        }
-        let admitted = admitted.saturating_add(preferred);
-        // What a sale has taught is kept, however long it stays sold out.
-        let memory = (decision.reason != Reason::SoldOut).then(|| decision.remember(admitted));
-        Ok(Moved { cursors, memory, why })
+        plan.why =
+            if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
+        explain::decision(sale, &observation, &decision, planned, &plan.why);
+        (plan.decision, plan.at_once) = (Some(decision), agenda.at_once());
+        Ok(plan)
     }
 
-    /// Lets in those whom an operator wants in before all others, as far as there are units. Gives how many.
-    async fn let_in_preferred(
+    /// Those of some tickets whose shoppers may have more units of the sale, and how many. The others are taken out.
+    async fn who_may(
         &self,
         sale: &mut LockedSale,
+        at: usize,
+        record: &mut Recorder,
+        tickets: &[(Ordinal, VisitorId)],
+        takes_out: &mut bool,
+    ) -> Result<Vec<(Ordinal, VisitorId, u32)>, StoreError> {
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let left = sale.left_of_limit(tickets.iter().map(|ticket| ticket.1)).await?;
+        let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
+        let at_limit = tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied();
+        let taken_out = sale.take_out_at_limit(at, at_limit).await?;
+        *takes_out |= !taken_out.is_empty();
+        record.removed(&taken_out);
+        let may = tickets.iter().map(|&(ordinal, visitor)| (ordinal, visitor, units(&visitor)));
+        Ok(may.filter(|ticket| ticket.2 > 0).collect())
+    }
+
+    /// Lets in whom the plan says. Gives how many in order, and how many before all others.
+    async fn let_in(
+        &self,
+        sale: &mut LockedSale,
+        plan: &Plan,
         records: &mut [Recorder],
-        kid: &str,
-    ) -> Result<u32, TickError> {
-        let mut admitted = 0;
-        for (at, record) in records.iter_mut().enumerate() {
-            let mut wanted = sale.preferred(at).await?;
-            wanted.retain(|&(ordinal, _)| record.knows(ordinal));
-            if wanted.is_empty() {
-                continue;
-            }
-            sale.read_stock().await?;
-            let row = &sale.row;
-            // In yield mode, too, only for units that nobody has: it is a promise.
-            let quantities = quantities(row.free(), row.units_per_admission());
-            let left = sale.left_of_limit(wanted.iter().map(|ticket| ticket.1)).await?;
-            let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
-            let at_limit = wanted.iter().filter(|ticket| units(&ticket.1) == 0).copied();
-            record.removed(&sale.take_out_at_limit(at, at_limit).await?);
-            wanted.retain(|ticket| units(&ticket.1) > 0);
-            let tickets: Vec<_> = wanted
-                .iter()
-                .zip(quantities)
-                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity.min(units(&visitor))))
-                .collect();
-            let made = sale.admit(at, &tickets, kid).await?;
-            record.preferred(&made);
+    ) -> Result<(u32, u32), TickError> {
+        let (mut admitted, mut preferred) = (0, 0);
+        let count = |made: &[Ordinal]| u32::try_from(made.len()).unwrap_or(u32::MAX);
+        for (at, tickets) in plan.preferred.iter().enumerate().filter(|(_, tickets)| !tickets.is_empty()) {
+            let made = sale.admit(at, tickets, &plan.kid).await?;
+            records[at].preferred(&made);
             // Whoever has a token already has had the turn.
             let served: Vec<Ordinal> = tickets.iter().map(|ticket| ticket.0).collect();
             sale.note_done(at, Intervention::Prefer, &served).await?;
-            admitted += u32::try_from(made.len()).unwrap_or(u32::MAX);
+            preferred += count(&made);
         }
-        Ok(admitted)
+        for (at, tickets) in plan.tickets.iter().enumerate() {
+            let made = sale.admit(at, tickets, &plan.kid).await?;
+            if !made.is_empty() || plan.cursors[at] > sale.lines[at].cursor() {
+                records[at].admitted(&made, plan.cursors[at]);
+            }
+            admitted += count(&made);
+        }
+        Ok((admitted, preferred))
     }
 
-    /// Sales open and end by the clock of the database.
-    async fn follow_the_clock(&self, sale: &mut LockedSale) -> Result<(), StoreError> {
+    /// Sales open and end by the clock of the database; `false` if an operator was faster.
+    async fn follow_the_clock(&self, sale: &mut LockedSale) -> Result<bool, StoreError> {
         let row = &sale.row;
         let status = lifecycle::at(row.stored_status(), row.now, row.opens_at, row.ends_at, row.promised());
-        if status == row.stored_status() { Ok(()) } else { sale.set_status(status).await }
-    }
-
-    /// Turns silence into departures, and reads what pages have said and how many wait.
-    async fn look(&self, line: &LineRow, record: &Recorder) -> Result<Upcoming, LineError> {
-        self.line.sweep(line.line(), SWEPT_MAX).await?;
-        let look = Look { cursor: line.cursor(), wanted: 0, reach: 0, news: record.wants() };
-        self.line.look(line.line(), &look).await
+        if status == row.stored_status() { Ok(true) } else { sale.set_status(status).await }
     }
 
     /// Says what has been committed, in the order of commits: under the lock.
-    async fn publish(&self, sale: SaleId, committed: &[Committed]) -> Result<(), TickError> {
+    async fn publish(&self, sale: SaleId, committed: &[Committed], known: &mut Known) -> Result<(), TickError> {
         // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
         let begins = committed.iter().any(|committed| committed.began_after.is_some());
         let Some(mut sale) = self.store.lock(sale, begins).await? else { return Ok(()) };
         // One line that can't be told keeps no other from it.
         let mut failed = None;
+        (known.told, known.told_at) = (Vec::with_capacity(committed.len()), Some(Instant::now()));
         for committed in committed {
             let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line) else { continue };
             if let Err(error) = self.publish_line(&mut sale, at, committed).await {
@@ -412,6 +692,9 @@ impl Ticker {
                     TickError::Line(_) => failed = Some(error),
                     TickError::Store(_) => return Err(error),
                 }
+            } else {
+                let line = &sale.lines[at];
+                known.told.push(Told::of(&sale.row, line, line.publication + 1));
             }
         }
         sale.commit().await?;

@@ -8,6 +8,7 @@ mod orders;
 mod people;
 mod record;
 mod tickets;
+mod ticks;
 mod webhooks;
 
 use std::collections::BTreeSet;

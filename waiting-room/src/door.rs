@@ -104,11 +104,11 @@ fn lines_of_tickets(headers: &HeaderMap) -> impl Iterator<Item = SaleId> {
 impl Door {
     pub(crate) fn room(&self, sale: &str) -> Result<Arc<Room>, RoomError> {
         let sale: SaleId = sale.parse().map_err(|_| RoomError::UnknownSale)?;
-        self.rooms.get(sale).ok_or(RoomError::UnknownSale)
+        self.rooms.get(sale).inspect(|room| room.asked()).ok_or(RoomError::UnknownSale)
     }
 
     pub(crate) fn room_by_slug(&self, slug: &str) -> Result<Arc<Room>, RoomError> {
-        self.rooms.by_slug(slug).ok_or(RoomError::UnknownSale)
+        self.rooms.by_slug(slug).inspect(|room| room.asked()).ok_or(RoomError::UnknownSale)
     }
 
     /// The ticket of a sale that a request brings, if it is genuine.

@@ -33,7 +33,10 @@ mod slots;
 mod speech;
 mod waits;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{Extension, Router, http::Uri, routing::get};
 use fairline_line::{
@@ -103,6 +106,7 @@ impl Service {
             grace: settings.grace(),
             move_over,
             node: format!("{:032x}", rand::random::<u128>()),
+            is_full: AtomicBool::new(false),
         };
         follower.find_sales().await.map_err(unreachable)?;
         let door = door::Door {

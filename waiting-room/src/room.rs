@@ -1,7 +1,7 @@
 //! One sale in one node: the local view of its line, and the shoppers who are connected here.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -11,8 +11,8 @@ use fairline_line::{
     ticket::{Ordinal, Ticket},
     view::{LineView, Numbers, Place},
 };
-use fairline_sale::{LineOrder, SaleCard, SaleId};
-use tokio::sync::watch;
+use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     bell::Bell,
@@ -20,6 +20,9 @@ use crate::{
     shoppers::{Browser, Shoppers},
     speech,
 };
+
+/// A room that nobody has been in, or has asked for, for so long rests.
+const RESTS_AFTER: Duration = Duration::from_secs(10);
 
 /// One sale in this node.
 pub(crate) struct Room {
@@ -30,6 +33,8 @@ pub(crate) struct Room {
     /// Wakes the hall, where the sockets are.
     pub(crate) bell: Bell,
     pub(crate) shoppers: Shoppers,
+    /// When somebody has last asked for it.
+    asked_at: Mutex<Option<Instant>>,
 }
 
 struct Line {
@@ -107,7 +112,25 @@ impl Room {
             in_touch: watch::Sender::new(true),
             bell,
             shoppers: Shoppers::new(sale),
+            asked_at: Mutex::default(),
         }
+    }
+
+    /// Somebody asks for this sale.
+    pub(crate) fn asked(&self) {
+        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether nobody is here, and nobody has asked for a while: then nothing that was missed is missing.
+    pub(crate) fn rests(&self) -> bool {
+        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shoppers.is_empty() && asked_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
+    }
+
+    /// Whether somebody could be missed who waits in this line: in a node that has died, if not here.
+    pub(crate) fn calls_roll(&self) -> bool {
+        let line = self.read();
+        line.card.status != Status::Closed && (line.view.waiting() > 0 || !self.shoppers.is_empty())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Line> {
@@ -293,7 +316,7 @@ impl Room {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use fairline_sale::{SaleMode, Status, VisitorId};
+    use fairline_sale::{SaleMode, VisitorId};
     use time::OffsetDateTime;
 
     use super::*;
@@ -342,6 +365,22 @@ pub(crate) mod tests {
         let mut places = Vec::new();
         room.look([ordinal], &mut places);
         places[0].map(|place| place.ahead)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_room_without_anybody_rests_and_calls_no_roll() {
+        let room = room();
+        assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
+        room.asked();
+        assert!(!room.rests());
+        tokio::time::advance(RESTS_AFTER + Duration::from_millis(1)).await;
+        assert!(room.rests());
+        room.shoppers.enter(&ticket(&room, 1), Browser::Desk);
+        assert!(!room.rests());
+        let mut card = SaleCard::clone(&room.card());
+        card.status = Status::Closed;
+        room.apply(rev(6), Change::Card { card: serde_json::to_string(&card).expect("JSON") });
+        assert!(!room.calls_roll(), "nobody's place matters any more");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! All rooms of this node, and the one task that keeps them true: it follows the changes of every line.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +24,9 @@ use crate::{hall::Hall, room::Room, settings::Grace, shoppers::Browser};
 
 /// How often rooms look for new sales and for what they have missed, and bring their rates up to date.
 const BEAT: Duration = Duration::from_millis(500);
-/// Rooms that look at the same time.
+/// How often a room looks in which nobody is, and for which nobody asks: changes are heard there, too.
+const RESTING_LOOKS_EVERY: Duration = Duration::from_secs(30);
+/// Rooms that look, or open, at the same time.
 const LOOKS_AT_ONCE: usize = 16;
 /// How often a node says who is connected to it; more often where the grace period is short.
 const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
@@ -31,8 +36,9 @@ const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
 const LAST_GONE: Duration = Duration::from_secs(3);
 /// Tickets that are presented to the line in one call at most.
 const PRESENTED_AT_ONCE: usize = 1000;
-/// Sales that one node follows at most.
-const ROOMS_MAX: usize = 1000;
+/// Sales that one node follows at most, but for closed ones that shoppers are still in: the open ones, then those that were
+/// closed last.
+const ROOMS_MAX: u32 = 1000;
 
 /// The rooms of this node, by sale.
 #[derive(Clone, Default)]
@@ -51,8 +57,10 @@ impl Rooms {
         self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Closes the rooms of sales that are listed no more, once everybody has gone. Gives the closed ones.
+    /// Closes the rooms of sales that are listed no more, or that newer ones take the place of, once everybody has gone. Gives
+    /// the closed ones.
     fn keep(&self, listed: &[SaleId]) -> Vec<SaleId> {
+        let listed: HashSet<&SaleId> = listed.iter().collect();
         let mut rooms = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let closed =
             rooms.extract_if(|sale, room| !listed.contains(sale) && room.shoppers.is_empty() && room.is_in_touch());
@@ -85,6 +93,8 @@ pub(crate) struct Follower {
     pub(crate) move_over: Duration,
     /// The name of this node, like no other's.
     pub(crate) node: String,
+    /// Whether there are more open sales than it follows.
+    pub(crate) is_full: AtomicBool,
 }
 
 impl Follower {
@@ -174,7 +184,7 @@ impl Follower {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Instant::now();
-        let mut seen: HashMap<SaleId, Revision> = HashMap::new();
+        let mut seen: HashMap<SaleId, (Revision, Instant)> = HashMap::new();
         loop {
             tokio::select! {
                 _ = beats.tick() => {}
@@ -183,10 +193,16 @@ impl Follower {
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             let rooms = self.rooms.all();
             let looks = stream::iter(rooms).map(|room| {
-                let expected = seen.get(&room.sale).copied().unwrap_or_default();
+                let known = seen.get(&room.sale).copied();
                 async move {
                     room.beat(elapsed);
-                    (room.sale, self.look_after(&room, expected).await)
+                    if let Some((_, at)) =
+                        known.filter(|(_, at)| room.is_in_touch() && room.rests() && at.elapsed() < RESTING_LOOKS_EVERY)
+                    {
+                        return (room.sale, (room.revision(), at));
+                    }
+                    let expected = known.map(|(expected, _)| expected).unwrap_or_default();
+                    (room.sale, (self.look_after(&room, expected).await, Instant::now()))
                 }
             });
             seen = looks.buffer_unordered(LOOKS_AT_ONCE).collect().await;
@@ -217,23 +233,37 @@ impl Follower {
         }
     }
 
-    /// Opens a room for each sale that is new to this node.
+    /// Opens a room for each sale that is new to this node. One that can't be opened keeps no other from it.
     pub(crate) async fn find_sales(&self) -> Result<(), LineError> {
-        let listed = self.store.sales().await?;
+        let listed = self.store.sales(ROOMS_MAX).await?;
         for closed in self.rooms.keep(&listed) {
             self.reader.unfollow(closed).await?;
         }
-        for sale in listed {
-            if self.rooms.get(sale).is_some() || self.rooms.all().len() >= ROOMS_MAX {
-                continue;
-            }
-            // Followed first: what changes after the snapshot is heard.
-            self.reader.follow(sale).await?;
-            match self.store.snapshot(sale).await {
-                Ok(snapshot) => self.rooms.add(Room::new(snapshot, self.hall.bell())),
-                Err(LineError::NotPublished) => {}
-                Err(error) => return Err(error),
-            }
+        let mut left_out = 0;
+        if listed.len() >= ROOMS_MAX as usize {
+            left_out = self.store.open_sales().await?.saturating_sub(ROOMS_MAX.into());
+        }
+        metrics::gauge!("waiting_room_sales_left_out").set(left_out as f64);
+        if left_out > 0 && !self.is_full.swap(true, Ordering::Relaxed) {
+            warn!(left_out, most = ROOMS_MAX, "follow sale failed: this node follows as many as it can; close some");
+        } else if left_out == 0 {
+            self.is_full.store(false, Ordering::Relaxed);
+        }
+        let new = listed.into_iter().filter(|sale| self.rooms.get(*sale).is_none());
+        let opened: Vec<Result<(), LineError>> =
+            stream::iter(new).map(|sale| self.open(sale)).buffer_unordered(LOOKS_AT_ONCE).collect().await;
+        metrics::gauge!("waiting_room_sales").set(self.rooms.all().len() as f64);
+        opened.into_iter().collect()
+    }
+
+    /// Opens the room of a sale.
+    async fn open(&self, sale: SaleId) -> Result<(), LineError> {
+        // Followed first: what changes after the snapshot is heard.
+        self.reader.follow(sale).await?;
+        match self.store.snapshot(sale).await {
+            Ok(snapshot) => self.rooms.add(Room::new(snapshot, self.hall.bell())),
+            Err(LineError::NotPublished) => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -260,6 +290,9 @@ impl Follower {
                     continue;
                 }
                 *called = now;
+                if !room.calls_roll() {
+                    continue;
+                }
                 if let Err(error) = self.answer_roll_call(&room, grace, every * 3).await {
                     debug!(sale = %room.sale, %error, "a roll call had no answer");
                 }

@@ -41,6 +41,30 @@ async fn a_shopper_joins_waits_and_hears_of_the_turn() {
 }
 
 #[tokio::test]
+async fn old_sales_hide_no_new_one_and_cost_no_calls() {
+    let servers = spawn_blocking(|| testing::Servers::start().expect("a Redis of its own")).await.expect("no panic");
+    let house = House::open_at(&servers.redis.url(), |_| {}).await;
+    house.closed_sales(1_010).await;
+    let status = |house: &House| format!("/api/flash-sales/{}/status", house.card.id);
+    // One that starts beside them, and one that comes when the house is full.
+    let late = house.another_node().await;
+    assert_eq!(late.get(&status(&house), &[]).await.status, StatusCode::OK);
+    let new = late.another_sale().await;
+    assert_eq!(late.get(&status(&new), &[]).await.status, StatusCode::OK);
+    // Nobody is in any of them.
+    house
+        .until("all of them to rest", async || {
+            let before = house.calls().await;
+            sleep(Duration::from_secs(1)).await;
+            house.calls().await - before < 50
+        })
+        .await;
+    let mut shopper = late.join().await;
+    assert_eq!(shopper.hear("place").await["place"], json!(0), "and one that somebody comes to is awake");
+    drop(servers);
+}
+
+#[tokio::test]
 async fn before_a_draw_shoppers_hear_how_many_they_are_and_after_it_their_place() {
     let mut house = House::open().await;
     (house.card.order, house.card.status) = (LineOrder::Draw, Status::Scheduled);

@@ -92,7 +92,7 @@ async fn revoke_key(
         return Err(AdminError::UnknownKey.into());
     }
     admin.store.revoke_key(&operator.by(), &kid).await.map_err(AdminError::from)?;
-    admin.nudge.notify_one();
+    admin.nudges.all();
     tracing::warn!(kid, "a signing key was revoked");
     Ok(axum::Json(admin.keys().await?))
 }

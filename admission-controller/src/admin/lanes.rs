@@ -108,7 +108,7 @@ async fn add_lane(
     let lanes = admin.lanes(&operator, "add_lane", &id).await?;
     let added = lanes.add(&new.name, new.share, &rand::random()).await.map_err(AdminError::from)?;
     added.map_err(AdminError::Lane)?;
-    admin.nudge.notify_one();
+    admin.nudges.all();
     Ok((StatusCode::CREATED, axum::Json(admin.shown(&id).await?)))
 }
 
@@ -130,7 +130,7 @@ async fn change_lane(
     let lanes = admin.lanes(&operator, "change_lane", &id).await?;
     let changed = lanes.share(&lane, change.share).await.map_err(AdminError::from)?;
     changed.map_err(AdminError::Lane)?;
-    admin.nudge.notify_one();
+    admin.nudges.all();
     Ok(axum::Json(admin.shown(&id).await?))
 }
 

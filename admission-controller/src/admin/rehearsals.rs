@@ -98,7 +98,7 @@ async fn rehearse(
     let crowd = Crowd { shoppers: crowd.shoppers, arrival_s: crowd.arrival_s, abandon: crowd.abandon };
     let begun = admin.store.begin_rehearsal(&operator.by(), &sale, crowd).await.map_err(AdminError::from)?;
     let begun = begun.ok_or(AdminError::RehearsalRuns)?;
-    admin.nudge.notify_one();
+    admin.nudges.all();
     stage.begin(admin.store.clone(), begun.clone(), crowd);
     Ok((StatusCode::ACCEPTED, axum::Json(begun.into())))
 }

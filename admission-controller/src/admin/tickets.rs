@@ -88,7 +88,7 @@ impl Admin {
         if !done.map_err(AdminError::from)? {
             return Err(AdminError::NotWaiting.into());
         }
-        self.nudge.notify_one();
+        self.nudges.sale(sale);
         Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
     }
 }
@@ -114,7 +114,7 @@ async fn admit_now(
         return Err(AdminError::IllegalTransition { status: row.shown_status() }.into());
     }
     admin.store.admit_now(&operator.by(), row.sale(), &row.slug, count).await.map_err(AdminError::from)?;
-    admin.nudge.notify_one();
+    admin.nudges.sale(row.sale());
     Ok(axum::Json(admin.shown(&id).await?))
 }
 
@@ -168,6 +168,6 @@ async fn revoke_tokens(
     let by = operator.because(&wanted.reason)?;
     let row = admin.sale(&id).await?.row;
     let revoked = admin.store.revoke_tokens(&by, row.sale(), &row.slug).await.map_err(AdminError::from)?;
-    admin.nudge.notify_one();
+    admin.nudges.sale(row.sale());
     Ok(axum::Json(RevokedTokens { revoked }))
 }

@@ -97,13 +97,13 @@ impl Store {
         Ok(done)
     }
 
-    /// Lets every token of a sale that is out lapse as if nobody had claimed it: its shopper waits again, in front. Gives how
-    /// many there were.
+    /// Lets every token of a sale that is out lapse as if nobody had claimed it: its shopper waits again, in front, and it is not
+    /// counted among the turns that were missed. Gives how many there were.
     pub async fn revoke_tokens(&self, by: &By, sale: SaleId, slug: &str) -> Result<i64, StoreError> {
         let mut transaction = self.begin(by, "revoke_tokens").await?;
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.0).execute(&mut *transaction).await?;
         let (revoked, units): (i64, i64) = sqlx::query_as(
-            "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', claimed_at = NULL WHERE sale_id = $1 AND state = 'promised' \
+            "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', claimed_at = NULL, excused = true WHERE sale_id = $1 AND state = 'promised' \
              RETURNING quantity) SELECT count(*), coalesce(sum(quantity), 0) FROM lapsed",
         )
         .bind(sale.0)
@@ -198,15 +198,6 @@ impl LockedSale {
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
-    }
-
-    /// How many an operator wants in at once.
-    pub async fn wanted_at_once(&mut self) -> Result<u32, StoreError> {
-        let wanted: i32 = sqlx::query_scalar("SELECT admit_now FROM lines WHERE id = $1")
-            .bind(self.row.id)
-            .fetch_one(&mut *self.transaction)
-            .await?;
-        Ok(super::count(wanted))
     }
 
     /// So many of them are still to come.

@@ -46,6 +46,9 @@ pub struct LineRow {
     pub record_hash: Vec<u8>,
     pub recorded_epoch: i32,
     pub recorded_rev: i64,
+    pub recorded_tickets: Vec<i64>,
+    pub recorded_status: String,
+    pub published_status: Option<String>,
     pub epoch_began_at: OffsetDateTime,
     pub publication: i64,
     /// Tickets let in; one that came again is one.
@@ -60,7 +63,7 @@ pub struct LineRow {
 pub(super) async fn of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Result<Vec<LineRow>, StoreError> {
     let rows = sqlx::query_as(
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
-         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, epoch_began_at, publication, admitted, \
+         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, published_status, epoch_began_at, publication, admitted, \
          waiting, present FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
@@ -205,7 +208,7 @@ impl LockedSale {
             .bind(left)
             .fetch_one(&mut *self.transaction)
             .await?;
-            self.give_back(units).await?;
+            self.promised -= units;
         }
         Ok(())
     }
@@ -250,38 +253,40 @@ impl LockedSale {
         .fetch_one(&mut *self.transaction)
         .await?;
         self.made[at] += i64::try_from(made.len()).unwrap_or(i64::MAX);
-        sqlx::query(
-            "WITH counted AS (UPDATE lines SET admitted = admitted + $5 WHERE id = $4) \
-             UPDATE stock SET promised = promised + $2::integer, overbook = CASE WHEN $3 \
-             THEN greatest(0, promised + $2::integer + held + sold - total) ELSE overbook END WHERE sale_id = $1",
-        )
-        .bind(self.row.id)
-        .bind(units)
-        .bind(self.row.is_yield())
-        .bind(self.lines[at].id)
-        .bind(first)
-        .execute(&mut *self.transaction)
-        .await?;
+        self.first[at] += first;
+        self.promised += units;
+        self.promises |= units > 0;
         let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
         Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
-    /// Notes how far a line has moved, and who was seen to wait in it.
+    /// Notes how far a line has moved, and who was seen to wait in it; nothing where that is as it was.
     pub async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
         let stored = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let before = self.lines[at].clone();
+        let line = &mut self.lines[at];
         // Those who have just been let in were seen to wait.
-        let waiting = (stored(seen.waiting) - self.made[at]).max(0);
+        line.waiting = (stored(seen.waiting) - self.made[at]).max(0);
+        line.present = (line.waiting - stored(seen.absent)).max(0);
+        line.cursor = line.cursor.max(stored(cursor));
+        line.highest_ordinal = line.highest_ordinal.max(stored(seen.highest)).max(line.cursor);
+        line.granted = line.granted.max(line.highest_ordinal + GRANTED_AHEAD);
+        line.admitted += self.first[at];
+        if *line == before {
+            return Ok(());
+        }
         sqlx::query(
-            "UPDATE lines SET joined = joined + greatest($3 - highest_ordinal, 0), waiting = $5, present = $6, \
-             cursor = greatest(cursor, $2), highest_ordinal = greatest(highest_ordinal, $3, $2), \
-             granted = greatest(granted, $3 + $4, $2 + $4) WHERE id = $1",
+            "UPDATE lines SET joined = joined + $2, waiting = $3, present = $4, cursor = $5, highest_ordinal = $6, granted = $7, \
+             admitted = $8 WHERE id = $1",
         )
-        .bind(self.lines[at].id)
-        .bind(stored(cursor))
-        .bind(stored(seen.highest))
-        .bind(GRANTED_AHEAD)
-        .bind(waiting)
-        .bind((waiting - stored(seen.absent)).max(0))
+        .bind(line.id)
+        .bind((stored(seen.highest) - before.highest_ordinal).max(0))
+        .bind(line.waiting)
+        .bind(line.present)
+        .bind(line.cursor)
+        .bind(line.highest_ordinal)
+        .bind(line.granted)
+        .bind(line.admitted)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -292,7 +297,7 @@ impl LockedSale {
         Ok(sqlx::query_as(
             "SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
              (SELECT count(*) FROM admissions AS other WHERE other.line_id = admissions.line_id \
-              AND other.ordinal = admissions.ordinal AND other.state = 'lapsed') AS lapses \
+              AND other.ordinal = admissions.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses \
              FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
         )

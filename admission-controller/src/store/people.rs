@@ -41,8 +41,8 @@ impl LockedSale {
     }
 
     /// Takes back the tokens that are out for visitors whose other turn has just used the limit up; their units are free at once.
-    /// Before the record takes over what was redeemed, since that is how these are found.
-    pub async fn take_back_at_limit(&mut self) -> Result<(), StoreError> {
+    /// Before the record takes over what was redeemed, since that is how these are found. Says whether there were any.
+    pub async fn take_back_at_limit(&mut self) -> Result<bool, StoreError> {
         let lines: Vec<_> = self.lines.iter().map(|line| line.id).collect();
         let units: i64 = sqlx::query_scalar(
             "WITH full_now AS ( \
@@ -64,7 +64,8 @@ impl LockedSale {
         .bind(AT_ONCE)
         .fetch_one(&mut *self.transaction)
         .await?;
-        self.give_back(units).await
+        self.promised -= units;
+        Ok(units > 0)
     }
 
     /// How many units more each of these visitors may have, as far as that is fewer than the sale's limit.

@@ -14,17 +14,6 @@ use crate::record::Recorder;
 /// Turns that are over and are told in one tick at most.
 const OVER_MAX: i64 = 2000;
 
-/// Where a record stands, as stored.
-#[derive(sqlx::FromRow)]
-struct RecordRow {
-    record_seq: Option<i64>,
-    record_hash: Vec<u8>,
-    recorded_epoch: i32,
-    recorded_rev: i64,
-    recorded_tickets: Vec<i64>,
-    recorded_status: String,
-}
-
 /// 32 bytes, as the schema checks.
 pub(super) fn hash(bytes: &[u8]) -> Hash {
     Hash(bytes.try_into().unwrap_or_default())
@@ -70,28 +59,22 @@ impl LineRow {
 /// The record of the line at this position among the sale's.
 impl LockedSale {
     /// Opens the record at its end.
-    pub async fn open_record(&mut self, at: usize) -> Result<Recorder, StoreError> {
-        let record: RecordRow = sqlx::query_as(
-            "SELECT record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status \
-             FROM lines WHERE id = $1",
-        )
-        .bind(self.lines[at].id)
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        let bounds: Vec<Ordinal> = record.recorded_tickets.into_iter().map(ordinal).collect();
+    pub fn open_record(&self, at: usize) -> Recorder {
+        let line = &self.lines[at];
+        let bounds: Vec<Ordinal> = line.recorded_tickets.iter().copied().map(ordinal).collect();
         let mut recorder = Recorder {
-            line: self.lines[at].line(),
-            kept: record.record_seq.is_some(),
+            line: line.line(),
+            kept: line.record_seq.is_some(),
             now: self.row.now,
-            head: Head { seq: record.record_seq.map_or(0, ordinal), hash: hash(&record.record_hash) },
-            noted: Revision { epoch: count(record.recorded_epoch), rev: ordinal(record.recorded_rev) },
+            head: Head { seq: line.record_seq.map_or(0, ordinal), hash: hash(&line.record_hash) },
+            noted: line.noted(),
             tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
-            status: status_of(&record.recorded_status),
-            above: self.lines[at].above(),
+            status: status_of(&line.recorded_status),
+            above: line.above(),
             entries: Vec::new(),
         };
         recorder.begin(self.row.order(), self.row.commitment(), self.row.stored_status());
-        Ok(recorder)
+        recorder
     }
 
     /// Writes what a tick has to add.
@@ -103,19 +86,11 @@ impl LockedSale {
         let seqs: Vec<i64> = record.entries.iter().map(|entry| stored(entry.head.seq)).collect();
         let hashes: Vec<Vec<u8>> = record.entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
         let bodies: Vec<&str> = record.entries.iter().map(|entry| entry.body.as_str()).collect();
-        sqlx::query(
-            "INSERT INTO record_entries (line_id, seq, hash, body) \
-             SELECT $1, seq, hash, body FROM unnest($2::bigint[], $3::bytea[], $4::text[]) AS entry (seq, hash, body)",
-        )
-        .bind(self.lines[at].id)
-        .bind(seqs)
-        .bind(hashes)
-        .bind(bodies)
-        .execute(&mut *self.transaction)
-        .await?;
         let tickets: Vec<i64> = record.tickets.bounds().into_iter().map(stored).collect();
         sqlx::query(
-            "UPDATE lines SET record_seq = $2, record_hash = $3, recorded_epoch = $4, recorded_rev = $5, \
+            "WITH written AS (INSERT INTO record_entries (line_id, seq, hash, body) \
+             SELECT $1, seq, hash, body FROM unnest($8::bigint[], $9::bytea[], $10::text[]) AS entry (seq, hash, body)) \
+             UPDATE lines SET record_seq = $2, record_hash = $3, recorded_epoch = $4, recorded_rev = $5, \
              recorded_tickets = $6, recorded_status = $7 WHERE id = $1",
         )
         .bind(self.lines[at].id)
@@ -125,8 +100,17 @@ impl LockedSale {
         .bind(stored(record.noted.rev))
         .bind(tickets)
         .bind(status_word(record.status))
+        .bind(seqs)
+        .bind(hashes)
+        .bind(bodies)
         .execute(&mut *self.transaction)
         .await?;
+        let line = &mut self.lines[at];
+        line.record_seq = Some(stored(record.head.seq));
+        line.record_hash = record.head.hash.0.to_vec();
+        line.recorded_epoch = i32::try_from(record.noted.epoch).unwrap_or(i32::MAX);
+        line.recorded_rev = stored(record.noted.rev);
+        status_word(record.status).clone_into(&mut line.recorded_status);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What the control law sees of visits and of checkout, read from the rows that they leave behind.
 
-use fairline_admission::{BIN_STARTS_S, Health, Memory, Prior, QUANTITIES, STAGES, Visits};
+use fairline_admission::{BIN_STARTS_S, Memory, Prior, QUANTITIES, STAGES, Visits};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
@@ -9,12 +9,6 @@ use super::{LockedSale, StoreError};
 /// A transaction of checkout that says when something happened may commit a little later than that. So what happened is
 /// taken in this much later, in seconds.
 const SETTLED_S: f64 = 1.0;
-/// A checkout that has not told how it fares for so long has gone, in seconds.
-const SILENT_S: f64 = 4.0;
-/// Answers that take longer count as slow; checkout itself counts them.
-const SLOW_MS: f64 = 2_000.0;
-/// Checkout is slow when more than one answer in so many is.
-const SLOW_PART: i64 = 20;
 
 /// One count: of what, in which stage, at which age or of how many units.
 #[derive(FromRow)]
@@ -25,32 +19,20 @@ struct Count {
     visits: i64,
 }
 
-#[derive(FromRow)]
-struct Checkouts {
-    known: i64,
-    here: i64,
-    answered: i64,
-    failed: i64,
-    slow: i64,
-}
-
 impl LockedSale {
-    /// The visits of this sale that are under way, and what has become of visits since it was asked for the last time.
-    pub async fn visits(&mut self) -> Result<Visits, StoreError> {
-        // Asked first, not joined: so every index goes by it.
-        let (after, till, now): (OffsetDateTime, OffsetDateTime, OffsetDateTime) = sqlx::query_as(
-            "WITH span AS (SELECT observed_at AS after, clock_timestamp() - make_interval(secs => $2) AS till, \
-             clock_timestamp() AS now FROM lines WHERE id = $1) \
-             UPDATE lines SET observed_at = greatest(after, till) FROM span WHERE id = $1 RETURNING after, till, now",
-        )
-        .bind(self.row.id)
-        .bind(SETTLED_S)
-        .fetch_one(&mut *self.transaction)
-        .await?;
+    /// The visits of this sale that are under way, and what has become of visits since they were taken in for the last time;
+    /// and up to when that is so.
+    pub async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
+        let now = self.row.now;
+        let till = now - time::Duration::seconds_f64(SETTLED_S);
+        // Of a clock that was set back, nothing is known until it has caught up.
+        let after = if self.row.observed_at > now { till } else { self.row.observed_at };
+        let till = till.max(after);
         let counts: Vec<Count> = sqlx::query_as(
             // From each new payment to its hold, never from all holds of the sale, as a plan for any sale at all would have it.
             "WITH seen (what, stage, age, at) AS ( \
-                SELECT 'under_way', CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
+                SELECT CASE WHEN claimed_at IS NULL AND claim_by <= $6 THEN 'lapsed' ELSE 'under_way' END, \
+                    CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
                 FROM admissions WHERE sale_id = $1 AND state = 'promised' \
                 UNION ALL SELECT CASE WHEN payments.id IS NULL AND reserved_as IS NULL THEN 'under_way' ELSE 'paying' END, 2, \
                     $6 - holds.created_at, NULL \
@@ -98,6 +80,7 @@ impl LockedSale {
                 "under_way" => visits.under_way.0[stage][at] = count,
                 "moved_on" => visits.moved_on.0[stage][at] = count,
                 "left" => visits.left.0[stage][at] = count,
+                "lapsed" => visits.lapsed += count,
                 "paying" => visits.paying += count,
                 "failed" => visits.failed += count,
                 _ => {
@@ -106,7 +89,7 @@ impl LockedSale {
                 }
             }
         }
-        Ok(visits)
+        Ok((visits, till))
     }
 
     /// What is believed of visits before the sale: what the sale that it is like has taught. It is settled by the first
@@ -122,7 +105,7 @@ impl LockedSale {
                 .fetch_optional(&mut *self.transaction)
                 .await?;
         let prior = like.map_or_else(Prior::cautious, |(prior, memory)| {
-            let memory: Memory = serde_json::from_str(&memory).unwrap_or_default();
+            let memory = Memory::read(&memory);
             prior.as_deref().and_then(read).unwrap_or_else(Prior::cautious).after(&memory.learned)
         });
         if let Ok(text) = serde_json::to_string(&prior) {
@@ -130,27 +113,5 @@ impl LockedSale {
             keep.bind(self.row.id).bind(text).execute(&mut *self.transaction).await?;
         }
         Ok(prior)
-    }
-
-    /// How checkout fares, by the account of its processes. Where none has ever said anything, all is well.
-    pub async fn checkout(&mut self) -> Result<Health, StoreError> {
-        let told: Checkouts = sqlx::query_as(
-            "SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
-             coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
-             coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
-             FROM (SELECT *, beat_at > clock_timestamp() - make_interval(secs => $1) AS here FROM checkouts) AS told",
-        )
-        .bind(SILENT_S)
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-        let is_slow = told.slow * SLOW_PART > told.answered;
-        Ok(Health {
-            reachable: told.known == 0 || told.here > 0,
-            requests: small(told.answered),
-            failures: small(told.failed),
-            latency_p95_ms: if is_slow { SLOW_MS * 2.0 } else { 0.0 },
-            latency_max_ms: SLOW_MS,
-        })
     }
 }

@@ -294,15 +294,23 @@ impl LineStore {
         Ok(self.client.ping(None).await?)
     }
 
-    /// All sales whose lines are published.
+    /// Sales whose lines are listed, `most` at most: the open ones first, then those that were closed last.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn sales(&self) -> Result<Vec<SaleId>, LineError> {
-        let (from, to) = (unix_ms(OffsetDateTime::now_utc()), f64::INFINITY);
-        let ids: Vec<String> = self.client.zrangebyscore(SALES, from, to, false, None).await?;
+    pub async fn sales(&self, most: u32) -> Result<Vec<SaleId>, LineError> {
+        let (till, now) = (f64::INFINITY, unix_ms(OffsetDateTime::now_utc()));
+        let ids: Vec<String> = self.client.zrevrangebyscore(SALES, till, now, false, Some((0, most.into()))).await?;
         let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
         ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
+    }
+
+    /// How many of the listed sales are not closed.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn open_sales(&self) -> Result<u64, LineError> {
+        Ok(self.client.zcount(SALES, f64::INFINITY, f64::INFINITY).await?)
     }
 
     /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account has already.

@@ -167,6 +167,33 @@ impl House {
             .await;
     }
 
+    /// Publishes so many sales more that are closed.
+    pub async fn closed_sales(&self, count: u32) {
+        for _ in 0..count {
+            let mut other = self.same_line();
+            (other.publication, other.epoch, other.cursor, other.granted) = (0, 0, 0, 0);
+            other.card.id = SaleId(uuid::Uuid::new_v4());
+            other.card.slug = format!("old-{}", other.card.id.0.simple());
+            other.card.status = Status::Closed;
+            other.begin(&[]).await;
+        }
+    }
+
+    /// How often functions of the line were called so far, by all who share this test's Redis.
+    pub async fn calls(&self) -> u64 {
+        let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
+        let mut stream = BufReader::new(TcpStream::connect(address).await.expect("a Redis"));
+        stream.write_all(b"INFO commandstats\r\n").await.expect("sent");
+        let mut line = String::new();
+        stream.read_line(&mut line).await.expect("a length");
+        let mut answer = vec![0; line[1..].trim().parse().expect("a number")];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        let answer = String::from_utf8(answer).expect("text");
+        let calls =
+            answer.lines().find_map(|line| line.strip_prefix("cmdstat_fcall:calls=")?.split(',').next()?.parse().ok());
+        calls.unwrap_or(0)
+    }
+
     /// A second node on the same line, that can die without a word: its runtime is dropped.
     pub async fn node_to_die(&self, set: impl FnOnce(&mut Settings)) -> (Self, Runtime) {
         let runtime = Runtime::new().expect("a runtime");

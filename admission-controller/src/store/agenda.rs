@@ -1,0 +1,106 @@
+//! What a tick finds to do, read in one step once the sale is locked: what is not to be done costs no statement of its own.
+
+use fairline_admission::Health;
+use fairline_sale::Status;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{LockedSale, StoreError, count};
+
+/// A checkout that has not told how it fares for so long has gone, in seconds.
+const SILENT_S: f64 = 4.0;
+/// Answers that take longer count as slow; checkout itself counts them.
+const SLOW_MS: f64 = 2_000.0;
+/// Checkout is slow when more than one answer in so many is.
+const SLOW_PART: i64 = 20;
+
+/// What there is to do, and what decides.
+#[derive(Debug, FromRow)]
+pub struct Agenda {
+    total: i32,
+    promised: i32,
+    held: i32,
+    sold: i32,
+    admit_now: i32,
+    /// The keys whose tokens are not to be believed: as long as the sale is locked, no other is revoked.
+    pub revoked: Vec<String>,
+    /// Tokens have run out, or were not claimed in time.
+    pub lapses: bool,
+    /// Tokens are out whose key is not one of the good ones.
+    pub unsigned: bool,
+    /// Turns are over that the record has not heard of.
+    pub unrecorded: bool,
+    /// Redis has not heard of admissions as they are now.
+    pub unpublished: bool,
+    /// An operator has removed or preferred tickets, and that is not done, or not told, yet.
+    pub interventions: bool,
+    known: i64,
+    here: i64,
+    answered: i64,
+    failed: i64,
+    slow: i64,
+}
+
+impl Agenda {
+    /// How many an operator wants in at once.
+    pub fn at_once(&self) -> u32 {
+        count(self.admit_now)
+    }
+
+    /// How checkout fares, by the account of its processes. Where none has ever said anything, all is well.
+    pub fn checkout(&self) -> Health {
+        let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        let is_slow = self.slow * SLOW_PART > self.answered;
+        Health {
+            reachable: self.known == 0 || self.here > 0,
+            requests: small(self.answered),
+            failures: small(self.failed),
+            latency_p95_ms: if is_slow { SLOW_MS * 2.0 } else { 0.0 },
+            latency_max_ms: SLOW_MS,
+        }
+    }
+
+    /// Whether there is something to do that does not come from Redis.
+    pub fn is_empty(&self) -> bool {
+        !(self.lapses || self.unsigned || self.unrecorded || self.unpublished || self.interventions)
+    }
+}
+
+impl LockedSale {
+    /// Reads the agenda, and the stock with it, which is not locked: only the holder of this lock takes from what is
+    /// free, but for a late payment or a smaller stock, and then the schema refuses the promise and the next tick decides anew.
+    pub async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
+        let lines: Vec<Uuid> = self.lines.iter().map(|line| line.id).collect();
+        let agenda: Agenda = sqlx::query_as(
+            "SELECT total, stock.promised, held, sold, admit_now, ARRAY(SELECT kid FROM revoked_keys) AS revoked, \
+             coalesce(out.lapses, false) AS lapses, coalesce(out.unsigned, false) AS unsigned, \
+             told.unrecorded IS NOT NULL AS unrecorded, told.unpublished IS NOT NULL AS unpublished, \
+             EXISTS (SELECT FROM interventions WHERE line_id = ANY($2) AND (NOT done OR NOT published)) AS interventions, \
+             known, here, answered, failed, slow \
+             FROM stock JOIN lines ON lines.id = stock.sale_id \
+             CROSS JOIN LATERAL (SELECT bool_or($4 OR expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) AS lapses, \
+                bool_or(NOT kid = ANY($3)) AS unsigned FROM admissions WHERE sale_id = $1 AND state = 'promised') AS out \
+             CROSS JOIN LATERAL (SELECT max(unrecorded::text) AS unrecorded, max(unpublished::text) AS unpublished \
+                FROM unnest($2) AS line (id) \
+                LEFT JOIN LATERAL (SELECT id AS unrecorded FROM admissions WHERE line_id = line.id AND recorded_state <> state \
+                    ORDER BY issued_at LIMIT 1) AS to_record ON true \
+                LEFT JOIN LATERAL (SELECT id AS unpublished FROM admissions WHERE line_id = line.id \
+                    AND published_state IS DISTINCT FROM state ORDER BY issued_at LIMIT 1) AS to_publish ON true) AS told \
+             CROSS JOIN LATERAL (SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
+                coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
+                coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
+                FROM (SELECT *, beat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS said) AS said \
+             WHERE stock.sale_id = $1",
+        )
+        .bind(self.row.id)
+        .bind(lines)
+        .bind(good_keys)
+        .bind(self.row.stored_status() == Status::Closed)
+        .bind(SILENT_S)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        (self.row.total, self.row.promised, self.row.held, self.row.sold) =
+            (agenda.total, agenda.promised, agenda.held, agenda.sold);
+        Ok(agenda)
+    }
+}

@@ -1,0 +1,251 @@
+//! `make bench-promises`: what many sales cost one controller. Real processes, which end with this one; the figures go to
+//! `target/bench/promises.json`, beside those that others write there.
+
+use std::{
+    error::Error,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use fairline_admission_token::SigningKey;
+use fairline_line::store::{Joining, LineStore};
+use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
+use fairline_sale::{SaleId, VisitorId};
+use serde_json::{Map, Value, json};
+
+type Failure = Box<dyn Error>;
+
+/// Sales that open in the far future, and that have been closed.
+const IDLE_SALES: u32 = 1_000;
+/// How long things settle before they are measured, and how long that takes.
+const SETTLES: Duration = Duration::from_secs(20);
+const MEASURED: Duration = Duration::from_secs(30);
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
+/// The cap of an open sale, and the part of it that counts as all of it.
+const CAP_PER_S: f64 = 2.0;
+const FULL: f64 = 0.97;
+/// Ticks of the clock in `/proc`, a second.
+const CLOCK_HZ: f64 = 100.0;
+
+#[derive(Debug, Parser)]
+#[command(name = "bench-promises")]
+struct Arguments {
+    /// Open sales beside the idle ones.
+    #[arg(long, default_value_t = 350)]
+    open: u32,
+    /// Where to write the figures: what others have written there stays.
+    #[arg(long, default_value = "target/bench/promises.json")]
+    json: PathBuf,
+}
+
+/// Everything that runs.
+struct Shop {
+    postgres: PrivatePostgres,
+    database: String,
+    redis: PrivateRedis,
+    services: Vec<Started>,
+    _claim: Folder,
+    folder: tempfile::TempDir,
+}
+
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Lets time pass.
+#[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits")]
+fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
+fn main() -> Result<(), Failure> {
+    let arguments = Arguments::parse();
+    let shop = Shop::start()?;
+    pause(SETTLES);
+    let nothing = shop.cpu_ms_per_s()?;
+    eprintln!("no sale: {nothing:.1} ms/s");
+
+    shop.sales("idle", IDLE_SALES, "scheduled", 10.0)?;
+    shop.until("every sale is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
+    pause(SETTLES);
+    let scheduled = shop.cpu_ms_per_s()? - nothing;
+    eprintln!("{IDLE_SALES} scheduled sales: {scheduled:.1} ms/s more");
+    shop.sql("UPDATE sales SET status = 'closed'")?;
+    shop.until("every sale is settled", "SELECT count(*) = 0 FROM lines WHERE NOT settled")?;
+    pause(SETTLES);
+    let closed = shop.cpu_ms_per_s()? - nothing;
+    eprintln!("{IDLE_SALES} closed sales: {closed:.1} ms/s more");
+    let idle = scheduled.max(closed).max(0.0) / f64::from(IDLE_SALES);
+
+    shop.sales("waits", IDLE_SALES, "scheduled", 10.0)?;
+    shop.sales("open", arguments.open, "open", CAP_PER_S)?;
+    shop.until("every line is listed", "SELECT count(*) = 0 FROM lines WHERE epoch = 0 OR publication = 0")?;
+    shop.join_all()?;
+    pause(SETTLES);
+    let counts = "SELECT count(admissions.id) FROM sales LEFT JOIN admissions ON sale_id = sales.id \
+                  WHERE status = 'open' GROUP BY sales.id ORDER BY sales.id";
+    let (before, began) = (shop.sql(counts)?, Instant::now());
+    let cpu = shop.cpu_ms_per_s()?;
+    let (after, seconds) = (shop.sql(counts)?, began.elapsed().as_secs_f64());
+    let number = |line: &str| line.trim().parse::<f64>().unwrap_or(0.0);
+    let rates: Vec<f64> =
+        before.lines().zip(after.lines()).map(|(before, after)| (number(after) - number(before)) / seconds).collect();
+    let full = rates.iter().filter(|&&rate| rate >= CAP_PER_S * FULL).count();
+    let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
+    eprintln!("{} open sales at {CAP_PER_S}/s each: {mean:.3}/s in the mean, {cpu:.0} ms/s of CPU", rates.len());
+
+    println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)\nopen_sales_full_rate {full}  (>= 300)");
+    merge(&arguments.json, &json!({ "idle_sale_cpu_ms_per_s": idle, "open_sales_full_rate": full }))
+}
+
+/// Adds figures to those that are in a file.
+fn merge(file: &Path, figures: &Value) -> Result<(), Failure> {
+    let known = fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let mut all: Map<String, Value> = known.unwrap_or_default();
+    all.extend(figures.as_object().cloned().unwrap_or_default());
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(file, format!("{:#}\n", Value::Object(all)))?)
+}
+
+fn address_of(nth: u16) -> SocketAddr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(127, 203, high, low), 9_000 + nth))
+}
+
+impl Shop {
+    fn start() -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("fairline-bench-").tempdir()?;
+        let claim = Folder::claim(folder.path())?;
+        let redis = PrivateRedis::start(&claim, Survives::PowerLoss)?;
+        let postgres = PrivatePostgres::start(&claim, Survives::PowerLoss)?;
+        let key = folder.path().join("signing.pem");
+        fs::write(&key, SigningKey::generate().to_pem())?;
+        let database = postgres.create_database("shop")?;
+        let mut shop = Self { postgres, database, redis, services: Vec::new(), _claim: claim, folder };
+        let redis = format!("--redis-url={}", shop.redis.url());
+        let controller = [
+            redis.clone(),
+            format!("--postgres-url={}", shop.database),
+            format!("--signing-key-file={}", key.display()),
+            "--admin-token=admin-token-of-the-measurements".to_owned(),
+            "--migrate=true".to_owned(),
+        ];
+        shop.service("admission-controller", address_of(1), &controller)?;
+        shop.service("waiting-room", address_of(2), &[redis, format!("--ticket-key={}", "5a".repeat(32))])?;
+        Ok(shop)
+    }
+
+    fn service(&mut self, name: &str, address: SocketAddr, arguments: &[String]) -> Result<(), Failure> {
+        let program = std::env::current_exe()?.with_file_name(name);
+        let log = File::create(self.folder.path().join(format!("{name}.log")))?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program).arg(format!("--listen={address}")).args(arguments);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.services.push(Started(command.spawn()?));
+        let began = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if began.elapsed() > GIVEN_UP_AFTER {
+                return Err(format!("{name} does not listen").into());
+            }
+            pause(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// What Postgres answers, without ornaments.
+    fn sql(&self, statement: &str) -> Result<String, Failure> {
+        let mut psql = Command::new(self.postgres.program("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command"]);
+        let output = psql.arg(statement).arg(&self.database).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn until(&self, what: &str, is_so: &str) -> Result<(), Failure> {
+        let began = Instant::now();
+        while self.sql(is_so)?.trim() != "t" {
+            if began.elapsed() > GIVEN_UP_AFTER {
+                return Err(format!("gave up waiting until {what}").into());
+            }
+            pause(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
+    fn sales(&self, slug: &str, count: u32, status: &str, cap_per_s: f64) -> Result<(), Failure> {
+        self.sql(&format!(
+            "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, rate_cap_per_s, token_ttl_s, \
+             claim_window_s, hold_s, opens_at, status) SELECT gen_random_uuid(), '{slug}-' || n, 'A sale', 100, 'EUR', \
+             {cap_per_s}, 7200, 3600, 60, CASE '{status}' WHEN 'open' THEN now() ELSE '2100-01-01' END, '{status}' \
+             FROM generate_series(1, {count}) AS n RETURNING id), \
+             line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale) \
+             INSERT INTO stock (sale_id, total) SELECT id, 1000000 FROM sale"
+        ))?;
+        Ok(())
+    }
+
+    /// So many that no line runs dry while it is measured.
+    fn join_all(&self) -> Result<(), Failure> {
+        let seconds = (SETTLES + MEASURED).as_secs_f64() * 3.0 + 60.0;
+        let joining: Vec<Joining> = (0..(CAP_PER_S * seconds) as u128)
+            .map(|n| Joining { visitor: VisitorId((n + 1).to_be_bytes()), account: None })
+            .collect();
+        let open = self.sql("SELECT id FROM sales WHERE status = 'open'")?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        runtime.block_on(async {
+            let line = LineStore::connect(&self.redis.url()).await?;
+            for sale in open.lines() {
+                let sale: SaleId = sale.trim().parse()?;
+                line.join(sale, [1; 8], false, &joining).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Milliseconds of CPU that all processes use in a second.
+    fn cpu_ms_per_s(&self) -> Result<f64, Failure> {
+        let postgres: u32 =
+            self.sql("SELECT pg_read_file('postmaster.pid', 0, 20)")?.lines().next().unwrap_or("").parse()?;
+        let port = self.redis.port().to_string();
+        let (before, began) = (self.cpu_ms(postgres, &port)?, Instant::now());
+        pause(MEASURED);
+        Ok((self.cpu_ms(postgres, &port)? - before) / began.elapsed().as_secs_f64())
+    }
+
+    fn cpu_ms(&self, postgres: u32, redis_port: &str) -> Result<f64, Failure> {
+        let mut ticks = 0.0;
+        for process in fs::read_dir("/proc")? {
+            let path = process?.path();
+            let Some(id) = path.file_name().and_then(|id| id.to_str()?.parse::<u32>().ok()) else { continue };
+            // It may have ended by now.
+            let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
+            let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
+            let fields: Vec<f64> = fields.split(' ').map(|field| field.parse().unwrap_or(0.0)).collect();
+            let [parent, own, ended] = [fields[1], fields[11] + fields[12], fields[13] + fields[14]];
+            let line = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+            let is_redis = line.contains("redis-server") && line.contains(redis_port);
+            if id == postgres {
+                // With those of its sessions that have ended.
+                ticks += own + ended;
+            } else if parent == f64::from(postgres) || is_redis || self.services.iter().any(|each| each.0.id() == id) {
+                ticks += own;
+            }
+        }
+        Ok(ticks / CLOCK_HZ * 1000.0)
+    }
+}
