@@ -46,6 +46,8 @@ const ADMIN_RATE_PER_S: f64 = 20.0;
 const ADMIN_BURST: u32 = 200;
 /// How long a stop waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(10);
+/// A loop whose round takes longer stands still: each call in it has a deadline of seconds.
+const STANDS_STILL: Duration = Duration::from_secs(60);
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -91,8 +93,9 @@ impl Service {
             every: settings.tick(),
             nudge: nudge.clone(),
         };
-        shutdown.spawn(ticker.run(shutdown.clone()));
-        shutdown.spawn(sampler::run(store.clone(), shutdown.clone()));
+        shutdown.keep("ticks", STANDS_STILL, move |shutdown| ticker.clone().run(shutdown));
+        let sampled = store.clone();
+        shutdown.keep("samples", STANDS_STILL, move |shutdown| sampler::run(sampled.clone(), shutdown));
 
         let ready = readiness(asked.clone(), line.clone());
         let admin = admin::Admin {

@@ -21,6 +21,7 @@ pub(crate) async fn run(store: Store, shutdown: Shutdown) {
             _ = beat.tick() => {}
             () = shutdown.triggered() => return,
         }
+        fairline_service::beat();
         if let Err(error) = store.sample().await {
             warn!(%error, "how the sales go could not be noted");
         }

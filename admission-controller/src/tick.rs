@@ -73,6 +73,7 @@ struct Moved {
 }
 
 /// Everything a tick needs.
+#[derive(Clone)]
 pub(crate) struct Ticker {
     pub(crate) store: Store,
     pub(crate) line: LineStore,
@@ -93,6 +94,7 @@ impl Ticker {
                 () = self.nudge.notified() => true,
                 () = shutdown.triggered() => return,
             };
+            fairline_service::beat();
             match self.store.running().await {
                 Ok(sales) => {
                     stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| self.tick(sale, nudged)).await;
