@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that this machine has what Fairline needs: `scripts/setup.sh demo`, or `scripts/setup.sh test`, which also
-# wants a browser, nginx, promtool, faketime and Python. Installs what is missing from the system's packages, as root or with sudo; says exactly what to
-# install where it cannot. Starts no service and enables none, and leaves those that run alone.
+# wants a browser, nginx, PgBouncer, promtool, faketime and Python. Installs what is missing from the system's packages, as root or
+# with sudo; says exactly what to install where it cannot. Starts no service and enables none, and leaves those that run alone.
 set -euo pipefail
 
 redis_needed=7
@@ -42,6 +42,7 @@ look_for() {
     if [[ $1 == test ]]; then
         scripts/chromium.sh >/dev/null || look_for_chromium
         [[ -x /usr/sbin/nginx ]] || has nginx || missing+=(nginx-light)
+        [[ -x /usr/sbin/pgbouncer ]] || has pgbouncer || missing+=(pgbouncer)
         has promtool || missing+=(prometheus)
         has faketime || missing+=(faketime)
         has docker-compose || missing+=(docker-compose)
@@ -137,6 +138,7 @@ install_missing() {
             case $package in
             redis-server | postgresql) update-rc.d "$package" disable ;;
             nginx-light) update-rc.d nginx disable ;;
+            pgbouncer) update-rc.d pgbouncer disable ;;
             prometheus) update-rc.d prometheus disable ;;
             esac
         done

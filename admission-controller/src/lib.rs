@@ -50,6 +50,8 @@ const ADMIN_RATE_PER_S: f64 = 20.0;
 const ADMIN_BURST: u32 = 200;
 /// How long a stop waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(10);
+/// A loop whose round takes longer stands still: each call in it has a deadline of seconds.
+const STANDS_STILL: Duration = Duration::from_secs(60);
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -96,8 +98,10 @@ impl Service {
             permits: Semaphore::new(usize::try_from(settings.tick_connections).unwrap_or(1)),
             nudges: nudges.clone(),
         };
-        shutdown.spawn(schedule::run(Arc::new(ticker), nudges.clone(), shutdown.clone()));
-        shutdown.spawn(sampler::run(store.clone(), settings.sales_kept_days, shutdown.clone()));
+        let (ticker, nudged) = (Arc::new(ticker), nudges.clone());
+        shutdown.keep("ticks", STANDS_STILL, move |shutdown| schedule::run(ticker.clone(), nudged.clone(), shutdown));
+        let (sampled, kept_days) = (store.clone(), settings.sales_kept_days);
+        shutdown.keep("samples", STANDS_STILL, move |shutdown| sampler::run(sampled.clone(), kept_days, shutdown));
 
         let ready = readiness(asked.clone(), line.clone());
         let admin = admin::Admin {

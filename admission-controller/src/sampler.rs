@@ -23,6 +23,7 @@ pub(crate) async fn run(store: Store, sales_kept_days: Option<u32>, shutdown: Sh
             _ = beat.tick() => {}
             () = shutdown.triggered() => return,
         }
+        fairline_service::beat();
         if let Err(error) = store.sample().await {
             warn!(%error, "how the sales go could not be noted");
         }

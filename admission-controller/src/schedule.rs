@@ -99,6 +99,13 @@ struct Watched {
     task: JoinHandle<()>,
 }
 
+impl Drop for Watched {
+    /// A supervisor that is started again starts the tasks again.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     wake: Notify,
@@ -138,6 +145,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, nudges: Nudges, shutdown: Shutd
             () = nudges.0.1.notified() => {}
             () = shutdown.triggered() => return,
         }
+        fairline_service::beat();
         let Nudged { all, sales } = std::mem::take(&mut *nudges.lock());
         for (sale, watched) in &watched {
             if all || sales.contains(sale) {

@@ -33,6 +33,8 @@ use crate::{Checkout, cache::Cache, problem::CheckoutError, store::StoreError};
 /// Products that are listed at most, the newest first.
 pub(crate) const PRODUCTS_MAX: i64 = 1000;
 const FRESH_EVERY: Duration = Duration::from_millis(500);
+/// A round that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(120);
 /// How old the shared copy gets when nothing is heard.
 const COPY_KEPT: Duration = Duration::from_secs(2);
 /// Nobody polls more often than people can read; whoever is behind a cache may have it for longer while a newer one is fetched.
@@ -156,17 +158,21 @@ impl Catalogue {
 
 /// Keeps the catalogue fresh until the process ends.
 pub(crate) fn start(checkout: &Checkout, cache: Cache) {
-    let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
-    stop.clone().spawn(async move {
-        let (mut beat, mut copy) = (interval(FRESH_EVERY), None);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = stop.triggered() => return,
-            }
-            if let Err(error) = refresh(&checkout, &cache, &mut copy).await {
-                warn!(%error, "the catalogue can't be read; the old one stays");
+    let known = checkout.clone();
+    checkout.shutdown.keep("catalogue", STANDS_STILL, move |stop| {
+        let (checkout, cache) = (known.clone(), cache.clone());
+        async move {
+            let (mut beat, mut copy) = (interval(FRESH_EVERY), None);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                if let Err(error) = refresh(&checkout, &cache, &mut copy).await {
+                    warn!(%error, "the catalogue can't be read; the old one stays");
+                }
             }
         }
     });

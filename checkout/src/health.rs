@@ -25,6 +25,8 @@ use crate::{gateway::guarded::Watched, store::Store};
 /// An answer that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(1);
+/// A beat that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(30);
 /// Beats that are told together.
 const BEATS_TOLD: usize = 5;
 
@@ -75,25 +77,29 @@ pub(crate) async fn paid(State(health): State<Health>, request: Request, next: N
 
 /// Tells them once a second, until asked to stop; then this checkout takes its leave.
 pub(crate) fn start(health: Health, gateway: Watched, store: Store, shutdown: &Shutdown) {
-    let stop = shutdown.clone();
-    shutdown.spawn(async move {
-        let (id, mut beat, mut last) = (Uuid::now_v7(), interval(BEAT), VecDeque::new());
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = stop.triggered() => break,
+    let id = Uuid::now_v7();
+    shutdown.keep("heartbeat", STANDS_STILL, move |stop| {
+        let (health, gateway, store) = (health.clone(), gateway.clone(), store.clone());
+        async move {
+            let (mut beat, mut last) = (interval(BEAT), VecDeque::new());
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => break,
+                }
+                fairline_service::beat();
+                if last.len() == BEATS_TOLD {
+                    last.pop_front();
+                }
+                last.push_back(health.take());
+                if let Err(error) = store.beat(id, sum(&last), gateway.is_away()).await {
+                    warn!(%error, "checkout heartbeat failed");
+                }
             }
-            if last.len() == BEATS_TOLD {
-                last.pop_front();
+            if let Err(error) = store.take_leave(id).await {
+                warn!(%error, "the controllers will miss this checkout for a minute");
             }
-            last.push_back(health.take());
-            if let Err(error) = store.beat(id, sum(&last), gateway.is_away()).await {
-                warn!(%error, "nobody could be told how checkout fares");
-            }
-        }
-        if let Err(error) = store.take_leave(id).await {
-            warn!(%error, "the controllers will miss this checkout for a minute");
         }
     });
 }

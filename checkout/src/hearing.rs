@@ -1,6 +1,6 @@
 //! Those inside checkout who hear of events, each as a consumer group of its own that all processes share.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
@@ -12,6 +12,8 @@ use uuid::Uuid;
 use crate::{Checkout, store::StoreError};
 
 const EVERY: Duration = Duration::from_millis(300);
+/// A round that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(120);
 /// So many rounds after each other, every stream is looked at, for what a dead process has left there and for what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
 /// A consumer that has asked for nothing for so long has gone with its process.
@@ -41,27 +43,31 @@ enum NotHeard {
 pub(crate) fn start<H, W>(checkout: &Checkout, stream: EventStream, group: &'static str, hear: H)
 where
     H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
-    W: Future<Output = Result<(), StoreError>> + Send,
+    W: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
-    let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
-    stop.clone().spawn(async move {
-        let consumer = Uuid::new_v4().to_string();
-        let (mut beat, mut beats, mut heard) = (interval(EVERY), 0_u32, HashMap::new());
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = stop.triggered() => return,
-            }
-            let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
-            if everywhere {
-                heard.clear();
-            }
-            beats = beats.wrapping_add(1);
-            let relayed = checkout.store.relayed(!everywhere).await;
-            if let Err(error) = round(relayed, &stream, group, &consumer, &mut heard, &hear).await {
-                metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
-                warn!(%error, group, "it is not known which events wait to be heard");
+    let (known, hear) = (checkout.clone(), Arc::new(hear));
+    checkout.shutdown.keep(group, STANDS_STILL, move |stop| {
+        let (checkout, stream, hear) = (known.clone(), stream.clone(), hear.clone());
+        async move {
+            let consumer = Uuid::new_v4().to_string();
+            let (mut beat, mut beats, mut heard) = (interval(EVERY), 0_u32, HashMap::new());
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
+                if everywhere {
+                    heard.clear();
+                }
+                beats = beats.wrapping_add(1);
+                let relayed = checkout.store.relayed(!everywhere).await;
+                if let Err(error) = round(relayed, &stream, group, &consumer, &mut heard, &*hear).await {
+                    metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                    warn!(%error, group, "it is not known which events wait to be heard");
+                }
             }
         }
     });
@@ -85,6 +91,7 @@ where
         if heard.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
+        fairline_service::beat();
         let heard_all = match hear_sale(stream, group, consumer, sale, hear).await {
             Ok(()) if everywhere => {
                 stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotHeard::from)

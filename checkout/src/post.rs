@@ -32,6 +32,8 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(500);
+/// A round that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(120);
 /// Letters that one process has on their way at the same time.
 const AT_ONCE: i64 = 16;
 /// How long a carrier may take for one.
@@ -142,18 +144,22 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
         let store = store.clone();
         async move { store.note_letters(&events).await }
     });
-    let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
-    stop.clone().spawn(async move {
-        let mut beat = interval(EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = stop.triggered() => return,
-            }
-            if let Err(error) = send(&checkout, &shop).await {
-                metrics::counter!("checkout_post_failures_total").increment(1);
-                warn!(%error, "letters wait to be sent");
+    let known = checkout.clone();
+    checkout.shutdown.keep("letters-sent", STANDS_STILL, move |stop| {
+        let (checkout, shop) = (known.clone(), shop.clone());
+        async move {
+            let mut beat = interval(EVERY);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                if let Err(error) = send(&checkout, &shop).await {
+                    metrics::counter!("checkout_post_failures_total").increment(1);
+                    warn!(%error, "letters wait to be sent");
+                }
             }
         }
     });
@@ -162,6 +168,7 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
 /// Sends what is due, some at a time, until there is no more or the process stops.
 async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
     loop {
+        fairline_service::beat();
         let letters = checkout.store.take_letters(AT_ONCE).await?;
         let carried = letters.iter().map(|letter| within(letter.trace, carry(checkout, shop, letter)));
         for noted in join_all(carried).await {

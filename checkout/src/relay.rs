@@ -18,6 +18,8 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(200);
 /// So many rounds after each other, one asks whether a stream has lost events: every 30 s.
 const LOOKS_BACK_EVERY: u32 = 150;
+/// A round that takes longer stands still; it says with each sale that it goes on.
+const STANDS_STILL: Duration = Duration::from_secs(60);
 /// Rows of the outbox that are read at once; one may have as many events as a batch of redemptions.
 const ROWS: i64 = 20;
 /// Events that are appended in one call.
@@ -33,19 +35,23 @@ enum NotRelayed {
 
 /// Starts to relay; ends with the process.
 pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
-    let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
-    stop.clone().spawn(async move {
-        let (mut beat, mut beats) = (interval(EVERY), 0_u32);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = stop.triggered() => return,
-            }
-            beats = beats.wrapping_add(1);
-            if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
-                metrics::counter!("checkout_relay_failures_total").increment(1);
-                warn!(%error, "it is not known which events wait to be relayed; the next try follows");
+    let known = checkout.clone();
+    checkout.shutdown.keep("relay", STANDS_STILL, move |stop| {
+        let (checkout, stream) = (known.clone(), stream.clone());
+        async move {
+            let (mut beat, mut beats) = (interval(EVERY), 0_u32);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                beats = beats.wrapping_add(1);
+                if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
+                    metrics::counter!("checkout_relay_failures_total").increment(1);
+                    warn!(%error, "it is not known which events wait to be relayed; the next try follows");
+                }
             }
         }
     });
@@ -58,6 +64,7 @@ async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> R
     let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
     metrics::gauge!("checkout_events_waiting").set(waiting as f64);
     for backlog in backlogs {
+        fairline_service::beat();
         if let Err(error) = relay_sale(checkout, stream, backlog).await {
             metrics::counter!("checkout_relay_failures_total").increment(1);
             warn!(sale = %backlog.sale, %error, "events wait to be relayed; the next try follows");

@@ -28,6 +28,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const FORGETS_EVERY: Duration = Duration::from_secs(60);
 /// How often the counters are held against their rows.
 const COUNTS_EVERY: Duration = Duration::from_secs(30);
+/// A sweep that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(300);
 /// Payments that one process goes on with at the same time; each may wait for the gateway for some 20 s.
 const PAYMENTS_AT_ONCE: u32 = 32;
 /// So many of these places have to be free before more payments are looked for: a query for each would be too many.
@@ -44,17 +46,17 @@ type Sick = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
 pub(crate) fn start(checkout: &Checkout) {
     let (holds, payments, memories) = (checkout.clone(), checkout.clone(), checkout.clone());
     let sick = Sick::default();
-    checkout.shutdown.spawn(sweep("holds", EVERY, checkout.shutdown.clone(), move || {
+    sweep(&checkout.shutdown, "holds", EVERY, move || {
         let (checkout, sick) = (holds.clone(), sick.clone());
         async move { lapse_holds(&checkout, &sick).await }
-    }));
+    });
     let places = Arc::new(Semaphore::new(PAYMENTS_AT_ONCE as usize));
-    checkout.shutdown.spawn(sweep("payments", EVERY, checkout.shutdown.clone(), move || {
+    sweep(&checkout.shutdown, "payments", EVERY, move || {
         let (checkout, places) = (payments.clone(), places.clone());
         async move { finish_payments(&checkout, &places).await }
-    }));
+    });
     let (books, counted) = (checkout.clone(), Arc::new(sync::Mutex::new(Counted::default())));
-    checkout.shutdown.spawn(sweep("books", COUNTS_EVERY, checkout.shutdown.clone(), move || {
+    sweep(&checkout.shutdown, "books", COUNTS_EVERY, move || {
         let (checkout, counted) = (books.clone(), counted.clone());
         async move {
             let accuracy = checkout.store.inventory_accuracy(&mut *counted.lock().await).await?;
@@ -64,18 +66,18 @@ pub(crate) fn start(checkout: &Checkout) {
             }
             Ok(())
         }
-    }));
+    });
     let warnings = checkout.clone();
-    checkout.shutdown.spawn(sweep("warnings", EVERY, checkout.shutdown.clone(), move || {
+    sweep(&checkout.shutdown, "warnings", EVERY, move || {
         let checkout = warnings.clone();
         async move {
             checkout.store.warn_of_lapses().await?;
             checkout.store.tell_of_turns().await?;
             Ok(())
         }
-    }));
+    });
     let people = checkout.clone();
-    checkout.shutdown.spawn(sweep("people", FORGETS_EVERY, checkout.shutdown.clone(), move || {
+    sweep(&checkout.shutdown, "people", FORGETS_EVERY, move || {
         let checkout = people.clone();
         async move {
             let forgotten = checkout.store.forget_old_accounts(checkout.orders_kept_days).await;
@@ -85,34 +87,40 @@ pub(crate) fn start(checkout: &Checkout) {
             }
             forgotten.map(drop)
         }
-    }));
-    checkout.shutdown.spawn(sweep("memories", FORGETS_EVERY, checkout.shutdown.clone(), move || {
+    });
+    sweep(&checkout.shutdown, "memories", FORGETS_EVERY, move || {
         let checkout = memories.clone();
         async move {
             let answers = checkout.once.forget_old().await;
             checkout.store.forget_memories().await?;
             Ok(answers?)
         }
-    }));
+    });
 }
 
-async fn sweep<F, W>(what: &'static str, every: Duration, shutdown: Shutdown, work: F)
+fn sweep<F, W>(shutdown: &Shutdown, what: &'static str, every: Duration, work: F)
 where
-    F: Fn() -> W,
-    W: Future<Output = Result<(), StoreError>>,
+    F: Fn() -> W + Clone + Send + Sync + 'static,
+    W: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
-    let mut beat = interval(every);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = beat.tick() => {}
-            () = shutdown.triggered() => return,
+    shutdown.keep(what, STANDS_STILL + every, move |shutdown| {
+        let work = work.clone();
+        async move {
+            let mut beat = interval(every);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = shutdown.triggered() => return,
+                }
+                fairline_service::beat();
+                if let Err(error) = work().await {
+                    metrics::counter!("checkout_sweep_failures_total", "what" => what).increment(1);
+                    warn!(what, %error, "a sweep failed; the next one tries again");
+                }
+            }
         }
-        if let Err(error) = work().await {
-            metrics::counter!("checkout_sweep_failures_total", "what" => what).increment(1);
-            warn!(what, %error, "a sweep failed; the next one tries again");
-        }
-    }
+    });
 }
 
 /// One sale that fails, or hangs, keeps no other from it.

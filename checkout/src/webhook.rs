@@ -30,6 +30,8 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(500);
+/// A round that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(120);
 /// How long a webhook may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Messages that one webhook is sent at the same time.
@@ -77,8 +79,10 @@ pub(crate) async fn hear(checkout: Checkout, events: Vec<Event>) -> Result<(), S
 
 /// Sends what is due, until the process ends.
 pub(crate) fn start(checkout: &Checkout) {
-    let (checkout, stop) = (checkout.clone(), checkout.shutdown.clone());
-    stop.clone().spawn(async move {
+    let known = checkout.clone();
+    checkout.shutdown.keep("webhooks-sent", STANDS_STILL, move |stop| {
+        let checkout = known.clone();
+        async move {
         let client = HttpClient::new(ANSWER_WITHIN);
         let busy: Arc<Mutex<HashSet<Uuid>>> = Arc::default();
         let mut beat = interval(EVERY);
@@ -88,6 +92,7 @@ pub(crate) fn start(checkout: &Checkout) {
                 _ = beat.tick() => {}
                 () = stop.triggered() => return,
             }
+            fairline_service::beat();
             match checkout.store.webhooks_with_news().await {
                 Ok(webhooks) => {
                     for webhook in webhooks {
@@ -106,6 +111,7 @@ pub(crate) fn start(checkout: &Checkout) {
                 }
                 Err(error) => warn!(%error, "webhooks wait"),
             }
+        }
         }
     });
 }

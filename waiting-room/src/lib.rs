@@ -133,10 +133,7 @@ impl Service {
             places: Arc::new(Semaphore::new(settings.sockets_max)),
             shutdown: shutdown.clone(),
         };
-        shutdown.spawn({
-            let shutdown = shutdown.clone();
-            async move { follower.run(shutdown).await }
-        });
+        follower.start(shutdown);
 
         let (api, mut document) =
             OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();

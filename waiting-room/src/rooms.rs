@@ -17,7 +17,7 @@ use fairline_line::{
 use fairline_sale::SaleId;
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::{hall::Hall, room::Room, settings::Grace, shoppers::Browser};
@@ -36,6 +36,8 @@ const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
 const LAST_GONE: Duration = Duration::from_secs(3);
 /// Tickets that are presented to the line in one call at most.
 const PRESENTED_AT_ONCE: usize = 1000;
+/// A loop whose round takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(60);
 /// Sales that one node follows at most, but for closed ones that shoppers are still in: the open ones, then those that were
 /// closed last.
 const ROOMS_MAX: u32 = 1000;
@@ -98,23 +100,37 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) async fn run(self, shutdown: Shutdown) {
-        tokio::join!(
-            self.follow(&shutdown),
-            self.beat(&shutdown),
-            self.answer_roll_calls(&shutdown),
-            self.tell_gone(&shutdown)
-        );
+    pub(crate) fn start(self, shutdown: &Shutdown) {
+        let follower = Arc::new(self);
+        let [follows, beats, answers, tells] = std::array::from_fn(|_| follower.clone());
+        shutdown.keep("changes", STANDS_STILL, move |shutdown| {
+            let follower = follows.clone();
+            async move { follower.follow(&shutdown).await }
+        });
+        shutdown.keep("rooms", STANDS_STILL, move |shutdown| {
+            let follower = beats.clone();
+            async move { follower.beat(&shutdown).await }
+        });
+        shutdown.keep("roll-calls", STANDS_STILL, move |shutdown| {
+            let follower = answers.clone();
+            async move { follower.answer_roll_calls(&shutdown).await }
+        });
+        shutdown.keep("absences", STANDS_STILL, move |shutdown| {
+            let follower = tells.clone();
+            async move { follower.tell_gone(&shutdown).await }
+        });
     }
 
     /// Takes in the changes of all lines.
     async fn follow(&self, shutdown: &Shutdown) {
         let mut inbox = self.reader.inbox();
         loop {
+            fairline_service::beat();
             let heard = tokio::select! {
-                heard = inbox.next() => heard,
+                heard = timeout(BEAT, inbox.next()) => heard,
                 () = shutdown.triggered() => return,
             };
+            let Ok(heard) = heard else { continue };
             match heard {
                 Heard::Change(sale, revision, change) => {
                     let Some(room) = self.rooms.get(sale) else { continue };
@@ -190,6 +206,7 @@ impl Follower {
                 _ = beats.tick() => {}
                 () = shutdown.triggered() => return,
             }
+            fairline_service::beat();
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             let rooms = self.rooms.all();
             let looks = stream::iter(rooms).map(|room| {
@@ -279,9 +296,11 @@ impl Follower {
                 _ = beat.tick() => {}
                 () = shutdown.triggered() => return,
             }
+            fairline_service::beat();
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
+                fairline_service::beat();
                 let grace = self.grace.of(&room.card(), Browser::Desk);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
                 // A grace period that has become shorter counts at once.
@@ -324,6 +343,7 @@ impl Follower {
                     return;
                 }
             }
+            fairline_service::beat();
             for room in self.rooms.all() {
                 let gone = room.shoppers.take_gone();
                 for browser in [Browser::Desk, Browser::Phone] {

@@ -15,6 +15,7 @@ mod outage;
 mod payment;
 mod people;
 mod plumbing;
+mod pools;
 mod purchase;
 mod retention;
 mod shop;

@@ -286,12 +286,12 @@ impl LineStore {
         }
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis answers, and takes writes.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), LineError> {
-        Ok(self.client.ping(None).await?)
+        Ok(fairline_redis::probe(&self.client).await?)
     }
 
     /// Sales whose lines are listed, `most` at most: the open ones first, then those that were closed last.
@@ -694,7 +694,7 @@ impl ChangeReader {
     /// # Errors
     /// When Redis can't be reached.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        Ok(Self { client: connect(url).await? })
+        Ok(Self { client: fairline_redis::connect_to_hear(url).await? })
     }
 
     /// What is heard from now on.

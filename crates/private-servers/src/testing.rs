@@ -9,6 +9,7 @@
 //! Tests that kill or empty a server start their own [`Servers`], [`RedisCluster`] or [`RedisSentinel`].
 
 mod authority;
+mod pgbouncer;
 mod programs;
 mod proxy;
 mod redis_cluster;
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub use authority::Authority;
+pub use pgbouncer::PgBouncer;
 pub use programs::programs;
 pub use proxy::{Carry, Link, Proxy};
 pub use redis_cluster::{RedisCluster, RedisSentinel};

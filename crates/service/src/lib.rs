@@ -21,6 +21,7 @@ mod secret;
 mod serve;
 mod shutdown;
 mod start;
+mod watchdog;
 
 pub use address::{ClientAddress, TrustedProxies};
 pub use body::{BODY_BYTES_MAX, Json, read as read_body};
@@ -40,3 +41,4 @@ pub use secret::Secret;
 pub use serve::{ServeLimits, serve};
 pub use shutdown::Shutdown;
 pub use start::StartError;
+pub use watchdog::beat;

@@ -22,6 +22,8 @@ const SIZE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 
 const SIZES: &str = "_size";
 /// How often histograms are folded; without it the recorder grows for as long as nobody scrapes it.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long it may take to say whether a service is ready.
+const READY_WITHIN: Duration = Duration::from_secs(3);
 
 /// `/health/live`, `/health/ready` and `/metrics` beside the routes of a service, whose requests are timed.
 pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> Router {
@@ -33,7 +35,12 @@ pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) ->
             if stopping.is_triggered() {
                 return Err(Problem::unavailable("This process is stopping."));
             }
-            ready().await.map_err(Problem::unavailable)
+            if let Some(name) = stopping.watchdogs().unwell() {
+                return Err(Problem::unavailable(format!("The loop `{name}` failed and is being started again.")));
+            }
+            // Whatever it asks for has a deadline; this one is for what was forgotten.
+            let ready = tokio::time::timeout(READY_WITHIN, ready()).await;
+            ready.unwrap_or_else(|_| Err("There was no answer in time.".to_owned())).map_err(Problem::unavailable)
         }
     };
     routes

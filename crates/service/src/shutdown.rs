@@ -5,11 +5,14 @@ use std::{future::Future, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::watchdog::Watchdogs;
+
 /// Tells every part of a process to stop, and waits until the parts have.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     stop: CancellationToken,
     tasks: TaskTracker,
+    watchdogs: Watchdogs,
 }
 
 impl Shutdown {
@@ -51,6 +54,10 @@ impl Shutdown {
     /// Waits until somebody asks to stop.
     pub async fn triggered(&self) {
         self.stop.cancelled().await;
+    }
+
+    pub(crate) fn watchdogs(&self) -> &Watchdogs {
+        &self.watchdogs
     }
 
     /// Runs a task that [`Self::finished`] waits for, in the trace of whoever starts it. For what must reach its end even when the

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use clap::Parser as _;
 use fairline_admission_token::SigningKey;
-use fairline_private_servers::testing::{Servers, programs};
+use fairline_private_servers::testing::{Proxy, Servers, programs};
 use fairline_rush::{Report, Settings, send_crowd};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1};
@@ -45,6 +45,8 @@ pub struct Shop {
     pub servers: Servers,
     pub sale: String,
     postgres_url: String,
+    /// The links of services to `redis` and `postgres`, where they can be broken.
+    links: Option<Vec<(String, &'static str, Proxy)>>,
     // Dropped last: the services write their logs here.
     folder: TempDir,
     _alone: File,
@@ -61,7 +63,16 @@ struct Service {
 impl Shop {
     /// Opens the shop with `units` in its one sale, and waits until all is ready.
     pub async fn open(units: u32) -> Shop {
-        let mut shop = Shop::without_a_sale().await;
+        Shop::without_a_sale().await.with_sale_of(units).await
+    }
+
+    /// The same, where each service has links of its own to Redis and Postgres, which can be broken.
+    pub async fn open_behind_proxies(units: u32) -> Shop {
+        Shop::started(Some(Vec::new()), Servers::start().expect("Redis and Postgres start"), &[]).await.with_sale_of(units).await
+    }
+
+    async fn with_sale_of(self, units: u32) -> Shop {
+        let mut shop = self;
         shop.sale = shop.create_sale(json!({ "total": units, "opens_at": LATER })).await;
         shop.open_sale().await;
         shop
@@ -95,17 +106,36 @@ impl Shop {
         (shop, vec![format!("--lane={lane}"), format!("--invitations={}", file.display())])
     }
 
+    /// A service's link to `redis` or `postgres`.
+    pub fn link(&self, service: &str, to: &str) -> &Proxy {
+        let links = self.links.as_ref().expect("this shop stands behind proxies");
+        let link = links.iter().find(|(from, there, _)| from == service && *there == to);
+        &link.expect("each service has this link").2
+    }
+
+    /// The address of a server, as this service is given it.
+    fn through(&mut self, service: &str, to: &'static str, url: &str) -> String {
+        let Some(links) = &mut self.links else { return url.to_owned() };
+        let (proxy, url) = Proxy::before(url).expect("a proxy");
+        links.push((service.to_owned(), to, proxy));
+        url
+    }
+
     async fn without_a_sale() -> Shop {
-        let servers = Servers::start().expect("Redis and Postgres start");
-        Shop::in_business(servers, &[]).await
+        Shop::started(None, Servers::start().expect("Redis and Postgres start"), &[]).await
     }
 
     /// Opens a shop with these servers, whose database may have been in use, and more settings for its checkouts.
     pub async fn in_business(servers: Servers, checkout: &[&str]) -> Shop {
+        Shop::started(None, servers, checkout).await
+    }
+
+    async fn started(links: Option<Vec<(String, &'static str, Proxy)>>, servers: Servers, checkout: &[&str]) -> Shop {
         let alone = be_alone();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let postgres_url = servers.postgres.create_database("shop").expect("a database can be made");
-        let mut shop = Shop { services: Vec::new(), servers, sale: String::new(), postgres_url, folder, _alone: alone };
+        let mut shop =
+            Shop { services: Vec::new(), servers, sale: String::new(), postgres_url, links, folder, _alone: alone };
         shop.start_services(checkout).await;
         shop
     }
@@ -124,8 +154,7 @@ impl Shop {
         let key = self.folder.path().join("signing.pem");
         fs::write(&key, SigningKey::generate().to_pem()).expect("the temporary folder can be written to");
         let ticket_key = format!("--ticket-key={}", "5a".repeat(32));
-        let redis = format!("--redis-url={}", self.servers.redis.url());
-        let postgres = format!("--postgres-url={}", self.postgres_url);
+        let (redis_url, postgres_url) = (self.servers.redis.url(), self.postgres_url.clone());
         let signing = format!("--signing-key-file={}", key.display());
         let admin = format!("--admin-token={ADMIN_TOKEN}");
         let gateway = format!("--gateway-url=http://{}", address_of(GATEWAY));
@@ -134,13 +163,18 @@ impl Shop {
         self.start(GATEWAY, &[&webhook]);
         // One after the other: the first brings the schema up to date.
         for name in CONTROLLERS {
+            let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
+            let postgres = format!("--postgres-url={}", self.through(name, "postgres", &postgres_url));
             self.start(name, &[&redis, &postgres, &signing, &admin, "--migrate=true", "--tick-ms=100"]);
             self.ready(name).await;
         }
         for name in WAITING_ROOMS {
+            let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
             self.start(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
         }
         for name in CHECKOUTS {
+            let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
+            let postgres = format!("--postgres-url={}", self.through(name, "postgres", &postgres_url));
             let own = [&postgres, &redis, &ticket_key, &gateway, &jwks, "--webhook-secrets=whsec_sandbox"];
             self.start(name, &[&own, checkout].concat());
         }
@@ -210,13 +244,18 @@ impl Shop {
         (sale["admitted"].as_u64().expect("a number"), lanes.sum())
     }
 
+    /// A counter of the sale.
+    pub async fn count(&self, counter: &str) -> u64 {
+        self.until(counter, 0).await
+    }
+
     /// Waits until so many units are sold: the middle of a rush.
     pub async fn until_sold(&self, units: u64) {
         self.until("sold", units).await;
     }
 
     /// Waits until a counter of the sale is so high.
-    pub async fn until(&self, counter: &str, high: u64) {
+    pub async fn until(&self, counter: &str, high: u64) -> u64 {
         let path = format!("/api/admin/sales/{}", self.sale);
         let mut last = Value::Null;
         let enough = async {
@@ -227,6 +266,7 @@ impl Shop {
         };
         let in_time = timeout(COUNTED_WITHIN, enough).await.is_ok();
         assert!(in_time, "`{counter}` was not {high} in time: {last}\n{}", self.logs());
+        last[counter].as_u64().expect("a number")
     }
 
     /// Lets so many in per second at most.

@@ -1,0 +1,142 @@
+//! What a client does when its links or its server fail.
+
+use std::{sync::Arc, time::Duration};
+
+use fairline_private_servers::testing::{Proxy, Servers};
+use fairline_redis::{connect, connect_in_time, connect_to_hear, probe};
+use fred::{
+    clients::Client,
+    interfaces::{ClientLike as _, EventInterface as _, KeysInterface as _, PubsubInterface as _},
+    types::{ClusterHash, CustomCommand, Value},
+};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
+
+/// From the end of a fault on; a client asks twice, a second each.
+const BACK_WITHIN: Duration = Duration::from_secs(3);
+
+async fn servers() -> Servers {
+    spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic")
+}
+
+async fn until(what: &str, within: Duration, mut holds: impl AsyncFnMut() -> Result<(), String>) -> Duration {
+    let begun = Instant::now();
+    loop {
+        match holds().await {
+            Ok(()) => return begun.elapsed(),
+            Err(last) => assert!(begun.elapsed() < within, "{what} within {within:?}: {last}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn writes(client: &Client) -> Result<(), String> {
+    client.set::<(), _, _>("key", 1, None, None, false).await.map_err(|error| error.to_string())
+}
+
+/// Writes all the time, as a waiting room does: what fred calls unresponsive is never reached.
+fn busy(client: &Client) {
+    let client = client.clone();
+    tokio::spawn(async move {
+        loop {
+            let client = client.clone();
+            tokio::spawn(async move { writes(&client).await });
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
+#[tokio::test]
+async fn links_that_have_gone_silent_are_replaced_though_they_are_written_to() {
+    let servers = servers().await;
+    let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
+    let client = connect(&url).await.expect("a client");
+    busy(&client);
+    writes(&client).await.expect("written");
+    proxy.freeze_established();
+    until("established links", Duration::from_millis(500) + BACK_WITHIN, async || writes(&client).await).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_was_swallowed_for_a_while_is_back_at_once() {
+    let servers = servers().await;
+    let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
+    let proxy = Arc::new(proxy);
+    let (client, late) = (connect(&url).await.expect("a client"), connect_in_time(&url).expect("an address"));
+    busy(&client);
+    let begun = Instant::now();
+    proxy.swallow();
+    until("it is noticed", Duration::from_secs(5), async || match writes(&client).await {
+        Ok(()) => Err("it answers".to_owned()),
+        Err(_) if begun.elapsed() < Duration::from_secs(10) => Ok(()),
+        Err(error) => Err(error),
+    })
+    .await;
+    // Through several attempts to connect, all of which are swallowed, too.
+    until("time to pass", Duration::from_secs(30), async || {
+        if begun.elapsed() < Duration::from_secs(20) { Err("not yet".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    proxy.set_established(Default::default());
+    proxy.heal();
+    until("the client", BACK_WITHIN, async || writes(&client).await).await;
+    until("the other", BACK_WITHIN, async || writes(&late).await).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_whose_link_has_gone_silent_hears_again() {
+    let servers = servers().await;
+    let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
+    let (hears, says) =
+        (connect_to_hear(&url).await.expect("a client"), connect(&servers.redis.url()).await.expect("a client"));
+    let (mut connections, mut messages) = (hears.reconnect_rx(), hears.message_rx());
+    hears.ssubscribe("news").await.expect("subscribed");
+    proxy.freeze_established();
+    let anew = tokio::time::timeout(BACK_WITHIN, connections.recv()).await;
+    assert!(anew.is_ok(), "it says that it has connected anew");
+    hears.ssubscribe("news").await.expect("subscribed");
+    until("what is said", BACK_WITHIN, async || {
+        let _: Value = says.spublish("news", "hello").await.map_err(|error| error.to_string())?;
+        let heard = tokio::time::timeout(Duration::from_millis(100), messages.recv()).await;
+        heard.map(drop).map_err(|_| "nothing".to_owned())
+    })
+    .await;
+}
+
+async fn command(client: &Client, name: &'static str, args: &[&str]) -> Result<Value, fred::error::Error> {
+    let args: Vec<Value> = args.iter().map(|arg| Value::from(*arg)).collect();
+    client.custom(CustomCommand::new_static(name, ClusterHash::FirstKey, false), args).await
+}
+
+#[tokio::test]
+async fn what_leads_to_a_replica_leads_to_the_primary_next_time() {
+    let (first, second) = (servers().await, servers().await);
+    let (proxy, url) = Proxy::before(&first.redis.url()).expect("a proxy");
+    let client = connect(&url).await.expect("a client");
+    probe(&client).await.expect("a primary");
+    let owner = connect(&first.redis.url()).await.expect("a client");
+    let there = second.redis.port().to_string();
+    let _ = command(&owner, "REPLICAOF", &["127.0.0.1", &there]).await.expect("demoted");
+    let said = until("a replica is not fit", BACK_WITHIN, async || match probe(&client).await {
+        Ok(()) => Err("it is".to_owned()),
+        Err(_) => Ok(()),
+    });
+    said.await;
+    proxy.lead_to(std::net::SocketAddr::from(([127, 0, 0, 1], second.redis.port())));
+    until("the new primary", BACK_WITHIN, async || writes(&client).await).await;
+    probe(&client).await.expect("a primary");
+}
+
+#[tokio::test]
+async fn a_redis_without_memory_is_not_fit_and_answers() {
+    let servers = servers().await;
+    let client = connect(&servers.redis.url()).await.expect("a client");
+    let _ = command(&client, "CONFIG", &["SET", "maxmemory", "1"]).await.expect("set");
+    let full = probe(&client).await.expect_err("no memory");
+    assert!(full.details().starts_with("OOM"), "{}", full.details());
+    client.ping::<()>(None).await.expect("an answer");
+    let _ = command(&client, "CONFIG", &["SET", "maxmemory", "0"]).await.expect("set");
+    probe(&client).await.expect("fit");
+}

@@ -1,0 +1,88 @@
+//! A whole shop whose links go silent in the middle of a rush: what is established is dead, what is new works. The sale goes on
+//! within seconds, and no promise breaks.
+
+#[allow(dead_code, reason = "the shop of all fault tests")]
+mod shop;
+
+use std::time::Duration;
+
+use fairline_rush::Report;
+use shop::{CHECKOUTS, CONTROLLERS, Shop, WAITING_ROOMS};
+use tokio::time::{Instant, sleep};
+
+const UNITS: u32 = 60;
+const CROWD: [&str; 6] = [
+    "--shoppers=150",
+    "--mix=buy=70,dawdle=5,leave=5,close-lid=5,come-back=15",
+    "--arrive-s=3",
+    "--lid-closed-s=8",
+    "--think-ms=300",
+    "--timeout-s=120",
+];
+/// Half a second of fault, three to come back, and one for a machine that does other things, too.
+const FLOWS_WITHIN: Duration = Duration::from_millis(4500);
+const REDIS_AWAY: Duration = Duration::from_secs(20);
+
+fn assert_kept(report: &Report, shop: &Shop) {
+    assert!(report.ok, "{report}\n{}\n{}", report.to_json(), shop.logs());
+    assert_eq!((report.sold, report.stock), (i64::from(UNITS), i64::from(UNITS)), "{report}\n{}", shop.logs());
+    assert_eq!(report.order_honest, Some(true), "{report}");
+    println!("{report}");
+}
+
+/// Waits until more are admitted, and then until more is sold, than there were.
+async fn flows(shop: &Shop, what: &str) {
+    let begun = Instant::now();
+    let (admitted, sold) = (shop.count("admitted").await, shop.count("sold").await);
+    shop.until("admitted", admitted + 1).await;
+    let admits = begun.elapsed();
+    shop.until("sold", sold + 1).await;
+    println!("{what}: admissions after {admits:?}, purchases after {:?}", begun.elapsed());
+    assert!(admits < FLOWS_WITHIN, "{what}: nobody was admitted for {admits:?}\n{}", shop.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn established_links_to_postgres_that_go_silent_for_ever_hold_a_sale_up_for_seconds() {
+    let mut shop = Shop::open_behind_proxies(UNITS).await;
+    shop.cap(4.0).await;
+    let report = shop
+        .rush(&CROWD, async |shop| {
+            shop.until_sold(5).await;
+            for (what, names) in [("controllers", CONTROLLERS), ("checkouts", CHECKOUTS)] {
+                for name in names {
+                    shop.link(name, "postgres").freeze_established();
+                }
+                flows(shop, what).await;
+            }
+            for name in [CONTROLLERS, CHECKOUTS].concat() {
+                shop.link(name, "postgres").freeze_established();
+            }
+            flows(shop, "all").await;
+            shop.cap(25.0).await;
+        })
+        .await;
+    assert_kept(&report, &shop);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_swallowed_for_twenty_seconds_is_followed_by_the_rest_of_the_sale() {
+    let mut shop = Shop::open_behind_proxies(UNITS).await;
+    shop.cap(4.0).await;
+    let everywhere = [WAITING_ROOMS, CONTROLLERS, CHECKOUTS].concat();
+    let report = shop
+        .rush(&CROWD, async |shop| {
+            shop.until_sold(5).await;
+            for name in &everywhere {
+                shop.link(name, "redis").swallow();
+            }
+            // The fault itself takes this long.
+            sleep(REDIS_AWAY).await;
+            for name in &everywhere {
+                shop.link(name, "redis").heal();
+            }
+            flows(shop, "redis").await;
+            shop.cap(25.0).await;
+        })
+        .await;
+    assert_kept(&report, &shop);
+}
