@@ -3,7 +3,9 @@
 //! Real processes, real sockets, SIGKILL. One shop at a time, each some twenty seconds. And `fairline rush` as the
 //! command that it is.
 
+mod growth;
 mod shop;
+mod silent_links;
 
 use std::{
     io::{Read as _, Write as _},

@@ -68,7 +68,10 @@ impl Shop {
 
     /// The same, where each service has links of its own to Redis and Postgres, which can be broken.
     pub async fn open_behind_proxies(units: u32) -> Shop {
-        Shop::started(Some(Vec::new()), Servers::start().expect("Redis and Postgres start"), &[]).await.with_sale_of(units).await
+        Shop::started(Some(Vec::new()), Servers::start().expect("Redis and Postgres start"), &[])
+            .await
+            .with_sale_of(units)
+            .await
     }
 
     async fn with_sale_of(self, units: u32) -> Shop {

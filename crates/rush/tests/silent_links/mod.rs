@@ -1,13 +1,10 @@
 //! A whole shop whose links go silent in the middle of a rush: what is established is dead, what is new works. The sale goes on
 //! within seconds, and no promise breaks.
 
-#[allow(dead_code, reason = "the shop of all fault tests")]
-mod shop;
-
 use std::time::Duration;
 
+use crate::shop::{CHECKOUTS, CONTROLLERS, Shop, WAITING_ROOMS};
 use fairline_rush::Report;
-use shop::{CHECKOUTS, CONTROLLERS, Shop, WAITING_ROOMS};
 use tokio::time::{Instant, sleep};
 
 const UNITS: u32 = 60;

@@ -1,12 +1,9 @@
 //! What a loop asks the database for costs the same however many sales and rows there ever were.
 //!
-//! The services run against a shop that has been in business for two years (`growth/fixture.sql`). Postgres itself says of each
+//! The services run against a shop that has been in business for two years (`fixture.sql`). Postgres itself says of each
 //! statement that they execute which plan it had and how many pages that read; so no list of statements can fall behind.
 
-#[path = "growth/log.rs"]
 mod log;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod shop;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -27,8 +24,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use crate::shop::Shop;
 use log::{Executed, Log, RoundTrip, nodes, rows};
-use shop::Shop;
 
 /// Rows of each table that grows; `FAIRLINE_FIXTURE_ROWS=1000000` for a thorough run.
 const ROWS: u32 = 50_000;
@@ -69,8 +66,7 @@ async fn database(servers: &mut Servers) -> PgPool {
     assert!(migrated.expect("fairline runs").success());
     let pool = pool(url).await;
     let rows = env::var("FAIRLINE_FIXTURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS);
-    let fixture =
-        include_str!("growth/fixture.sql").replace(":rows", &rows.to_string()).replace(":due", &DUE.to_string());
+    let fixture = include_str!("fixture.sql").replace(":rows", &rows.to_string()).replace(":due", &DUE.to_string());
     raw_sql(sqlx::AssertSqlSafe(fixture)).execute(&pool).await.expect("the fixture");
     raw_sql("VACUUM ANALYZE").execute(&pool).await.expect("statistics");
     pool
