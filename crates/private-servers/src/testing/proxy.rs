@@ -239,6 +239,7 @@ fn open(inner: &Arc<Inner>, near: TcpStream, far: TcpStream, link: Link) -> io::
 }
 
 /// Carries bytes in one direction until either end has gone.
+#[expect(clippy::disallowed_methods, reason = "each direction of a link has a thread of its own, outside any runtime")]
 fn pump(pair: &Pair, there: bool, mut from: TcpStream, mut to: TcpStream) -> io::Result<()> {
     use io::{Read as _, Write as _};
     let mut bytes = vec![0; CHUNK];
