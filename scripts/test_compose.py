@@ -11,7 +11,7 @@ import tempfile
 
 import yaml
 
-from fairline_sources import EVERY_SERVICE, SERVICES, answered_by, rust, settings_of
+from fairline_sources import EVERY_SERVICE, SERVICES, SHARED, answered_by, rust, settings_of
 
 # Where the settings of each program stand.
 SETTINGS = {**SERVICES, "rehearsing-controller": SERVICES["admission-controller"], "sandbox-gateway": "crates/sandbox-gateway/src", "fairline": "crates/cli/src"}
@@ -29,7 +29,8 @@ def run(*command, **options):
 
 
 def settings(target):
-    return settings_of(SETTINGS[target], EVERY_SERVICE)
+    service = next((service for service, folder in SERVICES.items() if folder == SETTINGS[target]), None)
+    return settings_of(SETTINGS[target], *SHARED.get(service, [EVERY_SERVICE]))
 
 
 def required_of(target):
