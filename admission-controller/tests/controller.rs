@@ -605,7 +605,10 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         ("/metrics", "admission_waiting_shoppers{sale=\"taken\",lane=\"\"}"),
         ("/metrics", "admission_stock_units{sale=\"taken\",state=\"promised\"}"),
     ] {
-        let (status, body) = desk.request("GET", path, "", "").await;
-        assert!(status == 200 && body.contains(wanted), "{path}: {body}");
+        desk.until(wanted, async || {
+            let (status, body) = desk.request("GET", path, "", "").await;
+            status == 200 && body.contains(wanted)
+        })
+        .await;
     }
 }

@@ -3,7 +3,7 @@
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, path::Operation, schema::Schema};
 
 const PROBLEM_JSON: &str = "application/problem+json";
-const PROBLEM_BODY: &str = "#/components/schemas/ProblemBody";
+const PROBLEM: &str = "#/components/schemas/Problem";
 
 /// Problems that any operation may answer with.
 const ALWAYS: [(&str, &str); 3] = [
@@ -45,10 +45,10 @@ fn complete(operation: &mut Operation) {
 
 fn is_problem(content: &RefOr<Content>) -> bool {
     let RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) = content else { return false };
-    schema.ref_location == PROBLEM_BODY
+    schema.ref_location == PROBLEM
 }
 
 fn problem(description: &str) -> Response {
-    let body = Content::new(Some(RefOr::<Schema>::Ref(Ref::new(PROBLEM_BODY))));
+    let body = Content::new(Some(RefOr::<Schema>::Ref(Ref::new(PROBLEM))));
     Response::builder().description(description).content(PROBLEM_JSON, body).build()
 }
