@@ -386,8 +386,9 @@ impl Ticker {
         for (at, record) in records.into_iter().enumerate() {
             sale.write_record(at, record).await?;
         }
+        // Whatever another controller has published since, it was this, too.
         let as_told = sale.lines.iter().zip(&known.told).filter(|&(line, told)| {
-            line.line() == told.card.id && *told == Told::of(&sale.row, line, line.publication)
+            line.line() == told.card.id && *told == Told::of(&sale.row, line, told.publication)
         });
         let publishes = publishes || as_told.count() < sale.lines.len();
         let lines = sale.lines.iter().zip(news).zip(&seen).map(|((line, news), seen)| KnownLine {
@@ -436,13 +437,13 @@ impl Ticker {
         Ok(Peek { at, seen })
     }
 
-    /// How much time the credit of the cap grows by: since the last tick, but not since before the sale opened, nor since
-    /// before it was last seen to be empty. A clock that was set back says nothing: then it is one period.
+    /// How much time the credit of the cap grows by: since the last tick, but not since before the sale opened, and of one
+    /// that rested one period: an empty line saves nothing up. A clock that was set back says nothing: then it is one period.
     fn elapsed_s(&self, row: &SaleRow, known: &Known) -> f64 {
         let since = |moment: OffsetDateTime| (row.now - moment).as_seconds_f64();
         let elapsed_s = since(row.ticked_at);
         let elapsed_s = if elapsed_s < 0.0 { self.every.as_secs_f64() } else { elapsed_s };
-        let rested_s = known.rested_at.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64());
+        let rested_s = known.rested_at.map_or(f64::INFINITY, |_| self.every.as_secs_f64());
         let open_s = if since(row.opens_at) < 0.0 { f64::INFINITY } else { since(row.opens_at) };
         elapsed_s.min(rested_s).min(open_s)
     }

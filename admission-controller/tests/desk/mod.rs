@@ -73,8 +73,6 @@ impl Desk {
         let keys: Vec<_> = self.keys.iter().map(|key| key.path().to_str().expect("a path")).collect();
         let told = [
             "admission-controller",
-            "--redis-url",
-            &self.redis_url,
             "--postgres-url",
             &self.postgres_url,
             "--signing-key-file",
@@ -84,7 +82,9 @@ impl Desk {
             "--tick-ms",
             "20",
         ];
-        let settings = Settings::parse_from(told.iter().chain(more));
+        let own = ["--redis-url", &self.redis_url];
+        let redis = if more.contains(&"--redis-url") { &[][..] } else { &own[..] };
+        let settings = Settings::parse_from(told.iter().chain(redis).chain(more));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let running = run(settings, listener, shutdown.clone());
