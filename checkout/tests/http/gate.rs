@@ -218,7 +218,8 @@ async fn a_token_of_the_shops_own_and_foreign_cookies_shut_nobody_out() {
     let shop = Shop::open().await;
     let sale = shop.sale(2).await;
     let shopper = shop.admit(sale).await;
-    let other = shop.admit_as(sale, Admission { token_expires_in: -1, ..Admission::default() }).await;
+    let other =
+        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let ours = in_cookie(&shopper.token);
     let ours_twice = format!("{}; {ours}", in_cookie(&other.token));
     let noisy = format!("promo=\u{e9}; {ours}; theme=dark");
