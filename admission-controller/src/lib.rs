@@ -8,6 +8,7 @@
 mod admin;
 mod csv;
 mod draw;
+mod epochs;
 mod explain;
 mod keys;
 pub mod lifecycle;
@@ -16,6 +17,7 @@ mod problem;
 mod public;
 mod record;
 mod rehearsal;
+mod restore;
 mod sampler;
 mod settings;
 mod store;
@@ -38,6 +40,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use restore::{Raised, restore};
 pub use settings::{ADMIN_CONNECTIONS, Settings, TICK_CONNECTIONS};
 pub use store::migrate;
 

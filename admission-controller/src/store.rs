@@ -24,7 +24,7 @@ use std::time::Duration;
 use fairline_admission::{Memory, Mode, Stock, Terms};
 use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
-use fairline_postgres::{PgPool, PoolOptions, Transaction};
+use fairline_postgres::{PgPool, PoolOptions, PostgresSettings, Transaction};
 use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::StartError;
 use sqlx::FromRow;
@@ -35,9 +35,9 @@ use crate::Settings;
 
 pub use self::{
     audit::{AuditRow, By},
-    desk::{Intervention, Interventions},
+    desk::Intervention,
     lanes::{LaneRefused, Lanes},
-    lines::{LineRow, Unpublished},
+    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
     orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},
@@ -307,6 +307,8 @@ pub struct LockedSale {
     pub lines: Vec<LineRow>,
     /// Admissions that this transaction has made, line by line.
     made: Vec<i64>,
+    /// Tickets whose turns Redis does not know as they are, line by line: it has given them as next.
+    pub again: Vec<Vec<Ordinal>>,
     /// What the commit says outside.
     said: Option<Kind>,
 }
@@ -353,6 +355,12 @@ impl Store {
         Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS, statement)
     }
 
+    /// The one connection of a command that runs once, and takes its time.
+    pub fn for_command(postgres_url: &str) -> Result<Self, StartError> {
+        let options = PoolOptions { name: "fairline-restore", connections: 1, statement: REPORT };
+        Ok(Self { pool: PgPool::new(postgres_url, &PostgresSettings::default(), options)? })
+    }
+
     fn through(
         settings: &Settings,
         name: &'static str,
@@ -378,7 +386,7 @@ impl Store {
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "SELECT DISTINCT sales.id FROM sales JOIN lines ON sale_id = sales.id \
              WHERE status <> 'closed' OR published_status IS DISTINCT FROM status \
-             OR (record_seq IS NOT NULL AND recorded_status <> status) \
+             OR (record_seq IS NOT NULL AND recorded_status <> status) OR retell_below IS NOT NULL \
              OR EXISTS (SELECT FROM admissions WHERE sale_id = sales.id AND state = 'promised') \
              OR EXISTS (SELECT FROM admissions WHERE line_id = lines.id AND published_state IS DISTINCT FROM state) \
              OR EXISTS (SELECT FROM admissions WHERE line_id = lines.id AND recorded_state <> state)",
@@ -575,8 +583,8 @@ impl Store {
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
-        let made = vec![0; lines.len()];
-        Ok(Some(LockedSale { transaction, row, lines, made, said: None }))
+        let (made, again) = (vec![0; lines.len()], vec![Vec::new(); lines.len()]);
+        Ok(Some(LockedSale { transaction, row, lines, made, again, said: None }))
     }
 }
 

@@ -4,15 +4,16 @@
 //! what has been committed. A crash anywhere between is mended by the next tick of any controller, since what Redis was
 //! told is noted in Postgres and a token has one value however often it is signed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use fairline_admission::{BATCH_MAX, Lane, Memory, Observation, Reason, Visits, decide, quantities};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::{Claim, LineError, LineStore, Look, Publication, Upcoming},
+    store::{Claim, Home, LineError, LineStore, Look, Publication, Upcoming},
     ticket::Ordinal,
 };
+use fairline_record::entry::TICKETS_MAX;
 use fairline_sale::{SaleId, Status, VisitorId};
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
@@ -20,25 +21,27 @@ use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
-    draw, explain,
+    draw, epochs, explain,
     keys::Keys,
     lifecycle,
     record::Recorder,
-    store::{Intervention, Interventions, LineRow, LockedSale, Store, StoreError, Unpublished},
+    store::{Intervention, LineRow, LockedSale, PUBLICATIONS_A_TICK, PUBLISHED_MAX, Store, StoreError, Unpublished},
 };
 
 /// Departures noted in one tick at most.
 const SWEPT_MAX: u64 = 2000;
-/// Ordinals that one tick looks at beyond the cursor at most: departed ones are passed over.
+/// Tickets that one look takes in beyond the cursor at most, and looks at one line that one tick takes: runs of departed
+/// tickets cost nothing, unless a draw has shuffled them.
 const REACH: u64 = 5000;
+const LOOKS_MAX: usize = 8;
+/// How long one tick tells Redis again which turns are over, after a loss; the next one goes on.
+const RETELLS_FOR: Duration = Duration::from_millis(50);
 /// How long shoppers have to show their tickets to a line that was lost, before anybody is let in again: nodes notice
 /// within a second, and browsers whose node has gone come back within a few.
 const RECOVERY: Duration = Duration::from_secs(5);
-/// How long a controller that has begun an epoch may take to say so, before another begins one more.
-const SAYS_WITHIN: Duration = Duration::from_secs(2);
 /// Sales that one controller ticks at the same time.
 const SALES_AT_ONCE: usize = 8;
 
@@ -56,10 +59,22 @@ struct Committed {
     line: SaleId,
     /// What was heard of pages.
     heard: Vec<(Ordinal, Claim)>,
-    /// The publication that a new epoch was begun after, if one was.
-    began_after: Option<i64>,
+    /// The number of the last publication that it may be told in.
+    publication: i64,
+    /// If a new epoch was begun, the Redis process that is to have it.
+    begins: Option<String>,
+    /// Tickets whose turns are to be told again.
+    again: Vec<Ordinal>,
     /// How many tickets a draw has shuffled, as far as Redis knows.
     drawn: u64,
+}
+
+/// How many of one line were let in, in one tick.
+struct Served {
+    admitted: u32,
+    cursor: Ordinal,
+    /// The record lags behind.
+    lags: bool,
 }
 
 /// What becomes of a sale that is open, in one tick.
@@ -134,19 +149,20 @@ impl Ticker {
         for (line, record) in sale.lines.iter().zip(&records) {
             looks.push(match self.look(line, record).await {
                 // What Redis knows of another epoch it knows of a part of our shoppers only.
-                Ok(seen) if seen.epoch == line.epoch() => Some(seen),
-                // Another controller has begun one, and is about to say so.
-                Ok(_) | Err(LineError::NotPublished)
-                    if line.epoch > 0 && sale.row.now - line.epoch_began_at < SAYS_WITHIN =>
-                {
-                    return Ok(None);
+                Ok(seen) if epochs::is_current(line, &seen) => Ok(seen),
+                Ok(_) | Err(LineError::NotPublished) => {
+                    let redis = self.line.home(line.line()).await?;
+                    if let Some(why) = epochs::waits(line, &redis, sale.row.ticked_at, sale.row.now) {
+                        debug!(line = %line.line(), why, "new epoch not begun");
+                        return Ok(None);
+                    }
+                    Err(redis)
                 }
-                Ok(_) | Err(LineError::NotPublished) => None,
                 Err(error) => return Err(error.into()),
             });
         }
-        if looks.contains(&None) {
-            return Ok(Some(self.begin_anew(sale, records, &looks).await?));
+        if looks.iter().any(Result::is_err) {
+            return Ok(Some(self.begin_anew(sale, records, looks).await?));
         }
         let seen: Vec<Upcoming> = looks.into_iter().flatten().collect();
         for (at, (record, seen)) in records.iter_mut().zip(&seen).enumerate() {
@@ -163,7 +179,7 @@ impl Ticker {
             let (lapsed, redeemed) = sale.take_over(at).await?;
             record.over(&lapsed, &redeemed);
             // What the record has not heard of yet is told when it has.
-            let mut removed = sale.interventions(at).await?.unrecorded;
+            let mut removed = sale.unrecorded_removals(at).await?;
             removed.retain(|&ordinal| record.knows(ordinal));
             record.removed(&removed);
             sale.note_done(at, Intervention::Remove, &removed).await?;
@@ -175,15 +191,18 @@ impl Ticker {
         }
         sale.note(memory.as_ref(), &why).await?;
         self.write(&mut sale, records).await?;
-        let lines: Vec<SaleId> = sale.lines.iter().map(LineRow::line).collect();
-        sale.commit().await?;
-        let told = |(line, seen): (SaleId, Upcoming)| Committed {
-            line,
+        sale.number_publications().await?;
+        let told = |((line, again), seen): ((&LineRow, &Vec<Ordinal>), Upcoming)| Committed {
+            line: line.line(),
             heard: seen.claims,
-            began_after: None,
+            publication: line.publication,
+            begins: None,
+            again: again.clone(),
             drawn: seen.drawn,
         };
-        Ok(Some(lines.into_iter().zip(seen).map(told).collect()))
+        let committed = sale.lines.iter().zip(&sale.again).zip(seen).map(told).collect();
+        sale.commit().await?;
+        Ok(Some(committed))
     }
 
     /// Begins a new epoch of every line that Redis does not know.
@@ -191,25 +210,26 @@ impl Ticker {
         &self,
         mut sale: LockedSale,
         mut records: Vec<Recorder>,
-        looks: &[Option<Upcoming>],
+        looks: Vec<Result<Upcoming, Home>>,
     ) -> Result<Vec<Committed>, TickError> {
-        let mut committed = Vec::with_capacity(looks.len());
-        for (at, seen) in looks.iter().enumerate() {
-            if seen.is_none() {
-                sale.begin_epoch(at).await?;
-                let line = &sale.lines[at];
-                records[at].epoch(line.epoch(), line.above());
-                info!(line = %line.line(), epoch = line.epoch, "a new epoch of the line begins");
-            }
-            committed.push(Committed {
-                line: sale.lines[at].line(),
-                heard: Vec::new(),
-                began_after: seen.is_none().then_some(sale.lines[at].publication),
-                drawn: seen.as_ref().map_or(0, |seen| seen.drawn),
-            });
+        for (at, redis) in looks.iter().enumerate().filter_map(|(at, seen)| Some((at, seen.as_ref().err()?))) {
+            sale.begin_epoch(at, redis).await?;
+            let line = &sale.lines[at];
+            records[at].epoch(line.epoch(), line.above());
+            info!(line = %line.line(), epoch = line.epoch, redis = redis.run_id, "new epoch of the line begun");
         }
         sale.note(None, "the line begins anew").await?;
         self.write(&mut sale, records).await?;
+        sale.number_publications().await?;
+        let told = |(line, seen): (&LineRow, Result<Upcoming, Home>)| Committed {
+            line: line.line(),
+            heard: Vec::new(),
+            publication: line.publication,
+            drawn: seen.as_ref().map_or(0, |seen| seen.drawn),
+            begins: seen.err().map(|redis| redis.run_id),
+            again: Vec::new(),
+        };
+        let committed = sale.lines.iter().zip(looks).map(told).collect();
         sale.commit().await?;
         Ok(committed)
     }
@@ -304,35 +324,10 @@ impl Ticker {
         let mut quantities = quantities(if row.is_yield() { u32::MAX } else { row.free() }, row.units_per_admission());
         let (mut cursors, mut admitted, mut lags) = (Vec::with_capacity(lanes.len()), 0, false);
         for (at, &wanted) in decision.by_lane.iter().enumerate() {
-            let cursor = sale.lines[at].cursor();
-            if wanted == 0 {
-                cursors.push(cursor);
-                continue;
-            }
-            let record = &mut records[at];
-            let look = Look { cursor, wanted: u64::from(wanted), reach: REACH, news: record.wants() };
-            let next = self.line.look(sale.lines[at].line(), &look).await?;
-            record.hear(&next);
-            let left = sale.left_of_limit(next.tickets.iter().map(|ticket| ticket.1)).await?;
-            let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
-            let at_limit = next.tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied();
-            record.removed(&sale.take_out_at_limit(at, at_limit).await?);
-            // Redis is told after the commit, and may give one once more.
-            let removed = sale.interventions(at).await?.untold;
-            let tickets: Vec<_> = next
-                .tickets
-                .iter()
-                .filter(|(ordinal, visitor)| !removed.contains(ordinal) && units(visitor) > 0)
-                .zip(quantities.by_ref())
-                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity.min(units(&visitor))))
-                .collect();
-            let made = sale.admit(at, &tickets, kid).await?;
-            if !made.is_empty() || next.cursor > cursor {
-                record.admitted(&made, next.cursor);
-            }
-            admitted += u32::try_from(made.len()).unwrap_or(u32::MAX);
-            lags |= next.lags;
-            cursors.push(next.cursor);
+            let served = self.let_in_next(sale, &mut records[at], at, wanted, &mut quantities, kid).await?;
+            admitted += served.admitted;
+            lags |= served.lags;
+            cursors.push(served.cursor);
         }
         let why = if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
         explain::decision(sale, &observation, &decision, admitted, &why);
@@ -344,6 +339,66 @@ impl Ticker {
         // What a sale has taught is kept, however long it stays sold out.
         let memory = (decision.reason != Reason::SoldOut).then(|| decision.remember(admitted));
         Ok(Moved { cursors, memory, why })
+    }
+
+    /// Lets in the next of one line, `wanted` at most. Tickets that are not to be served hold up nobody.
+    async fn let_in_next(
+        &self,
+        sale: &mut LockedSale,
+        record: &mut Recorder,
+        at: usize,
+        wanted: u32,
+        quantities: &mut impl Iterator<Item = u32>,
+        kid: &str,
+    ) -> Result<Served, TickError> {
+        let line = sale.lines[at].line();
+        let mut served = Served { admitted: 0, cursor: sale.lines[at].cursor(), lags: false };
+        // Redis is told after the commit, and gives the recalled ones of an earlier look once more.
+        let mut recalled = HashSet::new();
+        for _ in 0..LOOKS_MAX {
+            // One entry of the record tells of each look.
+            let missing = ((wanted - served.admitted) as usize).min(TICKETS_MAX);
+            if missing == 0 {
+                break;
+            }
+            let look = Look {
+                cursor: served.cursor,
+                wanted: (missing + recalled.len()) as u64,
+                reach: REACH,
+                news: record.wants(),
+            };
+            let next = self.line.look(line, &look).await?;
+            record.hear(&next);
+            served.lags = next.lags;
+            let fresh: Vec<_> = next.tickets.iter().filter(|ticket| !recalled.contains(&ticket.0)).copied().collect();
+            // Some have departed since the earlier look, so more have come than there is room for: the next tick's.
+            if next.lags || fresh.len() > missing || (fresh.is_empty() && next.cursor == served.cursor) {
+                break;
+            }
+            recalled
+                .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
+            let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
+            let (passed_over, removed) = sale.not_to_be_served(at, &ordinals).await?;
+            record.removed(&removed);
+            sale.note_done(at, Intervention::Remove, &removed).await?;
+            let served_now = fresh.iter().filter(|(ordinal, _)| !passed_over.contains(ordinal));
+            let left = sale.left_of_limit(served_now.clone().map(|ticket| ticket.1)).await?;
+            let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
+            let at_limit = served_now.clone().filter(|ticket| units(&ticket.1) == 0).copied();
+            record.removed(&sale.take_out_at_limit(at, at_limit).await?);
+            let tickets: Vec<_> = served_now
+                .filter(|(_, visitor)| units(visitor) > 0)
+                .zip(quantities.by_ref())
+                .map(|(&(ordinal, visitor), quantity)| (ordinal, visitor, quantity.min(units(&visitor))))
+                .collect();
+            let made = sale.admit(at, &tickets, kid).await?;
+            if !made.is_empty() || next.cursor > served.cursor {
+                record.admitted(&made, next.cursor);
+            }
+            served.admitted += u32::try_from(made.len()).unwrap_or(u32::MAX);
+            served.cursor = next.cursor;
+        }
+        Ok(served)
     }
 
     /// Lets in those whom an operator wants in before all others, as far as there are units. Gives how many.
@@ -401,7 +456,7 @@ impl Ticker {
     /// Says what has been committed, in the order of commits: under the lock.
     async fn publish(&self, sale: SaleId, committed: &[Committed]) -> Result<(), TickError> {
         // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
-        let begins = committed.iter().any(|committed| committed.began_after.is_some());
+        let begins = committed.iter().any(|committed| committed.begins.is_some());
         let Some(mut sale) = self.store.lock(sale, begins).await? else { return Ok(()) };
         // One line that can't be told keeps no other from it.
         let mut failed = None;
@@ -419,43 +474,74 @@ impl Ticker {
     }
 
     async fn publish_line(&self, sale: &mut LockedSale, at: usize, committed: &Committed) -> Result<(), TickError> {
-        let unpublished = sale.unpublished(at).await?;
-        let Interventions { untold: removed, at_limit, .. } = sale.interventions(at).await?;
-        let (told, mut turns): (Vec<_>, Vec<_>) = unpublished
-            .into_iter()
-            .filter_map(|admission| {
-                let turn = (admission.ordinal(), self.turn(sale.row.sale(), &admission)?);
-                Some((admission, turn))
-            })
-            .unzip();
-        let taken_out = |ordinal| if at_limit.contains(&ordinal) { Turn::Limit } else { Turn::Removed };
-        turns.extend(removed.iter().map(|&ordinal| (ordinal, taken_out(ordinal))));
-        let line = &sale.lines[at];
-        let card = sale.row.card(line);
-        let drawn = line.drawn();
+        // Whoever has committed since says this, too.
+        if sale.lines[at].publication != committed.publication {
+            return Ok(());
+        }
+        let drawn = sale.lines[at].drawn();
         if let Some((pool, key)) = drawn
             && pool != committed.drawn
         {
-            draw::lay_down(&self.line, line.line(), pool, key).await?;
+            draw::lay_down(&self.line, committed.line, pool, key).await?;
         }
-        let publication = Publication {
-            number: line.publication + 1,
-            epoch: line.epoch(),
-            // Not if another controller has said something since: then ordinals of this epoch may have been given.
-            begins: committed.began_after == Some(line.publication),
-            above: line.above(),
-            cursor: line.cursor(),
-            drawn: drawn.map_or(0, |(pool, _)| pool),
-            noted: line.noted(),
-            granted: line.granted(),
-            recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
-            card: &card,
-            heard: &committed.heard,
-            turns: &turns,
-        };
-        self.line.publish(&publication).await?;
-        sale.note_published(at, &told).await?;
-        sale.note_removals_told(at, &removed).await?;
+        let (mut begins, mut heard) = (committed.begins.as_deref(), committed.heard.as_slice());
+        let mut again = committed.again.as_slice();
+        for number in committed.publication - PUBLICATIONS_A_TICK + 1..=committed.publication {
+            let unpublished = sale.unpublished(at, again).await?;
+            let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
+            let removed = sale.untold_removals(at, again).await?;
+            let mut told = Vec::with_capacity(unpublished.len());
+            let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
+            for admission in unpublished {
+                // Of a ticket the newest turn alone is told: an older one would take it back.
+                if !admission.superseded {
+                    let Some(turn) = self.turn(sale.row.sale(), &admission) else { continue };
+                    turns.push((admission.ordinal(), turn));
+                }
+                told.push(admission);
+            }
+            let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
+            turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
+            let line = &sale.lines[at];
+            let card = sale.row.card(line);
+            let publication = Publication {
+                number,
+                epoch: line.epoch(),
+                begins,
+                above: line.above(),
+                cursor: line.cursor(),
+                drawn: drawn.map_or(0, |(pool, _)| pool),
+                noted: line.noted(),
+                granted: line.granted(),
+                recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
+                card: &card,
+                heard,
+                turns: &turns,
+            };
+            self.line.publish(&publication).await?;
+            sale.note_published(at, &told, begins.is_some()).await?;
+            let removed: Vec<Ordinal> = removed.iter().map(|removal| removal.0).collect();
+            sale.note_removals_told(at, &removed).await?;
+            (begins, heard, again) = (None, &[], &[]);
+            if !is_full {
+                break;
+            }
+        }
+        self.retell(sale, at).await
+    }
+
+    /// Tells a Redis that has lost the line which turns are over, some of them.
+    async fn retell(&self, sale: &mut LockedSale, at: usize) -> Result<(), TickError> {
+        let started = Instant::now();
+        while sale.lines[at].is_retelling() && started.elapsed() < RETELLS_FOR {
+            let over = sale.turns_over(at).await?;
+            let (line, epoch) = (sale.lines[at].line(), sale.lines[at].epoch());
+            let told = [(Turn::Bought, &over.bought), (Turn::Expired, &over.expired), (Turn::Lapsed, &over.lapsed)];
+            for (turn, ordinals) in told.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
+                self.line.retell(line, epoch, &turn, ordinals).await?;
+            }
+            sale.note_retold(at, &over).await?;
+        }
         Ok(())
     }
 
