@@ -44,7 +44,7 @@ async fn a_second_turn_outlives_a_loss_of_redis_and_holds_up_nobody() {
         let sale = desk.sale(json!({ "total": 2, "claim_window_s": 3, "token_ttl_s": 90 })).await;
         let tickets = desk.join(sale, 2).await;
         desk.until("both first turns to lapse", async || {
-            count(&desk, "SELECT count(*) FROM admissions WHERE state = 'lapsed'").await == 2
+            count(&desk, "SELECT count(*) FROM admissions WHERE published_state = 'lapsed'").await == 2
         })
         .await;
         let mut turns = Vec::new();
