@@ -21,7 +21,7 @@ NEXTEST := $(shell command -v cargo-nextest)
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,10 @@ bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an h
 bench-promises: setup web ## Measure what many sales cost one controller, in some four minutes
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
 	@exec $(RELEASE)/bench-promises
+
+bench-recovery: setup web ## Measure the recovery of a large line from a lost Redis, in some two minutes
+	@$(CARGO) build --locked --release --package admission-controller --example bench-recovery
+	@exec $(RELEASE)/examples/bench-recovery
 
 bench-admission: ## Hold the control law against simulated shoppers, in a few minutes: SEEDS=5 for a shorter run, DOCS=1 for new plots in docs/
 	@$(CARGO) build --locked --release --quiet --package fairline-bench-admission

@@ -8,6 +8,7 @@
 mod admin;
 mod csv;
 mod draw;
+mod epochs;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
@@ -18,6 +19,7 @@ mod problem;
 mod public;
 mod record;
 mod rehearsal;
+mod restore;
 mod sampler;
 mod schedule;
 mod settings;
@@ -42,6 +44,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use restore::{Raised, restore};
 pub use settings::{ADMIN_CONNECTIONS, Settings, TICK_CONNECTIONS};
 pub use store::migrate;
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 use fairline_admission::{Memory, Mode, Stock, Terms};
 use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
-use fairline_postgres::{PgPool, PoolOptions, Transaction};
+use fairline_postgres::{PgPool, PoolOptions, PostgresSettings, Transaction};
 use fairline_sale::{SaleId, Status, presented_status};
 use fairline_service::StartError;
 use sqlx::FromRow;
@@ -38,9 +38,9 @@ use crate::Settings;
 pub use self::{
     agenda::Agenda,
     audit::{AuditRow, By},
-    desk::{Intervention, Interventions},
+    desk::Intervention,
     lanes::{LaneRefused, Lanes},
-    lines::{LineRow, Unpublished},
+    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
     orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},
@@ -330,6 +330,8 @@ pub struct LockedSale {
     /// By how many units it changes those that are promised, and whether it promises any: the stock is locked last.
     promised: i64,
     promises: bool,
+    /// Tickets whose turns Redis does not know as they are, line by line: it has given them as next.
+    pub again: Vec<Vec<Ordinal>>,
     /// What the commit says outside.
     said: Option<Kind>,
 }
@@ -387,6 +389,12 @@ impl Store {
     pub fn for_services(settings: &Settings) -> Result<Self, StartError> {
         let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
         Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS, statement)
+    }
+
+    /// The one connection of a command that runs once, and takes its time.
+    pub fn for_command(postgres_url: &str) -> Result<Self, StartError> {
+        let options = PoolOptions { name: "fairline-restore", connections: 1, statement: REPORT };
+        Ok(Self { pool: PgPool::new(postgres_url, &PostgresSettings::default(), options)? })
     }
 
     fn through(
@@ -606,8 +614,8 @@ impl Store {
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
-        let (made, first) = (vec![0; lines.len()], vec![0; lines.len()]);
-        Ok(Some(LockedSale { transaction, row, lines, made, first, promised: 0, promises: false, said: None }))
+        let (made, first, again) = (vec![0; lines.len()], vec![0; lines.len()], vec![Vec::new(); lines.len()]);
+        Ok(Some(LockedSale { transaction, row, lines, made, first, promised: 0, promises: false, again, said: None }))
     }
 }
 

@@ -8,41 +8,44 @@
 //! Within the first transaction all is read and decided before a row of an admission is locked, and the stock is locked by
 //! the commit: so what comes free in a tick is promised by the next.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use fairline_admission::{BATCH_MAX, Decision, Lane, Observation, Reason, Visits, decide, quantities};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::{Claim, LineError, LineStore, Look, Publication, Upcoming},
+    store::{Claim, Home, LineError, LineStore, Look, Publication, Upcoming},
     ticket::Ordinal,
 };
+use fairline_record::entry::TICKETS_MAX;
 use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::{
-    draw, explain,
+    draw, epochs, explain,
     keys::Keys,
     lifecycle,
     record::Recorder,
     schedule::{Next, Nudges, Ticks},
     store::{
-        Agenda, Intervention, Interventions, LineRow, LockedSale, OPENS_SOON_S, Running, SaleRow, Store, StoreError,
-        Ticked, Unpublished,
+        Agenda, Intervention, LineRow, LockedSale, OPENS_SOON_S, PUBLICATIONS_A_TICK, PUBLISHED_MAX, Running, SaleRow,
+        Store, StoreError, Ticked, Unpublished,
     },
 };
 
 /// Departures noted in one tick at most.
 const SWEPT_MAX: u64 = 2000;
-/// Ordinals that one tick looks at beyond the cursor at most: departed ones are passed over.
+/// Tickets that one look takes in beyond the cursor at most, and looks at one line that one tick takes: runs of departed
+/// tickets cost nothing, unless a draw has shuffled them.
 const REACH: u64 = 5000;
+const LOOKS_MAX: usize = 8;
+/// How long one tick tells Redis again which turns are over, after a loss; the next one goes on.
+const RETELLS_FOR: Duration = Duration::from_millis(50);
 /// How long shoppers have to show their tickets to a line that was lost, before anybody is let in again: nodes notice
 /// within a second, and browsers whose node has gone come back within a few.
 const RECOVERY: Duration = Duration::from_secs(5);
-/// How long a controller that has begun an epoch may take to say so, before another begins one more.
-const SAYS_WITHIN: Duration = Duration::from_secs(2);
 /// A sale that was not ticked for so long was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
 /// Redis is told again after so long, though nothing has changed: it may have lost the list of sales alone.
@@ -70,8 +73,12 @@ struct Committed {
     line: SaleId,
     /// What was heard of pages.
     heard: Vec<(Ordinal, Claim)>,
-    /// The publication that a new epoch was begun after, if one was.
-    began_after: Option<i64>,
+    /// The number of the last publication that it may be told in.
+    publication: i64,
+    /// If a new epoch was begun, the Redis process that is to have it.
+    begins: Option<String>,
+    /// Tickets whose turns are to be told again.
+    again: Vec<Ordinal>,
     /// How many tickets a draw has shuffled, as far as Redis knows.
     drawn: u64,
 }
@@ -89,9 +96,9 @@ struct Told {
 }
 
 impl Told {
-    fn of(row: &SaleRow, line: &LineRow, publication: i64) -> Self {
+    fn of(row: &SaleRow, line: &LineRow) -> Self {
         Self {
-            publication,
+            publication: line.publication,
             epoch: line.epoch(),
             cursor: line.cursor(),
             highest: line.highest(),
@@ -137,9 +144,9 @@ struct Peek {
 struct Plan {
     /// The cursors of its lines, once that has been done.
     cursors: Vec<Ordinal>,
-    /// Who is let in of each line before all others, and who in order, with how many units.
+    /// Who is let in of each line before all others, with how many units, and who in order, look by look.
     preferred: Vec<Vec<(Ordinal, VisitorId, u32)>>,
-    tickets: Vec<Vec<(Ordinal, VisitorId, u32)>>,
+    served: Vec<Vec<Served>>,
     /// The key that their tokens are signed with.
     kid: String,
     decision: Option<Decision>,
@@ -148,8 +155,16 @@ struct Plan {
     observed_till: Option<OffsetDateTime>,
     /// Whether tickets were taken out, since their shoppers have as many units as one may.
     takes_out: bool,
+    /// The record lags behind.
+    lags: bool,
     /// Why no more were let in.
     why: String,
+}
+
+/// Who is let in of those that one look at a line has found, and how far the line moves with that.
+struct Served {
+    tickets: Vec<(Ordinal, VisitorId, u32)>,
+    cursor: Ordinal,
 }
 
 /// What a tick has committed.
@@ -228,8 +243,7 @@ impl Ticker {
         let Some(done) = self.admit(id, nudged, known, peek).await? else { return Ok(Next::After(self.every)) };
         known.rested_at = None;
         known.ticked_at = Some(started);
-        let stale = known.told_at.is_none_or(|at| at.elapsed() > TOLD_AGAIN);
-        if done.publishes || (stale && done.rests.is_none()) {
+        if done.publishes {
             self.publish(id, &done.committed, known).await?;
         }
         metrics::histogram!("admission_tick_duration_seconds").record(ticking.elapsed().as_secs_f64());
@@ -239,9 +253,6 @@ impl Ticker {
             known.changed_at = Some(started);
         }
         known.lines = done.lines;
-        for (line, told) in known.lines.iter_mut().zip(&known.told) {
-            line.publication = told.publication;
-        }
         known.rests = done.rests.filter(|_| known.changed_at.is_none_or(|at| at.elapsed() >= RESTS_AFTER));
         Ok(if done.settled { Next::Over } else { Next::After(self.every) })
     }
@@ -298,15 +309,19 @@ impl Ticker {
         let mut looks = Vec::with_capacity(seen.len());
         for (line, seen) in sale.lines.iter().zip(seen) {
             // What Redis knows of another epoch it knows of a part of our shoppers only.
-            let seen = seen.filter(|seen| seen.epoch == line.epoch());
-            // Another controller has begun one, and is about to say so.
-            if seen.is_none() && line.epoch > 0 && is_within(line.epoch_began_at, sale.row.now, SAYS_WITHIN) {
+            if let Some(seen) = seen.filter(|seen| epochs::is_current(line, seen)) {
+                looks.push(Ok(seen));
+                continue;
+            }
+            let redis = self.line.home(line.line()).await?;
+            if let Some(why) = epochs::waits(line, &redis, sale.row.ticked_at, sale.row.now) {
+                debug!(line = %line.line(), why, "new epoch not begun");
                 return Ok(None);
             }
-            looks.push(seen);
+            looks.push(Err(redis));
         }
-        if looks.contains(&None) {
-            let committed = self.begin_anew(sale, records, &looks).await?;
+        if looks.iter().any(Result::is_err) {
+            let committed = self.begin_anew(sale, records, looks).await?;
             return Ok(Some(Done { committed, publishes: true, lines: Vec::new(), rests: None, settled: false }));
         }
         let seen: Vec<Upcoming> = looks.into_iter().flatten().collect();
@@ -323,13 +338,8 @@ impl Ticker {
         }
         let agenda = sale.agenda(&self.keys.good(&[])).await?;
         let rests = self.rests(&sale, &agenda, &seen);
-        let mut removed = Vec::with_capacity(sale.lines.len());
-        for at in 0..sale.lines.len() {
-            removed.push(if agenda.interventions { sale.interventions(at).await? } else { Default::default() });
-        }
-        let untold: Vec<&[Ordinal]> = removed.iter().map(|removed| removed.untold.as_slice()).collect();
         let elapsed_s = self.elapsed_s(&sale.row, known);
-        let plan = self.plan(&mut sale, &agenda, &mut records, &seen, &untold, elapsed_s).await?;
+        let plan = self.plan(&mut sale, &agenda, &mut records, &seen, elapsed_s).await?;
 
         // From here on rows of admissions are locked, and nothing is waited for but Postgres.
         let (mut changed, mut heard) = (false, false);
@@ -355,10 +365,12 @@ impl Ticker {
                 record.over(&lapsed, &redeemed);
             }
             // What the record has not heard of yet is told when it has.
-            let unrecorded = &mut removed[at].unrecorded;
-            unrecorded.retain(|&ordinal| record.knows(ordinal));
-            record.removed(unrecorded);
-            sale.note_done(at, Intervention::Remove, unrecorded).await?;
+            if agenda.interventions || changed {
+                let mut unrecorded = sale.unrecorded_removals(at).await?;
+                unrecorded.retain(|&ordinal| record.knows(ordinal));
+                record.removed(&unrecorded);
+                sale.note_done(at, Intervention::Remove, &unrecorded).await?;
+            }
         }
         let (admitted, preferred) = self.let_in(&mut sale, &plan, &mut records).await?;
         let Plan { cursors, decision, at_once, observed_till, takes_out, why, .. } = plan;
@@ -375,22 +387,27 @@ impl Ticker {
         let memory = decision.map(|decision| decision.remember(admitted));
         let is_over = sale.row.stored_status() == Status::Closed;
         let moved = changed || heard || admitted > 0;
-        let open = agenda.lapses || agenda.unrecorded || agenda.unpublished;
+        let retells = sale.lines.iter().any(LineRow::is_retelling);
+        let open = agenda.lapses || agenda.unrecorded || agenda.unpublished || retells;
         let recorded = records.iter().all(|record| record.entries.is_empty());
         let told = sale.lines.iter().all(|line| line.published_status.as_deref() == Some(sale.row.status.as_str()));
         let settled = is_over && recorded && told && !moved && !open;
-        let removes = takes_out || removed.iter().any(|removed| !removed.untold.is_empty());
-        let publishes = moved || removes || agenda.unpublished || agenda.unsigned;
+        let removes = takes_out || agenda.untold || sale.again.iter().any(|again| !again.is_empty());
+        let stale = rests.is_none() && known.told_at.is_none_or(|at| at.elapsed() > TOLD_AGAIN);
+        let publishes = moved || removes || agenda.unpublished || agenda.unsigned || retells || stale;
         sale.note(&Ticked { memory: memory.as_ref(), why: &why, observed_till, settled }).await?;
         let news: Vec<_> = records.iter().map(Recorder::wants).collect();
         for (at, record) in records.into_iter().enumerate() {
             sale.write_record(at, record).await?;
         }
-        // Whatever another controller has published since, it was this, too.
+        // What another controller has published since has numbers of its own.
         let as_told = sale.lines.iter().zip(&known.told).filter(|&(line, told)| {
-            line.line() == told.card.id && *told == Told::of(&sale.row, line, told.publication)
+            *told == Told { publication: told.publication, ..Told::of(&sale.row, line) }
         });
-        let publishes = publishes || as_told.count() < sale.lines.len();
+        let publishes = (publishes || as_told.count() < sale.lines.len()) && !settled;
+        if publishes {
+            sale.number_publications().await?;
+        }
         let lines = sale.lines.iter().zip(news).zip(&seen).map(|((line, news), seen)| KnownLine {
             line: line.line(),
             publication: line.publication,
@@ -399,16 +416,19 @@ impl Ticker {
         });
         let lines: Vec<KnownLine> = lines.collect();
         explain::admitted(&sale.row, admitted);
+        let again = std::mem::take(&mut sale.again);
         sale.commit().await?;
-        let committed = |(line, seen): (&KnownLine, Upcoming)| Committed {
+        let committed = |((line, again), seen): ((&KnownLine, Vec<Ordinal>), Upcoming)| Committed {
             line: line.line,
             heard: seen.claims,
-            began_after: None,
+            publication: line.publication,
+            begins: None,
+            again,
             drawn: seen.drawn,
         };
-        let committed = lines.iter().zip(seen).map(committed).collect();
+        let committed = lines.iter().zip(again).zip(seen).map(committed).collect();
         let rests = rests.filter(|_| !publishes);
-        Ok(Some(Done { committed, publishes: publishes && !settled, lines, rests, settled }))
+        Ok(Some(Done { committed, publishes, lines, rests, settled }))
     }
 
     /// What Redis said before the sale was locked, if nobody has ticked it since; what it says now otherwise.
@@ -451,7 +471,7 @@ impl Ticker {
     /// How a sale may rest in which there is nothing to do.
     fn rests(&self, sale: &LockedSale, agenda: &Agenda, seen: &[Upcoming]) -> Option<(Duration, Duration)> {
         let quiet = |seen: &Upcoming| seen.claims.is_empty() && seen.absent == 0 && !seen.lags;
-        if !agenda.is_empty() || !seen.iter().all(quiet) {
+        if !agenda.is_empty() || sale.lines.iter().any(LineRow::is_retelling) || !seen.iter().all(quiet) {
             return None;
         }
         match sale.row.stored_status() {
@@ -473,26 +493,17 @@ impl Ticker {
         &self,
         mut sale: LockedSale,
         mut records: Vec<Recorder>,
-        looks: &[Option<Upcoming>],
+        looks: Vec<Result<Upcoming, Home>>,
     ) -> Result<Vec<Committed>, TickError> {
-        let mut committed = Vec::with_capacity(looks.len());
-        for (at, seen) in looks.iter().enumerate() {
-            if seen.is_none() {
-                sale.begin_epoch(at).await?;
-                let line = &sale.lines[at];
-                records[at].epoch(line.epoch(), line.above());
-                info!(line = %line.line(), epoch = line.epoch, "a new epoch of the line begins");
-                if line.epoch > 1 {
-                    // Whatever has happened to this line has happened to others, which may rest.
-                    self.nudges.all();
-                }
+        for (at, redis) in looks.iter().enumerate().filter_map(|(at, seen)| Some((at, seen.as_ref().err()?))) {
+            sale.begin_epoch(at, redis).await?;
+            let line = &sale.lines[at];
+            records[at].epoch(line.epoch(), line.above());
+            info!(line = %line.line(), epoch = line.epoch, redis = redis.run_id, "new epoch of the line begun");
+            if line.epoch > 1 {
+                // Whatever has happened to this line has happened to others, which may rest.
+                self.nudges.all();
             }
-            committed.push(Committed {
-                line: sale.lines[at].line(),
-                heard: Vec::new(),
-                began_after: seen.is_none().then_some(sale.lines[at].publication),
-                drawn: seen.as_ref().map_or(0, |seen| seen.drawn),
-            });
         }
         if sale.row.promised > 0 {
             let till = sale.row.now + RECOVERY;
@@ -502,6 +513,16 @@ impl Ticker {
         for (at, record) in records.into_iter().enumerate() {
             sale.write_record(at, record).await?;
         }
+        sale.number_publications().await?;
+        let told = |(line, seen): (&LineRow, Result<Upcoming, Home>)| Committed {
+            line: line.line(),
+            heard: Vec::new(),
+            publication: line.publication,
+            drawn: seen.as_ref().map_or(0, |seen| seen.drawn),
+            begins: seen.err().map(|redis| redis.run_id),
+            again: Vec::new(),
+        };
+        let committed = sale.lines.iter().zip(looks).map(told).collect();
         sale.commit().await?;
         Ok(committed)
     }
@@ -513,7 +534,6 @@ impl Ticker {
         agenda: &Agenda,
         records: &mut [Recorder],
         seen: &[Upcoming],
-        untold: &[&[Ordinal]],
         elapsed_s: f64,
     ) -> Result<Plan, TickError> {
         let mut plan = Plan { cursors: sale.lines.iter().map(LineRow::cursor).collect(), ..Plan::default() };
@@ -533,7 +553,7 @@ impl Ticker {
             "Redis is being given the draw".to_owned()
         } else if let Some(key) = self.keys.signs(&agenda.revoked) {
             key.kid().clone_into(&mut plan.kid);
-            return self.plan_admissions(sale, agenda, records, seen, untold, (&visits, elapsed_s), plan).await;
+            return self.plan_admissions(sale, agenda, records, seen, (&visits, elapsed_s), plan).await;
         } else {
             "every signing key is revoked: give the controllers another".to_owned()
         };
@@ -541,14 +561,12 @@ impl Ticker {
     }
 
     /// Who is let in: as many as the control law says, of each line those who are next.
-    #[expect(clippy::too_many_arguments, reason = "all that a decision is made of")]
     async fn plan_admissions(
         &self,
         sale: &mut LockedSale,
         agenda: &Agenda,
         records: &mut [Recorder],
         seen: &[Upcoming],
-        untold: &[&[Ordinal]],
         (visits, elapsed_s): (&Visits, f64),
         mut plan: Plan,
     ) -> Result<Plan, TickError> {
@@ -569,7 +587,7 @@ impl Ticker {
         let row = &sale.row;
         let mut stock = row.stock();
         stock.promised = stock.promised.saturating_add(promised);
-        let recovers = |line: &LineRow| line.epoch > 1 && is_within(line.epoch_began_at, row.now, RECOVERY);
+        let recovers = |line: &LineRow| line.epoch > 1 && epochs::began_within(line, row.now, RECOVERY);
         // What the lanes leave is the own line's share.
         let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
         let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
@@ -595,31 +613,71 @@ impl Ticker {
         let decision = decide(&observation);
         // In yield mode more is promised than there is.
         let mut quantities = quantities(if row.is_yield() { u32::MAX } else { stock.free() }, units);
-        let (mut planned, mut lags) = (0, false);
+        let mut planned = 0;
         for (at, &wanted) in decision.by_lane.iter().enumerate() {
-            plan.tickets.push(Vec::new());
-            if wanted == 0 {
-                continue;
-            }
-            let record = &mut records[at];
-            let look = Look { cursor: plan.cursors[at], wanted: u64::from(wanted), reach: REACH, news: record.wants() };
-            let next = self.line.look(sale.lines[at].line(), &look).await?;
-            record.hear(&next);
-            let may = self.who_may(sale, at, record, &next.tickets, &mut plan.takes_out).await?;
-            // Redis is told after the commit, and may give one once more.
-            let waits = |ordinal| !untold[at].contains(&ordinal);
-            let tickets = may.into_iter().filter(|ticket| waits(ticket.0)).zip(quantities.by_ref());
-            plan.tickets[at]
-                .extend(tickets.map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most))));
-            planned += plan.tickets[at].len();
-            lags |= next.lags;
-            plan.cursors[at] = next.cursor;
+            let served = self.plan_next(sale, at, &mut records[at], wanted, &mut quantities, &mut plan).await?;
+            planned += served.iter().map(|served| served.tickets.len()).sum::<usize>();
+            plan.served.push(served);
         }
         plan.why =
-            if lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
+            if plan.lags { "the record is catching up with the line".to_owned() } else { decision.reason.to_string() };
         explain::decision(sale, &observation, &decision, planned, &plan.why);
         (plan.decision, plan.at_once) = (Some(decision), agenda.at_once());
         Ok(plan)
+    }
+
+    /// The next of one line, `wanted` at most. Tickets that are not to be served hold up nobody.
+    async fn plan_next(
+        &self,
+        sale: &mut LockedSale,
+        at: usize,
+        record: &mut Recorder,
+        wanted: u32,
+        quantities: &mut impl Iterator<Item = u32>,
+        plan: &mut Plan,
+    ) -> Result<Vec<Served>, TickError> {
+        let line = sale.lines[at].line();
+        let (mut served, mut missing) = (Vec::new(), wanted as usize);
+        // Redis is told after the commit, and gives the recalled ones of an earlier look once more.
+        let mut recalled = HashSet::new();
+        for _ in 0..LOOKS_MAX {
+            // One entry of the record tells of each look.
+            let most = missing.min(TICKETS_MAX);
+            if most == 0 {
+                break;
+            }
+            let cursor = plan.cursors[at];
+            let look = Look { cursor, wanted: (most + recalled.len()) as u64, reach: REACH, news: record.wants() };
+            let next = self.line.look(line, &look).await?;
+            record.hear(&next);
+            plan.lags |= next.lags;
+            let mut fresh: Vec<_> =
+                next.tickets.iter().filter(|ticket| !recalled.contains(&ticket.0)).copied().collect();
+            // Some have departed since the earlier look, so more have come than there is room for: the next tick's.
+            if next.lags || fresh.len() > most || (fresh.is_empty() && next.cursor == cursor) {
+                break;
+            }
+            recalled
+                .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
+            let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
+            let (passed_over, removed) = sale.not_to_be_served(at, &ordinals).await?;
+            record.removed(&removed);
+            sale.note_done(at, Intervention::Remove, &removed).await?;
+            let preferred = &plan.preferred[at];
+            fresh.retain(|(ordinal, _)| {
+                !passed_over.contains(ordinal) && !preferred.iter().any(|ticket| ticket.0 == *ordinal)
+            });
+            let may = self.who_may(sale, at, record, &fresh, &mut plan.takes_out).await?;
+            let tickets: Vec<_> = may
+                .into_iter()
+                .zip(quantities.by_ref())
+                .map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most)))
+                .collect();
+            missing -= tickets.len();
+            plan.cursors[at] = next.cursor;
+            served.push(Served { tickets, cursor: next.cursor });
+        }
+        Ok(served)
     }
 
     /// Those of some tickets whose shoppers may have more units of the sale, and how many. The others are taken out.
@@ -661,12 +719,16 @@ impl Ticker {
             sale.note_done(at, Intervention::Prefer, &served).await?;
             preferred += count(&made);
         }
-        for (at, tickets) in plan.tickets.iter().enumerate() {
-            let made = sale.admit(at, tickets, &plan.kid).await?;
-            if !made.is_empty() || plan.cursors[at] > sale.lines[at].cursor() {
-                records[at].admitted(&made, plan.cursors[at]);
+        for (at, served) in plan.served.iter().enumerate() {
+            let mut cursor = sale.lines[at].cursor();
+            for Served { tickets, cursor: next } in served {
+                let made = sale.admit(at, tickets, &plan.kid).await?;
+                if !made.is_empty() || *next > cursor {
+                    records[at].admitted(&made, *next);
+                }
+                admitted += count(&made);
+                cursor = *next;
             }
-            admitted += count(&made);
         }
         Ok((admitted, preferred))
     }
@@ -681,13 +743,17 @@ impl Ticker {
     /// Says what has been committed, in the order of commits: under the lock.
     async fn publish(&self, sale: SaleId, committed: &[Committed], known: &mut Known) -> Result<(), TickError> {
         // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
-        let begins = committed.iter().any(|committed| committed.began_after.is_some());
+        let begins = committed.iter().any(|committed| committed.begins.is_some());
         let Some(mut sale) = self.store.lock(sale, begins).await? else { return Ok(()) };
         // One line that can't be told keeps no other from it.
         let mut failed = None;
         (known.told, known.told_at) = (Vec::with_capacity(committed.len()), Some(Instant::now()));
         for committed in committed {
             let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line) else { continue };
+            // Whoever has committed since says this, too.
+            if sale.lines[at].publication != committed.publication {
+                continue;
+            }
             if let Err(error) = self.publish_line(&mut sale, at, committed).await {
                 match error {
                     TickError::Line(_) => failed = Some(error),
@@ -695,7 +761,7 @@ impl Ticker {
                 }
             } else {
                 let line = &sale.lines[at];
-                known.told.push(Told::of(&sale.row, line, line.publication + 1));
+                known.told.push(Told::of(&sale.row, line));
             }
         }
         sale.commit().await?;
@@ -703,43 +769,70 @@ impl Ticker {
     }
 
     async fn publish_line(&self, sale: &mut LockedSale, at: usize, committed: &Committed) -> Result<(), TickError> {
-        let unpublished = sale.unpublished(at).await?;
-        let Interventions { untold: removed, at_limit, .. } = sale.interventions(at).await?;
-        let (told, mut turns): (Vec<_>, Vec<_>) = unpublished
-            .into_iter()
-            .filter_map(|admission| {
-                let turn = (admission.ordinal(), self.turn(sale.row.sale(), &admission)?);
-                Some((admission, turn))
-            })
-            .unzip();
-        let taken_out = |ordinal| if at_limit.contains(&ordinal) { Turn::Limit } else { Turn::Removed };
-        turns.extend(removed.iter().map(|&ordinal| (ordinal, taken_out(ordinal))));
-        let line = &sale.lines[at];
-        let card = sale.row.card(line);
-        let drawn = line.drawn();
+        let drawn = sale.lines[at].drawn();
         if let Some((pool, key)) = drawn
             && pool != committed.drawn
         {
-            draw::lay_down(&self.line, line.line(), pool, key).await?;
+            draw::lay_down(&self.line, committed.line, pool, key).await?;
         }
-        let publication = Publication {
-            number: line.publication + 1,
-            epoch: line.epoch(),
-            // Not if another controller has said something since: then ordinals of this epoch may have been given.
-            begins: committed.began_after == Some(line.publication),
-            above: line.above(),
-            cursor: line.cursor(),
-            drawn: drawn.map_or(0, |(pool, _)| pool),
-            noted: line.noted(),
-            granted: line.granted(),
-            recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
-            card: &card,
-            heard: &committed.heard,
-            turns: &turns,
-        };
-        self.line.publish(&publication).await?;
-        sale.note_published(at, &told).await?;
-        sale.note_removals_told(at, &removed).await?;
+        let (mut begins, mut heard) = (committed.begins.as_deref(), committed.heard.as_slice());
+        let mut again = committed.again.as_slice();
+        for number in committed.publication - PUBLICATIONS_A_TICK + 1..=committed.publication {
+            let unpublished = sale.unpublished(at, again).await?;
+            let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
+            let removed = sale.untold_removals(at, again).await?;
+            let mut told = Vec::with_capacity(unpublished.len());
+            let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
+            for admission in unpublished {
+                // Of a ticket the newest turn alone is told: an older one would take it back.
+                if !admission.superseded {
+                    let Some(turn) = self.turn(sale.row.sale(), &admission) else { continue };
+                    turns.push((admission.ordinal(), turn));
+                }
+                told.push(admission);
+            }
+            let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
+            turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
+            let line = &sale.lines[at];
+            let card = sale.row.card(line);
+            let publication = Publication {
+                number,
+                epoch: line.epoch(),
+                begins,
+                above: line.above(),
+                cursor: line.cursor(),
+                drawn: drawn.map_or(0, |(pool, _)| pool),
+                noted: line.noted(),
+                granted: line.granted(),
+                recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
+                card: &card,
+                heard,
+                turns: &turns,
+            };
+            self.line.publish(&publication).await?;
+            sale.note_published(at, &told, begins.is_some()).await?;
+            let removed: Vec<Ordinal> = removed.iter().map(|removal| removal.0).collect();
+            sale.note_removals_told(at, &removed).await?;
+            (begins, heard, again) = (None, &[], &[]);
+            if !is_full {
+                break;
+            }
+        }
+        self.retell(sale, at).await
+    }
+
+    /// Tells a Redis that has lost the line which turns are over, some of them.
+    async fn retell(&self, sale: &mut LockedSale, at: usize) -> Result<(), TickError> {
+        let started = Instant::now();
+        while sale.lines[at].is_retelling() && started.elapsed() < RETELLS_FOR {
+            let over = sale.turns_over(at).await?;
+            let (line, epoch) = (sale.lines[at].line(), sale.lines[at].epoch());
+            let told = [(Turn::Bought, &over.bought), (Turn::Expired, &over.expired), (Turn::Lapsed, &over.lapsed)];
+            for (turn, ordinals) in told.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
+                self.line.retell(line, epoch, &turn, ordinals).await?;
+            }
+            sale.note_retold(at, &over).await?;
+        }
         Ok(())
     }
 

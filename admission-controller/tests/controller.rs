@@ -7,6 +7,7 @@ mod operators;
 mod orders;
 mod people;
 mod record;
+mod recovery;
 mod tickets;
 mod ticks;
 mod webhooks;

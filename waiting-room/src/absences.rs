@@ -15,7 +15,7 @@ use tracing::debug;
 use crate::batches::{self, Bounds};
 
 /// Beyond these each is told by itself. What is gathered for so long is nothing beside any grace period.
-const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 2000, gather: Duration::from_millis(50) };
+const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 2000, calls_max: 8, gather: Duration::from_millis(50) };
 
 struct Absence {
     sale: SaleId,

@@ -1,6 +1,10 @@
 //! Batches: one call carries what came in the last moment and belongs together.
 
-use std::{collections::HashMap, hash::Hash, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    time::Duration,
+};
 
 use fairline_service::Shutdown;
 use tokio::sync::mpsc;
@@ -8,16 +12,24 @@ use tokio::sync::mpsc;
 /// How large batches get, and how long they take to gather.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// How much waits for a batch at most; what is beyond it is refused.
+    /// How much waits for a batch at most, in all and of each key; what is beyond it is refused.
     pub(crate) waiting_max: usize,
     /// How much is in one at most.
     pub(crate) batch_max: usize,
+    /// Calls of one key that are under way at most: where they take long, batches get larger, not more.
+    pub(crate) calls_max: usize,
     /// How long the first of a batch waits for others.
     pub(crate) gather: Duration,
 }
 
+/// What has the same key.
+struct Queue<T> {
+    waiting: VecDeque<T>,
+    under_way: usize,
+}
+
 /// Has batches carried until asked to stop, or until nobody can send anything more; gives where to send it. What has the same key
-/// goes in one call, and no call waits for another.
+/// goes in one call, and no call waits for one of another key. What is refused is dropped.
 pub(crate) fn start<T, K, C>(
     bounds: Bounds,
     shutdown: &Shutdown,
@@ -26,31 +38,55 @@ pub(crate) fn start<T, K, C>(
 ) -> mpsc::Sender<T>
 where
     T: Send + 'static,
-    K: Eq + Hash + Send + 'static,
+    K: Clone + Eq + Hash + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
 {
-    let (sender, mut waiting) = mpsc::channel(bounds.waiting_max);
+    let (sender, mut incoming) = mpsc::channel(bounds.waiting_max);
     let stop = shutdown.clone();
     shutdown.spawn(async move {
-        let mut batch = Vec::new();
-        loop {
+        // No more than there are calls under way.
+        let (ended, mut ends) = mpsc::unbounded_channel::<K>();
+        let mut queues: HashMap<K, Queue<T>> = HashMap::new();
+        let (mut batch, mut is_open) = (Vec::new(), true);
+        while is_open || !queues.is_empty() {
             tokio::select! {
-                count = waiting.recv_many(&mut batch, bounds.batch_max) => if count == 0 { return },
+                count = incoming.recv_many(&mut batch, bounds.batch_max), if is_open => {
+                    is_open = count > 0;
+                    if is_open {
+                        tokio::time::sleep(bounds.gather).await;
+                    }
+                    while batch.len() < bounds.batch_max
+                        && let Ok(one) = incoming.try_recv()
+                    {
+                        batch.push(one);
+                    }
+                }
+                Some(key) = ends.recv() => {
+                    if let Some(queue) = queues.get_mut(&key) {
+                        queue.under_way -= 1;
+                    }
+                }
                 () = stop.triggered() => return,
             }
-            tokio::time::sleep(bounds.gather).await;
-            while batch.len() < bounds.batch_max
-                && let Ok(one) = waiting.try_recv()
-            {
-                batch.push(one);
-            }
-            let mut calls: HashMap<K, Vec<T>> = HashMap::new();
             for one in batch.drain(..) {
-                calls.entry(key(&one)).or_default().push(one);
+                let queue = queues.entry(key(&one)).or_insert_with(|| Queue { waiting: VecDeque::new(), under_way: 0 });
+                if queue.waiting.len() < bounds.waiting_max {
+                    queue.waiting.push_back(one);
+                }
             }
-            for (key, ones) in calls {
-                stop.spawn(carry(key, ones));
+            for (key, queue) in &mut queues {
+                while !queue.waiting.is_empty() && queue.under_way < bounds.calls_max {
+                    let count = queue.waiting.len().min(bounds.batch_max);
+                    let (call, ended, key) =
+                        (carry(key.clone(), queue.waiting.drain(..count).collect()), ended.clone(), key.clone());
+                    queue.under_way += 1;
+                    stop.spawn(async move {
+                        call.await;
+                        let _ = ended.send(key);
+                    });
+                }
             }
+            queues.retain(|_, queue| queue.under_way > 0 || !queue.waiting.is_empty());
         }
     });
     sender
@@ -63,7 +99,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_within_a_moment_is_done_together_and_no_batch_is_larger_than_the_bound() {
         let (bounds, shutdown) =
-            (Bounds { waiting_max: 5, batch_max: 3, gather: Duration::from_millis(2) }, Shutdown::new());
+            (Bounds { waiting_max: 5, batch_max: 3, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut batches) = mpsc::channel(5);
         let carry = move |(), batch: Vec<u32>| {
             done.try_send(batch).expect("somebody listens");
@@ -84,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_carries_what_has_the_same_key() {
         let (bounds, shutdown) =
-            (Bounds { waiting_max: 9, batch_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
+            (Bounds { waiting_max: 9, batch_max: 9, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut calls) = mpsc::channel(9);
         let carry = move |is_odd: bool, numbers: Vec<u32>| {
             done.try_send((is_odd, numbers)).expect("somebody listens");
@@ -97,5 +133,37 @@ mod tests {
         let mut carried = [calls.recv().await.expect("a call"), calls.recv().await.expect("another")];
         carried.sort_unstable();
         assert_eq!(carried, [(false, vec![4]), (true, vec![7, 9, 5])]);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_take_long_make_batches_larger_and_hold_up_no_other_key() {
+        let (bounds, shutdown) =
+            (Bounds { waiting_max: 4, batch_max: 3, calls_max: 1, gather: Duration::from_millis(2) }, Shutdown::new());
+        let (done, mut calls) = mpsc::channel(9);
+        let go_on = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+        let carry = {
+            let go_on = go_on.clone();
+            move |is_slow: bool, numbers: Vec<u32>| {
+                done.try_send(numbers).expect("somebody listens");
+                let go_on = go_on.clone();
+                async move {
+                    if is_slow {
+                        go_on.acquire().await.expect("open").forget();
+                    }
+                }
+            }
+        };
+        let sender = start(bounds, &shutdown, |number: &u32| *number < 100, carry);
+        sender.send(0).await.expect("room");
+        assert_eq!(calls.recv().await, Some(vec![0]));
+        for number in 1..=6 {
+            sender.send(number).await.expect("room");
+        }
+        sender.send(100).await.expect("room");
+        assert_eq!(calls.recv().await, Some(vec![100]), "not held up by the slow one");
+        go_on.add_permits(9);
+        assert_eq!(calls.recv().await, Some(vec![1, 2, 3]));
+        assert_eq!(calls.recv().await, Some(vec![4]), "beyond four that wait, they are refused");
+        drop(sender);
+        assert_eq!(calls.recv().await, None);
     }
 }

@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// Beyond these shoppers are asked to try again.
-const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, gather: Duration::from_millis(2) };
-/// How often a batch is sent at most, when the line does not say whether it had it; and the pauses between.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(250);
+const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, calls_max: 8, gather: Duration::from_millis(2) };
+/// How often a batch is sent at most, when the line does not say whether it had it.
+const ATTEMPTS: u32 = 3;
+/// The first pause between two attempts, at most; the next one is twice as long.
+const PAUSE: Duration = Duration::from_millis(400);
 
 struct Join {
     room: Arc<Room>,
@@ -63,12 +64,14 @@ async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
     let batch = rand::random();
     let mut attempt = 0;
     let joined = loop {
-        let joined = store.join(sale, batch, attempt > 0, &joining).await;
+        let joined = store.join(sale, batch, &joining).await;
         attempt += 1;
         if attempt == ATTEMPTS || !matches!(joined, Err(LineError::Unavailable(_))) {
             break joined;
         }
-        tokio::time::sleep(PAUSE).await;
+        // At random, so that the batches of all nodes do not come back at the same moment.
+        let pause = PAUSE * 2_u32.pow(attempt - 1);
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
     };
     metrics::histogram!("line_join_batch_size").record(joins.len() as f64);
     match joined {

@@ -60,6 +60,10 @@ impl From<RoomError> for Problem {
             RoomError::Line(LineError::NotPublished) => {
                 Problem::unavailable("The line is being restored. Places are kept; try again.").retry_after(1)
             }
+            RoomError::Line(LineError::NoOrdinals) => {
+                Problem::unavailable("The line accepts no new shoppers at this moment. Places are kept; try again.")
+                    .retry_after(rand::random_range(FULL_RETRY_S))
+            }
             RoomError::Line(error) => {
                 warn!(%error, "the line did not answer a shopper");
                 Problem::unavailable("The line can't be reached at this moment. Places are kept; try again.")
@@ -83,6 +87,7 @@ mod tests {
             (RoomError::BadHandshake, 400, "bad-handshake"),
             (RoomError::Full, 503, "unavailable"),
             (RoomError::Line(LineError::NotPublished), 503, "unavailable"),
+            (RoomError::Line(LineError::NoOrdinals), 503, "unavailable"),
             (RoomError::Line(LineError::Unavailable("gone".to_owned())), 503, "unavailable"),
             (RoomError::Line(LineError::Unexpected("nonsense".to_owned())), 503, "unavailable"),
         ] {

@@ -16,7 +16,7 @@ use crate::{
     rooms::resume,
 };
 
-const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, gather: Duration::from_millis(2) };
+const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, calls_max: 8, gather: Duration::from_millis(2) };
 
 struct Shown {
     room: Arc<Room>,

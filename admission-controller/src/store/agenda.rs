@@ -32,8 +32,10 @@ pub struct Agenda {
     pub unrecorded: bool,
     /// Redis has not heard of admissions as they are now.
     pub unpublished: bool,
-    /// An operator has removed or preferred tickets, and that is not done, or not told, yet.
+    /// An operator has removed or preferred tickets, and that is not done yet.
     pub interventions: bool,
+    /// Redis has not heard of all that were taken out, in this epoch.
+    pub untold: bool,
     known: i64,
     here: i64,
     answered: i64,
@@ -62,7 +64,7 @@ impl Agenda {
 
     /// Whether there is something to do that does not come from Redis.
     pub fn is_empty(&self) -> bool {
-        !(self.lapses || self.unsigned || self.unrecorded || self.unpublished || self.interventions)
+        !(self.lapses || self.unsigned || self.unrecorded || self.unpublished || self.interventions || self.untold)
     }
 }
 
@@ -70,22 +72,26 @@ impl LockedSale {
     /// Reads the agenda, and the stock with it, which is not locked: only the holder of this lock takes from what is
     /// free, but for a late payment or a smaller stock, and then the schema refuses the promise and the next tick decides anew.
     pub async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
-        let lines: Vec<Uuid> = self.lines.iter().map(|line| line.id).collect();
+        let (lines, epochs): (Vec<Uuid>, Vec<i32>) = self.lines.iter().map(|line| (line.id, line.epoch)).unzip();
         let agenda: Agenda = sqlx::query_as(
             "SELECT total, stock.promised, held, sold, admit_now, ARRAY(SELECT kid FROM revoked_keys) AS revoked, \
              coalesce(out.lapses, false) AS lapses, coalesce(out.unsigned, false) AS unsigned, \
              told.unrecorded IS NOT NULL AS unrecorded, told.unpublished IS NOT NULL AS unpublished, \
-             EXISTS (SELECT FROM interventions WHERE line_id = ANY($2) AND (NOT done OR NOT published)) AS interventions, \
+             EXISTS (SELECT FROM interventions WHERE line_id = ANY($2) AND NOT done) AS interventions, told.untold > 0 AS untold, \
              known, here, answered, failed, slow \
              FROM stock JOIN lines ON lines.id = stock.sale_id \
              CROSS JOIN LATERAL (SELECT bool_or($4 OR expires_at <= now() OR (claimed_at IS NULL AND claim_by <= now())) AS lapses, \
                 bool_or(NOT kid = ANY($3)) AS unsigned FROM admissions WHERE sale_id = $1 AND state = 'promised') AS out \
-             CROSS JOIN LATERAL (SELECT max(unrecorded::text) AS unrecorded, max(unpublished::text) AS unpublished \
-                FROM unnest($2) AS line (id) \
+             CROSS JOIN LATERAL (SELECT max(unrecorded::text) AS unrecorded, max(coalesce(unpublished, live)::text) AS unpublished, \
+                count(untold) AS untold FROM unnest($2, $6) AS line (id, epoch) \
                 LEFT JOIN LATERAL (SELECT id AS unrecorded FROM admissions WHERE line_id = line.id AND recorded_state <> state \
                     ORDER BY issued_at LIMIT 1) AS to_record ON true \
                 LEFT JOIN LATERAL (SELECT id AS unpublished FROM admissions WHERE line_id = line.id \
-                    AND published_state IS DISTINCT FROM state ORDER BY issued_at LIMIT 1) AS to_publish ON true) AS told \
+                    AND published_state IS DISTINCT FROM state ORDER BY issued_at LIMIT 1) AS to_publish ON true \
+                LEFT JOIN LATERAL (SELECT id AS live FROM admissions WHERE line_id = line.id AND state = 'promised' \
+                    AND published_epoch < line.epoch LIMIT 1) AS to_tell ON true \
+                LEFT JOIN LATERAL (SELECT ordinal AS untold FROM interventions WHERE line_id = line.id AND kind = 'removed' \
+                    AND told_epoch < line.epoch LIMIT 1) AS to_take_out ON true) AS told \
              CROSS JOIN LATERAL (SELECT count(*) AS known, count(*) FILTER (WHERE here) AS here, \
                 coalesce(sum(answered) FILTER (WHERE here), 0) AS answered, \
                 coalesce(sum(failed) FILTER (WHERE here), 0) AS failed, coalesce(sum(slow) FILTER (WHERE here), 0) AS slow \
@@ -97,6 +103,7 @@ impl LockedSale {
         .bind(good_keys)
         .bind(self.row.stored_status() == Status::Closed)
         .bind(SILENT_S)
+        .bind(epochs)
         .fetch_one(&mut *self.transaction)
         .await?;
         (self.row.total, self.row.promised, self.row.held, self.row.sold) =

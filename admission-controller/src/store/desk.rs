@@ -3,7 +3,6 @@
 use fairline_line::ticket::Ordinal;
 use fairline_sale::{SaleId, VisitorId};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{By, LockedSale, Store, StoreError, audit, ordinal};
 
@@ -39,17 +38,6 @@ impl Intervention {
     }
 }
 
-/// What operators want done to the tickets of one line.
-#[derive(Debug, Default)]
-pub struct Interventions {
-    /// Taken out, and Redis has not heard of it: it still gives them as waiting.
-    pub untold: Vec<Ordinal>,
-    /// Those of them whose shoppers have as many units as one may.
-    pub at_limit: Vec<Ordinal>,
-    /// Taken out, and the record has not heard of it.
-    pub unrecorded: Vec<Ordinal>,
-}
-
 impl Store {
     /// Has so many more let in at once, beside those that others want in: a sale that is open alone has them.
     pub async fn admit_now(&self, by: &By, sale: SaleId, slug: &str, count: i32) -> Result<(), StoreError> {
@@ -79,7 +67,7 @@ impl Store {
         let done = sqlx::query(
             "INSERT INTO interventions (line_id, ordinal, kind, visitor) SELECT $1, $2, $3, $4 \
              WHERE NOT EXISTS (SELECT FROM admissions WHERE line_id = $1 AND ordinal = $2 AND state <> 'lapsed') \
-             ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = false, published = false",
+             ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = false, published = false, told_epoch = 0",
         )
         .bind(line.0)
         .bind(number)
@@ -123,24 +111,34 @@ impl Store {
 
 /// What operators want of the line at this position among the sale's.
 impl LockedSale {
-    /// The tickets that were taken out, as far as that is still to be told.
-    pub async fn interventions(&mut self, at: usize) -> Result<Interventions, StoreError> {
-        let rows: Vec<(i64, bool, bool, bool)> = sqlx::query_as(
-            "SELECT ordinal, done, published, reason = 'limit' FROM interventions \
-             WHERE line_id = $1 AND kind = 'removed' AND (NOT done OR NOT published) ORDER BY at LIMIT $2",
+    /// The tickets that were taken out and that the record has not heard of.
+    pub async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
+        let numbers: Vec<i64> = sqlx::query_scalar(
+            "SELECT ordinal FROM interventions WHERE line_id = $1 AND kind = 'removed' AND NOT done ORDER BY at LIMIT $2",
         )
         .bind(self.lines[at].id)
         .bind(AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
-        let of = |wanted: fn(&(i64, bool, bool, bool)) -> bool| {
-            rows.iter().filter(|row| wanted(row)).map(|row| ordinal(row.0)).collect()
-        };
-        Ok(Interventions {
-            unrecorded: of(|row| !row.1),
-            untold: of(|row| !row.2),
-            at_limit: of(|row| !row.2 && row.3),
-        })
+        Ok(numbers.into_iter().map(ordinal).collect())
+    }
+
+    /// The tickets that were taken out and that Redis has not heard of in this epoch: it still gives them as waiting. And
+    /// those among the ones that are to be told again. And of each whether its shopper has as many units as one may.
+    pub async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+        let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
+        let removals: Vec<(i64, bool)> = sqlx::query_as(
+            "(SELECT ordinal, reason = 'limit' FROM interventions \
+              WHERE line_id = $1 AND kind = 'removed' AND told_epoch < $2 LIMIT $3) UNION \
+             SELECT ordinal, reason = 'limit' FROM interventions WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($4)",
+        )
+        .bind(self.lines[at].id)
+        .bind(self.lines[at].epoch)
+        .bind(AT_ONCE)
+        .bind(again)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        Ok(removals.into_iter().map(|(number, at_limit)| (ordinal(number), at_limit)).collect())
     }
 
     /// The tickets that are to be let in before all others, in the order in which that was said.
@@ -182,21 +180,14 @@ impl LockedSale {
         }
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         sqlx::query(
-            "UPDATE interventions SET published = true WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
+            "UPDATE interventions SET published = true, told_epoch = $3 \
+             WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
         .bind(self.lines[at].id)
         .bind(numbers)
+        .bind(self.lines[at].epoch)
         .execute(&mut *self.transaction)
         .await?;
-        Ok(())
-    }
-
-    /// Redis has lost the line, and with it who was taken out.
-    pub(super) async fn forget_told_removals(&mut self, line: Uuid) -> Result<(), StoreError> {
-        sqlx::query("UPDATE interventions SET published = false WHERE line_id = $1 AND kind = 'removed'")
-            .bind(line)
-            .execute(&mut *self.transaction)
-            .await?;
         Ok(())
     }
 

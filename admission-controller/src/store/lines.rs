@@ -1,10 +1,10 @@
 //! The lines of a sale: what the controller knows of each, and what it does to one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use fairline_line::{
     invitation::InvitationKey,
-    store::{Claim, Upcoming},
+    store::{Claim, Home, Upcoming},
     ticket::Ordinal,
 };
 use fairline_sale::{DrawFacts, LaneFacts, RecordHead, SaleCard, SaleId, SaleMode, VisitorId};
@@ -12,13 +12,17 @@ use sqlx::{FromRow, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{LockedSale, SaleRow, StoreError, count, ordinal, record};
+use super::{LockedSale, SaleRow, Store, StoreError, count, ordinal, record};
+use crate::epochs;
 
-/// Ordinals that a line may give before the controller grants more: those of one tick at least, and of an outage of the
-/// controller as far as it goes.
-const GRANTED_AHEAD: i64 = 100_000;
 /// Turns told to Redis in one publication at most.
-const PUBLISHED_MAX: i64 = 500;
+pub const PUBLISHED_MAX: i64 = 500;
+/// Publications that one tick may make of a line.
+pub const PUBLICATIONS_A_TICK: i64 = 4;
+/// Turns that are over and are told again in one call.
+const RETOLD_AT_ONCE: i64 = 5000;
+/// Epochs that a line may have had since the backup that it was restored from.
+const EPOCHS_LEAPT: i32 = 1000;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
 const LAPSES_MAX: i64 = 3;
 
@@ -49,8 +53,14 @@ pub struct LineRow {
     pub recorded_tickets: Vec<i64>,
     pub recorded_status: String,
     pub published_status: Option<String>,
+    /// When Redis was told that the epoch begins; until that is known, by when it is at the latest.
     pub epoch_began_at: OffsetDateTime,
+    /// The number of the last publication that a commit may be told in.
     pub publication: i64,
+    /// The Redis process that the epoch lives in.
+    pub home: Option<String>,
+    restless: i32,
+    retell_below: Option<i64>,
     /// Tickets let in; one that came again is one.
     pub admitted: i64,
     /// People who wait, as of the last tick.
@@ -63,7 +73,8 @@ pub struct LineRow {
 pub(super) async fn of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Result<Vec<LineRow>, StoreError> {
     let rows = sqlx::query_as(
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
-         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, published_status, epoch_began_at, publication, admitted, \
+         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, \
+         published_status, epoch_began_at, publication, home, restless, retell_below, admitted, \
          waiting, present FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
@@ -88,6 +99,16 @@ impl LineRow {
 
     pub fn epoch(&self) -> u32 {
         count(self.epoch)
+    }
+
+    /// How many epochs have begun in short succession.
+    pub fn restless(&self) -> u32 {
+        count(self.restless)
+    }
+
+    /// Whether turns of earlier epochs are still to be told again.
+    pub fn is_retelling(&self) -> bool {
+        self.retell_below.is_some()
     }
 
     /// What signs the invitations to a lane.
@@ -155,6 +176,20 @@ pub struct Unpublished {
     pub claimed_at: Option<OffsetDateTime>,
     pub expires_at: OffsetDateTime,
     lapses: i64,
+    /// The ticket has had another turn since, which alone is told.
+    pub superseded: bool,
+}
+
+/// Turns of earlier epochs that are over, of some tickets.
+#[derive(Debug, Default)]
+pub struct TurnsOver {
+    /// Used.
+    pub bought: Vec<Ordinal>,
+    /// Ran out.
+    pub expired: Vec<Ordinal>,
+    /// Nobody claimed them, and they come again.
+    pub lapsed: Vec<Ordinal>,
+    below: Option<i64>,
 }
 
 impl Unpublished {
@@ -176,6 +211,44 @@ impl Unpublished {
     /// Whether nobody was there to claim it, and the ticket deserves another turn.
     pub fn may_come_again(&self) -> bool {
         self.claimed_at.is_none() && self.lapses < LAPSES_MAX
+    }
+}
+
+/// Lines of a database that was restored from a backup.
+impl Store {
+    /// Every line of a sale that has not ended, with its epoch.
+    pub async fn lines_of_open_sales(&self) -> Result<Vec<(SaleId, u32)>, StoreError> {
+        let lines: Vec<(Uuid, i32)> = sqlx::query_as(
+            "SELECT lines.id, epoch FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(lines.into_iter().map(|(id, epoch)| (SaleId(id), count(epoch))).collect())
+    }
+
+    /// Raises a line above all that Redis knows of it, and `margin` ordinals more. Gives its epoch, and the ordinal that the
+    /// next one begins above. The epoch leaps, too: nodes may have heard of some that the backup does not know.
+    /// Nothing if that would be above `most`.
+    pub async fn raise(
+        &self,
+        line: SaleId,
+        redis: &Home,
+        margin: u32,
+        most: Ordinal,
+    ) -> Result<Option<(u32, Ordinal)>, StoreError> {
+        let raised: Option<(i32, i64)> = sqlx::query_as(
+            "UPDATE lines SET epoch = greatest(epoch, $2) + $3, granted = greatest(granted, $4) + $5, home = NULL, restless = 0 \
+             WHERE id = $1 AND greatest(granted, $4) + $5 <= $6 RETURNING epoch, granted",
+        )
+        .bind(line.0)
+        .bind(i32::try_from(redis.epoch).unwrap_or(0))
+        .bind(EPOCHS_LEAPT)
+        .bind(i64::try_from(redis.granted).unwrap_or(0))
+        .bind(i64::from(margin))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(raised.map(|(epoch, granted)| (count(epoch), ordinal(granted))))
     }
 }
 
@@ -211,6 +284,29 @@ impl LockedSale {
             self.promised -= units;
         }
         Ok(())
+    }
+
+    /// Which of these tickets are not to be let in: those that have had their turn, and those that were taken out; and of
+    /// which of them the record has not heard that. Redis does not know, so it is told again.
+    pub async fn not_to_be_served(
+        &mut self,
+        at: usize,
+        tickets: &[Ordinal],
+    ) -> Result<(HashSet<Ordinal>, Vec<Ordinal>), StoreError> {
+        let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
+        let found: Vec<(i64, bool)> = sqlx::query_as(
+            "SELECT ordinal, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
+             UNION ALL SELECT ordinal, NOT done FROM interventions \
+             WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
+        )
+        .bind(self.lines[at].id)
+        .bind(numbers)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let unrecorded = found.iter().filter(|found| found.1).map(|found| ordinal(found.0)).collect();
+        let found: HashSet<Ordinal> = found.into_iter().map(|found| ordinal(found.0)).collect();
+        self.again[at].extend(&found);
+        Ok((found, unrecorded))
     }
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives those that were
@@ -265,19 +361,22 @@ impl LockedSale {
         let stored = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let before = self.lines[at].clone();
         let line = &mut self.lines[at];
+        let is_settled = self.row.now - line.epoch_began_at > epochs::SETTLED;
+        let ahead = epochs::granted_ahead(if is_settled { 0 } else { line.restless() });
         // Those who have just been let in were seen to wait.
         line.waiting = (stored(seen.waiting) - self.made[at]).max(0);
         line.present = (line.waiting - stored(seen.absent)).max(0);
         line.cursor = line.cursor.max(stored(cursor));
         line.highest_ordinal = line.highest_ordinal.max(stored(seen.highest)).max(line.cursor);
-        line.granted = line.granted.max(line.highest_ordinal + GRANTED_AHEAD);
+        line.granted = line.granted.max(line.highest_ordinal + ahead);
+        line.home = Some(seen.home.clone());
         line.admitted += self.first[at];
         if *line == before {
             return Ok(());
         }
         sqlx::query(
             "UPDATE lines SET joined = joined + $2, waiting = $3, present = $4, cursor = $5, highest_ordinal = $6, granted = $7, \
-             admitted = $8 WHERE id = $1",
+             admitted = $8, home = $9 WHERE id = $1",
         )
         .bind(line.id)
         .bind((stored(seen.highest) - before.highest_ordinal).max(0))
@@ -287,65 +386,167 @@ impl LockedSale {
         .bind(line.highest_ordinal)
         .bind(line.granted)
         .bind(line.admitted)
+        .bind(&line.home)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
     }
 
-    /// Admissions that Redis has not been told of as they are now: tokens that are out first, then the oldest.
-    pub async fn unpublished(&mut self, at: usize) -> Result<Vec<Unpublished>, StoreError> {
+    /// Numbers the publications that this commit may be told in: no other commit's have the same, whoever says them when.
+    pub async fn number_publications(&mut self) -> Result<(), StoreError> {
+        let numbers: Vec<(Uuid, i64)> = sqlx::query_as(
+            "UPDATE lines SET publication = publication + $2 WHERE sale_id = $1 RETURNING id, publication",
+        )
+        .bind(self.row.id)
+        .bind(PUBLICATIONS_A_TICK)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let numbers: HashMap<Uuid, i64> = numbers.into_iter().collect();
+        for line in &mut self.lines {
+            line.publication = numbers.get(&line.id).copied().unwrap_or(line.publication);
+        }
+        Ok(())
+    }
+
+    /// Admissions that Redis has not been told of as they are now, in this epoch: tokens that are out first, then the
+    /// oldest. And the turns of the tickets that are to be told again.
+    pub async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+        let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         Ok(sqlx::query_as(
-            "SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
-             (SELECT count(*) FROM admissions AS other WHERE other.line_id = admissions.line_id \
-              AND other.ordinal = admissions.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses \
-             FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
+            "WITH found AS ( \
+             (SELECT id FROM admissions WHERE line_id = $1 AND state = 'promised' AND published_epoch < $3 LIMIT $2) UNION \
+             (SELECT id FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
+              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2) UNION \
+             SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ANY($4) AND state <> 'lapsed') \
+             SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
+             (SELECT count(*) FROM admissions AS other WHERE other.line_id = $1 \
+              AND other.ordinal = told.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
+             state = 'lapsed' AND ( \
+              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = told.ordinal \
+               AND newer.state <> 'lapsed') OR \
+              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = told.ordinal \
+               AND newer.state = 'lapsed' AND newer.issued_at > told.issued_at)) AS superseded \
+             FROM admissions AS told WHERE id = ANY (ARRAY(SELECT id FROM found)) \
              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
         )
         .bind(self.lines[at].id)
         .bind(PUBLISHED_MAX)
+        .bind(self.lines[at].epoch)
+        .bind(again)
         .fetch_all(&mut *self.transaction)
         .await?)
     }
 
-    /// Begins a new epoch, since Redis has lost the line: its ordinals start above all that were granted, and everything
-    /// has to be told again. The cursor passes all earlier tickets; before a draw it passes none, since they are still in it.
-    pub async fn begin_epoch(&mut self, at: usize) -> Result<(), StoreError> {
+    /// Begins a new epoch in a Redis that does not know the line: its ordinals start above all that were granted, also by
+    /// the account of that Redis, which knows better than a database that was restored. The cursor passes all earlier
+    /// tickets; before a draw it passes none, since they are still in it.
+    pub async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
         let before_draw = self.row.draw_is_due(&self.lines[at]);
         let line = &mut self.lines[at];
-        (line.epoch, line.publication, line.above) = sqlx::query_as(
-            "UPDATE lines SET epoch = epoch + 1, cursor = CASE WHEN $3 THEN cursor ELSE granted END, above = granted, \
-             highest_ordinal = granted, granted = granted + $2, \
-             epoch_began_at = clock_timestamp() WHERE id = $1 \
-             RETURNING epoch, publication, above",
+        let is_one_of_a_series = line.epoch > 0 && self.row.now - line.epoch_began_at < epochs::SETTLED;
+        line.restless = if is_one_of_a_series { line.restless.saturating_add(1) } else { 0 };
+        (line.epoch, line.above) = sqlx::query_as(
+            "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
+             cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
+             granted = greatest(granted, $5) + $2, home = $6, restless = $7, \
+             retell_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
+             epoch_began_at = clock_timestamp() + make_interval(secs => $8) WHERE id = $1 RETURNING epoch, above",
         )
         .bind(line.id)
-        .bind(GRANTED_AHEAD)
+        .bind(epochs::granted_ahead(line.restless()))
         .bind(before_draw)
+        .bind(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1))
+        .bind(i64::try_from(redis.granted).unwrap_or(0))
+        .bind(&redis.run_id)
+        .bind(line.restless)
+        .bind(epochs::SAYS_WITHIN.as_secs_f64())
+        .bind(i64::MAX)
         .fetch_one(&mut *self.transaction)
         .await?;
-        sqlx::query("UPDATE admissions SET published_state = NULL WHERE line_id = $1 AND published_state IS NOT NULL")
-            .bind(self.lines[at].id)
-            .execute(&mut *self.transaction)
-            .await?;
-        self.forget_told_removals(self.lines[at].id).await?;
         Ok(())
     }
 
-    /// Notes that Redis has been told these admissions, as they were then.
-    pub async fn note_published(&mut self, at: usize, published: &[Unpublished]) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
-        let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
+    /// Notes that Redis has been told these admissions, as they were then, and that it has begun the epoch if that was to be
+    /// said: from now on shoppers show their tickets.
+    pub async fn note_published(
+        &mut self,
+        at: usize,
+        published: &[Unpublished],
+        begins: bool,
+    ) -> Result<(), StoreError> {
+        if !published.is_empty() {
+            let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
+            let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
+            sqlx::query(
+                "UPDATE admissions SET published_state = told.state, published_epoch = $3 \
+                 FROM unnest($1::uuid[], $2::text[]) AS told (id, state) \
+                 WHERE admissions.id = ANY($1) AND admissions.id = told.id",
+            )
+            .bind(ids)
+            .bind(states)
+            .bind(self.lines[at].epoch)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
         sqlx::query(
-            "UPDATE admissions SET published_state = told.state \
-             FROM unnest($1::uuid[], $2::text[]) AS told (id, state) WHERE admissions.id = told.id",
+            "UPDATE lines SET published_status = $2, \
+             epoch_began_at = CASE WHEN $3 THEN clock_timestamp() ELSE epoch_began_at END \
+             WHERE id = $1 AND ($3 OR published_status IS DISTINCT FROM $2)",
         )
-        .bind(ids)
-        .bind(states)
+        .bind(self.lines[at].id)
+        .bind(&self.row.status)
+        .bind(begins)
         .execute(&mut *self.transaction)
         .await?;
-        sqlx::query("UPDATE lines SET publication = publication + 1, published_status = $2 WHERE id = $1")
+        Ok(())
+    }
+
+    /// The next turns that are over and that Redis is to be told again: of the newest tickets first.
+    pub async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
+        let rows: Vec<(i64, String, bool, bool)> = sqlx::query_as(
+            "SELECT ordinal, state, claimed, excused FROM ( \
+             (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, issued_at FROM admissions \
+              WHERE line_id = $1 AND state <> 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3) UNION ALL \
+             (SELECT ordinal, state, claimed_at IS NOT NULL, excused, issued_at FROM admissions \
+              WHERE line_id = $1 AND state = 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3)) AS turns \
+             ORDER BY ordinal DESC, issued_at DESC LIMIT $3",
+        )
+        .bind(self.lines[at].id)
+        .bind(self.lines[at].retell_below)
+        .bind(RETOLD_AT_ONCE)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == RETOLD_AT_ONCE);
+        let mut over = TurnsOver::default();
+        let mut turns = rows.chunk_by(|one, other| one.0 == other.0).peekable();
+        while let Some(of_ticket) = turns.next() {
+            let (number, _, claimed, _) = &of_ticket[0];
+            if is_full && turns.peek().is_none() {
+                // There may be more of this ticket, so it comes with the next ones.
+                over.below = Some(number + 1);
+                break;
+            }
+            let is = |state: &str| of_ticket.iter().any(|turn| turn.1 == state);
+            let missed = of_ticket.iter().filter(|turn| turn.1 == "lapsed" && !turn.3).count();
+            let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
+            let told = match () {
+                // A token that is out is told with all that is out.
+                () if is("promised") => continue,
+                () if is("redeemed") => &mut over.bought,
+                () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
+                () => &mut over.lapsed,
+            };
+            told.push(ordinal(*number));
+        }
+        Ok(over)
+    }
+
+    /// Notes that Redis has been told these again.
+    pub async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError> {
+        self.lines[at].retell_below = told.below;
+        sqlx::query("UPDATE lines SET retell_below = $2 WHERE id = $1")
             .bind(self.lines[at].id)
-            .bind(&self.row.status)
+            .bind(told.below)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())

@@ -9,7 +9,7 @@ use fairline_admission_token::{Jwks, SigningKey};
 use fairline_events::schema;
 use fairline_line::{
     change::{LiveTurn, Turn},
-    store::{Joining, LineStore},
+    store::{Joining, LineError, LineStore},
     ticket::{Ordinal, Ticket},
 };
 use fairline_private_servers::testing::{self, Servers};
@@ -70,9 +70,20 @@ impl Desk {
 
     /// A controller that is told more.
     pub async fn controller_with(&self, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
+        self.start_controller(&self.redis_url, shutdown, more).await
+    }
+
+    /// A controller on the same database, and on another Redis.
+    pub async fn controller_at(&self, redis_url: &str, shutdown: &Shutdown) -> SocketAddr {
+        self.start_controller(redis_url, shutdown, &[]).await
+    }
+
+    async fn start_controller(&self, redis_url: &str, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
         let keys: Vec<_> = self.keys.iter().map(|key| key.path().to_str().expect("a path")).collect();
         let told = [
             "admission-controller",
+            "--redis-url",
+            redis_url,
             "--postgres-url",
             &self.postgres_url,
             "--signing-key-file",
@@ -82,9 +93,7 @@ impl Desk {
             "--tick-ms",
             "20",
         ];
-        let own = ["--redis-url", &self.redis_url];
-        let redis = if more.contains(&"--redis-url") { &[][..] } else { &own[..] };
-        let settings = Settings::parse_from(told.iter().chain(redis).chain(more));
+        let settings = Settings::parse_from(told.iter().chain(more));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let running = run(settings, listener, shutdown.clone());
@@ -112,7 +121,20 @@ impl Desk {
     }
 
     /// Stops the controller, restores a backup into another database, empties Redis, and starts a controller over both.
-    pub async fn restore(&mut self, mut servers: Servers, backup: &NamedTempFile) -> Servers {
+    pub async fn restore(&mut self, servers: Servers, backup: &NamedTempFile) -> Servers {
+        self.restore_database(&servers, backup).await;
+        self.start_over(servers).await
+    }
+
+    /// The same, with the lines raised before Redis is emptied, as `fairline restore` does it.
+    pub async fn restore_raised(&mut self, servers: Servers, backup: &NamedTempFile, margin: Option<u32>) -> Servers {
+        self.restore_database(&servers, backup).await;
+        let raised = admission_controller::restore(&self.postgres_url, &self.redis_url, margin).await.expect("raised");
+        assert_eq!(raised.len(), 1);
+        self.start_over(servers).await
+    }
+
+    async fn restore_database(&mut self, servers: &Servers, backup: &NamedTempFile) {
         let stopping = std::mem::replace(&mut self.shutdown, Shutdown::new());
         stopping.trigger();
         assert!(stopping.finished(PATIENCE).await, "the controller stops");
@@ -120,6 +142,10 @@ impl Desk {
         let mut restore = Command::new(servers.postgres.program("pg_restore"));
         restore.args(["--no-owner", "--exit-on-error", "--dbname", &self.postgres_url]).arg(backup.path());
         assert!(restore.status().expect("pg_restore runs").success());
+        admission_controller::migrate(&self.postgres_url).await.expect("migrated");
+    }
+
+    async fn start_over(&mut self, mut servers: Servers) -> Servers {
         servers = spawn_blocking(move || {
             servers.redis.kill().expect("killed");
             servers.redis.restart_empty().expect("restarted");
@@ -127,7 +153,6 @@ impl Desk {
         })
         .await
         .expect("no panic");
-        admission_controller::migrate(&self.postgres_url).await.expect("migrated");
         self.pool = PgPool::connect(&self.postgres_url).await.expect("a Postgres");
         self.address = self.another_controller(&self.shutdown).await;
         self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
@@ -173,7 +198,17 @@ impl Desk {
     pub async fn join(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
         let joining = |_| Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
         let joining: Vec<_> = (0..count).map(joining).collect();
-        self.line.join(sale, [0; 8], false, &joining).await.expect("joined")
+        self.line.join(sale, rand_batch(), &joining).await.expect("joined")
+    }
+
+    /// Those who have joined; none where the controller has granted too few ordinals yet.
+    pub async fn join_if_granted(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
+        let joining = |_| Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
+        let joining: Vec<_> = (0..count).map(joining).collect();
+        match self.line.join(sale, rand_batch(), &joining).await {
+            Err(LineError::NoOrdinals) => Vec::new(),
+            joined => joined.expect("joined"),
+        }
     }
 
     pub async fn turn(&self, ticket: &Ticket) -> Turn {
@@ -313,6 +348,12 @@ impl Desk {
         let status = head.split(' ').nth(1).expect("a status line");
         (status.parse().expect("a status"), head.to_owned(), body.to_owned())
     }
+}
+
+fn rand_batch() -> [u8; 8] {
+    let id = Uuid::new_v4();
+    let (random, _) = id.as_bytes().split_at(8);
+    random.try_into().expect("eight bytes")
 }
 
 fn new_key() -> NamedTempFile {

@@ -45,7 +45,7 @@ async fn give_back(desk: &Desk, visitor: VisitorId) {
 /// The same shopper with a new ticket, as `rejoin=true` gives it.
 async fn join_again(desk: &Desk, line: SaleId, visitor: VisitorId) -> Ticket {
     let batch = uuid::Uuid::new_v4().as_u64_pair().1.to_be_bytes();
-    desk.line.join(line, batch, false, &[Joining { visitor, account: None }]).await.expect("joined").remove(0)
+    desk.line.join(line, batch, &[Joining { visitor, account: None }]).await.expect("joined").remove(0)
 }
 
 async fn hears_of_the_limit(desk: &Desk, ticket: &Ticket) {

@@ -98,7 +98,7 @@ async fn a_controller_that_has_lost_redis_holds_up_nobody() {
     let (proxy, swallows) = swallowing_proxy(to).await;
     let second = Shutdown::new();
     let url = format!("redis://{proxy}");
-    let address = desk.controller_with(&second, &["--redis-url", &url]).await;
+    let address = desk.controller_at(&url, &second).await;
     let sale = desk.sale(json!({ "total": 2000, "rate_cap_per_s": 20.0 })).await;
     desk.join(sale, 1000).await;
     desk.until("the line to move", async || admitted(&desk.pool, sale).await > 5).await;

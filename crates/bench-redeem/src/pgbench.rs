@@ -23,9 +23,9 @@ pub(crate) const MORE: &str = "
     WITH numbers AS (SELECT number FROM generate_series((SELECT count(*) FROM units) + 1, (SELECT count(*) FROM units) + $1) AS number),
     units AS (INSERT INTO units (id) SELECT number FROM numbers),
     stock AS (UPDATE stock SET total = total + $1, promised = promised + $1 WHERE sale_id = '00000000-0000-0000-0000-00000000ba5e')
-    INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, published_state, issued_at, claim_by,
-        claimed_at, expires_at)
-    SELECT lpad(to_hex(number), 32, '0')::uuid, sales.id, sales.id, 1, number, decode(md5(number::text), 'hex'), 1, 'none', 'promised',
+    INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, published_state, published_epoch,
+        issued_at, claim_by, claimed_at, expires_at)
+    SELECT lpad(to_hex(number), 32, '0')::uuid, sales.id, sales.id, 1, number, decode(md5(number::text), 'hex'), 1, 'none', 'promised', 1,
         now(), now() + interval '1 hour', now(), now() + interval '1 hour' FROM numbers, sales WHERE slug = 'baseline'";
 
 const HOLD: &str = "INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \

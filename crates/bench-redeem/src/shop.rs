@@ -246,8 +246,8 @@ impl Shop {
             .await?;
             for (part, shoppers) in shoppers.chunks(ROWS).enumerate() {
                 sqlx::query(
-                    "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, published_state, issued_at, \
-                     claim_by, claimed_at, expires_at) SELECT id, $1, $1, 1, $2 + nth, visitor, 1, $3, 'promised', now(), \
+                    "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, published_state, published_epoch, issued_at, \
+                     claim_by, claimed_at, expires_at) SELECT id, $1, $1, 1, $2 + nth, visitor, 1, $3, 'promised', 1, now(), \
                      now() + interval '1 hour', now(), now() + interval '1 hour' \
                      FROM unnest($4::uuid[], $5::bytea[]) WITH ORDINALITY AS shoppers (id, visitor, nth)",
                 )

@@ -6,6 +6,7 @@ mod failure;
 mod keys;
 mod migrate;
 mod private_file;
+mod restore;
 mod rush;
 mod sale;
 mod verify;
@@ -32,6 +33,8 @@ enum Command {
     Demo(demo::Settings),
     /// Bring a database's schema up to date.
     Migrate(migrate::Settings),
+    /// Make a database that was restored from a backup safe to go on with: no ticket is given twice.
+    Restore(restore::Settings),
     /// Make a key for the services.
     Keys(keys::Settings),
     /// Send a crowd of simulated shoppers to a sale, and report what they saw.
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
     let done = match command {
         Command::Demo(settings) => demo::run(settings, json).await,
         Command::Migrate(settings) => migrate::run(settings, json).await,
+        Command::Restore(settings) => restore::run(settings, json).await,
         Command::Keys(settings) => keys::run(settings, json),
         Command::Rush(settings) => rush::run(*settings, json).await,
         Command::Capacity(settings) => Ok(capacity::run(&settings, json)),

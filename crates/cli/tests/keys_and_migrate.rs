@@ -113,3 +113,28 @@ fn what_is_missing_or_out_of_reach_is_a_sentence() {
         text(&unreachable.stderr)
     );
 }
+
+#[tokio::test]
+async fn a_restored_database_begins_new_epochs_above_all_that_was_given() {
+    let (postgres_url, redis_url) = (testing::database_url(), testing::redis_url());
+    assert!(fairline(&["migrate", "--postgres-url", &postgres_url]).status.success());
+    let mut database = PgConnection::connect(&postgres_url).await.expect("a database");
+    let sale = "WITH sale AS (INSERT INTO sales (id, slug, name, price_minor, currency, rate_cap_per_s, token_ttl_s, claim_window_s, hold_s, \
+                opens_at, status) VALUES (gen_random_uuid(), 'a', 'A', 1, 'EUR', 1, 1, 1, 1, now(), 'open') RETURNING id) \
+                INSERT INTO lines (id, sale_id, epoch, granted) SELECT id, id, 3, 200 FROM sale";
+    sqlx::query(sale).execute(&mut database).await.expect("a sale");
+    let restore = |more: &[&str]| {
+        let told = ["restore", "--postgres-url", &postgres_url, "--redis-url", &redis_url];
+        fairline(&told.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let refused = restore(&["--margin", "16777216"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("give a smaller --margin"), "{}", text(&refused.stderr));
+    let raised = restore(&["--json"]);
+    let raised: Value = serde_json::from_slice(&raised.stdout).expect("JSON");
+    assert_eq!((&raised["lines"][0]["epoch"], &raised["lines"][0]["above"]), (&1003.into(), &1_000_200.into()));
+    assert!(text(&restore(&["--margin", "50"]).stderr).contains("1 lines begin a new epoch"));
+    let stored: (i32, i64) =
+        sqlx::query_as("SELECT epoch, granted FROM lines").fetch_one(&mut database).await.expect("read");
+    assert_eq!(stored, (2003, 1_000_250));
+}

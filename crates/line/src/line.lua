@@ -1,12 +1,11 @@
-#!lua name=fairline_v2
+#!lua name=fairline_v3
 
 -- The version in the names grows with every change of keys or arguments, so that services of before and after run side by
 -- side during a roll-out.
 --
 -- The atomic steps of the line. Keys, all in one hash slot, always in this order:
 --   1 line      hash    epoch, rev, home, above, cursor, highest, granted, publication, recall_ms, card, pool, drawn, kept_until
---   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, fields v = visitor ids of 16 bytes each,
---                       b = the batch's own id, by which a repeated call is known
+--   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of 16 bytes each
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
 --   4 recalled  zset    behind the cursor and waiting again: member = visitor id, score = ordinal
 --   5 absent    zset    nobody is connected, grace period running: member = ordinal, score = deadline in ms
@@ -20,11 +19,13 @@
 --                       v = visitor ids of those who showed their tickets
 --  12 drawn     string  of a draw: the number by ordinal, then the ordinal by number, four bytes each
 --  13 shown     hash    tickets of earlier epochs that wait beyond the cursor: ordinal -> visitor id
---  14 changes   channel what happened, in order, for every node; no key, but of the same slot
+--  14 returned  zset    came back before the turn, after the grace period: member = visitor id, score = ordinal
+--  15 batches   string  of each batch of joins, under this key with ":" and the batch's id: its answer, for a repeated call
+--  16 changes   channel what happened, in order, for every node; no key, but of the same slot
 --
 -- A line is served by *number*. The number of a ticket is its ordinal, but for those whom a draw has shuffled: then 'drawn'
--- says how many those are, and the table of that name which number each has. The cursor, and the scores of recalled and
--- passed, are numbers; everything else goes by ordinal, which never changes. So a draw is one step: the table is laid down
+-- says how many those are, and the table of that name which number each has. The cursor, and the scores of recalled,
+-- returned and passed, are numbers; everything else goes by ordinal, which never changes. So a draw is one step: the table is laid down
 -- first, and counts from the publication on that says so.
 --
 -- Every function that changes what a node shows raises rev by one and says the change in the same step, so a node
@@ -35,12 +36,13 @@
 -- that can ever have been given: Redis gives none beyond those that Postgres has granted.
 
 local LINE, ARRIVALS, DEPARTED, RECALLED, ABSENT, TURNS = 1, 2, 3, 4, 5, 6
-local CLAIMS, PASSED, ACCOUNTS, PRESENT, HISTORY, DRAWN, SHOWN, CHANGES = 7, 8, 9, 10, 11, 12, 13, 14
+local CLAIMS, PASSED, ACCOUNTS, PRESENT, HISTORY, DRAWN, SHOWN = 7, 8, 9, 10, 11, 12, 13
+local RETURNED, BATCHES, CHANGES = 14, 15, 16
 
 -- How finely it is known when the cursor passed a ticket: in parts of the recall window.
 local PASSED_PARTS = 500
--- Batches of joins that are looked at for a repeated call; a caller repeats within seconds.
-local BATCHES_LOOKED_AT = 20000
+-- How long the answer to a batch of joins is kept, in ms; a caller repeats within seconds.
+local ANSWER_KEPT = 60000
 -- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
 local CALLED_AT_ONCE = 2000
 -- How long a line is kept that no controller publishes any more: its sale is gone, or its database.
@@ -124,19 +126,13 @@ local function over(turn)
     return turn == 'left' or turn == 'removed' or turn == 'limit' or turn == 'bought' or turn == 'expired'
 end
 
--- The first ordinal of a batch that has been given already.
-local function first_of_batch(keys, id)
-    for _, batch in ipairs(call('XREVRANGE', keys[ARRIVALS], '+', '-', 'COUNT', BATCHES_LOOKED_AT)) do
-        if batch[2][4] == id then return tonumber(string.match(batch[1], '^%d+')) end
-    end
-end
+local function is_live(turn) return string.sub(turn, 1, 1) == '{' end
 
 -- Who of a batch has a place under the account already, and the rest of the batch, which is to have new ones.
 -- accounts: 17 bytes for each visitor: whether it has one ("1"), wants a new place if the old one is over ("2") or has
 --   none ("0"), and its digest
--- given: the first ordinal that this very batch was given by an earlier call, if it was
 -- -> visitors of the rest; {position in the batch, ordinal (or -n for the n-th of the rest), visitor, …}; digest -> n
-local function known(keys, visitors, accounts, given)
+local function known(keys, visitors, accounts)
     local rest, places, new = {}, {}, {}
     for at = 0, #visitors / 16 - 1 do
         local visitor = string.sub(visitors, at * 16 + 1, at * 16 + 16)
@@ -146,9 +142,7 @@ local function known(keys, visitors, accounts, given)
             ordinal, holder = '-' .. new[digest], rest[new[digest]]
         elseif wish ~= '0' then
             ordinal, holder = string.match(call('HGET', keys[ACCOUNTS], digest) or '', '^(%d+):(.*)$')
-            local by_this_batch = ordinal and given and tonumber(ordinal) >= given
-            local given_up = ordinal and wish == '2' and over(call('HGET', keys[TURNS], ordinal))
-            if by_this_batch or given_up then ordinal = nil end
+            if ordinal and wish == '2' and over(call('HGET', keys[TURNS], ordinal)) then ordinal = nil end
         end
         if ordinal then
             places[#places + 1] = at
@@ -162,24 +156,31 @@ local function known(keys, visitors, accounts, given)
     return rest, places, new
 end
 
--- args: the batch's id; "again" when an earlier call may have succeeded; visitor ids, packed; accounts, packed, or
---   nothing -> epoch, first ordinal, {position in the batch, ordinal, visitor of a place that its account has, …}
+-- A batch has one answer: a call that comes again, since the first may have succeeded unheard, has the answer of the first.
+-- args: the batch's id; visitor ids, packed; accounts, packed, or nothing
+--   -> epoch, first ordinal, {position in the batch, ordinal, visitor of a place that its account has, …}
 -- All others have the ordinals from the first on, in order.
 local function join(keys, args)
     if missing(keys) then return NO_LINE end
-    local id, visitors, accounts = args[1], args[3], args[4]
-    local given = args[2] == 'again' and first_of_batch(keys, id)
+    local remembered, epoch = keys[BATCHES] .. ':' .. args[1], number(keys, 'epoch')
+    local answer = call('GET', remembered)
+    if answer then
+        answer = cmsgpack.unpack(answer)
+        -- Tickets of an earlier epoch wait only if they are shown, and nobody has heard of these.
+        if answer[1] == epoch then return answer end
+    end
+    local visitors, accounts = args[2], args[3]
     local places, new = {}, {}
     if accounts ~= '' then
         local rest
-        rest, places, new = known(keys, visitors, accounts, given)
+        rest, places, new = known(keys, visitors, accounts)
         visitors = table.concat(rest)
     end
-    local first = given or number(keys, 'highest') + 1
-    if not given and #visitors > 0 then
+    local first = number(keys, 'highest') + 1
+    if #visitors > 0 then
         local highest = first + #visitors / 16 - 1
         if highest > number(keys, 'granted') then return NONE_GRANTED end
-        call('XADD', keys[ARRIVALS], text(first) .. '-0', 'v', visitors, 'b', id)
+        call('XADD', keys[ARRIVALS], text(first) .. '-0', 'v', visitors)
         call('HSET', keys[LINE], 'highest', text(highest))
         for digest, nth in pairs(new) do
             local visitor = string.sub(visitors, nth * 16 - 15, nth * 16)
@@ -190,7 +191,9 @@ local function join(keys, args)
         local ordinal = tonumber(places[i])
         if ordinal < 0 then places[i] = text(first - ordinal - 1) end
     end
-    return { number(keys, 'epoch'), first, places }
+    answer = { epoch, first, places }
+    call('SET', remembered, cmsgpack.pack(answer), 'PX', ANSWER_KEPT)
+    return answer
 end
 
 -- A ticket is its account's place, if the account has none; Redis may have forgotten.
@@ -223,13 +226,15 @@ local function resume(keys, args)
         elseif place > cursor then
             if ordinal > number(keys, 'highest') then
                 -- A genuine ticket that even Postgres has forgotten: no ordinal up to it may be given again.
-                call('XADD', keys[ARRIVALS], id .. '-0', 'v', visitor, 'b', '')
+                call('XADD', keys[ARRIVALS], id .. '-0', 'v', visitor)
                 call('HSET', keys[LINE], 'highest', id, 'granted', text(math.max(ordinal, number(keys, 'granted'))))
                 returned[#returned + 1], back[#back + 1] = ordinal, visitor
             elseif call('SETBIT', keys[DEPARTED], id, 0) == 1 then
                 if ordinal <= number(keys, 'above') then call('HSET', keys[SHOWN], id, visitor) end
                 returned[#returned + 1], back[#back + 1] = ordinal, visitor
             end
+            -- The controller may have passed it already: see 'publish'.
+            if returned[#returned] == ordinal then call('ZADD', keys[RETURNED], text(place), visitor) end
             turns[#turns + 1] = 'waiting'
         elseif call('ZSCORE', keys[RECALLED], visitor) == text(place) then
             turns[#turns + 1] = 'waiting'
@@ -266,6 +271,7 @@ local function depart(keys, ordinal)
     local id, place = text(ordinal), number_of(keys, ordinal, number(keys, 'drawn'))
     if place > number(keys, 'cursor') then call('SETBIT', keys[DEPARTED], id, 1) end
     call('ZREMRANGEBYSCORE', keys[RECALLED], text(place), text(place))
+    call('ZREMRANGEBYSCORE', keys[RETURNED], text(place), text(place))
     call('ZREM', keys[ABSENT], id)
 end
 
@@ -429,11 +435,20 @@ local function history_after(keys, after, most)
     return said, #kept == HISTORY_READ
 end
 
+-- The first of these ordinals that has not departed; one beyond them if all have.
+local function first_present(keys, from, to)
+    local at = call('BITPOS', keys[DEPARTED], 0, text(from), text(to), 'BIT')
+    if at >= from then return at end
+    -- Redis sees no zeros beyond the last byte.
+    return math.min(math.max(from, call('STRLEN', keys[DEPARTED]) * 8), to + 1)
+end
+
 -- What the controller has to hear, and who comes next after the cursor that it knows; changes nothing.
--- args: cursor, how many, how far to look; and for the record: how much it takes in now (0: no record is asked for), the
+-- args: cursor, how many, at how many tickets to look; and for the record: how much it takes in now (0: no record is asked for), the
 --   last ordinal that it knows, the last one that it wants to (0: all), and what it has of the history (nothing: not asked)
 --   -> epoch, highest, cursor after, people waiting, {ordinal, visitor id, …}, {ordinal, claim, …}, how many were drawn,
---      arrivals, history, 1 if the record lags behind, and who is absent for now. Nobody comes next while it does, so that all that decides is in it.
+--      arrivals, history, 1 if the record lags behind, who is absent for now, and {this process, granted, how many of the
+--      tickets are recalled}. Nobody comes next while the record lags, so that all that decides is in it.
 local function upcoming(keys, args)
     if missing(keys) then return NO_LINE end
     local cursor, wanted, reach = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
@@ -450,19 +465,25 @@ local function upcoming(keys, args)
     local from = cursor < drawn and 0 or cursor
     local waiting = highest - from - call('BITCOUNT', keys[DEPARTED], text(from + 1), text(highest), 'BIT')
         + call('ZCARD', keys[RECALLED])
-    local tickets = {}
+    local tickets, recalled = {}, {}
     if wanted > 0 then
-        local recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')
+        recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')
         for i = 1, #recalled, 2 do
             tickets[#tickets + 1] = text(ordinal_at(keys, tonumber(recalled[i + 1]), drawn))
             tickets[#tickets + 1] = recalled[i]
         end
     end
-    local last = math.min(highest, cursor + reach)
-    while #tickets < wanted * 2 and cursor < last do
-        cursor = cursor + 1
+    local looked = 0
+    while #tickets < wanted * 2 and cursor < highest and looked < reach do
+        looked, cursor = looked + 1, cursor + 1
+        -- A run of departed tickets is passed in one step, but for shuffled ones, which can be anywhere.
+        if cursor > drawn then cursor = first_present(keys, cursor, highest) end
+        if cursor > highest then
+            cursor = highest
+            break
+        end
         local ordinal = ordinal_at(keys, cursor, drawn)
-        if call('GETBIT', keys[DEPARTED], text(ordinal)) == 0 then
+        if cursor > drawn or call('GETBIT', keys[DEPARTED], text(ordinal)) == 0 then
             -- Nobody can prove to be an ordinal without a visitor; whoever can later is recalled then.
             local visitor = visitor_of(keys, ordinal)
             if visitor then
@@ -473,8 +494,14 @@ local function upcoming(keys, args)
     end
     return {
         number(keys, 'epoch'), highest, cursor, waiting, tickets, call('HGETALL', keys[CLAIMS]), drawn, arrivals, history,
-        lags and 1 or 0, call('ZCARD', keys[ABSENT]),
+        lags and 1 or 0, call('ZCARD', keys[ABSENT]), { home(), number(keys, 'granted'), #recalled / 2 },
     }
+end
+
+-- Which process this is, and what it remembers of a line, be it lost or not: an epoch that begins goes beyond that.
+-- -> this process, epoch, highest granted
+local function whose(keys)
+    return { home(), number(keys, 'epoch'), math.max(number(keys, 'granted'), number(keys, 'highest')) }
 end
 
 -- The sale opens with a draw: whoever has joined by now is in it. May be repeated.
@@ -514,23 +541,25 @@ local function forget(keys, cursor, above)
 end
 
 local NO_DRAW = { err = 'NODRAW the table of the draw is not laid down' }
+local LATE = { err = 'LATE a later publication was made' }
 
--- What the controller has decided and committed. Later publications win over late ones.
--- args: publication, epoch, "begin" if it begins the epoch, cursor, highest granted, recall window in ms, card, for how
+-- What the controller has decided and committed. Publications are numbered; one that comes late, or twice, is refused.
+-- args: publication, epoch, if it begins the epoch the process that is to have it (nothing otherwise), cursor, highest granted, recall window in ms, card, for how
 --       many ms more the line is kept (0: for as long as it is published), the ordinal that those of this epoch are above, how many tickets a
 --       draw has shuffled, what the record has of the history, how many claims were heard, their ordinals and words, then
 --       ordinals and what became of their turns
 local function publish(keys, args)
     local publication, epoch = tonumber(args[1]), tonumber(args[2])
     local known_epoch = number(keys, 'epoch')
-    if epoch < known_epoch or (epoch == known_epoch and publication < number(keys, 'publication')) then return 0 end
+    if epoch < known_epoch or (epoch == known_epoch and publication <= number(keys, 'publication')) then return LATE end
     local moved = false
     if missing(keys) or epoch > known_epoch then
-        if args[3] ~= 'begin' then return NO_LINE end
+        if args[3] ~= home() then return NO_LINE end
         if call('STRLEN', keys[DRAWN]) ~= tonumber(args[10]) * 8 then return NO_DRAW end
         -- The cursor passes everybody who holds a ticket of an earlier epoch; each of them shows it now, and is recalled.
         -- Before a draw it passes nobody: there they are departed until they show it.
-        call('DEL', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN])
+        -- With a Redis that has kept everything, too: who waits is who shows the ticket, as in the record.
+        call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN], keys[RECALLED], keys[RETURNED], keys[PASSED])
         call('HDEL', keys[LINE], 'pool')
         call('HSET', keys[LINE], 'home', home(), 'highest', args[9], 'above', args[9], 'drawn', args[10], 'rev', 0)
         forget(keys, tonumber(args[4]), tonumber(args[9]))
@@ -540,6 +569,8 @@ local function publish(keys, args)
     if drawn ~= number(keys, 'drawn') then
         if call('STRLEN', keys[DRAWN]) ~= drawn * 8 then return NO_DRAW end
         call('HSET', keys[LINE], 'drawn', args[10])
+        -- Nobody has been passed yet, and these are ordinals.
+        call('UNLINK', keys[RETURNED])
         say(keys, { kind = 'drawn', pool = drawn })
     end
     local cursor = math.max(tonumber(args[4]), before)
@@ -559,15 +590,17 @@ local function publish(keys, args)
     local turns, called_off = {}, {}
     for i = heard_end + 1, #args, 2 do
         local id, turn = args[i], args[i + 1]
-        -- Whoever has left stays so; what becomes of the token then concerns nobody.
+        -- Whoever has left stays so; what becomes of the token then concerns nobody. One that comes after that goes back.
         local known = call('HGET', keys[TURNS], id)
+        if known == 'left' and is_live(turn) then call('HSET', keys[CLAIMS], id, 'left') end
         if known ~= 'left' and known ~= 'removed' and known ~= 'limit' then
             call('HSET', keys[TURNS], id, turn)
             turns[#turns + 1] = { tonumber(id), turn }
         end
         local number_now = number_of(keys, tonumber(id), drawn)
         local place = text(number_now)
-        if call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 and string.sub(turn, 1, 1) ~= '{' then
+        call('ZREMRANGEBYSCORE', keys[RETURNED], place, place)
+        if call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0 and not is_live(turn) then
             called_off[#called_off + 1] = tonumber(id)
         elseif number_now > cursor and turn ~= 'lapsed' and call('SETBIT', keys[DEPARTED], id, 1) == 0 then
             -- Taken out of the line, or served before others: nobody waits behind it any more.
@@ -586,17 +619,61 @@ local function publish(keys, args)
     end
     call('XTRIM', keys[HISTORY], 'MINID', args[11])
 
+    -- Who came back after the controller had looked was passed as if departed. It is served next.
+    local recalled, again = {}, {}
+    local passed = call('ZRANGE', keys[RETURNED], '-inf', text(cursor), 'BYSCORE', 'WITHSCORES')
+    for i = 1, #passed, 2 do
+        local ordinal = ordinal_at(keys, tonumber(passed[i + 1]), drawn)
+        local turn = call('HGET', keys[TURNS], text(ordinal))
+        if not turn or turn == 'lapsed' then
+            call('HDEL', keys[TURNS], text(ordinal))
+            call('ZADD', keys[RECALLED], passed[i + 1], passed[i])
+            recalled[#recalled + 1], again[#again + 1] = ordinal, passed[i]
+        end
+    end
+    if #passed > 0 then call('ZREMRANGEBYSCORE', keys[RETURNED], '-inf', text(cursor)) end
+    if #recalled > 0 then say_and_keep(keys, 'recalled', recalled, again) end
+
     if call('HGET', keys[LINE], 'card') ~= args[7] then
         call('HSET', keys[LINE], 'card', args[7])
         say(keys, { kind = 'card', card = args[7] })
     end
     if args[8] ~= '0' then
         call('HSET', keys[LINE], 'kept_until', text(now_ms() + tonumber(args[8])))
-        for at = LINE, SHOWN do call('PEXPIRE', keys[at], args[8]) end
+        for at = LINE, RETURNED do call('PEXPIRE', keys[at], args[8]) end
     elseif call('PTTL', keys[LINE]) < UNHEARD_KEPT_MS - RENEWED_EVERY_MS then
-        for at = LINE, SHOWN do call('PEXPIRE', keys[at], UNHEARD_KEPT_MS) end
+        for at = LINE, RETURNED do call('PEXPIRE', keys[at], UNHEARD_KEPT_MS) end
     end
     return 1
+end
+
+-- Turns of earlier epochs that are over, as the controller tells them again in bulk.
+-- args: epoch, what became of them, ordinals of four bytes each -> how many this has changed
+local function retell(keys, args)
+    if missing(keys) or number(keys, 'epoch') ~= tonumber(args[1]) then return NO_LINE end
+    local word, packed, drawn = args[2], args[3], number(keys, 'drawn')
+    local changed, turns, called_off = 0, {}, {}
+    for at = 1, #packed, 4 do
+        local ordinal = struct.unpack('>I4', packed, at)
+        local id = text(ordinal)
+        local known = call('HGET', keys[TURNS], id)
+        -- To a ticket that waits again a turn that lapsed is no news.
+        local stays = known == word or known == 'left' or known == 'removed' or known == 'limit'
+        local is_news = not stays and (known or word ~= 'lapsed')
+        if is_news then
+            call('HSET', keys[TURNS], id, word)
+            changed = changed + 1
+            local place = text(number_of(keys, ordinal, drawn))
+            local waited = call('ZREMRANGEBYSCORE', keys[RECALLED], place, place) > 0
+            if waited then called_off[#called_off + 1] = ordinal end
+            if waited or known then turns[#turns + 1] = { ordinal, word } end
+        end
+    end
+    if #called_off > 0 then say_and_keep(keys, 'departed', called_off) end
+    if #turns > 0 then
+        say(keys, { kind = 'moved', cursor = number(keys, 'cursor'), highest = number(keys, 'highest'), turns = turns })
+    end
+    return changed
 end
 
 -- Of a closed line no key outlives the others that is made after the last publication, when pages close.
@@ -605,7 +682,7 @@ local function in_its_time(step)
         local answer = step(keys, args)
         local kept_until = call('HGET', keys[LINE], 'kept_until')
         if kept_until then
-            for at = ARRIVALS, SHOWN do call('PEXPIREAT', keys[at], kept_until, 'NX') end
+            for at = ARRIVALS, RETURNED do call('PEXPIREAT', keys[at], kept_until, 'NX') end
         end
         return answer
     end
@@ -639,20 +716,22 @@ local function numbers(keys)
     return call('GETRANGE', keys[DRAWN], 0, drawn * 4 - 1)
 end
 
-redis.register_function('fairline_v2_join', in_its_time(join))
-redis.register_function('fairline_v2_name', in_its_time(name))
-redis.register_function('fairline_v2_resume', in_its_time(resume))
-redis.register_function('fairline_v2_absent', in_its_time(absent))
-redis.register_function('fairline_v2_sweep', in_its_time(sweep))
-redis.register_function('fairline_v2_present', in_its_time(present))
-redis.register_function('fairline_v2_roll_call', in_its_time(roll_call))
-redis.register_function('fairline_v2_leave', in_its_time(leave))
-redis.register_function('fairline_v2_claim', in_its_time(claim))
-redis.register_function{ function_name = 'fairline_v2_find', callback = find, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'fairline_v2_upcoming', callback = upcoming, flags = { 'no-writes' } }
-redis.register_function('fairline_v2_close_pool', close_pool)
-redis.register_function('fairline_v2_lay_down', lay_down)
-redis.register_function('fairline_v2_publish', publish)
-redis.register_function{ function_name = 'fairline_v2_revision', callback = revision, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'fairline_v2_numbers', callback = numbers, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'fairline_v2_snapshot', callback = snapshot, flags = { 'no-writes' } }
+redis.register_function('fairline_v3_join', in_its_time(join))
+redis.register_function('fairline_v3_name', in_its_time(name))
+redis.register_function('fairline_v3_resume', in_its_time(resume))
+redis.register_function('fairline_v3_absent', in_its_time(absent))
+redis.register_function('fairline_v3_sweep', in_its_time(sweep))
+redis.register_function('fairline_v3_present', in_its_time(present))
+redis.register_function('fairline_v3_roll_call', in_its_time(roll_call))
+redis.register_function('fairline_v3_leave', in_its_time(leave))
+redis.register_function('fairline_v3_claim', in_its_time(claim))
+redis.register_function{ function_name = 'fairline_v3_find', callback = find, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'fairline_v3_upcoming', callback = upcoming, flags = { 'no-writes' } }
+redis.register_function('fairline_v3_close_pool', close_pool)
+redis.register_function('fairline_v3_lay_down', lay_down)
+redis.register_function('fairline_v3_publish', publish)
+redis.register_function('fairline_v3_retell', in_its_time(retell))
+redis.register_function{ function_name = 'fairline_v3_whose', callback = whose, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'fairline_v3_revision', callback = revision, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'fairline_v3_numbers', callback = numbers, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'fairline_v3_snapshot', callback = snapshot, flags = { 'no-writes' } }

@@ -33,9 +33,9 @@ use crate::{
 
 const LIBRARY: &str = include_str!("line.lua");
 /// The keys of a sale, in the order that the library counts them.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
-    "history", "drawn", "shown", "changes",
+    "history", "drawn", "shown", "returned", "batches", "changes",
 ];
 /// Bytes of the table of a draw that are laid down in one call.
 const LAID_DOWN_AT_ONCE: usize = 1 << 18;
@@ -49,6 +49,12 @@ pub enum LineError {
     /// Redis knows no line of this sale: it is unknown, or Redis has lost it and the controller will publish it again.
     #[error("the line is not in Redis")]
     NotPublished,
+    /// The controller has granted no more ordinals: it has not published for a while. To try again at once is in vain.
+    #[error("no more ordinals are granted")]
+    NoOrdinals,
+    /// A later publication was made, so this one was ignored.
+    #[error("a later publication of the line was made")]
+    Late,
     /// Redis is down, slow, or out of reach.
     #[error("Redis does not answer: {0}")]
     Unavailable(String),
@@ -170,6 +176,23 @@ pub struct Upcoming {
     pub history: Vec<Noted>,
     /// There is more to hear, and nobody is next before it is heard.
     pub lags: bool,
+    /// The Redis process that the line lives in.
+    pub home: String,
+    /// The highest ordinal that it may give.
+    pub granted: Ordinal,
+    /// How many of `tickets`, the first ones, are recalled.
+    pub recalled: u64,
+}
+
+/// A Redis process, and what it remembers of a line, be the line lost or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Home {
+    /// The process.
+    pub run_id: String,
+    /// The last epoch of the line that it has heard of; 0 for none.
+    pub epoch: u32,
+    /// No ordinal above this one was given as far as it knows.
+    pub granted: Ordinal,
 }
 
 /// What is known of a ticket, by its ordinal alone.
@@ -186,12 +209,13 @@ pub enum Found {
 /// What the controller has committed and now says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication<'a> {
-    /// Grows by one with every publication; late ones are ignored.
+    /// Grows with every publication; one that comes late, or twice, is refused.
     pub number: i64,
     /// The line's life.
     pub epoch: u32,
-    /// Whether this publication begins the epoch. No other may make a line that Redis does not know.
-    pub begins: bool,
+    /// If this publication begins the epoch, the Redis process that is to have it. No other publication may make a line
+    /// that Redis does not know.
+    pub begins: Option<&'a str>,
     /// The ordinals of this epoch are above this one.
     pub above: Ordinal,
     /// The highest number whose turn has come. Where an epoch begins, those beyond it are departed until they are back.
@@ -246,6 +270,8 @@ impl From<fred::error::Error> for LineError {
         use fred::error::ErrorKind;
         match error.kind() {
             _ if error.details().starts_with("NOLINE") => Self::NotPublished,
+            _ if error.details().starts_with("NOORDINAL") => Self::NoOrdinals,
+            _ if error.details().starts_with("LATE") => Self::Late,
             ErrorKind::Parse | ErrorKind::InvalidArgument | ErrorKind::InvalidCommand => {
                 Self::Unexpected(error.details().to_owned())
             }
@@ -275,7 +301,7 @@ impl LineStore {
     }
 
     async fn call<R: FromValue>(&self, function: &str, sale: SaleId, args: Vec<Value>) -> Result<R, LineError> {
-        let name = format!("fairline_v2_{function}");
+        let name = format!("fairline_v3_{function}");
         match self.client.fcall(name.as_str(), keys(sale), args.clone()).await {
             // An emptied Redis has lost our functions, too.
             Err(error) if error.details().contains("Function not found") => {
@@ -315,18 +341,12 @@ impl LineStore {
 
     /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account has already.
     ///
-    /// `batch` is the caller's name for this batch. A call that is repeated under the same name with `again`, because
-    /// the first may have succeeded unheard, has the answer of the first.
+    /// `batch` is the caller's name for this batch, like no other's. A call that is repeated under the same name within a
+    /// minute, because the first may have succeeded unheard, has the answer of the first.
     ///
     /// # Errors
     /// When Redis does not answer; the batch may then have been given ordinals all the same.
-    pub async fn join(
-        &self,
-        sale: SaleId,
-        batch: [u8; 8],
-        again: bool,
-        joining: &[Joining],
-    ) -> Result<Vec<Ticket>, LineError> {
+    pub async fn join(&self, sale: SaleId, batch: [u8; 8], joining: &[Joining]) -> Result<Vec<Ticket>, LineError> {
         let visitors: Vec<u8> = joining.iter().flat_map(|joining| joining.visitor.0).collect();
         let mut accounts = Vec::new();
         if joining.iter().any(|joining| joining.account.is_some()) {
@@ -342,7 +362,6 @@ impl LineStore {
         }
         let args = vec![
             Value::Bytes(Bytes::copy_from_slice(&batch)),
-            Value::from(if again { "again" } else { "first" }),
             Value::Bytes(visitors.into()),
             Value::Bytes(accounts.into()),
         ];
@@ -469,7 +488,16 @@ impl LineStore {
         Ok(())
     }
 
-    /// Who is next after `cursor`, `wanted` at most, looking at most `reach` ordinals far. Changes nothing.
+    /// Which process Redis is, and what it remembers of a line.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn home(&self, line: SaleId) -> Result<Home, LineError> {
+        let (run_id, epoch, granted): (String, u32, Ordinal) = self.call("whose", line, Vec::new()).await?;
+        Ok(Home { run_id, epoch, granted })
+    }
+
+    /// Who is next after `cursor`, `wanted` at most, looking at most at `reach` tickets that are there. Changes nothing.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -491,14 +519,16 @@ impl LineStore {
     pub async fn look(&self, sale: SaleId, look: &Look) -> Result<Upcoming, LineError> {
         type Run = (Ordinal, Bytes);
         type Kept = (String, String, String, Bytes);
+        type Rest = (String, Ordinal, u64);
         type Answer =
-            (u32, Ordinal, Ordinal, u64, Vec<Run>, Vec<(Ordinal, String)>, u64, Vec<Run>, Vec<Kept>, u64, u64);
+            (u32, Ordinal, Ordinal, u64, Vec<Run>, Vec<(Ordinal, String)>, u64, Vec<Run>, Vec<Kept>, u64, u64, Rest);
         let mut args = [look.cursor, look.wanted, look.reach].map(number).to_vec();
         let news = look.news.unwrap_or(NewsWanted { recorded: 0, till: None, noted: None, most: 0 });
         args.extend([news.most, news.recorded, news.till.unwrap_or(0)].map(number));
         args.push(Value::from(news.noted.map(stream_id).unwrap_or_default()));
-        let (epoch, highest, cursor, waiting, tickets, claims, drawn, arrivals, history, lags, absent): Answer =
+        let (epoch, highest, cursor, waiting, tickets, claims, drawn, arrivals, history, lags, absent, rest): Answer =
             self.call("upcoming", sale, args).await?;
+        let (home, granted, recalled) = rest;
         let tickets = tickets.into_iter().map(|(ordinal, visitor)| Ok((ordinal, visitor_id(&visitor)?)));
         let claims = claims.into_iter().map(|(ordinal, claim)| match claim.as_str() {
             "claimed" => Ok((ordinal, Claim::Claimed)),
@@ -518,6 +548,9 @@ impl LineStore {
             arrivals: arrivals.collect::<Result<_, LineError>>()?,
             history: history.into_iter().map(noted).collect::<Result<_, LineError>>()?,
             lags: lags > 0,
+            home,
+            granted,
+            recalled,
         })
     }
 
@@ -551,17 +584,17 @@ impl LineStore {
         Ok(Numbers::from_bytes(&table))
     }
 
-    /// Says what has been committed. May be repeated: the same publication changes nothing the second time.
+    /// Says what has been committed.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// When Redis does not answer, or has heard of a later publication, or of this one.
     pub async fn publish(&self, publication: &Publication<'_>) -> Result<(), LineError> {
         let card = serde_json::to_string(publication.card).map_err(|error| LineError::Unexpected(error.to_string()))?;
         let closed = publication.card.status == Status::Closed;
         let mut args: Vec<Value> = vec![
             Value::from(publication.number),
             Value::from(i64::from(publication.epoch)),
-            Value::from(if publication.begins { "begin" } else { "go on" }),
+            Value::from(publication.begins.unwrap_or_default()),
             number(publication.cursor),
             number(publication.granted),
             milliseconds(publication.recall_window),
@@ -589,6 +622,18 @@ impl LineStore {
         let member = (listed_until, sale.to_string());
         let _: u64 = self.client.zadd(SALES, None, None, false, false, member).await?;
         let _: u64 = self.client.zremrangebyscore(SALES, f64::NEG_INFINITY, unix_ms(now)).await?;
+        Ok(())
+    }
+
+    /// Says in bulk what has become of turns of earlier epochs, all of which are over. May be repeated.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or knows another epoch.
+    pub async fn retell(&self, line: SaleId, epoch: u32, turn: &Turn, ordinals: &[Ordinal]) -> Result<(), LineError> {
+        let short = |ordinal: &Ordinal| u32::try_from(*ordinal).ok().map(u32::to_be_bytes);
+        let packed: Vec<u8> = ordinals.iter().filter_map(short).flatten().collect();
+        let args = vec![number(epoch.into()), Value::from(turn.to_text()), Value::Bytes(packed.into())];
+        let _: u64 = self.call("retell", line, args).await?;
         Ok(())
     }
 

@@ -14,9 +14,9 @@ use time::OffsetDateTime;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// As `line.lua` has them.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
-    "history", "drawn", "shown",
+    "history", "drawn", "shown", "returned",
 ];
 
 fn card(status: Status) -> SaleCard {
@@ -47,11 +47,11 @@ fn card(status: Status) -> SaleCard {
     }
 }
 
-fn publication(card: &SaleCard, number: i64) -> Publication<'_> {
+fn publication<'a>(card: &'a SaleCard, number: i64, home: &'a str) -> Publication<'a> {
     Publication {
         number,
         epoch: 1,
-        begins: number == 1,
+        begins: (number == 1).then_some(home),
         above: 0,
         cursor: 1,
         drawn: 0,
@@ -83,19 +83,20 @@ async fn a_line_goes_that_no_controller_publishes_and_a_closed_one_with_all_that
     let line = LineStore::connect(&url).await.expect("a Redis");
     let mut card = card(Status::Open);
     let sale = card.id;
-    line.publish(&publication(&card, 1)).await.expect("published");
+    let home = line.home(sale).await.expect("an answer").run_id;
+    line.publish(&publication(&card, 1, &home)).await.expect("published");
     let joining: Vec<Joining> = (1..=4_u128)
         .map(|n| Joining {
             visitor: VisitorId(n.to_be_bytes()),
             account: (n == 4).then_some(Account { digest: [4; 16], rejoins: false }),
         })
         .collect();
-    let tickets: Vec<Ticket> = line.join(sale, [1; 8], false, &joining).await.expect("tickets");
+    let tickets: Vec<Ticket> = line.join(sale, [1; 8], &joining).await.expect("tickets");
     let open = kept_ms(sale).await;
     assert!(open.iter().all(|(key, ms)| *key != "line" || *ms > 29 * DAY_MS), "{open:?}");
 
     card.status = Status::Closed;
-    line.publish(&publication(&card, 2)).await.expect("published");
+    line.publish(&publication(&card, 2, &home)).await.expect("published");
     let before = kept_ms(sale).await;
     line.absent(sale, Duration::ZERO, true, &[2, 3]).await.expect("noted");
     line.leave(&tickets[1]).await.expect("left");

@@ -6,7 +6,7 @@ use fairline_line::{
     change::{Change, LiveTurn, Revision, Turn},
     store::{
         Account, ChangeReader, Claim, Heard, Inbox, Joining, LineError, LineStore, Look, NewsWanted, Presence,
-        Publication,
+        Publication, Upcoming,
     },
     ticket::{Ordinal, Ticket},
     view::{LineView, Place},
@@ -38,7 +38,8 @@ struct Line {
     card: SaleCard,
     publication: i64,
     epoch: u32,
-    begins: bool,
+    /// The Redis process that a new epoch is begun in.
+    begins: Option<String>,
     cursor: Ordinal,
     granted: Ordinal,
     recall_window: Duration,
@@ -87,7 +88,7 @@ impl Line {
             card,
             publication: 0,
             epoch: 0,
-            begins: false,
+            begins: None,
             cursor: 0,
             granted: 0,
             recall_window: LONG_GRACE,
@@ -105,10 +106,14 @@ impl Line {
 
     /// Begins a new epoch, as the controller does when Redis does not know the line.
     async fn begin(&mut self) {
-        (self.epoch, self.begins) = (self.epoch + 1, true);
+        (self.epoch, self.begins) = (self.epoch + 1, Some(self.home().await));
         (self.cursor, self.granted) = (self.granted, self.granted + 1000);
         self.publish(&[], &[]).await;
-        self.begins = false;
+        self.begins = None;
+    }
+
+    async fn home(&self) -> String {
+        self.store.home(self.card.id).await.expect("read").run_id
     }
 
     async fn publish(&mut self, heard: &[(Ordinal, Claim)], turns: &[(Ordinal, Turn)]) {
@@ -125,7 +130,7 @@ impl Line {
         let publication = Publication {
             number,
             epoch: self.epoch,
-            begins: self.begins,
+            begins: self.begins.as_deref(),
             above: self.cursor,
             cursor: self.cursor,
             drawn: self.draw.as_ref().map_or(0, Draw::pool),
@@ -160,7 +165,7 @@ impl Line {
         let joining: Vec<_> = (self.joined..self.joined + count).map(joining).collect();
         let batch = self.joined.to_be_bytes();
         self.joined += count;
-        self.store.join(self.card.id, batch, false, &joining).await.expect("joined")[0].ordinal
+        self.store.join(self.card.id, batch, &joining).await.expect("joined")[0].ordinal
     }
 
     /// The ticket of an ordinal, in a line where all who ever joined have ordinals from 1 on.
@@ -190,10 +195,15 @@ impl Line {
     /// Lets the next `count` in.
     async fn admit(&mut self, count: u64) -> Vec<Ordinal> {
         let upcoming = self.store.upcoming(self.card.id, self.cursor, count, 10_000).await.expect("read");
+        self.say(&upcoming).await;
+        upcoming.tickets.into_iter().map(|(ordinal, _)| ordinal).collect()
+    }
+
+    /// Says that these have been let in.
+    async fn say(&mut self, upcoming: &Upcoming) {
         self.cursor = upcoming.cursor;
         let turns: Vec<_> = upcoming.tickets.iter().map(|&(ordinal, _)| (ordinal, live(ordinal))).collect();
         self.publish(&upcoming.claims, &turns).await;
-        turns.into_iter().map(|(ordinal, _)| ordinal).collect()
     }
 
     async fn snapshot(&self) -> LineView {
@@ -214,7 +224,7 @@ fn live(ordinal: Ordinal) -> Turn {
 async fn a_line_that_is_not_published_gives_no_ordinals() {
     let line = Line::unpublished().await;
     let sale = line.card.id;
-    assert_eq!(line.store.join(sale, [0; 8], false, &[joining(1)]).await, Err(LineError::NotPublished));
+    assert_eq!(line.store.join(sale, [0; 8], &[joining(1)]).await, Err(LineError::NotPublished));
     assert_eq!(line.store.resume(sale, &[line.ticket(1)]).await, Err(LineError::NotPublished));
     assert_eq!(line.store.snapshot(sale).await.err(), Some(LineError::NotPublished));
     assert_eq!(line.store.revision(sale).await, Err(LineError::NotPublished));
@@ -226,9 +236,7 @@ async fn many_joining_at_once_each_get_one_ordinal() {
     let line = Line::published().await;
     let joins = (0..50u64).map(|n| {
         let (store, sale) = (line.store.clone(), line.card.id);
-        tokio::spawn(
-            async move { store.join(sale, n.to_be_bytes(), false, &[joining(1), joining(2), joining(3)]).await },
-        )
+        tokio::spawn(async move { store.join(sale, n.to_be_bytes(), &[joining(1), joining(2), joining(3)]).await })
     });
     let mut ordinals = BTreeSet::new();
     for joined in futures_util::future::join_all(joins).await {
@@ -248,13 +256,44 @@ async fn a_repeated_join_has_the_answer_of_the_first() {
     let (store, sale) = (line.store.clone(), line.card.id);
     let account = |n, rejoins| Some(Account { digest: [n; 16], rejoins });
     let batch = [joining(1), Joining { account: account(7, false), ..joining(2) }, joining(3)];
-    let first = store.join(sale, [1; 8], false, &batch).await.expect("joined");
+    let first = store.join(sale, [1; 8], &batch).await.expect("joined");
     line.joined = 100;
     line.join(5).await;
-    assert_eq!(store.join(sale, [1; 8], true, &batch).await, Ok(first), "the call had succeeded");
-    let other = store.join(sale, [2; 8], true, &batch[..1]).await.expect("joined");
+    assert_eq!(store.join(sale, [1; 8], &batch).await, Ok(first), "the call had succeeded");
+    let other = store.join(sale, [2; 8], &batch[..1]).await.expect("joined");
     assert_eq!(other[0].ordinal, 9, "the call had not");
     assert_eq!(line.join(1).await, 10);
+
+    // Accounts, too: this one gives its place up and has another by the time the call comes again.
+    let named = |n, rejoins| Joining { account: account(n, rejoins), ..joining(n.into()) };
+    let batch = [named(20, true), joining(21), joining(22)];
+    let first = store.join(sale, [3; 8], &batch).await.expect("joined");
+    store.leave(&first[0]).await.expect("left");
+    store.join(sale, [4; 8], &[named(20, true)]).await.expect("joined");
+    assert_eq!(store.join(sale, [3; 8], &batch).await, Ok(first));
+}
+
+#[tokio::test]
+async fn a_repeated_join_costs_the_same_however_many_have_joined() {
+    let mut line = Line::published().await;
+    line.granted = 100_000;
+    line.publish(&[], &[]).await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    for thousand in 0..20u64 {
+        let one = [joining(1)];
+        let joins = (0..1000).map(|n| store.join(sale, (thousand * 1000 + n).to_be_bytes(), &one));
+        for joined in futures_util::future::join_all(joins).await {
+            joined.expect("joined");
+        }
+    }
+    let started = std::time::Instant::now();
+    for n in 0..100u64 {
+        let id = (1 << 50 | n).to_be_bytes();
+        let first = store.join(sale, id, &[joining(1)]).await.expect("joined");
+        assert_eq!(store.join(sale, id, &[joining(1)]).await, Ok(first));
+    }
+    // A look at 20,000 batches takes 30 ms.
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -266,17 +305,17 @@ async fn an_account_has_one_place_on_any_device() {
         account: Some(Account { digest: [digest; 16], rejoins }),
     };
     let batch = [named(1, 7, false), joining(2), named(3, 7, false), named(4, 8, false)];
-    let tickets = store.join(sale, [1; 8], false, &batch).await.expect("joined");
+    let tickets = store.join(sale, [1; 8], &batch).await.expect("joined");
     let held: Vec<_> = tickets.iter().map(|ticket| (ticket.ordinal, ticket.visitor)).collect();
     assert_eq!(held, [(1, visitor(1)), (2, visitor(2)), (1, visitor(1)), (3, visitor(4))]);
-    assert_eq!(store.join(sale, [1; 8], true, &batch).await, Ok(tickets));
+    assert_eq!(store.join(sale, [1; 8], &batch).await, Ok(tickets));
 
-    let again = store.join(sale, [2; 8], false, &[named(5, 7, true), joining(6)]).await.expect("joined");
+    let again = store.join(sale, [2; 8], &[named(5, 7, true), joining(6)]).await.expect("joined");
     assert_eq!((again[0].ordinal, again[1].ordinal), (1, 4), "its place is still good");
     store.leave(&again[0]).await.expect("left");
-    let kept = store.join(sale, [3; 8], false, &[named(7, 7, false)]).await.expect("joined");
+    let kept = store.join(sale, [3; 8], &[named(7, 7, false)]).await.expect("joined");
     assert_eq!(kept[0].ordinal, 1, "it hears that it has left");
-    let rejoined = store.join(sale, [4; 8], false, &[named(8, 7, true)]).await.expect("joined");
+    let rejoined = store.join(sale, [4; 8], &[named(8, 7, true)]).await.expect("joined");
     assert_eq!((rejoined[0].ordinal, rejoined[0].visitor), (5, visitor(8)));
     line.joined = 100;
     assert_eq!(line.join(1).await, 6);
@@ -285,7 +324,7 @@ async fn an_account_has_one_place_on_any_device() {
     let account = Account { digest: [9; 16], rejoins: false };
     store.name(&line.ticket(6), &account).await.expect("noted");
     store.name(&line.ticket(5), &account).await.expect("too late");
-    let named = store.join(sale, [5; 8], false, &[named(9, 9, false)]).await.expect("joined");
+    let named = store.join(sale, [5; 8], &[named(9, 9, false)]).await.expect("joined");
     assert_eq!((named[0].ordinal, named[0].visitor), (6, visitor(5)));
 }
 
@@ -294,8 +333,8 @@ async fn no_more_ordinals_are_given_than_the_controller_has_granted() {
     let mut line = Line::published().await;
     line.join(999).await;
     let two = [joining(1), joining(2)];
-    let refused = line.store.join(line.card.id, [9; 8], false, &two).await;
-    assert!(matches!(refused, Err(LineError::Unavailable(_))), "{refused:?}");
+    let refused = line.store.join(line.card.id, [9; 8], &two).await;
+    assert_eq!(refused, Err(LineError::NoOrdinals));
     assert_eq!(line.join(1).await, 1000);
     line.granted += 10;
     line.publish(&[], &[]).await;
@@ -341,6 +380,74 @@ async fn a_recalled_ticket_that_departs_again_holds_nobody_up() {
     assert_eq!(line.next(2).await, [3]);
     assert_eq!(line.resume(1).await, Turn::Waiting, "and may be recalled again");
     assert_eq!(line.next(2).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn who_comes_back_between_the_look_and_the_publication_is_served_next() {
+    let mut line = Line::published().await;
+    line.join(4).await;
+    line.depart(&[1, 2]).await;
+    let upcoming = line.store.upcoming(line.card.id, 0, 1, 100).await.expect("read");
+    assert_eq!((upcoming.tickets[0].0, upcoming.cursor), (3, 3), "the departed are passed");
+    assert_eq!(line.resume_all(&[1, 2]).await, [Turn::Waiting, Turn::Waiting]);
+    line.depart(&[2]).await;
+    line.say(&upcoming).await;
+    assert_eq!(line.snapshot().await.place(1), place(0, 0, 1));
+    assert_eq!((line.snapshot().await.place(2), line.next(10).await), (None, vec![1, 4]));
+    let news = NewsWanted { recorded: 4, till: None, noted: Some(Revision::default()), most: 100 };
+    let look = Look { cursor: 3, wanted: 0, reach: 0, news: Some(news) };
+    let history = line.store.look(line.card.id, &look).await.expect("read").history;
+    let last = history.last().map(|noted| (noted.presence, noted.ordinals.clone(), noted.visitors.clone()));
+    assert_eq!(last, Some((Presence::Recalled, vec![1], vec![visitor(0)])), "and the record hears of it");
+}
+
+#[tokio::test]
+async fn who_leaves_between_the_commit_and_the_publication_gives_the_unit_back_at_once() {
+    let mut line = Line::published().await;
+    line.join(2).await;
+    let upcoming = line.store.upcoming(line.card.id, 0, 1, 100).await.expect("read");
+    line.store.leave(&line.ticket(1)).await.expect("left");
+    line.say(&upcoming).await;
+    let upcoming = line.store.upcoming(line.card.id, 1, 0, 0).await.expect("read");
+    assert_eq!(upcoming.claims, [(1, Claim::Left)]);
+    line.publish(&upcoming.claims, &[(1, Turn::Lapsed)]).await;
+    assert_eq!(line.resume(1).await, Turn::Left);
+    assert_eq!(line.store.upcoming(line.card.id, 1, 0, 0).await.expect("read").claims, []);
+}
+
+#[tokio::test]
+async fn a_run_of_departed_tickets_is_passed_in_one_look() {
+    let mut line = Line::published().await;
+    let sale = line.card.id;
+    // Before a draw everybody of a lost epoch is departed, until the ticket is shown.
+    let above = 300_000;
+    line.granted = above;
+    (line.epoch, line.publication, line.cursor) = (2, 2, 0);
+    let home = line.home().await;
+    let publication = Publication {
+        number: line.publication,
+        epoch: line.epoch,
+        begins: Some(&home),
+        above,
+        cursor: 0,
+        drawn: 0,
+        noted: Revision::default(),
+        granted: above + 1000,
+        recall_window: LONG_GRACE,
+        card: &line.card,
+        heard: &[],
+        turns: &[],
+    };
+    line.store.publish(&publication).await.expect("published");
+    let looked = line.store.upcoming(sale, 0, 5, 5000).await.expect("read");
+    assert_eq!((looked.tickets.len(), looked.cursor), (0, above));
+    let first = line.join(3).await;
+    line.resume(250_000).await;
+    let looked = line.store.upcoming(sale, 0, 5, 5000).await.expect("read");
+    let next: Vec<_> = looked.tickets.iter().map(|ticket| ticket.0).collect();
+    assert_eq!((next, looked.cursor), (vec![250_000, first, first + 1, first + 2], first + 2));
+    let near = line.store.upcoming(sale, 0, 5, 2).await.expect("read");
+    assert_eq!((near.tickets.len(), near.cursor), (2, first), "no more than that many are looked at");
 }
 
 #[tokio::test]
@@ -399,16 +506,18 @@ async fn a_late_publication_undoes_nothing() {
     line.join(3).await;
     line.admit(1).await;
     line.publish(&[], &[(1, Turn::Bought)]).await;
-    line.publish_as(line.publication - 1, &[], &[(1, live(1))]).await.expect("ignored");
+    for late in [line.publication - 1, line.publication] {
+        assert_eq!(line.publish_as(late, &[], &[(1, live(1))]).await, Err(LineError::Late), "{late}");
+    }
     assert_eq!(line.resume(1).await, Turn::Bought);
 
     let revision = line.store.revision(line.card.id).await;
     line.cursor = 0;
-    line.publish_as(line.publication, &[], &[]).await.expect("published");
-    assert_eq!(line.store.revision(line.card.id).await, revision, "the same again changes nothing");
+    line.publish(&[], &[]).await;
+    assert_eq!(line.store.revision(line.card.id).await, revision, "nothing is new");
     assert_eq!(line.snapshot().await.cursor(), 1, "a cursor never goes back");
     line.epoch -= 1;
-    line.publish_as(line.publication + 1, &[], &[]).await.expect("ignored");
+    assert_eq!(line.publish_as(line.publication + 1, &[], &[]).await, Err(LineError::Late));
     assert_eq!(line.store.revision(line.card.id).await, revision, "a controller of an earlier life has no say");
 }
 
@@ -426,6 +535,56 @@ async fn a_new_epoch_recalls_the_old_tickets_in_their_order_and_gives_no_ordinal
     assert_eq!(view.place(5), place(2, 2, 2));
     assert_eq!(view.place(1001), place(3, 3, 1));
     assert_eq!(line.admit(4).await, [2, 4, 5, 1001]);
+}
+
+#[tokio::test]
+async fn a_new_epoch_of_a_redis_that_forgot_nothing_waits_for_the_tickets_all_the_same() {
+    let mut line = Line::published().await;
+    line.join(4).await;
+    line.depart(&[1]).await;
+    line.admit(1).await;
+    line.resume(1).await;
+    line.begin().await;
+    assert_eq!((line.next(10).await, line.snapshot().await.waiting()), (vec![], 0), "who has shown no ticket");
+    line.recall_window = Duration::ZERO;
+    line.publish(&[], &[]).await;
+    line.recall_window = LONG_GRACE;
+    line.publish(&[], &[]).await;
+    assert_eq!(line.resume_all(&[3, 1]).await, [Turn::Waiting, Turn::Waiting], "the recall window runs anew");
+    assert_eq!(line.next(10).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn an_epoch_begins_in_the_redis_that_it_is_for() {
+    let mut line = Line::unpublished().await;
+    (line.epoch, line.begins) = (1, Some("0".repeat(40)));
+    assert_eq!(line.publish_as(1, &[], &[]).await, Err(LineError::NotPublished), "another process");
+    line.begins = Some(line.home().await);
+    line.publish_as(2, &[], &[]).await.expect("published");
+    let home = line.store.home(line.card.id).await.expect("read");
+    let seen = line.store.upcoming(line.card.id, 0, 0, 0).await.expect("read");
+    assert_eq!((home.epoch, &home.run_id, home.granted), (1, &seen.home, seen.granted));
+}
+
+#[tokio::test]
+async fn turns_that_are_over_are_told_again_in_bulk_and_leave_those_who_wait_alone() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    line.join(6).await;
+    line.admit(5).await;
+    store.leave(&line.ticket(5)).await.expect("left");
+    line.begin().await;
+    // 4 still has its token in Redis, and 6 has had a turn that Redis does not know of.
+    let cleared = [(1, Turn::Lapsed), (2, Turn::Lapsed), (3, Turn::Lapsed)];
+    line.publish(&[], &cleared).await;
+    assert_eq!(line.resume_all(&[1, 2, 6]).await, [Turn::Waiting, Turn::Waiting, Turn::Waiting]);
+    store.retell(sale, line.epoch, &Turn::Bought, &[2, 4, 5, 6]).await.expect("told");
+    store.retell(sale, line.epoch, &Turn::Lapsed, &[1]).await.expect("told");
+    assert_eq!(line.next(10).await, [1], "it waits, and its old turn is no news");
+    let turns = line.resume_all(&[1, 2, 4, 5, 6]).await;
+    assert_eq!(turns, [Turn::Waiting, Turn::Bought, Turn::Bought, Turn::Left, Turn::Bought]);
+    let old = store.retell(sale, line.epoch - 1, &Turn::Bought, &[1]).await;
+    assert_eq!(old, Err(LineError::NotPublished), "of another epoch");
 }
 
 #[tokio::test]
@@ -590,7 +749,10 @@ enum Step {
     Depart(Ordinal),
     Return(Ordinal),
     Leave(Ordinal),
-    Admit(u64),
+    /// The controller reads who is next, and commits.
+    Look(u64),
+    /// It says what it has committed.
+    Publish,
     Lapse(Ordinal),
     Draw([u8; 32]),
 }
@@ -601,7 +763,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<Ordinal>().prop_map(Step::Depart),
         3 => any::<Ordinal>().prop_map(Step::Return),
         1 => any::<Ordinal>().prop_map(Step::Leave),
-        2 => (1u64..8).prop_map(Step::Admit),
+        2 => (1u64..8).prop_map(Step::Look),
+        2 => Just(Step::Publish),
         1 => any::<Ordinal>().prop_map(Step::Lapse),
     ]
 }
@@ -676,12 +839,12 @@ async fn whoever_is_lost_before_a_draw_is_in_it_again_with_the_ticket() {
     line.join(6).await;
     // The controller begins a new epoch of a line that is still to be drawn: its cursor passes nobody.
     let above = line.granted;
-    (line.epoch, line.begins, line.granted) = (line.epoch + 1, true, above + 1000);
+    (line.epoch, line.granted) = (line.epoch + 1, above + 1000);
     line.publication += 1;
     let publication = Publication {
         number: line.publication,
         epoch: line.epoch,
-        begins: true,
+        begins: Some(&line.home().await),
         above,
         cursor: 0,
         drawn: 0,
@@ -693,7 +856,6 @@ async fn whoever_is_lost_before_a_draw_is_in_it_again_with_the_ticket() {
         turns: &[],
     };
     line.store.publish(&publication).await.expect("published");
-    line.begins = false;
     assert_eq!((line.snapshot().await.waiting(), line.next(10).await), (0, vec![]));
     assert_eq!(line.resume_all(&[2, 5]).await, [Turn::Waiting, Turn::Waiting]);
     assert_eq!(line.join(1).await, above + 1);
@@ -771,29 +933,56 @@ proptest! {
             let start = line.store.snapshot(sale).await.expect("a snapshot");
             let (mut view, mut revision) = (start.view, start.revision);
             let mut highest = 0;
+            let mut committed = None;
+            // Tickets that wait, as their holders were told.
+            let mut waiting = BTreeSet::new();
             // Before a draw nobody is let in.
-            let before = before.into_iter().filter(|step| draw.is_none() || !matches!(step, Step::Admit(_) | Step::Lapse(_)));
+            let before = before.into_iter().filter(|step| draw.is_none() || !matches!(step, Step::Look(_) | Step::Lapse(_)));
             for step in before.chain(draw.map(Step::Draw)).chain(steps) {
                 let pick = |pick: Ordinal| pick % highest + 1;
                 match step {
                     Step::Join(count) => {
                         line.join(count).await;
+                        waiting.extend(highest + 1..=highest + count);
                         highest += count;
                         view.given(highest);
                     }
                     Step::Draw(key) => line.make_draw(key).await,
                     _ if highest == 0 => continue,
-                    Step::Depart(n) => line.depart(&[pick(n)]).await,
-                    Step::Return(n) => { line.resume(pick(n)).await; }
-                    Step::Leave(n) => line.store.leave(&line.ticket(pick(n))).await.expect("left"),
-                    Step::Admit(count) => { line.admit(count).await; }
+                    Step::Depart(n) => {
+                        waiting.remove(&pick(n));
+                        line.depart(&[pick(n)]).await;
+                    }
+                    Step::Return(n) => {
+                        if line.resume(pick(n)).await == Turn::Waiting {
+                            waiting.insert(pick(n));
+                        }
+                    }
+                    Step::Leave(n) => {
+                        waiting.remove(&pick(n));
+                        line.store.leave(&line.ticket(pick(n))).await.expect("left");
+                    }
+                    Step::Look(_) if committed.is_some() => {}
+                    Step::Look(count) => {
+                        committed = Some(line.store.upcoming(sale, line.cursor, count, 10_000).await.expect("read"));
+                    }
+                    Step::Publish => {
+                        let Some(upcoming) = committed.take() else { continue };
+                        line.say(&upcoming).await;
+                        upcoming.tickets.iter().for_each(|ticket| { waiting.remove(&ticket.0); });
+                    }
                     Step::Lapse(n) => {
                         let ordinal = pick(n);
                         if line.number_of(ordinal) <= line.cursor {
                             line.publish(&[], &[(ordinal, Turn::Lapsed)]).await;
+                            waiting.remove(&ordinal);
                         }
                     }
                 }
+            }
+            if let Some(upcoming) = committed {
+                line.say(&upcoming).await;
+                upcoming.tickets.iter().for_each(|ticket| { waiting.remove(&ticket.0); });
             }
             let last = line.store.revision(sale).await.expect("read");
             while revision < last {
@@ -814,6 +1003,7 @@ proptest! {
             let numbers: Vec<u64> = order.iter().map(|&ordinal| line.number_of(ordinal)).collect();
             let recalled = numbers.iter().take_while(|number| **number <= line.cursor).count();
             assert!(numbers[..recalled].is_sorted() && numbers[recalled..].is_sorted(), "{numbers:?}");
+            assert_eq!(order.iter().copied().collect::<BTreeSet<_>>(), waiting, "nobody who waits is forgotten");
             for view in [view, line.snapshot().await] {
                 assert_eq!(view.waiting(), order.len() as u64);
                 for (ahead, &ordinal) in order.iter().enumerate() {

@@ -95,6 +95,8 @@ struct Line {
     commitment: Option<Hash>,
     status: Option<Status>,
     epoch: u32,
+    /// How many epochs there were: after a restored backup their numbers leap.
+    lives: u32,
     /// The ordinals of the running epoch lie above it.
     above: Ordinal,
     joined: Ranges,
@@ -222,7 +224,7 @@ impl Verifier {
             removed: self.counts.removed,
             redeemed: self.counts.redeemed,
             lapsed: self.counts.lapsed,
-            losses: self.line.epoch.saturating_sub(1),
+            losses: self.line.lives.saturating_sub(1),
             pool: self.line.draw.as_ref().map(Draw::pool),
             story: self.story,
         })
@@ -345,7 +347,7 @@ impl Line {
             format!("the epoch's ordinals start above {above}, but {} was given already", self.joined.highest())
         })?;
         within_a_line(above)?;
-        (self.epoch, self.above) = (epoch, above);
+        (self.epoch, self.above, self.lives) = (epoch, above, self.lives + 1);
         self.recalled.clear();
         self.doubtful.clear();
         self.away = Away::default();

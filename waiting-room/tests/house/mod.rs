@@ -264,10 +264,11 @@ impl House {
 
     async fn publish_as(&mut self, begins: bool, turns: &[(Ordinal, Turn)]) {
         self.publication += 1;
+        let home = self.store.home(self.card.id).await.expect("read").run_id;
         let publication = Publication {
             number: self.publication,
             epoch: self.epoch,
-            begins,
+            begins: begins.then_some(home.as_str()),
             above: self.cursor,
             cursor: self.cursor,
             drawn: self.drawn,

@@ -211,7 +211,7 @@ impl Shop {
             let line = LineStore::connect(&self.redis.url()).await?;
             for sale in open.lines() {
                 let sale: SaleId = sale.trim().parse()?;
-                line.join(sale, [1; 8], false, &joining).await?;
+                line.join(sale, [1; 8], &joining).await?;
             }
             Ok(())
         })

@@ -1,0 +1,249 @@
+//! `make bench-recovery`: how long a line of a large sale takes to admit again after Redis has lost everything, and what a
+//! repeated join costs. Starts a Redis and a Postgres of its own; writes its figures into `target/bench/promises.json`.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use admission_controller::{Settings, run};
+use clap::Parser;
+use fairline_admission_token::SigningKey;
+use fairline_line::{
+    store::{Joining, LineError, LineStore},
+    ticket::Ticket,
+};
+use fairline_private_servers::testing::Servers;
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::Shutdown;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+    time::sleep,
+};
+
+const TOKEN: &str = "a-token-for-the-bench";
+/// After this a figure is not measured.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Batches of joins in the stream, before one is repeated, and repetitions.
+const BATCHES: u64 = 20_000;
+const REPEATED: u64 = 2_000;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Admissions that were published before the loss.
+    #[arg(long, default_value_t = 1_000_000)]
+    admissions: i64,
+    /// Shoppers who wait.
+    #[arg(long, default_value_t = 100_000)]
+    waiting: u64,
+    /// Where to write the figures, beside others.
+    #[arg(long, default_value = "target/bench/promises.json")]
+    json: String,
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    let mut servers = spawn_blocking(|| Servers::start().expect("servers of its own")).await?;
+    let postgres_url = servers.postgres.create_database("recovery").expect("a database");
+    admission_controller::migrate(&postgres_url).await.expect("migrated");
+    let pool = PgPool::connect(&postgres_url).await.expect("a Postgres");
+    let line = LineStore::connect(&servers.redis.url()).await.expect("a Redis");
+    let key = tempfile::NamedTempFile::new()?;
+    fs::write(key.path(), SigningKey::generate().to_pem())?;
+    let settings = Settings::parse_from([
+        "admission-controller",
+        "--redis-url",
+        &servers.redis.url(),
+        "--postgres-url",
+        &postgres_url,
+        "--signing-key-file",
+        key.path().to_str().expect("a path"),
+        "--admin-token",
+        TOKEN,
+    ]);
+    let (listener, shutdown) = (TcpListener::bind("127.0.0.1:0").await?, Shutdown::new());
+    let address = listener.local_addr()?;
+    let controller = tokio::spawn(run(settings, listener, shutdown.clone()));
+
+    let total = arguments.admissions + 1;
+    let sale = create_sale(address, total).await?;
+    until("the line to be published", async || line.revision(sale).await.is_ok()).await;
+    eprintln!("… {BATCHES} batches of one, then {REPEATED} that come again");
+    let repeated_join_us = repeated_join(&line, sale, &pool, servers.redis.port()).await;
+
+    eprintln!("… {} admissions, {} shoppers who wait", arguments.admissions, arguments.waiting);
+    let tickets = join(&line, sale, arguments.waiting).await;
+    let first = i64::try_from(tickets.last().expect("some").ordinal).expect("small") + 1;
+    // Everything is sold but one unit, which nobody may have before the loss.
+    sqlx::query(
+        "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, \
+         recorded_state, published_epoch, issued_at, claim_by, claimed_at, expires_at) \
+         SELECT gen_random_uuid(), $1, $1, 1, n, decode(repeat('01', 16), 'hex'), 1, '', 'redeemed', 'redeemed', 'redeemed', 1, \
+         at, at, at, at FROM generate_series($2, $2 + $3 - 1) AS n, (SELECT now() - interval '1 day' AS at) AS yesterday",
+    )
+    .bind(sale.0)
+    .bind(first)
+    .bind(arguments.admissions)
+    .execute(&pool)
+    .await
+    .expect("inserted");
+    let granted = "UPDATE lines SET granted = greatest(granted, $2) WHERE id = $1";
+    sqlx::query(granted).bind(sale.0).bind(first + arguments.admissions).execute(&pool).await.expect("granted");
+    sqlx::query("ANALYZE admissions").execute(&pool).await.expect("analysed");
+    sqlx::query("UPDATE stock SET total = $2, sold = $2 - 1, promised = 0, held = 0 WHERE sale_id = $1")
+        .bind(sale.0)
+        .bind(i32::try_from(total).expect("small"))
+        .execute(&pool)
+        .await
+        .expect("sold");
+
+    servers = spawn_blocking(move || {
+        servers.redis.kill().expect("killed");
+        servers
+    })
+    .await?;
+    sqlx::query("UPDATE sales SET status = 'open' WHERE id = $1").bind(sale.0).execute(&pool).await.expect("opened");
+    let lost = Instant::now();
+    let _servers = spawn_blocking(move || {
+        servers.redis.restart_empty().expect("restarted");
+        servers
+    })
+    .await?;
+    until("a new epoch", async || line.revision(sale).await.is_ok()).await;
+    let begun_s = lost.elapsed().as_secs_f64();
+    for tickets in tickets.chunks(1000) {
+        while line.resume(sale, tickets).await.is_err() {
+            assert!(lost.elapsed() < PATIENCE, "the tickets could not be shown");
+        }
+    }
+    let shown_s = lost.elapsed().as_secs_f64();
+    until("somebody to be let in", async || admitted(&pool).await > arguments.admissions).await;
+    let recovered_s = lost.elapsed().as_secs_f64();
+    until("all turns to be told again", async || {
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM lines WHERE retell_below IS NOT NULL")
+            .fetch_one(&pool)
+            .await
+            .expect("counted");
+        open == 0
+    })
+    .await;
+    eprintln!(
+        "the epoch began after {begun_s:.2} s, all tickets were shown after {shown_s:.2} s, all turns were told again after {:.2} s",
+        lost.elapsed().as_secs_f64()
+    );
+    shutdown.trigger();
+    controller.await?.expect("the controller stops");
+    let figures = [("redis_lost_recovery_s", recovered_s), ("repeated_join_us", repeated_join_us)];
+    figures.iter().for_each(|(key, value)| println!("{key} {value:.2}"));
+    write(Path::new(&arguments.json), &figures)
+}
+
+/// A sale that is still to open, and that lets in nobody until then.
+async fn create_sale(address: SocketAddr, total: i64) -> io::Result<SaleId> {
+    let sale = json!({
+        "slug": "recovery", "name": "Recovery", "price_minor": 100, "currency": "EUR", "total": total,
+        "rate_cap_per_s": 100.0, "opens_at": "2999-01-01T00:00:00Z",
+    });
+    until("the controller to be there", async || TcpStream::connect(address).await.is_ok()).await;
+    let mut stream = TcpStream::connect(address).await?;
+    let body = sale.to_string();
+    let request = format!(
+        "POST /api/admin/sales HTTP/1.0\r\nhost: here\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let created = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str::<Value>(body).ok());
+    let id = created.and_then(|created| created["id"].as_str()?.parse().ok());
+    id.ok_or_else(|| io::Error::other(answer))
+}
+
+fn joining() -> Joining {
+    Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None }
+}
+
+fn batch() -> [u8; 8] {
+    let id = uuid::Uuid::new_v4();
+    id.as_bytes()[8..].try_into().expect("eight bytes")
+}
+
+async fn join(line: &LineStore, sale: SaleId, count: u64) -> Vec<Ticket> {
+    let mut tickets = Vec::new();
+    while (tickets.len() as u64) < count {
+        let some: Vec<_> = (0..(count - tickets.len() as u64).min(1000)).map(|_| joining()).collect();
+        match line.join(sale, batch(), &some).await {
+            Ok(joined) => tickets.extend(joined),
+            // The controller grants more with its next tick.
+            Err(LineError::NoOrdinals) => sleep(Duration::from_millis(20)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    tickets
+}
+
+/// Microseconds of Redis's main thread for a join that comes again: every other one had succeeded unheard.
+async fn repeated_join(line: &LineStore, sale: SaleId, pool: &PgPool, redis: u16) -> f64 {
+    // Beside the ticks, which pause.
+    let mut lock = pool.begin().await.expect("begun");
+    for _ in 0..BATCHES / 1000 {
+        let some = [joining()];
+        let joins = (0..1000).map(|_| line.join(sale, batch(), &some));
+        for joined in futures_util::future::join_all(joins).await {
+            joined.expect("joined");
+        }
+    }
+    sqlx::query("SELECT FROM lines FOR UPDATE").execute(&mut *lock).await.expect("locked");
+    sleep(Duration::from_millis(500)).await;
+    let ids: Vec<_> = (0..REPEATED).map(|_| batch()).collect();
+    for &id in ids.iter().step_by(2) {
+        line.join(sale, id, &[joining()]).await.expect("joined");
+    }
+    let before = main_thread_us(redis).await.expect("asked");
+    for &id in &ids {
+        line.join(sale, id, &[joining()]).await.expect("joined");
+    }
+    let after = main_thread_us(redis).await.expect("asked");
+    lock.rollback().await.expect("rolled back");
+    (after - before) / REPEATED as f64
+}
+
+async fn main_thread_us(redis: u16) -> io::Result<f64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", redis)).await?;
+    stream.write_all(b"INFO cpu\r\nQUIT\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let of = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    let seconds = of("used_cpu_sys_main_thread:").zip(of("used_cpu_user_main_thread:"));
+    seconds.map(|(system, user)| (system + user) * 1e6).ok_or_else(|| io::Error::other(answer.clone()))
+}
+
+async fn admitted(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM admissions").fetch_one(pool).await.expect("counted")
+}
+
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < PATIENCE, "gave up waiting for {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Writes figures beside those that are there.
+fn write(file: &Path, figures: &[(&str, f64)]) -> io::Result<()> {
+    let mut all: Value = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or(json!({}));
+    figures.iter().for_each(|&(key, value)| all[key] = json!((value * 100.0).round() / 100.0));
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, format!("{all:#}\n"))
+}

@@ -1,0 +1,103 @@
+//! When a new epoch of a line begins, and what follows from how often one did. Pure.
+//!
+//! A line lives in one Redis process, which Postgres names. A controller that finds another process at its address can't know
+//! whether the first has gone or is merely out of its own reach: so it takes over only when nobody has reached the first for
+//! a while. Two processes at once, each with its controllers, then never take the line from each other in turns.
+
+use std::time::Duration;
+
+use fairline_line::store::{Home, Upcoming};
+use time::OffsetDateTime;
+
+use crate::store::LineRow;
+
+/// How long a controller that has begun an epoch may take to say so, before another begins one more.
+pub(crate) const SAYS_WITHIN: Duration = Duration::from_secs(2);
+/// Where no controller has ended a tick for so long, none reaches the Redis that the line lived in. Longer than the
+/// time between two ticks of a sale, and than a call to Redis may take.
+const FENCE: Duration = Duration::from_millis(1500);
+/// An epoch that begins sooner after the one before it is one of a series.
+pub(crate) const SETTLED: Duration = Duration::from_secs(60);
+/// So many of a series begin at once; each one after them waits twice as long as the one before it.
+const AT_ONCE: u32 = 2;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Ordinals that a line may give before the controller grants more: those of one tick at least, and of an outage of the
+/// controller as far as it goes.
+const GRANTED_AHEAD: i64 = 100_000;
+/// The fewest, where a series of epochs would use them up.
+const GRANTED_AHEAD_MIN: i64 = 1000;
+
+/// Whether what was seen of a line is the line as Postgres has it, not a part of its shoppers in another process.
+pub(crate) fn is_current(line: &LineRow, seen: &Upcoming) -> bool {
+    // A line that an earlier version has begun names no process.
+    seen.epoch == line.epoch() && line.home.as_ref().is_none_or(|home| *home == seen.home)
+}
+
+/// Why a line that this Redis does not know is not begun anew yet.
+pub(crate) fn waits(
+    line: &LineRow,
+    redis: &Home,
+    ticked_at: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Option<&'static str> {
+    if line.epoch == 0 {
+        return None;
+    }
+    let since_began = now - line.epoch_began_at;
+    // Further ahead than any epoch is said: the clock was set back, and says nothing.
+    if (since_began + SAYS_WITHIN).is_negative() {
+        return None;
+    }
+    if since_began.is_negative() {
+        return Some("another controller has begun an epoch, and is about to say so");
+    }
+    let since_ticked = now - ticked_at;
+    let was_reached = !since_ticked.is_negative() && since_ticked < FENCE;
+    if was_reached && line.home.as_ref().is_some_and(|home| *home != redis.run_id) {
+        return Some("the line lives in another Redis, which was reached a moment ago");
+    }
+    (since_began < pause(line.restless())).then_some("epochs of the line follow each other too soon")
+}
+
+/// Whether less than a period has passed since an epoch began, or it is about to be said. A clock that was set back says nothing.
+pub(crate) fn began_within(line: &LineRow, now: OffsetDateTime, period: Duration) -> bool {
+    let since = now - line.epoch_began_at;
+    !(since + SAYS_WITHIN).is_negative() && since < period
+}
+
+/// The pause before the next epoch of a series.
+fn pause(restless: u32) -> Duration {
+    match restless.checked_sub(AT_ONCE + 1) {
+        None => Duration::ZERO,
+        Some(doublings) => (FIRST_PAUSE * 2_u32.pow(doublings.min(10))).min(LAST_PAUSE),
+    }
+}
+
+/// How many ordinals to grant ahead, in an epoch that is one of a series of so many.
+pub(crate) fn granted_ahead(restless: u32) -> i64 {
+    (GRANTED_AHEAD >> restless.saturating_sub(1).min(20)).max(GRANTED_AHEAD_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_of_epochs_slows_down_and_uses_up_few_ordinals() {
+        let pauses: Vec<u64> = (0..12).map(|restless| pause(restless).as_millis() as u64).collect();
+        assert_eq!(pauses, [0, 0, 0, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!((pause(u32::MAX), granted_ahead(u32::MAX)), (LAST_PAUSE, GRANTED_AHEAD_MIN));
+        assert_eq!([0, 1, 2, 3].map(granted_ahead), [100_000, 100_000, 50_000, 25_000]);
+        // A Redis that crashes again and again, for a day: 16 million ordinals are a line's.
+        let (mut seconds, mut granted) = (0.0, 0);
+        for restless in 0.. {
+            seconds += 5.0 + pause(restless).as_secs_f64();
+            granted += granted_ahead(restless);
+            if seconds > 86_400.0 {
+                break;
+            }
+        }
+        assert!(granted < 4_000_000, "{granted}");
+    }
+}

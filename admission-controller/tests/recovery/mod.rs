@@ -1,0 +1,250 @@
+//! What becomes of a line when Redis, or the newest part of Postgres, is lost; and what does not.
+
+use std::time::Duration;
+
+use fairline_line::{change::Turn, store::LineStore, ticket::Ticket};
+use fairline_private_servers::testing::Servers;
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::Shutdown;
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    desk::Desk,
+    record::{FAR_AWAY, verified},
+};
+
+async fn servers() -> Servers {
+    spawn_blocking(|| Servers::start().expect("servers of its own")).await.expect("no panic")
+}
+
+async fn lose_redis(mut servers: Servers, keeps_its_data: bool) -> Servers {
+    let lose = move || {
+        servers.redis.kill().expect("killed");
+        let restarted = if keeps_its_data { servers.redis.restart() } else { servers.redis.restart_empty() };
+        restarted.expect("restarted");
+        servers
+    };
+    spawn_blocking(lose).await.expect("no panic")
+}
+
+async fn until_epoch(desk: &Desk, sale: SaleId, epoch: u32) {
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch == epoch)).await;
+}
+
+async fn count(desk: &Desk, what: &'static str) -> i64 {
+    sqlx::query_scalar(what).fetch_one(&desk.pool).await.expect("counted")
+}
+
+#[tokio::test]
+async fn a_second_turn_outlives_a_loss_of_redis_and_holds_up_nobody() {
+    for keeps_its_data in [true, false] {
+        let servers = servers().await;
+        let desk = Desk::open_at(&servers.redis.url()).await;
+        let sale = desk.sale(json!({ "total": 2, "claim_window_s": 3, "token_ttl_s": 90 })).await;
+        let tickets = desk.join(sale, 2).await;
+        desk.until("both first turns to lapse", async || {
+            count(&desk, "SELECT count(*) FROM admissions WHERE published_state = 'lapsed'").await == 2
+        })
+        .await;
+        let mut turns = Vec::new();
+        for ticket in &tickets {
+            turns.push(desk.admitted(ticket).await);
+            desk.line.claim(ticket).await.expect("claimed");
+        }
+        desk.until("both claims to be heard", async || {
+            count(&desk, "SELECT count(*) FROM admissions WHERE claimed_at IS NOT NULL").await == 2
+        })
+        .await;
+        let more = desk.join(sale, 3).await;
+        let servers = lose_redis(servers, keeps_its_data).await;
+        until_epoch(&desk, sale, 2).await;
+        // At once, before anything is told again.
+        for ticket in tickets.iter().chain(&more) {
+            desk.turn(ticket).await;
+        }
+        desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
+        for ticket in &more {
+            desk.admitted(ticket).await;
+        }
+        for (ticket, turn) in tickets.iter().zip(turns) {
+            assert_eq!(desk.turn(ticket).await, Turn::Now(turn), "kept its data: {keeps_its_data}");
+        }
+        verified(&desk, sale, 0).await;
+        drop(servers);
+    }
+}
+
+#[tokio::test]
+async fn a_new_epoch_rewrites_no_admission_and_tells_all_turns_again() {
+    let servers = servers().await;
+    let desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 12_002 })).await;
+    let tickets = desk.join(sale, 1).await;
+    desk.admitted(&tickets[0]).await;
+    sqlx::query(
+        "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
+         published_epoch, issued_at, claim_by, claimed_at, expires_at) \
+         SELECT gen_random_uuid(), $1, $1, 1, n, decode(repeat('01', 16), 'hex'), 1, '', state, state, state, 1, now(), now(), now(), now() \
+         FROM generate_series(1001, 13000) AS n, (VALUES ('lapsed'), ('redeemed')) AS states (state) \
+         WHERE state = 'lapsed' OR n % 2 = 0",
+    )
+    .bind(sale.0)
+    .execute(&desk.pool)
+    .await
+    .expect("inserted");
+    let servers = lose_redis(servers, false).await;
+    until_epoch(&desk, sale, 2).await;
+    desk.until("all turns to be told again", async || {
+        count(&desk, "SELECT count(*) FROM lines WHERE retell_below IS NOT NULL").await == 0
+    })
+    .await;
+    let old = |ordinal| Ticket { sale, epoch: 1, ordinal, visitor: VisitorId([1; 16]) };
+    for (ordinal, turn) in [(1001, Turn::Expired), (1002, Turn::Bought), (7500, Turn::Bought), (13_000, Turn::Bought)] {
+        assert_eq!(desk.turn(&old(ordinal)).await, turn, "{ordinal}");
+    }
+    assert_eq!(count(&desk, "SELECT count(*) FROM admissions WHERE published_epoch = 1").await, 18_000);
+    assert!(matches!(desk.turn(&tickets[0]).await, Turn::Now(_)));
+    desk.admitted(&desk.join(sale, 1).await[0]).await;
+    drop(servers);
+}
+
+#[tokio::test]
+async fn an_honest_record_verifies_after_redis_was_restarted_twice_or_set_back() {
+    let mut servers = servers().await;
+    let desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 1 })).await;
+    let tickets = desk.join(sale, 5).await;
+    desk.admitted(&tickets[0]).await;
+    desk.buy(&tickets[0]).await;
+    let moment = servers.redis.moment().expect("a moment");
+    for epoch in 2..=4 {
+        servers = if epoch < 4 {
+            lose_redis(servers, true).await
+        } else {
+            let moment = moment.clone();
+            let set_back = move || {
+                servers.redis.restart_as_of(&moment).expect("restarted");
+                servers
+            };
+            spawn_blocking(set_back).await.expect("no panic")
+        };
+        until_epoch(&desk, sale, epoch).await;
+        for ticket in &tickets[1..] {
+            assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+        }
+    }
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
+    for ticket in &tickets[1..] {
+        desk.admitted(ticket).await;
+    }
+    assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5]);
+    let verdict = verified(&desk, sale, 1).await;
+    assert_eq!((verdict.losses, verdict.admitted), (3, 5));
+    drop(servers);
+}
+
+#[tokio::test]
+async fn two_redis_with_a_controller_each_do_not_take_the_line_from_each_other() {
+    let (mut first, second) = (servers().await, servers().await);
+    let desk = Desk::open_at(&first.redis.url()).await;
+    let terms = json!({ "total": 1000, "rate_cap_per_s": 20.0, "claim_window_s": 600, "token_ttl_s": 600 });
+    let sale = desk.sale(terms).await;
+    let stop = Shutdown::new();
+    desk.controller_at(&second.redis.url(), &stop).await;
+    let tickets = desk.join(sale, 200).await;
+    desk.until("a hundred to be let in", async || desk.admissions(sale).await.len() >= 100).await;
+    let (epoch, granted): (i32, i64) =
+        sqlx::query_as("SELECT epoch, granted FROM lines").fetch_one(&desk.pool).await.expect("read");
+    assert_eq!((epoch, granted), (1, 100_200), "no epoch and no ordinal is used up");
+
+    // The one that has the line dies, and the other takes it over.
+    spawn_blocking(move || first.redis.kill().expect("killed")).await.expect("no panic");
+    let line = LineStore::connect(&second.redis.url()).await.expect("a Redis");
+    desk.until("the other Redis to have the line", async || line.revision(sale).await.is_ok_and(|at| at.epoch == 2))
+        .await;
+    let before = desk.admissions(sale).await.len();
+    line.resume(sale, &tickets).await.expect("shown");
+    desk.until("people to be let in again", async || desk.admissions(sale).await.len() > before + 10).await;
+    assert_eq!(count(&desk, "SELECT epoch::bigint FROM lines").await, 2);
+    let twice = "SELECT count(*) FROM (SELECT FROM admissions GROUP BY ordinal HAVING count(*) > 1) AS twice";
+    assert_eq!(count(&desk, twice).await, 0);
+    stop.trigger();
+    drop(second);
+}
+
+#[tokio::test]
+async fn none_of_many_removed_tickets_is_let_in_before_redis_has_heard_of_all() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 10, "rate_cap_per_s": 100_000.0, "opens_at": FAR_AWAY })).await;
+    desk.join(sale, 3010).await;
+    verified(&desk, sale, 0).await;
+    let mut transaction = desk.pool.begin().await.expect("begun");
+    for change in [
+        "INSERT INTO interventions (line_id, ordinal, kind, visitor) \
+         SELECT id, n, 'removed', decode(repeat('01', 16), 'hex') FROM lines, generate_series(1, 3000) AS n",
+        "UPDATE sales SET opens_at = now()",
+    ] {
+        sqlx::query(change).execute(&mut *transaction).await.expect("changed");
+    }
+    transaction.commit().await.expect("committed");
+    desk.until("the others to be let in", async || desk.admissions(sale).await.len() == 10).await;
+    assert_eq!(desk.admissions(sale).await, (3001..=3010).collect::<Vec<_>>());
+    let verdict = verified(&desk, sale, 0).await;
+    assert_eq!(verdict.admitted, 10);
+}
+
+#[tokio::test]
+async fn a_record_tells_of_more_turns_at_once_than_one_entry_may() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1500, "rate_cap_per_s": 100_000.0, "opens_at": FAR_AWAY })).await;
+    desk.join(sale, 1500).await;
+    verified(&desk, sale, 0).await;
+    desk.act(sale, "open").await;
+    desk.until("all to be let in", async || desk.admissions(sale).await.len() == 1500).await;
+    assert_eq!(verified(&desk, sale, 0).await.admitted, 1500);
+}
+
+#[tokio::test]
+async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() {
+    let servers = servers().await;
+    let mut desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 2, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let early = desk.join(sale, 4).await;
+    desk.admitted(&early[1]).await;
+    desk.until_decided(sale, "every unit is taken for now").await;
+    let backup = desk.back_up(&servers);
+    // The sale goes on, until more have joined than the backup has granted ordinals for.
+    let mut late = Vec::new();
+    while late.len() < 101_000 {
+        let joined = desk.join_if_granted(sale, 1000).await;
+        if joined.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        late.extend(joined);
+    }
+    desk.buy(&early[0]).await;
+    let highest = late.last().expect("many").ordinal;
+    let epoch = desk.line.revision(sale).await.expect("read").epoch;
+
+    let servers = desk.restore_raised(servers, &backup, None).await;
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > epoch + 1)).await;
+    let newcomers = desk.join(sale, 2).await;
+    assert!(newcomers[0].ordinal > highest, "{} after {highest}", newcomers[0].ordinal);
+    for ticket in [&late[100_500], &late[3], &early[3], &early[2]] {
+        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+    }
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 7 }))).await;
+    for ticket in [&early[2], &early[3], &late[3], &late[100_500], &newcomers[0]] {
+        desk.admitted(ticket).await;
+    }
+    let order = desk.admissions(sale).await;
+    assert_eq!(
+        order[2..],
+        [&early[2], &early[3], &late[3], &late[100_500], &newcomers[0]].map(|ticket| ticket.ordinal)
+    );
+    // The record that was restored goes on, and replays; a head that was kept after the backup is missed.
+    let verdict = verified(&desk, sale, 0).await;
+    assert_eq!((verdict.losses, verdict.admitted), (1, 7));
+    drop(servers);
+}
