@@ -84,6 +84,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_in_the_future_is_not_recent() {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let ago = |ms: i64| now - time::Duration::milliseconds(ms);
+        let line = |began_ms_ago: i64, restless: i32| LineRow::in_epoch(2, "first", ago(began_ms_ago), restless);
+        // In ms: how long ago the epoch began, and the last tick was.
+        let waits = |began: i64, ticked: i64, redis: &str, restless: i32| {
+            let redis = Home { run_id: redis.to_owned(), epoch: 0, granted: 0 };
+            waits(&line(began, restless), &redis, ago(ticked), now)
+        };
+        let is_said = Some("another controller has begun an epoch, and is about to say so");
+        let is_fenced = Some("the line lives in another Redis, which was reached a moment ago");
+        let is_restless = Some("epochs of the line follow each other too soon");
+        assert_eq!([0, -1, -2000, -2001].map(|began| waits(began, 0, "first", 0)), [None, is_said, is_said, None]);
+        let fenced = [0, 1499, 1500, -1, -15_000].map(|ticked| waits(10_000, ticked, "second", 0));
+        assert_eq!(fenced, [is_fenced, is_fenced, None, None, None]);
+        assert_eq!([499, 500, -15_000].map(|began| waits(began, 0, "first", 3)), [is_restless, None, None]);
+        // The database's clock went back by 15 s, and Redis was lost afterwards, after others.
+        assert_eq!(waits(-15_000, -15_000, "second", 9), None);
+        let within = [0, 4999, 5000, -2000, -2001].map(|ms| began_within(&line(ms, 0), now, Duration::from_secs(5)));
+        assert_eq!(within, [true, true, false, true, false]);
+    }
+
+    #[test]
     fn a_series_of_epochs_slows_down_and_uses_up_few_ordinals() {
         let pauses: Vec<u64> = (0..12).map(|restless| pause(restless).as_millis() as u64).collect();
         assert_eq!(pauses, [0, 0, 0, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);

@@ -29,8 +29,10 @@ mod rooms;
 mod session;
 mod settings;
 mod shoppers;
+pub mod simulated;
 mod slots;
 mod speech;
+mod upkeep;
 mod waits;
 
 use std::{
@@ -100,12 +102,14 @@ impl Service {
 
         let follower = rooms::Follower {
             rooms: rooms::Rooms::default(),
-            store: store.clone(),
+            upkeep: upkeep::Upkeep {
+                store: store.clone(),
+                grace: settings.grace(),
+                node: format!("{:032x}", rand::random::<u128>()),
+            },
             reader,
             hall: hall.clone(),
-            grace: settings.grace(),
             move_over,
-            node: format!("{:032x}", rand::random::<u128>()),
             is_full: AtomicBool::new(false),
         };
         follower.find_sales().await.map_err(unreachable)?;

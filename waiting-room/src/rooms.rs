@@ -11,16 +11,15 @@ use std::{
 
 use fairline_line::{
     change::Revision,
-    store::{ChangeReader, Heard, LineError, LineStore, Resumed},
-    ticket::Ticket,
+    store::{ChangeReader, Heard, LineError},
 };
 use fairline_sale::SaleId;
 use fairline_service::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use crate::{hall::Hall, room::Room, settings::Grace, shoppers::Browser};
+use crate::{hall::Hall, room::Room, shoppers::Browser, upkeep::Upkeep};
 
 /// How often rooms look for new sales and for what they have missed, and bring their rates up to date.
 const BEAT: Duration = Duration::from_millis(500);
@@ -34,8 +33,6 @@ const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
 const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
 /// How long a stop waits for the last sockets to close, so that the line hears of them.
 const LAST_GONE: Duration = Duration::from_secs(3);
-/// Tickets that are presented to the line in one call at most.
-const PRESENTED_AT_ONCE: usize = 1000;
 /// A loop whose round takes longer stands still.
 const STANDS_STILL: Duration = Duration::from_secs(60);
 /// Sales that one node follows at most, but for closed ones that shoppers are still in: the open ones, then those that were
@@ -75,26 +72,14 @@ impl Rooms {
     }
 }
 
-/// Presents tickets of one sale to the line, in its order, and tells their tabs what has become of their turns.
-pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -> Result<(), LineError> {
-    let Resumed { turns, revision } = store.resume(room.sale, tickets).await?;
-    for (ticket, turn) in tickets.iter().zip(turns) {
-        room.resumed(ticket.ordinal, turn, revision);
-    }
-    Ok(())
-}
-
 /// Keeps the rooms true until asked to stop.
 pub(crate) struct Follower {
     pub(crate) rooms: Rooms,
-    pub(crate) store: LineStore,
+    pub(crate) upkeep: Upkeep,
     pub(crate) reader: ChangeReader,
     pub(crate) hall: Hall,
-    pub(crate) grace: Grace,
     /// How long a stop takes to send everybody to other nodes.
     pub(crate) move_over: Duration,
-    /// The name of this node, like no other's.
-    pub(crate) node: String,
     /// Whether there are more open sales than it follows.
     pub(crate) is_full: AtomicBool,
 }
@@ -134,14 +119,7 @@ impl Follower {
             match heard {
                 Heard::Change(sale, revision, change) => {
                     let Some(room) = self.rooms.get(sale) else { continue };
-                    let aftermath = room.apply(revision, change);
-                    if aftermath.gap {
-                        self.restart(&room).await;
-                    }
-                    if aftermath.drawn {
-                        self.learn_draw(&room).await;
-                    }
-                    self.present(&room, &aftermath.resume).await;
+                    self.upkeep.take_in(&room, revision, change).await;
                 }
                 Heard::Anew => {
                     for room in self.rooms.all() {
@@ -151,45 +129,6 @@ impl Follower {
                         }
                     }
                 }
-            }
-        }
-    }
-
-    /// Reads the numbers of a draw that was made.
-    async fn learn_draw(&self, room: &Room) {
-        match self.store.numbers(room.sale).await {
-            Ok(numbers) => room.draw(numbers),
-            // The next beat finds the line out of reach, and reads it anew, with the numbers.
-            Err(error) => {
-                warn!(sale = %room.sale, %error, "the draw could not be read");
-                room.set_in_touch(false);
-            }
-        }
-    }
-
-    /// Starts a room over from a snapshot, and presents every ticket that is connected here: what happened to them
-    /// meanwhile was missed, and a line that was begun anew learns of them.
-    async fn restart(&self, room: &Room) {
-        match self.store.snapshot(room.sale).await {
-            Ok(snapshot) => {
-                room.restart(snapshot);
-                self.present(room, &room.shoppers.connected()).await;
-            }
-            // The controller begins the line anew within a tick.
-            Err(error) => {
-                warn!(sale = %room.sale, %error, "a snapshot of the line could not be read");
-                room.set_in_touch(false);
-            }
-        }
-    }
-
-    async fn present(&self, room: &Room, tickets: &[Ticket]) {
-        for tickets in tickets.chunks(PRESENTED_AT_ONCE) {
-            if let Err(error) = resume(&self.store, room, tickets).await {
-                // The next beat finds the line out of reach or changed, and all are presented again.
-                warn!(sale = %room.sale, %error, tickets = tickets.len(), "tickets could not be presented to the line");
-                room.set_in_touch(false);
-                return;
             }
         }
     }
@@ -219,7 +158,7 @@ impl Follower {
                         return (room.sale, (room.revision(), at));
                     }
                     let expected = known.map(|(expected, _)| expected).unwrap_or_default();
-                    (room.sale, (self.look_after(&room, expected).await, Instant::now()))
+                    (room.sale, (self.upkeep.look_after(&room, expected).await, Instant::now()))
                 }
             });
             seen = looks.buffer_unordered(LOOKS_AT_ONCE).collect().await;
@@ -229,36 +168,15 @@ impl Follower {
         }
     }
 
-    /// Restarts a room that has not heard what the line had said by the last look. Gives what it has said by now.
-    async fn look_after(&self, room: &Room, expected: Revision) -> Revision {
-        match self.store.revision(room.sale).await {
-            Ok(at) => {
-                if !room.is_in_touch() || room.revision() < expected || room.revision().epoch != at.epoch {
-                    info!(sale = %room.sale, epoch = at.epoch, "the line is read anew");
-                    self.restart(room).await;
-                }
-                at
-            }
-            Err(error) => {
-                if room.is_in_touch() {
-                    warn!(sale = %room.sale, %error, "the line is out of reach");
-                    metrics::counter!("line_losses_of_touch_total").increment(1);
-                }
-                room.set_in_touch(false);
-                Revision::default()
-            }
-        }
-    }
-
     /// Opens a room for each sale that is new to this node. One that can't be opened keeps no other from it.
     pub(crate) async fn find_sales(&self) -> Result<(), LineError> {
-        let listed = self.store.sales(ROOMS_MAX).await?;
+        let listed = self.upkeep.store.sales(ROOMS_MAX).await?;
         for closed in self.rooms.keep(&listed) {
             self.reader.unfollow(closed).await?;
         }
         let mut left_out = 0;
         if listed.len() >= ROOMS_MAX as usize {
-            left_out = self.store.open_sales().await?.saturating_sub(ROOMS_MAX.into());
+            left_out = self.upkeep.store.open_sales().await?.saturating_sub(ROOMS_MAX.into());
         }
         metrics::gauge!("waiting_room_sales_left_out").set(left_out as f64);
         if left_out > 0 && !self.is_full.swap(true, Ordering::Relaxed) {
@@ -277,7 +195,7 @@ impl Follower {
     async fn open(&self, sale: SaleId) -> Result<(), LineError> {
         // Followed first: what changes after the snapshot is heard.
         self.reader.follow(sale).await?;
-        match self.store.snapshot(sale).await {
+        match self.upkeep.store.snapshot(sale).await {
             Ok(snapshot) => self.rooms.add(Room::new(snapshot, self.hall.bell())),
             Err(LineError::NotPublished) => {}
             Err(error) => return Err(error),
@@ -301,7 +219,7 @@ impl Follower {
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
                 fairline_service::beat();
-                let grace = self.grace.of(&room.card(), Browser::Desk);
+                let grace = self.upkeep.grace.of(&room.card(), Browser::Desk);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
                 // A grace period that has become shorter counts at once.
                 let called = called.entry(room.sale).or_insert(now);
@@ -312,21 +230,9 @@ impl Follower {
                 if !room.calls_roll() {
                     continue;
                 }
-                if let Err(error) = self.answer_roll_call(&room, grace, every * 3).await {
+                if let Err(error) = self.upkeep.answer_roll_call(&room, grace, every * 3).await {
                     debug!(sale = %room.sale, %error, "a roll call had no answer");
                 }
-            }
-        }
-    }
-
-    async fn answer_roll_call(&self, room: &Room, grace: Duration, up_for: Duration) -> Result<(), LineError> {
-        self.store.present(room.sale, &self.node, up_for, room.shoppers.bitmap()).await?;
-        let mut after = 0;
-        loop {
-            // Nobody knows any more what those who are found nowhere looked at the line with.
-            after = self.store.roll_call(room.sale, grace, after).await?;
-            if after == 0 {
-                return Ok(());
             }
         }
     }
@@ -345,19 +251,7 @@ impl Follower {
             }
             fairline_service::beat();
             for room in self.rooms.all() {
-                let gone = room.shoppers.take_gone();
-                for browser in [Browser::Desk, Browser::Phone] {
-                    let gone = gone.iter().filter(|gone| gone.1 == browser);
-                    let ordinals: Vec<_> = gone.map(|(ordinal, _)| *ordinal).collect();
-                    if ordinals.is_empty() {
-                        continue;
-                    }
-                    let grace = self.grace.of(&room.card(), browser);
-                    if let Err(error) = self.store.absent(room.sale, grace, true, &ordinals).await {
-                        warn!(sale = %room.sale, %error, "the line could not be told who has gone");
-                        room.shoppers.put_back_gone(ordinals.into_iter().map(|ordinal| (ordinal, browser)));
-                    }
-                }
+                self.upkeep.tell_gone(&room).await;
             }
         }
     }

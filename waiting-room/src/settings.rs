@@ -75,8 +75,8 @@ impl Settings {
 /// For how long a shopper who went silent keeps the place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grace {
-    desk: Duration,
-    phone: Duration,
+    pub(crate) desk: Duration,
+    pub(crate) phone: Duration,
 }
 
 impl Grace {

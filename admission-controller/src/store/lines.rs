@@ -552,3 +552,40 @@ impl LockedSale {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl LineRow {
+    /// A line in an epoch that began then, in a process of that name.
+    pub(crate) fn in_epoch(epoch: i32, home: &str, epoch_began_at: OffsetDateTime, restless: i32) -> Self {
+        Self {
+            id: Uuid::nil(),
+            sale_id: Uuid::nil(),
+            lane: None,
+            share: None,
+            invitation_key: None,
+            invitations: 0,
+            epoch,
+            cursor: 0,
+            highest_ordinal: 0,
+            granted: 0,
+            above: 0,
+            drawn: None,
+            draw_key: None,
+            record_seq: None,
+            record_hash: Vec::new(),
+            recorded_epoch: 0,
+            recorded_rev: 0,
+            recorded_tickets: Vec::new(),
+            recorded_status: String::new(),
+            published_status: None,
+            epoch_began_at,
+            publication: 0,
+            home: Some(home.to_owned()),
+            restless,
+            retell_below: None,
+            admitted: 0,
+            waiting: 0,
+            present: 0,
+        }
+    }
+}

@@ -8,7 +8,7 @@
 //! Redis is the fast index, not the truth: when it answers that it does not know a line, the controller begins a new epoch
 //! of it from Postgres, and shoppers' tickets put back what Postgres does not know.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fairline_record::draw::Draw;
@@ -16,9 +16,7 @@ use fairline_redis::connect;
 use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::{
     clients::Client,
-    interfaces::{
-        ClientLike as _, EventInterface as _, FunctionInterface as _, PubsubInterface as _, SortedSetsInterface as _,
-    },
+    interfaces::{EventInterface as _, PubsubInterface as _},
     types::{FromValue, Message, Value, config::Server},
 };
 use serde::Deserialize;
@@ -27,11 +25,11 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{
     change::{Change, Revision, Turn},
+    port::Port,
     ticket::{Ordinal, Ticket},
     view::{LineView, Numbers},
 };
 
-const LIBRARY: &str = include_str!("line.lua");
 /// The keys of a sale, in the order that the library counts them.
 const KEYS: [&str; 16] = [
     "line", "arrivals", "departed", "recalled", "absent", "turns", "claims", "passed", "accounts", "present",
@@ -39,7 +37,6 @@ const KEYS: [&str; 16] = [
 ];
 /// Bytes of the table of a draw that are laid down in one call.
 const LAID_DOWN_AT_ONCE: usize = 1 << 18;
-const SALES: &str = "fairline:sales";
 /// How long a closed sale is kept.
 const CLOSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -250,7 +247,7 @@ pub struct Snapshot {
 /// The lines of all sales, in Redis.
 #[derive(Clone)]
 pub struct LineStore {
-    client: Client,
+    port: Arc<dyn Port>,
 }
 
 fn keys(sale: SaleId) -> Vec<String> {
@@ -286,29 +283,26 @@ impl LineStore {
     /// # Errors
     /// When Redis can't be reached or the address is none.
     pub async fn connect(url: &str) -> Result<Self, LineError> {
-        let store = Self { client: connect(url).await? };
-        store.load().await?;
+        let store = Self::over(Arc::new(connect(url).await?));
+        store.port.load().await?;
         Ok(store)
     }
 
-    async fn load(&self) -> Result<(), LineError> {
-        if self.client.is_clustered() {
-            let _: Value = self.client.function_load_cluster(true, LIBRARY).await?;
-        } else {
-            let _: Value = self.client.function_load(true, LIBRARY).await?;
-        }
-        Ok(())
+    /// The lines behind a port.
+    #[must_use]
+    pub fn over(port: Arc<dyn Port>) -> Self {
+        Self { port }
     }
 
     async fn call<R: FromValue>(&self, function: &str, sale: SaleId, args: Vec<Value>) -> Result<R, LineError> {
         let name = format!("fairline_v3_{function}");
-        match self.client.fcall(name.as_str(), keys(sale), args.clone()).await {
+        match self.port.call(&name, keys(sale), args.clone()).await {
             // An emptied Redis has lost our functions, too.
             Err(error) if error.details().contains("Function not found") => {
-                self.load().await?;
-                Ok(self.client.fcall(name, keys(sale), args).await?)
+                self.port.load().await?;
+                Ok(self.port.call(&name, keys(sale), args).await?.convert()?)
             }
-            answer => Ok(answer?),
+            answer => Ok(answer?.convert()?),
         }
     }
 
@@ -317,7 +311,7 @@ impl LineStore {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), LineError> {
-        Ok(fairline_redis::probe(&self.client).await?)
+        Ok(self.port.ping().await?)
     }
 
     /// Sales whose lines are listed, `most` at most: the open ones first, then those that were closed last.
@@ -325,8 +319,7 @@ impl LineStore {
     /// # Errors
     /// When Redis does not answer.
     pub async fn sales(&self, most: u32) -> Result<Vec<SaleId>, LineError> {
-        let (till, now) = (f64::INFINITY, unix_ms(OffsetDateTime::now_utc()));
-        let ids: Vec<String> = self.client.zrevrangebyscore(SALES, till, now, false, Some((0, most.into()))).await?;
+        let ids = self.port.listed(unix_ms(OffsetDateTime::now_utc()), most).await?;
         let unexpected = |error: fairline_sale::InvalidId| LineError::Unexpected(error.to_string());
         ids.iter().map(|id| id.parse().map_err(unexpected)).collect()
     }
@@ -336,7 +329,7 @@ impl LineStore {
     /// # Errors
     /// When Redis does not answer.
     pub async fn open_sales(&self) -> Result<u64, LineError> {
-        Ok(self.client.zcount(SALES, f64::INFINITY, f64::INFINITY).await?)
+        Ok(self.port.listed_open().await?)
     }
 
     /// Gives each of a batch a ticket: the next ordinals, in order, or the place that its account has already.
@@ -619,10 +612,7 @@ impl LineStore {
         let _: u64 = self.call("publish", sale, args).await?;
         let now = OffsetDateTime::now_utc();
         let listed_until = if closed { unix_ms(now + CLOSED_KEPT) } else { f64::INFINITY };
-        let member = (listed_until, sale.to_string());
-        let _: u64 = self.client.zadd(SALES, None, None, false, false, member).await?;
-        let _: u64 = self.client.zremrangebyscore(SALES, f64::NEG_INFINITY, unix_ms(now)).await?;
-        Ok(())
+        Ok(self.port.list(sale.to_string(), listed_until, unix_ms(now)).await?)
     }
 
     /// Says in bulk what has become of turns of earlier epochs, all of which are over. May be repeated.
