@@ -401,9 +401,11 @@ impl Ticker {
             sale.write_record(at, record).await?;
         }
         // What another controller has published since has numbers of its own.
-        let as_told = sale.lines.iter().zip(&known.told).filter(|&(line, told)| {
-            *told == Told { publication: told.publication, ..Told::of(&sale.row, line) }
-        });
+        let as_told = sale
+            .lines
+            .iter()
+            .zip(&known.told)
+            .filter(|&(line, told)| *told == Told { publication: told.publication, ..Told::of(&sale.row, line) });
         let publishes = (publishes || as_told.count() < sale.lines.len()) && !settled;
         if publishes {
             sale.number_publications().await?;

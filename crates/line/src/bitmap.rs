@@ -90,11 +90,6 @@ impl Ordinals {
         if self.len == 0 { 0 } else { self.up_to(up_to) - self.up_to(after) }
     }
 
-    /// How many are beyond `ordinal`.
-    pub(crate) fn beyond(&self, ordinal: Ordinal) -> u64 {
-        self.len() - self.up_to(ordinal)
-    }
-
     /// How many are in `[0, ordinal]`.
     fn up_to(&self, ordinal: Ordinal) -> u64 {
         let (word, bit) = split(ordinal);
@@ -145,7 +140,6 @@ mod tests {
             }
             let up_to = after + more;
             prop_assert_eq!(ordinals.between(after, up_to), set.range(after + 1..=up_to).count() as u64);
-            prop_assert_eq!(ordinals.beyond(after), set.range(after + 1..).count() as u64);
             prop_assert_eq!(ordinals.len(), set.len() as u64);
             for ordinal in 0..2000 {
                 prop_assert_eq!(ordinals.contains(ordinal), set.contains(&ordinal));

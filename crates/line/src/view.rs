@@ -150,9 +150,10 @@ impl LineView {
         }
     }
 
-    /// Waiting tickets beyond `number`, which is not behind the cursor. Nobody beyond the highest has departed.
+    /// Waiting tickets beyond `number`, which is not behind the cursor. A ticket that a restored database does not know may
+    /// have departed beyond the highest.
     fn live_after(&self, number: u64) -> u64 {
-        (self.highest - number) - self.departed.beyond(number)
+        (self.highest - number) - self.departed.between(number, self.highest)
     }
 
     /// This ordinal has been given.
@@ -313,5 +314,14 @@ mod tests {
         assert_eq!(view.place(1), None);
         assert_eq!(view.place(2), Some(Place { ahead: 1, recalled: 1, behind: 7 }));
         assert_eq!(view.place(10), Some(Place { ahead: 8, recalled: 1, behind: 0 }));
+    }
+
+    #[test]
+    fn a_ticket_that_has_departed_beyond_the_highest_is_counted_nowhere() {
+        // SETBIT 15, where ten tickets were given.
+        let view = LineView::new(1, 0, 10, &[0, 0b0000_0001], []);
+        assert_eq!(view.waiting(), 10);
+        assert_eq!(view.place(10), Some(Place { ahead: 9, recalled: 0, behind: 0 }));
+        assert_eq!(view.place(15), None);
     }
 }
