@@ -152,7 +152,7 @@ impl LineView {
 
     /// Waiting tickets beyond `number`, which is not behind the cursor. Nobody beyond the highest has departed.
     fn live_after(&self, number: u64) -> u64 {
-        (self.highest - number) - self.departed.beyond(number)
+        self.highest.saturating_sub(number).saturating_sub(self.departed.beyond(number))
     }
 
     /// This ordinal has been given.
