@@ -21,7 +21,7 @@ NEXTEST := $(shell command -v cargo-nextest)
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,6 +123,10 @@ bench-admission-live: setup web ## Compare live sales with simulated ones, in so
 bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_vs_hello for a part
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
+
+simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to tell one
+	@$(CARGO) build --locked --release --quiet --package fairline-simulate
+	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check

@@ -29,6 +29,7 @@ mod rooms;
 mod session;
 mod settings;
 mod shoppers;
+pub mod simulated;
 mod slots;
 mod speech;
 mod upkeep;

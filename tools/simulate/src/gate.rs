@@ -1,0 +1,164 @@
+//! Where the code under test stops: at a call to Redis, at a lock of the database, between two statements, or for a while.
+//!
+//! A future that stops here says why, and goes on only when the scheduler lets it. So the real asynchronous code of the services
+//! runs, and the scheduler decides what happens in between.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use async_trait::async_trait;
+use fairline_line::port::{Error, Port, Value};
+
+/// The name of the call that loads the library.
+pub const LOAD: &str = "FUNCTION LOAD";
+
+/// A call to Redis.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The function.
+    pub function: String,
+    /// Its keys.
+    pub keys: Vec<String>,
+    /// Its arguments.
+    pub args: Vec<Vec<u8>>,
+}
+
+/// Why a task does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wait {
+    /// It may go on.
+    #[default]
+    Ready,
+    /// It waits for an answer.
+    Answer(u64),
+    /// It sleeps until then, in virtual ms.
+    Until(u64),
+    /// It waits until nobody holds the lock of the sale's line.
+    Lock,
+    /// It waits for a change of the line to be heard.
+    Inbox,
+}
+
+enum Call {
+    Sent(Request),
+    Answered(Result<Value, Error>),
+}
+
+#[derive(Default)]
+struct Inside {
+    calls: HashMap<u64, Call>,
+    next: u64,
+    wait: Wait,
+}
+
+/// The gate of one simulation.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<Mutex<Inside>>);
+
+fn bytes(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Bytes(bytes) => bytes.to_vec(),
+        Value::Integer(number) => number.to_string().into_bytes(),
+        other => other.as_str().unwrap_or_default().as_bytes().to_vec(),
+    }
+}
+
+impl Gate {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the task that has just stopped does not go on.
+    pub fn take_wait(&self) -> Wait {
+        std::mem::take(&mut self.inside().wait)
+    }
+
+    /// A call that has not been delivered.
+    #[must_use]
+    pub fn request(&self, id: u64) -> Option<Request> {
+        match self.inside().calls.get(&id) {
+            Some(Call::Sent(request)) => Some(request.clone()),
+            _ => None,
+        }
+    }
+
+    /// Answers a call.
+    pub fn answer(&self, id: u64, answer: Result<Value, Error>) {
+        if let Some(call) = self.inside().calls.get_mut(&id) {
+            *call = Call::Answered(answer);
+        }
+    }
+
+    /// Forgets a call whose caller is gone.
+    pub fn forget(&self, id: u64) {
+        self.inside().calls.remove(&id);
+    }
+
+    /// Stops once.
+    pub async fn stop(&self, why: Wait) {
+        let mut stopped = false;
+        poll_fn(|_| {
+            if std::mem::replace(&mut stopped, true) {
+                return Poll::Ready(());
+            }
+            self.inside().wait = why;
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn send(&self, request: Request) -> Result<Value, Error> {
+        let id = {
+            let mut inside = self.inside();
+            inside.next += 1;
+            let id = inside.next;
+            inside.calls.insert(id, Call::Sent(request));
+            id
+        };
+        poll_fn(|_| {
+            let mut inside = self.inside();
+            match inside.calls.remove(&id) {
+                Some(Call::Answered(answer)) => Poll::Ready(answer),
+                call => {
+                    inside.calls.extend(call.map(|call| (id, call)));
+                    inside.wait = Wait::Answer(id);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Port for Gate {
+    async fn call(&self, function: &str, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
+        self.send(Request { function: function.to_owned(), keys, args: args.iter().map(bytes).collect() }).await
+    }
+
+    async fn load(&self) -> Result<(), Error> {
+        let load = Request { function: LOAD.to_owned(), keys: Vec::new(), args: Vec::new() };
+        self.send(load).await.map(drop)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    // Which sales there are is not simulated: there is one.
+    async fn list(&self, _sale: String, _until_ms: f64, _now_ms: f64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn listed(&self, _now_ms: f64, _most: u32) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn listed_open(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+}

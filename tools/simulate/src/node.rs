@@ -1,0 +1,228 @@
+//! A node: the real room with its upkeep and update policy, and the loops and requests that `waiting-room/src/rooms.rs`, `joins.rs`
+//! and `door.rs` drive it with.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
+
+use fairline_line::{
+    change::{Change, Revision},
+    store::{Account, Joining, LineError, LineStore},
+    ticket::Ticket,
+};
+use fairline_sale::VisitorId;
+use waiting_room::simulated::{Node, Page};
+
+use crate::{
+    gate::{Gate, Wait},
+    sale::SALE,
+};
+
+/// How long a shopper who went silent keeps the place.
+pub const GRACE: Duration = Duration::from_secs(3);
+const BEAT_MS: u64 = 500;
+const GONE_MS: u64 = 100;
+const ROLL_CALL_MS: u64 = 750;
+const ATTEMPTS: u32 = 3;
+const PAUSE_MS: u64 = 300;
+
+/// What a request of a shopper came to.
+pub enum Outcome {
+    /// The page is open.
+    Opened(usize, Ticket),
+    /// The node could not do it.
+    Failed(usize),
+    /// The shopper has left.
+    Left,
+    /// The line has heard that the page has its token.
+    Claimed(usize),
+}
+
+/// What a node knows.
+#[derive(Default)]
+pub struct Inside {
+    /// Its room, once it has one.
+    pub room: Option<Node>,
+    /// What it was told and has not taken in.
+    pub inbox: VecDeque<(Revision, Change)>,
+    /// The pages that are open here, by shopper.
+    pub pages: BTreeMap<usize, Page>,
+    /// Upkeep that is under way.
+    pub busy: u32,
+    /// Shoppers whose tickets are being shown.
+    pub showing: Vec<usize>,
+}
+
+/// What the tasks of a node share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where they stop.
+    pub gate: Gate,
+    /// Virtual time.
+    pub now: Rc<Cell<u64>>,
+    /// Redis.
+    pub line: LineStore,
+    /// What the node knows.
+    pub inside: Rc<RefCell<Inside>>,
+    /// Where the outcomes of requests go.
+    pub outcomes: Rc<RefCell<Vec<Outcome>>>,
+    /// Its name.
+    pub name: String,
+}
+
+/// Somebody at the door.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// Which shopper.
+    pub shopper: usize,
+    /// The visitor id of a new ticket.
+    pub visitor: VisitorId,
+    /// The account, if there is one.
+    pub account: Option<Account>,
+}
+
+impl Shared {
+    async fn sleep(&self, ms: u64) {
+        self.gate.stop(Wait::Until(self.now.get() + ms)).await;
+    }
+
+    fn room(&self) -> Option<Node> {
+        self.inside.borrow().room.clone()
+    }
+
+    fn busy(&self, change: i32) {
+        let mut inside = self.inside.borrow_mut();
+        inside.busy = inside.busy.saturating_add_signed(change);
+    }
+
+    /// Opens the room, and looks after it.
+    pub async fn beat(self) {
+        let mut expected = Revision::default();
+        loop {
+            match self.room() {
+                None => {
+                    if let Ok(snapshot) = self.line.snapshot(SALE).await {
+                        let room = Node::open(self.line.clone(), self.name.clone(), GRACE, snapshot);
+                        self.inside.borrow_mut().room = Some(room);
+                    }
+                }
+                Some(room) => {
+                    self.busy(1);
+                    expected = room.look_after(expected).await;
+                    self.busy(-1);
+                }
+            }
+            self.sleep(BEAT_MS).await;
+        }
+    }
+
+    /// Takes in the changes of the line.
+    pub async fn follow(self) {
+        loop {
+            self.gate.stop(Wait::Inbox).await;
+            let heard = self.inside.borrow_mut().inbox.pop_front();
+            let (Some(room), Some((at, change))) = (self.room(), heard) else { continue };
+            self.busy(1);
+            room.take_in(at, change).await;
+            self.busy(-1);
+        }
+    }
+
+    /// Answers roll calls.
+    pub async fn call_roll(self) {
+        loop {
+            self.sleep(ROLL_CALL_MS).await;
+            if let Some(room) = self.room() {
+                let _ = room.answer_roll_call(Duration::from_millis(ROLL_CALL_MS * 3)).await;
+            }
+        }
+    }
+
+    /// Tells the line who has gone.
+    pub async fn tell_gone(self) {
+        loop {
+            self.sleep(GONE_MS).await;
+            if let Some(room) = self.room() {
+                room.tell_gone().await;
+            }
+        }
+    }
+
+    fn done(&self, outcome: Outcome) {
+        self.outcomes.borrow_mut().push(outcome);
+    }
+
+    /// A batch of joins.
+    pub async fn join(self, batch: [u8; 8], guests: Vec<Guest>) {
+        let joining: Vec<Joining> =
+            guests.iter().map(|guest| Joining { visitor: guest.visitor, account: guest.account }).collect();
+        let mut attempt = 0;
+        let joined = loop {
+            let joined = self.line.join(SALE, batch, &joining).await;
+            attempt += 1;
+            if attempt == ATTEMPTS || !matches!(joined, Err(LineError::Unavailable(_))) {
+                break joined;
+            }
+            self.sleep(PAUSE_MS << (attempt - 1)).await;
+        };
+        for (at, guest) in guests.iter().enumerate() {
+            match (&joined, self.room()) {
+                (Ok(tickets), Some(room)) => {
+                    room.joined(tickets[at].ordinal);
+                    self.open_page(&room, *guest, tickets[at], false).await;
+                }
+                _ => self.done(Outcome::Failed(guest.shopper)),
+            }
+        }
+    }
+
+    async fn open_page(&self, room: &Node, guest: Guest, ticket: Ticket, shows: bool) {
+        let page = room.page(&ticket);
+        self.inside.borrow_mut().showing.push(guest.shopper);
+        let shown = if shows || guest.account.is_some() || room.has_passed(ticket.ordinal) {
+            room.resume(ticket).await
+        } else {
+            Ok(())
+        };
+        let mut inside = self.inside.borrow_mut();
+        inside.showing.retain(|&shopper| shopper != guest.shopper);
+        if shown.is_ok() {
+            inside.pages.insert(guest.shopper, page);
+            drop(inside);
+            self.done(Outcome::Opened(guest.shopper, ticket));
+        } else {
+            drop(inside);
+            self.done(Outcome::Failed(guest.shopper));
+        }
+    }
+
+    /// A shopper comes with a ticket.
+    pub async fn open(self, guest: Guest, ticket: Ticket) {
+        if let Some(account) = &guest.account
+            && self.line.name(&ticket, account).await.is_err()
+        {
+            return self.done(Outcome::Failed(guest.shopper));
+        }
+        match self.room() {
+            Some(room) => self.open_page(&room, guest, ticket, true).await,
+            None => self.done(Outcome::Failed(guest.shopper)),
+        }
+    }
+
+    /// A page has its token.
+    pub async fn claim(self, shopper: usize, ticket: Ticket) {
+        if self.line.claim(&ticket).await.is_ok() {
+            self.done(Outcome::Claimed(shopper));
+        }
+    }
+
+    /// A shopper leaves.
+    pub async fn leave(self, ticket: Ticket) {
+        if self.line.leave(&ticket).await.is_ok() {
+            self.done(Outcome::Left);
+        }
+    }
+}

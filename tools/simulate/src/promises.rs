@@ -1,0 +1,285 @@
+//! The promises, as far as they can be seen: after each step those that always hold, and once it is quiet those that take time.
+
+use std::collections::BTreeMap;
+
+use fairline_line::change::Turn;
+use waiting_room::simulated::Shown;
+
+use crate::{
+    controller::token,
+    event::Event,
+    ledger::State,
+    redis::Reply,
+    sale::SALE,
+    world::{CONTROLLERS, NODES, World},
+};
+
+/// How long it may take until all is as it should be once nothing is broken any more, in ms.
+const SETTLES_MS: u64 = 60_000;
+/// It stays so for this long before it is looked at.
+const SETTLED_MS: u64 = 3000;
+/// While a unit is free and somebody waits, somebody is admitted within: the recovery of a lost line, and some beats.
+const PROGRESS_MS: u64 = 10_000;
+/// The unit of a shopper who leaves with a token goes back within, in ms: a line that was lost first begins anew.
+const HEARD_MS: u64 = 3000;
+/// Epochs that may begin while nothing breaks: one for what broke before, and one whose announcement was under way.
+const EPOCHS_MAX: u32 = 3;
+
+fn key(name: &str) -> Vec<u8> {
+    format!("fairline:{{{SALE}}}:{name}").into_bytes()
+}
+
+fn text(reply: Reply) -> Option<String> {
+    match reply {
+        Reply::Bulk(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        _ => None,
+    }
+}
+
+impl World {
+    /// What Redis says became of a ticket's turn.
+    fn told(&self, ordinal: u64) -> Option<String> {
+        let server = &self.servers[self.primary];
+        text(server.read(&[b"HGET", &key("turns"), ordinal.to_string().as_bytes()]))
+    }
+
+    fn revision_of(&self, server: usize) -> Option<(u64, u64)> {
+        let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &key("line"), name]))?.parse().ok();
+        Some((field(b"epoch")?, field(b"rev")?))
+    }
+
+    /// No silent page: whoever is connected to a node that has heard everything has a place, a turn or an outcome.
+    pub(crate) fn check_pages(&mut self) {
+        for process in CONTROLLERS..CONTROLLERS + NODES {
+            if self.is_in_trouble(process) {
+                continue;
+            }
+            let silent = {
+                let inside = self.inside(process);
+                let Some(room) = &inside.room else { continue };
+                if inside.busy > 0 || !inside.inbox.is_empty() || !room.is_in_touch() {
+                    continue;
+                }
+                let known = (u64::from(room.revision().epoch), room.revision().rev);
+                if self.revision_of(self.server_of(process)) != Some(known) {
+                    continue;
+                }
+                inside
+                    .pages
+                    .keys()
+                    .copied()
+                    .find(|shopper| !inside.showing.contains(shopper) && inside.pages[shopper].is_silent())
+            };
+            if let Some(shopper) = silent {
+                self.breaks(format!(
+                    "silent page: shopper {shopper} is connected, and has neither place nor turn nor outcome"
+                ));
+            }
+        }
+    }
+
+    /// Everything goes on, in turn, without faults, until it has settled.
+    pub(crate) fn be_quiet(&mut self, apart: bool) {
+        self.mend(apart);
+        let (begin, epoch) = (self.now.get(), self.ledger.borrow().line.epoch);
+        let (mut settled_since, mut stuck_since) = (None, None);
+        let mut left_since = BTreeMap::new();
+        while self.broken.is_none() {
+            self.go_round();
+            let now = self.now.get();
+            let waits = !apart && self.somebody_may_be_admitted();
+            let admitted_at = self.ledger.borrow().admitted_at_ms;
+            let stuck = *stuck_since.get_or_insert(now);
+            if !waits {
+                stuck_since = None;
+            } else if now > stuck.max(admitted_at) + PROGRESS_MS {
+                let stock = self.ledger.borrow().stock;
+                self.breaks(format!("no progress: a unit is free ({stock:?}), somebody waits, and nobody is admitted"));
+            }
+            if self.ledger.borrow().line.epoch > epoch + EPOCHS_MAX {
+                self.breaks("epochs without end: Redis is well, and the line begins again and again".to_owned());
+            }
+            let unheard = self.left_and_promised();
+            left_since.retain(|ordinal, _| unheard.contains(ordinal));
+            for ordinal in unheard {
+                if now > *left_since.entry(ordinal).or_insert(now) + HEARD_MS && !apart {
+                    self.breaks(format!("left unheard: ticket {ordinal} has left, and its unit is still promised"));
+                }
+            }
+            let settled = !waits && (apart || self.is_settled());
+            let since = *settled_since.get_or_insert(now);
+            if !settled {
+                settled_since = None;
+            } else if now >= since + SETTLED_MS && (!apart || now > begin + SETTLES_MS / 2) {
+                break;
+            }
+            if now > begin + SETTLES_MS {
+                if !apart {
+                    self.breaks(format!("not settled: {}", self.unsettled().unwrap_or_default()));
+                }
+                break;
+            }
+            let next = self.next_wake().max(now + 1);
+            self.pass(next - now);
+        }
+        if !apart && self.broken.is_none() {
+            self.check_quiet();
+        }
+    }
+
+    /// Tickets that have left, as Redis knows, and whose unclaimed tokens are out.
+    fn left_and_promised(&self) -> Vec<u64> {
+        let ledger = self.ledger.borrow();
+        let out = ledger.admissions.iter().filter(|admission| admission.state == State::Promised && !admission.claimed);
+        out.map(|admission| admission.ordinal)
+            .filter(|&ordinal| self.told(ordinal).as_deref() == Some("left"))
+            .collect()
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.step_quietly(&Event::Elapse(ms));
+    }
+
+    fn step_quietly(&mut self, event: &Event) {
+        self.apply(event);
+        self.check_pages();
+    }
+
+    /// Every task goes on until it sleeps, and every shopper does what a page does by itself.
+    fn go_round(&mut self) {
+        for _ in 0..200 {
+            let tasks = self.runnable();
+            if tasks.is_empty() {
+                break;
+            }
+            for (process, slot) in tasks {
+                self.step_quietly(&Event::Run(process, slot));
+                if self.broken.is_some() {
+                    return;
+                }
+            }
+        }
+        for shopper in 0..self.shoppers.len() {
+            let own = &self.shoppers[shopper];
+            let event = match own {
+                _ if !own.present || own.over.is_some() || own.pending.is_some() => continue,
+                _ if own.node.is_none() && own.ticket.is_some() => Event::Open(CONTROLLERS + shopper % NODES, shopper),
+                _ if own.node.is_none() => Event::Join(CONTROLLERS + shopper % NODES, vec![shopper]),
+                _ if own.token.is_none() => continue,
+                _ if !own.claimed => Event::Claim(shopper),
+                _ if !own.redeemed => Event::Redeem(shopper),
+                _ => Event::Pay(shopper),
+            };
+            self.step_quietly(&event);
+        }
+    }
+
+    /// Shoppers who wait with an open page.
+    fn waits(&self, shopper: usize) -> bool {
+        let own = &self.shoppers[shopper];
+        own.node.is_some() && own.over.is_none() && own.token.is_none()
+    }
+
+    fn somebody_may_be_admitted(&self) -> bool {
+        self.ledger.borrow().stock.free() > 0 && (0..self.shoppers.len()).any(|shopper| self.waits(shopper))
+    }
+
+    fn is_settled(&self) -> bool {
+        self.unsettled().is_none()
+    }
+
+    /// What is not as it should be yet.
+    fn unsettled(&self) -> Option<String> {
+        let ledger = self.ledger.borrow();
+        if ledger.is_locked() {
+            return Some("a controller is at work".to_owned());
+        }
+        if !ledger.is_all_told() {
+            return Some("Redis has not been told everything".to_owned());
+        }
+        // Epochs that follow each other too soon wait, so this may take a while.
+        let known = self.revision_of(self.primary).map(|(epoch, _)| epoch);
+        if ledger.line.epoch > 0 && known != Some(ledger.line.epoch.into()) {
+            return Some("Redis does not know the line".to_owned());
+        }
+        let open = |shopper: &usize| {
+            let own = &self.shoppers[*shopper];
+            own.present && own.over.is_none() && (own.node.is_none() || own.pending.is_some())
+        };
+        if let Some(shopper) = (0..self.shoppers.len()).find(open) {
+            return Some(format!("shopper {shopper} can't open the page"));
+        }
+        let redeems = |shopper: &usize| self.shoppers[*shopper].token.is_some() && self.waits_for_nothing(*shopper);
+        (0..self.shoppers.len()).find(redeems).map(|shopper| format!("shopper {shopper} has a turn to use"))
+    }
+
+    fn waits_for_nothing(&self, shopper: usize) -> bool {
+        let own = &self.shoppers[shopper];
+        own.node.is_some() && own.over.is_none() && !own.redeemed
+    }
+
+    fn check_quiet(&mut self) {
+        let found = self.look_for_trouble();
+        if let Some(why) = found {
+            self.breaks(why);
+        }
+    }
+
+    fn look_for_trouble(&self) -> Option<String> {
+        let ledger = self.ledger.borrow();
+        let newest = ledger.newest();
+        for (&ordinal, &at) in &newest {
+            let state = ledger.admissions[at].state;
+            let told = self.told(ordinal);
+            let word = told.as_deref();
+            let gone = matches!(word, Some("left" | "removed"));
+            let agrees = match state {
+                State::Promised => {
+                    gone || word.is_some_and(|turn| turn.contains(&format!("\"{}\"", token(ledger.admissions[at].id))))
+                }
+                State::Redeemed => gone || word == Some("bought"),
+                State::Lapsed => gone || matches!(word, None | Some("lapsed" | "expired")),
+            };
+            if !agrees {
+                return Some(format!(
+                    "another turn: ticket {ordinal} is {state:?} in the ledger, and {} in Redis",
+                    told.unwrap_or_else(|| "nothing".to_owned())
+                ));
+            }
+        }
+        let recalled = self.servers[self.primary].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
+        if let Reply::Array(parts) = recalled {
+            for score in parts.into_iter().skip(1).step_by(2) {
+                let ordinal: u64 = text(score).and_then(|score| score.parse().ok()).unwrap_or_default();
+                if newest.get(&ordinal).is_some_and(|&at| ledger.admissions[at].state != State::Lapsed) {
+                    return Some(format!(
+                        "recalled with a turn: ticket {ordinal} waits to be recalled, and has its turn"
+                    ));
+                }
+            }
+        }
+        self.look_at_pages(&newest)
+    }
+
+    fn look_at_pages(&self, newest: &BTreeMap<u64, usize>) -> Option<String> {
+        let ledger = self.ledger.borrow();
+        for (shopper, own) in self.shoppers.iter().enumerate() {
+            let (Some(node), Some(ticket)) = (own.node, own.ticket) else { continue };
+            if matches!(own.shown, None | Some(Shown::Reconnecting)) {
+                return Some(format!("silent page: shopper {shopper} is connected and sees {:?}", own.shown));
+            }
+            let live = newest.get(&ticket.ordinal).filter(|&&at| ledger.admissions[at].state == State::Promised);
+            let inside = self.inside(node);
+            let turn = inside.room.as_ref().map(|room| room.turn(ticket.ordinal));
+            let shows = matches!(&turn, Some(Turn::Now(_)));
+            if let Some(at) = live
+                && !shows
+            {
+                return Some(format!(
+                    "turn unseen: token {at} of shopper {shopper} is out, and the page sees {turn:?}"
+                ));
+            }
+        }
+        None
+    }
+}

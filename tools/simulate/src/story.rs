@@ -1,0 +1,133 @@
+//! Stories: what a seed tells, whether it ends well, and the shortest one that ends as badly.
+
+use fairline_line::port::LIBRARY;
+
+use crate::{
+    bugs::{Bugs, Control},
+    event::Event,
+    rng::Rng,
+    scheduler::{EVENTS, Plan},
+    world::World,
+};
+
+/// What is run.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The library of the line.
+    pub library: String,
+    /// What was put back into the ledger and the tick.
+    pub bugs: Bugs,
+}
+
+impl Subject {
+    /// The code as it is.
+    #[must_use]
+    pub fn real() -> Self {
+        Self { library: LIBRARY.to_owned(), bugs: Bugs::default() }
+    }
+
+    /// The code with a bug put back.
+    ///
+    /// # Panics
+    /// When the library has changed, so that a patch does not fit any more.
+    #[must_use]
+    pub fn with(control: &Control) -> Self {
+        let mut library = LIBRARY.to_owned();
+        for (now, before) in control.patches {
+            assert!(library.contains(now), "the patch of {} does not fit any more: {now}", control.name);
+            library = library.replace(now, before);
+        }
+        Self { library, bugs: Bugs::of(control.bugs) }
+    }
+}
+
+/// What came of a story.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The seed.
+    pub seed: u64,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Steps taken, those of quiet times included.
+    pub steps: u64,
+    /// Faults injected.
+    pub faults: u64,
+    /// The promise that was broken, if one was.
+    pub broken: Option<String>,
+}
+
+/// Which promise it is about.
+#[must_use]
+pub fn kind(broken: &str) -> &str {
+    broken.split(':').next().unwrap_or(broken)
+}
+
+/// Tells the story of a seed.
+#[must_use]
+pub fn tell(subject: &Subject, seed: u64) -> Told {
+    let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
+    let plan = Plan::new(&mut rng);
+    let mut world = World::new(&subject.library, subject.bugs.clone(), plan.accounts, plan.total);
+    let mut events = Vec::with_capacity(EVENTS);
+    for at in 0..EVENTS {
+        let event = world.next_event(&mut rng, &plan, at);
+        step(&mut world, &event);
+        events.push(event);
+        if world.broken.is_some() {
+            break;
+        }
+    }
+    Told { seed, events, steps: world.steps, faults: world.faults, broken: world.broken }
+}
+
+fn step(world: &mut World, event: &Event) {
+    world.apply(event);
+    if world.broken.is_none() {
+        world.check_pages();
+    }
+}
+
+/// Tells these events once more, in the world of a seed.
+#[must_use]
+pub fn tell_again(subject: &Subject, seed: u64, events: &[Event]) -> Told {
+    let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
+    let plan = Plan::new(&mut rng);
+    let mut world = World::new(&subject.library, subject.bugs.clone(), plan.accounts, plan.total);
+    let mut told = Vec::with_capacity(events.len());
+    for event in events {
+        step(&mut world, event);
+        told.push(event.clone());
+        if world.broken.is_some() {
+            break;
+        }
+    }
+    Told { seed, events: told, steps: world.steps, faults: world.faults, broken: world.broken }
+}
+
+/// The shortest story that breaks the same promise, found by leaving out ever smaller parts (Zeller and Hildebrandt, "Simplifying
+/// and isolating failure-inducing input", 2002), within so many tries.
+#[must_use]
+pub fn shortest(subject: &Subject, told: &Told, mut tries: u32) -> Told {
+    let Some(broken) = &told.broken else { return told.clone() };
+    let wanted = kind(broken).to_owned();
+    let mut best = told.clone();
+    let mut part = best.events.len().div_ceil(2);
+    while part > 0 && tries > 0 {
+        let (mut from, mut shorter) = (0, false);
+        while from < best.events.len() && tries > 0 {
+            let to = (from + part).min(best.events.len());
+            let events = [&best.events[..from], &best.events[to..]].concat();
+            tries -= 1;
+            let again = tell_again(subject, told.seed, &events);
+            if again.broken.as_deref().is_some_and(|broken| kind(broken) == wanted) {
+                (best, shorter) = (again, true);
+            } else {
+                from = to;
+            }
+        }
+        if !shorter || part > best.events.len() {
+            part = if part == 1 && !shorter { 0 } else { part.div_ceil(2).min(part - usize::from(part > 1)) };
+        }
+    }
+    best
+}

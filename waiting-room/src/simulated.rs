@@ -1,0 +1,172 @@
+//! The port through which `tools/simulate` runs a node: the real room, its shoppers, the upkeep and the update policy, without
+//! sockets, tasks or a clock. No service calls it.
+
+use std::{sync::Arc, time::Duration};
+
+use fairline_line::{
+    change::{Change, Revision, Turn},
+    store::{LineError, LineStore, Snapshot},
+    ticket::{Ordinal, Ticket},
+};
+use fairline_sale::SaleCard;
+
+use crate::{
+    bell::Bell,
+    message::LineMessage,
+    room::{Room, Tab},
+    settings::Grace,
+    shoppers::Browser,
+    speech::{Facts, Said},
+    upkeep::{self, Upkeep},
+};
+
+/// The room of one sale in a node.
+#[derive(Clone)]
+pub struct Node {
+    room: Arc<Room>,
+    upkeep: Upkeep,
+}
+
+/// A page that is open at a node, and what it was sent.
+pub struct Page {
+    tab: Tab,
+    said: Said,
+}
+
+/// What a page shows once it has taken a message in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// Facts of the sale, or a heartbeat: neither takes anything off the page.
+    Sale,
+    /// A place, and how many are ahead.
+    Place(u64),
+    /// The draw is still to be made.
+    Draw,
+    /// A turn, and its token.
+    Turn(String),
+    /// The last word, and why.
+    Over(String),
+    /// The line is out of reach.
+    Reconnecting,
+}
+
+impl Node {
+    /// Opens the room.
+    #[must_use]
+    pub fn open(store: LineStore, name: String, grace: Duration, snapshot: Snapshot) -> Self {
+        let grace = Grace { desk: grace, phone: grace };
+        let upkeep = Upkeep { store, grace, node: name };
+        Self { room: Arc::new(Room::new(snapshot, Bell::default())), upkeep }
+    }
+
+    /// Takes in a change of the line, and does what follows from it.
+    pub async fn take_in(&self, at: Revision, change: Change) {
+        self.upkeep.take_in(&self.room, at, change).await;
+    }
+
+    /// The half-second look at the line: gives the revision to expect at the next one.
+    pub async fn look_after(&self, expected: Revision) -> Revision {
+        self.upkeep.look_after(&self.room, expected).await
+    }
+
+    /// Says who is connected here, and calls the roll.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn answer_roll_call(&self, up_for: Duration) -> Result<(), LineError> {
+        let grace = self.upkeep.grace.of(&self.room.card(), Browser::Desk);
+        self.upkeep.answer_roll_call(&self.room, grace, up_for).await
+    }
+
+    /// Tells the line whose last page has closed.
+    pub async fn tell_gone(&self) {
+        self.upkeep.tell_gone(&self.room).await;
+    }
+
+    /// A ticket was given here a moment ago.
+    pub fn joined(&self, ordinal: Ordinal) {
+        self.room.joined(ordinal);
+    }
+
+    /// Whether a ticket's turn has come, as far as this node knows.
+    #[must_use]
+    pub fn has_passed(&self, ordinal: Ordinal) -> bool {
+        self.room.has_passed(ordinal)
+    }
+
+    /// Opens a page with a ticket.
+    #[must_use]
+    pub fn page(&self, ticket: &Ticket) -> Page {
+        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), said: Said::default() }
+    }
+
+    /// Shows a ticket to the line.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn resume(&self, ticket: Ticket) -> Result<(), LineError> {
+        upkeep::resume(&self.upkeep.store, &self.room, &[ticket]).await
+    }
+
+    /// What has become of the turn of a ticket that is connected here.
+    #[must_use]
+    pub fn turn(&self, ordinal: Ordinal) -> Turn {
+        self.room.shoppers.turn(ordinal)
+    }
+
+    /// The revision that the next change follows.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.room.revision()
+    }
+
+    /// Whether the line could be reached lately.
+    #[must_use]
+    pub fn is_in_touch(&self) -> bool {
+        self.room.is_in_touch()
+    }
+
+    /// The sale's facts.
+    #[must_use]
+    pub fn card(&self) -> Arc<SaleCard> {
+        self.room.card()
+    }
+}
+
+impl Page {
+    /// Whether there is nothing that the page could be told: neither a place, nor a turn, nor an outcome.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let Tab { room, ordinal } = &self.tab;
+        let mut places = Vec::with_capacity(1);
+        let outlook = room.look([*ordinal], &mut places);
+        let waits = matches!(room.shoppers.turn(*ordinal), Turn::Waiting | Turn::Lapsed);
+        waits && places.pop().flatten().is_none() && outlook.in_draw.is_none() && !outlook.card.status.is_over()
+    }
+
+    /// The next message, if there is one; `now` is the time since the node started.
+    pub fn hear(&mut self, now: Duration) -> Option<Shown> {
+        let Tab { room, ordinal } = &self.tab;
+        let mut places = Vec::with_capacity(1);
+        let outlook = room.look([*ordinal], &mut places);
+        let message = self.said.next(&Facts {
+            ordinal: *ordinal,
+            card: &outlook.card,
+            news: outlook.news,
+            in_touch: outlook.in_touch,
+            turn: &room.shoppers.turn(*ordinal),
+            place: places.pop().flatten(),
+            in_draw: outlook.in_draw,
+            forecast: outlook.forecast,
+            now,
+        })?;
+        Some(match message {
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } => Shown::Sale,
+            LineMessage::Place { place, .. } => Shown::Place(place),
+            LineMessage::Draw { .. } => Shown::Draw,
+            LineMessage::Turn { token, .. } => Shown::Turn(token),
+            LineMessage::Over { outcome } => Shown::Over(format!("{outcome:?}")),
+            LineMessage::Reconnecting { .. } => Shown::Reconnecting,
+        })
+    }
+}
