@@ -463,8 +463,11 @@ local function upcoming(keys, args)
     if lags then wanted = 0 end
     -- Of those who were shuffled, the ones behind the cursor are in departed, too.
     local from = cursor < drawn and 0 or cursor
-    local waiting = highest - from - call('BITCOUNT', keys[DEPARTED], text(from + 1), text(highest), 'BIT')
-        + call('ZCARD', keys[RECALLED])
+    -- A cursor of a later epoch may be beyond all that this process knows.
+    local waiting = call('ZCARD', keys[RECALLED])
+    if highest > from then
+        waiting = waiting + highest - from - call('BITCOUNT', keys[DEPARTED], text(from + 1), text(highest), 'BIT')
+    end
     local tickets, recalled = {}, {}
     if wanted > 0 then
         recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')

@@ -555,6 +555,17 @@ async fn a_new_epoch_of_a_redis_that_forgot_nothing_waits_for_the_tickets_all_th
 }
 
 #[tokio::test]
+async fn a_redis_that_is_an_epoch_behind_answers_a_look_beyond_all_that_it_knows() {
+    let mut line = Line::published().await;
+    line.join(3).await;
+    // Postgres has begun the next epoch, above all that was granted, and this process has not heard of it.
+    let look = Look { cursor: line.granted + 1000, wanted: 5, reach: 10, news: None };
+    let seen = line.store.look(line.card.id, &look).await.expect("an answer");
+    assert_eq!((seen.epoch, seen.waiting, seen.cursor), (line.epoch, 0, look.cursor));
+    assert!(seen.tickets.is_empty(), "{:?}", seen.tickets);
+}
+
+#[tokio::test]
 async fn an_epoch_begins_in_the_redis_that_it_is_for() {
     let mut line = Line::unpublished().await;
     (line.epoch, line.begins) = (1, Some("0".repeat(40)));
