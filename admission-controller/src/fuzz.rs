@@ -9,8 +9,11 @@ use crate::{
     operator::SessionKey,
 };
 
-/// The targets, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and a function that takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets.
+pub const TARGETS: &[Target] = &[
     ("create-sale-body", create_sale),
     ("change-sale-body", body::<admin::ChangeSale>),
     ("add-lane-body", body::<lanes::AddLane>),

@@ -23,8 +23,11 @@ use crate::{
     shop, users,
 };
 
-/// The targets, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and a function that takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets.
+pub const TARGETS: &[Target] = &[
     ("webhook-signature", webhook_signature),
     ("webhook-event", body::<webhook::Event>),
     ("gateway-answer", gateway_answer),

@@ -44,8 +44,7 @@ where
     let (sender, mut incoming) = mpsc::channel(bounds.waiting_max);
     let stop = shutdown.clone();
     shutdown.spawn(async move {
-        // No more than there are calls under way.
-        let (ended, mut ends) = mpsc::unbounded_channel::<K>();
+        let (ended, mut ends) = mpsc::channel::<K>(bounds.calls_max.max(1));
         let mut queues: HashMap<K, Queue<T>> = HashMap::new();
         let (mut batch, mut is_open) = (Vec::new(), true);
         while is_open || !queues.is_empty() {
@@ -82,7 +81,7 @@ where
                     queue.under_way += 1;
                     stop.spawn(async move {
                         call.await;
-                        let _ = ended.send(key);
+                        let _ = ended.send(key).await;
                     });
                 }
             }

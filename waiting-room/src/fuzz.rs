@@ -14,8 +14,11 @@ use time::OffsetDateTime;
 
 use crate::{account::AccountKey, api::Entering, frame, handshake, message::PageMessage, pages, shoppers::Browser};
 
-/// The targets, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and a function that takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets.
+pub const TARGETS: &[Target] = &[
     ("websocket-frames", frames),
     ("websocket-handshake", websocket_handshake),
     ("page-message", page_message),

@@ -56,6 +56,7 @@ impl PgBouncer {
         let begun = Instant::now();
         while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
             assert!(begun.elapsed() < STARTS_WITHIN, "PgBouncer did not start; is the package `pgbouncer` installed?");
+            #[expect(clippy::disallowed_methods, reason = "this crate blocks, and says so")]
             thread::sleep(Duration::from_millis(20));
         }
         Self { url: format!("postgres://{user}:any@127.0.0.1:{port}/{database}"), process, _folder: folder }
