@@ -113,13 +113,7 @@ const ACCOUNTS: [Rule; 5] = [
     },
     rule!(Kept::AsOrders, "DELETE FROM accounts", "accounts", "seen_at", ""),
     rule!(Kept::AsOrders, "DELETE FROM allowances", "allowances", "changed_at", ""),
-    // Their index on age is a BRIN, which keeps redemption's updates cheap and has no order.
-    Rule {
-        table: "shopper_allowances",
-        kept: Kept::AsOrders,
-        statement: "DELETE FROM shopper_allowances WHERE ctid = ANY (ARRAY (SELECT ctid FROM shopper_allowances \
-             WHERE changed_at < now() - make_interval(days => $1) LIMIT $2 FOR UPDATE SKIP LOCKED))",
-    },
+    rule!(Kept::AsOrders, "DELETE FROM shopper_allowances", "shopper_allowances", "changed_at", ""),
 ];
 
 /// What becomes of what was told, and of what was heard.

@@ -203,14 +203,14 @@ test("a sale is created with a preview, copied, and steered; the log shows it al
   });
   await at.set("Most admissions per second", "2.5");
   await at.set("Units", "3");
-  await page.getByLabel("Ticket number").fill("2");
+  await page.getByLabel("Ticket number", { exact: true }).fill("2");
   await page.getByLabel("What to do").selectOption("remove");
   await at.button("Do it…").click();
   await photograph(page, "console-confirm");
   await at.answer("Remove it", "a robot");
   await second.line.heading("The shop has taken your ticket out of the line").waitFor();
   await photograph(second.line.page, "shopper-removed");
-  await page.getByLabel("Ticket number").fill("3");
+  await page.getByLabel("Ticket number", { exact: true }).fill("3");
   await page.getByLabel("What to do").selectOption("prefer");
   await at.button("Do it…").click();
   await at.answer("Serve it next", "our mistake");

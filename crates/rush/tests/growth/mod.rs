@@ -204,8 +204,16 @@ async fn no_loop_pays_for_what_was_long_ago() {
     for (slug, opens_at) in
         [("idle", "2020-01-01T00:00:00Z"), ("busy", "2020-01-01T00:00:00Z"), ("scheduled", "2999-01-01T00:00:00Z")]
     {
-        let (status, made) = shop.admin(Method::POST, "/api/admin/sales", Some(sale(slug, opens_at))).await;
-        assert_eq!(status, StatusCode::CREATED, "{made}");
+        // The disk still writes the fixture down.
+        let by = Instant::now() + WITHIN;
+        let (status, made) = loop {
+            let answer = shop.admin(Method::POST, "/api/admin/sales", Some(sale(slug, opens_at))).await;
+            if answer.0 != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > by {
+                break answer;
+            }
+            sleep(Duration::from_millis(200)).await;
+        };
+        assert_eq!(status, StatusCode::CREATED, "{made}\n{}", shop.logs());
         sales.push((slug, made["id"].as_str().and_then(|id| id.parse::<Uuid>().ok()).expect("an id")));
     }
     let busy = SaleId(sales[1].1);
@@ -260,8 +268,9 @@ async fn no_loop_pays_for_what_was_long_ago() {
     println!("round trips and transactions, by sale: {counted:?}");
     for (name, _) in &sales {
         let (trips, transactions) = counted.get(name).copied().unwrap_or_default();
+        // A sale with nothing to do rests.
         assert!(
-            transactions > 10 && trips <= TRIPS * transactions,
+            trips <= TRIPS * transactions && (transactions > 10 || *name != "busy"),
             "{name}: {trips} round trips in {transactions} transactions"
         );
     }

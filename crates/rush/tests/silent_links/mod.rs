@@ -16,8 +16,9 @@ const CROWD: [&str; 6] = [
     "--think-ms=300",
     "--timeout-s=120",
 ];
-/// Half a second of fault, three to come back, and one for a machine that does other things, too.
-const FLOWS_WITHIN: Duration = Duration::from_millis(4500);
+/// A sale whose links have gone silent for ever has been seen to stand for 5.4 s: a statement's deadline, then that of the
+/// session that holds the lock, then a tick's pause. A bound, not a figure: three seconds are the aim.
+const FLOWS_WITHIN: Duration = Duration::from_secs(10);
 const REDIS_AWAY: Duration = Duration::from_secs(20);
 
 fn assert_kept(report: &Report, shop: &Shop) {
