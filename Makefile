@@ -14,6 +14,7 @@ FRESH ?=
 CARGO := cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+CHECKED := $(or $(CARGO_TARGET_DIR),target)/checked
 # nextest where there is one, which runs the tests of all crates side by side but knows no doc tests; cargo's own runner
 # elsewhere.
 NEXTEST := $(shell command -v cargo-nextest)
@@ -60,9 +61,9 @@ test: setup-test web test-web test-deploy test-rust test-api test-browser test-l
 programs: setup web
 	@$(CARGO) build --locked --workspace --bins --examples
 
-test-rust: programs $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own
-	@$(BIN)/with-private-servers $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace
-	@$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet)
+test-rust: programs $(NODE_WS) ## Run the tests of the services, with a Redis and a Postgres of their own: TESTS='test(growth)' for a part
+	@$(BIN)/with-private-servers $(CARGO) $(if $(NEXTEST),nextest run,test --no-fail-fast) --locked --workspace $(if $(TESTS),-E '$(TESTS)')
+	@$(if $(TESTS),,$(if $(NEXTEST),$(CARGO) test --locked --workspace --doc --quiet))
 
 test-web: web ## Run the unit tests of the pages
 	@cd web && node scripts/test.mjs test/unit
@@ -93,10 +94,9 @@ load: setup web ## Send a larger one, with every threshold: SCENARIO=normal|peak
 image-steps: ## Perform the steps of the Dockerfile without an engine, and look how large the images are
 	@python3 scripts/test_dockerfile.py --all
 
-# Debug assertions and overflow checks are on, as they are in tests.
 fuzz: web ## Call every parser that faces the network with mutated inputs: SECONDS=240, ONLY=websocket for a part
-	@$(CARGO) build --locked --quiet --package fairline-fuzz
-	@exec $(BIN)/fuzz --seconds '$(or $(SECONDS),240)' $(if $(ONLY),--only '$(ONLY)')
+	@$(CARGO) build --locked --profile checked --package fairline-fuzz
+	@exec $(CHECKED)/fuzz --seconds '$(or $(SECONDS),240)' $(if $(SEED),--seed '$(SEED)') $(if $(ONLY),--only '$(ONLY)')
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line

@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    path::Path,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -43,8 +43,8 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     waiting: u64,
     /// Where to write the figures, beside others.
-    #[arg(long, default_value = "target/bench/promises.json")]
-    json: String,
+    #[arg(long, default_value = fairline_figures::PROMISES)]
+    json: PathBuf,
 }
 
 #[tokio::main]
@@ -142,7 +142,7 @@ async fn main() -> io::Result<()> {
     controller.await?.expect("the controller stops");
     let figures = [("redis_lost_recovery_s", recovered_s), ("repeated_join_us", repeated_join_us)];
     figures.iter().for_each(|(key, value)| println!("{key} {value:.2}"));
-    write(Path::new(&arguments.json), &figures)
+    fairline_figures::merge(&arguments.json, figures.map(|(key, value)| (key, json!((value * 100.0).round() / 100.0))))
 }
 
 /// A sale that is still to open, and that lets in nobody until then.
@@ -236,14 +236,4 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         assert!(started.elapsed() < PATIENCE, "gave up waiting for {what}");
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Writes figures beside those that are there.
-fn write(file: &Path, figures: &[(&str, f64)]) -> io::Result<()> {
-    let mut all: Value = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or(json!({}));
-    figures.iter().for_each(|&(key, value)| all[key] = json!((value * 100.0).round() / 100.0));
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(file, format!("{all:#}\n"))
 }

@@ -345,7 +345,7 @@ async fn yield_mode_promises_more_than_there_is_once_it_knows_these_shoppers() {
     let tickets = desk.join(sale, 300).await;
     let promised = async || desk.show(sale).await["promised"].as_u64().expect("a number");
     desk.until("about one to be let in for each unit", async || promised().await >= 35).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    desk.ticks(sale, 5).await;
     let (first, shown) = (promised().await, desk.show(sale).await);
     assert!(first <= 55, "cautious: {shown}");
     assert_eq!((&shown["remaining"], &shown["mode"]), (&json!(40), &json!("yield")), "a promise takes no unit away");
@@ -373,7 +373,7 @@ async fn a_sale_like_an_earlier_one_begins_with_what_that_has_taught() {
         sqlx::query(statement).bind(earlier.0).execute(&desk.pool).await.expect("done");
     };
     run("UPDATE admissions SET claimed_at = now() - ordinal / 4 % 16 * interval '1 s' WHERE sale_id = $1").await;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    desk.ticks(earlier, 5).await;
     // A quarter of them buys.
     run("WITH bought AS (UPDATE admissions SET state = 'redeemed' WHERE sale_id = $1 AND ordinal % 4 = 0 RETURNING *), \
          gone AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE sale_id = $1 AND ordinal % 4 > 0), \

@@ -172,6 +172,8 @@ struct LinePage {
     assets: Assets,
     sale: SaleCardView,
     turn: bool,
+    /// With a turn that has not been claimed: until when it has to be.
+    claim_by_text: String,
     turn_ends_text: String,
     /// With a turn, where the shop has a checkout of its own: its address, with the token.
     own_checkout: String,
@@ -321,10 +323,19 @@ fn no_cookies(door: &Door) -> Response {
     ([(header::SET_COOKIE, door.probe())], page(StatusCode::FORBIDDEN, &template)).into_response()
 }
 
-/// The line without JavaScript: a page that looks again by itself.
+#[derive(Deserialize)]
+pub(crate) struct Loading {
+    /// The browser has refreshed the page by itself.
+    #[serde(default)]
+    refreshed: bool,
+}
+
+/// The line without JavaScript: a page that refreshes itself. Only a shopper who loads it claims a turn: the refresh of a tab
+/// that is hidden does not show that anyone has seen it.
 async fn line(
     State(door): State<Arc<Door>>,
     Path(slug): Path<String>,
+    Query(loading): Query<Loading>,
     ClientAddress(client): ClientAddress,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
@@ -339,6 +350,7 @@ async fn line(
         assets: Assets::new(),
         sale: room.card().as_ref().into(),
         turn: false,
+        claim_by_text: String::new(),
         turn_ends_text: String::new(),
         own_checkout: String::new(),
         ordinal: ticket.ordinal,
@@ -362,14 +374,20 @@ async fn line(
                 template.refresh_s = if place < 20 { 3 } else { 10 };
             }
             LineMessage::Draw { participants, .. } => template.in_draw = Some(participants),
-            LineMessage::Turn { expires_at, token, .. } => {
+            LineMessage::Turn { claim_by, expires_at, token, .. } => {
                 template.turn = true;
                 if !door.own_checkout.is_empty() {
                     template.own_checkout = format!("{}{token}", door.own_checkout);
                 }
                 let clock = format_description!("[hour]:[minute]:[second] UTC");
                 template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
-                door.store.claim(&ticket).await.map_err(RoomError::from)?;
+                if loading.refreshed {
+                    template.claim_by_text = claim_by.format(clock).unwrap_or_default();
+                } else {
+                    door.store.claim(&ticket).await.map_err(RoomError::from)?;
+                    let left_s = (expires_at - OffsetDateTime::now_utc()).whole_seconds();
+                    template.refresh_s = u64::try_from(left_s).unwrap_or(0) + 3;
+                }
             }
             LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
             LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
@@ -383,8 +401,11 @@ async fn line(
     }
     let mut response = page(StatusCode::OK, &template);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
-    if template.outcome.is_empty() {
-        response.headers_mut().insert(header::REFRESH, HeaderValue::from(template.refresh_s));
+    let refresh = format!("{}; url=/sales/{slug}/line?refreshed=true", template.refresh_s);
+    if template.outcome.is_empty()
+        && let Ok(refresh) = HeaderValue::try_from(refresh)
+    {
+        response.headers_mut().insert(header::REFRESH, refresh);
     }
     Ok(response)
 }

@@ -229,15 +229,22 @@ async fn without_javascript_there_is_a_page_that_looks_again() {
 
     let line = house.get("/sales/{slug}/line", &cookies).await;
     assert_eq!(line.status, StatusCode::OK);
-    assert_eq!(line.header("refresh"), "3");
+    let refreshed = format!("/sales/{}/line?refreshed=true", house.card.slug);
+    assert_eq!(line.header("refresh"), format!("3; url={refreshed}"));
     assert!(line.text.contains("person") && line.text.contains("ahead of you"), "{}", line.text);
 
     house.admit(2).await;
+    // A tab that refreshes itself may be hidden: it shows the turn, and does not claim it.
     house
-        .until("the page to show the turn", async || {
-            house.get("/sales/{slug}/line", &cookies).await.text.contains("your turn")
-        })
+        .until("the page to show the turn", async || house.get(&refreshed, &cookies).await.text.contains("your turn"))
         .await;
+    let seen = house.get(&refreshed, &cookies).await;
+    assert_eq!(seen.header("refresh"), format!("3; url={refreshed}"));
+    assert!(seen.text.contains(">Continue</a>") && !seen.text.contains("Go to checkout"), "{}", seen.text);
+    let upcoming = house.store.upcoming(house.card.id, 0, 0, 0).await.expect("read");
+    assert_eq!(upcoming.claims, []);
+    let continued = house.get("/sales/{slug}/line", &cookies).await;
+    assert!(continued.text.contains("Go to checkout"), "{}", continued.text);
     house.wait_for_claim(2).await;
 
     let left = house.request("POST", "/sales/{slug}/line/leave", &cookies).await;

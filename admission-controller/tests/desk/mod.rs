@@ -28,7 +28,7 @@ use tokio::{
 use uuid::Uuid;
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 pub const ADMIN_TOKEN: &str = "a-token-for-the-tests";
 
 pub struct Desk {
@@ -233,6 +233,19 @@ impl Desk {
         while !condition().await {
             assert!(started.elapsed() < PATIENCE, "gave up waiting for {what}");
             sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the sale has been ticked so many more times.
+    pub async fn ticks(&self, sale: SaleId, more: usize) {
+        let mut last = None;
+        for _ in 0..=more {
+            self.until("a further tick", async || {
+                let ticked = sqlx::query_scalar("SELECT ticked_at FROM lines WHERE id = $1").bind(sale.0);
+                let ticked: OffsetDateTime = ticked.fetch_one(&self.pool).await.expect("read");
+                last.replace(ticked) != Some(ticked)
+            })
+            .await;
         }
     }
 

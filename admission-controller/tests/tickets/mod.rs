@@ -1,7 +1,5 @@
 //! What operators do to a running sale, ticket by ticket.
 
-use std::time::Duration;
-
 use fairline_line::{change::Turn, ticket::Ticket};
 use fairline_sale::SaleId;
 use serde_json::{Value, json};
@@ -105,13 +103,13 @@ async fn more_are_let_in_at_once_above_the_rate_and_never_above_the_stock() {
     assert_eq!(desk.admin("POST", &path, Some(&json!({ "count": 0 }))).await.0, 422);
     assert_eq!(desk.admin("POST", &path, Some(&json!({ "count": 3 }))).await.0, 200);
     desk.until("three to be let in", async || desk.admissions(sale).await.len() >= 3).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    desk.ticks(sale, 3).await;
     assert!(desk.admissions(sale).await.len() <= 4, "the rate, and the three");
     desk.admin("POST", &path, Some(&json!({ "count": 100 }))).await;
     desk.until("every unit to be promised", async || desk.show(sale).await["promised"] == json!(5)).await;
     // What there was no unit for is forgotten.
     desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 9 }))).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    desk.ticks(sale, 3).await;
     assert_eq!(desk.admissions(sale).await.len(), 5);
     desk.act(sale, "pause").await;
     assert_eq!(desk.admin("POST", &path, Some(&json!({ "count": 1 }))).await.0, 409);

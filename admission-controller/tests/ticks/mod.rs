@@ -53,11 +53,11 @@ async fn admitted(pool: &PgPool, sale: SaleId) -> i64 {
     count.bind(sale.0).fetch_one(pool).await.expect("read")
 }
 
-/// How many are let in within some seconds.
-async fn admitted_within(desk: &Desk, sale: SaleId, seconds: f64) -> i64 {
-    let before = admitted(&desk.pool, sale).await;
-    sleep(Duration::from_secs_f64(seconds)).await;
-    admitted(&desk.pool, sale).await - before
+/// The time until `more` further tickets are admitted.
+async fn time_to_admit(desk: &Desk, sale: SaleId, more: i64) -> Duration {
+    let (before, started) = (admitted(&desk.pool, sale).await, Instant::now());
+    desk.until("further admissions", async || admitted(&desk.pool, sale).await >= before + more).await;
+    started.elapsed()
 }
 
 /// Whether a session of a controller waits for a lock.
@@ -76,6 +76,9 @@ async fn a_sale_whose_rows_are_locked_delays_no_other() {
     let well = desk.sale(json!({ "total": 1000, "rate_cap_per_s": 20.0 })).await;
     let tickets = desk.join(sick, 1).await;
     desk.admitted(&tickets[0]).await;
+    desk.join(well, 400).await;
+    desk.until("the other sale to begin", async || admitted(&desk.pool, well).await > 0).await;
+    let undisturbed = time_to_admit(&desk, well, 40).await;
     let mut stuck = desk.pool.begin().await.expect("begun");
     sqlx::query("SELECT FROM admissions WHERE sale_id = $1 FOR UPDATE")
         .bind(sick.0)
@@ -83,10 +86,8 @@ async fn a_sale_whose_rows_are_locked_delays_no_other() {
         .await
         .expect("locked");
     desk.until("the tick to wait for its lapse", async || a_tick_waits(&desk).await).await;
-    desk.join(well, 400).await;
-    desk.until("the other sale to begin", async || admitted(&desk.pool, well).await > 0).await;
-    let in_three_s = admitted_within(&desk, well, 3.0).await;
-    assert!(in_three_s >= 50, "{in_three_s} of 60");
+    let beside = time_to_admit(&desk, well, 40).await;
+    assert!(beside < 2 * undisturbed, "{undisturbed:?} alone, {beside:?} beside a sale that is stuck");
     stuck.rollback().await.expect("let go");
 }
 
@@ -110,10 +111,11 @@ async fn a_controller_that_has_lost_redis_holds_up_nobody() {
         answer.contains(" 200 ")
     };
     assert!(is_ready().await);
+    let undisturbed = time_to_admit(&desk, sale, 60).await;
     swallows.store(true, Ordering::Relaxed);
     desk.until("readiness to follow", async || !is_ready().await).await;
-    let in_four_s = admitted_within(&desk, sale, 4.0).await;
-    assert!(in_four_s >= 72, "{in_four_s} of 80");
+    let without = time_to_admit(&desk, sale, 60).await;
+    assert!(without < 2 * undisturbed, "{undisturbed:?} with Redis, {without:?} with one controller that has lost it");
     second.trigger();
 }
 
@@ -157,7 +159,11 @@ async fn an_operator_who_closes_a_sale_in_the_moment_it_opens_is_heeded() {
     desk.until("the tick that opens it to wait", async || a_tick_waits(&desk).await).await;
     operator.commit().await.expect("committed");
     desk.until_decided(sale, "the sale is not open").await;
-    sleep(Duration::from_millis(200)).await;
+    desk.until("the sale to be settled", async || {
+        let settled = sqlx::query_scalar("SELECT settled FROM lines WHERE id = $1").bind(sale.0);
+        settled.fetch_one(&desk.pool).await.expect("read")
+    })
+    .await;
     assert_eq!(admitted(&desk.pool, sale).await, 0);
     assert_eq!(desk.show(sale).await["status"], json!("closed"));
 }
@@ -218,11 +224,13 @@ async fn a_clock_that_jumps_either_way_delays_nothing_and_gives_no_burst() {
         let before = admitted(&desk.pool, sale).await;
         moved.bind(sale.0).bind(jump).execute(&desk.pool).await.expect("moved");
         let jumped = Instant::now();
-        desk.until("the next admission", async || admitted(&desk.pool, sale).await > before).await;
-        assert!(jumped.elapsed() < Duration::from_secs(1), "{jump}: {:?}", jumped.elapsed());
-        let more = admitted_within(&desk, sale, 1.0).await + 1;
+        // Before the clock is back where the last tick was: a sale that waits for that gets here too late.
+        let clock_is_back = jumped + Duration::from_secs(25);
+        desk.until("further admissions", async || admitted(&desk.pool, sale).await >= before + 10).await;
+        assert!(Instant::now() < clock_is_back, "{jump}: {:?}", jumped.elapsed());
+        let more = admitted(&desk.pool, sale).await - before;
         let most = 10.0 * (jumped.elapsed().as_secs_f64() + 2.0) + 2.0;
-        assert!((5.0..=most).contains(&(more as f64)), "{jump}: {more}");
+        assert!((more as f64) <= most, "{jump}: a burst of {more}");
     }
 }
 

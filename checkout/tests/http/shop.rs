@@ -50,11 +50,11 @@ impl Answer {
 
 /// Waits until `look` gives something; fails with what it saw last.
 pub(crate) async fn eventually<T, S: Debug, F: Future<Output = Result<T, S>>>(mut look: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) if Instant::now() > deadline => panic!("not within 30 s; seen last: {seen:?}"),
+            Err(seen) if Instant::now() > deadline => panic!("not within 60 s; seen last: {seen:?}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 const NO_GRACE: Duration = Duration::ZERO;
 const LONG_GRACE: Duration = Duration::from_secs(600);
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn visitor(n: u64) -> VisitorId {
     let mut id = [0; 16];
@@ -286,14 +286,18 @@ async fn a_repeated_join_costs_the_same_however_many_have_joined() {
             joined.expect("joined");
         }
     }
-    let started = std::time::Instant::now();
+    let (mut first, mut repeated) = (Duration::ZERO, Duration::ZERO);
     for n in 0..100u64 {
         let id = (1 << 50 | n).to_be_bytes();
-        let first = store.join(sale, id, &[joining(1)]).await.expect("joined");
-        assert_eq!(store.join(sale, id, &[joining(1)]).await, Ok(first));
+        let started = std::time::Instant::now();
+        let joined = store.join(sale, id, &[joining(1)]).await.expect("joined");
+        first += started.elapsed();
+        let started = std::time::Instant::now();
+        assert_eq!(store.join(sale, id, &[joining(1)]).await, Ok(joined));
+        repeated += started.elapsed();
     }
-    // A look at 20,000 batches takes 30 ms.
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    // A scan of 20,000 batches takes a hundred times as long as a join.
+    assert!(repeated < 10 * first, "{first:?} for 100 joins, {repeated:?} for their repetitions");
 }
 
 #[tokio::test]
@@ -651,9 +655,16 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
     assert_eq!(store.sweep(sale, 100).await, Ok(0), "everybody is somewhere");
     // The first node says no more; it has died.
-    tokio::time::sleep(up).await;
-    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
-    assert_eq!(store.sweep(sale, 100).await, Ok(1));
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
+        match store.sweep(sale, 100).await {
+            Ok(1) => break,
+            swept => assert_eq!(swept, Ok(0)),
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the dead node's shopper was never found missing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(line.next(10).await, [4, 6]);
 
     // One who joined after their node had told of everybody is found missing, and then there.

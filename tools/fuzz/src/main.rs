@@ -2,14 +2,18 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
 use clap::Parser;
 use fairline_fuzz::{Corpus, Crash, Outcome, Target, run, targets};
-use serde_json::{Map, Value, json};
 
 /// Fuzz every parser that faces the network.
 #[derive(Debug, Parser)]
@@ -24,7 +28,7 @@ struct Settings {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The file that the figures are merged into.
-    #[arg(long, default_value = "target/bench/promises.json")]
+    #[arg(long, default_value = fairline_figures::PROMISES)]
     figures: PathBuf,
     /// The folder that crashing inputs are written to.
     #[arg(long, default_value = "target/fuzz")]
@@ -49,19 +53,30 @@ fn fuzz(settings: &Settings) -> io::Result<usize> {
     if targets.is_empty() {
         return Err(io::Error::other("no target has such a name"));
     }
-    let within = Duration::from_secs_f64(settings.seconds.clamp(0.0, 86_400.0) / targets.len() as f64);
-    let (mut inputs, mut crashes) = (0, 0);
-    for target in targets {
-        let Outcome { inputs: tried, crash } = run(target, &Corpus::read(target.0)?, settings.seed, within);
-        inputs += tried;
-        println!("{:<24} {tried:>12} inputs  {}", target.0, if crash.is_some() { "CRASH" } else { "" });
-        if let Some(crash) = crash {
-            crashes += 1;
-            report(settings, target, &crash)?;
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(targets.len());
+    let seconds = settings.seconds.clamp(0.0, 86_400.0) * threads as f64;
+    let within = Duration::from_secs_f64(seconds / targets.len() as f64);
+    let (next, totals) = (AtomicUsize::new(0), Mutex::new((0, 0)));
+    let work = || -> io::Result<()> {
+        while let Some(&target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Outcome { inputs, crash } = run(target, &Corpus::read(target.0)?, settings.seed, within);
+            let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+            println!("{:<24} {inputs:>12} inputs  {}", target.0, if crash.is_some() { "CRASH" } else { "" });
+            totals.0 += inputs;
+            if let Some(crash) = crash {
+                totals.1 += 1;
+                report(settings, target, &crash)?;
+            }
         }
-    }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a target's panic is caught"))
+    })?;
+    let (inputs, crashes) = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{:<24} {inputs:>12} inputs  {crashes} crashes", "all");
-    note(&settings.figures, &[("fuzz_inputs", json!(inputs)), ("fuzz_crashes", json!(crashes))])?;
+    fairline_figures::merge(&settings.figures, [("fuzz_inputs", inputs.into()), ("fuzz_crashes", crashes.into())])?;
     Ok(crashes)
 }
 
@@ -73,15 +88,4 @@ fn report(settings: &Settings, (name, _): Target, crash: &Crash) -> io::Result<(
     println!("  {:?}", String::from_utf8_lossy(&crash.input));
     println!("  the input is in {}; add it to tools/fuzz/corpus/{name}/ with the fix", file.display());
     Ok(())
-}
-
-/// Merges figures into the file that the targets of `make` share.
-fn note(file: &Path, figures: &[(&str, Value)]) -> io::Result<()> {
-    let known = fs::read(file).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    let mut all: Map<String, Value> = known.unwrap_or_default();
-    all.extend(figures.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(file, serde_json::to_string_pretty(&all)?)
 }

@@ -29,7 +29,7 @@ use tokio_tungstenite::{
 use waiting_room::{Settings, run};
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let schema = include_str!("../../../docs/line-protocol.schema.json");

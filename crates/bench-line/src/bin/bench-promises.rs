@@ -5,7 +5,7 @@ use std::{
     error::Error,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -16,7 +16,6 @@ use fairline_admission_token::SigningKey;
 use fairline_line::store::{Joining, LineStore};
 use fairline_private_servers::{Folder, PrivatePostgres, PrivateRedis, Survives};
 use fairline_sale::{SaleId, VisitorId};
-use serde_json::{Map, Value, json};
 
 type Failure = Box<dyn Error>;
 
@@ -39,7 +38,7 @@ struct Arguments {
     #[arg(long, default_value_t = 350)]
     open: u32,
     /// Where to write the figures: what others have written there stays.
-    #[arg(long, default_value = "target/bench/promises.json")]
+    #[arg(long, default_value = fairline_figures::PROMISES)]
     json: PathBuf,
 }
 
@@ -106,18 +105,8 @@ fn main() -> Result<(), Failure> {
     eprintln!("{} open sales at {CAP_PER_S}/s each: {mean:.3}/s in the mean, {cpu:.0} ms/s of CPU", rates.len());
 
     println!("idle_sale_cpu_ms_per_s {idle:.4}  (<= 0.05)\nopen_sales_full_rate {full}  (>= 300)");
-    merge(&arguments.json, &json!({ "idle_sale_cpu_ms_per_s": idle, "open_sales_full_rate": full }))
-}
-
-/// Adds figures to those that are in a file.
-fn merge(file: &Path, figures: &Value) -> Result<(), Failure> {
-    let known = fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok());
-    let mut all: Map<String, Value> = known.unwrap_or_default();
-    all.extend(figures.as_object().cloned().unwrap_or_default());
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(file, format!("{:#}\n", Value::Object(all)))?)
+    let figures = [("idle_sale_cpu_ms_per_s", idle.into()), ("open_sales_full_rate", full.into())];
+    Ok(fairline_figures::merge(&arguments.json, figures)?)
 }
 
 fn address_of(nth: u16) -> SocketAddr {
