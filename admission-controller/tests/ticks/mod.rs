@@ -72,13 +72,13 @@ async fn a_tick_waits(desk: &Desk) -> bool {
 #[tokio::test]
 async fn a_sale_whose_rows_are_locked_delays_no_other() {
     let desk = Desk::open().await;
-    let sick = desk.sale(json!({ "total": 20, "claim_window_s": 1 })).await;
     let well = desk.sale(json!({ "total": 1000, "rate_cap_per_s": 20.0 })).await;
-    let tickets = desk.join(sick, 1).await;
-    desk.admitted(&tickets[0]).await;
     desk.join(well, 400).await;
     desk.until("the other sale to begin", async || admitted(&desk.pool, well).await > 0).await;
     let undisturbed = time_to_admit(&desk, well, 40).await;
+    let sick = desk.sale(json!({ "total": 20, "claim_window_s": 5 })).await;
+    let tickets = desk.join(sick, 1).await;
+    desk.admitted(&tickets[0]).await;
     let mut stuck = desk.pool.begin().await.expect("begun");
     sqlx::query("SELECT FROM admissions WHERE sale_id = $1 FOR UPDATE")
         .bind(sick.0)

@@ -170,7 +170,8 @@ async fn becomes(shop: &Shop, sale: SaleId, order: Uuid, hold: Hold) {
 /// Lets the payment of an order be found, and waits until it and its intent have ended like this.
 async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str) {
     // Only now is it old enough.
-    shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
+    shop.meddle("UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1", order)
+        .await;
     eventually(|| async {
         let states = shop.payments(order).await;
         if states == [payment] { Ok(()) } else { Err((case, states)) }
@@ -275,8 +276,9 @@ async fn a_captured_payment_survives_a_wrong_address_of_the_gateway_and_is_an_or
     let mended = Settings { gateway_url: format!("http://{}", shop.gateway), ..shop.settings.clone() };
     start_checkout(&mended, &shop.shutdown).await;
     eventually(|| async {
-        // The one with the wrong address sweeps, too.
-        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
+        // The one with the wrong address sweeps, too, and each of its tries would defer the next one.
+        let due = "UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1";
+        shop.meddle(due, order).await;
         let answer = shop.order(&shopper, order).await;
         if answer.body["status"] == "paid" { Ok(()) } else { Err(answer.body) }
     })
