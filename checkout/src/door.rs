@@ -5,8 +5,8 @@ use fairline_service::{Shutdown, StartError};
 use uuid::Uuid;
 
 use crate::{
-    store::{Redemption, Store},
-    till::Till,
+    db::Store,
+    redemption::{batcher::Till, store::Redemption},
 };
 
 /// A till that redeems whatever it is told to.

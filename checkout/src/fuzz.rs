@@ -11,16 +11,19 @@ use fairline_service::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    account::{AccountKey, Address},
-    api, gate,
-    gateway::{
+    accounts::{
+        account::{AccountKey, Address},
+        routes as users,
+    },
+    auth::caller::{Holders, bearer, holds_ticket_of, known_by},
+    forward_auth as gate, merchant_api as shop,
+    notifications::web_push::Subscription,
+    orders::routes as api,
+    outbound::web_address,
+    payments::gateway::{
         stripe::{self, Step},
         webhook,
     },
-    holder::{Holders, bearer, holds_ticket_of, known_by},
-    outbound::web_address,
-    push::Subscription,
-    shop, users,
 };
 
 /// A name, and a function that takes any bytes.

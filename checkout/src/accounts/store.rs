@@ -1,0 +1,185 @@
+//! Accounts, and who is signed in to them.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    accounts::account::{AccountId, Address, REFRESH_S, Way},
+    db::{Store, StoreError},
+    jobs::retention::store::unlink,
+    notifications::{notification::Matter, store::write},
+};
+
+/// How long a code is good for, in seconds.
+pub(crate) const CODE_GOOD_S: i32 = 600;
+/// Codes that one address is sent in an hour, at most.
+const CODES_MAX: i64 = 5;
+/// And a phone, whose messages cost.
+const PHONE_CODES_MAX: i64 = 3;
+/// Tries at one code.
+const ATTEMPTS_MAX: i32 = 5;
+
+/// An account.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Profile {
+    pub(crate) address: Option<String>,
+    pub(crate) created_at: OffsetDateTime,
+}
+
+/// What became of a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refreshed {
+    /// It was good, once; the next one is good now.
+    Signed(AccountId),
+    /// It came before: one of the two has stolen it, and nobody is signed in any more.
+    Reused,
+    /// There is none like it, or it has run out.
+    Unknown,
+}
+
+impl Store {
+    /// Begins a sign-in, and has its code sent. Nothing when the address was sent too many.
+    pub(crate) async fn ask_for_code(&self, address: &Address) -> Result<Option<Uuid>, StoreError> {
+        let id = Uuid::new_v4();
+        let mut transaction = self.pool.begin().await?;
+        // One at a time for each address, so that they can be counted.
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(address.as_str());
+        lock.execute(&mut *transaction).await?;
+        let begun = sqlx::query(
+            "INSERT INTO sign_ins (id, address) SELECT $1, $2 WHERE (SELECT count(*) FROM sign_ins \
+             WHERE address = $2 AND created_at > now() - interval '1 hour') < $3",
+        );
+        let most = if address.way() == Way::Phone { PHONE_CODES_MAX } else { CODES_MAX };
+        let begun = begun.bind(id).bind(address.as_str()).bind(most).execute(&mut *transaction).await?;
+        if begun.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let (about, code) = (format!("sign-in/{id}"), Matter::Code { sign_in: id });
+        write(&mut transaction, &about, None, address, &code, CODE_GOOD_S, None).await?;
+        transaction.commit().await?;
+        Ok(Some(id))
+    }
+
+    /// Counts a try at a code. Where it was sent, if it may still be tried.
+    pub(crate) async fn try_code(&self, sign_in: Uuid) -> Result<Option<Address>, StoreError> {
+        let address: Option<String> = sqlx::query_scalar(
+            "UPDATE sign_ins SET attempts = attempts + 1 WHERE id = $1 AND done_at IS NULL AND attempts < $2 \
+             AND created_at > now() - make_interval(secs => $3) RETURNING address",
+        )
+        .bind(sign_in)
+        .bind(ATTEMPTS_MAX)
+        .bind(f64::from(CODE_GOOD_S))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(address.map(Address::stored))
+    }
+
+    /// Signs an account in, with the digest of its first refresh token. Not, when the sign-in was used up already.
+    pub(crate) async fn sign_in(
+        &self,
+        sign_in: Option<Uuid>,
+        account: AccountId,
+        address: Option<&Address>,
+        digest: [u8; 32],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if let Some(sign_in) = sign_in {
+            let done =
+                sqlx::query("UPDATE sign_ins SET done_at = now() WHERE id = $1 AND done_at IS NULL").bind(sign_in);
+            if done.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+        }
+        let session = Uuid::new_v4();
+        let known = sqlx::query(
+            "INSERT INTO accounts (id, address) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE \
+             SET seen_at = now(), address = coalesce(excluded.address, accounts.address)",
+        );
+        known.bind(account.0).bind(address.map(Address::as_str)).execute(&mut *transaction).await?;
+        let begun = sqlx::query("INSERT INTO sessions (id, account_id) VALUES ($1, $2)").bind(session).bind(account.0);
+        begun.execute(&mut *transaction).await?;
+        let token = sqlx::query(
+            "INSERT INTO refresh_tokens (digest, session_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))",
+        );
+        token.bind(&digest[..]).bind(session).bind(REFRESH_S as f64).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes a refresh token for the next one. One that comes twice ends all that came of it.
+    pub(crate) async fn refresh(&self, digest: [u8; 32], next: [u8; 32]) -> Result<Refreshed, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let used: Option<(Uuid, Uuid)> = sqlx::query_as(
+            "UPDATE refresh_tokens SET used_at = now() FROM sessions WHERE digest = $1 AND used_at IS NULL AND expires_at > now() \
+             AND sessions.id = session_id RETURNING session_id, account_id",
+        )
+        .bind(&digest[..])
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some((session, account)) = used else {
+            let ended = sqlx::query(
+                "DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1 AND used_at IS NOT NULL)",
+            );
+            let ended = ended.bind(&digest[..]).execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            return Ok(if ended > 0 { Refreshed::Reused } else { Refreshed::Unknown });
+        };
+        sqlx::query(
+            "WITH seen AS (UPDATE accounts SET seen_at = now() WHERE id = $4) \
+             INSERT INTO refresh_tokens (digest, session_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))",
+        )
+        .bind(&next[..])
+        .bind(session)
+        .bind(REFRESH_S as f64)
+        .bind(account)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Refreshed::Signed(AccountId(account)))
+    }
+
+    /// Ends all that came of a sign-in, by any of its refresh tokens.
+    pub(crate) async fn sign_out(&self, digest: [u8; 32]) -> Result<(), StoreError> {
+        let ended =
+            sqlx::query("DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1)");
+        ended.bind(&digest[..]).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// An account, unless it was forgotten.
+    pub(crate) async fn profile(&self, account: AccountId) -> Result<Option<Profile>, StoreError> {
+        let profile = sqlx::query_as("SELECT address, created_at FROM accounts WHERE id = $1").bind(account.0);
+        Ok(profile.fetch_optional(&self.pool).await?)
+    }
+
+    /// Forgets an account: where letters went, who is signed in, and whose its orders are. What it bought of sales with a limit is
+    /// still counted under its id, which nothing leads to any more. Gives how many orders that were; nothing is done while one is under way.
+    pub(crate) async fn forget_account(&self, account: AccountId) -> Result<Option<u64>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let under_way: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM holds WHERE account_id = $1 AND (state IN ('promised', 'held') OR EXISTS (SELECT FROM payments \
+             WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))))",
+        )
+        .bind(account.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+        if under_way {
+            return Ok(None);
+        }
+        let holds: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM holds WHERE account_id = $1")
+            .bind(account.0)
+            .fetch_all(&mut *transaction)
+            .await?;
+        unlink(&mut transaction, &holds).await?;
+        for statement in [
+            "DELETE FROM letters WHERE account_id = $1",
+            "DELETE FROM sign_ins WHERE address = (SELECT address FROM accounts WHERE id = $1)",
+            "DELETE FROM accounts WHERE id = $1",
+        ] {
+            sqlx::query(statement).bind(account.0).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(Some(holds.len() as u64))
+    }
+}

@@ -1,0 +1,261 @@
+//! The public keys of admission tokens. They are fetched beforehand; verification itself asks nobody. A token that comes again is
+//! known again, since its signature was looked at before.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::{Shutdown, StartError};
+use http_body_util::Full;
+use hyper::{Request, Uri};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{
+    generational_cache::Recent,
+    outbound::{HttpClient, web_address},
+};
+
+/// How old the keys get: a controller shows a new one at least this long before it signs with it.
+const REFRESH_EVERY: Duration = Duration::from_secs(60);
+/// The least time between two fetches, however many unknown keys tokens name.
+const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+/// The least time between two tries while there is no key at all.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Genuine tokens that are known again, at least; twice as many at most. One is some 700 bytes. Forged ones are not kept: whoever makes
+/// up new ones all the time would push out the others.
+const SEEN_MAX: usize = 16_384;
+
+/// This process's clock may be off, so it does not say which tokens have expired: the row of the admission does.
+const NO_CLOCK: i64 = i64::MIN;
+
+/// Where the keys are.
+#[derive(Debug, Clone)]
+enum Source {
+    File(PathBuf),
+    Http(Box<HttpClient>, Uri),
+}
+
+/// What a token says that was genuine when it came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) admission: Uuid,
+    pub(crate) sale: SaleId,
+    pub(crate) visitor: VisitorId,
+}
+
+/// A genuine token: what its signature signs, and what it says.
+struct Remembered {
+    signed: String,
+    genuine: Genuine,
+    seen: Option<Seen>,
+}
+
+/// A set of keys, and the tokens that were found to be signed with them, by their signatures. Both go when others are fetched.
+struct Known {
+    keys: Jwks,
+    seen: Mutex<Recent<String, Remembered, SEEN_MAX>>,
+}
+
+impl Known {
+    fn new(keys: Jwks) -> Self {
+        Self { keys, seen: Mutex::default() }
+    }
+
+    /// Something of a token that came before.
+    fn remembered<T>(&self, token: &str, of: impl FnOnce(&Remembered) -> T) -> Option<T> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(signature).filter(|remembered| remembered.signed == signed).map(of)
+    }
+
+    fn remember(&self, token: &str, genuine: Genuine) {
+        let Some((signed, signature)) = token.rsplit_once('.') else { return };
+        let Claims { jti: admission, sale, ref sub, .. } = genuine.claims;
+        let seen = sub.parse().ok().map(|visitor| Seen { admission, sale, visitor });
+        let remembered = Remembered { signed: signed.to_owned(), genuine, seen };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).keep(signature.to_owned(), remembered);
+    }
+
+    /// What a token that came before says.
+    fn known(&self, token: &str) -> Option<Genuine> {
+        self.remembered(token, |remembered| remembered.genuine.clone())
+    }
+
+    fn seen(&self, token: &str) -> Option<Seen> {
+        self.remembered(token, |remembered| remembered.seen)?
+    }
+
+    fn verify(&self, token: &str) -> Result<Genuine, TokenError> {
+        if let Some(known) = self.known(token) {
+            return Ok(known);
+        }
+        let verified = verify(token, &self.keys, NO_CLOCK);
+        if let Ok(genuine) = &verified {
+            self.remember(token, genuine.clone());
+        }
+        verified
+    }
+}
+
+/// The keys, and the task that keeps them fresh.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    current: watch::Receiver<Option<Known>>,
+    wanted: Arc<Notify>,
+}
+
+/// Why a token's claims are not known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoClaims {
+    /// There are no keys yet.
+    NoKeys,
+    Token(TokenError),
+}
+
+impl Keys {
+    /// Loads the keys. A file has to be there; a controller that does not answer yet is asked again in the background.
+    pub(crate) async fn load(source: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let source = match web_address(source) {
+            Some(address) => Source::Http(Box::new(HttpClient::new(FETCH_TIMEOUT)), address),
+            None if source.contains("://") => {
+                return Err(StartError::new(format!(
+                    "The keys' address `{source}` is neither an http:// or https:// one nor a file."
+                )));
+            }
+            None => Source::File(source.into()),
+        };
+        let first = match (fetch(&source).await, &source) {
+            (Ok(keys), _) => Some(Known::new(keys)),
+            (Err(error), Source::File(path)) => {
+                return Err(StartError::new(format!("The keys in {} can't be read: {error}.", path.display())));
+            }
+            (Err(error), Source::Http(_, address)) => {
+                warn!(%address, error, "the keys of admission tokens can't be fetched yet");
+                None
+            }
+        };
+        let (keys, current) = watch::channel(first);
+        let wanted = Arc::new(Notify::new());
+        shutdown.spawn(keep_fresh(source, keys, wanted.clone(), shutdown.clone()));
+        Ok(Self { current, wanted })
+    }
+
+    /// Whether there are any.
+    pub(crate) fn are_loaded(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
+    /// What a genuine token says that came before.
+    pub(crate) fn known(&self, token: &str) -> Option<Genuine> {
+        self.current.borrow().as_ref()?.known(token)
+    }
+
+    /// The same in short, whether or not its time is over.
+    pub(crate) fn seen(&self, token: &str) -> Option<Seen> {
+        self.current.borrow().as_ref()?.seen(token)
+    }
+
+    /// What a genuine token says, whether or not it has expired. A key that is not known has the keys fetched again, soon.
+    pub(crate) fn verify(&self, token: &str) -> Result<Genuine, NoClaims> {
+        let known = self.current.borrow();
+        let verified = known.as_ref().ok_or(NoClaims::NoKeys)?.verify(token);
+        if verified == Err(TokenError::UnknownKey) {
+            self.wanted.notify_one();
+        }
+        verified.map_err(NoClaims::Token)
+    }
+}
+
+async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: Arc<Notify>, shutdown: Shutdown) {
+    loop {
+        let pause = async {
+            if keys.borrow().is_none() {
+                sleep(FIRST_PAUSE).await;
+            } else {
+                sleep(REFRESH_PAUSE).await;
+                // Early or not, it is time.
+                let _ = timeout(REFRESH_EVERY - REFRESH_PAUSE, wanted.notified()).await;
+            }
+        };
+        tokio::select! {
+            () = pause => {}
+            () = shutdown.triggered() => return,
+        }
+        match fetch(&source).await {
+            // What was seen is still right.
+            Ok(fetched) if keys.borrow().as_ref().is_some_and(|known| known.keys == fetched) => {}
+            Ok(fetched) => {
+                if keys.send_replace(Some(Known::new(fetched))).is_none() {
+                    info!("the keys of admission tokens were loaded");
+                }
+            }
+            Err(error) => warn!(error, "the keys of admission tokens can't be fetched; the old ones stay"),
+        }
+    }
+}
+
+async fn fetch(source: &Source) -> Result<Jwks, String> {
+    let json = match source {
+        Source::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
+        Source::Http(client, address) => {
+            let request = Request::get(address).body(Full::default()).map_err(|error| error.to_string())?;
+            let answered = client.call(request).await.map_err(|error| error.to_string())?;
+            if !answered.status.is_success() {
+                return Err(format!("{address} answered {}", answered.status));
+            }
+            answered.body.into()
+        }
+    };
+    Jwks::from_json(&json).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_admission_token::{AUDIENCE, ISSUER, Jwk, SigningKey};
+    use fairline_sale::{SaleId, VisitorId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn claims(number: u128, exp: i64) -> Claims {
+        Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: VisitorId([7; 16]).to_string(),
+            jti: Uuid::from_u128(number),
+            sale: SaleId(Uuid::from_u128(2)),
+            qty: 1,
+            iat: 0,
+            exp,
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_known_again_is_what_it_was() {
+        let key = SigningKey::generate();
+        let known = Known::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
+        let token = key.mint(&claims(1, 100));
+        let forged = SigningKey::generate().mint(&claims(1, 100));
+        let genuine = Genuine { claims: claims(1, 100), kid: key.kid().to_owned() };
+        for _ in 0..2 {
+            assert_eq!(known.verify(&token), Ok(genuine.clone()), "whenever it expires");
+            assert_eq!(known.verify(&forged), Err(TokenError::UnknownKey));
+            assert_eq!(known.verify(&format!("{token}x")), Err(TokenError::Malformed));
+        }
+        assert_eq!(known.remembered(&token, |remembered| remembered.genuine.clone()), Some(genuine));
+        assert!(known.remembered(&forged, |_| ()).is_none(), "what is forged is not kept");
+        let (signed, signature) = token.rsplit_once('.').expect("a token");
+        let other = format!("{}.{signature}", &signed[..signed.len() - 1]);
+        assert!(known.remembered(&other, |_| ()).is_none(), "a signature is not a token");
+    }
+}

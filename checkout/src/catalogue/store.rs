@@ -1,0 +1,85 @@
+//! What is sold, for anybody to see.
+
+use fairline_sale::{SaleId, Status, presented_status};
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    catalogue::{PRODUCTS_MAX, Product},
+    db::{Store, StoreError},
+};
+
+#[derive(FromRow)]
+struct ProductRow {
+    id: Uuid,
+    slug: String,
+    name: String,
+    description: String,
+    price_minor: i64,
+    currency: String,
+    per_shopper_limit: i32,
+    per_account_limit: Option<i32>,
+    status: String,
+    total: i32,
+    promised: i32,
+    held: i32,
+    sold: i32,
+    opens_at: OffsetDateTime,
+    ends_at: Option<OffsetDateTime>,
+}
+
+/// The status that a word stands for.
+pub(crate) fn stored_status(word: &str) -> Status {
+    match word {
+        "open" => Status::Open,
+        "paused" => Status::Paused,
+        "closed" => Status::Closed,
+        _ => Status::Scheduled,
+    }
+}
+
+impl From<ProductRow> for Product {
+    fn from(row: ProductRow) -> Self {
+        let stored = stored_status(&row.status);
+        Self {
+            id: SaleId(row.id),
+            slug: row.slug,
+            name: row.name,
+            description: row.description,
+            price_minor: row.price_minor,
+            currency: row.currency,
+            per_shopper_limit: row.per_shopper_limit,
+            per_account_limit: row.per_account_limit,
+            status: presented_status(stored, row.total.unsigned_abs(), row.sold.unsigned_abs()),
+            total: row.total,
+            // In yield mode more is promised than there is.
+            remaining: (row.total - row.promised - row.held - row.sold).max(0),
+            opens_at: row.opens_at,
+            ends_at: row.ends_at,
+        }
+    }
+}
+
+impl Store {
+    /// Which database this is, among all that share a Redis.
+    pub(crate) async fn installation(&self) -> Result<Uuid, StoreError> {
+        Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.pool).await?)
+    }
+
+    /// Sales that run or will, and such as have ended within a week, the newest first; rehearsals are for nobody to find.
+    pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
+        let rows: Vec<ProductRow> = sqlx::query_as(
+            "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \
+             opens_at, ends_at FROM (SELECT id AS shown FROM sales WHERE status <> 'closed' UNION \
+                SELECT sale_id FROM stock WHERE active_at > now() - interval '7 days') AS shown \
+             CROSS JOIN LATERAL (SELECT * FROM sales JOIN stock ON sale_id = id WHERE id = shown LIMIT 1) AS product \
+             WHERE rehearsal_of IS NULL \
+             ORDER BY opens_at DESC, id LIMIT $1",
+        )
+        .bind(PRODUCTS_MAX)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Product::from).collect())
+    }
+}

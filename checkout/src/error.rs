@@ -1,0 +1,385 @@
+//! Checkout's errors, and the one place where they become HTTP.
+
+use axum::http::StatusCode;
+use fairline_service::Problem;
+use serde_json::json;
+use tracing::{error, warn};
+
+use crate::{db::StoreError, orders::order::Order, redemption::store::NotRedeemed};
+
+/// Why checkout did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckoutError {
+    #[error("no admission token was given")]
+    NoToken,
+    #[error("the admission token is not genuine, or not this holder's")]
+    BadToken,
+    #[error("the admission token has expired")]
+    TokenExpired,
+    #[error("the admission token is for another sale")]
+    OtherSale,
+    #[error("the admission token was used before")]
+    TokenUsed(Box<Order>),
+    #[error("more units were asked for than the {promised} promised")]
+    QuantityOverLimit { promised: i32 },
+    #[error("the sale is not open")]
+    SaleNotOpen,
+    #[error("the units are gone")]
+    SoldOut,
+    #[error("every unit is sold or being paid for")]
+    NoUnitNow,
+    #[error("there is no such sale")]
+    UnknownSale,
+    #[error("there is no such order, or it is somebody else's")]
+    UnknownOrder,
+    #[error("the payment was declined")]
+    PaymentDeclined,
+    #[error("the gateway refuses the payment itself, as {code}")]
+    PaymentRejected { code: String },
+    #[error("too many payments of the order have come to nothing")]
+    TooManyAttempts,
+    #[error("the payment can't be withdrawn now")]
+    NotWithdrawn(Box<Order>),
+    #[error("only {left_minor} of the order can be refunded")]
+    NotRefundable { left_minor: i64 },
+    #[error("a refund of the order has not ended")]
+    RefundUnderWay,
+    #[error("an amount to refund is at least 1")]
+    WrongAmount,
+    #[error("the hold has lapsed")]
+    HoldLapsed,
+    #[error("the public keys of admission tokens have not been loaded yet")]
+    NoKeys,
+    #[error("the admission changed while it was looked at")]
+    Unsteady,
+    #[error("the shop's key did not come along")]
+    NoShopKey,
+    #[error("the order can't be given back now")]
+    NotGivenBack(Box<Order>),
+    #[error("the order can't be confirmed now")]
+    NotConfirmed(Box<Order>),
+    #[error("the webhook is not signed by the payment gateway")]
+    BadWebhook,
+    #[error("there is no such payment")]
+    UnknownPayment,
+    #[error("only {free} units are free")]
+    TooFewFree { free: i32 },
+    #[error("the reference is that of another reservation")]
+    OtherReservation,
+    #[error("units are reserved for 1 to {most_s} seconds")]
+    HeldForTooLong { most_s: i32 },
+    #[error("there is no such product")]
+    UnknownProduct,
+    #[error("the catalogue has not been read yet")]
+    NoCatalogue,
+    #[error("accounts are not offered here")]
+    NoSignIn,
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    #[error("the sale is for accounts only")]
+    NoAccount,
+    #[error("the account may have {left} units more")]
+    OverAllowance { left: i32 },
+    #[error("the shopper may have {left} units more")]
+    OverShopperLimit { left: i32 },
+    #[error("a field of the sign-in is wrong")]
+    BadSignIn { field: &'static str, wrong: &'static str },
+    #[error("nothing can be sent to such an address here")]
+    NoCarrier { field: &'static str },
+    #[error("too many codes were asked for")]
+    TooManyCodes,
+    #[error("the code is wrong")]
+    WrongCode,
+    #[error("the issuer's token is not accepted: {0}")]
+    BadIdToken(String),
+    #[error("the issuer does not answer: {0}")]
+    NoIssuer(String),
+    #[error("the refresh token is not good")]
+    SignedOut,
+    #[error("nothing is pushed to browsers here")]
+    NoPush,
+    #[error("nobody can be told when the turn is near")]
+    NoReminder,
+    #[error("an order of the account is under way")]
+    OrderUnderWay,
+    #[error("the request comes from another site's page")]
+    ForeignOrigin,
+    #[error("too many wait to be redeemed")]
+    Crowded,
+    #[error("a task failed: {0}")]
+    TaskFailed(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NotRedeemed> for CheckoutError {
+    fn from(reason: NotRedeemed) -> Self {
+        match reason {
+            // Genuine, and yet not good: a token of another installation with the same key, or of a key that is revoked.
+            NotRedeemed::NoSuchAdmission => Self::BadToken,
+            NotRedeemed::Used(order) => Self::TokenUsed(order),
+            NotRedeemed::Expired => Self::TokenExpired,
+            NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
+            NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
+            NotRedeemed::SoldOut => Self::SoldOut,
+            NotRedeemed::NoAccount => Self::NoAccount,
+            NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
+            NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
+            NotRedeemed::Unsteady => Self::Unsteady,
+            NotRedeemed::Crowded => Self::Crowded,
+            NotRedeemed::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<CheckoutError> for Problem {
+    fn from(error: CheckoutError) -> Self {
+        match error {
+            CheckoutError::NoToken => Self::new(StatusCode::UNAUTHORIZED, "no-token", "No admission token")
+                .detail("Send the header `Authorization: Bearer <admission token>`. The line gives a token to whoever is let in."),
+            CheckoutError::BadToken => Self::new(StatusCode::UNAUTHORIZED, "bad-token", "The admission token is not accepted")
+                .detail("It is not genuine, or it was given to somebody else. Use it from the browser that waited for it."),
+            CheckoutError::TokenExpired => Self::new(StatusCode::GONE, "token-expired", "The admission token has expired")
+                .detail("The time to use it is over, and its units went to the next in line. Nothing was charged. You may join the line again."),
+            CheckoutError::OtherSale => Self::new(StatusCode::FORBIDDEN, "other-sale", "The admission token is for another sale")
+                .detail("Use it at the sale that it was given for."),
+            CheckoutError::TokenUsed(order) => Self::new(StatusCode::CONFLICT, "token-used", "The admission token was used before")
+                .detail("A token is good for one purchase. The order that it became is in `order`.")
+                .with("order", json!(order)),
+            CheckoutError::QuantityOverLimit { promised } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quantity-over-limit", "More than one shopper may buy")
+                    .detail(format!("This admission is good for at most {promised}. Nothing was used up; ask for less."))
+                    .with("field", "quantity")
+                    .with("limit", promised)
+            }
+            CheckoutError::SaleNotOpen => Self::new(StatusCode::CONFLICT, "sale-not-open", "The sale is not open")
+                .detail("It has not opened yet, or has been closed. Nothing was charged."),
+            CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "The units are gone")
+                .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
+            CheckoutError::NoUnitNow => Self::new(StatusCode::CONFLICT, "no-unit-now", "Every unit is sold or being paid for")
+                .detail("Nothing was charged. A payment of somebody else may still fail: you can try again until your time to pay is over."),
+            CheckoutError::UnknownSale => Self::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+            CheckoutError::UnknownOrder => Self::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
+                .detail("This browser has no such order; `GET /api/orders` lists those that it has."),
+            CheckoutError::PaymentDeclined => {
+                Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
+                    .detail("Nothing was charged. There is still time to try again, or with another payment method.")
+            }
+            CheckoutError::PaymentRejected { code } => {
+                Self::new(StatusCode::CONFLICT, "payment-rejected", "The shop can't take this payment")
+                    .detail("The payment company refuses it, whichever card is used. Nothing was charged. The shop has been notified; please contact it.")
+                    .with("code", code)
+            }
+            CheckoutError::TooManyAttempts => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many payments have failed")
+                    .detail("This order can't be paid any more. Nothing was charged. Give it back, or wait for its time to run out; then you may join the line again.")
+            }
+            CheckoutError::NotWithdrawn(order) => {
+                Self::new(StatusCode::CONFLICT, "not-withdrawn", "The payment can't be withdrawn now")
+                    .detail("The bank has approved it, and it is being completed, or has been: see `order`.")
+                    .with("order", json!(order))
+            }
+            CheckoutError::NotRefundable { left_minor } => {
+                Self::new(StatusCode::CONFLICT, "not-refundable", "So much can't be refunded")
+                    .detail("It is more than is left of what was paid for the order here: see `left_minor`. An order that was paid at the shop is refunded there.")
+                    .with("left_minor", left_minor)
+            }
+            CheckoutError::RefundUnderWay => {
+                Self::new(StatusCode::CONFLICT, "refund-under-way", "A refund of this order has not ended")
+                    .detail("Wait until it has: `GET /api/orders/{id}` shows `refunded_minor`.")
+            }
+            CheckoutError::WrongAmount => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail("The field `amount_minor` must be at least 1.")
+                    .with("field", "amount_minor")
+            }
+            CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
+                .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
+            CheckoutError::NoKeys => {
+                warn!("a purchase came before the keys of admission tokens were loaded");
+                Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
+            }
+            CheckoutError::Unsteady => Self::unavailable("The sale changed at this very moment. Nothing was lost; try again."),
+            CheckoutError::NoShopKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
+                .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
+            CheckoutError::NotGivenBack(order) => {
+                Self::new(StatusCode::CONFLICT, "not-given-back", "The order can't be given back now")
+                    .detail("It is paid for, a payment is under way, or its time has run out: see `order`.")
+                    .with("order", json!(order))
+            }
+            CheckoutError::NotConfirmed(order) => {
+                Self::new(StatusCode::CONFLICT, "not-confirmed", "The order can't be confirmed now")
+                    .detail("It was paid for otherwise, a payment is under way, or its units are gone: see `order`. Give the money back.")
+                    .with("order", json!(order))
+            }
+            CheckoutError::BadWebhook => Self::new(StatusCode::BAD_REQUEST, "bad-webhook", "Not a webhook of the payment gateway")
+                .detail("It is not signed with FAIRLINE_WEBHOOK_SECRETS, not lately, or it is no event."),
+            CheckoutError::UnknownPayment => Self::new(StatusCode::NOT_FOUND, "unknown-payment", "No such payment")
+                .detail("There is no payment under this id, nor of an order under it, or it is somebody else's."),
+            CheckoutError::TooFewFree { free } => Self::new(StatusCode::CONFLICT, "too-few-free", "Too few units are free")
+                .detail(format!("Only {free} units are free at this moment."))
+                .with("free", json!(free)),
+            CheckoutError::OtherReservation => {
+                Self::new(StatusCode::CONFLICT, "other-reservation", "The reference is that of another reservation")
+                    .detail("So many units were not reserved under it. Take another reference.")
+            }
+            CheckoutError::HeldForTooLong { most_s } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail(format!("The field `held_for_s` must be from 1 to {most_s}."))
+                    .with("field", "held_for_s")
+            }
+            CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
+                .detail("Look at its address: nothing is sold under it. `GET /products` lists what is."),
+            CheckoutError::NoSignIn => Self::new(StatusCode::NOT_FOUND, "no-sign-in", "Accounts are not offered here")
+                .detail("Set FAIRLINE_SIGN_IN_KEY to offer them."),
+            CheckoutError::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in")
+                .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is good for 15 minutes."),
+            CheckoutError::NoAccount => Self::new(StatusCode::UNAUTHORIZED, "account-needed", "This sale is for accounts only")
+                .detail("Sign in, and go on: nothing was used up, and your time runs on."),
+            CheckoutError::OverAllowance { left } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "account-over-limit", "More than one account may buy")
+                    .detail(format!("This account may have {left} more of this sale. Nothing was used up."))
+                    .with("field", "quantity")
+                    .with("left", left)
+            }
+            CheckoutError::OverShopperLimit { left } => {
+                let detail = if left == 0 {
+                    "You have bought, or hold, as many units of this sale as one shopper may. Nothing was charged.".to_owned()
+                } else {
+                    format!("One shopper may buy {left} more of this sale. Nothing was used up; ask for less.")
+                };
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "shopper-over-limit", "The sale's limit per shopper is reached")
+                    .detail(detail)
+                    .with("field", "quantity")
+                    .with("left", left)
+            }
+            CheckoutError::BadSignIn { field, wrong } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                    .detail(format!("The field `{field}` {wrong}."))
+                    .with("field", field)
+            }
+            CheckoutError::NoCarrier { field } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-carrier", "Nothing can be sent there")
+                    .detail(format!("Codes are not sent by `{field}` here; take another way to sign in."))
+                    .with("field", field)
+            }
+            CheckoutError::TooManyCodes => Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", "Too many codes were asked for")
+                .detail("Use the newest that was sent, or ask for one in an hour."),
+            CheckoutError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong-code", "The code is not accepted")
+                .detail("It is wrong, was used, or is older than ten minutes. After five tries, ask for another."),
+            CheckoutError::BadIdToken(ref reason) => Self::new(StatusCode::UNAUTHORIZED, "bad-id-token", "The ID token is not accepted")
+                .detail(format!("The shop's issuer has not vouched for it: {reason}.")),
+            CheckoutError::NoIssuer(ref reason) => {
+                warn!(reason, "the shop's issuer does not say its keys");
+                Self::unavailable("The shop's issuer of accounts does not answer at this moment. Try again.")
+            }
+            CheckoutError::SignedOut => Self::new(StatusCode::UNAUTHORIZED, "signed-out", "You are not signed in any more")
+                .detail("The refresh token has run out, or it came twice, which ends all that came of it. Sign in again."),
+            CheckoutError::NoPush => Self::new(StatusCode::NOT_FOUND, "no-push", "Nothing is pushed to browsers here")
+                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT for it."),
+            CheckoutError::NoReminder => Self::new(StatusCode::CONFLICT, "no-reminder", "Nobody can tell you when your turn is near")
+                .detail("The account has no address for letters, or the order of this line is drawn by lot. Keep the page open."),
+            CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
+                .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
+            CheckoutError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
+                .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
+            CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
+            CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
+            CheckoutError::Store(StoreError::Unavailable(error)) => {
+                warn!(%error, "the database did not answer a shopper");
+                Self::unavailable("The database does not answer at this moment. Nothing was lost; try again.")
+            }
+            CheckoutError::TaskFailed(_) | CheckoutError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
+                error!(%error, "a shopper's request failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
+                    .detail("It is noted and will be looked at. `GET /api/orders` says how your orders stand.")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_sale::SaleId;
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{orders::order::OrderId, orders::state::OrderStatus};
+
+    fn order() -> Order {
+        Order {
+            id: OrderId(Uuid::from_u128(1)),
+            sale_id: SaleId(Uuid::from_u128(2)),
+            status: OrderStatus::Held,
+            quantity: 1,
+            amount_minor: 100,
+            currency: "EUR".to_owned(),
+            refunded_minor: 0,
+            dispute: None,
+            hold_expires_at: OffsetDateTime::UNIX_EPOCH,
+            paid_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            notice: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn every_error_has_its_answer() {
+        let store = |error: StoreError| CheckoutError::Store(error);
+        let panicked = tokio::spawn(async { panic!("on purpose") }).await.expect_err("it panicked");
+        for (error, status, slug) in [
+            (CheckoutError::NoToken, 401, "no-token"),
+            (CheckoutError::BadToken, 401, "bad-token"),
+            (NotRedeemed::NoSuchAdmission.into(), 401, "bad-token"),
+            (CheckoutError::PaymentDeclined, 402, "payment-declined"),
+            (CheckoutError::OtherSale, 403, "other-sale"),
+            (CheckoutError::UnknownSale, 404, "unknown-sale"),
+            (CheckoutError::NoShopKey, 401, "no-shop-key"),
+            (CheckoutError::NotGivenBack(Box::new(order())), 409, "not-given-back"),
+            (CheckoutError::NotConfirmed(Box::new(order())), 409, "not-confirmed"),
+            (CheckoutError::UnknownPayment, 404, "unknown-payment"),
+            (CheckoutError::BadWebhook, 400, "bad-webhook"),
+            (CheckoutError::TooFewFree { free: 1 }, 409, "too-few-free"),
+            (CheckoutError::OtherReservation, 409, "other-reservation"),
+            (CheckoutError::HeldForTooLong { most_s: 9 }, 422, "invalid-body"),
+            (CheckoutError::UnknownOrder, 404, "unknown-order"),
+            (CheckoutError::UnknownProduct, 404, "unknown-product"),
+            (CheckoutError::NoCatalogue, 503, "unavailable"),
+            (NotRedeemed::Used(Box::new(order())).into(), 409, "token-used"),
+            (NotRedeemed::SaleNotOpen.into(), 409, "sale-not-open"),
+            (CheckoutError::HoldLapsed, 409, "hold-lapsed"),
+            (CheckoutError::NoUnitNow, 409, "no-unit-now"),
+            (NotRedeemed::from(StoreError::Refused("stock_is_never_oversold".to_owned())).into(), 409, "sold-out"),
+            (NotRedeemed::from(StoreError::Refused("stock_is_never_overpromised".to_owned())).into(), 409, "sold-out"),
+            (NotRedeemed::Expired.into(), 410, "token-expired"),
+            (NotRedeemed::OverLimit { promised: 2 }.into(), 422, "quantity-over-limit"),
+            (store(StoreError::Refused("orders_one_per_payment".to_owned())), 500, "internal"),
+            (store(StoreError::Corrupt("a row".to_owned())), 500, "internal"),
+            (panicked.into(), 500, "internal"),
+            (CheckoutError::NoKeys, 503, "unavailable"),
+            (CheckoutError::NoSignIn, 404, "no-sign-in"),
+            (CheckoutError::NotSignedIn, 401, "not-signed-in"),
+            (NotRedeemed::NoAccount.into(), 401, "account-needed"),
+            (NotRedeemed::OverAllowance { left: 1 }.into(), 422, "account-over-limit"),
+            (CheckoutError::BadSignIn { field: "email", wrong: "is no address" }, 422, "invalid-body"),
+            (CheckoutError::NoCarrier { field: "phone" }, 422, "no-carrier"),
+            (CheckoutError::TooManyCodes, 429, "too-many-codes"),
+            (CheckoutError::WrongCode, 401, "wrong-code"),
+            (CheckoutError::BadIdToken("it has run out".to_owned()), 401, "bad-id-token"),
+            (CheckoutError::NoIssuer("silence".to_owned()), 503, "unavailable"),
+            (CheckoutError::SignedOut, 401, "signed-out"),
+            (CheckoutError::NoReminder, 409, "no-reminder"),
+            (CheckoutError::NoPush, 404, "no-push"),
+            (CheckoutError::OrderUnderWay, 409, "order-under-way"),
+            (NotRedeemed::Unsteady.into(), 503, "unavailable"),
+            (NotRedeemed::Crowded.into(), 503, "unavailable"),
+            (store(sqlx::Error::PoolTimedOut.into()), 503, "unavailable"),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
+            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with(['.', '`'])), "{slug}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Those inside checkout who hear of events, each as a consumer group of its own that all processes share.
+
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use fairline_events::{Event, EventStream, stream::StreamError};
+use fairline_sale::SaleId;
+use fairline_trace::{Kind, Operation, Told};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::{Checkout, db::StoreError};
+
+const EVERY: Duration = Duration::from_millis(300);
+/// A round that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(120);
+/// So many rounds after each other, every stream is looked at, for what a dead process has left there and for what Redis had lost.
+const LOOKS_EVERYWHERE_EVERY: u32 = 100;
+/// A consumer that has asked for nothing for so long has gone with its process.
+const GONE_AFTER: Duration = Duration::from_secs(3600);
+/// Events that are heard at once.
+const AT_ONCE: u64 = 500;
+
+/// Those who hear: webhooks, and the post.
+pub(crate) const WEBHOOKS: &str = "webhooks";
+pub(crate) const LETTERS: &str = "letters";
+
+/// The groups of those who hear in this process: the relay waits for them where a stream is full.
+pub(crate) fn groups(checkout: &Checkout) -> Vec<&'static str> {
+    let letters = (!checkout.carriers.are_none()).then_some(LETTERS);
+    [WEBHOOKS].into_iter().chain(letters).collect()
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotHeard {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+}
+
+/// Tells a group what happens, until the process ends. What it could not take in is told again; some of it twice.
+pub(crate) fn start<H, W>(checkout: &Checkout, stream: EventStream, group: &'static str, hear: H)
+where
+    H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
+    W: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let (known, hear) = (checkout.clone(), Arc::new(hear));
+    checkout.shutdown.keep(group, STANDS_STILL, move |stop| {
+        let (checkout, stream, hear) = (known.clone(), stream.clone(), hear.clone());
+        async move {
+            let consumer = Uuid::new_v4().to_string();
+            let (mut beat, mut beats, mut heard) = (interval(EVERY), 0_u32, HashMap::new());
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
+                if everywhere {
+                    heard.clear();
+                }
+                beats = beats.wrapping_add(1);
+                let relayed = checkout.store.relayed(!everywhere).await;
+                if let Err(error) = round(relayed, &stream, group, &consumer, &mut heard, &*hear).await {
+                    metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                    warn!(%error, group, "it is not known which events wait to be heard");
+                }
+            }
+        }
+    });
+}
+
+/// Hears what is new; `heard` has up to which event each stream was read. A sale whose events can't be heard holds up no other.
+async fn round<H, W>(
+    relayed: Result<Vec<(SaleId, u64)>, StoreError>,
+    stream: &EventStream,
+    group: &'static str,
+    consumer: &str,
+    heard: &mut HashMap<SaleId, u64>,
+    hear: &H,
+) -> Result<(), StoreError>
+where
+    H: Fn(Vec<Event>) -> W,
+    W: Future<Output = Result<(), StoreError>>,
+{
+    let everywhere = heard.is_empty();
+    for (sale, relayed) in relayed? {
+        if heard.get(&sale).is_some_and(|&number| number >= relayed) {
+            continue;
+        }
+        fairline_service::beat();
+        let heard_all = match hear_sale(stream, group, consumer, sale, hear).await {
+            Ok(()) if everywhere => {
+                stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotHeard::from)
+            }
+            outcome => outcome,
+        };
+        match heard_all {
+            Ok(()) => drop(heard.insert(sale, relayed)),
+            Err(error) => {
+                metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                warn!(%sale, %error, group, "events wait to be heard");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn hear_sale<H, W>(
+    stream: &EventStream,
+    group: &'static str,
+    consumer: &str,
+    sale: SaleId,
+    hear: &H,
+) -> Result<(), NotHeard>
+where
+    H: Fn(Vec<Event>) -> W,
+    W: Future<Output = Result<(), StoreError>>,
+{
+    loop {
+        let events = stream.next(sale, group, consumer, AT_ONCE).await?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let heard = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
+        let heard: Vec<_> = heard.collect();
+        let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
+        let outcome = hear(events).await;
+        let result = if outcome.is_ok() { "heard" } else { "not heard" };
+        for (kind, operation) in heard {
+            operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
+        }
+        outcome?;
+        stream.acknowledge(sale, group, &numbers).await?;
+    }
+}

@@ -1,0 +1,101 @@
+//! The relay: takes what happened from the outbox to the streams in Redis.
+//!
+//! Any number of processes may relay at once, since a stream takes each event once and in order (`fairline_events::stream`).
+//! One that has lost events says so, and is told them again from the outbox, as far as that goes back. Nothing waits for it:
+//! while Redis is away, events gather.
+
+use std::time::Duration;
+
+use fairline_events::{EventStream, stream::StreamError};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::{Checkout, db::StoreError, events::store::Backlog};
+
+const EVERY: Duration = Duration::from_millis(200);
+/// So many rounds after each other, one asks whether a stream has lost events: every 30 s.
+const LOOKS_BACK_EVERY: u32 = 150;
+/// A round that takes longer stands still; it says with each sale that it goes on.
+const STANDS_STILL: Duration = Duration::from_secs(60);
+/// Rows of the outbox that are read at once; one may have as many events as a batch of redemptions.
+const ROWS: i64 = 20;
+/// Events that are appended in one call.
+const APPENDED_AT_ONCE: usize = 500;
+
+#[derive(Debug, thiserror::Error)]
+enum NotRelayed {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+}
+
+/// Starts to relay; ends with the process.
+pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
+    let known = checkout.clone();
+    checkout.shutdown.keep("relay", STANDS_STILL, move |stop| {
+        let (checkout, stream) = (known.clone(), stream.clone());
+        async move {
+            let (mut beat, mut beats) = (interval(EVERY), 0_u32);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                beats = beats.wrapping_add(1);
+                if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
+                    metrics::counter!("checkout_relay_failures_total").increment(1);
+                    warn!(%error, "it is not known which events wait to be relayed; the next try follows");
+                }
+            }
+        }
+    });
+}
+
+/// With `looks_back`, also says the last event of each sale again, to hear whether its stream has lost any. A sale whose events can't be
+/// relayed holds up no other.
+async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> Result<(), StoreError> {
+    let backlogs = checkout.store.backlogs(looks_back).await?;
+    let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
+    metrics::gauge!("checkout_events_waiting").set(waiting as f64);
+    for backlog in backlogs {
+        fairline_service::beat();
+        if let Err(error) = relay_sale(checkout, stream, backlog).await {
+            metrics::counter!("checkout_relay_failures_total").increment(1);
+            warn!(sale = %backlog.sale, %error, "events wait to be relayed; the next try follows");
+        }
+    }
+    Ok(())
+}
+
+async fn relay_sale(
+    checkout: &Checkout,
+    stream: &EventStream,
+    Backlog { sale, last, relayed }: Backlog,
+) -> Result<(), NotRelayed> {
+    let mut after = relayed.min(last.saturating_sub(1));
+    loop {
+        let (mut is_first, events) = checkout.store.events_after(sale, after, ROWS).await?;
+        let Some(last) = events.last() else { return Ok(()) };
+        let mut there = after;
+        for events in events.chunks(APPENDED_AT_ONCE) {
+            there = stream.append(is_first, events).await?;
+            is_first = false;
+        }
+        // Before it is noted that they are there: whoever relays them once more says so once more.
+        checkout.catalogue.spoil();
+        if there < after {
+            info!(%sale, from = there + 1, "a stream has lost events, and is told them again");
+        } else {
+            checkout.store.note_relayed(sale, there.min(last.number)).await?;
+            metrics::counter!("checkout_events_relayed_total").increment(there.min(last.number) - after);
+            if there < last.number {
+                // One who is waited for has not heard them yet, or they were lost between two calls: the next round goes on.
+                return Ok(());
+            }
+        }
+        after = there;
+    }
+}

@@ -1,0 +1,152 @@
+//! What happened, for those outside: written with its cause, relayed later. Events of a sale are numbered in its stock's row,
+//! which is locked last.
+
+use fairline_events::{
+    Event, Kind,
+    event::{note_trace, take_trace},
+};
+use fairline_postgres::PgConnection;
+use fairline_sale::SaleId;
+use serde_json::Value;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::db::{Store, StoreError};
+
+/// A sale of which something has happened within so many seconds is looked at in every round of a loop.
+const LATELY_S: f64 = 3600.0;
+/// And one of which something has happened within so many days, for as long as events are kept, now and then.
+const KEPT_DAYS: f64 = 8.0;
+/// The oldest rows of the outbox, as far as they are looked through for what has waited for longer.
+const OLDEST_MAX: i64 = 200;
+
+fn since_s(lately: bool) -> f64 {
+    if lately { LATELY_S } else { KEPT_DAYS * 24.0 * 3600.0 }
+}
+
+/// How far a sale's events have been relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Backlog {
+    pub(crate) sale: SaleId,
+    /// Events that have happened.
+    pub(crate) last: u64,
+    /// Events that have been relayed.
+    pub(crate) relayed: u64,
+}
+
+/// A row of the outbox: one or more events of one kind.
+#[derive(FromRow)]
+struct OutboxRow {
+    number: i64,
+    kind: String,
+    data: Value,
+    happened_at: OffsetDateTime,
+}
+
+fn count(number: i64) -> u64 {
+    number.unsigned_abs()
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Writes one event, with the trace that it happens in. The last thing that a transaction does: it locks the stock's row.
+pub(crate) async fn tell(
+    connection: &mut PgConnection,
+    sale: Uuid,
+    kind: Kind,
+    mut data: Value,
+) -> Result<(), StoreError> {
+    note_trace(&mut data, fairline_trace::current());
+    sqlx::query(
+        "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
+         INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",
+    )
+    .bind(sale)
+    .bind(kind.word())
+    .bind(data)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Sales whose events have not all been relayed, of those of which something has happened of late. With `looks_back`, of all
+    /// whose events are kept, and with them those of which something has happened within a day.
+    pub(crate) async fn backlogs(&self, looks_back: bool) -> Result<Vec<Backlog>, StoreError> {
+        let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+            // Not joined: the planner would rather read all relays there are than look some up.
+            "SELECT sale_id, events, relayed FROM ( \
+                SELECT sale_id, events, active_at, coalesce((SELECT number FROM relays WHERE relays.sale_id = stock.sale_id), 0) AS relayed \
+                FROM stock WHERE active_at > now() - make_interval(secs => $2) OR $1 AND sale_id = ANY (ARRAY( \
+                    SELECT DISTINCT sale_id FROM (SELECT sale_id FROM outbox ORDER BY happened_at LIMIT $3) AS oldest)) \
+             ) AS active WHERE events > relayed OR $1 AND active_at > now() - interval '1 day'",
+        )
+        .bind(looks_back)
+        .bind(since_s(!looks_back))
+        .bind(OLDEST_MAX)
+        .fetch_all(&self.pool)
+        .await?;
+        let backlog =
+            |(sale, last, relayed)| Backlog { sale: SaleId(sale), last: count(last), relayed: count(relayed) };
+        Ok(rows.into_iter().map(backlog).collect())
+    }
+
+    /// How far the events of each sale have been relayed of which something has happened of late, or else of all whose events are kept.
+    pub(crate) async fn relayed(&self, lately: bool) -> Result<Vec<(SaleId, u64)>, StoreError> {
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+            "SELECT sale_id, number FROM stock CROSS JOIN LATERAL (SELECT number FROM relays WHERE relays.sale_id = stock.sale_id LIMIT 1) AS relay \
+             WHERE active_at > now() - make_interval(secs => $1)",
+        )
+        .bind(since_s(lately))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(sale, number)| (SaleId(sale), count(number))).collect())
+    }
+
+    /// The next events of a sale after `after`, some hundreds of them, and whether none before them are kept.
+    pub(crate) async fn events_after(
+        &self,
+        sale: SaleId,
+        after: u64,
+        rows: i64,
+    ) -> Result<(bool, Vec<Event>), StoreError> {
+        let rows: Vec<OutboxRow> = sqlx::query_as(
+            "SELECT number, kind, data, happened_at FROM outbox WHERE sale_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+        )
+        .bind(sale.0)
+        .bind(number(after))
+        .bind(rows)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut events = Vec::new();
+        for row in rows {
+            let senseless = || StoreError::Corrupt(format!("event {sale}/{} is none", row.number));
+            let kind = Kind::from_word(&row.kind).ok_or_else(senseless)?;
+            let Value::Array(data) = row.data else { return Err(senseless()) };
+            let first = count(row.number) + 1 - data.len() as u64;
+            let happened = |(mut data, number)| {
+                let trace = take_trace(&mut data);
+                Event { sale, number, kind, time: row.happened_at, data, trace }
+            };
+            events.extend(data.into_iter().zip(first..).filter(|(_, number)| *number > after).map(happened));
+        }
+        let is_first = events.first().is_some_and(|event| event.number > after + 1 || event.number == 1);
+        Ok((is_first, events))
+    }
+
+    /// Notes how far a sale's events have been relayed.
+    pub(crate) async fn note_relayed(&self, sale: SaleId, to: u64) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO relays (sale_id, number) VALUES ($1, $2) \
+             ON CONFLICT (sale_id) DO UPDATE SET number = greatest(relays.number, excluded.number)",
+        )
+        .bind(sale.0)
+        .bind(number(to))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,413 @@
+//! The gate in front of any other checkout: a proxy asks, for each request, whether somebody was let in.
+//!
+//! nginx (`auth_request`), Traefik (ForwardAuth) and Envoy (`ext_authz`) ask the same question in three ways. The answer is 200 for as
+//! long as the visit lasts: while the token is good, and after it was redeemed while its units are held. Asking uses nothing up, and what
+//! the database has said of an admission is believed for a second, since proxies ask for every picture of a page.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::MethodFilter,
+};
+use fairline_admission_token::{Claims, Genuine};
+use fairline_sale::{SaleId, VisitorId};
+use fairline_service::{Problem, ProblemBody, cookies_named};
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    CLOCK_SLACK_S, Checkout,
+    auth::{
+        caller::{Holders, bearer},
+        keys::NoClaims,
+    },
+    error::CheckoutError,
+    generational_cache::Recent,
+    orders::state::OrderStatus,
+    redemption::store::Became,
+};
+
+/// Where a token stands in a query and in a cookie.
+const IN_QUERY: &str = "fairline_token";
+const COOKIE: &str = "fairline_admission";
+/// What proxies say of the request that they ask about: nginx as it is configured, and Traefik.
+const ORIGINAL_URIS: [&str; 2] = ["x-original-uri", "x-forwarded-uri"];
+/// The sale that a proxy guards, unless it says so in the query of its own address.
+const SALE: HeaderName = HeaderName::from_static("x-fairline-sale");
+const ADMISSION: HeaderName = HeaderName::from_static("x-fairline-admission");
+const QUANTITY: HeaderName = HeaderName::from_static("x-fairline-quantity");
+const EXPIRES: HeaderName = HeaderName::from_static("x-fairline-expires");
+const ORDER: HeaderName = HeaderName::from_static("x-fairline-order");
+
+/// Tokens of one request that are looked at, at most.
+const CANDIDATES_MAX: usize = 8;
+/// Admissions of which it is known what they became, at least; twice as many at most.
+const KNOWN_MAX: usize = 16_384;
+/// How long the database may take to say what became of a token, before the gate goes by the token alone: proxies wait a second.
+const TOLD_WITHIN: Duration = Duration::from_millis(300);
+/// For how long that is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+
+/// What admissions became, as it was a moment ago.
+#[derive(Clone, Default)]
+pub(crate) struct Visits(Arc<Mutex<Recent<Uuid, (Became, Instant), KNOWN_MAX>>>);
+
+impl Visits {
+    fn of(&self, admission: Uuid) -> Option<Became> {
+        let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        visits.get(&admission).filter(|(_, at)| at.elapsed() < BELIEVED_FOR).map(|(became, _)| became.clone())
+    }
+
+    fn keep(&self, admission: Uuid, became: Became) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(admission, (became, Instant::now()));
+    }
+}
+
+/// What a proxy asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// What may be a token of ours, the newest first: the query, then the header, then the cookies. The shop has a bearer
+    /// token of its own perhaps, and earlier visits leave cookies.
+    tokens: Vec<Candidate>,
+    /// Sales that it has to be for, each of them.
+    sales: Vec<String>,
+    /// A browser asks what another site's page may do (CORS); it sends no cookie with that, and learns nothing of the shop.
+    is_preflight: bool,
+}
+
+/// Something that may be a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    token: String,
+    /// It came in a query, and is to be kept in a cookie.
+    in_query: bool,
+}
+
+impl Asked {
+    /// Reads what is asked. Whether it is a preflight, only the request line says: proxies set that, and may leave headers to the client.
+    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+        let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let originals =
+            ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));
+        // Envoy asks about `/gate/verify` with the path and query of the request behind it.
+        let mut queries = originals.chain(uri.query());
+        let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
+        let from_headers = bearer(headers).into_iter().chain(cookies_named(headers, COOKIE));
+        let candidate = |in_query| move |token: &str| Candidate { token: token.to_owned(), in_query };
+        let tokens = from_query.as_deref().map(candidate(true)).into_iter().chain(from_headers.map(candidate(false)));
+        let tokens = tokens.filter(|candidate| !candidate.token.is_empty()).take(CANDIDATES_MAX).collect();
+        let sales = uri.query().and_then(|query| parameter(query, "sale"));
+        let sales = sales.into_iter().chain(said(SALE.as_str()).map(str::to_owned)).collect();
+        let is_preflight = *method == Method::OPTIONS
+            && headers.contains_key(header::ORIGIN)
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        Self { tokens, sales, is_preflight }
+    }
+}
+
+/// The first value of a parameter. Tokens and ids need no escapes.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
+    values.map(|(_, value)| value).find(|value| !value.is_empty()).map(str::to_owned)
+}
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.method, &parts.uri, &parts.headers))
+    }
+}
+
+/// A visit that lasts.
+#[derive(Debug)]
+struct Visit {
+    claims: Claims,
+    /// When it ends, Unix seconds, and the order that the token became.
+    until: i64,
+    order: Option<String>,
+}
+
+impl Visit {
+    /// The visit of a genuine token, by what its admission became; if it lasts.
+    fn of(claims: Claims, kid: &str, became: &Became) -> Option<Self> {
+        match became {
+            // The controller may have taken it back, or signed another one since because the key is revoked.
+            Became::NotYet { kid: signed_by } if kid == signed_by => {
+                Some(Self { until: claims.exp, claims, order: None })
+            }
+            Became::NotYet { .. } | Became::Nothing => None,
+            Became::Order { order, in_time } => {
+                let order_id = order.id.0.to_string();
+                let until = match order.status {
+                    OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending => {
+                        order.hold_expires_at.unix_timestamp().max(claims.exp)
+                    }
+                    // Whoever has paid may see that, for as long as the token says.
+                    OrderStatus::Paid if *in_time => claims.exp,
+                    _ => return None,
+                };
+                Some(Self { claims, until, order: Some(order_id) })
+            }
+        }
+    }
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+    use axum::routing::{any, on};
+    // A proxy may ask with the method of the request behind it, and Envoy does so with its path, too; a wildcard is no empty path.
+    let others = MethodFilter::OPTIONS
+        .or(MethodFilter::POST)
+        .or(MethodFilter::PUT)
+        .or(MethodFilter::PATCH)
+        .or(MethodFilter::DELETE);
+    OpenApiRouter::new()
+        .routes(routes!(verify))
+        .route("/gate/verify", on(others, verify))
+        .route("/gate/verify/", any(verify))
+        .route("/gate/verify/{*rest}", any(verify))
+        .routes(routes!(enter))
+        .route("/gate/enter", on(others, enter))
+        .route("/gate/enter/", any(enter))
+        .route("/gate/enter/{*rest}", any(enter))
+}
+
+/// Whether this is where proxies ask.
+pub(crate) fn is_asked(uri: &Uri) -> bool {
+    ["/gate/verify", "/gate/enter"]
+        .iter()
+        .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+impl Checkout {
+    /// The first visit that lasts, of all whose tokens came along, and the token; or what is wrong with the first that is ours.
+    async fn visit<'a>(&self, asked: &'a Asked, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
+        let mut refused = CheckoutError::NoToken;
+        for candidate in &asked.tokens {
+            match self.visit_by(&candidate.token, &asked.sales, holders).await {
+                Ok(visit) => return Ok((visit, candidate)),
+                Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))) => return Err(error),
+                Err(error) if matches!(refused, CheckoutError::NoToken | CheckoutError::BadToken) => refused = error,
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
+    async fn visit_by(&self, token: &str, sales: &[String], holders: &Holders) -> Result<Visit, CheckoutError> {
+        let Genuine { claims, kid } = match self.keys.verify(token) {
+            Ok(genuine) => genuine,
+            Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
+            Err(NoClaims::NoKeys) => return Err(CheckoutError::NoKeys),
+        };
+        let is_for = |sale: &String| sale.parse() == Ok::<SaleId, _>(claims.sale);
+        if !sales.iter().all(is_for) {
+            return Err(CheckoutError::OtherSale);
+        }
+        let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
+        // Where tickets come along, the holder's is among them. On another domain none do, and a token is worth what its bearer is.
+        if holders.iter().next().is_some() && !holders.include(visitor) {
+            return Err(CheckoutError::BadToken);
+        }
+        // Nobody who was let in waits here, or is sent away, because the database does or is: what is bought is decided where it is redeemed.
+        // Our own clock may be off; it only says of which tokens that can't be believed.
+        if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() - CLOCK_SLACK_S {
+            let became = self.became(claims.jti, visitor).await?;
+            return Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired);
+        }
+        match timeout(TOLD_WITHIN, self.became(claims.jti, visitor)).await {
+            Ok(Ok(became)) => Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired),
+            Ok(Err(error)) => {
+                warn!(%error, "the gate goes by the token alone");
+                Ok(Visit { until: claims.exp, claims, order: None })
+            }
+            Err(_) => {
+                warn!(
+                    within_ms = TOLD_WITHIN.as_millis() as u64,
+                    "the database is slow: the gate goes by the token alone"
+                );
+                Ok(Visit { until: claims.exp, claims, order: None })
+            }
+        }
+    }
+
+    async fn became(&self, admission: Uuid, visitor: VisitorId) -> Result<Became, CheckoutError> {
+        if let Some(known) = self.visits.of(admission) {
+            return Ok(known);
+        }
+        let became = self.till.ask(admission, visitor).await?;
+        self.visits.keep(admission, became.clone());
+        Ok(became)
+    }
+}
+
+/// The shop answers it. Nothing is said of a visit; what a client has sent under these names is overwritten.
+fn passed_on() -> Response {
+    let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
+    (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()
+}
+
+fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Response {
+    let Visit { claims, until, order } = visit;
+    let mut headers = HeaderMap::new();
+    let mut say = |name: HeaderName, value: String| {
+        // Ids, numbers and our own tokens are visible text.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    };
+    say(header::CACHE_CONTROL, "no-store".to_owned());
+    say(SALE, claims.sale.to_string());
+    say(ADMISSION, claims.jti.to_string());
+    say(QUANTITY, claims.qty.to_string());
+    say(EXPIRES, until.to_string());
+    // Empty where there is none: Envoy overwrites of what a client sent only what it is told.
+    say(ORDER, order.clone().unwrap_or_default());
+    if let Candidate { token, in_query: true } = candidate {
+        let secure = if is_secure { "; Secure" } else { "" };
+        // The session's: the token itself says when it ends.
+        say(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
+    }
+    (StatusCode::OK, headers).into_response()
+}
+
+fn refused(error: CheckoutError) -> Response {
+    let mut response = Problem::from(match error {
+        // A proxy knows two refusals.
+        CheckoutError::TokenExpired => return expired(),
+        error => error,
+    })
+    .into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn expired() -> Response {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "token-expired", "The admission token has expired")
+        .detail("Its visit is over. Whoever wants to come in joins the line again.");
+    (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
+}
+
+/// Whether somebody was let in, for a proxy to ask before each request to a checkout of the shop's own. The token stands in the query
+/// (`fairline_token`) of the request or of the `X-Original-URI` or `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
+/// `fairline_admission`; the first that is good counts. A CORS preflight (`OPTIONS`, where the proxy asks with the request's method)
+/// passes: the shop answers it. `docs/gate.md` has the proxies' configurations.
+#[utoipa::path(get, path = "/gate/verify", params(
+    ("sale" = Option<String>, Query, description = "The sale that the token has to be for."),
+    ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't say it in the query.")), responses(
+    (status = 200, description = "The visit lasts; nothing was used up. The headers say which it is.", headers(
+        ("X-Fairline-Sale" = String, description = "The sale."),
+        ("X-Fairline-Admission" = String, description = "The admission, which redeems once."),
+        ("X-Fairline-Quantity" = u32, description = "Units that it is good for."),
+        ("X-Fairline-Expires" = i64, description = "When the visit ends, in Unix seconds."),
+        ("X-Fairline-Order" = String, description = "The order that it became; empty where it has not been redeemed."))),
+    (status = 401, description = "No token, or one that is not genuine, was revoked, is not this holder's, or is over.", body = ProblemBody),
+    (status = 403, description = "The token is for another sale.", body = ProblemBody),
+    (status = 503, description = "There are no keys yet, or the database does not answer about a token that has expired.", body = ProblemBody),
+))]
+async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+    if asked.is_preflight {
+        return passed_on();
+    }
+    match checkout.visit(&asked, &holders).await {
+        Ok(visit) => admitted(&visit, checkout.secure_cookies),
+        Err(error) => refused(error),
+    }
+}
+
+/// The same, for proxies that pass a refusal on to the browser (Traefik, Envoy): whoever was not let in is sent to the waiting room.
+#[utoipa::path(get, path = "/gate/enter", params(
+    ("sale" = Option<String>, Query, description = "The sale that the token has to be for.")), responses(
+    (status = 200, description = "As `/gate/verify`."),
+    (status = 303, description = "Nobody was let in: to the waiting room."),
+    (status = 401, description = "The same, where checkout knows no waiting room (FAIRLINE_WAITING_ROOM_URL).", body = ProblemBody),
+    (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
+))]
+async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+    if asked.is_preflight {
+        return passed_on();
+    }
+    match (checkout.visit(&asked, &holders).await, &checkout.waiting_room_url) {
+        (Ok(visit), _) => admitted(&visit, checkout.secure_cookies),
+        (Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))), _) | (Err(error), None) => refused(error),
+        (Err(_), Some(url)) => (
+            StatusCode::SEE_OTHER,
+            [(header::LOCATION, url.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+        )
+            .into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> Asked {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
+        }
+        Asked::of(&Method::GET, &uri.parse().expect("an address"), &map)
+    }
+
+    fn tokens(asked: Asked) -> Vec<String> {
+        asked.tokens.into_iter().map(|candidate| candidate.token).collect()
+    }
+
+    #[test]
+    fn a_token_is_found_wherever_a_proxy_puts_it() {
+        for (uri, headers, expected) in [
+            ("/gate/verify", &[][..], &[][..]),
+            ("/gate/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("authorization", "Basic a.b.c")], &[]),
+            ("/gate/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], &["a.b.c"]),
+            ("/gate/verify", &[("cookie", "promo=é; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("cookie", "fairline_admission=a; fairline_admission=b")], &["a", "b"]),
+            ("/gate/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], &[]),
+            ("/gate/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], &["a.b.c"]),
+            ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
+            ("/gate/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
+            ("/gate/verify?fairline_token=", &[], &[]),
+            // The newest comes before what an earlier visit has left, and before the shop's own.
+            ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
+            (
+                "/gate/verify",
+                &[("authorization", "Bearer shop.jwt.x"), ("cookie", "fairline_admission=a.b.c")],
+                &["shop.jwt.x", "a.b.c"],
+            ),
+        ] {
+            assert_eq!(tokens(asked(uri, headers)), expected, "{uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_request_line_says_that_it_is_a_preflight() {
+        let headers = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
+        let mut map = HeaderMap::new();
+        for (name, value) in headers.into_iter().chain([("x-forwarded-method", "OPTIONS")]) {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        let uri = Uri::from_static("/gate/verify?method=OPTIONS");
+        assert!(Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
+        assert!(!Asked::of(&Method::PUT, &uri, &map).is_preflight);
+        map.remove("origin");
+        assert!(!Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
+    }
+
+    #[test]
+    fn every_sale_that_is_named_counts() {
+        assert_eq!(asked("/gate/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
+        assert_eq!(asked("/gate/verify/?x=sale=a", &[]).sales, [""; 0]);
+    }
+}

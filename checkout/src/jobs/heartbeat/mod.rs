@@ -1,0 +1,134 @@
+//! How this checkout fares, for the controllers to see: they let in fewer people while it is slow, fails, or is gone. The other
+//! checkouts see whether it has found the payment gateway away.
+
+pub(crate) mod store;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use fairline_service::Shutdown;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::{db::Store, payments::gateway::circuit_breaker::Watched};
+
+/// An answer that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_secs(1);
+/// A beat that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(30);
+/// Beats that are told together.
+const BEATS_TOLD: usize = 5;
+
+/// What became of requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Fared {
+    pub(crate) answered: u32,
+    /// With an error of ours.
+    pub(crate) failed: u32,
+    /// Purchases that took too long.
+    pub(crate) slow: u32,
+}
+
+/// What became of requests since the last beat.
+#[derive(Debug, Default)]
+struct Counts {
+    answered: AtomicU32,
+    failed: AtomicU32,
+    slow: AtomicU32,
+}
+
+/// Counts what becomes of requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Health(Arc<Counts>);
+
+impl Health {
+    /// Notes what became of a request.
+    pub(crate) fn note(&self, failed: bool, took: Duration) {
+        self.0.answered.fetch_add(1, Ordering::AcqRel);
+        self.0.failed.fetch_add(failed.into(), Ordering::AcqRel);
+        self.0.slow.fetch_add((took > SLOW).into(), Ordering::AcqRel);
+    }
+
+    fn take(&self) -> Fared {
+        let [failed, slow, answered] =
+            [&self.0.failed, &self.0.slow, &self.0.answered].map(|count| count.swap(0, Ordering::AcqRel));
+        Fared { answered, failed, slow }
+    }
+}
+
+/// A layer that notes what becomes of each payment. How long it takes is the payment company's affair, and a bank that asks its
+/// customer first takes long.
+pub(crate) async fn paid(State(health): State<Health>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    health.note(response.status().is_server_error(), Duration::ZERO);
+    response
+}
+
+/// Tells them once a second, until asked to stop; then this checkout takes its leave.
+pub(crate) fn start(health: Health, gateway: Watched, store: Store, shutdown: &Shutdown) {
+    let id = Uuid::now_v7();
+    shutdown.keep("heartbeat", STANDS_STILL, move |stop| {
+        let (health, gateway, store) = (health.clone(), gateway.clone(), store.clone());
+        async move {
+            let (mut beat, mut last) = (interval(BEAT), VecDeque::new());
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => break,
+                }
+                fairline_service::beat();
+                if last.len() == BEATS_TOLD {
+                    last.pop_front();
+                }
+                last.push_back(health.take());
+                if let Err(error) = store.beat(id, sum(&last), gateway.is_away()).await {
+                    warn!(%error, "checkout heartbeat failed");
+                }
+            }
+            if let Err(error) = store.take_leave(id).await {
+                warn!(%error, "the controllers will miss this checkout for a minute");
+            }
+        }
+    });
+}
+
+fn sum<'a>(beats: impl IntoIterator<Item = &'a Fared>) -> Fared {
+    let add = |all: Fared, one: &Fared| Fared {
+        answered: all.answered.saturating_add(one.answered),
+        failed: all.failed.saturating_add(one.failed),
+        slow: all.slow.saturating_add(one.slow),
+    };
+    let Fared { answered, failed, slow } = beats.into_iter().fold(Fared::default(), add);
+    // One answer may be counted with this beat, and its failure with the next.
+    Fared { answered, failed: failed.min(answered), slow: slow.min(answered) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_requests_is_counted_once() {
+        let health = Health::default();
+        health.note(false, Duration::from_millis(3));
+        health.note(true, Duration::from_secs(3));
+        let fared = health.take();
+        assert_eq!(fared, Fared { answered: 2, failed: 1, slow: 1 });
+        assert_eq!(health.take(), Fared::default());
+        assert_eq!(sum(&[fared, fared]), Fared { answered: 4, failed: 2, slow: 2 });
+    }
+}

@@ -1,0 +1,36 @@
+//! What each checkout says of itself.
+
+use uuid::Uuid;
+
+use crate::{
+    db::{Store, StoreError},
+    jobs::heartbeat::Fared,
+};
+
+impl Store {
+    /// Tells the controllers how this checkout fares, and the other checkouts whether it has found the gateway away; forgets those
+    /// that have been silent for a minute.
+    pub(crate) async fn beat(&self, id: Uuid, fared: Fared, gateway_away: bool) -> Result<(), StoreError> {
+        let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+        sqlx::query(
+            "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
+             INSERT INTO checkouts (id, beat_at, answered, failed, slow, gateway_away) VALUES ($1, now(), $2, $3, $4, $5) \
+             ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, answered = excluded.answered, \
+             failed = excluded.failed, slow = excluded.slow, gateway_away = excluded.gateway_away",
+        )
+        .bind(id)
+        .bind(small(fared.answered))
+        .bind(small(fared.failed))
+        .bind(small(fared.slow))
+        .bind(gateway_away)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// This checkout is going away, and nobody has to miss it.
+    pub(crate) async fn take_leave(&self, id: Uuid) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
+        Ok(())
+    }
+}

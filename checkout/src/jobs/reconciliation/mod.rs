@@ -1,0 +1,3 @@
+//! Whether the counters of a stock agree with its orders.
+
+pub(crate) mod store;

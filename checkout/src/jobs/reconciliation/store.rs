@@ -1,0 +1,58 @@
+//! Whether the counters of each stock are what their rows say.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::db::{Store, StoreError};
+
+/// Longer than any transaction of ours: whatever was paid before that is committed.
+const SETTLED_S: f64 = 60.0;
+
+/// Up to when the orders of each running sale have been counted, and their units: an order is counted once.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(HashMap<Uuid, (OffsetDateTime, i64)>);
+
+#[derive(FromRow)]
+struct BookRow {
+    sale_id: Uuid,
+    is_accurate: bool,
+    settled_at: OffsetDateTime,
+    settled_units: i64,
+}
+
+impl Store {
+    /// The part of the sales that run whose counters are the sums of their rows: 1 is as it must be. One statement, so that
+    /// all is seen at one moment.
+    pub(crate) async fn inventory_accuracy(&self, counted: &mut Counted) -> Result<f64, StoreError> {
+        let known = || counted.0.iter();
+        let rows: Vec<BookRow> = sqlx::query_as(
+            "SELECT stock.sale_id, settled_at, coalesce(counted.units, 0) + settled AS settled_units, \
+             promised = admitted + wanted AND held = kept AND sold = coalesce(counted.units, 0) + settled + lately AS is_accurate \
+             FROM sales JOIN stock ON stock.sale_id = sales.id \
+             CROSS JOIN LATERAL (SELECT now() - make_interval(secs => $4) AS settled_at) AS moment \
+             LEFT JOIN unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) AS counted (sale_id, at, units) ON counted.sale_id = sales.id \
+             CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS admitted FROM admissions \
+                WHERE admissions.sale_id = stock.sale_id AND state = 'promised') AS tokens \
+             CROSS JOIN LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE state = 'promised'), 0) AS wanted, \
+                coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS kept FROM holds \
+                WHERE holds.sale_id = stock.sale_id AND state IN ('promised', 'held')) AS visits \
+             CROSS JOIN LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE paid_at <= settled_at), 0) AS settled, \
+                coalesce(sum(quantity) FILTER (WHERE paid_at > settled_at), 0) AS lately FROM orders \
+                WHERE orders.sale_id = stock.sale_id AND paid_at > coalesce(counted.at, '-infinity')) AS paid \
+             WHERE status <> 'closed'",
+        )
+        .bind(known().map(|(sale, _)| *sale).collect::<Vec<_>>())
+        .bind(known().map(|(_, (at, _))| *at).collect::<Vec<_>>())
+        .bind(known().map(|(_, (_, units))| *units).collect::<Vec<_>>())
+        .bind(SETTLED_S)
+        .fetch_all(&self.background)
+        .await?;
+        let accurate = rows.iter().filter(|row| row.is_accurate).count();
+        let part = if rows.is_empty() { 1.0 } else { accurate as f64 / rows.len() as f64 };
+        counted.0 = rows.into_iter().map(|row| (row.sale_id, (row.settled_at, row.settled_units))).collect();
+        Ok(part)
+    }
+}

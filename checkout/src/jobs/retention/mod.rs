@@ -1,0 +1,3 @@
+//! What is deleted or anonymised after its time.
+
+pub(crate) mod store;

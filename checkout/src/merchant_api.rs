@@ -1,0 +1,354 @@
+//! The way in for the shop's own systems, behind the shop's key: a checkout of its own, a box office, a till in the street.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use fairline_sale::{SaleId, Status, presented_status};
+use fairline_service::{Json, Path, Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Checkout,
+    auth::caller::{BearerToken, ShopKey},
+    error::CheckoutError,
+    jobs::retention::store::Erased,
+    orders::{
+        holds::store::{Confirmed, NotReserved, StockRow},
+        order::{Order, OrderId},
+        routes::{Forgotten, NO_STORE, order_id},
+    },
+    payments::refunds::store::Requested,
+};
+
+/// How long the shop's request waits for the gateway to take a refund.
+const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long units are reserved for the shop, in seconds, unless it says otherwise, and at most.
+const RESERVED_FOR_S: i32 = 600;
+const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
+
+pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+    OpenApiRouter::new()
+        .routes(routes!(redeem))
+        .routes(routes!(confirm))
+        .routes(routes!(refund))
+        .routes(routes!(erase))
+        .routes(routes!(show_inventory))
+        .routes(routes!(reserve))
+}
+
+/// What the shop's own name for something is: visible characters, 200 bytes at most.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200, example = "invoice-2026-1187")]
+struct Reference(String);
+
+impl TryFrom<String> for Reference {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_one = (1..=200).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if is_one { Ok(Self(text)) } else { Err("a reference has 1 to 200 bytes of visible text") }
+    }
+}
+
+/// A token that a shopper has brought.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redeem {
+    /// The sale.
+    sale_id: SaleId,
+    /// The admission token.
+    token: String,
+    /// Units: at most as many as the admission is good for.
+    #[schema(value_type = u16, minimum = 1)]
+    quantity: NonZeroU16,
+    /// The shop's own name for the shopper, for whom it vouches: where a sale sells so many units to an account.
+    account: Option<Reference>,
+}
+
+/// What the shop was paid.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirm {
+    /// The shop's own name for the payment. The same one may come again.
+    reference: Reference,
+}
+
+/// How much goes back, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refund {
+    /// In the currency's minor unit; all that is left unless said.
+    #[schema(minimum = 1)]
+    amount_minor: Option<i64>,
+    /// For the books.
+    reason: Reference,
+}
+
+/// How a refund stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefundStanding {
+    /// `requested` while it is tried, `done` once the payment company has taken it, or `failed`.
+    status: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// When it was asked for.
+    #[serde(with = "time::serde::rfc3339")]
+    requested_at: OffsetDateTime,
+}
+
+/// What the shop wants for itself.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reserve {
+    /// The sale.
+    sale_id: SaleId,
+    /// Units.
+    #[schema(value_type = u16, minimum = 1)]
+    quantity: NonZeroU16,
+    /// The shop's own name for the reservation. The same one may come again.
+    reference: Reference,
+    /// Seconds until the units are free again, unless they are confirmed: up to a week.
+    #[serde(default = "reserved_for_s")]
+    #[schema(minimum = 1, maximum = 604_800, default = 600)]
+    held_for_s: i32,
+}
+
+fn reserved_for_s() -> i32 {
+    RESERVED_FOR_S
+}
+
+/// Stocks.
+#[derive(Debug, Serialize, ToSchema)]
+struct Inventory {
+    stocks: Vec<Stock>,
+}
+
+/// The stock of a sale: every unit is promised, held, sold or free; in yield mode more may be promised than there is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stock {
+    sale_id: SaleId,
+    /// The sale's name in addresses.
+    slug: String,
+    status: Status,
+    total: i32,
+    /// Out as tokens.
+    promised: i32,
+    /// In checkout, or reserved for the shop.
+    held: i32,
+    /// Paid for.
+    sold: i32,
+    /// Neither.
+    free: i32,
+}
+
+impl From<StockRow> for Stock {
+    fn from(row: StockRow) -> Self {
+        let stored = row.stored_status();
+        Self {
+            sale_id: SaleId(row.sale_id),
+            slug: row.slug,
+            status: presented_status(stored, row.total.unsigned_abs(), row.sold.unsigned_abs()),
+            total: row.total,
+            promised: row.promised,
+            held: row.held,
+            sold: row.sold,
+            free: (row.total - row.promised - row.held - row.sold).max(0),
+        }
+    }
+}
+
+impl Checkout {
+    async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        match self.shutdown.spawn(async move { store.confirm(order, &reference).await }).await?? {
+            Some(Confirmed::Sold(order)) => Ok(order),
+            Some(Confirmed::NotNow(order)) => Err(CheckoutError::NotConfirmed(Box::new(order))),
+            None => Err(CheckoutError::UnknownOrder),
+        }
+    }
+
+    async fn refund_for_shop(&self, order: OrderId, wanted: Refund) -> Result<RefundStanding, CheckoutError> {
+        let Refund { amount_minor, reason: Reference(reason) } = wanted;
+        let store = self.store.clone();
+        let asked = self.shutdown.spawn(async move { store.request_refund(order, amount_minor, &reason).await });
+        match asked.await?? {
+            Requested::Accepted(request) => {
+                let checkout = self.clone();
+                let done = self.shutdown.spawn(async move { checkout.do_request(&request).await });
+                // What takes longer goes on by itself.
+                if let Ok(done) = timeout(REFUND_ANSWER_WITHIN, done).await {
+                    done??;
+                }
+            }
+            Requested::UnknownOrder => return Err(CheckoutError::UnknownOrder),
+            Requested::NotPaid => return Err(CheckoutError::NotRefundable { left_minor: 0 }),
+            Requested::TooMuch { left_minor } => return Err(CheckoutError::NotRefundable { left_minor }),
+            Requested::UnderWay => return Err(CheckoutError::RefundUnderWay),
+        }
+        let newest = self.store.newest_request(order).await?.ok_or(CheckoutError::UnknownOrder)?;
+        let (status, error, requested_at) = newest;
+        Ok(RefundStanding { status, error, requested_at })
+    }
+
+    async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
+        let store = self.store.clone();
+        match self.shutdown.spawn(async move { store.erase(id).await }).await?? {
+            Erased::Orders(orders) => Ok(orders),
+            Erased::UnderWay => Err(CheckoutError::OrderUnderWay),
+            Erased::Unknown => Err(CheckoutError::UnknownOrder),
+        }
+    }
+
+    async fn reserve(&self, wish: Reserve) -> Result<Order, CheckoutError> {
+        let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wish;
+        let store = self.store.clone();
+        let reserve = async move { store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await };
+        self.shutdown.spawn(reserve).await??.map_err(|refused| match refused {
+            NotReserved::UnknownSale => CheckoutError::UnknownSale,
+            NotReserved::SaleNotOpen => CheckoutError::SaleNotOpen,
+            NotReserved::TooFew { free } => CheckoutError::TooFewFree { free },
+            NotReserved::OtherReservation => CheckoutError::OtherReservation,
+        })
+    }
+}
+
+/// Redeem the admission token that a shopper has brought to the shop's own checkout: its units are held, until the shop confirms
+/// the order or gives it back, or its time runs out. The shop answers for it that the shopper is the token's holder.
+#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
+    (status = 201, description = "The units are held.", body = Order),
+    (status = 401, description = "No shop's key, or a wrong one; or the token is not genuine.", body = ProblemBody),
+    (status = 403, description = "The token is for another sale.", body = ProblemBody),
+    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open.", body = ProblemBody),
+    (status = 410, description = "The token has expired.", body = ProblemBody),
+    (status = 422, description = "A field is wrong, or more units were asked for than promised.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn redeem(
+    State(checkout): State<Checkout>,
+    key: ShopKey,
+    Json(Redeem { sale_id, token, quantity, account }): Json<Redeem>,
+) -> Result<impl IntoResponse, Problem> {
+    let account = account.map(|Reference(name)| name);
+    let order = checkout.purchase_for_shop(key, sale_id, &BearerToken(token), quantity, account.as_deref()).await?;
+    Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
+}
+
+/// Forget a customer who has asked the shop for it. An order that has ended no longer leads to whoever made it; under an account's id, the
+/// account is forgotten with all of its orders. Units and amounts stay, for the books. It can't be undone.
+#[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
+    security(("shop" = [])), responses(
+    (status = 200, description = "So many orders were forgotten.", body = Forgotten),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such order or account.", body = ProblemBody),
+    (status = 409, description = "An order is under way. Nothing was forgotten.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was forgotten.", body = ProblemBody),
+))]
+async fn erase(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.erase(order_id(&id)?).await? })))
+}
+
+/// Say that an order was paid for at the shop. It is sold; where its time has run out, if units are free.
+#[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm,
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+    security(("shop" = [])), responses(
+    (status = 200, description = "The order is paid.", body = Order),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such order.", body = ProblemBody),
+    (status = 409, description = "It was paid for otherwise, a payment is under way, or its units are gone.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn confirm(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Path(order): Path<String>,
+    Json(Confirm { reference }): Json<Confirm>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(checkout.confirm(order_id(&order)?, reference).await?)))
+}
+
+/// Refund an order that was paid for here, all or a part. Its units stay sold: raise the stock to sell them again. Events and the order
+/// show it once the payment company has counted it.
+#[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+    security(("shop" = [])), responses(
+    (status = 202, description = "How the refund stands: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such order.", body = ProblemBody),
+    (status = 409, description = "It was not paid for here, less is left of it, or another refund of it has not ended.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; ask how the order stands before you try again.", body = ProblemBody),
+))]
+async fn refund(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Path(order): Path<String>,
+    Json(wanted): Json<Refund>,
+) -> Result<impl IntoResponse, Problem> {
+    if wanted.amount_minor.is_some_and(|amount| amount < 1) {
+        return Err(CheckoutError::WrongAmount.into());
+    }
+    Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(checkout.refund_for_shop(order_id(&order)?, wanted).await?)))
+}
+
+/// How the stocks stand.
+#[utoipa::path(get, path = "/inventory/status", security(("shop" = [])), responses(
+    (status = 200, description = "Sales that run or will, the newest first, and such as have ended with units out.", body = Inventory),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn show_inventory(State(checkout): State<Checkout>, _key: ShopKey) -> Result<impl IntoResponse, Problem> {
+    let stocks = checkout.store.stocks().await.map_err(CheckoutError::from)?;
+    Ok((NO_STORE, axum::Json(Inventory { stocks: stocks.into_iter().map(Stock::from).collect() })))
+}
+
+/// Reserve free units for the shop itself: for its box office, or its friends. What shoppers were promised stays theirs. The order
+/// is confirmed or given back like any other.
+#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
+    (status = 201, description = "The units are held; or were, under this reference.", body = Order),
+    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 404, description = "There is no such sale.", body = ProblemBody),
+    (status = 409, description = "Too few units are free, the sale is closed, or the reference is that of another reservation.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was reserved.", body = ProblemBody),
+))]
+async fn reserve(
+    State(checkout): State<Checkout>,
+    _key: ShopKey,
+    Json(wish): Json<Reserve>,
+) -> Result<impl IntoResponse, Problem> {
+    if !(1..=RESERVED_FOR_MAX_S).contains(&wish.held_for_s) {
+        return Err(CheckoutError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
+    }
+    Ok((StatusCode::CREATED, NO_STORE, axum::Json(checkout.reserve(wish).await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_short_and_visible() {
+        for (text, is_one) in [("a", true), ("Rechnung 2026/7 ✓", true), ("", false), ("  ", false), ("a\nb", false)]
+        {
+            assert_eq!(Reference::try_from(text.to_owned()).is_ok(), is_one, "{text:?}");
+        }
+        assert!(Reference::try_from("a".repeat(200)).is_ok() && Reference::try_from("a".repeat(201)).is_err());
+    }
+}

@@ -1,0 +1,404 @@
+//! The post: sends letters, each once, and never in anybody's way.
+//!
+//! A letter is noted in the database before anything is sent, by what it is about: an event that comes twice is one letter. It is marked
+//! as on its way before a carrier has it; where the carrier, or this process, then falls silent, it may have arrived and is not sent
+//! again. What a carrier has refused for now is tried again; what nobody wants to hear any more is given up.
+
+use std::{sync::Arc, time::Duration};
+
+use fairline_events::EventStream;
+use fairline_service::{Secret, StartError};
+use fairline_trace::{Kind, Operation, Told, within};
+use futures_util::future::{BoxFuture, join_all};
+use http_body_util::Full;
+use hyper::{Request, header};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    message::{Mailbox, header::ContentType},
+};
+use rand::RngExt as _;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{info, warn};
+
+use crate::{
+    Checkout,
+    accounts::account::Way,
+    db::StoreError,
+    events::consumer as hearing,
+    notifications::{
+        notification::{Shop, Written},
+        store::Letter,
+        web_push::{Makers, Push},
+    },
+    outbound::{HttpClient, web_address},
+    settings::Settings,
+};
+
+const EVERY: Duration = Duration::from_millis(500);
+/// A round that takes longer stands still.
+const STANDS_STILL: Duration = Duration::from_secs(120);
+/// Letters that one process has on their way at the same time.
+const AT_ONCE: i64 = 16;
+/// How long a carrier may take for one.
+const CARRIED_WITHIN: Duration = Duration::from_secs(20);
+/// Pauses before the second try, the third and so on, in seconds; then it is given up. Give or take a tenth.
+const AGAIN_AFTER_S: [f64; 7] = [5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 7200.0];
+
+/// What became of a letter.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Carried {
+    /// The carrier has taken it.
+    Arrived,
+    /// The carrier fell silent when it had it.
+    Perhaps(String),
+    /// The carrier will never take it, or was asked often enough.
+    Never(String),
+    /// The carrier does not take it now.
+    NotYet { why: String, again_after: Duration },
+}
+
+/// Why a carrier has not said that it took a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotCarried {
+    /// It will never take it.
+    Refused(String),
+    /// There is nobody there any more.
+    Gone(String),
+    /// It has not got it, surely.
+    NotNow(String),
+    /// It fell silent.
+    Silent(String),
+}
+
+/// Whoever takes letters to people: the port to mail servers and to companies that send messages.
+pub(crate) trait Carrier: Send + Sync {
+    /// Takes a letter to an address. `about` names it: the same one never comes twice, unless it was surely not taken.
+    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>>;
+}
+
+/// The carriers that this shop has.
+#[derive(Clone, Default)]
+pub(crate) struct Carriers {
+    mail: Option<Arc<dyn Carrier>>,
+    messages: Option<Arc<dyn Carrier>>,
+    push: Option<Arc<Push>>,
+    makers: Option<Arc<Makers>>,
+}
+
+impl Carriers {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, StartError> {
+        let mail = match (&settings.smtp_url, &settings.mail_from) {
+            (Some(url), Some(from)) => Some(Arc::new(Smtp::new(url, from)?) as Arc<dyn Carrier>),
+            (Some(_), None) => {
+                return Err(StartError::new(
+                    "Letters need a sender: set FAIRLINE_MAIL_FROM, such as `Shop <shop@example.org>`.",
+                ));
+            }
+            (None, _) => None,
+        };
+        let messages = match (&settings.sms_url, &settings.sms_from) {
+            (Some(url), Some(from)) => {
+                Some(Arc::new(Sms::new(url, settings.sms_key.as_ref(), from)?) as Arc<dyn Carrier>)
+            }
+            (Some(_), None) => {
+                return Err(StartError::new("Messages need a sender: set FAIRLINE_SMS_FROM, such as +15005550006."));
+            }
+            (None, _) => None,
+        };
+        let push = match (&settings.push_public_key, &settings.push_key, &settings.push_contact) {
+            (Some(public), Some(private), Some(contact)) => Some(Arc::new(Push::new(public, private, contact)?)),
+            (None, None, _) => None,
+            _ => {
+                return Err(StartError::new(
+                    "Push needs a key pair and a contact: set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT.",
+                ));
+            }
+        };
+        Ok(Self { mail, messages, push, makers: Some(Arc::new(Makers::new(&settings.push_makers))) })
+    }
+
+    /// What browsers subscribe with, and whom they may name; nothing where nothing is pushed.
+    pub(crate) fn push(&self) -> Option<(&Push, &Makers)> {
+        Some((self.push.as_deref()?, self.makers.as_deref()?))
+    }
+
+    /// Who takes letters to such an address.
+    pub(crate) fn to(&self, way: Way) -> Option<&dyn Carrier> {
+        match way {
+            Way::Mail => self.mail.as_deref(),
+            Way::Phone => self.messages.as_deref(),
+            Way::Push => self.push.as_deref().map(|push| push as &dyn Carrier),
+        }
+    }
+
+    /// Whether there is nobody to take a letter.
+    pub(crate) fn are_none(&self) -> bool {
+        self.mail.is_none() && self.messages.is_none() && self.push.is_none()
+    }
+}
+
+/// Starts to hear of events that are worth a letter, and to send; ends with the process.
+pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
+    if checkout.carriers.are_none() {
+        return;
+    }
+    let store = checkout.store.clone();
+    hearing::start(checkout, stream, hearing::LETTERS, move |events| {
+        let store = store.clone();
+        async move { store.note_letters(&events).await }
+    });
+    let known = checkout.clone();
+    checkout.shutdown.keep("letters-sent", STANDS_STILL, move |stop| {
+        let (checkout, shop) = (known.clone(), shop.clone());
+        async move {
+            let mut beat = interval(EVERY);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stop.triggered() => return,
+                }
+                fairline_service::beat();
+                if let Err(error) = send(&checkout, &shop).await {
+                    metrics::counter!("checkout_post_failures_total").increment(1);
+                    warn!(%error, "letters wait to be sent");
+                }
+            }
+        }
+    });
+}
+
+/// Sends what is due, some at a time, until there is no more or the process stops.
+async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
+    loop {
+        fairline_service::beat();
+        let letters = checkout.store.take_letters(AT_ONCE).await?;
+        let carried = letters.iter().map(|letter| within(letter.trace, carry(checkout, shop, letter)));
+        for noted in join_all(carried).await {
+            noted?;
+        }
+        if letters.len() < AT_ONCE as usize || checkout.shutdown.is_triggered() {
+            return Ok(());
+        }
+    }
+}
+
+async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), StoreError> {
+    let operation = Operation::begin(Kind::Client);
+    let carrier = checkout.carriers.to(letter.address.way());
+    let carried = match (carrier, letter.matter.write(shop, checkout.account_key.as_ref())) {
+        (Some(carrier), Some(written)) => {
+            let carried = timeout(CARRIED_WITHIN, carrier.carry(&letter.about, letter.address.as_str(), &written));
+            let late = |_| Err(NotCarried::Silent(format!("no answer within {} s", CARRIED_WITHIN.as_secs())));
+            let carried = operation.run(carried).await.unwrap_or_else(late);
+            if let Err(NotCarried::Gone(_)) = &carried {
+                checkout.store.forget_subscription(&letter.address).await?;
+            }
+            judge(carried, letter.attempts, rand::rng().random())
+        }
+        (None, _) => Carried::Never("nothing can be sent there".to_owned()),
+        (_, None) => Carried::Never("it can't be put into words".to_owned()),
+    };
+    let outcome = match &carried {
+        Carried::Arrived => "sent",
+        Carried::Perhaps(_) => "unknown",
+        Carried::Never(_) => "given_up",
+        Carried::NotYet { .. } => "again",
+    };
+    metrics::counter!("checkout_letters_total", "outcome" => outcome).increment(1);
+    operation.end(outcome, carried != Carried::Arrived, || Told::named("send a letter"));
+    match &carried {
+        Carried::Arrived => info!(about = letter.about, "a letter was sent"),
+        Carried::Perhaps(why) | Carried::Never(why) | Carried::NotYet { why, .. } => {
+            warn!(about = letter.about, why, outcome, "a letter was not sent");
+        }
+    }
+    checkout.store.note_carried(letter, &carried).await
+}
+
+/// What to do about a letter after so many attempts. `jitter` is from 0 to 1.
+fn judge(carried: Result<(), NotCarried>, attempts: i32, jitter: f64) -> Carried {
+    match carried {
+        Ok(()) => Carried::Arrived,
+        Err(NotCarried::Silent(why)) => Carried::Perhaps(why),
+        Err(NotCarried::Refused(why) | NotCarried::Gone(why)) => Carried::Never(why),
+        Err(NotCarried::NotNow(why)) => {
+            let again_after = usize::try_from(attempts - 1).ok().and_then(|nth| AGAIN_AFTER_S.get(nth));
+            match again_after {
+                Some(seconds) => {
+                    Carried::NotYet { why, again_after: Duration::from_secs_f64(seconds * (0.9 + 0.2 * jitter)) }
+                }
+                None => Carried::Never(why),
+            }
+        }
+    }
+}
+
+/// A mail server, over SMTP.
+struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl Smtp {
+    fn new(url: &Secret, from: &str) -> Result<Self, StartError> {
+        let wrong = |_| {
+            StartError::new(
+                "The mail server's address is not one: write smtps://user:password@host, or smtp://host:25 inside your own network.",
+            )
+        };
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(wrong)?;
+        let wrong =
+            |_| StartError::new(format!("The letters' sender `{from}` is not one: write `Shop <shop@example.org>`."));
+        Ok(Self { transport: transport.timeout(Some(CARRIED_WITHIN / 2)).build(), from: from.parse().map_err(wrong)? })
+    }
+
+    async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), NotCarried> {
+        let refused = |error: &dyn std::error::Error| NotCarried::Refused(error.to_string());
+        let domain = self.from.email.domain();
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to.parse().map_err(|error: lettre::address::AddressError| refused(&error))?)
+            // The same for the same letter, so that whoever gets it twice after all can tell.
+            .message_id(Some(format!("<{}@{domain}>", about.replace('/', "."))))
+            .header(AutoSubmitted)
+            .subject(&letter.subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(letter.text.clone())
+            .map_err(|error| refused(&error))?;
+        // Whatever fails up to here, the server has got nothing.
+        match self.transport.test_connection().await {
+            Ok(true) => {}
+            Ok(false) => return Err(NotCarried::NotNow("the mail server does not take mail now".to_owned())),
+            Err(error) => return Err(NotCarried::NotNow(reason(&error))),
+        }
+        match self.transport.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_transient() => Err(NotCarried::NotNow(reason(&error))),
+            Err(error) if error.is_permanent() || error.is_client() => Err(NotCarried::Refused(reason(&error))),
+            Err(error) => Err(NotCarried::Silent(reason(&error))),
+        }
+    }
+}
+
+/// What a mail server said, by its code alone: the rest may name whom it was for, and goes to the log.
+fn reason(error: &lettre::transport::smtp::Error) -> String {
+    match error.status() {
+        Some(code) => format!("the mail server answered {code}"),
+        None => error.to_string(),
+    }
+}
+
+/// Says that no person has written it (RFC 3834), so that nobody's absence is answered.
+#[derive(Debug, Clone)]
+struct AutoSubmitted;
+
+impl lettre::message::header::Header for AutoSubmitted {
+    fn name() -> lettre::message::header::HeaderName {
+        lettre::message::header::HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> lettre::message::header::HeaderValue {
+        lettre::message::header::HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+impl Carrier for Smtp {
+    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>> {
+        Box::pin(self.carry(about, to, letter))
+    }
+}
+
+/// A company that sends messages to phones, over Twilio's API (<https://www.twilio.com/docs/messaging/api/message-resource>), which others
+/// speak too.
+struct Sms {
+    client: HttpClient,
+    url: String,
+    authorization: Option<Secret>,
+    from: String,
+}
+
+impl Sms {
+    fn new(url: &str, key: Option<&Secret>, from: &str) -> Result<Self, StartError> {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let wrong = || StartError::new(format!("The messages' address `{url}` is not an http:// or https:// one."));
+        web_address(url).ok_or_else(wrong)?;
+        let authorization = key.map(|key| Secret::new(format!("Basic {}", STANDARD.encode(key.expose()))));
+        Ok(Self {
+            client: HttpClient::new(CARRIED_WITHIN / 2),
+            url: url.to_owned(),
+            authorization,
+            from: from.to_owned(),
+        })
+    }
+
+    async fn carry(&self, to: &str, letter: &Written) -> Result<(), NotCarried> {
+        let body =
+            if letter.link.is_empty() { letter.subject.clone() } else { format!("{} {}", letter.subject, letter.link) };
+        let form = [("From", self.from.as_str()), ("To", to), ("Body", &body)];
+        let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+        let mut request = Request::post(&self.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.expose());
+        }
+        let request =
+            request.body(Full::from(form.join("&"))).map_err(|error| NotCarried::Refused(error.to_string()))?;
+        match self.client.call(request).await {
+            Ok(answered) if answered.status.is_success() => Ok(()),
+            Ok(answered) => {
+                let why = format!("the messages' company answered {}", answered.status.as_u16());
+                // It has no idempotency keys: after a failure of its own nobody knows.
+                Err(match answered.status.as_u16() {
+                    429 | 503 => NotCarried::NotNow(why),
+                    500..=599 => NotCarried::Silent(why),
+                    _ => NotCarried::Refused(why),
+                })
+            }
+            Err(unanswered) if unanswered.never_left => Err(NotCarried::NotNow(unanswered.why)),
+            Err(unanswered) => Err(NotCarried::Silent(unanswered.why)),
+        }
+    }
+}
+
+/// Text as a part of a form (URL Standard, section 5.2).
+fn escaped(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+impl Carrier for Sms {
+    fn carry<'a>(&'a self, _: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>> {
+        Box::pin(self.carry(to, letter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_surely_not_arrived_is_sent_again() {
+        assert_eq!(judge(Ok(()), 1, 0.5), Carried::Arrived);
+        assert_eq!(judge(Err(NotCarried::Silent("…".to_owned())), 1, 0.5), Carried::Perhaps("…".to_owned()));
+        assert_eq!(judge(Err(NotCarried::Refused("no".to_owned())), 1, 0.5), Carried::Never("no".to_owned()));
+        let not_now = |attempts| judge(Err(NotCarried::NotNow("busy".to_owned())), attempts, 0.5);
+        for (attempts, seconds) in (1..).zip(AGAIN_AFTER_S) {
+            let again_after = Duration::from_secs_f64(seconds);
+            assert_eq!(not_now(attempts), Carried::NotYet { why: "busy".to_owned(), again_after });
+        }
+        assert_eq!(not_now(8), Carried::Never("busy".to_owned()));
+    }
+
+    #[test]
+    fn a_form_has_escapes() {
+        assert_eq!(escaped("+49 a&b=ü"), "%2B49%20a%26b%3D%C3%BC");
+    }
+}

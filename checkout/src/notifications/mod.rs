@@ -1,0 +1,6 @@
+//! Notifications to shoppers: their texts, and how they are sent by e-mail, SMS and Web Push.
+
+pub(crate) mod dispatcher;
+pub(crate) mod notification;
+pub(crate) mod store;
+pub(crate) mod web_push;

@@ -1,0 +1,374 @@
+//! Letters: noted once for each thing that they say, taken by whoever sends them.
+
+use fairline_events::{Event, Kind};
+use fairline_postgres::PgConnection;
+use fairline_sale::{SaleId, price_text};
+use fairline_trace::TraceContext;
+use serde_json::{Value, json};
+use sqlx::FromRow;
+use time::{OffsetDateTime, macros::format_description};
+use uuid::Uuid;
+
+use crate::{
+    accounts::account::{AccountId, Address},
+    db::{Store, StoreError},
+    notifications::{
+        dispatcher::Carried,
+        notification::{About, Matter},
+    },
+};
+
+/// A letter that was taken and not heard of again for so long was cut off on its way: it may have arrived.
+const CUT_OFF_AFTER_S: f64 = 120.0;
+/// How long people want to hear what has happened to their order, in seconds.
+const NEWS_GOOD_S: i32 = 2 * 24 * 3600;
+/// How long what is about to happen is news, in seconds.
+const WARNING_GOOD_S: i32 = 120;
+/// The longest reason that is kept, in characters.
+const REASON_CHARS_MAX: usize = 300;
+/// A hold is about to lapse when it has so many seconds left, or a third of its time.
+const WARNED_BEFORE_S: f64 = 120.0;
+/// Holds that one sweep warns of, and turns that it says to be near, at most.
+const WARNED_MAX: i64 = 200;
+/// Browsers that one account is told in, at most.
+const BROWSERS_MAX: i64 = 5;
+/// A turn is near when so many are ahead at most, or as many as are let in within so many seconds at the rate of the last ones.
+const NEAR_AHEAD: i64 = 20;
+const NEAR_S: f64 = 180.0;
+/// The rate is that of so many seconds; of a sale that has just opened, as if it had been open for some.
+const RATE_OVER_S: f64 = 60.0;
+const RATE_OVER_MIN_S: f64 = 10.0;
+
+/// A letter that is to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) about: String,
+    pub(crate) address: Address,
+    pub(crate) matter: Matter,
+    /// This attempt included.
+    pub(crate) attempts: i32,
+    /// The trace of what it tells.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+/// Notes a letter, unless the same was noted before, or nobody wants to hear it any more. It is news for so long after what it says
+/// has happened: at a time, or just now. It is sent in the trace in which it is noted.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    about: &str,
+    account: Option<AccountId>,
+    address: &Address,
+    matter: &Matter,
+    good_s: i32,
+    happened_at: Option<OffsetDateTime>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO letters (about, account_id, address, matter, traceparent, good_until) \
+         SELECT $1, $2, $3, $4, $7, good_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS good_until) AS news \
+         WHERE good_until > now() ON CONFLICT (about) DO NOTHING",
+    )
+    .bind(about)
+    .bind(account.map(|AccountId(id)| id))
+    .bind(address.as_str())
+    .bind(json!(matter))
+    .bind(f64::from(good_s))
+    .bind(happened_at)
+    .bind(fairline_trace::current().map(|trace| trace.to_string()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes a letter out of what it is about.
+type Wording = fn(About) -> Matter;
+
+/// What an event is worth writing, and for how many seconds it is news.
+fn worth(kind: Kind) -> Option<(Wording, i32)> {
+    match kind {
+        Kind::PurchaseCompleted => Some((Matter::OrderConfirmed, NEWS_GOOD_S)),
+        Kind::PaymentRefunded => Some((Matter::Refunded, NEWS_GOOD_S)),
+        Kind::HoldAboutToLapse => Some((Matter::HoldAboutToLapse, WARNING_GOOD_S)),
+        Kind::TurnIsNear => Some((Matter::TurnIsNear, WARNING_GOOD_S)),
+        _ => None,
+    }
+}
+
+/// Whom an event concerns, and what it is about.
+#[derive(FromRow)]
+struct Concerned {
+    /// Which of the events, from 1.
+    nth: i64,
+    account_id: Uuid,
+    address: String,
+    /// Tells the ways apart by which one is told; empty for the first.
+    way: String,
+    name: String,
+    slug: String,
+    quantity: i32,
+    amount_minor: i64,
+    currency: String,
+    expires_at: OffsetDateTime,
+}
+
+impl Concerned {
+    fn about(&self, order: Option<Uuid>) -> About {
+        let clock = format_description!("[hour]:[minute] UTC");
+        About {
+            sale: self.name.clone(),
+            slug: self.slug.clone(),
+            order: order.map(|order| order.to_string()).unwrap_or_default(),
+            quantity: self.quantity,
+            amount: price_text(self.amount_minor, &self.currency),
+            until: self.expires_at.format(clock).unwrap_or_default(),
+        }
+    }
+}
+
+impl Store {
+    /// Notes the letters that events are worth, to those with an account.
+    pub(crate) async fn note_letters(&self, events: &[Event]) -> Result<(), StoreError> {
+        let id = |event: &Event, field: &str| event.data[field].as_str().and_then(|id| Uuid::try_parse(id).ok());
+        let telling: Vec<&Event> = events.iter().filter(|event| worth(event.kind).is_some()).collect();
+        if telling.is_empty() {
+            return Ok(());
+        }
+        let concerned: Vec<Concerned> = sqlx::query_as(
+            "WITH told AS ( \
+                SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS told (ordered, reminder, nth) \
+             ), concerned AS ( \
+                SELECT nth, account_id, name, slug, quantity, amount_minor, holds.currency, expires_at FROM told \
+                JOIN holds ON holds.id = ordered JOIN sales ON sales.id = sale_id WHERE account_id IS NOT NULL UNION ALL \
+                SELECT nth, account_id, name, slug, 0, 0, currency, now() FROM told JOIN reminders ON reminders.id = reminder \
+                JOIN lines ON lines.id = line_id JOIN sales ON sales.id = sale_id \
+             ) \
+             SELECT concerned.*, address, way FROM concerned, LATERAL ( \
+                SELECT address, '' AS way FROM accounts WHERE id = account_id AND address IS NOT NULL UNION ALL \
+                SELECT concat_ws(' ', endpoint, p256dh, auth), '/' || md5(endpoint) FROM push_subscriptions \
+                WHERE push_subscriptions.account_id = concerned.account_id) AS addresses",
+        )
+        .bind(telling.iter().map(|event| id(event, "order_id")).collect::<Vec<_>>())
+        .bind(telling.iter().map(|event| id(event, "reminder_id")).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await?;
+        for concerned in concerned {
+            let event = usize::try_from(concerned.nth - 1).ok().and_then(|nth| telling.get(nth));
+            let Some((event, (matter, good_s))) = event.and_then(|event| Some((event, worth(event.kind)?))) else {
+                continue;
+            };
+            let (account, address) = (AccountId(concerned.account_id), Address::stored(concerned.address.clone()));
+            let about = format!("{}{}", event.id(), concerned.way);
+            let mut what = concerned.about(id(event, "order_id"));
+            // Of a refund, how much it was: it may be a part.
+            if let (Kind::PaymentRefunded, Some(minor)) = (event.kind, event.data["amount_minor"].as_i64()) {
+                what.amount = price_text(minor, &concerned.currency);
+            }
+            let matter = matter(what);
+            // Heard late, it is no longer news, however new the letter would be.
+            let connection = &mut *self.pool.acquire().await?;
+            let noted = write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time));
+            fairline_trace::within(event.trace, noted).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes letters that are due, the oldest first: they are on their way, and nobody else takes them, ever, unless they are
+    /// known not to have arrived.
+    pub(crate) async fn take_letters(&self, limit: i64) -> Result<Vec<Letter>, StoreError> {
+        sqlx::query(
+            "UPDATE letters SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
+             error = coalesce(error, 'it was cut off, or came too late') WHERE state = 'sending' \
+             AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND good_until < now()",
+        )
+        .bind(CUT_OFF_AFTER_S)
+        .execute(&self.pool)
+        .await?;
+        let rows: Vec<(String, String, Value, i32, Option<String>)> = sqlx::query_as(
+            "UPDATE letters SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE about IN ( \
+                SELECT about FROM letters WHERE state = 'waiting' AND due_at <= now() AND good_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
+             RETURNING about, address, matter, attempts, traceparent",
+        )
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        let letter = |(about, address, matter, attempts, trace): (String, String, Value, i32, Option<String>)| {
+            let senseless = |_| StoreError::Corrupt(format!("letter {about} is none"));
+            let matter = serde_json::from_value(matter).map_err(senseless)?;
+            let trace = trace.and_then(|trace| trace.parse().ok());
+            Ok(Letter { address: Address::stored(address), matter, attempts, about, trace })
+        };
+        rows.into_iter().map(letter).collect()
+    }
+
+    /// Notes what became of a letter.
+    pub(crate) async fn note_carried(&self, letter: &Letter, carried: &Carried) -> Result<(), StoreError> {
+        let (state, again_after, error) = match carried {
+            Carried::Arrived => ("sent", None, None),
+            Carried::Perhaps(why) => ("unknown", None, Some(why)),
+            Carried::Never(why) => ("given_up", None, Some(why)),
+            Carried::NotYet { why, again_after } => ("waiting", Some(again_after.as_secs_f64()), Some(why)),
+        };
+        let error: Option<String> = error.map(|why| why.chars().take(REASON_CHARS_MAX).collect());
+        sqlx::query(
+            "UPDATE letters SET state = $2, due_at = now() + make_interval(secs => coalesce($3, 0)), error = $4, \
+             address = CASE WHEN $2 = 'waiting' THEN address END WHERE about = $1 AND state = 'sending'",
+        )
+        .bind(&letter.about)
+        .bind(state)
+        .bind(again_after)
+        .bind(error)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Says of holds with an account that they are about to lapse, once each. Gives how many.
+    pub(crate) async fn warn_of_lapses(&self) -> Result<usize, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let warned: Vec<(Uuid, Uuid)> = sqlx::query_as(
+            "UPDATE holds SET warned = true WHERE id IN (SELECT id FROM holds WHERE account_id IS NOT NULL AND NOT warned \
+             AND state IN ('promised', 'held') AND expires_at > now() AND expires_at < now() + make_interval(secs => $1) \
+             AND expires_at - now() < least(make_interval(secs => $1), (expires_at - created_at) / 3) \
+             AND NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND state IN ('started', 'authorised')) \
+             ORDER BY sale_id LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING sale_id, id",
+        )
+        .bind(WARNED_BEFORE_S)
+        .bind(WARNED_MAX)
+        .fetch_all(&mut *transaction)
+        .await?;
+        tell_each(&mut transaction, Kind::HoldAboutToLapse, "order_id", &warned).await?;
+        transaction.commit().await?;
+        Ok(warned.len())
+    }
+
+    /// Says of accounts that wait that their turn is near, once each. Gives how many.
+    pub(crate) async fn tell_of_turns(&self) -> Result<usize, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
+            // One look finds the next line that somebody is to be told of.
+            "WITH RECURSIVE waited_for (line_id) AS ( \
+                (SELECT line_id FROM reminders WHERE told_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
+                SELECT (SELECT line_id FROM reminders WHERE told_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
+                FROM waited_for WHERE line_id IS NOT NULL \
+             ), fronts AS MATERIALIZED ( \
+                SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
+                greatest($1, least(rate_cap_per_s, coalesce(per_s * coalesce(share, 1), 0)) * $2)) AS front \
+                FROM waited_for JOIN lines ON lines.id = line_id JOIN sales ON sales.id = lines.sale_id \
+                JOIN stock ON stock.sale_id = sales.id CROSS JOIN LATERAL ( \
+                    SELECT (max(admitted) - min(admitted)) / greatest(extract(epoch FROM now() - min(at)), $4)::double precision AS per_s \
+                    FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
+                WHERE status = 'open' AND sold < total \
+             ) \
+             UPDATE reminders SET told_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
+                SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
+                WHERE told_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
+                ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
+             RETURNING fronts.sale_id, reminders.id",
+        )
+        .bind(NEAR_AHEAD as f64)
+        .bind(NEAR_S)
+        .bind(WARNED_MAX)
+        .bind(RATE_OVER_MIN_S)
+        .bind(RATE_OVER_S)
+        .fetch_all(&mut *transaction)
+        .await?;
+        tell_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
+        transaction.commit().await?;
+        Ok(near.len())
+    }
+
+    /// Reminds an account of its turn in a line. Not in a draw, whose order is not that of the tickets.
+    pub(crate) async fn remind(
+        &self,
+        line: SaleId,
+        account: AccountId,
+        epoch: u32,
+        ordinal: u64,
+    ) -> Result<bool, StoreError> {
+        let noted = sqlx::query(
+            "INSERT INTO reminders (id, line_id, account_id, epoch, ordinal) SELECT $1, lines.id, accounts.id, $4, $5 \
+             FROM lines JOIN sales ON sales.id = sale_id, accounts \
+             WHERE lines.id = $2 AND accounts.id = $3 AND line_order = 'fifo' \
+             AND (address IS NOT NULL OR EXISTS (SELECT FROM push_subscriptions WHERE account_id = accounts.id)) \
+             ON CONFLICT (line_id, account_id) DO UPDATE SET epoch = excluded.epoch, ordinal = excluded.ordinal",
+        )
+        .bind(Uuid::new_v4())
+        .bind(line.0)
+        .bind(account.0)
+        .bind(i64::from(epoch))
+        .bind(i64::try_from(ordinal).unwrap_or(i64::MAX))
+        .execute(&self.pool)
+        .await?;
+        Ok(noted.rows_affected() > 0)
+    }
+
+    /// Tells an account in one more browser: in the newest few.
+    pub(crate) async fn subscribe(
+        &self,
+        account: AccountId,
+        endpoint: &str,
+        p256dh: &str,
+        auth: &str,
+    ) -> Result<bool, StoreError> {
+        let noted = sqlx::query(
+            "WITH older AS (DELETE FROM push_subscriptions WHERE endpoint IN (SELECT endpoint FROM push_subscriptions \
+                WHERE account_id = $2 AND endpoint <> $1 ORDER BY created_at DESC OFFSET $5)) \
+             INSERT INTO push_subscriptions (endpoint, account_id, p256dh, auth) SELECT $1, id, $3, $4 FROM accounts WHERE id = $2 \
+             ON CONFLICT (endpoint) DO UPDATE SET account_id = excluded.account_id, p256dh = excluded.p256dh, auth = excluded.auth",
+        )
+        .bind(endpoint)
+        .bind(account.0)
+        .bind(p256dh)
+        .bind(auth)
+        .bind(BROWSERS_MAX - 1)
+        .execute(&self.pool)
+        .await?;
+        Ok(noted.rows_affected() > 0)
+    }
+
+    /// Tells an account no longer in a browser.
+    pub(crate) async fn unsubscribe(&self, account: AccountId, endpoint: &str) -> Result<(), StoreError> {
+        let gone = sqlx::query("DELETE FROM push_subscriptions WHERE account_id = $1 AND endpoint = $2");
+        gone.bind(account.0).bind(endpoint).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Forgets a browser that is not there any more.
+    pub(crate) async fn forget_subscription(&self, address: &Address) -> Result<(), StoreError> {
+        let gone = sqlx::query("DELETE FROM push_subscriptions WHERE endpoint = split_part($1, ' ', 1)");
+        gone.bind(address.as_str()).execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// Tells of each, of its sale, in one statement: each sale's stock is locked once, for the rest of the transaction, and the sales in
+/// one order.
+async fn tell_each(
+    connection: &mut PgConnection,
+    kind: Kind,
+    field: &str,
+    each: &[(Uuid, Uuid)],
+) -> Result<(), StoreError> {
+    if each.is_empty() {
+        return Ok(());
+    }
+    let (sales, ids): (Vec<Uuid>, Vec<Uuid>) = each.iter().copied().unzip();
+    sqlx::query(
+        "WITH told AS ( \
+            SELECT sale_id, count(*) AS events, json_agg(json_build_object($2::text, id) ORDER BY id) AS data \
+            FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id \
+         ), in_order AS ( \
+            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM told) ORDER BY sale_id FOR UPDATE \
+         ), numbered AS ( \
+            UPDATE stock SET events = stock.events + told.events FROM told JOIN in_order USING (sale_id) \
+            WHERE stock.sale_id = told.sale_id RETURNING stock.sale_id, stock.events, data \
+         ) \
+         INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
+    )
+    .bind(kind.word())
+    .bind(field)
+    .bind(sales)
+    .bind(ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The OpenAPI document: its title, and how callers authenticate.
+
+use utoipa::{
+    Modify,
+    openapi::{
+        OpenApi,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Fairline checkout",
+        description = "Redeem an admission token, pay, and see your orders.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    modifiers(&Security)
+)]
+pub(crate) struct Document;
+
+/// How callers say who they are.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApi) {
+        let admission = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The admission token; beside it goes the ticket cookie of its holder."))
+            .build();
+        let ticket = ApiKeyValue::with_description(
+            "fairline_ticket_{sale}",
+            "The ticket, as the waiting room has set it: one for each sale.",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("admission", SecurityScheme::Http(admission));
+        let shop =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The key of the shop's own systems."));
+        components.add_security_scheme("shop", SecurityScheme::Http(shop.build()));
+        let account = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+            "The access token of an account; in `Fairline-Account` where an admission token comes along.",
+        ));
+        components.add_security_scheme("account", SecurityScheme::Http(account.build()));
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
+    }
+}

@@ -1,0 +1,3 @@
+//! Holds whose time has run out.
+
+pub(crate) mod store;

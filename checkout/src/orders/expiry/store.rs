@@ -1,0 +1,117 @@
+//! Holds whose time is over.
+
+use fairline_sale::SaleId;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{
+    db::{Store, StoreError},
+    orders::{
+        holds::store::hold_after,
+        state::{HoldEvent, HoldState},
+    },
+};
+
+/// Holds that one transaction lapses at most.
+const LAPSED_MAX: i64 = 500;
+/// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
+/// authorised keeps its hold until it ends.
+const STARTED_KEEPS_HOLD_S: f64 = 120.0;
+/// The same, while the gateway does not answer: the shopper can't do anything about that. Older than this, a payment whose
+/// authorisation is not known is given up.
+pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
+/// A process that has found the gateway away is believed for so long after its last beat.
+const AWAY_BELIEVED_FOR_S: f64 = 10.0;
+
+/// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
+/// does for so many seconds; for so many, where the gateway has said nothing of it yet, or a process has found it away.
+macro_rules! no_payment_keeps_it {
+    ($seconds:literal, $unanswered_seconds:literal, $believed_seconds:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
+             OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
+                OR EXISTS (SELECT FROM checkouts WHERE gateway_away AND beat_at > now() - make_interval(secs => ",
+            $believed_seconds,
+            ")) THEN ",
+            $unanswered_seconds,
+            " ELSE ",
+            $seconds,
+            " END)))"
+        )
+    };
+}
+
+/// What came back to the stock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
+pub(crate) struct Lapsed {
+    pub(crate) holds: i64,
+    pub(crate) units: i64,
+}
+
+impl Store {
+    /// Sales with holds whose time is over.
+    pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            // One look finds the next sale that has holds.
+            "WITH RECURSIVE selling (id) AS ( \
+                (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') ORDER BY sale_id LIMIT 1) UNION ALL \
+                SELECT (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') AND sale_id > selling.id ORDER BY sale_id LIMIT 1) \
+                FROM selling WHERE id IS NOT NULL \
+             ) \
+             SELECT id FROM selling WHERE id IS NOT NULL AND EXISTS (SELECT FROM holds WHERE sale_id = selling.id \
+             AND state IN ('promised', 'held') AND expires_at <= now())",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(SaleId).collect())
+    }
+
+    /// Gives back the units of holds whose time is over and that no payment keeps; while the gateway is away, all that were started
+    /// keep theirs for longer. One sale at a time, so that no two sweepers wait for each other's stock.
+    pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
+            "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
+            no_payment_keeps_it!("$3", "$4", "$5"),
+            " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+        ))
+        .bind(sale.0)
+        .bind(LAPSED_MAX)
+        .bind(STARTED_KEEPS_HOLD_S)
+        .bind(UNANSWERED_KEEPS_HOLD_S)
+        .bind(AWAY_BELIEVED_FOR_S)
+        .fetch_all(&mut *transaction)
+        .await?;
+        if run_out.is_empty() {
+            return Ok(Lapsed::default());
+        }
+        // Asked again by a second statement, since that sees every payment that was begun before the locks were taken.
+        let lapsed: Lapsed = sqlx::query_as(concat!(
+            "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
+             WHERE holds.id = was.id AND ",
+            no_payment_keeps_it!("$4", "$5", "$6"),
+            " RETURNING holds.id, quantity, traceparent, was.state = 'held' AS was_held \
+             ), freed AS ( \
+                UPDATE stock SET held = held - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE was_held), \
+                promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
+                events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
+                WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
+             ), told AS ( \
+                INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
+                json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
+                FROM lapsed, freed WHERE was_held GROUP BY events \
+             ) \
+             SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM lapsed"
+        ))
+        .bind(sale.0)
+        .bind(run_out)
+        .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
+        .bind(STARTED_KEEPS_HOLD_S)
+        .bind(UNANSWERED_KEEPS_HOLD_S)
+        .bind(AWAY_BELIEVED_FOR_S)
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(lapsed)
+    }
+}

@@ -1,0 +1,3 @@
+//! Units that are held for a shopper.
+
+pub(crate) mod store;

@@ -1,0 +1,453 @@
+//! What is done with a hold beside paying for it here: it is given back, sold by the shop itself, or made for the shop.
+
+use fairline_events::Kind;
+use fairline_postgres::PgConnection;
+use fairline_sale::{SaleId, Status};
+use serde_json::{Value, json};
+use sqlx::FromRow;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
+
+use crate::{
+    auth::caller::Asker,
+    catalogue::store::stored_status,
+    db::{Store, StoreError},
+    events::store::tell,
+    jobs::retention::store::NOBODY,
+    orders::{
+        order::{Order, OrderId, PaymentId},
+        state::{HoldEvent, HoldState, OrderStatus, PaymentState},
+        store::{OrderRow, account, column, order_rows},
+    },
+    payments::{
+        settlement::store::{self as settle, Withdrawn},
+        store::renew_hold,
+    },
+};
+
+/// What became of the wish to give a hold back.
+#[derive(Debug)]
+pub(crate) enum GivenBack {
+    /// Its units are free, or were given back before; or its time had run out, and the payment under way was withdrawn.
+    Done(Order, Withdrawn),
+    /// It is paid for, or its money is being taken; or its time had run out already.
+    NotNow(Order),
+}
+
+/// What became of the shop's word that it was paid.
+#[derive(Debug)]
+pub(crate) enum Confirmed {
+    /// It is sold; or was before, under this reference.
+    Sold(Order),
+    /// It is not to be sold: its units are gone, it was paid otherwise, or is being paid.
+    NotNow(Order),
+}
+
+/// Why nothing was reserved for the shop.
+#[derive(Debug)]
+pub(crate) enum NotReserved {
+    UnknownSale,
+    SaleNotOpen,
+    /// So many units are free, which is too few.
+    TooFew {
+        free: i32,
+    },
+    /// The reference is that of another reservation.
+    OtherReservation,
+}
+
+/// How a payment stands.
+#[derive(Debug)]
+pub(crate) struct PaymentStanding {
+    pub(crate) id: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) state: PaymentState,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) updated_at: OffsetDateTime,
+    /// While it waits for its shopper.
+    pub(crate) client_secret: Option<String>,
+}
+
+/// A stock, as the shop's own systems see it.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct StockRow {
+    pub(crate) sale_id: Uuid,
+    pub(crate) slug: String,
+    status: String,
+    pub(crate) total: i32,
+    pub(crate) promised: i32,
+    pub(crate) held: i32,
+    pub(crate) sold: i32,
+}
+
+impl StockRow {
+    pub(crate) fn stored_status(&self) -> Status {
+        stored_status(&self.status)
+    }
+}
+
+/// Stocks that are shown at most, the newest sales first.
+const STOCKS_MAX: i64 = 1000;
+
+/// An order in the eyes of one who asks; `None` when it is nobody's, or somebody else's.
+async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Asker) -> Result<Option<Order>, StoreError> {
+    let row: Option<OrderRow> =
+        sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
+            .bind(order.0)
+            .bind(asker.is_shop())
+            .bind(column(asker.holders()))
+            .bind(account(asker.holders()))
+            .fetch_optional(connection)
+            .await?;
+    row.map(Order::try_from).transpose()
+}
+
+impl Store {
+    /// One order, if whoever asks may see it.
+    pub(crate) async fn order_for(&self, order: OrderId, asker: &Asker) -> Result<Option<Order>, StoreError> {
+        order_for(&mut *self.pool.acquire().await?, order, asker).await
+    }
+
+    /// One payment, by its own id or that of its order, of which it is the newest, if whoever asks may see it.
+    pub(crate) async fn payment_for(&self, id: Uuid, asker: &Asker) -> Result<Option<PaymentStanding>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            id: Uuid,
+            hold_id: Uuid,
+            state: String,
+            amount_minor: i64,
+            currency: String,
+            updated_at: OffsetDateTime,
+            client_secret: Option<String>,
+        }
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at, \
+             CASE WHEN payments.state = 'started' THEN client_secret END AS client_secret FROM payments \
+             JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3) OR account_id = $4) \
+             ORDER BY payments.created_at DESC LIMIT 1",
+        )
+        .bind(id)
+        .bind(asker.is_shop())
+        .bind(column(asker.holders()))
+        .bind(account(asker.holders()))
+        .fetch_optional(&self.pool)
+        .await?;
+        let standing = |row: Row| -> Result<PaymentStanding, StoreError> {
+            Ok(PaymentStanding {
+                id: PaymentId(row.id),
+                order: OrderId(row.hold_id),
+                state: row.state.as_str().try_into()?,
+                amount_minor: row.amount_minor,
+                currency: row.currency,
+                updated_at: row.updated_at,
+                client_secret: row.client_secret,
+            })
+        };
+        row.map(standing).transpose()
+    }
+
+    /// Withdraws the payment of an order that is not known to be authorised, and gives the order as it stands then. Nothing if there
+    /// is no such order, or it is somebody else's.
+    pub(crate) async fn withdraw(
+        &self,
+        order: OrderId,
+        asker: &Asker,
+    ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
+        let hold = lock_hold(&mut transaction, order).await?;
+        let withdrawn = settle::withdraw(&mut transaction, order, &hold).await?;
+        let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
+        transaction.commit().await?;
+        Ok(Some((found, withdrawn)))
+    }
+
+    /// Gives a hold back, with the payment under way that is not known to be authorised. Nothing if there is no such order, or it is
+    /// somebody else's.
+    pub(crate) async fn give_back(&self, order: OrderId, asker: &Asker) -> Result<Option<GivenBack>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
+        let mut hold = lock_hold(&mut transaction, order).await?;
+        let withdrawn = settle::withdraw(&mut transaction, order, &hold).await?;
+        if withdrawn.0.is_some() && hold.is_yield {
+            hold = lock_hold(&mut transaction, order).await?;
+        }
+        // Again, now that nobody changes it any more.
+        let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
+        match found.status {
+            OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
+            OrderStatus::Held | OrderStatus::Promised => {}
+            OrderStatus::Lapsed if withdrawn.0.is_some() => {
+                transaction.commit().await?;
+                return Ok(Some(GivenBack::Done(found, withdrawn)));
+            }
+            _ => return Ok(Some(GivenBack::NotNow(found))),
+        }
+        let from = HoldState::try_from(hold.state.as_str())?;
+        let to = hold_after(from, HoldEvent::GiveBack)?;
+        let was_held = from == HoldState::Held;
+        let free = sqlx::query(if was_held {
+            "UPDATE stock SET held = held - $2 WHERE sale_id = $1"
+        } else {
+            "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1"
+        });
+        free.bind(hold.sale_id).bind(hold.quantity).execute(&mut *transaction).await?;
+        // After the stock, since it also changes what the account may have.
+        sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
+            .bind(order.0)
+            .bind(to.word())
+            .execute(&mut *transaction)
+            .await?;
+        if was_held {
+            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
+            tell(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;
+        }
+        let given_back = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
+        transaction.commit().await?;
+        Ok(Some(GivenBack::Done(given_back, withdrawn)))
+    }
+
+    /// Sells a hold that was paid for elsewhere, as the shop says; where its time has run out, if units are free.
+    pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(found) = order_for(&mut transaction, order, &Asker::Shop).await? else { return Ok(None) };
+        let hold = lock_hold(&mut transaction, order).await?;
+        let found = order_for(&mut transaction, order, &Asker::Shop).await?.unwrap_or(found);
+        let mut state = HoldState::try_from(hold.state.as_str())?;
+        if state == HoldState::Paid {
+            let paid_as: Option<String> = sqlx::query_scalar("SELECT paid_as FROM orders WHERE id = $1")
+                .bind(order.0)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let same = paid_as.as_deref() == Some(reference);
+            return Ok(Some(if same { Confirmed::Sold(found) } else { Confirmed::NotNow(found) }));
+        }
+        // A payment of ours that is under way may end as another order for the same units.
+        if found.status == OrderStatus::PaymentPending {
+            return Ok(Some(Confirmed::NotNow(found)));
+        }
+        let has_units = match state {
+            HoldState::Held => true,
+            HoldState::Promised => shift_hold(&mut transaction, order, &hold, state, HoldEvent::Secure).await?,
+            HoldState::Lapsed => renew_hold(&mut transaction, order, &hold).await?,
+            HoldState::Paid | HoldState::Cancelled => false,
+        };
+        if !has_units {
+            return Ok(Some(Confirmed::NotNow(found)));
+        }
+        state = hold_after(HoldState::Held, HoldEvent::Pay)?;
+        sell_to_the_shop(&mut transaction, order, &hold, state, reference).await?;
+        let sold = order_for(&mut transaction, order, &Asker::Shop).await?.unwrap_or(found);
+        transaction.commit().await?;
+        Ok(Some(Confirmed::Sold(sold)))
+    }
+
+    /// Holds free units for the shop itself. The same reference is the same reservation.
+    pub(crate) async fn reserve(
+        &self,
+        sale: SaleId,
+        quantity: i32,
+        reference: &str,
+        held_for_s: i32,
+    ) -> Result<Result<Order, NotReserved>, StoreError> {
+        #[derive(FromRow)]
+        struct Free {
+            total: i32,
+            promised: i32,
+            held: i32,
+            sold: i32,
+            is_yield: bool,
+            is_open: bool,
+        }
+        let mut transaction = self.pool.begin().await?;
+        // Locked first: nothing else is, that exists.
+        let free: Option<Free> = sqlx::query_as(
+            "SELECT total, promised, held, sold, mode = 'yield' AS is_yield, status <> 'closed' AS is_open \
+             FROM stock JOIN sales ON id = sale_id WHERE sale_id = $1 FOR UPDATE OF stock",
+        )
+        .bind(sale.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(free) = free else { return Ok(Err(NotReserved::UnknownSale)) };
+        let before: Option<(Uuid, i32)> =
+            sqlx::query_as("SELECT id, quantity FROM holds WHERE sale_id = $1 AND reserved_as = $2")
+                .bind(sale.0)
+                .bind(reference)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if let Some((id, held)) = before {
+            if held != quantity {
+                return Ok(Err(NotReserved::OtherReservation));
+            }
+            let known = order_for(&mut transaction, OrderId(id), &Asker::Shop).await?;
+            return known.map(Ok).ok_or_else(|| StoreError::Corrupt(format!("hold {id} is no order")));
+        }
+        if !free.is_open {
+            return Ok(Err(NotReserved::SaleNotOpen));
+        }
+        // What is promised is somebody's; in yield mode only what is held is.
+        let promised = if free.is_yield { 0 } else { free.promised };
+        let left = free.total - promised - free.held - free.sold;
+        if left < quantity {
+            return Ok(Err(NotReserved::TooFew { free: left.max(0) }));
+        }
+        sqlx::query(
+            "UPDATE stock SET held = held + $2, \
+             overbook = CASE WHEN $3 THEN greatest(overbook, promised + held + sold + $2 - total) ELSE overbook END \
+             WHERE sale_id = $1",
+        )
+        .bind(sale.0)
+        .bind(quantity)
+        .bind(free.is_yield)
+        .execute(&mut *transaction)
+        .await?;
+        let id = OrderId(Uuid::now_v7());
+        let expires_at: OffsetDateTime = sqlx::query_scalar(
+            "INSERT INTO holds (id, reserved_as, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
+             SELECT $1, $2, id, $3, $4, price_minor * $4, currency, now() + make_interval(secs => $5) FROM sales WHERE id = $6 \
+             RETURNING expires_at",
+        )
+        .bind(id.0)
+        .bind(reference)
+        .bind(&NOBODY[..])
+        .bind(quantity)
+        .bind(f64::from(held_for_s))
+        .bind(sale.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let hold = HoldRow {
+            sale_id: sale.0,
+            visitor: NOBODY.to_vec(),
+            quantity,
+            state: HoldState::Held.word().to_owned(),
+            is_yield: free.is_yield,
+        };
+        tell_reserved(&mut transaction, id, &hold, expires_at).await?;
+        let order = order_for(&mut transaction, id, &Asker::Shop).await?;
+        let order = order.ok_or_else(|| StoreError::Corrupt(format!("hold {} is no order", id.0)))?;
+        transaction.commit().await?;
+        Ok(Ok(order))
+    }
+
+    /// The stocks of all sales that run or will, the newest first.
+    pub(crate) async fn stocks(&self) -> Result<Vec<StockRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT sale_id, slug, status, total, promised, held, sold FROM stock JOIN sales ON id = sale_id \
+             WHERE rehearsal_of IS NULL AND (status <> 'closed' OR promised + held > 0) ORDER BY opens_at DESC, id LIMIT $1",
+        )
+        .bind(STOCKS_MAX)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+}
+
+/// Turns a held hold into an order that the shop was paid for. The hold is locked.
+async fn sell_to_the_shop(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+    state: HoldState,
+    reference: &str,
+) -> Result<(), StoreError> {
+    let (amount_minor, currency): (i64, String) = sqlx::query_as(
+        "WITH paid AS (UPDATE holds SET state = $2 WHERE id = $1 RETURNING *) \
+         INSERT INTO orders (id, sale_id, visitor, quantity, amount_minor, currency, paid_as) \
+         SELECT id, sale_id, visitor, quantity, amount_minor, currency, $3 FROM paid RETURNING amount_minor, currency",
+    )
+    .bind(order.0)
+    .bind(state.word())
+    .bind(reference)
+    .fetch_one(&mut *connection)
+    .await?;
+    let data = json!({
+        "order_id": order,
+        "quantity": hold.quantity,
+        "amount_minor": amount_minor,
+        "currency": currency,
+    });
+    count_sold(connection, hold, data).await
+}
+
+/// A hold, locked.
+#[derive(FromRow)]
+pub(crate) struct HoldRow {
+    pub(crate) sale_id: Uuid,
+    pub(crate) visitor: Vec<u8>,
+    pub(crate) quantity: i32,
+    pub(crate) state: String,
+    pub(crate) is_yield: bool,
+}
+
+pub(crate) fn hold_after(state: HoldState, event: HoldEvent) -> Result<HoldState, StoreError> {
+    state.after(event).ok_or_else(|| StoreError::Corrupt(format!("a hold is {} and can't {event:?}", state.word())))
+}
+
+pub(crate) async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {
+    let row = sqlx::query_as(
+        "SELECT sale_id, visitor, quantity, state, (SELECT mode = 'yield' FROM sales WHERE id = sale_id) AS is_yield \
+         FROM holds WHERE id = $1 FOR UPDATE",
+    );
+    Ok(row.bind(order.0).fetch_one(connection).await?)
+}
+
+pub(crate) async fn tell_reserved(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+    expires_at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let until = expires_at.format(&Rfc3339).unwrap_or_default();
+    let data = json!({ "order_id": order, "quantity": hold.quantity, "hold_expires_at": until });
+    tell(connection, hold.sale_id, Kind::InventoryReserved, data).await
+}
+
+/// Moves a hold's units between promised and held, as far as that has units to hold. The hold is locked.
+pub(crate) async fn shift_hold(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+    from: HoldState,
+    event: HoldEvent,
+) -> Result<bool, StoreError> {
+    let to = hold_after(from, event)?;
+    let to_hold = if to == HoldState::Held { hold.quantity } else { -hold.quantity };
+    let shifted: Option<OffsetDateTime> = sqlx::query_scalar(
+        "WITH shifted AS ( \
+            UPDATE stock SET promised = promised - $3, held = held + $3 \
+            WHERE sale_id = $2 AND held + sold + $3 <= total RETURNING sale_id \
+         ) \
+         UPDATE holds SET state = $4 FROM shifted WHERE id = $1 RETURNING expires_at",
+    )
+    .bind(order.0)
+    .bind(hold.sale_id)
+    .bind(to_hold)
+    .bind(to.word())
+    .fetch_optional(&mut *connection)
+    .await?;
+    match shifted {
+        Some(expires_at) if to == HoldState::Held => tell_reserved(connection, order, hold, expires_at).await?,
+        Some(_) => {
+            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "not_paid" });
+            tell(connection, hold.sale_id, Kind::InventoryReleased, data).await?;
+        }
+        None => {}
+    }
+    Ok(shifted.is_some())
+}
+
+/// Counts the units of a hold as sold, and tells of it.
+pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, data: Value) -> Result<(), StoreError> {
+    let sold_out: bool = sqlx::query_scalar(
+        "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 RETURNING sold = total",
+    )
+    .bind(hold.sale_id)
+    .bind(hold.quantity)
+    .fetch_one(&mut *connection)
+    .await?;
+    tell(connection, hold.sale_id, Kind::PurchaseCompleted, data).await?;
+    if sold_out {
+        tell(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
+    }
+    Ok(())
+}

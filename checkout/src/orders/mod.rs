@@ -1,0 +1,8 @@
+//! Holds and orders: what may become of them, their routes, and their rows.
+
+pub(crate) mod expiry;
+pub(crate) mod holds;
+pub(crate) mod order;
+pub(crate) mod routes;
+pub(crate) mod state;
+pub(crate) mod store;

@@ -1,0 +1,410 @@
+//! What may become of a hold and of a payment. No I/O and no clock; every transition that is not in here is refused.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A word that the database stores and nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a state")]
+pub struct UnknownState(String);
+
+/// What has become of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldState {
+    /// A visit in yield mode: its units are promised, and reserved only when it pays.
+    Promised,
+    /// Units are reserved.
+    Held,
+    /// Its units are sold.
+    Paid,
+    /// Its time ran out, and its units went back.
+    Lapsed,
+    /// It was given back before its time ran out.
+    Cancelled,
+}
+
+/// What happens to a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldEvent {
+    /// Its time is over.
+    RunOut,
+    /// Its shopper, or the shop, does not want it any more.
+    GiveBack,
+    /// A payment begins, and units are free.
+    Secure,
+    /// Its payment came to nothing, and in yield mode units are held for payments only.
+    Release,
+    /// A payment found it lapsed, and units free.
+    Renew,
+    /// Its payment was captured.
+    Pay,
+}
+
+impl HoldState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Promised, Self::Held, Self::Paid, Self::Lapsed, Self::Cancelled];
+
+    /// The state after `event`; nothing when that can't happen now.
+    #[must_use]
+    pub fn after(self, event: HoldEvent) -> Option<Self> {
+        match (self, event) {
+            (Self::Promised | Self::Held, HoldEvent::RunOut) => Some(Self::Lapsed),
+            (Self::Promised | Self::Held, HoldEvent::GiveBack) => Some(Self::Cancelled),
+            (Self::Promised, HoldEvent::Secure) | (Self::Lapsed, HoldEvent::Renew) => Some(Self::Held),
+            (Self::Held, HoldEvent::Release) => Some(Self::Promised),
+            (Self::Held, HoldEvent::Pay) => Some(Self::Paid),
+            (Self::Promised, HoldEvent::Release | HoldEvent::Renew | HoldEvent::Pay)
+            | (Self::Held, HoldEvent::Secure | HoldEvent::Renew)
+            | (
+                Self::Lapsed,
+                HoldEvent::RunOut | HoldEvent::GiveBack | HoldEvent::Secure | HoldEvent::Release | HoldEvent::Pay,
+            )
+            | (Self::Paid | Self::Cancelled, _) => None,
+        }
+    }
+
+    /// The word that is stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Promised => "promised",
+            Self::Held => "held",
+            Self::Paid => "paid",
+            Self::Lapsed => "lapsed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl TryFrom<&str> for HoldState {
+    type Error = UnknownState;
+
+    fn try_from(word: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| UnknownState(word.to_owned()))
+    }
+}
+
+/// What has become of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PaymentState {
+    /// We mean to ask the gateway, or have asked and know no answer.
+    Started,
+    /// The gateway keeps the money ready for us.
+    Authorised,
+    /// The money is ours, and the order is made.
+    Captured,
+    /// The gateway said no.
+    Declined,
+    /// Nothing was taken, and nothing will be.
+    Voided,
+    /// The money was taken with no unit left: it has to go back.
+    RefundDue,
+    /// The money went back.
+    Refunded,
+}
+
+/// What happens to a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentEvent {
+    /// The gateway keeps the money ready.
+    Authorise,
+    /// The gateway said no.
+    Decline,
+    /// The gateway has let go of the money.
+    Void,
+    /// The gateway has taken the money, and a unit is there for it.
+    Capture,
+    /// The gateway has taken the money, and no unit is left.
+    OweRefund,
+    /// The gateway has given the money back.
+    Refund,
+}
+
+/// What to do next for a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// Ask the gateway to keep the money ready.
+    Authorise,
+    /// Secure the unit, then take the money; without a unit, let the money go.
+    SecureAndCapture,
+    /// Give the money back.
+    Refund,
+    /// Nothing: it has ended.
+    Nothing,
+}
+
+impl PaymentState {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Started,
+        Self::Authorised,
+        Self::Captured,
+        Self::Declined,
+        Self::Voided,
+        Self::RefundDue,
+        Self::Refunded,
+    ];
+
+    /// The state after `event`; nothing when that can't happen now.
+    #[must_use]
+    pub fn after(self, event: PaymentEvent) -> Option<Self> {
+        match (self, event) {
+            (Self::Started, PaymentEvent::Authorise) => Some(Self::Authorised),
+            (Self::Started, PaymentEvent::Decline) => Some(Self::Declined),
+            (Self::Started | Self::Authorised, PaymentEvent::Void) => Some(Self::Voided),
+            (Self::Authorised, PaymentEvent::Capture) => Some(Self::Captured),
+            // Ours; or somebody has taken it at the gateway, though the payment had ended here.
+            (Self::Authorised | Self::Declined | Self::Voided, PaymentEvent::OweRefund) => Some(Self::RefundDue),
+            (Self::RefundDue, PaymentEvent::Refund) => Some(Self::Refunded),
+            (Self::Started, PaymentEvent::Capture | PaymentEvent::OweRefund | PaymentEvent::Refund)
+            | (Self::Authorised, PaymentEvent::Authorise | PaymentEvent::Decline | PaymentEvent::Refund)
+            | (
+                Self::RefundDue,
+                PaymentEvent::Authorise
+                | PaymentEvent::Decline
+                | PaymentEvent::Void
+                | PaymentEvent::Capture
+                | PaymentEvent::OweRefund,
+            )
+            | (
+                Self::Declined | Self::Voided,
+                PaymentEvent::Authorise
+                | PaymentEvent::Decline
+                | PaymentEvent::Void
+                | PaymentEvent::Capture
+                | PaymentEvent::Refund,
+            )
+            | (Self::Captured | Self::Refunded, _) => None,
+        }
+    }
+
+    /// What to do next for a payment in this state, whoever left it there.
+    #[must_use]
+    pub fn next_step(self) -> NextStep {
+        match self {
+            Self::Started => NextStep::Authorise,
+            Self::Authorised => NextStep::SecureAndCapture,
+            Self::RefundDue => NextStep::Refund,
+            Self::Captured | Self::Declined | Self::Voided | Self::Refunded => NextStep::Nothing,
+        }
+    }
+
+    /// The word that is stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Authorised => "authorised",
+            Self::Captured => "captured",
+            Self::Declined => "declined",
+            Self::Voided => "voided",
+            Self::RefundDue => "refund_due",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+impl TryFrom<&str> for PaymentState {
+    type Error = UnknownState;
+
+    fn try_from(word: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| UnknownState(word.to_owned()))
+    }
+}
+
+/// How an order stands, in the shopper's eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Units are promised, to be paid for in time; they are reserved while a payment is under way.
+    Promised,
+    /// Units are reserved, to be paid for in time.
+    Held,
+    /// A payment is under way.
+    PaymentPending,
+    /// Paid for.
+    Paid,
+    /// The time to pay ran out; nothing was charged.
+    Lapsed,
+    /// All of the money went back, or is on its way: the payment came too late with no unit left, or the shop has refunded it.
+    Refunded,
+    /// It was given back before it was paid.
+    Cancelled,
+}
+
+/// How an order stands: its hold, whether the hold's time is over, and its newest payment.
+#[must_use]
+pub fn order_status(hold: HoldState, run_out: bool, newest_payment: Option<PaymentState>) -> OrderStatus {
+    match (hold, newest_payment) {
+        (HoldState::Paid, _) => OrderStatus::Paid,
+        (_, Some(PaymentState::Started | PaymentState::Authorised)) => OrderStatus::PaymentPending,
+        (_, Some(PaymentState::RefundDue | PaymentState::Refunded)) => OrderStatus::Refunded,
+        // Its units are on their way back, whether or not the sweeper has come by.
+        (HoldState::Promised | HoldState::Held, _) if run_out => OrderStatus::Lapsed,
+        (HoldState::Promised, _) => OrderStatus::Promised,
+        (HoldState::Held, _) => OrderStatus::Held,
+        (HoldState::Lapsed, _) => OrderStatus::Lapsed,
+        (HoldState::Cancelled, _) => OrderStatus::Cancelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOLD_EVENTS: [HoldEvent; 6] = [
+        HoldEvent::RunOut,
+        HoldEvent::GiveBack,
+        HoldEvent::Secure,
+        HoldEvent::Release,
+        HoldEvent::Renew,
+        HoldEvent::Pay,
+    ];
+    const PAYMENT_EVENTS: [PaymentEvent; 6] = [
+        PaymentEvent::Authorise,
+        PaymentEvent::Decline,
+        PaymentEvent::Void,
+        PaymentEvent::Capture,
+        PaymentEvent::OweRefund,
+        PaymentEvent::Refund,
+    ];
+
+    #[test]
+    fn the_words_are_those_of_the_schema() {
+        let schema = concat!(
+            include_str!("../../../migrations/0001_sale.sql"),
+            include_str!("../../../migrations/0010_shop.sql")
+        );
+        let constraint = |name: &str| {
+            let from = schema.rfind(name).expect("the constraint is there");
+            let words = schema[from..].split_once("IN").expect("a list").1;
+            words.split_once("))").expect("its end").0.matches('\'').count() / 2
+        };
+        assert_eq!(constraint("holds_state_is_known"), HoldState::ALL.len());
+        assert_eq!(constraint("payments_state_is_known"), PaymentState::ALL.len());
+        for state in HoldState::ALL {
+            assert!(schema.contains(&format!("'{}'", state.word())));
+            assert_eq!(HoldState::try_from(state.word()), Ok(state));
+        }
+        for state in PaymentState::ALL {
+            assert!(schema.contains(&format!("'{}'", state.word())));
+            assert_eq!(PaymentState::try_from(state.word()), Ok(state));
+        }
+        assert!(PaymentState::try_from("stolen").is_err());
+    }
+
+    #[test]
+    fn an_order_stands_as_its_hold_and_its_payment_say() {
+        use {HoldState as H, OrderStatus as O, PaymentState as P};
+        for (hold, run_out, payment, status) in [
+            (H::Held, false, None, O::Held),
+            (H::Held, false, Some(P::Declined), O::Held),
+            (H::Held, false, Some(P::Voided), O::Held),
+            (H::Held, true, None, O::Lapsed),
+            (H::Promised, false, None, O::Promised),
+            (H::Promised, false, Some(P::Declined), O::Promised),
+            (H::Promised, true, Some(P::Voided), O::Lapsed),
+            (H::Held, true, Some(P::Declined), O::Lapsed),
+            (H::Held, true, Some(P::Started), O::PaymentPending),
+            (H::Held, false, Some(P::Authorised), O::PaymentPending),
+            (H::Lapsed, true, Some(P::Authorised), O::PaymentPending),
+            (H::Lapsed, true, None, O::Lapsed),
+            (H::Lapsed, true, Some(P::Voided), O::Lapsed),
+            (H::Lapsed, true, Some(P::RefundDue), O::Refunded),
+            (H::Lapsed, true, Some(P::Refunded), O::Refunded),
+            (H::Paid, true, Some(P::Captured), O::Paid),
+            (H::Cancelled, false, None, O::Cancelled),
+            (H::Cancelled, true, Some(P::Declined), O::Cancelled),
+            (H::Cancelled, true, Some(P::RefundDue), O::Refunded),
+        ] {
+            assert_eq!(order_status(hold, run_out, payment), status, "{hold:?} {run_out} {payment:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_listed_here_is_refused() {
+        use {HoldEvent as HE, HoldState as H, PaymentEvent as PE, PaymentState as P};
+        let holds = [
+            (H::Promised, HE::RunOut, H::Lapsed),
+            (H::Promised, HE::GiveBack, H::Cancelled),
+            (H::Promised, HE::Secure, H::Held),
+            (H::Held, HE::RunOut, H::Lapsed),
+            (H::Held, HE::GiveBack, H::Cancelled),
+            (H::Held, HE::Release, H::Promised),
+            (H::Held, HE::Pay, H::Paid),
+            (H::Lapsed, HE::Renew, H::Held),
+        ];
+        for state in H::ALL {
+            for event in HOLD_EVENTS {
+                let legal = holds.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
+                assert_eq!(state.after(event), legal, "{state:?} {event:?}");
+            }
+        }
+        let payments = [
+            (P::Started, PE::Authorise, P::Authorised),
+            (P::Started, PE::Decline, P::Declined),
+            (P::Started, PE::Void, P::Voided),
+            (P::Authorised, PE::Capture, P::Captured),
+            (P::Authorised, PE::Void, P::Voided),
+            (P::Authorised, PE::OweRefund, P::RefundDue),
+            (P::Declined, PE::OweRefund, P::RefundDue),
+            (P::Voided, PE::OweRefund, P::RefundDue),
+            (P::RefundDue, PE::Refund, P::Refunded),
+        ];
+        for state in P::ALL {
+            for event in PAYMENT_EVENTS {
+                let legal = payments.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
+                assert_eq!(state.after(event), legal, "{state:?} {event:?}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Promise 6, as far as the machine goes: money is kept only as `captured`, which only `authorised` leads to, and which
+        /// no payment that has ended reaches; money that was taken for nothing can end in one state only.
+        #[test]
+        fn a_payment_ends_and_never_comes_back(events in proptest::collection::vec(prop::sample::select(&PAYMENT_EVENTS[..]), 0..40)) {
+            let mut state = PaymentState::Started;
+            let mut moves = 0;
+            for event in events {
+                let Some(next) = state.after(event) else { continue };
+                moves += 1;
+                prop_assert_ne!(next, PaymentState::Started);
+                prop_assert!(state.next_step() != NextStep::Nothing || next == PaymentState::RefundDue, "{:?} had ended", state);
+                if next == PaymentState::Captured {
+                    prop_assert_eq!(state, PaymentState::Authorised);
+                }
+                if state == PaymentState::RefundDue {
+                    prop_assert_eq!(next, PaymentState::Refunded);
+                }
+                state = next;
+            }
+            prop_assert!(moves <= 4);
+        }
+
+        /// A unit is sold from a hold that has it, and a sold unit is never given back.
+        #[test]
+        fn a_hold_is_paid_once_and_for_good(
+            is_yield in any::<bool>(),
+            events in proptest::collection::vec(prop::sample::select(&HOLD_EVENTS[..]), 0..40),
+        ) {
+            let (mut state, mut units) = if is_yield { (HoldState::Promised, 0_i32) } else { (HoldState::Held, 1) };
+            for event in events {
+                let Some(next) = state.after(event) else { continue };
+                prop_assert!(state != HoldState::Paid && state != HoldState::Cancelled);
+                units += match event {
+                    HoldEvent::RunOut | HoldEvent::GiveBack if state == HoldState::Promised => 0,
+                    HoldEvent::RunOut | HoldEvent::GiveBack | HoldEvent::Release => -1,
+                    HoldEvent::Secure | HoldEvent::Renew => 1,
+                    HoldEvent::Pay => 0,
+                };
+                prop_assert!((0..=1).contains(&units));
+                prop_assert!(event != HoldEvent::Pay || units == 1);
+                state = next;
+            }
+            prop_assert_eq!(units == 1, matches!(state, HoldState::Held | HoldState::Paid));
+        }
+    }
+}

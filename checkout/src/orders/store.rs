@@ -1,0 +1,141 @@
+//! Orders as they are stored, and as their owners see them.
+
+use fairline_sale::{SaleId, VisitorId};
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    accounts::account::AccountId,
+    auth::caller::Holders,
+    db::{Store, StoreError},
+    orders::{
+        order::{Order, OrderId},
+        state::{OrderStatus, PaymentState, UnknownState, order_status},
+    },
+};
+
+/// Orders that one shopper is shown at most.
+const ORDERS_MAX: i64 = 100;
+
+impl From<UnknownState> for StoreError {
+    fn from(error: UnknownState) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct OrderRow {
+    pub(crate) id: Uuid,
+    pub(crate) admission_id: Option<Uuid>,
+    pub(crate) sale_id: Uuid,
+    pub(crate) quantity: i32,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) state: String,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) expires_at: OffsetDateTime,
+    pub(crate) run_out: bool,
+    pub(crate) newest_payment: Option<String>,
+    // A hold that was just made has neither.
+    #[sqlx(default)]
+    pub(crate) refunded_minor: i64,
+    #[sqlx(default)]
+    pub(crate) dispute: Option<String>,
+    pub(crate) paid_at: Option<OffsetDateTime>,
+}
+
+/// Every query of an [`OrderRow`] reads these columns from these tables.
+macro_rules! order_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT holds.id, holds.admission_id, holds.sale_id, holds.quantity, holds.amount_minor, holds.currency, holds.state, \
+             holds.created_at, holds.expires_at, holds.expires_at <= now() AS run_out, orders.paid_at, \
+             newest.state AS newest_payment, coalesce(newest.refunded_minor, 0) AS refunded_minor, newest.dispute \
+             FROM holds LEFT JOIN orders ON orders.id = holds.id LEFT JOIN LATERAL ( \
+                SELECT payments.state, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE payments.refunded_minor END \
+                AS refunded_minor, payments.dispute FROM payments WHERE hold_id = holds.id ORDER BY payments.created_at DESC LIMIT 1 \
+             ) AS newest ON true ",
+            $rest
+        )
+    };
+}
+pub(crate) use order_rows;
+
+impl OrderRow {
+    pub(crate) fn status(&self) -> Result<OrderStatus, StoreError> {
+        let payment = self.newest_payment.as_deref().map(PaymentState::try_from).transpose()?;
+        let status = order_status(self.state.as_str().try_into()?, self.run_out, payment);
+        let is_refunded =
+            status == OrderStatus::Paid && self.amount_minor > 0 && self.refunded_minor >= self.amount_minor;
+        Ok(if is_refunded { OrderStatus::Refunded } else { status })
+    }
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = StoreError;
+
+    fn try_from(row: OrderRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: OrderId(row.id),
+            sale_id: SaleId(row.sale_id),
+            status: row.status()?,
+            quantity: row.quantity,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            refunded_minor: row.refunded_minor,
+            dispute: row.dispute,
+            hold_expires_at: row.expires_at,
+            paid_at: row.paid_at,
+            created_at: row.created_at,
+            notice: None,
+        })
+    }
+}
+
+impl Store {
+    /// One order, if it is one of these holders'.
+    pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Option<Order>, StoreError> {
+        let row: Option<OrderRow> =
+            sqlx::query_as(order_rows!("WHERE holds.id = $1 AND (holds.visitor = ANY($2) OR holds.account_id = $3)"))
+                .bind(order.0)
+                .bind(column(holders))
+                .bind(account(holders))
+                .fetch_optional(&self.pool)
+                .await?;
+        row.map(Order::try_from).transpose()
+    }
+
+    /// These holders' orders, the newest first.
+    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, StoreError> {
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
+            "WHERE holds.visitor = ANY($1) OR holds.account_id = $3 ORDER BY holds.created_at DESC, holds.id LIMIT $2"
+        ))
+        .bind(column(holders))
+        .bind(ORDERS_MAX)
+        .bind(account(holders))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Order::try_from).collect()
+    }
+
+    /// An account's orders, the newest first.
+    pub(crate) async fn orders_of_account(&self, account: AccountId) -> Result<Vec<Order>, StoreError> {
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
+            "WHERE holds.account_id = $1 ORDER BY holds.created_at DESC, holds.id LIMIT $2"
+        ))
+        .bind(account.0)
+        .bind(ORDERS_MAX)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Order::try_from).collect()
+    }
+}
+
+pub(crate) fn column(holders: &Holders) -> Vec<&[u8]> {
+    holders.iter().map(|VisitorId(visitor)| &visitor[..]).collect()
+}
+
+pub(crate) fn account(holders: &Holders) -> Option<Uuid> {
+    holders.account().map(|AccountId(id)| id)
+}

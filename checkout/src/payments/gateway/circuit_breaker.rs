@@ -1,0 +1,315 @@
+//! What stands between a gateway and everybody: retries, and a circuit breaker.
+//!
+//! A call without an answer is made again after 100, 400 and 800 ms, give or take a half. After five of them in a row the gateway is
+//! left alone for half a minute: nobody waits for it, and it is not kept down by those who ask. Then calls go through again, and the
+//! first answer decides; a failure that is only repeated is about one payment, and decides nothing. Source: M. Nygard, "Release It!",
+//! 2007, chapter 5.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use backon::Retryable as _;
+use failsafe::{Config, Instrument, StateMachine, backoff, failure_policy};
+use futures_util::future::BoxFuture;
+use rand::RngExt as _;
+use tracing::{info, warn};
+
+use super::{Answer, Balance, Gateway, NoAnswer, Part, PartRefund};
+use crate::{orders::order::PaymentId, payments::store::Payment};
+
+const FAILURES_MAX: u32 = 5;
+pub(crate) const LEFT_ALONE_FOR: Duration = Duration::from_secs(30);
+const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
+
+type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, Watched>;
+
+/// Since when the gateway is left alone, for whoever wants to know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watched(Arc<Mutex<Option<Instant>>>);
+
+impl Watched {
+    /// Whether the gateway does not answer, so far as is known.
+    pub(crate) fn is_away(&self) -> bool {
+        self.since().is_some()
+    }
+
+    /// Whether it is not to be asked now.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.since().is_some_and(|since| since.elapsed() < LEFT_ALONE_FOR)
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        metrics::gauge!("checkout_gateway_left_alone").set(if since.is_some() { 1.0 } else { 0.0 });
+    }
+}
+
+impl Instrument for Watched {
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        warn!("the payment gateway has failed {FAILURES_MAX} times in a row, and is left alone for a while");
+        self.set(Some(Instant::now()));
+    }
+
+    fn on_half_open(&self) {
+        info!("the payment gateway is tried again");
+    }
+
+    fn on_closed(&self) {
+        info!("the payment gateway answers again");
+        self.set(None);
+    }
+}
+
+/// A gateway that is not asked too often.
+pub(crate) struct Guarded<G> {
+    gateway: G,
+    breaker: Breaker,
+}
+
+impl<G: Gateway> Guarded<G> {
+    /// Guards a gateway. The second says whether it is left alone.
+    pub(crate) fn new(gateway: G) -> (Self, Watched) {
+        Self::leaving_alone_for(gateway, LEFT_ALONE_FOR)
+    }
+
+    fn leaving_alone_for(gateway: G, left_alone_for: Duration) -> (Self, Watched) {
+        let watched = Watched::default();
+        watched.set(None);
+        let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
+        let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
+        (Self { gateway, breaker }, watched)
+    }
+
+    fn guard<'a, T: Send + 'a>(
+        &'a self,
+        call: impl Fn() -> BoxFuture<'a, Result<T, NoAnswer>> + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<T, NoAnswer>> {
+        Box::pin(async move {
+            let attempt = || async {
+                if !self.breaker.is_call_permitted() {
+                    return Err(NoAnswer::LeftAlone);
+                }
+                let answer = call().await;
+                match &answer {
+                    Err(NoAnswer::Unanswered(_) | NoAnswer::Failed(_)) => self.breaker.on_error(),
+                    // All others would wait for the one payment that it is about.
+                    Err(NoAnswer::Repeats(_)) => {}
+                    // Whoever says something, be it nonsense, is there.
+                    _ => self.breaker.on_success(),
+                }
+                answer
+            };
+            let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
+            attempt
+                .retry(pauses.into_iter())
+                .when(|error| matches!(error, NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_)))
+                .notify(|_, _| metrics::counter!("checkout_gateway_retries_total").increment(1))
+                .await
+        })
+    }
+}
+
+impl<G: Gateway> Gateway for Guarded<G> {
+    fn authorise<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
+        self.guard(move || self.gateway.authorise(payment))
+    }
+
+    fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.look_up(reference))
+    }
+
+    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
+        self.guard(move || self.gateway.find(payment))
+    }
+
+    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.capture(payment, reference))
+    }
+
+    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.cancel(payment, reference))
+    }
+
+    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.refund(payment, reference))
+    }
+
+    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+        self.guard(move || self.gateway.refund_part(part))
+    }
+
+    fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+        self.guard(move || self.gateway.balance(reference))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payments::gateway::{Intent, Standing};
+
+    /// A gateway that answers what it is told, the last first, and then nothing.
+    #[derive(Default)]
+    struct Told {
+        answers: Mutex<Vec<Result<Intent, NoAnswer>>>,
+        asked: Mutex<u32>,
+    }
+
+    impl Told {
+        fn answer(&self) -> Answer<'_> {
+            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            Box::pin(async { answer.unwrap_or(Err(NoAnswer::Unanswered("silence".to_owned()))) })
+        }
+    }
+
+    impl Gateway for Told {
+        fn authorise<'a>(&'a self, _: &'a Payment) -> Answer<'a> {
+            self.answer()
+        }
+        fn look_up<'a>(&'a self, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn find<'a>(&'a self, _: PaymentId) -> Answer<'a> {
+            self.answer()
+        }
+        fn capture<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn cancel<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn refund_part<'a>(&'a self, _: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+            Box::pin(async { self.answer().await.map(|_| PartRefund::Made) })
+        }
+        fn balance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+            Box::pin(async { self.answer().await.map(|_| Balance::default()) })
+        }
+    }
+
+    fn captured() -> Result<Intent, NoAnswer> {
+        Ok(Intent { reference: Some("pi_1".to_owned()), standing: Standing::Captured, client_secret: None })
+    }
+
+    fn asked(guarded: &Guarded<Told>) -> u32 {
+        *guarded.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_is_made_four_times_and_one_that_is_refused_once() {
+        let (guarded, _) = Guarded::new(Told::default());
+        assert!(matches!(guarded.look_up("pi_1").await, Err(NoAnswer::Unanswered(_))));
+        assert_eq!(asked(&guarded), 4);
+
+        let (guarded, _) = Guarded::new(Told::default());
+        let silence = || Err(NoAnswer::Unanswered("silence".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
+        assert_eq!(guarded.look_up("pi_1").await, captured());
+        assert_eq!(asked(&guarded), 3);
+
+        let (guarded, _) = Guarded::new(Told::default());
+        let senseless = Err(NoAnswer::Senseless("what?".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![senseless.clone()];
+        assert_eq!(guarded.look_up("pi_1").await, senseless);
+        assert_eq!(asked(&guarded), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_failures_it_is_left_alone_and_then_tried_again() {
+        // The breaker goes by the clock of the machine.
+        let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_away());
+        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone));
+        assert!(watched.is_away());
+        assert_eq!(
+            (guarded.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&guarded)),
+            (Err(NoAnswer::LeftAlone), 5)
+        );
+
+        // One try finds it away still; the next one there.
+        let until_it_is_tried = async || {
+            let before = asked(&guarded);
+            loop {
+                let answer = guarded.look_up("pi_1").await;
+                if asked(&guarded) > before {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(until_it_is_tried().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
+        assert_eq!((asked(&guarded), watched.is_away()), (6, true));
+        guarded.gateway.answers.lock().expect("no panic").push(captured());
+        assert_eq!(until_it_is_tried().await, captured());
+        assert!(!watched.is_away());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_fails_after_the_pause_is_left_alone_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
+    {
+        let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        let failed = || Err(NoAnswer::Failed("503".to_owned()));
+        let repeats = || Err(NoAnswer::Repeats("500, as before".to_owned()));
+        let after_the_pause = async || {
+            loop {
+                let before = asked(&guarded);
+                let answer = guarded.look_up("pi_1").await;
+                if asked(&guarded) > before {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
+        assert!(guarded.look_up("pi_1").await.is_err());
+        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone), "failures count as silence does");
+
+        // To everybody it says that it has failed: one try each time.
+        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
+        for tried in [6, 7] {
+            assert_eq!(after_the_pause().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
+            assert_eq!((asked(&guarded), watched.is_away()), (tried, true));
+        }
+
+        // It repeats what it said of one payment, and takes another.
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
+        assert_eq!(after_the_pause().await, repeats());
+        assert!(watched.is_away(), "nobody knows yet");
+        assert_eq!(guarded.look_up("pi_1").await, captured());
+        assert!(!watched.is_away());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_is_repeated_is_not_asked_for_again_and_never_counts() {
+        let (guarded, watched) = Guarded::new(Told::default());
+        let repeats = Err(NoAnswer::Repeats("500, as before".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
+        for tried in 1..=8 {
+            assert_eq!(guarded.look_up("pi_1").await, repeats);
+            assert_eq!(asked(&guarded), tried);
+        }
+        assert!(!watched.is_away());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_can_not_say_yet_is_there() {
+        let (guarded, watched) = Guarded::new(Told::default());
+        let not_yet = Err(NoAnswer::NotYet("it is being processed".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
+        for _ in 0..2 {
+            assert_eq!(guarded.look_up("pi_1").await, not_yet);
+        }
+        assert!(!watched.is_away());
+    }
+}

@@ -1,0 +1,64 @@
+//! What the payment gateway has told of.
+
+use uuid::Uuid;
+
+use crate::{
+    db::{Store, StoreError},
+    payments::store::{Payment, PaymentRow, payment_columns},
+};
+
+/// What the gateway has told.
+#[derive(Debug)]
+pub(crate) struct GatewayEvent<'a> {
+    pub(crate) id: &'a str,
+    /// The gateway's id of the payment.
+    pub(crate) reference: &'a str,
+    /// Ours, as it stands in the metadata.
+    pub(crate) payment: Option<Uuid>,
+    /// It keeps money ready, or has taken it.
+    pub(crate) may_be_open: bool,
+    /// A refund or a dispute.
+    pub(crate) moves_money_back: bool,
+}
+
+/// What an event of the gateway is to us.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    About(Payment),
+    /// About nothing of ours.
+    Foreign,
+    /// It was heard before.
+    Repeated,
+}
+
+impl Store {
+    /// The database's clock, in Unix seconds.
+    pub(crate) async fn now_unix_s(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&self.pool).await?)
+    }
+
+    /// Notes an event of the gateway, and, if it is new, gives the payment that it is about, by the gateway's id or by ours in the
+    /// metadata. In the same commit a payment that has ended is marked to be settled, so that no crash loses the event.
+    pub(crate) async fn hear_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Heard, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let noted = sqlx::query("INSERT INTO gateway_events (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(event.id);
+        if noted.execute(&mut *transaction).await?.rows_affected() == 0 {
+            return Ok(Heard::Repeated);
+        }
+        let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET gateway_ref = coalesce(gateway_ref, CASE WHEN state <> 'started' THEN $1 END), settle_no = settle_no + 1, \
+             settle_at = CASE WHEN state IN ('declined', 'voided') AND $3 OR state IN ('captured', 'refunded') AND $4 \
+                THEN now() + make_interval(secs => 10) ELSE settle_at END \
+             WHERE id = (SELECT id FROM payments WHERE gateway_ref = $1 OR id = $2 AND gateway_ref IS NULL LIMIT 1) RETURNING",
+            ""
+        ))
+        .bind(event.reference)
+        .bind(event.payment)
+        .bind(event.may_be_open)
+        .bind(event.moves_money_back)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(row.map(Payment::try_from).transpose()?.map_or(Heard::Foreign, Heard::About))
+    }
+}

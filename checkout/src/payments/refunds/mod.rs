@@ -1,0 +1,3 @@
+//! Refunds, cancellations and disputes.
+
+pub(crate) mod store;

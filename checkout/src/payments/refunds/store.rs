@@ -1,0 +1,263 @@
+//! Money that moves after a payment was captured: refunds and disputes as the gateway counts them, and what is asked to be done.
+
+use fairline_events::Kind;
+use fairline_postgres::PgConnection;
+use fairline_sale::amount_from_gateway;
+use serde_json::json;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    db::{Store, StoreError},
+    events::store::tell,
+    orders::{order::OrderId, state::PaymentState},
+    payments::{
+        gateway::Balance,
+        store::{Payment, PaymentRow, payment_columns},
+    },
+};
+
+/// A request that a checkout has taken on is taken on by another after so long.
+const REQUEST_TRIED_EVERY_S: f64 = 30.0;
+/// The longest reason for a failure that is kept.
+const ERROR_CHARS_MAX: usize = 300;
+
+/// What is asked to be done with an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// Its money goes back, all or a part.
+    Refund,
+    /// It is given back, with a payment under way.
+    Cancel,
+}
+
+/// A request to do something with an order.
+#[derive(Debug, Clone)]
+pub(crate) struct OrderRequest {
+    pub(crate) id: Uuid,
+    pub(crate) order: OrderId,
+    pub(crate) kind: RequestKind,
+    /// Of a refund; all that is left unless said.
+    pub(crate) amount_minor: Option<i64>,
+}
+
+#[derive(FromRow)]
+struct RequestRow {
+    id: Uuid,
+    order_id: Uuid,
+    kind: String,
+    amount_minor: Option<i64>,
+}
+
+impl TryFrom<RequestRow> for OrderRequest {
+    type Error = StoreError;
+
+    fn try_from(row: RequestRow) -> Result<Self, StoreError> {
+        let kind = match row.kind.as_str() {
+            "refund" => RequestKind::Refund,
+            "cancel" => RequestKind::Cancel,
+            other => return Err(StoreError::Corrupt(format!("`{other}` is no kind of request"))),
+        };
+        Ok(Self { id: row.id, order: OrderId(row.order_id), kind, amount_minor: row.amount_minor })
+    }
+}
+
+/// The payment that an order was paid with.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    pub(crate) payment: Payment,
+    pub(crate) refunded_minor: i64,
+}
+
+/// What became of the wish of the shop to refund an order.
+#[derive(Debug)]
+pub(crate) enum Requested {
+    Accepted(OrderRequest),
+    UnknownOrder,
+    /// It was not paid for here.
+    NotPaid,
+    /// More than is left of it.
+    TooMuch {
+        left_minor: i64,
+    },
+    /// Another request for the order has not ended.
+    UnderWay,
+}
+
+impl Store {
+    /// Notes what the gateway says of a captured payment, and tells of what is new. Not, when something was reported since: then it
+    /// will be asked again. Whether a dispute is new.
+    pub(crate) async fn note_balance(&self, payment: &Payment, balance: &Balance) -> Result<bool, StoreError> {
+        #[derive(FromRow)]
+        struct Known {
+            sale_id: Uuid,
+            refunded_minor: i64,
+            disputed_minor: i64,
+            dispute: Option<String>,
+        }
+        let mut transaction = self.pool.begin().await?;
+        let known: Option<Known> = sqlx::query_as(
+            "SELECT holds.sale_id, CASE payments.state WHEN 'refunded' THEN payments.amount_minor ELSE refunded_minor END AS refunded_minor, \
+             disputed_minor, dispute FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1 AND settle_no = $2 \
+             AND settle_at IS NOT NULL AND payments.state IN ('captured', 'refunded') FOR UPDATE OF payments",
+        )
+        .bind(payment.id.0)
+        .bind(payment.to_settle)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(known) = known else { return Ok(false) };
+        let minor = |amount| amount_from_gateway(amount, &payment.currency).clamp(0, payment.amount_minor);
+        let (refunded, disputed) = (minor(balance.refunded), minor(balance.disputed));
+        // Of a payment that had to go back as a whole, our own books decide.
+        let refunded = if payment.state == PaymentState::Refunded { known.refunded_minor } else { refunded };
+        sqlx::query(
+            "UPDATE payments SET refunded_minor = $2, disputed_minor = $3, dispute = $4, settle_at = NULL WHERE id = $1",
+        )
+        .bind(payment.id.0)
+        .bind(refunded)
+        .bind(disputed)
+        .bind(balance.dispute.as_deref())
+        .execute(&mut *transaction)
+        .await?;
+        let about = |amount: i64| {
+            json!({
+                "order_id": payment.order,
+                "payment_id": payment.id.0,
+                "amount_minor": amount,
+                "currency": payment.currency,
+            })
+        };
+        if refunded != known.refunded_minor {
+            let mut data = about((refunded - known.refunded_minor).abs());
+            data["refunded_minor"] = json!(refunded);
+            let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
+            tell(&mut transaction, known.sale_id, kind, data).await?;
+        }
+        if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
+            let mut data = about(disputed);
+            data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
+            tell(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
+        }
+        transaction.commit().await?;
+        Ok(known.dispute.is_none() && balance.dispute.is_some())
+    }
+
+    /// The payment that an order was paid with, if it was paid for here.
+    pub(crate) async fn charge(&self, order: OrderId) -> Result<Option<Charge>, StoreError> {
+        charge(&mut *self.pool.acquire().await?, order).await
+    }
+
+    /// Notes the wish of the shop itself to refund an order. A checkout takes it on.
+    pub(crate) async fn request_refund(
+        &self,
+        order: OrderId,
+        amount_minor: Option<i64>,
+        reason: &str,
+    ) -> Result<Requested, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let known = sqlx::query_scalar("SELECT EXISTS (SELECT FROM holds WHERE id = $1)").bind(order.0);
+        if !known.fetch_one(&mut *transaction).await? {
+            return Ok(Requested::UnknownOrder);
+        }
+        let Some(Charge { payment, refunded_minor }) = charge(&mut transaction, order).await? else {
+            return Ok(Requested::NotPaid);
+        };
+        let left_minor = payment.amount_minor - refunded_minor;
+        if amount_minor.unwrap_or(1) > left_minor {
+            return Ok(Requested::TooMuch { left_minor });
+        }
+        let row: Result<RequestRow, StoreError> = sqlx::query_as(
+            "INSERT INTO order_requests (id, order_id, sale_id, kind, amount_minor, reason, requested_by, due_at) \
+             SELECT $1, id, sale_id, 'refund', $3, $4, 'shop', now() + make_interval(secs => $5) FROM holds WHERE id = $2 \
+             RETURNING id, order_id, kind, amount_minor",
+        )
+        .bind(Uuid::now_v7())
+        .bind(order.0)
+        .bind(amount_minor)
+        .bind(reason)
+        .bind(REQUEST_TRIED_EVERY_S)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(StoreError::from);
+        match row {
+            Ok(row) => {
+                transaction.commit().await?;
+                Ok(Requested::Accepted(row.try_into()?))
+            }
+            Err(StoreError::Refused(constraint)) if constraint == "order_requests_one_at_a_time" => {
+                Ok(Requested::UnderWay)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes on requests that are due; no other process takes them for a while.
+    pub(crate) async fn adopt_requests(&self, limit: i64) -> Result<Vec<OrderRequest>, StoreError> {
+        let rows: Vec<RequestRow> = sqlx::query_as(
+            "UPDATE order_requests SET due_at = now() + make_interval(secs => $1) WHERE id IN ( \
+                SELECT id FROM order_requests WHERE state = 'requested' AND due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+             RETURNING id, order_id, kind, amount_minor",
+        )
+        .bind(REQUEST_TRIED_EVERY_S)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(OrderRequest::try_from).collect()
+    }
+
+    /// Ends a request, and has the gateway asked what it has counted. Gives the payment to settle, of a refund.
+    pub(crate) async fn end_request(
+        &self,
+        request: &OrderRequest,
+        failed: Option<&str>,
+    ) -> Result<Option<Payment>, StoreError> {
+        let failed: Option<String> = failed.map(|why| why.chars().take(ERROR_CHARS_MAX).collect());
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "UPDATE order_requests SET state = CASE WHEN $2::text IS NULL THEN 'done' ELSE 'failed' END, error = $2 \
+             WHERE id = $1 AND state = 'requested'",
+        )
+        .bind(request.id)
+        .bind(failed)
+        .execute(&mut *transaction)
+        .await?;
+        let settle: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET settle_at = now() + make_interval(secs => 10), settle_no = settle_no + 1 \
+             WHERE id = (SELECT payment_id FROM orders WHERE id = $1) AND state = 'captured' RETURNING",
+            ""
+        ))
+        .bind(request.order.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        settle.map(Payment::try_from).transpose()
+    }
+
+    /// How the newest request of an order stands: its state, why it failed, and when it was made.
+    pub(crate) async fn newest_request(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<(String, Option<String>, OffsetDateTime)>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT state, error, created_at FROM order_requests WHERE order_id = $1 ORDER BY created_at DESC LIMIT 1",
+        )
+        .bind(order.0)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+}
+
+async fn charge(connection: &mut PgConnection, order: OrderId) -> Result<Option<Charge>, StoreError> {
+    let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+        "SELECT",
+        "FROM payments WHERE id = (SELECT payment_id FROM orders WHERE orders.id = $1) AND state = 'captured'"
+    ))
+    .bind(order.0)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let refunded_minor = sqlx::query_scalar("SELECT refunded_minor FROM payments WHERE id = $1").bind(row.id);
+    let refunded_minor = refunded_minor.fetch_one(connection).await?;
+    Ok(Some(Charge { payment: row.try_into()?, refunded_minor }))
+}

@@ -1,0 +1,162 @@
+//! What is settled with the gateway about a payment that has ended here: an intent that could still be confirmed is cancelled; refunds
+//! and disputes are counted, whoever made them; and what operators and the shop want done with an order is done.
+//!
+//! The rows of the payment and of the request say what is left to do, so a crash leaves it to the sweeper. Money that went back is
+//! never added up from messages: the gateway is asked for the whole, so it is the same however often and in which order they come.
+
+pub(crate) mod store;
+
+use std::time::Duration;
+
+use fairline_sale::{gateway_amount, price_text};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::{
+    Checkout,
+    auth::caller::Asker,
+    db::StoreError,
+    error::CheckoutError,
+    orders::state::PaymentState,
+    payments::{
+        gateway::{NoAnswer, Part, PartRefund, Standing},
+        refunds::store::{Charge, OrderRequest, RequestKind},
+        store::Payment,
+    },
+};
+
+/// For so long after a payment has begun, that the gateway finds none does not prove that there is none: a call may be under way, and
+/// the search lags behind.
+const FOUND_WITHIN: Duration = Duration::from_secs(120);
+
+/// Why a payment is not settled yet.
+#[derive(Debug, thiserror::Error)]
+enum Unsettled {
+    #[error("{0}")]
+    NoAnswer(#[from] NoAnswer),
+    #[error("it says {0:?}")]
+    Open(Standing),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Checkout {
+    /// Settles a payment that has ended, if there is something to settle. The shopper need not wait for it.
+    pub(crate) fn settle_soon(&self, payment: Payment) -> Option<JoinHandle<()>> {
+        payment.to_settle?;
+        let checkout = self.clone();
+        Some(self.shutdown.spawn(async move {
+            match checkout.settle(&payment).await {
+                Ok(()) => {}
+                Err(Unsettled::NoAnswer(NoAnswer::LeftAlone | NoAnswer::NotYet(_))) => {}
+                Err(reason @ Unsettled::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_))) => {
+                    warn!(payment = %payment.id, %reason, "settle payment failed; it will be retried");
+                }
+                Err(reason) => error!(payment = %payment.id, %reason, "settle payment failed; it will be retried"),
+            }
+        }))
+    }
+
+    async fn settle(&self, payment: &Payment) -> Result<(), Unsettled> {
+        match (&payment.reference, payment.state) {
+            _ if payment.has_ended_unpaid() => self.release(payment).await,
+            (Some(reference), PaymentState::Captured | PaymentState::Refunded) => {
+                let balance = self.gateway.balance(reference).await?;
+                if self.store.note_balance(payment, &balance).await? {
+                    warn!(payment = %payment.id, "payment disputed by the bank");
+                    metrics::counter!("checkout_payment_disputes_total").increment(1);
+                }
+                Ok(())
+            }
+            _ => Ok(self.store.settled(payment, None).await?),
+        }
+    }
+
+    /// Has the gateway cancel what it may still authorise, or keep ready.
+    async fn release(&self, payment: &Payment) -> Result<(), Unsettled> {
+        let reference = match &payment.reference {
+            Some(reference) => reference.clone(),
+            None => match self.gateway.find(payment.id).await?.reference {
+                Some(reference) => reference,
+                None if payment.age < FOUND_WITHIN => return Ok(()),
+                None => return Ok(self.store.settled(payment, None).await?),
+            },
+        };
+        match self.gateway.cancel(payment.id, &reference).await?.standing {
+            Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
+                Ok(self.store.settled(payment, Some(&reference)).await?)
+            }
+            Standing::Captured => {
+                error!(payment = %payment.id, "payment captured at the gateway after it had ended here; refunding it");
+                let mut owed = self.store.owe(payment, &reference).await?;
+                // What waits still, the sweeper goes on with.
+                let _ = self.drive(&mut owed).await;
+                Ok(())
+            }
+            open @ (Standing::NeedsAction | Standing::Authorised) => {
+                info!(payment = %payment.id, ?open, "payment is not released yet");
+                Err(Unsettled::Open(open))
+            }
+        }
+    }
+
+    /// Begins to do what operators and the shop have asked for.
+    pub(crate) async fn do_requests(&self, at_once: i64) -> Result<(), StoreError> {
+        for request in self.store.adopt_requests(at_once).await? {
+            let checkout = self.clone();
+            self.shutdown.spawn(async move {
+                if let Err(error) = checkout.do_request(&request).await {
+                    warn!(order = %request.order.0, %error, "order request failed; it will be retried");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Does a request, if the gateway answers; otherwise it is done later.
+    pub(crate) async fn do_request(&self, request: &OrderRequest) -> Result<(), StoreError> {
+        let failed = match request.kind {
+            RequestKind::Cancel => match self.give_back(request.order, Asker::Shop).await {
+                Ok(_) => None,
+                Err(CheckoutError::Store(error)) => return Err(error),
+                Err(reason) => Some(reason.to_string()),
+            },
+            RequestKind::Refund => match self.refund_part(request).await {
+                Ok(PartRefund::Made) => None,
+                Ok(PartRefund::Refused(why)) => Some(why),
+                Err(Unsettled::Store(error)) => return Err(error),
+                Err(reason) => {
+                    warn!(order = %request.order.0, %reason, "refund order failed; it will be retried");
+                    return Ok(());
+                }
+            },
+        };
+        let outcome = if failed.is_some() { "failed" } else { "done" };
+        info!(order = %request.order.0, kind = ?request.kind, outcome, reason = failed, "order request ended");
+        metrics::counter!("checkout_order_requests_total", "outcome" => outcome).increment(1);
+        if let Some(payment) = self.store.end_request(request, failed.as_deref()).await? {
+            self.settle_soon(payment);
+        }
+        Ok(())
+    }
+
+    async fn refund_part(&self, request: &OrderRequest) -> Result<PartRefund, Unsettled> {
+        let Some(Charge { payment, refunded_minor }) = self.store.charge(request.order).await? else {
+            return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
+        };
+        let left = payment.amount_minor - refunded_minor;
+        // An earlier try has done it, or somebody else has.
+        if request.amount_minor.is_none() && left == 0 {
+            return Ok(PartRefund::Made);
+        }
+        let wanted = request.amount_minor.unwrap_or(left);
+        let amount = gateway_amount(wanted, &payment.currency).filter(|amount| *amount > 0);
+        match (amount, &payment.reference) {
+            (Some(amount), Some(reference)) => {
+                let part = Part { request: request.id, reference: reference.clone(), amount };
+                Ok(self.gateway.refund_part(&part).await?)
+            }
+            _ => Ok(PartRefund::Refused(format!("{} can't be refunded", price_text(wanted, &payment.currency)))),
+        }
+    }
+}

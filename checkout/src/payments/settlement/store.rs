@@ -1,0 +1,217 @@
+//! Payments that end without money, and what remains to be settled with the gateway about one that has ended.
+//!
+//! A payment ends in its row, by whoever is first: its driver, the sweeper, or the shopper who withdraws it. Only then is the
+//! gateway told to release the money. An ended payment is never authorised again, so no order can be paid behind a shopper's back.
+
+use fairline_postgres::PgConnection;
+
+use crate::{
+    db::{Store, StoreError},
+    orders::{
+        expiry::store::UNANSWERED_KEEPS_HOLD_S,
+        holds::store::{HoldRow, lock_hold, shift_hold},
+        order::{OrderId, PaymentId},
+        state::{HoldEvent, HoldState, PaymentEvent, PaymentState},
+    },
+    payments::store::{LEFT_BEHIND_S, Payment, PaymentRow, after, payment_columns, read_payment},
+};
+
+/// How soon the sweeper asks the gateway about a payment that has just ended, unless whoever ended it has.
+const SETTLED_AFTER_S: f64 = 2.0;
+/// How soon the gateway is asked again about an ended payment; later the more seldom the older it is.
+const SETTLED_EVERY_S: f64 = 10.0;
+
+/// Whether a payment has to be given up before its authorisation is known. The time for which its hold is kept is over: the hold's
+/// own time, and a quarter of an hour from the payment's beginning; a closed sale has no such respite. One that the gateway has not
+/// answered for is given up as soon as its units are gone, since renewing a hold is for money that was authorised.
+macro_rules! is_late {
+    ($seconds:literal) => {
+        concat!(
+            "(holds.expires_at <= now() AND (payments.created_at <= now() - make_interval(secs => ",
+            $seconds,
+            ") OR gateway_ref IS NULL AND (SELECT status = 'closed' FROM sales WHERE sales.id = holds.sale_id)) \
+             OR gateway_ref IS NULL AND holds.state <> 'held')"
+        )
+    };
+}
+
+/// How a payment ended without money.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ended<'a> {
+    /// The gateway's id, if it has just become known.
+    pub(crate) reference: Option<&'a str>,
+    /// The gateway may still authorise it, or hold its money: it has to be told.
+    pub(crate) is_open: bool,
+    /// The gateway's code, where it refused the payment itself and not the shopper's card.
+    pub(crate) rejected_as: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    /// Here only; the gateway has to be told.
+    pub(crate) const OPEN: Self = Self { reference: None, is_open: true, rejected_as: None };
+}
+
+/// What became of the wish to withdraw a payment.
+#[derive(Debug)]
+pub(crate) struct Withdrawn(pub(crate) Option<Payment>);
+
+impl Store {
+    /// Ends a payment that came to nothing, and gives it as it is now. In yield mode its units are free again for others who
+    /// pay.
+    pub(crate) async fn end_unpaid(
+        &self,
+        payment: &Payment,
+        event: PaymentEvent,
+        ended: Ended<'_>,
+    ) -> Result<Payment, StoreError> {
+        let mut transaction = self.payments.begin().await?;
+        let hold = lock_hold(&mut transaction, payment.order).await?;
+        let Some(moved) = end(&mut transaction, payment, &hold, event, ended).await? else {
+            return read_payment(&mut transaction, payment.id).await;
+        };
+        transaction.commit().await?;
+        Ok(moved)
+    }
+
+    /// Whether it is too late for a payment to be authorised.
+    pub(crate) async fn is_late(&self, payment: &Payment) -> Result<bool, StoreError> {
+        let late = sqlx::query_scalar(concat!(
+            "SELECT ",
+            is_late!("$2"),
+            " FROM payments JOIN holds ON holds.id = hold_id WHERE payments.id = $1"
+        ));
+        Ok(late.bind(payment.id.0).bind(UNANSWERED_KEEPS_HOLD_S).fetch_one(&self.payments).await?)
+    }
+
+    /// Payments that were left behind, and for whose authorisation it is too late, the oldest first.
+    pub(crate) async fn late_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
+        let rows: Vec<PaymentRow> = sqlx::query_as(concat!(
+            "SELECT payments.id, hold_id, payment_method, gateway_ref, payments.state, payments.amount_minor, payments.currency, \
+             extract(epoch FROM now() - payments.created_at)::double precision AS age_s, \
+             CASE WHEN settle_at IS NOT NULL THEN settle_no END AS to_settle \
+             FROM payments JOIN holds ON holds.id = hold_id WHERE payments.state = 'started' \
+             AND updated_at < now() - make_interval(secs => $3) AND ",
+            is_late!("$1"),
+            " ORDER BY updated_at LIMIT $2"
+        ))
+        .bind(UNANSWERED_KEEPS_HOLD_S)
+        .bind(limit)
+        .bind(LEFT_BEHIND_S)
+        .fetch_all(&self.payments)
+        .await?;
+        rows.into_iter().map(Payment::try_from).collect()
+    }
+
+    /// The gateway has answered for a payment that had ended by then: what it keeps ready has to be released.
+    pub(crate) async fn left_open(&self, payment: PaymentId, reference: &str) -> Result<Payment, StoreError> {
+        let row: PaymentRow = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET gateway_ref = coalesce(gateway_ref, $2), settle_no = settle_no + 1, \
+             settle_at = now() + make_interval(secs => $3) WHERE id = $1 RETURNING",
+            ""
+        ))
+        .bind(payment.0)
+        .bind(reference)
+        .bind(SETTLED_EVERY_S)
+        .fetch_one(&self.payments)
+        .await?;
+        row.try_into()
+    }
+
+    /// Takes on ended payments that have something to settle with the gateway; no other process takes them for a while.
+    pub(crate) async fn adopt_to_settle(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
+        let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET settle_at = now() + greatest(make_interval(secs => $1), least((now() - created_at) / 10, interval '1 hour')) \
+             WHERE id IN (SELECT id FROM payments WHERE settle_at <= now() ORDER BY settle_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+             RETURNING",
+            ""
+        ))
+        .bind(SETTLED_EVERY_S)
+        .bind(limit)
+        .fetch_all(&self.payments)
+        .await?;
+        rows.into_iter().map(Payment::try_from).collect()
+    }
+
+    /// All is settled with the gateway, unless something was reported since.
+    pub(crate) async fn settled(&self, payment: &Payment, reference: Option<&str>) -> Result<(), StoreError> {
+        let settled = sqlx::query(
+            "UPDATE payments SET settle_at = CASE WHEN settle_no = $3 THEN NULL ELSE settle_at END, \
+             gateway_ref = coalesce(gateway_ref, $2) WHERE id = $1",
+        );
+        settled.bind(payment.id.0).bind(reference).bind(payment.to_settle).execute(&self.payments).await?;
+        Ok(())
+    }
+
+    /// The gateway has taken the money of a payment that had ended here: it goes back. Gives the payment as it is now.
+    pub(crate) async fn owe(&self, payment: &Payment, reference: &str) -> Result<Payment, StoreError> {
+        let owed: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET state = $3, gateway_ref = $4, settle_at = NULL, updated_at = now() \
+             WHERE id = $1 AND state = $2 RETURNING",
+            ""
+        ))
+        .bind(payment.id.0)
+        .bind(payment.state.word())
+        .bind(after(payment, PaymentEvent::OweRefund)?.word())
+        .bind(reference)
+        .fetch_optional(&self.payments)
+        .await?;
+        match owed {
+            Some(row) => row.try_into(),
+            None => read_payment(&mut *self.payments.acquire().await?, payment.id).await,
+        }
+    }
+
+    /// Why the gateway refused the newest payment of an order, where that was not about the shopper's card.
+    pub(crate) async fn rejection(&self, order: OrderId) -> Result<Option<String>, StoreError> {
+        let code =
+            sqlx::query_scalar("SELECT rejected_as FROM payments WHERE hold_id = $1 ORDER BY created_at DESC LIMIT 1");
+        let code: Option<Option<String>> = code.bind(order.0).fetch_optional(&self.payments).await?;
+        Ok(code.flatten())
+    }
+}
+
+/// Ends a payment without money. The hold is locked. Nothing, when it is in another state by now.
+async fn end(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    hold: &HoldRow,
+    event: PaymentEvent,
+    ended: Ended<'_>,
+) -> Result<Option<Payment>, StoreError> {
+    let moved: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+        "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), rejected_as = $5, updated_at = now(), \
+         settle_at = CASE WHEN $6 THEN now() + make_interval(secs => $7) END, settle_no = settle_no + $6::integer \
+         WHERE id = $1 AND state = $2 RETURNING",
+        ""
+    ))
+    .bind(payment.id.0)
+    .bind(payment.state.word())
+    .bind(after(payment, event)?.word())
+    .bind(ended.reference)
+    .bind(ended.rejected_as)
+    .bind(ended.is_open)
+    .bind(SETTLED_AFTER_S)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(moved) = moved else { return Ok(None) };
+    if hold.is_yield && HoldState::try_from(hold.state.as_str())? == HoldState::Held {
+        shift_hold(connection, payment.order, hold, HoldState::Held, HoldEvent::Release).await?;
+    }
+    moved.try_into().map(Some)
+}
+
+/// Ends the payment of an order that is not known to be authorised, whether or not the gateway has answered. The hold is locked.
+pub(crate) async fn withdraw(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+) -> Result<Withdrawn, StoreError> {
+    let started: Option<PaymentRow> =
+        sqlx::query_as(payment_columns!("SELECT", "FROM payments WHERE hold_id = $1 AND state = $2"))
+            .bind(order.0)
+            .bind(PaymentState::Started.word())
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(started) = started.map(Payment::try_from).transpose()? else { return Ok(Withdrawn(None)) };
+    Ok(Withdrawn(end(connection, &started, hold, PaymentEvent::Void, Ended::OPEN).await?))
+}

@@ -1,0 +1,426 @@
+//! Payments as they are stored: each step of one is a statement, or a transaction that locks the hold first.
+
+use std::time::Duration;
+
+use fairline_events::Kind;
+use fairline_postgres::PgConnection;
+use serde_json::json;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    db::{Store, StoreError},
+    events::store::tell,
+    orders::{
+        holds::store::{HoldRow, count_sold, hold_after, lock_hold, shift_hold, tell_reserved},
+        order::{OrderId, PaymentId},
+        state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
+        store::{OrderRow, order_rows},
+    },
+};
+
+/// How long a hold that a late payment has renewed is held again.
+pub(crate) const RENEWED_FOR_S: f64 = 60.0;
+
+/// A payment that nobody has touched for so long was left behind.
+pub(crate) const LEFT_BEHIND_S: f64 = 10.0;
+
+/// Payments that may be begun for one hold: enough for a forgotten code, too few to try out stolen cards.
+pub(crate) const ATTEMPTS_MAX: i64 = 8;
+
+/// The longest pause before a payment that the gateway has not answered is tried again: its hold waits for that.
+pub(crate) const UNANSWERED_AGAIN_S: f64 = 60.0;
+
+/// The same for one that the gateway knows, and that does not end.
+pub(crate) const STUCK_AGAIN_S: f64 = 600.0;
+
+/// What became of the wish to pay.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Begun {
+    Payment(Payment),
+    /// Every unit is sold, or held for somebody who pays: only in yield mode.
+    NoUnit,
+    /// A payment is under way, and waits for its shopper to prove who they are; whether the order's time runs still.
+    Waits {
+        payment: Payment,
+        in_time: bool,
+    },
+    /// Too many payments of this order have come to nothing.
+    TooMany,
+    /// The order is not to be paid, or is being paid already.
+    NotNow,
+}
+
+/// A payment, as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Payment {
+    pub(crate) id: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) payment_method: String,
+    /// The gateway's own id, once it has answered.
+    pub(crate) reference: Option<String>,
+    pub(crate) state: PaymentState,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) age: Duration,
+    /// Something has to be settled with the gateway, though the payment has ended: the number of the newest report.
+    pub(crate) to_settle: Option<i32>,
+}
+
+impl Payment {
+    /// Whether it has ended without money.
+    pub(crate) fn has_ended_unpaid(&self) -> bool {
+        matches!(self.state, PaymentState::Declined | PaymentState::Voided)
+    }
+
+    /// The gateway's id of a payment that the gateway has authorised.
+    pub(crate) fn authorised_reference(&self) -> Result<&str, StoreError> {
+        let missing = || StoreError::Corrupt(format!("payment {} was authorised without a reference", self.id));
+        self.reference.as_deref().ok_or_else(missing)
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct PaymentRow {
+    pub(crate) id: Uuid,
+    pub(crate) hold_id: Uuid,
+    pub(crate) payment_method: String,
+    pub(crate) gateway_ref: Option<String>,
+    pub(crate) state: String,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) age_s: f64,
+    pub(crate) to_settle: Option<i32>,
+}
+
+/// Every query of a [`PaymentRow`] ends with these columns.
+macro_rules! payment_columns {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            " id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, \
+             extract(epoch FROM now() - created_at)::double precision AS age_s, \
+             CASE WHEN settle_at IS NOT NULL THEN settle_no END AS to_settle ",
+            $after
+        )
+    };
+}
+
+pub(crate) use payment_columns;
+
+impl TryFrom<PaymentRow> for Payment {
+    type Error = StoreError;
+
+    fn try_from(row: PaymentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: PaymentId(row.id),
+            order: OrderId(row.hold_id),
+            payment_method: row.payment_method,
+            reference: row.gateway_ref,
+            state: row.state.as_str().try_into()?,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            age: Duration::try_from_secs_f64(row.age_s).unwrap_or_default(),
+            to_settle: row.to_settle,
+        })
+    }
+}
+
+impl Store {
+    /// Begins a payment, if the order is held in time, or in yield mode can be held now, and no other payment is under
+    /// way.
+    pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<Begun, StoreError> {
+        let mut transaction = self.payments.begin().await?;
+        // The lock keeps the sweeper away: it either has lapsed the hold by now, or will see the payment.
+        let hold = lock_hold(&mut transaction, order).await?;
+        let row: OrderRow =
+            sqlx::query_as(order_rows!("WHERE holds.id = $1")).bind(order.0).fetch_one(&mut *transaction).await?;
+        let status = row.status()?;
+        if matches!(status, OrderStatus::Held | OrderStatus::Promised) {
+            let attempts = sqlx::query_scalar("SELECT count(*) FROM payments WHERE hold_id = $1").bind(order.0);
+            let attempts: i64 = attempts.fetch_one(&mut *transaction).await?;
+            if attempts >= ATTEMPTS_MAX {
+                return Ok(Begun::TooMany);
+            }
+        }
+        match status {
+            OrderStatus::Held => {}
+            OrderStatus::Promised => {
+                if !shift_hold(&mut transaction, order, &hold, HoldState::Promised, HoldEvent::Secure).await? {
+                    return Ok(Begun::NoUnit);
+                }
+            }
+            OrderStatus::PaymentPending => {
+                let waiting = waiting_payment(&mut transaction, order).await?;
+                return Ok(waiting.map_or(Begun::NotNow, |payment| Begun::Waits { payment, in_time: !row.run_out }));
+            }
+            _ => return Ok(Begun::NotNow),
+        }
+        let begun: Result<PaymentRow, StoreError> = sqlx::query_as(payment_columns!(
+            "INSERT INTO payments (id, hold_id, payment_method, amount_minor, currency) \
+             VALUES ($1, $2, $3, $4, $5) RETURNING",
+            ""
+        ))
+        .bind(Uuid::now_v7())
+        .bind(order.0)
+        .bind(payment_method)
+        .bind(row.amount_minor)
+        .bind(&row.currency)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(StoreError::from);
+        match begun {
+            Ok(payment) => {
+                transaction.commit().await?;
+                Ok(Begun::Payment(payment.try_into()?))
+            }
+            Err(StoreError::Refused(constraint)) if constraint == "payments_one_live_per_hold" => Ok(Begun::NotNow),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the gateway's id of a payment that waits for its shopper, and what their page needs. Not, when it has ended meanwhile.
+    pub(crate) async fn note_reference(
+        &self,
+        payment: &Payment,
+        reference: &str,
+        client_secret: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let note = sqlx::query(
+            "UPDATE payments SET gateway_ref = $2, client_secret = coalesce($3, client_secret), updated_at = now() \
+             WHERE id = $1 AND state = 'started'",
+        );
+        let noted = note.bind(payment.id.0).bind(reference).bind(client_secret).execute(&self.payments).await?;
+        Ok(noted.rows_affected() == 1)
+    }
+
+    /// Moves a payment on, and gives it as it is now: somebody else may have moved it first.
+    pub(crate) async fn advance(
+        &self,
+        payment: &Payment,
+        event: PaymentEvent,
+        reference: Option<&str>,
+    ) -> Result<Payment, StoreError> {
+        let to = after(payment, event)?;
+        let moved: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET state = $3, gateway_ref = coalesce($4, gateway_ref), updated_at = now() \
+             WHERE id = $1 AND state = $2 RETURNING",
+            ""
+        ))
+        .bind(payment.id.0)
+        .bind(payment.state.word())
+        .bind(to.word())
+        .bind(reference)
+        .fetch_optional(&self.payments)
+        .await?;
+        match moved {
+            Some(row) => row.try_into(),
+            None => read_payment(&mut *self.payments.acquire().await?, payment.id).await,
+        }
+    }
+
+    /// The money of a payment went back. Gives it as it is now.
+    pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
+        let mut transaction = self.payments.begin().await?;
+        let sale: Option<Uuid> = sqlx::query_scalar(
+            "UPDATE payments SET state = $3, refunded_minor = payments.amount_minor, updated_at = now() FROM holds \
+             WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
+        )
+        .bind(payment.id.0)
+        .bind(payment.state.word())
+        .bind(after(payment, PaymentEvent::Refund)?.word())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(sale) = sale {
+            let data = json!({
+                "order_id": payment.order,
+                "payment_id": payment.id.0,
+                "amount_minor": payment.amount_minor,
+                "currency": payment.currency,
+            });
+            tell(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
+        }
+        let payment = read_payment(&mut transaction, payment.id).await?;
+        transaction.commit().await?;
+        Ok(payment)
+    }
+
+    /// Whether a unit is there for an authorised payment: its hold is still held, or can be held again. From here on,
+    /// the hold can't lapse before the payment has ended.
+    pub(crate) async fn secure_units(&self, payment: &Payment) -> Result<bool, StoreError> {
+        let mut transaction = self.payments.begin().await?;
+        let hold = lock_hold(&mut transaction, payment.order).await?;
+        let secured = match HoldState::try_from(hold.state.as_str())? {
+            HoldState::Held => true,
+            HoldState::Promised => {
+                shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
+            }
+            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            // Paid with another payment, or given back: this one has nothing to buy.
+            HoldState::Paid | HoldState::Cancelled => false,
+        };
+        transaction.commit().await?;
+        Ok(secured)
+    }
+
+    /// Ends a captured payment: as an order if its units are there or free, else as a debt to the shopper.
+    pub(crate) async fn complete(&self, payment: &Payment) -> Result<Payment, StoreError> {
+        let mut transaction = self.payments.begin().await?;
+        let hold = lock_hold(&mut transaction, payment.order).await?;
+        let locked = sqlx::query("SELECT FROM payments WHERE id = $1 FOR UPDATE").bind(payment.id.0);
+        locked.execute(&mut *transaction).await?;
+        let payment = read_payment(&mut transaction, payment.id).await?;
+        if payment.state != PaymentState::Authorised {
+            return Ok(payment);
+        }
+        let units_are_there = match HoldState::try_from(hold.state.as_str())? {
+            HoldState::Held => true,
+            HoldState::Promised => {
+                shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
+            }
+            HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
+            HoldState::Paid | HoldState::Cancelled => false,
+        };
+        let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };
+        sqlx::query("UPDATE payments SET state = $2, updated_at = now() WHERE id = $1")
+            .bind(payment.id.0)
+            .bind(after(&payment, event)?.word())
+            .execute(&mut *transaction)
+            .await?;
+        if units_are_there {
+            sell(&mut transaction, &payment, &hold).await?;
+        }
+        let payment = read_payment(&mut transaction, payment.id).await?;
+        transaction.commit().await?;
+        Ok(payment)
+    }
+
+    /// Takes on payments that somebody left half done, those whose holds run out first before others; nobody else takes them for a
+    /// while. One that does not end is tried after twice as long each time; what waits for a shopper, or for a bank, is asked for
+    /// the more seldom the longer it has waited.
+    pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
+        let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
+            "UPDATE payments SET updated_at = now(), adoptions = adoptions + 1 WHERE id IN ( \
+                SELECT payments.id FROM payments JOIN holds ON holds.id = hold_id \
+                WHERE payments.state IN ('started', 'authorised', 'refund_due') \
+                AND updated_at < now() - make_interval(secs => least($1 * power(2, least(adoptions, 10)), \
+                    CASE WHEN gateway_ref IS NULL THEN $3 ELSE $4 END)) \
+                AND (payments.state = 'authorised' OR gateway_ref IS NULL \
+                    OR updated_at < now() - least((now() - payments.created_at) / 10, interval '1 hour')) \
+                ORDER BY holds.expires_at, payments.id LIMIT $2 FOR UPDATE OF payments SKIP LOCKED) \
+             RETURNING",
+            ""
+        ))
+        .bind(LEFT_BEHIND_S)
+        .bind(limit)
+        .bind(UNANSWERED_AGAIN_S)
+        .bind(STUCK_AGAIN_S)
+        .fetch_all(&self.payments)
+        .await?;
+        rows.into_iter().map(Payment::try_from).collect()
+    }
+
+    /// How long the oldest payment that has not ended has been under way.
+    pub(crate) async fn oldest_unfinished_s(&self) -> Result<f64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM payments \
+             WHERE state IN ('started', 'authorised', 'refund_due')",
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+}
+
+pub(crate) fn after(payment: &Payment, event: PaymentEvent) -> Result<PaymentState, StoreError> {
+    let illegal =
+        || StoreError::Corrupt(format!("payment {} is {} and can't {event:?}", payment.id, payment.state.word()));
+    payment.state.after(event).ok_or_else(illegal)
+}
+
+/// The payment of an order that waits for its shopper to prove who they are.
+pub(crate) async fn waiting_payment(
+    connection: &mut PgConnection,
+    order: OrderId,
+) -> Result<Option<Payment>, StoreError> {
+    let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
+        "SELECT",
+        "FROM payments WHERE hold_id = $1 AND state = 'started' AND gateway_ref IS NOT NULL"
+    ))
+    .bind(order.0)
+    .fetch_optional(connection)
+    .await?;
+    row.map(Payment::try_from).transpose()
+}
+
+pub(crate) async fn read_payment(connection: &mut PgConnection, payment: PaymentId) -> Result<Payment, StoreError> {
+    let row: PaymentRow = sqlx::query_as(payment_columns!("SELECT", "FROM payments WHERE id = $1"))
+        .bind(payment.0)
+        .fetch_one(connection)
+        .await?;
+    row.try_into()
+}
+
+/// Holds a lapsed hold's units again, if units are free that nobody has been promised; in yield mode, that nobody holds; and if
+/// its account and its shopper may have them still. The hold is locked.
+pub(crate) async fn renew_hold(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+) -> Result<bool, StoreError> {
+    let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
+    let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
+        "WITH taken AS ( \
+            UPDATE stock SET held = held + $3, \
+            overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
+            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total \
+            AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
+            AND NOT EXISTS (SELECT FROM shopper_allowances JOIN holds USING (sale_id, visitor) WHERE holds.id = $1 AND units + $3 > most) \
+            RETURNING sale_id \
+         ) \
+         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
+         RETURNING expires_at",
+    )
+    .bind(order.0)
+    .bind(hold.sale_id)
+    .bind(hold.quantity)
+    .bind(state.word())
+    .bind(RENEWED_FOR_S)
+    .bind(hold.is_yield)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(expires_at) = renewed {
+        tell_reserved(connection, order, hold, expires_at).await?;
+    }
+    Ok(renewed.is_some())
+}
+
+/// Turns a held hold into an order. Both it and the payment are locked.
+pub(crate) async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) -> Result<(), StoreError> {
+    sqlx::query("UPDATE holds SET state = $2 WHERE id = $1")
+        .bind(payment.order.0)
+        .bind(hold_after(HoldState::Held, HoldEvent::Pay)?.word())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO orders (id, sale_id, payment_id, visitor, quantity, amount_minor, currency) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(payment.order.0)
+    .bind(hold.sale_id)
+    .bind(payment.id.0)
+    .bind(&hold.visitor)
+    .bind(hold.quantity)
+    .bind(payment.amount_minor)
+    .bind(&payment.currency)
+    .execute(&mut *connection)
+    .await?;
+    let data = json!({
+        "order_id": payment.order,
+        "payment_id": payment.id.0,
+        "quantity": hold.quantity,
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+    });
+    count_sold(connection, hold, data).await
+}

@@ -1,0 +1,205 @@
+//! The doorman: stands before the router, and answers whoever brings a token again that is known to be good for nothing.
+//!
+//! In a rush most requests are such, and routing, extractors and layers cost more than the refusal itself. He decides nothing that the
+//! purchase would not decide: what he does not know goes on to it, and so does every request with an `Idempotency-Key`.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    http::{HeaderMap, HeaderName, Method, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use fairline_admission_token::named_holder;
+use fairline_sale::SaleId;
+use fairline_service::{Problem, RateLimit};
+use futures_util::future::{Either, Ready, ready};
+use metrics::{Counter, Histogram, counter, histogram};
+use tokio::time::Instant;
+use tower::Service;
+
+use crate::{
+    Checkout,
+    auth::caller::{bearer, holds_ticket_of},
+    error::CheckoutError,
+    jobs::heartbeat::Health,
+    redemption::refusal_cache::Again,
+};
+
+/// The route that he stands before, as metrics name it.
+const ROUTE: &str = "/api/flash-sales/{sale}/purchase";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A problem's answer that is made once and given often.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl From<Problem> for Prepared {
+    fn from(problem: Problem) -> Self {
+        let body = problem.to_json().into();
+        let (parts, _) = problem.into_response().into_parts();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl Prepared {
+    pub(crate) fn answer(&self) -> Response {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
+}
+
+/// Where answers of a kind are counted, as the purchase and the layers before it count theirs.
+struct Counts {
+    outcome: Counter,
+    redeemed: Histogram,
+    answered: Histogram,
+}
+
+impl Counts {
+    fn of(outcome: &'static str, status: StatusCode) -> Self {
+        Self {
+            outcome: counter!("checkout_redemptions_total", "outcome" => outcome),
+            redeemed: histogram!("checkout_redeem_duration_seconds"),
+            answered: answered(status),
+        }
+    }
+
+    fn note(&self, took_s: f64) {
+        self.outcome.increment(1);
+        self.redeemed.record(took_s);
+        self.answered.record(took_s);
+    }
+}
+
+/// Where the answers of one status to purchases are timed.
+fn answered(status: StatusCode) -> Histogram {
+    histogram!("http_request_duration_seconds", "route" => ROUTE, "status" => status.as_u16().to_string())
+}
+
+/// On a request: the doorman has counted it for its address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted;
+
+/// What he knows.
+pub(crate) struct Doorman {
+    checkout: Checkout,
+    limit: RateLimit,
+    health: Health,
+    bad: (Prepared, Counts),
+    run_out: (Prepared, Counts),
+    used: Counts,
+    limited: Histogram,
+}
+
+impl Doorman {
+    /// Once the metrics have a recorder.
+    pub(crate) fn new(checkout: Checkout, limit: RateLimit, health: Health) -> Self {
+        let kind = |error| {
+            let problem = Problem::from(error);
+            let counts = Counts::of(problem.slug(), problem.status());
+            (problem.into(), counts)
+        };
+        Self {
+            checkout,
+            limit,
+            health,
+            bad: kind(CheckoutError::BadToken),
+            run_out: kind(CheckoutError::TokenExpired),
+            used: Counts::of("token-used", StatusCode::CONFLICT),
+            limited: answered(StatusCode::TOO_MANY_REQUESTS),
+        }
+    }
+
+    /// Puts him before a router.
+    pub(crate) fn before(self, router: Router) -> Door {
+        Door { doorman: Arc::new(self), router }
+    }
+
+    /// The refusal of a request, if it is known. Others are counted for their address, once.
+    fn refusal<T>(&self, request: &mut Request<T>) -> Option<Response> {
+        if request.method() != Method::POST {
+            return None;
+        }
+        let sale = request.uri().path().strip_prefix("/api/flash-sales/")?.strip_suffix("/purchase")?;
+        let sale: SaleId = sale.parse().ok()?;
+        let started = Instant::now();
+        // First of all: even a ticket costs something to check.
+        if let Err(too_many) = self.limit.check_request(request) {
+            self.limited.record(started.elapsed().as_secs_f64());
+            return Some(too_many.into_response());
+        }
+        let known = self.known(sale, request.headers(), started);
+        if known.is_none() {
+            request.extensions_mut().insert(Counted);
+        }
+        known
+    }
+
+    /// The refusal of a purchase, if it is known.
+    fn known(&self, sale: SaleId, headers: &HeaderMap, started: Instant) -> Option<Response> {
+        if headers.contains_key(IDEMPOTENCY_KEY) {
+            return None;
+        }
+        let token = bearer(headers)?;
+        let (counts, answer) = match self.checkout.keys.seen(token) {
+            Some(seen) if !holds_ticket_of(headers, &self.checkout.ticket_key, seen.visitor) => {
+                (&self.bad.1, self.bad.0.answer())
+            }
+            Some(seen) if seen.sale == sale => match self.checkout.refusals.again(seen.admission)? {
+                Again::Used(told) => (&self.used, told.1.answer()),
+                Again::RunOut => (&self.run_out.1, self.run_out.0.answer()),
+            },
+            Some(_) => return None,
+            None => {
+                let visitor = named_holder(token)?.parse().ok()?;
+                let is_heard = holds_ticket_of(headers, &self.checkout.ticket_key, visitor)
+                    && !self.checkout.forgers.include(visitor);
+                if is_heard {
+                    return None;
+                }
+                (&self.bad.1, self.bad.0.answer())
+            }
+        };
+        let took = started.elapsed();
+        self.health.note(false, took);
+        counts.note(took.as_secs_f64());
+        Some(answer)
+    }
+}
+
+/// The router with the doorman before it.
+#[derive(Clone)]
+pub(crate) struct Door {
+    doorman: Arc<Doorman>,
+    router: Router,
+}
+
+impl Service<Request> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, <Router as Service<Request>>::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        <Router as Service<Request>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        match self.doorman.refusal(&mut request) {
+            Some(refused) => Either::Left(ready(Ok(refused))),
+            None => Either::Right(self.router.call(request)),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Whoever brings one forged token after the other is not listened to for a while: a signature is dear to check.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fairline_sale::VisitorId;
+use tokio::time::Instant;
+
+use crate::generational_cache::Recent;
+
+/// Forged tokens of one visitor that are looked at: more than curiosity needs, whose genuine token is still to be heard.
+const LOOKED_AT: u32 = 20;
+/// How long a visitor who has brought so many is not listened to.
+const UNHEARD_FOR: Duration = Duration::from_secs(30);
+/// Visitors that are known at least, twice as many at most: no crowd of them makes room for itself. One is some 50 bytes.
+const KNOWN_MAX: usize = 65_536;
+
+/// Visitors who brought forged tokens: how many, and when the last.
+#[derive(Clone, Default)]
+pub(crate) struct Forgers(Arc<Mutex<Recent<VisitorId, (u32, Instant), KNOWN_MAX>>>);
+
+impl Forgers {
+    /// Whether a visitor's tokens are not looked at now.
+    pub(crate) fn include(&self, visitor: VisitorId) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&visitor).copied();
+        known.is_some_and(|(forged, last)| forged >= LOOKED_AT && last.elapsed() < UNHEARD_FOR)
+    }
+
+    /// A visitor has brought a forged token.
+    pub(crate) fn note(&self, visitor: VisitorId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before =
+            known.get(&visitor).filter(|(_, last)| last.elapsed() < UNHEARD_FOR).map_or(0, |(forged, _)| *forged);
+        known.keep(visitor, (before.saturating_add(1), Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forger_is_not_listened_to_for_a_while() {
+        let (forgers, forger, other) = (Forgers::default(), VisitorId([1; 16]), VisitorId([2; 16]));
+        for _ in 0..LOOKED_AT {
+            assert!(!forgers.include(forger));
+            forgers.note(forger);
+        }
+        assert!(forgers.include(forger) && !forgers.include(other));
+        tokio::time::advance(UNHEARD_FOR).await;
+        assert!(!forgers.include(forger));
+        forgers.note(forger);
+        assert!(!forgers.include(forger), "it begins anew");
+    }
+}

@@ -1,0 +1,34 @@
+//! What every purchase passes: the limit for its address, the key that has it done once, and the count of what became of it. One
+//! layer for three, since each costs what a refusal does, and most of those who come in a rush are refused.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use fairline_once::{Once, once};
+use fairline_service::RateLimit;
+use tokio::time::Instant;
+
+use crate::{jobs::heartbeat::Health, redemption::fast_reject::Counted};
+
+/// What a purchase passes.
+#[derive(Clone)]
+pub(crate) struct Turnstile {
+    pub(crate) limit: RateLimit,
+    pub(crate) once: Once,
+    pub(crate) health: Health,
+}
+
+/// The layer.
+pub(crate) async fn pass(State(turnstile): State<Turnstile>, request: Request, next: Next) -> Response {
+    if request.extensions().get::<Counted>().is_none()
+        && let Err(too_many) = turnstile.limit.check_request(&request)
+    {
+        return too_many.into_response();
+    }
+    let started = Instant::now();
+    let response = once(State(turnstile.once), request, next).await;
+    turnstile.health.note(response.status().is_server_error(), started.elapsed());
+    response
+}

@@ -1,0 +1,9 @@
+//! Redemption of admission tokens: verified, rejected early where the outcome is known, and committed in batches.
+
+pub(crate) mod batcher;
+pub(crate) mod fast_reject;
+pub(crate) mod forgery_guard;
+pub(crate) mod middleware;
+pub(crate) mod refusal_cache;
+pub(crate) mod service;
+pub(crate) mod store;

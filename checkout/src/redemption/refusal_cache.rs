@@ -1,0 +1,119 @@
+//! Refusals of tokens that are known still, so that whoever repeats them asks no database.
+//!
+//! A token that has run out unused never becomes an order any more. What a used one became changes: it is told as it stood within the
+//! last second.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fairline_service::Problem;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    error::CheckoutError, generational_cache::Recent, orders::order::Order, redemption::fast_reject::Prepared,
+};
+
+/// Tokens whose refusals are known, at least; twice as many at most. One is some kilobyte, with its answer.
+const KNOWN_MAX: usize = 16_384;
+/// How long it is told again what a token became.
+const TOLD_AGAIN_FOR: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+enum Refusal {
+    Used(Arc<(Order, Prepared)>, Instant),
+    RunOut,
+}
+
+/// What is told again at the door.
+pub(crate) enum Again {
+    /// What the token became.
+    Used(Arc<(Order, Prepared)>),
+    RunOut,
+}
+
+/// What is known of a token that was refused.
+pub(crate) enum Known {
+    /// It is refused again, for this reason.
+    Refused(CheckoutError),
+    /// It was used; what it became has to be asked.
+    Used,
+    Nothing,
+}
+
+/// Refusals, by the admission.
+#[derive(Clone, Default)]
+pub(crate) struct Refusals(Arc<Mutex<Recent<Uuid, Refusal, KNOWN_MAX>>>);
+
+impl Refusals {
+    /// A refusal that is told again as it is.
+    pub(crate) fn again(&self, admission: Uuid) -> Option<Again> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission)? {
+            Refusal::RunOut => Some(Again::RunOut),
+            Refusal::Used(told, at) => (at.elapsed() < TOLD_AGAIN_FOR).then(|| Again::Used(told.clone())),
+        }
+    }
+
+    pub(crate) fn of(&self, admission: Uuid) -> Known {
+        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission).cloned();
+        match refusal {
+            Some(Refusal::RunOut) => Known::Refused(CheckoutError::TokenExpired),
+            Some(Refusal::Used(told, at)) if at.elapsed() < TOLD_AGAIN_FOR => {
+                Known::Refused(CheckoutError::TokenUsed(Box::new(told.0.clone())))
+            }
+            Some(Refusal::Used(..)) => Known::Used,
+            None => Known::Nothing,
+        }
+    }
+
+    pub(crate) fn used(&self, admission: Uuid, order: &Order) {
+        let prepared = Problem::from(CheckoutError::TokenUsed(Box::new(order.clone()))).into();
+        self.keep(admission, Refusal::Used(Arc::new((order.clone(), prepared)), Instant::now()));
+    }
+
+    pub(crate) fn run_out(&self, admission: Uuid) {
+        self.keep(admission, Refusal::RunOut);
+    }
+
+    fn keep(&self, admission: Uuid, refusal: Refusal) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(admission, refusal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_sale::SaleId;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{orders::order::OrderId, orders::state::OrderStatus};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_token_became_is_told_again_for_a_second() {
+        let (refusals, admission) = (Refusals::default(), Uuid::from_u128(1));
+        let order = Order {
+            id: OrderId(Uuid::from_u128(2)),
+            sale_id: SaleId(Uuid::from_u128(3)),
+            status: OrderStatus::Held,
+            quantity: 1,
+            amount_minor: 100,
+            currency: "EUR".to_owned(),
+            refunded_minor: 0,
+            dispute: None,
+            hold_expires_at: OffsetDateTime::UNIX_EPOCH,
+            paid_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            notice: None,
+        };
+        assert!(matches!(refusals.of(admission), Known::Nothing));
+        refusals.used(admission, &order);
+        assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenUsed(known)) if *known == order));
+        tokio::time::advance(TOLD_AGAIN_FOR).await;
+        assert!(matches!(refusals.of(admission), Known::Used) && refusals.again(admission).is_none());
+        refusals.run_out(admission);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenExpired)));
+    }
+}

@@ -1,0 +1,326 @@
+//! Redemption: one statement for a whole batch, and one more for those of it that were not redeemed.
+
+use std::{collections::HashMap, hash::Hash};
+
+use fairline_sale::{SaleId, VisitorId};
+use fairline_trace::TraceContext;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{
+    accounts::account::AccountId,
+    db::{Store, StoreError},
+    orders::{
+        order::Order,
+        store::{OrderRow, order_rows},
+    },
+};
+
+/// Why a token was not redeemed.
+#[derive(Debug)]
+pub(crate) enum NotRedeemed {
+    /// The controller has made no such admission, or has signed its token with another key since.
+    NoSuchAdmission,
+    /// It was redeemed before: this is what it became.
+    Used(Box<Order>),
+    /// Its time is over, or the controller has taken it back.
+    Expired,
+    /// Nothing is sold at this moment.
+    SaleNotOpen,
+    /// More was asked for than was promised.
+    OverLimit {
+        promised: i32,
+    },
+    /// The sale is for accounts only.
+    NoAccount,
+    /// The account may have so many units more.
+    OverAllowance {
+        left: i32,
+    },
+    /// The shopper may have so many units more.
+    OverShopperLimit {
+        left: i32,
+    },
+    /// The units are gone; only a sale that overbooks can come to this.
+    SoldOut,
+    /// Somebody else was changing it at this moment.
+    Unsteady,
+    /// Too many wait to be redeemed.
+    Crowded,
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotRedeemed {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(constraint)
+                if constraint == "stock_is_never_oversold" || constraint == "stock_is_never_overpromised" =>
+            {
+                Self::SoldOut
+            }
+            // The same person bought something else at this moment: asked again, it is known how much that left.
+            error if error.is_over_a_limit() => Self::Unsteady,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// What is redeemed.
+#[derive(Debug, Clone)]
+pub(crate) struct Redemption {
+    pub(crate) admission: Uuid,
+    /// The key that signed the token. The controller may have given the shopper another token since, because it is revoked.
+    pub(crate) kid: String,
+    pub(crate) sale: SaleId,
+    pub(crate) visitor: VisitorId,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) quantity: i32,
+    /// The trace in which it is redeemed: what becomes of the hold later belongs to it, too.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+/// What an admission became.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Became {
+    Order {
+        order: Box<Order>,
+        /// Its token has not expired.
+        in_time: bool,
+    },
+    /// Nothing, and it never will.
+    Nothing,
+    /// It can still be redeemed, with the token that this key has signed.
+    NotYet { kid: String },
+}
+
+/// Why an admission was not there to be redeemed.
+#[derive(FromRow)]
+struct AdmissionRow {
+    nth: i64,
+    state: String,
+    quantity: i32,
+    run_out: bool,
+    sale_is_open: bool,
+    per_account_limit: Option<i32>,
+    /// Units that the account has of the sale already.
+    has: i32,
+    per_shopper_limit: i32,
+    /// Units that the visitor has of the sale already.
+    visitor_has: i32,
+}
+
+fn column<'a, T>(redemptions: &'a [Redemption], value: impl Fn(&'a Redemption) -> T) -> Vec<T> {
+    redemptions.iter().map(value).collect()
+}
+
+/// How many units each one's person would have by it, of those before it in the batch and itself: what one batch gives a
+/// person has to be within the limit as a whole.
+fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemption) -> Option<P>) -> Vec<i32> {
+    let mut units: HashMap<(SaleId, P), i32> = HashMap::new();
+    let with = |redemption: &Redemption| match person(redemption) {
+        Some(person) => {
+            let units = units.entry((redemption.sale, person)).or_default();
+            *units = units.saturating_add(redemption.quantity);
+            *units
+        }
+        None => redemption.quantity,
+    };
+    redemptions.iter().map(with).collect()
+}
+
+impl Store {
+    /// Redeems admissions: each promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is not
+    /// wanted becomes free. One statement, so one transaction, for all of them, and the stock of each sale is touched once; the
+    /// stocks of several in one order, so that no two batches wait for each other. Of any number at once, one finds an admission
+    /// promised. Gives the answer of each, in their order.
+    ///
+    /// Every join goes from what is wanted to a row by its key: the planner can't know how many are wanted, and a batch of
+    /// hundreds that it takes for one would be compared with itself, row by row.
+    pub(crate) async fn redeem(
+        &self,
+        redemptions: &[Redemption],
+    ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
+        let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
+        let held: Vec<OrderRow> = sqlx::query_as(
+            "WITH free AS ( \
+                SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
+                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::integer[], $6::text[], $7::uuid[], $8::integer[], $9::text[], $10::integer[]) \
+                AS wanted (hold, admission, sale, visitor, quantity, kid, account, by_account, trace, by_visitor) \
+                JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
+                WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.state = 'promised' \
+                AND admissions.expires_at > now() AND admissions.quantity >= wanted.quantity AND admissions.kid = wanted.kid \
+                AND sales.status IN ('open', 'paused') AND (per_account_limit IS NULL OR wanted.account IS NOT NULL \
+                AND wanted.by_account + coalesce((SELECT units FROM allowances WHERE allowances.sale_id = sales.id \
+                AND account_id = wanted.account), 0) <= per_account_limit) \
+                AND wanted.by_visitor + coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = sales.id \
+                AND shopper_allowances.visitor = wanted.visitor), 0) <= per_shopper_limit FOR UPDATE OF admissions SKIP LOCKED \
+             ), used AS ( \
+                UPDATE admissions SET state = 'redeemed', claimed_at = coalesce(claimed_at, now()) FROM free \
+                WHERE admissions.id = free.id \
+                RETURNING admissions.id, admissions.sale_id, admissions.visitor, admissions.quantity AS promised, \
+                free.quantity, hold, account, trace, price_minor, currency, hold_s, is_yield \
+             ), made AS ( \
+                INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at, state, account_id, traceparent) \
+                SELECT hold, id, sale_id, visitor, quantity, price_minor * quantity, currency, \
+                now() + make_interval(secs => hold_s), CASE WHEN is_yield THEN 'promised' ELSE 'held' END, account, trace \
+                FROM used RETURNING * \
+             ), units AS ( \
+                SELECT sale_id, sum(promised - CASE WHEN is_yield THEN quantity ELSE 0 END)::integer AS promised, \
+                sum(CASE WHEN is_yield THEN 0 ELSE quantity END)::integer AS held, count(*) FILTER (WHERE NOT is_yield) AS events \
+                FROM used GROUP BY sale_id \
+             ), in_order AS ( \
+                SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM units) ORDER BY sale_id FOR UPDATE \
+             ), taken AS ( \
+                UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
+                events = stock.events + units.events \
+                FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
+             ), told AS ( \
+                INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
+                json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
+                FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
+             ) \
+             SELECT id, admission_id, sale_id, quantity, amount_minor, currency, state, created_at, expires_at, \
+             false AS run_out, NULL::timestamptz AS paid_at, NULL AS newest_payment FROM made",
+        )
+        .bind(&holds)
+        .bind(column(redemptions, |redemption| redemption.admission))
+        .bind(column(redemptions, |redemption| redemption.sale.0))
+        .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
+        .bind(column(redemptions, |redemption| redemption.quantity))
+        .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+        .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
+        .bind(units_by(redemptions, |redemption| redemption.account))
+        .bind(column(redemptions, |redemption| redemption.trace.map(|trace| trace.to_string())))
+        .bind(units_by(redemptions, |redemption| Some(redemption.visitor)))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut held: HashMap<Uuid, OrderRow> = held.into_iter().map(|row| (row.id, row)).collect();
+        let held: Vec<Option<OrderRow>> = holds.iter().map(|hold| held.remove(hold)).collect();
+        let others: Vec<Redemption> =
+            redemptions.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(other, _)| other.clone()).collect();
+        let mut reasons = self.why_not_redeemed(&others).await.into_iter();
+        let answer = |held: Option<OrderRow>| match held {
+            Some(row) => Ok(Ok(row.try_into()?)),
+            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Unsteady))),
+        };
+        held.into_iter().map(answer).collect()
+    }
+
+    /// Why each of these was not redeemed, in their order.
+    async fn why_not_redeemed(&self, redemptions: &[Redemption]) -> Vec<NotRedeemed> {
+        match self.reasons(redemptions).await {
+            Ok(reasons) => reasons,
+            Err(error) => redemptions.iter().map(|_| error.clone().into()).collect(),
+        }
+    }
+
+    async fn reasons(&self, redemptions: &[Redemption]) -> Result<Vec<NotRedeemed>, StoreError> {
+        if redemptions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found: Vec<AdmissionRow> = sqlx::query_as(
+            "SELECT nth, admissions.state, quantity, expires_at <= now() AS run_out, status IN ('open', 'paused') AS sale_is_open, \
+             per_account_limit, coalesce((SELECT units FROM allowances WHERE allowances.sale_id = wanted.sale \
+             AND account_id = wanted.account), 0) AS has, per_shopper_limit, \
+             coalesce((SELECT units FROM shopper_allowances WHERE shopper_allowances.sale_id = wanted.sale \
+             AND shopper_allowances.visitor = wanted.visitor), 0) AS visitor_has \
+             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) WITH ORDINALITY \
+             AS wanted (admission, sale, visitor, kid, account, nth) \
+             JOIN admissions ON admissions.id = wanted.admission JOIN sales ON sales.id = admissions.sale_id \
+             WHERE admissions.sale_id = wanted.sale AND admissions.visitor = wanted.visitor AND admissions.kid = wanted.kid",
+        )
+        .bind(column(redemptions, |redemption| redemption.admission))
+        .bind(column(redemptions, |redemption| redemption.sale.0))
+        .bind(column(redemptions, |redemption| &redemption.visitor.0[..]))
+        .bind(column(redemptions, |redemption| redemption.kid.as_str()))
+        .bind(column(redemptions, |redemption| redemption.account.map(|AccountId(id)| id)))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found: HashMap<i64, AdmissionRow> = found.into_iter().map(|row| (row.nth, row)).collect();
+        let found: Vec<(&Redemption, Option<AdmissionRow>)> =
+            redemptions.iter().zip(1..).map(|(redemption, nth)| (redemption, found.remove(&nth))).collect();
+        let was_used = |row: &Option<AdmissionRow>| row.as_ref().is_some_and(|row| row.state == "redeemed");
+        let used = found.iter().filter(|(_, row)| was_used(row)).map(|(redemption, _)| redemption.admission).collect();
+        let orders = self.orders_of_admissions(used).await?;
+        found.into_iter().map(|(redemption, row)| reason(redemption, row, &orders)).collect()
+    }
+
+    /// What the admissions of these visitors became, in their order.
+    pub(crate) async fn what_became_of(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<Became>, StoreError> {
+        let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
+        let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
+        // Of an admission that can still be redeemed nothing is said but that.
+        let live: Vec<(Option<String>, bool)> = sqlx::query_as(
+            "SELECT CASE WHEN state = 'promised' AND expires_at > now() THEN kid END, coalesce(expires_at > now(), false) FROM unnest($1::uuid[]) \
+             WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
+        )
+        .bind(&admissions)
+        .fetch_all(&self.pool)
+        .await?;
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
+            "JOIN unnest($1::uuid[], $2::bytea[]) AS asked (admission, visitor) \
+             ON holds.admission_id = asked.admission AND holds.visitor = asked.visitor"
+        ))
+        .bind(&admissions)
+        .bind(visitors)
+        .fetch_all(&self.pool)
+        .await?;
+        let of_admission = |row: OrderRow| Some((row.admission_id?, row));
+        let orders: Result<HashMap<Uuid, Order>, StoreError> = rows
+            .into_iter()
+            .filter_map(of_admission)
+            .map(|(admission, row)| Ok((admission, row.try_into()?)))
+            .collect();
+        let orders = orders?;
+        let became = |(admission, (live, in_time)): (&Uuid, (Option<String>, bool))| match (orders.get(admission), live)
+        {
+            (Some(order), _) => Became::Order { order: Box::new(order.clone()), in_time },
+            (None, Some(kid)) => Became::NotYet { kid },
+            (None, None) => Became::Nothing,
+        };
+        Ok(admissions.iter().zip(live).map(became).collect())
+    }
+
+    /// The orders that admissions became.
+    async fn orders_of_admissions(&self, admissions: Vec<Uuid>) -> Result<HashMap<Uuid, Order>, StoreError> {
+        if admissions.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<OrderRow> = sqlx::query_as(order_rows!("WHERE holds.admission_id = ANY($1)"))
+            .bind(admissions)
+            .fetch_all(&self.pool)
+            .await?;
+        let of_admission = |row: OrderRow| Some((row.admission_id?, row));
+        rows.into_iter().filter_map(of_admission).map(|(admission, row)| Ok((admission, row.try_into()?))).collect()
+    }
+}
+
+/// Why a redemption found its admission as it is; none where no such admission was made.
+fn reason(
+    Redemption { admission, quantity, account, .. }: &Redemption,
+    row: Option<AdmissionRow>,
+    orders: &HashMap<Uuid, Order>,
+) -> Result<NotRedeemed, StoreError> {
+    let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
+    if row.state == "redeemed" {
+        let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
+        return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
+    }
+    let left = row.per_account_limit.map(|limit| (limit - row.has).max(0));
+    let shopper_left = (row.per_shopper_limit - row.visitor_has).max(0);
+    Ok(if !row.sale_is_open {
+        NotRedeemed::SaleNotOpen
+    } else if left.is_some() && account.is_none() {
+        NotRedeemed::NoAccount
+    } else if let Some(left) = left.filter(|left| left < quantity) {
+        NotRedeemed::OverAllowance { left }
+    } else if shopper_left < row.quantity.min(*quantity) {
+        NotRedeemed::OverShopperLimit { left: shopper_left }
+    } else if row.quantity < *quantity {
+        NotRedeemed::OverLimit { promised: row.quantity }
+    } else if row.state == "lapsed" || row.run_out {
+        NotRedeemed::Expired
+    } else {
+        NotRedeemed::Unsteady
+    })
+}

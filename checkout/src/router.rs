@@ -1,0 +1,70 @@
+//! All routes of checkout, with the layers that each passes.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::Method,
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::get,
+};
+use fairline_once::Once;
+use fairline_service::{Origins, Problem, RateLimit, document_problems};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    accounts,
+    app::Checkout,
+    catalogue, error, forward_auth, jobs, merchant_api,
+    openapi::Document,
+    orders, payments,
+    redemption::{self, middleware::Turnstile},
+};
+
+/// What requests pass before a handler.
+pub(crate) struct Layers {
+    pub(crate) limit: RateLimit,
+    pub(crate) health: jobs::heartbeat::Health,
+    /// Idempotency of requests whose caller has no identity yet.
+    pub(crate) signing_in: Once,
+    pub(crate) origins: Origins,
+}
+
+/// The routes, and the document that describes them.
+pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
+    let Layers { limit, health, signing_in, origins } = layers;
+    let turnstile = Turnstile { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
+    let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
+    let signing_in = from_fn_with_state(signing_in, fairline_once::once);
+    let paying = orders::routes::paying()
+        .route_layer(from_fn_with_state(health, jobs::heartbeat::paid))
+        .merge(orders::routes::giving_back())
+        .merge(orders::routes::withdrawing());
+    let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(orders::routes::purchasing().route_layer(from_fn_with_state(turnstile, redemption::middleware::pass)))
+        .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))
+        .merge(accounts::routes::signing_in().route_layer(signing_in).route_layer(limit.layer()))
+        .merge(accounts::routes::signed_in())
+        .merge(merchant_api::routes().route_layer(once))
+        .merge(orders::routes::looking())
+        .merge(catalogue::routes())
+        .merge(forward_auth::routes())
+        .merge(payments::gateway::webhook::routes())
+        .split_for_parts();
+    document_problems(&mut document);
+    routes
+        .with_state(checkout)
+        .route_layer(from_fn_with_state(origins, own_pages))
+        .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }))
+}
+
+/// The layer that lets no page of another site change anything with the cookies of a browser.
+async fn own_pages(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Problem> {
+    // A proxy that asks about a shopper's request passes its method and headers on; asking changes nothing.
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_asked(request.uri());
+    if changes && origins.is_foreign(request.headers()) {
+        return Err(error::CheckoutError::ForeignOrigin.into());
+    }
+    Ok(next.run(request).await)
+}

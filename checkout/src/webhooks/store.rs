@@ -1,0 +1,123 @@
+//! What webhooks are to be told, and were.
+
+use fairline_events::Event;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{
+    db::{Store, StoreError},
+    webhooks::Attempted,
+};
+
+/// A message that was taken and not heard of again for so long is taken anew: its process died.
+const TAKEN_FOR_S: f64 = 60.0;
+/// A webhook that nothing has reached for so long is switched off.
+const OFF_AFTER_DAYS: i32 = 3;
+/// The longest reason that is kept, in characters.
+const REASON_CHARS_MAX: usize = 300;
+
+/// Somebody who is told.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Webhook {
+    pub(crate) id: Uuid,
+    pub(crate) url: String,
+    pub(crate) secret: Vec<u8>,
+}
+
+/// A message.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Delivery {
+    sale_id: Uuid,
+    number: i64,
+    pub(crate) body: String,
+    /// This attempt included.
+    pub(crate) attempts: i32,
+}
+
+impl Delivery {
+    /// The id of its event: whoever gets it twice knows by it.
+    pub(crate) fn id(&self) -> String {
+        format!("{}/{}", self.sale_id, self.number)
+    }
+}
+
+impl Store {
+    /// Notes what each webhook that is not switched off has to be told.
+    pub(crate) async fn note_deliveries(&self, events: &[Event]) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO deliveries (webhook_id, sale_id, number, body) SELECT webhooks.id, sale, number, body \
+             FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS heard (sale, number, kind, body) \
+             JOIN webhooks ON off_at IS NULL AND (kinds = '{}' OR kind = ANY (kinds)) ON CONFLICT DO NOTHING",
+        )
+        .bind(events.iter().map(|event| event.sale.0).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| i64::try_from(event.number).unwrap_or(i64::MAX)).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.kind.word()).collect::<Vec<_>>())
+        .bind(events.iter().map(Event::to_json).collect::<Vec<_>>())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Webhooks for which something is due.
+    pub(crate) async fn webhooks_with_news(&self) -> Result<Vec<Webhook>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT id, url, secret FROM webhooks WHERE off_at IS NULL AND EXISTS (SELECT FROM deliveries \
+             WHERE webhook_id = webhooks.id AND state = 'waiting' AND due_at <= now())",
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Takes messages that are due, the oldest first; nobody else takes them for a while.
+    pub(crate) async fn take_deliveries(&self, webhook: &Webhook, limit: i64) -> Result<Vec<Delivery>, StoreError> {
+        Ok(sqlx::query_as(
+            "UPDATE deliveries SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3) \
+             WHERE (webhook_id, sale_id, number) IN (SELECT webhook_id, sale_id, number FROM deliveries \
+                WHERE webhook_id = $1 AND state = 'waiting' AND due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+             RETURNING sale_id, number, body, attempts",
+        )
+        .bind(webhook.id)
+        .bind(limit)
+        .bind(TAKEN_FOR_S)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Notes what became of an attempt. Whether that switched the webhook off.
+    pub(crate) async fn note_attempt(
+        &self,
+        webhook: &Webhook,
+        delivery: &Delivery,
+        attempted: &Attempted,
+    ) -> Result<bool, StoreError> {
+        let (state, again_after, error) = match attempted {
+            Attempted::Delivered => ("delivered", None, None),
+            Attempted::Gone => ("given_up", None, Some("it answered 410 Gone".to_owned())),
+            Attempted::Failed { why, again_after: None } => ("given_up", None, Some(why.clone())),
+            Attempted::Failed { why, again_after } => {
+                ("waiting", again_after.map(|after| after.as_secs_f64()), Some(why.clone()))
+            }
+        };
+        let error: Option<String> = error.map(|why| why.chars().take(REASON_CHARS_MAX).collect());
+        let off: Option<bool> = sqlx::query_scalar(
+            "WITH noted AS (UPDATE deliveries SET state = $4, due_at = now() + make_interval(secs => coalesce($5, 0)) \
+             WHERE webhook_id = $1 AND sale_id = $2 AND number = $3) \
+             UPDATE webhooks SET last_error = $6, \
+             failing_since = CASE WHEN $6 IS NULL THEN NULL ELSE coalesce(failing_since, now()) END, \
+             off_at = CASE WHEN $7 OR $6 IS NOT NULL AND failing_since < now() - make_interval(days => $8) \
+                THEN coalesce(off_at, now()) ELSE off_at END \
+             WHERE id = $1 AND (failing_since IS NOT NULL OR $6 IS NOT NULL) RETURNING off_at IS NOT NULL",
+        )
+        .bind(webhook.id)
+        .bind(delivery.sale_id)
+        .bind(delivery.number)
+        .bind(state)
+        .bind(again_after)
+        .bind(error)
+        .bind(*attempted == Attempted::Gone)
+        .bind(OFF_AFTER_DAYS)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(off.unwrap_or(false))
+    }
+}
