@@ -39,19 +39,19 @@ impl Deref for Checkout {
 pub(crate) struct Parts {
     pub(crate) store: db::Store,
     pub(crate) catalogue: catalogue::Catalogue,
-    pub(crate) till: redemption::batcher::Till,
+    pub(crate) batcher: redemption::batcher::RedemptionBatcher,
     pub(crate) gateway: Arc<dyn payments::gateway::Gateway>,
-    pub(crate) gateway_watch: payments::gateway::circuit_breaker::Watched,
+    pub(crate) gateway_watch: payments::gateway::circuit_breaker::CircuitState,
     pub(crate) webhook_secrets: Arc<[Secret]>,
     pub(crate) keys: auth::keys::Keys,
-    pub(crate) refusals: redemption::refusal_cache::Refusals,
+    pub(crate) refusal_cache: redemption::refusal_cache::RefusalCache,
     pub(crate) visits: forward_auth::Visits,
-    pub(crate) forgers: redemption::forgery_guard::Forgers,
+    pub(crate) forgery_guard: redemption::forgery_guard::ForgeryGuard,
     pub(crate) once: Once,
     pub(crate) ticket_key: TicketKey,
     pub(crate) account_key: Option<accounts::account::AccountKey>,
     pub(crate) issuer: Option<accounts::oidc::Issuer>,
-    pub(crate) carriers: notifications::dispatcher::Carriers,
+    pub(crate) channels: notifications::dispatcher::Channels,
     pub(crate) codes: RateLimit,
     pub(crate) phone_codes: RateLimit,
     pub(crate) trusted_proxies: TrustedProxies,
@@ -86,36 +86,36 @@ impl Service {
         let db::Stores { requests: store, redemptions, heartbeat } = db::Stores::connect(settings)?;
         heartbeat.pool().check().await?;
         let stripe = payments::gateway::stripe::Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
-        let (gateway, gateway_watch) = payments::gateway::circuit_breaker::Guarded::new(stripe);
+        let (gateway, gateway_watch) = payments::gateway::circuit_breaker::GuardedGateway::new(stripe);
         let (account_key, shop_key) = (account_key(settings)?, shop_key(settings)?);
         let askers = (ticket_key.clone(), account_key.clone(), shop_key.clone());
-        let known_by = move |parts: &request::Parts| {
+        let idempotency_scope = move |parts: &request::Parts| {
             let (tickets, accounts, shop) = &askers;
-            auth::caller::known_by(&parts.headers, tickets, accounts.as_ref(), shop.as_deref())
+            auth::caller::idempotency_scope(&parts.headers, tickets, accounts.as_ref(), shop.as_deref())
         };
         // Whoever signs in is nobody yet, but somewhere.
-        let (known_by_all, proxies) = (known_by.clone(), settings.front.proxies());
+        let (known_by_all, proxies) = (idempotency_scope.clone(), settings.front.proxies());
         let known_or_from = move |parts: &request::Parts| {
             let mut names = known_by_all(parts);
             names.push(format!("from {}", proxies.client_of(parts)).into_bytes());
             names
         };
         let checkout = Checkout(Arc::new(Parts {
-            once: Once::new(store.pool().clone(), known_by, shutdown),
-            till: redemption::batcher::Till::open(redemptions, shutdown),
+            once: Once::new(store.pool().clone(), idempotency_scope, shutdown),
+            batcher: redemption::batcher::RedemptionBatcher::open(redemptions, shutdown),
             store,
             catalogue: catalogue::Catalogue::default(),
             gateway: Arc::new(gateway),
             gateway_watch,
             webhook_secrets: settings.webhook_secrets.clone().into(),
-            refusals: redemption::refusal_cache::Refusals::default(),
+            refusal_cache: redemption::refusal_cache::RefusalCache::default(),
             visits: forward_auth::Visits::default(),
-            forgers: redemption::forgery_guard::Forgers::default(),
+            forgery_guard: redemption::forgery_guard::ForgeryGuard::default(),
             keys: auth::keys::Keys::load(&settings.jwks, shutdown).await?,
             ticket_key,
             account_key,
             issuer: issuer(settings)?,
-            carriers: notifications::dispatcher::Carriers::new(settings)?,
+            channels: notifications::dispatcher::Channels::new(settings)?,
             codes: RateLimit::new(settings.code_rate_per_s, settings.code_burst, settings.front.proxies(), shutdown)?,
             phone_codes: RateLimit::new(
                 settings.phone_code_rate_per_s,
@@ -220,7 +220,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
     let service = Service::start(&settings, &shutdown).await?;
     let router = plumbing_routes(service.routes, service.ready, &shutdown);
     let (checkout, limit, health) = service.known;
-    let router = redemption::fast_reject::Doorman::new(checkout, limit, health).before(router);
+    let router = redemption::fast_reject::FastReject::new(checkout, limit, health).before(router);
     serve(listener, router, ServeLimits::default(), &shutdown).await;
     shutdown.finished(DRAIN).await;
     Ok(())

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::{
     db::Store,
-    redemption::{batcher::Till, store::Redemption},
+    redemption::{batcher::RedemptionBatcher, store::Redemption},
 };
 
 /// A till that redeems whatever it is told to.
 #[derive(Clone)]
-pub struct Door(Till);
+pub struct Door(RedemptionBatcher);
 
 impl Door {
     /// Opens a till on a database.
@@ -19,7 +19,7 @@ impl Door {
     /// # Errors
     /// When the address is not one.
     pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
-        Ok(Self(Till::open(Store::of_redemptions(postgres_url)?, shutdown)))
+        Ok(Self(RedemptionBatcher::open(Store::of_redemptions(postgres_url)?, shutdown)))
     }
 
     /// Redeems one unit of an admission; gives the id of its order, or why there is none.

@@ -31,7 +31,7 @@ use crate::{
         keys::NoClaims,
     },
     error::CheckoutError,
-    generational_cache::Recent,
+    generational_cache::GenerationalCache,
     orders::state::OrderStatus,
     redemption::store::Became,
 };
@@ -59,7 +59,7 @@ const BELIEVED_FOR: Duration = Duration::from_secs(1);
 
 /// What admissions became, as it was a moment ago.
 #[derive(Clone, Default)]
-pub(crate) struct Visits(Arc<Mutex<Recent<Uuid, (Became, Instant), KNOWN_MAX>>>);
+pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (Became, Instant), KNOWN_MAX>>>);
 
 impl Visits {
     fn of(&self, admission: Uuid) -> Option<Became> {
@@ -244,7 +244,7 @@ impl Checkout {
         if let Some(known) = self.visits.of(admission) {
             return Ok(known);
         }
-        let became = self.till.ask(admission, visitor).await?;
+        let became = self.batcher.ask(admission, visitor).await?;
         self.visits.keep(admission, became.clone());
         Ok(became)
     }

@@ -15,7 +15,7 @@ use crate::{
         account::{AccountKey, Address},
         routes as users,
     },
-    auth::caller::{Holders, bearer, holds_ticket_of, known_by},
+    auth::caller::{Holders, bearer, holds_ticket_of, idempotency_scope},
     forward_auth as gate, merchant_api as shop,
     notifications::web_push::Subscription,
     orders::routes as api,
@@ -95,7 +95,7 @@ fn caller_headers(bytes: &[u8]) {
         assert!(holds_ticket_of(&headers, &TICKETS, *visitor), "a ticket's holder holds it");
     }
     assert!(!holds_ticket_of(&headers, &TICKETS, VisitorId([0xff; 16])), "no ticket of the corpus has this holder");
-    let _ = (bearer(&headers), known_by(&headers, &TICKETS, Some(&ACCOUNTS), None));
+    let _ = (bearer(&headers), idempotency_scope(&headers, &TICKETS, Some(&ACCOUNTS), None));
 }
 
 fn access_token(bytes: &[u8]) {

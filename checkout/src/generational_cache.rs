@@ -3,18 +3,18 @@
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
 /// Remembers `N` things at least, twice as many at most.
-pub(crate) struct Recent<K, V, const N: usize> {
+pub(crate) struct GenerationalCache<K, V, const N: usize> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
 }
 
-impl<K, V, const N: usize> Default for Recent<K, V, N> {
+impl<K, V, const N: usize> Default for GenerationalCache<K, V, N> {
     fn default() -> Self {
         Self { young: HashMap::new(), old: HashMap::new() }
     }
 }
 
-impl<K: Eq + Hash, V, const N: usize> Recent<K, V, N> {
+impl<K: Eq + Hash, V, const N: usize> GenerationalCache<K, V, N> {
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn so_much_is_remembered_and_no_more() {
-        let mut recent = Recent::<u32, u32, 10>::default();
+        let mut recent = GenerationalCache::<u32, u32, 10>::default();
         for number in 0..=20 {
             recent.keep(number, number * 2);
         }

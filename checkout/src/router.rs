@@ -19,7 +19,7 @@ use crate::{
     catalogue, error, forward_auth, jobs, merchant_api,
     openapi::Document,
     orders, payments,
-    redemption::{self, middleware::Turnstile},
+    redemption::{self, middleware::PurchaseLayers},
 };
 
 /// What requests pass before a handler.
@@ -34,7 +34,7 @@ pub(crate) struct Layers {
 /// The routes, and the document that describes them.
 pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
     let Layers { limit, health, signing_in, origins } = layers;
-    let turnstile = Turnstile { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
+    let turnstile = PurchaseLayers { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
     let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
     let signing_in = from_fn_with_state(signing_in, fairline_once::once);
     let paying = orders::routes::paying()

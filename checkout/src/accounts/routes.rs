@@ -210,7 +210,7 @@ impl FromRequestParts<Checkout> for SendsCodes {
 
 async fn send_code(checkout: &Checkout, address: &Address, field: &'static str) -> Result<Response, Problem> {
     checkout.account_key()?;
-    checkout.carriers.to(address.way()).ok_or(CheckoutError::NoCarrier { field })?;
+    checkout.channels.to(address.way()).ok_or(CheckoutError::NoCarrier { field })?;
     let (store, to) = (checkout.store.clone(), address.clone());
     let asked = checkout.shutdown.spawn(async move { store.ask_for_code(&to).await });
     let asked = asked.await.map_err(CheckoutError::from)?.map_err(CheckoutError::from)?;
@@ -352,7 +352,7 @@ async fn remind(
     (status = 404, description = "Nothing is pushed here.", body = ProblemBody),
 ))]
 async fn show_push_key(State(checkout): State<Checkout>) -> Result<axum::Json<PushKey>, Problem> {
-    let (push, _) = checkout.carriers.push().ok_or(CheckoutError::NoPush)?;
+    let (push, _) = checkout.channels.push().ok_or(CheckoutError::NoPush)?;
     Ok(axum::Json(PushKey { public_key: push.public_key().to_owned() }))
 }
 
@@ -371,8 +371,8 @@ async fn subscribe(
     SignedIn(account): SignedIn,
     Json(Subscribe { endpoint, keys: SubscriptionKeys { p256dh, auth } }): Json<Subscribe>,
 ) -> Result<StatusCode, Problem> {
-    let (_, makers) = checkout.carriers.push().ok_or(CheckoutError::NoPush)?;
-    if !makers.include(&endpoint) {
+    let (_, push_services) = checkout.channels.push().ok_or(CheckoutError::NoPush)?;
+    if !push_services.include(&endpoint) {
         return Err(
             CheckoutError::BadSignIn { field: "endpoint", wrong: "is not at a push service that is sent to" }.into()
         );

@@ -76,14 +76,14 @@ fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
 
 /// Who asks for an order.
 #[derive(Debug, Clone)]
-pub(crate) enum Asker {
+pub(crate) enum Caller {
     /// The shop itself, whose key came along.
     Shop,
     /// Whoever holds these tickets.
     Holders(Holders),
 }
 
-impl Asker {
+impl Caller {
     pub(crate) fn is_shop(&self) -> bool {
         matches!(self, Self::Shop)
     }
@@ -118,7 +118,7 @@ impl FromRequestParts<Checkout> for ShopKey {
     }
 }
 
-impl FromRequestParts<Checkout> for Asker {
+impl FromRequestParts<Checkout> for Caller {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
@@ -146,7 +146,7 @@ impl Checkout {
 
 /// By what names those who ask are known, for requests that are done once, the surest first; none for whoever is refused anyway. A
 /// second ticket, a sign-in or another access token between two tries make nobody a stranger.
-pub(crate) fn known_by(
+pub(crate) fn idempotency_scope(
     headers: &HeaderMap,
     tickets: &TicketKey,
     accounts: Option<&AccountKey>,

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    generational_cache::Recent,
+    generational_cache::GenerationalCache,
     outbound::{HttpClient, web_address},
 };
 
@@ -63,7 +63,7 @@ struct Remembered {
 /// A set of keys, and the tokens that were found to be signed with them, by their signatures. Both go when others are fetched.
 struct Known {
     keys: Jwks,
-    seen: Mutex<Recent<String, Remembered, SEEN_MAX>>,
+    seen: Mutex<GenerationalCache<String, Remembered, SEEN_MAX>>,
 }
 
 impl Known {

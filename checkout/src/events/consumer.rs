@@ -27,7 +27,7 @@ pub(crate) const LETTERS: &str = "letters";
 
 /// The groups of those who hear in this process: the relay waits for them where a stream is full.
 pub(crate) fn groups(checkout: &Checkout) -> Vec<&'static str> {
-    let letters = (!checkout.carriers.are_none()).then_some(LETTERS);
+    let letters = (!checkout.channels.are_none()).then_some(LETTERS);
     [WEBHOOKS].into_iter().chain(letters).collect()
 }
 

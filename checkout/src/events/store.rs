@@ -123,9 +123,9 @@ impl Store {
         .await?;
         let mut events = Vec::new();
         for row in rows {
-            let senseless = || StoreError::Corrupt(format!("event {sale}/{} is none", row.number));
-            let kind = Kind::from_word(&row.kind).ok_or_else(senseless)?;
-            let Value::Array(data) = row.data else { return Err(senseless()) };
+            let permanent = || StoreError::Corrupt(format!("event {sale}/{} is none", row.number));
+            let kind = Kind::from_word(&row.kind).ok_or_else(permanent)?;
+            let Value::Array(data) = row.data else { return Err(permanent()) };
             let first = count(row.number) + 1 - data.len() as u64;
             let happened = |(mut data, number)| {
                 let trace = take_trace(&mut data);

@@ -28,7 +28,7 @@ use crate::{
     notifications::{
         notification::{Shop, Written},
         store::Letter,
-        web_push::{Makers, Push},
+        web_push::{Push, PushServices},
     },
     outbound::{HttpClient, web_address},
     settings::Settings,
@@ -46,7 +46,7 @@ const AGAIN_AFTER_S: [f64; 7] = [5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 7200.0]
 
 /// What became of a letter.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Carried {
+pub(crate) enum SendOutcome {
     /// The carrier has taken it.
     Arrived,
     /// The carrier fell silent when it had it.
@@ -59,7 +59,7 @@ pub(crate) enum Carried {
 
 /// Why a carrier has not said that it took a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotCarried {
+pub(crate) enum SendError {
     /// It will never take it.
     Refused(String),
     /// There is nobody there any more.
@@ -71,24 +71,24 @@ pub(crate) enum NotCarried {
 }
 
 /// Whoever takes letters to people: the port to mail servers and to companies that send messages.
-pub(crate) trait Carrier: Send + Sync {
+pub(crate) trait Channel: Send + Sync {
     /// Takes a letter to an address. `about` names it: the same one never comes twice, unless it was surely not taken.
-    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>>;
+    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), SendError>>;
 }
 
 /// The carriers that this shop has.
 #[derive(Clone, Default)]
-pub(crate) struct Carriers {
-    mail: Option<Arc<dyn Carrier>>,
-    messages: Option<Arc<dyn Carrier>>,
+pub(crate) struct Channels {
+    mail: Option<Arc<dyn Channel>>,
+    messages: Option<Arc<dyn Channel>>,
     push: Option<Arc<Push>>,
-    makers: Option<Arc<Makers>>,
+    push_services: Option<Arc<PushServices>>,
 }
 
-impl Carriers {
+impl Channels {
     pub(crate) fn new(settings: &Settings) -> Result<Self, StartError> {
         let mail = match (&settings.smtp_url, &settings.mail_from) {
-            (Some(url), Some(from)) => Some(Arc::new(Smtp::new(url, from)?) as Arc<dyn Carrier>),
+            (Some(url), Some(from)) => Some(Arc::new(Smtp::new(url, from)?) as Arc<dyn Channel>),
             (Some(_), None) => {
                 return Err(StartError::new(
                     "Letters need a sender: set FAIRLINE_MAIL_FROM, such as `Shop <shop@example.org>`.",
@@ -98,7 +98,7 @@ impl Carriers {
         };
         let messages = match (&settings.sms_url, &settings.sms_from) {
             (Some(url), Some(from)) => {
-                Some(Arc::new(Sms::new(url, settings.sms_key.as_ref(), from)?) as Arc<dyn Carrier>)
+                Some(Arc::new(Sms::new(url, settings.sms_key.as_ref(), from)?) as Arc<dyn Channel>)
             }
             (Some(_), None) => {
                 return Err(StartError::new("Messages need a sender: set FAIRLINE_SMS_FROM, such as +15005550006."));
@@ -114,20 +114,20 @@ impl Carriers {
                 ));
             }
         };
-        Ok(Self { mail, messages, push, makers: Some(Arc::new(Makers::new(&settings.push_makers))) })
+        Ok(Self { mail, messages, push, push_services: Some(Arc::new(PushServices::new(&settings.push_makers))) })
     }
 
     /// What browsers subscribe with, and whom they may name; nothing where nothing is pushed.
-    pub(crate) fn push(&self) -> Option<(&Push, &Makers)> {
-        Some((self.push.as_deref()?, self.makers.as_deref()?))
+    pub(crate) fn push(&self) -> Option<(&Push, &PushServices)> {
+        Some((self.push.as_deref()?, self.push_services.as_deref()?))
     }
 
     /// Who takes letters to such an address.
-    pub(crate) fn to(&self, way: Way) -> Option<&dyn Carrier> {
+    pub(crate) fn to(&self, way: Way) -> Option<&dyn Channel> {
         match way {
             Way::Mail => self.mail.as_deref(),
             Way::Phone => self.messages.as_deref(),
-            Way::Push => self.push.as_deref().map(|push| push as &dyn Carrier),
+            Way::Push => self.push.as_deref().map(|push| push as &dyn Channel),
         }
     }
 
@@ -139,7 +139,7 @@ impl Carriers {
 
 /// Starts to hear of events that are worth a letter, and to send; ends with the process.
 pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
-    if checkout.carriers.are_none() {
+    if checkout.channels.are_none() {
         return;
     }
     let store = checkout.store.clone();
@@ -185,31 +185,31 @@ async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
 
 async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), StoreError> {
     let operation = Operation::begin(Kind::Client);
-    let carrier = checkout.carriers.to(letter.address.way());
+    let carrier = checkout.channels.to(letter.address.way());
     let carried = match (carrier, letter.matter.write(shop, checkout.account_key.as_ref())) {
         (Some(carrier), Some(written)) => {
             let carried = timeout(CARRIED_WITHIN, carrier.carry(&letter.about, letter.address.as_str(), &written));
-            let late = |_| Err(NotCarried::Silent(format!("no answer within {} s", CARRIED_WITHIN.as_secs())));
+            let late = |_| Err(SendError::Silent(format!("no answer within {} s", CARRIED_WITHIN.as_secs())));
             let carried = operation.run(carried).await.unwrap_or_else(late);
-            if let Err(NotCarried::Gone(_)) = &carried {
+            if let Err(SendError::Gone(_)) = &carried {
                 checkout.store.forget_subscription(&letter.address).await?;
             }
             judge(carried, letter.attempts, rand::rng().random())
         }
-        (None, _) => Carried::Never("nothing can be sent there".to_owned()),
-        (_, None) => Carried::Never("it can't be put into words".to_owned()),
+        (None, _) => SendOutcome::Never("nothing can be sent there".to_owned()),
+        (_, None) => SendOutcome::Never("it can't be put into words".to_owned()),
     };
     let outcome = match &carried {
-        Carried::Arrived => "sent",
-        Carried::Perhaps(_) => "unknown",
-        Carried::Never(_) => "given_up",
-        Carried::NotYet { .. } => "again",
+        SendOutcome::Arrived => "sent",
+        SendOutcome::Perhaps(_) => "unknown",
+        SendOutcome::Never(_) => "given_up",
+        SendOutcome::NotYet { .. } => "again",
     };
     metrics::counter!("checkout_letters_total", "outcome" => outcome).increment(1);
-    operation.end(outcome, carried != Carried::Arrived, || Told::named("send a letter"));
+    operation.end(outcome, carried != SendOutcome::Arrived, || Told::named("send a letter"));
     match &carried {
-        Carried::Arrived => info!(about = letter.about, "a letter was sent"),
-        Carried::Perhaps(why) | Carried::Never(why) | Carried::NotYet { why, .. } => {
+        SendOutcome::Arrived => info!(about = letter.about, "a letter was sent"),
+        SendOutcome::Perhaps(why) | SendOutcome::Never(why) | SendOutcome::NotYet { why, .. } => {
             warn!(about = letter.about, why, outcome, "a letter was not sent");
         }
     }
@@ -217,18 +217,18 @@ async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), 
 }
 
 /// What to do about a letter after so many attempts. `jitter` is from 0 to 1.
-fn judge(carried: Result<(), NotCarried>, attempts: i32, jitter: f64) -> Carried {
+fn judge(carried: Result<(), SendError>, attempts: i32, jitter: f64) -> SendOutcome {
     match carried {
-        Ok(()) => Carried::Arrived,
-        Err(NotCarried::Silent(why)) => Carried::Perhaps(why),
-        Err(NotCarried::Refused(why) | NotCarried::Gone(why)) => Carried::Never(why),
-        Err(NotCarried::NotNow(why)) => {
+        Ok(()) => SendOutcome::Arrived,
+        Err(SendError::Silent(why)) => SendOutcome::Perhaps(why),
+        Err(SendError::Refused(why) | SendError::Gone(why)) => SendOutcome::Never(why),
+        Err(SendError::NotNow(why)) => {
             let again_after = usize::try_from(attempts - 1).ok().and_then(|nth| AGAIN_AFTER_S.get(nth));
             match again_after {
                 Some(seconds) => {
-                    Carried::NotYet { why, again_after: Duration::from_secs_f64(seconds * (0.9 + 0.2 * jitter)) }
+                    SendOutcome::NotYet { why, again_after: Duration::from_secs_f64(seconds * (0.9 + 0.2 * jitter)) }
                 }
-                None => Carried::Never(why),
+                None => SendOutcome::Never(why),
             }
         }
     }
@@ -253,8 +253,8 @@ impl Smtp {
         Ok(Self { transport: transport.timeout(Some(CARRIED_WITHIN / 2)).build(), from: from.parse().map_err(wrong)? })
     }
 
-    async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), NotCarried> {
-        let refused = |error: &dyn std::error::Error| NotCarried::Refused(error.to_string());
+    async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), SendError> {
+        let refused = |error: &dyn std::error::Error| SendError::Refused(error.to_string());
         let domain = self.from.email.domain();
         let message = Message::builder()
             .from(self.from.clone())
@@ -269,14 +269,14 @@ impl Smtp {
         // Whatever fails up to here, the server has got nothing.
         match self.transport.test_connection().await {
             Ok(true) => {}
-            Ok(false) => return Err(NotCarried::NotNow("the mail server does not take mail now".to_owned())),
-            Err(error) => return Err(NotCarried::NotNow(reason(&error))),
+            Ok(false) => return Err(SendError::NotNow("the mail server does not take mail now".to_owned())),
+            Err(error) => return Err(SendError::NotNow(reason(&error))),
         }
         match self.transport.send(message).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is_transient() => Err(NotCarried::NotNow(reason(&error))),
-            Err(error) if error.is_permanent() || error.is_client() => Err(NotCarried::Refused(reason(&error))),
-            Err(error) => Err(NotCarried::Silent(reason(&error))),
+            Err(error) if error.is_transient() => Err(SendError::NotNow(reason(&error))),
+            Err(error) if error.is_permanent() || error.is_client() => Err(SendError::Refused(reason(&error))),
+            Err(error) => Err(SendError::Silent(reason(&error))),
         }
     }
 }
@@ -307,8 +307,8 @@ impl lettre::message::header::Header for AutoSubmitted {
     }
 }
 
-impl Carrier for Smtp {
-    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>> {
+impl Channel for Smtp {
+    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(self.carry(about, to, letter))
     }
 }
@@ -336,7 +336,7 @@ impl Sms {
         })
     }
 
-    async fn carry(&self, to: &str, letter: &Written) -> Result<(), NotCarried> {
+    async fn carry(&self, to: &str, letter: &Written) -> Result<(), SendError> {
         let body =
             if letter.link.is_empty() { letter.subject.clone() } else { format!("{} {}", letter.subject, letter.link) };
         let form = [("From", self.from.as_str()), ("To", to), ("Body", &body)];
@@ -346,20 +346,20 @@ impl Sms {
             request = request.header(header::AUTHORIZATION, authorization.expose());
         }
         let request =
-            request.body(Full::from(form.join("&"))).map_err(|error| NotCarried::Refused(error.to_string()))?;
+            request.body(Full::from(form.join("&"))).map_err(|error| SendError::Refused(error.to_string()))?;
         match self.client.call(request).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
                 let why = format!("the messages' company answered {}", answered.status.as_u16());
                 // It has no idempotency keys: after a failure of its own nobody knows.
                 Err(match answered.status.as_u16() {
-                    429 | 503 => NotCarried::NotNow(why),
-                    500..=599 => NotCarried::Silent(why),
-                    _ => NotCarried::Refused(why),
+                    429 | 503 => SendError::NotNow(why),
+                    500..=599 => SendError::Silent(why),
+                    _ => SendError::Refused(why),
                 })
             }
-            Err(unanswered) if unanswered.never_left => Err(NotCarried::NotNow(unanswered.why)),
-            Err(unanswered) => Err(NotCarried::Silent(unanswered.why)),
+            Err(unanswered) if unanswered.never_left => Err(SendError::NotNow(unanswered.why)),
+            Err(unanswered) => Err(SendError::Silent(unanswered.why)),
         }
     }
 }
@@ -374,8 +374,8 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-impl Carrier for Sms {
-    fn carry<'a>(&'a self, _: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>> {
+impl Channel for Sms {
+    fn carry<'a>(&'a self, _: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(self.carry(to, letter))
     }
 }
@@ -386,15 +386,15 @@ mod tests {
 
     #[test]
     fn only_what_has_surely_not_arrived_is_sent_again() {
-        assert_eq!(judge(Ok(()), 1, 0.5), Carried::Arrived);
-        assert_eq!(judge(Err(NotCarried::Silent("…".to_owned())), 1, 0.5), Carried::Perhaps("…".to_owned()));
-        assert_eq!(judge(Err(NotCarried::Refused("no".to_owned())), 1, 0.5), Carried::Never("no".to_owned()));
-        let not_now = |attempts| judge(Err(NotCarried::NotNow("busy".to_owned())), attempts, 0.5);
+        assert_eq!(judge(Ok(()), 1, 0.5), SendOutcome::Arrived);
+        assert_eq!(judge(Err(SendError::Silent("…".to_owned())), 1, 0.5), SendOutcome::Perhaps("…".to_owned()));
+        assert_eq!(judge(Err(SendError::Refused("no".to_owned())), 1, 0.5), SendOutcome::Never("no".to_owned()));
+        let not_now = |attempts| judge(Err(SendError::NotNow("busy".to_owned())), attempts, 0.5);
         for (attempts, seconds) in (1..).zip(AGAIN_AFTER_S) {
             let again_after = Duration::from_secs_f64(seconds);
-            assert_eq!(not_now(attempts), Carried::NotYet { why: "busy".to_owned(), again_after });
+            assert_eq!(not_now(attempts), SendOutcome::NotYet { why: "busy".to_owned(), again_after });
         }
-        assert_eq!(not_now(8), Carried::Never("busy".to_owned()));
+        assert_eq!(not_now(8), SendOutcome::Never("busy".to_owned()));
     }
 
     #[test]

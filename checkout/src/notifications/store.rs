@@ -13,7 +13,7 @@ use crate::{
     accounts::account::{AccountId, Address},
     db::{Store, StoreError},
     notifications::{
-        dispatcher::Carried,
+        dispatcher::SendOutcome,
         notification::{About, Matter},
     },
 };
@@ -191,8 +191,8 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let letter = |(about, address, matter, attempts, trace): (String, String, Value, i32, Option<String>)| {
-            let senseless = |_| StoreError::Corrupt(format!("letter {about} is none"));
-            let matter = serde_json::from_value(matter).map_err(senseless)?;
+            let permanent = |_| StoreError::Corrupt(format!("letter {about} is none"));
+            let matter = serde_json::from_value(matter).map_err(permanent)?;
             let trace = trace.and_then(|trace| trace.parse().ok());
             Ok(Letter { address: Address::stored(address), matter, attempts, about, trace })
         };
@@ -200,12 +200,12 @@ impl Store {
     }
 
     /// Notes what became of a letter.
-    pub(crate) async fn note_carried(&self, letter: &Letter, carried: &Carried) -> Result<(), StoreError> {
+    pub(crate) async fn note_carried(&self, letter: &Letter, carried: &SendOutcome) -> Result<(), StoreError> {
         let (state, again_after, error) = match carried {
-            Carried::Arrived => ("sent", None, None),
-            Carried::Perhaps(why) => ("unknown", None, Some(why)),
-            Carried::Never(why) => ("given_up", None, Some(why)),
-            Carried::NotYet { why, again_after } => ("waiting", Some(again_after.as_secs_f64()), Some(why)),
+            SendOutcome::Arrived => ("sent", None, None),
+            SendOutcome::Perhaps(why) => ("unknown", None, Some(why)),
+            SendOutcome::Never(why) => ("given_up", None, Some(why)),
+            SendOutcome::NotYet { why, again_after } => ("waiting", Some(again_after.as_secs_f64()), Some(why)),
         };
         let error: Option<String> = error.map(|why| why.chars().take(REASON_CHARS_MAX).collect());
         sqlx::query(

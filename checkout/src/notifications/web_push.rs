@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::{
     notifications::{
-        dispatcher::{Carrier, NotCarried},
+        dispatcher::{Channel, SendError},
         notification::Written,
     },
     outbound::{HttpClient, web_address},
@@ -63,9 +63,9 @@ impl Subscription {
 
 /// The services of browsers' makers that we send to. Whoever subscribes names an address, and could name any.
 #[derive(Debug, Clone)]
-pub(crate) struct Makers(Vec<String>);
+pub(crate) struct PushServices(Vec<String>);
 
-impl Makers {
+impl PushServices {
     /// Hosts, `*.` before a part of one for all below it; or a whole origin, for trials.
     pub(crate) fn new(hosts: &[String]) -> Self {
         Self(hosts.iter().map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty()).collect())
@@ -114,8 +114,8 @@ impl Push {
         &self.public_key
     }
 
-    async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), NotCarried> {
-        let refused = |why: &str| NotCarried::Refused(why.to_owned());
+    async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), SendError> {
+        let refused = |why: &str| SendError::Refused(why.to_owned());
         let subscription = Subscription::read(to).ok_or_else(|| refused("it is no subscription"))?;
         let text = json!({ "about": about, "subject": letter.subject, "link": letter.link }).to_string();
         let body =
@@ -128,20 +128,20 @@ impl Push {
             .header("ttl", TTL_S)
             .header("urgency", "high")
             .body(Full::from(body))
-            .map_err(|error| NotCarried::Refused(error.to_string()))?;
+            .map_err(|error| SendError::Refused(error.to_string()))?;
         match self.client.call(request).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
                 let why = format!("the push service answered {}", answered.status.as_u16());
                 Err(match answered.status.as_u16() {
-                    404 | 410 => NotCarried::Gone(why),
-                    429 | 503 => NotCarried::NotNow(why),
-                    500..=599 => NotCarried::Silent(why),
-                    _ => NotCarried::Refused(why),
+                    404 | 410 => SendError::Gone(why),
+                    429 | 503 => SendError::NotNow(why),
+                    500..=599 => SendError::Silent(why),
+                    _ => SendError::Refused(why),
                 })
             }
-            Err(unanswered) if unanswered.never_left => Err(NotCarried::NotNow(unanswered.why)),
-            Err(unanswered) => Err(NotCarried::Silent(unanswered.why)),
+            Err(unanswered) if unanswered.never_left => Err(SendError::NotNow(unanswered.why)),
+            Err(unanswered) => Err(SendError::Silent(unanswered.why)),
         }
     }
 
@@ -207,8 +207,8 @@ fn derive(secret: &[u8], auth: &[u8], theirs: &[u8], ours: &[u8], salt: &[u8]) -
     Some((expand(salt, &input, b"Content-Encoding: aes128gcm\0")?, expand(salt, &input, b"Content-Encoding: nonce\0")?))
 }
 
-impl Carrier for Push {
-    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), NotCarried>> {
+impl Channel for Push {
+    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(self.carry(about, to, letter))
     }
 }
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn only_the_services_of_browsers_makers_are_sent_to() {
-        let makers = Makers::new(&[
+        let push_services = PushServices::new(&[
             "fcm.googleapis.com".to_owned(),
             "*.push.apple.com".to_owned(),
             "http://127.0.0.1:9".to_owned(),
@@ -256,7 +256,7 @@ mod tests {
             ("http://127.0.0.1:10/x", false),
             ("nonsense", false),
         ] {
-            assert_eq!(makers.include(endpoint), included, "{endpoint}");
+            assert_eq!(push_services.include(endpoint), included, "{endpoint}");
         }
     }
 }

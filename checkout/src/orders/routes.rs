@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     Checkout,
     accounts::account::AccountId,
-    auth::caller::{Asker, BearerToken, Holders},
+    auth::caller::{BearerToken, Caller, Holders},
     error::CheckoutError,
     orders::{
         holds::store::PaymentStanding,
@@ -223,7 +223,7 @@ async fn pay(
 async fn show_order(
     State(checkout): State<Checkout>,
     Path(id): Path<String>,
-    asker: Asker,
+    asker: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(checkout.one_or_all(order_id(&id)?, &asker).await?)))
 }
@@ -253,7 +253,7 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
 async fn give_back(
     State(checkout): State<Checkout>,
     Path(order): Path<String>,
-    asker: Asker,
+    asker: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(checkout.give_back(order_id(&order)?, asker).await?)))
 }
@@ -272,7 +272,7 @@ async fn give_back(
 async fn withdraw(
     State(checkout): State<Checkout>,
     Path(order): Path<String>,
-    asker: Asker,
+    asker: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(checkout.withdraw(order_id(&order)?, asker).await?)))
 }
@@ -287,7 +287,7 @@ async fn withdraw(
 async fn show_order_status(
     State(checkout): State<Checkout>,
     Path(order): Path<String>,
-    asker: Asker,
+    asker: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let order = checkout.store.order_for(order_id(&order)?, &asker).await.map_err(CheckoutError::from)?;
     let Order { id, status, hold_expires_at, .. } = order.ok_or(CheckoutError::UnknownOrder)?;
@@ -305,7 +305,7 @@ async fn show_order_status(
 async fn show_payment_status(
     State(checkout): State<Checkout>,
     Path(id): Path<String>,
-    asker: Asker,
+    asker: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
     let payment = checkout.store.payment_for(id, &asker).await.map_err(CheckoutError::from)?;
@@ -340,7 +340,7 @@ impl Checkout {
     }
 
     /// The order under an id, or the orders of the account under it.
-    async fn one_or_all(&self, id: OrderId, asker: &Asker) -> Result<OneOrAll, CheckoutError> {
+    async fn one_or_all(&self, id: OrderId, asker: &Caller) -> Result<OneOrAll, CheckoutError> {
         let account = AccountId(id.0);
         if asker.holders().account() == Some(account) {
             return Ok(OneOrAll::All(Orders { orders: self.store.orders_of_account(account).await? }));

@@ -14,7 +14,7 @@ use tracing::{debug, error, warn};
 
 use crate::{
     Checkout,
-    auth::caller::{Asker, Holders},
+    auth::caller::{Caller, Holders},
     db::StoreError,
     error::CheckoutError,
     orders::{
@@ -55,7 +55,7 @@ enum Stuck {
     #[error("the gateway gave no answer: {0}")]
     NoAnswer(#[from] NoAnswer),
     #[error("the gateway says {0:?}, which can't be")]
-    Senseless(Standing),
+    Permanent(Standing),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -114,7 +114,7 @@ impl Checkout {
     }
 
     /// Gives an order back that has not been paid for. A payment that is not known to be authorised ends with it.
-    pub(crate) async fn give_back(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
+    pub(crate) async fn give_back(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
         let checkout = self.clone();
         let given_back = self.shutdown.spawn(async move { checkout.store.give_back(order, &asker).await });
         match given_back.await?? {
@@ -128,7 +128,7 @@ impl Checkout {
     }
 
     /// Withdraws the payment of an order that is under way: it can be paid otherwise, while there is time. May be repeated.
-    pub(crate) async fn withdraw(&self, order: OrderId, asker: Asker) -> Result<Order, CheckoutError> {
+    pub(crate) async fn withdraw(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
         let checkout = self.clone();
         let withdrawn = self.shutdown.spawn(async move { checkout.store.withdraw(order, &asker).await });
         let (order, withdrawn) = withdrawn.await??.ok_or(CheckoutError::UnknownOrder)?;
@@ -191,8 +191,10 @@ impl Checkout {
                         | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "a payment waits");
                         }
-                        Stuck::NoAnswer(NoAnswer::Senseless(_) | NoAnswer::Repeats(_) | NoAnswer::Rejected { .. })
-                        | Stuck::Senseless(_)
+                        Stuck::NoAnswer(
+                            NoAnswer::Permanent(_) | NoAnswer::CachedFailure(_) | NoAnswer::Rejected { .. },
+                        )
+                        | Stuck::Permanent(_)
                         | Stuck::Store(_) => {
                             error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
                         }
@@ -246,7 +248,7 @@ impl Checkout {
             }
             (Standing::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
             (Standing::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
-            (senseless, _) => return Err(Stuck::Senseless(senseless)),
+            (permanent, _) => return Err(Stuck::Permanent(permanent)),
         };
         match reference {
             // It had ended while the gateway was asked.
@@ -278,7 +280,7 @@ impl Checkout {
             Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
                 Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::default()).await?)
             }
-            senseless @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Senseless(senseless)),
+            permanent @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Permanent(permanent)),
         }
     }
 
@@ -292,7 +294,7 @@ impl Checkout {
             }) => {
                 format!("it says {standing:?}")
             }
-            Err(NoAnswer::Senseless(why) | NoAnswer::Repeats(why)) => why,
+            Err(NoAnswer::Permanent(why) | NoAnswer::CachedFailure(why)) => why,
             answer => return answer,
         };
         let stands = self.gateway.look_up(reference).await?;
@@ -306,7 +308,7 @@ impl Checkout {
     async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
         match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.standing {
             Standing::Refunded => Ok(self.store.refunded(payment).await?),
-            senseless => Err(Stuck::Senseless(senseless)),
+            permanent => Err(Stuck::Permanent(permanent)),
         }
     }
 

@@ -51,12 +51,12 @@ struct Asking {
 
 /// Where tokens are redeemed.
 #[derive(Clone)]
-pub(crate) struct Till {
+pub(crate) struct RedemptionBatcher {
     redemptions: mpsc::Sender<Waiting>,
     questions: mpsc::Sender<Asking>,
 }
 
-impl Till {
+impl RedemptionBatcher {
     /// Opens the till. Asked to stop, it serves those who wait, and nobody more.
     pub(crate) fn open(store: Store, shutdown: &Shutdown) -> Self {
         let (redemptions, waiting) = mpsc::channel(WAITING_MAX);

@@ -94,7 +94,7 @@ fn answered(status: StatusCode) -> Histogram {
 pub(crate) struct Counted;
 
 /// What he knows.
-pub(crate) struct Doorman {
+pub(crate) struct FastReject {
     checkout: Checkout,
     limit: RateLimit,
     health: Health,
@@ -104,7 +104,7 @@ pub(crate) struct Doorman {
     limited: Histogram,
 }
 
-impl Doorman {
+impl FastReject {
     /// Once the metrics have a recorder.
     pub(crate) fn new(checkout: Checkout, limit: RateLimit, health: Health) -> Self {
         let kind = |error| {
@@ -158,7 +158,7 @@ impl Doorman {
             Some(seen) if !holds_ticket_of(headers, &self.checkout.ticket_key, seen.visitor) => {
                 (&self.bad.1, self.bad.0.answer())
             }
-            Some(seen) if seen.sale == sale => match self.checkout.refusals.again(seen.admission)? {
+            Some(seen) if seen.sale == sale => match self.checkout.refusal_cache.again(seen.admission)? {
                 Again::Used(told) => (&self.used, told.1.answer()),
                 Again::RunOut => (&self.run_out.1, self.run_out.0.answer()),
             },
@@ -166,7 +166,7 @@ impl Doorman {
             None => {
                 let visitor = named_holder(token)?.parse().ok()?;
                 let is_heard = holds_ticket_of(headers, &self.checkout.ticket_key, visitor)
-                    && !self.checkout.forgers.include(visitor);
+                    && !self.checkout.forgery_guard.include(visitor);
                 if is_heard {
                     return None;
                 }
@@ -183,7 +183,7 @@ impl Doorman {
 /// The router with the doorman before it.
 #[derive(Clone)]
 pub(crate) struct Door {
-    doorman: Arc<Doorman>,
+    doorman: Arc<FastReject>,
     router: Router,
 }
 

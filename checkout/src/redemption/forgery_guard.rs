@@ -8,7 +8,7 @@ use std::{
 use fairline_sale::VisitorId;
 use tokio::time::Instant;
 
-use crate::generational_cache::Recent;
+use crate::generational_cache::GenerationalCache;
 
 /// Forged tokens of one visitor that are looked at: more than curiosity needs, whose genuine token is still to be heard.
 const LOOKED_AT: u32 = 20;
@@ -19,9 +19,9 @@ const KNOWN_MAX: usize = 65_536;
 
 /// Visitors who brought forged tokens: how many, and when the last.
 #[derive(Clone, Default)]
-pub(crate) struct Forgers(Arc<Mutex<Recent<VisitorId, (u32, Instant), KNOWN_MAX>>>);
+pub(crate) struct ForgeryGuard(Arc<Mutex<GenerationalCache<VisitorId, (u32, Instant), KNOWN_MAX>>>);
 
-impl Forgers {
+impl ForgeryGuard {
     /// Whether a visitor's tokens are not looked at now.
     pub(crate) fn include(&self, visitor: VisitorId) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&visitor).copied();
@@ -43,15 +43,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_forger_is_not_listened_to_for_a_while() {
-        let (forgers, forger, other) = (Forgers::default(), VisitorId([1; 16]), VisitorId([2; 16]));
+        let (forgery_guard, forger, other) = (ForgeryGuard::default(), VisitorId([1; 16]), VisitorId([2; 16]));
         for _ in 0..LOOKED_AT {
-            assert!(!forgers.include(forger));
-            forgers.note(forger);
+            assert!(!forgery_guard.include(forger));
+            forgery_guard.note(forger);
         }
-        assert!(forgers.include(forger) && !forgers.include(other));
+        assert!(forgery_guard.include(forger) && !forgery_guard.include(other));
         tokio::time::advance(UNHEARD_FOR).await;
-        assert!(!forgers.include(forger));
-        forgers.note(forger);
-        assert!(!forgers.include(forger), "it begins anew");
+        assert!(!forgery_guard.include(forger));
+        forgery_guard.note(forger);
+        assert!(!forgery_guard.include(forger), "it begins anew");
     }
 }

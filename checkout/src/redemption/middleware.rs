@@ -14,14 +14,14 @@ use crate::{jobs::heartbeat::Health, redemption::fast_reject::Counted};
 
 /// What a purchase passes.
 #[derive(Clone)]
-pub(crate) struct Turnstile {
+pub(crate) struct PurchaseLayers {
     pub(crate) limit: RateLimit,
     pub(crate) once: Once,
     pub(crate) health: Health,
 }
 
 /// The layer.
-pub(crate) async fn pass(State(turnstile): State<Turnstile>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(turnstile): State<PurchaseLayers>, request: Request, next: Next) -> Response {
     if request.extensions().get::<Counted>().is_none()
         && let Err(too_many) = turnstile.limit.check_request(&request)
     {

@@ -1,4 +1,4 @@
-//! Refusals of tokens that are known still, so that whoever repeats them asks no database.
+//! RefusalCache of tokens that are known still, so that whoever repeats them asks no database.
 //!
 //! A token that has run out unused never becomes an order any more. What a used one became changes: it is told as it stood within the
 //! last second.
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    error::CheckoutError, generational_cache::Recent, orders::order::Order, redemption::fast_reject::Prepared,
+    error::CheckoutError, generational_cache::GenerationalCache, orders::order::Order,
+    redemption::fast_reject::Prepared,
 };
 
 /// Tokens whose refusals are known, at least; twice as many at most. One is some kilobyte, with its answer.
@@ -43,11 +44,11 @@ pub(crate) enum Known {
     Nothing,
 }
 
-/// Refusals, by the admission.
+/// RefusalCache, by the admission.
 #[derive(Clone, Default)]
-pub(crate) struct Refusals(Arc<Mutex<Recent<Uuid, Refusal, KNOWN_MAX>>>);
+pub(crate) struct RefusalCache(Arc<Mutex<GenerationalCache<Uuid, Refusal, KNOWN_MAX>>>);
 
-impl Refusals {
+impl RefusalCache {
     /// A refusal that is told again as it is.
     pub(crate) fn again(&self, admission: Uuid) -> Option<Again> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission)? {
@@ -92,7 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_token_became_is_told_again_for_a_second() {
-        let (refusals, admission) = (Refusals::default(), Uuid::from_u128(1));
+        let (refusal_cache, admission) = (RefusalCache::default(), Uuid::from_u128(1));
         let order = Order {
             id: OrderId(Uuid::from_u128(2)),
             sale_id: SaleId(Uuid::from_u128(3)),
@@ -107,13 +108,15 @@ mod tests {
             created_at: OffsetDateTime::UNIX_EPOCH,
             notice: None,
         };
-        assert!(matches!(refusals.of(admission), Known::Nothing));
-        refusals.used(admission, &order);
-        assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenUsed(known)) if *known == order));
+        assert!(matches!(refusal_cache.of(admission), Known::Nothing));
+        refusal_cache.used(admission, &order);
+        assert!(
+            matches!(refusal_cache.of(admission), Known::Refused(CheckoutError::TokenUsed(known)) if *known == order)
+        );
         tokio::time::advance(TOLD_AGAIN_FOR).await;
-        assert!(matches!(refusals.of(admission), Known::Used) && refusals.again(admission).is_none());
-        refusals.run_out(admission);
+        assert!(matches!(refusal_cache.of(admission), Known::Used) && refusal_cache.again(admission).is_none());
+        refusal_cache.run_out(admission);
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert!(matches!(refusals.of(admission), Known::Refused(CheckoutError::TokenExpired)));
+        assert!(matches!(refusal_cache.of(admission), Known::Refused(CheckoutError::TokenExpired)));
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     Checkout,
     accounts::account::{AccountId, Proof},
     auth::{
-        caller::{Asker, BearerToken, Holders, ShopKey},
+        caller::{BearerToken, Caller, Holders, ShopKey},
         keys::NoClaims,
     },
     error::CheckoutError,
@@ -34,7 +34,7 @@ impl Checkout {
     ) -> Result<Order, Problem> {
         let asked = sale.parse().map_err(|_| CheckoutError::UnknownSale);
         self.count(async {
-            self.redeem(asked?, token, &Asker::Holders(holders.clone()), holders.account(), quantity).await
+            self.redeem(asked?, token, &Caller::Holders(holders.clone()), holders.account(), quantity).await
         })
         .await
     }
@@ -53,7 +53,7 @@ impl Checkout {
             (Some(_), None) => return Err(CheckoutError::NoSignIn.into()),
             (None, _) => None,
         };
-        self.count(self.redeem(sale, token, &Asker::Shop, account, quantity)).await
+        self.count(self.redeem(sale, token, &Caller::Shop, account, quantity)).await
     }
 
     async fn count(&self, redeemed: impl Future<Output = Result<Order, CheckoutError>>) -> Result<Order, Problem> {
@@ -74,7 +74,7 @@ impl Checkout {
         &self,
         asked: SaleId,
         BearerToken(token): &BearerToken,
-        asker: &Asker,
+        asker: &Caller,
         account: Option<AccountId>,
         quantity: NonZeroU16,
     ) -> Result<Order, CheckoutError> {
@@ -86,13 +86,13 @@ impl Checkout {
             .ok_or(CheckoutError::BadToken)?;
         let verified = match self.keys.known(token) {
             Some(known) => Ok(known),
-            None if self.forgers.include(visitor) => return Err(CheckoutError::BadToken),
+            None if self.forgery_guard.include(visitor) => return Err(CheckoutError::BadToken),
             None => self.keys.verify(token),
         };
         let Genuine { claims, kid } = match verified {
             Ok(genuine) => genuine,
             Err(NoClaims::Token(TokenError::BadSignature)) => {
-                self.forgers.note(visitor);
+                self.forgery_guard.note(visitor);
                 return Err(CheckoutError::BadToken);
             }
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
@@ -103,23 +103,23 @@ impl Checkout {
             return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
         }
         let admission = claims.jti;
-        let was_used = match self.refusals.of(admission) {
+        let was_used = match self.refusal_cache.of(admission) {
             Known::Refused(reason) => return Err(reason),
             Known::Used => true,
             Known::Nothing => false,
         };
-        if was_used && let Became::Order { order, .. } = self.till.ask(admission, visitor).await? {
-            self.refusals.used(admission, &order);
+        if was_used && let Became::Order { order, .. } = self.batcher.ask(admission, visitor).await? {
+            self.refusal_cache.used(admission, &order);
             return Err(CheckoutError::TokenUsed(order));
         }
         let quantity = quantity.get().into();
         let trace = fairline_trace::current();
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
-        let redeemed = self.till.redeem(redemption).await;
+        let redeemed = self.batcher.redeem(redemption).await;
         match &redeemed {
-            Err(NotRedeemed::Used(order)) => self.refusals.used(admission, order),
+            Err(NotRedeemed::Used(order)) => self.refusal_cache.used(admission, order),
             // Its time never comes again.
-            Err(NotRedeemed::Expired) => self.refusals.run_out(admission),
+            Err(NotRedeemed::Expired) => self.refusal_cache.run_out(admission),
             _ => {}
         }
         Ok(redeemed?)

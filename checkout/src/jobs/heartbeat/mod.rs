@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::{db::Store, payments::gateway::circuit_breaker::Watched};
+use crate::{db::Store, payments::gateway::circuit_breaker::CircuitState};
 
 /// An answer that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ const BEATS_TOLD: usize = 5;
 
 /// What became of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Fared {
+pub(crate) struct RequestStats {
     pub(crate) answered: u32,
     /// With an error of ours.
     pub(crate) failed: u32,
@@ -62,10 +62,10 @@ impl Health {
         self.0.slow.fetch_add((took > SLOW).into(), Ordering::AcqRel);
     }
 
-    fn take(&self) -> Fared {
+    fn take(&self) -> RequestStats {
         let [failed, slow, answered] =
             [&self.0.failed, &self.0.slow, &self.0.answered].map(|count| count.swap(0, Ordering::AcqRel));
-        Fared { answered, failed, slow }
+        RequestStats { answered, failed, slow }
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn paid(State(health): State<Health>, request: Request, next: N
 }
 
 /// Tells them once a second, until asked to stop; then this checkout takes its leave.
-pub(crate) fn start(health: Health, gateway: Watched, store: Store, shutdown: &Shutdown) {
+pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdown: &Shutdown) {
     let id = Uuid::now_v7();
     shutdown.keep("heartbeat", STANDS_STILL, move |stop| {
         let (health, gateway, store) = (health.clone(), gateway.clone(), store.clone());
@@ -95,7 +95,7 @@ pub(crate) fn start(health: Health, gateway: Watched, store: Store, shutdown: &S
                     last.pop_front();
                 }
                 last.push_back(health.take());
-                if let Err(error) = store.beat(id, sum(&last), gateway.is_away()).await {
+                if let Err(error) = store.heartbeat(id, sum(&last), gateway.is_away()).await {
                     warn!(%error, "checkout heartbeat failed");
                 }
             }
@@ -106,15 +106,15 @@ pub(crate) fn start(health: Health, gateway: Watched, store: Store, shutdown: &S
     });
 }
 
-fn sum<'a>(beats: impl IntoIterator<Item = &'a Fared>) -> Fared {
-    let add = |all: Fared, one: &Fared| Fared {
+fn sum<'a>(beats: impl IntoIterator<Item = &'a RequestStats>) -> RequestStats {
+    let add = |all: RequestStats, one: &RequestStats| RequestStats {
         answered: all.answered.saturating_add(one.answered),
         failed: all.failed.saturating_add(one.failed),
         slow: all.slow.saturating_add(one.slow),
     };
-    let Fared { answered, failed, slow } = beats.into_iter().fold(Fared::default(), add);
+    let RequestStats { answered, failed, slow } = beats.into_iter().fold(RequestStats::default(), add);
     // One answer may be counted with this beat, and its failure with the next.
-    Fared { answered, failed: failed.min(answered), slow: slow.min(answered) }
+    RequestStats { answered, failed: failed.min(answered), slow: slow.min(answered) }
 }
 
 #[cfg(test)]
@@ -126,9 +126,9 @@ mod tests {
         let health = Health::default();
         health.note(false, Duration::from_millis(3));
         health.note(true, Duration::from_secs(3));
-        let fared = health.take();
-        assert_eq!(fared, Fared { answered: 2, failed: 1, slow: 1 });
-        assert_eq!(health.take(), Fared::default());
-        assert_eq!(sum(&[fared, fared]), Fared { answered: 4, failed: 2, slow: 2 });
+        let stats = health.take();
+        assert_eq!(stats, RequestStats { answered: 2, failed: 1, slow: 1 });
+        assert_eq!(health.take(), RequestStats::default());
+        assert_eq!(sum(&[stats, stats]), RequestStats { answered: 4, failed: 2, slow: 2 });
     }
 }

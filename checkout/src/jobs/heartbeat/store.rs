@@ -4,13 +4,13 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    jobs::heartbeat::Fared,
+    jobs::heartbeat::RequestStats,
 };
 
 impl Store {
     /// Tells the controllers how this checkout fares, and the other checkouts whether it has found the gateway away; forgets those
     /// that have been silent for a minute.
-    pub(crate) async fn beat(&self, id: Uuid, fared: Fared, gateway_away: bool) -> Result<(), StoreError> {
+    pub(crate) async fn heartbeat(&self, id: Uuid, stats: RequestStats, gateway_away: bool) -> Result<(), StoreError> {
         let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         sqlx::query(
             "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
@@ -19,9 +19,9 @@ impl Store {
              failed = excluded.failed, slow = excluded.slow, gateway_away = excluded.gateway_away",
         )
         .bind(id)
-        .bind(small(fared.answered))
-        .bind(small(fared.failed))
-        .bind(small(fared.slow))
+        .bind(small(stats.answered))
+        .bind(small(stats.failed))
+        .bind(small(stats.slow))
         .bind(gateway_away)
         .execute(&self.pool)
         .await?;

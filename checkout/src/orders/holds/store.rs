@@ -9,7 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
-    auth::caller::Asker,
+    auth::caller::Caller,
     catalogue::store::stored_status,
     db::{Store, StoreError},
     events::store::tell,
@@ -91,7 +91,7 @@ impl StockRow {
 const STOCKS_MAX: i64 = 1000;
 
 /// An order in the eyes of one who asks; `None` when it is nobody's, or somebody else's.
-async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Asker) -> Result<Option<Order>, StoreError> {
+async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Caller) -> Result<Option<Order>, StoreError> {
     let row: Option<OrderRow> =
         sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
             .bind(order.0)
@@ -105,12 +105,12 @@ async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Asker)
 
 impl Store {
     /// One order, if whoever asks may see it.
-    pub(crate) async fn order_for(&self, order: OrderId, asker: &Asker) -> Result<Option<Order>, StoreError> {
+    pub(crate) async fn order_for(&self, order: OrderId, asker: &Caller) -> Result<Option<Order>, StoreError> {
         order_for(&mut *self.pool.acquire().await?, order, asker).await
     }
 
     /// One payment, by its own id or that of its order, of which it is the newest, if whoever asks may see it.
-    pub(crate) async fn payment_for(&self, id: Uuid, asker: &Asker) -> Result<Option<PaymentStanding>, StoreError> {
+    pub(crate) async fn payment_for(&self, id: Uuid, asker: &Caller) -> Result<Option<PaymentStanding>, StoreError> {
         #[derive(FromRow)]
         struct Row {
             id: Uuid,
@@ -152,7 +152,7 @@ impl Store {
     pub(crate) async fn withdraw(
         &self,
         order: OrderId,
-        asker: &Asker,
+        asker: &Caller,
     ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
@@ -165,7 +165,7 @@ impl Store {
 
     /// Gives a hold back, with the payment under way that is not known to be authorised. Nothing if there is no such order, or it is
     /// somebody else's.
-    pub(crate) async fn give_back(&self, order: OrderId, asker: &Asker) -> Result<Option<GivenBack>, StoreError> {
+    pub(crate) async fn give_back(&self, order: OrderId, asker: &Caller) -> Result<Option<GivenBack>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
         let mut hold = lock_hold(&mut transaction, order).await?;
@@ -211,9 +211,9 @@ impl Store {
     /// Sells a hold that was paid for elsewhere, as the shop says; where its time has run out, if units are free.
     pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let Some(found) = order_for(&mut transaction, order, &Asker::Shop).await? else { return Ok(None) };
+        let Some(found) = order_for(&mut transaction, order, &Caller::Shop).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
-        let found = order_for(&mut transaction, order, &Asker::Shop).await?.unwrap_or(found);
+        let found = order_for(&mut transaction, order, &Caller::Shop).await?.unwrap_or(found);
         let mut state = HoldState::try_from(hold.state.as_str())?;
         if state == HoldState::Paid {
             let paid_as: Option<String> = sqlx::query_scalar("SELECT paid_as FROM orders WHERE id = $1")
@@ -238,7 +238,7 @@ impl Store {
         }
         state = hold_after(HoldState::Held, HoldEvent::Pay)?;
         sell_to_the_shop(&mut transaction, order, &hold, state, reference).await?;
-        let sold = order_for(&mut transaction, order, &Asker::Shop).await?.unwrap_or(found);
+        let sold = order_for(&mut transaction, order, &Caller::Shop).await?.unwrap_or(found);
         transaction.commit().await?;
         Ok(Some(Confirmed::Sold(sold)))
     }
@@ -280,7 +280,7 @@ impl Store {
             if held != quantity {
                 return Ok(Err(NotReserved::OtherReservation));
             }
-            let known = order_for(&mut transaction, OrderId(id), &Asker::Shop).await?;
+            let known = order_for(&mut transaction, OrderId(id), &Caller::Shop).await?;
             return known.map(Ok).ok_or_else(|| StoreError::Corrupt(format!("hold {id} is no order")));
         }
         if !free.is_open {
@@ -324,7 +324,7 @@ impl Store {
             is_yield: free.is_yield,
         };
         tell_reserved(&mut transaction, id, &hold, expires_at).await?;
-        let order = order_for(&mut transaction, id, &Asker::Shop).await?;
+        let order = order_for(&mut transaction, id, &Caller::Shop).await?;
         let order = order.ok_or_else(|| StoreError::Corrupt(format!("hold {} is no order", id.0)))?;
         transaction.commit().await?;
         Ok(Ok(order))

@@ -23,13 +23,13 @@ const FAILURES_MAX: u32 = 5;
 pub(crate) const LEFT_ALONE_FOR: Duration = Duration::from_secs(30);
 const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
 
-type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, Watched>;
+type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, CircuitState>;
 
 /// Since when the gateway is left alone, for whoever wants to know.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Watched(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct CircuitState(Arc<Mutex<Option<Instant>>>);
 
-impl Watched {
+impl CircuitState {
     /// Whether the gateway does not answer, so far as is known.
     pub(crate) fn is_away(&self) -> bool {
         self.since().is_some()
@@ -50,7 +50,7 @@ impl Watched {
     }
 }
 
-impl Instrument for Watched {
+impl Instrument for CircuitState {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
@@ -69,19 +69,19 @@ impl Instrument for Watched {
 }
 
 /// A gateway that is not asked too often.
-pub(crate) struct Guarded<G> {
+pub(crate) struct GuardedGateway<G> {
     gateway: G,
     breaker: Breaker,
 }
 
-impl<G: Gateway> Guarded<G> {
+impl<G: Gateway> GuardedGateway<G> {
     /// Guards a gateway. The second says whether it is left alone.
-    pub(crate) fn new(gateway: G) -> (Self, Watched) {
+    pub(crate) fn new(gateway: G) -> (Self, CircuitState) {
         Self::leaving_alone_for(gateway, LEFT_ALONE_FOR)
     }
 
-    fn leaving_alone_for(gateway: G, left_alone_for: Duration) -> (Self, Watched) {
-        let watched = Watched::default();
+    fn leaving_alone_for(gateway: G, left_alone_for: Duration) -> (Self, CircuitState) {
+        let watched = CircuitState::default();
         watched.set(None);
         let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
         let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
@@ -101,7 +101,7 @@ impl<G: Gateway> Guarded<G> {
                 match &answer {
                     Err(NoAnswer::Unanswered(_) | NoAnswer::Failed(_)) => self.breaker.on_error(),
                     // All others would wait for the one payment that it is about.
-                    Err(NoAnswer::Repeats(_)) => {}
+                    Err(NoAnswer::CachedFailure(_)) => {}
                     // Whoever says something, be it nonsense, is there.
                     _ => self.breaker.on_success(),
                 }
@@ -117,7 +117,7 @@ impl<G: Gateway> Guarded<G> {
     }
 }
 
-impl<G: Gateway> Gateway for Guarded<G> {
+impl<G: Gateway> Gateway for GuardedGateway<G> {
     fn authorise<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
         self.guard(move || self.gateway.authorise(payment))
     }
@@ -202,33 +202,33 @@ mod tests {
         Ok(Intent { reference: Some("pi_1".to_owned()), standing: Standing::Captured, client_secret: None })
     }
 
-    fn asked(guarded: &Guarded<Told>) -> u32 {
+    fn asked(guarded: &GuardedGateway<Told>) -> u32 {
         *guarded.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_is_made_four_times_and_one_that_is_refused_once() {
-        let (guarded, _) = Guarded::new(Told::default());
+        let (guarded, _) = GuardedGateway::new(Told::default());
         assert!(matches!(guarded.look_up("pi_1").await, Err(NoAnswer::Unanswered(_))));
         assert_eq!(asked(&guarded), 4);
 
-        let (guarded, _) = Guarded::new(Told::default());
+        let (guarded, _) = GuardedGateway::new(Told::default());
         let silence = || Err(NoAnswer::Unanswered("silence".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
         assert_eq!(guarded.look_up("pi_1").await, captured());
         assert_eq!(asked(&guarded), 3);
 
-        let (guarded, _) = Guarded::new(Told::default());
-        let senseless = Err(NoAnswer::Senseless("what?".to_owned()));
-        *guarded.gateway.answers.lock().expect("no panic") = vec![senseless.clone()];
-        assert_eq!(guarded.look_up("pi_1").await, senseless);
+        let (guarded, _) = GuardedGateway::new(Told::default());
+        let permanent = Err(NoAnswer::Permanent("what?".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![permanent.clone()];
+        assert_eq!(guarded.look_up("pi_1").await, permanent);
         assert_eq!(asked(&guarded), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_five_failures_it_is_left_alone_and_then_tried_again() {
         // The breaker goes by the clock of the machine.
-        let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        let (guarded, watched) = GuardedGateway::leaving_alone_for(Told::default(), Duration::from_millis(50));
         assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_away());
         assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone));
         assert!(watched.is_away());
@@ -258,9 +258,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_fails_after_the_pause_is_left_alone_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
     {
-        let (guarded, watched) = Guarded::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        let (guarded, watched) = GuardedGateway::leaving_alone_for(Told::default(), Duration::from_millis(50));
         let failed = || Err(NoAnswer::Failed("503".to_owned()));
-        let repeats = || Err(NoAnswer::Repeats("500, as before".to_owned()));
+        let repeats = || Err(NoAnswer::CachedFailure("500, as before".to_owned()));
         let after_the_pause = async || {
             loop {
                 let before = asked(&guarded);
@@ -292,8 +292,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_is_repeated_is_not_asked_for_again_and_never_counts() {
-        let (guarded, watched) = Guarded::new(Told::default());
-        let repeats = Err(NoAnswer::Repeats("500, as before".to_owned()));
+        let (guarded, watched) = GuardedGateway::new(Told::default());
+        let repeats = Err(NoAnswer::CachedFailure("500, as before".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
         for tried in 1..=8 {
             assert_eq!(guarded.look_up("pi_1").await, repeats);
@@ -304,7 +304,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_can_not_say_yet_is_there() {
-        let (guarded, watched) = Guarded::new(Told::default());
+        let (guarded, watched) = GuardedGateway::new(Told::default());
         let not_yet = Err(NoAnswer::NotYet("it is being processed".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
         for _ in 0..2 {

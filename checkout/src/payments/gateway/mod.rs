@@ -2,7 +2,7 @@
 //!
 //! Every call may be made again: what changes something carries an idempotency key made of the payment's own id, so that a crash, a lost
 //! answer or two processes at once charge nobody twice. Every answer says how the intent stands, also a refusal: whoever asks to
-//! cancel what was captured already learns just that. [`stripe`] is the adapter, [`guarded`] what stands between it and everybody,
+//! cancel what was captured already learns just that. [`stripe`] is the adapter, [`circuit_breaker`] what stands between it and everybody,
 //! [`webhook`] what the company says by itself.
 
 pub(crate) mod circuit_breaker;
@@ -55,13 +55,13 @@ pub(crate) enum NoAnswer {
     Failed(String),
     /// It repeats a failure of before, and will all day.
     #[error("{0}")]
-    Repeats(String),
+    CachedFailure(String),
     /// It can't say yet.
     #[error("{0}")]
     NotYet(String),
     /// Asked again, it would say the same.
     #[error("{0}")]
-    Senseless(String),
+    Permanent(String),
     /// It refuses the payment itself, and would with any card: too small an amount, a currency or an account that it does not take.
     #[error("it refuses the payment as {code}: {message}")]
     Rejected { code: String, message: String },

@@ -64,7 +64,7 @@ impl Stripe {
     async fn unless_forgotten<'a>(&'a self, reference: &'a str, answer: Answer<'a>) -> Result<Intent, NoAnswer> {
         match answer.await {
             Ok(Intent { standing: Standing::Unknown, .. }) if !reference.starts_with(SANDBOX_REFERENCE) => {
-                Err(NoAnswer::Senseless(
+                Err(NoAnswer::Permanent(
                     "the gateway knows no such payment: look at FAIRLINE_GATEWAY_URL and FAIRLINE_GATEWAY_KEY"
                         .to_owned(),
                 ))
@@ -86,11 +86,11 @@ impl Stripe {
         request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
     ) -> Result<Answered, NoAnswer> {
         // Our own address was checked, so it is the gateway's reference that does not fit into one.
-        let senseless = |error| NoAnswer::Senseless(format!("the reference is no part of an address: {error}"));
-        let mut request = request.map_err(senseless)?;
+        let permanent = |error| NoAnswer::Permanent(format!("the reference is no part of an address: {error}"));
+        let mut request = request.map_err(permanent)?;
         let key = format!("Bearer {}", self.key.expose());
         let key =
-            header::HeaderValue::from_str(&key).map_err(|_| NoAnswer::Senseless("the key is no header".to_owned()))?;
+            header::HeaderValue::from_str(&key).map_err(|_| NoAnswer::Permanent("the key is no header".to_owned()))?;
         request.headers_mut().insert(header::AUTHORIZATION, key);
         request.headers_mut().insert("stripe-version", header::HeaderValue::from_static(VERSION));
         let started = Instant::now();
@@ -113,14 +113,14 @@ impl Stripe {
             StatusCode::OK => {
                 let list: Result<List<T>, _> = serde_json::from_slice(&body);
                 list.map(|list| list.data)
-                    .map_err(|error| NoAnswer::Senseless(format!("the list of {what} makes no sense: {error}")))
+                    .map_err(|error| NoAnswer::Permanent(format!("the list of {what} makes no sense: {error}")))
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 Err(NoAnswer::Failed(format!("the gateway answered {status}")))
             }
             // A sandbox that was started anew has forgotten it.
             StatusCode::NOT_FOUND if reference.starts_with(SANDBOX_REFERENCE) => Ok(Vec::new()),
-            status => Err(NoAnswer::Senseless(format!("the gateway answered {status} when asked for {what}"))),
+            status => Err(NoAnswer::Permanent(format!("the gateway answered {status} when asked for {what}"))),
         }
     }
 }
@@ -224,7 +224,7 @@ impl Gateway for Stripe {
                     return Ok(before);
                 }
                 match refund.await {
-                    Err(NoAnswer::NotYet(_) | NoAnswer::Repeats(_)) => {}
+                    Err(NoAnswer::NotYet(_) | NoAnswer::CachedFailure(_)) => {}
                     answer => return answer,
                 }
                 let after = self.look_up_refund(payment, reference).await?;
@@ -259,11 +259,11 @@ impl Gateway for Stripe {
                 .header("idempotency-key", format!("{request}-refund"))
                 .body(Full::from(fields));
             let Answered { status, body, .. } = self.call(Step::RefundPart, post).await?;
-            let senseless =
-                || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
+            let permanent =
+                || NoAnswer::Permanent(format!("the gateway answered {status} with nothing that makes sense"));
             match status {
                 StatusCode::OK => {
-                    let refund: RefundObject = serde_json::from_slice(&body).map_err(|_| senseless())?;
+                    let refund: RefundObject = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     Ok(refund.became())
                 }
                 status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
@@ -271,11 +271,11 @@ impl Gateway for Stripe {
                 }
                 StatusCode::CONFLICT => Err(NoAnswer::NotYet(format!("the gateway answered {status}"))),
                 StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {
-                    let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| senseless())?;
+                    let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     let why = error.code.filter(|code| !code.is_empty()).unwrap_or(error.kind);
                     Ok(PartRefund::Refused(format!("the payment company refuses the refund: {why}")))
                 }
-                _ => Err(senseless()),
+                _ => Err(permanent()),
             }
         })
     }
@@ -411,13 +411,13 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
         // It may fail still.
         ("refund", "pending") => return Err(NoAnswer::NotYet("the refund is on its way".to_owned())),
         ("refund", status) => {
-            return Err(NoAnswer::Senseless(format!("the refund is {status}: give the money back by hand")));
+            return Err(NoAnswer::Permanent(format!("the refund is {status}: give the money back by hand")));
         }
-        (object, status) => return Err(NoAnswer::Senseless(format!("a {object} that is {status}"))),
+        (object, status) => return Err(NoAnswer::Permanent(format!("a {object} that is {status}"))),
     };
     let id = object.id;
     if !is_reference(&id) {
-        return Err(NoAnswer::Senseless("a payment whose id is none".to_owned()));
+        return Err(NoAnswer::Permanent("a payment whose id is none".to_owned()));
     }
     let client_secret = object.client_secret.filter(|_| standing == Standing::NeedsAction);
     Ok(Intent { reference: Some(id), standing, client_secret })
@@ -445,18 +445,18 @@ fn rejected(code: Option<&str>, message: &str) -> NoAnswer {
 
 pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
     let nothing = |standing| Ok(Intent { reference: None, standing, client_secret: None });
-    let senseless = || NoAnswer::Senseless(format!("the gateway answered {status} with nothing that makes sense"));
+    let permanent = || NoAnswer::Permanent(format!("the gateway answered {status} with nothing that makes sense"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
         StatusCode::OK => {
-            let found = || serde_json::from_slice::<Found>(body).map_err(|_| senseless()).map(|found| found.data);
+            let found = || serde_json::from_slice::<Found>(body).map_err(|_| permanent()).map(|found| found.data);
             return match step {
                 Step::LookUpRefund(payment) => {
                     let ours = found()?.into_iter().find(|refund| refund.is_of(payment));
                     ours.map_or_else(|| nothing(Standing::Captured), intent)
                 }
                 Step::Find => found()?.into_iter().next().map_or_else(|| nothing(Standing::Unknown), intent),
-                _ => intent(serde_json::from_slice(body).map_err(|_| senseless())?),
+                _ => intent(serde_json::from_slice(body).map_err(|_| permanent())?),
             };
         }
         // Stripe keeps the answer to a key, a failure of its own too: it would say the same all day. Nothing was captured, and an
@@ -465,7 +465,7 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
             return nothing(Standing::Unknown);
         }
         status if status.is_server_error() && is_replayed => {
-            return Err(NoAnswer::Repeats(format!("the gateway repeats that it answered {status}")));
+            return Err(NoAnswer::CachedFailure(format!("the gateway repeats that it answered {status}")));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             return Err(NoAnswer::Failed(format!("the gateway answered {status}")));
@@ -473,19 +473,19 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
         // It is at work on the same, for another of our processes.
         StatusCode::CONFLICT => return Err(NoAnswer::NotYet(format!("the gateway answered {status}"))),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(NoAnswer::Senseless(format!("the gateway answered {status}: look at FAIRLINE_GATEWAY_KEY")));
+            return Err(NoAnswer::Permanent(format!("the gateway answered {status}: look at FAIRLINE_GATEWAY_KEY")));
         }
         StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {}
-        other => return Err(NoAnswer::Senseless(format!("the gateway answered {other}"))),
+        other => return Err(NoAnswer::Permanent(format!("the gateway answered {other}"))),
     }
-    let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| senseless())?;
+    let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| permanent())?;
     let (param, message) = (error.param.unwrap_or_default(), error.message.unwrap_or_default());
     match (error.kind.as_str(), error.code.as_deref(), error.payment_intent) {
         // Whose page that is, if it says nothing of the kind, nobody knows.
         (_, Some("resource_missing"), _) if status == StatusCode::NOT_FOUND && step != Step::Authorise => {
             nothing(Standing::Unknown)
         }
-        _ if status == StatusCode::NOT_FOUND => Err(senseless()),
+        _ if status == StatusCode::NOT_FOUND => Err(permanent()),
         ("card_error", _, Some(declined)) if step == Step::Authorise => {
             Ok(Intent { standing: Standing::Declined, client_secret: None, ..intent(declined)? })
         }
@@ -495,7 +495,7 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
         // It says how the intent stands instead.
         (_, Some("payment_intent_unexpected_state"), Some(now)) => intent(now),
         ("idempotency_error", ..) => {
-            Err(NoAnswer::Senseless("the gateway knows the key from something else".to_owned()))
+            Err(NoAnswer::Permanent("the gateway knows the key from something else".to_owned()))
         }
         // It would not begin: the payment method is none, or none that it takes.
         ("invalid_request_error", code, _) if step == Step::Authorise && is_about_the_method(code, &param) => {
@@ -503,7 +503,7 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
         }
         // It would not begin with any method: that is the shop's affair.
         ("invalid_request_error", code, _) if step == Step::Authorise => Err(rejected(code, &message)),
-        _ => Err(senseless()),
+        _ => Err(permanent()),
     }
 }
 
@@ -617,7 +617,7 @@ mod tests {
         headers.insert("idempotent-replayed", header::HeaderValue::from_static("true"));
         let broken = |step| read(step, StatusCode::INTERNAL_SERVER_ERROR, &headers, b"");
         assert_eq!(broken(Step::Authorise).map(|intent| intent.standing), Ok(Standing::Unknown));
-        assert!(matches!(broken(Step::Capture), Err(NoAnswer::Repeats(_))));
+        assert!(matches!(broken(Step::Capture), Err(NoAnswer::CachedFailure(_))));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Checkout,
-    auth::caller::Asker,
+    auth::caller::Caller,
     db::StoreError,
     error::CheckoutError,
     orders::state::PaymentState,
@@ -116,7 +116,7 @@ impl Checkout {
     /// Does a request, if the gateway answers; otherwise it is done later.
     pub(crate) async fn do_request(&self, request: &OrderRequest) -> Result<(), StoreError> {
         let failed = match request.kind {
-            RequestKind::Cancel => match self.give_back(request.order, Asker::Shop).await {
+            RequestKind::Cancel => match self.give_back(request.order, Caller::Shop).await {
                 Ok(_) => None,
                 Err(CheckoutError::Store(error)) => return Err(error),
                 Err(reason) => Some(reason.to_string()),
