@@ -12,14 +12,20 @@ use fairline_record::{Hash, draw::Draw};
 use fairline_sale::SaleId;
 use tracing::info;
 
-use crate::{record::Recorder, store::LockedSale, tick::TickError};
+use crate::{
+    ledger::Locked,
+    record::Recorder,
+    tick::TickError,
+};
 
 /// Looks at those who have joined in one tick at most; what is left waits for the next.
 const LOOKS_MAX: usize = 10;
+/// Tickets that are drawn without a thread of their own, at most.
+const DRAWN_HERE: Ordinal = 1000;
 
 /// Makes the draws of a sale that has opened, once all who are in them could be recorded; the next tick goes on otherwise.
 /// The lines of a sale share one seed: it must not be in the record of one while tickets can still join another's draw.
-pub(crate) async fn make(sale: &mut LockedSale, records: &mut [Recorder], redis: &LineStore) -> Result<(), TickError> {
+pub(crate) async fn make<L: Locked>(sale: &mut L, records: &mut [Recorder], redis: &LineStore) -> Result<(), TickError> {
     let mut pools = Vec::with_capacity(records.len());
     for (record, line) in records.iter_mut().zip(&sale.lines) {
         let line = line.line();
@@ -46,9 +52,14 @@ pub(crate) async fn make(sale: &mut LockedSale, records: &mut [Recorder], redis:
 
 /// Gives Redis the table of a draw.
 pub(crate) async fn lay_down(redis: &LineStore, sale: SaleId, pool: Ordinal, key: Hash) -> Result<(), TickError> {
-    // A million tickets are a tenth of a second of hashing.
-    let draw = tokio::task::spawn_blocking(move || Draw::new(key, pool)).await;
     let unexpected = |why: String| TickError::Line(LineError::Unexpected(why));
-    let draw = draw.map_err(|error| unexpected(error.to_string()))?.map_err(|error| unexpected(error.to_string()))?;
+    // A million tickets are a tenth of a second of hashing; a few need no thread.
+    let draw = if pool > DRAWN_HERE {
+        let draw = tokio::task::spawn_blocking(move || Draw::new(key, pool)).await;
+        draw.map_err(|error| unexpected(error.to_string()))?
+    } else {
+        Draw::new(key, pool)
+    };
+    let draw = draw.map_err(|error| unexpected(error.to_string()))?;
     Ok(redis.lay_down(sale, &draw).await?)
 }

@@ -12,12 +12,12 @@ use time::OffsetDateTime;
 use crate::store::LineRow;
 
 /// How long a controller that has begun an epoch may take to say so, before another begins one more.
-pub(crate) const SAYS_WITHIN: Duration = Duration::from_secs(2);
+pub const SAYS_WITHIN: Duration = Duration::from_secs(2);
 /// Where no controller has ended a tick for so long, none reaches the Redis that the line lived in. Longer than the
 /// time between two ticks of a sale, and than a call to Redis may take.
 const FENCE: Duration = Duration::from_millis(1500);
 /// An epoch that begins sooner after the one before it is one of a series.
-pub(crate) const SETTLED: Duration = Duration::from_secs(60);
+pub const SETTLED: Duration = Duration::from_secs(60);
 /// So many of a series begin at once; each one after them waits twice as long as the one before it.
 const AT_ONCE: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -75,7 +75,7 @@ fn pause(restless: u32) -> Duration {
 }
 
 /// How many ordinals to grant ahead, in an epoch that is one of a series of so many.
-pub(crate) fn granted_ahead(restless: u32) -> i64 {
+pub fn granted_ahead(restless: u32) -> i64 {
     (GRANTED_AHEAD >> restless.saturating_sub(1).min(20)).max(GRANTED_AHEAD_MIN)
 }
 

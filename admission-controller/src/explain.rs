@@ -5,7 +5,7 @@ use fairline_admission::{Decision, Lane, Observation};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use tracing::debug;
 
-use crate::store::{LockedSale, SaleRow};
+use crate::store::{Sale, SaleRow};
 
 /// Says what the controller's metrics mean.
 pub(crate) fn describe() {
@@ -43,7 +43,7 @@ pub(crate) fn admitted(row: &SaleRow, admitted: u32) {
 
 /// Tells of a decision by which so many are let in. The label `sale` has as many values as there are sales that this
 /// controller has served, rehearsals counting as one; `lane` is empty for a sale's own line.
-pub(crate) fn decision(sale: &LockedSale, seen: &Observation<'_>, decision: &Decision, planned: usize, why: &str) {
+pub(crate) fn decision(sale: &Sale, seen: &Observation<'_>, decision: &Decision, planned: usize, why: &str) {
     let slug = || label(&sale.row);
     metrics::counter!("admissions_total", "sale" => slug()).increment(0);
     let reason = decision.reason.name();

@@ -32,9 +32,14 @@ impl Keys {
             }
             keys.push(key);
         }
-        let keys = Self(keys);
+        let keys = Self::new(keys);
         keys.public(&[]).map_err(|error| StartError::new(format!("The signing keys can't be used: {error}.")))?;
         Ok(keys)
+    }
+
+    /// These, of which there is one at least.
+    pub(crate) fn new(keys: Vec<SigningKey>) -> Self {
+        Self(keys)
     }
 
     fn usable<'a>(&'a self, revoked: &'a [String]) -> impl Iterator<Item = &'a SigningKey> {

@@ -6,6 +6,7 @@
 //! sales, `sampler` notes how they go, `rehearsal` sends a crowd to a copy of one.
 
 mod admin;
+mod clock;
 mod csv;
 mod draw;
 mod epochs;
@@ -13,6 +14,7 @@ mod explain;
 #[doc(hidden)]
 pub mod fuzz;
 mod keys;
+mod ledger;
 pub mod lifecycle;
 pub mod operator;
 mod problem;
@@ -23,6 +25,8 @@ mod restore;
 mod sampler;
 mod schedule;
 mod settings;
+#[doc(hidden)]
+pub mod simulated;
 mod store;
 mod tick;
 
@@ -94,10 +98,11 @@ impl Service {
 
         let nudges = schedule::Nudges::default();
         let ticker = tick::Ticker {
-            store: ticks.clone(),
+            ledger: ticks.clone(),
             line: line.clone(),
             keys: keys.clone(),
             every: settings.tick(),
+            clock: clock::Clock::of_process(),
             permits: Semaphore::new(usize::try_from(settings.tick_connections).unwrap_or(1)),
             nudges: nudges.clone(),
         };

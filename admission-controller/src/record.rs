@@ -18,7 +18,7 @@ const HEARD_MAX: u64 = 10_000;
 
 /// The record of one line, during one tick.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     /// The sale's id for its own line.
     pub(crate) line: SaleId,
     /// The line has a record.
@@ -34,7 +34,7 @@ pub(crate) struct Recorder {
     /// The ordinals of the line's epoch are above this one.
     pub(crate) above: Ordinal,
     /// What this tick has to add.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
 }
 
 impl Recorder {

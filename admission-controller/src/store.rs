@@ -21,9 +21,13 @@ mod tokens;
 mod visits;
 mod webhooks;
 
-use std::time::Duration;
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
-use fairline_admission::{Memory, Mode, Stock, Terms};
+use async_trait::async_trait;
+use fairline_admission::{Memory, Mode, Prior, Stock, Terms, Visits};
 use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings, Transaction};
@@ -33,14 +37,17 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::Settings;
+use crate::{
+    Settings,
+    ledger::{Ledger, Locked},
+};
 
 pub use self::{
     agenda::Agenda,
     audit::{AuditRow, By},
     desk::Intervention,
     lanes::{LaneRefused, Lanes},
-    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
+    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
     orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},
@@ -90,6 +97,7 @@ pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
 
 /// A sale with its stock, and what its controllers remember, as stored.
 #[derive(Debug, Clone, PartialEq, FromRow)]
+#[allow(missing_docs, reason = "the columns of the schema")]
 pub struct SaleRow {
     pub id: Uuid,
     pub slug: String,
@@ -236,6 +244,17 @@ impl SaleRow {
         if self.is_yield() { self.total().saturating_sub(self.held() + self.sold()) } else { self.free() }
     }
 
+    /// The stock is as the agenda has it.
+    pub fn take_stock(&mut self, agenda: &Agenda) {
+        (self.total, self.promised, self.held, self.sold) =
+            (agenda.total, agenda.promised, agenda.held, agenda.sold);
+    }
+
+    /// Pages could not claim their turns from the last tick until this moment.
+    pub fn was_away(&mut self, till: OffsetDateTime) {
+        (self.away_from, self.away_till) = (Some(self.ticked_at), Some(till));
+    }
+
     /// What the sale is doing, as shoppers and admins see it.
     pub fn shown_status(&self) -> Status {
         if crate::lifecycle::has_ended(self.now, self.ends_at) {
@@ -320,20 +339,29 @@ pub struct Sale {
 /// A sale with its lines, locked.
 pub struct LockedSale {
     transaction: Transaction,
-    /// The sale as it was when the lock was taken.
-    pub row: SaleRow,
-    /// Its lines, likewise: its own first, then the lanes.
-    pub lines: Vec<LineRow>,
+    sale: Sale,
     /// Admissions that this transaction has made, line by line, and how many of these are of tickets that had none before.
     made: Vec<i64>,
     first: Vec<i64>,
     /// By how many units it changes those that are promised, and whether it promises any: the stock is locked last.
     promised: i64,
     promises: bool,
-    /// Tickets whose turns Redis does not know as they are, line by line: it has given them as next.
-    pub again: Vec<Vec<Ordinal>>,
     /// What the commit says outside.
     said: Option<Kind>,
+}
+
+impl Deref for LockedSale {
+    type Target = Sale;
+
+    fn deref(&self) -> &Sale {
+        &self.sale
+    }
+}
+
+impl DerefMut for LockedSale {
+    fn deref_mut(&mut self) -> &mut Sale {
+        &mut self.sale
+    }
 }
 
 /// What a tick leaves in the row of a sale's own line.
@@ -415,16 +443,6 @@ impl Store {
     /// Whether Postgres answers, and takes writes.
     pub async fn probe(&self) -> Result<(), StoreError> {
         Ok(self.pool.probe().await?)
-    }
-
-    /// The sales that need ticks: all that run or will, and closed ones until Redis and the record have heard all of them.
-    pub async fn running(&self) -> Result<Vec<Running>, StoreError> {
-        let running = sqlx::query_as(
-            "SELECT lines.id, sales.xmin::text AS version, status = 'scheduled' AND opens_at < clock_timestamp() + make_interval(secs => $1) \
-             OR status <> 'closed' AND ends_at < clock_timestamp() AS is_due \
-             FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = lines.sale_id AND NOT settled",
-        );
-        Ok(running.bind(OPENS_SOON_S).fetch_all(&self.pool).await?)
     }
 
     /// The keys whose tokens are not to be believed.
@@ -602,9 +620,22 @@ impl Store {
         transaction.commit().await?;
         Ok(true)
     }
+}
 
-    /// Takes the lock of a sale, or `None` when another controller has it; with `waits`, as soon as that lets go of it.
-    pub async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<LockedSale>, StoreError> {
+#[async_trait]
+impl Ledger for Store {
+    type Locked = LockedSale;
+
+    async fn running(&self) -> Result<Vec<Running>, StoreError> {
+        let running = sqlx::query_as(
+            "SELECT lines.id, sales.xmin::text AS version, status = 'scheduled' AND opens_at < clock_timestamp() + make_interval(secs => $1) \
+             OR status <> 'closed' AND ends_at < clock_timestamp() AS is_due \
+             FROM lines JOIN sales ON sales.id = lines.id WHERE lines.id = lines.sale_id AND NOT settled",
+        );
+        Ok(running.bind(OPENS_SOON_S).fetch_all(&self.pool).await?)
+    }
+
+    async fn lock(&self, sale: SaleId, waits: bool) -> Result<Option<LockedSale>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let row = sqlx::query_as(if waits {
             sale_rows!("WHERE lines.id = $1 FOR UPDATE OF lines")
@@ -614,8 +645,9 @@ impl Store {
         let row: Option<SaleRow> = row.bind(sale.0).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[row.id]).await?;
-        let (made, first, again) = (vec![0; lines.len()], vec![0; lines.len()], vec![Vec::new(); lines.len()]);
-        Ok(Some(LockedSale { transaction, row, lines, made, first, promised: 0, promises: false, again, said: None }))
+        let (made, first) = (vec![0; lines.len()], vec![0; lines.len()]);
+        let sale = Sale { row, lines };
+        Ok(Some(LockedSale { transaction, sale, made, first, promised: 0, promises: false, said: None }))
     }
 }
 
@@ -647,9 +679,21 @@ fn said_of(from: Status, to: Status) -> Kind {
     }
 }
 
-impl LockedSale {
-    /// Commits. The stock is the last row to be locked, and nothing is waited for while it is.
-    pub async fn commit(mut self) -> Result<(), StoreError> {
+#[async_trait]
+impl Locked for LockedSale {
+    async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
+        self.read_agenda(good_keys).await
+    }
+
+    async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
+        self.read_visits().await
+    }
+
+    async fn prior(&mut self) -> Result<Prior, StoreError> {
+        self.read_prior().await
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
         if self.promised != 0 || self.said.is_some() {
             sqlx::query(concat!(
                 "WITH stocked AS (UPDATE stock SET promised = promised + $2::integer, \
@@ -659,9 +703,9 @@ impl LockedSale {
                 nothing_more!(),
                 " FROM stocked WHERE $4 IS NOT NULL"
             ))
-            .bind(self.row.id)
+            .bind(self.sale.row.id)
             .bind(self.promised)
-            .bind(self.promises && self.row.is_yield())
+            .bind(self.promises && self.sale.row.is_yield())
             .bind(self.said.map(Kind::word))
             .execute(&mut *self.transaction)
             .await?;
@@ -669,25 +713,22 @@ impl LockedSale {
         Ok(self.transaction.commit().await?)
     }
 
-    /// Moves the sale by the clock; `false` if an operator has just moved it, and this tick knows an older state.
-    pub async fn set_status(&mut self, to: Status) -> Result<bool, StoreError> {
+    async fn set_status(&mut self, to: Status) -> Result<bool, StoreError> {
         let moved = sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
-            .bind(self.row.id)
-            .bind(&self.row.status)
+            .bind(self.sale.row.id)
+            .bind(&self.sale.row.status)
             .bind(status_word(to))
             .execute(&mut *self.transaction)
             .await?;
         if moved.rows_affected() == 0 {
             return Ok(false);
         }
-        self.said = Some(said_of(self.row.stored_status(), to));
-        status_word(to).clone_into(&mut self.row.status);
+        self.said = Some(said_of(self.sale.row.stored_status(), to));
+        status_word(to).clone_into(&mut self.sale.row.status);
         Ok(true)
     }
 
-    /// Lapses tokens that ran out, or that no page had claimed in time when the claims were read, so long ago; and all of
-    /// a sale that was closed. Gives their units back, and says whether there were any.
-    pub async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
+    async fn lapse(&mut self, claims_age: Duration) -> Result<bool, StoreError> {
         let (lapsed, units): (i64, i64) = sqlx::query_as(
             "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', \
              excused = claimed_at IS NULL AND coalesce(claim_by > $4 AND issued_at < $5, false) \
@@ -695,24 +736,23 @@ impl LockedSale {
              OR (claimed_at IS NULL AND claim_by <= now() - make_interval(secs => $3))) RETURNING quantity) \
              SELECT count(*), coalesce(sum(quantity), 0) FROM lapsed",
         )
-        .bind(self.row.id)
-        .bind(self.row.stored_status() == Status::Closed)
+        .bind(self.sale.row.id)
+        .bind(self.sale.row.stored_status() == Status::Closed)
         .bind(claims_age.as_secs_f64())
-        .bind(self.row.away_from)
-        .bind(self.row.away_till)
+        .bind(self.sale.row.away_from)
+        .bind(self.sale.row.away_till)
         .fetch_one(&mut *self.transaction)
         .await?;
         self.promised -= units;
         Ok(lapsed > 0)
     }
 
-    /// Has the tokens that are out signed with a key, unless theirs is a good one.
-    pub async fn sign_again(&mut self, good: &[String], kid: &str) -> Result<(), StoreError> {
+    async fn sign_again(&mut self, good: &[String], kid: &str) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE admissions SET kid = $3, published_state = NULL \
              WHERE sale_id = $1 AND state = 'promised' AND NOT kid = ANY($2)",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(good)
         .bind(kid)
         .execute(&mut *self.transaction)
@@ -720,26 +760,20 @@ impl LockedSale {
         Ok(())
     }
 
-    /// Pages could not claim their turns from the last tick until this moment.
-    pub fn was_away(&mut self, till: OffsetDateTime) {
-        (self.row.away_from, self.row.away_till) = (Some(self.row.ticked_at), Some(till));
-    }
-
-    /// Notes what this tick leaves for the next. The tick counts from when it began, so none of the time is lost.
-    pub async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
+    async fn note(&mut self, ticked: &Ticked<'_>) -> Result<(), StoreError> {
         let memory = ticked.memory.and_then(|memory| serde_json::to_string(memory).ok());
         sqlx::query(
             "UPDATE lines SET memory = coalesce($2::jsonb, memory), last_decision = $3, ticked_at = $4, \
              observed_at = coalesce($5, observed_at), settled = $6, away_from = $7, away_till = $8 WHERE id = $1",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(memory)
         .bind(ticked.why)
-        .bind(self.row.now)
+        .bind(self.sale.row.now)
         .bind(ticked.observed_till)
         .bind(ticked.settled)
-        .bind(self.row.away_from)
-        .bind(self.row.away_till)
+        .bind(self.sale.row.away_from)
+        .bind(self.sale.row.away_till)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

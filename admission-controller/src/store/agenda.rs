@@ -16,12 +16,13 @@ const SLOW_PART: i64 = 20;
 
 /// What there is to do, and what decides.
 #[derive(Debug, FromRow)]
+#[allow(missing_docs, reason = "the columns of the query")]
 pub struct Agenda {
-    total: i32,
-    promised: i32,
-    held: i32,
-    sold: i32,
-    admit_now: i32,
+    pub total: i32,
+    pub promised: i32,
+    pub held: i32,
+    pub sold: i32,
+    pub admit_now: i32,
     /// The keys whose tokens are not to be believed: as long as the sale is locked, no other is revoked.
     pub revoked: Vec<String>,
     /// Tokens have run out, or were not claimed in time.
@@ -36,11 +37,11 @@ pub struct Agenda {
     pub interventions: bool,
     /// Redis has not heard of all that were taken out, in this epoch.
     pub untold: bool,
-    known: i64,
-    here: i64,
-    answered: i64,
-    failed: i64,
-    slow: i64,
+    pub known: i64,
+    pub here: i64,
+    pub answered: i64,
+    pub failed: i64,
+    pub slow: i64,
 }
 
 impl Agenda {
@@ -69,10 +70,9 @@ impl Agenda {
 }
 
 impl LockedSale {
-    /// Reads the agenda, and the stock with it, which is not locked: only the holder of this lock takes from what is
-    /// free, but for a late payment or a smaller stock, and then the schema refuses the promise and the next tick decides anew.
-    pub async fn agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
-        let (lines, epochs): (Vec<Uuid>, Vec<i32>) = self.lines.iter().map(|line| (line.id, line.epoch)).unzip();
+    /// What [`Locked::agenda`](crate::ledger::Locked::agenda) gives.
+    pub(super) async fn read_agenda(&mut self, good_keys: &[String]) -> Result<Agenda, StoreError> {
+        let (lines, epochs): (Vec<Uuid>, Vec<i32>) = self.sale.lines.iter().map(|line| (line.id, line.epoch)).unzip();
         let agenda: Agenda = sqlx::query_as(
             "SELECT total, stock.promised, held, sold, admit_now, ARRAY(SELECT kid FROM revoked_keys) AS revoked, \
              coalesce(out.lapses, false) AS lapses, coalesce(out.unsigned, false) AS unsigned, \
@@ -98,16 +98,15 @@ impl LockedSale {
                 FROM (SELECT *, beat_at > clock_timestamp() - make_interval(secs => $5) AS here FROM checkouts) AS said) AS said \
              WHERE stock.sale_id = $1",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(lines)
         .bind(good_keys)
-        .bind(self.row.stored_status() == Status::Closed)
+        .bind(self.sale.row.stored_status() == Status::Closed)
         .bind(SILENT_S)
         .bind(epochs)
         .fetch_one(&mut *self.transaction)
         .await?;
-        (self.row.total, self.row.promised, self.row.held, self.row.sold) =
-            (agenda.total, agenda.promised, agenda.held, agenda.sold);
+        self.sale.row.take_stock(&agenda);
         Ok(agenda)
     }
 }

@@ -1,10 +1,12 @@
 //! What operators do to a running sale, ticket by ticket.
 
+use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::{SaleId, VisitorId};
 use serde_json::json;
 
 use super::{By, LockedSale, Store, StoreError, audit, ordinal};
+use crate::ledger::DeskStatements;
 
 /// Tickets that one tick removes or prefers, of one line, at most.
 const AT_ONCE: i64 = 500;
@@ -109,31 +111,28 @@ impl Store {
     }
 }
 
-/// What operators want of the line at this position among the sale's.
-impl LockedSale {
-    /// The tickets that were taken out and that the record has not heard of.
-    pub async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
+#[async_trait]
+impl DeskStatements for LockedSale {
+    async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
         let numbers: Vec<i64> = sqlx::query_scalar(
             "SELECT ordinal FROM interventions WHERE line_id = $1 AND kind = 'removed' AND NOT done ORDER BY at LIMIT $2",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
         Ok(numbers.into_iter().map(ordinal).collect())
     }
 
-    /// The tickets that were taken out and that Redis has not heard of in this epoch: it still gives them as waiting. And
-    /// those among the ones that are to be told again. And of each whether its shopper has as many units as one may.
-    pub async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+    async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let removals: Vec<(i64, bool)> = sqlx::query_as(
             "(SELECT ordinal, reason = 'limit' FROM interventions \
               WHERE line_id = $1 AND kind = 'removed' AND told_epoch < $2 LIMIT $3) UNION \
              SELECT ordinal, reason = 'limit' FROM interventions WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($4)",
         )
-        .bind(self.lines[at].id)
-        .bind(self.lines[at].epoch)
+        .bind(self.sale.lines[at].id)
+        .bind(self.sale.lines[at].epoch)
         .bind(AT_ONCE)
         .bind(again)
         .fetch_all(&mut *self.transaction)
@@ -141,12 +140,11 @@ impl LockedSale {
         Ok(removals.into_iter().map(|(number, at_limit)| (ordinal(number), at_limit)).collect())
     }
 
-    /// The tickets that are to be let in before all others, in the order in which that was said.
-    pub async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
+    async fn preferred(&mut self, at: usize) -> Result<Vec<(Ordinal, VisitorId)>, StoreError> {
         let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT ordinal, visitor FROM interventions WHERE line_id = $1 AND kind = 'preferred' AND NOT done ORDER BY at LIMIT $2",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -155,8 +153,7 @@ impl LockedSale {
         Ok(rows.into_iter().map(|(number, bytes)| (ordinal(number), visitor(bytes))).collect())
     }
 
-    /// Notes that what was wanted of these is done.
-    pub async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_done(&mut self, at: usize, what: Intervention, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
@@ -165,7 +162,7 @@ impl LockedSale {
             "UPDATE interventions SET done = true, published = published OR kind = 'preferred' \
              WHERE line_id = $1 AND kind = $2 AND ordinal = ANY($3)",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(what.word())
         .bind(numbers)
         .execute(&mut *self.transaction)
@@ -173,8 +170,7 @@ impl LockedSale {
         Ok(())
     }
 
-    /// Notes that Redis knows that these were taken out.
-    pub async fn note_removals_told(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_removals_told(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }
@@ -183,18 +179,17 @@ impl LockedSale {
             "UPDATE interventions SET published = true, told_epoch = $3 \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(numbers)
-        .bind(self.lines[at].epoch)
+        .bind(self.sale.lines[at].epoch)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
     }
 
-    /// So many of them are still to come.
-    pub async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError> {
+    async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError> {
         sqlx::query("UPDATE lines SET admit_now = $2 WHERE id = $1")
-            .bind(self.row.id)
+            .bind(self.sale.row.id)
             .bind(i32::try_from(left).unwrap_or(i32::MAX))
             .execute(&mut *self.transaction)
             .await?;

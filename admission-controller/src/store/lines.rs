@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use async_trait::async_trait;
 use fairline_line::{
     invitation::InvitationKey,
     store::{Claim, Home, Upcoming},
@@ -13,21 +14,26 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{LockedSale, SaleRow, Store, StoreError, count, ordinal, record};
-use crate::epochs;
+use crate::{epochs, ledger::LineStatements};
 
 /// Turns told to Redis in one publication at most.
 pub const PUBLISHED_MAX: i64 = 500;
 /// Publications that one tick may make of a line.
 pub const PUBLICATIONS_A_TICK: i64 = 4;
 /// Turns that are over and are told again in one call.
-const RETOLD_AT_ONCE: i64 = 5000;
+pub const RETOLD_AT_ONCE: i64 = 5000;
 /// Epochs that a line may have had since the backup that it was restored from.
 const EPOCHS_LEAPT: i32 = 1000;
 /// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
 const LAPSES_MAX: i64 = 3;
 
+fn stored(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// A line of a sale, as stored: its own, or a lane.
 #[derive(Debug, Clone, PartialEq, FromRow)]
+#[allow(missing_docs, reason = "the columns of the schema")]
 pub struct LineRow {
     /// The sale's for its own line.
     pub id: Uuid,
@@ -59,8 +65,10 @@ pub struct LineRow {
     pub publication: i64,
     /// The Redis process that the epoch lives in.
     pub home: Option<String>,
-    restless: i32,
-    retell_below: Option<i64>,
+    /// Epochs that were begun in short succession.
+    pub restless: i32,
+    /// Turns that are over, of tickets below this one, are still to be told again.
+    pub retell_below: Option<i64>,
     /// Tickets let in; one that came again is one.
     pub admitted: i64,
     /// People who wait, as of the last tick.
@@ -104,6 +112,25 @@ impl LineRow {
     /// How many epochs have begun in short succession.
     pub fn restless(&self) -> u32 {
         count(self.restless)
+    }
+
+    /// The line has moved, with so many admissions made, of which so many are of tickets that had none before. Ordinals are
+    /// granted so many ahead.
+    pub fn move_on(&mut self, cursor: Ordinal, seen: &Upcoming, ahead: i64, (made, first): (i64, i64)) {
+        // Those who have just been let in were seen to wait.
+        self.waiting = (stored(seen.waiting) - made).max(0);
+        self.present = (self.waiting - stored(seen.absent)).max(0);
+        self.cursor = self.cursor.max(stored(cursor));
+        self.highest_ordinal = self.highest_ordinal.max(stored(seen.highest)).max(self.cursor);
+        self.granted = self.granted.max(self.highest_ordinal + ahead);
+        self.home = Some(seen.home.clone());
+        self.admitted += first;
+    }
+
+    /// How many epochs have begun in short succession, with one that begins now.
+    pub fn restless_with_another(&self, now: OffsetDateTime) -> i32 {
+        let is_one_of_a_series = self.epoch > 0 && now - self.epoch_began_at < epochs::SETTLED;
+        if is_one_of_a_series { self.restless.saturating_add(1) } else { 0 }
     }
 
     /// Whether turns of earlier epochs are still to be told again.
@@ -163,11 +190,12 @@ impl SaleRow {
 
 /// One admission that Redis has not been told of, or not lately.
 #[derive(Debug, Clone, FromRow)]
+#[allow(missing_docs, reason = "the columns of the schema")]
 pub struct Unpublished {
     pub id: Uuid,
-    ordinal: i64,
-    visitor: Vec<u8>,
-    quantity: i32,
+    pub ordinal: i64,
+    pub visitor: Vec<u8>,
+    pub quantity: i32,
     /// The key of its token; empty after that was revoked, until there is another.
     pub kid: String,
     pub state: String,
@@ -175,7 +203,8 @@ pub struct Unpublished {
     pub claim_by: OffsetDateTime,
     pub claimed_at: Option<OffsetDateTime>,
     pub expires_at: OffsetDateTime,
-    lapses: i64,
+    /// Turns of the ticket that lapsed and are not excused.
+    pub lapses: i64,
     /// The ticket has had another turn since, which alone is told.
     pub superseded: bool,
 }
@@ -190,6 +219,50 @@ pub struct TurnsOver {
     /// Nobody claimed them, and they come again.
     pub lapsed: Vec<Ordinal>,
     below: Option<i64>,
+}
+
+/// One turn, as it is told again.
+#[derive(Debug, Clone, FromRow)]
+#[allow(missing_docs, reason = "the columns of the schema")]
+pub struct TurnRow {
+    pub ordinal: i64,
+    pub state: String,
+    pub claimed: bool,
+    pub excused: bool,
+}
+
+impl TurnsOver {
+    /// Reads turns, the newest tickets first, and of each ticket the newest turn first; [`RETOLD_AT_ONCE`] at most.
+    pub fn of(rows: &[TurnRow]) -> Self {
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == RETOLD_AT_ONCE);
+        let mut over = Self::default();
+        let mut turns = rows.chunk_by(|one, other| one.ordinal == other.ordinal).peekable();
+        while let Some(of_ticket) = turns.next() {
+            let TurnRow { ordinal: number, claimed, .. } = &of_ticket[0];
+            if is_full && turns.peek().is_none() {
+                // There may be more of this ticket, so it comes with the next ones.
+                over.below = Some(number + 1);
+                break;
+            }
+            let is = |state: &str| of_ticket.iter().any(|turn| turn.state == state);
+            let missed = of_ticket.iter().filter(|turn| turn.state == "lapsed" && !turn.excused).count();
+            let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
+            let told = match () {
+                // A token that is out is told with all that is out.
+                () if is("promised") => continue,
+                () if is("redeemed") => &mut over.bought,
+                () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
+                () => &mut over.lapsed,
+            };
+            told.push(ordinal(*number));
+        }
+        over
+    }
+
+    /// Turns of tickets below this one are still to be told; none when it is none.
+    pub fn below(&self) -> Option<i64> {
+        self.below
+    }
 }
 
 impl Unpublished {
@@ -252,10 +325,9 @@ impl Store {
     }
 }
 
-/// What happens to the line at this position among the sale's.
-impl LockedSale {
-    /// Notes what pages have said: tokens that arrived, and tokens that were given back, which lapse at once.
-    pub async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+#[async_trait]
+impl LineStatements for LockedSale {
+    async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
         let ordinals = |wanted: Claim| -> Vec<i64> {
             let heard = claims.iter().filter(|(_, claim)| *claim == wanted);
             heard.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
@@ -266,7 +338,7 @@ impl LockedSale {
                 "UPDATE admissions SET claimed_at = now() WHERE line_id = $1 AND ordinal = ANY($2) \
                  AND state = 'promised' AND claimed_at IS NULL",
             )
-            .bind(self.lines[at].id)
+            .bind(self.sale.lines[at].id)
             .bind(claimed)
             .execute(&mut *self.transaction)
             .await?;
@@ -277,7 +349,7 @@ impl LockedSale {
                  AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
                  SELECT coalesce(sum(quantity), 0) FROM lapsed",
             )
-            .bind(self.lines[at].id)
+            .bind(self.sale.lines[at].id)
             .bind(left)
             .fetch_one(&mut *self.transaction)
             .await?;
@@ -286,9 +358,7 @@ impl LockedSale {
         Ok(())
     }
 
-    /// Which of these tickets are not to be let in: those that have had their turn, and those that were taken out; and of
-    /// which of them the record has not heard that. Redis does not know, so it is told again.
-    pub async fn not_to_be_served(
+    async fn not_to_be_served(
         &mut self,
         at: usize,
         tickets: &[Ordinal],
@@ -299,19 +369,16 @@ impl LockedSale {
              UNION ALL SELECT ordinal, NOT done FROM interventions \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(numbers)
         .fetch_all(&mut *self.transaction)
         .await?;
         let unrecorded = found.iter().filter(|found| found.1).map(|found| ordinal(found.0)).collect();
         let found: HashSet<Ordinal> = found.into_iter().map(|found| ordinal(found.0)).collect();
-        self.again[at].extend(&found);
         Ok((found, unrecorded))
     }
 
-    /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives those that were
-    /// made, in order.
-    pub async fn admit(
+    async fn admit(
         &mut self,
         at: usize,
         tickets: &[(Ordinal, VisitorId, u32)],
@@ -336,16 +403,16 @@ impl LockedSale {
              (SELECT FROM admissions AS earlier WHERE earlier.line_id = $10 AND earlier.ordinal = made.ordinal AND state = 'lapsed')) \
              FROM made",
         )
-        .bind(self.row.id)
-        .bind(self.lines[at].epoch)
+        .bind(self.sale.row.id)
+        .bind(self.sale.lines[at].epoch)
         .bind(ids)
         .bind(ordinals)
         .bind(visitors)
         .bind(quantities)
         .bind(kid)
-        .bind(f64::from(self.row.claim_window_s))
-        .bind(f64::from(self.row.token_ttl_s))
-        .bind(self.lines[at].id)
+        .bind(f64::from(self.sale.row.claim_window_s))
+        .bind(f64::from(self.sale.row.token_ttl_s))
+        .bind(self.sale.lines[at].id)
         .fetch_one(&mut *self.transaction)
         .await?;
         self.made[at] += i64::try_from(made.len()).unwrap_or(i64::MAX);
@@ -356,21 +423,12 @@ impl LockedSale {
         Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
     }
 
-    /// Notes how far a line has moved, and who was seen to wait in it; nothing where that is as it was.
-    pub async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
-        let stored = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let before = self.lines[at].clone();
-        let line = &mut self.lines[at];
-        let is_settled = self.row.now - line.epoch_began_at > epochs::SETTLED;
+    async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+        let is_settled = self.sale.row.now - self.sale.lines[at].epoch_began_at > epochs::SETTLED;
+        let line = &mut self.sale.lines[at];
+        let before = line.clone();
         let ahead = epochs::granted_ahead(if is_settled { 0 } else { line.restless() });
-        // Those who have just been let in were seen to wait.
-        line.waiting = (stored(seen.waiting) - self.made[at]).max(0);
-        line.present = (line.waiting - stored(seen.absent)).max(0);
-        line.cursor = line.cursor.max(stored(cursor));
-        line.highest_ordinal = line.highest_ordinal.max(stored(seen.highest)).max(line.cursor);
-        line.granted = line.granted.max(line.highest_ordinal + ahead);
-        line.home = Some(seen.home.clone());
-        line.admitted += self.first[at];
+        line.move_on(cursor, seen, ahead, (self.made[at], self.first[at]));
         if *line == before {
             return Ok(());
         }
@@ -392,25 +450,22 @@ impl LockedSale {
         Ok(())
     }
 
-    /// Numbers the publications that this commit may be told in: no other commit's have the same, whoever says them when.
-    pub async fn number_publications(&mut self) -> Result<(), StoreError> {
+    async fn number_publications(&mut self) -> Result<(), StoreError> {
         let numbers: Vec<(Uuid, i64)> = sqlx::query_as(
             "UPDATE lines SET publication = publication + $2 WHERE sale_id = $1 RETURNING id, publication",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(PUBLICATIONS_A_TICK)
         .fetch_all(&mut *self.transaction)
         .await?;
         let numbers: HashMap<Uuid, i64> = numbers.into_iter().collect();
-        for line in &mut self.lines {
+        for line in &mut self.sale.lines {
             line.publication = numbers.get(&line.id).copied().unwrap_or(line.publication);
         }
         Ok(())
     }
 
-    /// Admissions that Redis has not been told of as they are now, in this epoch: tokens that are out first, then the
-    /// oldest. And the turns of the tickets that are to be told again.
-    pub async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+    async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         Ok(sqlx::query_as(
             "WITH found AS ( \
@@ -429,22 +484,18 @@ impl LockedSale {
              FROM admissions AS told WHERE id = ANY (ARRAY(SELECT id FROM found)) \
              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(PUBLISHED_MAX)
-        .bind(self.lines[at].epoch)
+        .bind(self.sale.lines[at].epoch)
         .bind(again)
         .fetch_all(&mut *self.transaction)
         .await?)
     }
 
-    /// Begins a new epoch in a Redis that does not know the line: its ordinals start above all that were granted, also by
-    /// the account of that Redis, which knows better than a database that was restored. The cursor passes all earlier
-    /// tickets; before a draw it passes none, since they are still in it.
-    pub async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
-        let before_draw = self.row.draw_is_due(&self.lines[at]);
-        let line = &mut self.lines[at];
-        let is_one_of_a_series = line.epoch > 0 && self.row.now - line.epoch_began_at < epochs::SETTLED;
-        line.restless = if is_one_of_a_series { line.restless.saturating_add(1) } else { 0 };
+    async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
+        let before_draw = self.sale.row.draw_is_due(&self.sale.lines[at]);
+        let line = &mut self.sale.lines[at];
+        line.restless = line.restless_with_another(self.sale.row.now);
         (line.epoch, line.above) = sqlx::query_as(
             "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
              cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
@@ -466,9 +517,7 @@ impl LockedSale {
         Ok(())
     }
 
-    /// Notes that Redis has been told these admissions, as they were then, and that it has begun the epoch if that was to be
-    /// said: from now on shoppers show their tickets.
-    pub async fn note_published(
+    async fn note_published(
         &mut self,
         at: usize,
         published: &[Unpublished],
@@ -484,7 +533,7 @@ impl LockedSale {
             )
             .bind(ids)
             .bind(states)
-            .bind(self.lines[at].epoch)
+            .bind(self.sale.lines[at].epoch)
             .execute(&mut *self.transaction)
             .await?;
         }
@@ -493,17 +542,16 @@ impl LockedSale {
              epoch_began_at = CASE WHEN $3 THEN clock_timestamp() ELSE epoch_began_at END \
              WHERE id = $1 AND ($3 OR published_status IS DISTINCT FROM $2)",
         )
-        .bind(self.lines[at].id)
-        .bind(&self.row.status)
+        .bind(self.sale.lines[at].id)
+        .bind(&self.sale.row.status)
         .bind(begins)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
     }
 
-    /// The next turns that are over and that Redis is to be told again: of the newest tickets first.
-    pub async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
-        let rows: Vec<(i64, String, bool, bool)> = sqlx::query_as(
+    async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
+        let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT ordinal, state, claimed, excused FROM ( \
              (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, issued_at FROM admissions \
               WHERE line_id = $1 AND state <> 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3) UNION ALL \
@@ -511,41 +559,18 @@ impl LockedSale {
               WHERE line_id = $1 AND state = 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3)) AS turns \
              ORDER BY ordinal DESC, issued_at DESC LIMIT $3",
         )
-        .bind(self.lines[at].id)
-        .bind(self.lines[at].retell_below)
+        .bind(self.sale.lines[at].id)
+        .bind(self.sale.lines[at].retell_below)
         .bind(RETOLD_AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == RETOLD_AT_ONCE);
-        let mut over = TurnsOver::default();
-        let mut turns = rows.chunk_by(|one, other| one.0 == other.0).peekable();
-        while let Some(of_ticket) = turns.next() {
-            let (number, _, claimed, _) = &of_ticket[0];
-            if is_full && turns.peek().is_none() {
-                // There may be more of this ticket, so it comes with the next ones.
-                over.below = Some(number + 1);
-                break;
-            }
-            let is = |state: &str| of_ticket.iter().any(|turn| turn.1 == state);
-            let missed = of_ticket.iter().filter(|turn| turn.1 == "lapsed" && !turn.3).count();
-            let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
-            let told = match () {
-                // A token that is out is told with all that is out.
-                () if is("promised") => continue,
-                () if is("redeemed") => &mut over.bought,
-                () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
-                () => &mut over.lapsed,
-            };
-            told.push(ordinal(*number));
-        }
-        Ok(over)
+        Ok(TurnsOver::of(&rows))
     }
 
-    /// Notes that Redis has been told these again.
-    pub async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError> {
-        self.lines[at].retell_below = told.below;
+    async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError> {
+        self.sale.lines[at].retell_below = told.below;
         sqlx::query("UPDATE lines SET retell_below = $2 WHERE id = $1")
-            .bind(self.lines[at].id)
+            .bind(self.sale.lines[at].id)
             .bind(told.below)
             .execute(&mut *self.transaction)
             .await?;

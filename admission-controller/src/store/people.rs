@@ -3,24 +3,26 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;
 
 use super::{LockedSale, StoreError, count, ordinal};
+use crate::ledger::LimitStatements;
 
 /// Shoppers whose tokens are taken back in one step, at most.
 const AT_ONCE: i64 = 500;
 
-impl LockedSale {
-    /// Takes those tickets of a line out whose holders may have no more of the sale. Gives those that were not out before, which
-    /// the record has to hear of.
-    pub async fn take_out_at_limit(
+#[async_trait]
+impl LimitStatements for LockedSale {
+    async fn take_out_at_limit(
         &mut self,
         at: usize,
-        tickets: impl Iterator<Item = (Ordinal, VisitorId)>,
+        tickets: &[(Ordinal, VisitorId)],
     ) -> Result<Vec<Ordinal>, StoreError> {
         let (ordinals, visitors): (Vec<i64>, Vec<Vec<u8>>) = tickets
-            .filter_map(|(ordinal, VisitorId(visitor))| Some((i64::try_from(ordinal).ok()?, visitor.to_vec())))
+            .iter()
+            .filter_map(|&(ordinal, VisitorId(visitor))| Some((i64::try_from(ordinal).ok()?, visitor.to_vec())))
             .unzip();
         if ordinals.is_empty() {
             return Ok(Vec::new());
@@ -31,8 +33,8 @@ impl LockedSale {
              JOIN shopper_allowances AS has ON has.sale_id = $2 AND has.visitor = ticket.visitor AND has.units >= has.most \
              ON CONFLICT (line_id, ordinal, kind) DO UPDATE SET done = true WHERE NOT known.done RETURNING ordinal",
         )
-        .bind(self.lines[at].id)
-        .bind(self.row.id)
+        .bind(self.sale.lines[at].id)
+        .bind(self.sale.row.id)
         .bind(ordinals)
         .bind(visitors)
         .fetch_all(&mut *self.transaction)
@@ -40,10 +42,8 @@ impl LockedSale {
         Ok(taken_out.into_iter().map(ordinal).collect())
     }
 
-    /// Takes back the tokens that are out for visitors whose other turn has just used the limit up; their units are free at once.
-    /// Before the record takes over what was redeemed, since that is how these are found. Says whether there were any.
-    pub async fn take_back_at_limit(&mut self) -> Result<bool, StoreError> {
-        let lines: Vec<_> = self.lines.iter().map(|line| line.id).collect();
+    async fn take_back_at_limit(&mut self) -> Result<bool, StoreError> {
+        let lines: Vec<_> = self.sale.lines.iter().map(|line| line.id).collect();
         let units: i64 = sqlx::query_scalar(
             "WITH full_now AS ( \
                 SELECT DISTINCT used.visitor FROM admissions AS used \
@@ -59,7 +59,7 @@ impl LockedSale {
              ) \
              SELECT coalesce(sum(quantity), 0) FROM lapsed",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(lines)
         .bind(AT_ONCE)
         .fetch_one(&mut *self.transaction)
@@ -68,17 +68,13 @@ impl LockedSale {
         Ok(units > 0)
     }
 
-    /// How many units more each of these visitors may have, as far as that is fewer than the sale's limit.
-    pub async fn left_of_limit(
-        &mut self,
-        visitors: impl Iterator<Item = VisitorId>,
-    ) -> Result<HashMap<VisitorId, u32>, StoreError> {
-        let visitors: Vec<Vec<u8>> = visitors.map(|VisitorId(visitor)| visitor.to_vec()).collect();
+    async fn left_of_limit(&mut self, visitors: &[VisitorId]) -> Result<HashMap<VisitorId, u32>, StoreError> {
+        let visitors: Vec<Vec<u8>> = visitors.iter().map(|VisitorId(visitor)| visitor.to_vec()).collect();
         let left: Vec<(Vec<u8>, i32)> = sqlx::query_as(
             "SELECT visitor, greatest(most - units, 0) FROM shopper_allowances \
              WHERE sale_id = $1 AND visitor = ANY($2) AND units > 0",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(visitors)
         .fetch_all(&mut *self.transaction)
         .await?;

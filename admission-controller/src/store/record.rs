@@ -1,5 +1,6 @@
 //! The record in Postgres: written by the transaction that commits what it tells of, read by anybody.
 
+use async_trait::async_trait;
 use fairline_line::{change::Revision, ticket::Ordinal};
 use fairline_record::{
     Hash, Ranges,
@@ -8,8 +9,8 @@ use fairline_record::{
 use fairline_sale::{LineOrder, SaleId};
 use uuid::Uuid;
 
-use super::{LineRow, LockedSale, SaleRow, Store, StoreError, count, ordinal, status_of, status_word};
-use crate::record::Recorder;
+use super::{LineRow, LockedSale, Sale, SaleRow, Store, StoreError, count, ordinal, status_of, status_word};
+use crate::{ledger::RecordStatements, record::Recorder};
 
 /// Turns that are over and are told in one tick at most.
 const OVER_MAX: i64 = 2000;
@@ -50,15 +51,30 @@ impl LineRow {
         ordinal(self.above)
     }
 
+    /// Whether a tick's record has anything to write.
+    pub fn is_news(&self, record: &Recorder) -> bool {
+        let has_heard = record.kept && record.noted != self.noted();
+        !record.entries.is_empty() || has_heard
+    }
+
+    /// The record has been written so far.
+    pub fn keep_record(&mut self, record: &Recorder) {
+        self.record_seq = Some(stored(record.head.seq));
+        self.record_hash = record.head.hash.0.to_vec();
+        self.recorded_epoch = i32::try_from(record.noted.epoch).unwrap_or(i32::MAX);
+        self.recorded_rev = stored(record.noted.rev);
+        self.recorded_tickets = record.tickets.bounds().into_iter().map(stored).collect();
+        status_word(record.status).clone_into(&mut self.recorded_status);
+    }
+
     /// What the record has of the line's history.
     pub fn noted(&self) -> Revision {
         Revision { epoch: count(self.recorded_epoch), rev: ordinal(self.recorded_rev) }
     }
 }
 
-/// The record of the line at this position among the sale's.
-impl LockedSale {
-    /// Opens the record at its end.
+impl Sale {
+    /// Opens the record of the line at this position, at its end.
     pub fn open_record(&self, at: usize) -> Recorder {
         let line = &self.lines[at];
         let bounds: Vec<Ordinal> = line.recorded_tickets.iter().copied().map(ordinal).collect();
@@ -76,53 +92,48 @@ impl LockedSale {
         recorder.begin(self.row.order(), self.row.commitment(), self.row.stored_status());
         recorder
     }
+}
 
-    /// Writes what a tick has to add.
-    pub async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
-        let has_heard = record.kept && record.noted != self.lines[at].noted();
-        if record.entries.is_empty() && !has_heard {
+#[async_trait]
+impl RecordStatements for LockedSale {
+    async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
+        if !self.sale.lines[at].is_news(&record) {
             return Ok(());
         }
         let seqs: Vec<i64> = record.entries.iter().map(|entry| stored(entry.head.seq)).collect();
         let hashes: Vec<Vec<u8>> = record.entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
         let bodies: Vec<&str> = record.entries.iter().map(|entry| entry.body.as_str()).collect();
-        let tickets: Vec<i64> = record.tickets.bounds().into_iter().map(stored).collect();
+        let line = &mut self.sale.lines[at];
+        line.keep_record(&record);
         sqlx::query(
             "WITH written AS (INSERT INTO record_entries (line_id, seq, hash, body) \
              SELECT $1, seq, hash, body FROM unnest($8::bigint[], $9::bytea[], $10::text[]) AS entry (seq, hash, body)) \
              UPDATE lines SET record_seq = $2, record_hash = $3, recorded_epoch = $4, recorded_rev = $5, \
              recorded_tickets = $6, recorded_status = $7 WHERE id = $1",
         )
-        .bind(self.lines[at].id)
-        .bind(stored(record.head.seq))
-        .bind(record.head.hash.0.to_vec())
-        .bind(i32::try_from(record.noted.epoch).unwrap_or(i32::MAX))
-        .bind(stored(record.noted.rev))
-        .bind(tickets)
-        .bind(status_word(record.status))
+        .bind(line.id)
+        .bind(line.record_seq)
+        .bind(&line.record_hash)
+        .bind(line.recorded_epoch)
+        .bind(line.recorded_rev)
+        .bind(&line.recorded_tickets)
+        .bind(&line.recorded_status)
         .bind(seqs)
         .bind(hashes)
         .bind(bodies)
         .execute(&mut *self.transaction)
         .await?;
-        let line = &mut self.lines[at];
-        line.record_seq = Some(stored(record.head.seq));
-        line.record_hash = record.head.hash.0.to_vec();
-        line.recorded_epoch = i32::try_from(record.noted.epoch).unwrap_or(i32::MAX);
-        line.recorded_rev = stored(record.noted.rev);
-        status_word(record.status).clone_into(&mut line.recorded_status);
         Ok(())
     }
 
-    /// The turns that are over and that the record has not been told of: those that lapsed, and those that were used.
-    pub async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
+    async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
         let over: Vec<(i64, String)> = sqlx::query_as(
             // An array, since the planner thinks of a join with so many that it reads all admissions there are.
             "UPDATE admissions SET recorded_state = state WHERE id = ANY (ARRAY( \
              SELECT id FROM admissions WHERE line_id = $1 AND recorded_state <> state \
              ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE)) RETURNING ordinal, state",
         )
-        .bind(self.lines[at].id)
+        .bind(self.sale.lines[at].id)
         .bind(OVER_MAX)
         .fetch_all(&mut *self.transaction)
         .await?;
@@ -134,19 +145,17 @@ impl LockedSale {
         Ok((of("lapsed"), of("redeemed")))
     }
 
-    /// The seed of the draw that is due.
-    pub async fn seed(&mut self) -> Result<[u8; 32], StoreError> {
+    async fn seed(&mut self) -> Result<[u8; 32], StoreError> {
         let seed: Vec<u8> = sqlx::query_scalar("SELECT seed FROM sales WHERE id = $1 AND seed IS NOT NULL")
-            .bind(self.row.id)
+            .bind(self.sale.row.id)
             .fetch_one(&mut *self.transaction)
             .await?;
         Ok(hash(&seed).0)
     }
 
-    /// Notes that the draw is made.
-    pub async fn note_draw(&mut self, at: usize, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
+    async fn note_draw(&mut self, at: usize, pool: Ordinal, key: Hash) -> Result<(), StoreError> {
         sqlx::query("UPDATE lines SET drawn = $2, draw_key = $3 WHERE id = $1 AND drawn IS NULL")
-            .bind(self.lines[at].id)
+            .bind(self.sale.lines[at].id)
             .bind(stored(pool))
             .bind(key.0.to_vec())
             .execute(&mut *self.transaction)

@@ -20,13 +20,12 @@ struct Count {
 }
 
 impl LockedSale {
-    /// The visits of this sale that are under way, and what has become of visits since they were taken in for the last time;
-    /// and up to when that is so.
-    pub async fn visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
-        let now = self.row.now;
+    /// What [`Locked::visits`](crate::ledger::Locked::visits) gives.
+    pub(super) async fn read_visits(&mut self) -> Result<(Visits, OffsetDateTime), StoreError> {
+        let now = self.sale.row.now;
         let till = now - time::Duration::seconds_f64(SETTLED_S);
         // Of a clock that was set back, nothing is known until it has caught up.
-        let after = if self.row.observed_at > now { till } else { self.row.observed_at };
+        let after = if self.sale.row.observed_at > now { till } else { self.sale.row.observed_at };
         let till = till.max(after);
         let counts: Vec<Count> = sqlx::query_as(
             // From each new payment to its hold, never from all holds of the sale, as a plan for any sale at all would have it.
@@ -64,7 +63,7 @@ impl LockedSale {
              SELECT what, stage, coalesce(at, greatest(width_bucket(date_part('epoch', age), $2), 1) - 1) AS at, \
              count(*) AS visits FROM seen GROUP BY 1, 2, 3",
         )
-        .bind(self.row.id)
+        .bind(self.sale.row.id)
         .bind(BIN_STARTS_S)
         .bind(i32::try_from(QUANTITIES).unwrap_or(i32::MAX))
         .bind(after)
@@ -92,16 +91,15 @@ impl LockedSale {
         Ok((visits, till))
     }
 
-    /// What is believed of visits before the sale: what the sale that it is like has taught. It is settled by the first
-    /// decision, so that nothing shifts beneath what is learnt after that.
-    pub async fn prior(&mut self) -> Result<Prior, StoreError> {
+    /// What [`Locked::prior`](crate::ledger::Locked::prior) gives.
+    pub(super) async fn read_prior(&mut self) -> Result<Prior, StoreError> {
         let read = |prior: &str| serde_json::from_str(prior).ok();
-        if let Some(prior) = self.row.prior.as_deref().and_then(read) {
+        if let Some(prior) = self.sale.row.prior.as_deref().and_then(read) {
             return Ok(prior);
         }
         let like: Option<(Option<String>, String)> =
             sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE id = $1")
-                .bind(self.row.like_sale)
+                .bind(self.sale.row.like_sale)
                 .fetch_optional(&mut *self.transaction)
                 .await?;
         let prior = like.map_or_else(Prior::cautious, |(prior, memory)| {
@@ -110,7 +108,7 @@ impl LockedSale {
         });
         if let Ok(text) = serde_json::to_string(&prior) {
             let keep = sqlx::query("UPDATE lines SET prior = $2::jsonb WHERE id = $1");
-            keep.bind(self.row.id).bind(text).execute(&mut *self.transaction).await?;
+            keep.bind(self.sale.row.id).bind(text).execute(&mut *self.transaction).await?;
         }
         Ok(prior)
     }

@@ -13,6 +13,12 @@ pub enum Bug {
     ClockGoesBack,
     /// Whatever Redis a controller sees may begin a new epoch.
     NoFence,
+    /// A sale counts as moved by the clock though an operator was faster.
+    MovedByNobody,
+    /// Turns that nobody could claim, since the line or all controllers were away, count among those that nobody claimed.
+    OutagesCount,
+    /// The limit per shopper is counted for each ticket.
+    LimitPerTicket,
 }
 
 /// Some bugs.
@@ -92,6 +98,30 @@ pub const CONTROLS: &[Control] = &[
         what: "core 19: who leaves between commit and publication keeps a unit until the claim window ends",
         bugs: &[],
         patches: &[("if known == 'left' and is_live(turn) then call('HSET', keys[CLAIMS], id, 'left') end", "")],
+    },
+    Control {
+        name: "moved-by-nobody",
+        what: "core 18: a sale that an operator closes in the moment in which it opens lets shoppers in",
+        bugs: &[Bug::MovedByNobody],
+        patches: &[],
+    },
+    Control {
+        name: "outages-count",
+        what: "core 20: turns that no page could claim in an outage count as turns that nobody claimed",
+        bugs: &[Bug::OutagesCount],
+        patches: &[],
+    },
+    Control {
+        name: "limit-per-ticket",
+        what: "promise 8: who joins anew has the limit once more",
+        bugs: &[Bug::LimitPerTicket],
+        patches: &[],
+    },
+    Control {
+        name: "look-behind",
+        what: "found here: a Redis that is an epoch behind can't answer a look beyond all that it knows",
+        bugs: &[],
+        patches: &[("    if highest > from then\n        waiting = waiting + highest", "    if true then\n        waiting = waiting + highest")],
     },
     Control {
         name: "revocations-count",

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use fairline_sale::Status;
+
 use crate::server::Keeps;
 
 /// A process: controllers first, then nodes.
@@ -33,6 +35,16 @@ pub enum Event {
     MoreStock(u32),
     /// An operator takes every token back.
     Revoke,
+    /// An operator revokes the key that signs.
+    RevokeKey,
+    /// An operator opens, pauses, resumes or closes the sale.
+    Move(Status),
+    /// An operator takes a shopper's ticket out of the line.
+    Remove(usize),
+    /// An operator has a shopper's ticket served before all others.
+    Prefer(usize),
+    /// A shopper whose turn is over joins anew.
+    Rejoin(Process, usize),
     /// Something goes wrong.
     Fault(Fault),
     /// All that is broken is mended, and nothing new breaks: the promises that take time have to be kept.
@@ -92,6 +104,11 @@ impl fmt::Display for Event {
             Self::Pay(shopper) => write!(f, "shopper {shopper} pays"),
             Self::MoreStock(units) => write!(f, "an operator adds {units} units"),
             Self::Revoke => f.write_str("an operator takes every token back"),
+            Self::RevokeKey => f.write_str("an operator revokes the key that signs"),
+            Self::Move(status) => write!(f, "an operator moves the sale: {status:?}"),
+            Self::Remove(shopper) => write!(f, "an operator removes the ticket of shopper {shopper}"),
+            Self::Prefer(shopper) => write!(f, "an operator prefers the ticket of shopper {shopper}"),
+            Self::Rejoin(node, shopper) => write!(f, "shopper {shopper} joins anew at process {node}"),
             Self::Fault(fault) => write!(f, "FAULT {fault:?}"),
             Self::Quiet => f.write_str("all is mended, and quiet"),
             Self::QuietApart => f.write_str("all but the two primaries is mended, and quiet"),

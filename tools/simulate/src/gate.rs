@@ -6,12 +6,32 @@
 use std::{
     collections::HashMap,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
 };
 
 use async_trait::async_trait;
 use fairline_line::port::{Error, Port, Value};
+
+/// Virtual time, in ms.
+#[derive(Debug, Clone, Default)]
+pub struct Now(Arc<AtomicU64>);
+
+impl Now {
+    /// What time it is.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// It is this late.
+    pub fn set(&self, ms: u64) {
+        self.0.store(ms, Ordering::Relaxed);
+    }
+}
 
 /// The name of the call that loads the library.
 pub const LOAD: &str = "FUNCTION LOAD";

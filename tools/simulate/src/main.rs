@@ -53,22 +53,21 @@ fn print_story(told: &Told) {
 /// Tells the stories of these seeds, on every core. Gives those that end badly, in order.
 fn tell_all(subject: &Subject, seeds: std::ops::Range<u64>, stops_at_first: bool) -> (u64, u64, Vec<Told>) {
     let (next, steps, faults) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
-    let broken = Mutex::new(Vec::new());
+    let (broken, first) = (Mutex::new(Vec::new()), AtomicU64::new(u64::MAX));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let mut found = broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if seed >= seeds.end || (stops_at_first && !found.is_empty()) {
+                    // Earlier ones that are being told may be the first.
+                    if seed >= seeds.end || (stops_at_first && seed > first.load(Ordering::Relaxed)) {
                         return;
                     }
-                    found.reserve(1);
-                    drop(found);
                     let told = tell(subject, seed);
                     steps.fetch_add(told.steps, Ordering::Relaxed);
                     faults.fetch_add(told.faults, Ordering::Relaxed);
                     if told.broken.is_some() {
+                        first.fetch_min(seed, Ordering::Relaxed);
                         broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(told);
                     }
                 }

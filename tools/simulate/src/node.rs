@@ -2,7 +2,7 @@
 //! and `door.rs` drive it with.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::{BTreeMap, VecDeque},
     rc::Rc,
     time::Duration,
@@ -17,7 +17,7 @@ use fairline_sale::VisitorId;
 use waiting_room::simulated::{Node, Page};
 
 use crate::{
-    gate::{Gate, Wait},
+    gate::{Gate, Now, Wait},
     sale::SALE,
 };
 
@@ -62,7 +62,7 @@ pub struct Shared {
     /// Where they stop.
     pub gate: Gate,
     /// Virtual time.
-    pub now: Rc<Cell<u64>>,
+    pub now: Now,
     /// Redis.
     pub line: LineStore,
     /// What the node knows.

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fairline_line::change::Turn;
+use fairline_line::{change::Turn, ticket::Ordinal};
 use waiting_room::simulated::Shown;
 
 use crate::{
-    controller::token,
     event::Event,
-    ledger::State,
+    ledger::{Admission, Ledger, State, Tables},
     redis::Reply,
-    sale::SALE,
+    sale::{SALE, admission_of},
     world::{CONTROLLERS, NODES, World},
 };
 
@@ -23,7 +22,7 @@ const PROGRESS_MS: u64 = 10_000;
 /// The unit of a shopper who leaves with a token goes back within, in ms: a line that was lost first begins anew.
 const HEARD_MS: u64 = 3000;
 /// Epochs that may begin while nothing breaks: one for what broke before, and one whose announcement was under way.
-const EPOCHS_MAX: u32 = 3;
+const EPOCHS_MAX: i32 = 3;
 
 fn key(name: &str) -> Vec<u8> {
     format!("fairline:{{{SALE}}}:{name}").into_bytes()
@@ -48,10 +47,60 @@ impl World {
         Some((field(b"epoch")?, field(b"rev")?))
     }
 
+    /// What holds after each step.
+    pub(crate) fn check(&mut self) {
+        self.check_pages();
+        self.check_told();
+    }
+
+    /// What Redis was told of turns, and the ledger has noted as told, is what Redis says.
+    fn check_told(&mut self) {
+        let now = (self.ledger().commits, [0, 1].map(|server| self.servers[server].writes));
+        if std::mem::replace(&mut self.checked, now) == now {
+            return;
+        }
+        let found = self.told_otherwise(&self.ledger().tables);
+        if let Some(why) = found {
+            self.breaks(why);
+        }
+    }
+
+    fn told_otherwise(&self, tables: &Tables) -> Option<String> {
+        let line = &tables.lines[0];
+        let server = (0..2).find(|&server| Some(self.servers[server].run_id()) == line.home)?;
+        let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &key("line"), name]));
+        if field(b"home") != line.home || field(b"epoch") != Some(line.epoch.to_string()) {
+            return None;
+        }
+        let of = |hash: &str, ordinal: Ordinal| {
+            text(self.servers[server].read(&[b"HGET", &key(hash), ordinal.to_string().as_bytes()]))
+        };
+        for ((_, ordinal), row) in tables.newest() {
+            let is_told = row.published == Some(row.state)
+                && (row.published_epoch == line.epoch || (row.state != State::Promised && !line.is_retelling()));
+            if !is_told {
+                continue;
+            }
+            let word = of("turns", ordinal);
+            if !agrees(row, word.as_deref()) {
+                return Some(format!(
+                    "told otherwise: ticket {ordinal} is {:?}, which Redis was told, and it says {}",
+                    row.state,
+                    word.unwrap_or_else(|| "nothing".to_owned())
+                ));
+            }
+            let is_left = row.state == State::Promised && word.as_deref() == Some("left");
+            if is_left && of("claims", ordinal).as_deref() != Some("left") {
+                return Some(format!("left unheard: ticket {ordinal} has left with a token, and no controller can hear of it"));
+            }
+        }
+        None
+    }
+
     /// No silent page: whoever is connected to a node that has heard everything has a place, a turn or an outcome.
-    pub(crate) fn check_pages(&mut self) {
+    fn check_pages(&mut self) {
         for process in CONTROLLERS..CONTROLLERS + NODES {
-            if self.is_in_trouble(process) {
+            if !std::mem::take(&mut self.unchecked[process - CONTROLLERS]) || self.is_in_trouble(process) {
                 continue;
             }
             let silent = {
@@ -81,22 +130,22 @@ impl World {
     /// Everything goes on, in turn, without faults, until it has settled.
     pub(crate) fn be_quiet(&mut self, apart: bool) {
         self.mend(apart);
-        let (begin, epoch) = (self.now.get(), self.ledger.borrow().line.epoch);
+        let (begin, epoch) = (self.now.get(), self.epoch());
         let (mut settled_since, mut stuck_since) = (None, None);
         let mut left_since = BTreeMap::new();
         while self.broken.is_none() {
             self.go_round();
             let now = self.now.get();
             let waits = !apart && self.somebody_may_be_admitted();
-            let admitted_at = self.ledger.borrow().admitted_at_ms;
+            let admitted_at = self.ledger().admitted_at_ms;
             let stuck = *stuck_since.get_or_insert(now);
             if !waits {
                 stuck_since = None;
             } else if now > stuck.max(admitted_at) + PROGRESS_MS {
-                let stock = self.ledger.borrow().stock;
-                self.breaks(format!("no progress: a unit is free ({stock:?}), somebody waits, and nobody is admitted"));
+                let free = self.ledger().tables.row.free();
+                self.breaks(format!("no progress: {free} units are free, shoppers wait, and none is admitted"));
             }
-            if self.ledger.borrow().line.epoch > epoch + EPOCHS_MAX {
+            if self.epoch() > epoch + EPOCHS_MAX {
                 self.breaks("epochs without end: Redis is well, and the line begins again and again".to_owned());
             }
             let unheard = self.left_and_promised();
@@ -127,13 +176,16 @@ impl World {
         }
     }
 
+    fn epoch(&self) -> i32 {
+        self.ledger().tables.lines[0].epoch
+    }
+
     /// Tickets that have left, as Redis knows, and whose unclaimed tokens are out.
     fn left_and_promised(&self) -> Vec<u64> {
-        let ledger = self.ledger.borrow();
-        let out = ledger.admissions.iter().filter(|admission| admission.state == State::Promised && !admission.claimed);
-        out.map(|admission| admission.ordinal)
-            .filter(|&ordinal| self.told(ordinal).as_deref() == Some("left"))
-            .collect()
+        let ledger = self.ledger();
+        let rows = ledger.tables.admissions.iter();
+        let out = rows.filter(|row| row.state == State::Promised && row.claimed_at.is_none());
+        out.map(|row| row.ordinal).filter(|&ordinal| self.told(ordinal).as_deref() == Some("left")).collect()
     }
 
     fn pass(&mut self, ms: u64) {
@@ -142,7 +194,7 @@ impl World {
 
     fn step_quietly(&mut self, event: &Event) {
         self.apply(event);
-        self.check_pages();
+        self.check();
     }
 
     /// Every task goes on until it sleeps, and every shopper does what a page does by itself.
@@ -181,7 +233,11 @@ impl World {
     }
 
     fn somebody_may_be_admitted(&self) -> bool {
-        self.ledger.borrow().stock.free() > 0 && (0..self.shoppers.len()).any(|shopper| self.waits(shopper))
+        let (is_open, has_units) = {
+            let tables = &self.ledger().tables;
+            (tables.is_open(), tables.row.free() > 0)
+        };
+        is_open && has_units && (0..self.shoppers.len()).any(|shopper| self.waits(shopper))
     }
 
     fn is_settled(&self) -> bool {
@@ -190,17 +246,20 @@ impl World {
 
     /// What is not as it should be yet.
     fn unsettled(&self) -> Option<String> {
-        let ledger = self.ledger.borrow();
-        if ledger.is_locked() {
-            return Some("a controller is at work".to_owned());
-        }
-        if !ledger.is_all_told() {
-            return Some("Redis has not been told everything".to_owned());
-        }
-        // Epochs that follow each other too soon wait, so this may take a while.
-        let known = self.revision_of(self.primary).map(|(epoch, _)| epoch);
-        if ledger.line.epoch > 0 && known != Some(ledger.line.epoch.into()) {
-            return Some("Redis does not know the line".to_owned());
+        {
+            let ledger = self.ledger();
+            if ledger.is_locked() {
+                return Some("a controller is at work".to_owned());
+            }
+            if !ledger.is_all_told() {
+                return Some("Redis has not been told everything".to_owned());
+            }
+            // Epochs that follow each other too soon wait, so this may take a while.
+            let known = self.revision_of(self.primary).map(|(epoch, _)| epoch);
+            let epoch = ledger.tables.lines[0].epoch();
+            if epoch > 0 && known != Some(epoch.into()) {
+                return Some("Redis does not know the line".to_owned());
+            }
         }
         let open = |shopper: &usize| {
             let own = &self.shoppers[*shopper];
@@ -226,60 +285,73 @@ impl World {
     }
 
     fn look_for_trouble(&self) -> Option<String> {
-        let ledger = self.ledger.borrow();
-        let newest = ledger.newest();
-        for (&ordinal, &at) in &newest {
-            let state = ledger.admissions[at].state;
-            let told = self.told(ordinal);
-            let word = told.as_deref();
-            let gone = matches!(word, Some("left" | "removed"));
-            let agrees = match state {
-                State::Promised => {
-                    gone || word.is_some_and(|turn| turn.contains(&format!("\"{}\"", token(ledger.admissions[at].id))))
-                }
-                State::Redeemed => gone || word == Some("bought"),
-                State::Lapsed => gone || matches!(word, None | Some("lapsed" | "expired")),
-            };
-            if !agrees {
-                return Some(format!(
-                    "another turn: ticket {ordinal} is {state:?} in the ledger, and {} in Redis",
-                    told.unwrap_or_else(|| "nothing".to_owned())
-                ));
-            }
-        }
-        let recalled = self.servers[self.primary].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
-        if let Reply::Array(parts) = recalled {
-            for score in parts.into_iter().skip(1).step_by(2) {
-                let ordinal: u64 = text(score).and_then(|score| score.parse().ok()).unwrap_or_default();
-                if newest.get(&ordinal).is_some_and(|&at| ledger.admissions[at].state != State::Lapsed) {
-                    return Some(format!(
-                        "recalled with a turn: ticket {ordinal} waits to be recalled, and has its turn"
-                    ));
-                }
-            }
-        }
-        self.look_at_pages(&newest)
+        let ledger = self.ledger();
+        self.look_at_turns(&ledger.tables).or_else(|| self.look_at_recalled(&ledger.tables)).or_else(|| self.look_at_pages(&ledger))
     }
 
-    fn look_at_pages(&self, newest: &BTreeMap<u64, usize>) -> Option<String> {
-        let ledger = self.ledger.borrow();
-        for (shopper, own) in self.shoppers.iter().enumerate() {
-            let (Some(node), Some(ticket)) = (own.node, own.ticket) else { continue };
-            if matches!(own.shown, None | Some(Shown::Reconnecting)) {
-                return Some(format!("silent page: shopper {shopper} is connected and sees {:?}", own.shown));
-            }
-            let live = newest.get(&ticket.ordinal).filter(|&&at| ledger.admissions[at].state == State::Promised);
-            let inside = self.inside(node);
-            let turn = inside.room.as_ref().map(|room| room.turn(ticket.ordinal));
-            let shows = matches!(&turn, Some(Turn::Now(_)));
-            if let Some(at) = live
-                && !shows
-            {
+    /// What Redis says of each ticket is what its newest admission is.
+    fn look_at_turns(&self, tables: &Tables) -> Option<String> {
+        for ((_, ordinal), row) in tables.newest() {
+            let told = self.told(ordinal);
+            let word = told.as_deref();
+            if !agrees(row, word) {
                 return Some(format!(
-                    "turn unseen: token {at} of shopper {shopper} is out, and the page sees {turn:?}"
+                    "another turn: ticket {ordinal} is {:?} in the ledger, and {} in Redis",
+                    row.state,
+                    told.unwrap_or_else(|| "nothing".to_owned())
                 ));
             }
         }
         None
     }
+
+    /// No ticket is recalled that has its turn.
+    fn look_at_recalled(&self, tables: &Tables) -> Option<String> {
+        let newest = tables.newest();
+        let recalled = self.servers[self.primary].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
+        let Reply::Array(parts) = recalled else { return None };
+        let ordinals = parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse::<Ordinal>().ok());
+        let has_turn = |ordinal: &Ordinal| newest.get(&(0, *ordinal)).is_some_and(|row| row.state != State::Lapsed);
+        let found = ordinals.into_iter().find(has_turn)?;
+        Some(format!("recalled with a turn: ticket {found} waits to be recalled, and has its turn"))
+    }
+
+    fn look_at_pages(&self, ledger: &Ledger) -> Option<String> {
+        let newest = ledger.tables.newest();
+        for (shopper, own) in self.shoppers.iter().enumerate() {
+            let (Some(node), Some(ticket)) = (own.node, own.ticket) else { continue };
+            if matches!(own.shown, None | Some(Shown::Reconnecting)) {
+                return Some(format!("silent page: shopper {shopper} is connected and sees {:?}", own.shown));
+            }
+            let live = newest.get(&(0, ticket.ordinal)).filter(|row| row.state == State::Promised);
+            let inside = self.inside(node);
+            let turn = inside.room.as_ref().map(|room| room.turn(ticket.ordinal));
+            let shows = matches!(&turn, Some(Turn::Now(_)));
+            if let Some(row) = live
+                && !shows
+            {
+                return Some(format!(
+                    "turn unseen: token {} of shopper {shopper} is out, and the page sees {turn:?}",
+                    row.id
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// Whether Redis says of a ticket what its newest admission is. Who has left, or was taken out, stays so.
+fn agrees(row: &Admission, told: Option<&str>) -> bool {
+    let gone = matches!(told, Some("left" | "removed" | "limit"));
+    gone || match row.state {
+        State::Promised => told.and_then(token).and_then(|token| admission_of(&token)) == Some(row.id),
+        State::Redeemed => told == Some("bought"),
+        State::Lapsed => matches!(told, None | Some("lapsed" | "expired")),
+    }
+}
+
+/// The token of a turn, as Redis keeps it.
+fn token(turn: &str) -> Option<String> {
+    let turn: serde_json::Value = serde_json::from_str(turn).ok()?;
+    turn["token"].as_str().map(str::to_owned)
 }

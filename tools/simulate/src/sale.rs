@@ -1,43 +1,155 @@
 //! The sale that is simulated.
 
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
+use std::sync::LazyLock;
+
+use admission_controller::simulated::{LineRow, SaleRow, SigningKeys};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
+use fairline_admission_token::{Claims, SigningKey};
+use fairline_record::draw;
+use fairline_sale::SaleId;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Its id.
-pub const SALE: SaleId = SaleId(uuid::Uuid::from_u128(1));
+pub const SALE: SaleId = SaleId(Uuid::from_u128(1));
 
-/// The facts that shoppers see of it.
-#[must_use]
-pub fn card() -> SaleCard {
-    SaleCard {
-        id: SALE,
-        slug: "simulated".to_owned(),
-        name: "Simulated".to_owned(),
-        description: String::new(),
-        price_minor: 100,
-        currency: "EUR".to_owned(),
-        per_shopper_limit: 1,
-        per_account_limit: None,
-        total: 10,
-        remaining: 10,
-        status: Status::Open,
-        opens_at: OffsetDateTime::UNIX_EPOCH,
-        ends_at: None,
-        rate_cap_per_s: 10.0,
-        message: None,
-        mode: SaleMode::Guarantee,
-        order: LineOrder::Fifo,
-        draw: None,
-        lane: None,
-        grace_s: None,
-        rehearsal: false,
-        look: Default::default(),
-        record: None,
-    }
+/// Admissions a second.
+const RATE_CAP_PER_S: f64 = 10.0;
+/// How long after its turn a ticket is still recalled, in s.
+const RECALL_WINDOW_S: i32 = 600;
+
+/// What a story's sale is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Units at first.
+    pub total: i32,
+    /// Units that one shopper may have.
+    pub limit: i32,
+    /// A page claims its token within, in s.
+    pub claim_window_s: i32,
+    /// A token can be redeemed within, in s.
+    pub token_ttl_s: i32,
+    /// A hold can be paid within, in s.
+    pub hold_s: i32,
+    /// It opens so long after the story begins, in ms.
+    pub opens_after_ms: i64,
+    /// It opens with a draw.
+    pub draws: bool,
 }
+
+/// The seed of its draw.
+pub const SEED: [u8; 32] = [7; 32];
 
 /// A moment of the simulation, in ms since its start.
 #[must_use]
 pub fn moment(ms: i64) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(ms)
+}
+
+/// When stories begin, in ms.
+pub const BEGIN_MS: u64 = 1_000_000;
+
+fn begin() -> OffsetDateTime {
+    moment(i64::try_from(BEGIN_MS).unwrap_or(0))
+}
+
+/// The row of the sale.
+#[must_use]
+pub fn row(terms: &Terms) -> SaleRow {
+    let opens_at = begin() + time::Duration::milliseconds(terms.opens_after_ms);
+    SaleRow {
+        id: SALE.0,
+        slug: "simulated".to_owned(),
+        name: "Simulated".to_owned(),
+        description: String::new(),
+        price_minor: 100,
+        currency: "EUR".to_owned(),
+        per_shopper_limit: terms.limit,
+        per_account_limit: None,
+        status: "scheduled".to_owned(),
+        message: None,
+        rate_cap_per_s: RATE_CAP_PER_S,
+        token_ttl_s: terms.token_ttl_s,
+        claim_window_s: terms.claim_window_s,
+        hold_s: terms.hold_s,
+        recall_window_s: RECALL_WINDOW_S,
+        grace_s: None,
+        mode: "guarantee".to_owned(),
+        risk: 0.0,
+        opens_at,
+        ends_at: None,
+        created_at: begin(),
+        line_order: if terms.draws { "draw" } else { "fifo" }.to_owned(),
+        commitment: terms.draws.then(|| draw::commitment(&SEED).0.to_vec()),
+        revealed_seed: None,
+        total: terms.total,
+        promised: 0,
+        held: 0,
+        sold: 0,
+        like_sale: None,
+        prior: None,
+        memory: "{}".to_owned(),
+        inside_max: None,
+        ticked_at: begin() - time::Duration::HOUR,
+        observed_at: begin() - time::Duration::HOUR,
+        away_from: None,
+        away_till: None,
+        last_decision: None,
+        inside: 0,
+        orders: 0,
+        rehearsal_of: None,
+        look: serde_json::json!({}),
+        time_zone: "UTC".to_owned(),
+        now: begin(),
+    }
+}
+
+/// The rows of its lines.
+#[must_use]
+pub fn lines() -> Vec<LineRow> {
+    vec![LineRow {
+        id: SALE.0,
+        sale_id: SALE.0,
+        lane: None,
+        share: None,
+        invitation_key: None,
+        invitations: 0,
+        epoch: 0,
+        cursor: 0,
+        highest_ordinal: 0,
+        granted: 0,
+        above: 0,
+        drawn: None,
+        draw_key: None,
+        record_seq: Some(0),
+        record_hash: vec![0; 32],
+        recorded_epoch: 0,
+        recorded_rev: 0,
+        recorded_tickets: Vec::new(),
+        recorded_status: "scheduled".to_owned(),
+        published_status: None,
+        epoch_began_at: begin() - time::Duration::HOUR,
+        publication: 0,
+        home: None,
+        restless: 0,
+        retell_below: None,
+        admitted: 0,
+        waiting: 0,
+        present: 0,
+    }]
+}
+
+/// The keys that sign its tokens. Nothing depends on which they are.
+#[must_use]
+pub fn keys() -> &'static SigningKeys {
+    static KEYS: LazyLock<SigningKeys> =
+        LazyLock::new(|| SigningKeys::new(vec![SigningKey::generate(), SigningKey::generate()]));
+    &KEYS
+}
+
+/// Which admission a token is of.
+#[must_use]
+pub fn admission_of(token: &str) -> Option<Uuid> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    Some(serde_json::from_slice::<Claims>(&claims).ok()?.jti)
 }

@@ -42,6 +42,8 @@ pub struct Server {
     since: Vec<Write>,
     number: u32,
     lives: u32,
+    /// Calls that have written.
+    pub writes: u64,
     /// How far its clock is off, in ms.
     pub clock_off_ms: i64,
 }
@@ -70,18 +72,24 @@ impl Server {
         let library = Library::load(source, &redis).unwrap_or_else(|error| panic!("the library: {error}"));
         let copy = redis.borrow().clone();
         let mut server =
-            Self { redis, library, has_library: true, copy, since: Vec::new(), number, lives: 0, clock_off_ms: 0 };
+            Self { redis, library, has_library: true, copy, since: Vec::new(), number, lives: 0, writes: 0, clock_off_ms: 0 };
         server.live_anew();
         server
     }
 
     fn live_anew(&mut self) {
         self.lives += 1;
-        let run_id = format!("{:08x}{:08x}", self.number, self.lives);
-        self.redis.borrow_mut().restart(&run_id);
+        self.writes += 1;
+        self.redis.borrow_mut().restart(&self.run_id());
         self.library.reload().unwrap_or_else(|error| panic!("the library: {error}"));
         self.copy = self.redis.borrow().clone();
         self.since.clear();
+    }
+
+    /// Which process it is.
+    #[must_use]
+    pub fn run_id(&self) -> String {
+        format!("{:08x}{:08x}", self.number, self.lives)
     }
 
     /// How often it was started.
@@ -141,6 +149,7 @@ impl Server {
             Err("ERR Function not found".to_owned())
         };
         if self.redis.borrow_mut().take_wrote() {
+            self.writes += 1;
             self.since.push(Write { now_us, request: request.clone() });
             if self.since.len() >= COPY_EVERY {
                 self.copy = self.redis.borrow().clone();

@@ -67,7 +67,7 @@ pub fn kind(broken: &str) -> &str {
 pub fn tell(subject: &Subject, seed: u64) -> Told {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
     let plan = Plan::new(&mut rng);
-    let mut world = World::new(&subject.library, subject.bugs.clone(), plan.accounts, plan.total);
+    let mut world = World::new(&subject.library, &subject.bugs, &plan);
     let mut events = Vec::with_capacity(EVENTS);
     for at in 0..EVENTS {
         let event = world.next_event(&mut rng, &plan, at);
@@ -83,7 +83,7 @@ pub fn tell(subject: &Subject, seed: u64) -> Told {
 fn step(world: &mut World, event: &Event) {
     world.apply(event);
     if world.broken.is_none() {
-        world.check_pages();
+        world.check();
     }
 }
 
@@ -92,7 +92,7 @@ fn step(world: &mut World, event: &Event) {
 pub fn tell_again(subject: &Subject, seed: u64, events: &[Event]) -> Told {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
     let plan = Plan::new(&mut rng);
-    let mut world = World::new(&subject.library, subject.bugs.clone(), plan.accounts, plan.total);
+    let mut world = World::new(&subject.library, &subject.bugs, &plan);
     let mut told = Vec::with_capacity(events.len());
     for event in events {
         step(&mut world, event);

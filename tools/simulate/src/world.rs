@@ -1,10 +1,10 @@
 //! The simulated world: processes whose tasks stop at a gate, two Redis, a database, shoppers, and one hand that moves them all.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::BTreeMap,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -14,18 +14,20 @@ use fairline_line::{
     store::{Account, LineStore},
     ticket::Ticket,
 };
-use fairline_sale::VisitorId;
+use fairline_sale::{Status, VisitorId};
 use serde::Deserialize;
+use uuid::Uuid;
 use waiting_room::simulated::Shown;
 
 use crate::{
     bugs::Bugs,
-    controller::{Controller, admission_of},
+    controller,
     event::{Event, Fault, Process},
-    gate::{Gate, LOAD, Request, Wait},
-    ledger::{Backup, Ledger, Terms},
+    gate::{Gate, LOAD, Now, Request, Wait},
+    ledger::{Backup, Ledger, Postgres, shop::Redeemed},
     node::{Guest, Inside, Outcome, Shared},
-    sale::SALE,
+    sale::{BEGIN_MS, SALE, admission_of, keys},
+    scheduler::Plan,
     server::{Server, complete},
 };
 
@@ -42,12 +44,11 @@ const LOOPS: u8 = 4;
 const SAYS: u8 = LOOPS + SHOPPERS as u8;
 
 /// How a shopper behaves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shopper {
     pub(crate) account: Option<Account>,
     pub(crate) ticket: Option<Ticket>,
-    /// Tickets given so far.
-    tickets: u64,
+    visitor: VisitorId,
     /// Where the page is open.
     pub(crate) node: Option<Process>,
     /// A request is under way.
@@ -60,12 +61,33 @@ pub(crate) struct Shopper {
     pub(crate) shown: Option<Shown>,
     /// The turns that it has shown.
     pub(crate) turns: u32,
-    pub(crate) token: Option<u64>,
+    pub(crate) token: Option<Uuid>,
     pub(crate) claimed: bool,
     pub(crate) redeemed: bool,
     pub(crate) over: Option<String>,
     /// Since when the page has been open, in ms.
     pub(crate) since_ms: u64,
+}
+
+impl Shopper {
+    fn new(visitor: VisitorId, account: Option<Account>) -> Self {
+        Self {
+            account,
+            ticket: None,
+            visitor,
+            node: None,
+            pending: None,
+            present: false,
+            was_away: false,
+            shown: None,
+            turns: 0,
+            token: None,
+            claimed: false,
+            redeemed: false,
+            over: None,
+            since_ms: 0,
+        }
+    }
 }
 
 struct Task {
@@ -83,7 +105,6 @@ struct Proc {
     cut: bool,
     deaf_until_ms: u64,
     lives: u32,
-    session: Rc<Cell<Option<u64>>>,
     inside: Rc<RefCell<Inside>>,
 }
 
@@ -98,14 +119,14 @@ struct Said {
 
 /// The world.
 pub struct World {
-    pub(crate) now: Rc<Cell<u64>>,
+    pub(crate) now: Now,
     gate: Gate,
     line: LineStore,
     pub(crate) servers: [Server; 2],
     pub(crate) primary: usize,
     pub(crate) split: bool,
-    pub(crate) ledger: Rc<RefCell<Ledger>>,
-    bugs: Bugs,
+    ledger: Arc<Mutex<Ledger>>,
+    stops_often: bool,
     processes: Vec<Proc>,
     pub(crate) shoppers: Vec<Shopper>,
     late: Vec<(Process, Request)>,
@@ -114,6 +135,9 @@ pub struct World {
     /// Whose each ordinal is.
     holders: BTreeMap<u64, VisitorId>,
     batches: u64,
+    /// Nodes whose pages may be silent since they were checked, and what was checked of the ledger and of each Redis.
+    pub(crate) unchecked: [bool; NODES],
+    pub(crate) checked: (u64, [u64; 2]),
     /// Steps taken.
     pub steps: u64,
     /// Faults injected.
@@ -133,22 +157,25 @@ pub(crate) fn is_node(process: Process) -> bool {
 impl World {
     /// A sale that has just opened.
     #[must_use]
-    pub fn new(library: &str, bugs: Bugs, accounts: bool, total: u32) -> Self {
+    pub(crate) fn new(library: &str, bugs: &Bugs, plan: &Plan) -> Self {
         let gate = Gate::default();
-        let terms = Terms { claim_window_ms: 8000, token_ttl_ms: 12_000, hold_ms: 6000 };
-        let account =
-            |at: usize| Account { digest: [u8::try_from(at / 2).unwrap_or(0); 16], rejoins: at.is_multiple_of(3) };
-        let shopper =
-            |at: usize| Shopper { account: (accounts && at % 5 != 4).then(|| account(at)), ..Shopper::default() };
+        let digest = |at: usize| [u8::try_from(at / 2).unwrap_or(0); 16];
+        let account = |at: usize| Account { digest: digest(at), rejoins: at.is_multiple_of(3) };
+        let shopper = |at: usize| {
+            let account = (plan.accounts && at % 5 != 4).then(|| account(at));
+            let by_itself = VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]);
+            let visitor = account.map_or(by_itself, |account| VisitorId(account.digest));
+            Shopper::new(visitor, account)
+        };
         let mut world = Self {
-            now: Rc::default(),
+            now: Now::default(),
             line: LineStore::over(Arc::new(gate.clone())),
             gate,
             servers: [Server::new(1, library), Server::new(2, library)],
             primary: 0,
             split: false,
-            ledger: Rc::new(RefCell::new(Ledger::new(total, terms, bugs.clone()))),
-            bugs,
+            ledger: Arc::new(Mutex::new(Ledger::new(&plan.terms, bugs.clone()))),
+            stops_often: plan.stops_often,
             processes: (0..PROCESSES).map(|_| Proc::default()).collect(),
             shoppers: (0..SHOPPERS).map(shopper).collect(),
             late: Vec::new(),
@@ -156,13 +183,20 @@ impl World {
             backup: None,
             holders: BTreeMap::new(),
             batches: 0,
+            unchecked: [true; NODES],
+            checked: (0, [0; 2]),
             steps: 0,
             faults: 0,
             broken: None,
         };
-        world.now.set(1_000_000);
+        world.now.set(BEGIN_MS);
         (0..PROCESSES).for_each(|process| world.start(process));
         world
+    }
+
+    /// The database.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn breaks(&mut self, why: String) {
@@ -181,15 +215,13 @@ impl World {
             self.spawn(process, 2, Box::pin(shared.clone().call_roll()));
             self.spawn(process, 3, Box::pin(shared.tell_gone()));
         } else {
-            let controller = Controller {
+            let postgres = Postgres {
+                ledger: self.ledger.clone(),
                 gate: self.gate.clone(),
                 now: self.now.clone(),
-                ledger: self.ledger.clone(),
-                line: self.line.clone(),
-                session: own.session.clone(),
-                bugs: self.bugs.clone(),
+                stops_often: self.stops_often,
             };
-            self.spawn(process, 0, Box::pin(controller.run()));
+            self.spawn(process, 0, Box::pin(controller::run(postgres, self.line.clone())));
         }
     }
 
@@ -235,7 +267,7 @@ impl World {
         match task.wait {
             Wait::Ready => true,
             Wait::Until(at) => now >= at,
-            Wait::Lock => !self.ledger.borrow().is_locked(),
+            Wait::Lock => !self.ledger().is_locked(),
             Wait::Inbox => !own.inside.borrow().inbox.is_empty(),
             Wait::Answer(id) => {
                 self.gate.request(id).is_none() || !(own.cut || task.lost) || now >= task.since_ms + TIMEOUT_MS
@@ -316,6 +348,7 @@ impl World {
         }
         self.take_outcomes(process);
         if is_node(process) {
+            self.unchecked[process - CONTROLLERS] = true;
             self.show_pages(process);
         }
     }
@@ -391,9 +424,14 @@ impl World {
             own.node = None;
             let (why, was_away) = (own.over.clone().unwrap_or_default(), own.was_away);
             let ordinal = own.ticket.map_or(0, |ticket| ticket.ordinal);
-            let early = why == "Expired" && !self.ledger.borrow().may_expire(ordinal);
-            if early || (why == "Missed" && !was_away) {
-                self.breaks(format!("place lost: shopper {shopper} has not had three turns, and hears: {why}"));
+            let may_hear = match why.as_str() {
+                "Expired" => self.ledger().may_expire(0, ordinal),
+                "Missed" => was_away,
+                "Removed" | "Limit" => self.ledger().was_taken_out(0, ordinal),
+                _ => true,
+            };
+            if !may_hear {
+                self.breaks(format!("place lost: shopper {shopper} has no outcome yet, and hears: {why}"));
             }
         }
     }
@@ -412,10 +450,7 @@ impl World {
         if !is_node(process) || !is_free || self.processes[process].inside.borrow().room.is_none() {
             return None;
         }
-        let mut visitor = [0; 16];
-        visitor[0] = u8::try_from(shopper).ok()?;
-        visitor[8..].copy_from_slice(&own.tickets.to_be_bytes());
-        Some((self.shared(process), Guest { shopper, visitor: VisitorId(visitor), account: own.account }, slot))
+        Some((self.shared(process), Guest { shopper, visitor: own.visitor, account: own.account }, slot))
     }
 
     /// Does what an event says, if it can be done.
@@ -425,7 +460,8 @@ impl World {
         match event {
             Event::Elapse(ms) => {
                 self.now.set(now + ms);
-                let mut ledger = self.ledger.borrow_mut();
+                self.unchecked = [true; NODES];
+                let mut ledger = self.ledger();
                 ledger.end_idle(now + ms);
                 ledger.lapse_holds(now + ms);
             }
@@ -444,21 +480,28 @@ impl World {
             Event::Redeem(shopper) => self.redeem(*shopper),
             Event::Pay(shopper) => {
                 if let Some(at) = self.shoppers[*shopper].token.filter(|_| self.shoppers[*shopper].redeemed) {
-                    self.ledger.borrow_mut().pay(at);
+                    self.ledger().pay(at);
                 }
             }
             // An operator who finds the line locked does without.
-            Event::MoreStock(units) => _ = self.ledger.borrow_mut().intervene(*units, false),
-            Event::Revoke => _ = self.ledger.borrow_mut().intervene(0, true),
+            Event::MoreStock(units) => self.ledger().add_stock(*units),
+            Event::Revoke => _ = self.ledger().revoke_tokens(),
+            Event::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
+            Event::Move(status) => _ = self.ledger().move_to(*status),
+            Event::Remove(shopper) => self.intervene(*shopper, true),
+            Event::Prefer(shopper) => self.intervene(*shopper, false),
+            Event::Rejoin(process, shopper) => self.rejoin(*process, *shopper),
             Event::Fault(fault) => {
                 self.faults += 1;
+                self.unchecked = [true; NODES];
                 self.break_something(fault);
             }
             Event::Quiet => self.be_quiet(false),
             Event::QuietApart => self.be_quiet(true),
         }
-        if let Some(why) = self.ledger.borrow_mut().broken.take() {
-            self.broken.get_or_insert(why);
+        let broken = self.ledger().broken.take();
+        if let Some(why) = broken {
+            self.breaks(why);
         }
     }
 
@@ -471,7 +514,6 @@ impl World {
             }
             if let Some((_, guest, slot)) = self.request(process, shopper) {
                 let own = &mut self.shoppers[shopper];
-                own.tickets += 1;
                 (own.pending, own.present) = (Some(process), true);
                 guests.push(guest);
                 at.get_or_insert(slot);
@@ -481,6 +523,27 @@ impl World {
         self.batches += 1;
         let shared = self.shared(process);
         self.spawn(process, slot, Box::pin(shared.join(self.batches.to_be_bytes(), guests)));
+    }
+
+    /// A shopper whose turn is over joins anew, as the same visitor.
+    fn rejoin(&mut self, process: Process, shopper: usize) {
+        let own = &mut self.shoppers[shopper];
+        if own.over.take().is_none() {
+            return;
+        }
+        (own.ticket, own.shown, own.was_away) = (None, None, false);
+        (own.token, own.claimed, own.redeemed) = (None, false, false);
+        if let Some(account) = &mut own.account {
+            account.rejoins = true;
+        }
+        self.join(process, &[shopper]);
+    }
+
+    /// An operator removes or prefers a ticket that waits.
+    fn intervene(&mut self, shopper: usize, removed: bool) {
+        if let Some(ticket) = self.shoppers[shopper].ticket {
+            self.ledger().intervene(0, ticket.ordinal, ticket.visitor, removed);
+        }
     }
 
     fn open(&mut self, process: Process, shopper: usize) {
@@ -507,7 +570,7 @@ impl World {
 
     fn redeem(&mut self, shopper: usize) {
         let Some(at) = self.shoppers[shopper].token.filter(|_| !self.shoppers[shopper].redeemed) else { return };
-        if self.ledger.borrow_mut().redeem(self.now.get(), at) == Some(true) {
+        if self.ledger().redeem(self.now.get(), at) == Redeemed::Yes {
             self.shoppers[shopper].redeemed = true;
         }
     }
@@ -566,8 +629,11 @@ impl World {
                 own.inside.borrow_mut().inbox.clear();
             }
             Fault::RedisClock(ms) => self.servers[self.primary].clock_off_ms += ms,
-            Fault::DatabaseClock(ms) => self.ledger.borrow_mut().clock_off_ms += ms,
-            Fault::Backup => self.backup = self.ledger.borrow().backup().or(self.backup.take()),
+            Fault::DatabaseClock(ms) => self.ledger().clock_off_ms += ms,
+            Fault::Backup => {
+                let backup = self.ledger().backup();
+                self.backup = Some(backup);
+            }
             Fault::Restore => self.restore(),
         }
     }
@@ -581,9 +647,9 @@ impl World {
         let (now, gate) = (self.now.get(), Gate::default());
         let asked = LineStore::over(Arc::new(gate.clone()));
         let Ok(home) = complete(&gate, &mut self.servers[server], now, asked.home(SALE)) else { return };
-        let mut ledger = self.ledger.borrow_mut();
+        let mut ledger = self.ledger();
         ledger.restore(&backup);
-        ledger.raise(&home, 0);
+        ledger.raise(0, &home);
     }
 
     /// The other Redis becomes the primary of these processes; the old one stays for the others, if there are any.
@@ -606,7 +672,7 @@ impl World {
     }
 
     /// One primary is left.
-    fn rejoin(&mut self) {
+    fn reunite(&mut self) {
         self.processes.iter_mut().for_each(|own| own.server = self.primary);
         self.split = false;
     }
@@ -614,9 +680,6 @@ impl World {
     fn kill(&mut self, process: Process) {
         let slots: Vec<u8> = self.processes[process].tasks.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.stop(process, slot));
-        if let Some(session) = self.processes[process].session.take() {
-            self.ledger.borrow_mut().break_session(session);
-        }
         for shopper in 0..self.shoppers.len() {
             let own = &mut self.shoppers[shopper];
             own.pending = own.pending.filter(|&node| node != process);
@@ -633,15 +696,29 @@ impl World {
         for own in &mut self.processes {
             (own.cut, own.paused_until_ms, own.deaf_until_ms) = (false, 0, 0);
         }
+        self.unchecked = [true; NODES];
         if !apart {
-            self.rejoin();
+            self.reunite();
         }
         self.late.clear();
+        if self.is_paused() {
+            self.ledger().move_to(Status::Open);
+        }
     }
 
     /// Everything that a node knows, for checks.
     pub(crate) fn inside(&self, process: Process) -> std::cell::Ref<'_, Inside> {
         self.processes[process].inside.borrow()
+    }
+
+    /// Whether the clock opens the sale at any moment.
+    pub(crate) fn is_about_to_open(&self) -> bool {
+        self.ledger().tables.row.stored_status() == Status::Scheduled
+    }
+
+    /// Whether an operator has paused the sale.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.ledger().tables.row.stored_status() == Status::Paused
     }
 
     pub(crate) fn server_of(&self, process: Process) -> usize {

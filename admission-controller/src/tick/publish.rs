@@ -1,0 +1,143 @@
+//! What Redis is told of a commit, in the order of commits: under the lock of the sale.
+
+use std::time::Duration;
+
+use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
+use fairline_line::{
+    change::{LiveTurn, Turn},
+    store::Publication,
+    ticket::Ordinal,
+};
+use fairline_sale::SaleId;
+
+use super::{Committed, Known, TickError, Ticker, known::Told};
+use crate::{
+    draw,
+    ledger::{DeskStatements as _, Ledger, LineStatements as _, Locked as _},
+    store::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
+};
+
+/// How long one tick tells Redis again which turns are over, after a loss; the next one goes on.
+const RETELLS_FOR: Duration = Duration::from_millis(50);
+
+impl<L: Ledger> Ticker<L> {
+    /// Says what has been committed, in the order of commits: under the lock.
+    pub(super) async fn publish(&self, sale: SaleId, committed: &[Committed], known: &mut Known) -> Result<(), TickError> {
+        // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
+        let begins = committed.iter().any(|committed| committed.begins.is_some());
+        let Some(mut sale) = self.ledger.lock(sale, begins).await? else { return Ok(()) };
+        // One line that can't be told keeps no other from it.
+        let mut failed = None;
+        (known.told, known.told_at) = (Vec::with_capacity(committed.len()), Some(self.clock.now()));
+        for committed in committed {
+            let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line) else { continue };
+            // Whoever has committed since says this, too.
+            if sale.lines[at].publication != committed.publication {
+                continue;
+            }
+            if let Err(error) = self.publish_line(&mut sale, at, committed).await {
+                match error {
+                    TickError::Line(_) => failed = Some(error),
+                    TickError::Store(_) => return Err(error),
+                }
+            } else {
+                let line = &sale.lines[at];
+                known.told.push(Told::of(&sale.row, line));
+            }
+        }
+        sale.commit().await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn publish_line(&self, sale: &mut L::Locked, at: usize, committed: &Committed) -> Result<(), TickError> {
+        let drawn = sale.lines[at].drawn();
+        if let Some((pool, key)) = drawn
+            && pool != committed.drawn
+        {
+            draw::lay_down(&self.line, committed.line, pool, key).await?;
+        }
+        let (mut begins, mut heard) = (committed.begins.as_deref(), committed.heard.as_slice());
+        let mut again = committed.again.as_slice();
+        for number in committed.publication - PUBLICATIONS_A_TICK + 1..=committed.publication {
+            let unpublished = sale.unpublished(at, again).await?;
+            let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
+            let removed = sale.untold_removals(at, again).await?;
+            let mut told = Vec::with_capacity(unpublished.len());
+            let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
+            for admission in unpublished {
+                // Of a ticket the newest turn alone is told: an older one would take it back.
+                if !admission.superseded {
+                    let Some(turn) = self.turn(sale.row.sale(), &admission) else { continue };
+                    turns.push((admission.ordinal(), turn));
+                }
+                told.push(admission);
+            }
+            let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
+            turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
+            let line = &sale.lines[at];
+            let card = sale.row.card(line);
+            let publication = Publication {
+                number,
+                epoch: line.epoch(),
+                begins,
+                above: line.above(),
+                cursor: line.cursor(),
+                drawn: drawn.map_or(0, |(pool, _)| pool),
+                noted: line.noted(),
+                granted: line.granted(),
+                recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
+                card: &card,
+                heard,
+                turns: &turns,
+            };
+            self.line.publish(&publication).await?;
+            sale.note_published(at, &told, begins.is_some()).await?;
+            let removed: Vec<Ordinal> = removed.iter().map(|removal| removal.0).collect();
+            sale.note_removals_told(at, &removed).await?;
+            (begins, heard, again) = (None, &[], &[]);
+            if !is_full {
+                break;
+            }
+        }
+        self.retell(sale, at).await
+    }
+
+    /// Tells a Redis that has lost the line which turns are over, some of them.
+    async fn retell(&self, sale: &mut L::Locked, at: usize) -> Result<(), TickError> {
+        let started = self.clock.now();
+        while sale.lines[at].is_retelling() && self.clock.since(started) < RETELLS_FOR {
+            let over = sale.turns_over(at).await?;
+            let (line, epoch) = (sale.lines[at].line(), sale.lines[at].epoch());
+            let told = [(Turn::Bought, &over.bought), (Turn::Expired, &over.expired), (Turn::Lapsed, &over.lapsed)];
+            for (turn, ordinals) in told.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
+                self.line.retell(line, epoch, &turn, ordinals).await?;
+            }
+            sale.note_retold(at, &over).await?;
+        }
+        Ok(())
+    }
+
+    /// What a shopper is to hear of an admission: nothing, as long as its token's key is revoked or another controller's.
+    fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
+        Some(match admission.state.as_str() {
+            "promised" => Turn::Now(LiveTurn {
+                token: self.keys.named(&admission.kid)?.mint(&Claims {
+                    iss: ISSUER.to_owned(),
+                    aud: AUDIENCE.to_owned(),
+                    sub: admission.visitor().to_string(),
+                    jti: admission.id,
+                    sale,
+                    qty: admission.quantity(),
+                    iat: admission.issued_at.unix_timestamp(),
+                    exp: admission.expires_at.unix_timestamp(),
+                }),
+                quantity: admission.quantity(),
+                claim_by: admission.claim_by,
+                expires_at: admission.expires_at,
+            }),
+            "redeemed" => Turn::Bought,
+            _ if admission.may_come_again() => Turn::Lapsed,
+            _ => Turn::Expired,
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! What the checkout and operators do: transactions of one step each.
+
+use fairline_line::{store::Home, ticket::Ordinal};
+use fairline_sale::{Status, VisitorId};
+use uuid::Uuid;
+
+use super::{Hold, Intervened, Ledger, State, status_word, tables::units};
+use crate::bugs::Bug;
+
+/// Epochs that a line may have had since the backup that it was restored from.
+const EPOCHS_LEAPT: i32 = 1000;
+
+/// What came of a token at the checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redeemed {
+    /// A row is locked: it waits.
+    Waits,
+    /// It was used.
+    Yes,
+    /// It is used, out of date, or not to be believed.
+    No,
+}
+
+impl Ledger {
+    /// Whether a transaction has written this admission, so that others have to wait.
+    fn is_row_locked(&self, at: usize) -> bool {
+        self.transaction.as_ref().is_some_and(|own| own.admissions.contains_key(&at))
+    }
+
+    fn change_units(&mut self, visitor: VisitorId, change: i32) {
+        let held = self.tables.units.entry(visitor).or_default();
+        *held = held.saturating_add_signed(change);
+    }
+
+    /// Whom the limit is counted for.
+    fn limited(&self, visitor: VisitorId, ordinal: Ordinal) -> VisitorId {
+        if self.bugs.has(Bug::LimitPerTicket) { VisitorId(u128::from(ordinal).to_be_bytes()) } else { visitor }
+    }
+
+    /// The checkout redeems a token.
+    pub fn redeem(&mut self, now_ms: u64, id: Uuid) -> Redeemed {
+        let Some(at) = self.tables.admissions.iter().position(|row| row.id == id) else { return Redeemed::No };
+        if self.is_row_locked(at) {
+            return Redeemed::Waits;
+        }
+        let now = self.clock(now_ms);
+        let row = &self.tables.admissions[at];
+        let (quantity, kid) = (row.quantity, row.kid.clone());
+        let visitor = self.limited(row.visitor, row.ordinal);
+        let is_good = row.state == State::Promised && row.expires_at > now && !self.tables.revoked.contains(&kid);
+        // The schema refuses what is above the limit.
+        let has = self.tables.units.get(&visitor).copied().unwrap_or(0);
+        if !is_good || has + quantity > units(self.tables.row.per_shopper_limit) {
+            return Redeemed::No;
+        }
+        let row = &mut self.tables.admissions[at];
+        row.state = State::Redeemed;
+        row.claimed_at.get_or_insert(now);
+        let until = now + time::Duration::seconds(self.tables.row.hold_s.into());
+        self.tables.holds.push(Hold { admission: id, visitor, quantity, until, open: true, lapsed: false });
+        self.move_stock(-1, 1, 0, quantity);
+        self.change_units(visitor, i32::try_from(quantity).unwrap_or(0));
+        self.check_limit(at);
+        self.committed();
+        Redeemed::Yes
+    }
+
+    /// The holder of this ticket has no more than one shopper may.
+    fn check_limit(&mut self, at: usize) {
+        let visitor = self.tables.admissions[at].visitor;
+        let holder = |id: Uuid| self.tables.admissions.iter().find(|row| row.id == id).map(|row| row.visitor);
+        let own = self.tables.holds.iter().filter(|hold| !hold.lapsed && holder(hold.admission) == Some(visitor));
+        let (has, most) = (own.map(|hold| hold.quantity).sum::<u32>(), units(self.tables.row.per_shopper_limit));
+        if has > most {
+            self.breaks(format!("above the limit: a shopper has {has} units, and may have {most}"));
+        }
+    }
+
+    fn move_stock(&mut self, promised: i32, held: i32, sold: i32, quantity: u32) {
+        let (row, quantity) = (&mut self.tables.row, i32::try_from(quantity).unwrap_or(0));
+        row.promised += promised * quantity;
+        row.held += held * quantity;
+        row.sold += sold * quantity;
+    }
+
+    /// The checkout takes the payment of an open hold.
+    pub fn pay(&mut self, id: Uuid) {
+        let Some(hold) = self.tables.holds.iter_mut().find(|hold| hold.admission == id && hold.open) else { return };
+        hold.open = false;
+        let quantity = hold.quantity;
+        self.move_stock(0, -1, 1, quantity);
+        self.committed();
+    }
+
+    /// Whether an open hold is of this admission.
+    #[must_use]
+    pub fn is_held(&self, id: Uuid) -> bool {
+        self.tables.holds.iter().any(|hold| hold.admission == id && hold.open)
+    }
+
+    /// The checkout gives units back whose holds have run out.
+    pub fn lapse_holds(&mut self, now_ms: u64) {
+        let now = self.clock(now_ms);
+        let due = |hold: &Hold| hold.open && hold.until <= now;
+        if !self.tables.holds.iter().any(due) {
+            return;
+        }
+        for at in 0..self.tables.holds.len() {
+            let hold = self.tables.holds[at];
+            if due(&hold) {
+                (self.tables.holds[at].open, self.tables.holds[at].lapsed) = (false, true);
+                self.move_stock(0, -1, 0, hold.quantity);
+                self.change_units(hold.visitor, -i32::try_from(hold.quantity).unwrap_or(0));
+            }
+        }
+        self.committed();
+    }
+
+    /// An operator adds units.
+    pub fn add_stock(&mut self, more: u32) {
+        self.tables.row.total += i32::try_from(more).unwrap_or(0);
+        self.tables.version += 1;
+        self.committed();
+    }
+
+    /// `Store::revoke_tokens`; whether the lock was free.
+    pub fn revoke_tokens(&mut self) -> bool {
+        if self.transaction.is_some() {
+            return false;
+        }
+        let mut given_back = 0;
+        for row in self.tables.admissions.iter_mut().filter(|row| row.state == State::Promised) {
+            (row.state, row.claimed_at, row.excused) = (State::Lapsed, None, true);
+            given_back += row.quantity;
+        }
+        self.move_stock(-1, 0, 0, given_back);
+        self.committed();
+        true
+    }
+
+    /// `Store::revoke_key`; whether the lock was free.
+    pub fn revoke_key(&mut self, kid: &str) -> bool {
+        if self.transaction.is_some() {
+            return false;
+        }
+        if !self.tables.revoked.iter().any(|revoked| revoked == kid) {
+            self.tables.revoked.push(kid.to_owned());
+        }
+        let signed = |row: &&mut super::Admission| row.kid == kid && row.state == State::Promised;
+        for row in self.tables.admissions.iter_mut().filter(signed) {
+            (row.kid, row.published) = (String::new(), None);
+        }
+        self.committed();
+        true
+    }
+
+    /// `Store::intervene`: a ticket is removed or preferred, unless it has had its turn; whether the lock was free.
+    pub fn intervene(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
+        if self.transaction.is_some() {
+            return false;
+        }
+        let has_turn = |row: &super::Admission| row.line == line && row.ordinal == ordinal && row.state != State::Lapsed;
+        if !self.tables.admissions.iter().any(has_turn) {
+            let is_same = |row: &Intervened| row.line == line && row.ordinal == ordinal && row.removed == removed;
+            match self.tables.interventions.iter_mut().find(|row| is_same(row)) {
+                Some(row) => (row.done, row.told_epoch) = (false, 0),
+                None => self.tables.interventions.push(Intervened {
+                    line,
+                    ordinal,
+                    visitor,
+                    removed,
+                    at_limit: false,
+                    done: false,
+                    told_epoch: 0,
+                }),
+            }
+            self.committed();
+        }
+        true
+    }
+
+    /// `Store::set_status`; whether it could be done now. Pauses wait for the lock.
+    pub fn move_to(&mut self, to: Status) -> bool {
+        let from = self.tables.row.stored_status();
+        let waits = self.transaction.as_ref().is_some_and(|own| {
+            own.status.is_some() || from == Status::Paused || to == Status::Paused
+        });
+        if waits {
+            return false;
+        }
+        status_word(to).clone_into(&mut self.tables.row.status);
+        self.tables.version += 1;
+        if from == Status::Paused || to == Status::Paused {
+            self.tables.admit_now = 0;
+        }
+        self.committed();
+        true
+    }
+
+    /// `Store::raise`, as `fairline restore` calls it for a database that was put back.
+    pub fn raise(&mut self, line: usize, redis: &Home) {
+        let row = &mut self.tables.lines[line];
+        row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;
+        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0));
+        (row.home, row.restless) = (None, 0);
+    }
+}
