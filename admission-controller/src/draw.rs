@@ -21,7 +21,7 @@ use crate::{
 /// Looks at those who have joined in one tick at most; what is left waits for the next.
 const LOOKS_MAX: usize = 10;
 /// Tickets that are drawn without a thread of their own, at most.
-const DRAWN_HERE: Ordinal = 1000;
+const DRAWN_HERE: Ordinal = 10_000;
 
 /// Makes the draws of a sale that has opened, once all who are in them could be recorded; the next tick goes on otherwise.
 /// The lines of a sale share one seed: it must not be in the record of one while tickets can still join another's draw.

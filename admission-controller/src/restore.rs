@@ -1,6 +1,6 @@
 //! After Postgres was restored from a backup: what was given since the backup must not be given again.
 
-use fairline_line::store::LineStore;
+use fairline_line::store::{Home, LineStore};
 use fairline_record::draw::POOL_MAX;
 use fairline_sale::SaleId;
 use fairline_service::StartError;
@@ -21,6 +21,11 @@ pub struct Raised {
     pub above: u64,
 }
 
+/// Whether Redis knows nothing of a line, or less than the database, which has it in this epoch.
+pub fn knows_less(redis: &Home, epoch: u32) -> bool {
+    redis.epoch == 0 || redis.epoch < epoch
+}
+
 /// Has every line of a restored database begin a new epoch, above all ordinals that were given since the backup: above
 /// those that Redis still knows of, and where it knows less than the database, or `margin` is given, so many above that.
 /// Nothing else may run on the database meanwhile.
@@ -34,7 +39,7 @@ pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -
     let mut raised = Vec::new();
     for (line, epoch) in store.lines_of_open_sales().await.map_err(|error| failed(error.to_string()))? {
         let known = redis.home(line).await.map_err(|error| failed(error.to_string()))?;
-        let margin = margin.unwrap_or(if known.epoch < epoch { MARGIN } else { 0 });
+        let margin = margin.unwrap_or(if knows_less(&known, epoch) { MARGIN } else { 0 });
         let done = store.raise(line, &known, margin, POOL_MAX).await.map_err(|error| failed(error.to_string()))?;
         let too_high = || failed(format!("line {line} has {POOL_MAX} tickets at most; give a smaller --margin"));
         let (epoch, above) = done.ok_or_else(too_high)?;

@@ -179,30 +179,37 @@ fn ordinal(n: i64) -> Ordinal {
 }
 
 impl SaleRow {
+    /// The id of the sale.
     pub fn sale(&self) -> SaleId {
         SaleId(self.id)
     }
 
+    /// The status as stored.
     pub fn stored_status(&self) -> Status {
         status_of(&self.status)
     }
 
+    /// Units that one shopper may have.
     pub fn units_per_admission(&self) -> u32 {
         count(self.per_shopper_limit)
     }
 
+    /// Units that are out as tokens.
     pub fn promised(&self) -> u32 {
         count(self.promised)
     }
 
+    /// Units that are in checkout.
     pub fn held(&self) -> u32 {
         count(self.held)
     }
 
+    /// Units that are paid for.
     pub fn sold(&self) -> u32 {
         count(self.sold)
     }
 
+    /// All units.
     pub fn total(&self) -> u32 {
         count(self.total)
     }
@@ -212,6 +219,7 @@ impl SaleRow {
         self.mode == "yield"
     }
 
+    /// The stock.
     pub fn stock(&self) -> Stock {
         Stock { total: self.total(), promised: self.promised(), held: self.held(), sold: self.sold() }
     }
@@ -322,6 +330,7 @@ pub struct Store {
 /// A sale that needs ticks.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Running {
+    /// The id of the sale.
     pub id: Uuid,
     /// Another one after every change of the sale.
     pub version: String,
@@ -332,7 +341,9 @@ pub struct Running {
 /// A sale with its lines: its own first, then the lanes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sale {
+    /// The row.
     pub row: SaleRow,
+    /// The lines.
     pub lines: Vec<LineRow>,
 }
 

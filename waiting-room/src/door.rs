@@ -164,8 +164,9 @@ impl Door {
         let ticket = self.joins.join(room.clone(), visitor, account).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
         let tab = Tab::open(room.clone(), &ticket, browser);
-        // Its turn came between the join and here, and nobody was there to hear of it; or the account had the place before.
-        if account.is_some() || room.has_passed(ticket.ordinal) {
+        // Its turn came between the join and here, or it was taken out at once, and no page was open to show it; or the account
+        // had the place before.
+        if account.is_some() || !room.waits(ticket.ordinal) {
             self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
         }
         Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) })

@@ -181,9 +181,9 @@ impl Room {
         self.write().view.given(ordinal);
     }
 
-    /// Whether a ticket's turn has come, as far as this node knows.
-    pub(crate) fn has_passed(&self, ordinal: Ordinal) -> bool {
-        self.read().view.has_passed(ordinal)
+    /// Whether a ticket waits, as far as this node knows: its turn has not come, and it was not taken out of the line.
+    pub(crate) fn waits(&self, ordinal: Ordinal) -> bool {
+        self.read().view.place(ordinal).is_some()
     }
 
     /// The line has answered the ticket of a shopper who is here.

@@ -88,10 +88,10 @@ impl Node {
         self.room.joined(ordinal);
     }
 
-    /// Whether a ticket's turn has come, as far as this node knows.
+    /// Whether a ticket waits, as far as this node knows.
     #[must_use]
-    pub fn has_passed(&self, ordinal: Ordinal) -> bool {
-        self.room.has_passed(ordinal)
+    pub fn waits(&self, ordinal: Ordinal) -> bool {
+        self.room.waits(ordinal)
     }
 
     /// Opens a page with a ticket.

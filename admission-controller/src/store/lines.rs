@@ -89,22 +89,27 @@ pub(super) async fn of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Res
 }
 
 impl LineRow {
+    /// The id of the line.
     pub fn line(&self) -> SaleId {
         SaleId(self.id)
     }
 
+    /// The highest number whose turn has come.
     pub fn cursor(&self) -> Ordinal {
         ordinal(self.cursor)
     }
 
+    /// The highest ordinal that was given.
     pub fn highest(&self) -> Ordinal {
         ordinal(self.highest_ordinal)
     }
 
+    /// Up to which ordinal Redis may give them.
     pub fn granted(&self) -> Ordinal {
         ordinal(self.granted)
     }
 
+    /// Which life of the line this is.
     pub fn epoch(&self) -> u32 {
         count(self.epoch)
     }
@@ -266,14 +271,17 @@ impl TurnsOver {
 }
 
 impl Unpublished {
+    /// Whose ticket it is of.
     pub fn ordinal(&self) -> Ordinal {
         ordinal(self.ordinal)
     }
 
+    /// How many units.
     pub fn quantity(&self) -> u32 {
         count(self.quantity)
     }
 
+    /// Who holds the ticket.
     pub fn visitor(&self) -> VisitorId {
         let mut id = [0; 16];
         // The schema checks the length.

@@ -25,6 +25,7 @@ fn stored(n: u64) -> i64 {
 }
 
 impl SaleRow {
+    /// In which order the line is served.
     pub fn order(&self) -> LineOrder {
         if self.line_order == "draw" { LineOrder::Draw } else { LineOrder::Fifo }
     }

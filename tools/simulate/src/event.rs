@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use fairline_sale::Status;
+use admission_controller::lifecycle::Action;
 
 use crate::server::Keeps;
 
@@ -38,7 +38,7 @@ pub enum Event {
     /// An operator revokes the key that signs.
     RevokeKey,
     /// An operator opens, pauses, resumes or closes the sale.
-    Move(Status),
+    Move(Action),
     /// An operator takes a shopper's ticket out of the line.
     Remove(usize),
     /// An operator has a shopper's ticket served before all others.
@@ -105,7 +105,7 @@ impl fmt::Display for Event {
             Self::MoreStock(units) => write!(f, "an operator adds {units} units"),
             Self::Revoke => f.write_str("an operator takes every token back"),
             Self::RevokeKey => f.write_str("an operator revokes the key that signs"),
-            Self::Move(status) => write!(f, "an operator moves the sale: {status:?}"),
+            Self::Move(action) => write!(f, "an operator moves the sale: {action:?}"),
             Self::Remove(shopper) => write!(f, "an operator removes the ticket of shopper {shopper}"),
             Self::Prefer(shopper) => write!(f, "an operator prefers the ticket of shopper {shopper}"),
             Self::Rejoin(node, shopper) => write!(f, "shopper {shopper} joins anew at process {node}"),

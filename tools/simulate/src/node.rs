@@ -182,7 +182,7 @@ impl Shared {
     async fn open_page(&self, room: &Node, guest: Guest, ticket: Ticket, shows: bool) {
         let page = room.page(&ticket);
         self.inside.borrow_mut().showing.push(guest.shopper);
-        let shown = if shows || guest.account.is_some() || room.has_passed(ticket.ordinal) {
+        let shown = if shows || guest.account.is_some() || !room.waits(ticket.ordinal) {
             room.resume(ticket).await
         } else {
             Ok(())

@@ -3,7 +3,7 @@
 //! Each seed leaves out some kinds of events and faults, and has others more often (Groce, Zhang, Eide, Chen and Regehr, "Swarm
 //! testing", 2012): a bug that needs a rare event often, or another one never, is found by some of them.
 
-use fairline_sale::Status;
+use admission_controller::lifecycle::Action;
 
 use crate::{
     event::{Event, Fault},
@@ -145,7 +145,7 @@ impl World {
         }
         let ticks = self.ledger().is_locked();
         if plan.closes && ticks && self.is_about_to_open() && rng.once_in(4) {
-            return Event::Move(Status::Closed);
+            return Event::Move(Action::Close);
         }
         if rng.once_in(plan.faults_one_in)
             && let Some(fault) = self.fault(rng, plan)
@@ -176,8 +176,8 @@ impl World {
             Kind::MoreStock => Event::MoreStock(1 + u32::try_from(rng.below(2)).unwrap_or(0)),
             Kind::Revoke => Event::Revoke,
             Kind::RevokeKey => Event::RevokeKey,
-            Kind::Pause if self.is_paused() => Event::Move(Status::Open),
-            Kind::Pause => Event::Move(Status::Paused),
+            Kind::Pause if self.is_paused() => Event::Move(Action::Resume),
+            Kind::Pause => Event::Move(Action::Pause),
             Kind::Remove => Event::Remove(shopper),
             _ => Event::Prefer(shopper),
         })

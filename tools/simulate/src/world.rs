@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use admission_controller::lifecycle::Action;
 use fairline_line::{
     change::{Change, Revision},
     port::{Error, ErrorKind},
@@ -487,7 +488,7 @@ impl World {
             Event::MoreStock(units) => self.ledger().add_stock(*units),
             Event::Revoke => _ = self.ledger().revoke_tokens(),
             Event::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
-            Event::Move(status) => _ = self.ledger().move_to(*status),
+            Event::Move(action) => _ = self.ledger().act(*action),
             Event::Remove(shopper) => self.intervene(*shopper, true),
             Event::Prefer(shopper) => self.intervene(*shopper, false),
             Event::Rejoin(process, shopper) => self.rejoin(*process, *shopper),
@@ -702,7 +703,7 @@ impl World {
         }
         self.late.clear();
         if self.is_paused() {
-            self.ledger().move_to(Status::Open);
+            self.ledger().act(Action::Resume);
         }
     }
 

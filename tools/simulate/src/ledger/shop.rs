@@ -1,5 +1,9 @@
 //! What the checkout and operators do: transactions of one step each.
 
+use admission_controller::{
+    lifecycle::{Action, after},
+    simulated::knows_less,
+};
 use fairline_line::{store::Home, ticket::Ordinal};
 use fairline_sale::{Status, VisitorId};
 use uuid::Uuid;
@@ -9,6 +13,9 @@ use crate::bugs::Bug;
 
 /// Epochs that a line may have had since the backup that it was restored from.
 const EPOCHS_LEAPT: i32 = 1000;
+
+/// Tickets of a line that may have been given since the backup, where Redis can't tell.
+const MARGIN: i64 = 5000;
 
 /// What came of a token at the checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +97,6 @@ impl Ledger {
         let quantity = hold.quantity;
         self.move_stock(0, -1, 1, quantity);
         self.committed();
-    }
-
-    /// Whether an open hold is of this admission.
-    #[must_use]
-    pub fn is_held(&self, id: Uuid) -> bool {
-        self.tables.holds.iter().any(|hold| hold.admission == id && hold.open)
     }
 
     /// The checkout gives units back whose holds have run out.
@@ -180,8 +181,9 @@ impl Ledger {
     }
 
     /// `Store::set_status`; whether it could be done now. Pauses wait for the lock.
-    pub fn move_to(&mut self, to: Status) -> bool {
+    pub fn act(&mut self, action: Action) -> bool {
         let from = self.tables.row.stored_status();
+        let Some(to) = after(from, action) else { return false };
         let waits = self.transaction.as_ref().is_some_and(|own| {
             own.status.is_some() || from == Status::Paused || to == Status::Paused
         });
@@ -200,8 +202,9 @@ impl Ledger {
     /// `Store::raise`, as `fairline restore` calls it for a database that was put back.
     pub fn raise(&mut self, line: usize, redis: &Home) {
         let row = &mut self.tables.lines[line];
+        let margin = if knows_less(redis, row.epoch()) { MARGIN } else { 0 };
         row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;
-        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0));
+        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + margin;
         (row.home, row.restless) = (None, 0);
     }
 }

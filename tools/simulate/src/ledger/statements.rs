@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Of the ordinals that are granted ahead, one in so many, and the fewest: bitmaps stay small.
-const GRANTED_PART: i64 = 100;
+const GRANTED_PART: i64 = 1000;
 const GRANTED_MIN: i64 = 50;
 /// Turns that are over and are told in one tick at most.
 const OVER_MAX: usize = 2000;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use admission_controller::simulated::{LineRow, SaleRow};
 use fairline_line::ticket::Ordinal;
-use fairline_sale::{SaleId, Status, VisitorId};
+use fairline_sale::{Status, VisitorId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -159,11 +159,6 @@ impl Tables {
             revoked: Vec::new(),
             version: 0,
         }
-    }
-
-    /// The position of a line.
-    pub fn at(&self, line: SaleId) -> usize {
-        self.lines.iter().position(|row| row.line() == line).unwrap_or(0)
     }
 
     /// The newest admission of each ticket, by line and ordinal.
