@@ -63,6 +63,10 @@ const RESTS_AFTER: Duration = Duration::from_secs(3);
 const SCHEDULED: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(120));
 const EMPTY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
+/// Part of the period after which a controller comes again that has found another one at work: at the same moments each time it
+/// would find that again, though the other one may be out of reach of the line's Redis.
+const OUT_OF_STEP: f64 = 0.75;
+
 /// Why a tick did not end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TickError {
@@ -161,7 +165,8 @@ impl<L: Ledger> Ticker<L> {
         // One that is closed is never asked for: this process ends then.
         let Ok(_permit) = self.permits.acquire().await else { return Ok(Next::Over) };
         let ticking = self.clock.now();
-        let Some(done) = self.admit(id, nudged, known, peek).await? else { return Ok(Next::After(self.every)) };
+        let Some(sale) = self.ledger.lock(id, false).await? else { return Ok(Next::After(self.every.mul_f64(OUT_OF_STEP))) };
+        let Some(done) = self.admit(sale, nudged, known, peek).await? else { return Ok(Next::After(self.every)) };
         known.rested_at = None;
         known.ticked_at = Some(started);
         if done.publishes {
@@ -212,12 +217,11 @@ impl<L: Ledger> Ticker<L> {
     /// Decides and commits. Gives `None` when there is nothing to be done for another controller has just done it.
     async fn admit(
         &self,
-        id: SaleId,
+        mut sale: L::Locked,
         nudged: bool,
         known: &Known,
         peek: Option<Peek>,
     ) -> Result<Option<Done>, TickError> {
-        let Some(mut sale) = self.ledger.lock(id, false).await? else { return Ok(None) };
         if is_within(sale.row.ticked_at, sale.row.now, self.every / 2) && !nudged {
             return Ok(None);
         }

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 /// Stories that are shortened at most, each in so many tries.
 const SHORTENED_MAX: usize = 5;
-const TRIES: u32 = 400;
+const TRIES: u32 = 150;
 
 /// Simulates the line and its admissions with faults, and checks the promises after each step.
 #[derive(Parser)]
@@ -32,6 +32,9 @@ struct Args {
     /// The first seeds, for controls: each fixed bug is put back, and has to be found within so many.
     #[arg(long, default_value_t = 400)]
     control_seeds: u64,
+    /// Print stories whole.
+    #[arg(long)]
+    whole: bool,
     /// Tell the story of one seed, event by event.
     #[arg(long)]
     story: Option<u64>,
@@ -117,7 +120,7 @@ fn main() -> ExitCode {
     };
     if let Some(seed) = args.story {
         let told = tell(&subject, seed);
-        let short = if told.broken.is_some() { shortest(&subject, &told, TRIES) } else { told };
+        let short = if told.broken.is_some() && !args.whole { shortest(&subject, &told, TRIES) } else { told };
         print_story(&short);
         return ExitCode::SUCCESS;
     }
@@ -132,7 +135,9 @@ fn main() -> ExitCode {
         seeds.push(told.seed);
         if seeds.len() == 1 && kinds.len() <= SHORTENED_MAX {
             println!("seed {}: {why}", told.seed);
-            print_story(&shortest(&subject, told, TRIES));
+            if !args.whole {
+                print_story(&shortest(&subject, told, TRIES));
+            }
         }
     }
     println!(

@@ -19,6 +19,8 @@ const SETTLES_MS: u64 = 60_000;
 const SETTLED_MS: u64 = 3000;
 /// While a unit is free and somebody waits, somebody is admitted within: the recovery of a lost line, and some beats.
 const PROGRESS_MS: u64 = 10_000;
+/// So many epochs of a series begin at once.
+const AT_ONCE: u32 = 2;
 /// The unit of a shopper who leaves with a token goes back within, in ms: a line that was lost first begins anew.
 const HEARD_MS: u64 = 3000;
 /// Epochs that may begin while nothing breaks: one for what broke before, and one whose announcement was under way.
@@ -137,14 +139,17 @@ impl World {
         while self.broken.is_none() {
             self.go_round();
             let now = self.now.get();
-            let waits = !apart && self.somebody_may_be_admitted();
+            let waits = !apart && self.somebody_may_be_admitted() && !self.pauses();
             let admitted_at = self.ledger().admitted_at_ms;
             let stuck = *stuck_since.get_or_insert(now);
             if !waits {
                 stuck_since = None;
             } else if now > stuck.max(admitted_at) + PROGRESS_MS {
-                let free = self.ledger().tables.row.free();
-                self.breaks(format!("no progress: {free} units are free, shoppers wait, and none is admitted"));
+                let (free, why) = {
+                    let row = &self.ledger().tables.row;
+                    (row.free(), row.last_decision.clone().unwrap_or_default())
+                };
+                self.breaks(format!("no progress: {free} units are free, shoppers wait, and none is admitted: {why}"));
             }
             // A sale without anybody rests, so two primaries can't tell that the other one is reached: see docs/verification.md.
             if std::mem::replace(&mut epoch, self.epoch()) != epoch && !(apart && self.is_empty()) {
@@ -179,6 +184,13 @@ impl World {
         if !apart && self.broken.is_none() {
             self.check_quiet();
         }
+    }
+
+    /// Whether the line was lost after a series of epochs, each of which comes later than the one before it.
+    fn pauses(&self) -> bool {
+        let ledger = self.ledger();
+        let line = &ledger.tables.lines[0];
+        line.restless() > AT_ONCE && line.home != Some(self.servers[self.primary].run_id())
     }
 
     /// Whether nobody waits, or has a turn.
