@@ -1,5 +1,6 @@
-//! What a tick writes into the record of a sale. Pure: entries are gathered here, and written by the transaction that commits
-//! what they tell of.
+//! What a tick writes into the record of a sale. Pure: events are gathered here, and written by the transaction that commits
+//! what they tell of. Who is let in is decided look by look and known after the last one: a place is kept for each, so that the record
+//! has everything in the order in which it was decided.
 
 use fairline_line::{
     change::Revision,
@@ -24,6 +25,7 @@ pub struct Recorder {
     /// The line has a record.
     pub(crate) kept: bool,
     pub(crate) now: OffsetDateTime,
+    /// Where the record ended before this tick.
     pub(crate) head: Head,
     /// The line's changes are in the record up to this one.
     pub(crate) noted: Revision,
@@ -33,9 +35,15 @@ pub struct Recorder {
     pub(crate) status: Status,
     /// The ordinals of the line's epoch are above this one.
     pub(crate) above: Ordinal,
-    /// What this tick has to add.
-    pub entries: Vec<Entry>,
+    /// What this tick has to add, in parts: some of it is known later than what comes after it.
+    pub(crate) parts: Vec<Vec<Event>>,
+    /// Parts before this one are settled: a draw follows from them.
+    pub(crate) settled: usize,
 }
+
+/// A place in the record, for what is known only later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept(usize);
 
 impl Recorder {
     /// What to ask the line for; nothing if there is no record.
@@ -54,23 +62,51 @@ impl Recorder {
         self.tickets.highest().max(self.above)
     }
 
-    fn write(&mut self, event: Event) {
+    /// Keeps a place for what is decided now, and known later.
+    pub(crate) fn keep_place(&mut self) -> Kept {
+        self.parts.extend([Vec::new(), Vec::new()]);
+        Kept(self.parts.len() - 2)
+    }
+
+    fn write_at(&mut self, place: Option<Kept>, event: Event) {
+        let last = self.parts.len().saturating_sub(1);
+        let at = place.map_or(last, |Kept(at)| at.max(self.settled).min(last));
         if self.kept {
-            let entry = Entry::after(self.head, &Body { at: self.now, event });
-            self.head = entry.head;
-            self.entries.push(entry);
+            self.parts.resize_with(self.parts.len().max(1), Vec::new);
+            self.parts[at].push(event);
         }
     }
 
-    fn write_of(&mut self, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> Event) {
+    fn write(&mut self, event: Event) {
+        self.write_at(None, event);
+    }
+
+    fn write_of(&mut self, place: Option<Kept>, ordinals: &[Ordinal], event: fn(Vec<Ordinal>) -> Event) {
         for ordinals in ordinals.chunks(TICKETS_MAX) {
-            self.write(event(ordinals.to_vec()));
+            self.write_at(place, event(ordinals.to_vec()));
         }
+    }
+
+    /// Whether this tick has nothing to add.
+    pub fn is_empty(&self) -> bool {
+        self.parts.iter().all(Vec::is_empty)
+    }
+
+    /// The entries that this tick adds, and where the record ends with them.
+    pub fn entries(&self) -> (Vec<Entry>, Head) {
+        let mut head = self.head;
+        let entry = |event: &Event| {
+            let entry = Entry::after(head, &Body { at: self.now, event: event.clone() });
+            head = entry.head;
+            entry
+        };
+        let entries = self.parts.iter().flatten().map(entry).collect();
+        (entries, head)
     }
 
     /// The first entry, unless it is written, and the status, if it is another.
     pub(crate) fn begin(&mut self, order: LineOrder, commitment: Option<Hash>, status: Status) {
-        if self.head.seq == 0 {
+        if self.head.seq == 0 && self.is_empty() {
             self.write(Event::Sale { sale: self.line, order, commitment });
         }
         if self.status != status {
@@ -113,6 +149,7 @@ impl Recorder {
         // Of a ticket that nobody has shown, it does not matter whether anybody is there.
         let known: Vec<_> = noted.ordinals.iter().copied().filter(|&ordinal| self.tickets.contains(ordinal)).collect();
         self.write_of(
+            None,
             &known,
             match noted.presence {
                 Presence::Departed => |ordinals| Event::Departed { ordinals },
@@ -129,14 +166,16 @@ impl Recorder {
 
     /// The draw is made: gives its key, from the seed and from all that was written before it.
     pub(crate) fn draw(&mut self, seed: &[u8; 32], pool: Ordinal) -> Hash {
-        let key = draw::key(seed, self.head.hash);
+        let key = draw::key(seed, self.entries().1.hash);
+        self.settled = self.parts.len();
+        self.parts.push(Vec::new());
         self.write(Event::Drawn { pool, seed: Hash(*seed) });
         key
     }
 
-    /// These were let in, and the cursor has moved so far.
-    pub(crate) fn admitted(&mut self, ordinals: &[Ordinal], cursor: u64) {
-        self.write(Event::Admitted { ordinals: ordinals.to_vec(), cursor });
+    /// These were let in, and the cursor has moved so far: in the place that was kept when they were found.
+    pub(crate) fn admitted(&mut self, place: Kept, ordinals: &[Ordinal], cursor: u64) {
+        self.write_at(Some(place), Event::Admitted { ordinals: ordinals.to_vec(), cursor });
     }
 
     /// Whether the record has heard of a ticket; where there is none, of every one.
@@ -145,18 +184,18 @@ impl Recorder {
     }
 
     /// An operator had these let in before all others.
-    pub(crate) fn preferred(&mut self, ordinals: &[Ordinal]) {
-        self.write_of(ordinals, |ordinals| Event::Preferred { ordinals });
+    pub(crate) fn preferred(&mut self, place: Kept, ordinals: &[Ordinal]) {
+        self.write_of(Some(place), ordinals, |ordinals| Event::Preferred { ordinals });
     }
 
     /// An operator took these out of the line.
     pub(crate) fn removed(&mut self, ordinals: &[Ordinal]) {
-        self.write_of(ordinals, |ordinals| Event::Removed { ordinals });
+        self.write_of(None, ordinals, |ordinals| Event::Removed { ordinals });
     }
 
-    /// These turns are over.
-    pub(crate) fn over(&mut self, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
-        self.write_of(lapsed, |ordinals| Event::Lapsed { ordinals });
-        self.write_of(redeemed, |ordinals| Event::Redeemed { ordinals });
+    /// These turns are over, and were before anybody was let in.
+    pub(crate) fn over(&mut self, place: Kept, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
+        self.write_of(Some(place), lapsed, |ordinals| Event::Lapsed { ordinals });
+        self.write_of(Some(place), redeemed, |ordinals| Event::Redeemed { ordinals });
     }
 }

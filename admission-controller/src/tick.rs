@@ -40,7 +40,7 @@ use crate::{
     keys::Keys,
     ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, RecordStatements as _},
     lifecycle,
-    record::Recorder,
+    record::{Kept, Recorder},
     schedule::{Next, Nudges, Ticks},
     store::{Agenda, Intervention, LineRow, OPENS_SOON_S, Running, Sale, SaleRow, StoreError, Ticked},
 };
@@ -265,6 +265,7 @@ impl<L: Ledger> Ticker<L> {
         let agenda = sale.agenda(&self.keys.good(&[])).await?;
         let rests = self.rests(&sale, &agenda, &seen);
         let elapsed_s = self.elapsed_s(&sale.row, known);
+        let overs: Vec<Kept> = records.iter_mut().map(Recorder::keep_place).collect();
         let plan = self.plan(&mut sale, &agenda, &mut records, &seen, elapsed_s).await?;
 
         // From here on rows of admissions are locked, and nothing is waited for but Postgres.
@@ -288,7 +289,7 @@ impl<L: Ledger> Ticker<L> {
         for (at, record) in records.iter_mut().enumerate() {
             if agenda.unrecorded || changed || heard {
                 let (lapsed, redeemed) = sale.take_over(at).await?;
-                record.over(&lapsed, &redeemed);
+                record.over(overs[at], &lapsed, &redeemed);
             }
             // What the record has not heard of yet is told when it has.
             if agenda.interventions || changed {
@@ -315,7 +316,7 @@ impl<L: Ledger> Ticker<L> {
         let moved = changed || heard || admitted > 0;
         let retells = sale.lines.iter().any(LineRow::is_retelling);
         let open = agenda.lapses || agenda.unrecorded || agenda.unpublished || retells;
-        let recorded = records.iter().all(|record| record.entries.is_empty());
+        let recorded = records.iter().all(|record| record.is_empty());
         let told = sale.lines.iter().all(|line| line.published_status.as_deref() == Some(sale.row.status.as_str()));
         let settled = is_over && recorded && told && !moved && !open;
         let removes = takes_out || agenda.untold || again.iter().any(|again| !again.is_empty());

@@ -55,13 +55,13 @@ impl LineRow {
     /// Whether a tick's record has anything to write.
     pub fn is_news(&self, record: &Recorder) -> bool {
         let has_heard = record.kept && record.noted != self.noted();
-        !record.entries.is_empty() || has_heard
+        !record.is_empty() || has_heard
     }
 
-    /// The record has been written so far.
-    pub fn keep_record(&mut self, record: &Recorder) {
-        self.record_seq = Some(stored(record.head.seq));
-        self.record_hash = record.head.hash.0.to_vec();
+    /// The record has been written so far, and ends there.
+    pub fn keep_record(&mut self, record: &Recorder, head: Head) {
+        self.record_seq = Some(stored(head.seq));
+        self.record_hash = head.hash.0.to_vec();
         self.recorded_epoch = i32::try_from(record.noted.epoch).unwrap_or(i32::MAX);
         self.recorded_rev = stored(record.noted.rev);
         self.recorded_tickets = record.tickets.bounds().into_iter().map(stored).collect();
@@ -88,7 +88,8 @@ impl Sale {
             tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
             status: status_of(&line.recorded_status),
             above: line.above(),
-            entries: Vec::new(),
+            parts: Vec::new(),
+            settled: 0,
         };
         recorder.begin(self.row.order(), self.row.commitment(), self.row.stored_status());
         recorder
@@ -101,11 +102,12 @@ impl RecordStatements for LockedSale {
         if !self.sale.lines[at].is_news(&record) {
             return Ok(());
         }
-        let seqs: Vec<i64> = record.entries.iter().map(|entry| stored(entry.head.seq)).collect();
-        let hashes: Vec<Vec<u8>> = record.entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
-        let bodies: Vec<&str> = record.entries.iter().map(|entry| entry.body.as_str()).collect();
+        let (entries, head) = record.entries();
+        let seqs: Vec<i64> = entries.iter().map(|entry| stored(entry.head.seq)).collect();
+        let hashes: Vec<Vec<u8>> = entries.iter().map(|entry| entry.head.hash.0.to_vec()).collect();
+        let bodies: Vec<&str> = entries.iter().map(|entry| entry.body.as_str()).collect();
         let line = &mut self.sale.lines[at];
-        line.keep_record(&record);
+        line.keep_record(&record, head);
         sqlx::query(
             "WITH written AS (INSERT INTO record_entries (line_id, seq, hash, body) \
              SELECT $1, seq, hash, body FROM unnest($8::bigint[], $9::bytea[], $10::text[]) AS entry (seq, hash, body)) \

@@ -16,7 +16,7 @@ use crate::{
     draw, epochs, explain,
     ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _},
     lifecycle,
-    record::Recorder,
+    record::{Kept, Recorder},
     store::{Agenda, Intervention, LineRow, StoreError},
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Plan {
     /// Who is let in of each line before all others, with how many units, and who in order, look by look.
     pub(super) preferred: Vec<Vec<(Ordinal, VisitorId, u32)>>,
     pub(super) served: Vec<Vec<Served>>,
+    /// Where the record of each line is told of those before all others.
+    preferred_at: Vec<Kept>,
     /// Tickets whose turns Redis does not know as they are, line by line: it has given them as next.
     pub(super) again: Vec<Vec<Ordinal>>,
     /// The key that their tokens are signed with.
@@ -51,6 +53,8 @@ pub(super) struct Plan {
 
 /// Who is let in of those that one look at a line has found, and how far the line moves with that.
 pub(super) struct Served {
+    /// Where the record is told: before what was heard later.
+    place: Kept,
     pub(super) tickets: Vec<(Ordinal, VisitorId, u32)>,
     pub(super) cursor: Ordinal,
 }
@@ -115,6 +119,7 @@ impl<L: Ledger> Ticker<L> {
             let tickets = may.into_iter().zip(first.by_ref());
             plan.preferred
                 .push(tickets.map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most))).collect());
+            plan.preferred_at.push(record.keep_place());
             promised += plan.preferred[at].iter().map(|ticket| ticket.2).sum::<u32>();
         }
         let prior = sale.prior().await?;
@@ -210,7 +215,7 @@ impl<L: Ledger> Ticker<L> {
                 .collect();
             missing -= tickets.len();
             plan.cursors[at] = next.cursor;
-            served.push(Served { tickets, cursor: next.cursor });
+            served.push(Served { place: record.keep_place(), tickets, cursor: next.cursor });
         }
         Ok(served)
     }
@@ -249,7 +254,7 @@ impl<L: Ledger> Ticker<L> {
         let count = |made: &[Ordinal]| u32::try_from(made.len()).unwrap_or(u32::MAX);
         for (at, tickets) in plan.preferred.iter().enumerate().filter(|(_, tickets)| !tickets.is_empty()) {
             let made = sale.admit(at, tickets, &plan.kid).await?;
-            records[at].preferred(&made);
+            records[at].preferred(plan.preferred_at[at], &made);
             // Whoever has a token already has had the turn.
             let served: Vec<Ordinal> = tickets.iter().map(|ticket| ticket.0).collect();
             sale.note_done(at, Intervention::Prefer, &served).await?;
@@ -257,10 +262,10 @@ impl<L: Ledger> Ticker<L> {
         }
         for (at, served) in plan.served.iter().enumerate() {
             let mut cursor = sale.lines[at].cursor();
-            for Served { tickets, cursor: next } in served {
+            for Served { place, tickets, cursor: next } in served {
                 let made = sale.admit(at, tickets, &plan.kid).await?;
                 if !made.is_empty() || *next > cursor {
-                    records[at].admitted(&made, *next);
+                    records[at].admitted(*place, &made, *next);
                 }
                 admitted += count(&made);
                 cursor = *next;

@@ -63,6 +63,8 @@ struct Transaction {
     admissions: BTreeMap<usize, Admission>,
     made: Vec<Admission>,
     entries: Vec<(usize, String)>,
+    /// It notes that Redis was told.
+    told: bool,
     /// The sale was open when it was locked, or this transaction has opened it.
     is_open: bool,
 }
@@ -163,6 +165,7 @@ impl Ledger {
             admissions: BTreeMap::new(),
             made: Vec::new(),
             entries: Vec::new(),
+            told: false,
             is_open: self.tables.is_open(),
         });
         Some(self.next)
@@ -217,6 +220,9 @@ impl Ledger {
                 let status = &tables.row.status;
                 self.broken.get_or_insert(format!("not open: shoppers are admitted to a sale that is {status}"));
             }
+        }
+        if own.told {
+            self.unnoted.clear();
         }
         tables.admissions.extend(own.made);
         tables.lines = own.lines;

@@ -176,8 +176,13 @@ impl Session {
 
     /// Writes the row of a line, as it is here.
     fn keep_line(&self, ledger: &mut Ledger, at: usize) {
+        let notes_late = ledger.bugs.has(Bug::NumbersFromWhatWasNoted);
         if let Some(own) = &mut ledger.transaction {
+            let noted = own.lines[at].publication;
             own.lines[at] = self.sale.lines[at].clone();
+            if notes_late {
+                own.lines[at].publication = noted;
+            }
         }
     }
 }
@@ -540,8 +545,12 @@ impl LineStatements for Session {
             if begins {
                 line.epoch_began_at = clock;
             }
-            ledger.unnoted.remove(&at);
             own.keep_line(ledger, at);
+            let publication = own.sale.lines[at].publication;
+            if let Some(transaction) = &mut ledger.transaction {
+                transaction.lines[at].publication = publication;
+                transaction.told = true;
+            }
         })
         .await
     }
@@ -585,8 +594,9 @@ impl RecordStatements for Session {
             return Ok(());
         }
         self.statement(move |own, ledger, _| {
-            own.sale.lines[at].keep_record(&record);
-            let entries = record.entries.iter().filter_map(|entry| entry.to_line().ok());
+            let (entries, head) = record.entries();
+            own.sale.lines[at].keep_record(&record, head);
+            let entries = entries.iter().filter_map(|entry| entry.to_line().ok());
             if let Some(transaction) = &mut ledger.transaction {
                 transaction.entries.extend(entries.map(|entry| (at, entry)));
             }
