@@ -12,11 +12,7 @@ use fairline_record::{Hash, draw::Draw};
 use fairline_sale::SaleId;
 use tracing::info;
 
-use crate::{
-    ledger::Locked,
-    record::Recorder,
-    tick::TickError,
-};
+use crate::{ledger::Locked, record::Recorder, tick::TickError};
 
 /// Looks at those who have joined in one tick at most; what is left waits for the next.
 const LOOKS_MAX: usize = 10;
@@ -25,7 +21,11 @@ const DRAWN_HERE: Ordinal = 10_000;
 
 /// Makes the draws of a sale that has opened, once all who are in them could be recorded; the next tick goes on otherwise.
 /// The lines of a sale share one seed: it must not be in the record of one while tickets can still join another's draw.
-pub(crate) async fn make<L: Locked>(sale: &mut L, records: &mut [Recorder], redis: &LineStore) -> Result<(), TickError> {
+pub(crate) async fn make<L: Locked>(
+    sale: &mut L,
+    records: &mut [Recorder],
+    redis: &LineStore,
+) -> Result<(), TickError> {
     let mut pools = Vec::with_capacity(records.len());
     for (record, line) in records.iter_mut().zip(&sale.lines) {
         let line = line.line();

@@ -113,12 +113,7 @@ pub trait LineStatements {
 
     /// Notes that Redis has been told these admissions, as they were then, and that it has begun the epoch if that was to be
     /// said: from now on shoppers show their tickets.
-    async fn note_published(
-        &mut self,
-        at: usize,
-        published: &[Unpublished],
-        begins: bool,
-    ) -> Result<(), StoreError>;
+    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError>;
 
     /// The next turns that are over and that Redis is to be told again: of the newest tickets first.
     async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError>;

@@ -52,15 +52,8 @@ pub struct Controller<L> {
 impl<L: Ledger> Controller<L> {
     /// One that has just started.
     pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
-        let ticker = Ticker {
-            ledger,
-            line,
-            keys: keys.0,
-            every,
-            clock,
-            permits: Semaphore::new(1),
-            nudges: Nudges::default(),
-        };
+        let ticker =
+            Ticker { ledger, line, keys: keys.0, every, clock, permits: Semaphore::new(1), nudges: Nudges::default() };
         Self { ticker, known: Known::default() }
     }
 

@@ -254,8 +254,7 @@ impl SaleRow {
 
     /// The stock is as the agenda has it.
     pub fn take_stock(&mut self, agenda: &Agenda) {
-        (self.total, self.promised, self.held, self.sold) =
-            (agenda.total, agenda.promised, agenda.held, agenda.sold);
+        (self.total, self.promised, self.held, self.sold) = (agenda.total, agenda.promised, agenda.held, agenda.sold);
     }
 
     /// Pages could not claim their turns from the last tick until this moment.

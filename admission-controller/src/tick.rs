@@ -38,7 +38,9 @@ use crate::{
     clock::Clock,
     epochs, explain,
     keys::Keys,
-    ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, RecordStatements as _},
+    ledger::{
+        DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, RecordStatements as _,
+    },
     lifecycle,
     record::{Kept, Recorder},
     schedule::{Next, Nudges, Ticks},
@@ -165,7 +167,9 @@ impl<L: Ledger> Ticker<L> {
         // One that is closed is never asked for: this process ends then.
         let Ok(_permit) = self.permits.acquire().await else { return Ok(Next::Over) };
         let ticking = self.clock.now();
-        let Some(sale) = self.ledger.lock(id, false).await? else { return Ok(Next::After(self.every.mul_f64(OUT_OF_STEP))) };
+        let Some(sale) = self.ledger.lock(id, false).await? else {
+            return Ok(Next::After(self.every.mul_f64(OUT_OF_STEP)));
+        };
         let Some(done) = self.admit(sale, nudged, known, peek).await? else { return Ok(Next::After(self.every)) };
         known.rested_at = None;
         known.ticked_at = Some(started);
@@ -253,7 +257,8 @@ impl<L: Ledger> Ticker<L> {
         for (at, (record, seen)) in records.iter_mut().zip(&seen).enumerate() {
             record.hear(seen);
             if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
-                let arrived = seen.arrivals.iter().flat_map(|(first, visitors)| (*first..).zip(visitors.iter().copied()));
+                let arrived =
+                    seen.arrivals.iter().flat_map(|(first, visitors)| (*first..).zip(visitors.iter().copied()));
                 let arrived: Vec<_> = arrived.collect();
                 record.removed(&sale.take_out_at_limit(at, &arrived).await?);
             }

@@ -525,12 +525,7 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_published(
-        &mut self,
-        at: usize,
-        published: &[Unpublished],
-        begins: bool,
-    ) -> Result<(), StoreError> {
+    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
         if !published.is_empty() {
             let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
             let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();

@@ -59,7 +59,6 @@ pub(super) struct Served {
     pub(super) cursor: Ordinal,
 }
 
-
 impl<L: Ledger> Ticker<L> {
     /// What is to be done next for a sale: nothing, the draw, or to let people in. The draw is made here.
     pub(super) async fn plan(

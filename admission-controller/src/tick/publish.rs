@@ -22,7 +22,12 @@ const RETELLS_FOR: Duration = Duration::from_millis(50);
 
 impl<L: Ledger> Ticker<L> {
     /// Says what has been committed, in the order of commits: under the lock.
-    pub(super) async fn publish(&self, sale: SaleId, committed: &[Committed], known: &mut Known) -> Result<(), TickError> {
+    pub(super) async fn publish(
+        &self,
+        sale: SaleId,
+        committed: &[Committed],
+        known: &mut Known,
+    ) -> Result<(), TickError> {
         // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
         let begins = committed.iter().any(|committed| committed.begins.is_some());
         let Some(mut sale) = self.ledger.lock(sale, begins).await? else { return Ok(()) };

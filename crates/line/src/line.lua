@@ -558,6 +558,8 @@ local function publish(keys, args)
     local moved = false
     if missing(keys) or epoch > known_epoch then
         if args[3] ~= home() then return NO_LINE end
+        -- A database that was put back to before the draw makes another one.
+        if tonumber(args[10]) == 0 then call('UNLINK', keys[DRAWN]) end
         if call('STRLEN', keys[DRAWN]) ~= tonumber(args[10]) * 8 then return NO_DRAW end
         -- The cursor passes everybody who holds a ticket of an earlier epoch; each of them shows it now, and is recalled.
         -- Before a draw it passes nobody: there they are departed until they show it.

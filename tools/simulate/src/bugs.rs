@@ -121,7 +121,16 @@ pub const CONTROLS: &[Control] = &[
         name: "look-behind",
         what: "found here: a Redis that is an epoch behind can't answer a look beyond all that it knows",
         bugs: &[],
-        patches: &[("    if highest > from then\n        waiting = waiting + highest", "    if true then\n        waiting = waiting + highest")],
+        patches: &[(
+            "    if highest > from then\n        waiting = waiting + highest",
+            "    if true then\n        waiting = waiting + highest",
+        )],
+    },
+    Control {
+        name: "draw-kept",
+        what: "found here: a database that was put back to before the draw can't begin the line",
+        bugs: &[],
+        patches: &[("if tonumber(args[10]) == 0 then call('UNLINK', keys[DRAWN]) end", "")],
     },
     Control {
         name: "revocations-count",

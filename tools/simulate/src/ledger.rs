@@ -23,11 +23,11 @@ use fairline_record::verify::Verifier;
 use fairline_sale::Status;
 use time::OffsetDateTime;
 
+use self::tables::units;
 pub use self::{
     statements::Postgres,
     tables::{Admission, Hold, Intervened, State, Tables},
 };
-use self::tables::units;
 use crate::{
     bugs::{Bug, Bugs},
     sale::{Terms, moment},
@@ -181,8 +181,7 @@ impl Ledger {
     fn seen(&self) -> impl Iterator<Item = (usize, &Admission)> {
         let own = self.transaction.as_ref();
         let committed = self.tables.admissions.iter().enumerate();
-        let as_written =
-            move |(at, row): (usize, _)| (at, own.and_then(|own| own.admissions.get(&at)).unwrap_or(row));
+        let as_written = move |(at, row): (usize, _)| (at, own.and_then(|own| own.admissions.get(&at)).unwrap_or(row));
         let from = self.tables.admissions.len();
         let made = own.map_or(&[][..], |own| &own.made).iter().enumerate().map(move |(at, row)| (from + at, row));
         committed.map(as_written).chain(made)
@@ -259,7 +258,10 @@ impl Ledger {
         let row = &self.tables.row;
         let (promised, stock) = (row.promised, (row.total, row.promised, row.held, row.sold));
         if promised + row.held + row.sold > row.total || promised < 0 || row.held < 0 {
-            self.breaks(format!("oversold: of {} units {} are promised, {} held, {} sold", stock.0, stock.1, stock.2, stock.3));
+            self.breaks(format!(
+                "oversold: of {} units {} are promised, {} held, {} sold",
+                stock.0, stock.1, stock.2, stock.3
+            ));
         }
         let out = self.tables.admissions.iter().filter(|row| row.state == State::Promised);
         let out: u32 = out.map(|row| row.quantity).sum();

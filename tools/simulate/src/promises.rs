@@ -93,7 +93,9 @@ impl World {
             }
             let is_left = row.state == State::Promised && word.as_deref() == Some("left");
             if is_left && of("claims", ordinal).as_deref() != Some("left") {
-                return Some(format!("left unheard: ticket {ordinal} has left with a token, and no controller can hear of it"));
+                return Some(format!(
+                    "left unheard: ticket {ordinal} has left with a token, and no controller can hear of it"
+                ));
             }
         }
         None
@@ -316,7 +318,9 @@ impl World {
 
     fn look_for_trouble(&self) -> Option<String> {
         let ledger = self.ledger();
-        self.look_at_turns(&ledger.tables).or_else(|| self.look_at_recalled(&ledger.tables)).or_else(|| self.look_at_pages(&ledger))
+        self.look_at_turns(&ledger.tables)
+            .or_else(|| self.look_at_recalled(&ledger.tables))
+            .or_else(|| self.look_at_pages(&ledger))
     }
 
     /// What Redis says of each ticket is what its newest admission is.

@@ -71,8 +71,17 @@ impl Server {
         let redis = Rc::new(RefCell::new(Redis::new("0")));
         let library = Library::load(source, &redis).unwrap_or_else(|error| panic!("the library: {error}"));
         let copy = redis.borrow().clone();
-        let mut server =
-            Self { redis, library, has_library: true, copy, since: Vec::new(), number, lives: 0, writes: 0, clock_off_ms: 0 };
+        let mut server = Self {
+            redis,
+            library,
+            has_library: true,
+            copy,
+            since: Vec::new(),
+            number,
+            lives: 0,
+            writes: 0,
+            clock_off_ms: 0,
+        };
         server.live_anew();
         server
     }

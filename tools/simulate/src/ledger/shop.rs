@@ -160,7 +160,8 @@ impl Ledger {
         if self.transaction.is_some() {
             return false;
         }
-        let has_turn = |row: &super::Admission| row.line == line && row.ordinal == ordinal && row.state != State::Lapsed;
+        let has_turn =
+            |row: &super::Admission| row.line == line && row.ordinal == ordinal && row.state != State::Lapsed;
         if !self.tables.admissions.iter().any(has_turn) {
             let is_same = |row: &Intervened| row.line == line && row.ordinal == ordinal && row.removed == removed;
             match self.tables.interventions.iter_mut().find(|row| is_same(row)) {
@@ -184,9 +185,10 @@ impl Ledger {
     pub fn act(&mut self, action: Action) -> bool {
         let from = self.tables.row.stored_status();
         let Some(to) = after(from, action) else { return false };
-        let waits = self.transaction.as_ref().is_some_and(|own| {
-            own.status.is_some() || from == Status::Paused || to == Status::Paused
-        });
+        let waits = self
+            .transaction
+            .as_ref()
+            .is_some_and(|own| own.status.is_some() || from == Status::Paused || to == Status::Paused);
         if waits {
             return false;
         }

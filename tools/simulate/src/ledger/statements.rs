@@ -285,7 +285,8 @@ impl Locked for Session {
                 |row| row.state == State::Promised && (closed || is_over(row, now, claims_age)),
                 |row| {
                     row.state = State::Lapsed;
-                    let was_away = from.is_some_and(|from| row.claim_by > from) && till.is_some_and(|till| row.issued_at < till);
+                    let was_away =
+                        from.is_some_and(|from| row.claim_by > from) && till.is_some_and(|till| row.issued_at < till);
                     row.excused = excuses && row.claimed_at.is_none() && was_away;
                 },
             );
@@ -347,8 +348,7 @@ impl LineStatements for Session {
                 |row| is_out(row) && claimed.contains(&row.ordinal) && row.claimed_at.is_none(),
                 |row| row.claimed_at = Some(now),
             );
-            let left = ledger
-                .update(|row| is_out(row) && left.contains(&row.ordinal), |row| row.state = State::Lapsed);
+            let left = ledger.update(|row| is_out(row) && left.contains(&row.ordinal), |row| row.state = State::Lapsed);
             own.promised -= sum(&left);
         })
         .await
@@ -479,8 +479,7 @@ impl LineStatements for Session {
             let unpublished = |row: &&&Admission| {
                 let of_ticket = || rows.iter().filter(|other| other.ordinal == row.ordinal);
                 let lapses = of_ticket().filter(|other| other.state == State::Lapsed && counts(other)).count();
-                let is_newer =
-                    |other: &&Admission| other.state != State::Lapsed || other.issued_at > row.issued_at;
+                let is_newer = |other: &&Admission| other.state != State::Lapsed || other.issued_at > row.issued_at;
                 Unpublished {
                     id: row.id,
                     ordinal: stored(row.ordinal),
@@ -524,20 +523,12 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_published(
-        &mut self,
-        at: usize,
-        published: &[Unpublished],
-        begins: bool,
-    ) -> Result<(), StoreError> {
+    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
         let told: Vec<(Uuid, State)> = published.iter().map(|row| (row.id, State::of(&row.state))).collect();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             for (id, state) in told {
-                ledger.update(
-                    |row| row.id == id,
-                    |row| (row.published, row.published_epoch) = (Some(state), epoch),
-                );
+                ledger.update(|row| row.id == id, |row| (row.published, row.published_epoch) = (Some(state), epoch));
             }
             let clock = ledger.clock(own.postgres.now_ms());
             let line = &mut own.sale.lines[at];
@@ -559,11 +550,8 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let below = own.sale.lines[at].retell_below.unwrap_or(0);
             let counts = ledger.bugs.has(Bug::RevocationsCount);
-            let mut rows: Vec<&Admission> = ledger
-                .seen()
-                .map(|(_, row)| row)
-                .filter(|row| row.line == at && stored(row.ordinal) < below)
-                .collect();
+            let mut rows: Vec<&Admission> =
+                ledger.seen().map(|(_, row)| row).filter(|row| row.line == at && stored(row.ordinal) < below).collect();
             rows.sort_by_key(|row| std::cmp::Reverse((row.ordinal, row.issued_at)));
             rows.truncate(usize::try_from(RETOLD_AT_ONCE).unwrap_or(0));
             let turn = |row: &&Admission| TurnRow {
@@ -715,8 +703,7 @@ impl LimitStatements for Session {
         }
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
-            let out: Vec<_> =
-                tickets.into_iter().filter(|&(_, visitor)| at_limit(&ledger.tables, visitor)).collect();
+            let out: Vec<_> = tickets.into_iter().filter(|&(_, visitor)| at_limit(&ledger.tables, visitor)).collect();
             let mut taken_out = Vec::new();
             for (ordinal, visitor) in out {
                 let known = interventions(ledger)
