@@ -127,12 +127,6 @@ pub const CONTROLS: &[Control] = &[
         )],
     },
     Control {
-        name: "draw-kept",
-        what: "found here: a database that was put back to before the draw can't begin the line",
-        bugs: &[],
-        patches: &[("if tonumber(args[10]) == 0 then call('UNLINK', keys[DRAWN]) end", "")],
-    },
-    Control {
         name: "revocations-count",
         what: "core 20: tokens that an operator took back count as turns that nobody claimed",
         bugs: &[Bug::RevocationsCount],
