@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fairline_line::{change::Turn, ticket::Ordinal};
+use fairline_record::draw::Draw;
 use waiting_room::simulated::Shown;
 
 use crate::{
@@ -345,8 +346,14 @@ impl World {
         let recalled = self.servers[self.primary].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
         let Reply::Array(parts) = recalled else { return None };
         let ordinals = parts.into_iter().skip(1).step_by(2).filter_map(|score| text(score)?.parse::<Ordinal>().ok());
+        // Scores are numbers.
+        let drawn = tables.lines[0].drawn().and_then(|(pool, key)| Draw::new(key, pool).ok());
+        let ordinal_at = |number: u64| match &drawn {
+            Some(draw) if number <= draw.pool() => draw.ordinal_at(number),
+            _ => number,
+        };
         let has_turn = |ordinal: &Ordinal| newest.get(&(0, *ordinal)).is_some_and(|row| row.state != State::Lapsed);
-        let found = ordinals.into_iter().find(has_turn)?;
+        let found = ordinals.into_iter().map(ordinal_at).find(has_turn)?;
         Some(format!("recalled with a turn: ticket {found} waits to be recalled, and has its turn"))
     }
 
