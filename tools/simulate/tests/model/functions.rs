@@ -10,12 +10,11 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
+use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
 use fairline_simulate::{
     gate::Gate,
     redis::Reply,
     rng::Rng,
-    sale,
     server::{Server, complete},
 };
 use time::OffsetDateTime;
@@ -89,6 +88,35 @@ async fn publish(store: &LineStore, publication: &Publication<'_>, begins: bool)
     store.publish(&Publication { begins, ..publication.clone() }).await
 }
 
+/// What shoppers see of a sale of its own.
+fn card() -> SaleCard {
+    SaleCard {
+        id: SaleId(uuid::Uuid::new_v4()),
+        slug: "simulated".to_owned(),
+        name: "Simulated".to_owned(),
+        description: String::new(),
+        price_minor: 100,
+        currency: "EUR".to_owned(),
+        per_shopper_limit: 1,
+        per_account_limit: None,
+        total: 10,
+        remaining: 10,
+        status: Status::Open,
+        opens_at: OffsetDateTime::UNIX_EPOCH,
+        ends_at: None,
+        rate_cap_per_s: 10.0,
+        message: None,
+        mode: SaleMode::Guarantee,
+        order: LineOrder::Fifo,
+        draw: None,
+        lane: None,
+        grace_s: None,
+        rehearsal: false,
+        look: Default::default(),
+        record: None,
+    }
+}
+
 /// The fields of a hash have no order, and each server is a process of its own.
 async fn in_order(store: &LineStore, sale: SaleId, look: &Look) -> Result<Upcoming, LineError> {
     let mut seen = store.look(sale, look).await?;
@@ -99,7 +127,7 @@ async fn in_order(store: &LineStore, sale: SaleId, look: &Look) -> Result<Upcomi
 
 impl Twice {
     async fn new(seed: u64) -> Self {
-        let card = SaleCard { id: SaleId(uuid::Uuid::new_v4()), ..sale::card() };
+        let card = card();
         let gate = Gate::default();
         let mut subscriber = Real::connect();
         let channel = format!("fairline:{{{}}}:changes", card.id);
