@@ -1,0 +1,115 @@
+//! `chaos`: opens a shop for each seed, breaks it in many ways while a crowd buys, and checks every promise.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Parser;
+use fairline_chaos::{plan::Plan, report::Figures, run::{Scale, run}};
+use serde_json::{Map, Value, json};
+
+/// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and checks every promise.
+#[derive(Parser)]
+struct Args {
+    /// The seeds: a number of them, or `from..to`.
+    #[arg(long, default_value = "40")]
+    seeds: String,
+    /// Rounds of faults of each seed.
+    #[arg(long, default_value_t = 12)]
+    rounds: usize,
+    /// Only faults whose description contains this, such as `link checkout-1 to postgres`.
+    #[arg(long)]
+    only: Option<String>,
+    /// Print the plans, and carry none out.
+    #[arg(long)]
+    plan: bool,
+    /// Where logs and histories are kept, by seed.
+    #[arg(long, default_value = "target/chaos")]
+    folder: PathBuf,
+    /// Where the figures go.
+    #[arg(long, default_value = "target/bench/promises.json")]
+    figures: PathBuf,
+}
+
+fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
+    match text.split_once("..") {
+        Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
+        None => Some(0..text.parse().ok()?),
+    }
+}
+
+/// Puts keys into the file of figures, beside those that others have put there.
+fn write_figures(path: &Path, figures: &Figures) -> std::io::Result<()> {
+    let mut all: Map<String, Value> =
+        fs::read(path).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    for (name, figure) in [
+        ("chaos_faults", json!(figures.faults())),
+        ("chaos_violations", json!(figures.violations)),
+        ("chaos_recovery_p50_s", json!(figures.recovery_p50_s())),
+        ("chaos_recovery_p99_s", json!(figures.recovery_p99_s())),
+        ("chaos_fail_over_p99_s", json!(figures.fail_over_p99_s())),
+    ] {
+        all.insert(name.to_owned(), figure);
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, format!("{:#}\n", Value::Object(all)))
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let Some(seeds) = seeds_of(&args.seeds) else {
+        eprintln!("The seeds `{}` are neither a number nor a range.", args.seeds);
+        return ExitCode::FAILURE;
+    };
+    let mut figures = Figures::default();
+    let mut is_whole = true;
+    for seed in seeds {
+        let plan = Plan::new(seed, args.rounds, args.only.as_deref());
+        if args.plan {
+            print!("{plan}");
+            continue;
+        }
+        let (begun, folder) = (Instant::now(), args.folder.join(seed.to_string()));
+        match run(&plan, Scale::WHOLE, &folder).await {
+            Ok(told) => {
+                let took = begun.elapsed().as_secs();
+                let slowest = told.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
+                let slowest = slowest.filter_map(|recovery| recovery.flows_after_s).fold(0.0, f64::max);
+                println!(
+                    "seed {seed}: {} faults in {took} s, {} violations, slowest recovery {slowest:.1} s, sold {} of {}",
+                    told.faults.len(),
+                    told.violations.len(),
+                    told.report.sold,
+                    told.report.stock
+                );
+                if !told.violations.is_empty() {
+                    print!("{plan}");
+                    for violation in &told.violations {
+                        println!("  BROKEN {violation}");
+                    }
+                    println!("  kept in {}", folder.display());
+                }
+                figures.add(&told.faults, told.recoveries, told.violations.len(), told.ended.len());
+            }
+            Err(error) => {
+                is_whole = false;
+                println!("seed {seed} could not be carried out: {error}\n{plan}  kept in {}", folder.display());
+            }
+        }
+    }
+    if args.plan {
+        return ExitCode::SUCCESS;
+    }
+    print!("{figures}");
+    if let Err(error) = write_figures(&args.figures, &figures) {
+        eprintln!("could not write {}: {error}", args.figures.display());
+        return ExitCode::FAILURE;
+    }
+    if is_whole && figures.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
