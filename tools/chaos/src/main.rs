@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 #[derive(Parser)]
 struct Args {
     /// The seeds: a number of them, or `from..to`.
-    #[arg(long, default_value = "40")]
+    #[arg(long, default_value = "20")]
     seeds: String,
     /// Rounds of faults of each seed.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 16)]
     rounds: usize,
     /// Only faults whose description contains this, such as `link checkout-1 to postgres`.
     #[arg(long)]
@@ -88,6 +88,9 @@ async fn main() -> ExitCode {
                     told.report.sold,
                     told.report.stock
                 );
+                if !told.ended.is_empty() {
+                    println!("  ended by themselves: {}", told.ended.join(", "));
+                }
                 if !told.violations.is_empty() {
                     print!("{plan}");
                     for violation in &told.violations {

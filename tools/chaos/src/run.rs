@@ -41,15 +41,17 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A sale that lasts as long as a dozen rounds of faults.
-    pub const WHOLE: Scale = Scale { units: 420, shoppers: 640, arrive_s: 40, sabotage: None };
+    /// A sale that lasts as long as sixteen rounds of faults.
+    pub const WHOLE: Scale = Scale { units: 480, shoppers: 720, arrive_s: 40, sabotage: None };
     /// One for a test.
     pub const SHORT: Scale = Scale { units: 100, shoppers: 150, arrive_s: 8, sabotage: None };
 }
 
+/// Long enough for a machine that is busy with other things.
+const TOKEN_TTL_S: u32 = 20;
 /// Few a second, so that the sale lasts as long as the faults.
 const RATE_PER_S: f64 = 4.0;
-const RATE_IN_THE_END_PER_S: f64 = 100.0;
+const RATE_IN_THE_END_PER_S: f64 = 25.0;
 const CROWD: [&str; 6] = [
     "--mix=buy=60,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2",
     "--lid-closed-s=8",
@@ -150,7 +152,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Told, RunEr
     let servers = Topology::start(plan.redis, plan.postgres)?;
     let opening = Opening { behind_proxies: true, folder: Some(folder.to_owned()), ..Opening::default() };
     let mut shop = Shop::start(servers, opening).await;
-    shop.sale = shop.create_sale(json!({ "total": scale.units, "rate_cap_per_s": RATE_PER_S })).await;
+    shop.sale = shop.create_sale(json!({ "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S })).await;
     shop.open_sale().await;
     let sale = Uuid::parse_str(&shop.sale).unwrap_or_default();
     let history = folder.join("history.jsonl");
