@@ -1,12 +1,23 @@
 //! What the database says, and what the payment company says, for the checker. The only SQL of this tool. It reads, but for the control.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Now, in microseconds since 1970.
+#[must_use]
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
 
 /// The stock at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
@@ -134,6 +145,18 @@ impl Books {
     /// When it is.
     pub async fn stock(&self) -> Result<Stock, sqlx::Error> {
         sqlx::query_as(STOCK).bind(self.sale).fetch_one(&self.pool).await
+    }
+
+    /// Looks at the stock twice a second, for as long as somebody wants to know.
+    pub async fn look_on(url: String, sale: Uuid, seen: Arc<Mutex<Vec<(i64, Stock)>>>) {
+        let Ok(books) = Books::open(&url, sale) else { return };
+        loop {
+            // A database that stands still is given up.
+            if let Ok(Ok(stock)) = timeout(ANSWER_WITHIN, books.stock()).await {
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push((now_us(), stock));
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Which of these admissions were made after a moment.

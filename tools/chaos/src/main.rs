@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 #[derive(Parser)]
 struct Args {
     /// The seeds: a number of them, or `from..to`.
-    #[arg(long, default_value = "20")]
+    #[arg(long, default_value = "14")]
     seeds: String,
     /// Rounds of faults of each seed.
     #[arg(long, default_value_t = 16)]
@@ -88,6 +88,9 @@ async fn main() -> ExitCode {
                     told.report.sold,
                     told.report.stock
                 );
+                for recovery in told.recoveries.iter().filter(|recovery| recovery.is_slow()) {
+                    println!("  slow: {recovery}");
+                }
                 if !told.ended.is_empty() {
                     println!("  ended by themselves: {}", told.ended.join(", "));
                 }

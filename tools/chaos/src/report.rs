@@ -103,6 +103,7 @@ mod tests {
             is_fail_over,
             flows_after_s,
             ready_after_s: 1.0,
+            limited_by: Vec::new(),
         };
         let mut figures = Figures::default();
         let seconds = [(false, Some(0.5)), (false, Some(2.0)), (false, None), (true, Some(9.0))];

@@ -2,24 +2,25 @@
 //! evidence.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use clap::Parser as _;
 use fairline_private_servers::ServerError;
 use fairline_rush::{Report, RushError, Settings, send_crowd};
-use fairline_shop::{GATEWAY, NAMES, Opening, Shop};
+use fairline_shop::{GATEWAY, Method, NAMES, Opening, Shop};
 use serde_json::json;
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use uuid::Uuid;
 
 use crate::{
-    books::{self, Books, Charge},
+    books::{self, Books, Charge, Stock, now_us},
     check::{Evidence, Injected, Violation, check},
     fault::{self, Begun, Fault},
     plan::{Plan, Planned},
@@ -62,6 +63,8 @@ const CROWD: [&str; 6] = [
 ];
 /// A shop that has not recovered by then is stuck.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long admissions may stand after a fault before it is asked why.
+const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(400);
 /// Admissions before the first fault.
@@ -99,6 +102,27 @@ pub struct Recovery {
     pub flows_after_s: Option<f64>,
     /// Until every service said that it is ready.
     pub ready_after_s: f64,
+    /// What limited admissions meanwhile, in the controllers' words, where it took longer than a second.
+    pub limited_by: Vec<String>,
+}
+
+/// Recovery is to take no longer.
+const SLOW_S: f64 = 3.0;
+
+impl Recovery {
+    /// Whether it took longer than it is to take.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        !self.is_fail_over && self.flows_after_s.is_some_and(|s| s > SLOW_S)
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flows = self.flows_after_s.map_or("nobody waited".to_owned(), |s| format!("flowed after {s:.2} s"));
+        let (ready, kinds) = (self.ready_after_s, self.kinds.join(" + "));
+        write!(f, "{flows}, ready after {ready:.2} s: {kinds}; {}", self.limited_by.join(" | "))
+    }
 }
 
 /// What became of one plan.
@@ -127,12 +151,8 @@ struct Running<'a> {
     ended: Vec<String>,
     /// What the payment company had before it was stopped for good.
     charges: Vec<Charge>,
-}
-
-/// Now, in microseconds since 1970.
-fn now_us() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    stock: Arc<Mutex<Vec<(i64, Stock)>>>,
+    _looks_on: JoinSet<()>,
 }
 
 #[derive(clap::Parser)]
@@ -158,6 +178,9 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Told, RunEr
     let history = folder.join("history.jsonl");
     let settings = settings(&shop, plan.seed, scale, &history);
     let books = Books::open(shop.postgres_url(), sale)?;
+    let stock = Arc::<Mutex<Vec<(i64, Stock)>>>::default();
+    let mut looks_on = JoinSet::new();
+    looks_on.spawn(Books::look_on(shop.postgres_url().to_owned(), sale, stock.clone()));
     let manners = settings.manners();
     let rush = tokio::spawn(async move { send_crowd(&settings).await });
     let mut running = Running {
@@ -170,6 +193,8 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Told, RunEr
         violations: Vec::new(),
         ended: Vec::new(),
         charges: Vec::new(),
+        stock,
+        _looks_on: looks_on,
     };
     running.carry_out().await?;
     if let Some(sabotage) = scale.sabotage {
@@ -259,10 +284,19 @@ impl Running<'_> {
         let deadline = Instant::now() + RECOVERS_WITHIN;
         let (mut flows_us, mut unready) = (None, Vec::new());
         let mut ready_us = None;
+        let mut limited_by: Vec<String> = Vec::new();
+        let mut asks_at = Instant::now() + ASKS_WHY_AFTER;
         while Instant::now() < deadline && (flows_us.is_none() || ready_us.is_none()) {
             self.watch.read();
             if flows_us.is_none() {
                 flows_us = self.flows_after(ended_us).await;
+            }
+            if flows_us.is_none() && Instant::now() > asks_at {
+                asks_at = Instant::now() + ASKS_WHY_AFTER / 2;
+                let why = self.limited_by().await;
+                if limited_by.last() != Some(&why) {
+                    limited_by.push(why);
+                }
             }
             if ready_us.is_none() {
                 unready = self.unready().await;
@@ -284,6 +318,7 @@ impl Running<'_> {
             is_fail_over: round.iter().any(|planned| planned.fault.is_fail_over()),
             flows_after_s: flows_us.map(seconds),
             ready_after_s: seconds(recovered_us),
+            limited_by,
         });
         let faults: Vec<String> = round.iter().map(|planned| planned.fault.to_string()).collect();
         let waiting = self.watch.waiting();
@@ -330,6 +365,13 @@ impl Running<'_> {
         unready
     }
 
+    /// Why no more are admitted, as the admin API shows it.
+    async fn limited_by(&self) -> String {
+        let path = format!("/api/admin/sales/{}", self.shop.sale);
+        let (status, sale) = self.shop.admin(Method::GET, &path, None).await;
+        sale["last_decision"].as_str().map_or_else(|| format!("no answer: {status}"), str::to_owned)
+    }
+
     async fn keep_charges(&mut self) {
         if let Ok(answer) = self.shop.ask_gateway("/sandbox/charges").await {
             self.charges.extend(books::charges(&answer, now_us()));
@@ -353,6 +395,7 @@ impl Running<'_> {
         history: &PathBuf,
     ) -> Result<Told, RunError> {
         self.watch.read();
+        let stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let evidence = Evidence {
             seed: self.plan.seed,
             manners,
@@ -362,13 +405,14 @@ impl Running<'_> {
             admissions: &self.books.admissions().await?,
             payments: &self.books.payments().await?,
             charges: &self.charges,
+            stock: &stock,
         };
         self.violations.extend(check(&evidence));
         if let Some(folder) = history.parent() {
             fs::write(folder.join("report.txt"), format!("{report}\n{}\n", report.to_json()))?;
             let lines: Vec<String> = self.faults.iter().map(|injected| format!("{injected}\n")).collect();
             fs::write(folder.join("faults.txt"), lines.concat())?;
-            let lines: Vec<String> = self.recoveries.iter().map(|recovery| format!("{recovery:?}\n")).collect();
+            let lines: Vec<String> = self.recoveries.iter().map(|recovery| format!("{recovery}\n")).collect();
             fs::write(folder.join("recoveries.txt"), lines.concat())?;
             let lines: Vec<String> = self.violations.iter().map(|violation| format!("{violation}\n")).collect();
             fs::write(folder.join("violations.txt"), lines.concat())?;

@@ -20,7 +20,8 @@ use std::{
 
 use fairline_admission_token::SigningKey;
 use fairline_private_servers::testing::{Proxy, Servers};
-use hyper::{Method, StatusCode};
+pub use hyper::Method;
+use hyper::StatusCode;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
