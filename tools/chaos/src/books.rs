@@ -106,8 +106,10 @@ pub fn charges(answer: &serde_json::Value, now_us: i64) -> Vec<Charge> {
 }
 
 const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1";
-const MADE_AFTER: &str =
-    "SELECT id FROM admissions WHERE id = ANY ($1) AND (extract(epoch FROM issued_at) * 1000000)::bigint > $2";
+const ADMITTED_AFTER: &str = "
+SELECT min((extract(epoch FROM issued_at) * 1000000)::bigint)
+FROM admissions
+WHERE sale_id = $1 AND (extract(epoch FROM issued_at) * 1000000)::bigint > $2";
 const ADMISSIONS: &str = "
 SELECT id, ordinal, (extract(epoch FROM issued_at) * 1000000)::bigint AS issued_at_us,
        (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at_us
@@ -159,15 +161,15 @@ impl Books {
         }
     }
 
-    /// Which of these admissions were made after a moment.
+    /// When the first admission after a moment was made, if there is one.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn made_after(&self, admissions: &[Uuid], moment_us: i64) -> Result<Vec<Uuid>, sqlx::Error> {
-        let made = sqlx::query_scalar(MADE_AFTER).bind(admissions).bind(moment_us);
+    pub async fn admitted_after(&self, moment_us: i64) -> Result<Option<i64>, sqlx::Error> {
+        let admitted = sqlx::query_scalar(ADMITTED_AFTER).bind(self.sale).bind(moment_us);
         // A database that stands still is given up.
-        let made = timeout(ANSWER_WITHIN, made.fetch_all(&self.pool)).await;
-        made.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        let admitted = timeout(ANSWER_WITHIN, admitted.fetch_one(&self.pool)).await;
+        admitted.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Breaks a promise on purpose, for the control.

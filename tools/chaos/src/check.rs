@@ -9,6 +9,7 @@ use std::{
 };
 
 use fairline_rush::{Behaviour, Event, Happening, Manners, Plan, Report};
+use fairline_shop::SHOPPERS;
 use uuid::Uuid;
 
 use crate::{
@@ -150,6 +151,15 @@ impl Evidence<'_> {
     }
 }
 
+/// Whether the links of shoppers were broken at some moment of this time. A connection that is dead since is noticed by its page after
+/// 28 s, as documented.
+fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> bool {
+    let of_shoppers = |fault: &Fault| matches!(fault, Fault::Link { from, .. } if *from == SHOPPERS);
+    evidence.faults.iter().any(|injected| {
+        of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us
+    })
+}
+
 /// Promise 5: a shopper who did all in time, and lost the turn although nothing was broken.
 fn expired_by_nobodys_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut found = Vec::new();
@@ -275,7 +285,9 @@ fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> 
     for admission in evidence.admissions {
         let (from_us, till_us) = (admission.issued_at_us, admission.issued_at_us + TURN_US_MAX);
         let Some(shopper) = tickets.get(&admission.ordinal) else { continue };
-        let was_connected = connections(&shoppers[shopper]).iter().any(|(from, till)| *from <= from_us && *till >= till_us);
+        let was_connected = connections(&shoppers[shopper]).iter().any(|(from, till)| {
+            *from <= from_us && *till >= till_us && !shoppers_were_cut_off(evidence, *from, till_us)
+        });
         let is_late = seen.get(&admission.id).is_none_or(|at_us| *at_us > till_us);
         if was_connected && is_late && !evidence.is_excused(from_us - AFTER_US, till_us) {
             let took = seen.get(&admission.id).map(|at_us| (at_us - from_us) as f64 / 1e6);

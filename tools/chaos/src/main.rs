@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 #[derive(Parser)]
 struct Args {
     /// The seeds: a number of them, or `from..to`.
-    #[arg(long, default_value = "14")]
+    #[arg(long, default_value = "8")]
     seeds: String,
     /// Rounds of faults of each seed.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 24)]
     rounds: usize,
     /// Only faults whose description contains this, such as `link checkout-1 to postgres`.
     #[arg(long)]

@@ -42,7 +42,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A sale that lasts as long as sixteen rounds of faults.
+    /// A sale that lasts as long as two dozen rounds of faults.
     pub const WHOLE: Scale = Scale { units: 480, shoppers: 720, arrive_s: 40, sabotage: None };
     /// One for a test.
     pub const SHORT: Scale = Scale { units: 100, shoppers: 150, arrive_s: 8, sabotage: None };
@@ -50,8 +50,10 @@ impl Scale {
 
 /// Long enough for a machine that is busy with other things.
 const TOKEN_TTL_S: u32 = 20;
+/// A page notices after 28 s that its link is dead, within the three turns that it is given.
+const CLAIM_WINDOW_S: u32 = 15;
 /// Few a second, so that the sale lasts as long as the faults.
-const RATE_PER_S: f64 = 4.0;
+const RATE_PER_S: f64 = 2.5;
 const RATE_IN_THE_END_PER_S: f64 = 25.0;
 const CROWD: [&str; 6] = [
     "--mix=buy=60,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2",
@@ -97,8 +99,8 @@ pub struct Recovery {
     pub kinds: Vec<String>,
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
-    /// From the end of the last fault (for fail-overs, from their beginning) until a shopper was admitted anew and heard of it;
-    /// none, if nobody waited.
+    /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was admitted anew and a shopper heard
+    /// of the line; none, if nobody waited.
     pub flows_after_s: Option<f64>,
     /// Until every service said that it is ready.
     pub ready_after_s: f64,
@@ -172,7 +174,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Told, RunEr
     let servers = Topology::start(plan.redis, plan.postgres)?;
     let opening = Opening { behind_proxies: true, folder: Some(folder.to_owned()), ..Opening::default() };
     let mut shop = Shop::start(servers, opening).await;
-    shop.sale = shop.create_sale(json!({ "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S })).await;
+    shop.sale = shop.create_sale(json!({ "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S, "claim_window_s": CLAIM_WINDOW_S })).await;
     shop.open_sale().await;
     let sale = Uuid::parse_str(&shop.sale).unwrap_or_default();
     let history = folder.join("history.jsonl");
@@ -221,7 +223,7 @@ fn settings(shop: &Shop<Topology>, seed: u64, scale: Scale, history: &Path) -> S
 impl Running<'_> {
     async fn carry_out(&mut self) -> Result<(), RunError> {
         let begun = Instant::now();
-        while self.watch.admitted_after(0).count() < ADMITTED_FIRST && begun.elapsed() < RECOVERS_WITHIN {
+        while self.watch.admitted() < ADMITTED_FIRST && begun.elapsed() < RECOVERS_WITHIN {
             sleep(LOOK_EVERY).await;
             self.watch.read();
         }
@@ -336,17 +338,10 @@ impl Running<'_> {
         true
     }
 
-    /// When a shopper was first admitted anew, and some shopper heard of the line, after a moment.
+    /// When a ticket was first admitted anew, and some shopper heard of the line, after a moment.
     async fn flows_after(&mut self, moment_us: i64) -> Option<i64> {
-        let seen: Vec<(i64, Uuid)> = self.watch.admitted_after(moment_us).collect();
         let heard_us = self.watch.heard_after(moment_us)?;
-        if seen.is_empty() {
-            return None;
-        }
-        // What was made before, and delivered late, shows nothing.
-        let ids: Vec<Uuid> = seen.iter().map(|(_, id)| *id).collect();
-        let made = self.books.made_after(&ids, moment_us).await.ok()?;
-        let admitted_us = seen.into_iter().filter(|(_, id)| made.contains(id)).map(|(at_us, _)| at_us).min()?;
+        let admitted_us = self.books.admitted_after(moment_us).await.ok()??;
         Some(admitted_us.max(heard_us))
     }
 
@@ -409,6 +404,8 @@ impl Running<'_> {
         };
         self.violations.extend(check(&evidence));
         if let Some(folder) = history.parent() {
+            let lines: Vec<String> = evidence.admissions.iter().map(|admission| format!("{admission:?}\n")).collect();
+            fs::write(folder.join("admissions.txt"), lines.concat())?;
             fs::write(folder.join("report.txt"), format!("{report}\n{}\n", report.to_json()))?;
             let lines: Vec<String> = self.faults.iter().map(|injected| format!("{injected}\n")).collect();
             fs::write(folder.join("faults.txt"), lines.concat())?;

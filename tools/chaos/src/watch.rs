@@ -25,8 +25,6 @@ pub struct Watch {
     half: String,
     shoppers: HashMap<u32, Seen>,
     turns: HashSet<Uuid>,
-    /// When each admission was first seen, in the order of the history.
-    admitted: Vec<(i64, Uuid)>,
     events: Vec<Event>,
 }
 
@@ -40,7 +38,6 @@ impl Watch {
             half: String::new(),
             shoppers: HashMap::new(),
             turns: HashSet::new(),
-            admitted: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -71,10 +68,8 @@ impl Watch {
             Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => seen.waits = false,
             _ => {}
         }
-        if let Happening::Turn { admission, .. } = event.what
-            && self.turns.insert(admission)
-        {
-            self.admitted.push((event.at_us, admission));
+        if let Happening::Turn { admission, .. } = event.what {
+            self.turns.insert(admission);
         }
         self.events.push(event);
     }
@@ -91,10 +86,10 @@ impl Watch {
         &self.events
     }
 
-    /// Admissions that were first seen after a moment, and when.
-    pub fn admitted_after(&self, moment_us: i64) -> impl Iterator<Item = (i64, Uuid)> {
-        // They stand nearly in the order of their times.
-        self.admitted.iter().rev().take(2_000).copied().filter(move |(at_us, _)| *at_us > moment_us)
+    /// Admissions that shoppers have seen.
+    #[must_use]
+    pub fn admitted(&self) -> usize {
+        self.turns.len()
     }
 
     /// When a shopper first heard something of the line after a moment.
@@ -125,7 +120,6 @@ mod tests {
             assert_eq!(watch.waiting(), usize::from(at_us == 5), "{what:?}");
             watch.take(Event { at_us, shopper: 3, what });
         }
-        assert_eq!(watch.admitted_after(4).collect::<Vec<_>>(), [(5, Uuid::from_u128(1))]);
-        assert_eq!((watch.admitted_after(5).count(), watch.heard_after(5), watch.heard_after(8)), (0, Some(8), None));
+        assert_eq!((watch.admitted(), watch.heard_after(5), watch.heard_after(8)), (1, Some(8), None));
     }
 }
