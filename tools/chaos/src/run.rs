@@ -52,6 +52,7 @@ impl Scale {
 const TOKEN_TTL_S: u32 = 20;
 /// A page notices after 28 s that its link is dead, within the three turns that it is given.
 const CLAIM_WINDOW_S: u32 = 15;
+const CLAIM_WINDOW_IN_THE_END_S: u32 = 10;
 /// Few a second, so that the sale lasts as long as the faults.
 const RATE_PER_S: f64 = 2.5;
 const RATE_IN_THE_END_PER_S: f64 = 25.0;
@@ -60,7 +61,7 @@ const CROWD: [&str; 6] = [
     "--lid-closed-s=8",
     "--act-within-s=30",
     "--think-ms=500",
-    "--timeout-s=300",
+    "--timeout-s=600",
     "--settle-s=60",
 ];
 /// A shop that has not recovered by then is stuck.
@@ -68,7 +69,7 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 /// How long admissions may stand after a fault before it is asked why.
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(400);
+const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(300);
 /// Admissions before the first fault.
 const ADMITTED_FIRST: usize = 5;
 
@@ -376,7 +377,8 @@ impl Running<'_> {
     /// Lets the sale come to its end.
     async fn end(&mut self, rush: JoinHandle<Result<Report, RushError>>) -> Result<Report, RunError> {
         if !rush.is_finished() {
-            self.shop.cap(RATE_IN_THE_END_PER_S).await;
+            let sooner = json!({ "rate_cap_per_s": RATE_IN_THE_END_PER_S, "claim_window_s": CLAIM_WINDOW_IN_THE_END_S });
+            self.shop.change_sale(sooner).await;
         }
         let report = timeout(RUSH_ENDS_WITHIN, rush).await.map_err(|_| RunError::Endless)?;
         self.keep_charges().await;

@@ -366,7 +366,11 @@ impl<S> Shop<S> {
 
     /// Limits admissions to so many a second.
     pub async fn cap(&self, rate_cap_per_s: f64) {
-        let change = json!({ "rate_cap_per_s": rate_cap_per_s });
+        self.change_sale(json!({ "rate_cap_per_s": rate_cap_per_s })).await;
+    }
+
+    /// Changes some settings of the sale.
+    pub async fn change_sale(&self, change: Value) {
         let path = format!("/api/admin/sales/{}", self.sale);
         let (status, sale) = self.admin(Method::PATCH, &path, Some(change)).await;
         assert_eq!(status, StatusCode::OK, "{sale}");
