@@ -240,7 +240,8 @@ fn arguments(data: &Path, port: u16, survives: Survives, more: &[String]) -> Vec
 fn is_ready(data: &Path, id: u32) -> bool {
     let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let mut lines = file.lines().map(str::trim);
-    lines.next() == Some(&id.to_string()) && lines.next_back().is_some_and(|state| ["ready", "standby"].contains(&state))
+    lines.next() == Some(&id.to_string())
+        && lines.next_back().is_some_and(|state| ["ready", "standby"].contains(&state))
 }
 
 /// How to get at a private Postgres. Shows as anything but its password.

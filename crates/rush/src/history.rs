@@ -177,7 +177,8 @@ mod tests {
         let what = Happening::Turn { admission: Uuid::nil(), expires_s: 5 };
         let event = Event { at_us: 1, shopper: 2, what };
         let line = serde_json::to_string(&event).expect("JSON");
-        let expected = r#"{"at_us":1,"shopper":2,"what":"turn","admission":"00000000-0000-0000-0000-000000000000","expires_s":5}"#;
+        let expected =
+            r#"{"at_us":1,"shopper":2,"what":"turn","admission":"00000000-0000-0000-0000-000000000000","expires_s":5}"#;
         assert_eq!(line, expected);
         assert_eq!(serde_json::from_str::<Event>(&line).expect("an event"), event);
     }

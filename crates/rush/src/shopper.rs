@@ -184,10 +184,8 @@ impl<'a> Shopper<'a> {
         self.backoff = Backoff::default();
         self.note(match &message {
             LineMessage::Place { ordinal } => Happening::Place { ordinal: *ordinal },
-            LineMessage::Turn { token } => claims(token).map_or(Happening::Heard, |claims| Happening::Turn {
-                admission: claims.jti,
-                expires_s: claims.exp,
-            }),
+            LineMessage::Turn { token } => claims(token)
+                .map_or(Happening::Heard, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
             LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
             LineMessage::Sale { .. } | LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => Happening::Heard,
         });

@@ -145,9 +145,9 @@ fn by_shopper(events: &[Event]) -> HashMap<u32, Vec<&Event>> {
 impl Evidence<'_> {
     /// Whether something was broken, or had not recovered, at some moment of this time.
     fn is_excused(&self, from_us: i64, till_us: i64) -> bool {
-        self.faults.iter().any(|injected| {
-            injected.began_us <= till_us && injected.recovered_us.saturating_add(AFTER_US) >= from_us
-        })
+        self.faults
+            .iter()
+            .any(|injected| injected.began_us <= till_us && injected.recovered_us.saturating_add(AFTER_US) >= from_us)
     }
 }
 
@@ -155,9 +155,10 @@ impl Evidence<'_> {
 /// 28 s, as documented.
 fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> bool {
     let of_shoppers = |fault: &Fault| matches!(fault, Fault::Link { from, .. } if *from == SHOPPERS);
-    evidence.faults.iter().any(|injected| {
-        of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us
-    })
+    evidence
+        .faults
+        .iter()
+        .any(|injected| of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us)
 }
 
 /// Promise 5: a shopper who did all in time, and lost the turn although nothing was broken.
@@ -172,12 +173,14 @@ fn expired_by_nobodys_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec
             matches!(&event.what, Happening::Over { outcome } if ["Expired", "Missed"].contains(&outcome.as_str()))
         });
         let Some(lost) = lost else { continue };
-        let turn = events.iter().rev().find(|event| {
-            matches!(event.what, Happening::Turn { .. }) && event.at_us <= lost.at_us
-        });
+        let turn =
+            events.iter().rev().find(|event| matches!(event.what, Happening::Turn { .. }) && event.at_us <= lost.at_us);
         let from_us = turn.map_or(lost.at_us, |turn| turn.at_us) - SILENT_US_MAX;
         if !evidence.is_excused(from_us, lost.at_us) {
-            found.push(format!("shopper {shopper} ({behaviour:?}) lost the turn while nothing was broken: {:?}", lost.what));
+            found.push(format!(
+                "shopper {shopper} ({behaviour:?}) lost the turn while nothing was broken: {:?}",
+                lost.what
+            ));
         }
     }
     found
@@ -198,7 +201,9 @@ fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
             None => found.push(format!("{} is captured, and no payment knows it", charge.id)),
         }
     }
-    found.extend(kept.iter().filter(|(_, times)| **times > 1).map(|(order, times)| format!("{order} is paid {times} times")));
+    found.extend(
+        kept.iter().filter(|(_, times)| **times > 1).map(|(order, times)| format!("{order} is paid {times} times")),
+    );
     found
 }
 
@@ -230,7 +235,10 @@ fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
             && charge.made_at_us > gone_us + SLACK_US
         {
             let late = after(*gone_us);
-            found.push(format!("{} was authorised {late:.1} s after the shopper heard that the order is gone", charge.id));
+            found.push(format!(
+                "{} was authorised {late:.1} s after the shopper heard that the order is gone",
+                charge.id
+            ));
         }
     }
     found
@@ -319,16 +327,23 @@ fn standing_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>)
         }
     }
     changes.sort_unstable();
-    let waiting = |at_us: i64| changes.iter().take_while(|(then_us, _)| *then_us <= at_us).map(|(_, by)| by).sum::<i32>();
+    let waiting =
+        |at_us: i64| changes.iter().take_while(|(then_us, _)| *then_us <= at_us).map(|(_, by)| by).sum::<i32>();
     let mut admitted: Vec<i64> = evidence.admissions.iter().map(|admission| admission.issued_at_us).collect();
     admitted.sort_unstable();
     let mut found = Vec::new();
     let mut stands_since = None;
     for pair in evidence.stock.windows(2) {
         let [(from_us, _), (till_us, stock)] = pair else { continue };
-        let was_admitted = admitted.partition_point(|at_us| at_us < from_us) != admitted.partition_point(|at_us| at_us <= till_us);
+        let was_admitted =
+            admitted.partition_point(|at_us| at_us < from_us) != admitted.partition_point(|at_us| at_us <= till_us);
         let is_known = till_us - from_us < UNKNOWN_US;
-        if was_admitted || !is_known || stock.free() < 1 || waiting(*till_us) < 1 || evidence.is_excused(*from_us, *till_us) {
+        if was_admitted
+            || !is_known
+            || stock.free() < 1
+            || waiting(*till_us) < 1
+            || evidence.is_excused(*from_us, *till_us)
+        {
             stands_since = None;
             continue;
         }

@@ -187,7 +187,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Skew(service, seconds) => write!(f, "{} of {service} by {seconds} s", self.kind()),
-            Fault::Kill(of) | Fault::Stop(of) | Fault::Roll(of) | Fault::Files(of) => write!(f, "{} of {of}", self.kind()),
+            Fault::Kill(of) | Fault::Stop(of) | Fault::Roll(of) | Fault::Files(of) => {
+                write!(f, "{} of {of}", self.kind())
+            }
             Fault::Link { from, to, how } => write!(f, "link {from} to {to} {}", how.name()),
             Fault::Links { to, how } => write!(f, "all links to {to} {}", how.name()),
             Fault::Door { nth, how } => write!(f, "all links to redis {nth} {}", how.name()),

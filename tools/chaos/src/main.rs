@@ -2,13 +2,19 @@
 
 use std::{
     fs,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
 };
 
 use clap::Parser;
-use fairline_chaos::{plan::Plan, report::Figures, run::{Scale, run}};
+use fairline_chaos::{
+    plan::Plan,
+    report::Figures,
+    run::{RunError, Scale, run},
+};
+use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 /// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and checks every promise.
@@ -76,7 +82,9 @@ async fn main() -> ExitCode {
             continue;
         }
         let (begun, folder) = (Instant::now(), args.folder.join(seed.to_string()));
-        match run(&plan, Scale::WHOLE, &folder).await {
+        // What a shop can't go on from is one seed's affair.
+        let carried_out = AssertUnwindSafe(run(&plan, Scale::WHOLE, &folder)).catch_unwind().await;
+        match carried_out.unwrap_or(Err(RunError::Panicked)) {
             Ok(told) => {
                 let took = begun.elapsed().as_secs();
                 let slowest = told.recoveries.iter().filter(|recovery| !recovery.is_fail_over);

@@ -114,7 +114,8 @@ impl Plan {
                 Fault::Link { from, to, how: how(dice) }
             }
             74..80 => {
-                let to = if self.redis == RedisKind::Single { any_of(&["redis", "postgres"], dice) } else { "postgres" };
+                let to =
+                    if self.redis == RedisKind::Single { any_of(&["redis", "postgres"], dice) } else { "postgres" };
                 Fault::Links { to, how: how(dice) }
             }
             80..90 => self.redis_fault(dice),
@@ -178,8 +179,14 @@ fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
         Fault::Stop(_)
             | Fault::RedisStop(_)
             | Fault::PostgresStop
-            | Fault::Link { how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. }, .. }
-            | Fault::Links { how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. }, .. }
+            | Fault::Link {
+                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
+                ..
+            }
+            | Fault::Links {
+                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
+                ..
+            }
     );
     let at_once = matches!(
         fault,

@@ -51,8 +51,7 @@ impl Scale {
 /// Long enough for a machine that is busy with other things.
 const TOKEN_TTL_S: u32 = 20;
 /// A page notices after 28 s that its link is dead, within the three turns that it is given.
-const CLAIM_WINDOW_S: u32 = 15;
-const CLAIM_WINDOW_IN_THE_END_S: u32 = 10;
+const CLAIM_WINDOW_S: u32 = 12;
 /// Few a second, so that the sale lasts as long as the faults.
 const RATE_PER_S: f64 = 2.5;
 const RATE_IN_THE_END_PER_S: f64 = 25.0;
@@ -88,6 +87,9 @@ pub enum RunError {
     /// A file could not be written.
     #[error("could not keep the evidence: {0}")]
     Io(#[from] std::io::Error),
+    /// Something that a shop needs was missing; standard error has the details.
+    #[error("it panicked")]
+    Panicked,
     /// The crowd did not end.
     #[error("the crowd did not end in time")]
     Endless,
@@ -175,7 +177,10 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Told, RunEr
     let servers = Topology::start(plan.redis, plan.postgres)?;
     let opening = Opening { behind_proxies: true, folder: Some(folder.to_owned()), ..Opening::default() };
     let mut shop = Shop::start(servers, opening).await;
-    shop.sale = shop.create_sale(json!({ "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S, "claim_window_s": CLAIM_WINDOW_S })).await;
+    let sale = json!({
+        "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S, "claim_window_s": CLAIM_WINDOW_S,
+    });
+    shop.sale = shop.create_sale(sale).await;
     shop.open_sale().await;
     let sale = Uuid::parse_str(&shop.sale).unwrap_or_default();
     let history = folder.join("history.jsonl");
@@ -262,7 +267,12 @@ impl Running<'_> {
                     self.keep_charges().await;
                 }
                 let began_us = now_us();
-                self.faults.push(Injected { fault: fault.clone(), began_us, ended_us: i64::MAX, recovered_us: i64::MAX });
+                self.faults.push(Injected {
+                    fault: fault.clone(),
+                    began_us,
+                    ended_us: i64::MAX,
+                    recovered_us: i64::MAX,
+                });
                 begun[nth] = fault::begin(fault, &mut self.shop)?;
                 if fault.is_fail_over() {
                     recovers_from_us = began_us;
@@ -377,8 +387,7 @@ impl Running<'_> {
     /// Lets the sale come to its end.
     async fn end(&mut self, rush: JoinHandle<Result<Report, RushError>>) -> Result<Report, RunError> {
         if !rush.is_finished() {
-            let sooner = json!({ "rate_cap_per_s": RATE_IN_THE_END_PER_S, "claim_window_s": CLAIM_WINDOW_IN_THE_END_S });
-            self.shop.change_sale(sooner).await;
+            self.shop.cap(RATE_IN_THE_END_PER_S).await;
         }
         let report = timeout(RUSH_ENDS_WITHIN, rush).await.map_err(|_| RunError::Endless)?;
         self.keep_charges().await;

@@ -44,15 +44,8 @@ pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
 /// The payment company.
 pub const GATEWAY: &str = "sandbox-gateway-1";
 /// All of them.
-pub const NAMES: [&str; 7] = [
-    WAITING_ROOMS[0],
-    WAITING_ROOMS[1],
-    CONTROLLERS[0],
-    CONTROLLERS[1],
-    CHECKOUTS[0],
-    CHECKOUTS[1],
-    GATEWAY,
-];
+pub const NAMES: [&str; 7] =
+    [WAITING_ROOMS[0], WAITING_ROOMS[1], CONTROLLERS[0], CONTROLLERS[1], CHECKOUTS[0], CHECKOUTS[1], GATEWAY];
 /// Who is not a service, and has links.
 pub const SHOPPERS: &str = "shoppers";
 /// Whoever looks on: its link to Postgres is never broken.
@@ -366,11 +359,7 @@ impl<S> Shop<S> {
 
     /// Limits admissions to so many a second.
     pub async fn cap(&self, rate_cap_per_s: f64) {
-        self.change_sale(json!({ "rate_cap_per_s": rate_cap_per_s })).await;
-    }
-
-    /// Changes some settings of the sale.
-    pub async fn change_sale(&self, change: Value) {
+        let change = json!({ "rate_cap_per_s": rate_cap_per_s });
         let path = format!("/api/admin/sales/{}", self.sale);
         let (status, sale) = self.admin(Method::PATCH, &path, Some(change)).await;
         assert_eq!(status, StatusCode::OK, "{sale}");

@@ -216,8 +216,7 @@ impl RedisSentinel {
         let primary = Member::start(&at_once, door(is_behind_proxies)?, &announce)?;
         let primary_port = primary.told_port();
         let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
-        let replica =
-            Member::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
+        let replica = Member::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
         // What Sentinel finds on its first look it need not wait ten seconds for.
         agree("the replica to follow", || unless_said(primary.port(), "INFO replication", &["state=online"]))?;
 
