@@ -1,12 +1,6 @@
 //! `chaos`: opens a shop for each seed, breaks it in many ways while a crowd buys, and checks every promise.
 
-use std::{
-    fs,
-    panic::AssertUnwindSafe,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{panic::AssertUnwindSafe, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use fairline_chaos::{
@@ -15,7 +9,7 @@ use fairline_chaos::{
     run::{RunError, Scale, run},
 };
 use futures_util::FutureExt as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and checks every promise.
 #[derive(Parser)]
@@ -36,7 +30,7 @@ struct Args {
     #[arg(long, default_value = "target/chaos")]
     folder: PathBuf,
     /// Where the figures go.
-    #[arg(long, default_value = "target/bench/promises.json")]
+    #[arg(long, default_value = fairline_figures::PROMISES)]
     figures: PathBuf,
 }
 
@@ -47,23 +41,14 @@ fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
     }
 }
 
-/// Puts keys into the file of figures, beside those that others have put there.
-fn write_figures(path: &Path, figures: &Figures) -> std::io::Result<()> {
-    let mut all: Map<String, Value> =
-        fs::read(path).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-    for (name, figure) in [
+fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
+    [
         ("chaos_faults", json!(figures.faults())),
         ("chaos_violations", json!(figures.violations)),
         ("chaos_recovery_p50_s", json!(figures.recovery_p50_s())),
         ("chaos_recovery_p99_s", json!(figures.recovery_p99_s())),
         ("chaos_fail_over_p99_s", json!(figures.fail_over_p99_s())),
-    ] {
-        all.insert(name.to_owned(), figure);
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, format!("{:#}\n", Value::Object(all)))
+    ]
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -85,31 +70,31 @@ async fn main() -> ExitCode {
         // What a shop can't go on from is one seed's affair.
         let carried_out = AssertUnwindSafe(run(&plan, Scale::WHOLE, &folder)).catch_unwind().await;
         match carried_out.unwrap_or(Err(RunError::Panicked)) {
-            Ok(told) => {
+            Ok(outcome) => {
                 let took = begun.elapsed().as_secs();
-                let slowest = told.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
+                let slowest = outcome.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
                 let slowest = slowest.filter_map(|recovery| recovery.flows_after_s).fold(0.0, f64::max);
                 println!(
                     "seed {seed}: {} faults in {took} s, {} violations, slowest recovery {slowest:.1} s, sold {} of {}",
-                    told.faults.len(),
-                    told.violations.len(),
-                    told.report.sold,
-                    told.report.stock
+                    outcome.faults.len(),
+                    outcome.violations.len(),
+                    outcome.report.sold,
+                    outcome.report.stock
                 );
-                for recovery in told.recoveries.iter().filter(|recovery| recovery.is_slow()) {
+                for recovery in outcome.recoveries.iter().filter(|recovery| recovery.is_slow()) {
                     println!("  slow: {recovery}");
                 }
-                if !told.ended.is_empty() {
-                    println!("  ended by themselves: {}", told.ended.join(", "));
+                if !outcome.ended.is_empty() {
+                    println!("  ended by themselves: {}", outcome.ended.join(", "));
                 }
-                if !told.violations.is_empty() {
+                if !outcome.violations.is_empty() {
                     print!("{plan}");
-                    for violation in &told.violations {
+                    for violation in &outcome.violations {
                         println!("  BROKEN {violation}");
                     }
                     println!("  kept in {}", folder.display());
                 }
-                figures.add(&told.faults, told.recoveries, told.violations.len(), told.ended.len());
+                figures.add(&outcome.faults, outcome.recoveries, outcome.violations.len(), outcome.ended.len());
             }
             Err(error) => {
                 is_whole = false;
@@ -121,7 +106,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     print!("{figures}");
-    if let Err(error) = write_figures(&args.figures, &figures) {
+    if let Err(error) = fairline_figures::merge(&args.figures, figures_of(&figures)) {
         eprintln!("could not write {}: {error}", args.figures.display());
         return ExitCode::FAILURE;
     }

@@ -15,7 +15,7 @@ use fairline_shop::{GATEWAY, Method, NAMES, Opening, Shop};
 use serde_json::json;
 use tokio::{
     task::{JoinHandle, JoinSet},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 /// How long admissions may stand after a fault before it is asked why.
 const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(300);
+const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
 /// Admissions before the first fault.
 const ADMITTED_FIRST: usize = 5;
 
@@ -104,7 +104,7 @@ pub struct Recovery {
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
     /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was admitted anew and a shopper heard
-    /// of the line; none, if nobody waited.
+    /// of the line; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
     /// Until every service said that it is ready.
     pub ready_after_s: f64,
@@ -125,7 +125,7 @@ impl Recovery {
 
 impl fmt::Display for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flows = self.flows_after_s.map_or("nobody waited".to_owned(), |s| format!("flowed after {s:.2} s"));
+        let flows = self.flows_after_s.map_or("no shopper waited".to_owned(), |s| format!("flowed after {s:.2} s"));
         let (ready, kinds) = (self.ready_after_s, self.kinds.join(" + "));
         write!(f, "{flows}, ready after {ready:.2} s: {kinds}; {}", self.limited_by.join(" | "))
     }
@@ -133,7 +133,7 @@ impl fmt::Display for Recovery {
 
 /// What became of one plan.
 #[derive(Debug)]
-pub struct Told {
+pub struct Outcome {
     /// The faults that were injected.
     pub faults: Vec<Injected>,
     /// How the shop recovered.
@@ -171,7 +171,7 @@ struct Line {
 ///
 /// # Errors
 /// When that is not possible; a broken promise is no error.
-pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Told, RunError> {
+pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, RunError> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder)?;
     fs::write(folder.join("plan.txt"), plan.to_string())?;
@@ -357,14 +357,21 @@ impl Running<'_> {
         Some(admitted_us.max(heard_us))
     }
 
-    /// Services that are not ready. Those that have ended by themselves are started again, as whatever runs them would.
-    async fn unready(&mut self) -> Vec<String> {
-        let mut unready = Vec::new();
+    /// Starts services again that have ended by themselves, as whatever runs them would.
+    fn revive(&mut self) {
         for name in NAMES {
             if self.shop.has_ended(name) {
                 self.ended.push(name.to_owned());
                 self.shop.start_again(name);
             }
+        }
+    }
+
+    /// Services that are not ready.
+    async fn unready(&mut self) -> Vec<String> {
+        self.revive();
+        let mut unready = Vec::new();
+        for name in NAMES {
             if let Some(why) = self.shop.unready(name).await {
                 unready.push(format!("{name}: {why}"));
             }
@@ -390,7 +397,15 @@ impl Running<'_> {
         if !rush.is_finished() {
             self.shop.cap(RATE_IN_THE_END_PER_S).await;
         }
-        let report = timeout(RUSH_ENDS_WITHIN, rush).await.map_err(|_| RunError::Endless)?;
+        let deadline = Instant::now() + RUSH_ENDS_WITHIN;
+        while !rush.is_finished() {
+            if Instant::now() > deadline {
+                return Err(RunError::Endless);
+            }
+            self.revive();
+            sleep(LOOK_EVERY).await;
+        }
+        let report = rush.await;
         self.keep_charges().await;
         Ok(report.map_err(|error| RushError::Part(error.to_string()))??)
     }
@@ -400,7 +415,7 @@ impl Running<'_> {
         report: Report,
         manners: &fairline_rush::Manners,
         history: &PathBuf,
-    ) -> Result<Told, RunError> {
+    ) -> Result<Outcome, RunError> {
         self.watch.read();
         let stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let evidence = Evidence {
@@ -427,6 +442,6 @@ impl Running<'_> {
             fs::write(folder.join("violations.txt"), lines.concat())?;
         }
         let Running { faults, recoveries, violations, ended, .. } = self;
-        Ok(Told { faults, recoveries, violations, ended, report })
+        Ok(Outcome { faults, recoveries, violations, ended, report })
     }
 }

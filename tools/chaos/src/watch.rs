@@ -13,7 +13,6 @@ use uuid::Uuid;
 /// Where a shopper is, as its page shows it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    connected: bool,
     waits: bool,
 }
 
@@ -62,8 +61,6 @@ impl Watch {
     fn take(&mut self, event: Event) {
         let seen = self.shoppers.entry(event.shopper).or_default();
         match &event.what {
-            Happening::Connected { .. } => seen.connected = true,
-            Happening::Disconnected => seen.connected = false,
             Happening::Place { .. } => seen.waits = true,
             Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => seen.waits = false,
             _ => {}
@@ -74,10 +71,10 @@ impl Watch {
         self.events.push(event);
     }
 
-    /// Shoppers who wait for their turn with an open page.
+    /// Shoppers who wait for their turn, those included whose page is being connected anew.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.shoppers.values().filter(|seen| seen.connected && seen.waits).count()
+        self.shoppers.values().filter(|seen| seen.waits).count()
     }
 
     /// All that happened.

@@ -17,9 +17,9 @@ fn folder(name: &str) -> std::path::PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_is_kept_in_a_short_run() {
     let plan = Plan::new(SEED, 4, None);
-    let told = run(&plan, Scale::SHORT, &folder("chaos")).await.expect("the plan can be carried out");
-    assert!(told.faults.len() >= 4, "{plan}");
-    assert!(told.violations.is_empty(), "{plan}{:#?}\nkept in {}", told.violations, folder("chaos").display());
+    let outcome = run(&plan, Scale::SHORT, &folder("chaos")).await.expect("the plan can be carried out");
+    assert!(outcome.faults.len() >= 4, "{plan}");
+    assert!(outcome.violations.is_empty(), "{plan}{:#?}\nkept in {}", outcome.violations, folder("chaos").display());
 }
 
 /// An order is lost, as by a restored backup: the payment for it was captured.
@@ -28,6 +28,6 @@ async fn a_shop_that_loses_an_order_is_caught() {
     let plan = Plan::new(SEED, 0, None);
     let lose = "DELETE FROM orders WHERE id = (SELECT id FROM orders ORDER BY paid_at LIMIT 1)";
     let scale = Scale { sabotage: Some(lose), ..Scale::SHORT };
-    let told = run(&plan, scale, &folder("sabotage")).await.expect("the plan can be carried out");
-    assert!(told.violations.iter().any(|violation| violation.promise == 6), "{:#?}", told.violations);
+    let outcome = run(&plan, scale, &folder("sabotage")).await.expect("the plan can be carried out");
+    assert!(outcome.violations.iter().any(|violation| violation.promise == 6), "{:#?}", outcome.violations);
 }
