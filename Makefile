@@ -22,7 +22,7 @@ NEXTEST := $(shell command -v cargo-nextest)
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_v
 simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to tell one
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
 	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
+
+chaos: setup-test programs ## Break shops of real processes at random while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
+	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
 
 lint: setup web ## Check format, lints, types, licences and known weaknesses
 	@$(CARGO) fmt --all --check

@@ -23,6 +23,8 @@ pub struct PrivatePostgres {
     server: Server,
     address: Address,
     survives: Survives,
+    /// Further settings.
+    more: Vec<String>,
 }
 
 impl PrivatePostgres {
@@ -31,6 +33,11 @@ impl PrivatePostgres {
     /// # Errors
     /// When it is not installed, its folder is not one that it can start from, or it does not start.
     pub fn start(folder: &Folder, survives: Survives) -> Result<Self, ServerError> {
+        Self::start_with(folder, survives, Vec::new())
+    }
+
+    /// Starts it with further settings.
+    pub(crate) fn start_with(folder: &Folder, survives: Survives, more: Vec<String>) -> Result<Self, ServerError> {
         // SIGINT is Postgres's fast shutdown: it ends the sessions, where SIGTERM would wait for them.
         let mut server = Server::in_folder(folder, "Postgres", Signal::SIGINT, Program::postgres()?)?;
         let data = server.data();
@@ -40,8 +47,58 @@ impl PrivatePostgres {
         let password = check(&server)?;
         // Nothing works in this folder any more, so the file is stale; its process id may be somebody else's by now.
         let _ = fs::remove_file(data.join("postmaster.pid"));
-        let port = server.start_on_free_port(|port| arguments(&data, port, survives), |_, id| is_ready(&data, id))?;
-        Ok(Self { server, address: Address { port, password }, survives })
+        let port =
+            server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;
+        Ok(Self { server, address: Address { port, password }, survives, more })
+    }
+
+    /// Starts a standby, which follows this one and takes connections that read.
+    pub(crate) fn start_standby(&self, folder: &Folder, name: &str) -> Result<Self, ServerError> {
+        let mut server = Server::in_folder(folder, "Postgres", Signal::SIGINT, Program::postgres()?)?;
+        let data = server.data();
+        let mut copy = server.account.command(&server.program.sibling("pg_basebackup"), None);
+        copy.env("PGPASSWORD", &self.address.password).current_dir(server.home());
+        copy.args(["--host", "127.0.0.1", "--username", USER, "--port", &self.address.port.to_string()]);
+        copy.args(["--checkpoint", "fast", "--wal-method", "stream", "--no-sync", "--write-recovery-conf", "--pgdata"]);
+        succeed(copy.arg(&data), "pg_basebackup")?;
+        let Address { port, password } = &self.address;
+        let to = format!("host=127.0.0.1 port={port} user={USER} password={password} application_name={name}");
+        let more = vec![format!("primary_conninfo={to}")];
+        let survives = self.survives;
+        let port =
+            server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;
+        let address = Address { port, password: password.clone() };
+        let file = password_file(server.home());
+        fs::write(&file, password).doing(|| format!("write {}", file.display()))?;
+        server.account.give(&file)?;
+        Ok(Self { server, address, survives, more })
+    }
+
+    /// Makes a standby the primary, and waits until it is.
+    pub(crate) fn promote(&self) -> Result<(), ServerError> {
+        let mut promote = self.server.account.command(&self.server.program.sibling("pg_ctl"), None);
+        promote.args(["promote", "--wait", "--pgdata"]).arg(self.server.data()).current_dir(self.server.home());
+        succeed(&mut promote, "pg_ctl")
+    }
+
+    /// Has it carry out statements, for tests that set it up otherwise.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn run(&self, statements: &str) -> Result<(), ServerError> {
+        let mut psql = client(&self.server.program, &self.address, "psql");
+        psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", "postgres"]);
+        // One statement each: some may not be in a transaction with others.
+        for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+            psql.args(["--command", statement]);
+        }
+        succeed(&mut psql, "psql")
+    }
+
+    /// Its processes, the first before those that it made: for tests that stop it for a while or take something away.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        self.server.processes()
     }
 
     /// Makes a database, unless it is there, and gives its address: `postgres://…@127.0.0.1:PORT/NAME`.
@@ -68,6 +125,12 @@ impl PrivatePostgres {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port
+    }
+
+    /// The address of a database of that name, whether it is there or not.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        self.address.database(name)
     }
 
     /// Whether it runs: it may have been killed by somebody else.
@@ -100,7 +163,7 @@ impl PrivatePostgres {
         self.stop()?;
         let data = self.server.data();
         let _ = fs::remove_file(data.join("postmaster.pid"));
-        let arguments = arguments(&data, self.address.port, self.survives);
+        let arguments = arguments(&data, self.address.port, self.survives, &self.more);
         self.server.start(arguments, |id| is_ready(&data, id))
     }
 }
@@ -151,7 +214,7 @@ fn check(server: &Server) -> Result<String, ServerError> {
     }
 }
 
-fn arguments(data: &Path, port: u16, survives: Survives) -> Vec<OsString> {
+fn arguments(data: &Path, port: u16, survives: Survives, more: &[String]) -> Vec<OsString> {
     let fsync = match survives {
         Survives::PowerLoss => "on",
         // A commit still reaches the operating system before it is acknowledged.
@@ -168,15 +231,17 @@ fn arguments(data: &Path, port: u16, survives: Survives) -> Vec<OsString> {
         // Services refuse a Postgres without fsync, unless its owner says that it does not matter.
         format!("fairline.durability={}", if survives == Survives::Kill { "external" } else { "verify" }),
     ];
-    let settings = settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]);
+    let settings = settings.into_iter().chain(more.iter().cloned()).flat_map(|setting| ["-c".into(), setting.into()]);
     [OsString::from("-D"), data.into()].into_iter().chain(settings).collect()
 }
 
-/// Whether the Postgres of process `id` takes connections: its pid file says so in its last line, as `pg_ctl` reads it.
+/// Whether the Postgres of process `id` takes connections: its pid file says so in its last line, as `pg_ctl` reads it. A
+/// standby is one that takes those that read.
 fn is_ready(data: &Path, id: u32) -> bool {
     let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let mut lines = file.lines().map(str::trim);
-    lines.next() == Some(&id.to_string()) && lines.next_back() == Some("ready")
+    lines.next() == Some(&id.to_string())
+        && lines.next_back().is_some_and(|state| ["ready", "standby"].contains(&state))
 }
 
 /// How to get at a private Postgres. Shows as anything but its password.

@@ -46,6 +46,7 @@ impl PrivateRedis {
     /// Starts it with further arguments.
     pub(crate) fn start_with(folder: &Folder, survives: Survives, more: Vec<OsString>) -> Result<Self, ServerError> {
         let mut server = Server::in_folder(folder, "Redis", Signal::SIGTERM, Program::redis()?)?;
+        server.outlives_full_disks = survives == Survives::Kill;
         let data = server.data();
         if !data.is_dir() {
             let action = || format!("make the folder {}", data.display());
@@ -66,6 +67,20 @@ impl PrivateRedis {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its process, for tests that stop it for a while or take something away from it.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        self.server.processes()
+    }
+
+    /// Has it carry out commands, one a line; gives the answers as it writes them.
+    ///
+    /// # Errors
+    /// When it does not answer within a second.
+    pub fn ask(&self, commands: &str) -> io::Result<String> {
+        ask(self.port, commands)
     }
 
     /// The folder with its append-only file.

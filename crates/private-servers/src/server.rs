@@ -14,7 +14,7 @@ use crate::{
     account::Account,
     error::Doing as _,
     port::free_port,
-    process::{Process, stop_all_in, until},
+    process::{Process, stop_all_in, until, working_in},
     program::Program,
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) account: Account,
     home: PathBuf,
     process: Option<Process>,
+    /// Writing beyond a limit is an error to it, as a full disk is, and not its end.
+    pub(crate) outlives_full_disks: bool,
 }
 
 impl Server {
@@ -47,7 +49,7 @@ impl Server {
         let account = Account::of(&program)?;
         let home = folder.home(&program, &account)?;
         stop_all_in(&home.join("data"), program.name, stop_signal, STOP_LIMIT)?;
-        Ok(Self { name, stop_signal, program, account, home, process: None })
+        Ok(Self { name, stop_signal, program, account, home, process: None, outlives_full_disks: false })
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -60,6 +62,14 @@ impl Server {
 
     pub(crate) fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.has_ended())
+    }
+
+    /// Its process, and those that it made.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let Some(process) = self.process.as_ref().filter(|process| !process.has_ended()) else { return Vec::new() };
+        let first = process.pid();
+        let made = working_in(&self.data(), self.program.name).into_iter().map(|pid| pid.as_raw().cast_unsigned());
+        [first].into_iter().chain(made.filter(|pid| *pid != first)).collect()
     }
 
     pub(crate) fn unusable(&self, problem: String) -> ServerError {
@@ -96,7 +106,13 @@ impl Server {
         let output = File::create(&log).doing(opening)?;
         // As the option of `setpriv` spells it: without `SIG`.
         let death_signal = self.stop_signal.as_str().trim_start_matches("SIG");
-        let mut command = self.account.command(&self.program.path, Some(death_signal));
+        let mut command = if self.outlives_full_disks {
+            let mut command = self.account.command(Path::new("/usr/bin/env"), Some(death_signal));
+            command.arg("--ignore-signal=XFSZ").arg(&self.program.path);
+            command
+        } else {
+            self.account.command(&self.program.path, Some(death_signal))
+        };
         command.args(arguments).current_dir(&self.home);
         command.stdout(output.try_clone().doing(opening)?).stderr(output);
         let process = self.process.insert(Process::start(command)?);

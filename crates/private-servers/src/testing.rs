@@ -10,6 +10,7 @@
 
 mod authority;
 mod pgbouncer;
+mod postgres_pair;
 mod programs;
 mod proxy;
 mod redis_cluster;
@@ -35,6 +36,7 @@ use crate::{
 
 pub use authority::Authority;
 pub use pgbouncer::PgBouncer;
+pub use postgres_pair::PostgresPair;
 pub use programs::programs;
 pub use proxy::{Carry, Link, Proxy};
 pub use redis_cluster::{RedisCluster, RedisSentinel};
@@ -120,6 +122,44 @@ impl Servers {
         let redis = PrivateRedis::start(&claim, Survives::Kill)?;
         let postgres = PrivatePostgres::start(&claim, Survives::Kill)?;
         Ok(Self { redis, postgres, _claim: claim, _folder: folder })
+    }
+}
+
+/// A server in a temporary folder of its own.
+#[derive(Debug)]
+pub struct Own<T> {
+    /// The server.
+    pub server: T,
+    // Dropped after the server, in this order.
+    _claim: Folder,
+    _folder: TempDir,
+}
+
+impl<T> Own<T> {
+    fn with(start: impl FnOnce(&Folder) -> Result<T, ServerError>) -> Result<Self, ServerError> {
+        let (folder, claim) = temporary_folder()?;
+        let server = start(&claim)?;
+        Ok(Self { server, _claim: claim, _folder: folder })
+    }
+}
+
+impl Own<PrivatePostgres> {
+    /// Starts a Postgres.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn postgres() -> Result<Self, ServerError> {
+        Self::with(|folder| PrivatePostgres::start(folder, Survives::Kill))
+    }
+}
+
+impl Own<PrivateRedis> {
+    /// Starts a Redis.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn redis() -> Result<Self, ServerError> {
+        Self::with(|folder| PrivateRedis::start(folder, Survives::Kill))
     }
 }
 

@@ -394,6 +394,90 @@ fn sentinel_makes_the_replica_primary_and_what_was_primary_its_replica() {
     }
 }
 
+#[test]
+fn a_standby_takes_over_with_all_that_was_acknowledged() {
+    let mut pair = testing::PostgresPair::start().expect("a primary and a standby");
+    let url = pair.primary().create_database("shop").expect("a database");
+    sql(&url, "CREATE TABLE sold (n integer)");
+    for term in 1..=2 {
+        let url = pair.primary().database("shop");
+        sql(&url, &format!("INSERT INTO sold VALUES ({term})"));
+        pair.fail_over().expect("the standby takes over");
+        let heir = pair.primary().database("shop");
+        assert_ne!(url, heir);
+        assert_eq!(sql(&heir, "SELECT count(*) FROM sold"), term.to_string());
+        assert!(!pair.has_standby());
+        pair.add_standby().expect("a new standby");
+    }
+}
+
+#[test]
+fn clients_of_a_cluster_and_a_sentinel_can_be_led_through_proxies() {
+    let cluster = testing::RedisCluster::start_behind_proxies().expect("a cluster");
+    let doors: Vec<u16> = cluster.doors().map(|door| door.address().port()).collect();
+    assert_eq!(doors.len(), 3);
+    let first = format!("redis://127.0.0.1:{}", doors[0]);
+    eventually("clients learn the doors", || {
+        let slots = ask(&first, "CLUSTER SLOTS");
+        doors.iter().all(|door| slots.contains(&format!(":{door}\r\n")))
+    });
+
+    let mut sentinel = testing::RedisSentinel::start_behind_proxies().expect("a Sentinel");
+    let doors: Vec<u16> = sentinel.doors().map(|door| door.address().port()).collect();
+    sentinel.fail_over_from_stopped().expect("the replica takes over");
+    let after: Vec<u16> = sentinel.doors().map(|door| door.address().port()).collect();
+    assert_eq!(after, [doors[1], doors[0]]);
+}
+
+/// What has passed through a link in one direction, up to its end.
+fn passed(mut stream: &TcpStream) -> String {
+    let mut read = String::new();
+    let _ = stream.read_to_string(&mut read);
+    read
+}
+
+#[test]
+fn a_link_can_be_broken_in_one_direction() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let proxy = testing::Proxy::start(listener.local_addr().expect("an address")).expect("a proxy");
+    let link = || {
+        let near = TcpStream::connect(proxy.address()).expect("a connection");
+        let (far, _) = listener.accept().expect("a connection");
+        for stream in [&near, &far] {
+            stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
+        }
+        (near, far)
+    };
+    let say = |mut stream: &TcpStream, what: &str| stream.write_all(what.as_bytes()).expect("sent");
+
+    let (near, far) = link();
+    proxy.set_established(testing::Link { there: testing::Carry::NoMore, back: testing::Carry::All });
+    say(&far, "answer");
+    assert_eq!((passed(&far), passed(&near)), (String::new(), "answer".to_owned()));
+
+    let (near, far) = link();
+    proxy.set_established(testing::Link { there: testing::Carry::Later, back: testing::Carry::All });
+    say(&near, "late");
+    say(&far, "at once");
+    assert_eq!((passed(&far), passed(&near)), (String::new(), "at once".to_owned()));
+    proxy.set_established(testing::Link::default());
+    assert_eq!(passed(&far), "late");
+
+    let (near, far) = link();
+    proxy.set_established(testing::Link { there: testing::Carry::All, back: testing::Carry::Never });
+    say(&near, "question");
+    say(&far, "lost");
+    assert_eq!((passed(&far), passed(&near)), ("question".to_owned(), String::new()));
+    proxy.set_established(testing::Link::default());
+    say(&far, "never well again");
+    assert_eq!(passed(&near), "");
+
+    // It arrives from where it was made.
+    let near = TcpStream::connect(proxy.address()).expect("a connection");
+    let (_, from) = listener.accept().expect("a connection");
+    assert_eq!(near.local_addr().expect("an address").ip(), from.ip());
+}
+
 /// For the next test: another process, which owns one of everything until its input ends or it is killed.
 #[test]
 #[ignore = "started by `clusters_and_sentinels_end_with_their_owner`, as a process of its own"]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     forge::{Forgery, out_of_a_real_one, out_of_nothing},
+    history::Happening,
     messages::{Claims, Order, OrderStatus, Orders},
     plan::Behaviour,
     record::{Accepted, NOTES_MAX, Outcome, Paid, Redemption, Refusal},
@@ -187,8 +188,17 @@ impl Shopper<'_> {
 
     async fn purchase(&mut self, token: &str, admission: Uuid, cookie: Option<String>) -> Purchase {
         let target = self.next_checkout();
+        self.note(Happening::RedeemSent { admission });
         let answer = self.send_purchase(&target, self.crowd.job.sale, token, cookie.as_deref()).await;
-        self.note_purchase(answer, admission)
+        let purchase = self.note_purchase(answer, admission);
+        let answer = match &purchase {
+            Purchase::Accepted(_) => "held",
+            Purchase::Used(_) => "used",
+            Purchase::Refused(why) => why,
+            Purchase::Unanswered { .. } => "unanswered",
+        };
+        self.note(Happening::RedeemAnswered { admission, answer: answer.to_owned() });
+        purchase
     }
 
     async fn send_purchase(
@@ -245,6 +255,7 @@ impl Shopper<'_> {
         let mut method = self.plan.payment.method();
         let (mut status, mut declines) = (order.status, 0);
         loop {
+            self.note(Happening::Order { order: order.id, status: status.name() });
             status = match status {
                 OrderStatus::Paid => {
                     self.record.paid = Some(Paid { order: order.id, units: order.quantity });
@@ -260,7 +271,10 @@ impl Shopper<'_> {
                         self.record.no_unit = true;
                         self.watch(order.id, None).await
                     }
-                    Payment::HoldLapsed => return Step::Done(self.lapsed(&order)),
+                    Payment::HoldLapsed => {
+                        self.note(Happening::Order { order: order.id, status: OrderStatus::Lapsed.name() });
+                        return Step::Done(self.lapsed(&order));
+                    }
                     Payment::Unanswered { retry_after } => self.watch(order.id, retry_after).await,
                     Payment::Declined => {
                         declines += 1;
@@ -279,6 +293,7 @@ impl Shopper<'_> {
 
     async fn send_payment(&mut self, order: Uuid, method: &str) -> Payment {
         let target = self.next_checkout();
+        self.note(Happening::PaySent { order });
         let click = || self.post_payment(&target, order, method);
         let answer = if self.plan.behaviour == Behaviour::Replay {
             // A double click: whichever is answered first, the order knows how it stands.

@@ -11,6 +11,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    history::{EVENTS_BUFFERED, Event, History},
     plan::{Manners, Plan},
     record::Record,
     shopper::{FoundCookies, Shopper, now_us},
@@ -36,6 +37,8 @@ pub(crate) struct Job {
     /// When all processes start, in microseconds since 1970.
     pub(crate) starts_at_us: i64,
     pub(crate) time_limit: Duration,
+    /// Whether what happens to each shopper is kept.
+    pub(crate) has_history: bool,
 }
 
 /// Those who are invited.
@@ -62,11 +65,16 @@ pub(crate) struct Crowd {
     pub(crate) job: Job,
     pub(crate) tally: Tally,
     pub(crate) found_cookies: FoundCookies,
+    pub(crate) history: History,
 }
 
 impl Crowd {
-    pub(crate) fn new(job: Job) -> Arc<Crowd> {
-        Arc::new(Crowd { tally: Tally::new(job.shoppers), found_cookies: FoundCookies::default(), job })
+    /// The crowd, and what will happen to its shoppers; nothing if nobody wants to know.
+    pub(crate) fn new(job: Job) -> (Arc<Crowd>, mpsc::Receiver<Event>) {
+        let (sender, events) = mpsc::channel(EVENTS_BUFFERED);
+        let history = if job.has_history { History::to(sender) } else { History::default() };
+        let (tally, found_cookies) = (Tally::new(job.shoppers), FoundCookies::default());
+        (Arc::new(Crowd { tally, found_cookies, job, history }), events)
     }
 
     /// Sends every shopper, and hands over the record of each as it ends.

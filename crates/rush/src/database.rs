@@ -26,7 +26,7 @@ WHERE holds.sale_id = $1
 const STOCK: &str = "SELECT total, promised, held, sold FROM stock WHERE sale_id = $1";
 
 const ADMISSIONS: &str = "
-SELECT id, line_id AS line, epoch, ordinal, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '=') AS visitor, quantity, state,
+SELECT id, line_id AS line, ordinal, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '=') AS visitor, quantity, state,
        (extract(epoch FROM issued_at) * 1000000)::bigint AS issued_at_us,
        (extract(epoch FROM claim_by) * 1000000)::bigint AS claim_by_us,
        claimed_at IS NOT NULL AS claimed,

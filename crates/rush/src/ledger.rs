@@ -26,7 +26,6 @@ pub(crate) struct Stock {
 pub(crate) struct Admission {
     pub(crate) id: Uuid,
     pub(crate) line: Uuid,
-    pub(crate) epoch: i32,
     pub(crate) ordinal: i64,
     pub(crate) visitor: String,
     pub(crate) quantity: i32,

@@ -17,6 +17,7 @@ mod count;
 mod crowd;
 mod database;
 mod forge;
+mod history;
 mod ledger;
 mod line;
 mod messages;
@@ -39,6 +40,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use audit::replay;
+pub use history::{Event, Happening};
 pub use plan::{Behaviour, Choice, Dice, Manners, Payment, Plan, Shares, SharesError, Transport};
 pub use report::{DatabaseCount, Report};
 pub use settings::Settings;
@@ -46,6 +48,7 @@ pub use wire::{Target, TargetError};
 
 use crowd::{Guests, Job};
 use database::Database;
+use history::HistoryFile;
 use messages::{ActiveSales, AdminSale, SaleCard};
 use report::Evidence;
 use shopper::now_us;
@@ -68,6 +71,9 @@ pub enum RushError {
     /// The database to count in can't be used.
     #[error("the database can't be counted in: {0}")]
     Database(String),
+    /// The history can't be written.
+    #[error("the history can't be written: {0}")]
+    History(String),
     /// A process of the crowd failed.
     #[error("a process of the crowd failed: {0}")]
     Part(String),
@@ -106,13 +112,15 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         None => None,
     };
     let seed = settings.seed.unwrap_or_else(|| Dice::new(now_us().cast_unsigned(), 0).below(1 << 32));
-    let screen = Screen::new(Instant::now());
+    let screen = Screen::new(Instant::now(), settings.quiet);
     screen.say(&format!("{} shoppers for {} ({} units), seed {seed}", settings.shoppers, card.name, card.total));
     let started = Instant::now();
     let guests = guests(settings).await?;
     let lane = guests.as_ref().map(|guests| guests.lane);
-    let records =
-        processes::send(job(settings, &card, guests, seed), settings.processes(), |now| screen.show(now)).await?;
+    let history = settings.history.as_deref().map(HistoryFile::create).transpose();
+    let history = history.map_err(|error| RushError::History(error.to_string()))?;
+    let job = job(settings, &card, guests, seed);
+    let (records, lost) = processes::send(job, settings.processes(), history, |now| screen.show(now)).await?;
     let elapsed_s = started.elapsed().as_secs_f64();
     screen.end();
 
@@ -132,7 +140,7 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         Some(admin) => Some(read_records(admin, card.id, lane).await),
         None => None,
     };
-    Ok(Report::of(&Evidence {
+    let mut report = Report::of(&Evidence {
         seed,
         total_on_card: card.total,
         per_shopper_limit: card.per_shopper_limit,
@@ -143,7 +151,12 @@ pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
         ledger: ledger.as_ref().map(Option::as_ref).map_err(Clone::clone),
         admin,
         record,
-    }))
+    });
+    if lost > 0 {
+        report.mismatches.push(format!("{lost} events are missing in the history"));
+        report.ok = false;
+    }
+    Ok(report)
 }
 
 fn job(settings: &Settings, card: &SaleCard, guests: Option<Guests>, seed: u64) -> Job {
@@ -160,6 +173,7 @@ fn job(settings: &Settings, card: &SaleCard, guests: Option<Guests>, seed: u64) 
         manners: settings.manners(),
         starts_at_us: now_us() + start_after,
         time_limit: Duration::from_secs(settings.timeout_s),
+        has_history: settings.history.is_some(),
     }
 }
 

@@ -28,8 +28,9 @@ use crate::{
     wire::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
 };
 
-/// Longest time without a sign of life before a shopper gives a connection up. Servers ping every 20 s.
-const SILENT_FOR_AT_MOST: Duration = Duration::from_secs(60);
+/// Longest time without a sign of life before a shopper gives a connection up, as the page does: servers speak every 20 s, and
+/// may be late by 8.
+const SILENT_FOR_AT_MOST: Duration = Duration::from_secs(28);
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
 /// Largest message, and the largest unfinished event, that is read.

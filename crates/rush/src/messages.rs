@@ -105,6 +105,13 @@ pub(crate) enum OrderStatus {
     Refunded,
 }
 
+impl OrderStatus {
+    /// As it is written.
+    pub(crate) fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 /// Answer of `GET /api/orders`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Orders {

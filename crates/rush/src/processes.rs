@@ -16,12 +16,15 @@ use tokio::{
 use crate::{
     RushError,
     crowd::{Crowd, Job},
+    history::{EVENTS_BUFFERED, Event, HistoryFile},
     record::Record,
     tally::Progress,
 };
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const RECORDS_BUFFERED: usize = 1_024;
+/// Events that are written, or sent on, at once.
+const EVENTS_AT_ONCE: usize = 1_024;
 
 /// What a part says to its parent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +32,8 @@ const RECORDS_BUFFERED: usize = 1_024;
 enum FromPart {
     Progress(Progress),
     Record(Box<Record>),
+    Events(Vec<Event>),
+    Lost(u64),
 }
 
 /// Divides a job into parts of nearly the same size.
@@ -43,14 +48,35 @@ fn divide(whole: &Job, parts: u32) -> Vec<Job> {
     (0..parts).map(part).collect()
 }
 
-/// Sends the crowd, from this process or from several, and gives `show` the progress each second.
-pub(crate) async fn send(job: Job, processes: u32, show: impl Fn(Progress)) -> Result<Vec<Record>, RushError> {
+/// Sends the crowd, from this process or from several, and gives `show` the progress each second. Gives the records, and how many
+/// events the history lacks.
+pub(crate) async fn send(
+    job: Job,
+    processes: u32,
+    history: Option<HistoryFile>,
+    show: impl Fn(Progress),
+) -> Result<(Vec<Record>, u64), RushError> {
     raise_file_limit();
-    if processes <= 1 { Ok(send_from_here(job, show).await) } else { send_from_parts(&job, processes, show).await }
+    if processes <= 1 {
+        send_from_here(job, history, show).await
+    } else {
+        send_from_parts(&job, processes, history, show).await
+    }
 }
 
-async fn send_from_here(job: Job, show: impl Fn(Progress)) -> Vec<Record> {
-    let crowd = Crowd::new(job);
+fn write(history: &mut Option<HistoryFile>, events: &mut Vec<Event>) -> Result<(), RushError> {
+    let written = history.as_mut().map_or(Ok(()), |history| history.write(events));
+    events.clear();
+    written.map_err(|error| RushError::History(error.to_string()))
+}
+
+async fn send_from_here(
+    job: Job,
+    mut history: Option<HistoryFile>,
+    show: impl Fn(Progress),
+) -> Result<(Vec<Record>, u64), RushError> {
+    let (crowd, mut happened) = Crowd::new(job);
+    let mut events = Vec::new();
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
     let mut rush = JoinSet::new();
     rush.spawn(Arc::clone(&crowd).rush(sender));
@@ -62,23 +88,35 @@ async fn send_from_here(job: Job, show: impl Fn(Progress)) -> Vec<Record> {
                 Some(record) => all.push(record),
                 None => break,
             },
+            _ = happened.recv_many(&mut events, EVENTS_AT_ONCE), if history.is_some() => write(&mut history, &mut events)?,
             _ = seconds.tick() => show(crowd.tally.progress()),
         }
     }
+    while let Ok(event) = happened.try_recv() {
+        events.push(event);
+    }
+    write(&mut history, &mut events)?;
     show(crowd.tally.progress());
-    all
+    Ok((all, crowd.history.lost()))
 }
 
-async fn send_from_parts(job: &Job, processes: u32, show: impl Fn(Progress)) -> Result<Vec<Record>, RushError> {
+async fn send_from_parts(
+    job: &Job,
+    processes: u32,
+    mut history: Option<HistoryFile>,
+    show: impl Fn(Progress),
+) -> Result<(Vec<Record>, u64), RushError> {
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
+    let (event_sender, mut happened) = mpsc::channel(EVENTS_BUFFERED);
+    let mut events = Vec::new();
     let mut progresses = Vec::new();
     let mut parts = JoinSet::new();
     for job in divide(job, processes) {
         let (progress, known) = watch::channel(Progress { coming: job.shoppers, ..Progress::default() });
         progresses.push(known);
-        parts.spawn(Part::start(&job).await?.read(job.shoppers, progress, sender.clone()));
+        parts.spawn(Part::start(&job).await?.read(job.shoppers, progress, sender.clone(), event_sender.clone()));
     }
-    drop(sender);
+    drop((sender, event_sender));
     let together = || progresses.iter().map(|known| *known.borrow()).fold(Progress::default(), Progress::plus);
     let mut seconds = interval(PROGRESS_EVERY);
     let mut all = Vec::with_capacity(job.shoppers as usize);
@@ -88,14 +126,19 @@ async fn send_from_parts(job: &Job, processes: u32, show: impl Fn(Progress)) -> 
                 Some(record) => all.push(record),
                 None => break,
             },
+            _ = happened.recv_many(&mut events, EVENTS_AT_ONCE), if history.is_some() => write(&mut history, &mut events)?,
             _ = seconds.tick() => show(together()),
         }
     }
+    let mut lost = 0;
     while let Some(ended) = parts.join_next().await {
-        ended.map_err(|error| RushError::Part(error.to_string()))??;
+        lost += ended.map_err(|error| RushError::Part(error.to_string()))??;
+    }
+    while happened.recv_many(&mut events, EVENTS_AT_ONCE).await > 0 {
+        write(&mut history, &mut events)?;
     }
     show(together());
-    Ok(all)
+    Ok((all, lost))
 }
 
 /// A process that carries a part of the crowd. It ends when its standard input does, so never outlives its parent.
@@ -127,10 +170,11 @@ impl Part {
         shoppers: u32,
         progress: watch::Sender<Progress>,
         records: mpsc::Sender<Record>,
-    ) -> Result<(), RushError> {
+        events: mpsc::Sender<Event>,
+    ) -> Result<u64, RushError> {
         let failed = |error: std::io::Error| RushError::Part(error.to_string());
         let Part { mut child, lifeline, mut lines } = self;
-        let (mut lifeline, mut known) = (Some(lifeline), 0);
+        let (mut lifeline, mut known, mut lost) = (Some(lifeline), 0, 0);
         while let Some(line) = lines.next_line().await.map_err(failed)? {
             match serde_json::from_str(&line).map_err(|error| RushError::Part(error.to_string()))? {
                 FromPart::Progress(now) => drop(progress.send(now)),
@@ -139,6 +183,12 @@ impl Part {
                     // The receiver is gone only when the whole rush is.
                     let _ = records.send(*record).await;
                 }
+                FromPart::Events(several) => {
+                    for event in several {
+                        let _ = events.send(event).await;
+                    }
+                }
+                FromPart::Lost(events) => lost = events,
             }
             if known == shoppers {
                 lifeline = None;
@@ -147,7 +197,7 @@ impl Part {
         drop(lifeline);
         let status = child.wait().await.map_err(failed)?;
         if known == shoppers {
-            Ok(())
+            Ok(lost)
         } else {
             Err(RushError::Part(format!("{status}, {known} of {shoppers} shoppers known")))
         }
@@ -162,7 +212,8 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
     let mut line = String::new();
     stdin.read_line(&mut line).await.map_err(failed)?;
     let job: Job = serde_json::from_str(&line).map_err(|error| RushError::Part(error.to_string()))?;
-    let crowd = Crowd::new(job);
+    let (crowd, mut happened) = Crowd::new(job);
+    let mut events = Vec::new();
     let (sender, mut records) = mpsc::channel(RECORDS_BUFFERED);
     let mut rush = JoinSet::new();
     rush.spawn(Arc::clone(&crowd).rush(sender));
@@ -175,6 +226,9 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
                 Some(record) => FromPart::Record(Box::new(record)),
                 None => break,
             },
+            _ = happened.recv_many(&mut events, EVENTS_AT_ONCE), if crowd.job.has_history => {
+                FromPart::Events(std::mem::take(&mut events))
+            }
             _ = seconds.tick() => FromPart::Progress(crowd.tally.progress()),
             read = stdin.read(&mut ignored) => match read {
                 // The parent knows all that it wants to know, or is gone.
@@ -183,6 +237,12 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
             },
         };
         say(&mut stdout, &said).await.map_err(failed)?;
+    }
+    while let Ok(event) = happened.try_recv() {
+        events.push(event);
+    }
+    for last in [FromPart::Events(events), FromPart::Lost(crowd.history.lost())] {
+        say(&mut stdout, &last).await.map_err(failed)?;
     }
     say(&mut stdout, &FromPart::Progress(crowd.tally.progress())).await.map_err(failed)
 }
@@ -227,6 +287,7 @@ mod tests {
             manners,
             starts_at_us: 0,
             time_limit,
+            has_history: false,
         }
     }
 

@@ -179,3 +179,10 @@ pub(crate) enum Outcome {
     /// Closed the lid for good: wanted to know nothing more.
     LidClosed,
 }
+
+impl Outcome {
+    /// As it is written.
+    pub(crate) fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+    }
+}

@@ -406,10 +406,8 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
         }
     }
     let tickets: Vec<(Uuid, u64)> = records.iter().filter_map(|record| Some((record.line, record.ordinal?))).collect();
-    if epochs(&ledger.admissions).len() <= 1 {
-        for ((_, ordinal), times) in tally(tickets.iter()).into_iter().filter(|(_, times)| *times > 1) {
-            mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
-        }
+    for ((_, ordinal), times) in tally(tickets.iter()).into_iter().filter(|(_, times)| *times > 1) {
+        mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
     }
     if report.sold_out > 0 && sold < total {
         let told = report.sold_out;
@@ -513,10 +511,6 @@ fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -
     records.iter().filter(|record| record.outcome != Some(Outcome::Closed)).filter(in_time).count() as u64
 }
 
-fn epochs<'a>(admissions: impl IntoIterator<Item = &'a Admission>) -> BTreeSet<i32> {
-    admissions.into_iter().map(|row| row.epoch).collect()
-}
-
 /// Whether a shopper wanted to pay, and could not.
 fn found_no_unit(record: &Record) -> bool {
     record.no_unit && record.paid.is_none()
@@ -548,25 +542,24 @@ fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[A
 
 fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
     let admissions: Vec<&Admission> = admissions.iter().filter(|row| row.line == line).collect();
-    let mut first_admitted: HashMap<(i32, i64), i64> = HashMap::new();
+    // Ordinals are unique in a line, over all its epochs.
+    let mut first_admitted: HashMap<i64, i64> = HashMap::new();
     for row in &admissions {
-        let first = first_admitted.entry((row.epoch, row.ordinal)).or_insert(row.issued_at_us);
+        let first = first_admitted.entry(row.ordinal).or_insert(row.issued_at_us);
         *first = row.issued_at_us.min(*first);
     }
-    let tickets: HashMap<Uuid, (i32, i64)> = admissions.iter().map(|row| (row.id, (row.epoch, row.ordinal))).collect();
-    let epochs = epochs(admissions);
-    let only_epoch = (epochs.len() == 1).then(|| epochs.first().copied()).flatten();
+    let tickets: HashMap<Uuid, i64> = admissions.iter().map(|row| (row.id, row.ordinal)).collect();
     let ticket = |record: &Record| {
         let by_turn = record.turns.first().and_then(|turn| tickets.get(&turn.admission).copied());
-        by_turn.or_else(|| Some((only_epoch?, i64::try_from(record.ordinal?).ok()?)))
+        by_turn.or_else(|| i64::try_from(record.ordinal?).ok())
     };
     let stayed = records.iter().filter(|record| record.line == line && record.stayed(grace_ms));
-    let mut order: Vec<(i64, (i32, i64))> = stayed
+    let mut order: Vec<(i64, i64)> = stayed
         .filter_map(ticket)
-        .map(|ticket| (first_admitted.get(&ticket).copied().unwrap_or(i64::MAX), ticket))
+        .map(|ordinal| (first_admitted.get(&ordinal).copied().unwrap_or(i64::MAX), ordinal))
         .collect();
     order.sort_unstable();
-    inversions(&order.iter().map(|(_, ticket)| *ticket).collect::<Vec<_>>())
+    inversions(&order.iter().map(|(_, ordinal)| *ordinal).collect::<Vec<_>>())
 }
 
 /// The same from the tokens that shoppers got, whose times are whole seconds.
@@ -725,7 +718,6 @@ mod tests {
             let admission = |ordinal: i64, state: &str| Admission {
                 id: id(100 + ordinal.unsigned_abs() as u128),
                 line: id(1),
-                epoch: 1,
                 ordinal,
                 visitor: visitor(ordinal),
                 quantity: 1,

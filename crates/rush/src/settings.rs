@@ -19,6 +19,10 @@ pub struct Settings {
     #[arg(skip)]
     pub json: bool,
 
+    /// Whether no progress is shown.
+    #[arg(skip)]
+    pub quiet: bool,
+
     /// How many shoppers come.
     #[arg(long, short = 'n', default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub shoppers: u32,
@@ -110,6 +114,10 @@ pub struct Settings {
     /// How long payments that are under way at the end may take to come to one.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     pub settle_s: u64,
+
+    /// A file for what happened to each shopper, with times: a JSON document a line.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
 
     /// Processes that the crowd is divided among. One for every 5000 shoppers, if not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]

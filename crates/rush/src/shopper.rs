@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     crowd::Crowd,
+    history::{Diary, Happening},
     line::{Entered, Entrance, Line, Lost},
     messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
     plan::{Behaviour, Plan},
@@ -36,6 +37,7 @@ pub(crate) struct Shopper<'a> {
     pub(crate) caller: Caller,
     pub(crate) record: Record,
     pub(crate) backoff: Backoff,
+    diary: Diary,
     cookies: BTreeMap<String, String>,
     stage: Stage,
     arrived_at: Instant,
@@ -55,6 +57,7 @@ impl<'a> Shopper<'a> {
             caller: Caller::new(plan.index),
             record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
             backoff: Backoff::default(),
+            diary: Diary::of(plan.index),
             cookies: BTreeMap::new(),
             stage: Stage::Coming,
             arrived_at: Instant::now(),
@@ -72,8 +75,14 @@ impl<'a> Shopper<'a> {
     /// Ends the visit, with the outcome if there is one.
     pub(crate) fn leaves_with(mut self, outcome: Option<Outcome>) -> Record {
         self.moves_to(if outcome == Some(Outcome::Paid) { Stage::Paid } else { Stage::Over });
+        self.note(Happening::Ended { outcome: outcome.map(|outcome| outcome.name()) });
         self.record.outcome = outcome;
         self.record
+    }
+
+    /// Writes down what happened, if anybody wants to know.
+    pub(crate) fn note(&mut self, what: Happening) {
+        self.diary.note(&self.crowd.history, what);
     }
 
     /// The whole visit.
@@ -81,6 +90,7 @@ impl<'a> Shopper<'a> {
         self.arrived_at = Instant::now();
         loop {
             let step = self.stay_connected().await;
+            self.note(Happening::Disconnected);
             self.away_since = Some(Instant::now());
             match step {
                 Step::Done(outcome) => {
@@ -101,11 +111,13 @@ impl<'a> Shopper<'a> {
     /// One connection's life.
     async fn stay_connected(&mut self) -> Step {
         let entrance = self.entrance(false);
+        let room = self.calls % self.crowd.job.waiting_rooms.len();
         let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
             Ok(entered) => entered,
             Err(Lost::SaleOver) => return self.ask_how_it_ended().await,
             Err(lost) => return self.lost(lost),
         };
+        self.note(Happening::Connected { room });
         self.connected(cookies);
         loop {
             let acts_at = self.acts_at;
@@ -170,6 +182,13 @@ impl<'a> Shopper<'a> {
 
     async fn hear(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
         self.backoff = Backoff::default();
+        self.note(match &message {
+            LineMessage::Place { ordinal } => Happening::Place { ordinal: *ordinal },
+            LineMessage::Turn { token } => claims(token)
+                .map_or(Happening::Heard, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
+            LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
+            LineMessage::Sale { .. } | LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => Happening::Heard,
+        });
         match message {
             LineMessage::Sale { sale } => {
                 self.crowd.tally.remaining(sale.remaining);

@@ -8,12 +8,13 @@ use crate::tally::Progress;
 
 pub(crate) struct Screen {
     terminal: bool,
+    quiet: bool,
     started: Instant,
 }
 
 impl Screen {
-    pub(crate) fn new(started: Instant) -> Screen {
-        Screen { terminal: std::io::stderr().is_terminal(), started }
+    pub(crate) fn new(started: Instant, quiet: bool) -> Screen {
+        Screen { terminal: std::io::stderr().is_terminal(), quiet, started }
     }
 
     /// A sentence of its own.
@@ -35,6 +36,9 @@ impl Screen {
     }
 
     fn write(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         // Whoever closes standard error wants no progress.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }

@@ -15,7 +15,7 @@ use std::{
 
 use fairline_private_servers::testing::programs;
 use fairline_rush::Report;
-use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Shop, WAITING_ROOMS};
+use shop::{CHECKOUTS, CONTROLLERS, GATEWAY, Rush as _, Shop, WAITING_ROOMS};
 use tokio::{process::Command, time::sleep};
 
 /// How long a killed process stays away.

@@ -41,6 +41,7 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
         .route("/v1/payment_intents/{id}/capture", post(capture))
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
         .route("/v1/refunds", post(refund).get(list_refunds))
+        .route("/sandbox/charges", get(list_charges))
         .route("/v1/disputes", get(list_disputes))
         .route("/v1/disputes/{id}", post(answer_dispute))
         .route("/v1/disputes/{id}/close", post(close_dispute))
@@ -234,6 +235,18 @@ async fn search(State(office): State<Office>, _: Account, Query(fields): Query<F
     let Some(payment) = payment else { return missing("Search by metadata['payment']:'…'.") };
     let found = office.company().search(payment);
     list(found.iter().map(to_json).collect())
+}
+
+/// Every intent with its times, which no real company shows: for whoever checks what a shop has charged, and when.
+async fn list_charges(State(office): State<Office>, _: Account) -> Response {
+    let charges = office.company().charges(Instant::now());
+    let shown = |charge: &crate::company::Charge| {
+        let mut shown = to_json(&charge.intent);
+        shown["made_ms_ago"] = json!(charge.made_ago.as_millis() as u64);
+        shown["captured_ms_ago"] = json!(charge.captured_ago.map(|ago| ago.as_millis() as u64));
+        shown
+    };
+    list(charges.iter().map(shown).collect())
 }
 
 /// The refunds of an intent, the newest first.

@@ -105,7 +105,16 @@ struct Kept {
     intent: Intent,
     manner: Manner,
     made_at: Instant,
+    captured_at: Option<Instant>,
     refunds: Vec<Refund>,
+}
+
+/// An intent, and how long ago it was made and captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Charge {
+    pub(crate) intent: Intent,
+    pub(crate) made_ago: Duration,
+    pub(crate) captured_ago: Option<Duration>,
 }
 
 /// A refund, of all or of a part.
@@ -310,6 +319,20 @@ impl Company {
         kept.filter(|intent| intent.payment.as_deref() == Some(payment)).cloned().collect()
     }
 
+    /// All intents, with their times.
+    pub(crate) fn charges(&mut self, now: Instant) -> Vec<Charge> {
+        let ids: Vec<String> = self.intents.entries.keys().cloned().collect();
+        for id in &ids {
+            self.find(id, now);
+        }
+        let charge = |kept: &Kept| Charge {
+            intent: kept.intent.clone(),
+            made_ago: now.duration_since(kept.made_at),
+            captured_ago: kept.captured_at.map(|at| now.duration_since(at)),
+        };
+        self.intents.entries.values().map(charge).collect()
+    }
+
     /// What a refund was answered, and will be to the same key.
     pub(crate) fn refund_said(&self, id: &str, key: &str) -> Option<Refund> {
         let kept = self.intents.get(id)?;
@@ -370,7 +393,7 @@ impl Company {
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let currency = currency.to_owned();
         let intent = Intent { id, status, amount, currency, payment, refunded: 0, dispute: None };
-        let kept = Kept { intent: intent.clone(), manner, made_at: now, refunds: Vec::new() };
+        let kept = Kept { intent: intent.clone(), manner, made_at: now, captured_at: None, refunds: Vec::new() };
         self.intents.insert(intent.id.clone(), kept);
         intent
     }
@@ -411,6 +434,9 @@ impl Company {
         match self.intents.get_mut(id) {
             Some(kept) => {
                 kept.intent.status = to;
+                if to == Status::Succeeded {
+                    kept.captured_at = Some(now);
+                }
                 Outcome::Done(kept.intent.clone())
             }
             None => Outcome::Unknown,

@@ -83,7 +83,7 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
     shutdown.keep("heartbeat", STANDS_STILL, move |stop| {
         let (health, gateway, store) = (health.clone(), gateway.clone(), store.clone());
         async move {
-            let (mut beat, mut last) = (interval(BEAT), VecDeque::new());
+            let (mut beat, mut beats) = (interval(BEAT), Beats::default());
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
@@ -91,11 +91,9 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
                     () = stop.triggered() => break,
                 }
                 fairline_service::beat();
-                if last.len() == BEATS_TOLD {
-                    last.pop_front();
-                }
-                last.push_back(health.take());
-                if let Err(error) = store.heartbeat(id, sum(&last), gateway.is_away()).await {
+                let noted = store.heartbeat(id, beats.with(health.take()), gateway.is_away()).await;
+                beats.noted(noted.is_ok());
+                if let Err(error) = noted {
                     warn!(%error, "checkout heartbeat failed");
                 }
             }
@@ -104,6 +102,37 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
             }
         }
     });
+}
+
+/// The last beats.
+///
+/// What fails while Postgres is away, to this process at least, says nothing of the load that admissions bring: controllers would
+/// slow down for seconds after it is back. So the beats that could not be noted are forgotten, with the one in which it came back.
+#[derive(Debug, Default)]
+struct Beats {
+    last: VecDeque<RequestStats>,
+    missed: bool,
+}
+
+impl Beats {
+    /// Adds a beat, and gives the sum to be noted.
+    fn with(&mut self, stats: RequestStats) -> RequestStats {
+        if self.last.len() == BEATS_TOLD {
+            self.last.pop_front();
+        }
+        if !self.missed {
+            self.last.push_back(stats);
+        }
+        sum(&self.last)
+    }
+
+    /// Whether the sum was noted.
+    fn noted(&mut self, is_noted: bool) {
+        if !is_noted {
+            self.last.clear();
+        }
+        self.missed = !is_noted;
+    }
 }
 
 fn sum<'a>(beats: impl IntoIterator<Item = &'a RequestStats>) -> RequestStats {
@@ -130,5 +159,25 @@ mod tests {
         assert_eq!(stats, RequestStats { answered: 2, failed: 1, slow: 1 });
         assert_eq!(health.take(), RequestStats::default());
         assert_eq!(sum(&[stats, stats]), RequestStats { answered: 4, failed: 2, slow: 2 });
+    }
+
+    #[test]
+    fn what_failed_while_postgres_was_away_is_forgotten() {
+        let mut beats = Beats::default();
+        let [well, failing] = [0, 9].map(|failed| RequestStats { answered: 10, failed, slow: 0 });
+        let two = RequestStats { answered: 20, failed: 9, slow: 0 };
+        assert_eq!(beats.with(well), well);
+        beats.noted(true);
+        assert_eq!(beats.with(failing), two);
+        beats.noted(false);
+        // It comes back within this beat, some of whose requests have failed.
+        assert_eq!(beats.with(failing), RequestStats::default());
+        beats.noted(true);
+        assert_eq!(beats.with(failing), failing);
+        beats.noted(true);
+        for nth in 2..9 {
+            assert_eq!(beats.with(well).answered, 10 * nth.min(BEATS_TOLD as u32));
+            beats.noted(true);
+        }
     }
 }

@@ -7,13 +7,19 @@ use std::{
     sync::OnceLock,
 };
 
-/// The folder of the workspace's programs, brought up to date first: they may be older than the test that starts them.
+/// The folder of the workspace's programs, brought up to date first: they may be older than the test that starts them. A program
+/// finds them beside itself, as they are.
 ///
 /// # Panics
 /// When they do not build: the test cannot go on.
 pub fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
+        let own = env::current_exe().expect("a program knows where it is");
+        let beside = own.parent().expect("a program is in a folder");
+        if beside.file_name().is_none_or(|name| name != "deps") {
+            return beside.to_owned();
+        }
         let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // As `make test` builds them: other targets have dependencies with other features, which would be compiled again.
         build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
@@ -24,7 +30,6 @@ pub fn programs() -> &'static Path {
             }
         }
         assert!(build.status().expect("cargo runs").success(), "the programs do not build");
-        let test = env::current_exe().expect("a test knows where it is");
-        test.ancestors().nth(2).expect("tests are in target/debug/deps").to_owned()
+        own.ancestors().nth(2).expect("tests are in target/debug/deps").to_owned()
     })
 }

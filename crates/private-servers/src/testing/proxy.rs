@@ -1,31 +1,40 @@
 //! A TCP proxy for tests, which breaks the links that go through it.
 //!
 //! What it can do to a link: carry bytes, hold them back in either direction (a silent link: what is sent is acknowledged and goes
-//! nowhere), lose them, carry them slowly, end it in good order, or reset it. A fault is of the links that are there, or of new
-//! ones, too; so a lost NAT entry is `freeze_established`: those that are there are silent, new ones work.
+//! nowhere), lose them, carry them slowly, end one direction or both in good order, or reset it. A fault is of the links that are
+//! there, or of new ones, too; so a lost NAT entry is `freeze_established`: those that are there are silent, new ones work.
 //!
-//! It is bounded: so many links at once, so many bytes held back for each.
+//! It is bounded: so many links at once, so many bytes held back for each. All proxies of a process share one thread, which sleeps
+//! while nothing is sent. A link arrives from the address that it was made from, so limits per address hold behind a proxy, too.
 
 use std::{
+    future::pending,
     io,
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use std::os::fd::AsRawFd as _;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    runtime::{Builder, Runtime},
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 /// Links at once; more are refused.
 const LINKS_MAX: usize = 2000;
-/// How often a pump looks whether it may go on.
-const LOOK: Duration = Duration::from_millis(5);
-/// Bytes carried at once, and in a slow link with each look.
+/// How long a slow link pauses after each little.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Bytes carried at once, and in a slow link between two pauses.
 const CHUNK: usize = 16 * 1024;
 const SLOW_CHUNK: usize = 256;
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a link does with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +48,8 @@ pub enum Carry {
     Later,
     /// Takes them, and loses them: what follows makes no sense to the other end, so such a link is never well again.
     Never,
+    /// Passes on that there are no more: the other end reads an end, while its own bytes still get through.
+    NoMore,
 }
 
 /// What a link does in each direction.
@@ -58,11 +69,17 @@ impl Link {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Open(Link),
+    Ended,
+}
+
+/// A link that is there. Setting its state wakes what carries its bytes.
 #[derive(Debug)]
 struct Pair {
     number: u64,
-    link: Mutex<Link>,
-    ended: AtomicBool,
+    state: watch::Sender<State>,
     near: TcpStream,
     far: TcpStream,
 }
@@ -73,7 +90,7 @@ struct Inner {
     new: Mutex<Option<Link>>,
     pairs: Mutex<Vec<Arc<Pair>>>,
     next: AtomicU64,
-    stopped: AtomicBool,
+    stopped: watch::Sender<bool>,
 }
 
 /// A proxy in front of one address. Stops when dropped.
@@ -83,8 +100,15 @@ pub struct Proxy {
     address: SocketAddr,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread of all proxies.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let build = || Builder::new_multi_thread().worker_threads(1).thread_name("proxies").enable_all().build();
+    RUNTIME.get_or_init(|| build().expect("a thread can be started"))
 }
 
 impl Proxy {
@@ -94,16 +118,16 @@ impl Proxy {
     /// When there is no port to listen on.
     pub fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let inner = Arc::new(Inner {
             target: Mutex::new(target),
             new: Mutex::new(Some(Link::default())),
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
+            stopped: watch::Sender::new(false),
         });
-        let accepting = inner.clone();
-        thread::Builder::new().name("proxy".to_owned()).spawn(move || accept(&listener, &accepting))?;
+        runtime().spawn(accept(listener, inner.clone()));
         Ok(Self { inner, address })
     }
 
@@ -138,10 +162,15 @@ impl Proxy {
         *locked(&self.inner.target) = target;
     }
 
-    /// What the links that are there do from now on.
+    /// What the links that are there do from now on. Those that lose bytes, or have passed on an end, stay as they are.
     pub fn set_established(&self, link: Link) {
+        let final_or = |was: Carry, now| if matches!(was, Carry::Never | Carry::NoMore) { was } else { now };
         for pair in locked(&self.inner.pairs).iter() {
-            *locked(&pair.link) = link;
+            pair.state.send_modify(|state| {
+                if let State::Open(was) = state {
+                    *was = Link { there: final_or(was.there, link.there), back: final_or(was.back, link.back) };
+                }
+            });
         }
     }
 
@@ -176,109 +205,168 @@ impl Proxy {
     /// Resets the links that are there.
     pub fn reset(&self) {
         for pair in locked(&self.inner.pairs).iter() {
-            let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-            for stream in [&pair.near, &pair.far] {
-                let _ = setsockopt(stream, sockopt::Linger, &linger);
-            }
-            pair.end();
+            pair.reset();
         }
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.inner.stopped.store(true, Ordering::Release);
+        self.inner.stopped.send_replace(true);
         self.cut();
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
     }
 }
 
 impl Pair {
     fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-        let _ = self.near.shutdown(Shutdown::Both);
-        let _ = self.far.shutdown(Shutdown::Both);
+        self.state.send_replace(State::Ended);
+        for stream in [&self.near, &self.far] {
+            let _ = shutdown(stream.as_raw_fd(), Shutdown::Both);
+        }
+    }
+
+    /// The reset goes out when the streams are closed, which is soon.
+    fn reset(&self) {
+        for stream in [&self.near, &self.far] {
+            let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+            let _ = setsockopt(stream, sockopt::Linger, &linger);
+        }
+        self.state.send_replace(State::Ended);
     }
 }
 
-fn accept(listener: &TcpListener, inner: &Arc<Inner>) {
-    for near in listener.incoming() {
-        if inner.stopped.load(Ordering::Acquire) {
-            return;
-        }
-        let Ok(near) = near else { continue };
-        let Some(link) = *locked(&inner.new) else { continue };
-        if locked(&inner.pairs).len() >= LINKS_MAX {
+async fn accept(listener: TcpListener, inner: Arc<Inner>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let mut stopped = inner.stopped.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        };
+        // Files may be short for a moment.
+        let Ok((near, from)) = accepted else {
+            sleep(PAUSE).await;
             continue;
+        };
+        let link = *locked(&inner.new);
+        let is_full = locked(&inner.pairs).len() >= LINKS_MAX;
+        match link {
+            Some(link) if !is_full => drop(tokio::spawn(carry(inner.clone(), near, from.ip(), link))),
+            _ => {
+                let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+                let _ = setsockopt(&near, sockopt::Linger, &linger);
+            }
         }
-        let target = *locked(&inner.target);
-        let Ok(far) = TcpStream::connect_timeout(&target, Duration::from_secs(1)) else { continue };
-        let _ = open(inner, near, far, link);
     }
 }
 
-fn open(inner: &Arc<Inner>, near: TcpStream, far: TcpStream, link: Link) -> io::Result<()> {
-    for stream in [&near, &far] {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(LOOK))?;
+/// One link, from its beginning to its end.
+async fn carry(inner: Arc<Inner>, near: TcpStream, from: IpAddr, link: Link) {
+    let target = *locked(&inner.target);
+    let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(from, target)).await else { return };
+    if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
+        return;
     }
-    let ends = [(near.try_clone()?, far.try_clone()?), (far.try_clone()?, near.try_clone()?)];
     let number = inner.next.fetch_add(1, Ordering::Relaxed);
-    let pair = Arc::new(Pair { number, link: Mutex::new(link), ended: AtomicBool::new(false), near, far });
+    let pair = Arc::new(Pair { number, state: watch::Sender::new(State::Open(link)), near, far });
     locked(&inner.pairs).push(pair.clone());
-    for (there, (from, to)) in [true, false].into_iter().zip(ends) {
-        let (pair, inner) = (pair.clone(), inner.clone());
-        thread::Builder::new().name("proxy-link".to_owned()).stack_size(64 * 1024).spawn(move || {
-            let _ = pump(&pair, there, from, to);
-            pair.end();
-            locked(&inner.pairs).retain(|other| other.number != pair.number);
-        })?;
+    if *inner.stopped.borrow() {
+        pair.end();
     }
-    Ok(())
+    let mut ended = pair.state.subscribe();
+    tokio::select! {
+        done = async { tokio::try_join!(pump(&pair, true), pump(&pair, false)) } => if done.is_err() { pair.end() },
+        _ = ended.wait_for(|state| matches!(state, State::Ended)) => {}
+    }
+    locked(&inner.pairs).retain(|other| other.number != number);
 }
 
-/// Carries bytes in one direction until either end has gone.
-#[expect(clippy::disallowed_methods, reason = "each direction of a link has a thread of its own, outside any runtime")]
-fn pump(pair: &Pair, there: bool, mut from: TcpStream, mut to: TcpStream) -> io::Result<()> {
-    use io::{Read as _, Write as _};
-    let mut bytes = vec![0; CHUNK];
-    let carry = || {
-        let link = *locked(&pair.link);
-        if there { link.there } else { link.back }
+/// From the same address as the link's other half, which is one of this machine's.
+async fn connect(from: IpAddr, target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if from.is_loopback() && from != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+        socket.bind((from, 0).into())?;
+    }
+    socket.connect(target).await
+}
+
+/// Carries bytes in one direction, until there are no more.
+async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
+    let (from, to) = if there { (&pair.near, &pair.far) } else { (&pair.far, &pair.near) };
+    let mut state = pair.state.subscribe();
+    let carry = |state: &State| match state {
+        State::Open(link) if there => link.there,
+        State::Open(link) => link.back,
+        State::Ended => Carry::Later,
     };
-    while !pair.ended.load(Ordering::Acquire) {
-        let most = match carry() {
+    let mut bytes = vec![0; CHUNK];
+    loop {
+        let now = carry(&state.borrow_and_update());
+        let most = match now {
             // Left in the kernel's buffers, which are the bound.
             Carry::Later => {
-                thread::sleep(LOOK);
+                changed(&mut state).await;
                 continue;
             }
-            Carry::Slowly => {
-                thread::sleep(LOOK);
-                SLOW_CHUNK
+            Carry::NoMore => {
+                let _ = shutdown(to.as_raw_fd(), Shutdown::Write);
+                return lose(from, &mut bytes).await;
             }
+            Carry::Slowly => SLOW_CHUNK,
             Carry::All | Carry::Never => CHUNK,
         };
-        let read = match from.read(&mut bytes[..most]) {
-            // Nothing gets through a link that has gone silent, nor that one end has hung up.
-            Ok(0) if carry() == Carry::Never => {
-                while !pair.ended.load(Ordering::Acquire) {
-                    thread::sleep(10 * LOOK);
-                }
-                return Ok(());
-            }
-            Ok(0) => return Ok(()),
+        tokio::select! {
+            readable = from.readable() => readable?,
+            () = changed(&mut state) => continue,
+        }
+        let read = match from.try_read(&mut bytes[..most]) {
             Ok(read) => read,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         };
-        // It may have changed while this waited for bytes.
-        while carry() == Carry::Later && !pair.ended.load(Ordering::Acquire) {
-            thread::sleep(LOOK);
+        match (now, read) {
+            // Nothing gets through a link that has gone silent, nor that one end has hung up.
+            (Carry::Never, 0) => pending().await,
+            (Carry::Never, _) => {}
+            (_, 0) => {
+                let _ = shutdown(to.as_raw_fd(), Shutdown::Write);
+                return Ok(());
+            }
+            _ => write_all(to, &bytes[..read]).await?,
         }
-        if carry() != Carry::Never {
-            to.write_all(&bytes[..read])?;
+        if now == Carry::Slowly {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Waits until the link is to do something else.
+async fn changed(state: &mut watch::Receiver<State>) {
+    if state.changed().await.is_err() {
+        pending().await
+    }
+}
+
+async fn lose(from: &TcpStream, bytes: &mut [u8]) -> io::Result<()> {
+    loop {
+        from.readable().await?;
+        match from.try_read(bytes) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        to.writable().await?;
+        match to.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -1,11 +1,19 @@
 //! A Redis Cluster of three, and a primary with a replica that Sentinel watches.
 
-use std::{ffi::OsString, fs, io, time::Duration};
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
-use super::temporary_folder;
+use super::{Proxy, temporary_folder};
 use crate::{
     Folder, PrivateRedis, ServerError, Survives,
     error::Doing as _,
@@ -28,20 +36,46 @@ const SERVICE: &str = "line";
 #[derive(Debug)]
 struct Member {
     redis: PrivateRedis,
+    /// Where clients find it, if that is not where it is.
+    door: Option<Proxy>,
     _claim: Folder,
     _folder: TempDir,
 }
 
 impl Member {
-    fn start(more: &[&str]) -> Result<Self, ServerError> {
+    /// Starts one with more arguments; behind a proxy, it is told to clients by `announce` and the port of that.
+    fn start(more: &[&str], door: Option<Proxy>, announce: &[&str]) -> Result<Self, ServerError> {
         let (folder, claim) = temporary_folder()?;
-        let redis = PrivateRedis::start_with(&claim, Survives::Kill, more.iter().map(OsString::from).collect())?;
-        Ok(Self { redis, _claim: claim, _folder: folder })
+        let mut arguments: Vec<OsString> = more.iter().map(OsString::from).collect();
+        if let Some(door) = &door {
+            arguments.extend(announce.iter().map(OsString::from));
+            arguments.push(door.address().port().to_string().into());
+        }
+        let redis = PrivateRedis::start_with(&claim, Survives::Kill, arguments)?;
+        if let Some(door) = &door {
+            door.lead_to(here(redis.port()));
+        }
+        Ok(Self { redis, door, _claim: claim, _folder: folder })
     }
 
     fn port(&self) -> u16 {
         self.redis.port()
     }
+
+    /// The port that clients are told.
+    fn told_port(&self) -> u16 {
+        self.door.as_ref().map_or(self.redis.port(), |door| door.address().port())
+    }
+}
+
+fn here(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// A proxy that leads nowhere yet, if there is to be one.
+fn door(is_behind_proxies: bool) -> Result<Option<Proxy>, ServerError> {
+    let start = || Proxy::start(here(1)).doing(|| "start a proxy".to_owned());
+    is_behind_proxies.then(start).transpose()
 }
 
 /// Has a Redis do something that it has no reason to refuse.
@@ -82,11 +116,23 @@ impl RedisCluster {
     /// # Errors
     /// When one does not start, or they do not find together.
     pub fn start() -> Result<Self, ServerError> {
+        Self::start_as(false)
+    }
+
+    /// The same, where clients reach each master through a proxy.
+    ///
+    /// # Errors
+    /// When one does not start, or they do not find together.
+    pub fn start_behind_proxies() -> Result<Self, ServerError> {
+        Self::start_as(true)
+    }
+
+    fn start_as(is_behind_proxies: bool) -> Result<Self, ServerError> {
         let member = |_| {
             let bus = free_port()?.to_string();
             let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1500"];
             more.extend(["--cluster-announce-ip", "127.0.0.1", "--cluster-require-full-coverage", "no"]);
-            Ok((Member::start(&more)?, bus))
+            Ok((Member::start(&more, door(is_behind_proxies)?, &["--cluster-announce-port"])?, bus))
         };
         let members = (0..MASTERS).map(member).collect::<Result<Vec<_>, ServerError>>()?;
         for ((member, _), nth) in members.iter().zip(0..) {
@@ -117,9 +163,14 @@ impl RedisCluster {
     /// Its address: `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT…`.
     #[must_use]
     pub fn url(&self) -> String {
-        let ports: Vec<_> = self.0.iter().map(Member::port).collect();
+        let ports: Vec<_> = self.0.iter().map(Member::told_port).collect();
         let others: Vec<_> = ports[1..].iter().map(|port| format!("node=127.0.0.1:{port}")).collect();
         format!("redis-cluster://127.0.0.1:{}?{}", ports[0], others.join("&"))
+    }
+
+    /// The proxies that clients reach the masters through.
+    pub fn doors(&self) -> impl Iterator<Item = &Proxy> {
+        self.0.iter().filter_map(|member| member.door.as_ref())
     }
 
     /// The masters, in the order of their slots.
@@ -146,15 +197,28 @@ impl RedisSentinel {
     /// # Errors
     /// When one does not start, or they do not find together.
     pub fn start() -> Result<Self, ServerError> {
+        Self::start_as(false)
+    }
+
+    /// The same, where all, the other two included, reach primary and replica through a proxy each.
+    ///
+    /// # Errors
+    /// When one does not start, or they do not find together.
+    pub fn start_behind_proxies() -> Result<Self, ServerError> {
+        Self::start_as(true)
+    }
+
+    fn start_as(is_behind_proxies: bool) -> Result<Self, ServerError> {
         // No waiting for further replicas to come along; and a replica that writes its first append-only file would
         // refuse to end, and not think of it again.
         let at_once = ["--repl-diskless-sync-delay", "0", "--shutdown-on-sigterm", "force"];
-        let primary = Member::start(&at_once)?;
-        let primary_port = primary.port();
+        let announce = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port"];
+        let primary = Member::start(&at_once, door(is_behind_proxies)?, &announce)?;
+        let primary_port = primary.told_port();
         let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
-        let replica = Member::start(&[at_once.as_slice(), &following].concat())?;
+        let replica = Member::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
         // What Sentinel finds on its first look it need not wait ten seconds for.
-        agree("the replica to follow", || unless_said(primary_port, "INFO replication", &["state=online"]))?;
+        agree("the replica to follow", || unless_said(primary.port(), "INFO replication", &["state=online"]))?;
 
         let (folder, claim) = temporary_folder()?;
         let mut sentinel = Server::in_folder(&claim, "Sentinel", Signal::SIGTERM, Program::redis()?)?;
@@ -191,6 +255,11 @@ impl RedisSentinel {
         format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName={SERVICE}", self.port)
     }
 
+    /// The proxies of the primary and the replica, as they are now.
+    pub fn doors(&self) -> impl Iterator<Item = &Proxy> {
+        [&self.primary, &self.replica].into_iter().filter_map(|member| member.door.as_ref())
+    }
+
     /// Which of the two is primary. Kill it here to wait for nothing.
     pub fn primary(&mut self) -> &mut PrivateRedis {
         &mut self.primary.redis
@@ -203,10 +272,33 @@ impl RedisSentinel {
     /// When it does not.
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
         self.primary.redis.kill()?;
-        let heir = self.replica.port();
+        self.take_over()
+    }
+
+    /// Stops the primary, as a machine that stands still, until the replica has taken over. Then it goes on, and believes itself to
+    /// be the primary for a moment. Waits until it is the replica.
+    ///
+    /// # Errors
+    /// When the replica does not take over, or the old primary does not follow.
+    pub fn fail_over_from_stopped(&mut self) -> Result<(), ServerError> {
+        let stopped = self.primary.redis.processes();
+        let signal = |signal| {
+            for pid in &stopped {
+                let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+            }
+        };
+        signal(Signal::SIGSTOP);
+        let taken_over = self.take_over();
+        signal(Signal::SIGCONT);
+        taken_over?;
+        self.settle()
+    }
+
+    fn take_over(&mut self) -> Result<(), ServerError> {
+        let (heir, told) = (self.replica.port(), self.replica.told_port());
         agree("the replica to take over", || {
             unless_said(heir, "ROLE", &["master"]).or_else(|| {
-                let address = format!("\r\n{heir}\r\n");
+                let address = format!("\r\n{told}\r\n");
                 unless_said(self.port, &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"), &[&address])
             })
         })?;
@@ -226,8 +318,8 @@ impl RedisSentinel {
 
     /// Waits until the replica follows, and Sentinel knows.
     fn settle(&self) -> Result<(), ServerError> {
-        let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.port());
-        let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.port());
+        let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.told_port());
+        let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.told_port());
         agree("Sentinel to know the replica", || {
             unless_said(self.replica.port(), "INFO replication", &[&follows]).or_else(|| {
                 let looked = [&known, "master-link-status\r\n$2\r\nok", "flags\r\n$5\r\nslave\r\n"];

@@ -24,7 +24,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::shop::Shop;
+use crate::shop::{Opening, Shop};
 use log::{Executed, Log, RoundTrip, nodes, rows};
 
 /// Rows of each table that grows; `FAIRLINE_FIXTURE_ROWS=1000000` for a thorough run.
@@ -194,7 +194,7 @@ async fn no_loop_pays_for_what_was_long_ago() {
         "--mail-from=shop@example.org",
         "--sign-in-key=0123456789012345678901234567890123456789",
     ];
-    let shop = Shop::in_business(servers, &mail).await;
+    let shop = Shop::start(servers, Opening { checkout: &mail, ..Opening::default() }).await;
 
     let sale = |slug: &str, opens_at: &str| {
         json!({ "slug": slug, "name": slug, "description": "", "price_minor": 100, "currency": "EUR", "total": 100_000,

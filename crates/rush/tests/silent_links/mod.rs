@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::shop::{CHECKOUTS, CONTROLLERS, Shop, WAITING_ROOMS};
+use crate::shop::{CHECKOUTS, CONTROLLERS, Rush as _, Shop, WAITING_ROOMS};
 use fairline_rush::Report;
 use tokio::time::{Instant, sleep};
 

@@ -1,0 +1,202 @@
+//! What happened to each shopper, with times: a JSON document a line, for whoever checks the promises from it.
+//!
+//! It is bounded: so many lines for each shopper, and no message that says nothing new more than four times a second.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::mpsc, time::Instant};
+use uuid::Uuid;
+
+use crate::shopper::now_us;
+
+/// Events of one shopper that are kept.
+const EVENTS_MAX: u32 = 10_000;
+/// Events that wait to be written at most.
+pub(crate) const EVENTS_BUFFERED: usize = 65_536;
+/// Repeated places and heartbeats are kept no more often.
+const REPEATED_AFTER: Duration = Duration::from_millis(250);
+
+/// Something that happened to one shopper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in microseconds since 1970, by the shopper's clock.
+    pub at_us: i64,
+    /// Which shopper, from 0.
+    pub shopper: u32,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Happening {
+    /// The line was entered, through this waiting room: its position among those that were named.
+    Connected {
+        /// The position.
+        room: usize,
+    },
+    /// The connection ended, or was given up.
+    Disconnected,
+    /// A message that changes nothing on the page.
+    Heard,
+    /// A place.
+    Place {
+        /// The ticket's ordinal.
+        ordinal: u64,
+    },
+    /// A turn.
+    Turn {
+        /// The admission.
+        admission: Uuid,
+        /// When the token expires, in seconds since 1970.
+        expires_s: i64,
+    },
+    /// The line ended for this shopper.
+    Over {
+        /// How.
+        outcome: String,
+    },
+    /// The token was sent to a checkout.
+    RedeemSent {
+        /// The admission.
+        admission: Uuid,
+    },
+    /// What the checkout answered.
+    RedeemAnswered {
+        /// The admission.
+        admission: Uuid,
+        /// `held`, `used`, `unanswered`, or the refusal.
+        answer: String,
+    },
+    /// A payment was sent.
+    PaySent {
+        /// The order.
+        order: Uuid,
+    },
+    /// The status of an order, as a checkout showed it.
+    Order {
+        /// The order.
+        order: Uuid,
+        /// Its status.
+        status: String,
+    },
+    /// The visit is over.
+    Ended {
+        /// With this outcome; none, if it was never learned.
+        outcome: Option<String>,
+    },
+}
+
+impl Happening {
+    fn is_repetition(&self, of: &Happening) -> bool {
+        matches!(self, Happening::Heard | Happening::Place { .. }) && self == of
+    }
+}
+
+/// Where the events of one shopper go.
+#[derive(Debug)]
+pub(crate) struct Diary {
+    shopper: u32,
+    kept: u32,
+    last: Option<(Instant, Happening)>,
+}
+
+impl Diary {
+    pub(crate) fn of(shopper: u32) -> Diary {
+        Diary { shopper, kept: 0, last: None }
+    }
+
+    /// Keeps an event, unless it says nothing new.
+    pub(crate) fn note(&mut self, history: &History, what: Happening) {
+        let Some(sender) = &history.sender else { return };
+        let is_repeated = |(at, last): &(Instant, Happening)| what.is_repetition(last) && at.elapsed() < REPEATED_AFTER;
+        if self.last.as_ref().is_some_and(is_repeated) {
+            return;
+        }
+        let event = Event { at_us: now_us(), shopper: self.shopper, what: what.clone() };
+        if self.kept < EVENTS_MAX && sender.try_send(event).is_ok() {
+            self.kept += 1;
+            self.last = Some((Instant::now(), what));
+        } else {
+            history.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The history of the shoppers of one process, if anybody wants it.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    sender: Option<mpsc::Sender<Event>>,
+    lost: AtomicU64,
+}
+
+impl History {
+    pub(crate) fn to(sender: mpsc::Sender<Event>) -> History {
+        History { sender: Some(sender), lost: AtomicU64::new(0) }
+    }
+
+    /// Events that were not kept.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+}
+
+/// The file of a history. What was written can be read at once.
+#[derive(Debug)]
+pub(crate) struct HistoryFile(BufWriter<File>);
+
+impl HistoryFile {
+    pub(crate) fn create(path: &Path) -> io::Result<HistoryFile> {
+        Ok(HistoryFile(BufWriter::new(File::create(path)?)))
+    }
+
+    pub(crate) fn write(&mut self, events: &[Event]) -> io::Result<()> {
+        for event in events {
+            serde_json::to_writer(&mut self.0, event)?;
+            self.0.write_all(b"\n")?;
+        }
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_that_is_read_back() {
+        let what = Happening::Turn { admission: Uuid::nil(), expires_s: 5 };
+        let event = Event { at_us: 1, shopper: 2, what };
+        let line = serde_json::to_string(&event).expect("JSON");
+        let expected =
+            r#"{"at_us":1,"shopper":2,"what":"turn","admission":"00000000-0000-0000-0000-000000000000","expires_s":5}"#;
+        assert_eq!(line, expected);
+        assert_eq!(serde_json::from_str::<Event>(&line).expect("an event"), event);
+    }
+
+    #[tokio::test]
+    async fn repetitions_are_left_out_and_what_is_lost_is_counted() {
+        let (sender, mut events) = mpsc::channel(3);
+        let (history, mut diary) = (History::to(sender), Diary::of(7));
+        let place = |ordinal| Happening::Place { ordinal };
+        for what in [place(1), place(1), place(2), Happening::Disconnected, Happening::Disconnected] {
+            diary.note(&history, what);
+        }
+        drop(history.sender);
+        let mut kept = Vec::new();
+        while let Some(event) = events.recv().await {
+            kept.push(event.what);
+        }
+        assert_eq!(kept, [place(1), place(2), Happening::Disconnected]);
+        assert_eq!(history.lost.load(Relaxed), 1);
+    }
+}

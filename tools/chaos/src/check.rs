@@ -1,0 +1,581 @@
+//! The verdict on one shop, from the history of its shoppers, its database, its payment company and its public record. Pure.
+//!
+//! What `fairline rush` counts is broken or kept by its own report. What is added here needs times: of faults, of what shoppers saw,
+//! and of charges. A promise that takes time is not held against a shop while a fault lasts, nor until it has recovered.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+use fairline_rush::{Behaviour, Event, Happening, Manners, Plan, Report};
+use fairline_shop::SHOPPERS;
+use uuid::Uuid;
+
+use crate::{
+    books::{Admission, Charge, Payment, Stock},
+    fault::Fault,
+};
+
+/// A connected shopper hears something of the line within this time.
+const SILENT_US_MAX: i64 = 3_000_000;
+/// A turn is on a page that is open within this time; one that polls looks every two seconds, on a machine that is busy.
+const TURN_US_MAX: i64 = 6_000_000;
+/// Without an admission for so long, while a shopper waits and nothing is broken, the line stands. While checkout is slow one is
+/// admitted in five seconds.
+const STANDS_US: i64 = 12_000_000;
+/// Between two looks at the stock that are further apart, nothing is known of it.
+const UNKNOWN_US: i64 = 2_500_000;
+/// Clocks and logs are this exact.
+const SLACK_US: i64 = 250_000;
+/// What a fault was the matter of may show this long after all flows again.
+const AFTER_US: i64 = 2_000_000;
+/// Violations of one promise that are reported one by one.
+const REPORTED_MAX: usize = 5;
+
+/// A fault that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injected {
+    /// Which.
+    pub fault: Fault,
+    /// When it began, in microseconds since 1970.
+    pub began_us: i64,
+    /// When it ended.
+    pub ended_us: i64,
+    /// When admissions and places flowed again, and all was ready.
+    pub recovered_us: i64,
+}
+
+impl fmt::Display for Injected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Injected { fault, began_us, ended_us, recovered_us } = self;
+        let (lasted, recovered) = (ended_us.saturating_sub(*began_us), recovered_us.saturating_sub(*ended_us));
+        let s = |us: i64| us as f64 / 1e6;
+        write!(f, "{:.3} for {:.2} s, recovered after {:.2} s: {fault}", s(*began_us), s(lasted), s(recovered))
+    }
+}
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The promise of the design; 0: two accounts of one thing disagree.
+    pub promise: u8,
+    /// How.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.promise {
+            0 => write!(f, "accounts disagree: {}", self.what),
+            promise => write!(f, "promise {promise}: {}", self.what),
+        }
+    }
+}
+
+/// All that a verdict rests on.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// What the crowd was drawn from.
+    pub seed: u64,
+    /// And how.
+    pub manners: &'a Manners,
+    /// What `fairline rush` says.
+    pub report: &'a Report,
+    /// The history.
+    pub events: &'a [Event],
+    /// The faults.
+    pub faults: &'a [Injected],
+    /// The database's admissions.
+    pub admissions: &'a [Admission],
+    /// The database's payments.
+    pub payments: &'a [Payment],
+    /// The payment company's charges.
+    pub charges: &'a [Charge],
+    /// The stock, as it was seen twice a second, and when.
+    pub stock: &'a [(i64, Stock)],
+}
+
+/// Every promise that was broken.
+#[must_use]
+pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
+    let shoppers = by_shopper(evidence.events);
+    let mut violations = of_the_report(evidence.report);
+    for (promise, found) in [
+        (5, lost_without_a_fault(evidence, &shoppers)),
+        (6, charges_without_order(evidence)),
+        (6, charged_after_the_end(evidence)),
+        (7, silent_pages(evidence, &shoppers)),
+        (7, late_turns(evidence, &shoppers)),
+        (9, standing_lines(evidence, &shoppers)),
+        (1, oversold(evidence)),
+    ] {
+        let more = found.len().saturating_sub(REPORTED_MAX);
+        violations.extend(found.into_iter().take(REPORTED_MAX).map(|what| Violation { promise, what }));
+        if more > 0 {
+            violations.push(Violation { promise, what: format!("and {more} more of this kind") });
+        }
+    }
+    violations
+}
+
+/// The report names each promise with its number.
+fn of_the_report(report: &Report) -> Vec<Violation> {
+    let broken = report.broken.iter().map(|sentence| {
+        let rest = sentence.strip_prefix("promise ").and_then(|rest| rest.split_once(": "));
+        let promise = rest.and_then(|(number, _)| number.parse().ok());
+        Violation { promise: promise.unwrap_or(0), what: rest.map_or(sentence.as_str(), |(_, what)| what).to_owned() }
+    });
+    let mismatches = report.mismatches.iter().map(|what| Violation { promise: 0, what: what.clone() });
+    let unproved = (report.order_honest == Some(false) && !report.broken.iter().any(|what| what.contains("record")))
+        .then(|| Violation { promise: 10, what: "the public record is not that of an honest line".to_owned() });
+    broken.chain(mismatches).chain(unproved).collect()
+}
+
+fn by_shopper(events: &[Event]) -> HashMap<u32, Vec<&Event>> {
+    let mut shoppers: HashMap<u32, Vec<&Event>> = HashMap::new();
+    for event in events {
+        shoppers.entry(event.shopper).or_default().push(event);
+    }
+    for events in shoppers.values_mut() {
+        events.sort_by_key(|event| event.at_us);
+    }
+    shoppers
+}
+
+impl Evidence<'_> {
+    /// Whether something was broken, or had not recovered, at some moment of this time.
+    fn is_excused(&self, from_us: i64, till_us: i64) -> bool {
+        self.faults
+            .iter()
+            .any(|injected| injected.began_us <= till_us && injected.recovered_us.saturating_add(AFTER_US) >= from_us)
+    }
+}
+
+/// Whether the links of shoppers were broken at some moment of this time. A connection that is dead since is noticed by its page after
+/// 28 s, as documented.
+fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> bool {
+    let of_shoppers = |fault: &Fault| matches!(fault, Fault::Link { from, .. } if *from == SHOPPERS);
+    evidence
+        .faults
+        .iter()
+        .any(|injected| of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us)
+}
+
+/// Promise 5: a shopper who did all in time, and lost the turn although nothing was broken.
+fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (shopper, events) in shoppers {
+        let behaviour = Plan::new(evidence.seed, *shopper, evidence.manners).behaviour;
+        if !matches!(behaviour, Behaviour::Buy | Behaviour::Again | Behaviour::Replay | Behaviour::Forge) {
+            continue;
+        }
+        let lost = events.iter().find(|event| {
+            matches!(&event.what, Happening::Over { outcome } if ["Expired", "Missed"].contains(&outcome.as_str()))
+        });
+        let Some(lost) = lost else { continue };
+        let turn =
+            events.iter().rev().find(|event| matches!(event.what, Happening::Turn { .. }) && event.at_us <= lost.at_us);
+        let from_us = turn.map_or(lost.at_us, |turn| turn.at_us) - SILENT_US_MAX;
+        if !evidence.is_excused(from_us, lost.at_us) {
+            found.push(format!(
+                "shopper {shopper} ({behaviour:?}) lost the turn while nothing was broken: {:?}",
+                lost.what
+            ));
+        }
+    }
+    found
+}
+
+/// Promise 6: money that was taken, and is neither an order nor given back; or was taken twice for one.
+fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
+    let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
+    let mut found = Vec::new();
+    let mut kept: HashMap<Uuid, u32> = HashMap::new();
+    for charge in last_seen(evidence.charges) {
+        if charge.captured_at_us.is_none() || charge.refunded >= charge.amount {
+            continue;
+        }
+        match charge.payment.and_then(|id| payments.get(&id)) {
+            Some(payment) if payment.has_order => *kept.entry(payment.hold_id).or_default() += 1,
+            Some(payment) => found.push(format!("{} is captured, and its payment is {}", charge.id, payment.state)),
+            None => found.push(format!("{} is captured, and no payment knows it", charge.id)),
+        }
+    }
+    found.extend(
+        kept.iter().filter(|(_, times)| **times > 1).map(|(order, times)| format!("{order} is paid {times} times")),
+    );
+    found
+}
+
+/// The charges, each as it was last seen: the payment company may have been asked several times.
+fn last_seen(charges: &[Charge]) -> impl Iterator<Item = &Charge> {
+    let last: HashMap<&str, usize> = charges.iter().enumerate().map(|(at, charge)| (charge.id.as_str(), at)).collect();
+    let mut at: Vec<usize> = last.into_values().collect();
+    at.sort_unstable();
+    at.into_iter().map(|at| &charges[at])
+}
+
+/// Promise 6: the first authorisation comes before the shopper hears that the order is gone, and no later than the hold's end allows.
+fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut gone: HashMap<Uuid, i64> = HashMap::new();
+    for event in evidence.events {
+        if let Happening::Order { order, status } = &event.what
+            && ["lapsed", "refunded"].contains(&status.as_str())
+        {
+            let first = gone.entry(*order).or_insert(event.at_us);
+            *first = event.at_us.min(*first);
+        }
+    }
+    let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
+    let mut found = Vec::new();
+    for charge in last_seen(evidence.charges) {
+        let Some(payment) = charge.payment.and_then(|id| payments.get(&id)) else { continue };
+        let after = |moment_us: i64| (charge.made_at_us - moment_us) as f64 / 1e6;
+        if let Some(gone_us) = gone.get(&payment.hold_id)
+            && charge.made_at_us > gone_us + SLACK_US
+        {
+            let late = after(*gone_us);
+            found.push(format!(
+                "{} was authorised {late:.1} s after the shopper heard that the order is gone",
+                charge.id
+            ));
+        }
+    }
+    found
+}
+
+/// Promise 7: a shopper who is connected hears of the line.
+fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (shopper, events) in shoppers {
+        let mut connected_us = None;
+        for event in events {
+            if let Some(since_us) = connected_us
+                && event.at_us - since_us > SILENT_US_MAX
+                && !evidence.is_excused(since_us, since_us + SILENT_US_MAX)
+            {
+                let silent = (event.at_us - since_us) as f64 / 1e6;
+                found.push(format!("shopper {shopper} was connected and heard nothing for {silent:.1} s"));
+            }
+            connected_us = matches!(event.what, Happening::Connected { .. }).then_some(event.at_us);
+        }
+    }
+    found
+}
+
+/// When a shopper was connected: pairs of times.
+fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
+    let (mut all, mut since) = (Vec::new(), None);
+    for event in events {
+        match event.what {
+            Happening::Connected { .. } => since = since.or(Some(event.at_us)),
+            Happening::Disconnected | Happening::Ended { .. } => {
+                all.extend(since.take().map(|since| (since, event.at_us)));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Promise 7: a turn reaches the page that is open.
+fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+    let mut tickets: HashMap<i64, u32> = HashMap::new();
+    let mut seen: HashMap<Uuid, i64> = HashMap::new();
+    for event in evidence.events {
+        match event.what {
+            Happening::Place { ordinal } => drop(tickets.insert(i64::try_from(ordinal).unwrap_or(0), event.shopper)),
+            Happening::Turn { admission, .. } => drop(seen.entry(admission).or_insert(event.at_us)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for admission in evidence.admissions {
+        let (from_us, till_us) = (admission.issued_at_us, admission.issued_at_us + TURN_US_MAX);
+        let Some(shopper) = tickets.get(&admission.ordinal) else { continue };
+        let was_connected = connections(&shoppers[shopper]).iter().any(|(from, till)| {
+            *from <= from_us && *till >= till_us && !shoppers_were_cut_off(evidence, *from, till_us)
+        });
+        let is_late = seen.get(&admission.id).is_none_or(|at_us| *at_us > till_us);
+        if was_connected && is_late && !evidence.is_excused(from_us - AFTER_US, till_us) {
+            let took = seen.get(&admission.id).map(|at_us| (at_us - from_us) as f64 / 1e6);
+            found.push(format!("the turn of shopper {shopper} was on the open page after {took:?} s"));
+        }
+    }
+    found
+}
+
+/// Promise 9: while a shopper waits with an open page, a unit is free and nothing is broken, there are admissions.
+fn standing_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+    // When each shopper begins, and ends, to wait with an open page.
+    let mut changes: Vec<(i64, i32)> = Vec::new();
+    for events in shoppers.values() {
+        let (mut connected, mut waits, mut counted) = (false, false, false);
+        for event in events {
+            match event.what {
+                Happening::Connected { .. } => connected = true,
+                Happening::Disconnected => connected = false,
+                Happening::Place { .. } => waits = true,
+                Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => waits = false,
+                _ => {}
+            }
+            let counts = connected && waits;
+            if counts != counted {
+                changes.push((event.at_us, if counts { 1 } else { -1 }));
+                counted = counts;
+            }
+        }
+    }
+    changes.sort_unstable();
+    let waiting =
+        |at_us: i64| changes.iter().take_while(|(then_us, _)| *then_us <= at_us).map(|(_, by)| by).sum::<i32>();
+    let mut admitted: Vec<i64> = evidence.admissions.iter().map(|admission| admission.issued_at_us).collect();
+    admitted.sort_unstable();
+    let mut found = Vec::new();
+    let mut stands_since = None;
+    for pair in evidence.stock.windows(2) {
+        let [(from_us, _), (till_us, stock)] = pair else { continue };
+        let was_admitted =
+            admitted.partition_point(|at_us| at_us < from_us) != admitted.partition_point(|at_us| at_us <= till_us);
+        let is_known = till_us - from_us < UNKNOWN_US;
+        if was_admitted
+            || !is_known
+            || stock.free() < 1
+            || waiting(*till_us) < 1
+            || evidence.is_excused(*from_us, *till_us)
+        {
+            stands_since = None;
+            continue;
+        }
+        let since_us = *stands_since.get_or_insert(*from_us);
+        if till_us - since_us >= STANDS_US {
+            let (stood, waiting, free) = ((till_us - since_us) as f64 / 1e6, waiting(*till_us), stock.free());
+            found.push(format!(
+                "no admission for {stood:.1} s, while {waiting} waited, {free} units were free, and nothing was broken"
+            ));
+            stands_since = None;
+        }
+    }
+    found
+}
+
+/// Promise 1, at each moment that was looked at.
+fn oversold(evidence: &Evidence<'_>) -> Vec<String> {
+    let broken = evidence.stock.iter().filter(|(_, stock)| stock.free() < 0);
+    broken.map(|(_, stock)| format!("more is promised, held and sold than there is: {stock:?}")).collect()
+}
+
+/// Kinds of faults.
+#[must_use]
+pub fn kinds(faults: &[Injected]) -> HashSet<String> {
+    faults.iter().map(|injected| injected.fault.kind()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const S: i64 = 1_000_000;
+    /// No promise is broken.
+    const KEPT: [u8; 0] = [];
+
+    /// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
+    struct Doctored {
+        manners: Manners,
+        report: Report,
+        events: Vec<Event>,
+        faults: Vec<Injected>,
+        admissions: Vec<Admission>,
+        payments: Vec<Payment>,
+        charges: Vec<Charge>,
+        stock: Vec<(i64, Stock)>,
+    }
+
+    fn id(n: u128) -> Uuid {
+        Uuid::from_u128(n)
+    }
+
+    fn honest() -> Doctored {
+        let manners = Manners {
+            mix: "buy=1".parse().expect("shares"),
+            transports: "websocket=1".parse().expect("shares"),
+            payments: "visa=1".parse().expect("shares"),
+            arrive_within: Duration::ZERO,
+            act_within: Duration::ZERO,
+            lid_closed: Duration::ZERO,
+            think_up_to: Duration::ZERO,
+            chance_percent: 50,
+            faster: 1,
+        };
+        let mut doctored = Doctored {
+            manners,
+            report: Report { order_honest: Some(true), ..Report::default() },
+            events: Vec::new(),
+            faults: Vec::new(),
+            admissions: Vec::new(),
+            payments: Vec::new(),
+            charges: Vec::new(),
+            stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, promised: 1, held: 1, sold: 2 })).collect(),
+        };
+        for shopper in 0..2 {
+            let (n, at) = (u128::from(shopper) + 1, i64::from(shopper) * S);
+            let (admission, order, payment) = (id(n), id(10 + n), id(20 + n));
+            for (at_us, what) in [
+                (at, Happening::Connected { room: 0 }),
+                (at + S, Happening::Place { ordinal: u64::from(shopper) + 1 }),
+                (at + 5 * S, Happening::Turn { admission, expires_s: 60 }),
+                (at + 6 * S, Happening::PaySent { order }),
+                (at + 7 * S, Happening::Order { order, status: "paid".to_owned() }),
+                (at + 20 * S, Happening::Disconnected),
+                (at + 20 * S, Happening::Ended { outcome: Some("paid".to_owned()) }),
+            ] {
+                doctored.events.push(Event { at_us, shopper, what });
+            }
+            let ordinal = i64::from(shopper) + 1;
+            let issued_at_us = at + 4 * S;
+            doctored.admissions.push(Admission { id: admission, ordinal, issued_at_us, expires_at_us: 60 * S });
+            let state = "captured".to_owned();
+            let hold_expires_at_us = 60 * S;
+            doctored.payments.push(Payment { id: payment, hold_id: order, state, hold_expires_at_us, has_order: true });
+            doctored.charges.push(Charge {
+                id: format!("pi_{n}"),
+                payment: Some(payment),
+                status: "succeeded".to_owned(),
+                amount: 100,
+                refunded: 0,
+                made_at_us: at + 6 * S,
+                captured_at_us: Some(at + 7 * S),
+            });
+        }
+        doctored
+    }
+
+    impl Doctored {
+        fn violations(&self) -> Vec<Violation> {
+            check(&Evidence {
+                seed: 1,
+                manners: &self.manners,
+                report: &self.report,
+                events: &self.events,
+                faults: &self.faults,
+                admissions: &self.admissions,
+                payments: &self.payments,
+                charges: &self.charges,
+                stock: &self.stock,
+            })
+        }
+
+        fn promises(&self) -> Vec<u8> {
+            self.violations().into_iter().map(|violation| violation.promise).collect()
+        }
+
+        /// The same, had there been a fault all the time.
+        fn with_a_fault(mut self) -> Self {
+            let fault = Fault::Kill("checkout-1");
+            self.faults.push(Injected { fault, began_us: 0, ended_us: 50 * S, recovered_us: 60 * S });
+            self
+        }
+
+        fn forget(&mut self, is: impl Fn(&Event) -> bool) {
+            self.events.retain(|event| !is(event));
+        }
+    }
+
+    #[test]
+    fn a_shop_that_keeps_its_promises_has_no_violations() {
+        assert_eq!(honest().promises(), KEPT);
+    }
+
+    #[test]
+    fn what_the_rush_found_keeps_its_number() {
+        let mut doctored = honest();
+        for promise in [1, 2, 3, 4, 5, 6, 7, 8] {
+            doctored.report.broken.push(format!("promise {promise}: 1 thing"));
+        }
+        doctored.report.mismatches.push("the counts differ".to_owned());
+        doctored.report.order_honest = Some(false);
+        assert_eq!(doctored.promises(), [1, 2, 3, 4, 5, 6, 7, 8, 0, 10]);
+    }
+
+    #[test]
+    fn a_turn_that_is_lost_while_nothing_is_broken_is_found() {
+        let lose = |mut doctored: Doctored| {
+            let outcome = "Expired".to_owned();
+            doctored.events.push(Event { at_us: 10 * S, shopper: 0, what: Happening::Over { outcome } });
+            doctored
+        };
+        assert_eq!(lose(honest()).promises(), [5]);
+        assert_eq!(lose(honest()).with_a_fault().promises(), KEPT);
+    }
+
+    #[test]
+    fn money_without_an_order_or_taken_twice_or_after_the_end_is_found_whatever_was_broken() {
+        let mut doctored = honest().with_a_fault();
+        doctored.payments[0].has_order = false;
+        assert_eq!(doctored.promises(), [6]);
+        doctored.charges[0].refunded = 100;
+        assert_eq!(doctored.promises(), KEPT);
+
+        let mut doctored = honest().with_a_fault();
+        doctored.charges[0].payment = None;
+        assert_eq!(doctored.promises(), [6]);
+
+        let mut doctored = honest().with_a_fault();
+        doctored.payments[1].hold_id = doctored.payments[0].hold_id;
+        assert_eq!(doctored.promises(), [6]);
+
+        let mut doctored = honest().with_a_fault();
+        let (order, status) = (doctored.payments[0].hold_id, "lapsed".to_owned());
+        doctored.events.push(Event { at_us: 3 * S, shopper: 0, what: Happening::Order { order, status } });
+        assert_eq!(doctored.promises(), [6]);
+        // It had been authorised before.
+        doctored.charges[0].made_at_us = 2 * S;
+        assert_eq!(doctored.promises(), KEPT);
+    }
+
+    #[test]
+    fn a_page_that_is_silent_or_does_not_show_its_turn_is_found() {
+        let mut doctored = honest();
+        doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Place { .. }));
+        assert_eq!(doctored.promises(), [7]);
+        assert_eq!(doctored.with_a_fault().promises(), KEPT);
+
+        let mut doctored = honest();
+        doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Turn { .. }));
+        assert_eq!(doctored.promises(), [7]);
+        assert_eq!(doctored.with_a_fault().promises(), KEPT);
+    }
+
+    #[test]
+    fn a_line_that_stands_while_nothing_is_broken_is_found() {
+        let mut doctored = honest();
+        let late = doctored.admissions[1].issued_at_us + STANDS_US;
+        doctored.admissions[1].issued_at_us = late;
+        for event in &mut doctored.events {
+            if event.shopper == 1 && event.at_us > 2 * S {
+                event.at_us += STANDS_US;
+            }
+        }
+        assert_eq!(doctored.promises(), [9]);
+        let mut nothing_left = honest();
+        std::mem::swap(&mut doctored, &mut nothing_left);
+        for (_, stock) in &mut nothing_left.stock {
+            stock.sold = 7;
+        }
+        assert_eq!(nothing_left.promises(), KEPT);
+        nothing_left.stock[3].1.sold = 8;
+        assert_eq!(nothing_left.promises(), [1]);
+    }
+
+    #[test]
+    fn a_line_that_stands_while_something_is_broken_is_not() {
+        let mut doctored = honest();
+        doctored.admissions.truncate(1);
+        doctored.forget(|event| event.shopper == 1 && event.at_us > 2 * S && event.at_us < 20 * S);
+        assert_eq!(doctored.promises(), [9]);
+        assert_eq!(doctored.with_a_fault().promises(), KEPT);
+    }
+}

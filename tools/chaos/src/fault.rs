@@ -1,0 +1,456 @@
+//! The faults, each with a function that begins it and one that ends it.
+
+use std::{fmt, fs, net::SocketAddr, process::Command};
+
+use fairline_private_servers::{
+    Moment, ServerError,
+    testing::{Carry, Link, Proxy},
+};
+use fairline_shop::{ONLOOKER, Shop};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::topology::{Postgres, Redis, Topology};
+
+/// What a link does while it is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// Established connections end in good order; new ones work.
+    Cut,
+    /// Established connections are reset; new ones work.
+    Reset,
+    /// Established connections are reset, and new ones refused.
+    Refused,
+    /// Bytes are held back, and delivered in the end.
+    Stalled,
+    /// A few bytes at a time.
+    Slow,
+    /// Established connections are silent for ever; new ones work.
+    Dead,
+    /// Nothing gets through, on established connections and new ones, and nothing is delivered later.
+    Swallowed,
+    /// An asymmetric partition: one direction is held back.
+    OneWay {
+        /// Whether it is that of whoever connected.
+        there: bool,
+    },
+    /// An asymmetric partition whose bytes are lost: what is asked is done, and not answered.
+    LostOneWay {
+        /// Whether it is that of whoever connected.
+        there: bool,
+    },
+    /// One direction of each established connection has ended; new ones work.
+    HalfClosed {
+        /// Whether it is that of whoever connected.
+        there: bool,
+    },
+}
+
+impl Broken {
+    /// Every way to break a link.
+    pub const ALL: [Broken; 13] = [
+        Broken::Cut,
+        Broken::Reset,
+        Broken::Refused,
+        Broken::Stalled,
+        Broken::Slow,
+        Broken::Dead,
+        Broken::Swallowed,
+        Broken::OneWay { there: true },
+        Broken::OneWay { there: false },
+        Broken::LostOneWay { there: true },
+        Broken::LostOneWay { there: false },
+        Broken::HalfClosed { there: true },
+        Broken::HalfClosed { there: false },
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Broken::Cut => "cut",
+            Broken::Reset => "reset",
+            Broken::Refused => "refused",
+            Broken::Stalled => "stalled",
+            Broken::Slow => "slow",
+            Broken::Dead => "dead",
+            Broken::Swallowed => "swallowed",
+            Broken::OneWay { there: true } => "requests stalled",
+            Broken::OneWay { there: false } => "answers stalled",
+            Broken::LostOneWay { there: true } => "requests lost",
+            Broken::LostOneWay { there: false } => "answers lost",
+            Broken::HalfClosed { there: true } => "half-closed",
+            Broken::HalfClosed { there: false } => "half-closed by the other end",
+        }
+    }
+
+    fn begin(self, proxy: &Proxy) {
+        let one_way = |there: bool, carry: Carry| match there {
+            true => Link { there: carry, back: Carry::All },
+            false => Link { there: Carry::All, back: carry },
+        };
+        let all = |link: Link| {
+            proxy.set_new(Some(link));
+            proxy.set_established(link);
+        };
+        match self {
+            Broken::Cut => proxy.cut(),
+            Broken::Reset => proxy.reset(),
+            Broken::Refused => {
+                proxy.set_new(None);
+                proxy.reset();
+            }
+            Broken::Stalled => all(Link::both(Carry::Later)),
+            Broken::Slow => all(Link::both(Carry::Slowly)),
+            Broken::Dead => proxy.freeze_established(),
+            Broken::Swallowed => proxy.swallow(),
+            Broken::OneWay { there } => all(one_way(there, Carry::Later)),
+            Broken::LostOneWay { there } => all(one_way(there, Carry::Never)),
+            Broken::HalfClosed { there } => proxy.set_established(one_way(there, Carry::NoMore)),
+        }
+    }
+}
+
+/// Connections whose bytes were lost stay dead; all others are well again.
+fn mend(proxy: &Proxy) {
+    proxy.heal();
+    proxy.set_established(Link::default());
+}
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL of a service, which is started again at the end.
+    Kill(&'static str),
+    /// SIGSTOP of a service.
+    Stop(&'static str),
+    /// SIGTERM of a service, which is started again at the end.
+    Roll(&'static str),
+    /// A service can open no more files.
+    Files(&'static str),
+    /// A service is started again with a clock that is so many seconds ahead, and at the end with the right one.
+    Skew(&'static str, i64),
+    /// One link is broken.
+    Link {
+        /// Who connects.
+        from: &'static str,
+        /// To whom.
+        to: &'static str,
+        /// How.
+        how: Broken,
+    },
+    /// All links of services to `redis` or `postgres` are broken.
+    Links {
+        /// To which.
+        to: &'static str,
+        /// How.
+        how: Broken,
+    },
+    /// The links of all to one server of a Redis with several are broken.
+    Door {
+        /// Which server.
+        nth: usize,
+        /// How.
+        how: Broken,
+    },
+    /// SIGKILL of a Redis, which comes back with its data.
+    RedisKill(usize),
+    /// SIGSTOP of a Redis.
+    RedisStop(usize),
+    /// Redis comes back empty.
+    RedisEmptied(usize),
+    /// Redis comes back as it was at the beginning of the fault.
+    RedisOlder(usize),
+    /// Redis can't write to its disk.
+    RedisDiskFull(usize),
+    /// Redis has no memory left.
+    RedisOutOfMemory(usize),
+    /// Redis takes no writes.
+    RedisReadOnly,
+    /// The primary is killed, the replica takes over; as often as this says.
+    RedisFailOver(u32),
+    /// The primary stands still until the replica has taken over, and then goes on as if it were still the primary.
+    RedisTwoPrimaries,
+    /// SIGKILL of Postgres with all its sessions.
+    PostgresKill,
+    /// SIGSTOP of Postgres with all its sessions.
+    PostgresStop,
+    /// Postgres can't write to its disk.
+    PostgresDiskFull,
+    /// Postgres takes no writes.
+    PostgresReadOnly,
+    /// The primary is killed, the standby promoted.
+    PostgresFailOver,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Skew(service, seconds) => write!(f, "{} of {service} by {seconds} s", self.kind()),
+            Fault::Kill(of) | Fault::Stop(of) | Fault::Roll(of) | Fault::Files(of) => {
+                write!(f, "{} of {of}", self.kind())
+            }
+            Fault::Link { from, to, how } => write!(f, "link {from} to {to} {}", how.name()),
+            Fault::Links { to, how } => write!(f, "all links to {to} {}", how.name()),
+            Fault::Door { nth, how } => write!(f, "all links to redis {nth} {}", how.name()),
+            Fault::RedisKill(nth)
+            | Fault::RedisStop(nth)
+            | Fault::RedisEmptied(nth)
+            | Fault::RedisOlder(nth)
+            | Fault::RedisDiskFull(nth)
+            | Fault::RedisOutOfMemory(nth) => write!(f, "{} ({nth})", self.kind()),
+            Fault::RedisFailOver(times) => write!(f, "{} ({times} times)", self.kind()),
+            _ => f.write_str(&self.kind()),
+        }
+    }
+}
+
+impl Fault {
+    /// What the report counts it under.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let service = |of: &str| of.rsplit_once('-').map_or(of, |(kind, _)| kind).to_owned();
+        match self {
+            Fault::Kill(_) => "kill".to_owned(),
+            Fault::Stop(_) => "stop".to_owned(),
+            Fault::Roll(_) => "orderly restart".to_owned(),
+            Fault::Files(_) => "files exhausted".to_owned(),
+            Fault::Skew(..) => "clock skew".to_owned(),
+            Fault::Link { from, to, how } => format!("link {} to {} {}", service(from), service(to), how.name()),
+            Fault::Links { to, how } => format!("links to {to} {}", how.name()),
+            Fault::Door { how, .. } => format!("links to a redis of several {}", how.name()),
+            Fault::RedisKill(_) => "redis killed".to_owned(),
+            Fault::RedisStop(_) => "redis stopped".to_owned(),
+            Fault::RedisEmptied(_) => "redis emptied".to_owned(),
+            Fault::RedisOlder(_) => "redis from an older copy".to_owned(),
+            Fault::RedisDiskFull(_) => "redis disk full".to_owned(),
+            Fault::RedisOutOfMemory(_) => "redis out of memory".to_owned(),
+            Fault::RedisReadOnly => "redis read-only".to_owned(),
+            Fault::RedisFailOver(_) => "redis fail-over".to_owned(),
+            Fault::RedisTwoPrimaries => "redis with two primaries".to_owned(),
+            Fault::PostgresKill => "postgres killed".to_owned(),
+            Fault::PostgresStop => "postgres stopped".to_owned(),
+            Fault::PostgresDiskFull => "postgres disk full".to_owned(),
+            Fault::PostgresReadOnly => "postgres read-only".to_owned(),
+            Fault::PostgresFailOver => "postgres fail-over".to_owned(),
+        }
+    }
+
+    /// Whether servers agree on a new primary, which takes them as long as they are set to.
+    #[must_use]
+    pub fn is_fail_over(&self) -> bool {
+        match self {
+            Fault::RedisFailOver(_) | Fault::RedisTwoPrimaries | Fault::PostgresFailOver => true,
+            _ => false,
+        }
+    }
+
+    /// What it is done to: two faults at once are of different things.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Fault::Kill(of) | Fault::Stop(of) | Fault::Roll(of) | Fault::Files(of) | Fault::Skew(of, _) => {
+                (*of).to_owned()
+            }
+            Fault::Link { from, to, .. } if ["redis", "postgres"].contains(to) => format!("{from} to {to}"),
+            Fault::Link { from, to, .. } => format!("{from} to {to}"),
+            Fault::Links { to, .. } => format!("links to {to}"),
+            Fault::PostgresKill
+            | Fault::PostgresStop
+            | Fault::PostgresDiskFull
+            | Fault::PostgresReadOnly
+            | Fault::PostgresFailOver => "postgres".to_owned(),
+            _ => "redis".to_owned(),
+        }
+    }
+}
+
+/// What the end of a fault needs to know of its beginning.
+#[derive(Debug, Default)]
+pub struct Begun {
+    moment: Option<Moment>,
+}
+
+fn send(pids: &[u32], signal: Signal) {
+    for pid in pids {
+        // One may have ended meanwhile.
+        let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+    }
+}
+
+/// Sets the soft limit of processes.
+fn limit(pids: &[u32], what: &str, soft: &str) {
+    for pid in pids {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &pid.to_string(), &format!("--{what}={soft}:")]);
+        // One may have ended meanwhile.
+        let _ = prlimit.output();
+    }
+}
+
+fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(64, |files| files.count())
+}
+
+/// The hard limit, which services raise their own to.
+fn files_max(pid: u32) -> String {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    line.and_then(|line| line.split_whitespace().nth(4)).unwrap_or("1024").to_owned()
+}
+
+/// Begins a fault.
+///
+/// # Errors
+/// When a server can't be treated so.
+pub fn begin(fault: &Fault, shop: &mut Shop<Topology>) -> Result<Begun, ServerError> {
+    let mut begun = Begun::default();
+    match fault {
+        Fault::Kill(service) => shop.kill(service),
+        Fault::Stop(service) => shop.signal(service, Signal::SIGSTOP),
+        Fault::Roll(service) => shop.signal(service, Signal::SIGTERM),
+        Fault::Files(service) => {
+            let pid = shop.process(service);
+            limit(&[pid], "nofile", &open_files(pid).to_string());
+        }
+        Fault::Skew(service, seconds) => {
+            shop.kill(service);
+            shop.start_ahead(service, *seconds);
+        }
+        Fault::Link { from, to, how } => how.begin(shop.link(from, to)),
+        Fault::Links { to, how } => {
+            for link in shop.links().iter().filter(|link| link.to == *to && link.from != ONLOOKER) {
+                how.begin(&link.proxy);
+            }
+        }
+        Fault::Door { nth, how } => {
+            if let Some(door) = shop.servers.doors().get(*nth) {
+                how.begin(door);
+            }
+        }
+        Fault::RedisKill(nth) | Fault::RedisEmptied(nth) => shop.servers.redis(*nth).kill()?,
+        Fault::RedisStop(nth) => send(&shop.servers.redis(*nth).processes(), Signal::SIGSTOP),
+        Fault::RedisOlder(nth) => begun.moment = shop.servers.redis(*nth).moment().ok(),
+        Fault::RedisDiskFull(nth) => {
+            let redis = shop.servers.redis(*nth);
+            let files = fs::read_dir(redis.append_only_folder()).into_iter().flatten().flatten();
+            let largest = files.filter_map(|file| Some(file.metadata().ok()?.len())).max().unwrap_or(0);
+            limit(&redis.processes(), "fsize", &largest.to_string());
+        }
+        Fault::RedisOutOfMemory(nth) => drop(shop.servers.redis(*nth).ask("CONFIG SET maxmemory 1")),
+        Fault::RedisReadOnly => drop(shop.servers.redis(0).ask("REPLICAOF 127.0.0.1 1")),
+        Fault::RedisFailOver(times) => {
+            if let Redis::Sentinel(sentinel) = &mut shop.servers.redis {
+                for time in 0..*times {
+                    if time > 0 {
+                        sentinel.restore()?;
+                    }
+                    sentinel.fail_over()?;
+                }
+            }
+        }
+        Fault::RedisTwoPrimaries => {
+            if let Redis::Sentinel(sentinel) = &mut shop.servers.redis {
+                sentinel.fail_over_from_stopped()?;
+            }
+        }
+        Fault::PostgresKill => shop.servers.postgres().kill()?,
+        Fault::PostgresStop => {
+            let postgres = shop.servers.postgres();
+            // The first makes no more of them once it stands still.
+            send(&postgres.processes()[..1], Signal::SIGSTOP);
+            send(&postgres.processes(), Signal::SIGSTOP);
+        }
+        Fault::PostgresDiskFull => limit(&shop.servers.postgres().processes(), "fsize", "8192"),
+        Fault::PostgresReadOnly => set_read_only(shop, "on")?,
+        Fault::PostgresFailOver => {
+            if let Postgres::Replicated(pair) = &mut shop.servers.postgres {
+                pair.fail_over()?;
+                let primary = SocketAddr::from(([127, 0, 0, 1], pair.primary().port()));
+                for link in shop.links().iter().filter(|link| link.to == "postgres") {
+                    link.proxy.lead_to(primary);
+                }
+            }
+        }
+    }
+    Ok(begun)
+}
+
+fn set_read_only(shop: &mut Shop<Topology>, to: &str) -> Result<(), ServerError> {
+    let set = format!("ALTER SYSTEM SET default_transaction_read_only = {to}; SELECT pg_reload_conf()");
+    shop.servers.postgres().run(&set)
+}
+
+/// Ends a fault.
+///
+/// # Errors
+/// When a server does not come back.
+pub fn end(fault: &Fault, begun: &Begun, shop: &mut Shop<Topology>) -> Result<(), ServerError> {
+    match fault {
+        Fault::Kill(service) => shop.start_again(service),
+        Fault::Stop(service) => shop.signal(service, Signal::SIGCONT),
+        Fault::Roll(service) | Fault::Skew(service, _) => {
+            if !shop.has_ended(service) {
+                shop.kill(service);
+            }
+            shop.start_again(service);
+        }
+        Fault::Files(service) => {
+            let pid = shop.process(service);
+            limit(&[pid], "nofile", &files_max(pid));
+        }
+        Fault::Link { from, to, .. } => mend(shop.link(from, to)),
+        Fault::Links { to, .. } => {
+            for link in shop.links().iter().filter(|link| link.to == *to && link.from != ONLOOKER) {
+                mend(&link.proxy);
+            }
+        }
+        Fault::Door { nth, .. } => {
+            if let Some(door) = shop.servers.doors().get(*nth) {
+                mend(door);
+            }
+        }
+        Fault::RedisKill(nth) => shop.servers.redis(*nth).restart()?,
+        Fault::RedisStop(nth) => send(&shop.servers.redis(*nth).processes(), Signal::SIGCONT),
+        Fault::RedisEmptied(nth) => shop.servers.redis(*nth).restart_empty()?,
+        Fault::RedisOlder(nth) => {
+            let redis = shop.servers.redis(*nth);
+            let set_back = begun.moment.as_ref().map(|moment| redis.restart_as_of(moment));
+            // It has rewritten its file meanwhile: then it has lost nothing.
+            if !matches!(set_back, Some(Ok(()))) {
+                redis.restart()?;
+            }
+        }
+        Fault::RedisDiskFull(nth) => {
+            let redis = shop.servers.redis(*nth);
+            limit(&redis.processes(), "fsize", "unlimited");
+            if !redis.is_running() {
+                redis.restart()?;
+            }
+        }
+        Fault::RedisOutOfMemory(nth) => drop(shop.servers.redis(*nth).ask("CONFIG SET maxmemory 0")),
+        Fault::RedisReadOnly => drop(shop.servers.redis(0).ask("REPLICAOF NO ONE")),
+        Fault::RedisFailOver(_) => {
+            if let Redis::Sentinel(sentinel) = &mut shop.servers.redis {
+                sentinel.restore()?;
+            }
+        }
+        Fault::RedisTwoPrimaries => {}
+        Fault::PostgresKill => shop.servers.postgres().restart()?,
+        Fault::PostgresStop => send(&shop.servers.postgres().processes(), Signal::SIGCONT),
+        Fault::PostgresDiskFull => {
+            let postgres = shop.servers.postgres();
+            limit(&postgres.processes(), "fsize", "unlimited");
+            if !postgres.is_running() {
+                postgres.restart()?;
+            }
+        }
+        Fault::PostgresReadOnly => set_read_only(shop, "off")?,
+        Fault::PostgresFailOver => {
+            if let Postgres::Replicated(pair) = &mut shop.servers.postgres {
+                pair.add_standby()?;
+            }
+        }
+    }
+    Ok(())
+}

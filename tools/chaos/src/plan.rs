@@ -1,0 +1,236 @@
+//! What happens in one shop: a pure function of the seed.
+
+use std::{collections::BTreeSet, fmt, time::Duration};
+
+use fairline_rush::Dice;
+use fairline_shop::{CHECKOUTS, CONTROLLERS, GATEWAY, NAMES, SHOPPERS, WAITING_ROOMS};
+
+use crate::{
+    fault::{Broken, Fault},
+    topology::{PostgresKind, RedisKind},
+};
+
+/// Longer than every deadline of the services: those of statements, of idle transactions, of commands, of keep-alives.
+const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
+/// Faults of one round at least and at most, unless one comes alone.
+const AT_ONCE: (u64, u64) = (4, 10);
+
+/// A fault, when it begins in its round, and how long it lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The fault.
+    pub fault: Fault,
+    /// From the beginning of the round.
+    pub begins_after: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
+}
+
+/// One shop, and what happens to it: rounds of faults that overlap, each after the shop has recovered from the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// Which Redis.
+    pub redis: RedisKind,
+    /// Which Postgres.
+    pub postgres: PostgresKind,
+    /// The rounds.
+    pub rounds: Vec<Vec<Planned>>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: Redis {:?}, Postgres {:?}", self.seed, self.redis, self.postgres)?;
+        for (nth, round) in self.rounds.iter().enumerate() {
+            for Planned { fault, begins_after, lasts } in round {
+                let (at, lasts) = (begins_after.as_secs_f64(), lasts.as_secs_f64());
+                writeln!(f, "  round {nth:2}  at {at:4.1} s for {lasts:4.1} s  {fault}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// The plan of a seed, with so many rounds; of faults alone whose description contains `only`, if that is given.
+    #[must_use]
+    pub fn new(seed: u64, rounds: usize, only: Option<&str>) -> Plan {
+        let mut dice = Dice::new(seed, 0);
+        let redis = match seed % 4 {
+            1 => RedisKind::Sentinel,
+            3 => RedisKind::Cluster,
+            _ => RedisKind::Single,
+        };
+        let postgres = if dice.below(2) == 0 { PostgresKind::Single } else { PostgresKind::Replicated };
+        let mut plan = Plan { seed, redis, postgres, rounds: Vec::new() };
+        while plan.rounds.len() < rounds {
+            let round = plan.round(&mut dice, only);
+            plan.rounds.push(round);
+        }
+        plan
+    }
+
+    fn round(&self, dice: &mut Dice, only: Option<&str>) -> Vec<Planned> {
+        // A fifth come alone, so that each recovery is some fault's own.
+        let wanted = if dice.below(5) == 0 { 1 } else { AT_ONCE.0 + dice.below(AT_ONCE.1 - AT_ONCE.0 + 1) };
+        let (mut round, mut subjects) = (Vec::<Planned>::new(), BTreeSet::new());
+        // Bounded: a fault that may not come, or not now, is drawn again.
+        for _ in 0..10_000 {
+            if round.len() as u64 == wanted {
+                break;
+            }
+            let fault = self.fault(dice);
+            let wanted = only.is_none_or(|only| fault.to_string().contains(only));
+            // Servers that agree on a new primary are left to do so.
+            let is_apart = !fault.is_fail_over() || round.is_empty();
+            if wanted && is_apart && subjects.insert(fault.subject()) {
+                let begins_after = if round.is_empty() { Duration::ZERO } else { dice.up_to(Duration::from_secs(2)) };
+                let lasts = duration(&fault, dice);
+                let stops = fault.is_fail_over();
+                round.push(Planned { fault, begins_after, lasts });
+                if stops {
+                    break;
+                }
+            }
+        }
+        round
+    }
+
+    fn fault(&self, dice: &mut Dice) -> Fault {
+        let any_of = |names: &[&'static str], dice: &mut Dice| names[dice.below(names.len() as u64) as usize];
+        let how = |dice: &mut Dice| Broken::ALL[dice.below(Broken::ALL.len() as u64) as usize];
+        match dice.below(100) {
+            0..14 => Fault::Kill(any_of(&NAMES[..6], dice)),
+            14..24 => Fault::Stop(any_of(&NAMES, dice)),
+            24..27 => Fault::Roll(any_of(&NAMES[..6], dice)),
+            27..32 => Fault::Files(any_of(&NAMES[..6], dice)),
+            32..36 => {
+                let seconds = [5, 70, 400, -5, -70, -400][dice.below(6) as usize];
+                Fault::Skew(any_of(&NAMES[..6], dice), seconds)
+            }
+            36..74 => {
+                let (from, to) = self.link(dice);
+                Fault::Link { from, to, how: how(dice) }
+            }
+            74..80 => {
+                let to =
+                    if self.redis == RedisKind::Single { any_of(&["redis", "postgres"], dice) } else { "postgres" };
+                Fault::Links { to, how: how(dice) }
+            }
+            80..90 => self.redis_fault(dice),
+            _ => self.postgres_fault(dice),
+        }
+    }
+
+    /// A link of a service to a server or another service, or of shoppers to a service.
+    fn link(&self, dice: &mut Dice) -> (&'static str, &'static str) {
+        let mut links = Vec::new();
+        if self.redis == RedisKind::Single {
+            links.extend(NAMES[..6].iter().map(|from| (*from, "redis")));
+        }
+        links.extend([CONTROLLERS, CHECKOUTS].concat().into_iter().map(|from| (from, "postgres")));
+        links.extend(CHECKOUTS.map(|from| (from, GATEWAY)));
+        links.extend(CHECKOUTS.map(|from| (from, CONTROLLERS[0])));
+        links.push((GATEWAY, CHECKOUTS[0]));
+        links.extend([WAITING_ROOMS, CHECKOUTS].concat().into_iter().map(|to| (SHOPPERS, to)));
+        links[dice.below(links.len() as u64) as usize]
+    }
+
+    fn redis_fault(&self, dice: &mut Dice) -> Fault {
+        let nth = if self.redis == RedisKind::Cluster { dice.below(3) as usize } else { 0 };
+        let how = Broken::ALL[dice.below(Broken::ALL.len() as u64) as usize];
+        match (self.redis, dice.below(10)) {
+            (RedisKind::Sentinel, 0..3) => Fault::RedisFailOver(1),
+            (RedisKind::Sentinel, 3) => Fault::RedisFailOver(2),
+            (RedisKind::Sentinel, 4..6) => Fault::RedisTwoPrimaries,
+            (RedisKind::Sentinel, 6) => Fault::RedisDiskFull(0),
+            (RedisKind::Sentinel, 7) => Fault::RedisOutOfMemory(0),
+            // Short ones, or the replica would take over in the middle of them.
+            (RedisKind::Sentinel, _) => {
+                Fault::Door { nth: 0, how: [Broken::Cut, Broken::Reset, Broken::Slow][dice.below(3) as usize] }
+            }
+            (RedisKind::Cluster, 8..10) => Fault::Door { nth, how },
+            (_, 0..2) => Fault::RedisKill(nth),
+            (_, 2) => Fault::RedisStop(nth),
+            (_, 3) => Fault::RedisEmptied(nth),
+            (_, 4..6) => Fault::RedisOlder(nth),
+            (_, 6) => Fault::RedisDiskFull(nth),
+            (RedisKind::Single, 7) => Fault::RedisReadOnly,
+            _ => Fault::RedisOutOfMemory(nth),
+        }
+    }
+
+    fn postgres_fault(&self, dice: &mut Dice) -> Fault {
+        match (self.postgres, dice.below(10)) {
+            (PostgresKind::Replicated, 0..4) => Fault::PostgresFailOver,
+            (_, 0..5) => Fault::PostgresKill,
+            (_, 5..7) => Fault::PostgresStop,
+            (_, 7..9) => Fault::PostgresReadOnly,
+            _ => Fault::PostgresDiskFull,
+        }
+    }
+}
+
+/// Half a second to three seconds; now and then longer than every deadline, where that is what a fault is about.
+fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
+    let may_be_long = matches!(
+        fault,
+        Fault::Stop(_)
+            | Fault::RedisStop(_)
+            | Fault::PostgresStop
+            | Fault::Link {
+                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
+                ..
+            }
+            | Fault::Links {
+                how: Broken::Stalled | Broken::Swallowed | Broken::OneWay { .. } | Broken::LostOneWay { .. },
+                ..
+            }
+    );
+    let at_once = matches!(
+        fault,
+        Fault::Link { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
+            | Fault::Links { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
+            | Fault::Door { how: Broken::Cut | Broken::Reset | Broken::Dead | Broken::HalfClosed { .. }, .. }
+    );
+    if at_once || fault.is_fail_over() {
+        // What is done to established connections is over at once, and the fault with it.
+        return Duration::from_millis(50);
+    }
+    if may_be_long && dice.below(25) == 0 {
+        return LONGEST.0 + dice.up_to(LONGEST.1 - LONGEST.0);
+    }
+    Duration::from_millis(300) + dice.up_to(Duration::from_millis(2_200))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_has_one_plan_and_eight_have_every_kind_of_fault_and_a_thousand_in_all() {
+        assert_eq!(Plan::new(7, 12, None), Plan::new(7, 12, None));
+        let plans: Vec<Plan> = (0..8).map(|seed| Plan::new(seed, 24, None)).collect();
+        let faults: Vec<&Planned> = plans.iter().flat_map(|plan| plan.rounds.iter().flatten()).collect();
+        assert!(faults.len() > 1_000, "{}", faults.len());
+        let kinds: BTreeSet<String> = faults.iter().map(|planned| planned.fault.kind()).collect();
+        let servers = ["redis killed", "redis fail-over", "redis with two primaries", "redis from an older copy"];
+        let others = ["kill", "stop", "files exhausted", "clock skew", "postgres fail-over", "postgres disk full"];
+        for kind in servers.into_iter().chain(others) {
+            assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
+        }
+        let longest = faults.iter().map(|planned| planned.lasts).max().unwrap_or_default();
+        assert!(longest > LONGEST.0, "{longest:?}");
+    }
+
+    #[test]
+    fn no_two_faults_at_once_are_of_one_thing() {
+        for seed in 0..50 {
+            for round in Plan::new(seed, 12, None).rounds {
+                let subjects: BTreeSet<String> = round.iter().map(|planned| planned.fault.subject()).collect();
+                assert_eq!(subjects.len(), round.len());
+            }
+        }
+    }
+}

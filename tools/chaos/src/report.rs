@@ -1,0 +1,114 @@
+//! The figures of many shops. Pure.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{check::Injected, run::Recovery};
+
+/// What many shops came to.
+#[derive(Debug, Default)]
+pub struct Figures {
+    faults: BTreeMap<String, u64>,
+    recoveries: Vec<Recovery>,
+    /// Promises that were broken.
+    pub violations: u64,
+    /// Services that ended by themselves.
+    pub ended: u64,
+}
+
+/// The value below which `percent` of a hundred lie, by nearest rank.
+fn percentile(values: &[f64], percent: f64) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let rank = (percent / 100.0 * values.len() as f64).ceil() as usize;
+    values.get(rank.max(1) - 1).copied()
+}
+
+fn row(name: &str, values: &[f64]) -> String {
+    let shown = |percent| percentile(values, percent).map_or("–".to_owned(), |value| format!("{value:.2}"));
+    format!("  {name:<52} {:>5} {:>7} {:>7} {:>7}\n", values.len(), shown(50.0), shown(99.0), shown(100.0))
+}
+
+impl Figures {
+    /// Adds a shop.
+    pub fn add(&mut self, faults: &[Injected], recoveries: Vec<Recovery>, violations: usize, ended: usize) {
+        for injected in faults {
+            *self.faults.entry(injected.fault.kind()).or_default() += 1;
+        }
+        self.recoveries.extend(recoveries);
+        self.violations += violations as u64;
+        self.ended += ended as u64;
+    }
+
+    /// Faults that were injected.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    fn seconds(&self, is_fail_over: bool) -> Vec<f64> {
+        let those = self.recoveries.iter().filter(|recovery| recovery.is_fail_over == is_fail_over);
+        those.filter_map(|recovery| recovery.flows_after_s).collect()
+    }
+
+    /// From the end of a fault until admissions and places flowed again, 99 of 100; fail-overs apart.
+    #[must_use]
+    pub fn recovery_p99_s(&self) -> Option<f64> {
+        percentile(&self.seconds(false), 99.0)
+    }
+
+    /// The same, half of them.
+    #[must_use]
+    pub fn recovery_p50_s(&self) -> Option<f64> {
+        percentile(&self.seconds(false), 50.0)
+    }
+
+    /// From the beginning of a fail-over until admissions and places flowed again, 99 of 100.
+    #[must_use]
+    pub fn fail_over_p99_s(&self) -> Option<f64> {
+        percentile(&self.seconds(true), 99.0)
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} faults injected", self.faults())?;
+        for (kind, times) in &self.faults {
+            writeln!(f, "  {times:>5}  {kind}")?;
+        }
+        writeln!(f, "recovery in seconds                                    rounds     p50     p99     max")?;
+        f.write_str(&row("all but fail-overs, from the end of the last fault", &self.seconds(false)))?;
+        f.write_str(&row("fail-overs, from their beginning", &self.seconds(true)))?;
+        let ready: Vec<f64> = self.recoveries.iter().map(|recovery| recovery.ready_after_s).collect();
+        f.write_str(&row("until every service is ready", &ready))?;
+        let mut alone: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for recovery in self.recoveries.iter().filter(|recovery| recovery.kinds.len() == 1) {
+            alone.entry(&recovery.kinds[0]).or_default().extend(recovery.flows_after_s);
+        }
+        for (kind, seconds) in alone {
+            f.write_str(&row(&format!("alone: {kind}"), &seconds))?;
+        }
+        writeln!(f, "{} services ended by themselves, and were started again", self.ended)?;
+        writeln!(f, "{} violations", self.violations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fail_overs_are_counted_apart_and_rounds_in_which_nobody_waited_not_at_all() {
+        let recovery = |is_fail_over, flows_after_s| Recovery {
+            kinds: vec!["kill".to_owned()],
+            is_fail_over,
+            flows_after_s,
+            ready_after_s: 1.0,
+            limited_by: Vec::new(),
+        };
+        let mut figures = Figures::default();
+        let seconds = [(false, Some(0.5)), (false, Some(2.0)), (false, None), (true, Some(9.0))];
+        figures.add(&[], seconds.map(|(is_fail_over, s)| recovery(is_fail_over, s)).to_vec(), 0, 0);
+        assert_eq!((figures.recovery_p50_s(), figures.recovery_p99_s()), (Some(0.5), Some(2.0)));
+        assert_eq!(figures.fail_over_p99_s(), Some(9.0));
+    }
+}

@@ -1,0 +1,447 @@
+//! One shop, one crowd, one plan: begins and ends the faults, waits for the shop to recover after each round, and gathers the
+//! evidence.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use clap::Parser as _;
+use fairline_private_servers::ServerError;
+use fairline_rush::{Report, RushError, Settings, send_crowd};
+use fairline_shop::{GATEWAY, Method, NAMES, Opening, Shop};
+use serde_json::json;
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, sleep_until},
+};
+use uuid::Uuid;
+
+use crate::{
+    books::{self, Books, Charge, Stock, now_us},
+    check::{Evidence, Injected, Violation, check},
+    fault::{self, Begun, Fault},
+    plan::{Plan, Planned},
+    topology::Topology,
+    watch::Watch,
+};
+
+/// How large a shop and its crowd are.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Units of the sale.
+    pub units: u32,
+    /// Shoppers.
+    pub shoppers: u32,
+    /// All of them arrive within this time.
+    pub arrive_s: u32,
+    /// A statement that breaks a promise on purpose, before the sale comes to its end.
+    pub sabotage: Option<&'static str>,
+}
+
+impl Scale {
+    /// A sale that lasts as long as two dozen rounds of faults.
+    pub const WHOLE: Scale = Scale { units: 480, shoppers: 720, arrive_s: 40, sabotage: None };
+    /// One for a test.
+    pub const SHORT: Scale = Scale { units: 100, shoppers: 150, arrive_s: 8, sabotage: None };
+}
+
+/// Long enough for a machine that is busy with other things.
+const TOKEN_TTL_S: u32 = 20;
+/// A page notices after 28 s that its link is dead, within the three turns that it is given.
+const CLAIM_WINDOW_S: u32 = 12;
+/// Few a second, so that the sale lasts as long as the faults.
+const RATE_PER_S: f64 = 2.5;
+/// No more than services that were built for tests bear on a busy machine.
+const RATE_IN_THE_END_PER_S: f64 = 8.0;
+const CROWD: [&str; 6] = [
+    "--mix=buy=60,again=5,dawdle=4,leave=5,close-lid=6,come-back=15,replay=3,forge=2",
+    "--lid-closed-s=8",
+    "--act-within-s=30",
+    "--think-ms=500",
+    "--timeout-s=600",
+    "--settle-s=60",
+];
+/// A shop that has not recovered by then is stuck.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long admissions may stand after a fault before it is asked why.
+const ASKS_WHY_AFTER: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const RUSH_ENDS_WITHIN: Duration = Duration::from_secs(700);
+/// Admissions before the first fault.
+const ADMITTED_FIRST: usize = 5;
+
+/// Why a plan could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A server could not be started, stopped or used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The crowd could not be sent.
+    #[error(transparent)]
+    Rush(#[from] RushError),
+    /// The database could not be read in the end.
+    #[error("could not read the database: {0}")]
+    Books(#[from] sqlx::Error),
+    /// A file could not be written.
+    #[error("could not keep the evidence: {0}")]
+    Io(#[from] std::io::Error),
+    /// Something that a shop needs was missing; standard error has the details.
+    #[error("it panicked")]
+    Panicked,
+    /// The crowd did not end.
+    #[error("the crowd did not end in time")]
+    Endless,
+}
+
+/// How long a shop took to recover from one round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovery {
+    /// The kinds of the faults of the round.
+    pub kinds: Vec<String>,
+    /// Whether servers had to agree on a new primary.
+    pub is_fail_over: bool,
+    /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was admitted anew and a shopper heard
+    /// of the line; none, if no shopper waited.
+    pub flows_after_s: Option<f64>,
+    /// Until every service said that it is ready.
+    pub ready_after_s: f64,
+    /// What limited admissions meanwhile, in the controllers' words, where it took longer than a second.
+    pub limited_by: Vec<String>,
+}
+
+/// Recovery is to take no longer.
+const SLOW_S: f64 = 3.0;
+
+impl Recovery {
+    /// Whether it took longer than it is to take.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        !self.is_fail_over && self.flows_after_s.is_some_and(|s| s > SLOW_S)
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flows = self.flows_after_s.map_or("no shopper waited".to_owned(), |s| format!("flowed after {s:.2} s"));
+        let (ready, kinds) = (self.ready_after_s, self.kinds.join(" + "));
+        write!(f, "{flows}, ready after {ready:.2} s: {kinds}; {}", self.limited_by.join(" | "))
+    }
+}
+
+/// What became of one plan.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The faults that were injected.
+    pub faults: Vec<Injected>,
+    /// How the shop recovered.
+    pub recoveries: Vec<Recovery>,
+    /// Promises that were broken.
+    pub violations: Vec<Violation>,
+    /// Services that ended by themselves, and were started again.
+    pub ended: Vec<String>,
+    /// What the crowd saw.
+    pub report: Report,
+}
+
+struct Running<'a> {
+    shop: Shop<Topology>,
+    books: Books,
+    watch: Watch,
+    plan: &'a Plan,
+    faults: Vec<Injected>,
+    recoveries: Vec<Recovery>,
+    violations: Vec<Violation>,
+    ended: Vec<String>,
+    /// What the payment company had before it was stopped for good.
+    charges: Vec<Charge>,
+    stock: Arc<Mutex<Vec<(i64, Stock)>>>,
+    _looks_on: JoinSet<()>,
+}
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Carries a plan out, and judges it. Logs and the history stay in `folder`.
+///
+/// # Errors
+/// When that is not possible; a broken promise is no error.
+pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, RunError> {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("plan.txt"), plan.to_string())?;
+    let servers = Topology::start(plan.redis, plan.postgres)?;
+    let opening = Opening { behind_proxies: true, folder: Some(folder.to_owned()), ..Opening::default() };
+    let mut shop = Shop::start(servers, opening).await;
+    let sale = json!({
+        "total": scale.units, "rate_cap_per_s": RATE_PER_S, "token_ttl_s": TOKEN_TTL_S, "claim_window_s": CLAIM_WINDOW_S,
+    });
+    shop.sale = shop.create_sale(sale).await;
+    shop.open_sale().await;
+    let sale = Uuid::parse_str(&shop.sale).unwrap_or_default();
+    let history = folder.join("history.jsonl");
+    let settings = settings(&shop, plan.seed, scale, &history);
+    let books = Books::open(shop.postgres_url(), sale)?;
+    let stock = Arc::<Mutex<Vec<(i64, Stock)>>>::default();
+    let mut looks_on = JoinSet::new();
+    looks_on.spawn(Books::look_on(shop.postgres_url().to_owned(), sale, stock.clone()));
+    let manners = settings.manners();
+    let rush = tokio::spawn(async move { send_crowd(&settings).await });
+    let mut running = Running {
+        shop,
+        books,
+        watch: Watch::of(&history),
+        plan,
+        faults: Vec::new(),
+        recoveries: Vec::new(),
+        violations: Vec::new(),
+        ended: Vec::new(),
+        charges: Vec::new(),
+        stock,
+        _looks_on: looks_on,
+    };
+    running.carry_out().await?;
+    if let Some(sabotage) = scale.sabotage {
+        running.shop.until_sold(5).await;
+        running.books.sabotage(sabotage).await?;
+    }
+    let report = running.end(rush).await?;
+    running.judge(report, &manners, &history).await
+}
+
+fn settings(shop: &Shop<Topology>, seed: u64, scale: Scale, history: &Path) -> Settings {
+    let own = [
+        format!("--seed={seed}"),
+        format!("--shoppers={}", scale.shoppers),
+        format!("--arrive-s={}", scale.arrive_s),
+        format!("--history={}", history.display()),
+    ];
+    let line = ["rush".to_owned()].into_iter().chain(shop.arguments()).chain(own);
+    let mut settings = Line::parse_from(line.chain(CROWD.map(str::to_owned))).settings;
+    settings.quiet = true;
+    settings
+}
+
+impl Running<'_> {
+    async fn carry_out(&mut self) -> Result<(), RunError> {
+        let begun = Instant::now();
+        while self.watch.admitted() < ADMITTED_FIRST && begun.elapsed() < RECOVERS_WITHIN {
+            sleep(LOOK_EVERY).await;
+            self.watch.read();
+        }
+        for round in &self.plan.rounds {
+            self.watch.read();
+            if self.watch.waiting() == 0 {
+                // The sale is over: what is left of the plan would test nothing.
+                break;
+            }
+            let ended_us = self.inject(round).await?;
+            if !self.recover(round, ended_us).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins and ends the faults of a round; gives when the shop may begin to recover.
+    async fn inject(&mut self, round: &[Planned]) -> Result<i64, RunError> {
+        let start = Instant::now();
+        let mut steps: Vec<(Duration, usize, bool)> = Vec::new();
+        for (nth, planned) in round.iter().enumerate() {
+            steps.push((planned.begins_after, nth, true));
+            steps.push((planned.begins_after + planned.lasts, nth, false));
+        }
+        steps.sort();
+        let mut begun: Vec<Begun> = round.iter().map(|_| Begun::default()).collect();
+        let first = self.faults.len();
+        let mut recovers_from_us = 0;
+        for (at, nth, begins) in steps {
+            sleep_until(start + at).await;
+            let fault = &round[nth].fault;
+            if begins {
+                if matches!(fault, Fault::Kill(name) | Fault::Roll(name) if *name == GATEWAY) {
+                    self.keep_charges().await;
+                }
+                let began_us = now_us();
+                self.faults.push(Injected {
+                    fault: fault.clone(),
+                    began_us,
+                    ended_us: i64::MAX,
+                    recovered_us: i64::MAX,
+                });
+                begun[nth] = fault::begin(fault, &mut self.shop)?;
+                if fault.is_fail_over() {
+                    recovers_from_us = began_us;
+                }
+            } else {
+                fault::end(fault, &begun[nth], &mut self.shop)?;
+                let ended_us = now_us();
+                let injected = self.faults[first..].iter_mut().find(|injected| injected.fault == *fault);
+                if let Some(injected) = injected {
+                    injected.ended_us = ended_us;
+                }
+                if !fault.is_fail_over() {
+                    recovers_from_us = ended_us;
+                }
+            }
+        }
+        Ok(recovers_from_us)
+    }
+
+    /// Waits until the shop has recovered. Whether it has.
+    async fn recover(&mut self, round: &[Planned], ended_us: i64) -> bool {
+        let deadline = Instant::now() + RECOVERS_WITHIN;
+        let (mut flows_us, mut unready) = (None, Vec::new());
+        let mut ready_us = None;
+        let mut limited_by: Vec<String> = Vec::new();
+        let mut asks_at = Instant::now() + ASKS_WHY_AFTER;
+        while Instant::now() < deadline && (flows_us.is_none() || ready_us.is_none()) {
+            self.watch.read();
+            if flows_us.is_none() {
+                flows_us = self.flows_after(ended_us).await;
+            }
+            if flows_us.is_none() && Instant::now() > asks_at {
+                asks_at = Instant::now() + ASKS_WHY_AFTER / 2;
+                let why = self.limited_by().await;
+                if limited_by.last() != Some(&why) {
+                    limited_by.push(why);
+                }
+            }
+            if ready_us.is_none() {
+                unready = self.unready().await;
+                ready_us = unready.is_empty().then(now_us);
+            }
+            if self.watch.waiting() == 0 {
+                break;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        let seconds = |us: i64| (us - ended_us) as f64 / 1e6;
+        let recovered_us = flows_us.into_iter().chain(ready_us).max().unwrap_or_else(now_us);
+        let several = self.faults.len() - round.len();
+        for injected in &mut self.faults[several..] {
+            injected.recovered_us = recovered_us;
+        }
+        self.recoveries.push(Recovery {
+            kinds: round.iter().map(|planned| planned.fault.kind()).collect(),
+            is_fail_over: round.iter().any(|planned| planned.fault.is_fail_over()),
+            flows_after_s: flows_us.map(seconds),
+            ready_after_s: seconds(recovered_us),
+            limited_by,
+        });
+        let faults: Vec<String> = round.iter().map(|planned| planned.fault.to_string()).collect();
+        let waiting = self.watch.waiting();
+        if flows_us.is_none() && waiting > 0 {
+            let stock = self.books.stock().await;
+            let limit_s = RECOVERS_WITHIN.as_secs();
+            let what = format!("no admission within {limit_s} s after {faults:?}: {waiting} wait, stock {stock:?}");
+            self.violations.push(Violation { promise: 9, what });
+            return false;
+        }
+        if ready_us.is_none() && waiting > 0 {
+            let what = format!("not ready after {faults:?}: {unready:?}");
+            self.violations.push(Violation { promise: 9, what });
+        }
+        true
+    }
+
+    /// When a ticket was first admitted anew, and some shopper heard of the line, after a moment.
+    async fn flows_after(&mut self, moment_us: i64) -> Option<i64> {
+        let heard_us = self.watch.heard_after(moment_us)?;
+        let admitted_us = self.books.admitted_after(moment_us).await.ok()??;
+        Some(admitted_us.max(heard_us))
+    }
+
+    /// Starts services again that have ended by themselves, as whatever runs them would.
+    fn revive(&mut self) {
+        for name in NAMES {
+            if self.shop.has_ended(name) {
+                self.ended.push(name.to_owned());
+                self.shop.start_again(name);
+            }
+        }
+    }
+
+    /// Services that are not ready.
+    async fn unready(&mut self) -> Vec<String> {
+        self.revive();
+        let mut unready = Vec::new();
+        for name in NAMES {
+            if let Some(why) = self.shop.unready(name).await {
+                unready.push(format!("{name}: {why}"));
+            }
+        }
+        unready
+    }
+
+    /// Why no more are admitted, as the admin API shows it.
+    async fn limited_by(&self) -> String {
+        let path = format!("/api/admin/sales/{}", self.shop.sale);
+        let (status, sale) = self.shop.admin(Method::GET, &path, None).await;
+        sale["last_decision"].as_str().map_or_else(|| format!("no answer: {status}"), str::to_owned)
+    }
+
+    async fn keep_charges(&mut self) {
+        if let Ok(answer) = self.shop.ask_gateway("/sandbox/charges").await {
+            self.charges.extend(books::charges(&answer, now_us()));
+        }
+    }
+
+    /// Lets the sale come to its end.
+    async fn end(&mut self, rush: JoinHandle<Result<Report, RushError>>) -> Result<Report, RunError> {
+        if !rush.is_finished() {
+            self.shop.cap(RATE_IN_THE_END_PER_S).await;
+        }
+        let deadline = Instant::now() + RUSH_ENDS_WITHIN;
+        while !rush.is_finished() {
+            if Instant::now() > deadline {
+                return Err(RunError::Endless);
+            }
+            self.revive();
+            sleep(LOOK_EVERY).await;
+        }
+        let report = rush.await;
+        self.keep_charges().await;
+        Ok(report.map_err(|error| RushError::Part(error.to_string()))??)
+    }
+
+    async fn judge(
+        mut self,
+        report: Report,
+        manners: &fairline_rush::Manners,
+        history: &PathBuf,
+    ) -> Result<Outcome, RunError> {
+        self.watch.read();
+        let stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let evidence = Evidence {
+            seed: self.plan.seed,
+            manners,
+            report: &report,
+            events: self.watch.events(),
+            faults: &self.faults,
+            admissions: &self.books.admissions().await?,
+            payments: &self.books.payments().await?,
+            charges: &self.charges,
+            stock: &stock,
+        };
+        self.violations.extend(check(&evidence));
+        if let Some(folder) = history.parent() {
+            let lines: Vec<String> = evidence.admissions.iter().map(|admission| format!("{admission:?}\n")).collect();
+            fs::write(folder.join("admissions.txt"), lines.concat())?;
+            fs::write(folder.join("report.txt"), format!("{report}\n{}\n", report.to_json()))?;
+            let lines: Vec<String> = self.faults.iter().map(|injected| format!("{injected}\n")).collect();
+            fs::write(folder.join("faults.txt"), lines.concat())?;
+            let lines: Vec<String> = self.recoveries.iter().map(|recovery| format!("{recovery}\n")).collect();
+            fs::write(folder.join("recoveries.txt"), lines.concat())?;
+            let lines: Vec<String> = self.violations.iter().map(|violation| format!("{violation}\n")).collect();
+            fs::write(folder.join("violations.txt"), lines.concat())?;
+        }
+        let Running { faults, recoveries, violations, ended, .. } = self;
+        Ok(Outcome { faults, recoveries, violations, ended, report })
+    }
+}

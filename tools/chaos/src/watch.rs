@@ -1,0 +1,122 @@
+//! What happens to shoppers, as it happens: reads the history while the rush writes it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+};
+
+use fairline_rush::{Event, Happening};
+use uuid::Uuid;
+
+/// Where a shopper is, as its page shows it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    waits: bool,
+}
+
+/// A history that grows.
+#[derive(Debug)]
+pub struct Watch {
+    path: PathBuf,
+    reader: Option<BufReader<File>>,
+    half: String,
+    shoppers: HashMap<u32, Seen>,
+    turns: HashSet<Uuid>,
+    events: Vec<Event>,
+}
+
+impl Watch {
+    /// Watches a file, which may be still to come.
+    #[must_use]
+    pub fn of(path: &Path) -> Watch {
+        Watch {
+            path: path.to_owned(),
+            reader: None,
+            half: String::new(),
+            shoppers: HashMap::new(),
+            turns: HashSet::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Reads what has been written since.
+    pub fn read(&mut self) {
+        if self.reader.is_none() {
+            self.reader = File::open(&self.path).ok().map(BufReader::new);
+        }
+        let Some(reader) = &mut self.reader else { return };
+        // A line that is half written is read to its end later.
+        let mut lines = Vec::new();
+        while reader.read_line(&mut self.half).is_ok_and(|read| read > 0) && self.half.ends_with('\n') {
+            lines.extend(serde_json::from_str::<Event>(&self.half));
+            self.half.clear();
+        }
+        for event in lines {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        let seen = self.shoppers.entry(event.shopper).or_default();
+        match &event.what {
+            Happening::Place { .. } => seen.waits = true,
+            Happening::Turn { .. } | Happening::Over { .. } | Happening::Ended { .. } => seen.waits = false,
+            _ => {}
+        }
+        if let Happening::Turn { admission, .. } = event.what {
+            self.turns.insert(admission);
+        }
+        self.events.push(event);
+    }
+
+    /// Shoppers who wait for their turn, those included whose page is being connected anew.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shoppers.values().filter(|seen| seen.waits).count()
+    }
+
+    /// All that happened.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Admissions that shoppers have seen.
+    #[must_use]
+    pub fn admitted(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// When a shopper first heard something of the line after a moment.
+    #[must_use]
+    pub fn heard_after(&self, moment_us: i64) -> Option<i64> {
+        let later = self.events.iter().rev().take_while(|event| event.at_us > moment_us - 1_000_000);
+        let heard = later.filter(|event| {
+            let is_message = matches!(
+                event.what,
+                Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. } | Happening::Heard
+            );
+            is_message && event.at_us > moment_us
+        });
+        heard.map(|event| event.at_us).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admission_is_seen_once_and_a_shopper_who_waits_is_counted() {
+        let mut watch = Watch::of(Path::new("nowhere"));
+        let turn = Happening::Turn { admission: Uuid::from_u128(1), expires_s: 9 };
+        let place = Happening::Place { ordinal: 1 };
+        for (at_us, what) in [(1, Happening::Connected { room: 0 }), (2, place), (5, turn.clone()), (8, turn)] {
+            assert_eq!(watch.waiting(), usize::from(at_us == 5), "{what:?}");
+            watch.take(Event { at_us, shopper: 3, what });
+        }
+        assert_eq!((watch.admitted(), watch.heard_after(5), watch.heard_after(8)), (1, Some(8), None));
+    }
+}

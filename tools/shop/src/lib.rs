@@ -1,0 +1,475 @@
+//! A whole shop of real processes: two waiting rooms, two controllers, two checkouts, the sandbox gateway, and a Redis
+//! and a Postgres of its own. Each can be killed as a crash would, and started again at its old address.
+//!
+//! - Services are started by the thread that calls, and die with it.
+//! - Behind proxies, each service has a link of its own to each server and service that it calls, and shoppers have one to each
+//!   service that they call.
+//! - One shop at a time on a machine: on two cores, several would only show how slow two cores are.
+//!
+//! Panics where a test cannot go on.
+
+mod call;
+mod service;
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use fairline_admission_token::SigningKey;
+use fairline_private_servers::testing::{Proxy, Servers};
+pub use hyper::Method;
+use hyper::StatusCode;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest as _};
+
+pub use call::call;
+
+use service::{Service, address_of};
+
+/// The two waiting rooms.
+pub const WAITING_ROOMS: [&str; 2] = ["waiting-room-1", "waiting-room-2"];
+/// The two admission controllers.
+pub const CONTROLLERS: [&str; 2] = ["admission-controller-1", "admission-controller-2"];
+/// The two checkouts.
+pub const CHECKOUTS: [&str; 2] = ["checkout-1", "checkout-2"];
+/// The payment company.
+pub const GATEWAY: &str = "sandbox-gateway-1";
+/// All of them.
+pub const NAMES: [&str; 7] =
+    [WAITING_ROOMS[0], WAITING_ROOMS[1], CONTROLLERS[0], CONTROLLERS[1], CHECKOUTS[0], CHECKOUTS[1], GATEWAY];
+/// Who is not a service, and has links.
+pub const SHOPPERS: &str = "shoppers";
+/// Whoever looks on: its link to Postgres is never broken.
+pub const ONLOOKER: &str = "onlooker";
+
+const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
+/// Sales are opened by hand.
+const LATER: &str = "2999-01-01T00:00:00Z";
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Longer than checkout leaves a gateway alone that had been killed.
+const COUNTED_WITHIN: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The Redis and the Postgres of a shop.
+pub trait Behind {
+    /// The address of Redis.
+    fn redis_url(&self) -> String;
+    /// The address of a database for the shop, made if it is missing.
+    fn postgres_url(&mut self) -> String;
+}
+
+impl Behind for Servers {
+    fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
+    fn postgres_url(&mut self) -> String {
+        self.postgres.create_database("shop").expect("a database can be made")
+    }
+}
+
+/// A link through a proxy.
+#[derive(Debug)]
+pub struct Link {
+    /// Who connects: a service, [`SHOPPERS`] or [`ONLOOKER`].
+    pub from: &'static str,
+    /// `redis`, `postgres`, or a service.
+    pub to: &'static str,
+    /// What carries it.
+    pub proxy: Proxy,
+}
+
+/// How a shop is opened.
+#[derive(Debug, Default)]
+pub struct Opening<'a> {
+    /// Whether all links go through proxies.
+    pub behind_proxies: bool,
+    /// More settings for its checkouts.
+    pub checkout: &'a [&'a str],
+    /// Where logs are kept; a temporary folder if none is given.
+    pub folder: Option<PathBuf>,
+}
+
+/// A whole shop. Everything ends when it is dropped, or when its process is killed.
+#[derive(Debug)]
+pub struct Shop<S = Servers> {
+    services: Vec<Service>,
+    /// What stands behind the services.
+    pub servers: S,
+    /// The id of its one sale.
+    pub sale: String,
+    postgres_url: String,
+    /// `None`: services are connected without proxies.
+    links: Option<Vec<Link>>,
+    folder: PathBuf,
+    // Dropped last: the services write their logs here.
+    _temporary: Option<TempDir>,
+    _alone: File,
+}
+
+impl Shop {
+    /// Opens the shop with `units` in its one sale, and waits until all is ready.
+    pub async fn open(units: u32) -> Shop {
+        Shop::without_a_sale().await.with_sale_of(units).await
+    }
+
+    /// The same, where each service has links of its own, which can be broken.
+    pub async fn open_behind_proxies(units: u32) -> Shop {
+        let opening = Opening { behind_proxies: true, ..Opening::default() };
+        Shop::start(Servers::start().expect("Redis and Postgres start"), opening).await.with_sale_of(units).await
+    }
+
+    async fn with_sale_of(self, units: u32) -> Shop {
+        let mut shop = self;
+        shop.sale = shop.create_sale(json!({ "total": units })).await;
+        shop.open_sale().await;
+        shop
+    }
+
+    /// The same, with a sale that begins with a draw and is still to be opened.
+    pub async fn ready_for_a_draw(units: u32) -> Shop {
+        let mut shop = Shop::without_a_sale().await;
+        shop.sale = shop.create_sale(json!({ "total": units, "order": "draw" })).await;
+        shop
+    }
+
+    /// The same, with a sale in yield mode and a lane that so many are invited to. Gives the arguments of a rush that name these
+    /// guests.
+    pub async fn with_guests(units: u32, guests: u32) -> (Shop, Vec<String>) {
+        let mut shop = Shop::without_a_sale().await;
+        let sale = json!({ "total": units, "mode": "yield", "risk": 0.01, "hold_s": 20 });
+        shop.sale = shop.create_sale(sale).await;
+        let path = format!("/api/admin/sales/{}/lanes", shop.sale);
+        let lane = json!({ "name": "guests", "share": 0.3 });
+        let (status, sale) = shop.admin(Method::POST, &path, Some(lane)).await;
+        assert_eq!(status, StatusCode::CREATED, "{sale}");
+        let invite = json!({ "count": guests });
+        let (status, made) = shop.admin(Method::POST, &format!("{path}/guests/invitations"), Some(invite)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let codes: Vec<&str> = made["codes"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
+        let file = shop.folder.join("invitations");
+        fs::write(&file, codes.join("\n")).expect("the shop's folder can be written to");
+        shop.open_sale().await;
+        let lane = sale["lanes"][0]["id"].as_str().expect("an id");
+        (shop, vec![format!("--lane={lane}"), format!("--invitations={}", file.display())])
+    }
+
+    async fn without_a_sale() -> Shop {
+        Shop::start(Servers::start().expect("Redis and Postgres start"), Opening::default()).await
+    }
+}
+
+impl<S: Behind> Shop<S> {
+    /// Opens a shop with these servers, whose database may have been in use, without a sale.
+    pub async fn start(servers: S, opening: Opening<'_>) -> Shop<S> {
+        let mut servers = servers;
+        let alone = be_alone();
+        let (folder, temporary) = match opening.folder {
+            Some(folder) => (folder, None),
+            None => {
+                let folder = tempfile::tempdir().expect("a temporary folder can be made");
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let mut shop = Shop {
+            services: Vec::new(),
+            postgres_url: servers.postgres_url(),
+            servers,
+            sale: String::new(),
+            links: opening.behind_proxies.then(Vec::new),
+            folder,
+            _temporary: temporary,
+            _alone: alone,
+        };
+        shop.start_services(opening.checkout).await;
+        shop
+    }
+
+    async fn start_services(&mut self, checkout: &[&str]) {
+        let key = self.folder.join("signing.pem");
+        fs::write(&key, SigningKey::generate().to_pem()).expect("the shop's folder can be written to");
+        let ticket_key = format!("--ticket-key={}", "5a".repeat(32));
+        let (redis_url, postgres_url) = (self.servers.redis_url(), self.postgres_url.clone());
+        self.postgres_url = self.through(ONLOOKER, "postgres", &postgres_url);
+        let signing = format!("--signing-key-file={}", key.display());
+        let admin = format!("--admin-token={ADMIN_TOKEN}");
+        let webhook = format!("--webhook-url=http://{}/webhooks/stripe", self.door(GATEWAY, CHECKOUTS[0]));
+        self.launch(GATEWAY, &[&webhook]);
+        // One after the other: the first brings the schema up to date.
+        for name in CONTROLLERS {
+            let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
+            let postgres = format!("--postgres-url={}", self.through(name, "postgres", &postgres_url));
+            self.launch(name, &[&redis, &postgres, &signing, &admin, "--migrate=true", "--tick-ms=100"]);
+            self.ready(name).await;
+        }
+        for name in WAITING_ROOMS {
+            let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
+            self.launch(name, &[&redis, &ticket_key, "--secure-cookies=false"]);
+        }
+        for name in CHECKOUTS {
+            let redis = format!("--redis-url={}", self.through(name, "redis", &redis_url));
+            let postgres = format!("--postgres-url={}", self.through(name, "postgres", &postgres_url));
+            let gateway = format!("--gateway-url=http://{}", self.door(name, GATEWAY));
+            let jwks = format!("--jwks=http://{}/.well-known/jwks.json", self.door(name, CONTROLLERS[0]));
+            let own = [&postgres, &redis, &ticket_key, &gateway, &jwks, "--webhook-secrets=whsec_sandbox"];
+            self.launch(name, &[&own, checkout].concat());
+        }
+        for name in [WAITING_ROOMS, CHECKOUTS].concat() {
+            self.ready(name).await;
+            self.door(SHOPPERS, name);
+        }
+        self.ready(GATEWAY).await;
+    }
+
+    /// The address of a server, as this service is given it.
+    fn through(&mut self, from: &'static str, to: &'static str, url: &str) -> String {
+        // Several servers stand behind their own proxies.
+        if self.links.is_none() || url.contains('?') {
+            return url.to_owned();
+        }
+        let (proxy, url) = Proxy::before(url).expect("a proxy");
+        self.links.get_or_insert_default().push(Link { from, to, proxy });
+        url
+    }
+
+    /// The address of a service, as another is given it.
+    fn door(&mut self, from: &'static str, to: &'static str) -> SocketAddr {
+        let Some(links) = &mut self.links else { return address_of(to) };
+        let proxy = Proxy::start(address_of(to)).expect("a proxy");
+        let address = proxy.address();
+        links.push(Link { from, to, proxy });
+        address
+    }
+
+    fn launch(&mut self, name: &'static str, arguments: &[&str]) {
+        self.services.push(Service::start(name, arguments, &self.folder));
+    }
+}
+
+impl<S> Shop<S> {
+    /// A link, by its two ends.
+    pub fn link(&self, from: &str, to: &str) -> &Proxy {
+        let link = self.links().iter().find(|link| link.from == from && link.to == to);
+        &link.expect("the shop has this link").proxy
+    }
+
+    /// All links that go through proxies.
+    pub fn links(&self) -> &[Link] {
+        self.links.as_deref().unwrap_or_default()
+    }
+
+    /// Where logs, and what else is kept, stand.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The address of the database, over a link that is never broken.
+    pub fn postgres_url(&self) -> &str {
+        &self.postgres_url
+    }
+
+    /// What a console is sent, for as long as this is held.
+    pub async fn console(&self, path: &str) -> impl Sized + use<S> {
+        let mut request =
+            format!("ws://{}{path}", address_of(CONTROLLERS[0])).into_client_request().expect("an address");
+        let token = format!("Bearer {ADMIN_TOKEN}").parse().expect("a header");
+        request.headers_mut().insert("authorization", token);
+        let stream = TcpStream::connect(address_of(CONTROLLERS[0])).await.expect("a connection");
+        client_async(request, stream).await.expect("a WebSocket").0
+    }
+
+    /// Creates a sale, and gives its id.
+    pub async fn create_sale(&self, settings: Value) -> String {
+        let mut sale = json!({
+            "slug": "lamp", "name": "A lamp", "description": "One lamp.", "price_minor": 4_900, "currency": "EUR",
+            "rate_cap_per_s": 25, "token_ttl_s": 10, "claim_window_s": 5, "hold_s": 60, "opens_at": LATER,
+        });
+        for (field, value) in settings.as_object().expect("settings are an object") {
+            sale[field] = value.clone();
+        }
+        let (status, made) = self.admin(Method::POST, "/api/admin/sales", Some(sale)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        made["id"].as_str().expect("a sale has an id").to_owned()
+    }
+
+    /// Opens the sale.
+    pub async fn open_sale(&self) {
+        let path = format!("/api/admin/sales/{}/open", self.sale);
+        let (status, opened) = self.admin(Method::POST, &path, None).await;
+        assert_eq!(status, StatusCode::OK, "{opened}");
+    }
+
+    /// The arguments of a rush to this shop.
+    pub fn arguments(&self) -> Vec<String> {
+        let door = |name: &str| {
+            let link = self.links().iter().find(|link| link.from == SHOPPERS && link.to == name);
+            link.map_or_else(|| address_of(name), |link| link.proxy.address())
+        };
+        let waiting_rooms = WAITING_ROOMS.map(|name| format!("--waiting-room=http://{}", door(name)));
+        let checkouts = CHECKOUTS.map(|name| format!("--checkout=http://{}", door(name)));
+        let others = [
+            format!("--admin=http://{}", address_of(CONTROLLERS[1])),
+            format!("--admin-token={ADMIN_TOKEN}"),
+            format!("--postgres-url={}", self.postgres_url),
+            format!("--sale={}", self.sale),
+        ];
+        [waiting_rooms.as_slice(), checkouts.as_slice(), others.as_slice()].concat()
+    }
+
+    /// How many tickets the sale's own line, and its lanes, have let in.
+    pub async fn admitted(&self) -> (u64, u64) {
+        let (_, sale) = self.admin(Method::GET, &format!("/api/admin/sales/{}", self.sale), None).await;
+        let lanes = sale["lanes"].as_array().expect("lanes").iter().filter_map(|lane| lane["admitted"].as_u64());
+        (sale["admitted"].as_u64().expect("a number"), lanes.sum())
+    }
+
+    /// A counter of the sale.
+    pub async fn count(&self, counter: &str) -> u64 {
+        self.until(counter, 0).await
+    }
+
+    /// Waits until so many units are sold: the middle of a rush.
+    pub async fn until_sold(&self, units: u64) {
+        self.until("sold", units).await;
+    }
+
+    /// Waits until a counter of the sale is so high.
+    pub async fn until(&self, counter: &str, high: u64) -> u64 {
+        let path = format!("/api/admin/sales/{}", self.sale);
+        let mut last = Value::Null;
+        let enough = async {
+            while last[counter].as_u64().is_none_or(|count| count < high) {
+                sleep(LOOK_EVERY).await;
+                last = self.admin(Method::GET, &path, None).await.1;
+            }
+        };
+        let in_time = timeout(COUNTED_WITHIN, enough).await.is_ok();
+        assert!(in_time, "`{counter}` was not {high} in time: {last}\n{}", self.logs());
+        last[counter].as_u64().expect("a number")
+    }
+
+    /// Limits admissions to so many a second.
+    pub async fn cap(&self, rate_cap_per_s: f64) {
+        let change = json!({ "rate_cap_per_s": rate_cap_per_s });
+        let path = format!("/api/admin/sales/{}", self.sale);
+        let (status, sale) = self.admin(Method::PATCH, &path, Some(change)).await;
+        assert_eq!(status, StatusCode::OK, "{sale}");
+    }
+
+    /// Ends a service as a crash would.
+    pub fn kill(&mut self, name: &str) {
+        let service = self.service(name);
+        service.process.kill().expect("the service is our child");
+        service.process.wait().expect("the service is our child");
+    }
+
+    /// Sends a service a signal.
+    pub fn signal(&mut self, name: &str, signal: Signal) {
+        self.service(name).signal(signal);
+    }
+
+    /// Whether a service has ended; it has then been waited for.
+    pub fn has_ended(&mut self, name: &str) -> bool {
+        self.service(name).process.try_wait().expect("the service is our child").is_some()
+    }
+
+    /// The process of a service.
+    pub fn process(&self, name: &str) -> u32 {
+        self.services.iter().find(|service| service.name == name).map_or(0, |service| service.process.id())
+    }
+
+    /// Starts a killed service again.
+    pub fn start_again(&mut self, name: &str) {
+        self.service(name).start_again(None);
+    }
+
+    /// Starts a killed service again, with a clock that is so many seconds ahead of ours.
+    pub fn start_ahead(&mut self, name: &str, seconds: i64) {
+        self.service(name).start_again(Some(seconds));
+    }
+
+    /// Starts a killed service again, and waits until it is ready.
+    pub async fn restart(&mut self, name: &str) {
+        self.start_again(name);
+        self.ready(name).await;
+    }
+
+    fn service(&mut self, name: &str) -> &mut Service {
+        self.services.iter_mut().find(|service| service.name == name).expect("a service by that name was started")
+    }
+
+    /// Why a service is not ready; nothing if it is.
+    pub async fn unready(&self, name: &str) -> Option<String> {
+        match call(address_of(name), ADMIN_TOKEN, (Method::GET, "/health/ready"), None).await {
+            Ok((StatusCode::OK, _)) => None,
+            answer => Some(format!("{answer:?}")),
+        }
+    }
+
+    /// Waits until a service is ready.
+    pub async fn ready(&self, name: &str) {
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut last = self.unready(name).await;
+        while last.is_some() && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
+            last = self.unready(name).await;
+        }
+        if let Some(last) = last {
+            panic!("{name} is not ready: {last}\n{}", self.logs());
+        }
+    }
+
+    /// Asks the admin API of whichever controller answers.
+    pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        for name in CONTROLLERS {
+            if let Ok(answer) = call(address_of(name), ADMIN_TOKEN, (method.clone(), path), body.as_ref()).await {
+                return answer;
+            }
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, Value::Null)
+    }
+
+    /// Asks the payment company.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ask_gateway(&self, path: &str) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(call(address_of(GATEWAY), "sk_test", (Method::GET, path), None).await?.1)
+    }
+
+    /// The last lines of every service's log.
+    pub fn logs(&self) -> String {
+        let tail = |service: &Service| {
+            let log = fs::read_to_string(&service.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(25)..].join("\n");
+            format!("── {} at {}\n{last}\n", service.name, service.address)
+        };
+        self.services.iter().map(tail).collect()
+    }
+}
+
+impl<S> Drop for Shop<S> {
+    fn drop(&mut self) {
+        for service in &mut self.services {
+            // A service that a test has killed is gone already.
+            let _ = service.process.kill();
+            let _ = service.process.wait();
+        }
+    }
+}
+
+fn be_alone() -> File {
+    let lock = File::create(std::env::temp_dir().join("fairline-fault-tests.lock")).expect("a lock file can be made");
+    lock.lock().expect("a lock file can be locked");
+    lock
+}
