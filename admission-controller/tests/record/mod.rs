@@ -147,7 +147,8 @@ async fn a_crowd_that_two_controllers_let_in_is_recorded_in_one_chain() {
     third.trigger();
     desk.until_decided(sale, "every unit is taken for now").await;
     desk.until("the record to tell of all", async || verified(&desk, sale, 0).await.joined == 2000).await;
-    assert_eq!(verified(&desk, sale, 0).await.admitted, 60);
+    // More than there are units, where a shopper who leaves has been admitted by then: the unit goes to another.
+    assert!(verified(&desk, sale, 0).await.admitted >= 60);
     second.trigger();
 }
 

@@ -441,8 +441,10 @@ fn a_link_can_be_broken_in_one_direction() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let proxy = testing::Proxy::start(listener.local_addr().expect("an address")).expect("a proxy");
     let link = || {
+        let before = proxy.links();
         let near = TcpStream::connect(proxy.address()).expect("a connection");
         let (far, _) = listener.accept().expect("a connection");
+        eventually("the proxy has the link", || proxy.links() > before);
         for stream in [&near, &far] {
             stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
         }

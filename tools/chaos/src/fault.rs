@@ -239,10 +239,7 @@ impl Fault {
     /// Whether servers agree on a new primary, which takes them as long as they are set to.
     #[must_use]
     pub fn is_fail_over(&self) -> bool {
-        match self {
-            Fault::RedisFailOver(_) | Fault::RedisTwoPrimaries | Fault::PostgresFailOver => true,
-            _ => false,
-        }
+        matches!(self, Fault::RedisFailOver(_) | Fault::RedisTwoPrimaries | Fault::PostgresFailOver)
     }
 
     /// What it is done to: two faults at once are of different things.

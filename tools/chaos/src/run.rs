@@ -3,7 +3,7 @@
 
 use std::{
     fmt, fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -414,7 +414,7 @@ impl Running<'_> {
         mut self,
         report: Report,
         manners: &fairline_rush::Manners,
-        history: &PathBuf,
+        history: &Path,
     ) -> Result<Outcome, RunError> {
         self.watch.read();
         let stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner).clone();

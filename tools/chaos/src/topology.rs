@@ -30,9 +30,9 @@ pub enum PostgresKind {
 #[derive(Debug)]
 pub enum Redis {
     /// One server.
-    Single(Own<PrivateRedis>),
+    Single(Box<Own<PrivateRedis>>),
     /// A primary and a replica.
-    Sentinel(RedisSentinel),
+    Sentinel(Box<RedisSentinel>),
     /// Three masters.
     Cluster(RedisCluster),
 }
@@ -41,9 +41,9 @@ pub enum Redis {
 #[derive(Debug)]
 pub enum Postgres {
     /// One server.
-    Single(Own<PrivatePostgres>),
+    Single(Box<Own<PrivatePostgres>>),
     /// A primary and a standby.
-    Replicated(PostgresPair),
+    Replicated(Box<PostgresPair>),
 }
 
 /// The servers of one shop.
@@ -62,13 +62,13 @@ impl Topology {
     /// When one does not start.
     pub fn start(redis: RedisKind, postgres: PostgresKind) -> Result<Self, ServerError> {
         let redis = match redis {
-            RedisKind::Single => Redis::Single(Own::redis()?),
-            RedisKind::Sentinel => Redis::Sentinel(RedisSentinel::start_behind_proxies()?),
+            RedisKind::Single => Redis::Single(Box::new(Own::redis()?)),
+            RedisKind::Sentinel => Redis::Sentinel(Box::new(RedisSentinel::start_behind_proxies()?)),
             RedisKind::Cluster => Redis::Cluster(RedisCluster::start_behind_proxies()?),
         };
         let postgres = match postgres {
-            PostgresKind::Single => Postgres::Single(Own::postgres()?),
-            PostgresKind::Replicated => Postgres::Replicated(PostgresPair::start()?),
+            PostgresKind::Single => Postgres::Single(Box::new(Own::postgres()?)),
+            PostgresKind::Replicated => Postgres::Replicated(Box::new(PostgresPair::start()?)),
         };
         Ok(Self { redis, postgres })
     }

@@ -317,8 +317,10 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
             Carry::All | Carry::Never => CHUNK,
         };
         tokio::select! {
-            readable = from.readable() => readable?,
+            // A fault that has begun holds for the bytes that came with it.
+            biased;
             () = changed(&mut state) => continue,
+            readable = from.readable() => readable?,
         }
         let read = match from.try_read(&mut bytes[..most]) {
             Ok(read) => read,
