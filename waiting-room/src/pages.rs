@@ -328,6 +328,8 @@ pub(crate) struct Loading {
     /// The browser has refreshed the page by itself.
     #[serde(default)]
     refreshed: bool,
+    /// The turn that its shopper has claimed with this page, by the second in which it ends.
+    claimed: Option<i64>,
 }
 
 /// The line without JavaScript: a page that refreshes itself. Only a shopper who loads it claims a turn: the refresh of a tab
@@ -364,6 +366,7 @@ async fn line(
         refresh_s: 3,
         outcome: String::new(),
     };
+    let mut claimed = String::new();
     while let Some(message) = session.now() {
         match message {
             LineMessage::Place { place, behind, recalled, wait, beyond_stock, .. } => {
@@ -381,12 +384,14 @@ async fn line(
                 }
                 let clock = format_description!("[hour]:[minute]:[second] UTC");
                 template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
-                if loading.refreshed {
+                let turn = expires_at.unix_timestamp();
+                if !loading.refreshed {
+                    door.store.claim(&ticket).await.map_err(RoomError::from)?;
+                }
+                if loading.refreshed && loading.claimed != Some(turn) {
                     template.claim_by_text = claim_by.format(clock).unwrap_or_default();
                 } else {
-                    door.store.claim(&ticket).await.map_err(RoomError::from)?;
-                    let left_s = (expires_at - OffsetDateTime::now_utc()).whole_seconds();
-                    template.refresh_s = u64::try_from(left_s).unwrap_or(0) + 3;
+                    claimed = format!("&claimed={turn}");
                 }
             }
             LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
@@ -401,7 +406,7 @@ async fn line(
     }
     let mut response = page(StatusCode::OK, &template);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
-    let refresh = format!("{}; url=/sales/{slug}/line?refreshed=true", template.refresh_s);
+    let refresh = format!("{}; url=/sales/{slug}/line?refreshed=true{claimed}", template.refresh_s);
     if template.outcome.is_empty()
         && let Ok(refresh) = HeaderValue::try_from(refresh)
     {

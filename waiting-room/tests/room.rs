@@ -245,6 +245,9 @@ async fn without_javascript_there_is_a_page_that_looks_again() {
     assert_eq!(upcoming.claims, []);
     let continued = house.get("/sales/{slug}/line", &cookies).await;
     assert!(continued.text.contains("Go to checkout"), "{}", continued.text);
+    // What refreshes itself afterwards shows the way to the checkout still.
+    let claimed = continued.header("refresh").trim_start_matches("3; url=").to_owned();
+    assert!(house.get(&claimed, &cookies).await.text.contains("Go to checkout"), "{claimed}");
     house.wait_for_claim(2).await;
 
     let left = house.request("POST", "/sales/{slug}/line/leave", &cookies).await;

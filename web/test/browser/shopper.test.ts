@@ -181,6 +181,8 @@ test("without JavaScript every page says what is so, in the colours of the sale,
 
   await shop.command(sale, "open");
   await buyer.at.page.getByText("Mind the step.").waitFor();
+  await buyer.at.page.getByRole("link", { name: "Continue" }).click();
+  await buyer.at.page.getByRole("link", { name: "Go to checkout" }).waitFor();
   await photographLine(buyer.at, "It’s your turn", "turn", LOOK.accent);
   await shop.command(sale, "pause");
   await other.at.page.getByText("The shop has paused the sale.").waitFor();
@@ -213,6 +215,7 @@ test("without JavaScript a turn runs out, a sale closes, a draw waits, and a lan
   const { visitor, at } = await visit(sale, WITHOUT);
   await at.button("Join the line").click();
   await shop.command(sale, "open");
+  await at.page.getByRole("link", { name: "Continue" }).click();
   await photographLine(at, "Your turn has run out", "run-out");
   await shop.command(sale, "pause");
   await at.button("Join again").click();
