@@ -51,9 +51,11 @@ pub fn run((_, call): Target, corpus: &Corpus, seed: u64, within: Duration) -> O
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases: INPUTS_PER_ROUND, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let strategy = input(corpus.clone());
     loop {
+        // A runner counts its inputs over all of its runs, and makes none once it has made enough: each round has its own.
+        runner = TestRunner::new_with_rng(config.clone(), runner.new_rng());
         let round =
             runner.run(&strategy, |bytes| check(&bytes).map_or(Ok(()), |message| Err(TestCaseError::fail(message))));
         let crash = match round {

@@ -50,3 +50,9 @@ fn the_same_seed_gives_the_same_inputs() {
     let outcome = || run(("trusts-a-length", trusts_a_length), &corpus, 11, Duration::from_secs(60));
     assert_eq!(outcome(), outcome());
 }
+
+#[test]
+fn a_longer_run_makes_more_inputs() {
+    let outcome = run(("takes-all", |_| ()), &Corpus::new(vec![b"a".to_vec()]), 7, Duration::from_millis(200));
+    assert!(outcome.inputs > 4_001, "{}", outcome.inputs);
+}
