@@ -53,6 +53,6 @@ fn the_same_seed_gives_the_same_inputs() {
 
 #[test]
 fn a_longer_run_makes_more_inputs() {
-    let outcome = run(("takes-all", |_| ()), &Corpus::new(vec![b"a".to_vec()]), 7, Duration::from_millis(200));
-    assert!(outcome.inputs > 4_001, "{}", outcome.inputs);
+    let outcome = run(("takes-all", |_| ()), &Corpus::new(vec![b"a".to_vec()]), 7, Duration::from_secs(1));
+    assert!(outcome.inputs > 2_001, "{}", outcome.inputs);
 }
