@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-/// Tells how long it has run. Virtual in the simulation.
+/// Measures the time since its start. Virtual in the simulation.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
 
@@ -15,7 +15,7 @@ impl Clock {
         Self::new(move || start.elapsed())
     }
 
-    /// A clock that tells this.
+    /// A clock that reads the given function.
     pub fn new(tell: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
@@ -25,7 +25,7 @@ impl Clock {
         (self.0)()
     }
 
-    /// How long ago it told this.
+    /// The time since this reading.
     pub(crate) fn since(&self, moment: Duration) -> Duration {
         self.now().saturating_sub(moment)
     }

@@ -99,11 +99,11 @@ pub trait LineStatements {
     /// Notes how far a line has moved, and who was seen to wait in it; nothing where that is as it was.
     async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError>;
 
-    /// Numbers the publications that this commit may be told in: no other commit's have the same, whoever says them when.
+    /// Numbers the publications of this commit. No other commit has the same numbers, whichever controller publishes it.
     async fn number_publications(&mut self) -> Result<(), StoreError>;
 
-    /// Admissions that Redis has not been told of as they are now, in this epoch: tokens that are out first, then the
-    /// oldest. And the turns of the tickets that are to be told again.
+    /// Admissions whose present state is not published in this epoch: live tokens first, then the
+    /// oldest. And the turns of the tickets that are to be published again.
     async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError>;
 
     /// Begins a new epoch in a Redis that does not know the line: its ordinals start above all that were granted, also by
@@ -111,14 +111,14 @@ pub trait LineStatements {
     /// tickets; before a draw it passes none, since they are still in it.
     async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError>;
 
-    /// Notes that Redis has been told these admissions, as they were then, and that it has begun the epoch if that was to be
+    /// Notes that these admissions are published in their state of then, and that Redis has begun the epoch if that was to be
     /// said: from now on shoppers show their tickets.
     async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError>;
 
-    /// The next turns that are over and that Redis is to be told again: of the newest tickets first.
+    /// The next turns that are over and are to be published again: of the newest tickets first.
     async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError>;
 
-    /// Notes that Redis has been told these again.
+    /// Notes that these are published again.
     async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError>;
 }
 
@@ -128,7 +128,7 @@ pub trait RecordStatements {
     /// Writes what a tick has to add.
     async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError>;
 
-    /// The turns that are over and that the record has not been told of: those that lapsed, and those that were used.
+    /// The turns that are over and not in the record yet: those that lapsed, and those that were used.
     async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError>;
 
     /// The seed of the draw that is due.
@@ -145,7 +145,7 @@ pub trait DeskStatements {
     async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError>;
 
     /// The tickets that were taken out and that Redis has not heard of in this epoch: it still gives them as waiting. And
-    /// those among the ones that are to be told again. And of each whether its shopper has as many units as one may.
+    /// those among the ones that are to be published again. And of each whether its shopper has as many units as one may.
     async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError>;
 
     /// The tickets that are to be let in before all others, in the order in which that was said.
@@ -157,7 +157,7 @@ pub trait DeskStatements {
     /// Notes that Redis knows that these were taken out.
     async fn note_removals_told(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError>;
 
-    /// So many of those who are wanted in at once are still to come.
+    /// Admissions at once that an operator has asked for and that are still to be made.
     async fn note_at_once(&mut self, left: u32) -> Result<(), StoreError>;
 }
 

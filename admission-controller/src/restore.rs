@@ -7,7 +7,7 @@ use fairline_service::StartError;
 
 use crate::store::Store;
 
-/// Tickets of a line that may have been given since the backup, where Redis can't tell.
+/// Tickets of a line that may have been given since the backup, where Redis does not know.
 const MARGIN: u32 = 1_000_000;
 
 /// A line that was raised above every ticket that may be out.

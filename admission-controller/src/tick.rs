@@ -11,7 +11,7 @@
 //!
 //! - `known`: what a controller knows of a sale from one tick to the next.
 //! - `plan`: what is to become of a sale: all that is read and decided before anything is written.
-//! - `publish`: what Redis is told of a commit.
+//! - `publish`: what a commit publishes to Redis.
 
 mod known;
 mod plan;

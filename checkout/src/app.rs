@@ -93,7 +93,7 @@ impl Service {
             let (tickets, accounts, shop) = &askers;
             auth::caller::idempotency_scope(&parts.headers, tickets, accounts.as_ref(), shop.as_deref())
         };
-        // Whoever signs in is nobody yet, but somewhere.
+        // A caller who signs in has no identity yet, only an address.
         let (known_by_all, proxies) = (idempotency_scope.clone(), settings.front.proxies());
         let known_or_from = move |parts: &request::Parts| {
             let mut names = known_by_all(parts);

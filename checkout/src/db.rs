@@ -18,7 +18,7 @@ use crate::Settings;
 const BACKGROUND: Duration = Duration::from_secs(5);
 /// Connections for what no shopper waits for.
 const BACKGROUND_CONNECTIONS: u32 = 2;
-/// Connections for the heartbeat, and for whoever asks whether this checkout is ready.
+/// Connections for the heartbeat and for readiness checks.
 const HEARTBEAT_CONNECTIONS: u32 = 2;
 
 /// Why the database did not do it.

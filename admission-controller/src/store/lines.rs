@@ -67,7 +67,7 @@ pub struct LineRow {
     pub home: Option<String>,
     /// Epochs that were begun in short succession.
     pub restless: i32,
-    /// Turns that are over, of tickets below this one, are still to be told again.
+    /// Turns that are over, of tickets below this one, are still to be published again.
     pub retell_below: Option<i64>,
     /// Tickets let in; one that came again is one.
     pub admitted: i64,
@@ -226,7 +226,7 @@ pub struct TurnsOver {
     below: Option<i64>,
 }
 
-/// One turn, as it is told again.
+/// One turn, as it is published again.
 #[derive(Debug, Clone, FromRow)]
 #[allow(missing_docs, reason = "the columns of the schema")]
 pub struct TurnRow {
@@ -253,7 +253,7 @@ impl TurnsOver {
             let missed = of_ticket.iter().filter(|turn| turn.state == "lapsed" && !turn.excused).count();
             let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
             let told = match () {
-                // A token that is out is told with all that is out.
+                // A live token is published with all live tokens.
                 () if is("promised") => continue,
                 () if is("redeemed") => &mut over.bought,
                 () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
@@ -264,7 +264,7 @@ impl TurnsOver {
         over
     }
 
-    /// Turns of tickets below this one are still to be told; none when it is none.
+    /// Turns of tickets below this one are still to be published; `None`: all are.
     pub fn below(&self) -> Option<i64> {
         self.below
     }

@@ -10,7 +10,7 @@ use fairline_sale::{SaleCard, SaleId};
 
 use crate::store::{LineRow, SaleRow};
 
-/// What Redis was told of a line.
+/// What was published of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Told {
     pub(super) publication: i64,

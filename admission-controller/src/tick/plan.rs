@@ -33,7 +33,7 @@ pub(super) struct Plan {
     /// Who is let in of each line before all others, with how many units, and who in order, look by look.
     pub(super) preferred: Vec<Vec<(Ordinal, VisitorId, u32)>>,
     pub(super) served: Vec<Vec<Served>>,
-    /// Where the record of each line is told of those before all others.
+    /// Where preferred admissions go in the record of each line.
     preferred_at: Vec<Kept>,
     /// Tickets whose turns Redis does not know as they are, line by line: it has given them as next.
     pub(super) again: Vec<Vec<Ordinal>>,
@@ -53,7 +53,7 @@ pub(super) struct Plan {
 
 /// Who is let in of those that one look at a line has found, and how far the line moves with that.
 pub(super) struct Served {
-    /// Where the record is told: before what was heard later.
+    /// Where these admissions go in the record: before what was heard later.
     place: Kept,
     pub(super) tickets: Vec<(Ordinal, VisitorId, u32)>,
     pub(super) cursor: Ordinal,
@@ -108,7 +108,7 @@ impl<L: Ledger> Ticker<L> {
         mut plan: Plan,
     ) -> Result<Plan, TickError> {
         let units = sale.row.units_per_admission();
-        // Those whom an operator wants in before all others; in yield mode, too, only for units that nobody has.
+        // Tickets that an operator prefers; in yield mode, too, only for free units.
         let mut first = quantities(sale.row.free(), units);
         let mut promised = 0;
         for (at, record) in records.iter_mut().enumerate() {
@@ -164,7 +164,7 @@ impl<L: Ledger> Ticker<L> {
         Ok(plan)
     }
 
-    /// The next of one line, `wanted` at most. Tickets that are not to be served hold up nobody.
+    /// The next of one line, `wanted` at most. Tickets that are not to be served delay no other.
     async fn plan_next(
         &self,
         sale: &mut L::Locked,
@@ -176,10 +176,10 @@ impl<L: Ledger> Ticker<L> {
     ) -> Result<Vec<Served>, TickError> {
         let line = sale.lines[at].line();
         let (mut served, mut missing) = (Vec::new(), wanted as usize);
-        // Redis is told after the commit, and gives the recalled ones of an earlier look once more.
+        // Redis learns of a commit afterwards, and returns the recalled tickets of an earlier look once more.
         let mut recalled = HashSet::new();
         for _ in 0..LOOKS_MAX {
-            // One entry of the record tells of each look.
+            // Each look has one entry in the record.
             let most = missing.min(TICKETS_MAX);
             if most == 0 {
                 break;
@@ -254,7 +254,7 @@ impl<L: Ledger> Ticker<L> {
         for (at, tickets) in plan.preferred.iter().enumerate().filter(|(_, tickets)| !tickets.is_empty()) {
             let made = sale.admit(at, tickets, &plan.kid).await?;
             records[at].preferred(plan.preferred_at[at], &made);
-            // Whoever has a token already has had the turn.
+            // A ticket with a token has had its turn.
             let served: Vec<Ordinal> = tickets.iter().map(|ticket| ticket.0).collect();
             sale.note_done(at, Intervention::Prefer, &served).await?;
             preferred += count(&made);

@@ -1,4 +1,4 @@
-//! What Redis is told of a commit, in the order of commits: under the lock of the sale.
+//! What a commit publishes to Redis, in the order of commits: under the lock of the sale.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
     store::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
 };
 
-/// How long one tick tells Redis again which turns are over, after a loss; the next one goes on.
+/// How long one tick publishes again which turns are over, after a loss; the next tick continues.
 const RETELLS_FOR: Duration = Duration::from_millis(50);
 
 impl<L: Ledger> Ticker<L> {
@@ -28,15 +28,15 @@ impl<L: Ledger> Ticker<L> {
         committed: &[Committed],
         known: &mut Known,
     ) -> Result<(), TickError> {
-        // Who has begun an epoch says so, whoever has the lock at this moment: unsaid, it would be begun again.
+        // The controller that begins an epoch publishes it and waits for the lock: unpublished, it would be begun again.
         let begins = committed.iter().any(|committed| committed.begins.is_some());
         let Some(mut sale) = self.ledger.lock(sale, begins).await? else { return Ok(()) };
-        // One line that can't be told keeps no other from it.
+        // A line that cannot be published delays no other.
         let mut failed = None;
         (known.told, known.told_at) = (Vec::with_capacity(committed.len()), Some(self.clock.now()));
         for committed in committed {
             let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line) else { continue };
-            // Whoever has committed since says this, too.
+            // A later commit publishes this, too.
             if sale.lines[at].publication != committed.publication {
                 continue;
             }
@@ -70,7 +70,7 @@ impl<L: Ledger> Ticker<L> {
             let mut told = Vec::with_capacity(unpublished.len());
             let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
             for admission in unpublished {
-                // Of a ticket the newest turn alone is told: an older one would take it back.
+                // Only the newest turn of a ticket is published: an older one would overwrite it.
                 if !admission.superseded {
                     let Some(turn) = self.turn(sale.row.sale(), &admission) else { continue };
                     turns.push((admission.ordinal(), turn));
@@ -107,7 +107,7 @@ impl<L: Ledger> Ticker<L> {
         self.retell(sale, at).await
     }
 
-    /// Tells a Redis that has lost the line which turns are over, some of them.
+    /// Publishes to a Redis that has lost the line which turns are over, a part at a time.
     async fn retell(&self, sale: &mut L::Locked, at: usize) -> Result<(), TickError> {
         let started = self.clock.now();
         while sale.lines[at].is_retelling() && self.clock.since(started) < RETELLS_FOR {

@@ -236,7 +236,7 @@ impl Desk {
         }
     }
 
-    /// Waits until the sale has been ticked so many more times.
+    /// Waits until the sale has been ticked `more` times.
     pub async fn ticks(&self, sale: SaleId, more: usize) {
         let mut last = None;
         for _ in 0..=more {

@@ -23,7 +23,7 @@ use crate::{
 /// How long a hold that a late payment has renewed is held again.
 pub(crate) const RENEWED_FOR_S: f64 = 60.0;
 
-/// A payment that nobody has touched for so long was left behind.
+/// A payment untouched for this long was left behind, in seconds.
 pub(crate) const LEFT_BEHIND_S: f64 = 10.0;
 
 /// Payments that may be begun for one hold: enough for a forgotten code, too few to try out stolen cards.

@@ -1,4 +1,4 @@
-//! RefusalCache of tokens that are known still, so that whoever repeats them asks no database.
+//! Cache of refused tokens, so that a repeated token costs no query.
 //!
 //! A token that has run out unused never becomes an order any more. What a used one became changes: it is told as it stood within the
 //! last second.

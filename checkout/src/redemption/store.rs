@@ -33,17 +33,17 @@ pub(crate) enum NotRedeemed {
     },
     /// The sale is for accounts only.
     NoAccount,
-    /// The account may have so many units more.
+    /// The account may have `left` more units.
     OverAllowance {
         left: i32,
     },
-    /// The shopper may have so many units more.
+    /// The shopper may have `left` more units.
     OverShopperLimit {
         left: i32,
     },
     /// The units are gone; only a sale that overbooks can come to this.
     SoldOut,
-    /// Somebody else was changing it at this moment.
+    /// Another transaction was changing it at this moment.
     Unsteady,
     /// Too many wait to be redeemed.
     Crowded,

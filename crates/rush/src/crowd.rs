@@ -69,7 +69,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// The crowd, and what will happen to its shoppers; nothing if nobody wants to know.
+    /// The crowd's histories; `None`: not recorded.
     pub(crate) fn new(job: Job) -> (Arc<Crowd>, mpsc::Receiver<Event>) {
         let (sender, events) = mpsc::channel(EVENTS_BUFFERED);
         let history = if job.has_history { History::to(sender) } else { History::default() };

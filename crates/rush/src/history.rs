@@ -1,4 +1,4 @@
-//! What happened to each shopper, with times: a JSON document a line, for whoever checks the promises from it.
+//! What happened to each shopper, with times: a JSON document a line, for checking the promises.
 //!
 //! It is bounded: so many lines for each shopper, and no message that says nothing new more than four times a second.
 

@@ -237,7 +237,7 @@ async fn search(State(office): State<Office>, _: Account, Query(fields): Query<F
     list(found.iter().map(to_json).collect())
 }
 
-/// Every intent with its times, which no real company shows: for whoever checks what a shop has charged, and when.
+/// Every intent with its times, which no real company shows: for checking what a shop has charged, and when.
 async fn list_charges(State(office): State<Office>, _: Account) -> Response {
     let charges = office.company().charges(Instant::now());
     let shown = |charge: &crate::company::Charge| {

@@ -135,7 +135,7 @@ impl Books {
     /// Opens them.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is not valid.
     pub fn open(url: &str, sale: Uuid) -> Result<Books, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(2)).connect_lazy(url)?;
         Ok(Books { pool, sale })
@@ -149,7 +149,7 @@ impl Books {
         sqlx::query_as(STOCK).bind(self.sale).fetch_one(&self.pool).await
     }
 
-    /// Looks at the stock twice a second, for as long as somebody wants to know.
+    /// Reads the stock twice a second until it is dropped.
     pub async fn look_on(url: String, sale: Uuid, seen: Arc<Mutex<Vec<(i64, Stock)>>>) {
         let Ok(books) = Books::open(&url, sale) else { return };
         loop {

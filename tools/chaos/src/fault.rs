@@ -33,17 +33,17 @@ pub enum Broken {
     Swallowed,
     /// An asymmetric partition: one direction is held back.
     OneWay {
-        /// Whether it is that of whoever connected.
+        /// Whether it is the client's side.
         there: bool,
     },
     /// An asymmetric partition whose bytes are lost: what is asked is done, and not answered.
     LostOneWay {
-        /// Whether it is that of whoever connected.
+        /// Whether it is the client's side.
         there: bool,
     },
     /// One direction of each established connection has ended; new ones work.
     HalfClosed {
-        /// Whether it is that of whoever connected.
+        /// Whether it is the client's side.
         there: bool,
     },
 }

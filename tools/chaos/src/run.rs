@@ -131,7 +131,7 @@ impl fmt::Display for Recovery {
     }
 }
 
-/// What became of one plan.
+/// The outcome of one plan.
 #[derive(Debug)]
 pub struct Outcome {
     /// The faults that were injected.

@@ -48,7 +48,7 @@ pub const NAMES: [&str; 7] =
     [WAITING_ROOMS[0], WAITING_ROOMS[1], CONTROLLERS[0], CONTROLLERS[1], CHECKOUTS[0], CHECKOUTS[1], GATEWAY];
 /// Who is not a service, and has links.
 pub const SHOPPERS: &str = "shoppers";
-/// Whoever looks on: its link to Postgres is never broken.
+/// The observer: its link to Postgres is never broken.
 pub const ONLOOKER: &str = "onlooker";
 
 const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
@@ -337,7 +337,7 @@ impl<S> Shop<S> {
         self.until(counter, 0).await
     }
 
-    /// Waits until so many units are sold: the middle of a rush.
+    /// Waits until `units` are sold: the middle of a rush.
     pub async fn until_sold(&self, units: u64) {
         self.until("sold", units).await;
     }

@@ -15,7 +15,7 @@ pub enum Bug {
     NoFence,
     /// A sale counts as moved by the clock though an operator was faster.
     MovedByNobody,
-    /// Turns that nobody could claim, since the line or all controllers were away, count among those that nobody claimed.
+    /// Turns that no page could claim, since the line or all controllers were away, count as unclaimed.
     OutagesCount,
     /// The limit per shopper is counted for each ticket.
     LimitPerTicket,

@@ -63,7 +63,7 @@ struct Transaction {
     admissions: BTreeMap<usize, Admission>,
     made: Vec<Admission>,
     entries: Vec<(usize, String)>,
-    /// It notes that Redis was told.
+    /// It notes that admissions are published.
     told: bool,
     /// The sale was open when it was locked, or this transaction has opened it.
     is_open: bool,
@@ -104,7 +104,7 @@ pub struct Ledger {
 pub struct SessionLost;
 
 impl Ledger {
-    /// A sale that has nobody in it.
+    /// A sale without shoppers.
     #[must_use]
     pub fn new(terms: &Terms, bugs: Bugs) -> Self {
         let tables = Tables::new(terms);
@@ -293,7 +293,7 @@ impl Ledger {
         self.ever_out.contains(&(line, ordinal))
     }
 
-    /// Whether Redis has been told everything.
+    /// Whether everything is published.
     #[must_use]
     pub fn is_all_told(&self) -> bool {
         let untold = |row: &&Admission| {

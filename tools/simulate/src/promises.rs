@@ -196,7 +196,7 @@ impl World {
         line.restless() > AT_ONCE && line.home != Some(self.servers[self.primary].run_id())
     }
 
-    /// Whether nobody waits, or has a turn.
+    /// Whether no shopper waits or has a turn.
     fn is_empty(&self) -> bool {
         let idle = {
             let row = &self.ledger().tables.row;

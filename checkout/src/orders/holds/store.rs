@@ -436,7 +436,7 @@ pub(crate) async fn shift_hold(
     Ok(shifted.is_some())
 }
 
-/// Counts the units of a hold as sold, and tells of it.
+/// Counts the units of a hold as sold, and publishes the event.
 pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, data: Value) -> Result<(), StoreError> {
     let sold_out: bool = sqlx::query_scalar(
         "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE sale_id = $1 RETURNING sold = total",

@@ -62,7 +62,7 @@ impl Member {
         self.redis.port()
     }
 
-    /// The port that clients are told.
+    /// The port that clients connect to.
     fn told_port(&self) -> u16 {
         self.door.as_ref().map_or(self.redis.port(), |door| door.address().port())
     }

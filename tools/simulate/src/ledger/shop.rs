@@ -14,7 +14,7 @@ use crate::bugs::Bug;
 /// Epochs that a line may have had since the backup that it was restored from.
 const EPOCHS_LEAPT: i32 = 1000;
 
-/// Tickets of a line that may have been given since the backup, where Redis can't tell.
+/// Tickets of a line that may have been given since the backup, where Redis does not know.
 const MARGIN: i64 = 5000;
 
 /// What came of a token at the checkout.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::sale::{self, Terms};
 
-/// What became of an admission.
+/// The state of an admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Its token is out.
@@ -69,9 +69,9 @@ pub struct Admission {
     pub claimed_at: Option<OffsetDateTime>,
     /// It lapsed by no fault of its shopper's: an operator took it back, or no controller was there to hear a claim.
     pub excused: bool,
-    /// What Redis was told of it, and in which epoch.
+    /// What is published of it, and in which epoch.
     pub published: Option<State>,
-    /// The epoch in which it was told.
+    /// The epoch in which it was published.
     pub published_epoch: i32,
     /// What the record has of it.
     pub recorded: State,
@@ -109,7 +109,7 @@ pub struct Intervened {
     pub at_limit: bool,
     /// The record has it, or the turn has come.
     pub done: bool,
-    /// The epoch in which Redis was told.
+    /// The epoch in which it was published.
     pub told_epoch: i32,
 }
 
@@ -144,7 +144,7 @@ pub fn units(stored: i32) -> u32 {
 }
 
 impl Tables {
-    /// A sale that has nobody in it.
+    /// A sale without shoppers.
     pub fn new(terms: &Terms) -> Self {
         let lines: Vec<LineRow> = sale::lines();
         Self {
