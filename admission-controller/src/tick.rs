@@ -49,9 +49,8 @@ use crate::{
 
 /// Departures noted in one tick at most.
 const SWEPT_MAX: u64 = 2000;
-/// How long shoppers have to show their tickets to a line that was lost, before anybody is let in again: nodes notice
-/// within a second, and browsers whose node has gone come back within a few.
-const RECOVERY: Duration = Duration::from_secs(5);
+/// How long pages may take to show their turns after the line was lost: turns that lapse meanwhile are excused.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// A sale that was not ticked for so long was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
 /// Redis is told again after so long, though nothing has changed: it may have lost the list of sales alone.
@@ -439,7 +438,7 @@ impl<L: Ledger> Ticker<L> {
             }
         }
         if sale.row.promised > 0 {
-            let till = sale.row.now + RECOVERY;
+            let till = sale.row.now + SHOWN_WITHIN;
             sale.row.was_away(till);
         }
         sale.note(&Ticked { why: "the line begins anew", ..Ticked::default() }).await?;
