@@ -44,7 +44,7 @@ use crate::{
     lifecycle,
     record::{Kept, Recorder},
     schedule::{Next, Nudges, Ticks},
-    store::{Agenda, Intervention, LineRow, OPENS_SOON_S, Running, Sale, SaleRow, StoreError, Ticked},
+    store::{self, Agenda, Intervention, LineRow, OPENS_SOON_S, Running, Sale, SaleRow, StoreError, Ticked},
 };
 
 /// Departures noted in one tick at most.
@@ -311,7 +311,13 @@ impl<L: Ledger> Ticker<L> {
         }
         let admitted = admitted.saturating_add(preferred);
         for (at, (cursor, seen)) in cursors.into_iter().zip(&seen).enumerate() {
+            let recovers = sale.lines[at].recovers_until.is_some();
             sale.note_moved(at, cursor, seen).await?;
+            let line = &sale.lines[at];
+            if recovers && line.recovers_until.is_none() {
+                let (present, expected) = (store::present(seen), line.expected);
+                info!(line = %line.line(), present, expected, waiting = seen.waiting, "shoppers of a lost line are back");
+            }
         }
         // What a sale has taught is kept, however long it stays sold out.
         let decision = decision.filter(|decision| decision.reason != Reason::SoldOut);
@@ -431,7 +437,8 @@ impl<L: Ledger> Ticker<L> {
             sale.begin_epoch(at, redis).await?;
             let line = &sale.lines[at];
             records[at].epoch(line.epoch(), line.above());
-            info!(line = %line.line(), epoch = line.epoch, redis = redis.run_id, "new epoch of the line begun");
+            let (epoch, expected) = (line.epoch, line.expected);
+            info!(line = %line.line(), epoch, expected, redis = redis.run_id, "new epoch of the line begun");
             if line.epoch > 1 {
                 // Whatever has happened to this line has happened to others, which may rest.
                 self.nudges.all();
