@@ -385,12 +385,12 @@ mod tests {
     }
 
     #[test]
-    fn a_half_frame_is_kept_until_the_rest_comes() {
+    fn a_partial_frame_is_kept_until_the_rest_comes() {
         let (mut connection, _page) = connection();
         let mut buffer = [0; 32];
         connection.keep_partial(b"partial");
-        assert_eq!(connection.take_partial(&mut buffer), 4);
-        assert_eq!((&buffer[..4], connection.buffers.is_none()), (b"partial".as_slice(), true));
+        assert_eq!(connection.take_partial(&mut buffer), 7);
+        assert_eq!((&buffer[..7], connection.buffers.is_none()), (b"partial".as_slice(), true));
         assert_eq!(connection.take_partial(&mut buffer), 0);
     }
 }
