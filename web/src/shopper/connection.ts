@@ -1,15 +1,15 @@
 /** Keeps the page in touch with the line, over whatever the network allows and for as long as there is something to hear. */
 
-import type { LineMessage, PageMessage, Problem } from "../api";
-import { ask } from "../http";
-import { TRACEPARENT } from "../trace";
+import type { LineMessage, PageMessage, Problem } from "../shared/api";
+import { request } from "../shared/http";
+import { TRACEPARENT } from "../shared/telemetry";
 import { parseLineMessage } from "./messages";
 import { isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
 import { pause } from "./checkout";
 import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
 
 export interface LineListener {
-  heard(message: LineMessage): void;
+  received(message: LineMessage): void;
   /** The line cannot be heard just now; the connection goes on trying. `busy`: it was asked to come again later. */
   lost(busy: boolean): void;
   /** The line will not have this page. It tries no more. */
@@ -40,7 +40,7 @@ const CLAIM_AGAIN_MS = 1_000;
 const INQUIRY_SPREAD_MS = 2_000;
 
 /** What tests replace. */
-export interface World {
+export interface Environment {
   openLink: typeof openLink;
   /** From [0, 1). */
   random: () => number;
@@ -48,26 +48,26 @@ export interface World {
 
 export class LineConnection {
   readonly #path: string;
-  readonly #papers: Record<string, string>;
+  readonly #credentials: Record<string, string>;
   readonly #listener: LineListener;
-  readonly #world: World;
+  readonly #environment: Environment;
   readonly #ladder = new Ladder();
   #entry: Entry = "resume";
   #wanted = false;
   #failures = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
   #notBefore = 0;
   /** A link that is silent for so long is dead, without the browser knowing; undefined while its server has not said when it speaks next. */
   #silenceMs: number | undefined;
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `papers`: what the shopper shows at the door, by name. */
-  constructor(saleId: string, papers: Record<string, string>, listener: LineListener, world: World = { openLink, random: Math.random }) {
+  /** `credentials`: what the shopper shows at the door, by name. */
+  constructor(saleId: string, credentials: Record<string, string>, listener: LineListener, environment: Environment = { openLink, random: Math.random }) {
     this.#path = `/api/flash-sales/${saleId}/line`;
-    this.#papers = papers;
+    this.#credentials = credentials;
     this.#listener = listener;
-    this.#world = world;
+    this.#environment = environment;
   }
 
   open(entry: Entry): void {
@@ -85,7 +85,7 @@ export class LineConnection {
 
   async #claimByHttp(): Promise<void> {
     for (let tries = 0; tries < CLAIM_TRIES && this.#wanted; tries += 1) {
-      const answer = await ask(`${this.#path}/claim`, { method: "POST" });
+      const answer = await request(`${this.#path}/claim`, { method: "POST" });
       if (answer.kind === "refused") this.#refuse(answer.problem);
       if (answer.kind !== "failed") return;
       await pause(answer.atLeastMs ?? CLAIM_AGAIN_MS);
@@ -108,7 +108,7 @@ export class LineConnection {
   /** Gives the place up. By HTTP in any case: it outlives the page. */
   leave(): void {
     this.close();
-    void ask(this.#path, { method: "DELETE", keepalive: true });
+    void request(this.#path, { method: "DELETE", keepalive: true });
   }
 
   close(): void {
@@ -122,7 +122,7 @@ export class LineConnection {
    */
   wake(): void {
     const now = Date.now();
-    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#heardAt < (this.#silenceMs ?? TRUST_MS))) return;
+    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#receivedAt < (this.#silenceMs ?? TRUST_MS))) return;
     this.renew();
   }
 
@@ -136,10 +136,10 @@ export class LineConnection {
     let silent = true;
     this.#listen(transport, {
       alive: () => { if (!silent) this.#alive(); },
-      heard: (json) => {
+      received: (json) => {
         if (silent) this.#ladder.worked();
         silent = false;
-        this.#hear(json);
+        this.#receive(json);
       },
       ended: (end) => {
         if (silent && transport !== "polling" && isUnexplained(end)) this.#inquireSoon();
@@ -151,7 +151,7 @@ export class LineConnection {
   /** Not at once: if the node has just died, everybody who was connecting to it has this to ask. */
   #inquireSoon(): void {
     this.#drop();
-    this.#timer = setTimeout(() => { this.#inquire(); }, this.#world.random() * INQUIRY_SPREAD_MS);
+    this.#timer = setTimeout(() => { this.#inquire(); }, this.#environment.random() * INQUIRY_SPREAD_MS);
   }
 
   /**
@@ -162,7 +162,7 @@ export class LineConnection {
   #inquire(): void {
     this.#listen("polling", {
       alive: () => undefined,
-      heard: (json) => { this.#hear(json); },
+      received: (json) => { this.#receive(json); },
       ended: (end) => {
         if (end.kind !== "asked") this.#end(end);
         else if (this.#ladder.blocked()) this.#connect();
@@ -173,11 +173,11 @@ export class LineConnection {
 
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     this.#silenceMs = transport === "events" ? EVENTS_EVERY_MS + LATE_MS : undefined;
     // In the query, since a page can give a WebSocket no headers.
-    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#papers, traceparent: TRACEPARENT });
-    this.#link = this.#world.openLink(transport, `${this.#path}?${String(query)}`, listener);
+    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#credentials, traceparent: TRACEPARENT });
+    this.#link = this.#environment.openLink(transport, `${this.#path}?${String(query)}`, listener);
     this.#timer = setTimeout(() => {
       this.#drop();
       listener.ended({ kind: "failed", atLeastMs: undefined });
@@ -193,7 +193,7 @@ export class LineConnection {
   /** Something has come. The next has to come in time, where it is known when that is. */
   #alive(): void {
     clearTimeout(this.#timer);
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     if (this.#silenceMs !== undefined) this.#listenUntil(Date.now() + this.#silenceMs);
   }
 
@@ -204,7 +204,7 @@ export class LineConnection {
     }, dueAt - Date.now());
   }
 
-  #hear(json: string): void {
+  #receive(json: string): void {
     this.#alive();
     this.#failures = 0;
     // The ticket has arrived with the answer: from here on the page only ever comes back with it.
@@ -217,7 +217,7 @@ export class LineConnection {
       return;
     }
     if (message.type === "over") this.close();
-    this.#listener.heard(message);
+    this.#listener.received(message);
   }
 
   #end(end: End): void {
@@ -248,7 +248,7 @@ export class LineConnection {
     const wait = waitAfter(end, this.#failures);
     this.#failures += 1;
     this.#notBefore = Date.now() + (wait.atLeastMs ?? 0);
-    this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, this.#world.random()));
+    this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, this.#environment.random()));
     return wait;
   }
 }

@@ -1,6 +1,6 @@
 /** Whether this browser keeps our cookies: a place in the line is kept in one. */
 
-import type { Problem } from "../api";
+import type { Problem } from "../shared/api";
 
 const PROBE = "fairline_probe=1";
 

@@ -1,14 +1,14 @@
-/** The shopper's page: events in, state on, picture out. */
+/** The shopper page: events change the state, the state gives a view model, the view shows it. */
 
-import type { Order, Problem, SaleCard, SaleMode, Status, TurnMessage } from "../api";
+import type { Order, Problem, SaleCard, SaleMode, Status, TurnMessage } from "../shared/api";
 import { Announcer } from "./announcer";
 import type * as Calling from "./attention";
 import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve, withdraw } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
 import { cookieProblem } from "./cookies";
-import { field } from "../field";
-import { ask } from "../http";
-import { picture, type Served } from "./picture";
+import { field } from "../shared/form-field";
+import { request } from "../shared/http";
+import { viewModel, type Served } from "./view-model";
 import { followsStatus, initialState, reduce, type Event, type State } from "./state";
 import { View } from "./view";
 
@@ -30,7 +30,7 @@ function start(root: HTMLElement): void {
   let ticking: ReturnType<typeof setInterval> | undefined;
 
   const show = (): void => {
-    const seen = picture(state, served, { serverMs: serverNow(), steadyMs: performance.now() });
+    const seen = viewModel(state, served, { serverMs: serverNow(), steadyMs: performance.now() });
     view.show(seen);
     const news = announcer.next(seen.news, Date.now());
     if (news !== undefined) view.announce(news);
@@ -45,12 +45,12 @@ function start(root: HTMLElement): void {
   };
 
   // An account that the shop names, or an invitation to a lane.
-  const papers = [...new URLSearchParams(location.search)].filter(([name]) => name === "account" || name === "invitation");
-  const line = new LineConnection(saleId, Object.fromEntries(papers), {
-    heard(message) {
+  const credentials = [...new URLSearchParams(location.search)].filter(([name]) => name === "account" || name === "invitation");
+  const line = new LineConnection(saleId, Object.fromEntries(credentials), {
+    received(message) {
       dispatch({ type: "line", message });
       if (message.type === "turn") meetTurn(message);
-      if (state.phase.at === "joining" && state.phase.seeking === "order") void recallOrder();
+      if (state.phase.at === "joining" && state.phase.seeking === "order") void loadOrder();
     },
     lost: (busy) => { dispatch({ type: "lost", busy }); },
     refused: (problem) => { dispatch({ type: "refused", problem }); },
@@ -106,7 +106,7 @@ function start(root: HTMLElement): void {
   const release = async (order: Order): Promise<void> => {
     dispatch({ type: "pay" });
     const answer = await giveBack(order);
-    if (answer.kind === "ok") tellOrder(answer.body);
+    if (answer.kind === "ok") showOrder(answer.body);
     else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };
 
@@ -118,15 +118,15 @@ function start(root: HTMLElement): void {
     else dispatch({ type: "withdraw-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };
 
-  const tellOrder = (order: Order): void => {
+  const showOrder = (order: Order): void => {
     dispatch({ type: "order", order });
     line.close();
     if (order.status === "payment_pending") void follow(order);
   };
 
-  const recallOrder = async (): Promise<void> => {
+  const loadOrder = async (): Promise<void> => {
     const order = await findOrder(leadsTo);
-    if (order) tellOrder(order);
+    if (order) showOrder(order);
     else dispatch({ type: "refused", problem: UNREACHABLE });
   };
 
@@ -135,7 +135,7 @@ function start(root: HTMLElement): void {
     await pause(ORDER_EVERY_MS);
     const answer = await readOrder(order.id);
     if (state.phase.at !== "pending") return;
-    tellOrder(answer.kind === "ok" ? answer.body : order);
+    showOrder(answer.kind === "ok" ? answer.body : order);
   };
 
   const forms: Record<string, (form: HTMLFormElement) => void> = {
@@ -151,7 +151,7 @@ function start(root: HTMLElement): void {
         return;
       }
       void reserve(leadsTo, token, quantity).then((answer) => {
-        if (answer.kind === "ok") tellOrder(answer.body);
+        if (answer.kind === "ok") showOrder(answer.body);
         else dispatch({ type: "reserve-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
       });
     },
@@ -162,7 +162,7 @@ function start(root: HTMLElement): void {
       const method = field(form, "payment_method");
       dispatch({ type: "pay" });
       void pay(order, method).then((answer) => {
-        if (answer.kind === "ok") tellOrder(answer.body);
+        if (answer.kind === "ok") showOrder(answer.body);
         else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
       });
     },
@@ -209,10 +209,10 @@ function start(root: HTMLElement): void {
   });
 
   /** A hold may have lapsed, or another tab may have paid for it. */
-  const lookAtHold = (): void => {
+  const refreshHold = (): void => {
     if (state.phase.at !== "checkout" || state.phase.paying) return;
     void readOrder(state.phase.order.id).then((answer) => {
-      if (answer.kind === "ok" && !isToBePaid(answer.body)) tellOrder(answer.body);
+      if (answer.kind === "ok" && !isToBePaid(answer.body)) showOrder(answer.body);
     });
   };
 
@@ -222,7 +222,7 @@ function start(root: HTMLElement): void {
     tickedAt = Date.now();
     if (asleep) attend();
     show();
-    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) lookAtHold();
+    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) refreshHold();
   };
 
   /** Right at once when somebody looks at the page, and still while nobody does. */
@@ -236,7 +236,7 @@ function start(root: HTMLElement): void {
     seeTurn();
     show();
     line.wake();
-    lookAtHold();
+    refreshHold();
   };
   document.addEventListener("visibilitychange", attend);
   window.addEventListener("pageshow", ({ persisted }) => {
@@ -252,10 +252,10 @@ function start(root: HTMLElement): void {
   /** Whoever is not in line is told by the sale's public status, which caches well. */
   const watchStatus = async (atLeastMs = 0): Promise<void> => {
     await pause(atLeastMs + STATUS_EVERY_MS * (0.75 + Math.random() / 2));
-    await someoneLooks();
+    await pageIsVisible();
     let waitMs: number | undefined;
     if (followsStatus(state.phase)) {
-      const answer = await ask<SaleCard>(`/api/flash-sales/${saleId}/status`, { cache: "default" });
+      const answer = await request<SaleCard>(`/api/flash-sales/${saleId}/status`, { cache: "default" });
       if (answer.kind === "ok") dispatch({ type: "sale", sale: answer.body });
       if (answer.kind === "failed") waitMs = answer.atLeastMs;
     }
@@ -275,10 +275,10 @@ function start(root: HTMLElement): void {
   if (problem) dispatch({ type: "refused", problem });
 }
 
-function someoneLooks(): Promise<void> {
+function pageIsVisible(): Promise<void> {
   return new Promise((resolve) => {
     if (document.visibilityState === "visible") resolve();
-    else document.addEventListener("visibilitychange", () => { resolve(someoneLooks()); }, { once: true });
+    else document.addEventListener("visibilitychange", () => { resolve(pageIsVisible()); }, { once: true });
   });
 }
 

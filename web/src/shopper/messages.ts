@@ -3,7 +3,7 @@
  * ones; and what an older line does not say yet reads as if it had said that there is nothing to say.
  */
 
-import type { LineMessage, PlaceMessage, Seconds } from "../api";
+import type { LineMessage, PlaceMessage, Seconds } from "../shared/api";
 
 const REQUIRED: Record<LineMessage["type"], Record<string, string>> = {
   place: { ordinal: "number", place: "number", behind: "number" },

@@ -3,19 +3,19 @@
  * script of its own, so that nobody else loads it. The page hears `signed-in`.
  */
 
-import type { Problem, Profile } from "../api";
-import { field } from "../field";
-import { ask, inWords, type Answer } from "../http";
+import type { Problem, Profile } from "../shared/api";
+import { field } from "../shared/form-field";
+import { request, problemText, type Answer } from "../shared/http";
 
 /** Access tokens last 15 minutes. */
 const REFRESH_EVERY_MS = 10 * 60_000;
 const RETRY_MS = 10_000;
 const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
 
-type Step = "looking" | "address" | "code" | "known";
+type Step = "checking" | "address" | "code" | "known";
 
 function send<T>(path: string, body: object): Promise<Answer<T>> {
-  return ask<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return request<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
 /** The refresh token is good once: of several tabs one asks at a time, each with what the last was given. */
@@ -25,7 +25,7 @@ function refresh(): Promise<Answer<unknown>> {
 
 function start(panel: HTMLElement): void {
   const line = panel.dataset.account ?? "";
-  let step: Step = "looking";
+  let step: Step = "checking";
   let signInId = "";
   let sending = false;
   /** Until when nothing has to be refreshed. */
@@ -42,16 +42,16 @@ function start(panel: HTMLElement): void {
     if (follow) (panel.querySelector<HTMLElement>(`[data-step=${step}] input`) ?? panel.querySelector("h2"))?.focus();
   };
 
-  const complain = (problem: Problem): void => { text("sign-in-problem", inWords(problem)); };
+  const complain = (problem: Problem): void => { text("sign-in-problem", problemText(problem)); };
 
-  const look = async (follow: boolean): Promise<void> => {
-    const profile = await ask<Profile>("/users/profile");
+  const loadProfile = async (follow: boolean): Promise<void> => {
+    const profile = await request<Profile>("/users/profile");
     if (profile.kind === "ok") {
       text("address", profile.body.address ?? "by your shop");
       show("known", follow);
       panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
     } else if (profile.kind === "refused") await keep();
-    else setTimeout(() => void look(false), RETRY_MS);
+    else setTimeout(() => void loadProfile(false), RETRY_MS);
   };
 
   /** Stays signed in, or says that nobody is. */
@@ -59,7 +59,7 @@ function start(panel: HTMLElement): void {
     const answer = await refresh();
     if (answer.kind === "refused") { show("address", false); return; }
     if (answer.kind === "ok") freshUntil = Date.now() + REFRESH_EVERY_MS;
-    if (step !== "known") setTimeout(() => void look(false), answer.kind === "ok" ? 0 : RETRY_MS);
+    if (step !== "known") setTimeout(() => void loadProfile(false), answer.kind === "ok" ? 0 : RETRY_MS);
   };
 
   const forms: Record<string, (form: HTMLFormElement) => Promise<void>> = {
@@ -77,13 +77,13 @@ function start(panel: HTMLElement): void {
       if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
       form.reset();
       freshUntil = Date.now() + REFRESH_EVERY_MS;
-      await look(true);
+      await loadProfile(true);
     },
 
     async remind() {
-      const answer = await ask(`/users/reminders/${line}`, { method: "POST" });
+      const answer = await request(`/users/reminders/${line}`, { method: "POST" });
       const done = answer.kind === "ok" ? "We write to you when your turn is near." : "";
-      text("reminded", answer.kind === "refused" ? inWords(answer.problem) : done);
+      text("reminded", answer.kind === "refused" ? problemText(answer.problem) : done);
     },
 
     async leave() {
@@ -110,7 +110,7 @@ function start(panel: HTMLElement): void {
   };
   document.addEventListener("visibilitychange", tick);
   setInterval(tick, REFRESH_EVERY_MS / 10);
-  void look(false);
+  void loadProfile(false);
 }
 
 const panel = document.querySelector<HTMLElement>("[data-account]");

@@ -1,8 +1,8 @@
 /** The three ways to hear the line: a WebSocket, Server-Sent Events, and asking again and again. */
 
-import type { LineSnapshot } from "../api";
+import type { LineSnapshot } from "../shared/api";
 import { EventStream } from "./event-stream";
-import { readFailure, type Answer } from "../http";
+import { readFailure, type Answer } from "../shared/http";
 import type { Transport } from "./retry";
 
 /** How a way to the line came to its end. */
@@ -20,7 +20,7 @@ export interface Listener {
   /** Something has come, be it no message yet. */
   alive(): void;
   /** Text of one message. */
-  heard(json: string): void;
+  received(json: string): void;
   /** Told once; nothing is heard after it. */
   ended(end: End): void;
 }
@@ -53,7 +53,7 @@ function openSocket(path: string, listener: Listener): Link {
     queueMicrotask(() => { listener.ended({ kind: "failed", atLeastMs: undefined }); });
     return { send: () => false, close: () => undefined };
   }
-  socket.onmessage = ({ data }) => { listener.heard(String(data)); };
+  socket.onmessage = ({ data }) => { listener.received(String(data)); };
   socket.onclose = ({ code }) => { listener.ended({ kind: "closed", code }); };
   return {
     send(json) {
@@ -68,7 +68,7 @@ function openSocket(path: string, listener: Listener): Link {
   };
 }
 
-type Reader = (response: Response, listener: Pick<Listener, "alive" | "heard">) => Promise<End>;
+type Reader = (response: Response, listener: Pick<Listener, "alive" | "received">) => Promise<End>;
 
 /** `fetch` rather than `EventSource`: it tells a refusal from a failure, and does not retry on its own. */
 function openFetch(path: string, accept: string, listener: Listener, read: Reader): Link {
@@ -87,8 +87,8 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
       alive() {
         if (!signal.aborted) listener.alive();
       },
-      heard(json) {
-        if (!signal.aborted) listener.heard(json);
+      received(json) {
+        if (!signal.aborted) listener.received(json);
       },
     });
   };
@@ -101,13 +101,13 @@ const readEvents: Reader = async (response, listener) => {
   const events = new EventStream();
   for (let piece = await pieces?.read(); piece && !piece.done; piece = await pieces?.read()) {
     listener.alive();
-    events.push(piece.value).forEach((json) => { listener.heard(json); });
+    events.push(piece.value).forEach((json) => { listener.received(json); });
   }
   return { kind: "failed", atLeastMs: undefined };
 };
 
-const readSnapshot: Reader = async (response, { heard }) => {
+const readSnapshot: Reader = async (response, { received }) => {
   const snapshot = (await response.json()) as LineSnapshot;
-  snapshot.messages.forEach((message) => { heard(JSON.stringify(message)); });
+  snapshot.messages.forEach((message) => { received(JSON.stringify(message)); });
   return { kind: "asked", nextInMs: snapshot.poll_after_ms };
 };

@@ -104,7 +104,7 @@ test("the first operator is set up, signs in, and hires others, who may do what 
   await page.getByRole("button", { name: "Remove: vera" }).click();
   await page.locator("#confirm").getByRole("button", { name: "Remove", exact: true }).click();
   await theirs.getByText("The session has ended. Please sign in again.").waitFor();
-  assert.equal((await shop.look(sale)).status, "scheduled");
+  assert.equal((await shop.sale(sale)).status, "scheduled");
   await viewer.go(REFUSED, CUT_OFF);
 
   await page.getByRole("button", { name: "ada (owner)" }).click();
@@ -189,13 +189,13 @@ test("a sale is created with a preview, copied, and steered; the log shows it al
   await at.set("Message to everybody who waits", "Back in a minute.");
   await second.line.page.getByText("Back in a minute.").waitFor();
   await page.getByText("Texts and colours").click();
-  const look = page.locator(".look");
-  assert.equal(await look.getByLabel("While they wait").inputValue(), "Tea is ready.");
-  await look.getByLabel("While they wait").fill("Coffee is ready.");
-  await look.getByLabel("Accent", { exact: true }).fill("#ffee00");
-  await look.getByText("Links in this accent are hard to read").waitFor();
-  await look.getByLabel("Accent", { exact: true }).fill("#00457c");
-  await look.getByRole("button", { name: "Set them" }).click();
+  const theme = page.locator(".theme");
+  assert.equal(await theme.getByLabel("While they wait").inputValue(), "Tea is ready.");
+  await theme.getByLabel("While they wait").fill("Coffee is ready.");
+  await theme.getByLabel("Accent", { exact: true }).fill("#ffee00");
+  await theme.getByText("Links in this accent are hard to read").waitFor();
+  await theme.getByLabel("Accent", { exact: true }).fill("#00457c");
+  await theme.getByRole("button", { name: "Set them" }).click();
   await until("the page to look so", async () => {
     await second.line.page.reload();
     await second.line.page.getByText(/(Tea|Coffee) is ready\./).waitFor();
@@ -326,7 +326,7 @@ test("a sale is steered from a phone", LIMIT, async () => {
   await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
   await page.getByLabel("Message to everybody who waits").fill("Soon.");
   await at.button("Tell them").tap();
-  await until("the message", async () => (await shop.look(sale)).message === "Soon." || undefined);
+  await until("the message", async () => (await shop.sale(sale)).message === "Soon." || undefined);
   await page.getByRole("link", { name: "Audit log" }).tap();
   await page.getByRole("row").filter({ hasText: "Soon." }).waitFor();
   await photograph(page, "console-pocket-audit");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContextOptions } from "playwright-core";
-import type { AdminSale } from "../../src/api";
+import type { AdminSale } from "../../src/shared/api";
 import { openBrowser, PHONE, photograph, Visitor } from "./browser";
 import { Shop } from "./shop";
 import { ShopperPage } from "./shopper-page";
@@ -38,7 +38,7 @@ test("one shopper buys while 200 compete; a reload, a second tab and a closed la
   // Who joins with more people ahead than there are units waits for others to give up. The page is there before the crowd is.
   const { visitor, at } = await visit(sale);
   const report = shop.rush(sale, 200);
-  await until("the crowd to come", async () => (await shop.look(sale)).waiting >= 20 || undefined);
+  await until("the crowd to come", async () => (await shop.sale(sale)).waiting >= 20 || undefined);
   await at.join();
   const ticket = await at.ticket();
   assert.match((await at.ahead.textContent()) ?? "", /^\d+ people ahead of you$/);

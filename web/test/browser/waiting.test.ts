@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import type { AdminSale, LineMessage } from "../../src/api";
+import type { AdminSale, LineMessage } from "../../src/shared/api";
 import { openBrowser, PHONE, photograph, Visitor } from "./browser";
 import { Door } from "./door";
 import { place, PlayedLine } from "./played-line";
@@ -53,8 +53,8 @@ async function watch(page: Page): Promise<() => Promise<Sight[]>> {
   return () => page.evaluate(() => (globalThis as unknown as { sights: Sight[] }).sights);
 }
 
-/** Nobody, or somebody, looks at the page. */
-async function look(page: Page, state: "visible" | "hidden"): Promise<void> {
+/** Makes the page believe that its tab is hidden or visible. */
+async function setVisibility(page: Page, state: "visible" | "hidden"): Promise<void> {
   await page.evaluate((state) => {
     Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -73,11 +73,11 @@ test("the place counts down by itself, once a second, and grows only with people
   const times = (await sights()).map(({ atMs }) => atMs);
   assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 0.9 * SECOND_MS * (times.length - 1), times.join());
 
-  line.say(place({ place: 417 }));
+  line.send(place({ place: 417 }));
   await rest(1.5 * SECOND_MS);
   const shown = numbers(await sights()).at(-1) ?? 0;
   assert.ok(shown < 417, "a place that was too low stays");
-  line.say(place({ place: 420, recalled: 3, rate_per_s: 1 }));
+  line.send(place({ place: 420, recalled: 3, rate_per_s: 1 }));
   await at.page.getByText("3 people who were ahead of you came back.").waitFor();
   assert.equal(numbers(await sights()).at(-1), shown + 3);
   await photograph(at.page, "waiting-came-back");
@@ -91,14 +91,14 @@ test("nothing is painted where nothing changes, and nothing ticks while nobody l
   await rest(3 * SECOND_MS);
   assert.deepEqual(await sights(), []);
 
-  await look(at.page, "hidden");
-  line.say(place({ place: 400, rate_per_s: 20 }));
+  await setVisibility(at.page, "hidden");
+  line.send(place({ place: 400, rate_per_s: 20 }));
   // It counts from the message on: a tenth of a millisecond later the 400th step has begun.
   await until("the place to be heard", async () => (/^(400|399) ahead/.test(await at.page.title()) ? true : undefined));
   const told = (await sights()).length;
   await rest(3 * SECOND_MS);
   assert.equal((await sights()).length, told);
-  await look(at.page, "visible");
+  await setVisibility(at.page, "visible");
   assert.ok(Number(await at.page.locator("[data-text=place]").textContent()) <= 340, "it is right at once");
   await visitor.go();
 });
@@ -111,7 +111,7 @@ test("long numbers, long waits and long news fit on small screens", LIMIT, async
     await at.page.getByText("glazed by hand").waitFor();
     await at.page.getByText("Nine times of ten between 50 minutes and 9 hours").waitFor();
     await photograph(at.page, `waiting-far-${colorScheme}`);
-    line.say({ ...far, place: 1_235_001, recalled: 1_234, beyond_stock: true });
+    line.send({ ...far, place: 1_235_001, recalled: 1_234, beyond_stock: true });
     await at.page.getByText("Longer than the remaining stock is likely to last.").waitFor();
     await at.page.getByText("You may stay").waitFor();
     await at.page.getByText("434 people who were ahead of you came back.").waitFor();
@@ -125,7 +125,7 @@ test("a line that does not say much yet is heard all the same", LIMIT, async () 
   const { visitor, at, line } = await wait({ type, ordinal, place: ahead, behind, wait: { likely_s: [20, 40] } } as LineMessage);
   await at.heading("417 people ahead of you").waitFor();
   await at.page.getByText("20 to 40 seconds", { exact: true }).waitFor();
-  line.say({ type, ordinal, place: 3, behind } as LineMessage);
+  line.send({ type, ordinal, place: 3, behind } as LineMessage);
   await at.heading("3 people ahead of you").waitFor();
   await at.page.getByText("not known yet", { exact: true }).waitFor();
   await visitor.go();
@@ -135,7 +135,7 @@ test("whoever missed the turn is told, and may join again", LIMIT, async () => {
   const { visitor, at, line } = await wait({ type: "over", outcome: "missed" });
   await at.heading("Your turn passed while you were away").waitFor();
   await photograph(at.page, "missed");
-  line.say(place({ ordinal: 1_500, place: 800 }));
+  line.send(place({ ordinal: 1_500, place: 800 }));
   await at.button("Join again").focus();
   await at.page.keyboard.press("Enter");
   await at.heading("800 people ahead of you").waitFor();
@@ -148,7 +148,7 @@ test("a screen reader hears of people who came back in its turn, and not of ever
   const announcer = at.page.locator("[data-announcer]");
   const first = (await announcer.textContent()) ?? "";
   assert.match(first, /^41\d people ahead of you\. Likely wait: 2 to 4 minutes\.$/);
-  line.say(place({ place: 430, recalled: 15 }));
+  line.send(place({ place: 430, recalled: 15 }));
   await at.page.locator("[data-show=back]").waitFor();
   await rest(2 * SECOND_MS);
   assert.equal(await announcer.textContent(), first, "it has just spoken");
@@ -168,8 +168,8 @@ test("a shop that refuses WebSockets is asked once why, and left alone for as lo
   await at.trouble.filter({ hasText: "very busy" }).waitFor();
   assert.deepEqual(door.turnedAway.map(({ upgrade }) => upgrade), [true, false]);
   const askedAtMs = door.turnedAway.at(-1)?.atMs ?? 0;
-  await look(at.page, "hidden");
-  await look(at.page, "visible");
+  await setVisibility(at.page, "hidden");
+  await setVisibility(at.page, "visible");
   await until("the page to come again", () => (door.turnedAway.length > 2 ? true : undefined));
   assert.ok((door.turnedAway[2]?.atMs ?? 0) - askedAtMs >= 4 * SECOND_MS, "a look at the page does not hurry it");
   door.busyForS = undefined;

@@ -1,6 +1,6 @@
 /** Facts that the tests start from. */
 
-import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/api";
+import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/shared/api";
 
 export const NOW_MS = Date.parse("2026-11-27T09:00:00Z");
 

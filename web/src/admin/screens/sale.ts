@@ -1,0 +1,239 @@
+/** One sale on one screen: how it goes, and everything that can be done about it. */
+
+import type { AdminSale, Sample, SaleChange, SaleCommand } from "../../shared/api";
+import { field } from "../../shared/form-field";
+import type { Answer } from "../../shared/http";
+import { count, duration, money, plural, STATUS } from "../../shared/format";
+import { Chart } from "../components/chart";
+import { confirmed, type Question } from "../components/confirm";
+import { cloneTemplate, fill, part } from "../components/element";
+import { COMMANDS, saleChange } from "../sale-input";
+import { Lanes } from "../panels/lanes";
+import { LiveUpdates } from "../live-updates";
+import { ThemePanel } from "../panels/theme";
+import { Orders } from "../panels/orders";
+import { RehearsalPanel } from "../panels/rehearsal";
+import type { ConsoleContext, Screen } from "../screen";
+import { conversions, merged, moments, perSecond, rates } from "../time-series";
+import { knownZone, momentIn } from "../time-zone";
+
+const PARTS = ["sold", "held", "promised", "remaining"] as const;
+
+/** What is asked before what can't be undone. A pause can, and so can its end. */
+const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
+  open: {
+    title: "Open this sale now?",
+    text: "Whoever waits is let in from now on, and whoever comes may buy. It can be paused, but no longer be made to open later.",
+    go: "Open it",
+  },
+  close: {
+    title: "Close this sale?",
+    text: "Everybody who waits is told that the sale is closed. It cannot be opened again.",
+    go: "Close the sale",
+  },
+};
+
+export class SaleScreen implements Screen {
+  readonly element = cloneTemplate("sale");
+  readonly title = "Sale";
+  readonly #id: string;
+  readonly #context: ConsoleContext;
+  readonly #live: LiveUpdates;
+  readonly #lanes: Lanes;
+  readonly #theme: ThemePanel;
+  readonly #rehearsal: RehearsalPanel;
+  readonly #people = new Chart("People", [
+    { label: "waiting", colour: "--accent" },
+    { label: "page open", colour: "--good", dash: [6, 4] },
+    { label: "in checkout", colour: "--promised" },
+  ]);
+  readonly #flow = new Chart("Per second", [
+    { label: "joins", colour: "--quiet", dash: [2, 4] },
+    { label: "admissions", colour: "--accent" },
+    { label: "orders", colour: "--good", dash: [6, 4] },
+  ]);
+  readonly #wait = new Chart("Wait of whoever joins, in seconds", [{ label: "wait", colour: "--accent" }]);
+  readonly #conversion = new Chart("Of those let in, have paid (%)", [{ label: "conversion", colour: "--good" }]);
+  #samples: Sample[] = [];
+  #isOver = false;
+
+  constructor(context: ConsoleContext, id: string) {
+    this.#id = id;
+    this.#context = context;
+    const charts = part(this.element, "[data-charts]", HTMLElement);
+    charts.append(...this.#charts().map((chart) => chart.element));
+    this.#lanes = new Lanes(part(this.element, ".lanes", HTMLElement), {
+      add: (name, share) => void this.#settle(context.client.addLane(id, name, share)),
+      share: (name, share) => void this.#settle(context.client.shareLane(id, name, share)),
+      invite: async (name, many) => context.unwrap(await context.client.invite(id, name, many))?.codes,
+    });
+    new Orders(part(this.element, ".orders", HTMLElement), context, id);
+    this.#rehearsal = new RehearsalPanel(part(this.element, ".rehearsal", HTMLElement), context, id);
+    part(this.element, ".theme [data-theme]", HTMLElement).replaceWith(cloneTemplate("theme"));
+    this.#theme = new ThemePanel(part(this.element, ".theme", HTMLElement), (theme) => this.#settle(context.client.change(id, { look: theme })));
+    for (const button of this.element.querySelectorAll<HTMLElement>("[data-command]")) {
+      button.addEventListener("click", () => void this.#command(button.dataset.command as SaleCommand));
+    }
+    for (const form of this.element.querySelectorAll<HTMLFormElement>("[data-change]")) this.#changes(form);
+    this.#form("admit", (form) => this.#admit(Number(field(form, "count"))));
+    this.#form("ticket", (form) => this.#moveTicket(Number(field(form, "ordinal")), field(form, "how") === "remove" ? "remove" : "prefer"));
+    this.element.querySelector("[data-revoke]")?.addEventListener("click", () => void this.#revoke());
+    this.#live = new LiveUpdates(context.client, id, {
+      news: (news) => {
+        if (news.type === "sale") this.#show(news.sale);
+        if (news.type === "samples") this.#draw(news.samples);
+        if (news.type === "rehearsal") this.#rehearsal.show(news.rehearsal);
+        if (news.type === "stage") this.#rehearsal.stage(news.is_set);
+      },
+      staleSince: context.staleSince,
+      refused: (answer) => {
+        this.element.hidden = true;
+        context.unwrap(answer);
+      },
+      ended: context.ended,
+    });
+    for (const control of this.element.querySelectorAll<HTMLElement>("[data-operators]")) control.hidden = !context.may("operator");
+  }
+
+  leave(): void {
+    this.#live.close();
+    for (const chart of this.#charts()) chart.leave();
+  }
+
+  #charts(): Chart[] {
+    return [this.#people, this.#flow, this.#wait, this.#conversion];
+  }
+
+  #show(sale: AdminSale): void {
+    document.title = `${sale.name} – Fairline`;
+    const zone = knownZone(sale.time_zone);
+    const texts: Record<string, string> = {
+      name: sale.name,
+      status: STATUS[sale.status],
+      facts: `${money(sale.price_minor, sale.currency)} · ${plural(sale.total, "unit", "units")} · ${sale.status === "scheduled" ? "opens" : "opened"} ${momentIn(sale.opens_at, zone)} (${zone})`,
+      decision: sale.last_decision ?? "none yet",
+    };
+    for (const counter of [...PARTS, "waiting", "present", "inside", "admitted", "orders", "cursor"] as const) texts[counter] = count(sale[counter]);
+    fill(this.element, texts);
+    this.element.querySelector(".badge")?.setAttribute("data-status", sale.status);
+    // In yield mode visits are promised beyond what is free, and take nothing away: the bar shows those that find a unit.
+    const promised = Math.min(sale.promised, Math.max(0, sale.total - sale.held - sale.sold));
+    const lengths = { sold: sale.sold, held: sale.held, promised, remaining: sale.total - sale.held - sale.sold - promised };
+    for (const shown of PARTS) this.element.querySelector<HTMLElement>(`.bar [data-part=${shown}]`)?.style.setProperty("flex-grow", String(lengths[shown]));
+    const bar = PARTS.map((shown) => `${count(sale[shown])} ${shown === "remaining" ? "left" : shown}`).join(", ");
+    this.element.querySelector(".bar")?.setAttribute("aria-label", `Of ${plural(sale.total, "unit", "units")}: ${bar}`);
+    const isOver = sale.status === "closed";
+    if (isOver !== this.#isOver) {
+      this.#isOver = isOver;
+      this.#draw([]);
+    }
+    for (const button of this.element.querySelectorAll<HTMLElement>("[data-command]")) {
+      button.hidden = !this.#context.may("operator") || !COMMANDS[sale.status].includes(button.dataset.command as SaleCommand);
+    }
+    for (const control of this.element.querySelectorAll<HTMLElement>("[data-running]")) control.hidden = this.#isOver || !this.#context.may("operator");
+    for (const link of this.element.querySelectorAll<HTMLAnchorElement>("[data-link]")) {
+      link.href = { page: `/sales/${sale.slug}`, report: `#/sales/${sale.id}/report`, copy: `#/new?copy=${sale.id}`, audit: `#/audit?sale=${sale.id}`, original: `#/sales/${sale.rehearsal_of ?? ""}` }[link.dataset.link ?? ""] ?? "#/sales";
+      if (link.dataset.link === "original") link.hidden = sale.rehearsal_of === null;
+      if (link.dataset.link === "copy") link.hidden = !this.#context.may("operator");
+    }
+    this.#showSettings(sale);
+    this.#lanes.show(sale);
+    this.#theme.show(sale);
+    this.#rehearsal.of(sale);
+  }
+
+  /** A setting follows the sale until the operator starts to type. */
+  #showSettings(sale: AdminSale): void {
+    for (const form of this.element.querySelectorAll<HTMLElement>("[data-change]")) {
+      const input = form.querySelector("input");
+      const value = String(sale[form.dataset.change as "total" | "message"] ?? "");
+      if (input && input.dataset.touched === undefined && input.value !== value) input.value = value;
+    }
+  }
+
+  #draw(samples: Sample[]): void {
+    this.#samples = merged(this.#samples, samples);
+    const [known, last] = [this.#samples, this.#samples.at(-1)];
+    if (!last) return;
+    const at = moments(known);
+    const [joins, admissions, orders] = [rates(known, ({ joined }) => joined), rates(known, ({ admitted }) => admitted), rates(known, (sample) => sample.orders)];
+    const now = (values: (number | null)[]): number => values.at(-1) ?? 0;
+    const when = this.#isOver ? "At the end" : "Now";
+    this.#people.show(
+      at,
+      [known.map(({ waiting }) => waiting), known.map(({ present }) => present), known.map(({ inside }) => inside)],
+      `${when}: ${count(last.waiting)} waiting, ${count(last.present)} of them with the page open, and ${count(last.inside)} in checkout.`,
+    );
+    this.#flow.show(at, [joins, admissions, orders], `${when}: ${perSecond(now(joins))} join, ${perSecond(now(admissions))} are let in, ${perSecond(now(orders))} pay.`);
+    const wait = this.#isOver ? "Nobody can join any more." : last.likely_wait_s === null ? "Nobody was let in during the last half minute." : `Whoever joins now waits about ${duration(last.likely_wait_s * 1000)}.`;
+    this.#wait.show(at, [known.map((sample) => sample.likely_wait_s)], wait);
+    const part = conversions(known);
+    this.#conversion.show(at, [part], `${count(last.orders)} of ${count(last.admitted)} who were let in have paid: ${now(part).toFixed(0)} %.`);
+  }
+
+  #form(name: string, go: (form: HTMLFormElement) => Promise<void>): void {
+    const form = part(this.element, `form[data-form=${name}]`, HTMLFormElement);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void go(form);
+    });
+  }
+
+  #changes(form: HTMLFormElement): void {
+    const input = part(form, "input", HTMLInputElement);
+    input.addEventListener("input", () => { input.dataset.touched = ""; });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#settle(this.#context.client.change(this.#id, saleChange(form.dataset.change as keyof SaleChange, input.value))).then((done) => {
+        if (done) delete input.dataset.touched;
+      });
+    });
+  }
+
+  async #settle(request: Promise<Answer<AdminSale>>): Promise<boolean> {
+    const sale = this.#context.unwrap(await request);
+    if (sale) this.#show(sale);
+    return sale !== undefined;
+  }
+
+  async #command(command: SaleCommand): Promise<void> {
+    const question = QUESTIONS[command];
+    if (question && (await confirmed(question)) === undefined) return;
+    await this.#settle(this.#context.client.command(this.#id, command));
+  }
+
+  async #admit(many: number): Promise<void> {
+    const sure = await confirmed({
+      title: `Let in ${plural(many, "more shopper", "more shoppers")} now?`,
+      text: "They are let in at once, above the rate, as far as there are units. Single turns cannot be taken back, only all tokens that are out.",
+      go: "Let them in",
+    });
+    if (sure === undefined) return;
+    const sale = this.#context.unwrap(await this.#context.client.admit(this.#id, many));
+    if (!sale) return;
+    this.#show(sale);
+    this.#context.notify(`${plural(many, "more shopper is", "more shoppers are")} let in now, as far as there are units.`);
+  }
+
+  async #moveTicket(ordinal: number, how: "remove" | "prefer"): Promise<void> {
+    const question = how === "remove"
+      ? { title: `Remove ticket ${count(ordinal)}?`, text: "Its shopper is told, and has to join again, at the end.", go: "Remove it" }
+      : { title: `Serve ticket ${count(ordinal)} next?`, text: "It goes before everybody else. The public record of the sale shows that it did.", go: "Serve it next" };
+    const reason = await confirmed({ ...question, asksWhy: true });
+    if (reason === undefined) return;
+    const done = this.#context.unwrap(await this.#context.client.moveTicket(this.#id, ordinal, how, reason));
+    if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} is removed.` : `Ticket ${count(ordinal)} is served next.`);
+  }
+
+  async #revoke(): Promise<void> {
+    const reason = await confirmed({
+      title: "Revoke all tokens that are out?",
+      text: "Whoever was let in and has not gone to checkout yet waits again, in front of all others. Holds and orders stay.",
+      go: "Revoke them",
+      asksWhy: true,
+    });
+    if (reason === undefined) return;
+    const done = this.#context.unwrap(await this.#context.client.revokeTokens(this.#id, reason));
+    if (done) this.#context.notify(`${plural(done.revoked, "token is", "tokens are")} revoked.`);
+  }
+}
