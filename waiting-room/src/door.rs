@@ -76,6 +76,7 @@ pub(crate) enum Wish {
 
 /// What a shopper shows at the door, beside a ticket.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Papers {
     /// The account of the shopper: a JSON Web Token that the shop has signed.
     account: Option<String>,

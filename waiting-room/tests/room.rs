@@ -342,7 +342,8 @@ async fn what_is_wrong_is_refused_in_words() {
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     let paths = document["paths"].as_object().expect("paths");
     let operations: usize = paths.values().filter_map(|path| path.as_object()).map(|path| path.len()).sum();
-    assert_eq!((paths.len(), operations), (4, 5), "{paths:?}");
+    // With health and metrics.
+    assert_eq!((paths.len(), operations), (7, 8), "{paths:?}");
     let foreign = house.connect("", &[("origin", "https://evil.example")]).await.expect_err("refused");
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
     let own = format!("http://{}", house.address);

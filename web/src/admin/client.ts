@@ -1,8 +1,8 @@
 /** The admin API, for an operator who has signed in: the cookie says who it is, and the token of the session goes beside it. */
 
 import type {
-  AddedOperator, AdminOrder, AdminSale, AuditPage, EnrolmentCode, Enrolled, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
-  TotpSecret, Webhook,
+  AddedOperator, AddedWebhook, AdminOrder, AdminOrders, AdminSale, AdminSales, AuditPage, EnrolmentCode, Enrolled, Invitations, InvitedOperator, NewSale, Operator, OperatorChange, Operators,
+  Rehearsal, RehearsalPlan, Report, RevokedTokens, Role, SaleChange, SaleCommand, Session, TotpSecret, Webhooks,
 } from "../shared/api";
 import { request, type Answer } from "../shared/http";
 
@@ -37,7 +37,7 @@ export class AdminClient {
     });
   }
 
-  operators(): Promise<Answer<{ operators: Operator[] }>> {
+  operators(): Promise<Answer<Operators>> {
     return this.#request("GET", `${ROOT}/operators`);
   }
 
@@ -46,7 +46,7 @@ export class AdminClient {
   }
 
   /** The operator chooses the password, with a code. */
-  inviteOperator(name: string, role: Role): Promise<Answer<EnrolmentCode>> {
+  inviteOperator(name: string, role: Role): Promise<Answer<InvitedOperator>> {
     return this.#request("POST", `${ROOT}/operators`, { name, role });
   }
 
@@ -80,7 +80,7 @@ export class AdminClient {
     return this.#request("GET", `${SALES}/${id}`);
   }
 
-  sales(): Promise<Answer<{ sales: AdminSale[] }>> {
+  sales(): Promise<Answer<AdminSales>> {
     return this.#request("GET", SALES);
   }
 
@@ -107,12 +107,12 @@ export class AdminClient {
   }
 
   /** Every token that is out is worth nothing any more. */
-  revokeTokens(id: string, reason: string): Promise<Answer<{ revoked: number }>> {
+  revokeTokens(id: string, reason: string): Promise<Answer<RevokedTokens>> {
     return this.#request("POST", `${SALES}/${id}/revoke`, { reason });
   }
 
   /** Those that are searched for, or all; made before one, or the newest. */
-  orders(id: string, search: string, before: string | undefined): Promise<Answer<{ orders: AdminOrder[]; next: string | null }>> {
+  orders(id: string, search: string, before: string | undefined): Promise<Answer<AdminOrders>> {
     const wanted = new URLSearchParams({ search, ...(before !== undefined && { before }) });
     return this.#request("GET", `${SALES}/${id}/orders?${wanted.toString()}`);
   }
@@ -146,15 +146,15 @@ export class AdminClient {
     return this.#request("PATCH", `${SALES}/${id}/lanes/${name}`, { share });
   }
 
-  invite(id: string, name: string, count: number): Promise<Answer<{ codes: string[] }>> {
+  invite(id: string, name: string, count: number): Promise<Answer<Invitations>> {
     return this.#request("POST", `${SALES}/${id}/lanes/${name}/invitations`, { count });
   }
 
-  webhooks(): Promise<Answer<{ webhooks: Webhook[] }>> {
+  webhooks(): Promise<Answer<Webhooks>> {
     return this.#request("GET", `${ROOT}/webhooks`);
   }
 
-  addWebhook(url: string): Promise<Answer<{ secret: string }>> {
+  addWebhook(url: string): Promise<Answer<AddedWebhook>> {
     return this.#request("POST", `${ROOT}/webhooks`, { url });
   }
 

@@ -1,23 +1,14 @@
 /** The controller's live picture, over a WebSocket that comes back by itself. */
 
-import type { AdminSale, Rehearsal, Sample } from "../shared/api";
+import type { LiveUpdate } from "../shared/api";
 import type { Answer } from "../shared/http";
 import type { AdminClient } from "./client";
 
-export type LiveUpdate =
-  | { type: "stage"; is_set: boolean }
-  | { type: "sales"; sales: AdminSale[] }
-  | { type: "sale"; sale: AdminSale }
-  | { type: "samples"; samples: Sample[] }
-  | { type: "rehearsal"; rehearsal: Rehearsal };
-
-/** What was told last is so still. */
-interface Heartbeat {
-  type: "beat";
-}
+/** What a screen is interested in: that nothing has changed only means that the connection is alive. */
+export type ScreenUpdate = Exclude<LiveUpdate, { type: "beat" }>;
 
 export interface LiveListener {
-  news(news: LiveUpdate): void;
+  updated(update: ScreenUpdate): void;
   /** Since when what is shown may be old; nothing: it is as it is now. */
   staleSince(moment: Date | undefined): void;
   /** There is no picture, and asking again would bring none. */
@@ -66,18 +57,18 @@ export class LiveUpdates {
     socket.addEventListener("message", ({ data }) => {
       if (!isOurs()) return;
       heard = true;
-      this.#hear(JSON.parse(String(data)) as LiveUpdate | Heartbeat);
+      this.#receive(JSON.parse(String(data)) as LiveUpdate);
     });
     socket.addEventListener("close", ({ code }) => { if (isOurs()) this.#lose(code, heard); });
     this.#await(socket);
   }
 
-  #hear(news: LiveUpdate | Heartbeat): void {
+  #receive(update: LiveUpdate): void {
     this.#pauseMs = SHORTEST_PAUSE_MS;
     this.#receivedAt = new Date();
     this.#listener.staleSince(undefined);
     if (this.#socket) this.#await(this.#socket);
-    if (news.type !== "beat") this.#listener.news(news);
+    if (update.type !== "beat") this.#listener.updated(update);
   }
 
   /** A connection may die without a word, and a controller may have lost its database: then nothing more is heard on a socket. */

@@ -1,6 +1,6 @@
 /** Buying, once it is the shopper's turn. Whatever may be asked twice is, until the server has answered. */
 
-import type { Order } from "../shared/api";
+import type { Order, Orders } from "../shared/api";
 import { request, type Answer } from "../shared/http";
 import { retryDelayMs } from "./retry";
 
@@ -56,7 +56,7 @@ export function readOrder(id: string): Promise<Answer<Order>> {
 
 /** The shopper's newest order of a sale. */
 export async function findOrder(saleId: string): Promise<Order | undefined> {
-  const answer = await insist(() => request<{ orders: Order[] }>("/api/orders"));
+  const answer = await insist(() => request<Orders>("/api/orders"));
   if (answer.kind !== "ok") return undefined;
   return answer.body.orders.filter((order) => order.sale_id === saleId).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
 }

@@ -3,7 +3,7 @@
  * script of its own, so that nobody else loads it. The page hears `signed-in`.
  */
 
-import type { Problem, Profile } from "../shared/api";
+import type { CodeSent, Problem, Profile } from "../shared/api";
 import { field } from "../shared/form-field";
 import { request, problemText, type Answer } from "../shared/http";
 
@@ -65,7 +65,7 @@ function start(panel: HTMLElement): void {
   const forms: Record<string, (form: HTMLFormElement) => Promise<void>> = {
     async address(form) {
       const typed = field(form, "address").trim();
-      const answer = await send<{ sign_in_id: string }>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
+      const answer = await send<CodeSent>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
       if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
       signInId = answer.body.sign_in_id;
       text("sent-to", typed);

@@ -12,6 +12,7 @@ export const sale: SaleCard = {
   price_minor: 4_900,
   currency: "EUR",
   per_shopper_limit: 1,
+  rate_cap_per_s: 10,
   total: 100,
   remaining: 60,
   status: "open",

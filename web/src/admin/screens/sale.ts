@@ -79,11 +79,11 @@ export class SaleScreen implements Screen {
     this.#form("ticket", (form) => this.#moveTicket(Number(field(form, "ordinal")), field(form, "how") === "remove" ? "remove" : "prefer"));
     this.element.querySelector("[data-revoke]")?.addEventListener("click", () => void this.#revoke());
     this.#live = new LiveUpdates(context.client, id, {
-      news: (news) => {
-        if (news.type === "sale") this.#show(news.sale);
-        if (news.type === "samples") this.#draw(news.samples);
-        if (news.type === "rehearsal") this.#rehearsal.show(news.rehearsal);
-        if (news.type === "stage") this.#rehearsal.stage(news.is_set);
+      updated: (update) => {
+        if (update.type === "sale") this.#show(update.sale);
+        if (update.type === "samples") this.#draw(update.samples);
+        if (update.type === "rehearsal") this.#rehearsal.show(update.rehearsal);
+        if (update.type === "stage") this.#rehearsal.stage(update.is_set);
       },
       staleSince: context.staleSince,
       refused: (answer) => {

@@ -17,7 +17,7 @@ export class SalesScreen implements Screen {
     part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
     part(this.element, "[data-new]", HTMLElement).hidden = !context.may("operator");
     this.#live = new LiveUpdates(context.client, undefined, {
-      news: (news) => { if (news.type === "sales") this.#show(news.sales); },
+      updated: (update) => { if (update.type === "sales") this.#show(update.sales); },
       staleSince: context.staleSince,
       refused: (answer) => { context.unwrap(answer); },
       ended: context.ended,
