@@ -147,6 +147,8 @@ lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI docu
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	@npm --prefix web run --silent lint
+	@$(LINT_BIN)/cspell lint --config scripts/lint/cspell.json --no-progress --no-summary
+	@node scripts/lint/prose.mjs
 	@REDOCLY_TELEMETRY=off $(LINT_BIN)/redocly lint --config scripts/lint/redocly.yaml docs/openapi/*.json >target/redocly.log 2>&1 || { cat target/redocly.log; exit 1; }
 	@scripts/cargo-deny.sh
 

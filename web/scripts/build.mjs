@@ -66,7 +66,7 @@ for (const [name, content] of assets) {
   await publish(manifest[name], content);
 }
 
-/** A template with the files that it includes: a line `{include screens/sale.html}` stands for that file. */
+/** A template with its includes: a line `{include screens/sale.html}` stands for that file. */
 async function readTemplate(path) {
   const pieces = (await readFile(`${SRC}admin/${path}`, "utf8")).split(/^\{include ([a-z/-]+\.html)\}\n/m);
   return (await Promise.all(pieces.map((piece, index) => (index % 2 === 0 ? piece : readTemplate(piece))))).join("");

@@ -4,7 +4,7 @@ import type { LiveUpdate } from "../shared/api";
 import type { Answer } from "../shared/http";
 import type { AdminClient } from "./client";
 
-/** What a screen is interested in: that nothing has changed only means that the connection is alive. */
+/** What concerns a screen. A `beat` only means that the connection is alive. */
 export type ScreenUpdate = Exclude<LiveUpdate, { type: "beat" }>;
 
 export interface LiveListener {

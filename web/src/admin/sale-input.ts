@@ -21,7 +21,7 @@ const INK = "#191b22";
 /** What WCAG 2.2 asks of text. */
 const READABLE = 4.5;
 
-/** The theme that a form asks for. A colour counts only where its box is ticked: a colour field always holds one. */
+/** The theme that a form asks for. A colour counts only where its box is ticked. */
 export function readTheme(field: (name: string) => string): Theme {
   const texts = TEXTS.map((name) => [name, field(name).trim()] as const).filter(([, text]) => text !== "");
   const colours = COLOURS.filter((name) => field(`has_${name}`) !== "").map((name) => [name, field(name)] as const);

@@ -1,6 +1,6 @@
 /**
- * The types of the HTTP API and of the messages of the line, under the names that the pages use. `openapi/` is generated
- * from the documents of the services; nothing here repeats what they say.
+ * The types of the HTTP API and of the messages of the line, under the names that the pages use.
+ * `openapi/` is generated from the documents of the services; nothing here repeats what they say.
  */
 
 import type { components as Controller } from "./openapi/admission-controller";
@@ -20,7 +20,7 @@ export type LineOrder = LineSchemas["LineOrder"];
 export type Theme = LineSchemas["Look"];
 type SentMessage = LineSchemas["LineMessage"];
 type SentPlace = Extract<SentMessage, { type: "place" }>;
-/** A place as the page reads it: an older waiting room sends neither the bounds of a wait nor the remaining units. */
+/** A place as the page reads it: older waiting rooms send no bounds and no remaining units. */
 export type PlaceMessage = Omit<SentPlace, "wait" | "remaining"> & {
   wait: { likely_s: Seconds; bounds_s: Seconds | null } | null;
   remaining: number | null;

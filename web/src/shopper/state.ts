@@ -2,7 +2,7 @@
  * What the shopper's page knows, and how each event changes it. Pure: no DOM, no clock, no network; time comes in as
  * milliseconds of a clock that never goes back.
  *
- * Two facts stand side by side: where the shopper is (`phase`), and whether the line can be received right now (`trouble`).
+ * Two facts stand side by side: where the shopper is (`phase`), and whether the line is connected (`trouble`).
  * Losing the connection therefore never changes the phase: the last place stays on the page until the line speaks again.
  */
 

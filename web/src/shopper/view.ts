@@ -1,4 +1,4 @@
-/** Puts a view model into the document. Every text goes in as text; nothing here decides what it says. */
+/** Puts a view model into the document. Texts go in as text; nothing here decides them. */
 
 import type { ViewModel } from "./view-model";
 
