@@ -1,4 +1,6 @@
-/** The admin API, for an operator who has signed in: the cookie says who it is, and the token of the session goes beside it. */
+/**
+ * The admin API for a signed-in operator: the session is in a cookie, its CSRF token in a header.
+ */
 
 import type {
   AddedOperator, AddedWebhook, AdminOrder, AdminOrders, AdminSale, AdminSales, AuditPage, EnrolmentCode, Enrolled, Invitations, InvitedOperator, NewSale, Operator, OperatorChange, Operators,
@@ -28,7 +30,7 @@ export class AdminClient {
     return this.#request("POST", `${ROOT}/session/password`, { old, new: password });
   }
 
-  /** With the admin token, before there is anybody who could sign in. */
+  /** With the admin token: a new installation has no operator who could sign in. */
   addFirstOperator(token: string, name: string, password: string): Promise<Answer<AddedOperator>> {
     return request(`${ROOT}/operators`, {
       method: "POST",
@@ -45,7 +47,7 @@ export class AdminClient {
     return this.#request("POST", `${ROOT}/operators`, { name, role, password });
   }
 
-  /** The operator chooses the password, with a code. */
+  /** The operator chooses the password with the enrolment code. */
   inviteOperator(name: string, role: Role): Promise<Answer<InvitedOperator>> {
     return this.#request("POST", `${ROOT}/operators`, { name, role });
   }
@@ -70,7 +72,7 @@ export class AdminClient {
     return this.#request("DELETE", `${ROOT}/operators/${encodeURIComponent(name)}`);
   }
 
-  /** Of one sale, or of everything; before an entry, or the newest. */
+  /** Entries of one sale or of all; those before an entry, or the newest. */
   audit(sale: string | undefined, before: number | undefined): Promise<Answer<AuditPage>> {
     const wanted = new URLSearchParams({ ...(sale !== undefined && { sale }), ...(before !== undefined && { before: String(before) }) });
     return this.#request("GET", `${ROOT}/audit?${wanted.toString()}`);
@@ -96,28 +98,28 @@ export class AdminClient {
     return this.#request("PATCH", `${SALES}/${id}`, change);
   }
 
-  /** So many more at once, above the rate cap. */
+  /** Admits shoppers beyond the rate cap. */
   admit(id: string, count: number): Promise<Answer<AdminSale>> {
     return this.#request("POST", `${SALES}/${id}/admit`, { count });
   }
 
-  /** Takes a ticket out of the line, or has it served next. */
+  /** Removes a ticket from the line, or serves it next. */
   moveTicket(id: string, ordinal: number, how: "remove" | "prefer", reason: string): Promise<Answer<unknown>> {
     return this.#request("POST", `${SALES}/${id}/tickets/${ordinal}/${how}`, { reason });
   }
 
-  /** Every token that is out is worth nothing any more. */
+  /** Revokes all unused tokens. */
   revokeTokens(id: string, reason: string): Promise<Answer<RevokedTokens>> {
     return this.#request("POST", `${SALES}/${id}/revoke`, { reason });
   }
 
-  /** Those that are searched for, or all; made before one, or the newest. */
+  /** Orders that match the search, or all; those before an order, or the newest. */
   orders(id: string, search: string, before: string | undefined): Promise<Answer<AdminOrders>> {
     const wanted = new URLSearchParams({ search, ...(before !== undefined && { before }) });
     return this.#request("GET", `${SALES}/${id}/orders?${wanted.toString()}`);
   }
 
-  /** So much, or all that is left. */
+  /** Refunds an amount, or the rest. */
   refundOrder(id: string, order: string, amountMinor: number | undefined, reason: string): Promise<Answer<AdminOrder>> {
     return this.#request("POST", `${SALES}/${id}/orders/${order}/refund`, { amount_minor: amountMinor ?? null, reason });
   }

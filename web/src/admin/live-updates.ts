@@ -1,4 +1,4 @@
-/** The controller's live picture, over a WebSocket that comes back by itself. */
+/** Live updates of sales over a WebSocket that reconnects by itself. */
 
 import type { LiveUpdate } from "../shared/api";
 import type { Answer } from "../shared/http";
@@ -9,9 +9,9 @@ export type ScreenUpdate = Exclude<LiveUpdate, { type: "beat" }>;
 
 export interface LiveListener {
   updated(update: ScreenUpdate): void;
-  /** Since when what is shown may be old; nothing: it is as it is now. */
+  /** When the last update arrived, while the connection is lost; undefined: up to date. */
   staleSince(moment: Date | undefined): void;
-  /** There is no picture, and asking again would bring none. */
+  /** The request is refused; retrying would not help. */
   refused(answer: Extract<Answer<unknown>, { kind: "refused" }>): void;
   /** The session has ended: sign in again. */
   ended(): void;
@@ -20,7 +20,7 @@ export interface LiveListener {
 const SESSION_ENDED = 4401;
 const SHORTEST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
-/** The controller says something every five seconds, if only that nothing has changed. */
+/** The controller sends a message every five seconds, if only a `beat`. */
 const LONGEST_SILENCE_MS = 12_000;
 
 export class LiveUpdates {
@@ -33,7 +33,7 @@ export class LiveUpdates {
   #receivedAt = new Date();
   #closed = false;
 
-  /** Of one sale, or of all. */
+  /** Updates of one sale, or of all. */
   constructor(client: AdminClient, sale: string | undefined, listener: LiveListener) {
     this.#client = client;
     this.#sale = sale;
@@ -52,14 +52,14 @@ export class LiveUpdates {
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address.href);
     this.#socket = socket;
-    let heard = false;
+    let hasReceived = false;
     const isOurs = (): boolean => !this.#closed && this.#socket === socket;
     socket.addEventListener("message", ({ data }) => {
       if (!isOurs()) return;
-      heard = true;
+      hasReceived = true;
       this.#receive(JSON.parse(String(data)) as LiveUpdate);
     });
-    socket.addEventListener("close", ({ code }) => { if (isOurs()) this.#lose(code, heard); });
+    socket.addEventListener("close", ({ code }) => { if (isOurs()) this.#lose(code, hasReceived); });
     this.#await(socket);
   }
 
@@ -71,7 +71,9 @@ export class LiveUpdates {
     if (update.type !== "beat") this.#listener.updated(update);
   }
 
-  /** A connection may die without a word, and a controller may have lost its database: then nothing more is heard on a socket. */
+  /**
+   * Reconnects when a socket falls silent: a dead connection, or a controller without a database.
+   */
   #await(socket: WebSocket): void {
     clearTimeout(this.#timer);
     this.#timer = window.setTimeout(() => {
@@ -81,7 +83,7 @@ export class LiveUpdates {
     }, LONGEST_SILENCE_MS);
   }
 
-  #lose(code: number, heard: boolean): void {
+  #lose(code: number, hasReceived: boolean): void {
     clearTimeout(this.#timer);
     if (code === SESSION_ENDED) {
       this.#closed = true;
@@ -89,21 +91,21 @@ export class LiveUpdates {
       return;
     }
     this.#listener.staleSince(this.#receivedAt);
-    if (heard) this.#comeBack();
-    else void this.#askWhy();
+    if (hasReceived) this.#reconnectLater();
+    else void this.#findReason();
   }
 
-  /** A browser does not tell a page why a WebSocket was refused; a request of the same thing does. */
-  async #askWhy(): Promise<void> {
+  /** A browser hides why a WebSocket was refused; a request for the same resource shows it. */
+  async #findReason(): Promise<void> {
     const answer = this.#sale === undefined ? await this.#client.session() : await this.#client.sale(this.#sale);
     if (this.#closed) return;
     if (answer.kind === "refused") {
       this.#closed = true;
       this.#listener.refused(answer);
-    } else this.#comeBack();
+    } else this.#reconnectLater();
   }
 
-  #comeBack(): void {
+  #reconnectLater(): void {
     this.#timer = window.setTimeout(() => { this.#open(); }, this.#pauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
   }

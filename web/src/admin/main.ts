@@ -30,7 +30,7 @@ let screen: Screen | undefined;
 
 function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
   if (answer.kind === "refused") return problemText(answer.problem);
-  return "The controller cannot be reached, or is busy. Nothing is known to have changed; look, and try again.";
+  return "The controller is unreachable or busy. Your change may not have been saved. Check before you try again.";
 }
 
 function notify(text: string): void {
@@ -58,7 +58,7 @@ const context: ConsoleContext = {
     note.hidden = moment === undefined;
     if (moment) fill(note, { since: timeOfDay(moment.toISOString()) });
   },
-  ended: () => { leave("The session has ended. Please sign in again."); },
+  ended: () => { leave("Your session has ended. Please sign in again."); },
 };
 
 function enter(begun: Session): void {
@@ -128,7 +128,7 @@ part(account, "form", HTMLFormElement).addEventListener("submit", (event) => {
   void client.changePassword(field(form, "old"), field(form, "new")).then((answer) => {
     form.reset();
     account.close();
-    if (answer.kind === "ok") leave("Your password is changed. Please sign in with it.");
+    if (answer.kind === "ok") leave("Password changed. Please sign in with your new password.");
     else trouble.textContent = words(answer);
   });
 });

@@ -36,8 +36,8 @@ export function themeFields(shown: Theme = {}): Record<string, string> {
 
 /** Why the controller will not take the colours of a theme; nothing, if it will. */
 export function themeProblem({ accent = DEFAULT_COLOURS.accent, paper = DEFAULT_COLOURS.paper }: Theme): string {
-  if (contrast(INK, paper) < READABLE) return "Text on this paper is hard to read: choose a lighter one.";
-  if (contrast(accent, paper) < READABLE) return "Links in this accent are hard to read on this paper: choose a darker accent.";
+  if (contrast(INK, paper) < READABLE) return "Text on this background is hard to read. Choose a lighter background.";
+  if (contrast(accent, paper) < READABLE) return "Links in this accent colour are hard to read on the background. Choose a darker accent colour.";
   return "";
 }
 
@@ -50,7 +50,9 @@ export function priceProblem(price: string, currency: string): string {
   return isWhole ? "" : `The smallest amount in this currency is ${money(1, currency)}.`;
 }
 
-/** The sale that a filled-in form asks for. Its dates are by the clocks of the zone that it names. */
+/**
+ * The sale that a filled-in form asks for. Its dates are by the clocks of the zone that it names.
+ */
 export function newSale(field: (name: string) => string): NewSale {
   const currency = field("currency");
   const zone = field("time_zone");
@@ -86,7 +88,10 @@ export function newSale(field: (name: string) => string): NewSale {
   };
 }
 
-/** What the form holds for another sale like one; its window is left open, and so is its name in addresses. */
+/**
+ * What the form holds for another sale like one; its window is left open, and so is its name in
+ * addresses.
+ */
 export function copyFields(sale: AdminSale): Record<string, string> {
   const zone = knownZone(sale.time_zone);
   const or = (value: number | null | undefined): string => (value === null || value === undefined ? "" : String(value));

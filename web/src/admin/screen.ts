@@ -1,4 +1,4 @@
-/** What a screen of the console is, and what it may ask of the console. */
+/** What a screen of the console is, and what it can use of the console. */
 
 import type { Role } from "../shared/api";
 import type { Answer } from "../shared/http";
@@ -15,11 +15,11 @@ export interface ConsoleContext {
   readonly client: AdminClient;
   readonly name: string;
   may(role: Role): boolean;
-  /** Says how something went; nothing where it went well and is to be seen anyway. */
+  /** Shows a notice; an empty text hides it. */
   notify(text: string): void;
-  /** The body of a good answer; otherwise the operator is told why there is none. */
+  /** The body of a successful answer; otherwise shows the problem and returns undefined. */
   unwrap<T>(answer: Answer<T>): T | undefined;
-  /** Since when what is shown may be old; nothing: it is as it is now. */
+  /** Shows that data may be out of date since a moment; undefined: up to date. */
   readonly staleSince: (moment: Date | undefined) => void;
   readonly ended: () => void;
 }

@@ -2,7 +2,7 @@
 
 import type { Sample } from "../shared/api";
 
-/** Rates are means over so many seconds: what is let in tick by tick is no even stream. */
+/** Rates are means over a window, since admissions come in bursts, tick by tick. */
 const WINDOW_S = 5;
 
 /** Samples in order, each once: those of a new connection repeat what was known. */
@@ -17,7 +17,7 @@ export function moments(samples: readonly Sample[]): number[] {
   return samples.map(({ at }) => Date.parse(at) / 1000);
 }
 
-/** How much a running total grew a second. Where samples are further apart, since little changes or they were thinned, over the time between two. */
+/** The growth of a running total per second, over the window or the time between two samples. */
 export function rates(samples: readonly Sample[], total: (sample: Sample) => number): number[] {
   const at = moments(samples);
   let from = 0;
@@ -30,12 +30,12 @@ export function rates(samples: readonly Sample[], total: (sample: Sample) => num
   });
 }
 
-/** Of those who were let in, the part that has paid, in percent; nothing before anybody was. */
+/** The share of admitted shoppers who have paid, in percent; null before the first admission. */
 export function conversions(samples: readonly Sample[]): (number | null)[] {
   return samples.map(({ admitted, orders }) => (admitted === 0 ? null : (orders / admitted) * 100));
 }
 
-/** A rate as one reads it. */
+/** A number per second, with one decimal where it is small. */
 export function perSecond(rate: number): string {
-  return `${rate.toLocaleString("en-GB", { maximumFractionDigits: rate < 10 ? 1 : 0 })} a second`;
+  return rate.toLocaleString("en-GB", { maximumFractionDigits: rate < 10 ? 1 : 0 });
 }

@@ -22,13 +22,14 @@ function clock(atMs: number, zone: string): number {
 }
 
 /**
- * The moment at which the clocks of a zone show a time such as `2026-11-27T09:00`. Of a time that they show twice, the first;
- * of one that they leap over, the moment after the leap by as much.
+ * The moment at which the clocks of a zone show a time such as `2026-11-27T09:00`. Of a time that
+ * they show twice, the first; of one that they leap over, the moment after the leap by as much.
  */
 export function zonedTime(local: string, zone: string): Date {
   const wanted = Date.parse(`${local}Z`);
   const offset = (atMs: number): number => clock(atMs, zone) - Math.floor(atMs / 1000) * 1000;
-  // The offset a day before and a day after: one of the two is right, unless the clocks leap over the time.
+  // The offset a day before and a day after: one of the two is right, unless the clocks leap over
+  // the time.
   const [before, after] = [offset(wanted - 86_400_000), offset(wanted + 86_400_000)];
   const candidates = [wanted - before, wanted - after].filter((atMs) => clock(atMs, zone) === wanted).sort((a, b) => a - b);
   return new Date(candidates[0] ?? wanted - before);

@@ -1,4 +1,4 @@
-/** Numbers, money and time as a shopper reads them. */
+/** Formats of numbers, money and time. */
 
 import type { Status } from "./api";
 import { MINOR_DIGITS } from "./currencies";
@@ -19,7 +19,10 @@ export function plural(n: number, one: string, many: string): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** Minor units of a currency as its reader writes them: `money(4900, "EUR")` is €49.00. By the services' table: browsers differ. */
+/**
+ * Minor units of a currency as its reader writes them: `money(4900, "EUR")` is €49.00. By the
+ * services' table: browsers differ.
+ */
 export function money(minor: number, currency: string): string {
   const digits = minorDigits(currency);
   const format = new Intl.NumberFormat(LANGUAGE, { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -40,7 +43,10 @@ function minorDigits(currency: string): number {
   return MINOR_DIGITS[currency] ?? 2;
 }
 
-/** A countdown: 0:09, 12:34, 1:02:03, 2 days 1:02:03. Started seconds count whole, and it stops at 0:00. */
+/**
+ * A countdown: 0:09, 12:34, 1:02:03, 2 days 1:02:03. Started seconds count whole, and it stops at
+ * 0:00.
+ */
 export function duration(ms: number): string {
   const left = Math.max(0, Math.ceil(ms / SECOND_MS));
   const [days, hours, minutes, seconds] = [
@@ -54,13 +60,16 @@ export function duration(ms: number): string {
   return days > 0 ? `${plural(days, "day", "days")} ${clock}` : clock;
 }
 
-/** In what a wait of so many seconds is told: how many seconds one of them has, in steps of how many, and its name. */
+/** The unit for a wait of this length: its size in seconds, the step to round to, and its name. */
 function unitOf(seconds: number): [size: number, step: number, name: string] {
   if (seconds < 90) return [1, 5, "second"];
   return seconds < 90 * MINUTE_S ? [MINUTE_S, 1, "minute"] : [HOUR_S, 1, "hour"];
 }
 
-/** A likely wait as a range, no more exact than it can be: 20 to 40 seconds, 2 to 4 minutes, up to 3 hours. */
+/**
+ * A likely wait as a range, no more exact than it can be: 20 to 40 seconds, 2 to 4 minutes, up to 3
+ * hours.
+ */
 export function waitRange([low, high]: readonly [number, number]): string {
   if (high < 5) return "a few seconds";
   const [size, step, name] = unitOf(high);
@@ -71,14 +80,17 @@ export function waitRange([low, high]: readonly [number, number]): string {
   return from === 0 ? `up to ${upTo}` : `${count(from)} to ${upTo}`;
 }
 
-/** The bounds of a wait in a sentence: between 10 and 50 seconds, between 40 seconds and 3 minutes, within 2 hours. */
+/**
+ * The bounds of a wait in a sentence: between 10 and 50 seconds, between 40 seconds and 3 minutes,
+ * up to 2 hours.
+ */
 export function waitBounds([low, high]: readonly [number, number]): string {
   const [size, step, name] = unitOf(high);
   const to = Math.max(1, Math.ceil(high / size / step)) * step;
   const upTo = plural(to, name, `${name}s`);
   const [lowSize, lowStep, lowName] = unitOf(low);
   const from = Math.floor(low / lowSize / lowStep) * lowStep;
-  if (from === 0) return `within ${upTo}`;
+  if (from === 0) return `up to ${upTo}`;
   if (lowName !== name) return `between ${plural(from, lowName, `${lowName}s`)} and ${upTo}`;
   return from === to ? `about ${upTo}` : `between ${count(from)} and ${upTo}`;
 }

@@ -1,16 +1,18 @@
-/** One HTTP request to Fairline, with what can go wrong made plain. */
+/** One HTTP request to Fairline, with its failures as values. */
 
 import type { Problem } from "./api";
 import { TRACEPARENT } from "./telemetry";
 
 export type Answer<T> =
   | { kind: "ok"; body: T }
-  /** The server has understood and says no. Asking again would not help. */
+  /** The server rejected the request. Retrying would not help. */
   | { kind: "refused"; problem: Problem }
-  /** Nothing certain came back, or the server asked to come again later. */
+  /** The outcome is unknown, or the server asked to retry later. */
   | { kind: "failed"; atLeastMs: number | undefined };
 
-/** Sends the request and reads a JSON answer; an empty answer reads as `undefined`. Never throws. */
+/**
+ * Sends the request and reads a JSON answer; an empty answer reads as `undefined`. Never throws.
+ */
 export async function request<T>(address: string, init: Omit<RequestInit, "headers"> & { headers?: Record<string, string> } = {}): Promise<Answer<T>> {
   try {
     const response = await fetch(address, { cache: "no-store", ...init, headers: { ...init.headers, traceparent: TRACEPARENT } });
@@ -22,7 +24,10 @@ export async function request<T>(address: string, init: Omit<RequestInit, "heade
   }
 }
 
-/** Why a response is not a good one. Only a problem of Fairline's own is a refusal; a proxy's error page is a failure. */
+/**
+ * Why a response failed. Only a problem of Fairline is a refusal; a proxy's error page is a
+ * failure.
+ */
 export async function readFailure(response: Response): Promise<Exclude<Answer<never>, { kind: "ok" }>> {
   const again = response.status === 429 || response.status >= 500;
   if (again || !response.headers.get("content-type")?.startsWith("application/problem+json")) {
@@ -33,10 +38,10 @@ export async function readFailure(response: Response): Promise<Exclude<Answer<ne
   return { kind: "refused", problem: (await response.json()) as Problem };
 }
 
-/** Nobody waits for longer until a page comes back by itself, and timers end somewhere. */
+/** The longest wait before a page retries by itself. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** For how long a `Retry-After` header, in seconds or an HTTP date, asks to be left alone; nothing if it is missing or neither. */
+/** The delay of a `Retry-After` header, in seconds or an HTTP date; undefined if it is neither. */
 export function retryAfterMs(header: string | null, nowMs: number): number | undefined {
   if (header === null) return undefined;
   // Not everything that `Date.parse` takes is an HTTP date.
@@ -44,7 +49,7 @@ export function retryAfterMs(header: string | null, nowMs: number): number | und
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_RETRY_AFTER_MS);
 }
 
-/** A problem as its reader is told of it. */
+/** A problem as text for its reader. */
 export function problemText(problem: Problem): string {
   return problem.detail === undefined ? problem.title : `${problem.title}. ${problem.detail}`;
 }

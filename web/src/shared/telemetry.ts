@@ -1,6 +1,6 @@
 /**
- * The W3C's trace context: what this page sets off in the services is one trace, of which the page is the first step, so that whoever
- * runs them can follow it. New with each page; it names, and proves nothing.
+ * The W3C trace context of this page: its requests belong to one trace, so that operators can
+ * follow them through the services. New with each page load.
  */
 export const TRACEPARENT = `00-${hex(32)}-${hex(16)}-01`;
 

@@ -1,4 +1,4 @@
-/** Decides when a screen reader is told: at once when it matters, otherwise seldom enough to be bearable. */
+/** Decides when a screen reader announces news: urgent news at once, the rest every 20 s. */
 
 import type { News } from "./view-model";
 
@@ -9,7 +9,7 @@ export class Announcer {
   #text = "";
   #announcedAtMs = -Infinity;
 
-  /** The text to say now, if there is one. */
+  /** The text to announce now, if any. */
   next(news: News, nowMs: number): string | undefined {
     const urgent = news.key !== this.#key;
     if (!urgent && (nowMs - this.#announcedAtMs < PAUSE_MS || news.key !== "waiting")) return undefined;

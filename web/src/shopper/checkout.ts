@@ -1,4 +1,4 @@
-/** Buying, once it is the shopper's turn. Whatever may be asked twice is, until the server has answered. */
+/** Buying. Requests that are safe to repeat are retried until the server has answered. */
 
 import type { Order, Orders } from "../shared/api";
 import { request, type Answer } from "../shared/http";
@@ -6,7 +6,10 @@ import { retryDelayMs } from "./retry";
 
 const TRIES = 6;
 
-/** Turns the admission into a hold. A lost answer is asked for again: the server repeats the first one. */
+/**
+ * Turns the admission into a hold. A lost answer is asked for again: the server repeats the first
+ * one.
+ */
 export async function reserve(saleId: string, token: string, quantity: number): Promise<Answer<Order>> {
   const answer = await insist(() =>
     request<Order>(`/api/flash-sales/${saleId}/purchase`, {

@@ -1,14 +1,14 @@
 /**
- * The place that the page shows, which counts down by itself between two messages of the line. Pure: time comes in as
- * milliseconds of a clock that never goes back.
+ * The place that the page shows, which counts down by itself between two messages of the line.
+ * Pure: time is given in milliseconds of a monotonic clock.
  *
- * The waiting room does the same arithmetic for every page (`waiting-room/src/pace.rs`), so it knows what each of them
- * shows, and speaks only where that would be wrong. Neither can be changed without the other:
+ * The waiting room does the same arithmetic for every page (`waiting-room/src/pace.rs`). It knows
+ * what each page shows, and sends an update only where that would be wrong. Change both together:
  *
  *     shown = min(ceiling, floor(max(0, place − rate × seconds since the message)))
  *
- * A shown place never grows, but by people who were ahead and came back: with each message the ceiling becomes what is
- * shown at that moment, and as much more as `recalled` has grown.
+ * A shown place grows only by recalled shoppers: with each message the ceiling becomes what is
+ * shown at that moment, plus the growth of `recalled`.
  */
 
 import type { PlaceMessage } from "../shared/api";
@@ -21,7 +21,7 @@ export interface ShownPlace {
   readonly ratePerS: number;
   /** The most that may be shown. */
   readonly ceiling: number;
-  /** By how many people who came back the shown place has grown. */
+  /** By how many recalled shoppers the shown place has grown. */
   readonly cameBack: number;
   /** Until when the page explains that. */
   readonly explainUntilMs: number;
@@ -49,12 +49,12 @@ export function placeAt({ message, atMs, ratePerS, ceiling }: ShownPlace, nowMs:
   return Math.min(ceiling, counted);
 }
 
-/** How many people who came back the page still has to mention; 0: none. */
+/** The number of recalled shoppers that the page still explains. */
 export function cameBackAt({ cameBack, explainUntilMs }: ShownPlace, nowMs: number): number {
   return nowMs < explainUntilMs ? cameBack : 0;
 }
 
-/** The line moves no more, or nobody can tell: what is shown stays until the next message. */
+/** Stops the countdown until the next message: the line does not move, or is out of reach. */
 export function standStill(place: ShownPlace, nowMs: number): ShownPlace {
   return { ...place, ratePerS: 0, ceiling: placeAt(place, nowMs) };
 }

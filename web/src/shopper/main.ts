@@ -13,7 +13,7 @@ import { followsStatus, initialState, reduce, type Event, type State } from "./s
 import { View } from "./view";
 
 const TICK_MS = 1_000;
-/** A tick that comes so late means that the machine was asleep. */
+/** A tick this late means that the machine was asleep. */
 const ASLEEP_MS = 15_000;
 const STATUS_EVERY_MS = 5_000;
 const ORDER_EVERY_MS = 1_500;
@@ -39,7 +39,7 @@ function start(root: HTMLElement): void {
   const dispatch = (event: Event): void => {
     const before = state;
     state = reduce(state, event, performance.now());
-    // A place that has merely moved can wait for the next tick, which paints it with everything else.
+    // A place that only moved waits for the next tick, which paints it with the rest.
     const merelyMoved = event.type === "line" && event.message.type === "place" && before.phase.at === "waiting" && before.trouble === state.trouble;
     if (!merelyMoved || ticking === undefined) show();
   };
@@ -56,20 +56,20 @@ function start(root: HTMLElement): void {
     refused: (problem) => { dispatch({ type: "refused", problem }); },
   });
 
-  /** Who calls the shopper at the turn; nobody while it is not loaded. */
+  /** Alerts the shopper at the turn; undefined until its script is loaded. */
   let attention: Calling.Attention | undefined;
   const loadAttention = async (): Promise<void> => {
     const { Attention } = (await import(calling)) as typeof Calling;
     attention ??= new Attention(saleId);
   };
 
-  /** A turn that came while nobody looked at the page, and was not claimed. */
+  /** A turn that arrived while the page was hidden, and is not claimed yet. */
   let unseen: TurnMessage | undefined;
   let calledFor = "";
 
-  /** A page that nobody sees does as a closed one: it hangs up, so that its turn lapses and is called again. */
+  /** A hidden page disconnects like a closed one, so that its turn expires and is recalled. */
   const meetTurn = (turn: TurnMessage): void => {
-    // It is told again after each reconnection.
+    // The message is repeated after each reconnection.
     if (turn.token !== calledFor) attention?.call(served.name, Date.parse(turn.claim_by) - serverNow());
     calledFor = turn.token;
     if (document.visibilityState === "visible") line.claim();
@@ -94,7 +94,7 @@ function start(root: HTMLElement): void {
     }
     dispatch({ type: entry === "resume" ? "resume" : "join" });
     line.open(entry);
-    // Whoever can't be called hears of the turn all the same.
+    // Without the script the page still shows the turn.
     if (!attention) loadAttention().catch(() => undefined);
   };
 
@@ -130,7 +130,7 @@ function start(root: HTMLElement): void {
     else dispatch({ type: "refused", problem: UNREACHABLE });
   };
 
-  /** Looks at an order until it is settled. */
+  /** Polls an order until it is settled. */
   const follow = async (order: Order): Promise<void> => {
     await pause(ORDER_EVERY_MS);
     const answer = await readOrder(order.id);
@@ -175,7 +175,7 @@ function start(root: HTMLElement): void {
   const buttons: Record<string, () => void> = {
     notify() {
       void Notification.requestPermission().then((answer) => {
-        view.announce(answer === "granted" ? "You will be notified at your turn." : "Your browser shows no notifications of this site.");
+        view.announce(answer === "granted" ? "You will be notified when it’s your turn." : "Your browser blocks notifications from this site.");
         showNotify();
       });
     },
@@ -208,7 +208,7 @@ function start(root: HTMLElement): void {
     else leave();
   });
 
-  /** A hold may have lapsed, or another tab may have paid for it. */
+  /** A hold may have expired, or another tab may have paid for it. */
   const refreshHold = (): void => {
     if (state.phase.at !== "checkout" || state.phase.paying) return;
     void readOrder(state.phase.order.id).then((answer) => {
@@ -225,7 +225,7 @@ function start(root: HTMLElement): void {
     if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) refreshHold();
   };
 
-  /** Right at once when somebody looks at the page, and still while nobody does. */
+  /** Starts the ticks of a visible page with a refresh, and stops those of a hidden one. */
   const attend = (): void => {
     clearInterval(ticking);
     ticking = undefined;
@@ -249,7 +249,7 @@ function start(root: HTMLElement): void {
   window.addEventListener("online", attend);
   window.addEventListener("offline", () => { line.networkGone(); });
 
-  /** Whoever is not in line is told by the sale's public status, which caches well. */
+  /** Shoppers outside the line follow the sale's public status, which caches well. */
   const watchStatus = async (atLeastMs = 0): Promise<void> => {
     await pause(atLeastMs + STATUS_EVERY_MS * (0.75 + Math.random() / 2));
     await pageIsVisible();
@@ -282,7 +282,7 @@ function pageIsVisible(): Promise<void> {
   });
 }
 
-/** The server's clock, from what it wrote into the page: a shopper's own may be minutes off. */
+/** The server's clock, as written into the page: a shopper's clock may be minutes off. */
 function serverClock(servedAt: string): () => number {
   const [load] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const ahead = Date.parse(servedAt) - (performance.timeOrigin + (load?.responseStart ?? 0));

@@ -1,6 +1,6 @@
 /**
- * Signing in, where a sale asks for it: an address, a code, and then an account. It stands beside the line and never in its way; a
- * script of its own, so that nobody else loads it. The page hears `signed-in`.
+ * Signing in, for sales that require it: an address, a code, and then an account. Independent of
+ * the line; a script of its own, loaded only where needed. It dispatches `signed-in`.
  */
 
 import type { CodeSent, Problem, Profile } from "../shared/api";
@@ -18,7 +18,7 @@ function send<T>(path: string, body: object): Promise<Answer<T>> {
   return request<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-/** The refresh token is good once: of several tabs one asks at a time, each with what the last was given. */
+/** A refresh token is valid once: tabs refresh one at a time, each with the newest token. */
 function refresh(): Promise<Answer<unknown>> {
   return navigator.locks.request("fairline-refresh", () => send("/users/login/refresh", {}));
 }
@@ -47,14 +47,14 @@ function start(panel: HTMLElement): void {
   const loadProfile = async (follow: boolean): Promise<void> => {
     const profile = await request<Profile>("/users/profile");
     if (profile.kind === "ok") {
-      text("address", profile.body.address ?? "by your shop");
+      text("address", profile.body.address ?? "with your shop account");
       show("known", follow);
       panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
     } else if (profile.kind === "refused") await keep();
     else setTimeout(() => void loadProfile(false), RETRY_MS);
   };
 
-  /** Stays signed in, or says that nobody is. */
+  /** Refreshes the session, or asks to sign in. */
   const keep = async (): Promise<void> => {
     const answer = await refresh();
     if (answer.kind === "refused") { show("address", false); return; }
@@ -82,7 +82,7 @@ function start(panel: HTMLElement): void {
 
     async remind() {
       const answer = await request(`/users/reminders/${line}`, { method: "POST" });
-      const done = answer.kind === "ok" ? "We write to you when your turn is near." : "";
+      const done = answer.kind === "ok" ? "We will notify you when your turn is near." : "";
       text("reminded", answer.kind === "refused" ? problemText(answer.problem) : done);
     },
 

@@ -1,16 +1,17 @@
 /**
- * What the shopper's page knows, and how each event changes it. Pure: no DOM, no clock, no network; time comes in as
- * milliseconds of a clock that never goes back.
+ * The state of the shopper page, and how each event changes it. Pure: no DOM, no clock, no network;
+ * time is given in milliseconds of a monotonic clock.
  *
- * Two facts stand side by side: where the shopper is (`phase`), and whether the line is connected (`trouble`).
- * Losing the connection therefore never changes the phase: the last place stays on the page until the line speaks again.
+ * Two facts stand side by side: where the shopper is (`phase`), and whether the line is connected
+ * (`trouble`). A lost connection therefore never changes the phase: the last place stays until the
+ * next message.
  */
 
 import type { DrawMessage, LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../shared/api";
 import { problemText } from "../shared/http";
 import { applyPlace, standStill, type ShownPlace } from "./countdown";
 
-/** How it ended: what the line says, and what can become of an order. */
+/** How it ended: an outcome of the line, or of an order. */
 export type Ending = Outcome | "lapsed" | "refunded" | "cancelled";
 
 export type Phase =
@@ -27,7 +28,7 @@ export type Phase =
 export type Trouble = "none" | "lost" | "line-recovering" | "busy";
 
 export interface State {
-  /** Unknown until the server has been received; the page shows what it was served with. */
+  /** Unknown until the first message; the page shows what it was served with. */
   sale: SaleCard | undefined;
   phase: Phase;
   trouble: Trouble;
@@ -98,7 +99,7 @@ function applyMessage(state: State, message: LineMessage, nowMs: number): State 
   if (message.type === "reconnecting") return { ...state, trouble: "line-recovering", phase: stop(state.phase, nowMs) };
   const received: State = { ...state, trouble: "none" };
   if (message.type === "sale") return { ...received, sale: message.sale, phase: message.sale.status === "open" ? state.phase : stop(state.phase, nowMs) };
-  // With an order in hand the line has nothing more to say.
+  // With an order, messages of the line no longer matter.
   if (hasOrder(state.phase)) return received;
   switch (message.type) {
     case "place":
@@ -119,17 +120,17 @@ function withRemaining(sale: SaleCard | undefined, remaining: number | null): Sa
   return sale && remaining !== null ? { ...sale, remaining } : sale;
 }
 
-/** The page counts down only while it hears that the line moves. */
+/** The page counts down only while the line moves. */
 function stop(phase: Phase, nowMs: number): Phase {
   return phase.at === "waiting" ? { ...phase, place: standStill(phase.place, nowMs) } : phase;
 }
 
-/** The same turn may be told again, after a reconnect or by polling: what the shopper has begun with it stays. */
+/** A turn may be repeated, after a reconnect or by polling: what the shopper began stays. */
 function turnPhase(phase: Phase, turn: TurnMessage): Phase {
   return phase.at === "turn" && phase.turn.token === turn.token ? { ...phase, turn } : { at: "turn", turn, reserving: false, problem: "" };
 }
 
-/** Whether the shopper is nowhere in the line, so that the page shows what the sale itself is doing. */
+/** Whether the shopper is outside the line, so that the page follows the status of the sale. */
 export function followsStatus(phase: Phase): boolean {
   return phase.at === "outside" || (phase.at === "over" && (phase.ending === "sold_out" || phase.ending === "closed"));
 }
@@ -158,7 +159,7 @@ function orderPhase(phase: Phase, order: Order): Phase {
     case "promised":
     case "held":
       if (phase.at === "checkout" && phase.order.id === order.id) return { ...phase, order };
-      return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "The bank declined the payment. Nothing was taken." : "" };
+      return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "Your bank declined the payment. You have not been charged." : "" };
     case "payment_pending":
       return { at: "pending", order, problem: phase.at === "pending" ? phase.problem : "" };
     case "paid":

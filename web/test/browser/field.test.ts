@@ -46,7 +46,7 @@ test("a connection that dies without a word is noticed within 30 seconds, and th
   const ticket = await at.ticket();
   const frozenAtMs = Date.now();
   relay.freeze();
-  await at.trouble.filter({ hasText: "your place is kept" }).waitFor({ timeout: 40 * SECOND_MS });
+  await at.trouble.filter({ hasText: "You keep your place" }).waitFor({ timeout: 40 * SECOND_MS });
   const noticedMs = Date.now() - frozenAtMs;
   assert.ok(noticedMs <= 30 * SECOND_MS, `noticed after ${noticedMs} ms`);
   await photograph(at.page, "half-open");
@@ -99,7 +99,7 @@ test("a hidden tab's turn is recalled as a closed one's, and its shopper is call
   const { visitor, at } = await hidden(sale);
   const other = new ShopperPage(await (await Visitor.come(browser)).openTab(`${shop.url}/sales/${sale.slug}`));
   await until("the unclaimed turn to lapse", async () => ((await shop.sale(sale)).promised === 0 ? true : undefined));
-  await until("the title to say so", async () => (await at.page.title()).includes("served next") || undefined);
+  await until("the title to say so", async () => (await at.page.title()).includes("you are next") || undefined);
   const calls = await callsOf(at.page);
   assert.ok(calls.includes("notification Your turn! · Harbour mug"), calls.join());
   assert.ok(calls.includes("sound"), calls.join());
@@ -113,7 +113,7 @@ test("a hidden tab's turn is recalled as a closed one's, and its shopper is call
   await photograph(at.page, "hidden-and-back");
   await at.checkOut();
   await at.pay();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   assert.ok((await callsOf(at.page)).includes("notification closed"));
   await visitor.go();
   await other.page.context().close();
@@ -161,7 +161,7 @@ test("a browser that keeps no cookies is told so before it joins", LIMIT, async 
   await shop.command(sale, "open");
   await withoutCookies(async (page) => {
     await page.goto(`${shop.url}/sales/${sale.slug}`);
-    const problem = page.getByRole("alert").filter({ hasText: "keeps no cookies" });
+    const problem = page.getByRole("alert").filter({ hasText: "Cookies are blocked" });
     await problem.waitFor();
     await photograph(page, "no-cookies");
     await page.getByRole("button", { name: "Join the line" }).click();
@@ -172,7 +172,7 @@ test("a browser that keeps no cookies is told so before it joins", LIMIT, async 
     await page.goto(`${shop.url}/sales/${sale.slug}`);
     for (let tries = 0; tries < 2; tries += 1) {
       await page.getByRole("button", { name: "Join the line" }).click();
-      await page.getByRole("heading", { name: "Your browser keeps no cookies" }).waitFor();
+      await page.getByRole("heading", { name: "Cookies are blocked" }).waitFor();
     }
     refusal = { url: page.url(), html: await page.content() };
   }, { javaScriptEnabled: false });

@@ -78,7 +78,7 @@ test("the place counts down by itself, once a second, and grows only with people
   const shown = numbers(await sights()).at(-1) ?? 0;
   assert.ok(shown < 417, "a place that was too low stays");
   line.send(place({ place: 420, recalled: 3, rate_per_s: 1 }));
-  await at.page.getByText("3 people who were ahead of you came back.").waitFor();
+  await at.page.getByText("3 people who missed their turn came back.").waitFor();
   assert.equal(numbers(await sights()).at(-1), shown + 3);
   await photograph(at.page, "waiting-came-back");
   await visitor.go();
@@ -109,12 +109,12 @@ test("long numbers, long waits and long news fit on small screens", LIMIT, async
     const { visitor, at, line } = await wait(far, { colorScheme });
     line.tell({ message: "Every mug is glazed by hand, so no two are the same. Thank you for your patience." });
     await at.page.getByText("glazed by hand").waitFor();
-    await at.page.getByText("Nine times of ten between 50 minutes and 9 hours").waitFor();
+    await at.page.getByText("90 % of shoppers wait between 50 minutes and 9 hours").waitFor();
     await photograph(at.page, `waiting-far-${colorScheme}`);
     line.send({ ...far, place: 1_235_001, recalled: 1_234, beyond_stock: true });
-    await at.page.getByText("Longer than the remaining stock is likely to last.").waitFor();
-    await at.page.getByText("You may stay").waitFor();
-    await at.page.getByText("434 people who were ahead of you came back.").waitFor();
+    await at.page.getByText("The sale may sell out before your turn.").waitFor();
+    await at.page.getByText("You can stay").waitFor();
+    await at.page.getByText("434 people who missed their turn came back.").waitFor();
     await photograph(at.page, `waiting-beyond-stock-${colorScheme}`);
     await visitor.go();
   }
@@ -127,13 +127,13 @@ test("a line that does not say much yet is heard all the same", LIMIT, async () 
   await at.page.getByText("20 to 40 seconds", { exact: true }).waitFor();
   line.send({ type, ordinal, place: 3, behind } as LineMessage);
   await at.heading("3 people ahead of you").waitFor();
-  await at.page.getByText("not known yet", { exact: true }).waitFor();
+  await at.page.getByText("not available yet", { exact: true }).waitFor();
   await visitor.go();
 });
 
 test("whoever missed the turn is told, and may join again", LIMIT, async () => {
   const { visitor, at, line } = await wait({ type: "over", outcome: "missed" });
-  await at.heading("Your turn passed while you were away").waitFor();
+  await at.heading("You missed your turn").waitFor();
   await photograph(at.page, "missed");
   line.send(place({ ordinal: 1_500, place: 800 }));
   await at.button("Join again").focus();
@@ -147,12 +147,12 @@ test("a screen reader hears of people who came back in its turn, and not of ever
   const { visitor, at, line } = await wait(place({ place: 417, rate_per_s: 5 }), { reducedMotion: "reduce" });
   const announcer = at.page.locator("[data-announcer]");
   const first = (await announcer.textContent()) ?? "";
-  assert.match(first, /^41\d people ahead of you\. Likely wait: 2 to 4 minutes\.$/);
+  assert.match(first, /^41\d people ahead of you\. Estimated wait: 2 to 4 minutes\.$/);
   line.send(place({ place: 430, recalled: 15 }));
   await at.page.locator("[data-show=back]").waitFor();
   await rest(2 * SECOND_MS);
   assert.equal(await announcer.textContent(), first, "it has just spoken");
-  await announcer.filter({ hasText: /^\d+ people who were ahead of you came back\./ }).waitFor({ timeout: 25 * SECOND_MS });
+  await announcer.filter({ hasText: /^\d+ people who missed their turn came back\./ }).waitFor({ timeout: 25 * SECOND_MS });
   assert.equal(await at.page.evaluate(() => document.getAnimations().length), 0, "nothing moves for those who ask for no motion");
   await visitor.go();
 });

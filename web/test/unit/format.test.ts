@@ -34,8 +34,8 @@ test("the bounds of a wait make a sentence", () => {
   assert.equal(waitBounds([42, 170]), "between 40 seconds and 3 minutes");
   assert.equal(waitBounds([130, 600]), "between 2 and 10 minutes");
   assert.equal(waitBounds([600, 30_000]), "between 10 minutes and 9 hours");
-  assert.equal(waitBounds([2, 30]), "within 30 seconds");
-  assert.equal(waitBounds([0, 0]), "within 5 seconds");
+  assert.equal(waitBounds([2, 30]), "up to 30 seconds");
+  assert.equal(waitBounds([0, 0]), "up to 5 seconds");
   assert.equal(waitBounds([120, 120]), "about 2 minutes");
 });
 

@@ -85,7 +85,7 @@ test("a look is what differs, and a colour only where it is wanted", () => {
   assert.deepEqual(readTheme((name) => themeFields(shown)[name] ?? ""), shown);
   assert.deepEqual([themeProblem({}), themeProblem({ paper: "#ffffff" })], ["", ""]);
   assert.match(themeProblem({ accent: "#ffee00" }), /accent/);
-  assert.match(themeProblem({ paper: "#333333" }), /paper/);
+  assert.match(themeProblem({ paper: "#333333" }), /background/);
   assert.deepEqual(fill({ has_paper: "on", paper: "#ffffff" }).look, { paper: "#ffffff" });
 });
 

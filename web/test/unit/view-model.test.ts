@@ -22,8 +22,8 @@ test("in a draw there is no place, but how many share it, until it is drawn", ()
   const many = shown(draw(1_030), { sale: { status: "scheduled", opens_at: "2026-11-27T09:01:00Z" } });
   assert.equal(`${many.texts.participants ?? ""} ${many.texts["in-draw"] ?? ""}`, "1,030 in the draw: you and 1,029 others");
   assert.deepEqual([many.texts["until-draw"], many.texts.ordinal, many.title], ["1:00", "42", "In the draw · Brass lamp"]);
-  assert.equal(shown(draw(1)).texts["in-draw"], "in the draw so far: you");
-  assert.equal(shown(draw(2)).texts["until-draw"], "the draw is being made");
+  assert.equal(shown(draw(1)).texts["in-draw"], "in the draw: only you so far");
+  assert.equal(shown(draw(2)).texts["until-draw"], "drawing now");
   assert.match(many.news.text, /^You are in the draw, with 1,029 other shoppers/);
 });
 
@@ -36,14 +36,14 @@ describe("in line", () => {
     assert.equal(texts.wait, "20 to 40 seconds");
     assert.equal(texts.ordinal, "42");
     assert.equal(title, "17 ahead · Brass lamp");
-    assert.equal(news.text, "17 people ahead of you. Likely wait: 20 to 40 seconds.");
+    assert.equal(news.text, "17 people ahead of you. Estimated wait: 20 to 40 seconds.");
   });
 
   test("one person is no people, and nobody is the front", () => {
     assert.equal(shown(waiting({ place: 1 })).texts.ahead, "person ahead of you");
     const next = shown(waiting({ place: 0 }));
     assert.equal(next.texts.place, "Next");
-    assert.equal(next.news.text, "You are next. Likely wait: 20 to 40 seconds.");
+    assert.equal(next.news.text, "You are next. Estimated wait: 20 to 40 seconds.");
   });
 
   test("a large line reads well", () => {
@@ -55,7 +55,7 @@ describe("in line", () => {
 
   test("no estimate is said, not guessed", () => {
     const { texts, news } = shown(waiting({ wait: null }));
-    assert.equal(texts.wait, "not known yet");
+    assert.equal(texts.wait, "not available yet");
     assert.equal(texts.bounds, "");
     assert.equal(news.text, "17 people ahead of you.");
   });
@@ -72,30 +72,30 @@ describe("in line", () => {
   test("the wait is told twice: as likely, and nearly for certain", () => {
     const { texts } = shown(waiting());
     assert.equal(texts.wait, "20 to 40 seconds");
-    assert.equal(texts.bounds, "Nine times of ten between 10 seconds and 2 minutes");
+    assert.equal(texts.bounds, "90 % of shoppers wait between 10 seconds and 2 minutes");
     assert.equal(shown(waiting({ wait: { likely_s: [20, 40], bounds_s: null } })).texts.bounds, "");
   });
 
   test("a wait that the stock will not last for is said to be one", () => {
     const beyond = shown(waiting({ beyond_stock: true }));
-    assert.equal(beyond.texts.wait, "Longer than the remaining stock is likely to last.");
+    assert.equal(beyond.texts.wait, "The sale may sell out before your turn.");
     assert.equal(beyond.texts.bounds, "");
     assert.ok(beyond.shown.beyond);
-    assert.match(beyond.texts.beyond ?? "", /^You may stay.*or leave/);
-    assert.equal(beyond.news.text, "17 people ahead of you. Longer than the remaining stock is likely to last.");
+    assert.match(beyond.texts.beyond ?? "", /^You can stay.*or leave/);
+    assert.equal(beyond.news.text, "17 people ahead of you. The sale may sell out before your turn.");
     assert.equal(shown(waiting()).shown.beyond, false);
     const paused = shown(waiting({ beyond_stock: true }), { sale: { status: "paused" } });
     assert.equal(paused.texts.wait, "when the sale resumes");
-    assert.match(paused.texts.beyond ?? "", /longer than the stock lasts. You may stay/);
+    assert.match(paused.texts.beyond ?? "", /sell out before your turn. You can stay/);
   });
 
   test("people who came back are explained beside the place, and told with the next news", () => {
     const { texts, shown: seen, news } = shown(joinedBy(3));
     assert.equal(texts.place, "20");
     assert.ok(seen.back);
-    assert.equal(texts.back, "3 people who were ahead of you came back. Their turns are kept, as yours would be.");
-    assert.equal(news.text, `${texts.back} 20 people ahead of you. Likely wait: 20 to 40 seconds.`);
-    assert.match(shown(joinedBy(1)).texts.back ?? "", /^1 person who was ahead of you came back. That turn is kept/);
+    assert.equal(texts.back, "3 people who missed their turn came back. They are served first, as you would be.");
+    assert.equal(news.text, `${texts.back} 20 people ahead of you. Estimated wait: 20 to 40 seconds.`);
+    assert.match(shown(joinedBy(1)).texts.back ?? "", /^1 person who missed their turn came back. They are served first/);
     assert.equal(shown(joinedBy(3), { nowMs: samples.NOW_MS + 60_000 }).shown.back, false);
     assert.equal(shown(waiting()).shown.back, false);
   });
@@ -110,15 +110,15 @@ describe("in line", () => {
   test("a paused sale says that the place is kept", () => {
     const paused = shown(waiting(), { sale: { status: "paused" } });
     assert.ok(paused.shown.standstill);
-    assert.match(paused.texts.standstill ?? "", /paused.*Your place is kept/);
+    assert.match(paused.texts.standstill ?? "", /paused.*You keep your place/);
     assert.equal(paused.texts.wait, "when the sale resumes");
   });
 
   test("a scheduled sale counts down to its opening", () => {
     const scheduled = shown(waiting(), { sale: { status: "scheduled", opens_at: "2026-11-27T09:04:32Z" } });
-    assert.equal(scheduled.texts["wait-label"], "Until it opens");
+    assert.equal(scheduled.texts["wait-label"], "Opens in");
     assert.equal(scheduled.texts.wait, "4:32");
-    assert.equal(shown(waiting(), { sale: { status: "scheduled" } }).texts.wait, "any moment");
+    assert.equal(shown(waiting(), { sale: { status: "scheduled" } }).texts.wait, "any moment now");
   });
 
   test("the shop's message and the stock are shown as they change", () => {
@@ -141,11 +141,11 @@ describe("a turn and a checkout", () => {
 
   test("offer a choice only where there is one", () => {
     assert.equal(shown(turn()).shown["choose-quantity"], false);
-    assert.match(shown(turn()).texts["set-aside"] ?? "", /^One unit is/);
+    assert.match(shown(turn()).texts["set-aside"] ?? "", /^One item is/);
     const three = shown(turn({ quantity: 3 }));
     assert.equal(three.shown["choose-quantity"], true);
     assert.equal(three.quantities, 3);
-    assert.match(three.texts["set-aside"] ?? "", /^3 units are/);
+    assert.match(three.texts["set-aside"] ?? "", /^3 items are/);
   });
 
   test("name what is paid, and how much", () => {
@@ -179,12 +179,12 @@ describe("the end", () => {
   });
 
   test("a missed turn is called one", () => {
-    assert.equal(shown({ at: "over", ending: "missed" }).texts.over, "Your turn passed while you were away");
+    assert.equal(shown({ at: "over", ending: "missed" }).texts.over, "You missed your turn");
   });
 
   test("an outcome of a later version is still an end", () => {
     const { texts, shown: seen } = shown({ at: "over", ending: "toString" as "left" });
-    assert.equal(texts.over, "Your place has ended");
+    assert.equal(texts.over, "You are no longer in line");
     assert.ok(seen["may-join"]);
   });
 
@@ -192,7 +192,7 @@ describe("the end", () => {
     const lost = shown(waiting(), { trouble: "lost" });
     assert.equal(lost.texts.place, "17");
     assert.ok(lost.shown.trouble);
-    assert.match(lost.texts.trouble ?? "", /your place is kept/);
+    assert.match(lost.texts.trouble ?? "", /You keep your place/);
     assert.match(lost.news.text, /Connection lost/);
   });
 });
@@ -211,7 +211,7 @@ describe("a screen reader", () => {
     const announcer = new Announcer();
     announcer.next(shown(waiting()).news, 0);
     assert.equal(announcer.next(shown(joinedBy(3)).news, SECOND_MS), undefined);
-    assert.match(announcer.next(shown(joinedBy(3)).news, 20 * SECOND_MS) ?? "", /^3 people who were ahead of you came back/);
+    assert.match(announcer.next(shown(joinedBy(3)).news, 20 * SECOND_MS) ?? "", /^3 people who missed their turn came back/);
   });
 
   test("is not told what it knows", () => {

@@ -1,4 +1,4 @@
-/** Time charts, by uPlot. What one sees is also said, in a sentence beneath. */
+/** Time charts, by uPlot. A sentence beneath says the same for screen readers. */
 
 import uPlot from "uplot";
 import { element } from "./element";
@@ -7,7 +7,7 @@ export interface Line {
   label: string;
   /** The custom property that holds its colour. */
   colour: string;
-  /** Told apart without colours, too. */
+  /** Distinguishes lines without colour. */
   dash?: number[];
 }
 
@@ -18,7 +18,7 @@ function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** Hours and minutes, and seconds where the steps are small; 24 hours, as everywhere on the page. */
+/** Hours and minutes, and seconds where the steps are small. */
 function times(_: uPlot, splits: number[], __: number, ___: number, step: number): string[] {
   const options: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", ...(step < 60 && { second: "2-digit" }) };
   return splits.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", options));
@@ -28,7 +28,7 @@ export class Chart {
   readonly element: HTMLElement;
   readonly #lines: Line[];
   readonly #frame = element("div", { class: "chart", "aria-hidden": "true" });
-  readonly #said = element("p", { class: "quiet" }, "No figures yet.");
+  readonly #summary = element("p", { class: "quiet" }, "No data yet.");
   readonly #sizes: ResizeObserver;
   readonly #dark = matchMedia("(prefers-color-scheme: dark)");
   readonly #redraw = (): void => { this.#draw(); };
@@ -37,17 +37,17 @@ export class Chart {
 
   constructor(title: string, lines: Line[]) {
     this.#lines = lines;
-    this.element = element("section", { class: "panel" }, element("h2", {}, title), this.#frame, this.#said);
+    this.element = element("section", { class: "panel" }, element("h2", {}, title), this.#frame, this.#summary);
     this.#sizes = new ResizeObserver(() => { this.#fit(); });
     this.#sizes.observe(this.#frame);
     this.#dark.addEventListener("change", this.#redraw);
   }
 
-  show(at: number[], data: (number | null)[][], said: string): void {
+  show(at: number[], data: (number | null)[][], summary: string): void {
     this.#data = [at, ...data] as uPlot.AlignedData;
     if (this.#plot) this.#plot.setData(this.#data);
     else if (at.length > 1) this.#draw();
-    this.#said.textContent = said;
+    this.#summary.textContent = summary;
   }
 
   leave(): void {

@@ -10,7 +10,10 @@ export interface Question {
   asksWhy?: boolean;
 }
 
-/** The reason, which is empty where none is asked for; nothing if the operator has thought better of it. */
+/**
+ * The reason, which is empty where none is asked for; nothing if the operator has thought better of
+ * it.
+ */
 export function confirmed({ title, text, go, asksWhy = false }: Question): Promise<string | undefined> {
   const dialog = part(document, "#confirm", HTMLDialogElement);
   part(dialog, "h2", HTMLElement).textContent = title;

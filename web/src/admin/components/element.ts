@@ -36,7 +36,10 @@ export function fill(root: ParentNode, texts: Record<string, string>): void {
   }
 }
 
-/** Puts values into the fields of a form that have their names; a box is ticked where its value is not empty. */
+/**
+ * Puts values into the fields of a form that have their names; a box is ticked where its value is
+ * not empty.
+ */
 export function fillForm(form: HTMLFormElement, values: Record<string, string>): void {
   for (const [name, value] of Object.entries(values)) {
     const input = form.elements.namedItem(name);

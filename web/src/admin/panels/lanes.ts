@@ -7,7 +7,7 @@ import { count } from "../../shared/format";
 export interface LanesListener {
   add(name: string, share: number): void;
   share(name: string, share: number): void;
-  /** The codes of new invitations; nothing if there are none, which the operator has been told. */
+  /** The codes of new invitations; undefined after a failure, which is already on screen. */
   invite(name: string, invitations: number): Promise<string[] | undefined>;
 }
 
@@ -56,7 +56,7 @@ export class Lanes {
     const [form, share, heading] = [row?.querySelector("form"), row?.querySelector("input"), row?.querySelector("th")];
     if (!row || !form || !share || !heading) throw new Error("the page's template holds no lane");
     heading.textContent = name;
-    share.setAttribute("aria-label", `Share of ${name} in percent`);
+    share.setAttribute("aria-label", `Share of ${name} (%)`);
     share.addEventListener("input", () => { share.dataset.touched = ""; });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -74,7 +74,7 @@ export class Lanes {
     });
   }
 
-  /** Links can be shown only once: nobody keeps them. */
+  /** Links can be shown only once: they are not stored. */
   async #invite(name: string, invitations: number): Promise<void> {
     const slug = this.#lanes.find((lane) => lane.name === name)?.slug;
     const codes = await this.#listener.invite(name, invitations);

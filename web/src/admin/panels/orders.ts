@@ -8,7 +8,7 @@ import { element, part } from "../components/element";
 import type { ConsoleContext } from "../screen";
 
 const STATUS: Record<AdminOrder["status"], string> = {
-  promised: "Promised", held: "Held", payment_pending: "Payment pending", paid: "Paid", lapsed: "Lapsed", refunded: "Refunded", cancelled: "Cancelled",
+  promised: "Promised", held: "Held", payment_pending: "Payment pending", paid: "Paid", lapsed: "Expired", refunded: "Refunded", cancelled: "Cancelled",
 };
 
 /** What may be done with an order now. */
@@ -52,7 +52,7 @@ export class Orders {
     const rows = page.orders.map((order) => this.#row(order));
     if (before === undefined) body.replaceChildren(...rows);
     else body.append(...rows);
-    part(this.#element, "[data-found]", HTMLElement).textContent = body.rows.length === 0 ? "No order found." : plural(body.rows.length, "order", "orders");
+    part(this.#element, "[data-found]", HTMLElement).textContent = body.rows.length === 0 ? "No orders found." : plural(body.rows.length, "order", "orders");
     part(this.#element, "[data-more]", HTMLButtonElement).hidden = this.#next === undefined;
   }
 
@@ -77,16 +77,16 @@ export class Orders {
 
   async #refund(order: AdminOrder): Promise<void> {
     const left = order.amount_minor - order.refunded_minor;
-    const typed = window.prompt(`Amount to refund in ${order.currency}; empty: all that is left (${money(left, order.currency)}).`, "");
+    const typed = window.prompt(`Refund amount in ${order.currency}. Leave empty to refund the remaining ${money(left, order.currency)}.`, "");
     if (typed === null) return;
     const amount = typed.trim() === "" ? undefined : minorUnits(Number(typed), order.currency);
     if (amount !== undefined && !(amount > 0 && amount <= left)) {
-      this.#context.notify(`Between ${money(1, order.currency)} and ${money(left, order.currency)} can be refunded.`);
+      this.#context.notify(`Enter an amount between ${money(1, order.currency)} and ${money(left, order.currency)}.`);
       return;
     }
     const reason = await confirmed({
       title: `Refund ${money(amount ?? left, order.currency)}?`,
-      text: "The money goes back to the shopper, which can’t be undone. The units stay sold: raise the stock to sell them again.",
+      text: "The shopper gets the money back. A refund cannot be undone. The units stay sold; raise the stock to sell them again.",
       go: "Refund",
       asksWhy: true,
     });
@@ -94,14 +94,14 @@ export class Orders {
   }
 
   async #cancel(order: AdminOrder): Promise<void> {
-    const question = { title: "Cancel this order?", text: "Its units go to the next in line, and a payment under way is withdrawn.", go: "Cancel the order", asksWhy: true };
+    const question = { title: "Cancel this order?", text: "The units go to the next shopper in line, and a pending payment is cancelled.", go: "Cancel order", asksWhy: true };
     const reason = await confirmed(question);
     if (reason !== undefined) this.#asked(order, await this.#context.client.cancelOrder(this.#sale, order.id, reason));
   }
 
   #asked(order: AdminOrder, answer: Parameters<ConsoleContext["unwrap"]>[0]): void {
     if (!this.#context.unwrap(answer)) return;
-    this.#context.notify(`Requested for order ${order.id}. Find it again to see how it stands.`);
+    this.#context.notify(`Request accepted for order ${order.id}. Search again to see its status.`);
     void this.#load(undefined);
   }
 }

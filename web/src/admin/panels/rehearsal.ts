@@ -8,18 +8,18 @@ import { element, fill, part } from "../components/element";
 import type { ConsoleContext } from "../screen";
 
 const STATES: Record<Rehearsal["state"], string> = {
-  running: "The rehearsal runs.",
-  stopping: "The crowd goes home.",
-  passed: "Passed: every promise was kept.",
+  running: "Rehearsal running.",
+  stopping: "Rehearsal stopping.",
+  passed: "Passed: all guarantees held.",
   failed: "Failed.",
   stopped: "Stopped.",
 };
 
-/** What of the simulator's report is told here: by its own names, and in words. */
-const TOLD: [name: string, words: string][] = [
-  ["joined", "joined"], ["admitted", "were let in"], ["paid", "paid"], ["sold_out", "heard that it was sold out"], ["left", "left"],
-  ["oversold", "units sold twice"], ["double_used", "tokens used twice"], ["inversions", "let in out of order"], ["places_lost", "places lost"],
-  ["unresolved", "never heard how it ended"],
+/** Fields of the simulator's report that the panel shows, with their labels. */
+const REPORTED: [name: string, words: string][] = [
+  ["joined", "Joined"], ["admitted", "Admitted shoppers"], ["paid", "Paid"], ["sold_out", "Turned away: sold out"], ["left", "Left the line"],
+  ["oversold", "Oversold units"], ["double_used", "Tokens used twice"], ["inversions", "Admitted out of order"], ["places_lost", "Places lost"],
+  ["unresolved", "Without an outcome"],
 ];
 
 export class RehearsalPanel {
@@ -64,9 +64,9 @@ export class RehearsalPanel {
 
   async #begin(plan: RehearsalPlan): Promise<void> {
     const sure = await confirmed({
-      title: `Send ${plural(plan.shoppers, "simulated shopper", "simulated shoppers")}?`,
-      text: "They come to a copy of this sale, which opens at once, stays in the list of sales, and cannot be taken back. This sale and its stock are left alone.",
-      go: "Send them",
+      title: `Start a rehearsal with ${plural(plan.shoppers, "simulated shopper", "simulated shoppers")}?`,
+      text: "The shoppers join a copy of this sale, which opens immediately and stays in the list of sales. This sale and its stock are not affected.",
+      go: "Start rehearsal",
     });
     if (sure === undefined) return;
     const begun = this.#context.unwrap(await this.#context.client.rehearse(this.#sale, plan));
@@ -76,7 +76,7 @@ export class RehearsalPanel {
   async #stop(): Promise<void> {
     if (!this.#shown) return;
     const { id } = this.#shown;
-    const sure = await confirmed({ title: "Send the crowd home?", text: "The rehearsal ends without a result, and its copy of the sale is closed.", go: "Send it home" });
+    const sure = await confirmed({ title: "Stop the rehearsal?", text: "The rehearsal ends without a result, and the copy of the sale is closed.", go: "Stop rehearsal" });
     if (sure !== undefined) this.#context.unwrap(await this.#context.client.stopRehearsal(id));
   }
 
@@ -91,9 +91,9 @@ export class RehearsalPanel {
     part(this.#root, "[data-copy]", HTMLAnchorElement).href = `#/sales/${rehearsal.sale_id}`;
     part(this.#root, "[data-copy-report]", HTMLAnchorElement).href = `#/sales/${rehearsal.sale_id}/report`;
     const report = rehearsal.report;
-    const told = report ? TOLD.filter(([name]) => typeof report[name] === "number") : [];
+    const reported = report ? REPORTED.filter(([name]) => typeof report[name] === "number") : [];
     part(this.#root, "dl", HTMLElement).replaceChildren(
-      ...told.map(([name, words]) => element("div", {}, element("dt", {}, words), element("dd", {}, count(Number(report?.[name]))))),
+      ...reported.map(([name, words]) => element("div", {}, element("dt", {}, words), element("dd", {}, count(Number(report?.[name]))))),
     );
     if (announced) this.#context.notify(STATES[rehearsal.state]);
   }

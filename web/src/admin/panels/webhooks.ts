@@ -1,17 +1,17 @@
-/** Who is told over HTTP what happens, and how that goes. */
+/** The list of webhooks: their endpoints and deliveries. */
 
 import type { Webhook } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import { count, moment } from "../../shared/format";
 
 export interface WebhooksListener {
-  /** The secret of a new webhook; nothing if there is none, which the operator has been told. */
+  /** The secret of a new webhook; undefined after a failure, which is already on screen. */
   add(url: string): Promise<string | undefined>;
   switchOn(id: string): void;
   forget(id: string): void;
 }
 
-const STATUS: Record<Webhook["status"], string> = { on: "on", failing: "failing", off: "switched off" };
+const STATUS: Record<Webhook["status"], string> = { on: "Active", failing: "Failing", off: "Disabled" };
 
 export class Webhooks {
   readonly #element: HTMLElement;
@@ -30,7 +30,7 @@ export class Webhooks {
 
   show(webhooks: Webhook[]): void {
     const trouble = webhooks.filter(({ status }) => status !== "on").length;
-    this.#text("[data-text=trouble]", trouble === 0 ? "" : `${count(trouble)} of ${count(webhooks.length)} not reached`);
+    this.#text("[data-text=trouble]", trouble === 0 ? "" : `${count(trouble)} of ${count(webhooks.length)} failing or disabled`);
     const table = this.#element.querySelector<HTMLElement>(".wide-table");
     if (table) table.hidden = webhooks.length === 0;
     // Rows with buttons are left alone while nothing changes, so that the keyboard keeps its place.
@@ -63,7 +63,7 @@ export class Webhooks {
     return row;
   }
 
-  /** The secret can be shown only once: nobody else keeps it. */
+  /** The secret can be shown only once: it is not readable afterwards. */
   async #add(form: HTMLFormElement): Promise<void> {
     const secret = await this.#listener.add(field(form, "url"));
     const shown = this.#element.querySelector("output");

@@ -1,4 +1,4 @@
-/** Who has changed what. */
+/** The audit log. */
 
 import type { AuditEntry } from "../../shared/api";
 import { moment } from "../../shared/format";
@@ -12,7 +12,7 @@ export function spaced(name: string): string {
 
 /** What an entry says that differs, field by field. Pure. */
 export function changes({ before, after }: Pick<AuditEntry, "before" | "after">): string[] {
-  const shown = (value: unknown): string => (value === null || value === undefined ? "nothing" : typeof value === "string" ? `“${value}”` : JSON.stringify(value));
+  const shown = (value: unknown): string => (value === null || value === undefined ? "none" : typeof value === "string" ? `“${value}”` : JSON.stringify(value));
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   return names.map((name) => (before && name in before ? `${spaced(name)}: ${shown(before[name])} → ${shown(after?.[name])}` : `${spaced(name)}: ${shown(after?.[name])}`));
 }
@@ -21,17 +21,17 @@ export class AuditScreen implements Screen {
   readonly element = cloneTemplate("audit");
   readonly title = "Audit log";
   readonly #context: ConsoleContext;
-  readonly #table = table("Audit log", ["When", "Who", "What", "Of what", "Changes", "Reason"]);
+  readonly #table = table("Audit log", ["Time", "Operator", "Action", "Subject", "Changes", "Reason"]);
   readonly #more = part(this.element, "[data-more]", HTMLButtonElement);
   readonly #sale: string | undefined;
   #next: number | undefined;
 
-  /** Of one sale, or of everything. */
+  /** The log of one sale, or of all. */
   constructor(context: ConsoleContext, sale: string | undefined) {
     this.#context = context;
     this.#sale = sale;
     if (sale !== undefined) {
-      part(this.element, "h1", HTMLElement).textContent = "Audit log of one sale";
+      part(this.element, "h1", HTMLElement).textContent = "Audit log of this sale";
       part(this.element, "[data-csv]", HTMLAnchorElement).href += `?sale=${encodeURIComponent(sale)}`;
       part(this.element, "[data-all]", HTMLElement).hidden = false;
     }

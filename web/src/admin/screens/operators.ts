@@ -1,4 +1,4 @@
-/** Who may run sales. For owners. */
+/** The operators and their roles, for owners. */
 
 import type { EnrolmentCode, Operator, Role, TotpSecret } from "../../shared/api";
 import { field } from "../../shared/form-field";
@@ -8,13 +8,13 @@ import { cloneTemplate, element, part, row, table } from "../components/element"
 import { qrCode } from "../components/qr-code";
 import type { ConsoleContext, Screen } from "../screen";
 
-const ROLES: Record<Role, string> = { viewer: "viewer: sees everything", operator: "operator: runs sales", owner: "owner: decides who the operators are" };
+const ROLES: Record<Role, string> = { viewer: "Viewer: views all sales", operator: "Operator: runs sales", owner: "Owner: also manages operators" };
 
 export class OperatorsScreen implements Screen {
   readonly element = cloneTemplate("operators");
   readonly title = "Operators";
   readonly #context: ConsoleContext;
-  readonly #table = table("Operators", ["Name", "Role", "Signed in", "What to do"]);
+  readonly #table = table("Operators", ["Name", "Role", "Last active", "Actions"]);
   readonly #secret = part(this.element, ".totp", HTMLElement);
   readonly #code = part(this.element, ".enrolment", HTMLElement);
 
@@ -60,7 +60,7 @@ export class OperatorsScreen implements Screen {
   }
 
   async #enrolAgain(name: string): Promise<void> {
-    const sure = await confirmed({ title: `A code for ${name} to begin anew?`, text: "With it, a new password is chosen and a new code secret is given; then all sessions end.", go: "Make a code" });
+    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "The operator gets an enrolment code, chooses a new password with it, and sets up a new authenticator. All sessions end then.", go: "Create enrolment code" });
     if (sure === undefined) return;
     const code = this.#context.unwrap(await this.#context.client.renewEnrolment(name));
     if (code) this.#showCode(name, code);
@@ -74,20 +74,20 @@ export class OperatorsScreen implements Screen {
       made.addEventListener("click", () => void go());
       return made;
     };
-    const role = element("div", { class: "commands" }, roles, button("Set", () => this.#setRole(name, roles.value as Role)));
-    const actions = element("div", { class: "commands" }, button("Begin anew", () => this.#enrolAgain(name)), button("New code secret", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
+    const role = element("div", { class: "commands" }, roles, button("Save role", () => this.#setRole(name, roles.value as Role)));
+    const actions = element("div", { class: "commands" }, button("Reset access", () => this.#enrolAgain(name)), button("Reset authenticator", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
     return row([name, role, operator.last_seen_at === null ? "never" : moment(operator.last_seen_at), actions]);
   }
 
   async #setRole(name: string, role: Role): Promise<void> {
-    const own = name === this.#context.name ? " It is your own: you may be unable to take it back." : "";
-    const sure = await confirmed({ title: `Make ${name} ${role === "viewer" ? "a" : "an"} ${role}?`, text: `What this role may do counts from the next request on.${own}`, go: "Set the role" });
-    if (sure !== undefined && this.#context.unwrap(await this.#context.client.changeOperator(name, { role }))) this.#context.notify(`${name} is ${role} now.`);
+    const own = name === this.#context.name ? " This is your own account. You may not be able to undo this change." : "";
+    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect with the next request.${own}`, go: "Change role" });
+    if (sure !== undefined && this.#context.unwrap(await this.#context.client.changeOperator(name, { role }))) this.#context.notify(`Role of ${name} changed to ${role}.`);
     await this.#read();
   }
 
   async #renew(name: string): Promise<void> {
-    const sure = await confirmed({ title: `A new code secret for ${name}?`, text: "The codes of the old one are worth nothing from then on, and all sessions end.", go: "Make a new one" });
+    const sure = await confirmed({ title: `Reset the authenticator of ${name}?`, text: "Codes of the current authenticator stop working, and all sessions end.", go: "Reset authenticator" });
     if (sure === undefined) return;
     const secret = this.#context.unwrap(await this.#context.client.renewTotp(name));
     this.#code.hidden = true;
@@ -95,18 +95,18 @@ export class OperatorsScreen implements Screen {
   }
 
   async #remove(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. What they have changed stays in the audit log.", go: "Remove" });
+    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. Past changes stay in the audit log.", go: "Remove" });
     if (sure === undefined) return;
     this.#context.unwrap(await this.#context.client.removeOperator(name));
     await this.#read();
   }
 }
 
-/** The secret of an authenticator app. It can be shown only once: nobody else keeps it readable. */
+/** Shows the secret of an authenticator. It can be shown only once. */
 export function showSecret(place: HTMLElement, name: string, { totp_secret: secret, totp_url: url }: TotpSecret): void {
   place.hidden = false;
   part(place, "[data-who]", HTMLElement).textContent = name;
-  part(place, "[data-qr]", HTMLElement).replaceChildren(qrCode(url, `QR code of the secret of ${name}`));
+  part(place, "[data-qr]", HTMLElement).replaceChildren(qrCode(url, `QR code of the authenticator secret for ${name}`));
   part(place, "output", HTMLOutputElement).textContent = secret.replace(/(.{4})(?=.)/g, "$1 ");
   part(place, "a", HTMLAnchorElement).href = url;
   place.focus();

@@ -1,4 +1,4 @@
-/** What has become of a sale. */
+/** The report of a sale. */
 
 import type { Report } from "../../shared/api";
 import { count, duration, money, moment } from "../../shared/format";
@@ -6,7 +6,7 @@ import { cloneTemplate, element, part, row, table } from "../components/element"
 import type { ConsoleContext, Screen } from "../screen";
 
 const FUNNEL = [
-  ["joined", "joined the line"], ["admitted", "were let in"], ["claimed", "took their token"], ["redeemed", "went to checkout"], ["paid", "paid"],
+  ["joined", "joined the line"], ["admitted", "were admitted"], ["claimed", "claimed their turn"], ["redeemed", "reached checkout"], ["paid", "paid"],
 ] as const;
 
 export class ReportScreen implements Screen {
@@ -33,15 +33,15 @@ export class ReportScreen implements Screen {
       ["Revenue", money(report.revenue_minor, sale.currency)], ["Orders", count(orders.paid)], ["Units sold", count(orders.units)],
       ["Conversion", share], ["Refunded", `${count(orders.refunded)} (${money(report.refunded_minor, sale.currency)})`],
       ["Disputed", `${count(orders.disputed)} (${money(report.disputed_minor, sale.currency)})`],
-      ["Holds that lapsed", count(orders.lapsed)], ["Holds given back", count(orders.cancelled)], ["Gave up at their turn", count(funnel.left)],
-      ["Removed", count(funnel.removed)],
+      ["Expired holds", count(orders.lapsed)], ["Cancelled holds", count(orders.cancelled)], ["Abandoned at their turn", count(funnel.left)],
+      ["Removed tickets", count(funnel.removed)],
     ]);
     body.replaceChildren(
       this.#panel("Fairness", verdict),
-      this.#panel("Money", figures),
+      this.#panel("Revenue", figures),
       this.#panel("Funnel", ...this.#funnel(report)),
-      this.#panel("Waits", ...this.#waits(report)),
-      this.#panel("Minute by minute", this.#minutes(report)),
+      this.#panel("Wait times", ...this.#waits(report)),
+      this.#panel("By minute", this.#minutes(report)),
     );
   }
 
@@ -63,16 +63,16 @@ export class ReportScreen implements Screen {
   }
 
   #waits({ waits_s: waits }: Report): Node[] {
-    if (waits === null) return [element("p", {}, "Nobody was let in while somebody looked.")];
+    if (waits === null) return [element("p", {}, "No wait times were measured.")];
     const time = (seconds: number): string => duration(seconds * 1000);
     return [
-      element("p", { class: "quiet" }, "From joining, or from the opening if that was later, to the turn."),
-      this.#figures([["Half waited up to", time(waits.p50)], ["Nine of ten", time(waits.p90)], ["99 of 100", time(waits.p99)], ["The longest", time(waits.max)], ["In the mean", time(waits.mean)]]),
+      element("p", { class: "quiet" }, "From joining, or from the opening if later, to the turn."),
+      this.#figures([["Median", time(waits.p50)], ["90th percentile", time(waits.p90)], ["99th percentile", time(waits.p99)], ["Maximum", time(waits.max)], ["Mean", time(waits.mean)]]),
     ];
   }
 
   #minutes({ minutes }: Report): HTMLElement {
-    const shown = table("Minute by minute", ["Minute", "Joined", "Let in", "Orders"]);
+    const shown = table("By minute", ["Minute", "Joined", "Admitted", "Orders"]);
     shown.body.append(...minutes.map((minute) => row([moment(minute.at), count(minute.joined), count(minute.admitted), count(minute.orders)])));
     return shown.element;
   }

@@ -10,7 +10,7 @@ import { momentIn, zonedTime, zones } from "../time-zone";
 
 export class SaleForm implements Screen {
   readonly element = cloneTemplate("sale-form");
-  readonly title = "A new sale";
+  readonly title = "New sale";
   readonly #context: ConsoleContext;
   readonly #form = part(this.element, "form", HTMLFormElement);
   readonly #preview = part(this.element, ".preview", HTMLElement);
@@ -41,7 +41,7 @@ export class SaleForm implements Screen {
   }
 
   #copy(original: AdminSale): void {
-    part(this.element, "h1", HTMLElement).textContent = `A copy of ${original.name}`;
+    part(this.element, "h1", HTMLElement).textContent = `Copy of ${original.name}`;
     fillForm(this.#form, copyFields(original));
     this.#show();
   }
@@ -58,16 +58,16 @@ export class SaleForm implements Screen {
     const price = Number(typed("price"));
     const currency = /^[A-Z]{3}$/.test(typed("currency")) ? typed("currency") : "EUR";
     fill(this.#preview, {
-      name: typed("name") || "The name of the product",
+      name: typed("name") || "Product name",
       description: typed("description"),
       price: Number.isFinite(price) ? money(minorUnits(price, currency), currency) : "",
-      stock: `${count(Number(typed("total")) || 0)} units, ${plural(Number(typed("per_shopper_limit")) || 1, "for each shopper", "for each shopper")}`,
+      stock: `${plural(Number(typed("total")) || 0, "unit", "units")}, ${count(Number(typed("per_shopper_limit")) || 1)} per shopper`,
       waiting_text: typed("waiting_text"),
-      turn_text: typed("turn_text") || "It is your turn.",
+      turn_text: typed("turn_text") || "It’s your turn.",
       sold_out_text: typed("sold_out_text"),
     });
     const instant = opens === "" ? undefined : zonedTime(opens, zone);
-    const window = instant === undefined ? "It opens as soon as it is created." : `It opens ${momentIn(instant.toISOString(), zone)} in ${zone}: ${momentIn(instant.toISOString(), zones().own)} by your clock.`;
+    const window = instant === undefined ? "Opens immediately." : `Opens ${momentIn(instant.toISOString(), zone)} (${zone}), ${momentIn(instant.toISOString(), zones().own)} in your time zone.`;
     fill(this.element, { window, contrast: themeProblem(asked) });
     part(this.#form, "[name=price]", HTMLInputElement).setCustomValidity(priceProblem(typed("price"), typed("currency")));
   }
@@ -83,6 +83,6 @@ export class SaleForm implements Screen {
 
 /** Says that a role may not do this. */
 export function notAllowed(): Screen {
-  const text = "Your role may look at sales, but not create any. Ask an owner.";
-  return { element: element("section", { class: "panel" }, element("h1", { tabindex: "-1" }, "Not allowed"), element("p", {}, text)), title: "Not allowed" };
+  const text = "Your role can view sales, but not create them. Ask an owner for access.";
+  return { element: element("section", { class: "panel" }, element("h1", { tabindex: "-1" }, "Access denied"), element("p", {}, text)), title: "Access denied" };
 }

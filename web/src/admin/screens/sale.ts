@@ -23,13 +23,13 @@ const PARTS = ["sold", "held", "promised", "remaining"] as const;
 const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
   open: {
     title: "Open this sale now?",
-    text: "Whoever waits is let in from now on, and whoever comes may buy. It can be paused, but no longer be made to open later.",
-    go: "Open it",
+    text: "Admissions start now. You can pause the sale, but you can no longer change its opening time.",
+    go: "Open sale",
   },
   close: {
     title: "Close this sale?",
-    text: "Everybody who waits is told that the sale is closed. It cannot be opened again.",
-    go: "Close the sale",
+    text: "Waiting shoppers see that the sale is closed. A closed sale cannot be reopened.",
+    go: "Close sale",
   },
 };
 
@@ -42,18 +42,18 @@ export class SaleScreen implements Screen {
   readonly #lanes: Lanes;
   readonly #theme: ThemePanel;
   readonly #rehearsal: RehearsalPanel;
-  readonly #people = new Chart("People", [
+  readonly #people = new Chart("Shoppers", [
     { label: "waiting", colour: "--accent" },
     { label: "page open", colour: "--good", dash: [6, 4] },
     { label: "in checkout", colour: "--promised" },
   ]);
-  readonly #flow = new Chart("Per second", [
+  readonly #flow = new Chart("Rates per second", [
     { label: "joins", colour: "--quiet", dash: [2, 4] },
     { label: "admissions", colour: "--accent" },
     { label: "orders", colour: "--good", dash: [6, 4] },
   ]);
-  readonly #wait = new Chart("Wait of whoever joins, in seconds", [{ label: "wait", colour: "--accent" }]);
-  readonly #conversion = new Chart("Of those let in, have paid (%)", [{ label: "conversion", colour: "--good" }]);
+  readonly #wait = new Chart("Estimated wait (s)", [{ label: "wait", colour: "--accent" }]);
+  readonly #conversion = new Chart("Conversion (%)", [{ label: "conversion", colour: "--good" }]);
   #samples: Sample[] = [];
   #isOver = false;
 
@@ -111,16 +111,17 @@ export class SaleScreen implements Screen {
       name: sale.name,
       status: STATUS[sale.status],
       facts: `${money(sale.price_minor, sale.currency)} · ${plural(sale.total, "unit", "units")} · ${sale.status === "scheduled" ? "opens" : "opened"} ${momentIn(sale.opens_at, zone)} (${zone})`,
-      decision: sale.last_decision ?? "none yet",
+      decision: sale.last_decision ?? "no decision yet",
     };
     for (const counter of [...PARTS, "waiting", "present", "inside", "admitted", "orders", "cursor"] as const) texts[counter] = count(sale[counter]);
     fill(this.element, texts);
     this.element.querySelector(".badge")?.setAttribute("data-status", sale.status);
-    // In yield mode visits are promised beyond what is free, and take nothing away: the bar shows those that find a unit.
+    // In yield mode visits are promised beyond what is free, and take nothing away: the bar shows
+    // those that find a unit.
     const promised = Math.min(sale.promised, Math.max(0, sale.total - sale.held - sale.sold));
     const lengths = { sold: sale.sold, held: sale.held, promised, remaining: sale.total - sale.held - sale.sold - promised };
     for (const shown of PARTS) this.element.querySelector<HTMLElement>(`.bar [data-part=${shown}]`)?.style.setProperty("flex-grow", String(lengths[shown]));
-    const bar = PARTS.map((shown) => `${count(sale[shown])} ${shown === "remaining" ? "left" : shown}`).join(", ");
+    const bar = PARTS.map((shown) => `${count(sale[shown])} ${shown === "remaining" ? "available" : shown}`).join(", ");
     this.element.querySelector(".bar")?.setAttribute("aria-label", `Of ${plural(sale.total, "unit", "units")}: ${bar}`);
     const isOver = sale.status === "closed";
     if (isOver !== this.#isOver) {
@@ -164,11 +165,11 @@ export class SaleScreen implements Screen {
       [known.map(({ waiting }) => waiting), known.map(({ present }) => present), known.map(({ inside }) => inside)],
       `${when}: ${count(last.waiting)} waiting, ${count(last.present)} of them with the page open, and ${count(last.inside)} in checkout.`,
     );
-    this.#flow.show(at, [joins, admissions, orders], `${when}: ${perSecond(now(joins))} join, ${perSecond(now(admissions))} are let in, ${perSecond(now(orders))} pay.`);
-    const wait = this.#isOver ? "Nobody can join any more." : last.likely_wait_s === null ? "Nobody was let in during the last half minute." : `Whoever joins now waits about ${duration(last.likely_wait_s * 1000)}.`;
+    this.#flow.show(at, [joins, admissions, orders], `${when}: ${perSecond(now(joins))} joins, ${perSecond(now(admissions))} admissions and ${perSecond(now(orders))} orders per second.`);
+    const wait = this.#isOver ? "The sale is closed." : last.likely_wait_s === null ? "No admissions in the last 30 seconds." : `Shoppers who join now wait about ${duration(last.likely_wait_s * 1000)}.`;
     this.#wait.show(at, [known.map((sample) => sample.likely_wait_s)], wait);
     const part = conversions(known);
-    this.#conversion.show(at, [part], `${count(last.orders)} of ${count(last.admitted)} who were let in have paid: ${now(part).toFixed(0)} %.`);
+    this.#conversion.show(at, [part], `${count(last.orders)} of ${plural(last.admitted, "admitted shopper", "admitted shoppers")} paid (${now(part).toFixed(0)} %).`);
   }
 
   #form(name: string, go: (form: HTMLFormElement) => Promise<void>): void {
@@ -204,36 +205,36 @@ export class SaleScreen implements Screen {
 
   async #admit(many: number): Promise<void> {
     const sure = await confirmed({
-      title: `Let in ${plural(many, "more shopper", "more shoppers")} now?`,
-      text: "They are let in at once, above the rate, as far as there are units. Single turns cannot be taken back, only all tokens that are out.",
-      go: "Let them in",
+      title: `Admit ${plural(many, "more shopper", "more shoppers")} now?`,
+      text: "They are admitted immediately, beyond the configured rate, while units are available. You cannot undo this for single shoppers, only revoke all unused tokens.",
+      go: "Admit now",
     });
     if (sure === undefined) return;
     const sale = this.#context.unwrap(await this.#context.client.admit(this.#id, many));
     if (!sale) return;
     this.#show(sale);
-    this.#context.notify(`${plural(many, "more shopper is", "more shoppers are")} let in now, as far as there are units.`);
+    this.#context.notify(`Admitting ${plural(many, "more shopper", "more shoppers")} now, while units are available.`);
   }
 
   async #moveTicket(ordinal: number, how: "remove" | "prefer"): Promise<void> {
     const question = how === "remove"
-      ? { title: `Remove ticket ${count(ordinal)}?`, text: "Its shopper is told, and has to join again, at the end.", go: "Remove it" }
-      : { title: `Serve ticket ${count(ordinal)} next?`, text: "It goes before everybody else. The public record of the sale shows that it did.", go: "Serve it next" };
+      ? { title: `Remove ticket ${count(ordinal)}?`, text: "The shopper is notified and can join again at the end of the line.", go: "Remove ticket" }
+      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The ticket is served before all others. The public record of the sale shows this.", go: "Serve next" };
     const reason = await confirmed({ ...question, asksWhy: true });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.moveTicket(this.#id, ordinal, how, reason));
-    if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} is removed.` : `Ticket ${count(ordinal)} is served next.`);
+    if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} was removed.` : `Ticket ${count(ordinal)} is served next.`);
   }
 
   async #revoke(): Promise<void> {
     const reason = await confirmed({
-      title: "Revoke all tokens that are out?",
-      text: "Whoever was let in and has not gone to checkout yet waits again, in front of all others. Holds and orders stay.",
-      go: "Revoke them",
+      title: "Revoke all unused tokens?",
+      text: "Admitted shoppers who have not reached checkout go back to the front of the line. Holds and orders are not affected.",
+      go: "Revoke tokens",
       asksWhy: true,
     });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.revokeTokens(this.#id, reason));
-    if (done) this.#context.notify(`${plural(done.revoked, "token is", "tokens are")} revoked.`);
+    if (done) this.#context.notify(`${plural(done.revoked, "token", "tokens")} revoked.`);
   }
 }

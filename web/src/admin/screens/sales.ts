@@ -10,7 +10,7 @@ export class SalesScreen implements Screen {
   readonly element = cloneTemplate("sales");
   readonly title = "Sales";
   readonly #live: LiveUpdates;
-  readonly #table = table("Sales", ["Sale", "Status", "Opens", "Waiting", "In checkout", "Sold", "Left", "Price"]);
+  readonly #table = table("Sales", ["Sale", "Status", "Opens", "Waiting", "In checkout", "Sold", "Available", "Price"]);
   #shown = "";
 
   constructor(context: ConsoleContext) {

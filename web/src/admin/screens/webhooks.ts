@@ -1,4 +1,4 @@
-/** The screen of webhooks: what is told of them, looked at again every few seconds. */
+/** The webhooks, refreshed every few seconds. */
 
 import type { Answer } from "../../shared/http";
 import { confirmed } from "../components/confirm";
@@ -44,7 +44,7 @@ export class WebhooksScreen implements Screen {
   }
 
   async #forget(id: string): Promise<void> {
-    const sure = await confirmed({ title: "Forget this webhook?", text: "It is told nothing more, and what waits for it is forgotten, too.", go: "Forget it" });
+    const sure = await confirmed({ title: "Delete this webhook?", text: "It receives no more events, and pending events are discarded.", go: "Delete webhook" });
     if (sure !== undefined) this.#settle(await this.#context.client.forgetWebhook(id));
   }
 
