@@ -84,7 +84,7 @@ try {
   await until("the crowd to come", async () => (await number("Waiting")) > SHOPPERS / 2 || undefined, RUN_MS);
   await at.button("Pause").click();
   await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
-  await at.set("Message to waiting shoppers", "We are counting the mugs. Nobody loses a place.");
+  await at.set("Message to waiting shoppers", "We are counting the mugs. You keep your place.");
   await page.waitForTimeout(5_000);
   await at.set("Maximum admissions per second", "40");
   await at.button("Resume").click();
