@@ -539,10 +539,10 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         }
     }
     assert_eq!(operations.len(), 45, "{operations:?}");
-    // All that is public is the record.
+    // What is public: the record, the keys, health and metrics.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),
-        ["/api/flash-sales/{id}/record"]
+        ["/.well-known/jwks.json", "/api/flash-sales/{id}/record", "/health/live", "/health/ready", "/metrics"]
     );
 
     let good = json!({ "slug": "another", "name": "A", "price_minor": 100, "currency": "EUR", "total": 1 });

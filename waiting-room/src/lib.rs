@@ -27,12 +27,18 @@ use fairline_line::{
     ticket::TicketKey,
 };
 use fairline_service::{
-    RateLimit, Readiness, ServeLimits, Shutdown, StartError, document_problems, plumbing_routes, raise_file_limit,
+    RateLimit, Readiness, ServeLimits, Shutdown, StartError, complete_document, plumbing_routes, raise_file_limit,
     serve,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tracing::warn;
-use utoipa::OpenApi as _;
+use utoipa::{
+    Modify, OpenApi as _,
+    openapi::{
+        OpenApi,
+        security::{ApiKey, ApiKeyValue, SecurityScheme},
+    },
+};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
@@ -57,11 +63,26 @@ const DRAIN: Duration = Duration::from_secs(5);
     info(
         title = "Fairline waiting room",
         description = "Join the line of a sale, and wait in it.",
-        license(name = "MIT OR Apache-2.0")
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    components(schemas(fairline_update_policy::PageMessage))
+    components(schemas(fairline_update_policy::PageMessage)),
+    modifiers(&Security)
 )]
 struct Document;
+
+/// How shoppers prove that a place is theirs.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApi) {
+        let ticket = ApiKeyValue::with_description(
+            "fairline_ticket_{sale}",
+            "The ticket, one cookie for each sale. Joining the line sets it.",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
+    }
+}
 
 /// A started waiting room.
 pub struct Service {
@@ -133,7 +154,7 @@ impl Service {
 
         let (api, mut document) =
             OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
-        document_problems(&mut document);
+        complete_document(&mut document);
         let routes = api
             .merge(pages::routes())
             .layer(Extension(settings.front.proxies()))

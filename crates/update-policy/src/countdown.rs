@@ -1,7 +1,7 @@
 //! What a page shows, and when that is worth a message. Pure: time is passed in.
 //!
 //! A page counts down by itself, at the rate that it was told. The node knows what it shows, by the rule that
-//! `docs/line-protocol.md` gives (its twin is `web/src/shopper/place.ts`), and speaks only when that is wrong.
+//! `docs/line-protocol.md` gives (its twin is `web/src/shopper/countdown.ts`), and speaks only when that is wrong.
 
 use std::time::Duration;
 

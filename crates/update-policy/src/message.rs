@@ -20,8 +20,10 @@ pub enum LineMessage {
         /// People ahead who had given up and came back. While this grows, a place may grow.
         recalled: u64,
         /// Places per second by which the page counts down by itself, until it hears more; null: it stands still.
+        #[schema(required)]
         rate_per_s: Option<f64>,
         /// How long it is likely to take; null while that is not known.
+        #[schema(required)]
         wait: Option<Wait>,
         /// Whether the remaining units are likely to be gone by then.
         beyond_stock: bool,

@@ -80,6 +80,7 @@ async fn sale_status(State(entry): State<Arc<LineEntry>>, Path(sale): Path<Strin
 
 /// How to enter a line.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct EntryQuery {
     /// `false`: only with the ticket that the cookie brings.
     join: Option<bool>,
@@ -111,7 +112,8 @@ struct LineSnapshot {
 
 /// Join a line or come back to it: as a WebSocket, as Server-Sent Events (`Accept: text/event-stream`), or, asked for
 /// again and again, as JSON.
-#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, Credentials), responses(
+#[utoipa::path(get, path = "/api/flash-sales/{id}/line", params(("id" = String, Path), EntryQuery, Credentials),
+    security((), ("ticket" = [])), responses(
     (status = 101, description = "The line as a WebSocket: see docs/line-protocol.md."),
     (status = 200, description = "The line as it is now, or as a stream of events.",
         content((LineSnapshot = "application/json"), (LineMessage = "text/event-stream"))),
@@ -248,7 +250,8 @@ async fn upgrade(
 }
 
 /// A page that can't send messages says that its token has arrived.
-#[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/flash-sales/{id}/line/claim", params(("id" = String, Path)),
+    security(("ticket" = [])), responses(
     (status = 204, description = "Noted."),
     (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
     (status = 404, description = "There is no such sale, or no ticket.", body = ProblemBody),
@@ -267,7 +270,8 @@ async fn claim_turn(
 }
 
 /// Give the place up.
-#[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/flash-sales/{id}/line", params(("id" = String, Path)),
+    security(("ticket" = [])), responses(
     (status = 204, description = "The place is given up. The ticket stays: `rejoin=true` exchanges it for a new one."),
     (status = 403, description = "The request comes from a page of another site.", body = ProblemBody),
     (status = 404, description = "There is no such sale, or no ticket.", body = ProblemBody),

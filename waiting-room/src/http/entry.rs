@@ -78,6 +78,7 @@ pub(crate) enum EntryMode {
 
 /// What a shopper shows at the entry, beside a ticket.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Credentials {
     /// The account of the shopper: a JSON Web Token that the shop has signed.
     account: Option<String>,

@@ -317,8 +317,8 @@ async fn join(
 fn no_cookies(entry: &LineEntry) -> Response {
     let template = ProblemPage {
         assets: Assets::new(),
-        heading: "Your browser keeps no cookies".to_owned(),
-        text: "Your place in the line is kept in a cookie. Allow cookies for this site, and join again. You have no place yet."
+        heading: "Cookies are blocked".to_owned(),
+        text: "Your place in line is stored in a cookie. Allow cookies for this site, then join again. You have no place yet."
             .to_owned(),
         retry: "Join the line".to_owned(),
     };
