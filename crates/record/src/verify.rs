@@ -210,10 +210,7 @@ impl Verifier {
             return Err(fault(format!("the record ends here, and had {} entries when its hash was kept", pin.seq)));
         }
         if let Some(holder) = self.holder.filter(|holder| !self.line.joined.contains(holder.ordinal)) {
-            return Err(fault(format!(
-                "the record ends here, and does not contain ticket {}",
-                holder.ordinal
-            )));
+            return Err(fault(format!("the record ends here, and does not contain ticket {}", holder.ordinal)));
         }
         Ok(Verdict {
             sale,
