@@ -1,25 +1,27 @@
-//! What simulated shoppers do once they are let in: the model of behaviour. Pure, but for the dice that are passed in.
+//! The behaviour model of simulated shoppers after their admission. Pure, except for the random
+//! generators that callers pass in.
 //!
-//! A visit is called, claims, redeems, thinks, and pays; at each of the first three steps a shopper may go on, leave by
-//! saying so, or fall silent until time runs out. Times to go on are log-normal, so some take very long. How fast, how
-//! varied and how silent the shoppers of a sale are is drawn anew for each sale: no control law can know.
+//! A shopper is called, claims, redeems, thinks, and pays. At each of the first three steps a
+//! shopper may go on, leave explicitly, or fall silent until time runs out. Times to go on are
+//! log-normal, so some are very long. Speed, variance and silence are drawn anew for each sale, so
+//! no control law can know them.
 //!
-//! The control law is held against it in virtual time, and a crowd of `fairline rush` behaves so over real sockets.
+//! The control law's benchmark uses the model in virtual time, and a crowd of `fairline rush` over
+//! real sockets.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-/// Seconds in which a token has to be claimed, redeemed, and its visit to begin a payment: what the admin's form
-/// proposes.
+/// Seconds to claim a token, to redeem it, and to begin a payment: the defaults of the admin form.
 pub const LIMITS_S: [f64; 3] = [15.0, 120.0, 300.0];
-/// Payments that succeed.
+/// The share of payments that succeed.
 const SUCCEEDS: f64 = 0.97;
 
-/// What somebody does at one step of a visit, in seconds from its beginning.
+/// A shopper's decision at one step of a visit, in seconds from the beginning of the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// Goes on after so long.
+    /// Goes on after this time.
     GoesOn(f64),
-    /// Says after so long that nothing will come of it.
+    /// Leaves explicitly after this time.
     Leaves(f64),
     /// Does nothing more.
     FallsSilent,
@@ -28,11 +30,11 @@ pub enum Step {
 /// One shopper's visit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Visit {
-    /// To claim, to redeem, to begin the payment.
+    /// The decisions to claim, to redeem, and to begin the payment.
     pub steps: [Step; 3],
-    /// How long the payment runs, in seconds.
+    /// Duration of the payment, in seconds.
     pub payment_s: f64,
-    /// Whether it succeeds.
+    /// Whether the payment succeeds.
     pub succeeds: bool,
 }
 
@@ -46,43 +48,43 @@ impl Visit {
         })
     }
 
-    /// Seconds from the admission until an order, if there will be one.
+    /// Seconds from the admission until the order, if there will be one.
     #[must_use]
     pub fn buys_after_s(&self) -> Option<f64> {
         self.pays_after_s().filter(|_| self.succeeds).map(|after_s| after_s + self.payment_s)
     }
 }
 
-/// A time that is log-normal.
+/// A log-normal time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Time {
     median_s: f64,
     sigma: f64,
 }
 
-/// How the shoppers of a sale behave.
+/// The behaviour parameters of a sale's shoppers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Manners {
-    /// Chances to go on at each step.
+    /// Probability of going on at each step.
     goes_on: [f64; 3],
     times: [Time; 3],
-    /// Chance to say so when leaving, and how long that takes in the mean, in seconds, at each step.
+    /// Probability of leaving explicitly, and the mean time until then at each step, in seconds.
     says: f64,
     leaves_after_s: [f64; 3],
-    /// Whether that can be said in checkout, too.
+    /// Whether a shopper can also leave explicitly in checkout.
     gives_back: bool,
-    /// Seconds that a payment takes at least, and in the mean beyond that.
+    /// Minimum duration of a payment, and its mean beyond that, in seconds.
     payment_s: [f64; 2],
-    /// Chance that it succeeds.
+    /// Probability that it succeeds.
     succeeds: f64,
     limits_s: [f64; 3],
 }
 
-/// How a purchase chance is made up of the steps: exponents, whose sum is one.
+/// Divides a purchase probability among the steps: exponents, whose sum is one.
 const PARTS: [f64; 3] = [0.15, 0.35, 0.5];
 
 impl Manners {
-    /// Draws the manners of a sale; `chance` of a purchase is part of the setting.
+    /// Draws the parameters of a sale; the `chance` of a purchase is given.
     #[must_use]
     pub fn draw(chance: f64, dice: &mut StdRng) -> Self {
         let mut between = |low: f64, high: f64| dice.random_range(low..high);
@@ -104,15 +106,16 @@ impl Manners {
         manners
     }
 
-    /// The same people with another chance to buy.
+    /// The same people with another purchase probability.
     #[must_use]
     pub fn with_chance(mut self, chance: f64) -> Self {
         self.set_chance(chance);
         self
     }
 
-    /// As a crowd of `fairline rush` behaves, so many times as fast, that a sale takes minutes: payments take no time and
-    /// succeed, and whoever thinks better of it in checkout falls silent, since a hold can't be given back.
+    /// The behaviour of a `fairline rush` crowd, sped up so that a sale takes minutes. Payments
+    /// take no time and succeed. A shopper who gives up in checkout falls silent, since a hold
+    /// can't be released.
     #[must_use]
     pub fn live(mut self, chance: f64, faster: f64) -> Self {
         self.times.iter_mut().for_each(|time| time.median_s /= faster);
@@ -122,7 +125,7 @@ impl Manners {
         self.with_chance(chance)
     }
 
-    /// Seconds in which each step has to be done.
+    /// The time limit of each step, in seconds.
     #[must_use]
     pub fn limits_s(&self) -> [f64; 3] {
         self.limits_s
@@ -140,7 +143,7 @@ impl Manners {
                 return Step::GoesOn(self.times[at].draw(self.limits_s[at], dice));
             }
             let leaves_after_s = -self.leaves_after_s[at] * (1.0 - dice.random::<f64>()).ln();
-            // Whoever never saw the page can't say anything.
+            // A shopper who never saw the page can't leave explicitly.
             let can_say = at > 0 && (at < 2 || self.gives_back);
             let says = can_say && dice.random::<f64>() < self.says;
             if says && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
@@ -155,7 +158,7 @@ impl Time {
     /// Draws a time below `limit_s`.
     fn draw(&self, limit_s: f64, dice: &mut StdRng) -> f64 {
         loop {
-            // Box and Muller.
+            // The Box–Muller transform.
             let (u, v): (f64, f64) = (1.0 - dice.random::<f64>(), dice.random());
             let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
             let time_s = self.median_s * (self.sigma * normal).exp();
@@ -166,13 +169,13 @@ impl Time {
     }
 }
 
-/// The manners of the crowd that a seed gives, which rushes so many times as fast.
+/// The parameters of a seed's crowd, sped up by a factor.
 #[must_use]
 pub fn live_manners(seed: u64, chance: f64, faster: f64) -> Manners {
     Manners::draw(chance, &mut StdRng::seed_from_u64(seed)).live(chance, faster)
 }
 
-/// The visit of whoever stands at this place of that crowd's line, from 0.
+/// The visit of the shopper at this place of the crowd's line, from 0.
 #[must_use]
 pub fn live_visit(manners: &Manners, seed: u64, at: u32) -> Visit {
     manners.visit(&mut StdRng::seed_from_u64(seed.wrapping_add((u64::from(at) + 1) << 32)))

@@ -1,5 +1,6 @@
-//! A shopper who has all that one may have of a sale, and tries for more: joins again with the same ticket, and uses whatever
-//! turn that brings. The line should say at once that the limit is reached, and checkout sell nothing more.
+//! A shopper who has reached the sale's limit and tries to buy more: joins again with the same
+//! ticket and uses any turn that results. The line should report the limit at once, and checkout
+//! should sell no more.
 
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use crate::{
     shopper::Shopper,
 };
 
-/// Whoever has heard nothing for so long gives up.
+/// A shopper who receives no answer for this long gives up.
 const TRIES_FOR: Duration = Duration::from_secs(60);
 
 impl Shopper<'_> {
-    /// Tries until there is an answer. What it had bought stays what its visit came to.
+    /// Tries until there is an answer. Earlier purchases stay the outcome of the visit.
     pub(crate) async fn tries_for_more(&mut self) {
         let limit = self.crowd.job.per_shopper_limit;
         let has_all = self.record.paid.is_some_and(|paid| limit > 0 && paid.units >= limit);
-        // An invitation has one turn, whatever the limit is.
+        // An invitation has one turn, regardless of the limit.
         if !has_all || self.crowd.job.line(self.plan.index).1.is_some() {
             return;
         }
@@ -29,7 +30,7 @@ impl Shopper<'_> {
         }
     }
 
-    /// Whether there was an answer.
+    /// Tries once. Returns whether there was an answer.
     async fn tries_once(&mut self) -> bool {
         let entrance = self.entrance(true);
         let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
@@ -43,7 +44,7 @@ impl Shopper<'_> {
                     self.record.told_of_limit = true;
                     return true;
                 }
-                // The line has not heard yet that the first turn was used.
+                // The line has not yet processed the use of the first turn.
                 Ok(LineMessage::Over { outcome: Over::Bought }) => return false,
                 Ok(LineMessage::Over { .. }) => return true,
                 Ok(LineMessage::Turn { token }) => {

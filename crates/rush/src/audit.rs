@@ -1,4 +1,4 @@
-//! The public record of a sale, read from where it is published and replayed as it comes.
+//! Reads the public record of a sale from its URL and replays it as it arrives.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use hyper::{Request, StatusCode, Uri, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-/// Longest wait for a connection, for the head of the answer, and for each part of the record.
+/// Timeout for the connection, for the response head, and for each part of the record.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Longest line that is read: an entry is below 50 kB.
+/// Maximum length of a line: an entry is below 50 kB.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Replays the record that is published at an address. The outer error is a sentence on why it could not be read.
+/// Replays the record at a URL. The outer error is a sentence on why it could not be read.
 ///
 /// # Errors
-/// When nothing answers there, or not with a whole record.
+/// When the server does not answer, or not with a complete record.
 pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdict, Fault>, String> {
     let sentence = |why: String| format!("{record} could not be read: {why}");
     let late = |_| sentence("there was no answer in time".to_owned());
@@ -32,7 +32,7 @@ pub async fn replay(record: &Uri, mut verifier: Verifier) -> Result<Result<Verdi
     let stream = stream.map_err(|error| sentence(error.to_string()))?;
     let broke = |error: hyper::Error| sentence(error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
-    // Ends with the exchange.
+    // The task ends with the exchange.
     tokio::spawn(connection);
     let path = record.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path).header(header::HOST, authority.as_str()).body(Empty::<Bytes>::new());

@@ -1,4 +1,5 @@
-//! A shopper at the checkout: redeems the token, pays the hold; or tries what checkout must refuse.
+//! A shopper at the checkout: redeems the token and pays the hold, or attempts what checkout must
+//! reject.
 
 use std::time::Duration;
 
@@ -19,38 +20,38 @@ use crate::{
     wire::{Answer, NoAnswer, Target, request},
 };
 
-/// A shopper who is declined this often gives the card back and asks how it stands.
+/// After this many declines a shopper stops paying and asks for the order's status.
 const DECLINES_MAX: u32 = 5;
 
-/// The least time between two looks at a payment that is under way.
+/// Minimum interval between two status requests for a payment in progress.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
-/// How a purchase was answered.
+/// The response to a purchase.
 enum Purchase {
     Accepted(Order),
-    /// The token has been used; to its holder, with the first answer.
+    /// The token has been used. Its holder receives the first response.
     Used(Option<Order>),
     Refused(String),
-    /// Nobody knows; to be tried again.
+    /// The result is unknown; the shopper tries again.
     Unanswered {
         retry_after: Option<Duration>,
     },
 }
 
-/// How a payment was answered.
+/// The response to a payment.
 enum Payment {
     Stands(OrderStatus),
     Declined,
     HoldLapsed,
     NoUnit,
-    /// Nobody knows; the order will.
+    /// The result is unknown; the order's status will show it.
     Unanswered {
         retry_after: Option<Duration>,
     },
 }
 
 impl Shopper<'_> {
-    /// From a turn to its outcome, or back to the line.
+    /// Takes a turn to its outcome, or returns to the line.
     pub(crate) async fn check_out(&mut self, token: &str, claims: &Claims) -> Step {
         if self.plan.behaviour == Behaviour::Forge {
             let now_s = OffsetDateTime::now_utc().unix_timestamp();
@@ -78,8 +79,8 @@ impl Shopper<'_> {
         self.pay(order).await
     }
 
-    /// Redeems until there is an answer; a lost answer is asked for again. A token that ran out meanwhile is the line's to
-    /// explain.
+    /// Redeems until there is an answer; a lost answer is requested again. If the token expired
+    /// meanwhile, the line reports the outcome.
     pub(crate) async fn redeem(&mut self, token: &str, claims: &Claims) -> Result<Order, Step> {
         let admission = claims.jti;
         loop {
@@ -95,7 +96,7 @@ impl Shopper<'_> {
                 Purchase::Used(None) => "token-used, without the order".to_owned(),
                 Purchase::Refused(why) => why,
             };
-            // An earlier try of ours may have gone through without an answer.
+            // An earlier attempt may have succeeded although its answer was lost.
             match self.find_order().await {
                 Ok(Some(order)) => return Ok(order),
                 Ok(None) => {}
@@ -111,7 +112,7 @@ impl Shopper<'_> {
         }
     }
 
-    /// Three purchases with one token at the same moment, after one with somebody else's ticket.
+    /// Attempts a purchase with another shopper's ticket, then three at once with the same token.
     async fn redeem_many_times_at_once(&mut self, token: &str, admission: Uuid) -> Option<Order> {
         self.redeem_as_somebody_else(token).await;
         let cookie = self.cookie_header();
@@ -148,7 +149,7 @@ impl Shopper<'_> {
         self.record.leaked += u32::from(answer.problem().1.order.is_some());
     }
 
-    /// Tries the token that a dawdler let run out.
+    /// Tries the token that a dawdler let expire.
     pub(crate) async fn try_dead_token(&mut self, token: &str) {
         let target = self.next_checkout();
         let cookie = self.cookie_header();
@@ -156,7 +157,8 @@ impl Shopper<'_> {
         self.record.expired_accepted += u32::from(answer.is_ok_and(|answer| answer.status.is_success()));
     }
 
-    /// Tries to buy one more than the limit. Whether that was accepted; nothing where checkout has not decided it.
+    /// Tries to buy one more than the limit. Returns whether that was accepted; `None` if checkout
+    /// did not decide.
     pub(crate) async fn buys_more(&mut self, token: &str) -> Option<bool> {
         let target = self.next_checkout();
         let cookie = self.cookie_header();
@@ -167,7 +169,7 @@ impl Shopper<'_> {
         (answer.problem().0 == "shopper-over-limit").then_some(false)
     }
 
-    /// Tries what a shopper without a turn can make up.
+    /// Tries tokens that a shopper without a turn can forge.
     pub(crate) async fn forge_out_of_nothing(&mut self) {
         let (now_s, sale) = (OffsetDateTime::now_utc().unix_timestamp(), self.crowd.job.sale);
         let forgeries = out_of_nothing(sale, now_s, &mut self.plan.dice);
@@ -233,7 +235,8 @@ impl Shopper<'_> {
         }
     }
 
-    /// How long to wait after an answer that answers nothing; a surprise, unless it asks for patience.
+    /// How long to wait after a response without a result. Records it as unexpected unless it asks
+    /// for patience.
     fn asked_for_patience(&mut self, what: &str, answer: &Answer) -> Option<Duration> {
         if !asks_for_patience(answer.status) {
             self.record.surprised_by(format!("{what}: {} {}", answer.status.as_u16(), answer.problem().0));
@@ -248,7 +251,7 @@ impl Shopper<'_> {
         Ok(orders.orders.into_iter().next())
     }
 
-    /// Pays, until the order stands.
+    /// Pays until the order has an outcome.
     pub(crate) async fn pay(&mut self, order: Order) -> Step {
         self.moves_to(Stage::Held);
         sleep(self.plan.thinks[1]).await;
@@ -266,7 +269,7 @@ impl Shopper<'_> {
                 OrderStatus::PaymentPending => self.watch(order.id, Some(WATCH_EVERY)).await,
                 OrderStatus::Promised | OrderStatus::Held => match self.send_payment(order.id, method).await {
                     Payment::Stands(status) => status,
-                    // Somebody else's payment may still fail.
+                    // Another shopper's payment may still fail.
                     Payment::NoUnit => {
                         self.record.no_unit = true;
                         self.watch(order.id, None).await
@@ -296,7 +299,7 @@ impl Shopper<'_> {
         self.note(Happening::PaySent { order });
         let click = || self.post_payment(&target, order, method);
         let answer = if self.plan.behaviour == Behaviour::Replay {
-            // A double click: whichever is answered first, the order knows how it stands.
+            // A double click: whichever is answered first, the order has the result.
             tokio::join!(click(), click()).0
         } else {
             click().await
@@ -308,7 +311,7 @@ impl Shopper<'_> {
             (StatusCode::PAYMENT_REQUIRED, _) => Payment::Declined,
             (StatusCode::CONFLICT, _) if slug == "hold-lapsed" => Payment::HoldLapsed,
             (StatusCode::CONFLICT, _) if slug == "no-unit-now" => Payment::NoUnit,
-            // A payment of this order is under way.
+            // A payment of this order is in progress.
             (StatusCode::CONFLICT, _) => Payment::Unanswered { retry_after: answer.retry_after() },
             _ => Payment::Unanswered { retry_after: self.asked_for_patience("payment", &answer) },
         }
@@ -322,7 +325,7 @@ impl Shopper<'_> {
         self.caller.call(target, request).await
     }
 
-    /// Asks how the order stands, until there is an answer.
+    /// Requests the order's status until there is an answer.
     async fn watch(&mut self, order: Uuid, retry_after: Option<Duration>) -> OrderStatus {
         self.pause(retry_after).await;
         loop {
@@ -353,7 +356,7 @@ impl Shopper<'_> {
     }
 }
 
-/// Not a verdict on the request: try again later.
+/// Whether a response is no verdict on the request but asks to retry later.
 fn asks_for_patience(status: StatusCode) -> bool {
     [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE].contains(&status)
 }

@@ -1,8 +1,8 @@
-//! Counting: inversions of an order, and percentiles. Pure.
+//! Counts inversions of an order, and computes percentiles. Pure.
 
-/// How many pairs of `order` stand the wrong way round: an earlier element greater than a later one.
+/// Counts the inversions in `order`: pairs whose earlier element is greater than the later one.
 ///
-/// Merge sort, so a hundred thousand admissions are counted in a few milliseconds.
+/// Uses merge sort, so a hundred thousand admissions take a few milliseconds.
 #[must_use]
 pub fn inversions<T: Ord + Copy>(order: &[T]) -> u64 {
     let mut items = order.to_vec();
@@ -35,7 +35,7 @@ fn sort_and_count<T: Ord + Copy>(items: &mut [T], spare: &mut [T]) -> u64 {
     count
 }
 
-/// The value below which `percent` of a hundred lie, by nearest rank; `None` of nothing. Sorts `values`.
+/// The percentile of `values` by nearest rank; `None` if there are none. Sorts `values`.
 #[must_use]
 pub fn percentile(values: &mut [f64], percent: f64) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);

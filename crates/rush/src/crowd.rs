@@ -19,7 +19,7 @@ use crate::{
     wire::Target,
 };
 
-/// What one process is to do.
+/// The job of one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) seed: u64,
@@ -27,21 +27,21 @@ pub(crate) struct Job {
     pub(crate) first: u32,
     pub(crate) shoppers: u32,
     pub(crate) sale: Uuid,
-    /// The lane of the sale where the first of the shoppers wait, and an invitation for each of them.
+    /// The lane in which the first shoppers wait, and an invitation for each of them.
     pub(crate) guests: Option<Guests>,
-    /// Units that one shopper may have; 0: it is not said.
+    /// Units that one shopper may have; 0 if unknown.
     pub(crate) per_shopper_limit: u32,
     pub(crate) waiting_rooms: Vec<Target>,
     pub(crate) checkouts: Vec<Target>,
     pub(crate) manners: Manners,
-    /// When all processes start, in microseconds since 1970.
+    /// Common start time of all processes, in microseconds since 1970.
     pub(crate) starts_at_us: i64,
     pub(crate) time_limit: Duration,
-    /// Whether what happens to each shopper is kept.
+    /// Whether each shopper's history is recorded.
     pub(crate) has_history: bool,
 }
 
-/// Those who are invited.
+/// The invited shoppers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Guests {
     pub(crate) lane: Uuid,
@@ -49,7 +49,7 @@ pub(crate) struct Guests {
 }
 
 impl Job {
-    /// The line in which a shopper waits, and the invitation to it, if it needs one.
+    /// The line in which a shopper waits, and the invitation if that line needs one.
     pub(crate) fn line(&self, index: u32) -> (Uuid, Option<&str>) {
         let invited = self.guests.as_ref().and_then(|guests| {
             let invitation = guests.invitations.get(index as usize)?;
@@ -59,7 +59,7 @@ impl Job {
     }
 }
 
-/// What the shoppers of one process share.
+/// Shared state of the shoppers of one process.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     pub(crate) job: Job,
@@ -69,7 +69,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// The crowd's histories; `None`: not recorded.
+    /// Creates the crowd, and the receiver of its history events.
     pub(crate) fn new(job: Job) -> (Arc<Crowd>, mpsc::Receiver<Event>) {
         let (sender, events) = mpsc::channel(EVENTS_BUFFERED);
         let history = if job.has_history { History::to(sender) } else { History::default() };
@@ -77,7 +77,7 @@ impl Crowd {
         (Arc::new(Crowd { tally, found_cookies, job, history }), events)
     }
 
-    /// Sends every shopper, and hands over the record of each as it ends.
+    /// Sends every shopper, and sends the record of each as it ends.
     pub(crate) async fn rush(self: Arc<Crowd>, records: mpsc::Sender<Record>) {
         let until_start = u64::try_from(self.job.starts_at_us - now_us()).unwrap_or(0);
         let start = Instant::now() + Duration::from_micros(until_start);
@@ -90,7 +90,7 @@ impl Crowd {
                 sleep_until((start + plan.arrives_after).min(deadline)).await;
                 let mut shopper = Shopper::new(&crowd, plan);
                 let outcome = timeout_at(deadline, shopper.visit()).await.ok();
-                // Nobody counts any more if the receiver is gone.
+                // The receiver is gone once the rush has ended.
                 let _ = records.send(shopper.leaves_with(outcome)).await;
             });
         }

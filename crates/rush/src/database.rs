@@ -1,4 +1,4 @@
-//! Reads the ledger of a sale from Postgres. The only SQL of the simulator, and none of it writes.
+//! Reads the ledger of a sale from Postgres. Contains the simulator's only SQL, which never writes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// Payments that are neither an order nor given back yet.
+/// Captured payments that are neither an order nor refunded yet.
 const UNSETTLED: &str = "
 SELECT count(*)
 FROM payments
@@ -63,7 +63,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Connects, and makes sure that this is the database of that sale.
+    /// Connects, and checks that this is the database of the sale.
     pub(crate) async fn of_sale(url: &Secret, sale: Uuid) -> Result<Database, RushError> {
         let unreachable = |error: sqlx::Error| RushError::Database(error.to_string());
         let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(2));
@@ -75,7 +75,7 @@ impl Database {
         Ok(Database { pool })
     }
 
-    /// The ledger, as soon as no payment is under way any more, or after `within`.
+    /// The ledger, as soon as no payment is in progress, or after `within`.
     pub(crate) async fn settled_ledger(&self, sale: Uuid, within: Duration) -> Result<Ledger, sqlx::Error> {
         let deadline = Instant::now() + within;
         loop {

@@ -1,4 +1,4 @@
-//! Tokens that nobody issued. Pure.
+//! Forged tokens. Pure.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -12,23 +12,23 @@ use crate::{
     plan::Dice,
 };
 
-/// A token that checkout must refuse, and what is wrong with it.
+/// A token that checkout must reject, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Forgery {
     pub(crate) kind: &'static str,
     pub(crate) token: String,
-    /// The sale that it is tried at.
+    /// The sale at which it is tried.
     pub(crate) sale: Uuid,
 }
 
-/// What a shopper without a turn can make up.
+/// Tokens that a shopper without a turn can forge.
 pub(crate) fn out_of_nothing(sale: Uuid, now_s: i64, dice: &mut Dice) -> Vec<Forgery> {
     let visitor = URL_SAFE_NO_PAD.encode(&dice.bytes()[..16]);
     let header = json!({ "alg": "EdDSA", "typ": "JWT", "kid": "mine" });
     variants(&header, &made_up(sale, visitor, now_s, dice), now_s, dice)
 }
 
-/// What a shopper with a real token can turn it into.
+/// Tokens that a shopper with a real token can derive from it.
 pub(crate) fn out_of_a_real_one(token: &str, now_s: i64, dice: &mut Dice) -> Vec<Forgery> {
     let (Some(real), Some((signed, signature))) = (claims(token), token.rsplit_once('.')) else { return Vec::new() };
     let (Some(header), Ok(signature)) = (header(token), URL_SAFE_NO_PAD.decode(signature)) else { return Vec::new() };

@@ -1,6 +1,8 @@
-//! What happened to each shopper, with times: a JSON document a line, for checking the promises.
+//! The history of each shopper with times, as one JSON document per line, for checking the
+//! promises.
 //!
-//! It is bounded: so many lines for each shopper, and no message that says nothing new more than four times a second.
+//! It is bounded: a maximum number of lines per shopper, and repeated messages at most four times a
+//! second.
 
 use std::{
     fs::File,
@@ -16,35 +18,35 @@ use uuid::Uuid;
 
 use crate::shopper::now_us;
 
-/// Events of one shopper that are kept.
+/// Maximum events per shopper.
 const EVENTS_MAX: u32 = 10_000;
-/// Events that wait to be written at most.
+/// Maximum events in the queue.
 pub(crate) const EVENTS_BUFFERED: usize = 65_536;
-/// Repeated places and heartbeats are kept no more often.
+/// Minimum interval between repeated places and heartbeats.
 const REPEATED_AFTER: Duration = Duration::from_millis(250);
 
-/// Something that happened to one shopper.
+/// An event of one shopper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// When, in microseconds since 1970, by the shopper's clock.
+    /// Time in microseconds since 1970, by the shopper's clock.
     pub at_us: i64,
-    /// Which shopper, from 0.
+    /// The shopper, from 0.
     pub shopper: u32,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: Happening,
 }
 
-/// What happened.
+/// The kind of event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Happening {
-    /// The line was entered, through this waiting room: its position among those that were named.
+    /// Connected to the line through this waiting room, by its position among those configured.
     Connected {
         /// The position.
         room: usize,
     },
-    /// The connection ended, or was given up.
+    /// The connection ended, or the shopper closed it.
     Disconnected,
     /// A message that changes nothing on the page.
     Heard,
@@ -62,7 +64,7 @@ pub enum Happening {
     },
     /// The line ended for this shopper.
     Over {
-        /// How.
+        /// The outcome.
         outcome: String,
     },
     /// The token was sent to a checkout.
@@ -70,11 +72,11 @@ pub enum Happening {
         /// The admission.
         admission: Uuid,
     },
-    /// What the checkout answered.
+    /// The checkout's response.
     RedeemAnswered {
         /// The admission.
         admission: Uuid,
-        /// `held`, `used`, `unanswered`, or the refusal.
+        /// `held`, `used`, `unanswered`, or the rejection.
         answer: String,
     },
     /// A payment was sent.
@@ -91,7 +93,7 @@ pub enum Happening {
     },
     /// The visit is over.
     Ended {
-        /// With this outcome; none, if it was never learned.
+        /// The outcome; `None` if the shopper never received one.
         outcome: Option<String>,
     },
 }
@@ -102,7 +104,7 @@ impl Happening {
     }
 }
 
-/// Where the events of one shopper go.
+/// Sends the events of one shopper.
 #[derive(Debug)]
 pub(crate) struct Diary {
     shopper: u32,
@@ -115,7 +117,7 @@ impl Diary {
         Diary { shopper, kept: 0, last: None }
     }
 
-    /// Keeps an event, unless it says nothing new.
+    /// Records an event, unless it repeats the last one.
     pub(crate) fn note(&mut self, history: &History, what: Happening) {
         let Some(sender) = &history.sender else { return };
         let is_repeated = |(at, last): &(Instant, Happening)| what.is_repetition(last) && at.elapsed() < REPEATED_AFTER;
@@ -132,7 +134,7 @@ impl Diary {
     }
 }
 
-/// The history of the shoppers of one process, if anybody wants it.
+/// The history of the shoppers of one process, if it is recorded.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     sender: Option<mpsc::Sender<Event>>,
@@ -144,13 +146,13 @@ impl History {
         History { sender: Some(sender), lost: AtomicU64::new(0) }
     }
 
-    /// Events that were not kept.
+    /// Number of events that were dropped.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
     }
 }
 
-/// The file of a history. What was written can be read at once.
+/// The history file. Written events are readable at once.
 #[derive(Debug)]
 pub(crate) struct HistoryFile(BufWriter<File>);
 

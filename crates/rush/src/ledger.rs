@@ -1,8 +1,9 @@
-//! What the database says of a sale, as plain data.
+//! The database's view of a sale, as plain data.
 
 use uuid::Uuid;
 
-/// The rows of one sale, read in one snapshot. Times are microseconds since 1970, visitors base64url.
+/// The rows of one sale, read in one snapshot. Times are microseconds since 1970, visitors
+/// base64url.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Ledger {
     pub(crate) stock: Stock,
@@ -10,7 +11,7 @@ pub(crate) struct Ledger {
     pub(crate) holds: Vec<Hold>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) orders: Vec<Order>,
-    /// Orders that were told outside to be paid for, as often as they were.
+    /// Orders that were published as paid, once per publication.
     pub(crate) told: Vec<Uuid>,
 }
 

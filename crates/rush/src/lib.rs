@@ -1,14 +1,15 @@
-//! The crowd simulator, `fairline rush`: shoppers over real sockets who join, wait, buy, dawdle, leave, close the lid,
-//! come back, replay and forge; and a verdict on every promise of the design, counted from what they saw and,
-//! separately, from the database.
+//! The crowd simulator, `fairline rush`: simulated shoppers over real sockets who join, wait, buy,
+//! dawdle, leave, close the lid, come back, replay and forge. Its report judges every promise of
+//! the design, counted from the shoppers' observations and, separately, from the database.
 //!
-//! - [`plan`](crate::plan::Plan), `count`, `forge`, `report` are pure; so a crowd can be repeated from its seed, and the
-//!   verdict is tested against every way to break a promise.
-//! - `wire` and `line` are the sockets; `shopper` and `checkout` are one shopper; `crowd` is one process of them;
-//!   `processes` is all of them; `database` reads the ledger.
+//! - [`plan`](crate::plan::Plan), `count`, `forge` and `report` are pure: a crowd can be repeated
+//!   from its seed, and the verdict is tested against every way to break a promise.
+//! - `wire` and `line` are the sockets; `shopper` and `checkout` are one shopper; `crowd` is one
+//!   process of them; `processes` is all of them; `database` reads the ledger.
 //!
-//! Invariant: the simulator shares no protocol code with the services. It knows what their documentation says. The one
-//! exception is the replay of a sale's record, which is what anybody would prove it with.
+//! Invariant: the simulator shares no protocol code with the services; it implements their
+//! documentation. The one exception is the replay of a sale's record, which is the code that anyone
+//! would verify it with.
 
 mod again;
 mod audit;
@@ -55,20 +56,20 @@ use shopper::now_us;
 use show::Screen;
 use wire::{Caller, request};
 
-/// How long the services may take to be there.
+/// Timeout for the services to become available.
 const FIND_SALE_WITHIN: Duration = Duration::from_secs(10);
-/// How long the admin API may take to show what the database says.
+/// Timeout for the admin API to match the database.
 const ADMIN_WITHIN: Duration = Duration::from_secs(5);
-/// Processes need a moment before all of them start at once.
+/// Delay before all processes start at once.
 const START_AFTER: Duration = Duration::from_millis(300);
 
-/// Why a rush could not be held.
+/// Why a rush could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RushError {
     /// No such sale, or no waiting room.
     #[error("no sale to rush to: {0}")]
     NoSale(String),
-    /// The database to count in can't be used.
+    /// The database can't be used.
     #[error("the database can't be counted in: {0}")]
     Database(String),
     /// The history can't be written.
@@ -79,9 +80,9 @@ pub enum RushError {
     Part(String),
 }
 
-/// Holds a rush and prints its report; the last line of standard output is the report as JSON.
+/// Runs a rush and prints its report; the last line of standard output is the report as JSON.
 ///
-/// Exit codes: 0 if every promise was kept, 1 if one was broken, 2 if the rush could not be held.
+/// Exit codes: 0 if every promise was kept, 1 if one was broken, 2 if the rush could not run.
 pub async fn run(settings: Settings) -> ExitCode {
     let held = if settings.part {
         processes::carry_part().await.map(|()| None)
@@ -104,7 +105,7 @@ pub async fn run(settings: Settings) -> ExitCode {
     }
 }
 
-/// Sends the crowd and judges what came of it. Shows progress on standard error.
+/// Sends the crowd and judges the result. Shows progress on standard error.
 pub async fn send_crowd(settings: &Settings) -> Result<Report, RushError> {
     let card = find_sale(settings).await?;
     let database = match &settings.postgres_url {
@@ -177,7 +178,7 @@ fn job(settings: &Settings, card: &SaleCard, guests: Option<Guests>, seed: u64) 
     }
 }
 
-/// Finds the sale that was named, or the only one there is.
+/// Finds the configured sale, or the only one there is.
 async fn find_sale(settings: &Settings) -> Result<SaleCard, RushError> {
     let deadline = Instant::now() + FIND_SALE_WITHIN;
     loop {
@@ -189,7 +190,7 @@ async fn find_sale(settings: &Settings) -> Result<SaleCard, RushError> {
     }
 }
 
-/// Those who are invited, and the lane where they wait.
+/// The invited shoppers, and the lane in which they wait.
 async fn guests(settings: &Settings) -> Result<Option<Guests>, RushError> {
     let Some((lane, file)) = settings.lane.as_deref().zip(settings.invitations.as_deref()) else { return Ok(None) };
     let text = tokio::fs::read_to_string(file)
@@ -228,7 +229,7 @@ async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
     }
 }
 
-/// What the records of a sale's lines prove: that of its own line, or the first that proves nothing good.
+/// The verdict on the records of a sale's lines: that of its own line, or the first dishonest one.
 async fn read_records(controller: &Target, sale: Uuid, lane: Option<Uuid>) -> Result<Result<Verdict, Fault>, String> {
     let own = read_record(controller, sale).await;
     match lane {
@@ -240,7 +241,7 @@ async fn read_records(controller: &Target, sale: Uuid, lane: Option<Uuid>) -> Re
     }
 }
 
-/// What a line's public record proves, as soon as it can be read.
+/// The verdict on a line's public record, as soon as it can be read.
 async fn read_record(controller: &Target, sale: Uuid) -> Result<Result<Verdict, Fault>, String> {
     let address = format!("{controller}/api/flash-sales/{sale}/record").parse();
     let address: Uri = address.map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
@@ -254,7 +255,7 @@ async fn read_record(controller: &Target, sale: Uuid) -> Result<Result<Verdict, 
     }
 }
 
-/// The admin API's counters, as soon as they are the database's, or as they are in the end.
+/// The admin API's counters, as soon as they match the database, or their last values.
 async fn ask_admin(
     settings: &Settings,
     admin: &Target,

@@ -28,24 +28,24 @@ use crate::{
     wire::{Answer, Caller, NoAnswer, Target, request, retry_after, set_cookies},
 };
 
-/// Longest time without a sign of life before a shopper gives a connection up, as the page does: servers speak every 20 s, and
-/// may be late by 8.
+/// A shopper closes a connection that is silent for longer, as the page does: servers send a
+/// message every 20 s, and may be late by 8.
 const SILENT_FOR_AT_MOST: Duration = Duration::from_secs(28);
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
-/// Largest message, and the largest unfinished event, that is read.
+/// Maximum size of a message, and of an incomplete event.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Why a connection is gone, or never came to be.
+/// Why a connection ended or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// It broke, or the server asked for a little patience.
+    /// It broke, or the server asked to retry later.
     Gone { retry_after: Option<Duration> },
-    /// The server closed it in good order: there was nothing more to say.
+    /// The server closed it after the last message.
     Ended,
-    /// The line of this sale takes nobody any more.
+    /// The sale is over and accepts no more shoppers.
     SaleOver,
-    /// The server said something that its documentation doesn't know.
+    /// The server sent something that its documentation does not define.
     Unexpected { what: String, retry_after: Option<Duration> },
 }
 
@@ -55,22 +55,22 @@ impl From<NoAnswer> for Lost {
     }
 }
 
-/// A line that has been entered, and the cookies that came with it.
+/// A connected line, and the cookies that were set.
 pub(crate) struct Entered {
     pub(crate) line: Line,
     pub(crate) cookies: Vec<(String, String)>,
 }
 
-/// Where and as whom a shopper enters the line.
+/// The line and the credentials of a shopper.
 #[derive(Debug, Clone)]
 pub(crate) struct Entrance {
     pub(crate) caller: Caller,
     pub(crate) waiting_room: Target,
     /// The sale's own line, or a lane.
     pub(crate) line: Uuid,
-    /// What a lane wants to see.
+    /// The invitation to a lane.
     pub(crate) invitation: Option<String>,
-    /// A ticket whose turn is over is to be exchanged for a new one.
+    /// Whether a ticket whose turn is over is exchanged for a new one.
     pub(crate) rejoins: bool,
     pub(crate) cookie: Option<String>,
 }
@@ -80,7 +80,7 @@ impl Entrance {
         format!("/api/flash-sales/{}/line", self.line)
     }
 
-    /// The path to enter by.
+    /// The path and query to connect to.
     fn door(&self) -> String {
         let invitation = self.invitation.as_deref().map(|code| format!("invitation={code}"));
         let query: Vec<String> = invitation.into_iter().chain(self.rejoins.then(|| "rejoin=true".to_owned())).collect();
@@ -100,14 +100,14 @@ pub(crate) enum Line {
     Polls(Polls),
 }
 
-/// Server-Sent Events, as they come.
+/// Server-Sent Events, read as they arrive.
 pub(crate) struct Events {
     entrance: Entrance,
     body: Incoming,
     unread: Vec<u8>,
 }
 
-/// JSON snapshots, at the pace that the server asks for.
+/// JSON snapshots, at the interval that the server recommends.
 pub(crate) struct Polls {
     entrance: Entrance,
     unheard: VecDeque<Result<LineMessage, Lost>>,
@@ -180,7 +180,7 @@ impl Line {
         Ok(Entered { line: Line::Polls(polls), cookies })
     }
 
-    /// The next message. May be dropped while it waits: nothing is lost.
+    /// The next message. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<LineMessage, Lost> {
         match self {
             Line::Socket(socket) => loop {
@@ -204,7 +204,7 @@ impl Line {
         }
     }
 
-    /// Says that the page has seen its turn.
+    /// Reports that the page has received its turn.
     pub(crate) async fn claim(&mut self) -> Result<(), Lost> {
         match self {
             Line::Socket(socket) => send(socket, r#"{"type":"claim"}"#).await,
@@ -214,7 +214,7 @@ impl Line {
         }
     }
 
-    /// Says that the shopper leaves.
+    /// Leaves the line.
     pub(crate) async fn leave(&mut self) -> Result<(), Lost> {
         match self {
             Line::Socket(socket) => send(socket, r#"{"type":"leave"}"#).await,
@@ -224,7 +224,7 @@ impl Line {
         }
     }
 
-    /// Keeps the page open while its shopper is busy with the checkout: answers pings, hears nothing.
+    /// Keeps the page open while its shopper is in checkout: answers pings, ignores messages.
     pub(crate) async fn stay_open(&mut self) -> std::convert::Infallible {
         while self.next().await.is_ok() {}
         std::future::pending().await
@@ -265,7 +265,7 @@ impl Polls {
         if answer.status != StatusCode::OK {
             return Err(not_entered(&answer));
         }
-        let snapshot: Snapshot = answer.read().ok_or_else(|| unexpected("a snapshot that is none"))?;
+        let snapshot: Snapshot = answer.read().ok_or_else(|| unexpected("a malformed snapshot"))?;
         self.next_poll = Instant::now() + Duration::from_millis(snapshot.poll_after_ms.clamp(100, 60_000));
         self.unheard.extend(snapshot.messages.iter().map(|message| heard(&message.to_string())));
         Ok(cookies(&answer.headers))
@@ -293,7 +293,7 @@ fn closed(code: Option<CloseCode>) -> Lost {
         Some(CloseCode::Normal) => Lost::Ended,
         Some(
             CloseCode::Policy | CloseCode::Unsupported | CloseCode::Protocol | CloseCode::Invalid | CloseCode::Size,
-        ) => unexpected("the server closed the socket for a fault of ours"),
+        ) => unexpected("the server closed the socket because of our fault"),
         _ => Lost::Gone { retry_after: None },
     }
 }

@@ -1,7 +1,7 @@
-//! What the services say, as a browser that has only read the documentation understands it.
+//! The services' messages, as a client knows them from the documentation.
 //!
-//! Nothing here is shared with the services on purpose: a change of the protocol that the documentation does not
-//! carry fails a rush.
+//! Deliberately shares no types with the services: a protocol change that the documentation lacks
+//! fails a rush.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fairline_sale::SaleMode;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum LineMessage {
-    /// Waiting for a draw is waiting, too.
+    /// A draw counts as waiting, too.
     #[serde(alias = "draw")]
     Place {
         ordinal: u64,
@@ -56,7 +56,7 @@ pub(crate) struct SaleCard {
     pub(crate) status: SaleStatus,
     #[serde(default)]
     pub(crate) mode: SaleMode,
-    /// Units that one shopper may have; 0: it is not said.
+    /// Units that one shopper may have; 0 if unknown.
     #[serde(default)]
     pub(crate) per_shopper_limit: u32,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Snapshot {
     pub(crate) poll_after_ms: u64,
 }
 
-/// A hold, and what became of it.
+/// A hold, and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Order {
     pub(crate) id: Uuid,
@@ -106,7 +106,7 @@ pub(crate) enum OrderStatus {
 }
 
 impl OrderStatus {
-    /// As it is written.
+    /// The name as serialised.
     pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
@@ -118,7 +118,7 @@ pub(crate) struct Orders {
     pub(crate) orders: Vec<Order>,
 }
 
-/// What of an RFC 9457 problem a client acts on.
+/// The members of an RFC 9457 problem that a client acts on.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Problem {
     #[serde(default, rename = "type")]
@@ -138,7 +138,7 @@ pub(crate) struct AdminSale {
     pub(crate) sold: u32,
 }
 
-/// What an admission token says, taken at its word: a browser has no reason to verify it.
+/// The claims of an admission token, unverified: a browser has no reason to verify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) iss: String,
@@ -151,14 +151,14 @@ pub(crate) struct Claims {
     pub(crate) exp: i64,
 }
 
-/// Reads the claims of a token; `None` if it is no JWT of ours.
+/// Parses the claims of a token; `None` if it is not an admission token.
 pub(crate) fn claims(token: &str) -> Option<Claims> {
     let mut parts = token.split('.');
     let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
-/// Which message `text` is; unknown members are ignored, unknown types are not.
+/// Parses a message; ignores unknown members, and rejects unknown types.
 pub(crate) fn message(text: &str) -> Result<LineMessage, serde_json::Error> {
     serde_json::from_str(text)
 }

@@ -1,38 +1,38 @@
-//! What each shopper will do: a pure function of the seed and the shopper's index.
+//! Plans each shopper's actions: a pure function of the seed and the shopper's index.
 //!
-//! Knows no I/O and no clock, so a rush can be repeated from its printed seed.
+//! No I/O and no clock, so a rush can be repeated from its printed seed.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use fairline_behaviour::{Visit, live_manners, live_visit};
 use serde::{Deserialize, Serialize};
 
-/// What a shopper has come to do.
+/// The behaviour of a shopper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
     /// Waits, claims, redeems, pays.
     Buy,
-    /// Claims the turn and lets the token run out, then tries the dead token.
+    /// Claims the turn, lets the token expire, then tries it.
     Dawdle,
-    /// Leaves the line by saying so.
+    /// Leaves the line explicitly.
     Leave,
-    /// Drops the connection without a goodbye, and stays away past the turn or for ever.
+    /// Drops the connection without leaving, and stays away past the turn or for ever.
     CloseLid,
-    /// Drops the connection and is back within the grace period, to the same place; then buys.
+    /// Drops the connection, returns within the grace period to the same place, then buys.
     ComeBack,
-    /// Buys, and redeems the token again and again, also with somebody else's ticket.
+    /// Buys, and redeems the token repeatedly, also with another shopper's ticket.
     Replay,
-    /// Tries tokens that nobody issued, and then buys with the real one.
+    /// Tries forged tokens, then buys with the real one.
     Forge,
-    /// Buys, and then, having all that one shopper may, joins again and tries for more.
+    /// Buys up to the limit, then joins again and tries to buy more.
     Again,
-    /// Does what the simulated shoppers do that the control law is held against: goes on, leaves or falls silent at each
-    /// step, in the times that people take.
+    /// Behaves like the simulated shoppers of the control law's benchmark: goes on, leaves or falls
+    /// silent at each step, at human speed.
     Visit,
 }
 
-/// How a shopper's page talks to the line.
+/// The transport of a shopper's page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
@@ -44,21 +44,21 @@ pub enum Transport {
     Poll,
 }
 
-/// How a shopper's first attempt to pay goes. Whoever is declined pays with a good card next.
+/// The result of a shopper's first payment. After a decline, the shopper pays with a good card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Payment {
-    /// At once.
+    /// Succeeds at once.
     Visa,
     /// Declined.
     Declined,
-    /// After two seconds.
+    /// Succeeds after two seconds.
     Slow,
-    /// Done, but the answer is lost.
+    /// Succeeds, but the response is lost.
     Timeout,
     /// The gateway fails once.
     Flaky,
-    /// The bank wants to see the shopper first.
+    /// The bank requires authentication.
     Action,
 }
 
@@ -77,11 +77,11 @@ impl Payment {
     }
 }
 
-/// A choice that shares can be given for.
+/// A set of choices for which shares can be configured.
 pub trait Choice: Copy + PartialEq + 'static {
-    /// What the choices are, for sentences.
+    /// The kind of choice, for error messages.
     const KIND: &'static str;
-    /// Every choice by its name on the command line.
+    /// All choices with their names on the command line.
     const NAMES: &'static [(Self, &'static str)];
 
     /// The name on the command line.
@@ -124,11 +124,12 @@ impl Choice for Payment {
     ];
 }
 
-/// How a crowd divides among choices, in parts of the sum: `buy=70,leave=30`. What is not named gets nobody.
+/// The shares of a crowd by choice, in parts of their sum: `buy=70,leave=30`. Choices that are not
+/// listed get none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shares<T>(Vec<(T, u32)>);
 
-/// Shares that make no sense.
+/// Invalid shares.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SharesError {
     /// Not `name=parts`.
@@ -137,21 +138,21 @@ pub enum SharesError {
     /// A name that is not among the choices.
     #[error("`{given}` is not a {kind}; there are {known}")]
     Unknown {
-        /// What was asked for.
+        /// The given name.
         given: String,
-        /// What the choices are.
+        /// The kind of choice.
         kind: &'static str,
-        /// All of them.
+        /// All valid names.
         known: String,
     },
     /// Not a whole number of parts.
     #[error("`{0}` is not a share: a whole number from 0 to 1000000")]
     Parts(String),
-    /// Named twice.
+    /// A name that occurs twice.
     #[error("`{0}` is given twice")]
     Twice(String),
-    /// Every share is nothing.
-    #[error("all shares are 0, so nobody would come")]
+    /// All shares are 0.
+    #[error("all shares are 0, so no shopper would come")]
     Nobody,
 }
 
@@ -217,53 +218,53 @@ impl<T: Choice> Shares<T> {
     }
 }
 
-/// What the plans of a crowd are drawn from.
+/// The parameters of a crowd's plans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manners {
-    /// Who does what.
+    /// Shares of behaviours.
     pub mix: Shares<Behaviour>,
-    /// Who talks how.
+    /// Shares of transports.
     pub transports: Shares<Transport>,
-    /// Who pays how.
+    /// Shares of payment results.
     pub payments: Shares<Payment>,
-    /// All arrive within this time.
+    /// Time within which all shoppers arrive.
     pub arrive_within: Duration,
-    /// Leaving, closing the lid and coming back happen within this time of joining.
+    /// Time after joining within which shoppers leave, close the lid or come back.
     pub act_within: Duration,
-    /// About how long a closed lid stays closed; half of them stay closed for ever.
+    /// Approximate time for which a lid stays closed; half of them stay closed for ever.
     pub lid_closed: Duration,
-    /// The longest moment of thought before each click of the checkout.
+    /// Maximum pause before each action in checkout.
     pub think_up_to: Duration,
-    /// Of those who visit, so many of a hundred buy.
+    /// Percentage of `visit` shoppers who buy.
     pub chance_percent: u32,
-    /// So many times as fast as people.
+    /// Speed relative to people.
     pub faster: u32,
 }
 
-/// What one shopper will do.
+/// The plan of one shopper.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Which shopper, from 0.
+    /// The shopper, from 0.
     pub index: u32,
-    /// What for.
+    /// The behaviour.
     pub behaviour: Behaviour,
-    /// How the page talks to the line.
+    /// The page's transport.
     pub transport: Transport,
-    /// How the first payment goes.
+    /// The result of the first payment.
     pub payment: Payment,
-    /// When it arrives, from the start of the rush.
+    /// Arrival time, from the start of the rush.
     pub arrives_after: Duration,
     /// When it leaves, closes the lid or drops the connection, from joining.
     pub acts_after: Duration,
     /// How long it is away after that; `None` is for ever.
     pub away: Option<Duration>,
-    /// The thought before the redemption and before the payment.
+    /// The pauses before the redemption and before the payment.
     pub thinks: [Duration; 2],
-    /// Draws the jitter of its retries.
+    /// The source of its retry jitter.
     pub dice: Dice,
 }
 
-/// The longest absence of a shopper who comes back at once: shorter than any claim window in use.
+/// Maximum absence of a shopper who comes back: shorter than any claim window in use.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(3);
 
 impl Plan {
@@ -288,8 +289,8 @@ impl Plan {
 }
 
 impl Manners {
-    /// The visit of whoever has this ordinal. It goes by the place in the line and not by the shopper, so that a simulation
-    /// can let the same people in, in the same order.
+    /// The visit of the shopper with this ordinal. It depends on the place in the line, not on the
+    /// shopper, so that a simulation can admit the same people in the same order.
     #[must_use]
     pub fn visit(&self, seed: u64, ordinal: u64) -> Visit {
         let (chance, faster) = (f64::from(self.chance_percent) / 100.0, f64::from(self.faster.max(1)));
@@ -298,15 +299,15 @@ impl Manners {
     }
 }
 
-/// A small generator (SplitMix64) whose draws never change with a library's version.
+/// A small random generator (SplitMix64), independent of library versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Dice of one shopper of one rush.
+    /// The generator of one shopper of one rush.
     #[must_use]
     pub fn new(seed: u64, index: u32) -> Dice {
-        // Mixing once before the index is added keeps the shoppers of neighbouring seeds apart.
+        // Mixing before adding the index separates the shoppers of neighbouring seeds.
         let mut dice = Dice(seed);
         let start = dice.next();
         Dice(start.wrapping_add(u64::from(index)).wrapping_mul(0x9E37_79B9_7F4A_7C15))
@@ -326,13 +327,13 @@ impl Dice {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// A duration from nothing to `longest`.
+    /// A duration from zero to `longest`.
     pub fn up_to(&mut self, longest: Duration) -> Duration {
         let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX - 1);
         Duration::from_micros(self.below(micros + 1))
     }
 
-    /// 32 bytes, for a key or an id of one's own making.
+    /// 32 random bytes, for a forged key or id.
     pub fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         for chunk in bytes.chunks_exact_mut(8) {
@@ -374,7 +375,7 @@ mod tests {
         assert_eq!(wrong("buy=-1"), "`buy=-1` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=4000000000"), "`buy=4000000000` is not a share: a whole number from 0 to 1000000");
         assert_eq!(wrong("buy=1,buy=2"), "`buy` is given twice");
-        assert_eq!(wrong("buy=0,leave=0"), "all shares are 0, so nobody would come");
+        assert_eq!(wrong("buy=0,leave=0"), "all shares are 0, so no shopper would come");
     }
 
     #[test]

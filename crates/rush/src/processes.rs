@@ -1,5 +1,6 @@
-//! A crowd divided among processes: the parent starts itself again for each part, sends the job to its standard
-//! input, and reads progress and records from its standard output, a JSON document a line.
+//! Divides a crowd among processes. The parent starts itself again for each part, sends the job to
+//! its standard input, and reads progress and records from its standard output, one JSON document
+//! per line.
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
@@ -23,10 +24,10 @@ use crate::{
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const RECORDS_BUFFERED: usize = 1_024;
-/// Events that are written, or sent on, at once.
+/// Events written or sent in one batch.
 const EVENTS_AT_ONCE: usize = 1_024;
 
-/// What a part says to its parent.
+/// Messages from a part to its parent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FromPart {
@@ -48,8 +49,8 @@ fn divide(whole: &Job, parts: u32) -> Vec<Job> {
     (0..parts).map(part).collect()
 }
 
-/// Sends the crowd, from this process or from several, and gives `show` the progress each second. Gives the records, and how many
-/// events the history lacks.
+/// Sends the crowd from one or more processes, and passes the progress to `show` each second.
+/// Returns the records, and the number of events that the history lacks.
 pub(crate) async fn send(
     job: Job,
     processes: u32,
@@ -141,7 +142,8 @@ async fn send_from_parts(
     Ok((all, lost))
 }
 
-/// A process that carries a part of the crowd. It ends when its standard input does, so never outlives its parent.
+/// A process with one part of the crowd. It ends when its standard input closes, so it never
+/// outlives its parent.
 struct Part {
     child: Child,
     lifeline: ChildStdin,
@@ -180,7 +182,7 @@ impl Part {
                 FromPart::Progress(now) => drop(progress.send(now)),
                 FromPart::Record(record) => {
                     known += 1;
-                    // The receiver is gone only when the whole rush is.
+                    // The receiver is gone only when the whole rush has ended.
                     let _ = records.send(*record).await;
                 }
                 FromPart::Events(several) => {
@@ -204,7 +206,7 @@ impl Part {
     }
 }
 
-/// Carries one part: the child's side.
+/// Runs one part: the child's side.
 pub(crate) async fn carry_part() -> Result<(), RushError> {
     raise_file_limit();
     let failed = |error: std::io::Error| RushError::Part(error.to_string());
@@ -231,7 +233,7 @@ pub(crate) async fn carry_part() -> Result<(), RushError> {
             }
             _ = seconds.tick() => FromPart::Progress(crowd.tally.progress()),
             read = stdin.read(&mut ignored) => match read {
-                // The parent knows all that it wants to know, or is gone.
+                // The parent needs no more, or has ended.
                 Ok(0) | Err(_) => break,
                 Ok(_) => continue,
             },

@@ -1,4 +1,4 @@
-//! What one shopper saw, written down for the count.
+//! The observations of one shopper, recorded for the report.
 
 use std::collections::BTreeMap;
 
@@ -7,61 +7,62 @@ use uuid::Uuid;
 
 use crate::plan::{Behaviour, Transport};
 
-/// What one shopper saw.
+/// The observations of one shopper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) index: u32,
-    /// Where it waits: the sale's own line, by the sale's id, or a lane.
+    /// The line in which it waits: the sale's own, by the sale's id, or a lane.
     pub(crate) line: Uuid,
     pub(crate) behaviour: Behaviour,
     pub(crate) transport: Transport,
     /// The ordinal of its ticket, from the first message that named it.
     pub(crate) ordinal: Option<u64>,
-    /// From the first attempt to reach the waiting room to the first place or turn.
+    /// Time from the first connection attempt to the first place or turn.
     pub(crate) join_ms: Option<f64>,
-    /// It left, or closed the lid.
+    /// Whether it left, or closed the lid.
     pub(crate) walked_out: bool,
     /// The longest time without a connection between joining and its first turn.
     pub(crate) away_ms_max: u64,
-    /// Connections that it had to make anew.
+    /// Number of reconnections.
     pub(crate) reconnects: u32,
-    /// Messages that named another ordinal than before.
+    /// Messages with another ordinal than before.
     pub(crate) places_lost: u32,
-    /// Its turns, each admission once.
+    /// Its turns, one per admission.
     pub(crate) turns: Vec<Turn>,
     /// Every purchase that was answered with 201.
     pub(crate) accepted: Vec<Accepted>,
-    /// How it came to its hold.
+    /// How it got its hold.
     pub(crate) redemption: Option<Redemption>,
-    /// Refusals of its own, real token.
+    /// Rejections of its own, real token.
     pub(crate) refusals: Vec<Refusal>,
-    /// The hold was called lapsed before its time.
+    /// Whether the hold was reported lapsed before its time.
     pub(crate) lapsed_early: bool,
-    /// It wanted to pay, and every unit was sold or being paid for.
+    /// Whether it wanted to pay, and every unit was sold or being paid for.
     pub(crate) no_unit: bool,
-    /// Forgeries that checkout answered, whatever it said.
+    /// Forgeries that checkout answered in any way.
     pub(crate) forged_tried: u32,
     /// Kinds of forgeries that bought something.
     pub(crate) forged_accepted: Vec<String>,
-    /// Purchases with its token and somebody else's ticket that checkout answered.
+    /// Purchases with its token and another shopper's ticket that checkout answered.
     pub(crate) stolen_tried: u32,
     pub(crate) stolen_accepted: u32,
-    /// Answers that showed the order to somebody else.
+    /// Responses that showed its order to another shopper.
     pub(crate) leaked: u32,
     /// Tokens that were accepted after they had expired.
     pub(crate) expired_accepted: u32,
     /// Purchases beyond the sale's limit per shopper that were accepted.
     pub(crate) over_limit: u32,
-    /// It had all that one shopper may, came again, and was told so.
+    /// Whether it had reached the limit, joined again, and was notified of the limit.
     pub(crate) told_of_limit: bool,
     pub(crate) paid: Option<Paid>,
-    /// `None`: it never learned one.
+    /// The outcome; `None` if it never received one.
     pub(crate) outcome: Option<Outcome>,
-    /// Answers and messages that the documentation doesn't lead one to expect, and how often.
+    /// Responses and messages that the documentation does not lead one to expect, with their
+    /// number.
     pub(crate) unexpected: BTreeMap<String, u32>,
 }
 
-/// Most refusals, turns and kinds of surprise that one shopper writes down.
+/// Maximum rejections, turns and unexpected responses recorded per shopper.
 pub(crate) const NOTES_MAX: usize = 32;
 
 impl Record {
@@ -97,14 +98,15 @@ impl Record {
         }
     }
 
-    /// Writes a surprise down.
+    /// Records an unexpected response.
     pub(crate) fn surprised_by(&mut self, what: String) {
         if self.unexpected.len() < NOTES_MAX || self.unexpected.contains_key(&what) {
             *self.unexpected.entry(what).or_default() += 1;
         }
     }
 
-    /// Kept its place in the line to the end of its wait: never left, and never away for longer than `grace_ms`.
+    /// Whether it kept its place to the end of its wait: never left, and never away for longer than
+    /// `grace_ms`.
     pub(crate) fn stayed(&self, grace_ms: u64) -> bool {
         self.join_ms.is_some() && !self.walked_out && self.away_ms_max <= grace_ms
     }
@@ -114,11 +116,11 @@ impl Record {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Turn {
     pub(crate) admission: Uuid,
-    /// The token's holder, as the token writes it.
+    /// The token's holder, as in the token.
     pub(crate) visitor: String,
-    /// When the token says that it was issued.
+    /// The token's issue time.
     pub(crate) issued_at_s: i64,
-    /// Since when the connection that brought it had been up.
+    /// When the connection that delivered it was opened.
     pub(crate) connected_at_us: i64,
     pub(crate) seen_at_us: i64,
 }
@@ -130,7 +132,7 @@ pub(crate) struct Accepted {
     pub(crate) order: Uuid,
 }
 
-/// A hold, and how long it took to get it.
+/// A hold, and its latency.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Redemption {
     pub(crate) admission: Uuid,
@@ -138,11 +140,11 @@ pub(crate) struct Redemption {
     pub(crate) took_ms: f64,
 }
 
-/// A purchase that was refused although the token was real.
+/// A purchase that was rejected although the token was real.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     pub(crate) admission: Uuid,
-    /// When the purchase was answered.
+    /// Time of the response.
     pub(crate) at_us: i64,
     /// Status and problem.
     pub(crate) why: String,
@@ -162,26 +164,26 @@ pub(crate) enum Outcome {
     Paid,
     SoldOut,
     Closed,
-    /// The turn was claimed, and the token ran out.
+    /// The turn was claimed, and the token expired.
     Expired,
-    /// The hold ran out before it was paid.
+    /// The hold lapsed before it was paid.
     Lapsed,
-    /// Paid, but too late; the money went back.
+    /// Paid, but too late; refunded.
     Refunded,
     /// Left by message.
     Left,
-    /// Taken out of the line by an operator.
+    /// Removed from the line by an operator.
     Removed,
     /// Away when the turn came, and back too late.
     Missed,
-    /// Has as many units of the sale as one shopper may.
+    /// Reached the sale's limit per shopper.
     Limit,
-    /// Closed the lid for good: wanted to know nothing more.
+    /// Closed the lid for good.
     LidClosed,
 }
 
 impl Outcome {
-    /// As it is written.
+    /// The name as serialised.
     pub(crate) fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
     }

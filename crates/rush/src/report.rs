@@ -1,4 +1,5 @@
-//! The verdict: what the shoppers saw, what the database says, and whether every promise was kept. Pure.
+//! The report: compares the shoppers' observations with the database, and judges every promise.
+//! Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,37 +19,37 @@ use crate::{
     record::{Outcome, Record, Turn},
 };
 
-/// Most sentences of one kind in a report.
+/// Maximum sentences of one kind in a report.
 const SENTENCES_MAX: usize = 20;
 
-/// Everything that a verdict rests on.
+/// The inputs of a report.
 pub(crate) struct Evidence<'a> {
     pub(crate) seed: u64,
-    /// What the sale's card said, where there is no database to ask.
+    /// The stock on the sale's card, used without a database.
     pub(crate) total_on_card: u32,
-    /// Units that one shopper may have; 0: it is not said.
+    /// Units that one shopper may have; 0 if unknown.
     pub(crate) per_shopper_limit: u32,
-    /// In yield mode somebody who is let in may find no unit.
+    /// In yield mode an admitted shopper may find no unit.
     pub(crate) mode: SaleMode,
-    /// Whoever was away for no longer has stayed.
+    /// A shopper who was away for no longer than this counts as having stayed.
     pub(crate) grace_ms: u64,
     pub(crate) elapsed_s: f64,
     pub(crate) records: &'a [Record],
-    /// `Ok(None)`: nobody asked for it. `Err`: it could not be read.
+    /// `Ok(None)`: not requested. `Err`: it could not be read.
     pub(crate) ledger: Result<Option<&'a Ledger>, String>,
     pub(crate) admin: Option<Result<AdminSale, String>>,
-    /// What the public record proves; `Err`: it could not be read.
+    /// The verdict on the public record; `Err`: it could not be read.
     pub(crate) record: Option<Result<Result<Verdict, Fault>, String>>,
 }
 
-/// The outcome of a rush. Its last line on standard output is this, as one JSON object.
+/// The outcome of a rush. Printed as one JSON object on the last line of standard output.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// Shoppers that came.
+    /// Shoppers who came.
     pub shoppers: u64,
-    /// Shoppers that got a place.
+    /// Shoppers who got a place.
     pub joined: u64,
-    /// Shoppers whose turn came.
+    /// Shoppers who got a turn.
     pub admitted: u64,
     /// Holds that shoppers got for their tokens.
     pub redeemed: u64,
@@ -56,100 +57,103 @@ pub struct Report {
     pub paid: u64,
     /// Units in the sale.
     pub stock: i64,
-    /// Units that are paid for.
+    /// Units paid for.
     pub sold: i64,
-    /// Units beyond the stock that are held or paid for.
+    /// Units held or paid for beyond the stock.
     pub oversold: i64,
     /// Tokens that were accepted twice.
     pub double_used: u64,
     /// Forged tokens that bought something.
     pub forged_accepted: u64,
-    /// Forged tokens that were tried.
+    /// Forged tokens tried.
     pub forged_tried: u64,
-    /// Real tokens that bought something with somebody else's ticket.
+    /// Real tokens that bought something with another shopper's ticket.
     pub stolen_accepted: u64,
-    /// Real tokens that were tried with somebody else's ticket.
+    /// Real tokens tried with another shopper's ticket.
     pub stolen_tried: u64,
-    /// Tokens that bought something after they had expired.
+    /// Tokens that bought something after their expiry.
     pub expired_accepted: u64,
-    /// Shoppers who have more of the sale than its limit per shopper.
+    /// Shoppers with more units than the sale's limit per shopper.
     pub over_limit: u64,
-    /// Shoppers who had the limit, came again, and were told so.
+    /// Shoppers at the limit who joined again and were notified of the limit.
     pub told_of_limit: u64,
-    /// Shoppers who redeemed or paid in time and were refused.
+    /// Shoppers who redeemed or paid in time and were rejected.
     pub turned_away: u64,
-    /// Of these, those who wanted to pay and found no unit: what a sale in yield mode risks.
+    /// Of these, shoppers who wanted to pay and found no unit: the risk of yield mode.
     pub no_unit: u64,
-    /// Seconds from the first admission until 99 of 100 units were paid for; `null` if they never were, or without a database.
+    /// Seconds from the first admission until 99 % of the units were paid for; `null` if they never
+    /// were, or without a database.
     pub t99_s: Option<f64>,
-    /// Pairs among those who stayed that were admitted against their ordinals; by the database if it was asked.
+    /// Pairs of shoppers who stayed that were admitted against their ordinals; by the database if
+    /// available.
     pub inversions: u64,
-    /// The same as far as the shoppers can tell, to the second; a turn that its page never saw may count here.
+    /// The same by the shoppers' observations, to the second; may include a turn that its page
+    /// never received.
     pub inversions_seen: u64,
-    /// Whether the public record of the sale proves an honest order; `null` if no controller was named.
+    /// Whether the public record proves an honest order; `null` without a controller.
     pub order_honest: Option<bool>,
-    /// Shoppers who stayed: the ones whose order is checked.
+    /// Shoppers who stayed, whose order is checked.
     pub stayed: u64,
     /// Shoppers whose ordinal changed.
     pub places_lost: u64,
-    /// Shoppers who never learned an outcome.
+    /// Shoppers who never received an outcome.
     pub unresolved: u64,
-    /// Shoppers who learned that the sale is sold out.
+    /// Shoppers who were notified that the sale is sold out.
     pub sold_out: u64,
-    /// Shoppers who learned that the sale is closed.
+    /// Shoppers who were notified that the sale is closed.
     pub closed: u64,
-    /// Shoppers whose token ran out.
+    /// Shoppers whose token expired.
     pub expired: u64,
-    /// Shoppers whose hold ran out.
+    /// Shoppers whose hold lapsed.
     pub lapsed: u64,
-    /// Shoppers who got their money back.
+    /// Shoppers who got a refund.
     pub refunded: u64,
-    /// Shoppers who left by saying so.
+    /// Shoppers who left explicitly.
     pub left: u64,
-    /// Shoppers whose ticket an operator took out of the line.
+    /// Shoppers whose ticket an operator removed.
     pub removed: u64,
-    /// Came back long after their turns.
+    /// Shoppers who came back long after their turns.
     pub missed: u64,
     /// Shoppers who closed the lid for good.
     pub lids_closed: u64,
-    /// Connections that had to be made anew.
+    /// Reconnections.
     pub reconnects: u64,
-    /// First attempt to first place, half of them.
+    /// Median time from first attempt to first place.
     pub join_p50_ms: Option<f64>,
-    /// First attempt to first place, 99 of 100.
+    /// 99th percentile of the time from first attempt to first place.
     pub join_p99_ms: Option<f64>,
-    /// Admission to browser over a connection that was up, half of them.
+    /// Median time from admission to browser over an open connection.
     pub admission_p50_ms: Option<f64>,
-    /// Admission to browser over a connection that was up, 99 of 100.
+    /// 99th percentile of the time from admission to browser over an open connection.
     pub admission_p99_ms: Option<f64>,
-    /// Admission to browser for pages that poll, 99 of 100.
+    /// 99th percentile of the time from admission to browser for pages that poll.
     pub admission_polled_p99_ms: Option<f64>,
-    /// First purchase to hold, half of them.
+    /// Median time from first purchase to hold.
     pub redeem_p50_ms: Option<f64>,
-    /// First purchase to hold, 99 of 100.
+    /// 99th percentile of the time from first purchase to hold.
     pub redeem_p99_ms: Option<f64>,
-    /// Repeats the crowd.
+    /// The seed, which repeats the crowd.
     pub seed: u64,
-    /// How long it took.
+    /// Duration of the rush.
     pub elapsed_s: f64,
-    /// The separate count; `null` if no database was named.
+    /// The database's count; `null` without a database.
     pub database: Option<DatabaseCount>,
-    /// Promises that were broken, in sentences.
+    /// Broken promises, in sentences.
     pub broken: Vec<String>,
-    /// Where what shoppers saw, the database and the admin API disagree.
+    /// Disagreements between the shoppers, the database and the admin API.
     pub mismatches: Vec<String>,
-    /// Who never learned an outcome, and how far they came.
+    /// Shoppers without an outcome, and how far they came.
     pub unresolved_shoppers: Vec<String>,
-    /// Answers that the documentation doesn't lead one to expect, and how often.
+    /// Responses that the documentation does not lead one to expect, with their number.
     pub unexpected: BTreeMap<String, u64>,
-    /// Every promise was kept, and every count agrees.
+    /// Whether every promise was kept, and every count agrees.
     pub ok: bool,
 }
 
-/// What the database says, counted on its own.
+/// The database's own count.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct DatabaseCount {
-    /// Units out as tokens.
+    /// Units promised to tokens.
     pub promised: i64,
     /// Units in checkout.
     pub held: i64,
@@ -161,17 +165,17 @@ pub struct DatabaseCount {
     pub holds: u64,
     /// Orders.
     pub orders: u64,
-    /// Of these, orders of shoppers who were not of this crowd.
+    /// Orders of shoppers outside this crowd.
     pub orders_of_others: u64,
     /// Admissions with more than one hold.
     pub double_used: u64,
-    /// Pairs of stayed shoppers that were admitted against their ordinals.
+    /// Pairs of shoppers who stayed that were admitted against their ordinals.
     pub inversions: u64,
-    /// Captured payments that are neither an order nor given back.
+    /// Captured payments that are neither an order nor refunded.
     pub captured_without_order: u64,
-    /// Payments that nobody brought to an end.
+    /// Payments that were never completed.
     pub payments_unfinished: u64,
-    /// Payments that were given back.
+    /// Refunded payments.
     pub refunded: u64,
 }
 
@@ -198,7 +202,8 @@ impl Report {
         }
         match &evidence.record {
             Some(Ok(Ok(verdict))) if verdict.order == LineOrder::Draw => {
-                // The order of joining is not the order of service; the record holds that of the draw.
+                // With a draw, the order of joining is not the order of service; the record
+                // verifies that of the draw.
                 (report.inversions, report.inversions_seen, report.order_honest) = (0, 0, Some(true));
             }
             Some(Ok(proof)) => report.order_honest = Some(proof.is_ok()),
@@ -244,7 +249,7 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         .filter(|record| record.behaviour != Behaviour::Replay)
         .filter_map(|record| record.redemption.map(|redemption| redemption.took_ms))
         .collect();
-    // Without the database, the token's whole seconds are the best there is.
+    // Without the database, the token's whole seconds are the best available times.
     let latencies = Latencies::of(records, |turn| Some(turn.issued_at_s * 1_000_000));
     let inversions = inversions_seen(records, evidence.grace_ms);
     let mut report = Report {
@@ -299,7 +304,7 @@ fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
     }
     let leaked = sum(&|record| record.leaked as usize);
     if leaked > 0 {
-        report.mismatches.push(format!("checkout showed an order to somebody else, {leaked} times"));
+        report.mismatches.push(format!("checkout showed an order to another shopper, {leaked} times"));
     }
     for (order, times) in tally(records.iter().filter_map(|record| record.paid.as_ref().map(|paid| &paid.order))) {
         if times > 1 {
@@ -351,7 +356,7 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     let units = |rows: &mut dyn Iterator<Item = i32>| rows.map(i64::from).sum::<i64>();
     let promises = ledger.admissions.iter().filter(|row| row.state == "promised");
     let held_now = ledger.holds.iter().filter(|row| row.state == "held");
-    // Visits to the checkout of a yield sale.
+    // Visits to the checkout of a sale in yield mode.
     let visits = ledger.holds.iter().filter(|row| row.state == "promised");
     for (what, counter, rows) in [
         (
@@ -384,7 +389,7 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     for order in &ledger.orders {
         let times = told.get(&order.id).copied().unwrap_or(0);
         if times != 1 {
-            mismatches.push(format!("that the order {} is paid was told outside {times} times", order.id));
+            mismatches.push(format!("the payment of the order {} was published {times} times", order.id));
         }
     }
     for record in records {
@@ -393,10 +398,10 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
             mismatches.push(format!("shopper {index} was given a turn that is no admission: {}", turn.admission));
         }
         for (admission, order) in holds_seen(record).filter(|(admission, order)| holds.get(order) != Some(admission)) {
-            mismatches.push(format!("shopper {index} was told of a hold that is none: {order} of {admission}"));
+            mismatches.push(format!("shopper {index} received a hold that does not exist: {order} of {admission}"));
         }
         if let Some(paid) = record.paid.filter(|paid| !orders.contains(&paid.order)) {
-            mismatches.push(format!("shopper {index} saw the order {} paid, which is none", paid.order));
+            mismatches.push(format!("shopper {index} saw the order {} paid, which does not exist", paid.order));
         }
     }
     let paid_seen: HashSet<Uuid> = records.iter().filter_map(|record| record.paid).map(|paid| paid.order).collect();
@@ -411,12 +416,12 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     }
     if report.sold_out > 0 && sold < total {
         let told = report.sold_out;
-        mismatches.push(format!("{told} shoppers were told that all is sold, but {} units are not", total - sold));
+        mismatches.push(format!("{told} shoppers were notified that all is sold, but {} units are not", total - sold));
     }
     report.database = Some(database);
 }
 
-/// Visitors who have, or hold, more units than one may.
+/// Visitors who bought or hold more units than the limit.
 fn over_the_limit(ledger: &Ledger, limit: u32) -> u64 {
     let mut units: HashMap<&str, i64> = HashMap::new();
     for hold in ledger.holds.iter().filter(|hold| !matches!(hold.state.as_str(), "lapsed" | "cancelled")) {
@@ -436,7 +441,7 @@ fn how_far_it_came(record: &Record) -> String {
     )
 }
 
-/// The promises of the design that a report shows to be broken, by their numbers there.
+/// The broken promises of the design, by their numbers there.
 fn broken_promises(report: &Report, mode: SaleMode) -> Vec<String> {
     let database = report.database.clone().unwrap_or_default();
     let risked = if mode == SaleMode::Yield { report.no_unit } else { 0 };
@@ -444,7 +449,7 @@ fn broken_promises(report: &Report, mode: SaleMode) -> Vec<String> {
         (1, u64::try_from(report.oversold).unwrap_or(0), "units are held or sold beyond the stock"),
         (2, report.double_used, "tokens were accepted twice"),
         (2, report.forged_accepted, "forged tokens were accepted"),
-        (2, report.stolen_accepted, "tokens were accepted from somebody else than their holder"),
+        (2, report.stolen_accepted, "tokens were accepted from another shopper than their holder"),
         (2, report.expired_accepted, "tokens were accepted after they had expired"),
         (3, report.turned_away - risked, "shoppers were in time and were turned away"),
         (4, report.inversions, "pairs of those who stayed were admitted against their ordinals"),
@@ -474,7 +479,7 @@ fn tally<T: Ord + Clone>(items: impl Iterator<Item = impl std::ops::Deref<Target
     counts
 }
 
-/// Every hold that a shopper was told of, with its admission.
+/// Every hold that a shopper received, with its admission.
 fn holds_seen(record: &Record) -> impl Iterator<Item = (Uuid, Uuid)> {
     let accepted = record.accepted.iter().map(|accepted| (accepted.admission, accepted.order));
     accepted.chain(record.redemption.map(|redemption| (redemption.admission, redemption.order)))
@@ -485,7 +490,7 @@ fn orders_seen(records: &[Record]) -> HashSet<Uuid> {
     held.chain(records.iter().filter_map(|record| record.paid).map(|paid| paid.order)).collect()
 }
 
-/// Tokens with two answers of 201, or with two holds.
+/// Tokens with two 201 responses, or with two holds.
 fn tokens_accepted_twice(records: &[Record]) -> u64 {
     let accepted = tally(records.iter().flat_map(|record| &record.accepted).map(|accepted| &accepted.admission));
     let mut holds: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
@@ -498,7 +503,7 @@ fn tokens_accepted_twice(records: &[Record]) -> u64 {
     holds.iter().filter(twice).count() as u64
 }
 
-/// Refusals of a token that was live: not yet to be claimed, or claimed and not yet expired.
+/// Rejections of a live token: not yet due to be claimed, or claimed and not expired.
 fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -> u64 {
     let in_time = |record: &&Record| {
         record.refusals.iter().any(|refusal| {
@@ -507,11 +512,11 @@ fn refused_in_time(records: &[Record], admissions: &HashMap<Uuid, &Admission>) -
             })
         })
     };
-    // Whoever closes a sale may turn shoppers away.
+    // Closing a sale may turn shoppers away.
     records.iter().filter(|record| record.outcome != Some(Outcome::Closed)).filter(in_time).count() as u64
 }
 
-/// Whether a shopper wanted to pay, and could not.
+/// Whether a shopper wanted to pay and found no unit.
 fn found_no_unit(record: &Record) -> bool {
     record.no_unit && record.paid.is_none()
 }
@@ -534,15 +539,15 @@ fn lines(records: &[Record]) -> BTreeSet<Uuid> {
     records.iter().map(|record| record.line).collect()
 }
 
-/// Inversions of the order in which those who stayed were first admitted, in all lines. One who never was stands behind all
-/// who were, so being passed over counts.
+/// Inversions of the order in which shoppers who stayed were first admitted, in all lines. A
+/// shopper who never was ranks behind all who were, so being passed over counts.
 fn inversions_in_the_database(records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
     lines(records).into_iter().map(|line| inversions_in_line(line, records, grace_ms, admissions)).sum()
 }
 
 fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions: &[Admission]) -> u64 {
     let admissions: Vec<&Admission> = admissions.iter().filter(|row| row.line == line).collect();
-    // Ordinals are unique in a line, over all its epochs.
+    // Ordinals are unique in a line, across its epochs.
     let mut first_admitted: HashMap<i64, i64> = HashMap::new();
     for row in &admissions {
         let first = first_admitted.entry(row.ordinal).or_insert(row.issued_at_us);
@@ -562,7 +567,7 @@ fn inversions_in_line(line: Uuid, records: &[Record], grace_ms: u64, admissions:
     inversions(&order.iter().map(|(_, ordinal)| *ordinal).collect::<Vec<_>>())
 }
 
-/// The same from the tokens that shoppers got, whose times are whole seconds.
+/// The same from the shoppers' tokens, whose times are whole seconds.
 fn inversions_seen(records: &[Record], grace_ms: u64) -> u64 {
     let in_line = |line: Uuid| {
         let stayed = records.iter().filter(|record| record.line == line && record.stayed(grace_ms));
@@ -574,14 +579,14 @@ fn inversions_seen(records: &[Record], grace_ms: u64) -> u64 {
     lines(records).into_iter().map(in_line).sum()
 }
 
-/// From an admission to the browser.
+/// Latencies from an admission to the browser.
 struct Latencies {
     pushed_ms: Vec<f64>,
     polled_ms: Vec<f64>,
 }
 
 impl Latencies {
-    /// Of every turn that was issued while its page was connected.
+    /// The latencies of all turns that were issued while their page was connected.
     fn of(records: &[Record], issued_at_us: impl Fn(&Turn) -> Option<i64>) -> Latencies {
         let mut latencies = Latencies { pushed_ms: Vec::new(), polled_ms: Vec::new() };
         for record in records {
@@ -702,7 +707,7 @@ mod tests {
         Uuid::from_u128(number)
     }
 
-    /// What a test changes before the verdict.
+    /// The inputs that a test modifies before the verdict.
     struct World {
         records: Vec<Record>,
         ledger: Ledger,
@@ -712,7 +717,8 @@ mod tests {
     }
 
     impl World {
-        /// Two units, and four shoppers: the first lets its turn lapse, two buy, one is told that all is sold.
+        /// Two units, and four shoppers: the first lets its turn lapse, two buy, one is notified
+        /// that all is sold.
         fn kept() -> World {
             let visitor = |ordinal: i64| format!("visitor-{ordinal}");
             let admission = |ordinal: i64, state: &str| Admission {
@@ -812,7 +818,8 @@ mod tests {
         assert_eq!((report.admission_p50_ms, report.redeem_p99_ms), (Some(5.0), Some(7.0)));
     }
 
-    /// The negative controls: one way to break each promise, and each way to disagree, is noticed, and named.
+    /// The negative controls: one way to break each promise, and each disagreement, is detected and
+    /// named.
     #[test]
     fn every_broken_promise_is_noticed() {
         type Break = fn(&mut World);
@@ -828,8 +835,8 @@ mod tests {
             }),
             ("promise 2: 1 tokens were accepted twice", |world| world.ledger.holds[1].admission_id = id(102)),
             ("promise 2: 1 forged tokens", |world| world.records[0].forged_accepted.push("algorithm none".to_owned())),
-            ("promise 2: 1 tokens were accepted from somebody else", |world| world.records[0].stolen_accepted = 1),
-            ("promise 2: 1 tokens were accepted from somebody else", |world| {
+            ("promise 2: 1 tokens were accepted from another shopper", |world| world.records[0].stolen_accepted = 1),
+            ("promise 2: 1 tokens were accepted from another shopper", |world| {
                 world.ledger.holds[0].visitor = "visitor-1".to_owned();
             }),
             ("promise 2: 1 tokens were accepted after", |world| world.records[0].expired_accepted = 1),
@@ -858,18 +865,18 @@ mod tests {
                 let payment = Payment { id: id(309), hold_id: id(202), state: "captured".to_owned() };
                 world.ledger.payments.push(payment);
             }),
-            ("told outside 0 times", |world| world.ledger.told.truncate(1)),
-            ("told outside 2 times", |world| world.ledger.told.push(id(202))),
+            ("was published 0 times", |world| world.ledger.told.truncate(1)),
+            ("was published 2 times", |world| world.ledger.told.push(id(202))),
             ("counts 2 units sold, its rows 1", |world| drop(world.ledger.orders.pop())),
             ("counts 1 units promised, its rows 0", |world| world.ledger.stock.promised = 1),
             ("saw the order", |world| world.ledger.orders[0].id = id(999)),
             ("never seen paid by its shopper", |world| world.records[1].paid = None),
-            ("a hold that is none", |world| world.ledger.holds[0].id = id(999)),
+            ("a hold that does not exist", |world| world.ledger.holds[0].id = id(999)),
             ("a turn that is no admission", |world| world.records[0].turns[0].admission = id(999)),
             ("shoppers were given the ordinal 4", |world| world.records[0].ordinal = Some(4)),
             ("2 shoppers paid for the one order", |world| world.records[1].paid = world.records[2].paid),
-            ("were told that all is sold, but 1 units are not", |world| world.ledger.stock.sold = 1),
-            ("showed an order to somebody else", |world| world.records[0].leaked = 1),
+            ("were notified that all is sold, but 1 units are not", |world| world.ledger.stock.sold = 1),
+            ("showed an order to another shopper", |world| world.records[0].leaked = 1),
             ("promise 8: 1 shoppers have more", |world| world.records[0].over_limit = 1),
             ("promise 8: 1 shoppers have more", |world| world.ledger.holds[0].quantity = 2),
             ("the admin API shows", |world| world.admin.sold = 1),
@@ -949,7 +956,7 @@ mod tests {
         assert_eq!((world.judged().ok, world.judged().no_unit), (true, 1));
         world.records[0].lapsed_early = true;
         assert_eq!(world.judged().turned_away, 1);
-        // Refused although in time: that is promised in either mode.
+        // Rejected although in time, which either mode forbids.
         world.records[2].lapsed_early = true;
         assert!(!world.judged().ok);
         assert_eq!(world.judged().t99_s, Some(4.0), "from the first admission to the second of two orders");
@@ -960,7 +967,7 @@ mod tests {
         let mut world = World::kept();
         world.ledger.admissions[1].issued_at_us = 9 * SECOND;
         assert_eq!(world.judged().inversions, 1, "the control");
-        // The second shopper is a guest, with the first ordinal of a lane.
+        // The second shopper is invited, with the first ordinal of a lane.
         (world.ledger.admissions[1].line, world.records[1].line) = (id(2), id(2));
         (world.ledger.admissions[1].ordinal, world.records[1].ordinal) = (1, Some(1));
         let report = world.judged();
@@ -987,7 +994,7 @@ mod tests {
         let mut again = world.ledger.admissions[0].clone();
         (again.id, again.issued_at_us) = (id(150), 9 * SECOND);
         world.ledger.admissions.push(again);
-        // Its page was away for a moment when the first turn came, and saw the second.
+        // Its page was away when the first turn came, and received the second.
         world.records[0].turns[0].admission = id(150);
         assert_eq!(world.judged().inversions, 0);
     }

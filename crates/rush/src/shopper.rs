@@ -1,4 +1,4 @@
-//! One shopper's visit: arrives, waits, does what its plan says, learns its outcome.
+//! One shopper's visit: arrives, waits, follows its plan, receives its outcome.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,13 +20,13 @@ use crate::{
     wire::{Caller, request},
 };
 
-/// What comes after one connection's life.
+/// What follows the end of a connection.
 pub(crate) enum Step {
-    /// The shopper knows its outcome.
+    /// The shopper has its outcome.
     Done(Outcome),
-    /// It is away, because it wants to be.
+    /// The shopper stays away as planned.
     Away(Duration),
-    /// The connection is gone; it tries again.
+    /// The connection was lost; the shopper reconnects.
     Again { retry_after: Option<Duration> },
 }
 
@@ -43,10 +43,11 @@ pub(crate) struct Shopper<'a> {
     arrived_at: Instant,
     away_since: Option<Instant>,
     connected_at_us: i64,
-    /// When it will do what it came for besides buying; `None` before it has joined and after it is done.
+    /// When it performs its planned action other than buying; `None` before it has joined and
+    /// afterwards.
     acts_at: Option<Instant>,
     has_acted: bool,
-    /// The token that a dawdler lets run out.
+    /// The token that a dawdler lets expire.
     dawdled_with: Option<String>,
     calls: usize,
 }
@@ -80,7 +81,7 @@ impl<'a> Shopper<'a> {
         self.record
     }
 
-    /// Writes down what happened, if anybody wants to know.
+    /// Records an event, if a history is kept.
     pub(crate) fn note(&mut self, what: Happening) {
         self.diary.note(&self.crowd.history, what);
     }
@@ -108,7 +109,7 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    /// One connection's life.
+    /// One connection, from its start to its end.
     async fn stay_connected(&mut self) -> Step {
         let entrance = self.entrance(false);
         let room = self.calls % self.crowd.job.waiting_rooms.len();
@@ -238,7 +239,7 @@ impl<'a> Shopper<'a> {
                 }
                 Step::Done(Outcome::Expired)
             }
-            // The token was redeemed, but the answer never came: the order is in the list.
+            // The token was redeemed, but the response was lost: the order is in the list.
             Over::Bought => match self.find_order().await {
                 Ok(Some(order)) => self.pay(order).await,
                 Ok(None) | Err(()) => Step::Again { retry_after: None },
@@ -258,7 +259,7 @@ impl<'a> Shopper<'a> {
         }
         if self.plan.behaviour == Behaviour::Visit {
             let job = &self.crowd.job;
-            // A shopper whose turn came before any place was told makes up a place of its own.
+            // A shopper whose turn came before its first place uses an assumed place.
             let ordinal = self.record.ordinal.unwrap_or_else(|| u64::from(self.plan.index) + 1);
             let visit = job.manners.visit(job.seed, ordinal);
             return self.make_visit(&visit, &token, &claims, line).await;
@@ -289,7 +290,7 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    /// Does what the shopper came for besides buying.
+    /// Performs the shopper's planned action other than buying.
     async fn act(&mut self, line: &mut Line) -> Step {
         match (self.plan.behaviour, self.plan.away) {
             (Behaviour::Leave, _) => self.leave(line).await,
@@ -305,7 +306,7 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    /// Leaves, until the line has said that it knows: a goodbye that got lost is said again.
+    /// Leaves, until the line has confirmed it; a lost message is sent again.
     pub(crate) async fn leave(&mut self, line: &mut Line) -> Step {
         self.record.walked_out = true;
         if let Err(lost) = line.leave().await {
@@ -324,7 +325,7 @@ impl<'a> Shopper<'a> {
         }
     }
 
-    /// The line takes nobody any more: the sale's card says why.
+    /// The line accepts no more shoppers: the sale's card shows why.
     async fn ask_how_it_ended(&mut self) -> Step {
         let waiting_rooms = &self.crowd.job.waiting_rooms;
         let waiting_room = &waiting_rooms[self.next_call() % waiting_rooms.len()];
@@ -344,7 +345,7 @@ impl<'a> Shopper<'a> {
         self.stage = stage;
     }
 
-    /// Waits before another try: full jitter, and never sooner than the server asked for.
+    /// Waits before a retry: full jitter, and never less than the server asked for.
     pub(crate) async fn pause(&mut self, retry_after: Option<Duration>) {
         let jitter = self.plan.dice.up_to(self.backoff.grow());
         sleep(retry_after.unwrap_or_default() + jitter).await;
@@ -355,14 +356,14 @@ impl<'a> Shopper<'a> {
         (!cookies.is_empty()).then(|| cookies.join("; "))
     }
 
-    /// Each call goes to the next of several services.
+    /// Distributes calls over several services in turn.
     pub(crate) fn next_call(&mut self) -> usize {
         self.calls = self.calls.wrapping_add(1);
         self.calls
     }
 }
 
-/// How long the next pause may be: doubles from a fifth of a second to five seconds.
+/// Maximum of the next pause: doubles from a fifth of a second to five seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     tries: u32,
@@ -376,7 +377,7 @@ impl Backoff {
     }
 }
 
-/// Tickets of two shoppers, so that there is always somebody else's.
+/// The tickets of two shoppers, so that one of another shopper is always available.
 #[derive(Debug, Default)]
 pub(crate) struct FoundCookies(Mutex<VecDeque<(u32, String)>>);
 
@@ -388,7 +389,7 @@ impl FoundCookies {
         }
     }
 
-    /// Somebody else's ticket.
+    /// The ticket of another shopper.
     pub(crate) fn of_somebody_else(&self, index: u32) -> Option<String> {
         let found = self.0.lock().expect("nothing panics while it holds this lock");
         found.iter().find(|(owner, _)| *owner != index).map(|(_, cookie)| cookie.clone())

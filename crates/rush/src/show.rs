@@ -1,4 +1,5 @@
-//! Progress on standard error: one line that is rewritten on a terminal, one line a second elsewhere.
+//! Progress on standard error: one line that is rewritten on a terminal, one line per second
+//! elsewhere.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -17,18 +18,18 @@ impl Screen {
         Screen { terminal: std::io::stderr().is_terminal(), quiet, started }
     }
 
-    /// A sentence of its own.
+    /// Prints a sentence on its own line.
     pub(crate) fn say(&self, sentence: &str) {
         self.write(&format!("{sentence}\n"));
     }
 
-    /// How it stands.
+    /// Shows the current progress.
     pub(crate) fn show(&self, progress: Progress) {
         let line = format!("{:4} s  {progress}", self.started.elapsed().as_secs());
         self.write(&if self.terminal { format!("\r\x1b[2K{line}") } else { format!("{line}\n") });
     }
 
-    /// Nothing more will be shown on this line.
+    /// Ends the progress line.
     pub(crate) fn end(&self) {
         if self.terminal {
             self.write("\n");
@@ -39,7 +40,7 @@ impl Screen {
         if self.quiet {
             return;
         }
-        // Whoever closes standard error wants no progress.
+        // A closed standard error needs no progress.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }

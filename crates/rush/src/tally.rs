@@ -1,4 +1,4 @@
-//! How many shoppers are where, right now: for the line of progress.
+//! Counts shoppers by stage, for the progress line.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Where a shopper is.
+/// The stage of a shopper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Coming,
@@ -21,7 +21,7 @@ pub(crate) enum Stage {
 const STAGES: usize = 6;
 const UNKNOWN: u32 = u32::MAX;
 
-/// Counters that every shopper of one process moves itself through.
+/// Counters that the shoppers of one process update.
 #[derive(Debug)]
 pub(crate) struct Tally {
     stages: [AtomicU32; STAGES],
@@ -68,12 +68,12 @@ pub(crate) struct Progress {
     pub(crate) held: u32,
     pub(crate) paid: u32,
     pub(crate) over: u32,
-    /// Units that nobody has been promised, as last told to any shopper.
+    /// Unpromised units, as last sent to any shopper.
     pub(crate) remaining: Option<u32>,
 }
 
 impl Progress {
-    /// Of two processes together.
+    /// The sum of two processes.
     #[must_use]
     pub(crate) fn plus(self, other: Progress) -> Progress {
         Progress {

@@ -1,4 +1,4 @@
-//! A visit as people make it: the behaviour that the control law is held against, over real sockets.
+//! A visit at human speed: the behaviour of the control law's benchmark, over real sockets.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl Shopper<'_> {
-    /// From a turn on: claims, redeems and pays, or gives up at one of these. `None`: it waits until its time is out.
+    /// From a turn on: claims, redeems and pays, or gives up at one of these. `None`: it waits
+    /// until its time runs out.
     pub(crate) async fn make_visit(
         &mut self,
         visit: &Visit,
@@ -22,7 +23,7 @@ impl Shopper<'_> {
         line: &mut Line,
     ) -> Option<Step> {
         let [called, claimed, shopping] = visit.steps;
-        // Nobody is there to see the turn.
+        // The shopper does not see the turn.
         let VisitStep::GoesOn(after_s) = called else { return Some(self.walk_out()) };
         stay(line, after_s).await;
         if let Err(lost) = line.claim().await {
@@ -60,7 +61,7 @@ impl Shopper<'_> {
     }
 }
 
-/// Stays in line for so long.
+/// Stays in line for a time.
 async fn stay(line: &mut Line, time_s: f64) {
     tokio::select! {
         () = sleep(Duration::from_secs_f64(time_s)) => {}

@@ -1,4 +1,4 @@
-//! Sockets: one HTTP exchange, and where a connection comes from and goes to.
+//! Sockets: one HTTP exchange, and the source and target of a connection.
 
 use std::{
     fmt,
@@ -24,11 +24,11 @@ use tokio::{
 
 use crate::messages::Problem;
 
-/// Longest wait for a connection.
+/// Timeout of a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// Longest wait for a whole answer; the slowest card of the sandbox takes two seconds.
+/// Timeout of a complete response; the slowest card of the sandbox takes two seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Largest answer that is read.
+/// Maximum size of a response.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// The address of a service: `http://host:port`.
@@ -39,13 +39,13 @@ pub struct Target {
     port: u16,
 }
 
-/// An address that the simulator can't call.
+/// A URL that the simulator can't call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// Not a URL.
     #[error("`{0}` is not an address like http://127.0.0.1:8080")]
     NotAnAddress(String),
-    /// Another scheme than http.
+    /// A scheme other than http.
     #[error("`{0}`: shoppers speak plain http; name the service behind the proxy that ends TLS")]
     NotPlainHttp(String),
     /// A path, which would be ignored.
@@ -105,7 +105,7 @@ pub(crate) enum NoAnswer {
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// An answer, whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -118,7 +118,7 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The last segment of the problem's `type`; empty if the answer is no problem document.
+    /// The last segment of the problem's `type`; empty if the response is not a problem document.
     pub(crate) fn problem(&self) -> (String, Problem) {
         let problem: Problem = self.read().unwrap_or_default();
         (problem.kind.rsplit('/').next().unwrap_or_default().to_owned(), problem)
@@ -129,13 +129,13 @@ impl Answer {
     }
 }
 
-/// `Retry-After` in seconds; a day at most.
+/// `Retry-After` in seconds, up to a day.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(86_400)))
 }
 
-/// Cookies that an answer sets, as `name=value`.
+/// The cookies that a response sets, as `name=value`.
 pub(crate) fn set_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::SET_COOKIE)
@@ -143,27 +143,28 @@ pub(crate) fn set_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &s
         .filter_map(|value| value.to_str().ok()?.split(';').next()?.split_once('='))
 }
 
-/// One shopper's end of every connection.
+/// The source of one shopper's connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     source: Ipv4Addr,
 }
 
 impl Caller {
-    /// The shopper `index`, whose own address is one of 127.0.0.0/8 outside 127.0.0.0/16.
+    /// The shopper `index`, whose own address is in 127.0.0.0/8 outside 127.0.0.0/16.
     pub(crate) fn new(index: u32) -> Caller {
         let [_, high, middle, low] = (index + 0x0001_0001).to_be_bytes();
         Caller { source: Ipv4Addr::new(127, high, middle, low) }
     }
 
-    /// Opens a connection, from the shopper's own address where the service is on this machine.
+    /// Opens a connection, from the shopper's own address if the service is on this machine.
     pub(crate) async fn connect(self, target: &Target) -> Result<TcpStream, NoAnswer> {
         let connecting = async {
             let address = resolve(target).await?;
             let stream = match address {
                 SocketAddr::V4(address) if address.ip().is_loopback() => {
                     let socket = TcpSocket::new_v4()?;
-                    // The port is then chosen at connect time; choosing it at bind time is slow with many sockets.
+                    // Choose the port at connect time; choosing it at bind time is slow with many
+                    // sockets.
                     nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)?;
                     socket.bind(SocketAddrV4::new(self.source, 0).into())?;
                     socket.connect(address.into()).await?
@@ -176,7 +177,7 @@ impl Caller {
         timeout(CONNECT_WITHIN, connecting).await.map_err(|_| NoAnswer::TooSlow)?.map_err(NoAnswer::Connect)
     }
 
-    /// One exchange on a connection of its own, whole within a bound.
+    /// One exchange on its own connection, complete and bounded.
     pub(crate) async fn call(self, target: &Target, request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer> {
         let exchange = async {
             let (parts, body) = self.send(target, request).await?.into_parts();
@@ -186,7 +187,8 @@ impl Caller {
         timeout(ANSWER_WITHIN, exchange).await.map_err(|_| NoAnswer::TooSlow)?
     }
 
-    /// Sends a request on a connection of its own and hands back the answer's head, and its body as it comes.
+    /// Sends a request on its own connection, and returns the response head, and its body as a
+    /// stream.
     pub(crate) async fn send(
         self,
         target: &Target,
@@ -195,7 +197,8 @@ impl Caller {
         let stream = self.connect(target).await?;
         let (mut sender, connection) =
             http1::Builder::new().max_buf_size(16 * 1024).handshake(TokioIo::new(stream)).await?;
-        // Ends with the exchange: once the answer's body is read or dropped, the connection has nothing left to do.
+        // Ends with the exchange: once the body is read or dropped, the connection has nothing left
+        // to do.
         tokio::spawn(connection);
         Ok(timeout(ANSWER_WITHIN, sender.send_request(request)).await.map_err(|_| NoAnswer::TooSlow)??)
     }
@@ -205,7 +208,8 @@ async fn resolve(target: &Target) -> std::io::Result<SocketAddr> {
     let host = target.host.trim_matches(['[', ']']);
     let unknown = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("{host} has no address"));
     let addresses: Vec<SocketAddr> = lookup_host((host, target.port)).await?.collect();
-    // `localhost` may come as ::1 first; shoppers have many addresses in 127.0.0.0/8 and one in ::1.
+    // `localhost` may resolve to ::1 first; shoppers have many addresses in 127.0.0.0/8 and one in
+    // ::1.
     addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied().ok_or_else(unknown)
 }
 

@@ -1,4 +1,5 @@
-//! The company's HTTP API: Stripe's, as far as a shop needs it to take a payment (<https://docs.stripe.com/api>).
+//! The payment company's HTTP API: the part of Stripe's that a shop needs to take a payment
+//! (<https://docs.stripe.com/api>).
 
 use std::{
     collections::HashMap,
@@ -22,9 +23,9 @@ use crate::{
     webhook::{self, Webhook},
 };
 
-/// How late a late answer is.
+/// Delay of a late response.
 const LATE_BY: Duration = Duration::from_secs(2);
-/// After how long an answer that never comes gives its connection up.
+/// How long a response that never comes keeps its connection open.
 const NEVER: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
@@ -50,7 +51,7 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
 
 type Fields = HashMap<String, String>;
 
-/// An error, as Stripe says it.
+/// An error in Stripe's format.
 struct Refused {
     status: StatusCode,
     kind: &'static str,
@@ -85,7 +86,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// An intent, as Stripe says it, with its charge expanded.
+/// An intent in Stripe's format, with its charge expanded.
 pub(crate) fn to_json(intent: &Intent) -> Value {
     let Intent { id, status, amount, currency, payment, refunded, dispute } = intent;
     let word = match status {
@@ -129,7 +130,7 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
     said
 }
 
-/// The secret key of an account: any that looks like one will do.
+/// The secret key of an account; any key with the right prefix is accepted.
 struct Account;
 
 impl<S: Sync> FromRequestParts<S> for Account {
@@ -148,7 +149,7 @@ impl<S: Sync> FromRequestParts<S> for Account {
     }
 }
 
-/// The `Idempotency-Key` that every call has that changes something.
+/// The `Idempotency-Key`, which every modifying call requires.
 struct IdempotencyKey(String);
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
@@ -228,7 +229,8 @@ async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) 
     }
 }
 
-/// Intents by what the merchant has written on them: `metadata['payment']:'…'`, and no other search.
+/// Searches intents by the merchant's metadata: `metadata['payment']:'…'`. No other search is
+/// supported.
 async fn search(State(office): State<Office>, _: Account, Query(fields): Query<Fields>) -> Response {
     let query = fields.get("query").map(String::as_str).unwrap_or_default();
     let payment = query.strip_prefix("metadata['payment']:'").and_then(|rest| rest.strip_suffix('\''));
@@ -237,7 +239,8 @@ async fn search(State(office): State<Office>, _: Account, Query(fields): Query<F
     list(found.iter().map(to_json).collect())
 }
 
-/// Every intent with its times, which no real company shows: for checking what a shop has charged, and when.
+/// Lists every intent with its times, which no real company offers, to check what a shop has
+/// charged, and when.
 async fn list_charges(State(office): State<Office>, _: Account) -> Response {
     let charges = office.company().charges(Instant::now());
     let shown = |charge: &crate::company::Charge| {
@@ -249,14 +252,14 @@ async fn list_charges(State(office): State<Office>, _: Account) -> Response {
     list(charges.iter().map(shown).collect())
 }
 
-/// The refunds of an intent, the newest first.
+/// Lists the refunds of an intent, the newest first.
 async fn list_refunds(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
     let refunds = office.company().refunds(&id, Instant::now());
     list(refunds.iter().map(|refund| refund_to_json(&id, refund)).collect())
 }
 
-/// The disputes of an intent: it has one at most.
+/// Lists the disputes of an intent, at most one.
 async fn list_disputes(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
     let intent = office.company().find(&id, Instant::now());
@@ -267,7 +270,8 @@ fn list(data: Vec<Value>) -> Response {
     axum::Json(json!({ "object": "list", "data": data, "has_more": false })).into_response()
 }
 
-/// Hands in evidence: as in Stripe's test mode, `winning_evidence` wins, and `losing_evidence` does not.
+/// Submits evidence: as in Stripe's test mode, `winning_evidence` wins, and `losing_evidence`
+/// loses.
 async fn answer_dispute(
     State(office): State<Office>,
     _: Account,
@@ -286,7 +290,7 @@ async fn close_dispute(State(office): State<Office>, _: Account, Path(id): Path<
     office.end_dispute(&id, Disputed::Lost)
 }
 
-/// A refund, as Stripe says it.
+/// A refund in Stripe's format.
 pub(crate) fn refund_to_json(intent: &str, refund: &Refund) -> Value {
     let word = match refund.standing {
         Refunded::Pending => "pending",
@@ -309,7 +313,7 @@ pub(crate) fn refund_to_json(intent: &str, refund: &Refund) -> Value {
     })
 }
 
-/// The dispute of an intent, as Stripe says it.
+/// The dispute of an intent, in Stripe's format.
 pub(crate) fn dispute_to_json(intent: &Intent) -> Option<Value> {
     let dispute = intent.dispute.as_ref()?;
     let word = match dispute.standing {
@@ -360,7 +364,7 @@ impl Office {
         axum::Json(dispute).into_response()
     }
 
-    /// Tells of a refund, and once more when the bank has said what becomes of it.
+    /// Sends webhooks about a refund, and another one when the bank has decided.
     fn tell_of_refund(&self, intent: &Intent, refund: &Refund) {
         let object = refund_to_json(&intent.id, refund);
         let charge = to_json(intent)["latest_charge"].clone();
@@ -378,7 +382,7 @@ impl Office {
         });
     }
 
-    /// The shopper proves who they are, after a while.
+    /// Completes the shopper's authentication after a while.
     fn tell_of_action(&self, intent: Intent) {
         let office = self.clone();
         tokio::spawn(async move {
@@ -413,7 +417,7 @@ impl Office {
         match delivery {
             Delivery::Now => {}
             Delivery::Late => tokio::time::sleep(LATE_BY).await,
-            // The client has long hung up by then, which ends this sooner.
+            // The client disconnects earlier, which ends this sooner.
             Delivery::Never => tokio::time::sleep(NEVER).await,
         }
         let mut response = match (outcome, refund) {

@@ -1,4 +1,4 @@
-//! The company's books: intents, and the answers it has given. No I/O; the time is told.
+//! The payment company's state: intents, and the responses it has given. No I/O; time is passed in.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,14 +8,14 @@ use std::{
 
 use uuid::Uuid;
 
-/// Intents and answers that are remembered; the oldest go first.
+/// Maximum stored intents and responses; the oldest are dropped.
 const REMEMBERED_MAX: usize = 100_000;
-/// How long a shopper of `tok_action` takes to prove who they are.
+/// How long a shopper with `tok_action` takes to authenticate.
 pub(crate) const ACTION_TAKES: Duration = Duration::from_secs(3);
-/// How long the bank behind `tok_refund_late` and `tok_refund_fails` takes to say what becomes of a refund.
+/// How long the bank behind `tok_refund_late` and `tok_refund_fails` takes to decide on a refund.
 pub(crate) const REFUND_TAKES: Duration = Duration::from_secs(3);
 
-/// How an intent behaves, by its payment method.
+/// The behaviour of an intent, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Good,
@@ -36,7 +36,7 @@ enum Manner {
 }
 
 impl Manner {
-    /// Ours, and those of Stripe's own test tokens that say the same.
+    /// Accepts our tokens, and Stripe's own test tokens with the same behaviour.
     fn of(payment_method: &str) -> Option<Self> {
         Some(match payment_method {
             "tok_visa" | "pm_card_visa" => Self::Good,
@@ -59,17 +59,17 @@ impl Manner {
     }
 }
 
-/// How the merchant is told of what becomes of an intent.
+/// How webhooks about an intent are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Telling {
     Once,
     Twice,
     Late,
-    /// After what happens next.
+    /// After the webhook of the next event.
     Shuffled,
 }
 
-/// What has become of an intent. What was given back of it is the charge's affair.
+/// The status of an intent. Refunds belong to its charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     RequiresAction,
@@ -87,9 +87,9 @@ pub(crate) struct Intent {
     /// In the currency's minor unit.
     pub(crate) amount: u64,
     pub(crate) currency: String,
-    /// What the merchant has written on it.
+    /// The merchant's metadata.
     pub(crate) payment: Option<String>,
-    /// Given back, or on its way.
+    /// Refunded, or being refunded.
     pub(crate) refunded: u64,
     pub(crate) dispute: Option<Dispute>,
 }
@@ -109,7 +109,7 @@ struct Kept {
     refunds: Vec<Refund>,
 }
 
-/// An intent, and how long ago it was made and captured.
+/// An intent, with its ages since creation and capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Charge {
     pub(crate) intent: Intent,
@@ -117,12 +117,12 @@ pub(crate) struct Charge {
     pub(crate) captured_ago: Option<Duration>,
 }
 
-/// A refund, of all or of a part.
+/// A refund, in full or in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refund {
     pub(crate) id: String,
     pub(crate) amount: u64,
-    /// What whoever wanted it has written on it.
+    /// The caller's metadata.
     pub(crate) payment: Option<String>,
     pub(crate) request: Option<String>,
     pub(crate) standing: Refunded,
@@ -130,7 +130,7 @@ pub(crate) struct Refund {
     made_at: Instant,
 }
 
-/// What has become of a refund.
+/// The status of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refunded {
     Pending,
@@ -138,14 +138,14 @@ pub(crate) enum Refunded {
     Failed,
 }
 
-/// The bank has taken the money back, since its customer says that something is wrong.
+/// A dispute: the bank has taken the money back on its customer's complaint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dispute {
     pub(crate) id: String,
     pub(crate) standing: Disputed,
 }
 
-/// What has become of a dispute.
+/// The status of a dispute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disputed {
     NeedsResponse,
@@ -153,7 +153,7 @@ pub(crate) enum Disputed {
     Lost,
 }
 
-/// A call that changes something.
+/// A modifying call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
     Create {
@@ -164,7 +164,7 @@ pub(crate) enum Operation {
     },
     Capture(String),
     Cancel(String),
-    /// Of all that is left, or of a part; with what is written on it.
+    /// In full or in part, with metadata.
     Refund {
         intent: String,
         amount: Option<u64>,
@@ -173,32 +173,32 @@ pub(crate) enum Operation {
     },
 }
 
-/// How a call went.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Done, now or when the same key came first.
+    /// Done, now or when the same key was first used.
     Done(Intent),
-    /// The intent is in a state that does not allow it.
+    /// The intent's status does not allow it.
     NotNow(Intent),
-    /// There is no such intent.
+    /// The intent does not exist.
     Unknown,
-    /// There is no such payment method.
+    /// The payment method does not exist.
     UnknownMethod,
-    /// It is less than the company takes.
+    /// The amount is below the company's minimum.
     TooSmall,
-    /// More is to be given back than is left.
+    /// The refund exceeds what is left.
     TooMuch,
-    /// The bank does not give the money that it keeps ready.
+    /// The bank does not release the authorised money.
     Uncapturable(Intent),
-    /// The key was used before, for something else.
+    /// The key was used before, for another call.
     KeyReused,
-    /// A failure on purpose; nothing was done.
+    /// A deliberate failure; nothing was done.
     Hiccup,
-    /// A failure on purpose that the same key gets for ever; nothing was done.
+    /// A deliberate failure that repeats for the same key; nothing was done.
     Broken,
 }
 
-/// When an outcome is told.
+/// When a result is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Now,
@@ -206,7 +206,7 @@ pub(crate) enum Delivery {
     Never,
 }
 
-/// The books.
+/// The state of the company.
 #[derive(Debug, Default)]
 pub(crate) struct Company {
     intents: Bounded<String, Kept>,
@@ -216,12 +216,12 @@ pub(crate) struct Company {
 }
 
 impl Company {
-    /// Whether this key has had its answer.
+    /// Whether this key has had its response.
     pub(crate) fn knows(&self, key: &str) -> bool {
         self.answers.get(key).is_some() || self.broken.get(key).is_some()
     }
 
-    /// How the merchant is told of an intent.
+    /// How webhooks about an intent are sent.
     pub(crate) fn telling(&self, id: &str) -> Telling {
         match self.intents.get(id).map(|kept| kept.manner) {
             Some(Manner::TellsTwice) => Telling::Twice,
@@ -231,7 +231,7 @@ impl Company {
         }
     }
 
-    /// Does it, or repeats what was answered to the same key.
+    /// Executes a call, or repeats the response to the same key.
     pub(crate) fn perform(&mut self, key: &str, operation: Operation, now: Instant) -> (Outcome, Delivery) {
         if let Some((first, answer)) = self.answers.get(key) {
             let outcome = if *first == operation { Outcome::Done(answer.clone()) } else { Outcome::KeyReused };
@@ -295,7 +295,7 @@ impl Company {
         }
     }
 
-    /// An intent as it is now.
+    /// The current state of an intent.
     pub(crate) fn find(&mut self, id: &str, now: Instant) -> Option<Intent> {
         let kept = self.intents.get_mut(id)?;
         let proves = kept.manner == Manner::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
@@ -313,7 +313,7 @@ impl Company {
         Some(kept.intent.clone())
     }
 
-    /// The intents that a merchant has written a payment's name on.
+    /// The intents with this payment id in their metadata.
     pub(crate) fn search(&self, payment: &str) -> Vec<Intent> {
         let kept = self.intents.entries.values().map(|kept| &kept.intent);
         kept.filter(|intent| intent.payment.as_deref() == Some(payment)).cloned().collect()
@@ -333,7 +333,7 @@ impl Company {
         self.intents.entries.values().map(charge).collect()
     }
 
-    /// What a refund was answered, and will be to the same key.
+    /// The refund that was, and will be, returned for this key.
     pub(crate) fn refund_said(&self, id: &str, key: &str) -> Option<Refund> {
         let kept = self.intents.get(id)?;
         let mut refund = kept.refunds.iter().find(|refund| refund.key == key)?.clone();
@@ -343,13 +343,13 @@ impl Company {
         Some(refund)
     }
 
-    /// The refunds of an intent, as they are now, the newest first.
+    /// The current refunds of an intent, the newest first.
     pub(crate) fn refunds(&mut self, id: &str, now: Instant) -> Vec<Refund> {
         self.find(id, now);
         self.intents.get(id).map(|kept| kept.refunds.iter().rev().cloned().collect()).unwrap_or_default()
     }
 
-    /// Ends a dispute, and gives the intent that it is about.
+    /// Ends a dispute and returns its intent.
     pub(crate) fn end_dispute(&mut self, id: &str, standing: Disputed) -> Option<Intent> {
         let kept = self.intents.get_mut(&id.replacen("dp_", "pi_", 1))?;
         let dispute = kept.intent.dispute.as_mut().filter(|dispute| dispute.standing == Disputed::NeedsResponse)?;
@@ -389,7 +389,8 @@ impl Company {
             | Manner::TellsShuffled
             | Manner::Disputed => Status::RequiresCapture,
         };
-        // A name that no company gives, which moves money: whoever meets it knows that it may be forgotten.
+        // An id that no real company issues and that moves no money, so that stray ones can be
+        // recognised and discarded.
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let currency = currency.to_owned();
         let intent = Intent { id, status, amount, currency, payment, refunded: 0, dispute: None };
@@ -444,7 +445,7 @@ impl Company {
     }
 }
 
-/// The least that the company takes of a currency, in its own minor unit.
+/// The company's minimum amount in a currency, in its own minor unit.
 fn least(currency: &str) -> u64 {
     match currency {
         "eur" | "usd" | "jpy" => 50,
@@ -454,7 +455,7 @@ fn least(currency: &str) -> u64 {
     }
 }
 
-/// A map that forgets its oldest entries.
+/// A map that drops its oldest entries.
 #[derive(Debug)]
 struct Bounded<K, V> {
     entries: HashMap<K, V>,

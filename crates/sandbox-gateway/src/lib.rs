@@ -1,25 +1,31 @@
-//! A payment company in memory, for the demo and for tests: it takes nobody's money and misbehaves on request.
+//! A payment company in memory, for the demo and for tests. It moves no money and misbehaves on
+//! request.
 //!
-//! Its HTTP API and its webhooks are Stripe's, as far as a shop needs them: payment intents that are confirmed, then captured or
-//! cancelled, and refunded; an `Idempotency-Key` on every call that changes something. Any key that begins with `sk_` is an
-//! account. What it does wrong is chosen by the payment method of an intent:
+//! Its HTTP API and its webhooks are the part of Stripe's that a shop needs: payment intents that
+//! are confirmed, then captured or cancelled, and refunded. Every modifying call requires an
+//! `Idempotency-Key`. Any key that begins with `sk_` is an account. The payment method of an intent
+//! selects a fault:
 //!
-//! | payment method | what happens |
+//! | payment method | behaviour |
 //! |---|---|
-//! | `tok_tells_twice`, `tok_tells_late`, `tok_tells_shuffled` | all goes well, and webhooks come twice, 3 seconds late, or in the wrong order |
-//! | `tok_visa` | all goes well |
+//! | `tok_tells_twice` | succeeds, and each webhook is sent twice |
+//! | `tok_tells_late` | succeeds, and webhooks are 3 seconds late |
+//! | `tok_tells_shuffled` | succeeds, and webhooks are sent in the wrong order |
+//! | `tok_visa` | succeeds |
 //! | `tok_declined` | the intent is declined |
-//! | `tok_slow` | authorised, but the answer takes 2 seconds |
-//! | `tok_timeout` | authorising and capturing are done, and the first answer to each never comes |
-//! | `tok_flaky` | the first try to authorise and to capture fails with 500, and nothing is done |
-//! | `tok_broken` | the same key gets a 500 for ever, and nothing is done |
-//! | `tok_uncapturable` | authorised, and capturing is refused for ever |
-//! | `tok_refund_late`, `tok_refund_fails` | a refund is pending for 3 seconds, and then succeeds, or fails |
-//! | `tok_action` | the shopper has to prove who they are first, and has done so after 3 seconds |
-//! | `tok_no_action` | the same, and they never do |
-//! | `tok_createDispute` | all goes well, and the bank disputes it as soon as it is captured; evidence `winning_evidence` wins, `losing_evidence` loses |
+//! | `tok_slow` | authorised, but the response takes 2 seconds |
+//! | `tok_timeout` | authorised and captured, but the first response to each is lost |
+//! | `tok_flaky` | the first attempt to authorise and to capture fails with 500; nothing is done |
+//! | `tok_broken` | every attempt with the same key fails with 500; nothing is done |
+//! | `tok_uncapturable` | authorised, but every capture is rejected |
+//! | `tok_refund_late` | a refund is pending for 3 seconds, then succeeds |
+//! | `tok_refund_fails` | a refund is pending for 3 seconds, then fails |
+//! | `tok_action` | the shopper has to authenticate, and has done so after 3 seconds |
+//! | `tok_no_action` | the shopper has to authenticate, and never does |
+//! | `tok_createDispute` | succeeds, and the bank opens a dispute at the capture |
 //!
-//! Refunds may be made by hand (`POST /v1/refunds`), of all or of a part; less than Stripe's least amount is refused.
+//! Evidence `winning_evidence` wins a dispute, `losing_evidence` loses it. Refunds may be created
+//! directly (`POST /v1/refunds`), in full or in part; amounts below Stripe's minimum are rejected.
 
 mod api;
 mod company;
@@ -32,23 +38,23 @@ use clap::Parser;
 use fairline_service::{LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use tokio::net::TcpListener;
 
-/// How long a stop waits for what is under way.
+/// How long a stop waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The sandbox gateway: a payment company in memory that misbehaves on request.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "sandbox-gateway", version)]
 pub struct Settings {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8083")]
     pub listen: SocketAddr,
-    /// Where to tell of payments, as they change: an http:// address.
+    /// URL for webhooks about payments: an http:// URL.
     #[arg(long, env = "FAIRLINE_WEBHOOK_URL")]
     pub webhook_url: Option<String>,
-    /// What it signs its webhooks with.
+    /// Secret that signs the webhooks.
     #[arg(long, env = "FAIRLINE_WEBHOOK_SECRET", default_value = "whsec_sandbox", hide_env_values = true)]
     pub webhook_secret: Secret,
-    /// How it logs.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }
@@ -57,15 +63,15 @@ pub struct Settings {
 pub struct Service {
     /// Its routes.
     pub routes: Router,
-    /// Whether it can do its work: always.
+    /// Its readiness check, which always succeeds.
     pub ready: Readiness,
 }
 
 impl Service {
-    /// Opens the company's books.
+    /// Starts the service with empty state.
     ///
     /// # Errors
-    /// When the webhook's address is not an http:// one.
+    /// When the webhook URL is not an http:// URL.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let webhook = settings.webhook_url.as_deref();
         let webhook =
@@ -74,7 +80,7 @@ impl Service {
     }
 }
 
-/// Runs the sandbox gateway until asked to stop.
+/// Runs the sandbox gateway until shutdown.
 ///
 /// # Errors
 /// When it can't start.

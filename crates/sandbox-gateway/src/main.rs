@@ -23,7 +23,7 @@ async fn start(settings: Settings) -> Result<(), StartError> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| StartError::new(format!("Can't listen on {}: {error}.", settings.listen)))?;
-    let shutdown =
-        Shutdown::on_signals().map_err(|error| StartError::new(format!("Signals can't be handled: {error}.")))?;
+    let shutdown = Shutdown::on_signals()
+        .map_err(|error| StartError::new(format!("The signal handlers can't be installed: {error}.")))?;
     run(settings, listener, shutdown).await
 }

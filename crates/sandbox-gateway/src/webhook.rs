@@ -1,4 +1,5 @@
-//! Tells the merchant of each change, signed as Stripe signs; without insisting, and as badly as the payment method says.
+//! Sends webhooks to the merchant, signed as Stripe signs them: without retries, and with the
+//! faults that the payment method selects.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -26,17 +27,18 @@ use crate::{
     company::{Intent, Status, Telling},
 };
 
-/// News that wait to be told at most; what is beyond is dropped, as a real company's may be late for hours.
+/// Maximum webhooks in the queue; further ones are dropped, as a real company's may be late for
+/// hours.
 const WAITING_MAX: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How late a late message is.
+/// Delay of a late webhook.
 const LATE_BY: Duration = Duration::from_secs(3);
 
-/// The merchant's ear.
+/// The merchant's webhook endpoint.
 #[derive(Clone)]
 pub(crate) struct Webhook {
     news: mpsc::Sender<Bytes>,
-    /// What is told after what happens next.
+    /// The webhook that is sent after the next one.
     held_back: Arc<Mutex<Option<Bytes>>>,
 }
 
@@ -63,7 +65,7 @@ impl Webhook {
         Ok(Self { news, held_back: Arc::default() })
     }
 
-    /// Queues news of something.
+    /// Queues a webhook about an object.
     pub(crate) fn tell(&self, kind: &str, object: &Value, telling: Telling) {
         let event = json!({
             "id": format!("evt_{}", Uuid::new_v4().simple()),
@@ -101,12 +103,12 @@ impl Webhook {
 
     fn queue(&self, body: Bytes) {
         if self.news.try_send(body).is_err() {
-            debug!("a webhook was dropped: too many wait");
+            debug!("queue webhook failed: queue is full");
         }
     }
 }
 
-/// What is told of an intent that has just changed.
+/// The webhooks about an intent that has just changed.
 pub(crate) fn news_of(intent: &Intent) -> Vec<(&'static str, Value)> {
     let kind = match intent.status {
         Status::RequiresAction => "payment_intent.requires_action",
@@ -144,8 +146,8 @@ async fn tell(client: &Client<HttpConnector, Full<Bytes>>, uri: &Uri, secret: &S
         .expect("a checked address and constant headers make a request");
     match tokio::time::timeout(TIMEOUT, client.request(request)).await {
         Ok(Ok(response)) if response.status().is_success() => {}
-        Ok(Ok(response)) => debug!(status = response.status().as_u16(), "a webhook was refused"),
-        Ok(Err(error)) => debug!(%error, "a webhook could not be told"),
-        Err(_) => debug!("a webhook was not answered in time"),
+        Ok(Ok(response)) => debug!(status = response.status().as_u16(), "send webhook failed: rejected"),
+        Ok(Err(error)) => debug!(%error, "send webhook failed"),
+        Err(_) => debug!("send webhook failed: timeout"),
     }
 }

@@ -1,14 +1,15 @@
-//! A post office in memory, for the demo and for tests: it takes letters over SMTP (RFC 5321) and messages to phones over Twilio's API, shows
-//! them to anybody, delivers none, and misbehaves on request. What it does wrong is chosen by whom a letter is for:
+//! A mail server in memory, for the demo and for tests: it accepts e-mail over SMTP (RFC 5321) and
+//! text messages over Twilio's API, lists them to any client, delivers none, and misbehaves on
+//! request. The recipient selects a fault:
 //!
-//! | address begins with | what happens |
+//! | address begins with | behaviour |
 //! |---|---|
-//! | `busy` | the first try is refused for now |
-//! | `nobody` | refused for good |
-//! | `silent` | taken, and then the connection is cut without a word |
-//! | `slow` | taken after 2 seconds |
+//! | `busy` | the first attempt is rejected temporarily |
+//! | `nobody` | rejected permanently |
+//! | `silent` | accepted, but the connection is cut without a response |
+//! | `slow` | accepted after 2 seconds |
 //!
-//! A phone number that ends in 1 is busy, in 2 nobody's, in 3 silent.
+//! A phone number that ends in 1 is busy, in 2 rejected, in 3 silent.
 
 mod phones;
 mod smtp;
@@ -27,23 +28,23 @@ use fairline_service::Shutdown;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// Letters that are kept at most, the newest.
+/// Maximum stored messages, the newest.
 const KEPT_MAX: usize = 1000;
 
-/// A letter, or a message, that somebody was sent.
+/// An e-mail or text message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Letter {
-    /// Who it is for.
+    /// The recipient.
     pub to: String,
-    /// Its `Message-ID`; none of a message to a phone.
+    /// Its `Message-ID`; empty for a text message.
     pub id: String,
-    /// Its subject; none of a message to a phone.
+    /// Its subject; empty for a text message.
     pub subject: String,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
-/// What is done with a letter.
+/// How a message is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Taken,
@@ -56,16 +57,16 @@ enum Fate {
 #[derive(Default)]
 struct Office {
     letters: VecDeque<Letter>,
-    /// Those who were busy once.
+    /// Recipients that were busy once.
     tried: HashSet<String>,
 }
 
-/// The post office.
+/// The sandbox mail server.
 #[derive(Clone, Default)]
 pub struct Post(Arc<Mutex<Office>>);
 
 impl Post {
-    /// Opens an office that takes letters at a listener, until it is asked to stop.
+    /// Starts a mail server on a listener, until shutdown.
     #[must_use]
     pub fn open(listener: TcpListener, shutdown: &Shutdown) -> Self {
         let post = Self::default();
@@ -74,7 +75,7 @@ impl Post {
         post
     }
 
-    /// `POST /sandbox/messages`, to send to phones, and `GET /sandbox/letters?to=…`, to look.
+    /// `POST /sandbox/messages` sends text messages; `GET /sandbox/letters?to=…` lists messages.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/sandbox/messages", post(phones::send))
@@ -82,7 +83,7 @@ impl Post {
             .with_state(self.clone())
     }
 
-    /// What somebody was sent, the oldest first.
+    /// The messages to a recipient, the oldest first.
     #[must_use]
     pub fn letters_to(&self, to: &str) -> Vec<Letter> {
         self.office(|office| office.letters.iter().filter(|letter| letter.to == to).cloned().collect())

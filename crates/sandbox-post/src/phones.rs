@@ -1,4 +1,4 @@
-//! Messages to phones, as Twilio takes them: a form, answered with what became of it.
+//! Text messages, in Twilio's API: a form, answered with the result.
 
 use axum::{
     extract::{Form, State},

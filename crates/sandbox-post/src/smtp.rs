@@ -1,4 +1,4 @@
-//! A mail server, as far as a shop that sends needs one.
+//! A minimal SMTP server for a shop that sends e-mail.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::{Fate, Letter, Post};
 
 const LETTER_BYTES_MAX: u64 = 256 * 1024;
-/// How long a conversation may last.
+/// Maximum duration of a session.
 const HEARD_FOR: Duration = Duration::from_secs(300);
 const LATE_BY: Duration = Duration::from_secs(2);
 
@@ -83,7 +83,8 @@ async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
     }
 }
 
-/// What comes up to the line with a dot alone; lines that begin with one have one more (RFC 5321, section 4.5.2).
+/// Reads up to the line with a single dot; lines that begin with a dot have one more (RFC 5321,
+/// section 4.5.2).
 async fn data(read: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let (mut data, mut line) = (Vec::new(), Vec::new());
     loop {
