@@ -1,4 +1,5 @@
-//! Who a server runs as: us, or, where we are root, the user that its package made.
+//! The user that a server runs as: the current one or, for root, the user that the server's package
+//! created.
 
 use std::{
     fs::Metadata,
@@ -16,7 +17,7 @@ use crate::{
     program::Program,
 };
 
-/// The unprivileged user that a server runs as; `None` inside where that is ourselves.
+/// The unprivileged user that a server runs as; `None` inside for the current user.
 #[derive(Debug, Clone)]
 pub(crate) struct Account(Option<User>);
 
@@ -38,19 +39,20 @@ impl Account {
         self.0.as_ref().map_or_else(Uid::effective, |user| user.uid)
     }
 
-    /// Makes a file or folder the account's.
+    /// Changes the owner of a file or folder to the account.
     pub(crate) fn give(&self, path: &Path) -> Result<(), ServerError> {
         let Some(user) = &self.0 else { return Ok(()) };
         chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
             .doing(|| format!("give {} to the user {}", path.display(), user.name))
     }
 
-    /// Whether a file or folder is the account's.
+    /// Whether the account owns a file or folder.
     pub(crate) fn owns(&self, metadata: &Metadata) -> bool {
         metadata.uid() == self.uid().as_raw()
     }
 
-    /// A command that runs `program` as the account, with an environment of its own: no `PGPORT` of the caller's.
+    /// A command that runs `program` as the account, with a clean environment: it does not inherit,
+    /// for example, `PGPORT`.
     pub(crate) fn command(&self, program: &Path, death_signal: Option<&str>) -> Command {
         let mut privileges = Vec::new();
         if let Some(signal) = death_signal {
@@ -65,7 +67,7 @@ impl Account {
         command
     }
 
-    /// Whether the account can get at a folder: every folder above it has to let it through.
+    /// Whether the account can access a folder, which requires access to every folder above it.
     pub(crate) fn reaches(&self, folder: &Path) -> Result<bool, ServerError> {
         if self.0.is_none() {
             return Ok(true);

@@ -1,26 +1,26 @@
-//! What can go wrong, as sentences: what happened, to what, and what to do.
+//! Errors as sentences: what happened, to what, and what to do.
 
 use std::{io, path::PathBuf};
 
 /// Why a private server could not be started, stopped or used.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// A program is not there.
+    /// A program is not installed.
     #[error("{program} is not installed. Install it: sudo apt-get install {package}")]
     Missing {
-        /// The program that was looked for.
+        /// The program.
         program: &'static str,
-        /// The Debian package that has it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// A program is there in a version that will not do.
+    /// The installed version of a program is too old.
     #[error("{program} {found} is too old: version {needed} or newer is needed. `make setup` says how to get it.")]
     TooOld {
         /// The program.
         program: &'static str,
         /// The version that is installed.
         found: String,
-        /// The oldest version that will do.
+        /// The oldest supported version.
         needed: u32,
     },
     /// Another process has claimed the folder.
@@ -29,7 +29,7 @@ pub enum ServerError {
         /// The folder that was to be claimed.
         folder: PathBuf,
     },
-    /// A server's folder is not one that this server can start from.
+    /// A server can't start from its folder.
     #[error("{} cannot be used: {problem}. Start over with `make demo FRESH=1`, or remove that folder.", folder.display())]
     Unusable {
         /// The server's folder.
@@ -37,37 +37,37 @@ pub enum ServerError {
         /// What is wrong with it.
         problem: String,
     },
-    /// As root: the user to run a server as is not there.
+    /// As root: the user for the server does not exist.
     #[error(
         "{program} is not run as root, and there is no user `{user}` to run it as. Reinstall its package: \
          sudo apt-get install --reinstall {package}"
     )]
     NoAccount {
-        /// The program to be run.
+        /// The program to run.
         program: &'static str,
-        /// The user that its package makes.
+        /// The user that its package creates.
         user: &'static str,
         /// The package.
         package: &'static str,
     },
-    /// The server ended while it was starting.
+    /// The server ended during startup.
     #[error("{server} stopped while it was starting: {reason} (Its log: {})", log.display())]
     Stopped {
-        /// Which server.
+        /// The server.
         server: &'static str,
         /// The last lines of its log.
         reason: String,
-        /// The whole log.
+        /// The complete log.
         log: PathBuf,
     },
-    /// The server did not get ready in time, or did not end in time.
+    /// The server did not start or stop in time.
     #[error("{server} did not {what} within {limit_s} seconds. Its log: {}", log.display())]
     Late {
-        /// Which server.
+        /// The server.
         server: &'static str,
         /// What it did not do.
         what: &'static str,
-        /// How long it was waited for.
+        /// The time limit.
         limit_s: u64,
         /// Its log.
         log: PathBuf,
@@ -75,25 +75,25 @@ pub enum ServerError {
     /// No port was free.
     #[error("No free port was found on 127.0.0.1 between {} and {}.", crate::port::PORTS.start, crate::port::PORTS.end)]
     NoPort,
-    /// A program that was run to its end failed.
+    /// A program failed.
     #[error("`{program}` failed: {output}")]
     Failed {
         /// The program.
         program: &'static str,
-        /// What it said.
+        /// Its output.
         output: String,
     },
-    /// A file or a process could not be handled.
+    /// An operation on a file or a process failed.
     #[error("Could not {action}: {source}")]
     Io {
-        /// What was being done, and to what.
+        /// The operation and its object.
         action: String,
         /// Why it failed.
         source: io::Error,
     },
 }
 
-/// Says what was being done when an I/O error happened.
+/// Adds the failed operation to an I/O error.
 pub(crate) trait Doing<T> {
     fn doing(self, action: impl FnOnce() -> String) -> Result<T, ServerError>;
 }

@@ -1,4 +1,4 @@
-//! The folder that the servers live under: claimed by one process at a time.
+//! The folder that contains the servers; one process at a time claims it.
 
 use std::{
     fs::{self, DirBuilder, File, Permissions, TryLockError},
@@ -12,13 +12,14 @@ use nix::sys::signal::Signal;
 
 use crate::{ServerError, account::Account, error::Doing as _, process::stop_all_in, program::Program};
 
-/// Where a server's data stands when its user cannot get at the claimed folder: a project under `/root`, say.
+/// Location of a server's data when its user can't access the claimed folder, such as a project
+/// under `/root`.
 const ELSEWHERE: &str = "/var/lib/fairline";
 
-/// The servers' folders in a claimed one, with the name of the process that works in each one's `data`.
+/// The servers' subfolders, with the name of the process that works in each one's `data`.
 const SERVERS: [(&str, &str); 2] = [("redis", "redis-server"), ("postgres", "postgres")];
 
-/// A folder that this process, and no other, uses. The claim ends with the process, however it ends.
+/// A folder that only this process uses. The claim ends with the process, however it ends.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -26,13 +27,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is missing, and claims it. Other users may pass through one that was missing or empty.
+    /// Creates the folder if it is missing, and claims it. A new or empty folder is made
+    /// traversable for other users.
     ///
     /// # Errors
-    /// When another process has claimed it, or it cannot be made.
+    /// When another process has claimed it, or it can't be created.
     pub fn claim(path: impl AsRef<Path>) -> Result<Self, ServerError> {
         let path = path.as_ref();
-        // One that is new or empty is ours alone. Others' stay as they are.
+        // A new or empty folder is ours alone. The permissions of others stay unchanged.
         if fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none()) {
             make_passable(path)?;
         }
@@ -53,10 +55,11 @@ impl Folder {
         &self.path
     }
 
-    /// Removes the servers' data, and whatever of an earlier run still works on it. Touches nothing else in the folder.
+    /// Deletes the servers' data, and stops processes of an earlier run that still use it. Leaves
+    /// all else in the folder unchanged.
     ///
     /// # Errors
-    /// When something cannot be stopped or removed.
+    /// When a process can't be stopped, or a file can't be deleted.
     pub fn clear(&self) -> Result<(), ServerError> {
         for (server, process) in SERVERS {
             let home = self.path.join(server);
@@ -71,13 +74,13 @@ impl Folder {
                 }
             }
         }
-        // Empty now, if it was there at all.
+        // The folder is now empty, if it existed.
         let _ = fs::remove_dir(self.elsewhere(""));
         Ok(())
     }
 
-    /// The folder of one server, made if it is missing. Where the server's user cannot get at this folder, it stands
-    /// elsewhere, and a link to it stands here.
+    /// The folder of one server, created if it is missing. If the server's user can't access this
+    /// folder, it is created elsewhere, with a link to it here.
     pub(crate) fn home(&self, program: &Program, account: &Account) -> Result<PathBuf, ServerError> {
         let here = self.path.join(program.user);
         let is_reached = account.reaches(&self.path)?;
@@ -86,7 +89,7 @@ impl Folder {
                 make_private(&here, account)?;
             } else {
                 let there = self.elsewhere(program.user);
-                // What stands there belongs to a folder of this name that is gone, and the link to it with it.
+                // That data belongs to a deleted folder of the same name, whose link is gone, too.
                 let _ = fs::remove_dir_all(&there);
                 let _ = fs::remove_file(&here);
                 sweep();
@@ -115,7 +118,7 @@ impl Folder {
     }
 }
 
-/// Removes the data that stands elsewhere for folders that are gone.
+/// Deletes the data that is stored elsewhere for deleted folders.
 fn sweep() {
     for entry in fs::read_dir(ELSEWHERE).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -126,7 +129,7 @@ fn sweep() {
     }
 }
 
-/// Others may pass through, on the way to a folder of theirs, but not look around.
+/// Lets other users traverse the folder but not list it.
 fn make_passable(path: &Path) -> Result<(), ServerError> {
     let made = fs::create_dir_all(path).and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o711)));
     made.doing(|| format!("make the folder {}", path.display()))

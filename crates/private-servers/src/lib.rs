@@ -1,10 +1,11 @@
 //! A private Redis and a private Postgres, for the demo and for the tests.
 //!
-//! Both run under a folder that this process has claimed, listen on free ports of 127.0.0.1, and touch no server that
-//! already runs. They end with this process, however it ends: each is started through `setpriv --pdeathsig`, so the
-//! kernel stops it even after a SIGKILL of ours.
+//! Both run under a folder that this process has claimed, listen on free ports of 127.0.0.1, and do
+//! not affect servers that already run. They end with this process, however it ends: each is
+//! started through `setpriv --pdeathsig`, so the kernel stops it even when this process is killed
+//! with SIGKILL.
 //!
-//! As root, both run as the unprivileged users that their packages made (Postgres refuses root).
+//! As root, both run as the unprivileged users that their packages created (Postgres refuses root).
 //!
 //! ```no_run
 //! # fn main() -> Result<(), fairline_private_servers::ServerError> {
@@ -20,10 +21,10 @@
 //! # }
 //! ```
 //!
-//! Tests use [`testing`], which starts both once and gives every test a database of its own.
+//! Tests use [`testing`], which starts both once and gives every test its own database.
 //!
-//! Everything here blocks, for a second or two at most when a server starts or stops; asynchronous callers that care
-//! use `spawn_blocking`. Linux only: who still runs in a folder is read from `/proc`.
+//! All functions block, for up to a second or two when a server starts or stops; asynchronous
+//! callers use `spawn_blocking`. Linux only: the processes that use a folder are read from `/proc`.
 
 mod account;
 mod error;
@@ -42,11 +43,12 @@ pub use postgres::PrivatePostgres;
 pub use program::{Versions, versions};
 pub use redis::{Moment, PrivateRedis};
 
-/// What a server's acknowledged writes outlive.
+/// The failure that acknowledged writes survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Survives {
-    /// The machine losing power: Postgres syncs each commit to the disk, Redis syncs once a second.
+    /// A power failure: Postgres syncs each commit to the disk, Redis syncs once a second.
     PowerLoss,
-    /// The server being killed; the disk is left to the operating system. Several times faster: for tests.
+    /// A kill of the server; the operating system writes to the disk. Several times faster: for
+    /// tests.
     Kill,
 }

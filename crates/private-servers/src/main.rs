@@ -1,5 +1,6 @@
-//! `with-private-servers COMMAND [ARGUMENT…]`: runs a command, a test run most of all, with a private Redis and a private
-//! Postgres, whose addresses it finds in `FAIRLINE_TEST_REDIS_URL` and `FAIRLINE_TEST_POSTGRES_URL`.
+//! `with-private-servers COMMAND [ARGUMENT…]`: runs a command, usually a test run, with a private
+//! Redis and a private Postgres. It passes their URLs in `FAIRLINE_TEST_REDIS_URL` and
+//! `FAIRLINE_TEST_POSTGRES_URL`.
 
 use std::{
     env,
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     };
     let (redis, postgres) = (servers.redis.url(), servers.postgres.url());
     match Command::new(&program).args(words).env(REDIS_URL, redis).env(POSTGRES_URL, postgres).status() {
-        // A command that a signal ended has no code.
+        // A command that was ended by a signal has no exit code.
         Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
         Err(error) => {
             eprintln!("Could not run {}: {error}", program.display());

@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use crate::ServerError;
 
-/// Below the ports that Linux gives to outgoing connections (from 32768 on): while a server is down for a restart, no
-/// client's connection attempt can land on its own source port and take the server's place.
+/// Below the range that Linux uses for outgoing connections (from 32768 on): while a server
+/// restarts, no client's connection attempt can take its port as a source port.
 pub(crate) const PORTS: Range<u16> = 20_000..32_000;
 
-/// A port of 127.0.0.1 that nobody listens on.
+/// A port of 127.0.0.1 on which no process listens.
 pub(crate) fn free_port() -> Result<u16, ServerError> {
     (0..200)
         .map(|_| {

@@ -13,46 +13,48 @@ use uuid::Uuid;
 
 use crate::{Folder, ServerError, Survives, error::Doing as _, process::output_of, program::Program, server::Server};
 
-/// The one user of a private Postgres, and its owner.
+/// The only user of a private Postgres, and its owner.
 const USER: &str = "fairline";
 const CONNECTIONS_MAX: u32 = 300;
 
-/// A Postgres of our own: a password for everybody, reachable from this machine alone. Stops when dropped.
+/// A private Postgres: requires a password, and listens only on this machine. Stops when dropped.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     server: Server,
     address: Address,
     survives: Survives,
-    /// Further settings.
+    /// Additional settings.
     more: Vec<String>,
 }
 
 impl PrivatePostgres {
-    /// Starts it in `folder`, with the data of its last run there, and waits until it takes connections.
+    /// Starts Postgres in `folder`, with the data of its last run there, and waits until it accepts
+    /// connections.
     ///
     /// # Errors
-    /// When it is not installed, its folder is not one that it can start from, or it does not start.
+    /// When it is not installed, can't start from its folder, or does not start.
     pub fn start(folder: &Folder, survives: Survives) -> Result<Self, ServerError> {
         Self::start_with(folder, survives, Vec::new())
     }
 
-    /// Starts it with further settings.
+    /// Starts Postgres with additional settings.
     pub(crate) fn start_with(folder: &Folder, survives: Survives, more: Vec<String>) -> Result<Self, ServerError> {
-        // SIGINT is Postgres's fast shutdown: it ends the sessions, where SIGTERM would wait for them.
+        // SIGINT is Postgres's fast shutdown: it ends the sessions, whereas SIGTERM waits for them.
         let mut server = Server::in_folder(folder, "Postgres", Signal::SIGINT, Program::postgres()?)?;
         let data = server.data();
         if !data.exists() {
             initialise(&server, survives)?;
         }
         let password = check(&server)?;
-        // Nothing works in this folder any more, so the file is stale; its process id may be somebody else's by now.
+        // No process works in this folder, so the file is stale; its process id may belong to
+        // another process by now.
         let _ = fs::remove_file(data.join("postmaster.pid"));
         let port =
             server.start_on_free_port(|port| arguments(&data, port, survives, &more), |_, id| is_ready(&data, id))?;
         Ok(Self { server, address: Address { port, password }, survives, more })
     }
 
-    /// Starts a standby, which follows this one and takes connections that read.
+    /// Starts a standby that replicates this server and accepts read-only connections.
     pub(crate) fn start_standby(&self, folder: &Folder, name: &str) -> Result<Self, ServerError> {
         let mut server = Server::in_folder(folder, "Postgres", Signal::SIGINT, Program::postgres()?)?;
         let data = server.data();
@@ -74,48 +76,50 @@ impl PrivatePostgres {
         Ok(Self { server, address, survives, more })
     }
 
-    /// Makes a standby the primary, and waits until it is.
+    /// Promotes a standby to primary, and waits until it is.
     pub(crate) fn promote(&self) -> Result<(), ServerError> {
         let mut promote = self.server.account.command(&self.server.program.sibling("pg_ctl"), None);
         promote.args(["promote", "--wait", "--pgdata"]).arg(self.server.data()).current_dir(self.server.home());
         succeed(&mut promote, "pg_ctl")
     }
 
-    /// Has it carry out statements, for tests that set it up otherwise.
+    /// Executes statements, for tests that change its setup.
     ///
     /// # Errors
-    /// When it refuses.
+    /// When a statement fails.
     pub fn run(&self, statements: &str) -> Result<(), ServerError> {
         let mut psql = client(&self.server.program, &self.address, "psql");
         psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", "postgres"]);
-        // One statement each: some may not be in a transaction with others.
+        // One command per statement: some can't run in a transaction.
         for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
             psql.args(["--command", statement]);
         }
         succeed(&mut psql, "psql")
     }
 
-    /// Its processes, the first before those that it made: for tests that stop it for a while or take something away.
+    /// Its process ids, the first process before its children: for tests that pause it or take
+    /// resources from it.
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
         self.server.processes()
     }
 
-    /// Makes a database, unless it is there, and gives its address: `postgres://…@127.0.0.1:PORT/NAME`.
+    /// Creates a database if it is missing, and returns its URL:
+    /// `postgres://…@127.0.0.1:PORT/NAME`.
     ///
     /// # Errors
-    /// When Postgres refuses.
+    /// When Postgres rejects it.
     pub fn create_database(&self, name: &str) -> Result<String, ServerError> {
         create_database(&self.server.program, &self.address, name)
     }
 
-    /// The address of the database that is always there.
+    /// The URL of the database that always exists.
     #[must_use]
     pub fn url(&self) -> String {
         self.address.database("postgres")
     }
 
-    /// A program that came with it, such as `pgbench`.
+    /// A program of the same installation, such as `pgbench`.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.server.program.sibling(name)
@@ -127,19 +131,19 @@ impl PrivatePostgres {
         self.address.port
     }
 
-    /// The address of a database of that name, whether it is there or not.
+    /// The URL of a database with this name, which need not exist.
     #[must_use]
     pub fn database(&self, name: &str) -> String {
         self.address.database(name)
     }
 
-    /// Whether it runs: it may have been killed by somebody else.
+    /// Whether it runs; another process may have killed it.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.server.is_running()
     }
 
-    /// Kills it with all its sessions, as a crash would.
+    /// Kills it with all its sessions, like a crash.
     ///
     /// # Errors
     /// When it does not end.
@@ -147,7 +151,7 @@ impl PrivatePostgres {
         self.server.kill()
     }
 
-    /// Stops it in an orderly way; sessions are ended.
+    /// Stops it gracefully; sessions are ended.
     ///
     /// # Errors
     /// When it does not end.
@@ -155,7 +159,7 @@ impl PrivatePostgres {
         self.server.stop()
     }
 
-    /// Starts it again on the same port with the same data, after stopping it if it still runs.
+    /// Restarts it on the same port with the same data; stops it first if it runs.
     ///
     /// # Errors
     /// When it does not stop or does not start.
@@ -168,7 +172,8 @@ impl PrivatePostgres {
     }
 }
 
-/// Makes the data folder under another name and moves it into place, so that one that is there is whole.
+/// Creates the data folder under a temporary name and renames it, so that an existing one is
+/// complete.
 fn initialise(server: &Server, survives: Survives) -> Result<(), ServerError> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let (home, partial) = (server.home(), server.home().join("data.partial"));
@@ -197,7 +202,8 @@ fn password_file(home: &Path) -> PathBuf {
     home.join("password")
 }
 
-/// Says what is wrong with a folder that we would start from, in our words instead of the server's; gives its password.
+/// Checks the folder before a start, with clearer errors than the server's, and returns its
+/// password.
 fn check(server: &Server) -> Result<String, ServerError> {
     let Ok(version) = fs::read_to_string(server.data().join("PG_VERSION")) else {
         return Err(server.unusable("it holds no database, or half of one (`data/PG_VERSION` is missing)".to_owned()));
@@ -228,15 +234,15 @@ fn arguments(data: &Path, port: u16, survives: Survives, more: &[String]) -> Vec
         "synchronous_commit=on".to_owned(),
         format!("fsync={fsync}"),
         format!("full_page_writes={fsync}"),
-        // Services refuse a Postgres without fsync, unless its owner says that it does not matter.
+        // Services reject a Postgres without fsync, unless its owner states that it is acceptable.
         format!("fairline.durability={}", if survives == Survives::Kill { "external" } else { "verify" }),
     ];
     let settings = settings.into_iter().chain(more.iter().cloned()).flat_map(|setting| ["-c".into(), setting.into()]);
     [OsString::from("-D"), data.into()].into_iter().chain(settings).collect()
 }
 
-/// Whether the Postgres of process `id` takes connections: its pid file says so in its last line, as `pg_ctl` reads it. A
-/// standby is one that takes those that read.
+/// Whether the Postgres of process `id` accepts connections: the last line of its pid file shows
+/// it, as for `pg_ctl`. A standby is ready when it accepts read-only connections.
 fn is_ready(data: &Path, id: u32) -> bool {
     let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let mut lines = file.lines().map(str::trim);
@@ -244,7 +250,7 @@ fn is_ready(data: &Path, id: u32) -> bool {
         && lines.next_back().is_some_and(|state| ["ready", "standby"].contains(&state))
 }
 
-/// How to get at a private Postgres. Shows as anything but its password.
+/// The connection parameters of a private Postgres. `Debug` omits the password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     port: u16,
@@ -266,7 +272,7 @@ impl fmt::Debug for Address {
 impl FromStr for Address {
     type Err = String;
 
-    /// Reads what [`PrivatePostgres::url`] wrote.
+    /// Parses the output of [`PrivatePostgres::url`].
     fn from_str(url: &str) -> Result<Self, String> {
         let read = || {
             let (password, rest) = url.strip_prefix(&format!("postgres://{USER}:"))?.split_once("@127.0.0.1:")?;
@@ -309,6 +315,6 @@ mod tests {
         let address = Address { port: 20_001, password: "secret".to_owned() };
         assert_eq!(address.database("postgres").parse(), Ok(address.clone()));
         assert!(!format!("{address:?}").contains("secret"));
-        assert!("postgres://somebody@elsewhere/shop".parse::<Address>().is_err());
+        assert!("postgres://user@elsewhere/shop".parse::<Address>().is_err());
     }
 }

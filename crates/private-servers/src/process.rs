@@ -1,4 +1,4 @@
-//! A server's process: started, watched, stopped; and what an earlier run left behind.
+//! A server's process: start, supervision and stop; and processes that an earlier run left behind.
 
 use std::{
     ffi::OsStr,
@@ -20,7 +20,7 @@ use nix::{
 
 use crate::{ServerError, error::Doing as _};
 
-/// How often a condition is looked at again.
+/// Polling interval of conditions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A running server.
@@ -37,10 +37,11 @@ struct Exit {
 }
 
 impl Process {
-    /// Starts a server in a process group of its own, so that a Ctrl-C in the terminal reaches us alone.
+    /// Starts a server in its own process group, so that Ctrl-C in the terminal reaches only this
+    /// process.
     ///
-    /// A thread starts it and waits for it. It has to be one thread that lives as long as the server: Linux sends the
-    /// signal of `--pdeathsig` when the *thread* that started the process ends.
+    /// A thread starts it and waits for it. That thread must live as long as the server: Linux
+    /// sends the signal of `--pdeathsig` when the *thread* that started the process ends.
     pub(crate) fn start(mut command: Command) -> Result<Self, ServerError> {
         use std::os::unix::process::CommandExt as _;
         let action = format!("start {}", command.get_program().display());
@@ -51,10 +52,11 @@ impl Process {
             move || match command.process_group(0).stdin(Stdio::null()).spawn() {
                 Ok(mut child) => {
                     let id = child.id();
-                    // Whoever started the server waits for its id; should that have failed, there is nobody to tell.
+                    // The caller waits for the id; if the caller has failed, there is no receiver.
                     let _ = tell.send(Ok(id));
                     let _ = waitid(Id::Pid(pid(id)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-                    // Until here the process id stood for this process, ended or not; from here on it may be another's.
+                    // Up to here the process id belonged to this process, ended or not; from here
+                    // on it may be reused.
                     let mut status = exit.lock();
                     *status = Some(child.wait().unwrap_or_default());
                     exit.happened.notify_all();
@@ -83,7 +85,7 @@ impl Process {
         if status.is_some() { Ok(()) } else { send(self.pid, signal) }
     }
 
-    /// Waits until the process has ended, at most `limit`; says whether it has.
+    /// Waits up to `limit` until the process has ended; returns whether it has.
     pub(crate) fn wait(&self, limit: Duration) -> bool {
         let waited = self.exit.happened.wait_timeout_while(self.exit.lock(), limit, |status| status.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.is_some()
@@ -107,7 +109,7 @@ fn send(pid: Pid, signal: Signal) -> Result<(), ServerError> {
     }
 }
 
-/// Looks at a condition until it holds, at most `limit`; says whether it did.
+/// Polls a condition for up to `limit`; returns whether it holds.
 pub(crate) fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
@@ -123,7 +125,7 @@ pub(crate) fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
 }
 
 /// The processes named `name` that work in `folder`: a server's own, and Postgres's children.
-/// One that has ended, and that nobody has waited for, works nowhere.
+/// Zombies do not count.
 pub(crate) fn working_in(folder: &Path, name: &str) -> Vec<Pid> {
     let Ok(folder) = folder.canonicalize() else { return Vec::new() };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -138,7 +140,8 @@ pub(crate) fn working_in(folder: &Path, name: &str) -> Vec<Pid> {
         .collect()
 }
 
-/// Stops whatever works in `folder`: with `signal` at first, and with SIGKILL if that does not help within `patience`.
+/// Stops all processes in `folder`: first with `signal`, then with SIGKILL if they run on after
+/// `patience`.
 pub(crate) fn stop_all_in(folder: &Path, name: &str, signal: Signal, patience: Duration) -> Result<(), ServerError> {
     for (signal, patience) in [(signal, patience), (Signal::SIGKILL, Duration::from_secs(10))] {
         for pid in working_in(folder, name) {
@@ -152,7 +155,7 @@ pub(crate) fn stop_all_in(folder: &Path, name: &str, signal: Signal, patience: D
     Err(ServerError::Io { action, source: io::ErrorKind::TimedOut.into() })
 }
 
-/// `program`, started with other privileges where there are any to change.
+/// Starts `program` with other privileges, if any have to change.
 pub(crate) fn setpriv(privileges: &[String], program: &Path) -> Command {
     if privileges.is_empty() {
         return Command::new(program);
@@ -162,7 +165,7 @@ pub(crate) fn setpriv(privileges: &[String], program: &Path) -> Command {
     command
 }
 
-/// Runs a program to its end.
+/// Runs a program to completion.
 pub(crate) fn output_of(command: &mut Command, name: &'static str) -> Result<Output, ServerError> {
     command.stdin(Stdio::null()).output().map_err(|source| match source.kind() {
         io::ErrorKind::NotFound if command.get_program() == OsStr::new("setpriv") => {

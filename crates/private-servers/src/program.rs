@@ -1,4 +1,4 @@
-//! The programs that we start: where they are, and whether they are new enough.
+//! The server programs: where they are installed, and whether they are recent enough.
 
 use std::{
     env, fs,
@@ -8,15 +8,15 @@ use std::{
 
 use crate::{ServerError, process::output_of};
 
-/// Where Debian and Ubuntu keep each version of Postgres.
+/// The folder in which Debian and Ubuntu install each version of Postgres.
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
-/// A server's program, and what its users have to know about it.
+/// A server's program and its requirements.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
-    /// The user that the package makes; also what the server's own folder is called.
+    /// The user that the package creates; also the name of the server's folder.
     pub(crate) user: &'static str,
     oldest: u32,
     pub(crate) path: PathBuf,
@@ -49,12 +49,12 @@ impl Program {
         Ok(Self { path, version, ..self })
     }
 
-    /// `15` of `15.18`.
+    /// The major version: `15` of `15.18`.
     pub(crate) fn major(&self) -> Option<u32> {
         major(&self.version)
     }
 
-    /// A program that is installed in the same folder.
+    /// A program in the same folder.
     pub(crate) fn sibling(&self, name: &str) -> PathBuf {
         self.path.with_file_name(name)
     }
@@ -69,7 +69,7 @@ pub struct Versions {
     pub postgres: String,
 }
 
-/// Which Redis and Postgres would be started.
+/// The versions of Redis and Postgres that would be started.
 ///
 /// # Errors
 /// When one is not installed, or is too old.

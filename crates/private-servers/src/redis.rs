@@ -15,10 +15,11 @@ use nix::sys::signal::Signal;
 use crate::{Folder, ServerError, Survives, error::Doing as _, program::Program, server::Server};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-/// A longer answer is cut.
+/// Maximum length of a reply; a longer one is truncated.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-/// A Redis of our own: append-only file on, nothing evicted, reachable from this machine alone. Stops when dropped.
+/// A private Redis: append-only file on, no eviction, listens only on this machine. Stops when
+/// dropped.
 #[derive(Debug)]
 pub struct PrivateRedis {
     server: Server,
@@ -27,7 +28,7 @@ pub struct PrivateRedis {
     more: Vec<OsString>,
 }
 
-/// What a Redis had on its disk at a moment, for [`PrivateRedis::restart_as_of`].
+/// The persisted state of a Redis at a moment, for [`PrivateRedis::restart_as_of`].
 #[derive(Debug, Clone)]
 pub struct Moment {
     /// The append-only files with their lengths in bytes.
@@ -35,7 +36,7 @@ pub struct Moment {
 }
 
 impl PrivateRedis {
-    /// Starts it in `folder`, with the data of its last run there, and waits until it answers.
+    /// Starts Redis in `folder`, with the data of its last run there, and waits until it answers.
     ///
     /// # Errors
     /// When it is not installed, or does not start.
@@ -43,7 +44,7 @@ impl PrivateRedis {
         Self::start_with(folder, survives, Vec::new())
     }
 
-    /// Starts it with further arguments.
+    /// Starts Redis with additional arguments.
     pub(crate) fn start_with(folder: &Folder, survives: Survives, more: Vec<OsString>) -> Result<Self, ServerError> {
         let mut server = Server::in_folder(folder, "Redis", Signal::SIGTERM, Program::redis()?)?;
         server.outlives_full_disks = survives == Survives::Kill;
@@ -57,7 +58,7 @@ impl PrivateRedis {
         Ok(Self { server, port, survives, more })
     }
 
-    /// Its address: `redis://127.0.0.1:PORT`. The same for as long as this lives.
+    /// Its URL: `redis://127.0.0.1:PORT`. It stays the same for the life of this value.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -69,13 +70,13 @@ impl PrivateRedis {
         self.port
     }
 
-    /// Its process, for tests that stop it for a while or take something away from it.
+    /// Its process id, for tests that pause it or take resources from it.
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
         self.server.processes()
     }
 
-    /// Has it carry out commands, one a line; gives the answers as it writes them.
+    /// Executes commands, one per line, and returns the raw replies.
     ///
     /// # Errors
     /// When it does not answer within a second.
@@ -83,17 +84,18 @@ impl PrivateRedis {
         ask(self.port, commands)
     }
 
-    /// The folder with its append-only file.
+    /// The folder of its append-only file.
     #[must_use]
     pub fn append_only_folder(&self) -> PathBuf {
         self.server.data().join("appendonlydir")
     }
 
-    /// Remembers what it has on its disk: all that it has acknowledged, and perhaps a part of what it does right now.
-    /// (With [`Survives::PowerLoss`] it may be late by a second or two, while the disk is busy.)
+    /// Captures its persisted state: all that it has acknowledged, and perhaps a part of the
+    /// current command. (With [`Survives::PowerLoss`] it may lag by a second or two while the disk
+    /// is busy.)
     ///
     /// # Errors
-    /// When its files cannot be read.
+    /// When its files can't be read.
     pub fn moment(&self) -> Result<Moment, ServerError> {
         let folder = self.append_only_folder();
         let length = |entry: io::Result<fs::DirEntry>| {
@@ -106,13 +108,13 @@ impl PrivateRedis {
         Ok(Moment { lengths: lengths.into_iter().map(|(length, path)| (path, length)).collect() })
     }
 
-    /// Whether it runs: it may have been killed by somebody else.
+    /// Whether it runs; another process may have killed it.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.server.is_running()
     }
 
-    /// Kills it, as a crash would.
+    /// Kills it, like a crash.
     ///
     /// # Errors
     /// When it does not end.
@@ -120,7 +122,7 @@ impl PrivateRedis {
         self.server.kill()
     }
 
-    /// Stops it in an orderly way.
+    /// Stops it gracefully.
     ///
     /// # Errors
     /// When it does not end.
@@ -128,7 +130,7 @@ impl PrivateRedis {
         self.server.stop()
     }
 
-    /// Starts it again on the same port with the same data, after stopping it if it still runs.
+    /// Restarts it on the same port with the same data; stops it first if it runs.
     ///
     /// # Errors
     /// When it does not stop or does not start.
@@ -138,10 +140,10 @@ impl PrivateRedis {
         self.server.start(arguments, |id| answers(self.port, id))
     }
 
-    /// Kills it and starts it again on the same port with nothing: its append-only file is gone.
+    /// Kills it and restarts it on the same port without data: its append-only file is deleted.
     ///
     /// # Errors
-    /// When it does not end, its files cannot be removed, or it does not start.
+    /// When it does not end, its files can't be deleted, or it does not start.
     pub fn restart_empty(&mut self) -> Result<(), ServerError> {
         self.kill()?;
         let folder = self.append_only_folder();
@@ -149,11 +151,12 @@ impl PrivateRedis {
         self.restart()
     }
 
-    /// Kills it and starts it again on the same port with what it had at a moment; all that came later is lost, as the
-    /// last second is when a machine loses power.
+    /// Kills it and restarts it on the same port with an earlier state; later writes are lost, like
+    /// those of the last second in a power failure.
     ///
     /// # Errors
-    /// When it does not end, it has rewritten its append-only file since that moment, or it does not start.
+    /// When it does not end, has rewritten its append-only file since that moment, or does not
+    /// start.
     pub fn restart_as_of(&mut self, moment: &Moment) -> Result<(), ServerError> {
         self.kill()?;
         let now = self.moment()?.lengths;
@@ -163,7 +166,7 @@ impl PrivateRedis {
             return Err(ServerError::Io { action, source });
         }
         for (path, length) in &moment.lengths {
-            // A command or transaction that this cuts in two is left out by Redis when it reads the file.
+            // Redis discards a truncated command or transaction when it reads the file.
             let cut = File::options().write(true).open(path).and_then(|file| file.set_len(*length));
             cut.doing(|| format!("cut {}", path.display()))?;
         }
@@ -182,20 +185,21 @@ fn arguments(data: &Path, port: u16, survives: Survives, more: &[OsString]) -> V
     words.iter().chain(&keeping).map(OsString::from).chain([data.into()]).chain(more.iter().cloned()).collect()
 }
 
-/// Has whatever listens on a port carry out commands, one a line; gives the answers.
+/// Sends commands to the server on a port, one per line, and returns the raw replies.
 pub(crate) fn ask(port: u16, commands: &str) -> io::Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.write_all(format!("{commands}\r\n").as_bytes())?;
-    // Not QUIT, which Sentinel does not know: both answer what they have read, and then hang up.
+    // Sentinel does not support QUIT. After the end of input, both send their replies and close.
     stream.shutdown(Shutdown::Write)?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
     Ok(answer)
 }
 
-/// Whether the Redis of process `id` listens on the port and has read its data: another program may be there.
+/// Whether the Redis of process `id` listens on the port and has loaded its data: another program
+/// may have taken the port.
 pub(crate) fn answers(port: u16, id: u32) -> bool {
     ask(port, "INFO").is_ok_and(|answer| {
         let says = |line: &str| answer.lines().any(|said| said == line);

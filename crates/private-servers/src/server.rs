@@ -1,4 +1,5 @@
-//! What the two servers share: a home, a log, a process that is started, awaited, stopped and killed.
+//! Common parts of the two servers: a folder, a log, and a process that is started, awaited,
+//! stopped and killed.
 
 use std::{
     ffi::OsString,
@@ -18,28 +19,28 @@ use crate::{
     program::Program,
 };
 
-/// Recovery after a crash reads the log of what was written since; that is quick for data of a demo's size.
+/// Crash recovery replays the log, which is fast for the amount of data in a demo.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// Between finding a port free and listening on it, another program can take it.
+/// Another program can take a free port before the server listens on it.
 const PORT_ATTEMPTS: u32 = 5;
 const LOG_LINES_SHOWN: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct Server {
     name: &'static str,
-    /// The signal that ends it in an orderly way, at once.
+    /// The signal for a fast, graceful stop.
     stop_signal: Signal,
     pub(crate) program: Program,
     pub(crate) account: Account,
     home: PathBuf,
     process: Option<Process>,
-    /// Writing beyond a limit is an error to it, as a full disk is, and not its end.
+    /// Whether a file-size limit makes its writes fail, like a full disk, instead of ending it.
     pub(crate) outlives_full_disks: bool,
 }
 
 impl Server {
-    /// Finds the server its home, and stops what an earlier run left behind there.
+    /// Finds the server's folder, and stops what an earlier run left behind there.
     pub(crate) fn in_folder(
         folder: &Folder,
         name: &'static str,
@@ -64,7 +65,7 @@ impl Server {
         self.process.as_ref().is_some_and(|process| !process.has_ended())
     }
 
-    /// Its process, and those that it made.
+    /// Its process id, and those of its children.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let Some(process) = self.process.as_ref().filter(|process| !process.has_ended()) else { return Vec::new() };
         let first = process.pid();
@@ -76,7 +77,7 @@ impl Server {
         ServerError::Unusable { folder: self.home.clone(), problem }
     }
 
-    /// Starts the server on a free port, which it gives.
+    /// Starts the server on a free port, and returns the port.
     pub(crate) fn start_on_free_port(
         &mut self,
         arguments: impl Fn(u16) -> Vec<OsString>,
@@ -95,7 +96,8 @@ impl Server {
         }
     }
 
-    /// Starts the server and waits until it is ready, as `is_ready` finds out from the server of that process id.
+    /// Starts the server and waits until `is_ready` reports that the server with that process id is
+    /// ready.
     pub(crate) fn start(
         &mut self,
         arguments: Vec<OsString>,
@@ -104,7 +106,7 @@ impl Server {
         let log = self.home.join("log");
         let opening = || format!("open {}", log.display());
         let output = File::create(&log).doing(opening)?;
-        // As the option of `setpriv` spells it: without `SIG`.
+        // The option of `setpriv` omits `SIG`.
         let death_signal = self.stop_signal.as_str().trim_start_matches("SIG");
         let mut command = if self.outlives_full_disks {
             let mut command = self.account.command(Path::new("/usr/bin/env"), Some(death_signal));
@@ -130,10 +132,10 @@ impl Server {
         Ok(())
     }
 
-    /// Stops the server in an orderly way, and by force if that takes too long.
+    /// Stops the server gracefully, and by force if that takes too long.
     pub(crate) fn stop(&mut self) -> Result<(), ServerError> {
         match &self.process {
-            // Somebody else has killed it, and what it made may still be about to notice.
+            // Another process has killed it, and its children may still run.
             Some(process) if process.has_ended() => self.kill(),
             Some(process) => {
                 process.signal(self.stop_signal)?;
@@ -147,7 +149,7 @@ impl Server {
         }
     }
 
-    /// Kills the server, and every process that it made, as a crash would.
+    /// Kills the server and all its children, like a crash.
     pub(crate) fn kill(&mut self) -> Result<(), ServerError> {
         let Some(process) = self.process.take() else { return Ok(()) };
         process.signal(Signal::SIGKILL)?;

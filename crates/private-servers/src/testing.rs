@@ -1,12 +1,15 @@
-//! Servers for tests: a database of its own for every test, and a Redis that they share.
+//! Servers for tests: each test has its own database, and all tests share a Redis.
 //!
-//! `with-private-servers COMMAND` runs a whole test run with one pair of servers, whose addresses it passes on in
-//! [`POSTGRES_URL`] and [`REDIS_URL`]. Where these are not set, the first test of a process that asks starts a pair,
-//! which ends with the process: `cargo test` and `cargo nextest run` just work, somewhat more slowly.
+//! `with-private-servers COMMAND` runs a test run with one pair of servers, and passes their URLs
+//! in [`POSTGRES_URL`] and [`REDIS_URL`]. If these are not set, the first test of a process that
+//! needs the servers starts a pair, which ends with the process: `cargo test` and `cargo nextest
+//! run` work without setup, somewhat more slowly.
 //!
-//! Redis is shared, never flushed: a test's keys are those of its own sales, whose ids are random.
+//! Redis is shared and never flushed: the keys of a test belong to its own sales, whose ids are
+//! random.
 //!
-//! Tests that kill or empty a server start their own [`Servers`], [`RedisCluster`] or [`RedisSentinel`].
+//! Tests that kill or empty a server start their own [`Servers`], [`RedisCluster`] or
+//! [`RedisSentinel`].
 
 mod authority;
 mod pgbouncer;
@@ -41,21 +44,22 @@ pub use programs::programs;
 pub use proxy::{Carry, Link, Proxy};
 pub use redis_cluster::{RedisCluster, RedisSentinel};
 
-/// The variable that names the test run's Postgres.
+/// The variable with the URL of the test run's Postgres.
 pub const POSTGRES_URL: &str = "FAIRLINE_TEST_POSTGRES_URL";
-/// The variable that names the test run's Redis.
+/// The variable with the URL of the test run's Redis.
 pub const REDIS_URL: &str = "FAIRLINE_TEST_REDIS_URL";
 
 const FOLDER_PREFIX: &str = "fairline-test-";
-/// A folder younger than this may be one whose owner is about to claim it.
+/// A younger folder may be about to be claimed by its owner.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
-/// The address of an empty database of the caller's own.
+/// The URL of a new, empty database for the caller.
 ///
-/// It goes with the servers: dropping it earlier would wait for connections that a stopped runtime can no longer finish.
+/// It is dropped with the servers: dropping it earlier would wait for connections that a stopped
+/// runtime can no longer finish.
 ///
 /// # Panics
-/// When there is no Postgres to be had: the test cannot go on.
+/// When Postgres is not available.
 #[must_use]
 pub fn database_url() -> String {
     let servers = shared();
@@ -63,10 +67,10 @@ pub fn database_url() -> String {
     create_database(&servers.program, &servers.postgres, &name).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The address of a Redis that the caller shares with other tests.
+/// The URL of a Redis that the caller shares with other tests.
 ///
 /// # Panics
-/// When there is no Redis to be had: the test cannot go on.
+/// When Redis is not available.
 #[must_use]
 pub fn redis_url() -> String {
     shared().redis_url.clone()
@@ -100,7 +104,7 @@ impl Shared {
     }
 }
 
-/// A Redis and a Postgres in a temporary folder, which goes when this is dropped.
+/// A Redis and a Postgres in a temporary folder, which is deleted on drop.
 #[derive(Debug)]
 pub struct Servers {
     /// The Redis.
@@ -113,7 +117,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts both, and removes what killed test runs have left.
+    /// Starts both, and deletes what killed test runs have left.
     ///
     /// # Errors
     /// When one does not start.
@@ -125,7 +129,7 @@ impl Servers {
     }
 }
 
-/// A server in a temporary folder of its own.
+/// A server in its own temporary folder.
 #[derive(Debug)]
 pub struct Own<T> {
     /// The server.
@@ -163,18 +167,18 @@ impl Own<PrivateRedis> {
     }
 }
 
-/// A folder of one test run, and the claim on it; and removes what killed test runs have left.
+/// Creates and claims the folder of one test run; deletes what killed test runs have left.
 fn temporary_folder() -> Result<(TempDir, Folder), ServerError> {
     sweep(&env::temp_dir());
     let making = || "make a temporary folder".to_owned();
     let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().doing(making)?;
-    // As root, the servers are other users, who have to get through.
+    // As root, the servers run as other users, who need to traverse it.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).doing(making)?;
     let claim = Folder::claim(folder.path())?;
     Ok((folder, claim))
 }
 
-/// Removes the folders of test runs that were killed before they could.
+/// Deletes the folders of killed test runs.
 fn sweep(folders: &Path) {
     for entry in fs::read_dir(folders).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX)
@@ -183,7 +187,7 @@ fn sweep(folders: &Path) {
                     && metadata.uid() == Uid::effective().as_raw()
                     && metadata.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SETTLED_AFTER))
             });
-        // Whoever still runs holds the claim.
+        // A running test holds its claim.
         if is_ours && Folder::claim(entry.path()).is_ok_and(|folder| folder.clear().is_ok()) {
             let _ = fs::remove_dir_all(entry.path());
         }

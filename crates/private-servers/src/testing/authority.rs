@@ -1,24 +1,24 @@
-//! A certificate authority of a test's own.
+//! A certificate authority for one test.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
-/// An authority that nobody else believes, and a certificate of it for 127.0.0.1.
+/// An authority that no other client trusts, with a certificate for 127.0.0.1.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
 }
 
 impl Authority {
-    /// Makes both, with the `openssl` program.
+    /// Creates both with the `openssl` program.
     ///
     /// # Panics
-    /// When it is not there.
+    /// When the program is not installed.
     #[must_use]
     pub fn new() -> Self {
         let authority = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        // Servers are other users, if the test is root.
+        // As root, the servers run as other users.
         fs::set_permissions(authority.folder.path(), fs::Permissions::from_mode(0o755)).expect("our own folder");
         let key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 2";
         authority.openssl(&format!("{key} -subj /CN=authority -keyout ca.key -out ca.pem"));
@@ -30,7 +30,7 @@ impl Authority {
         authority
     }
 
-    /// What to believe: `SSL_CERT_FILE`.
+    /// The root certificate to trust: `SSL_CERT_FILE`.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("ca.pem")

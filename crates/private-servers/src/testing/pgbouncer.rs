@@ -1,4 +1,4 @@
-//! A PgBouncer before a private Postgres, as many a managed Postgres has one.
+//! A PgBouncer in front of a private Postgres, as in many managed installations.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
-/// A PgBouncer that gives each transaction whichever session is free. Stops when dropped.
+/// A PgBouncer that assigns a session to each transaction. Stops when dropped.
 #[derive(Debug)]
 pub struct PgBouncer {
     url: String,
@@ -23,21 +23,21 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one before the database of a URL, with more lines of settings.
+    /// Starts one in front of the database of a URL, with additional settings.
     ///
     /// # Panics
-    /// When it is not installed, or does not start: the test cannot go on.
+    /// When it is not installed, or does not start.
     #[must_use]
     pub fn start(url: &str, settings: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("fairline-pgbouncer-").tempdir().expect("a temporary folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder of ours");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our own folder");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (user, rest) = url.trim_start_matches("postgres://").split_once(':').expect("a user");
         let (password, rest) = rest.split_once('@').expect("a password");
         let (server, database) = rest.split_once('/').expect("a database");
         let (host, server_port) = server.split_once(':').expect("a port");
-        // Root is refused; nobody is everywhere.
+        // PgBouncer refuses root; the user below exists on every system.
         let run_as = if Uid::effective().is_root() { "user = nobody\n" } else { "" };
         let file = folder.path().join("pgbouncer.ini");
         let text = format!(
@@ -46,7 +46,7 @@ impl PgBouncer {
              pool_mode = transaction\ndefault_pool_size = 4\n{run_as}{settings}\n"
         );
         fs::write(&file, text).expect("written");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("a file of ours");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("our own file");
         drop(listener);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "pgbouncer", "--quiet"]).arg(&file);
@@ -62,7 +62,7 @@ impl PgBouncer {
         Self { url: format!("postgres://{user}:any@127.0.0.1:{port}/{database}"), process, _folder: folder }
     }
 
-    /// The address of the database through it.
+    /// The URL of the database through it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

@@ -1,13 +1,13 @@
-//! A Postgres with a standby that takes over.
+//! A Postgres with a standby for failover.
 
 use crate::{PrivatePostgres, ServerError};
 
 use super::Own;
 
-/// What the standby calls itself.
+/// The standby's application name.
 const STANDBY: &str = "standby";
 
-/// A primary, and a standby without which it acknowledges no commit: what was acknowledged survives the primary.
+/// A primary with a synchronous standby: acknowledged commits survive the primary.
 #[derive(Debug)]
 pub struct PostgresPair {
     primary: Own<PrivatePostgres>,
@@ -15,7 +15,7 @@ pub struct PostgresPair {
 }
 
 impl PostgresPair {
-    /// Starts both; three to four seconds.
+    /// Starts both, in three to four seconds.
     ///
     /// # Errors
     /// When one does not start.
@@ -26,16 +26,16 @@ impl PostgresPair {
         Ok(pair)
     }
 
-    /// The one that takes writes.
+    /// The current primary.
     pub fn primary(&mut self) -> &mut PrivatePostgres {
         &mut self.primary.server
     }
 
-    /// Kills the primary, as a crash would, and makes the standby the primary. It has no standby of its own, until there is one
-    /// again.
+    /// Kills the primary, like a crash, and promotes the standby. The new primary has no standby
+    /// until one is added.
     ///
     /// # Errors
-    /// When there is no standby, or it does not take over.
+    /// When there is no standby, or the promotion fails.
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
         self.primary.server.kill()?;
         if let Some(heir) = self.standby.take() {
@@ -51,10 +51,10 @@ impl PostgresPair {
         self.standby.is_some()
     }
 
-    /// Copies the primary, and has it wait for the copy with each commit from then on.
+    /// Adds a standby, on which the primary waits with each later commit.
     ///
     /// # Errors
-    /// When the copy does not start.
+    /// When the standby does not start.
     pub fn add_standby(&mut self) -> Result<(), ServerError> {
         let primary = &self.primary.server;
         self.standby = Some(Own::with(|folder| primary.start_standby(folder, STANDBY))?);

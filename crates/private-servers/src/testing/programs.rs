@@ -7,11 +7,11 @@ use std::{
     sync::OnceLock,
 };
 
-/// The folder of the workspace's programs, brought up to date first: they may be older than the test that starts them. A program
-/// finds them beside itself, as they are.
+/// The folder of the workspace's programs, after building them: they may be older than the test
+/// that starts them. A program uses those in its own folder as they are.
 ///
 /// # Panics
-/// When they do not build: the test cannot go on.
+/// When the build fails.
 pub fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -21,9 +21,11 @@ pub fn programs() -> &'static Path {
             return beside.to_owned();
         }
         let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // As `make test` builds them: other targets have dependencies with other features, which would be compiled again.
+        // Same arguments as `make test`: other targets enable other features of dependencies, which
+        // would be compiled again.
         build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
-        // What a test is told of its own package would have `ring`, and all that depends on it, compiled again.
+        // The test's own package variables would cause `ring`, and all that depends on it, to be
+        // compiled again.
         for (name, _) in env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
                 build.env_remove(name);

@@ -1,11 +1,13 @@
-//! A TCP proxy for tests, which breaks the links that go through it.
+//! A TCP proxy for tests, which injects faults into the links that go through it.
 //!
-//! What it can do to a link: carry bytes, hold them back in either direction (a silent link: what is sent is acknowledged and goes
-//! nowhere), lose them, carry them slowly, end one direction or both in good order, or reset it. A fault is of the links that are
-//! there, or of new ones, too; so a lost NAT entry is `freeze_established`: those that are there are silent, new ones work.
+//! A link can carry bytes, hold them back in either direction (a silent link: sent bytes are
+//! acknowledged and not delivered), lose them, carry them slowly, end one direction or both
+//! gracefully, or reset. A fault applies to existing links, or to new ones, too. A lost NAT entry
+//! is therefore `freeze_established`: existing links are silent, new ones work.
 //!
-//! It is bounded: so many links at once, so many bytes held back for each. All proxies of a process share one thread, which sleeps
-//! while nothing is sent. A link arrives from the address that it was made from, so limits per address hold behind a proxy, too.
+//! Limits: the number of links, and the bytes held back for each. All proxies of a process share
+//! one thread, which sleeps while there is no traffic. A link keeps its source address, so limits
+//! per address work behind a proxy, too.
 
 use std::{
     future::pending,
@@ -27,37 +29,38 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Links at once; more are refused.
+/// Maximum number of links; further ones are rejected.
 const LINKS_MAX: usize = 2000;
-/// How long a slow link pauses after each little.
+/// Pause of a slow link after each chunk.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Bytes carried at once, and in a slow link between two pauses.
+/// Bytes per chunk, and per chunk of a slow link.
 const CHUNK: usize = 16 * 1024;
 const SLOW_CHUNK: usize = 256;
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a link does with bytes.
+/// How a link treats bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Carry {
     /// Passes them on.
     #[default]
     All,
-    /// Passes on a little at a time.
+    /// Delivers them in small chunks.
     Slowly,
-    /// Keeps them until this changes, as a link that stalls.
+    /// Holds them until this changes, like a stalled link.
     Later,
-    /// Takes them, and loses them: what follows makes no sense to the other end, so such a link is never well again.
+    /// Accepts and drops them. Later bytes make no sense to the other end, so such a link never
+    /// recovers.
     Never,
-    /// Passes on that there are no more: the other end reads an end, while its own bytes still get through.
+    /// Delivers an end of stream, while the opposite direction still works.
     NoMore,
 }
 
-/// What a link does in each direction.
+/// How a link treats each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Link {
-    /// From those who connected.
+    /// From the client to the server.
     pub there: Carry,
-    /// Back to them.
+    /// From the server to the client.
     pub back: Carry,
 }
 
@@ -75,7 +78,7 @@ enum State {
     Ended,
 }
 
-/// A link that is there. Setting its state wakes what carries its bytes.
+/// An existing link. Setting its state wakes the task that carries its bytes.
 #[derive(Debug)]
 struct Pair {
     number: u64,
@@ -104,7 +107,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The thread of all proxies.
+/// The runtime of all proxies.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let build = || Builder::new_multi_thread().worker_threads(1).thread_name("proxies").enable_all().build();
@@ -131,10 +134,10 @@ impl Proxy {
         Ok(Self { inner, address })
     }
 
-    /// Starts one in front of the server of a URL, and gives the URL through it.
+    /// Starts one in front of the server of a URL, and returns the URL through it.
     ///
     /// # Errors
-    /// When the URL names no address of this machine, or there is no port to listen on.
+    /// When the URL is not of this machine, or there is no port to listen on.
     pub fn before(url: &str) -> io::Result<(Self, String)> {
         let unusable = || io::Error::new(io::ErrorKind::InvalidInput, "the URL has no 127.0.0.1:PORT");
         let (before, rest) = url.split_once("127.0.0.1:").ok_or_else(unusable)?;
@@ -145,24 +148,25 @@ impl Proxy {
         Ok((proxy, url))
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Links that are there.
+    /// Number of existing links.
     #[must_use]
     pub fn links(&self) -> usize {
         locked(&self.inner.pairs).len()
     }
 
-    /// Leads new links elsewhere.
+    /// Changes the target of new links.
     pub fn lead_to(&self, target: SocketAddr) {
         *locked(&self.inner.target) = target;
     }
 
-    /// What the links that are there do from now on. Those that lose bytes, or have passed on an end, stay as they are.
+    /// Changes the behaviour of existing links. Directions that have lost bytes or delivered an end
+    /// of stream stay as they are.
     pub fn set_established(&self, link: Link) {
         let final_or = |was: Carry, now| if matches!(was, Carry::Never | Carry::NoMore) { was } else { now };
         for pair in locked(&self.inner.pairs).iter() {
@@ -174,35 +178,35 @@ impl Proxy {
         }
     }
 
-    /// What new links do; `None`: they are reset at once.
+    /// Sets the behaviour of new links; `None` resets them at once.
     pub fn set_new(&self, link: Option<Link>) {
         *locked(&self.inner.new) = link;
     }
 
-    /// The links that are there go silent for ever, both ways; new ones work.
+    /// Silences existing links for ever in both directions; new ones work.
     pub fn freeze_established(&self) {
         self.set_established(Link::both(Carry::Never));
     }
 
-    /// Nothing gets through, on old links and new ones.
+    /// Blocks all bytes, on existing and new links.
     pub fn swallow(&self) {
         self.set_new(Some(Link::both(Carry::Never)));
         self.freeze_established();
     }
 
-    /// New links work; those that are there stay as they are.
+    /// Makes new links work; existing ones stay as they are.
     pub fn heal(&self) {
         self.set_new(Some(Link::default()));
     }
 
-    /// Ends the links that are there, in good order.
+    /// Ends existing links gracefully.
     pub fn cut(&self) {
         for pair in locked(&self.inner.pairs).iter() {
             pair.end();
         }
     }
 
-    /// Resets the links that are there.
+    /// Resets existing links.
     pub fn reset(&self) {
         for pair in locked(&self.inner.pairs).iter() {
             pair.reset();
@@ -225,7 +229,7 @@ impl Pair {
         }
     }
 
-    /// The reset goes out when the streams are closed, which is soon.
+    /// The reset is sent when the streams are closed, soon after.
     fn reset(&self) {
         for stream in [&self.near, &self.far] {
             let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
@@ -243,7 +247,7 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|stopped| *stopped) => return,
         };
-        // Files may be short for a moment.
+        // The process may be out of files for a moment.
         let Ok((near, from)) = accepted else {
             sleep(PAUSE).await;
             continue;
@@ -260,7 +264,7 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
     }
 }
 
-/// One link, from its beginning to its end.
+/// Runs one link, from start to end.
 async fn carry(inner: Arc<Inner>, near: TcpStream, from: IpAddr, link: Link) {
     let target = *locked(&inner.target);
     let Ok(Ok(far)) = timeout(CONNECT_WITHIN, connect(from, target)).await else { return };
@@ -281,7 +285,7 @@ async fn carry(inner: Arc<Inner>, near: TcpStream, from: IpAddr, link: Link) {
     locked(&inner.pairs).retain(|other| other.number != number);
 }
 
-/// From the same address as the link's other half, which is one of this machine's.
+/// Connects from the client's address, which is one of this machine's.
 async fn connect(from: IpAddr, target: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if from.is_loopback() && from != IpAddr::V4(Ipv4Addr::LOCALHOST) {
@@ -291,7 +295,7 @@ async fn connect(from: IpAddr, target: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(target).await
 }
 
-/// Carries bytes in one direction, until there are no more.
+/// Carries bytes in one direction until the end of the stream.
 async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
     let (from, to) = if there { (&pair.near, &pair.far) } else { (&pair.far, &pair.near) };
     let mut state = pair.state.subscribe();
@@ -304,7 +308,7 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
     loop {
         let now = carry(&state.borrow_and_update());
         let most = match now {
-            // Left in the kernel's buffers, which are the bound.
+            // The bytes stay in the kernel's buffers, which are bounded.
             Carry::Later => {
                 changed(&mut state).await;
                 continue;
@@ -317,7 +321,7 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
             Carry::All | Carry::Never => CHUNK,
         };
         tokio::select! {
-            // A fault that has begun holds for the bytes that came with it.
+            // A fault that has begun applies to bytes that arrived with it.
             biased;
             () = changed(&mut state) => continue,
             readable = from.readable() => readable?,
@@ -328,7 +332,7 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         match (now, read) {
-            // Nothing gets through a link that has gone silent, nor that one end has hung up.
+            // A silent link delivers nothing, not even an end of stream.
             (Carry::Never, 0) => pending().await,
             (Carry::Never, _) => {}
             (_, 0) => {
@@ -343,7 +347,7 @@ async fn pump(pair: &Pair, there: bool) -> io::Result<()> {
     }
 }
 
-/// Waits until the link is to do something else.
+/// Waits until the behaviour of the link changes.
 async fn changed(state: &mut watch::Receiver<State>) {
     if state.changed().await.is_err() {
         pending().await

@@ -1,4 +1,4 @@
-//! A Redis Cluster of three, and a primary with a replica that Sentinel watches.
+//! A Redis Cluster with three masters; and a primary with a replica and a Sentinel.
 
 use std::{
     ffi::OsString,
@@ -27,23 +27,24 @@ use crate::{
 /// Hash slots of a cluster.
 const SLOTS: u16 = 16_384;
 const MASTERS: u16 = 3;
-/// How long servers take to agree with each other at most.
+/// Maximum time for servers to agree with each other.
 const AGREE_LIMIT: Duration = Duration::from_secs(30);
-/// What clients of Sentinel ask for.
+/// The service name that clients request from Sentinel.
 const SERVICE: &str = "line";
 
-/// One Redis in a temporary folder of its own.
+/// One Redis in its own temporary folder.
 #[derive(Debug)]
 struct Member {
     redis: PrivateRedis,
-    /// Where clients find it, if that is not where it is.
+    /// The proxy that clients connect to, if any.
     door: Option<Proxy>,
     _claim: Folder,
     _folder: TempDir,
 }
 
 impl Member {
-    /// Starts one with more arguments; behind a proxy, it is told to clients by `announce` and the port of that.
+    /// Starts one with additional arguments. Behind a proxy, it announces the proxy's port to
+    /// clients, through the options in `announce`.
     fn start(more: &[&str], door: Option<Proxy>, announce: &[&str]) -> Result<Self, ServerError> {
         let (folder, claim) = temporary_folder()?;
         let mut arguments: Vec<OsString> = more.iter().map(OsString::from).collect();
@@ -72,20 +73,20 @@ fn here(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// A proxy that leads nowhere yet, if there is to be one.
+/// A proxy without a target, if one is needed.
 fn door(is_behind_proxies: bool) -> Result<Option<Proxy>, ServerError> {
     let start = || Proxy::start(here(1)).doing(|| "start a proxy".to_owned());
     is_behind_proxies.then(start).transpose()
 }
 
-/// Has a Redis do something that it has no reason to refuse.
+/// Sends a command to a Redis, which must succeed.
 fn tell(port: u16, command: &str) -> Result<(), ServerError> {
     let action = || format!("say `{command}` to the Redis on port {port}");
     let answer = ask(port, command).doing(action)?;
     if answer.starts_with('+') { Ok(()) } else { Err(io::Error::other(answer)).doing(action) }
 }
 
-/// Waits until several servers agree; says what the last of them to be asked said if they do not.
+/// Waits until several servers agree; otherwise returns the last disagreement.
 fn agree(what: &str, mut disagreement: impl FnMut() -> Option<String>) -> Result<(), ServerError> {
     let mut last = None;
     let agreed = until(AGREE_LIMIT, || {
@@ -96,7 +97,7 @@ fn agree(what: &str, mut disagreement: impl FnMut() -> Option<String>) -> Result
     if agreed { Ok(()) } else { Err(io::Error::other(said)).doing(|| format!("wait for {what}")) }
 }
 
-/// What a Redis answers, unless the answer has all of `parts`.
+/// The reply of a Redis, unless it contains all of `parts`.
 fn unless_said(port: u16, command: &str, parts: &[&str]) -> Option<String> {
     match ask(port, command) {
         Ok(answer) if parts.iter().all(|part| answer.contains(part)) => None,
@@ -105,24 +106,24 @@ fn unless_said(port: u16, command: &str, parts: &[&str]) -> Option<String> {
     }
 }
 
-/// A Redis Cluster of three masters without replicas, each with a third of the slots. While one is down, the others go
-/// on serving theirs.
+/// A Redis Cluster of three masters without replicas, each with a third of the slots. While one is
+/// down, the others continue to serve theirs.
 #[derive(Debug)]
 pub struct RedisCluster(Vec<Member>);
 
 impl RedisCluster {
-    /// Starts the three, and waits until each knows all; two to three seconds.
+    /// Starts the three, and waits until each knows all, in two to three seconds.
     ///
     /// # Errors
-    /// When one does not start, or they do not find together.
+    /// When one does not start, or they do not form a cluster.
     pub fn start() -> Result<Self, ServerError> {
         Self::start_as(false)
     }
 
-    /// The same, where clients reach each master through a proxy.
+    /// The same, with a proxy in front of each master.
     ///
     /// # Errors
-    /// When one does not start, or they do not find together.
+    /// When one does not start, or they do not form a cluster.
     pub fn start_behind_proxies() -> Result<Self, ServerError> {
         Self::start_as(true)
     }
@@ -147,8 +148,8 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// Waits until every member finds the cluster complete. Two seconds after a restart: for so long a master that is
-    /// back answers CLUSTERDOWN.
+    /// Waits until every member considers the cluster complete. After a restart this takes two seconds,
+    /// in which the restarted master replies CLUSTERDOWN.
     ///
     /// # Errors
     /// When that takes too long.
@@ -160,7 +161,7 @@ impl RedisCluster {
         })
     }
 
-    /// Its address: `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT…`.
+    /// Its URL: `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT…`.
     #[must_use]
     pub fn url(&self) -> String {
         let ports: Vec<_> = self.0.iter().map(Member::told_port).collect();
@@ -168,7 +169,7 @@ impl RedisCluster {
         format!("redis-cluster://127.0.0.1:{}?{}", ports[0], others.join("&"))
     }
 
-    /// The proxies that clients reach the masters through.
+    /// The proxies in front of the masters.
     pub fn doors(&self) -> impl Iterator<Item = &Proxy> {
         self.0.iter().filter_map(|member| member.door.as_ref())
     }
@@ -179,10 +180,10 @@ impl RedisCluster {
     }
 }
 
-/// A primary, a replica, and a Sentinel that makes the replica primary when the primary is gone.
+/// A primary, a replica, and a Sentinel that promotes the replica when the primary fails.
 #[derive(Debug)]
 pub struct RedisSentinel {
-    // Dropped first: it would make much of the others' end.
+    // Dropped first: otherwise it would react to the end of the others.
     _sentinel: Server,
     port: u16,
     primary: Member,
@@ -192,32 +193,33 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// Starts the three, and waits until they know each other; one to two seconds.
+    /// Starts the three, and waits until they know each other, in one to two seconds.
     ///
     /// # Errors
-    /// When one does not start, or they do not find together.
+    /// When one does not start, or they do not connect.
     pub fn start() -> Result<Self, ServerError> {
         Self::start_as(false)
     }
 
-    /// The same, where all, the other two included, reach primary and replica through a proxy each.
+    /// The same, with a proxy in front of the primary and of the replica, which the servers use,
+    /// too.
     ///
     /// # Errors
-    /// When one does not start, or they do not find together.
+    /// When one does not start, or they do not connect.
     pub fn start_behind_proxies() -> Result<Self, ServerError> {
         Self::start_as(true)
     }
 
     fn start_as(is_behind_proxies: bool) -> Result<Self, ServerError> {
-        // No waiting for further replicas to come along; and a replica that writes its first append-only file would
-        // refuse to end, and not think of it again.
+        // Do not wait for further replicas. A replica that writes its first append-only file would
+        // reject a shutdown once and for all.
         let at_once = ["--repl-diskless-sync-delay", "0", "--shutdown-on-sigterm", "force"];
         let announce = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port"];
         let primary = Member::start(&at_once, door(is_behind_proxies)?, &announce)?;
         let primary_port = primary.told_port();
         let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
         let replica = Member::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
-        // What Sentinel finds on its first look it need not wait ten seconds for.
+        // Sentinel finds the replica in its first check, instead of ten seconds later.
         agree("the replica to follow", || unless_said(primary.port(), "INFO replication", &["state=online"]))?;
 
         let (folder, claim) = temporary_folder()?;
@@ -225,7 +227,7 @@ impl RedisSentinel {
         let data = sentinel.data();
         let making = || format!("make the folder {}", data.display());
         fs::create_dir(&data).doing(making)?;
-        // Sentinel writes what it learns into its settings.
+        // Sentinel rewrites its settings file.
         let settings = data.join("sentinel.conf");
         let watched = format!(
             "dir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary_port} 1\n\
@@ -241,45 +243,45 @@ impl RedisSentinel {
         };
         let port = sentinel.start_on_free_port(arguments, answers)?;
         let servers = Self { _sentinel: sentinel, port, primary, replica, _claim: claim, _folder: folder };
-        // It looks more often than once in ten seconds, and a busy machine, which it takes for a broken clock, puts it
-        // off for a second instead of thirty.
+        // Check more often than every ten seconds. A busy machine, which looks like a clock fault,
+        // then delays Sentinel for one second instead of thirty.
         let pace = "SENTINEL DEBUG info-period 500 publish-period 250 tilt-period 1000";
         tell(port, pace)?;
         servers.settle()?;
         Ok(servers)
     }
 
-    /// Its address: `redis-sentinel://127.0.0.1:PORT?sentinelServiceName=line`.
+    /// Its URL: `redis-sentinel://127.0.0.1:PORT?sentinelServiceName=line`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName={SERVICE}", self.port)
     }
 
-    /// The proxies of the primary and the replica, as they are now.
+    /// The proxies of the current primary and replica.
     pub fn doors(&self) -> impl Iterator<Item = &Proxy> {
         [&self.primary, &self.replica].into_iter().filter_map(|member| member.door.as_ref())
     }
 
-    /// Which of the two is primary. Kill it here to wait for nothing.
+    /// The current primary. Killing it through this handle does not wait for a failover.
     pub fn primary(&mut self) -> &mut PrivateRedis {
         &mut self.primary.redis
     }
 
-    /// Kills the primary, as a crash would, and waits until the replica has taken over, two to four seconds later; it is
-    /// the primary from then on. To be called again after [`restore`](Self::restore) only.
+    /// Kills the primary, like a crash, and waits until the replica has taken over, two to four
+    /// seconds later. Call it again only after [`restore`](Self::restore).
     ///
     /// # Errors
-    /// When it does not.
+    /// When the replica does not take over.
     pub fn fail_over(&mut self) -> Result<(), ServerError> {
         self.primary.redis.kill()?;
         self.take_over()
     }
 
-    /// Stops the primary, as a machine that stands still, until the replica has taken over. Then it goes on, and believes itself to
-    /// be the primary for a moment. Waits until it is the replica.
+    /// Pauses the primary, like a stalled machine, until the replica has taken over. It then
+    /// resumes, and considers itself the primary for a moment. Waits until it is the replica.
     ///
     /// # Errors
-    /// When the replica does not take over, or the old primary does not follow.
+    /// When the replica does not take over, or the old primary does not follow it.
     pub fn fail_over_from_stopped(&mut self) -> Result<(), ServerError> {
         let stopped = self.primary.redis.processes();
         let signal = |signal| {
@@ -306,8 +308,8 @@ impl RedisSentinel {
         Ok(())
     }
 
-    /// Starts the primary that [`fail_over`](Self::fail_over) killed again, and waits until it is the replica. For a
-    /// moment it believes itself to be a primary still.
+    /// Restarts the primary that [`fail_over`](Self::fail_over) killed, and waits until it is the
+    /// replica. For a moment it still considers itself a primary.
     ///
     /// # Errors
     /// When it does not start, or does not follow.
@@ -316,7 +318,7 @@ impl RedisSentinel {
         self.settle()
     }
 
-    /// Waits until the replica follows, and Sentinel knows.
+    /// Waits until the replica follows, and Sentinel knows it.
     fn settle(&self) -> Result<(), ServerError> {
         let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.told_port());
         let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.told_port());
