@@ -1,4 +1,4 @@
-//! What is run: every policy in every setting, with every seed.
+//! The benchmark runs: every policy in every setting, with every seed.
 
 use std::{
     collections::BTreeMap,
@@ -20,25 +20,25 @@ use crate::{
     shopper::{Crowd, Setting},
 };
 
-/// The risk that yield mode is run at.
+/// The risk in yield mode.
 pub(crate) const RISK: f64 = 0.002;
-/// The cap lets as many in within so many seconds as there are units.
+/// Seconds in which the cap admits as many shoppers as there are units.
 const CAP_FOR_STOCK_S: f64 = 90.0;
-/// A cap that never binds, and the crowds that meet it.
+/// A cap that never binds, and the number of its seeds.
 const NO_CAP: f64 = 1e9;
 const UNCAPPED_SEEDS: u64 = 10;
-/// The gains of the PID controller: the best of a few, by hand, with other seeds.
+/// Gains of the PID controller: the best of a few, tuned by hand with other seeds.
 const GAINS: [f64; 3] = [4.0, 0.0, 0.0];
 
-/// How much is run.
+/// The size of the benchmark.
 #[derive(Debug, Clone)]
 pub(crate) struct Size {
     pub(crate) seeds: u64,
-    /// Crowds whose means make the frontier.
+    /// Crowds per point of the frontier.
     pub(crate) frontier_seeds: u64,
     pub(crate) stocks: Vec<u32>,
     pub(crate) chances: Vec<f64>,
-    /// Where the plots are taken.
+    /// The setting of the plots.
     pub(crate) shown: Setting,
 }
 
@@ -53,14 +53,15 @@ impl Size {
         }
     }
 
-    /// A handful of shoppers: shows that it runs.
+    /// A smoke test with a handful of shoppers.
     pub(crate) fn smoke() -> Self {
         let shown = Setting { stock: 60, chance: 0.5, shift: 1.0 };
         Self { seeds: 2, frontier_seeds: 1, stocks: vec![shown.stock], chances: vec![0.4, 0.8], shown }
     }
 }
 
-/// How a policy did over all its runs: time to 99 % sold, divided by the planner's, and the share turned away.
+/// Results of a policy over all its runs: time to 99 % sold, divided by the planner's, and the
+/// share turned away.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     pub(crate) t99: Values,
@@ -83,7 +84,7 @@ pub(crate) const POLICIES: [&str; 12] = [
     "fixed rate at the cap",
 ];
 
-/// Everything that was found out.
+/// All results.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(crate) rows: BTreeMap<&'static str, Row>,
@@ -104,12 +105,12 @@ fn of_yield(crowd: &mut Crowd, stock: u32, risk: f64, prior: Prior) -> (Outcome,
     (outcome, law)
 }
 
-/// What an earlier sale of the same kind has taught.
+/// The prior from an earlier sale of the same kind.
 fn prior_of(earlier: &mut Crowd, stock: u32) -> Prior {
     of_yield(earlier, stock, RISK, Prior::cautious()).1.taught()
 }
 
-/// Runs everything once for one setting and seed.
+/// Runs every policy once for one setting and seed.
 fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
     let setting = Setting { stock, chance, shift: 1.0 };
     let cap = cap_per_s(stock);
@@ -165,7 +166,7 @@ fn measure(stock: u32, chance: f64, seed: u64, results: &Mutex<Results>) {
     }
 }
 
-/// Does `work` for each of `jobs`, on all cores.
+/// Calls `work` for each of `jobs`, on all cores.
 fn on_all_cores<Job: Sync>(jobs: &[Job], work: impl Fn(&Job) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -193,7 +194,7 @@ pub(crate) fn run_all(size: &Size) -> Results {
 }
 
 impl Results {
-    /// The figures of the table, `decide_us` included.
+    /// The figures of the table, including `decide_us`.
     pub(crate) fn figures(&self, decide_us: f64) -> Vec<Measured> {
         let row = |at: usize| self.rows.get(POLICIES[at]).cloned().unwrap_or_default();
         let (known, unknown, doubles, halves, one) = (row(0), row(1), row(2), row(3), row(6));
@@ -245,7 +246,7 @@ impl Results {
     }
 }
 
-/// How one policy sold.
+/// The sales curve of one policy.
 pub(crate) struct Curve {
     pub(crate) name: &'static str,
     /// Units sold over time: seconds, units.
@@ -254,7 +255,7 @@ pub(crate) struct Curve {
     pub(crate) turned_away_share: f64,
 }
 
-/// How each policy sold to the crowd of one seed.
+/// The sales curves of all policies for the crowd of one seed.
 pub(crate) fn curves(setting: &Setting) -> Vec<Curve> {
     let (mut crowd, mut earlier) = Crowd::of(setting, 1);
     let (stock, cap) = (setting.stock, cap_per_s(setting.stock));
@@ -287,11 +288,11 @@ pub(crate) fn curves(setting: &Setting) -> Vec<Curve> {
 /// Mean speed and mean share turned away, by policy, along the risk or the rate.
 pub(crate) type Frontier = Vec<(&'static str, Vec<(f64, f64)>)>;
 
-/// The risks of the frontier, from bold to careful, and the rates as parts of the cap.
+/// The risks of the frontier, from high to low, and the rates as parts of the cap.
 const RISKS: [f64; 7] = [0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0002];
 const RATES: [f64; 8] = [1.0, 0.8, 0.65, 0.5, 0.4, 0.32, 0.25, 0.2];
 
-/// The frontier of speed against people turned away.
+/// The frontier of speed against shoppers turned away.
 pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
     let found: Mutex<BTreeMap<(usize, usize), (Values, Values)>> = Mutex::new(BTreeMap::new());
     let names = [POLICIES[0], POLICIES[1], "a fixed rate", POLICIES[7], POLICIES[8], POLICIES[9], POLICIES[6]];
@@ -332,12 +333,13 @@ pub(crate) fn frontier(setting: &Setting, seeds: u64) -> Frontier {
     names.into_iter().enumerate().map(|(at, name)| (name, points(at))).collect()
 }
 
-/// Microseconds of one decision with 20,000 visits under way, from their ages on: the median of many.
+/// Microseconds of one decision with 20,000 visits in progress, including the count of their ages:
+/// the median of many.
 pub(crate) fn decide_us() -> f64 {
     const VISITS: u32 = 20_000;
     const ROUNDS: usize = 301;
     let terms = Law::new(Mode::Yield { risk: RISK }, NO_CAP, Prior::cautious()).terms;
-    // Somewhere in the middle of a sale: every stage and age, and events of the last tick.
+    // The middle of a sale: every stage and age, and events of the last tick.
     let ages: Vec<(Stage, f64)> = (0..VISITS)
         .map(|at| match at % 10 {
             0 => (Stage::Called, f64::from(at % 1_500) / 100.0),

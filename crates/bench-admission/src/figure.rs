@@ -1,10 +1,10 @@
-//! The figures: what each has to reach, and how they are shown.
+//! The figures, their targets and their presentation.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-/// Every figure in the order in which it is shown, and what it should not exceed, if there is something to reach.
+/// Every figure in display order, with its upper limit if it has a target.
 pub(crate) const FIGURES: [(&str, Option<f64>); 11] = [
     ("guarantee_turned_away", Some(0.0)),
     ("guarantee_idle", Some(0.005)),
@@ -24,7 +24,7 @@ pub(crate) const FIGURES: [(&str, Option<f64>); 11] = [
 pub(crate) struct Measured {
     pub(crate) key: &'static str,
     pub(crate) value: f64,
-    /// What else is worth knowing of it.
+    /// Additional information.
     pub(crate) note: String,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn to_table(measured: &[Measured]) -> String {
     table
 }
 
-/// Four digits, or as many as there are.
+/// Formats a number with four digits, or as many as there are.
 pub(crate) fn short(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
@@ -60,7 +60,7 @@ pub(crate) fn short(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// Many runs' values of one thing.
+/// The values of one figure over many runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Values(Vec<f64>);
 
@@ -69,7 +69,7 @@ impl Values {
         self.0.push(value);
     }
 
-    /// The value that so large a share of all lies below; of an even count's middle, the upper of the two.
+    /// The quantile of a share; for the middle of an even count, the upper of the two values.
     fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,5 @@
-//! The law in live sales beside the simulator: `fairline demo`, `fairline rush`, and the same behaviour.
+//! Compares the law in live sales with the simulator: `fairline demo`, `fairline rush`, and the
+//! same behaviour model.
 
 use std::{
     fs, io,
@@ -22,31 +23,32 @@ use crate::{
     shopper::Crowd,
 };
 
-/// Units, and the share of those let in who buy.
+/// Units, and the share of admitted shoppers who buy.
 const STOCK: u32 = 200;
 const CHANCE_PERCENT: u32 = 50;
-/// So many times as fast as people.
+/// Speed relative to people.
 const FASTER: u32 = 5;
-/// The cap lets as many in within 90 s as there are units; five times as fast, too.
+/// The cap admits as many as there are units within 90 s, sped up by the same factor.
 const CAP_PER_S: f64 = STOCK as f64 / 90.0 * FASTER as f64;
-/// More than any sale lets in: who comes first is let in, and nobody else.
+/// More shoppers than any sale admits, so that the line never runs empty.
 const SHOPPERS: u32 = 900;
-/// Simulated sales that a live one is held against: of so many, one more is the least or the most of all in every 150th case.
+/// Simulated sales that a live one is compared with: one more sale of the same kind would be their
+/// minimum or maximum in every 150th case.
 const SEEDS: u64 = 300;
-/// How long the demo may take to be there.
+/// Timeout for the demo to start.
 const START_WITHIN: Duration = Duration::from_secs(120);
 
-/// How long a crowd may take to join.
+/// Timeout for a crowd to join.
 const JOIN_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What is compared, and its values for one sale.
+/// The compared figures, and their values for one sale.
 const KEYS: [&str; 3] = ["t99_s", "admitted", "turned_away_share"];
 type Figures = [f64; 3];
 /// The modes of a sale, as the admin API names them.
 const MODES: [&str; 2] = ["guarantee", "yield"];
 
-/// The demo, with servers of its own. Dropped, it ends.
+/// The demo, with its own servers. Ends when dropped.
 struct Demo(Child);
 
 impl Demo {
@@ -60,14 +62,14 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // Asked to stop, it stops its servers, too; killed, it could not.
+        // SIGTERM lets it stop its servers, too; SIGKILL would not.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// Runs so many live sales in each mode, all side by side, and as many simulated ones as it takes. Gives everything as JSON,
-/// and as a table.
+/// Runs a number of live sales in each mode concurrently, and the simulated ones to compare with.
+/// Returns the results as JSON, and as a table.
 pub(crate) fn compare(fairline: &Path, runs: u64) -> io::Result<(Value, String)> {
     let folder = std::env::temp_dir().join(format!("fairline-live-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -91,7 +93,7 @@ fn compare_in(folder: &Path, fairline: &Path, runs: u64) -> io::Result<(Value, S
             simulated.iter().for_each(|sale| values.add(sale[at]));
             let (least, most) = (values.least(), values.worst());
             let lived: Vec<f64> = live.iter().map(|sale| sale[at]).collect();
-            // The same people, in the same order, met by the same law.
+            // The same people, in the same order, admitted by the same law.
             let twins: Vec<f64> = simulated.iter().take(lived.len()).map(|sale| sale[at]).collect();
             let agree = lived.iter().all(|value| (least..=most).contains(value));
             all_agree &= agree;
@@ -130,7 +132,7 @@ fn live_sales(fairline: &Path, folder: &Path, addresses: &Value, runs: u64) -> i
     Ok([guarantee?, overbooked?])
 }
 
-/// Where the demo is, once it says so.
+/// The demo's addresses, as soon as it is ready.
 #[expect(clippy::disallowed_methods, reason = "there is no runtime here whose thread it could block")]
 fn addresses(folder: &Path) -> io::Result<Value> {
     let started = Instant::now();
@@ -145,7 +147,7 @@ fn addresses(folder: &Path) -> io::Result<Value> {
     }
 }
 
-/// Creates a sale, sends it a crowd, and opens it when all of them wait.
+/// Creates a sale, sends it a crowd, and opens it when all shoppers wait.
 fn rush(fairline: &Path, folder: &Path, addresses: &Value, mode: &str, seed: u64) -> io::Result<Figures> {
     let slug = format!("{mode}-{seed}");
     let [claim_window_s, token_ttl_s, hold_s] =
@@ -188,7 +190,8 @@ fn rush(fairline: &Path, folder: &Path, addresses: &Value, mode: &str, seed: u64
     Ok([number("t99_s")?, admitted, number("no_unit")? / admitted])
 }
 
-/// The simulated line has no end and is there from the first moment; so is the live one.
+/// The simulated line is endless and complete from the start, so the live one has to be complete,
+/// too.
 #[expect(clippy::disallowed_methods, reason = "there is no runtime here whose thread it could block")]
 fn open_when_all_wait(addresses: &Value, path: &str) -> io::Result<()> {
     let started = Instant::now();
@@ -231,7 +234,7 @@ fn chance() -> f64 {
     f64::from(CHANCE_PERCENT) / 100.0
 }
 
-/// What is compared, of one simulated sale to the crowd that a rush of this seed would send.
+/// The compared figures of one simulated sale, with the crowd that a rush of this seed would send.
 fn simulate(mode: &str, seed: u64) -> Figures {
     let (mode, promise) = match mode {
         "yield" => (Mode::Yield { risk: RISK }, Promise::WhilePaying),

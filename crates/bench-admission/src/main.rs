@@ -1,8 +1,10 @@
-//! `make bench-admission`: the control law against a simulator of shoppers, in virtual time.
+//! `make bench-admission`: the control law against simulated shoppers, in virtual time.
 //!
-//! The very `decide` of the controller lets simulated people in, beside other policies and a planner who knows who will
-//! buy. `docs/admission.md` tells the model, the figures, and how to read them. `shopper` is what people do, `sale` the
-//! sale that they meet, `policy` who may come in, `bench` what is run.
+//! The controller's own `decide` admits simulated people; other policies, and a planner who knows
+//! who will buy, serve as baselines. `docs/admission.md` describes the model, the figures, and how
+//! to read them.
+//!
+//! - `shopper`: the people; `sale`: the sale; `policy`: the admission policies; `bench`: the runs.
 
 mod bench;
 mod figure;
@@ -27,26 +29,26 @@ use crate::{
     shopper::Setting,
 };
 
-/// Runs the control law against simulated shoppers, and shows and writes down what it found.
+/// Run the control law against simulated shoppers, and print and save the results.
 #[derive(Debug, Parser)]
 #[command(name = "bench-admission")]
 struct Arguments {
-    /// Crowds of each setting.
+    /// Crowds per setting.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     seeds: u64,
-    /// The folder for the figures, as one JSON object, and the plots.
+    /// Folder for the figures, as one JSON object, and for the plots.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// Show every setting, too.
+    /// Print every setting, too.
     #[arg(long)]
     settings: bool,
-    /// Run everything with a handful of shoppers: shows that it runs, and nothing else.
+    /// Smoke test: run everything with a handful of shoppers.
     #[arg(long)]
     smoke: bool,
-    /// Compare so many live sales in each mode with simulated ones, instead.
+    /// Compare this many live sales in each mode with simulated ones, instead.
     #[arg(long, value_name = "SALES", requires = "fairline", value_parser = clap::value_parser!(u64).range(1..=30))]
     live: Option<u64>,
-    /// The program that serves them and sends the crowd.
+    /// The `fairline` program, which serves the sales and sends the crowd.
     #[arg(long, value_name = "PROGRAM")]
     fairline: Option<PathBuf>,
 }
@@ -127,7 +129,7 @@ fn line(name: &str, row: &bench::Row) -> String {
     )
 }
 
-/// Marks at so many equal steps.
+/// Equally spaced axis marks.
 fn marks(high: f64, steps: u32, says: impl Fn(f64) -> String) -> Vec<(f64, String)> {
     (0..=steps).map(|step| high * f64::from(step) / f64::from(steps)).map(|value| (value, says(value))).collect()
 }
@@ -135,7 +137,7 @@ fn marks(high: f64, steps: u32, says: impl Fn(f64) -> String) -> Vec<(f64, Strin
 fn sold_plot(setting: &Setting) -> String {
     let mut curves = bench::curves(setting);
     let total = f64::from(setting.stock);
-    // Until the slowest has sold 99 %: what it does after that is a long, flat line.
+    // The plot ends when the slowest policy has sold 99 %: the rest is a long, flat line.
     let last_s = curves.iter().map(|curve| curve.t99_s).filter(|t99_s| t99_s.is_finite()).fold(60.0, f64::max);
     let high_s = (last_s / 120.0).ceil() * 120.0;
     let subtitle = format!(
@@ -156,7 +158,7 @@ fn sold_plot(setting: &Setting) -> String {
         y: Axis { name: "units sold", low: 0.0, high: total, marks: marks(total, 4, grouped), is_root: false },
         names: Names::Listed,
     };
-    // Listed from the fastest to the slowest, as the dots stand.
+    // Listed from the fastest to the slowest, like the dots.
     let colours: Vec<&str> = curves.iter().map(|curve| curve.name).collect();
     curves.sort_by(|a, b| a.t99_s.total_cmp(&b.t99_s));
     let series: Vec<Series> = curves
@@ -173,16 +175,16 @@ fn sold_plot(setting: &Setting) -> String {
     draw(&frame, &series)
 }
 
-/// A share, as short as it may be.
+/// Formats a share in as few characters as possible.
 fn percent(share: f64) -> String {
     match share * 100.0 {
-        0.0 => "nobody".to_owned(),
+        0.0 => "none".to_owned(),
         few if few < 0.1 => format!("{few:.2} %"),
         many => format!("{many:.1} %"),
     }
 }
 
-/// A whole number with commas between thousands.
+/// Formats a whole number with thousands separators.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let parts: Vec<&str> =
@@ -190,7 +192,7 @@ fn grouped(value: f64) -> String {
     parts.join(",")
 }
 
-/// At most some hundred points of a curve up to a moment, the last one included.
+/// Up to some hundred points of a curve until a moment, including the last one.
 fn thinned(curve: &[(f64, u32)], until_s: f64) -> Vec<(f64, f64)> {
     const POINTS: usize = 300;
     let curve = &curve[..curve.partition_point(|point| point.0 <= until_s)];

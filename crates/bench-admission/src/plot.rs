@@ -1,8 +1,8 @@
-//! Plots, as SVG written by hand: readable on a light and on a dark page, and without colour.
+//! Plots as hand-written SVG, readable on a light and on a dark page, and without colour.
 
 use std::fmt::Write as _;
 
-/// How far the axes reach, and what is written beside them.
+/// The axes and labels of a plot.
 pub(crate) struct Frame<'a> {
     pub(crate) title: &'a str,
     pub(crate) subtitle: &'a str,
@@ -11,12 +11,13 @@ pub(crate) struct Frame<'a> {
     pub(crate) names: Names,
 }
 
-/// Where the names of series stand.
+/// The position of the series' names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// Beside the end of each, with a line that leads there.
+    /// Beside the end of each curve, connected by a line.
     AtEnds,
-    /// One below the other, in the order of the series, each with a piece of its line: for curves that end in one place.
+    /// In a list, in the order of the series, each with a sample of its line: for curves that end
+    /// in one place.
     Listed,
 }
 
@@ -25,14 +26,14 @@ pub(crate) struct Axis<'a> {
     pub(crate) name: &'a str,
     pub(crate) low: f64,
     pub(crate) high: f64,
-    /// Where a mark stands, and what it says.
+    /// The positions and labels of the marks.
     pub(crate) marks: Vec<(f64, String)>,
-    /// Small values get more room: a square root.
+    /// Uses a square-root scale, which gives small values more room.
     pub(crate) is_root: bool,
 }
 
 impl Axis<'_> {
-    /// Where a value stands, from 0 to 1.
+    /// The position of a value, from 0 to 1.
     fn at(&self, value: f64) -> f64 {
         let scale = |value: f64| if self.is_root { value.max(0.0).sqrt() } else { value };
         ((scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))).clamp(0.0, 1.0)
@@ -42,13 +43,13 @@ impl Axis<'_> {
 /// A curve, or a single point.
 pub(crate) struct Series {
     pub(crate) name: String,
-    /// A second line below the name, where names are listed.
+    /// A second line below the name, in a list.
     pub(crate) note: String,
-    /// One of the colours of the style, from 0.
+    /// Index of a colour of the style.
     pub(crate) colour: usize,
     pub(crate) points: Vec<(f64, f64)>,
     pub(crate) is_dashed: bool,
-    /// Points that are marked.
+    /// Highlighted points.
     pub(crate) dots: Vec<(f64, f64)>,
 }
 
@@ -58,11 +59,12 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 246.0;
 const TOP: f64 = 94.0;
 const BOTTOM: f64 = 56.0;
-/// Labels are at least so far apart, and those with a note.
+/// Minimum distance of labels, and of labels with a note.
 const LINE: f64 = 17.0;
 const LISTED: f64 = 46.0;
 
-/// Colours that those with any kind of colour vision tell apart (Okabe and Ito), darker ones for a light page.
+/// Colours that are distinct for all kinds of colour vision (Okabe and Ito), darker on a light
+/// page.
 const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-size:13px;fill:#1c2430}\
 .title{font-size:18px;font-weight:600}.quiet{fill:#5b6675}.note{font-size:12px}.page{fill:#ffffff}\
@@ -124,7 +126,7 @@ pub(crate) fn draw(frame: &Frame<'_>, series: &[Series]) -> String {
             let _ = writeln!(svg, "<path class=\"curve c{}{dash}\" d=\"M{}\"/>", one.colour, path.join("L"));
         }
     }
-    // Above every curve.
+    // Drawn above all curves.
     for one in series {
         for &(px, py) in &one.dots {
             let (px, py) = (x(px), y(py));
@@ -139,7 +141,7 @@ pub(crate) fn draw(frame: &Frame<'_>, series: &[Series]) -> String {
     svg
 }
 
-/// Each name stands at the end of its curve, as far down as the one above it makes it go.
+/// Places each name at the end of its curve, moved down if the one above needs the space.
 fn names_at_ends(svg: &mut String, series: &[Series], place: &dyn Fn((f64, f64)) -> (f64, f64)) {
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
     let mut names: Vec<((f64, f64), &Series)> =
@@ -165,7 +167,7 @@ fn names_at_ends(svg: &mut String, series: &[Series], place: &dyn Fn((f64, f64))
     }
 }
 
-/// A list beside the frame.
+/// Places the names in a list beside the frame.
 fn names_listed(svg: &mut String, series: &[Series]) {
     let left = WIDTH - RIGHT + 14.0;
     for (at, one) in series.iter().enumerate() {
@@ -200,7 +202,7 @@ mod tests {
         let frame = |names| Frame { title: "Units & time", subtitle: "a < b", x: axis("x"), y: axis("y"), names };
         let curve = |name: &str, colour| Series {
             name: name.to_owned(),
-            note: "nobody".to_owned(),
+            note: "none".to_owned(),
             colour,
             points: vec![(0.0, 0.0), (50.0, 10.0)],
             is_dashed: false,
@@ -210,7 +212,7 @@ mod tests {
             let svg = draw(&frame(names), &[curve("ours", 1), curve("theirs", 2)]);
             assert!(svg.contains("Units &amp; time") && svg.contains(">ours<") && svg.contains(">theirs<"));
             assert_eq!(svg.matches("<circle").count(), 4);
-            assert_eq!(svg.matches(">nobody<").count(), if names == Names::Listed { 2 } else { 0 });
+            assert_eq!(svg.matches(">none<").count(), if names == Names::Listed { 2 } else { 0 });
             assert!(!svg.contains("NaN"));
             let numbers = svg.split([' ', '"', 'M', 'L']).filter_map(|part| part.parse::<f64>().ok());
             assert!(numbers.into_iter().all(|number| (0.0..=WIDTH).contains(&number)), "nothing leaves the picture");

@@ -1,4 +1,4 @@
-//! Who may be let in, and how many: the law, and what it is held against.
+//! The admission policies: the law, and its baselines.
 
 use fairline_admission::{Health, Lane, Memory, Mode, Observation, Prior, Terms, decide};
 use fairline_behaviour::LIMITS_S;
@@ -8,19 +8,19 @@ use crate::{
     shopper::Crowd,
 };
 
-/// Lets people in, tick by tick.
+/// Admits shoppers, tick by tick.
 pub(crate) trait Policy {
     fn admit(&mut self, view: &View<'_>) -> u32;
 }
 
-/// The very control law of the controller.
+/// The controller's own control law.
 pub(crate) struct Law {
     pub(crate) terms: Terms,
     prior: Prior,
     memory: Memory,
 }
 
-/// Everybody waits in one lane, and the line has no end.
+/// All shoppers wait in one endless lane.
 const LANE: [Lane; 1] = [Lane { waiting: u64::MAX, share: 1.0 }];
 
 impl Law {
@@ -38,13 +38,13 @@ impl Law {
         Self { terms, prior, memory: Memory::default() }
     }
 
-    /// The same law for a sale whose steps have other limits, in seconds.
+    /// The same law for a sale with other time limits, in seconds.
     pub(crate) fn within(mut self, [claim_window_s, token_ttl_s, hold_s]: [f64; 3]) -> Self {
         self.terms = Terms { claim_window_s, token_ttl_s, hold_s, ..self.terms };
         self
     }
 
-    /// What this sale has taught for the next.
+    /// The prior that this sale leaves for the next.
     pub(crate) fn taught(&self) -> Prior {
         self.prior.after(&self.memory.learned)
     }
@@ -70,7 +70,7 @@ impl Policy for Law {
     }
 }
 
-/// A rate, in whole admissions.
+/// Turns a rate into whole admissions.
 struct Whole {
     credit: f64,
 }
@@ -84,14 +84,14 @@ impl Whole {
     }
 }
 
-/// Units that would be wanted, if visits of any age bought as often as those that have ended; one is taken to have
-/// bought before.
+/// Units that would be wanted if visits of any age bought as often as those that have ended, with
+/// one earlier purchase assumed.
 fn wanted_by_count(view: &View<'_>) -> f64 {
     let under_way = view.visits.under_way.all() + view.stock.held;
     f64::from(under_way) * f64::from(view.stock.sold + 1) / f64::from(view.ended + 1)
 }
 
-/// Admits as many as the count of visits that ended with an order, out of all that ended, seems to allow; blind to ages.
+/// Admits as many as the share of ended visits with an order suggests; ignores ages.
 pub(crate) struct CountRule {
     rate_cap_per_s: f64,
     whole: Whole,
@@ -112,7 +112,8 @@ impl Policy for CountRule {
     }
 }
 
-/// A PID controller on the rate: its error is the share of the stock that nobody under way seems to want.
+/// A PID controller on the rate. Its error is the share of the stock that no visit in progress is
+/// expected to want.
 pub(crate) struct Pid {
     rate_cap_per_s: f64,
     whole: Whole,
@@ -134,7 +135,7 @@ impl Policy for Pid {
         self.last = error;
         let [proportional, integral, derivative] = self.gains;
         let rate = proportional * error + integral * (self.integral + error * TICK_S) + derivative * slope;
-        // No windup while the rate is at one of its ends.
+        // No windup while the rate is at a limit.
         if (0.0..=1.0).contains(&rate) {
             self.integral += error * TICK_S;
         }
@@ -142,7 +143,8 @@ impl Policy for Pid {
     }
 }
 
-/// Additive increase and multiplicative decrease of the rate: it grows until somebody is turned away.
+/// Additive increase and multiplicative decrease of the rate: it grows until a shopper is turned
+/// away.
 pub(crate) struct Aimd {
     rate_cap_per_s: f64,
     whole: Whole,
@@ -171,7 +173,8 @@ impl Policy for Aimd {
     }
 }
 
-/// What can be known in hindsight, without a simulation: who buys when, of a line that is let in at one rate.
+/// The result of a line that is admitted at one rate, computed in hindsight without a simulation:
+/// who buys when.
 pub(crate) struct Hindsight {
     pub(crate) t99_s: f64,
     pub(crate) turned_away_share: f64,
@@ -179,8 +182,8 @@ pub(crate) struct Hindsight {
     pub(crate) curve: Vec<(f64, u32)>,
 }
 
-/// The planner: lets the line in, in its order and as fast as the cap allows, until as many buyers are inside as there
-/// are units, and nobody after that.
+/// The planner: admits the line in order and as fast as the cap allows, until as many buyers are
+/// inside as there are units; then no one else.
 pub(crate) fn clairvoyant(crowd: &mut Crowd, stock: u32, rate_cap_per_s: f64) -> Hindsight {
     let mut bought_s = Vec::with_capacity(stock as usize);
     let mut at = 0;
@@ -198,7 +201,7 @@ pub(crate) fn clairvoyant(crowd: &mut Crowd, stock: u32, rate_cap_per_s: f64) ->
 
 /// A constant rate until everything is sold.
 pub(crate) fn fixed_rate(crowd: &mut Crowd, stock: u32, rate_per_s: f64) -> Hindsight {
-    // Admissions go on until the sale is sold out, which the first so many admissions decide.
+    // Admissions continue until the sale is sold out, which the earliest ones decide.
     let mut bought: Vec<(f64, f64)> = Vec::new();
     let mut sold_out_s = f64::INFINITY;
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! A sale in virtual time: shoppers, a stock, and a policy that lets them in.
+//! A sale in virtual time: shoppers, a stock, and a policy that admits them.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -7,11 +7,11 @@ use fairline_behaviour::Step;
 
 use crate::{policy::Policy, shopper::Crowd};
 
-/// Seconds between two ticks of the controller: its default.
+/// Seconds between two ticks of the controller, by default.
 pub(crate) const TICK_S: f64 = 0.2;
-/// A sale that is not sold out after so long never will be.
+/// A sale that is not sold out after this many seconds never will be.
 const LONGEST_S: f64 = 4.0 * 3600.0;
-/// One point of a curve for so many ticks.
+/// Ticks per point of a curve.
 const TICKS_A_POINT: usize = 10;
 
 /// How the stock is promised.
@@ -23,7 +23,7 @@ pub(crate) enum Promise {
     Always,
 }
 
-/// How a sale went.
+/// The result of a sale.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outcome {
     /// Seconds until 99 % were sold; infinite if they never were.
@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
     pub(crate) admitted: usize,
     /// Shoppers who wanted to pay and found no unit.
     pub(crate) turned_away: usize,
-    /// Redemptions that found no unit, of those that were promised one.
+    /// Redemptions that found no unit although one was promised.
     pub(crate) promise_broken: usize,
     /// Unit-seconds until sold out, and those neither promised, held nor sold.
     pub(crate) unit_seconds: f64,
@@ -64,11 +64,11 @@ enum Happens {
     PaymentEnds,
 }
 
-/// What a policy sees.
+/// The inputs of a policy.
 pub(crate) struct View<'a> {
     pub(crate) stock: Stock,
     pub(crate) visits: &'a Visits,
-    /// Visits that have ended, and how many of these were turned away since the last tick.
+    /// Visits that have ended so far, and shoppers turned away since the last tick.
     pub(crate) ended: u32,
     pub(crate) turned_away: u32,
 }
@@ -79,7 +79,7 @@ struct Sale<'a> {
     stock: Stock,
     now_s: f64,
     events: BinaryHeap<Reverse<(u64, usize, Happens)>>,
-    /// Where each visit stands, since when.
+    /// The stage of each visit, and since when.
     stands: Vec<(u8, f64)>,
     /// Visits in each stage by the tick in which they entered it.
     entered: [Vec<u32>; 3],
@@ -90,7 +90,7 @@ struct Sale<'a> {
     target: u32,
 }
 
-/// Whole microseconds, which have an order.
+/// Whole microseconds, which are totally ordered.
 fn micros(time_s: f64) -> u64 {
     (time_s * 1e6) as u64
 }
@@ -127,7 +127,7 @@ pub(crate) fn run(crowd: &mut Crowd, total: u32, promise: Promise, policy: &mut 
             break;
         }
         if sold_out {
-            // Nobody is let in any more, and whoever is under way finds out what there is to find.
+            // Admissions have ended; let the visits in progress complete.
             sale.pass(f64::INFINITY);
             continue;
         }
@@ -172,7 +172,7 @@ impl Sale<'_> {
         self.events.push(Reverse((micros(self.now_s + after_s), visit, what)));
     }
 
-    /// Lets everything happen up to a moment.
+    /// Processes all events up to a moment.
     fn pass(&mut self, until_s: f64) {
         while let Some(&Reverse((at, visit, what))) = self.events.peek() {
             let at_s = at as f64 / 1e6;
@@ -190,7 +190,8 @@ impl Sale<'_> {
         }
     }
 
-    /// Notes what was neither promised, held nor sold until a moment; somebody always waits.
+    /// Adds the units that were neither promised, held nor sold until a moment. The line is never
+    /// empty.
     fn idle(&mut self, until_s: f64) {
         if self.stock.sold < self.stock.total {
             let elapsed_s = until_s - self.now_s;
@@ -263,7 +264,7 @@ impl Sale<'_> {
         }
     }
 
-    /// Counts the visits under way by age.
+    /// Counts the visits in progress by age.
     fn count(&mut self, tick: usize) {
         for stage in [Stage::Called, Stage::Claimed, Stage::Shopping] {
             let entered = &self.entered[stage as usize];
@@ -316,7 +317,7 @@ mod tests {
         run(&mut crowd(seed), STOCK, promise, &mut Law::new(mode, rate_cap_per_s, Prior::cautious()))
     }
 
-    /// Lets in whoever the cap lets in, whatever the stock.
+    /// Admits whatever the cap allows, regardless of the stock.
     struct Heedless(f64);
 
     impl Policy for Heedless {
@@ -336,7 +337,7 @@ mod tests {
             assert!(sale.redeemed >= STOCK as usize && sale.admitted > sale.redeemed, "seed {seed}: {}", sale.redeemed);
             assert!(sale.idle_share() <= 0.005, "seed {seed}: {}", sale.idle_share());
             assert_eq!(sale.curve.last().map(|point| point.1), Some(STOCK), "seed {seed}");
-            // The control: a cap keeps units back, and that is counted.
+            // The control: a cap holds units back, which is counted.
             let capped = of_law(seed, Mode::Guarantee, 1.0).idle_share();
             assert!(capped > 0.02, "seed {seed}: {capped}");
         }
@@ -355,7 +356,7 @@ mod tests {
             sooner += usize::from(overbooked.t99_s < guaranteed.t99_s * 0.8);
         }
         assert!(sooner >= 4, "in {sooner} of 5 sales");
-        // Some 600 are let in; the stated risk is three of them.
+        // About 600 are admitted; the stated risk is three of them.
         assert!(admitted > 500 && turned_away <= 6, "{turned_away} of {admitted}");
     }
 

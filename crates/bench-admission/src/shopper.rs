@@ -1,14 +1,14 @@
-//! The people of a sale. Everybody's visit is drawn before the sale, in the order of the line, so that every policy meets the
-//! same people.
+//! The people of a sale. All visits are drawn before the sale, in the order of the line, so that
+//! every policy meets the same people.
 
 use fairline_behaviour::{Manners, Visit, live_manners, live_visit};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-/// The people of a line, in its order.
+/// The people of a line, in order.
 pub(crate) struct Crowd {
     visits: Vec<Visit>,
     manners: Manners,
-    /// How they behave after so many buyers have passed.
+    /// Their behaviour after this number of buyers.
     shift: Option<(usize, Manners)>,
     buyers: usize,
     dice: StdRng,
@@ -18,14 +18,15 @@ pub(crate) struct Crowd {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Setting {
     pub(crate) stock: u32,
-    /// Chance that a shopper who is let in buys.
+    /// Probability that an admitted shopper buys.
     pub(crate) chance: f64,
-    /// Factor of the chance of those who come after half of the buyers that the stock has room for.
+    /// Factor of that probability for people after half of the buyers that the stock suffices for.
     pub(crate) shift: f64,
 }
 
 impl Crowd {
-    /// The crowd of a seed, and the manners of an earlier sale of the same kind, whose chance was another by a tenth at most.
+    /// The crowd of a seed, and that of an earlier sale of the same kind, whose probability
+    /// differed by up to a tenth.
     pub(crate) fn of(setting: &Setting, seed: u64) -> (Self, Self) {
         let mut dice =
             StdRng::seed_from_u64(seed ^ (u64::from(setting.stock) << 32) ^ ((setting.chance * 1000.0) as u64) << 20);
@@ -51,12 +52,12 @@ impl Crowd {
         Self { visits, ..Self::new(manners, None, StdRng::seed_from_u64(seed)) }
     }
 
-    /// Seconds in which each step of a visit has to be done.
+    /// The time limit of each step of a visit, in seconds.
     pub(crate) fn limits_s(&self) -> [f64; 3] {
         self.manners.limits_s()
     }
 
-    /// The visit of whoever is `at`-th in the line, from 0.
+    /// The visit of the shopper at this place of the line, from 0.
     pub(crate) fn visit(&mut self, at: usize) -> Visit {
         while self.visits.len() <= at {
             let manners = match self.shift {

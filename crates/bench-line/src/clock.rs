@@ -4,13 +4,13 @@ use std::{thread, time::Duration};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Microseconds since some moment that is the same for every process of this machine.
+/// Microseconds since a moment that is the same for every process of this machine.
 pub(crate) fn now_us() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
     Duration::from(now).as_micros().try_into().expect("this machine has been up for less than 500,000 years")
 }
 
-/// Lets time pass.
+/// Waits for a time.
 #[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits, and its threads are its own")]
 pub(crate) fn pause(time: Duration) {
     thread::sleep(time);

@@ -1,7 +1,7 @@
 //! The crowd: processes of this program, each with up to 18,000 pages that wait over real sockets.
 //!
-//! What they are asked goes to their standard input, what they answer comes from their standard output, a JSON document a
-//! line. They end when this process does.
+//! Requests go to their standard input, and responses come from their standard output, one JSON
+//! document per line. They end with this process.
 
 mod page;
 mod part;
@@ -23,20 +23,20 @@ use crate::{Failure, process::cpu_us};
 /// The argument that makes this program a part of the crowd.
 pub(crate) const PART: &str = "--crowd";
 
-/// Handshakes that a part has under way at the same time: no more than a server's queue of new connections holds (128,
-/// where it asks for no more), or some would wait for a second until they are sent again.
+/// Concurrent handshakes of a part: no more than a server's queue of new connections holds (128,
+/// unless it asks for more); otherwise some would wait a second until they are sent again.
 const AT_ONCE: u32 = 100;
 
-/// What a part is asked.
+/// A request to a part.
 #[derive(Debug, Serialize, Deserialize)]
 enum Ask {
     Join(Join),
     Count,
-    /// So many who wait leave, each second, from now on.
+    /// Let this many waiting pages leave each second, from now on.
     Leave {
         per_s: f64,
     },
-    /// Keep what tickets up to this one are told, from what they know now on.
+    /// Record the messages to tickets up to this one, starting with their current state.
     Record {
         up_to: u64,
     },
@@ -52,15 +52,15 @@ enum Answer {
     Done,
 }
 
-/// Pages that are to connect.
+/// Pages to connect.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Join {
     pub(crate) to: SocketAddr,
     pub(crate) path: String,
     pub(crate) count: u32,
-    /// A handshake without a ticket has failed.
+    /// Whether a handshake without a ticket counts as failed.
     pub(crate) wants_ticket: bool,
-    /// Each page has an address of its own, from this one on.
+    /// The address of the first page; each page has its own.
     pub(crate) first_source: Ipv4Addr,
 }
 
@@ -75,18 +75,18 @@ impl Join {
     }
 }
 
-/// How connecting went.
+/// The result of connecting.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Joined {
     pub(crate) entered: u32,
     pub(crate) refused: u32,
-    /// Why the first of those was refused.
+    /// Why the first of these was rejected.
     pub(crate) why: Option<String>,
-    /// From the first connection until the last answer.
+    /// Time from the first connection until the last response.
     pub(crate) took_us: u64,
 }
 
-/// How pages are doing: the first two now, the others since they were hung up last.
+/// The state of the pages: the first two at present, the others since the last hang-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counted {
     pub(crate) connected: u64,
@@ -94,10 +94,10 @@ pub(crate) struct Counted {
     pub(crate) waiting: u64,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
-    /// Have heard that it is over, the last of them at this moment.
+    /// Pages that received the last message, and when the last of them did.
     pub(crate) over: u64,
     pub(crate) last_over_us: u64,
-    /// Lost their connection before.
+    /// Pages that lost their connection before that.
     pub(crate) lost: u64,
 }
 
@@ -115,7 +115,7 @@ impl Counted {
     }
 }
 
-/// What tickets were told.
+/// Messages to tickets.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Recorded {
     up_to: u64,
@@ -135,7 +135,7 @@ struct Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -162,12 +162,12 @@ impl Part {
 }
 
 impl Crowd {
-    /// Starts so many processes.
+    /// Starts a number of processes.
     pub(crate) fn start(parts: u16) -> Result<Self, Failure> {
         Ok(Self { parts: (0..parts).map(|_| Part::start()).collect::<Result<_, _>>()? })
     }
 
-    /// Asks every part, all at the same time.
+    /// Sends a request to all parts concurrently.
     fn ask_all(&mut self, ask: impl Fn(u16) -> Ask) -> Result<Vec<Answer>, Failure> {
         for (nth, part) in (0..).zip(&mut self.parts) {
             part.ask(&ask(nth))?;
@@ -175,7 +175,7 @@ impl Crowd {
         self.parts.iter_mut().map(Part::answer).collect()
     }
 
-    /// Each part connects its pages; gives how that went, in the order of the parts.
+    /// Lets each part connect its pages; returns the results in the order of the parts.
     pub(crate) fn join(&mut self, job: impl Fn(u16) -> Join) -> Result<Vec<Joined>, Failure> {
         let answers = self.ask_all(|nth| Ask::Join(job(nth)))?;
         let joined = answers.into_iter().filter_map(|answer| match answer {
@@ -190,7 +190,7 @@ impl Crowd {
             .collect()
     }
 
-    /// How the pages are doing, all together.
+    /// The state of all pages.
     pub(crate) fn count(&mut self) -> Result<Counted, Failure> {
         let answers = self.ask_all(|_| Ask::Count)?;
         Ok(answers.into_iter().fold(Counted::default(), |all, answer| match answer {
@@ -199,18 +199,18 @@ impl Crowd {
         }))
     }
 
-    /// So many leave each second, all together.
+    /// Lets this many pages leave each second, in total.
     pub(crate) fn leave(&mut self, per_s: f64) -> Result<(), Failure> {
         let per_s = per_s / self.parts.len() as f64;
         self.ask_all(|_| Ask::Leave { per_s }).map(drop)
     }
 
-    /// Keeps what tickets up to this one are told from now on.
+    /// Records the messages to tickets up to this one, from now on.
     pub(crate) fn record(&mut self, up_to: u64) -> Result<(), Failure> {
         self.ask_all(|_| Ask::Record { up_to }).map(drop)
     }
 
-    /// What they have been told, ticket by ticket, each in the order of time.
+    /// The recorded messages, by ticket, each in the order of time.
     pub(crate) fn recorded(&mut self) -> Result<Vec<(u64, Told)>, Failure> {
         let answers = self.ask_all(|_| Ask::Recorded)?;
         let told = answers.into_iter().flat_map(|answer| match answer {
@@ -225,7 +225,7 @@ impl Crowd {
         self.ask_all(|_| Ask::HangUp).map(drop)
     }
 
-    /// Microseconds of processor time that the crowd itself has used.
+    /// CPU microseconds that the crowd itself has used.
     pub(crate) fn cpu_us(&self) -> Result<u64, Failure> {
         self.parts.iter().map(|part| cpu_us(part.child.id())).sum()
     }

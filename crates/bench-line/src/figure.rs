@@ -1,10 +1,10 @@
-//! The figures: what each has to reach, and how they are shown.
+//! The figures, their targets and their presentation.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-/// What a figure has to reach.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Reach {
     AtMost(f64),
@@ -13,7 +13,7 @@ pub(crate) enum Reach {
 
 use Reach::{AtLeast, AtMost};
 
-/// Every figure, in the order in which they are shown.
+/// Every figure, in display order.
 pub(crate) const FIGURES: [(&str, Reach); 11] = [
     ("bytes_per_shopper", AtMost(2_500.0)),
     ("memory_vs_node_ws", AtMost(0.5)),
@@ -49,25 +49,25 @@ impl Reach {
 pub(crate) struct Measured {
     pub(crate) key: &'static str,
     pub(crate) value: f64,
-    /// Of a ratio: what was divided by what.
+    /// For a ratio: the dividend and the divisor.
     pub(crate) ratio_of: Option<(f64, f64)>,
-    /// What else is worth knowing of it.
+    /// Additional information.
     pub(crate) note: String,
 }
 
 impl Measured {
-    /// A figure that stands for itself.
+    /// A plain figure.
     pub(crate) fn plain(key: &'static str, value: f64, note: String) -> Self {
         Self { key, value, ratio_of: None, note }
     }
 
-    /// A figure that is a ratio; `value` is not always `ours / baseline`, which are medians of their own.
+    /// A ratio; `value` may differ from `ours / baseline`, which are separate medians.
     pub(crate) fn ratio(key: &'static str, value: f64, ours: f64, baseline: f64, note: String) -> Self {
         Self { key, value, ratio_of: Some((ours, baseline)), note }
     }
 }
 
-/// All that was found out, by figure; what was not measured says why, if it was asked for.
+/// The results by figure; a requested figure that could not be measured has a reason.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(crate) measured: Vec<Measured>,
@@ -79,13 +79,13 @@ impl Results {
         self.measured.iter().find(|measured| measured.key == key)
     }
 
-    /// One object with every key; null for what was not measured.
+    /// One object with every key; null for figures that were not measured.
     pub(crate) fn to_json(&self) -> Value {
         let value = |key| self.get(key).map_or(Value::Null, |measured| json!(rounded(measured.value)));
         Value::Object(FIGURES.iter().map(|&(key, _)| (key.to_owned(), value(key))).collect::<Map<_, _>>())
     }
 
-    /// A table, and under it what else is worth knowing.
+    /// A table, followed by additional information.
     pub(crate) fn to_table(&self) -> String {
         let mut table = String::new();
         let mut row = |cells: [&str; 6]| {
@@ -115,7 +115,8 @@ impl Results {
     }
 }
 
-/// Four digits say all that such a measurement knows; whole numbers stay whole.
+/// Rounds to four significant digits, the precision of such a measurement; whole numbers stay
+/// whole.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() || value.abs() >= 1_000.0 {
         return value.round();
@@ -124,7 +125,7 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// A number for people: four digits, thousands set apart.
+/// Formats a number with four digits and thousands separators.
 pub(crate) fn number(value: f64) -> String {
     let text = rounded(value).to_string();
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
@@ -139,7 +140,7 @@ pub(crate) fn number(value: f64) -> String {
     shown
 }
 
-/// The middle of some numbers; of an even count, the upper of the two.
+/// The median; of an even count, the upper of the two middle values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,4 +1,4 @@
-//! The scenes: each measures one figure, or those that show in the same scene.
+//! The scenes: each measures one figure, or several in the same scene.
 
 mod joins;
 mod memory;
@@ -9,10 +9,10 @@ mod waiting;
 
 use crate::{Bench, Failure, figure::Measured};
 
-/// Measures one figure after the other, and hands each in; a failure ends the scene.
+/// Measures one figure after the other and reports each; a failure ends the scene.
 type Measure = fn(&Bench, &mut dyn FnMut(Measured)) -> Result<(), Failure>;
 
-/// Every scene, with the figures that it shows.
+/// Every scene, with its figures.
 pub(crate) const SCENES: [(&[&str], Measure); 5] = [
     (&["place_vs_zrank"], place::measure),
     (&["bytes_per_shopper", "memory_vs_node_ws"], memory::measure),

@@ -1,7 +1,9 @@
-//! `make bench-line`: the figures of the line, measured on this machine, ours and the baseline in turn.
+//! `make bench-line`: the figures of the line, measured on this machine, ours and the baseline in
+//! turn.
 //!
-//! `docs/benchmarks.md` tells the method and how to read the table. Each module of `figures` measures what one scene
-//! shows; `crowd` is the crowd, `shop` what it comes to.
+//! `docs/benchmarks.md` describes the method and how to read the table.
+//!
+//! - `figures`: one module per scene; `crowd`: the simulated pages; `shop`: the measured services.
 
 mod clock;
 mod crowd;
@@ -25,7 +27,7 @@ use crate::{
     size::Size,
 };
 
-/// Why something could not be measured.
+/// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Failure(String);
@@ -47,25 +49,25 @@ macro_rules! fails_with {
 }
 fails_with!(io::Error, nix::Error, serde_json::Error, fairline_private_servers::ServerError);
 
-/// Measures the line, and shows and writes down what it found.
+/// Measure the line, and print and save the results.
 #[derive(Debug, Parser)]
 #[command(name = "bench-line")]
 struct Arguments {
-    /// Measure these figures only, comma-separated; others that the same scene shows come with them.
+    /// Measure only these figures, comma-separated; includes others of the same scene.
     #[arg(long, value_delimiter = ',', value_parser = FIGURES.map(|(key, _)| key))]
     only: Vec<String>,
-    /// Where to write the figures, as one JSON object.
+    /// File for the figures, as one JSON object.
     #[arg(long, default_value = "target/bench/line.json")]
     json: PathBuf,
-    /// Run everything with a handful of shoppers: shows that it runs, and nothing else.
+    /// Smoke test: run everything with a handful of shoppers.
     #[arg(long)]
     smoke: bool,
-    /// Be a part of the crowd: for this program's own use.
+    /// Run as a part of the crowd; internal.
     #[arg(long = "crowd", hide = true)]
     part: bool,
 }
 
-/// What every measurement needs.
+/// Shared parameters of all measurements.
 pub(crate) struct Bench {
     /// The folder of the built services.
     pub(crate) binaries: PathBuf,
@@ -85,7 +87,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures what is asked for; says whether all of that could be measured.
+/// Measures the requested figures; returns whether all of them could be measured.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let program = env::current_exe()?;
     let binaries = program.parent().ok_or_else(|| Failure::new("this program is in no folder"))?.to_owned();

@@ -1,4 +1,4 @@
-//! A process that is measured: started, watched through `/proc`, killed when dropped.
+//! A measured process: started, watched through `/proc`, killed when dropped.
 
 use std::{
     fs::{self, File},
@@ -22,10 +22,10 @@ use crate::{
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const QUIET_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A process that uses less of one core than this has nothing left to do.
+/// A process that uses less of one core than this is idle.
 const QUIET_SHARE: f64 = 0.05;
 
-/// A program of ours or of others that listens on an address.
+/// A program, ours or a third party's, that listens on an address.
 pub(crate) struct Process {
     name: String,
     child: Child,
@@ -33,7 +33,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program whose output goes to a log in `folder`, and which dies with this thread.
+    /// Starts a program with its output in a log in `folder`; it ends with this thread.
     pub(crate) fn start(name: &str, program: &Path, arguments: &[String], folder: &Path) -> Result<Self, Failure> {
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log)?;
@@ -44,7 +44,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// Waits until somebody listens on `address`.
+    /// Waits until the process listens on `address`.
     pub(crate) fn listens(mut self, address: SocketAddr) -> Result<Self, Failure> {
         let deadline = now_us() + READY_WITHIN.as_micros() as u64;
         while TcpStream::connect(address).is_err() {
@@ -65,26 +65,26 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Bytes of a process that are in memory.
+/// Resident memory of a process, in bytes.
 pub(crate) fn resident_bytes(id: u32) -> Result<u64, Failure> {
     let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
     let kilobytes = rollup.lines().find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix(" kB")?.parse().ok());
     kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| Failure::new("smaps_rollup has no Rss"))
 }
 
-/// Microseconds for which the threads of a process have been on a core, in it or in the kernel.
+/// CPU microseconds of a process's threads, in user and kernel mode.
 pub(crate) fn cpu_us(id: u32) -> Result<u64, Failure> {
     let mut ns = 0;
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {
         match fs::read_to_string(thread?.path().join("schedstat")) {
             Ok(stat) => ns += stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0),
-            // It has just ended.
+            // The thread has just ended.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
@@ -97,7 +97,8 @@ pub(crate) fn cpu_us_of(ids: &[u32]) -> Result<u64, Failure> {
     ids.iter().map(|&id| cpu_us(id)).sum()
 }
 
-/// Waits until processes have nothing left to do, so that one measurement does not pay for the one before.
+/// Waits until processes are idle, so that one measurement does not include work of the previous
+/// one.
 pub(crate) fn until_quiet(ids: &[u32]) -> Result<(), Failure> {
     let deadline = now_us() + QUIET_WITHIN.as_micros() as u64;
     loop {
@@ -110,7 +111,7 @@ pub(crate) fn until_quiet(ids: &[u32]) -> Result<(), Failure> {
     }
 }
 
-/// Does something on the nth of the cores that there are; whatever it starts stays there.
+/// Runs an action on the nth available core; processes that it starts stay there.
 pub(crate) fn on_core<T>(nth: usize, action: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let this_thread = Pid::from_raw(0);
     let before = sched_getaffinity(this_thread)?;

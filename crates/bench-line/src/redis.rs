@@ -1,4 +1,4 @@
-//! What a measurement asks Redis: how it stands, never anything of the line that a service should ask.
+//! Redis queries of a measurement: statistics only, no data of the line that a service should read.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::Failure;
 
-/// Longest wait for an answer.
+/// Timeout of a reply.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// A connection.
@@ -17,7 +17,7 @@ pub(crate) struct Redis {
     stream: BufReader<TcpStream>,
 }
 
-/// What Redis answers.
+/// A reply.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reply {
     Nil,
@@ -40,7 +40,8 @@ impl Redis {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// One command, and its answer. Bytes that are no text come out as replacement characters.
+    /// Sends one command and returns its reply. Bytes that are not text become replacement
+    /// characters.
     pub(crate) fn ask(&mut self, words: &[&str]) -> Result<Reply, Failure> {
         self.stream.get_mut().write_all(&command(words))?;
         self.reply()
@@ -75,13 +76,13 @@ impl Redis {
         Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 
-    /// Bytes of all that Redis keeps, its data structures and buffers.
+    /// Memory of all data structures and buffers, in bytes.
     pub(crate) fn used_bytes(&mut self) -> Result<u64, Failure> {
         let memory = self.info("memory")?;
         memory.get("used_memory").and_then(|used| used.parse().ok()).ok_or_else(|| Failure::new("INFO memory"))
     }
 
-    /// Bytes of every key whose name has `part` in it.
+    /// Memory of every key whose name contains `part`, in bytes.
     pub(crate) fn bytes_of_keys(&mut self, part: &str) -> Result<u64, Failure> {
         let (mut cursor, mut bytes) = ("0".to_owned(), 0);
         loop {
@@ -103,13 +104,13 @@ impl Redis {
         }
     }
 
-    /// A number in a hash; 0 while there is none.
+    /// A number in a hash; 0 if it is missing.
     pub(crate) fn number_in(&mut self, key: &str, field: &str) -> Result<u64, Failure> {
         Ok(self.ask(&["HGET", key, field])?.text().parse().unwrap_or(0))
     }
 }
 
-/// A command as it travels.
+/// A command in the wire format.
 pub(crate) fn command(words: &[&str]) -> Vec<u8> {
     let packed: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
     format!("*{}\r\n{packed}", words.len()).into_bytes()

@@ -1,5 +1,5 @@
-//! A shop for one measurement: a Redis and a Postgres of its own, a controller, waiting rooms; real processes, all of
-//! which end with it.
+//! A shop for one measurement: its own Redis and Postgres, a controller and waiting rooms. All are
+//! real processes, which end with it.
 
 use std::{
     fs,
@@ -25,9 +25,9 @@ const ADMIN_TOKEN: &str = "admin-token-of-the-measurements";
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long whoever is let in keeps the token, which nobody in this crowd uses.
+/// Lifetime of tokens, which no shopper of this crowd uses.
 const TOKEN_TTL_S: u64 = 10;
-/// As many as a sale can have: the line never stands still for want of them.
+/// The maximum of a sale, so that the line never stops for lack of units.
 const UNITS: u64 = 10_000_000;
 
 /// A shop with one sale, which has not opened yet.
@@ -36,7 +36,7 @@ pub(crate) struct Shop {
     pub(crate) nodes: Vec<Process>,
     redis: PrivateRedis,
     redis_id: u32,
-    /// What Redis took before anybody came.
+    /// Redis's memory before the first shopper.
     pub(crate) redis_bytes: u64,
     _controller: Process,
     _postgres: PrivatePostgres,
@@ -45,23 +45,24 @@ pub(crate) struct Shop {
     _folder: TempDir,
 }
 
-/// The address of the nth server of ours: one that no other process uses.
+/// The address of our nth server, which no other process uses.
 pub(crate) fn address_of(nth: u16) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
     SocketAddr::from((Ipv4Addr::new(127, 201, high, low), 9_000 + nth))
 }
 
-/// The address of the admission controller: no node has so high a number.
+/// The address of the admission controller; its number is beyond those of the nodes.
 fn controller() -> SocketAddr {
     address_of(999)
 }
 
 impl Shop {
-    /// Starts a shop with so many nodes, and a sale that will let `rate_per_s` shoppers in.
+    /// Starts a shop with this number of nodes, and a sale that will admit `rate_per_s` shoppers
+    /// per second.
     pub(crate) fn start(bench: &Bench, nodes: u16, rate_per_s: f64) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("fairline-bench-").tempdir()?;
         let claim = Folder::claim(folder.path())?;
-        // As the demo runs them: Redis syncs its log once a second, Postgres each commit.
+        // As in the demo: Redis syncs its log once a second, Postgres each commit.
         let redis = PrivateRedis::start(&claim, Survives::PowerLoss)?;
         let postgres = PrivatePostgres::start(&claim, Survives::PowerLoss)?;
         let key = folder.path().join("signing.pem");
@@ -84,7 +85,7 @@ impl Shop {
             redis_url,
             format!("--ticket-key={}", "5a".repeat(32)),
             "--secure-cookies=false".to_owned(),
-            // The whole crowd comes at once.
+            // The whole crowd arrives at once.
             "--join-rate-per-s=1000000".to_owned(),
             "--join-burst=1000000".to_owned(),
         ];
@@ -110,7 +111,7 @@ impl Shop {
         Ok(shop)
     }
 
-    /// The process ids of the nodes and of Redis: what waiting costs.
+    /// The process ids of the nodes and of Redis, which bear the cost of waiting.
     pub(crate) fn line_ids(&self) -> Vec<u32> {
         self.nodes.iter().map(Process::id).chain([self.redis_id]).collect()
     }
@@ -131,7 +132,7 @@ impl Shop {
         Join { to: address_of(nth), path, count, wants_ticket: true, first_source: sources_of(nth) }
     }
 
-    /// Does something to the sale: `open`, `pause`, `resume`.
+    /// Performs an action on the sale: `open`, `pause`, `resume`.
     pub(crate) fn act(&self, action: &str) -> Result<Value, Failure> {
         call(controller(), "POST", &format!("/api/admin/sales/{}/{action}", self.sale), Some(&json!({})))
     }
@@ -141,19 +142,19 @@ impl Shop {
         call(controller(), "PATCH", &format!("/api/admin/sales/{}", self.sale), Some(change))
     }
 
-    /// How the sale stands.
+    /// The state of the sale.
     pub(crate) fn show(&self) -> Result<Value, Failure> {
         call(controller(), "GET", &format!("/api/admin/sales/{}", self.sale), None)
     }
 }
 
-/// The first of the addresses from which shoppers come to the nth node.
+/// The first client address for the nth node.
 pub(crate) fn sources_of(nth: u16) -> Ipv4Addr {
     // 65,536 each: more than a node can have sockets.
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 64, 0, 1).to_bits() + (u32::from(nth) << 16))
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn until(
     what: &str,
     within: Duration,

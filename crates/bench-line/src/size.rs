@@ -1,37 +1,38 @@
-//! How much of everything.
+//! The size of a run.
 
 use std::time::Duration;
 
-/// How much of everything a run takes.
+/// The size of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Size {
     /// Shoppers of one node, at both ends of the slope of its memory.
     pub(crate) memory_shoppers: (u32, u32),
     pub(crate) memory_rounds: usize,
-    /// Longer than it takes until every socket has been pinged.
+    /// Longer than the time until every socket has been pinged.
     pub(crate) memory_settles: Duration,
     pub(crate) joins_a_round: u32,
     pub(crate) joins_rounds: usize,
-    /// Tickets of the line in which places are computed.
+    /// Tickets of the line for which places are computed.
     pub(crate) line: u64,
     pub(crate) place_rounds: usize,
-    /// Nodes of the large line; as many processes carry its crowd.
+    /// Nodes of the large line, and processes of its crowd.
     pub(crate) nodes: u16,
     pub(crate) shoppers_a_node: u32,
-    /// Shoppers of the small line, which one node has.
+    /// Shoppers of the small line, on one node.
     pub(crate) few: u32,
-    /// How long the last of a line waits, if nobody leaves: the larger the line, the more are let in a second.
+    /// How long the last shopper of a line waits without departures: a larger line gets a higher
+    /// rate.
     pub(crate) line_takes: Duration,
-    /// How long a line moves before it is measured, and how long it is measured then, each time.
+    /// How long a line moves before each measurement, and the duration of the measurement.
     pub(crate) line_settles: Duration,
     pub(crate) window: Duration,
-    /// Simulated sales, and the share of their people that come.
+    /// Simulated sales, and the share of their people who come.
     pub(crate) sales: u32,
     pub(crate) sale_share: f64,
 }
 
 impl Size {
-    /// What is published.
+    /// The published size.
     pub(crate) fn full() -> Self {
         Self {
             memory_shoppers: (2_000, 18_000),
@@ -42,7 +43,7 @@ impl Size {
             line: 1_000_000,
             place_rounds: 5,
             nodes: 7,
-            // A tenth more than it takes: those near the front are let in while it is measured.
+            // A tenth more than required: those near the front are admitted during the measurement.
             shoppers_a_node: 16_000,
             few: 1_000,
             line_takes: Duration::from_secs(2_000),
@@ -53,7 +54,7 @@ impl Size {
         }
     }
 
-    /// A few seconds in all.
+    /// A few seconds in total.
     pub(crate) fn smoke() -> Self {
         Self {
             memory_shoppers: (5, 20),

@@ -1,4 +1,5 @@
-//! The crowd: keep-alive connections over which requests go as fast as they are answered, on one thread of its own.
+//! The crowd: keep-alive connections that send each request as soon as the previous one is
+//! answered, on a separate thread.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,32 +26,32 @@ use uuid::Uuid;
 
 use crate::Failure;
 
-/// The largest answer.
+/// Maximum size of a response.
 const ANSWER_MAX: usize = 16 * 1024;
-/// Longest wait for an answer: then the connection is given up.
+/// Timeout of a response, after which the connection is closed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Pause before a request is tried again.
+/// Pause before a retry.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Tries of one request at most: longer than any restart takes.
+/// Maximum attempts of one request: longer than any restart takes.
 const TRIES_MAX: u32 = 3_000;
 
-/// What a request was answered in the end.
+/// The final response to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// The order that it names, if it names one.
+    /// The id of the order in it, if any.
     pub(crate) order: Option<Uuid>,
 }
 
-/// What became of a run.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) took: Duration,
-    /// The answer to each request, in their order.
+    /// The response to each request, in order.
     pub(crate) answers: Vec<Answer>,
-    /// How long each answer took, from its first try, sorted.
+    /// The latency of each response from its first attempt, sorted.
     pub(crate) latencies: Vec<Duration>,
-    /// Requests that were sent again.
+    /// Requests that were retried.
     pub(crate) retries: usize,
 }
 
@@ -64,7 +65,7 @@ impl Run {
         self.latencies.get(at).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
     }
 
-    /// Fails unless every answer has this status.
+    /// Fails unless every response has this status.
     pub(crate) fn all_are(self, status: u16) -> Result<Self, Failure> {
         match self.answers.iter().find(|answer| answer.status != status) {
             Some(other) => Err(Failure::new(format!("an answer of {} where {status} is right", other.status))),
@@ -73,7 +74,7 @@ impl Run {
     }
 }
 
-/// A run under way.
+/// A run in progress.
 pub(crate) struct UnderWay {
     thread: thread::JoinHandle<Result<Run, Failure>>,
     answered: Arc<AtomicUsize>,
@@ -93,14 +94,15 @@ impl UnderWay {
     }
 }
 
-/// Sends each request once, over so many connections at the same time, and waits for all answers. With `insists`, what is not
-/// answered, or with a 503, is sent again.
+/// Sends each request once over a number of concurrent connections, and waits for all responses.
+/// With `insists`, requests without a response or with a 503 are retried.
 pub(crate) fn start(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, insists: bool) -> UnderWay {
     begin(to, clients, requests, insists, None)
 }
 
-/// Sends so many requests a second, each at its own time, whatever became of those before it; how long an answer took counts from
-/// then. What waits for a connection is late (G. Tene, "How not to measure latency", 2013).
+/// Sends a number of requests per second, each at its own time, regardless of earlier ones; latency
+/// counts from then. A request that waits for a connection is late (G. Tene, "How not to measure
+/// latency", 2013).
 pub(crate) fn paced(to: SocketAddr, clients: usize, requests: Vec<Vec<u8>>, per_s: f64) -> UnderWay {
     begin(to, clients, requests, false, Some(per_s))
 }
@@ -144,7 +146,7 @@ async fn carry(
     let started = Cell::new(Instant::now());
     let (next, retries) = (Cell::new(0), Cell::new(0));
     let crowd = Rc::new(Crowd { to, insists, per_s, started, requests, next, retries, answered, answers });
-    // Connected beforehand: it is redemptions that are measured.
+    // Connected beforehand, since only redemptions are measured.
     let mut connections = Vec::new();
     for _ in 0..clients {
         connections.push(connect(to).await?);
@@ -195,7 +197,7 @@ async fn client(crowd: Rc<Crowd>, stream: TcpStream) -> Result<(), Failure> {
     }
 }
 
-/// One request, and its answer; a connection that did not bring it is given up.
+/// Sends one request and reads its response; closes a connection that fails.
 async fn exchange(
     crowd: &Crowd,
     stream: &mut Option<TcpStream>,
@@ -223,7 +225,7 @@ async fn exchange(
     Ok(answer)
 }
 
-/// An answer, once all of it is there.
+/// Parses a response once it is complete.
 fn read(bytes: &[u8]) -> Option<Answer> {
     let head_end = memmem::find(bytes, b"\r\n\r\n")? + 4;
     let (head, body) = bytes.split_at(head_end);
@@ -233,7 +235,7 @@ fn read(bytes: &[u8]) -> Option<Answer> {
     if body.len() < length {
         return None;
     }
-    // `{"id":"…` of an order, or `"order":{…"id":"…` of the problem that names one.
+    // `{"id":"…` of an order, or `"order":{…"id":"…` of a problem that contains one.
     let order = memmem::find(body, b"\"id\":\"").and_then(|at| Uuid::try_parse_ascii(body.get(at + 6..at + 42)?).ok());
     Some(Answer { status, order })
 }

@@ -1,21 +1,21 @@
-//! The figures: what each has to reach, and how they are shown.
+//! The figures, their targets and their presentation.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-/// What a figure has to reach.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Reach {
     AtMost(f64),
     AtLeast(f64),
-    /// Nothing: it says what the others rest on.
+    /// No target: shown as the basis of others.
     Shown,
 }
 
 use Reach::{AtLeast, AtMost, Shown};
 
-/// Every figure, in the order in which they are shown.
+/// Every figure, in display order.
 pub(crate) const FIGURES: [(&str, Reach); 18] = [
     ("fsync_us", Shown),
     ("redeems_vs_hot_row", AtLeast(20.0)),
@@ -29,7 +29,7 @@ pub(crate) const FIGURES: [(&str, Reach); 18] = [
     ("redeem_p99_ms", AtMost(25.0)),
     ("rejects_vs_hello", AtLeast(0.6)),
     ("transactions_per_s", AtLeast(5_000.0)),
-    // Offered are a few more: what comes at its own time ends a moment after the last is due.
+    // A few more are offered: a paced run ends a moment after the last request is due.
     ("requests_per_s", AtLeast(20_000.0)),
     ("requests_p99_ms", AtMost(300.0)),
     ("requests_failed", AtMost(0.01)),
@@ -40,7 +40,7 @@ pub(crate) const FIGURES: [(&str, Reach); 18] = [
 ];
 
 impl Reach {
-    /// Whether it is; nothing where nothing is to be reached.
+    /// Whether a value reaches the target; `None` without one.
     fn is_reached_by(self, value: f64) -> Option<bool> {
         match self {
             AtMost(most) => Some(value <= most),
@@ -71,25 +71,25 @@ impl Reach {
 pub(crate) struct Measured {
     pub(crate) key: &'static str,
     pub(crate) value: f64,
-    /// Of a ratio: what was divided by what.
+    /// For a ratio: the dividend and the divisor.
     pub(crate) ratio_of: Option<(f64, f64)>,
-    /// What else is worth knowing of it.
+    /// Additional information.
     pub(crate) note: String,
 }
 
 impl Measured {
-    /// A figure that stands for itself.
+    /// A plain figure.
     pub(crate) fn plain(key: &'static str, value: f64, note: String) -> Self {
         Self { key, value, ratio_of: None, note }
     }
 
-    /// A figure that is a ratio; `value` is not always `ours / baseline`, which are medians of their own.
+    /// A ratio; `value` may differ from `ours / baseline`, which are separate medians.
     pub(crate) fn ratio(key: &'static str, value: f64, ours: f64, baseline: f64, note: String) -> Self {
         Self { key, value, ratio_of: Some((ours, baseline)), note }
     }
 }
 
-/// All that was found out, by figure; what was not measured says why, if it was asked for.
+/// The results by figure; a requested figure that could not be measured has a reason.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(crate) measured: Vec<Measured>,
@@ -101,13 +101,13 @@ impl Results {
         self.measured.iter().find(|measured| measured.key == key)
     }
 
-    /// One object with every key; null for what was not measured.
+    /// One object with every key; null for figures that were not measured.
     pub(crate) fn to_json(&self) -> Value {
         let value = |key| self.get(key).map_or(Value::Null, |measured| json!(rounded(measured.value)));
         Value::Object(FIGURES.iter().map(|&(key, _)| (key.to_owned(), value(key))).collect::<Map<_, _>>())
     }
 
-    /// Which figures were measured and do not reach what they have to, on one line.
+    /// The measured figures that miss their target, on one line.
     pub(crate) fn summary(&self) -> String {
         let missed = FIGURES.iter().filter_map(|&(key, reach)| {
             let value = self.get(key)?.value;
@@ -121,7 +121,7 @@ impl Results {
         }
     }
 
-    /// A table, and under it what else is worth knowing.
+    /// A table, followed by additional information.
     pub(crate) fn to_table(&self) -> String {
         let mut table = String::new();
         let mut row = |cells: [&str; 6]| {
@@ -151,7 +151,8 @@ impl Results {
     }
 }
 
-/// Four digits say all that such a measurement knows; whole numbers stay whole.
+/// Rounds to four significant digits, the precision of such a measurement; whole numbers stay
+/// whole.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() || value.abs() >= 1_000.0 {
         return value.round();
@@ -160,7 +161,7 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// A number for people: four digits, thousands set apart.
+/// Formats a number with four digits and thousands separators.
 pub(crate) fn number(value: f64) -> String {
     let text = rounded(value).to_string();
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
@@ -175,7 +176,7 @@ pub(crate) fn number(value: f64) -> String {
     shown
 }
 
-/// The middle of some numbers; of an even count, the upper of the two.
+/// The median; of an even count, the upper of the two middle values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,4 +1,4 @@
-//! The scenes: each measures one figure, or those that show in the same scene.
+//! The scenes: each measures one figure, or several in the same scene.
 
 mod crashes;
 mod mixed;
@@ -7,10 +7,10 @@ mod rejects;
 
 use crate::{Bench, Failure, figure::Measured};
 
-/// Measures one figure after the other, and hands each in; a failure ends the scene.
+/// Measures one figure after the other and reports each; a failure ends the scene.
 type Measure = fn(&mut Bench, &mut dyn FnMut(Measured)) -> Result<(), Failure>;
 
-/// Every scene, with the figures that it shows. The last one has the wrongs of all that ran before it, too.
+/// Every scene, with its figures. The last one includes the violations of all scenes before it.
 pub(crate) const SCENES: [(&[&str], Measure); 4] = [
     (
         &[

@@ -1,7 +1,10 @@
-//! `make bench-redeem`: the figures of redemption, measured on this machine, ours and the baselines in turn.
+//! `make bench-redeem`: the figures of redemption, measured on this machine, ours and the baselines
+//! in turn.
 //!
-//! `docs/benchmarks.md` tells the method and how to read the table. Each module of `figures` measures what one scene
-//! shows; `client` is the crowd, `shop` what it comes to, `pgbench` how others sell.
+//! `docs/benchmarks.md` describes the method and how to read the table.
+//!
+//! - `figures`: one module per scene; `client`: the crowd; `shop`: the measured services;
+//!   `pgbench`: the baselines in plain SQL.
 
 mod client;
 mod figure;
@@ -25,7 +28,7 @@ use crate::{
     size::Size,
 };
 
-/// Why something could not be measured.
+/// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Failure(String);
@@ -47,29 +50,29 @@ macro_rules! fails_with {
 }
 fails_with!(io::Error, sqlx::Error, sqlx::migrate::MigrateError, fairline_private_servers::ServerError);
 
-/// Measures redemption, and shows and writes down what it found.
+/// Measure redemption, and print and save the results.
 #[derive(Debug, Parser)]
 #[command(name = "bench-redeem")]
 struct Arguments {
-    /// Measure these figures only, comma-separated; others that the same scene shows come with them.
+    /// Measure only these figures, comma-separated; includes others of the same scene.
     #[arg(long, value_delimiter = ',', value_parser = FIGURES.map(|(key, _)| key))]
     only: Vec<String>,
-    /// Where to write the figures, as one JSON object.
+    /// File for the figures, as one JSON object.
     #[arg(long, default_value = "target/bench/redeem.json")]
     json: PathBuf,
-    /// Run everything with a handful of shoppers: shows that it runs, and nothing else.
+    /// Smoke test: run everything with a handful of shoppers.
     #[arg(long)]
     smoke: bool,
 }
 
-/// What every measurement needs.
+/// Shared parameters of all measurements.
 pub(crate) struct Bench {
     /// The folder of the built services.
     pub(crate) binaries: PathBuf,
     /// For logs and scripts.
     pub(crate) folder: TempDir,
     pub(crate) size: Size,
-    /// What was wrong so far, which should be nothing.
+    /// The violations so far; there should be none.
     pub(crate) wrongs: Wrongs,
 }
 
@@ -92,7 +95,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures what is asked for; says whether all of that could be measured.
+/// Measures the requested figures; returns whether all of them could be measured.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let program = env::current_exe()?;
     let mut bench = Bench {

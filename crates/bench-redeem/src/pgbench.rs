@@ -1,14 +1,14 @@
-//! The programs of Postgres that measure: `pg_test_fsync` and `pgbench`.
+//! Postgres's own benchmark programs: `pg_test_fsync` and `pgbench`.
 
 use std::{fs, path::Path, process::Command};
 
 use crate::{Failure, shop::Shop, size::Size};
 
-/// A table for the baseline with a row for each unit, and shoppers of its own for both baselines.
+/// A table for the baseline with a row for each unit, and shoppers for both baselines.
 ///
-/// Both write the very rows of `holds` that checkout writes, into the same indexes and under the same constraints: it is
-/// `holds_one_per_admission` that keeps a token from being used twice. They do less than checkout does: no admission
-/// changes its state, and nobody is told.
+/// Both insert the same rows into `holds` as checkout, into the same indexes and under the same
+/// constraints: `holds_one_per_admission` prevents a token from being used twice. They do less than
+/// checkout: no admission changes its state, and no event is published.
 pub(crate) const TABLES: &str = "
     CREATE TABLE units (id bigint PRIMARY KEY, state text NOT NULL DEFAULT 'free');
     CREATE INDEX units_free ON units (id) WHERE state = 'free';
@@ -36,17 +36,17 @@ const HOT_ROW: &str = "UPDATE stock SET promised = promised - 1, held = held + 1
 const FREE_ROW: &str = "SELECT id AS unit FROM units WHERE state = 'free' LIMIT 1 FOR UPDATE SKIP LOCKED \\gset\n\
     UPDATE units SET state = 'held' WHERE id = :unit;\n";
 
-/// A way to sell a unit that others use.
+/// A common way to sell a unit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Baseline {
-    /// Insert, and count down one row that all transactions have to wait for.
+    /// Insert, and decrement one row that all transactions wait for.
     HotRow,
-    /// Take one of many rows, passing over those that others are taking.
+    /// Take one of many rows, skipping those that other transactions have locked.
     SkipLocked,
 }
 
 impl Baseline {
-    /// Units sold a second.
+    /// Units sold per second.
     pub(crate) fn per_s(self, shop: &Shop, size: &Size, folder: &Path) -> Result<f64, Failure> {
         let script = match self {
             Self::HotRow => format!("BEGIN;\n{HOLD}{HOT_ROW}COMMIT;\n"),
@@ -63,7 +63,7 @@ impl Baseline {
     }
 }
 
-/// Microseconds until eight kilobytes are on the disk for good, the way Postgres does it here.
+/// Microseconds to sync eight kilobytes to the disk, with Postgres's method on this system.
 pub(crate) fn fsync_us(shop: &Shop, seconds: u32, folder: &Path) -> Result<f64, Failure> {
     let mut command = Command::new(shop.postgres.program("pg_test_fsync"));
     command.arg("-s").arg(seconds.to_string()).arg("-f").arg(folder.join("fsync"));

@@ -1,5 +1,5 @@
-//! A shop for one measurement: a Redis and a Postgres of its own that lose nothing at a power cut, sales whose shoppers have
-//! been let in, and checkout as a process. All of it ends with the measurement.
+//! A shop for one measurement: its own Redis and Postgres, which lose nothing in a power failure;
+//! sales with admitted shoppers; and checkout as a process. All of them end with the measurement.
 
 use std::{
     collections::HashMap,
@@ -24,17 +24,17 @@ use crate::{Bench, Failure, client::Run};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What was done before a measurement has had its consequences by then.
+/// Time for the effects of earlier work to complete before a measurement.
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
-/// Rows that are inserted at once.
+/// Rows per insert.
 const ROWS: usize = 10_000;
 /// Longer than any run.
 const TOKEN_TTL_S: i64 = 3_600;
 
-/// What tickets are signed with.
+/// The key that signs tickets.
 const TICKET_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
-/// A program of ours that listens on an address.
+/// One of our programs, which listens on an address.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -90,7 +90,7 @@ impl Services {
             format!("--listen={waiting_room}"),
             format!("--redis-url={}", shop.redis.url()),
             format!("--ticket-key={TICKET_KEY}"),
-            // The whole crowd has one address.
+            // The whole crowd shares one address.
             "--join-rate-per-s=1000000".to_owned(),
             "--join-burst=1000000".to_owned(),
             "--log-level=error".to_owned(),
@@ -102,7 +102,7 @@ impl Services {
 }
 
 impl Drop for Process {
-    /// With SIGKILL, whatever it is doing.
+    /// Kills it with SIGKILL.
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.0.kill();
@@ -110,19 +110,19 @@ impl Drop for Process {
     }
 }
 
-/// The address of the nth server of ours: one that no other process uses.
+/// The address of our nth server, which no other process uses.
 fn address_of(nth: u16) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
     SocketAddr::from((Ipv4Addr::new(127, 202, high, low), 9_000 + nth))
 }
 
-/// Lets time pass.
+/// Waits for a time.
 #[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits, and its threads are its own")]
 pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-/// A shopper who was let in.
+/// An admitted shopper.
 #[derive(Debug, Clone)]
 pub(crate) struct Shopper {
     pub(crate) admission: Uuid,
@@ -130,14 +130,14 @@ pub(crate) struct Shopper {
     pub(crate) visitor: VisitorId,
 }
 
-/// What the books say against what the clients were told.
+/// Discrepancies between the database and the responses to clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Wrongs {
-    /// Units that are held or sold beyond the stock, or that the counters and the rows see differently.
+    /// Units held or sold beyond the stock, or that differ between the counters and the rows.
     pub(crate) oversold: i64,
-    /// Orders that a client was told of and that the database does not have.
+    /// Orders that a client received and that the database does not contain.
     pub(crate) lost_acks: i64,
-    /// Tokens for which two orders were told of, or made.
+    /// Tokens with two orders, in responses or in the database.
     pub(crate) double_used: i64,
 }
 
@@ -189,9 +189,9 @@ impl Shop {
             format!("--redis-url={}", redis.url()),
             format!("--jwks={}", jwks.display()),
             format!("--ticket-key={ticket_key}"),
-            // Nobody pays in here.
+            // No shopper pays in this benchmark.
             format!("--gateway-url=http://{}", address_of(3)),
-            // The whole crowd has one address.
+            // The whole crowd shares one address.
             "--purchase-rate-per-s=1000000".to_owned(),
             "--purchase-burst=1000000".to_owned(),
             "--log-level=error".to_owned(),
@@ -214,20 +214,21 @@ impl Shop {
         })
     }
 
-    /// Kills checkout as `kill -9` does, and starts it again.
+    /// Kills checkout as `kill -9` does, and restarts it.
     pub(crate) fn crash_checkout(&mut self, bench: &Bench) -> Result<(), Failure> {
         self.checkout = None;
         self.checkout = Some(Process::start(bench, "checkout", self.checkout_address, &self.arguments)?);
         Ok(())
     }
 
-    /// Kills Postgres with all its sessions, and starts it again on what is on the disk.
+    /// Kills Postgres with all its sessions, and restarts it from the disk.
     pub(crate) fn crash_postgres(&mut self) -> Result<(), Failure> {
         self.postgres.kill()?;
         Ok(self.postgres.restart()?)
     }
 
-    /// Lets so many shoppers into a new sale that has a unit for each: the rows that the controller makes.
+    /// Admits a number of shoppers to a new sale with a unit for each, with the rows that the
+    /// controller would write.
     pub(crate) fn admit(&self, count: usize) -> Result<Vec<Shopper>, Failure> {
         let sale = SaleId(Uuid::new_v4());
         let shoppers: Vec<Shopper> = (0..count)
@@ -264,7 +265,7 @@ impl Shop {
         Ok(shoppers)
     }
 
-    /// Lets the time of admissions run out.
+    /// Expires admissions.
     pub(crate) fn run_out(&self, shoppers: &[Shopper]) -> Result<(), Failure> {
         let admissions: Vec<Uuid> = shoppers.iter().map(|shopper| shopper.admission).collect();
         self.runtime.block_on(async {
@@ -274,8 +275,8 @@ impl Shop {
         })
     }
 
-    /// Brings the shop to rest, so that no measurement pays for what was done before it: all that happened has been relayed, and
-    /// the database has nothing left to tidy or to write.
+    /// Waits until the shop is idle, so that no measurement includes earlier work: all events have
+    /// been relayed, and the database has nothing left to vacuum or to write.
     pub(crate) async fn settle(&self) -> Result<(), Failure> {
         self.until(
             "everything that happened has been relayed",
@@ -287,11 +288,12 @@ impl Shop {
         Ok(())
     }
 
-    /// Waits until a controller has found the sales of this shop, has begun their lines, and has told everybody of the tokens.
+    /// Waits until a controller has found the sales of this shop, has begun their lines, and has
+    /// published all tokens.
     pub(crate) fn settle_with_controller(&self) -> Result<(), Failure> {
         self.runtime.block_on(async {
             self.until(
-                "every line has begun, and every token has been told",
+                "every line has begun, and every token has been published",
                 "SELECT NOT EXISTS (SELECT FROM lines WHERE epoch = 0) \
                  AND NOT EXISTS (SELECT FROM admissions WHERE published_state IS DISTINCT FROM state OR recorded_state <> state)",
             )
@@ -300,7 +302,7 @@ impl Shop {
         })
     }
 
-    /// Waits until a query says that something is so.
+    /// Waits until a query returns true.
     async fn until(&self, what: &str, query: &'static str) -> Result<(), Failure> {
         let deadline = Instant::now() + AT_REST_WITHIN;
         while !sqlx::query_scalar::<_, bool>(query).fetch_one(&self.pool).await? {
@@ -312,12 +314,12 @@ impl Shop {
         Ok(())
     }
 
-    /// The token of an admission that ends in so many seconds.
+    /// The token of an admission that ends in this many seconds.
     pub(crate) fn token(&self, shopper: &Shopper, ends_in_s: i64) -> String {
         mint(&self.key, shopper, ends_in_s)
     }
 
-    /// The request with which a shopper redeems a token, as a browser sends it: with the ticket's cookie.
+    /// The request to redeem a token, as a browser sends it: with the ticket cookie.
     pub(crate) fn request(&self, shopper: &Shopper, token: &str) -> Vec<u8> {
         let Shopper { sale, visitor, .. } = *shopper;
         let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
@@ -330,7 +332,7 @@ impl Shop {
         .into_bytes()
     }
 
-    /// The request with which a shopper asks how an order stands.
+    /// The request for the status of an order.
     pub(crate) fn standing(&self, shopper: &Shopper, order: Uuid) -> Vec<u8> {
         let Shopper { sale, visitor, .. } = *shopper;
         let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
@@ -342,18 +344,18 @@ impl Shop {
         .into_bytes()
     }
 
-    /// The requests with which shoppers redeem their tokens.
+    /// The requests to redeem the shoppers' tokens.
     pub(crate) fn requests(&self, shoppers: &[Shopper]) -> Vec<Vec<u8>> {
         shoppers.iter().map(|shopper| self.request(shopper, &self.token(shopper, TOKEN_TTL_S))).collect()
     }
 
-    /// Holds what clients were told in some runs with the same shoppers against the database.
+    /// Compares the responses to clients, in runs with the same shoppers, with the database.
     pub(crate) fn audit(&self, shoppers: &[Shopper], runs: &[&Run]) -> Result<Wrongs, Failure> {
         let mut told: HashMap<Uuid, Uuid> = HashMap::new();
         let mut wrongs = Wrongs::default();
         for run in runs {
             for (shopper, answer) in shoppers.iter().zip(&run.answers) {
-                // Either the redemption itself, or that it had happened: both name the order.
+                // Either the redemption itself, or a repetition: both name the order.
                 let Some(order) = answer.order.filter(|_| matches!(answer.status, 201 | 409)) else { continue };
                 let before = told.insert(shopper.admission, order);
                 wrongs.double_used += i64::from(before.is_some_and(|before| before != order));
@@ -388,7 +390,7 @@ impl Shop {
     }
 }
 
-/// A token of an admission that ends in so many seconds.
+/// A token of an admission that ends in this many seconds.
 pub(crate) fn mint(key: &SigningKey, shopper: &Shopper, ends_in_s: i64) -> String {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     key.mint(&Claims {

@@ -1,30 +1,30 @@
-//! How much of everything.
+//! The size of a run.
 
 use std::time::Duration;
 
-/// How much of everything a run takes.
+/// The size of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Size {
-    /// Rounds of ours and the baselines in turn.
+    /// Rounds, each of our services and the baselines in turn.
     pub(crate) rounds: usize,
-    /// Shoppers of a round who redeem at the till itself, and how many of them do at the same time.
+    /// Shoppers per round who redeem by direct calls, and how many of them concurrently.
     pub(crate) at_the_till: usize,
     pub(crate) at_once: usize,
-    /// Shoppers of a round who redeem over HTTP.
+    /// Shoppers per round who redeem over HTTP.
     pub(crate) over_http: usize,
-    /// Questions about an order for each redemption of the load whose transactions Postgres counts.
+    /// Order requests per redemption in the load whose transactions Postgres counts.
     pub(crate) asked: usize,
     /// Clients over HTTP: few, and many.
     pub(crate) few: usize,
     pub(crate) many: usize,
-    /// How long each baseline runs in a round, with so many clients.
+    /// Duration of each baseline per round, and its clients.
     pub(crate) baseline: Duration,
     pub(crate) baseline_clients: usize,
-    /// Requests that are offered a second, for how long, while so many wait in line.
+    /// Requests offered per second, for how long, and with how many waiting shoppers.
     pub(crate) offered_per_s: usize,
     pub(crate) offered_for: Duration,
     pub(crate) waiting: usize,
-    /// Tokens that are rejected in a round.
+    /// Tokens rejected per round.
     pub(crate) rejected: usize,
     /// Shoppers who redeem while checkout and Postgres are killed, and how often each is.
     pub(crate) through_crashes: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// What is published.
+    /// The published size.
     pub(crate) fn full() -> Self {
         Self {
             rounds: 3,
@@ -56,7 +56,7 @@ impl Size {
         }
     }
 
-    /// A few seconds in all.
+    /// A few seconds in total.
     pub(crate) fn smoke() -> Self {
         Self {
             rounds: 1,

@@ -1,8 +1,8 @@
-//! The baseline of `joins_vs_bare_upgrade`: accepts WebSockets with tokio-tungstenite, and holds them. No line, no ticket,
-//! no limit: the least that a server can do for a connection.
+//! The baseline of `joins_vs_bare_upgrade`: accepts WebSockets with tokio-tungstenite, and holds
+//! them. No line, no ticket, no limit: the minimum that a server can do for a connection.
 //!
-//! `bare-upgrade ADDRESS [small]`: with tokio-tungstenite's own settings, a read buffer of 128 kB for each socket, or with
-//! small buffers.
+//! `bare-upgrade ADDRESS [small]`: with tokio-tungstenite's default settings, a read buffer of 128
+//! kB for each socket, or with small buffers.
 
 use std::{env, error::Error};
 

@@ -1,5 +1,5 @@
-//! `make bench-promises`: what many sales cost one controller. Real processes, which end with this one; the figures go to
-//! `target/bench/promises.json`, beside those that others write there.
+//! `make bench-promises`: measures the load of many sales on one controller. Starts real processes,
+//! which end with this one; adds its figures to `target/bench/promises.json`.
 
 use std::{
     error::Error,
@@ -19,16 +19,16 @@ use fairline_sale::{SaleId, VisitorId};
 
 type Failure = Box<dyn Error>;
 
-/// Sales that open in the far future, and that have been closed.
+/// Sales that open in the far future or are closed.
 const IDLE_SALES: u32 = 1_000;
-/// How long things settle before they are measured, and how long that takes.
+/// Settling time before a measurement, and its duration.
 const SETTLES: Duration = Duration::from_secs(20);
 const MEASURED: Duration = Duration::from_secs(30);
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
-/// The cap of an open sale, and the part of it that counts as all of it.
+/// The cap of an open sale, and the part of it that counts as full.
 const CAP_PER_S: f64 = 2.0;
 const FULL: f64 = 0.97;
-/// Ticks of the clock in `/proc`, a second.
+/// Clock ticks per second in `/proc`.
 const CLOCK_HZ: f64 = 100.0;
 
 #[derive(Debug, Parser)]
@@ -37,12 +37,12 @@ struct Arguments {
     /// Open sales beside the idle ones.
     #[arg(long, default_value_t = 350)]
     open: u32,
-    /// Where to write the figures: what others have written there stays.
+    /// File for the figures; figures of other benchmarks in it are kept.
     #[arg(long, default_value = fairline_figures::PROMISES)]
     json: PathBuf,
 }
 
-/// Everything that runs.
+/// All processes.
 struct Shop {
     postgres: PrivatePostgres,
     database: String,
@@ -56,13 +56,13 @@ struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Lets time pass.
+/// Waits for a time.
 #[expect(clippy::disallowed_methods, reason = "no runtime here: a measurement waits")]
 fn pause(time: Duration) {
     thread::sleep(time);
@@ -154,7 +154,7 @@ impl Shop {
         Ok(())
     }
 
-    /// What Postgres answers, without ornaments.
+    /// The raw output of a statement.
     fn sql(&self, statement: &str) -> Result<String, Failure> {
         let mut psql = Command::new(self.postgres.program("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command"]);
@@ -188,7 +188,7 @@ impl Shop {
         Ok(())
     }
 
-    /// So many that no line runs dry while it is measured.
+    /// Joins enough shoppers that no line runs empty during the measurement.
     fn join_all(&self) -> Result<(), Failure> {
         let seconds = (SETTLES + MEASURED).as_secs_f64() * 3.0 + 60.0;
         let joining: Vec<Joining> = (0..(CAP_PER_S * seconds) as u128)
@@ -206,7 +206,7 @@ impl Shop {
         })
     }
 
-    /// Milliseconds of CPU that all processes use in a second.
+    /// CPU milliseconds per second of all processes.
     fn cpu_ms_per_s(&self) -> Result<f64, Failure> {
         let postgres: u32 =
             self.sql("SELECT pg_read_file('postmaster.pid', 0, 20)")?.lines().next().unwrap_or("").parse()?;
@@ -221,7 +221,7 @@ impl Shop {
         for process in fs::read_dir("/proc")? {
             let path = process?.path();
             let Some(id) = path.file_name().and_then(|id| id.to_str()?.parse::<u32>().ok()) else { continue };
-            // It may have ended by now.
+            // The process may have ended by now.
             let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
             let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
             let fields: Vec<f64> = fields.split(' ').map(|field| field.parse().unwrap_or(0.0)).collect();
@@ -229,7 +229,7 @@ impl Shop {
             let line = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
             let is_redis = line.contains("redis-server") && line.contains(redis_port);
             if id == postgres {
-                // With those of its sessions that have ended.
+                // Includes its sessions that have ended.
                 ticks += own + ended;
             } else if parent == f64::from(postgres) || is_redis || self.services.iter().any(|each| each.0.id() == id) {
                 ticks += own;

@@ -1,24 +1,24 @@
-//! What one page hears and shows. Pure.
+//! The messages and the display of one page. Pure.
 
 use serde::{Deserialize, Serialize};
 
-/// Longest message that is understood; the line's are a tenth of it.
+/// Maximum size of a message; the line's are a tenth of it.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
-/// Longest head of an answer to a handshake.
+/// Maximum size of the response head of a handshake.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// A place as a page was told it, and how it counts down by itself from there.
+/// A place or turn that a page received, and when. The page counts down from it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) at_us: u64,
     pub(crate) what: What,
 }
 
-/// What a page was told.
+/// The content of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum What {
-    /// So many are ahead, fewer by `rate_per_s` each second.
+    /// The number ahead, which decreases by `rate_per_s` each second.
     Place { ahead: u64, rate_per_s: f64 },
     /// It is its turn.
     Turn,
@@ -30,11 +30,11 @@ pub(crate) struct Page {
     pub(crate) stage: Stage,
     pub(crate) ordinal: u64,
     pub(crate) told: Option<Told>,
-    /// The beginning of something whose rest has yet to come.
+    /// The received part of an incomplete frame or head.
     rest: Vec<u8>,
 }
 
-/// How far a page has come.
+/// The progress of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Stage {
     /// It is not connected yet.
@@ -42,26 +42,26 @@ pub(crate) enum Stage {
     Coming,
     /// The handshake has not been answered.
     Knocking,
-    /// It is connected, and holds a ticket where there are tickets.
+    /// It is connected, and holds a ticket if there are tickets.
     In,
     /// It knows its place.
     Waiting,
     /// It has a token.
     Called,
-    /// It has heard that there is nothing more to wait for.
+    /// It has received the last message.
     Over,
 }
 
-/// What a page does about what it heard.
+/// The reaction of a page to received bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Deed {
     /// The handshake has succeeded.
     Entered,
-    /// The handshake was refused; this is the head of the answer.
+    /// The handshake was rejected; this is the response head.
     Refused(String),
     /// Answer a ping with its payload.
     Pong(Vec<u8>),
-    /// A message of the line, of whatever kind.
+    /// A message of the line, of any kind.
     Heard,
     /// A place, which the page shows from now on.
     Moved,
@@ -69,7 +69,7 @@ pub(crate) enum Deed {
     Called,
     /// The last message.
     Over,
-    /// Something that no server of ours sends.
+    /// Bytes that none of our servers sends.
     Nonsense,
 }
 
@@ -81,8 +81,8 @@ struct Place {
 }
 
 impl Page {
-    /// Takes in what has arrived, and gives everything that is to be done about it. `wants_ticket`: a handshake without
-    /// a ticket's cookie has failed.
+    /// Processes received bytes, and calls `deed` for each reaction. `wants_ticket`: a handshake
+    /// without a ticket cookie has failed.
     pub(crate) fn hear(&mut self, bytes: &[u8], now_us: u64, wants_ticket: bool, mut deed: impl FnMut(&Self, Deed)) {
         let joined;
         let mut bytes = if self.rest.is_empty() {
@@ -125,7 +125,7 @@ impl Page {
         if bytes.len() > FRAME_BYTES_MAX { deed(self, Deed::Nonsense) } else { self.rest = bytes.to_vec() }
     }
 
-    /// Reads a message. Its `type` comes first in what our waiting room writes.
+    /// Parses a message. The waiting room writes its `type` first.
     fn read(&mut self, message: &[u8], now_us: u64) -> Option<Deed> {
         let is = |kind: &str| message.get(9..).is_some_and(|rest| rest.starts_with(kind.as_bytes()));
         if is("place\"") {
@@ -147,7 +147,7 @@ impl Page {
     }
 }
 
-/// The first whole frame: its opcode, its payload, and its length altogether. Servers never mask.
+/// The first complete frame: its opcode, its payload, and its total length. Servers never mask.
 fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (&[first, second], rest) = bytes.split_first_chunk()?;
     let (head, length) = match second {
@@ -159,7 +159,7 @@ fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     Some((first & 0x0f, bytes.get(head..end)?, end))
 }
 
-/// A short frame of a page; masked, as pages must, with zeros.
+/// A short frame of a page, masked with zeros, as clients must mask.
 pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).unwrap_or(0).min(125);
     let mut frame = vec![0x80 | opcode, 0x80 | length, 0, 0, 0, 0];

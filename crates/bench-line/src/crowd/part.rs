@@ -1,5 +1,5 @@
-//! A process of the crowd: up to 18,000 pages on one thread, each a socket and a few words. It has to cost little: it
-//! shares the machine with what it measures.
+//! A process of the crowd: up to 18,000 pages on one thread, each a socket and a few words. It must
+//! be cheap, because it shares the machine with the measured servers.
 
 use std::{
     io::{self, BufRead as _, Read as _, Write as _, stdin, stdout},
@@ -30,15 +30,15 @@ use crate::{Failure, clock::now_us};
 
 const WAKE: Token = Token(usize::MAX);
 const READ_BYTES: usize = 64 * 1024;
-/// Places that are recorded at most.
+/// Maximum recorded places.
 const RECORDED_MAX: usize = 1_000_000;
-/// How often those who leave do so.
+/// How often pages leave.
 const LEAVE_EVERY: Duration = Duration::from_millis(200);
 
-/// Does what it is asked on standard input, until that ends.
+/// Handles the requests on standard input until it closes.
 pub(crate) fn carry() -> Result<(), Failure> {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Where it isn't allowed, connections fail with a word of their own.
+        // On failure, connections beyond the limit fail and report it.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
     let mut poll = Poll::new()?;
@@ -53,7 +53,7 @@ pub(crate) fn carry() -> Result<(), Failure> {
             }
         }
         drop(sender);
-        // The loop below looks at least each LEAVE_EVERY anyway.
+        // The loop below wakes at least once per LEAVE_EVERY anyway.
         let _ = waker.wake();
     });
     let mut part = Part::new(poll.registry().try_clone()?);
@@ -84,7 +84,7 @@ fn say(answer: &Answer) -> Result<(), Failure> {
 
 struct Part {
     registry: Registry,
-    /// Pages by token; those that have gone leave a gap.
+    /// Pages by token; closed ones leave a gap.
     pages: Vec<Option<(TcpStream, Page)>>,
     joining: Option<Joining>,
     counted: Counted,
@@ -94,7 +94,7 @@ struct Part {
     buffer: Vec<u8>,
 }
 
-/// A job under way.
+/// A job in progress.
 struct Joining {
     job: Join,
     handshake: Vec<u8>,
@@ -123,7 +123,7 @@ impl Part {
                 let handshake = job.handshake();
                 let started_us = now_us();
                 self.joining = Some(Joining { job, handshake, started_us, opened: 0, done: Joined::default() });
-                // Answered when all have been.
+                // The response is sent when all pages have connected.
                 return Ok(());
             }
             Ask::Count => {
@@ -147,7 +147,7 @@ impl Part {
         say(&Answer::Done)
     }
 
-    /// Keeps as many handshakes under way as the job allows.
+    /// Keeps as many concurrent handshakes as the job allows.
     fn open_more(&mut self) -> Result<(), Failure> {
         let Some(joining) = &mut self.joining else { return Ok(()) };
         let Joining { job, done, opened, .. } = joining;
@@ -171,7 +171,7 @@ impl Part {
         Ok(())
     }
 
-    /// Looks after a page that can be read from or written to.
+    /// Handles a page that is readable or writable.
     fn look(&mut self, token: Token, readable: bool, writable: bool) {
         let Some((mut stream, mut page)) = self.pages.get_mut(token.0).and_then(Option::take) else { return };
         if writable
@@ -179,7 +179,8 @@ impl Part {
             && let Some(joining) = &self.joining
         {
             page.stage = Stage::Knocking;
-            // Sent whole or not at all: a new socket's buffer is empty. What fails is found out by reading.
+            // Written whole or not at all: a new socket's buffer is empty. A read reports a
+            // failure.
             let _ = stream.write(&joining.handshake);
         }
         if !readable || self.read(&mut stream, &mut page) {
@@ -193,7 +194,7 @@ impl Part {
         }
     }
 
-    /// Reads all that has arrived; says whether more can come.
+    /// Reads all available bytes; returns whether more may follow.
     fn read(&mut self, stream: &mut TcpStream, page: &mut Page) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
         let wants_ticket = self.joining.as_ref().is_some_and(|joining| joining.job.wants_ticket);
@@ -207,7 +208,7 @@ impl Part {
                     page.hear(&buffer[..count], now_us, wants_ticket, |page, deed| {
                         alive &= self.act(stream, page, &deed, now_us);
                     });
-                    // Of what comes later, the kernel tells again.
+                    // The kernel reports later bytes again.
                     if count < buffer.len() {
                         break;
                     }
@@ -220,9 +221,9 @@ impl Part {
         alive
     }
 
-    /// Does what a page does about what it heard; says whether it stays connected.
+    /// Performs the reaction of a page; returns whether it stays connected.
     fn act(&mut self, stream: &mut TcpStream, page: &Page, deed: &Deed, now_us: u64) -> bool {
-        // A page that can't write is about to find out that it can't read either.
+        // If a write fails, the next read fails, too.
         let mut say = |frame: &[u8]| drop(stream.write(frame));
         self.counted.messages += u64::from(matches!(deed, Deed::Heard | Deed::Moved | Deed::Called | Deed::Over));
         match deed {
@@ -246,7 +247,7 @@ impl Part {
         self.joining.iter_mut().for_each(|joining| joining.done.refuse(why));
     }
 
-    /// A few who wait leave, wherever they stand.
+    /// Lets a few waiting pages leave, at any place.
     fn leave_some(&mut self) {
         let passed_s = (now_us() - self.left_at_us) as f64 / 1e6;
         if self.leaves_per_s == 0.0 || passed_s < LEAVE_EVERY.as_secs_f64() {
@@ -284,12 +285,12 @@ impl Recorded {
     }
 }
 
-/// Begins to connect, from an address of the page's own.
+/// Starts to connect, from the page's own address.
 fn knock(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     let SocketAddr::V4(to) = to else { return Err(io::ErrorKind::Unsupported.into()) };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket: OwnedFd = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-    // The port is then chosen at connect time; choosing it at bind time is slow with many sockets.
+    // Choose the port at connect time; choosing it at bind time is slow with many sockets.
     setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
     bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(source, 0)))?;
     match connect(socket.as_raw_fd(), &SockaddrIn::from(to)) {

@@ -1,7 +1,8 @@
-//! `joins_vs_bare_upgrade` and `redis_us_per_join`: how fast shoppers get an ordinal that lasts, and what Redis does for
-//! one of them.
+//! `joins_vs_bare_upgrade` and `redis_us_per_join`: how fast shoppers get a durable ordinal, and
+//! Redis's CPU time for one of them.
 //!
-//! Servers (with Redis and Postgres) have one core, the crowd the other: so it is the server that is measured.
+//! The servers (with Redis and Postgres) have one core, the crowd the other, so that the server is
+//! the bottleneck.
 
 use std::net::SocketAddr;
 
@@ -28,7 +29,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     let (join, upgrade, upgrade_small) = (shop.shoppers(0, count), upgrade(1, count), upgrade(2, count));
 
     let (mut ours, mut theirs, mut theirs_small) = (Vec::new(), Vec::new(), Vec::new());
-    // The first round warms everything up.
+    // The first round is a warm-up.
     for round in 0..=bench.size.joins_rounds {
         let with_own_settings = Round::run(&mut crowd, &upgrade, &[bare.id()])?;
         let with_small_buffers = Round::run(&mut crowd, &upgrade_small, &[small.id()])?;
@@ -67,7 +68,7 @@ fn start_bare(bench: &Bench, address: SocketAddr, size: &[&str], folder: &TempDi
     Process::start(&name, &bench.binaries.join("bare-upgrade"), &arguments, folder.path())?.listens(address)
 }
 
-/// Connections for the nth server, which knows no tickets.
+/// Connections to the nth server, which has no tickets.
 fn upgrade(nth: u16, count: u32) -> Join {
     let first_source = sources_of(nth);
     Join { to: address_of(nth), path: "/".to_owned(), count, wants_ticket: false, first_source }
@@ -76,14 +77,14 @@ fn upgrade(nth: u16, count: u32) -> Join {
 /// One round of connections to one server.
 struct Round {
     per_s: f64,
-    /// Processor time of each of the server's processes for one connection.
+    /// CPU time of each of the server's processes per connection.
     cpu_us: Vec<f64>,
-    /// How much of one core the crowd itself used.
+    /// The share of one core that the crowd itself used.
     crowd_busy: f64,
 }
 
 impl Round {
-    /// Connects everybody, hangs up, and waits until the server's processes have got over it.
+    /// Connects all pages, hangs up, and waits until the server's processes are idle.
     fn run(crowd: &mut Crowd, join: &Join, server: &[u32]) -> Result<Self, Failure> {
         let cpu_us_of_each = || server.iter().map(|&id| cpu_us(id)).collect::<Result<Vec<_>, _>>();
         let (crowd_before, before) = (crowd.cpu_us()?, cpu_us_of_each()?);

@@ -1,4 +1,5 @@
-//! `bytes_per_shopper` and `memory_vs_node_ws`: what one more waiting shopper takes of a process's resident memory.
+//! `bytes_per_shopper` and `memory_vs_node_ws`: the resident memory of a process per additional
+//! waiting shopper.
 
 use std::{path::Path, process::Command};
 
@@ -11,7 +12,8 @@ use crate::{
     shop::{Shop, address_of, sources_of},
 };
 
-/// People let in a second: slow, so that nearly all of them wait for the whole time, in a line that moves.
+/// Admissions per second: slow, so that almost all shoppers wait for the whole time, in a line that
+/// moves.
 const RATE_PER_S: f64 = 1.0;
 
 pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
@@ -40,7 +42,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     Ok(())
 }
 
-/// Bytes for one more shopper, between few and many of them.
+/// Bytes per additional shopper, between few and many of them.
 fn slope(bench: &Bench, server: u32, join: &Join) -> Result<f64, Failure> {
     let (few, many) = bench.size.memory_shoppers;
     let mut crowd = Crowd::start(1)?;

@@ -1,7 +1,7 @@
-//! `messages_vs_1hz`: messages of a whole sale, divided by one a second for everybody who waits.
+//! `messages_vs_1hz`: messages of a whole sale, divided by one per second and waiting shopper.
 //!
-//! Such a sale takes half an hour. The simulation in virtual time, `waiting-room/examples/messages`, has the waiting room's
-//! own rules, and takes seconds.
+//! Such a sale takes half an hour. The simulation in virtual time,
+//! `waiting-room/examples/messages`, uses the waiting room's own rules, and takes seconds.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! `place_vs_zrank`: places computed a second in a node, and ranks that Redis gives a second.
+//! `place_vs_zrank`: places per second that a node computes, and ranks per second that Redis
+//! returns.
 
 use std::{
     fs,
@@ -20,9 +21,10 @@ use crate::{
     shop::address_of,
 };
 
-/// One in so many has departed.
+/// One in this many tickets has departed.
 const DEPARTED: u64 = 10;
-/// Ranks asked for in one go; two goes are under way at any time, so that Redis never waits for us.
+/// Ranks per pipeline; two pipelines are in progress at any time, so that Redis never waits for the
+/// client.
 const PIPELINES: [usize; 2] = [100, 1_000];
 const RANKS_A_ROUND: usize = 200_000;
 const PLACES_A_ROUND: usize = 5_000_000;
@@ -43,7 +45,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("redis.sock");
     let address = address_of(0);
-    // Only asked, never changed: whether it keeps a log makes no difference.
+    // Read-only, so persistence makes no difference.
     let arguments = [
         "--bind".to_owned(),
         address.ip().to_string(),
@@ -100,7 +102,7 @@ fn places_a_second(view: &LineView, asked: &[u64]) -> f64 {
 
 fn ranks_a_second(mut stream: impl Read + Write, asked: &[u64], pipeline: usize) -> Result<f64, Failure> {
     let asked = &asked[..asked.len().min(RANKS_A_ROUND)];
-    // Made beforehand: the baseline does not pay for us.
+    // Built beforehand, so that the baseline does not include it.
     let requests: Vec<Vec<u8>> = asked
         .chunks(pipeline)
         .map(|some| some.iter().flat_map(|ordinal| command(&["ZRANK", "line", &ordinal.to_string()])).collect())
@@ -121,7 +123,7 @@ fn ranks_a_second(mut stream: impl Read + Write, asked: &[u64], pipeline: usize)
     Ok(asked.len() as f64 / started.elapsed().as_secs_f64())
 }
 
-/// How many answers have arrived: each is a line.
+/// The number of received replies: one per line.
 fn lines(stream: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Failure> {
     match stream.read(buffer)? {
         0 => Err(Failure::new("Redis has hung up")),

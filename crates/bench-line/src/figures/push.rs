@@ -1,4 +1,4 @@
-//! How long it takes until a page knows that the line has moved. Pure.
+//! The latency from a move of the line until pages know of it. Pure.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,18 @@ const NEAR: u64 = 50;
 /// A move of the cursor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Move {
-    /// Not later than it happened.
+    /// A lower bound of the time of the move.
     pub(super) at_us: u64,
     pub(super) from: u64,
     pub(super) to: u64,
 }
 
-/// Microseconds from each move until each page that it affects has it: those whose turn it is hear so, and the next
-/// [`NEAR`] show their place. A page counts down by itself, so only those are affected that are wrong by more than one
-/// place, or one in a hundred, when the line has moved. Whoever never gets it counts with the time until `end_us`.
+/// Microseconds from each move until each affected page knows of it: pages with a new turn receive
+/// it, and the next [`NEAR`] show their place. A page counts down by itself, so it is affected only
+/// if it is wrong by more than one place, or one per cent, after the move. A page that is never
+/// updated counts with the time until `end_us`.
 ///
-/// Nobody has departed or was recalled: the place is what is left to the cursor.
+/// Assumes no departures and recalls: the place is the distance to the cursor.
 pub(super) fn latencies(moves: &[Move], told: &[(u64, Told)], end_us: u64) -> Vec<u64> {
     let mut pages: HashMap<u64, Vec<Told>> = HashMap::new();
     for &(ordinal, told) in told {
@@ -45,14 +46,15 @@ pub(super) fn latencies(moves: &[Move], told: &[(u64, Told)], end_us: u64) -> Ve
     latencies
 }
 
-/// When a page shows at most so many ahead, from some moment on.
+/// When a page first shows at most this many ahead, from a moment on.
 fn first_shown(page: &[Told], from_us: u64, at_most: u64) -> Option<u64> {
     let next = page.iter().skip(1).map(|told| Some(told.at_us)).chain([None]);
     page.iter().zip(next).find_map(|(told, until_us)| {
         let shown_at_us = match told.what {
             What::Turn => told.at_us,
             What::Place { ahead, .. } if ahead <= at_most => told.at_us,
-            // It shows the whole part: `at_most` from the moment on when it is less than one more.
+            // It shows the whole part: `at_most` from the moment on when the value is less than one
+            // more.
             What::Place { ahead, rate_per_s } if rate_per_s > 0.0 => {
                 told.at_us + ((ahead - at_most - 1) as f64 / rate_per_s * 1e6) as u64 + 1
             }
@@ -85,20 +87,21 @@ mod tests {
 
     #[test]
     fn who_counts_down_rightly_is_not_affected() {
-        // Ticket 30 was the 19th behind the cursor and is the 9th now; ten a second have been counted down.
+        // Ticket 30 was the 19th behind the cursor and is now the 9th; the page has counted down
+        // ten per second.
         assert!(latencies(&[MOVE], &[(30, place(0, 19, 10.0))], 3_000_000).is_empty());
-        // One place too many is no more than a page may be wrong by.
+        // One place too many is within the tolerance.
         assert!(latencies(&[MOVE], &[(30, place(0, 20, 10.0))], 3_000_000).is_empty());
     }
 
     #[test]
     fn who_is_wrong_is_affected_until_told_or_right() {
-        // Told 70 ms later.
+        // Updated 70 ms later.
         let told = [(30, place(0, 19, 0.0)), (30, place(1_070_000, 9, 5.0))];
         assert_eq!(latencies(&[MOVE], &told, 3_000_000), [70_000]);
         // Counts down from 14 to 10 by itself: less than 11 after 300 ms more.
         assert_eq!(latencies(&[MOVE], &[(30, place(0, 24, 10.0))], 3_000_000), [300_001]);
-        // Told something that is wrong as well, then right.
+        // Updated with a wrong place first, then with the right one.
         let told = [(30, place(0, 19, 0.0)), (30, place(1_010_000, 15, 0.0)), (30, place(1_090_000, 10, 0.0))];
         assert_eq!(latencies(&[MOVE], &told, 3_000_000), [90_000]);
         // Never.

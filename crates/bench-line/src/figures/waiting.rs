@@ -1,6 +1,8 @@
-//! A hundred thousand wait: `live_shoppers`, `push_p99_ms`, `news_all_ms`, `cpu_growth`, `redis_bytes_per_shopper`.
+//! A hundred thousand waiting shoppers: `live_shoppers`, `push_p99_ms`, `news_all_ms`,
+//! `cpu_growth`, `redis_bytes_per_shopper`.
 //!
-//! One shop, one crowd, one after the other: they join; the sale opens, and the line moves; some leave; it is sold out.
+//! One shop and one crowd, in sequence: they join; the sale opens, and the line moves; some leave;
+//! it is sold out.
 
 use std::{
     sync::{
@@ -24,13 +26,13 @@ use crate::{
     shop::{Shop, until},
 };
 
-/// Of those who wait, for each who is let in so many leave.
+/// Waiting shoppers who leave, per admission.
 const LEAVING: f64 = 0.2;
-/// How often the cursor is looked at.
+/// Polling interval of the cursor.
 const WATCH_EVERY: Duration = Duration::from_millis(1);
-/// Longer than the tokens of the last who were let in live, so that none is out.
+/// Longer than the lifetime of the last tokens, so that none is left.
 const TOKENS_LAPSE_WITHIN: Duration = Duration::from_secs(40);
-/// Longest wait for the last page to hear that all is sold out.
+/// Timeout for the last page to be notified that all is sold out.
 const NEWS_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
@@ -51,7 +53,7 @@ pub(super) fn measure(bench: &Bench, found: &mut dyn FnMut(Measured)) -> Result<
     Ok(())
 }
 
-/// A line that moves, and everybody in it.
+/// A line that moves, with its shoppers.
 struct Scene {
     shop: Shop,
     crowd: Crowd,
@@ -59,14 +61,15 @@ struct Scene {
     joined_in_s: f64,
 }
 
-/// What one shopper's minute of waiting costs.
+/// The cost of one shopper-minute of waiting.
 struct Cost {
     cpu_us: f64,
     messages: f64,
 }
 
 impl Scene {
-    /// Everybody joins. The line is as fast as it takes for the last of them to wait for the same time, however many.
+    /// Joins all shoppers. The rate is such that the last of them waits for the same time, whatever
+    /// their number.
     fn join(bench: &Bench, nodes: u16, shoppers_a_node: u32) -> Result<Self, Failure> {
         let rate_per_s = f64::from(shoppers_a_node) * f64::from(nodes) / bench.size.line_takes.as_secs_f64();
         let shop = Shop::start(bench, nodes, rate_per_s)?;
@@ -78,7 +81,7 @@ impl Scene {
         Ok(Self { shop, crowd, rate_per_s, joined_in_s })
     }
 
-    /// Everybody joins, and the line begins to move.
+    /// Joins all shoppers, and starts the line.
     fn open(bench: &Bench, nodes: u16, shoppers_a_node: u32) -> Result<Self, Failure> {
         let scene = Self::join(bench, nodes, shoppers_a_node)?;
         scene.start(bench)?;
@@ -91,7 +94,7 @@ impl Scene {
         Ok(())
     }
 
-    /// What Redis needs for everybody, before anybody has been let in.
+    /// Redis's memory for all shoppers, before the first admission.
     fn redis_bytes(&mut self) -> Result<Measured, Failure> {
         let mut redis = self.shop.redis()?;
         let waiting = self.crowd.count()?.waiting as f64;
@@ -101,7 +104,7 @@ impl Scene {
         Ok(Measured::plain("redis_bytes_per_shopper", keys, note))
     }
 
-    /// From a move of the cursor until the pages near the front have it.
+    /// The latency from a move of the cursor to the pages near the front.
     fn push(&mut self, bench: &Bench) -> Result<Measured, Failure> {
         let watch = Watch::start(self.shop.redis()?, format!("fairline:{{{}}}:line", self.shop.sale));
         let moves_s = bench.size.window.as_secs_f64() * 1.5 + 10.0;
@@ -109,7 +112,7 @@ impl Scene {
         self.crowd.record(cursor + (self.rate_per_s * moves_s) as u64 + 100)?;
         pause(bench.size.window);
         let moves = watch.stop()?;
-        // The last of them still has to arrive.
+        // Leaves time for the last messages to arrive.
         pause(Duration::from_secs(2));
         let end_us = now_us();
         let told = self.crowd.recorded()?;
@@ -132,7 +135,7 @@ impl Scene {
         Ok(Measured::plain("push_p99_ms", p99, note))
     }
 
-    /// What waiting costs the nodes and Redis, while some are let in and some leave.
+    /// The cost of waiting for the nodes and Redis, while some are admitted and some leave.
     fn cost(&mut self, bench: &Bench) -> Result<Cost, Failure> {
         let servers = self.shop.line_ids();
         self.crowd.leave(self.rate_per_s * LEAVING)?;
@@ -147,7 +150,7 @@ impl Scene {
         })
     }
 
-    /// How many wait: with a socket that is open and a place that they know, as Redis has it, too.
+    /// The number of waiting shoppers: those with an open socket and a place, confirmed by Redis.
     fn live(&mut self) -> Result<Measured, Failure> {
         let counted = self.crowd.count()?;
         let known = self.shop.show()?["waiting"].as_u64().unwrap_or(0);
@@ -161,8 +164,8 @@ impl Scene {
         Ok(Measured::plain("live_shoppers", counted.waiting.min(known) as f64, note))
     }
 
-    /// From the change that sells the last unit until the last page has heard that it is over. Units can be had by
-    /// nobody while a token is out; so the line stands still first.
+    /// The latency from the change that sells the last unit until the last page is notified. A unit
+    /// can't be sold while its token is out, so the line is paused first.
     fn news(&mut self) -> Result<Measured, Failure> {
         self.shop.act("pause")?;
         until("every token has lapsed", TOKENS_LAPSE_WITHIN, || Ok(self.shop.show()?["promised"] == 0))?;
@@ -178,12 +181,12 @@ impl Scene {
             return Err(Failure::new(what));
         }
         let took_ms = (after.last_over_us - sold_us) as f64 / 1e3;
-        let note = format!("{} pages, from the controller's being told on", number(heard as f64));
+        let note = format!("{} pages, from the request to the controller on", number(heard as f64));
         Ok(Measured::plain("news_all_ms", took_ms, note))
     }
 }
 
-/// Looks at the cursor in Redis all the time.
+/// Polls the cursor in Redis.
 struct Watch {
     stop: Arc<AtomicBool>,
     thread: thread::JoinHandle<Result<Vec<Move>, Failure>>,
@@ -200,7 +203,7 @@ impl Watch {
                 let asked_us = now_us();
                 let cursor = redis.number_in(&line, "cursor")?;
                 if cursor != known {
-                    // It has moved since it was asked for the last time, no earlier than that.
+                    // It has moved since the last poll, and no earlier.
                     moves.push(Move { at_us: known_at_us, from: known, to: cursor });
                 }
                 (known, known_at_us) = (cursor, asked_us);

@@ -1,4 +1,5 @@
-//! The baseline of `rejects_vs_hello`: an axum that says hello to every request, and does nothing else.
+//! The baseline of `rejects_vs_hello`: an axum server that answers every request with a greeting,
+//! and does nothing else.
 //!
 //! `bare-hello ADDRESS`
 
@@ -11,7 +12,7 @@ use tokio::net::TcpListener;
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).ok_or("bare-hello ADDRESS")?;
     let listener = TcpListener::bind(address).await?.tap_io(|stream| {
-        // Slower without it, no more.
+        // A failure only makes it slower.
         let _ = stream.set_nodelay(true);
     });
     Ok(axum::serve(listener, Router::new().fallback(|| async { "Hello" })).await?)

@@ -1,5 +1,5 @@
-//! `oversold`, `lost_acks`, `double_used`: while shoppers redeem, checkout and Postgres are killed; whoever is not answered
-//! tries again with the same token.
+//! `oversold`, `lost_acks`, `double_used`: checkout and Postgres are killed while shoppers redeem;
+//! a shopper without a response retries with the same token.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     let crashes = 2 * size.crashes;
     let mut happened = 0;
     for crash in 0..crashes {
-        // Spread over the run: each comes when so many more have been answered.
+        // Crashes are spread over the run by the number of answered requests.
         let due = (crash + 1) * shoppers.len() / (crashes + 2);
         let deadline = Instant::now() + MOVES_WITHIN;
         while under_way.answered() < due && !under_way.has_ended() {
@@ -40,7 +40,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
         happened += 1;
     }
     let redeemed = under_way.ended()?;
-    // Each token once more: it is told of the same order, and of no other.
+    // Each token once more: the response must name the same order, and no other.
     let again = run(shop.checkout_address, size.few, shop.requests(&shoppers))?.all_are(409)?;
     if redeemed.answers.iter().any(|answer| !matches!(answer.status, 201 | 409) || answer.order.is_none()) {
         return Err(Failure::new("a token that is good was refused"));

@@ -1,4 +1,5 @@
-//! `requests_per_s` and what goes with it: a shop in a rush, of which nine requests of ten only look, and one buys.
+//! `requests_per_s` and related figures: a busy shop, in which nine of ten requests only read, and
+//! one buys.
 
 use std::{
     io::{Read as _, Write as _},
@@ -15,7 +16,7 @@ use crate::{
     shop::{ADMIN_TOKEN, Services, Shop, pause},
 };
 
-/// Of a hundred requests, so many buy; of the others half ask how the sale stands, and half for their place.
+/// Purchases per hundred requests. Of the others, half request the sale's status, and half a place.
 const WRITES: usize = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
@@ -68,7 +69,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     Ok(())
 }
 
-/// A sale that lets nearly nobody in, so that all keep waiting.
+/// Creates a sale with a very low rate, so that all shoppers keep waiting.
 fn create_sale(admin: SocketAddr) -> Result<SaleId, Failure> {
     let body =
         r#"{"slug":"rush","name":"A rush","price_minor":4900,"currency":"EUR","total":1000,"rate_cap_per_s":0.01}"#;
@@ -96,7 +97,7 @@ fn until_heard(waiting_room: SocketAddr, sale: SaleId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Joins the line; gives the cookie with the ticket.
+/// Joins the line; returns the ticket cookie.
 fn join(waiting_room: SocketAddr, sale: SaleId) -> Result<String, Failure> {
     let mut stream = TcpStream::connect(waiting_room)?;
     let request = format!("GET /api/flash-sales/{sale}/line HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n");

@@ -1,4 +1,4 @@
-//! How fast tokens are redeemed: at the till itself, over HTTP, and by two ways to do without a till.
+//! How fast tokens are redeemed: by direct calls, over HTTP, and by two baselines in plain SQL.
 
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,18 @@ use crate::{
 
 /// Faster than any baseline.
 const BASELINE_PER_S_MAX: u64 = 10_000;
-/// By then a session of Postgres has said what it has committed: it does once a second, and when it is idle.
+/// By then a session of Postgres has reported its commits: once a second, and when it is idle.
 const COUNTED_WITHIN: Duration = Duration::from_secs(3);
 
-/// What one round has shown, a second.
+/// The results of one round, per second.
 struct Round {
     till: f64,
     few: Run,
     many: Run,
     hot_row: f64,
     skip_locked: f64,
-    /// Transactions that Postgres committed while many redeemed and asked for their orders.
+    /// Transactions that Postgres committed while many shoppers redeemed and requested their
+    /// orders.
     commits: f64,
     /// Requests of that load.
     loaded: f64,
@@ -95,7 +96,7 @@ impl Round {
             })?;
             baseline.per_s(shop, &size, bench.folder.path())
         };
-        // In another order each time.
+        // The order alternates.
         let (hot_row, skip_locked) = if round.is_multiple_of(2) {
             let hot_row = baseline(Baseline::HotRow)?;
             (hot_row, baseline(Baseline::SkipLocked)?)
@@ -116,8 +117,8 @@ impl Round {
     }
 }
 
-/// Transactions that Postgres commits a second, and requests that are answered, while shoppers redeem and others ask how the orders
-/// stand that they have made.
+/// Transactions per second that Postgres commits, and requests per second that are answered, while
+/// shoppers redeem and others request the status of the orders that they have made.
 fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) -> Result<(f64, f64), Failure> {
     let size = bench.size.clone();
     let shoppers = shop.admit(size.over_http)?;
@@ -142,7 +143,8 @@ fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) ->
     Ok((commits, loaded))
 }
 
-/// Redemptions at the till, by so many shoppers at the same time, as if they had been told over HTTP.
+/// Redemptions by direct calls from a number of concurrent shoppers, with the results as if over
+/// HTTP.
 fn at_the_till(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
     let (shutdown, kid) = (Shutdown::new(), shop.key.kid().to_owned());
     shop.runtime.block_on(async {

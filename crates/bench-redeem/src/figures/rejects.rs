@@ -1,4 +1,4 @@
-//! `rejects_vs_hello`: what it costs to say no.
+//! `rejects_vs_hello`: the cost of rejecting requests.
 
 use fairline_admission_token::SigningKey;
 
@@ -9,7 +9,7 @@ use crate::{
     shop::{Process, Shop, Shopper, mint},
 };
 
-/// Requests a second: ours, the baseline with the same requests, and with small ones.
+/// Requests per second: ours, the baseline with the same requests, and with small ones.
 struct Round {
     forged: f64,
     forged_once: f64,
@@ -25,11 +25,12 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     let (shop, size) = (Shop::start(bench)?, bench.size.clone());
     let (_hello, hello) = Process::hello(bench)?;
     let third = size.rejected / 3;
-    // Redeemed once, and then again and again.
+    // Redeemed once, then repeatedly.
     let used = shop.admit(third.min(1_000))?;
     let first = run(shop.checkout_address, size.few, shop.requests(&used))?.all_are(201)?;
     let forger = SigningKey::generate();
-    // As good as a forgery gets: the right key's name, the forger's own ticket, and somebody else's signature.
+    // The best possible forgery: the right key id, the forger's own ticket, and a foreign
+    // signature.
     let forge = |shopper: &Shopper, ttl_s: i64| {
         let (genuine, wrong) = (shop.token(shopper, ttl_s), mint(&forger, shopper, ttl_s));
         let (signed, _) = genuine.rsplit_once('.').unwrap_or_default();
@@ -38,7 +39,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     };
     let waiting = shop.admit(third)?;
     shop.run_out(&waiting)?;
-    // Some hundreds of forgers, who have waited for tickets of their own; and one for each token.
+    // Some hundreds of forgers with tickets of their own, and one forgery for each token.
     let forgers = &waiting[..third.min(200)];
     let forged: Vec<Vec<u8>> = (0..third).map(|nth| forge(&forgers[nth % forgers.len()], 3_600 + nth as i64)).collect();
     let forged_once: Vec<Vec<u8>> = waiting.iter().map(|shopper| forge(shopper, 3_600)).collect();
@@ -87,7 +88,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     Ok(())
 }
 
-/// The request of somebody who holds no ticket.
+/// The request without a ticket of its visitor.
 fn without_ticket(request: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(request).replacen("Cookie: fairline_ticket_", "Cookie: somebody_else_s_", 1).into_bytes()
 }
