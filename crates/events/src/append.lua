@@ -1,12 +1,13 @@
--- Appends events to the stream of a sale, those that it has not yet. Entry ids are the events' numbers, so that whoever
--- says the same again, also at the same time, changes nothing.
+-- Appends those events of a sale that its stream lacks. Entry ids are the events' numbers, so that a
+-- repeated or concurrent call changes nothing.
 --
--- KEYS[1]: the stream. ARGV: the number of the first event; 1 if there are none before it; events to keep, about;
--- seconds to keep the stream for; the number of groups that are waited for, and their names; the events.
+-- KEYS[1]: the stream. ARGV: the number of the first event; 1 if there are none before it; the
+-- approximate number of events to keep; the stream's lifetime in seconds; the number of groups to
+-- wait for, and their names; the events.
 --
--- Answers the number of the last event in the stream. Where that is below the first one's predecessor, events are missing,
--- since Redis has lost them, and nothing was appended. Nothing is appended either while it would push out what one of the
--- groups has not taken in.
+-- Returns the number of the last event in the stream. If it is below the predecessor of the first
+-- event, Redis has lost events, and nothing was appended. Nothing is appended either if it would
+-- trim an event that one of the groups has not acknowledged.
 local top = 0
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if last[1] then

@@ -238,7 +238,7 @@ mod tests {
         let layer = told::layer().event_format(JsonLines { service: "checkout" }).with_writer(move || writer.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
         let logs = tracing::subscriber::set_default(subscriber);
-        tracing::info!(held = 3_u64, "nobody's doing, \"quoted\"");
+        tracing::info!(held = 3_u64, "outside any trace, \"quoted\"");
         let operation = Operation::begin(Kind::Server);
         let trace = format!("{:032x}", operation.context().trace);
         operation.run(async { tracing::warn!(is_late = true, "on the way") }).await;
@@ -247,7 +247,7 @@ mod tests {
 
         let [nobodys, on_the_way, ended] = &lines.read()[..] else { panic!("three lines: {:?}", lines.read()) };
         assert_eq!((&nobodys["level"], &nobodys["service"]), (&"INFO".into(), &"checkout".into()));
-        assert_eq!((&nobodys["held"], &nobodys["message"]), (&3.into(), &"nobody's doing, \"quoted\"".into()));
+        assert_eq!((&nobodys["held"], &nobodys["message"]), (&3.into(), &"outside any trace, \"quoted\"".into()));
         assert_eq!(nobodys.get("traceId"), None);
         assert!(OffsetDateTime::parse(nobodys["timestamp"].as_str().expect("text"), &Rfc3339).is_ok());
         assert_eq!((&on_the_way["traceId"], &on_the_way["is_late"]), (&trace.as_str().into(), &true.into()));

@@ -148,8 +148,8 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// Waits until every member considers the cluster complete. After a restart this takes two seconds,
-    /// in which the restarted master replies CLUSTERDOWN.
+    /// Waits until every member considers the cluster complete. After a restart this takes two
+    /// seconds, in which the restarted master replies CLUSTERDOWN.
     ///
     /// # Errors
     /// When that takes too long.
