@@ -11,9 +11,9 @@ use fairline_line::view::Place;
 
 /// Minimum interval between two places sent to a page, unless its turn or the sale changes.
 const BETWEEN_MS: u32 = 250;
-/// With fewer people ahead than this, a place that is wrong by one is corrected, too,
+/// With fewer people ahead than this, a place that is wrong by one is corrected, too.
 const FEW_AHEAD: u32 = 20;
-/// this long after the last message, in milliseconds.
+/// Minimum interval between such corrections, in milliseconds.
 const BETWEEN_FEW_MS: u32 = 1000;
 /// Between two ticks of the controller the line stands still while the countdown continues. An
 /// advance of up to this many seconds is not an error.

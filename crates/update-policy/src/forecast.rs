@@ -16,10 +16,10 @@ use fairline_sale::{SaleCard, Status};
 
 use crate::message::Wait;
 
-/// Time constants in seconds, after which an event's weight is a third: of the memory that the
-/// estimate uses,
+/// Time constant of the memory that the estimate uses, in seconds. After this time, an event's
+/// weight is a third.
 const LONG_S: f64 = 120.0;
-/// and of the memory that detects when that estimate is wrong.
+/// Time constant of the memory that detects when the estimate is wrong, in seconds.
 const SHORT_S: f64 = 10.0;
 /// A rate has changed when the short memory deviates from the long one by this many standard
 /// deviations.
@@ -44,10 +44,10 @@ const HELD_BY_THE_CAP: f64 = 0.9;
 const UNSTEADY: f64 = 0.15;
 const UNSTEADY_MIN: f64 = 0.01;
 const UNSTEADY_MAX: f64 = 0.6;
-/// A message can move a page's place forward but not back, so pages count down a little slower than
-/// the line moves,
+/// Pages count down at this share of the line's rate: a message can move a page's place forward but
+/// not back.
 const SLOWER: f64 = 0.99;
-/// and no faster than the short memory allows, within this many standard deviations.
+/// Pages count down no faster than the short memory allows, within this many standard deviations.
 const SHORTLY: f64 = 2.0;
 /// The share of the current departures ahead of a place that is expected until half of the wait is
 /// over: they decrease with the number of people ahead.

@@ -69,20 +69,20 @@ const IN_DRAW_EVERY_MS: u32 = 2000;
 /// While the line can't be reached: when a page can expect the next message, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1500;
 /// Every place includes the number of remaining units. That number alone is sent when it has
-/// changed by more than this fraction of all units,
+/// changed by more than a quarter of all units.
 const REMAINING_PART: u32 = 4;
-/// this long after the last message, in milliseconds.
+/// Minimum interval between messages with only that number, in milliseconds.
 const REMAINING_EVERY_MS: u32 = 60_000;
-/// A wait is sent again when it has changed by more than this share,
+/// A wait is sent again when it has changed by more than this share and by more than
+/// `WAIT_DIFFERS_S`, in seconds.
 const WAIT_DIFFERS: f64 = 0.2;
-/// and by more than this many seconds,
 const WAIT_DIFFERS_S: f64 = 10.0;
-/// this long after the last message, in milliseconds.
+/// Minimum interval between such messages, in milliseconds.
 const WAIT_EVERY_MS: u32 = 30_000;
 /// Minimum interval between changes of whether a wait is beyond the stock, in milliseconds.
 const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
-/// The number behind is sent again when its order of magnitude has changed, this long after the
-/// last message, in milliseconds.
+/// Minimum interval between messages about the number behind, which is sent again when its order of
+/// magnitude has changed, in milliseconds.
 const BEHIND_EVERY_MS: u32 = 60_000;
 /// After news, a new rate is sent at once if the page would otherwise be wrong within this many
 /// seconds.

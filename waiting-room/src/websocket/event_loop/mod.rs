@@ -61,7 +61,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const MOVE_TICK: Duration = Duration::from_millis(20);
 /// Sockets that are refreshed from one snapshot of their room.
 const BATCH: usize = 256;
-/// Bytes per read; a partial frame is put before them.
+/// Bytes per read; a partial frame precedes them.
 const READ_BYTES: usize = 16 * 1024;
 /// Bytes that a page may send at once before it is disconnected.
 const BURST_BYTES_MAX: usize = 64 * 1024;
