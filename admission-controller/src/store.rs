@@ -264,8 +264,8 @@ impl SaleRow {
         (self.away_from, self.away_till) = (Some(self.ticked_at), Some(till));
     }
 
-    /// How long ago an outage of the database began that ended in the last `within`: checkouts could not report in it. Zero
-    /// without one.
+    /// How long ago an outage of the database began that ended within `within`; zero without one.
+    /// Checkouts could not report in it.
     pub fn away_for(&self, within: Duration) -> Duration {
         let Some((from, till)) = self.away_from.zip(self.away_till) else { return Duration::ZERO };
         let is_recent = self.now - till < within;

@@ -82,7 +82,7 @@ pub struct LineRow {
     pub present: i64,
     /// Of those who wait, the ones with the page open before the line was lost.
     pub expected: i64,
-    /// Until when nobody is admitted, since they come back.
+    /// While they come back, no shopper is admitted, until then at the latest.
     pub recovers_until: Option<OffsetDateTime>,
 }
 
@@ -149,7 +149,8 @@ impl LineRow {
         self.admitted += first;
     }
 
-    /// The line is lost, as of now: whoever was present is expected to come back, as are those still missing since the last loss.
+    /// Redis has lost the line: the present shoppers are expected back, with those still missing since
+    /// an earlier loss.
     pub fn lose(&mut self, now: OffsetDateTime) {
         let still_expected = self.recovers_until.filter(|&until| until > now).map_or(0, |_| self.expected);
         self.expected = self.present.max(still_expected);

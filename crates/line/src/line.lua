@@ -8,7 +8,8 @@
 --   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of 16 bytes each
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
 --   4 recalled  zset    behind the cursor and waiting again: member = visitor id, score = ordinal
---   5 absent    zset    of tickets that wait, those whose page is closed and whose grace period runs: member = ordinal, score = deadline in ms
+--   5 absent    zset    tickets that wait, with a closed page: member = ordinal, score = end of the grace
+--                       period in ms
 --   6 turns     hash    ordinal -> what became of its turn: a JSON object with the token, or "over" and why
 --   7 claims    hash    ordinal -> "claimed" or "left": what the controller has to hear of turns
 --   8 passed    stream  where the cursor was when: id = cursor, field t = time in ms
@@ -45,7 +46,7 @@ local PASSED_PARTS = 500
 local ANSWER_KEPT = 60000
 -- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
 local CALLED_AT_ONCE = 2000
--- Absent tickets that are looked for among the shoppers of a node in one step, those of the last deadlines.
+-- Absent tickets that one step compares with the shoppers of a node, those with the last deadlines.
 local FOUND_AT_ONCE = 5000
 -- How long a line is kept that no controller publishes any more: its sale is gone, or its database.
 local UNHEARD_KEPT_MS, RENEWED_EVERY_MS = 30 * 24 * 3600 * 1000, 3600 * 1000
@@ -318,7 +319,7 @@ local function present(keys, args)
     call('ZREMRANGEBYSCORE', keys[PRESENT], '-inf', now)
     call('ZADD', keys[PRESENT], now + tonumber(args[2]), args[1])
     call('SET', bitmap, args[3], 'PX', args[2])
-    -- Who came, or came back, after a node had told of everybody, and before it was asked again, was missed meanwhile.
+    -- A roll call misses shoppers who connected after their node last reported. They are present.
     for _, id in ipairs(call('ZRANGE', keys[ABSENT], -FOUND_AT_ONCE, -1)) do
         if call('GETBIT', bitmap, id) == 1 then call('ZREM', keys[ABSENT], id) end
     end

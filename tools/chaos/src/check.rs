@@ -30,11 +30,11 @@ const UNKNOWN_US: i64 = 2_500_000;
 const SLACK_US: i64 = 250_000;
 /// What a fault was the matter of may show this long after all flows again.
 const AFTER_US: i64 = 2_000_000;
-/// Who has been away for a moment may be passed a moment later: so long a tick and a publication take.
+/// A shopper who returns may still be passed for as long as a tick and a publication take.
 const BACK_US: i64 = 1_500_000;
-/// Who is away for longer than this has given up by the waiting room's grace period.
+/// A shopper who is away for longer has given up the place.
 const GRACE_US: i64 = 60_000_000;
-/// What the report says of pairs that `passed` checks more exactly.
+/// The end of the report's sentence on pairs that `passed` checks more exactly.
 const PASSED: &str = "admitted against their ordinals";
 /// Violations of one promise that are reported one by one.
 const REPORTED_MAX: usize = 5;
@@ -169,7 +169,8 @@ fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) ->
         .any(|injected| of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us)
 }
 
-/// When a shopper was out of touch with the line: disconnected, or cut off by a fault without a word since it began. Pairs of times.
+/// Periods in which a shopper was out of touch: disconnected, or without a message since a fault that
+/// cuts shoppers off began.
 fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
     let cuts_off = |fault: &Fault| match fault {
         Fault::Link { from, to, .. } => *from == SHOPPERS && to.starts_with("waiting-room"),
@@ -195,8 +196,8 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Promise 4: admissions follow the line. A line that Redis has lost waits for ten seconds for its shoppers: one who is away for
-/// longer is passed, and served first once back.
+/// Promise 4: admissions follow the line. A line that Redis has lost waits ten seconds for its shoppers;
+/// one who is away for longer is passed, and served first once back.
 fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut first: HashMap<i64, i64> = HashMap::new();
     for admission in evidence.admissions {
