@@ -103,7 +103,7 @@ fuzz: web ## Call every parser that faces the network with mutated inputs: SECON
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
-	@$(CARGO) build --locked --release --package waiting-room --example messages
+	@$(CARGO) build --locked --release --package fairline-update-policy --example messages
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
 bench-promises: setup web ## Measure what many sales cost one controller, in some four minutes

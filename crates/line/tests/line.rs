@@ -676,6 +676,41 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
 }
 
 #[tokio::test]
+async fn absent_is_who_waits_with_a_closed_page() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let absent = async || store.upcoming(sale, 0, 0, 0).await.expect("read").absent;
+    line.join(4).await;
+    line.admit(1).await;
+    store.absent(sale, LONG_GRACE, true, &[1, 2, 3]).await.expect("noted");
+    assert_eq!(absent().await, 2, "the first has a turn");
+    line.admit(1).await;
+    assert_eq!(absent().await, 1);
+    // In a new epoch who waits is who presents a ticket.
+    line.begin().await;
+    assert_eq!(absent().await, 0);
+}
+
+#[tokio::test]
+async fn shoppers_of_a_node_that_could_not_be_reached_are_not_absent() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let absent = async || store.upcoming(sale, 0, 0, 0).await.expect("read").absent;
+    line.join(5).await;
+    store.present(sale, "one", LONG_GRACE, bitmap(&[1])).await.expect("told");
+    assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
+    assert_eq!(absent().await, 4);
+    store.present(sale, "two", LONG_GRACE, bitmap(&[2, 4, 5])).await.expect("told");
+    assert_eq!(absent().await, 1);
+    // It reconnects after its node has told who is there.
+    line.resume(3).await;
+    assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
+    assert_eq!(absent().await, 1);
+    store.present(sale, "one", LONG_GRACE, bitmap(&[1, 3])).await.expect("told");
+    assert_eq!(absent().await, 0);
+}
+
+#[tokio::test]
 async fn a_roll_call_of_many_goes_in_steps() {
     let mut line = Line::published().await;
     let (store, sale) = (line.store.clone(), line.card.id);
