@@ -47,9 +47,7 @@ pub use self::{
     audit::{AuditRow, By},
     desk::Intervention,
     lanes::{LaneRefused, Lanes},
-    lines::{
-        LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished, present,
-    },
+    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished, present},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
     orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},

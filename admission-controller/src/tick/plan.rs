@@ -125,9 +125,8 @@ impl<L: Ledger> Ticker<L> {
         let row = &sale.row;
         let mut stock = row.stock();
         stock.promised = stock.promised.saturating_add(promised);
-        let recovers = |(line, seen): (&LineRow, &Upcoming)| {
-            epochs::recovers_until(line, store::present(seen), row.now).is_some()
-        };
+        let recovers =
+            |(line, seen): (&LineRow, &Upcoming)| epochs::recovers_until(line, store::present(seen), row.now).is_some();
         // What the lanes leave is the own line's share.
         let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
         let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));

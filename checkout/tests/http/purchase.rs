@@ -405,7 +405,8 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
     let release = async {
         eventually(|| async {
             let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
-            let queued = metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
+            let queued =
+                metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
             if queued == Some("checkout_redemptions_queued 7") { Ok(()) } else { Err(queued.map(str::to_owned)) }
         })
         .await;
