@@ -1,4 +1,4 @@
-//! The way in for people: sign in, stay so, sign out, and be forgotten.
+//! HTTP routes of accounts: sign in, refresh, sign out, profile, reminders and push subscriptions.
 
 use std::net::IpAddr;
 
@@ -30,13 +30,13 @@ use crate::{
     orders::routes::NO_STORE,
 };
 
-/// The cookie with the refresh token of a browser, for the addresses below this alone.
+/// The cookie with a browser's refresh token. Its path limits it to the routes below.
 const REFRESH_COOKIE: &str = "fairline_refresh";
 const REFRESH_PATH: &str = "/users";
-/// The longest refresh token that is looked for.
+/// The longest refresh token that is accepted, in bytes.
 const REFRESH_BYTES_MAX: usize = 100;
 
-/// Routes that sign in, each of which costs something.
+/// Routes that sign in, or that cost a database write or a message.
 pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
         .routes(routes!(log_in))
@@ -46,9 +46,10 @@ pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
         .routes(routes!(show_push_key, subscribe, unsubscribe))
 }
 
-/// Routes of those who are.
+/// Routes of a signed-in account.
 pub(crate) fn signed_in() -> OpenApiRouter<Checkout> {
-    // Signing out twice is signing out; a kept answer would leave the cookies.
+    // A repeated sign-out is harmless. A stored idempotent response would leave the cookies in
+    // place.
     OpenApiRouter::new().routes(routes!(show_profile, forget_profile)).routes(routes!(log_out))
 }
 
@@ -195,7 +196,8 @@ async fn log_in(
     }
 }
 
-/// Somebody who has not had too many codes sent lately, to whomever: we are nobody's way to flood others with letters.
+/// Limits the codes that one client requests, whatever the recipients: the service must not be a
+/// means to flood mailboxes.
 struct SendsCodes {
     from: IpAddr,
 }
@@ -232,7 +234,7 @@ async fn send_code(checkout: &Checkout, address: &Address, field: &'static str) 
 async fn enter_code(State(checkout): State<Checkout>, Json(entered): Json<EnterCode>) -> Result<Response, Problem> {
     let EnterCode { sign_in_id, code, cookies } = entered;
     let key = checkout.account_key()?;
-    // Counted before it is compared, so that nobody has more tries by asking all at once.
+    // Count before comparing, so that parallel requests get no extra attempts.
     let address = checkout.store.try_code(sign_in_id).await.map_err(CheckoutError::from)?;
     let is_right = bool::from(key.code(sign_in_id).as_bytes().ct_eq(code.trim().as_bytes()));
     let address = address.filter(|_| is_right).ok_or(CheckoutError::WrongCode)?;
@@ -411,7 +413,7 @@ impl Checkout {
         self.account_key.as_ref().ok_or(CheckoutError::NoSignIn)
     }
 
-    /// Signs in; gives the first refresh token, unless the sign-in was used up.
+    /// Signs in and returns the first refresh token, or none if the sign-in was used already.
     async fn begin_session(
         &self,
         sign_in: Option<Uuid>,
@@ -447,7 +449,8 @@ fn no_cookies(checkout: &Checkout) -> impl IntoResponse + use<> {
     cookies(checkout, ("", 0), ("", 0))
 }
 
-/// Sets both cookies, each with its age in seconds. The second goes to nobody but this module, and with no other site's request.
+/// Sets both cookies, each with its age in seconds. Only the routes of this module receive the
+/// second one, and never with a request from another site.
 fn cookies(
     checkout: &Checkout,
     (access, access_s): (&str, i64),
