@@ -1,4 +1,5 @@
-//! The way in for the shop's own systems, behind the shop's key: a checkout of its own, a box office, a till in the street.
+//! The merchant API for the shop's own systems, authenticated by the shop key: a checkout of its
+//! own, a box office, a point of sale.
 
 use std::{num::NonZeroU16, time::Duration};
 
@@ -24,10 +25,10 @@ use crate::{
     payments::refunds::store::Requested,
 };
 
-/// How long the shop's request waits for the gateway to take a refund.
+/// How long a refund request waits for the gateway.
 const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long units are reserved for the shop, in seconds, unless it says otherwise, and at most.
+/// How long units are reserved for the shop, in seconds: the default and the maximum.
 const RESERVED_FOR_S: i32 = 600;
 const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
 
@@ -183,7 +184,7 @@ impl Checkout {
             Requested::Accepted(request) => {
                 let checkout = self.clone();
                 let done = self.shutdown.spawn(async move { checkout.do_request(&request).await });
-                // What takes longer goes on by itself.
+                // A slower refund continues in the background.
                 if let Ok(done) = timeout(REFUND_ANSWER_WITHIN, done).await {
                     done??;
                 }

@@ -19,7 +19,7 @@ use utoipa::{
 )]
 pub(crate) struct Document;
 
-/// How callers say who they are.
+/// The security schemes of the API.
 struct Security;
 
 impl Modify for Security {
