@@ -196,7 +196,7 @@ pub(crate) fn is_asked(uri: &Uri) -> bool {
 }
 
 impl Checkout {
-    /// The first visit that lasts, with its token; or the error of the first token of ours.
+    /// The first visit that lasts, with its token; or the error of our first token.
     async fn visit<'a>(&self, asked: &'a Asked, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
         let mut refused = CheckoutError::NoToken;
         for candidate in &asked.tokens {

@@ -1,4 +1,4 @@
-//! All routes of checkout, with the layers that each passes.
+//! All routes of checkout, with their layers.
 
 use axum::{
     Router,
@@ -22,7 +22,7 @@ use crate::{
     redemption::{self, middleware::PurchaseLayers},
 };
 
-/// What requests pass before a handler.
+/// The layers that requests pass before a handler.
 pub(crate) struct Layers {
     pub(crate) limit: RateLimit,
     pub(crate) health: jobs::heartbeat::Health,
@@ -31,7 +31,7 @@ pub(crate) struct Layers {
     pub(crate) origins: Origins,
 }
 
-/// The routes, and the document that describes them.
+/// The routes, and the OpenAPI document that describes them.
 pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
     let Layers { limit, health, signing_in, origins } = layers;
     let turnstile = PurchaseLayers { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
@@ -59,9 +59,9 @@ pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
         .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }))
 }
 
-/// The layer that lets no page of another site change anything with the cookies of a browser.
+/// A layer that rejects changes which pages of other sites request with a browser's cookies.
 async fn own_pages(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Problem> {
-    // A proxy that asks about a shopper's request passes its method and headers on; asking changes nothing.
+    // Forward auth repeats the method and the headers of a shopper's request, but changes nothing.
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_asked(request.uri());
     if changes && origins.is_foreign(request.headers()) {
         return Err(error::CheckoutError::ForeignOrigin.into());

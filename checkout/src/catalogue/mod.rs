@@ -187,7 +187,7 @@ pub(crate) fn start(checkout: &Checkout, cache: Cache) {
     });
 }
 
-/// `copy` is the Redis key of the copy, once it is known. Each database has its own key, so that
+/// `copy` is the Redis key of the copy, if it has been read. Each database has its own key, so that
 /// several may share a Redis.
 async fn refresh(checkout: &Checkout, cache: &Cache, copy: &mut Option<String>) -> Result<(), StoreError> {
     let key = match copy {

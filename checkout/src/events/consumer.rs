@@ -14,8 +14,8 @@ use crate::{Checkout, db::StoreError};
 const EVERY: Duration = Duration::from_millis(300);
 /// A round that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(120);
-/// Every so many rounds, all streams are read, to find what a dead process left pending and what
-/// Redis had lost.
+/// The interval, in rounds, at which all streams are read, to find what a dead process left pending
+/// and what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
 /// A consumer that has been idle for this long has gone with its process.
 const GONE_AFTER: Duration = Duration::from_secs(3600);

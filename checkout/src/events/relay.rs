@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::{Checkout, db::StoreError, events::store::Backlog};
 
 const EVERY: Duration = Duration::from_millis(200);
-/// Every so many rounds (30 s), one round checks whether a stream has lost events.
+/// The interval, in rounds, at which a round checks whether a stream has lost events: every 30 s.
 const LOOKS_BACK_EVERY: u32 = 150;
 /// A round that takes longer counts as stalled; it reports progress with each sale.
 const STANDS_STILL: Duration = Duration::from_secs(60);

@@ -14,10 +14,9 @@ use uuid::Uuid;
 
 use crate::db::{Store, StoreError};
 
-/// A sale with an event in the last so many seconds is read in every round.
+/// A sale with an event in this period is read in every round.
 const LATELY_S: f64 = 3600.0;
-/// A sale with an event in the last so many days, for as long as events are kept, is read now and
-/// then.
+/// A sale with an event in this period, for which events are kept, is read now and then.
 const KEPT_DAYS: f64 = 8.0;
 /// The oldest rows of the outbox that are searched for events that have waited longer.
 const OLDEST_MAX: i64 = 200;

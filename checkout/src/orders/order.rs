@@ -1,4 +1,4 @@
-//! An order: a hold, and what became of it.
+//! Orders. An order begins as a hold and keeps the hold's id.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::orders::state::OrderStatus;
 #[schema(value_type = Uuid)]
 pub struct OrderId(pub Uuid);
 
-/// The id of one payment: an order may have seen several, of which at most one was captured.
+/// The id of a payment. An order may have several payments, of which at most one is captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PaymentId(pub Uuid);
 

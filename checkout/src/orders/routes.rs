@@ -1,4 +1,5 @@
-//! The HTTP API: extract, call the function named like the endpoint, map.
+//! HTTP routes of orders: extract, call the service method with the name of the endpoint, map the
+//! result.
 
 use std::num::NonZeroU16;
 
@@ -26,12 +27,12 @@ use crate::{
     },
 };
 
-/// Routes that take units.
+/// The route that takes units.
 pub(crate) fn purchasing() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(purchase))
 }
 
-/// Routes that pay for them.
+/// The route that pays for an order.
 pub(crate) fn paying() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(pay))
 }
@@ -46,7 +47,7 @@ pub(crate) fn withdrawing() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(withdraw))
 }
 
-/// Routes that only look.
+/// Read-only routes, and the one that anonymises orders.
 pub(crate) fn looking() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
         .routes(routes!(show_order_status))
@@ -71,7 +72,7 @@ pub(crate) struct Pay {
     payment_method: PaymentMethod,
 }
 
-/// Digits in a row that may be a card's number (ISO/IEC 7812-1).
+/// The length from which digits may be a card number (ISO/IEC 7812-1).
 const CARD_DIGITS_MIN: usize = 12;
 
 /// The gateway's token for a way to pay, such as `tok_visa`. Never a card number: those are not even accepted.
@@ -145,7 +146,7 @@ pub(crate) struct Forgotten {
     pub(crate) forgotten: u64,
 }
 
-/// What says how somebody's money stands is nobody's to keep.
+/// No cache may store an order or a payment.
 pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Redeem an admission token: what was promised is held, until it is paid for or its time runs out.
@@ -339,7 +340,7 @@ impl Checkout {
         Ok(self.store.orders(holders).await?)
     }
 
-    /// The order under an id, or the orders of the account under it.
+    /// The order with an id, or the orders of the account with it.
     async fn one_or_all(&self, id: OrderId, asker: &Caller) -> Result<OneOrAll, CheckoutError> {
         let account = AccountId(id.0);
         if asker.holders().account() == Some(account) {
