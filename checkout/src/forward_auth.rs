@@ -306,22 +306,23 @@ fn expired() -> Response {
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 
-/// Whether somebody was let in, for a proxy to ask before each request to a checkout of the shop's own. The token stands in the query
-/// (`fairline_token`) of the request or of the `X-Original-URI` or `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
-/// `fairline_admission`; the first that is good counts. A CORS preflight (`OPTIONS`, where the proxy asks with the request's method)
-/// passes: the shop answers it. `docs/gate.md` has the proxies' configurations.
+/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own checkout.
+/// The first valid token counts: in the query (`fairline_token`) of the request, of
+/// `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
+/// `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
+/// the shop. `docs/gate.md` has configurations for proxies.
 #[utoipa::path(get, path = "/gate/verify", params(
-    ("sale" = Option<String>, Query, description = "The sale that the token has to be for."),
-    ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't say it in the query.")), responses(
-    (status = 200, description = "The visit lasts; nothing was used up. The headers say which it is.", headers(
+    ("sale" = Option<String>, Query, description = "The sale that the token must be valid for."),
+    ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't set the query.")), responses(
+    (status = 200, description = "The visit lasts; nothing was used up. The headers describe it.", headers(
         ("X-Fairline-Sale" = String, description = "The sale."),
         ("X-Fairline-Admission" = String, description = "The admission, which redeems once."),
-        ("X-Fairline-Quantity" = u32, description = "Units that it is good for."),
+        ("X-Fairline-Quantity" = u32, description = "Units of the admission."),
         ("X-Fairline-Expires" = i64, description = "When the visit ends, in Unix seconds."),
-        ("X-Fairline-Order" = String, description = "The order that it became; empty where it has not been redeemed."))),
-    (status = 401, description = "No token, or one that is not genuine, was revoked, is not this holder's, or is over.", body = ProblemBody),
+        ("X-Fairline-Order" = String, description = "The order; empty before the redemption."))),
+    (status = 401, description = "No token, or it is not genuine, revoked, expired, or belongs to another shopper.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
-    (status = 503, description = "There are no keys yet, or the database does not answer about a token that has expired.", body = ProblemBody),
+    (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token.", body = ProblemBody),
 ))]
 async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
     if asked.is_preflight {
@@ -333,12 +334,13 @@ async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders
     }
 }
 
-/// The same, for proxies that pass a refusal on to the browser (Traefik, Envoy): whoever was not let in is sent to the waiting room.
+/// The same, for proxies that return a rejection to the browser (Traefik, Envoy): a browser that
+/// was not admitted is redirected to the waiting room.
 #[utoipa::path(get, path = "/gate/enter", params(
-    ("sale" = Option<String>, Query, description = "The sale that the token has to be for.")), responses(
+    ("sale" = Option<String>, Query, description = "The sale that the token must be valid for.")), responses(
     (status = 200, description = "As `/gate/verify`."),
-    (status = 303, description = "Nobody was let in: to the waiting room."),
-    (status = 401, description = "The same, where checkout knows no waiting room (FAIRLINE_WAITING_ROOM_URL).", body = ProblemBody),
+    (status = 303, description = "Not admitted: redirect to the waiting room."),
+    (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set.", body = ProblemBody),
     (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
 ))]
 async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {

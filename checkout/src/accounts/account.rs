@@ -28,7 +28,7 @@ const AUDIENCE: &str = "fairline-account";
 /// The longest e-mail address (RFC 5321, section 4.5.3.1).
 const EMAIL_BYTES_MAX: usize = 254;
 
-/// An account.
+/// The id of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub(crate) struct AccountId(pub(crate) Uuid);

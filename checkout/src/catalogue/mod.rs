@@ -51,37 +51,37 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, 
 pub(crate) struct Product {
     /// The sale's id.
     pub(crate) id: SaleId,
-    /// Its name in addresses.
+    /// URL slug.
     pub(crate) slug: String,
-    /// What is sold.
+    /// Name of the product.
     pub(crate) name: String,
-    /// A sentence or two about it. Plain text.
+    /// A short description. Plain text.
     pub(crate) description: String,
     /// Price of one unit, in the currency's minor unit (cents).
     pub(crate) price_minor: i64,
     /// ISO 4217 code.
     pub(crate) currency: String,
-    /// Units one shopper may buy.
+    /// Units that one shopper may buy.
     pub(crate) per_shopper_limit: i32,
-    /// Units one account may buy, where only those who are signed in may.
+    /// Units that one account may buy; null unless the sale is for accounts only.
     #[schema(required)]
     pub(crate) per_account_limit: Option<i32>,
-    /// What the sale is doing.
+    /// State of the sale.
     pub(crate) status: Status,
     /// Units in the sale.
     pub(crate) total: i32,
-    /// Units that nobody has paid for, holds, or has been promised.
+    /// Units that are neither sold, held nor promised.
     pub(crate) remaining: i32,
-    /// When it opens or opened.
+    /// When the sale opens or opened.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) opens_at: OffsetDateTime,
-    /// When it ends, if it ends by the clock.
+    /// When the sale ends, if it has a fixed end.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(required)]
     pub(crate) ends_at: Option<OffsetDateTime>,
 }
 
-/// What is sold: sales that run or will, and such as have ended within a week.
+/// Products of sales that run or are scheduled, or that ended within a week.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct Products {
     products: Vec<Product>,
@@ -216,13 +216,13 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(show_product))
 }
 
-/// What is sold.
+/// List the products.
 #[utoipa::path(get, path = "/products",
     params(("If-None-Match" = Option<String>, Header, description = "The ETag of the list that the client has.")), responses(
-    (status = 200, description = "Sales that run or will, and such as have ended within a week, the newest first.", body = Products,
+    (status = 200, description = "Sales that run, are scheduled, or ended within a week, the newest first.", body = Products,
         headers(("ETag" = String, description = "Changes with the list."))),
-    (status = 304, description = "The list is the one that the client has."),
-    (status = 503, description = "The catalogue has not been read yet.", body = ProblemBody),
+    (status = 304, description = "The client has the current list."),
+    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
 ))]
 async fn list_products(State(checkout): State<Checkout>, headers: HeaderMap) -> Result<Response, Problem> {
     Ok(checkout.catalogue.shown()?.all.answer(&headers))
@@ -233,9 +233,9 @@ async fn list_products(State(checkout): State<Checkout>, headers: HeaderMap) -> 
     params(("id" = String, Path, description = "The id or the slug of the sale."),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the product that the client has.")), responses(
     (status = 200, description = "The product.", body = Product, headers(("ETag" = String, description = "Changes with the product."))),
-    (status = 304, description = "The product is as the client has it."),
+    (status = 304, description = "The client has the current product."),
     (status = 404, description = "There is no such product.", body = ProblemBody),
-    (status = 503, description = "The catalogue has not been read yet.", body = ProblemBody),
+    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
 ))]
 async fn show_product(
     State(checkout): State<Checkout>,

@@ -213,21 +213,22 @@ impl TryFrom<&str> for PaymentState {
     }
 }
 
-/// How an order stands, in the shopper's eyes.
+/// The status of an order, as the shopper sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
-    /// Units are promised, to be paid for in time; they are reserved while a payment is under way.
+    /// Units are promised until the order expires; they are reserved while a payment is pending.
     Promised,
-    /// Units are reserved, to be paid for in time.
+    /// Units are reserved until the order expires.
     Held,
-    /// A payment is under way.
+    /// A payment is pending.
     PaymentPending,
     /// Paid for.
     Paid,
-    /// The time to pay ran out; nothing was charged.
+    /// The order expired; nothing was charged.
     Lapsed,
-    /// All of the money went back, or is on its way: the payment came too late with no unit left, or the shop has refunded it.
+    /// All of the money was refunded, or is being refunded: the payment came too late and no unit
+    /// was left, or the shop refunded it.
     Refunded,
     /// It was given back before it was paid.
     Cancelled,

@@ -133,11 +133,11 @@ impl Checkout {
     }
 }
 
-/// What the payment company tells of payments: a webhook of Stripe's kind. Each message is taken once.
+/// Receives events of the payment gateway: Stripe webhooks. Each event is processed once.
 #[utoipa::path(post, path = "/webhooks/stripe", request_body(content = String, content_type = "application/json"),
-    params(("Stripe-Signature" = String, Header, description = "As Stripe signs.")), responses(
-    (status = 200, description = "It was heard, or had been before, or is about nothing of ours."),
-    (status = 400, description = "It is not signed, not lately, or not an event.", body = ProblemBody),
+    params(("Stripe-Signature" = String, Header, description = "Stripe's signature.")), responses(
+    (status = 200, description = "The event was accepted, is a repetition, or concerns no payment of this shop."),
+    (status = 400, description = "The signature is missing, wrong or too old, or the body is not an event.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 503, description = "The database does not answer: send it again.", body = ProblemBody),
 ))]
