@@ -131,18 +131,17 @@ fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemptio
 }
 
 impl Store {
-    /// Redeems admissions. Each promise becomes a hold; in yield mode it stays a promise until it
-    /// is paid. Unwanted units become free. One statement updates the stock of each sale once, in
-    /// the order of ids, so that no two batches deadlock. Of concurrent attempts, one finds the
-    /// admission promised. Returns the results in the order of the redemptions.
-    ///
-    /// Every join goes from the wanted rows to a row by its key: the planner can't know how many
-    /// rows are wanted, and a nested loop over a large batch would be quadratic.
+    /// Redeems admissions and returns the results in their order. Each promise becomes a hold, or
+    /// in yield mode stays a promise until a payment begins; unwanted units become free. Of
+    /// concurrent attempts on one admission, one succeeds.
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
     ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
+        // One statement locks the stocks in the order of their ids, so that no two batches deadlock.
+        // Every join goes from the wanted rows to a row by its key: the planner can't know how many
+        // rows are wanted, and a nested loop over a large batch would be quadratic.
         let held: Vec<OrderRow> = sqlx::query_as(
             "WITH free AS ( \
                 SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \

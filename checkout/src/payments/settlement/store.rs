@@ -22,10 +22,9 @@ const SETTLED_AFTER_S: f64 = 2.0;
 /// How soon an ended payment is settled again, in seconds. The interval grows with its age.
 const SETTLED_EVERY_S: f64 = 10.0;
 
-/// Whether a payment must be given up before its authorisation is known: its hold has expired, and
-/// the payment is older than a quarter of an hour, or unanswered in a closed sale. An unanswered
-/// payment is given up as soon as its units are gone, since a hold is renewed for authorised money
-/// only.
+/// Whether a payment must be given up: its hold has expired, and it is older than 15 minutes, or
+/// unanswered in a closed sale. An unanswered payment is given up as soon as its units are gone,
+/// since a hold is renewed for authorised money only.
 macro_rules! is_late {
     ($seconds:literal) => {
         concat!(
