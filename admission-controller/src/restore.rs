@@ -28,6 +28,7 @@ pub fn knows_less(redis: &Home, epoch: u32) -> bool {
 
 /// Has every line of a restored database begin a new epoch, above all ordinals that were given since the backup: above
 /// those that Redis still knows of, and where it knows less than the database, or `margin` is given, so many above that.
+/// Redis then forgets these lines: it has tokens that the database does not know, and no checkout would accept them.
 /// Nothing else may run on the database meanwhile.
 ///
 /// # Errors
@@ -43,6 +44,7 @@ pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -
         let done = store.raise(line, &known, margin, POOL_MAX).await.map_err(|error| failed(error.to_string()))?;
         let too_high = || failed(format!("line {line} has {POOL_MAX} tickets at most; give a smaller --margin"));
         let (epoch, above) = done.ok_or_else(too_high)?;
+        redis.forget(line).await.map_err(|error| failed(error.to_string()))?;
         raised.push(Raised { line, epoch, above });
     }
     Ok(raised)

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 pub use crate::{
     clock::Clock,
     epochs::{SAYS_WITHIN, SETTLED, granted_ahead},
-    ledger::{DeskStatements, Ledger, LimitStatements, LineStatements, Locked, RecordStatements},
+    ledger::{DeskStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements},
     record::Recorder,
     restore::knows_less,
     store::{

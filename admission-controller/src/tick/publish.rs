@@ -112,10 +112,11 @@ impl<L: Ledger> Ticker<L> {
         let started = self.clock.now();
         while sale.lines[at].is_retelling() && self.clock.since(started) < RETELLS_FOR {
             let over = sale.turns_over(at).await?;
-            let (line, epoch) = (sale.lines[at].line(), sale.lines[at].epoch());
+            let row = &sale.lines[at];
+            let (line, number) = (row.line(), (row.epoch(), row.publication));
             let told = [(Turn::Bought, &over.bought), (Turn::Expired, &over.expired), (Turn::Lapsed, &over.lapsed)];
             for (turn, ordinals) in told.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
-                self.line.retell(line, epoch, &turn, ordinals).await?;
+                self.line.retell(line, number, &turn, ordinals).await?;
             }
             sale.note_retold(at, &over).await?;
         }

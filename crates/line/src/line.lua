@@ -507,6 +507,13 @@ local function whose(keys)
     return { home(), number(keys, 'epoch'), math.max(number(keys, 'granted'), number(keys, 'highest')) }
 end
 
+-- The database was restored from a backup: Redis knows turns that the database does not. The line is begun anew from what the
+-- database and the tickets say.
+local function forget_line(keys)
+    for at = LINE, RETURNED do call('UNLINK', keys[at]) end
+    return 1
+end
+
 -- The sale opens with a draw: whoever has joined by now is in it. May be repeated.
 -- -> the highest ordinal of the draw
 local function close_pool(keys)
@@ -652,11 +659,13 @@ local function publish(keys, args)
     return 1
 end
 
--- Turns of earlier epochs that are over, as the controller tells them again in bulk.
--- args: epoch, what became of them, ordinals of four bytes each -> how many this has changed
+-- Turns of earlier epochs that are over, as the controller publishes them again in bulk. A call that arrives after a later
+-- publication is rejected: the ticket may have another turn by then.
+-- args: epoch, the publication that this belongs to, outcome of the turns, ordinals of four bytes each -> how many this has changed
 local function retell(keys, args)
     if missing(keys) or number(keys, 'epoch') ~= tonumber(args[1]) then return NO_LINE end
-    local word, packed, drawn = args[2], args[3], number(keys, 'drawn')
+    if tonumber(args[2]) < number(keys, 'publication') then return LATE end
+    local word, packed, drawn = args[3], args[4], number(keys, 'drawn')
     local changed, turns, called_off = 0, {}, {}
     for at = 1, #packed, 4 do
         local ordinal = struct.unpack('>I4', packed, at)
@@ -732,6 +741,7 @@ redis.register_function('fairline_v3_leave', in_its_time(leave))
 redis.register_function('fairline_v3_claim', in_its_time(claim))
 redis.register_function{ function_name = 'fairline_v3_find', callback = find, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'fairline_v3_upcoming', callback = upcoming, flags = { 'no-writes' } }
+redis.register_function('fairline_v3_forget_line', forget_line)
 redis.register_function('fairline_v3_close_pool', close_pool)
 redis.register_function('fairline_v3_lay_down', lay_down)
 redis.register_function('fairline_v3_publish', publish)

@@ -131,7 +131,7 @@ impl Ledger {
         }
         let mut given_back = 0;
         for row in self.tables.admissions.iter_mut().filter(|row| row.state == State::Promised) {
-            (row.state, row.claimed_at, row.excused) = (State::Lapsed, None, true);
+            (row.state, row.claimed_at, row.excused, row.faultless) = (State::Lapsed, None, true, true);
             given_back += row.quantity;
         }
         self.move_stock(-1, 0, 0, given_back);
