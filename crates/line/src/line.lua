@@ -7,7 +7,7 @@
 --   1 line      hash    epoch, rev, home, above, cursor, highest, granted, publication, recall_ms, card, pool, drawn, kept_until
 --   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of 16 bytes each
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
---   4 recalled  zset    behind the cursor and waiting again: member = visitor id, score = ordinal
+--   4 recalled  zset    behind the cursor and waiting again: member = visitor id, then the number; score = number
 --   5 absent    zset    nobody is connected, grace period running: member = ordinal, score = deadline in ms
 --   6 turns     hash    ordinal -> what became of its turn: a JSON object with the token, or "over" and why
 --   7 claims    hash    ordinal -> "claimed" or "left": what the controller has to hear of turns
@@ -19,7 +19,7 @@
 --                       v = visitor ids of those who showed their tickets
 --  12 drawn     string  of a draw: the number by ordinal, then the ordinal by number, four bytes each
 --  13 shown     hash    tickets of earlier epochs that wait beyond the cursor: ordinal -> visitor id
---  14 returned  zset    came back before the turn, after the grace period: member = visitor id, score = ordinal
+--  14 returned  zset    came back before the turn, after the grace period: member and score as of recalled
 --  15 batches   string  of each batch of joins, under this key with ":" and the batch's id: its answer, for a repeated call
 --  16 changes   channel what happened, in order, for every node; no key, but of the same slot
 --
@@ -121,6 +121,10 @@ local function visitor_of(keys, ordinal)
     end
     return call('HGET', keys[SHOWN], text(ordinal)) or nil
 end
+
+-- One visitor may have two tickets that wait, so the visitor id alone does not name a member of recalled or returned.
+local function member(visitor, place) return visitor .. place end
+local function visitor_in(name) return string.sub(name, 1, 16) end
 
 local function over(turn)
     return turn == 'left' or turn == 'removed' or turn == 'limit' or turn == 'bought' or turn == 'expired'
@@ -234,14 +238,14 @@ local function resume(keys, args)
                 returned[#returned + 1], back[#back + 1] = ordinal, visitor
             end
             -- The controller may have passed it already: see 'publish'.
-            if returned[#returned] == ordinal then call('ZADD', keys[RETURNED], text(place), visitor) end
+            if returned[#returned] == ordinal then call('ZADD', keys[RETURNED], text(place), member(visitor, text(place))) end
             turns[#turns + 1] = 'waiting'
-        elseif call('ZSCORE', keys[RECALLED], visitor) == text(place) then
+        elseif call('ZSCORE', keys[RECALLED], member(visitor, text(place))) then
             turns[#turns + 1] = 'waiting'
         elseif is_too_late(keys, place) then
             turns[#turns + 1] = 'missed'
         else
-            call('ZADD', keys[RECALLED], text(place), visitor)
+            call('ZADD', keys[RECALLED], text(place), member(visitor, text(place)))
             call('HDEL', keys[TURNS], id)
             recalled[#recalled + 1], again[#again + 1] = ordinal, visitor
             turns[#turns + 1] = 'waiting'
@@ -388,7 +392,8 @@ local function find(keys, args)
         if call('GETBIT', keys[DEPARTED], id) == 1 then return 'gone' end
         return visitor_of(keys, ordinal) or 'gone'
     end
-    return call('ZRANGE', keys[RECALLED], text(place), text(place), 'BYSCORE')[1] or 'gone'
+    local recalled = call('ZRANGE', keys[RECALLED], text(place), text(place), 'BYSCORE')[1]
+    return recalled and visitor_in(recalled) or 'gone'
 end
 
 -- A page has its token.
@@ -473,7 +478,7 @@ local function upcoming(keys, args)
         recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')
         for i = 1, #recalled, 2 do
             tickets[#tickets + 1] = text(ordinal_at(keys, tonumber(recalled[i + 1]), drawn))
-            tickets[#tickets + 1] = recalled[i]
+            tickets[#tickets + 1] = visitor_in(recalled[i])
         end
     end
     local looked = 0
@@ -640,7 +645,7 @@ local function publish(keys, args)
         if not turn or turn == 'lapsed' then
             call('HDEL', keys[TURNS], text(ordinal))
             call('ZADD', keys[RECALLED], passed[i + 1], passed[i])
-            recalled[#recalled + 1], again[#again + 1] = ordinal, passed[i]
+            recalled[#recalled + 1], again[#again + 1] = ordinal, visitor_in(passed[i])
         end
     end
     if #passed > 0 then call('ZREMRANGEBYSCORE', keys[RETURNED], '-inf', text(cursor)) end

@@ -374,6 +374,18 @@ async fn who_comes_back_before_the_turn_keeps_the_place_and_who_comes_after_is_n
 }
 
 #[tokio::test]
+async fn two_tickets_of_one_visitor_are_recalled_each() {
+    let mut line = Line::published().await;
+    line.join(3).await;
+    line.depart(&[1, 2]).await;
+    line.admit(1).await;
+    let both = [1, 2].map(|ordinal| Ticket { visitor: visitor(77), ..line.ticket(ordinal) });
+    line.store.resume(line.card.id, &both).await.expect("resumed");
+    assert_eq!(line.next(5).await, [1, 2]);
+    assert_eq!((line.admit(1).await, line.next(5).await), (vec![1], vec![2]));
+}
+
+#[tokio::test]
 async fn a_recalled_ticket_that_departs_again_holds_nobody_up() {
     let mut line = Line::published().await;
     line.join(3).await;

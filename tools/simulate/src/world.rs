@@ -164,7 +164,7 @@ impl World {
         let account = |at: usize| Account { digest: digest(at), rejoins: at.is_multiple_of(3) };
         let shopper = |at: usize| {
             let account = (plan.accounts && at % 5 != 4).then(|| account(at));
-            // Those who share an account would be one visitor in the product: see docs/verification.md.
+            // Those who share an account are different visitors: the limit is counted for each.
             Shopper::new(VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]), account)
         };
         let mut world = Self {
@@ -585,7 +585,8 @@ impl World {
 
     /// Whether a task has sent a publication that has not arrived.
     pub(crate) fn publishes(&self, process: Process, slot: u8) -> bool {
-        self.call_of(process, slot).is_some_and(|(_, request)| request.function.ends_with("_publish"))
+        self.call_of(process, slot)
+            .is_some_and(|(_, request)| ["_publish", "_retell"].iter().any(|name| request.function.ends_with(name)))
     }
 
     fn break_something(&mut self, fault: &Fault) {
