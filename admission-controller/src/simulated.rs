@@ -13,7 +13,6 @@ pub use crate::{
     epochs::{SAYS_WITHIN, SETTLED, granted_ahead},
     ledger::{DeskStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements},
     record::Recorder,
-    restore::knows_less,
     store::{
         Agenda, Intervention, LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, Running, Sale, SaleRow,
         StoreError, Ticked, TurnRow, TurnsOver, Unpublished,

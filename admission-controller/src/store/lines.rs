@@ -300,14 +300,14 @@ impl Unpublished {
 
 /// Lines of a database that was restored from a backup.
 impl Store {
-    /// Every line of a sale that has not ended, with its epoch.
-    pub async fn lines_of_open_sales(&self) -> Result<Vec<(SaleId, u32)>, StoreError> {
-        let lines: Vec<(Uuid, i32)> = sqlx::query_as(
-            "SELECT lines.id, epoch FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
+    /// Every line of a sale that has not ended.
+    pub async fn lines_of_open_sales(&self) -> Result<Vec<SaleId>, StoreError> {
+        let lines: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT lines.id FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(lines.into_iter().map(|(id, epoch)| (SaleId(id), count(epoch))).collect())
+        Ok(lines.into_iter().map(SaleId).collect())
     }
 
     /// Raises a line above all that Redis knows of it, and `margin` ordinals more. Gives its epoch, and the ordinal that the

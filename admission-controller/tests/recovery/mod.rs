@@ -355,3 +355,18 @@ async fn a_ticket_whose_token_cannot_be_signed_keeps_its_place() {
     desk.admitted(&tickets[0]).await;
     assert_eq!(desk.line.snapshot(sale).await.expect("read").view.cursor(), 1);
 }
+
+#[tokio::test]
+async fn a_restored_database_leaves_a_margin_above_what_an_old_primary_knows() {
+    let servers = servers().await;
+    let mut desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 1 })).await;
+    let granted = desk.line.home(sale).await.expect("read").granted;
+    // Another process had later epochs of the line after the backup, and gave ordinals above all that this one and the backup know.
+    let lost = granted + 100_000;
+    let backup = desk.back_up(&servers);
+    let servers = desk.restore_beside_redis(servers, &backup).await;
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000)).await;
+    assert!(desk.join(sale, 1).await[0].ordinal > lost);
+    drop(servers);
+}
