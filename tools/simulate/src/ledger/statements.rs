@@ -371,7 +371,7 @@ impl LineStatements for Session {
             NotServed {
                 passed_over: had.chain(taken_out.clone().map(|row| row.ordinal)).collect(),
                 unrecorded: taken_out.filter(|row| !row.done).map(|row| row.ordinal).collect(),
-                lapsed: lapsed.map(|row| row.ordinal).collect(),
+                lapsed: lapsed.filter(|_| !ledger.bugs.has(Bug::AdmitsUnpublished)).map(|row| row.ordinal).collect(),
             }
         })
         .await
@@ -468,6 +468,7 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             let bug = ledger.bugs.has(Bug::OldAdmissionsToldAgain);
+            let by_clock = ledger.bugs.has(Bug::NewestByClock);
             let counts = |row: &Admission| !row.excused || ledger.bugs.has(Bug::RevocationsCount);
             // Their positions are the column `number`.
             let rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| row.line == at).collect();
@@ -486,7 +487,10 @@ impl LineStatements for Session {
             let unpublished = |(number, row): (usize, &Admission)| {
                 let of_ticket = || rows.iter().copied().filter(|(_, other)| other.ordinal == row.ordinal);
                 let lapses = of_ticket().filter(|(_, other)| other.state == State::Lapsed && counts(other)).count();
-                let is_newer = |(other, newer): (usize, &Admission)| newer.state != State::Lapsed || other > number;
+                let is_newer = |(other, newer): (usize, &Admission)| {
+                    let is_later = if by_clock { newer.issued_at > row.issued_at } else { other > number };
+                    newer.state != State::Lapsed || is_later
+                };
                 Unpublished {
                     id: row.id,
                     ordinal: stored(row.ordinal),
