@@ -20,9 +20,12 @@ CHECKED := $(or $(CARGO_TARGET_DIR),target)/checked
 NEXTEST := $(shell command -v cargo-nextest)
 # A server that the line is measured against.
 NODE_WS := crates/bench-line/node-ws/node_modules/.installed
+# The linters of texts and OpenAPI documents.
+LINT_TOOLS := scripts/lint/node_modules/.installed
+LINT_BIN := scripts/lint/node_modules/.bin
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint openapi format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,7 +103,7 @@ fuzz: web ## Call every parser that faces the network with mutated inputs: SECON
 
 bench-line: setup web $(NODE_WS) ## Measure the line, in about a quarter of an hour: ONLY=place_vs_zrank for a part
 	@$(CARGO) build --locked --release --package waiting-room --package admission-controller --package fairline-bench-line
-	@$(CARGO) build --locked --release --package waiting-room --example messages
+	@$(CARGO) build --locked --release --package fairline-update-policy --example messages
 	@exec $(RELEASE)/bench-line $(if $(ONLY),--only '$(ONLY)')
 
 bench-promises: setup web ## Measure what many sales cost one controller, in some four minutes
@@ -131,10 +134,22 @@ simulate: setup web ## Simulate the line and its admissions with faults, in some
 chaos: setup-test programs ## Break shops of real processes at random while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
 	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
 
-lint: setup web ## Check format, lints, types, licences and known weaknesses
+# The committed documents are those that the demo's test has found to be served.
+openapi: programs ## Renew the OpenAPI documents in docs/openapi, and the types of the pages
+	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --workspace --test demo $(if $(NEXTEST),,--) a_demo_serves_everything
+	@npm --prefix web run --silent generate
+
+$(LINT_TOOLS): scripts/lint/package.json scripts/lint/package-lock.json
+	@npm --prefix scripts/lint ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+lint: setup web $(LINT_TOOLS) ## Check format, lints, types, texts, OpenAPI documents, licences and known weaknesses
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	@npm --prefix web run --silent lint
+	@$(LINT_BIN)/cspell lint --config scripts/lint/cspell.json --no-progress --no-summary
+	@node scripts/lint/prose.mjs
+	@REDOCLY_TELEMETRY=off $(LINT_BIN)/redocly lint --config scripts/lint/redocly.yaml docs/openapi/*.json >target/redocly.log 2>&1 || { cat target/redocly.log; exit 1; }
 	@scripts/cargo-deny.sh
 
 format: ## Format the code

@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", ".test/", "node_modules/", "test/shots/"] },
+  { ignores: ["src/shared/openapi/", "dist/", ".test/", "node_modules/", "test/shots/"] },
   {
     files: ["src/**/*.ts", "test/**/*.ts", "scripts/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

@@ -30,7 +30,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::live::Consoles;
+pub(crate) use self::live::{Consoles, News};
 use self::{lanes::AdminLane, sessions::Operator};
 use crate::{
     keys::Keys,
@@ -99,7 +99,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
 
 /// A sale as its admin sees it.
 #[derive(Debug, Serialize, ToSchema)]
-struct AdminSale {
+pub(crate) struct AdminSale {
     #[serde(flatten)]
     card: SaleCard,
     /// Units out as tokens.
@@ -135,10 +135,13 @@ struct AdminSale {
     /// In yield mode: the share of those let in who want to pay that may find no unit.
     risk: f64,
     /// Shoppers inside checkout, and on their way there, at most; null: any number.
+    #[schema(required)]
     inside_max: Option<i32>,
     /// The earlier sale whose shoppers behaved as this one's are expected to, if there is one.
+    #[schema(required)]
     like: Option<SaleId>,
     /// The sale that this one is a rehearsal of, if it is one.
+    #[schema(required)]
     rehearsal_of: Option<SaleId>,
     /// The clocks that its operators think in: a name of the IANA time zone database.
     time_zone: String,
@@ -146,6 +149,7 @@ struct AdminSale {
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// Why the controller lets in no more than it does, in words.
+    #[schema(required)]
     last_decision: Option<String>,
 }
 
@@ -154,11 +158,13 @@ struct AdminSale {
 struct AdminSales {
     sales: Vec<AdminSale>,
     /// What to give as `before` for the next page, if there is one.
+    #[schema(required)]
     next: Option<SaleId>,
 }
 
 /// Which sales.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Listing {
     /// Only sales that were created before this one.
     before: Option<SaleId>,

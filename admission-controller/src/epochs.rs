@@ -22,6 +22,11 @@ pub const SETTLED: Duration = Duration::from_secs(60);
 const AT_ONCE: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a lost line waits for its shoppers at most: nodes present their tickets within a second,
+/// and browsers whose node has failed reconnect within a few.
+pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
+/// How long it waits after the last returned ticket, by the percentage that is missing at most.
+const RECOVERY_QUIET: [(i64, Duration); 2] = [(5, Duration::from_millis(500)), (25, Duration::from_millis(1500))];
 /// Ordinals that a line may give before the controller grants more: those of one tick at least, and of an outage of the
 /// controller as far as it goes.
 const GRANTED_AHEAD: i64 = 100_000;
@@ -60,18 +65,26 @@ pub(crate) fn waits(
     (since_began < pause(line.restless())).then_some("epochs of the line follow each other too soon")
 }
 
-/// Whether less than a period has passed since an epoch began, or it is about to be said. A clock that was set back says nothing.
-pub(crate) fn began_within(line: &LineRow, now: OffsetDateTime, period: Duration) -> bool {
-    let since = now - line.epoch_began_at;
-    !(since + SAYS_WITHIN).is_negative() && since < period
-}
-
 /// The pause before the next epoch of a series.
 fn pause(restless: u32) -> Duration {
     match restless.checked_sub(AT_ONCE + 1) {
         None => Duration::ZERO,
         Some(doublings) => (FIRST_PAUSE * 2_u32.pow(doublings.min(10))).min(LAST_PAUSE),
     }
+}
+
+/// When a lost line stops to wait for its shoppers, of whom `present` are back; `None` if it does not
+/// wait. It ends when all are back; the more are, the shorter is the wait for another one. A ticket that
+/// is presented later is recalled, and served before all others.
+pub fn recovers_until(line: &LineRow, present: i64, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let until = line.recovers_until?;
+    // Further ahead than any recovery ends: the clock was set back, and says nothing.
+    if until <= now || until - now > RECOVERY_MAX + SAYS_WITHIN || present >= line.expected {
+        return None;
+    }
+    let missing_percent = (line.expected - present).saturating_mul(100) / line.expected;
+    let quiet = RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most).filter(|_| present > line.present);
+    Some(quiet.map_or(until, |&(_, quiet)| until.min(now + quiet)))
 }
 
 /// How many ordinals to grant ahead, in an epoch that is one of a series of so many.
@@ -102,8 +115,28 @@ mod tests {
         assert_eq!([499, 500, -15_000].map(|began| waits(began, 0, "first", 3)), [is_restless, None, None]);
         // The database's clock went back by 15 s, and Redis was lost afterwards, after others.
         assert_eq!(waits(-15_000, -15_000, "second", 9), None);
-        let within = [0, 4999, 5000, -2000, -2001].map(|ms| began_within(&line(ms, 0), now, Duration::from_secs(5)));
-        assert_eq!(within, [true, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_line_that_was_lost_waits_until_its_shoppers_are_back() {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        // In ms from now: when the wait for 100 shoppers ends, with those present a tick ago and now.
+        let waits_ms = |until: i64, before: i64, present: i64| {
+            let mut line = LineRow::in_epoch(2, "first", now, 0);
+            (line.expected, line.present) = (100, before);
+            line.recovers_until = Some(now + time::Duration::milliseconds(until));
+            recovers_until(&line, present, now).map(|until| (until - now).whole_milliseconds())
+        };
+        assert_eq!([0, 50, 74].map(|present| waits_ms(9000, 0, present)), [Some(9000); 3]);
+        assert_eq!([75, 94].map(|present| waits_ms(9000, 50, present)), [Some(1500); 2]);
+        assert_eq!([(0, 95), (95, 96)].map(|(before, present)| waits_ms(9000, before, present)), [Some(500); 2]);
+        // No more have come.
+        assert_eq!(waits_ms(300, 96, 96), Some(300));
+        assert_eq!(waits_ms(100, 95, 96), Some(100));
+        assert_eq!([waits_ms(9000, 99, 100), waits_ms(9000, 100, 140), waits_ms(0, 50, 50)], [None; 3]);
+        // The clock went back.
+        assert_eq!(waits_ms(12_001, 50, 50), None);
+        assert_eq!(recovers_until(&LineRow::in_epoch(1, "first", now, 0), 0, now), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod fuzz;
 mod keys;
 mod ledger;
 pub mod lifecycle;
+mod openapi;
 pub mod operator;
 mod problem;
 mod public;
@@ -41,12 +42,12 @@ use axum::{
 };
 use fairline_line::store::LineStore;
 use fairline_service::{
-    Path, Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, document_problems,
+    Path, Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, complete_document,
     plumbing_routes, serve,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use utoipa::OpenApi as _;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use restore::{Raised, restore};
 pub use settings::{ADMIN_CONNECTIONS, Settings, TICK_CONNECTIONS};
@@ -59,14 +60,6 @@ const ADMIN_BURST: u32 = 200;
 const DRAIN: Duration = Duration::from_secs(10);
 /// A loop whose round takes longer stands still: each call in it has a deadline of seconds.
 const STANDS_STILL: Duration = Duration::from_secs(60);
-
-#[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "Fairline admission controller",
-    description = "Run sales, and verify admission tokens.",
-    license(name = "MIT OR Apache-2.0")
-))]
-struct Document;
 
 /// A started controller.
 pub struct Service {
@@ -144,20 +137,34 @@ fn routes(
     shutdown: &Shutdown,
 ) -> Result<Router, StartError> {
     let limit = RateLimit::new(ADMIN_RATE_PER_S, ADMIN_BURST, proxies.clone(), shutdown)?;
-    let key_set = get(key_set).with_state(admin::Admin { store: asked, ..admin.clone() });
-    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+    let key_set =
+        OpenApiRouter::new().routes(routes!(key_set)).with_state(admin::Admin { store: asked, ..admin.clone() });
+    let (router, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .merge(key_set)
         .merge(public::routes(admin.store.clone()).route_layer(limit.layer()))
         .merge(admin::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
         .split_for_parts();
-    document_problems(&mut document);
+    openapi::accept_sessions(&mut document);
+    complete_document(&mut document);
     Ok(router
         .route("/admin", get(console))
         .route("/admin/assets/{file}", get(console_asset))
-        .route("/.well-known/jwks.json", key_set)
         .route("/openapi/admission-controller.json", get(move || async move { axum::Json(document) })))
 }
 
+/// A set of public keys (RFC 7517).
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its schema is used: the keys write their own JSON")]
+struct KeySet {
+    /// JSON Web Keys of Ed25519 (RFC 8037).
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<serde_json::Value>,
+}
+
 /// The public keys that tokens may be signed with, as long as they are not revoked.
+#[utoipa::path(get, path = "/.well-known/jwks.json", responses(
+    (status = 200, description = "The keys. May be cached for a minute.", body = KeySet),
+))]
 async fn key_set(State(admin): State<admin::Admin>) -> Result<Response, Problem> {
     let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
     Ok((json, admin.key_set().await?).into_response())

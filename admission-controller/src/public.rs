@@ -43,6 +43,7 @@ pub(crate) fn routes(store: Store) -> OpenApiRouter {
 
 /// Where to begin.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Reading {
     /// Only the entries after this one.
     after: Option<u64>,

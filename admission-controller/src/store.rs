@@ -47,7 +47,7 @@ pub use self::{
     audit::{AuditRow, By},
     desk::Intervention,
     lanes::{LaneRefused, Lanes},
-    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished},
+    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished, present},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
     orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},
@@ -260,6 +260,14 @@ impl SaleRow {
     /// Pages could not claim their turns from the last tick until this moment.
     pub fn was_away(&mut self, till: OffsetDateTime) {
         (self.away_from, self.away_till) = (Some(self.ticked_at), Some(till));
+    }
+
+    /// How long ago an outage of the database began that ended within `within`; zero without one.
+    /// Checkouts could not report in it.
+    pub fn away_for(&self, within: Duration) -> Duration {
+        let Some((from, till)) = self.away_from.zip(self.away_till) else { return Duration::ZERO };
+        let is_recent = self.now - till < within;
+        if is_recent { (self.now - from).try_into().unwrap_or_default() } else { Duration::ZERO }
     }
 
     /// What the sale is doing, as shoppers and admins see it.

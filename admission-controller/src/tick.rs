@@ -44,14 +44,14 @@ use crate::{
     lifecycle,
     record::{Kept, Recorder},
     schedule::{Next, Nudges, Ticks},
-    store::{Agenda, Intervention, LineRow, OPENS_SOON_S, Running, Sale, SaleRow, StoreError, Ticked},
+    store::{self, Agenda, Intervention, LineRow, OPENS_SOON_S, Running, Sale, SaleRow, StoreError, Ticked},
 };
 
 /// Departures noted in one tick at most.
 const SWEPT_MAX: u64 = 2000;
-/// How long shoppers have to show their tickets to a line that was lost, before anybody is let in again: nodes notice
-/// within a second, and browsers whose node has gone come back within a few.
-const RECOVERY: Duration = Duration::from_secs(5);
+/// How long pages may take to show their turns after a loss of the line. Turns that lapse meanwhile do
+/// not count as missed.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// A sale that was not ticked for so long was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
 /// Redis is told again after so long, though nothing has changed: it may have lost the list of sales alone.
@@ -312,7 +312,13 @@ impl<L: Ledger> Ticker<L> {
         }
         let admitted = admitted.saturating_add(preferred);
         for (at, (cursor, seen)) in cursors.into_iter().zip(&seen).enumerate() {
+            let recovers = sale.lines[at].recovers_until.is_some();
             sale.note_moved(at, cursor, seen).await?;
+            let line = &sale.lines[at];
+            if recovers && line.recovers_until.is_none() {
+                let (present, expected) = (store::present(seen), line.expected);
+                info!(line = %line.line(), present, expected, waiting = seen.waiting, "shoppers of a lost line are back");
+            }
         }
         // What a sale has taught is kept, however long it stays sold out.
         let decision = decision.filter(|decision| decision.reason != Reason::SoldOut);
@@ -432,14 +438,15 @@ impl<L: Ledger> Ticker<L> {
             sale.begin_epoch(at, redis).await?;
             let line = &sale.lines[at];
             records[at].epoch(line.epoch(), line.above());
-            info!(line = %line.line(), epoch = line.epoch, redis = redis.run_id, "new epoch of the line begun");
+            let (epoch, expected) = (line.epoch, line.expected);
+            info!(line = %line.line(), epoch, expected, redis = redis.run_id, "new epoch of the line begun");
             if line.epoch > 1 {
                 // Whatever has happened to this line has happened to others, which may rest.
                 self.nudges.all();
             }
         }
         if sale.row.promised > 0 {
-            let till = sale.row.now + RECOVERY;
+            let till = sale.row.now + SHOWN_WITHIN;
             sale.row.was_away(till);
         }
         sale.note(&Ticked { why: "the line begins anew", ..Ticked::default() }).await?;

@@ -430,6 +430,19 @@ async fn a_full_checkout_and_an_ailing_one_hold_the_line_back() {
 }
 
 #[tokio::test]
+async fn checkouts_are_not_missed_while_they_cannot_reach_the_database_to_report() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1000, "rate_cap_per_s": 20.0 })).await;
+    let outage = "INSERT INTO checkouts (id, beat_at, answered, failed, slow) VALUES (gen_random_uuid(), now() - interval '20 s', 0, 0, 0); \
+                  UPDATE lines SET away_from = now() - interval '20 s', away_till = now()";
+    sqlx::raw_sql(outage).execute(&desk.pool).await.expect("noted");
+    let tickets = desk.join(sale, 900).await;
+    // A fifth of one a second were let in of a checkout that is gone.
+    desk.admitted(&tickets[19]).await;
+    desk.until_decided(sale, "could not be reached").await;
+}
+
+#[tokio::test]
 async fn the_rate_cap_holds_over_two_controllers() {
     let desk = Desk::open().await;
     let second = Shutdown::new();
@@ -526,10 +539,10 @@ async fn every_operation_is_behind_the_token_and_what_is_wrong_is_refused_in_wor
         }
     }
     assert_eq!(operations.len(), 45, "{operations:?}");
-    // All that is public is the record.
+    // What is public: the record, the keys, health and metrics.
     assert_eq!(
         paths.keys().filter(|path| !path.starts_with("/api/admin/")).collect::<Vec<_>>(),
-        ["/api/flash-sales/{id}/record"]
+        ["/.well-known/jwks.json", "/api/flash-sales/{id}/record", "/health/live", "/health/ready", "/metrics"]
     );
 
     let good = json!({ "slug": "another", "name": "A", "price_minor": 100, "currency": "EUR", "total": 1 });

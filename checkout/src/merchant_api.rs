@@ -97,6 +97,7 @@ struct RefundStanding {
     status: String,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error: Option<String>,
     /// When it was asked for.
     #[serde(with = "time::serde::rfc3339")]

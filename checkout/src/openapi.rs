@@ -13,7 +13,7 @@ use utoipa::{
     info(
         title = "Fairline checkout",
         description = "Redeem an admission token, pay, and see your orders.",
-        license(name = "MIT OR Apache-2.0")
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     modifiers(&Security)
 )]

@@ -9,7 +9,7 @@ use axum::{
     routing::get,
 };
 use fairline_once::Once;
-use fairline_service::{Origins, Problem, RateLimit, document_problems};
+use fairline_service::{Origins, Problem, RateLimit, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -52,7 +52,7 @@ pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
         .merge(forward_auth::routes())
         .merge(payments::gateway::webhook::routes())
         .split_for_parts();
-    document_problems(&mut document);
+    complete_document(&mut document);
     routes
         .with_state(checkout)
         .route_layer(from_fn_with_state(origins, own_pages))

@@ -9,10 +9,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
 };
 use fairline_sale::SaleId;
+use fairline_update_policy::PageMessage;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
-use crate::{account::AccountKey, api::Entering, frame, handshake, message::PageMessage, pages, shoppers::Browser};
+use crate::{
+    auth::account::ShopAccountKey,
+    http::{api::EntryQuery, pages},
+    line::shoppers::Browser,
+    websocket::{frame, handshake},
+};
 
 /// A name, and a function that takes any bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -23,7 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("websocket-handshake", websocket_handshake),
     ("page-message", page_message),
     ("shop-account", shop_account),
-    ("line-query", query::<Entering>),
+    ("line-query", query::<EntryQuery>),
     ("join-form", query::<pages::Joining>),
     ("user-agent", user_agent),
 ];
@@ -37,7 +43,7 @@ fn frames(bytes: &[u8]) {
         let length = match frame::read(&mut rest) {
             Ok(Some((_, length))) => length,
             Ok(None) => {
-                assert!(rest.len() < frame::HALF_BYTES_MAX, "an incomplete frame has a bound");
+                assert!(rest.len() < frame::PARTIAL_BYTES_MAX, "an incomplete frame has a bound");
                 return;
             }
             Err(_) => return,
@@ -59,8 +65,8 @@ fn page_message(bytes: &[u8]) {
 }
 
 fn shop_account(bytes: &[u8]) {
-    static KEY: LazyLock<AccountKey> =
-        LazyLock::new(|| AccountKey::new("the account key of the corpus, 40 bytes").expect("long enough"));
+    static KEY: LazyLock<ShopAccountKey> =
+        LazyLock::new(|| ShopAccountKey::new("the account key of the corpus, 40 bytes").expect("long enough"));
     let Ok(token) = std::str::from_utf8(bytes) else { return };
     let sale: SaleId = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
     let now = OffsetDateTime::from_unix_timestamp(NOW_UNIX_S).expect("a moment");

@@ -1,39 +1,20 @@
-//! The waiting room faces the internet: it gives shoppers a place in the line and tells them when it is their turn.
+//! The waiting room faces the internet: it gives shoppers a place in the line, and sends them their turn.
 //!
-//! It knows Redis and nothing else: no database, no key that admits anybody. `room` is one sale in this node with its
-//! `shoppers`, `rooms` keeps them all true, `speech` is what a tab hears, `joins`, `resumes` and `absences` what the line hears
-//! of it, in `batches`. `door` lets shoppers in, through `api` and
-//! `pages`. WebSockets then wait in the `hall`, which every room calls with its `bell`; a tab without one is a `session`.
+//! - `http`: the API, the pages, and entry to a line; `auth`: accounts that the shop names.
+//! - `line`: the lines that this node follows, and the shoppers who are connected here.
+//! - `websocket`, `stream`: how a waiting page receives messages. What it receives is decided by `fairline-update-policy`.
+//!
+//! Knows Redis and nothing else: no database, and no key that signs admissions.
 
-mod absences;
-mod account;
-mod api;
-mod batches;
-mod bell;
-mod door;
-mod forecast;
-mod frame;
+mod auth;
 #[doc(hidden)]
 pub mod fuzz;
-mod hall;
-mod handshake;
-mod joins;
-mod message;
-mod pace;
-mod pages;
-mod parked;
-mod problem;
-mod resumes;
-mod room;
-mod rooms;
-mod session;
+mod http;
+mod line;
 mod settings;
-mod shoppers;
 pub mod simulated;
-mod slots;
-mod speech;
-mod upkeep;
-mod waits;
+mod stream;
+mod websocket;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -46,15 +27,32 @@ use fairline_line::{
     ticket::TicketKey,
 };
 use fairline_service::{
-    RateLimit, Readiness, ServeLimits, Shutdown, StartError, document_problems, plumbing_routes, raise_file_limit,
+    RateLimit, Readiness, ServeLimits, Shutdown, StartError, complete_document, plumbing_routes, raise_file_limit,
     serve,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tracing::warn;
-use utoipa::OpenApi as _;
+use utoipa::{
+    Modify, OpenApi as _,
+    openapi::{
+        OpenApi,
+        security::{ApiKey, ApiKeyValue, SecurityScheme},
+    },
+};
 use utoipa_axum::router::OpenApiRouter;
 
-use account::AccountKey;
+use crate::{
+    auth::account::ShopAccountKey,
+    http::{api, entry::LineEntry, pages},
+    line::{
+        absences::Absences,
+        joins::Joins,
+        resumes::Resumes,
+        rooms::{Follower, Rooms},
+        upkeep::Upkeep,
+    },
+    websocket::event_loop::EventLoopHandle,
+};
 pub use settings::Settings;
 
 /// How long a stop waits for what is under way, once everybody was told to move.
@@ -65,11 +63,26 @@ const DRAIN: Duration = Duration::from_secs(5);
     info(
         title = "Fairline waiting room",
         description = "Join the line of a sale, and wait in it.",
-        license(name = "MIT OR Apache-2.0")
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    components(schemas(message::PageMessage))
+    components(schemas(fairline_update_policy::PageMessage)),
+    modifiers(&Security)
 )]
 struct Document;
+
+/// How shoppers prove that a place is theirs.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApi) {
+        let ticket = ApiKeyValue::with_description(
+            "fairline_ticket_{sale}",
+            "The ticket, one cookie for each sale. Joining the line sets it.",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));
+    }
+}
 
 /// A started waiting room.
 pub struct Service {
@@ -90,35 +103,35 @@ impl Service {
             .expose()
             .parse()
             .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
-        let accounts = settings.account_key.as_ref().map(|key| AccountKey::new(key.expose())).transpose();
+        let accounts = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
         let accounts = accounts.map_err(|error| StartError::new(format!("The account key can't be used: {error}.")))?;
         let unreachable = |error| StartError::new(format!("The line can't be reached: {error}."));
         let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
         let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
 
         let move_over = Duration::from_secs(settings.drain_s);
-        let hall = hall::Hall::open(&store, move_over, shutdown)
-            .map_err(|error| StartError::new(format!("There is no thread for the sockets: {error}.")))?;
+        let event_loop = EventLoopHandle::start(&store, move_over, shutdown)
+            .map_err(|error| StartError::new(format!("The WebSocket event loop could not start: {error}.")))?;
 
-        let follower = rooms::Follower {
-            rooms: rooms::Rooms::default(),
-            upkeep: upkeep::Upkeep {
+        let follower = Follower {
+            rooms: Rooms::default(),
+            upkeep: Upkeep {
                 store: store.clone(),
                 grace: settings.grace(),
                 node: format!("{:032x}", rand::random::<u128>()),
             },
             reader,
-            hall: hall.clone(),
+            waker: event_loop.waker(),
             move_over,
             is_full: AtomicBool::new(false),
         };
         follower.find_sales().await.map_err(unreachable)?;
-        let door = door::Door {
+        let entry = LineEntry {
             rooms: follower.rooms.clone(),
             store: store.clone(),
-            joins: joins::Joins::start(store.clone(), shutdown),
-            resumes: resumes::Resumes::start(store.clone(), shutdown),
-            absences: absences::Absences::start(store.clone(), shutdown),
+            joins: Joins::start(store.clone(), shutdown),
+            resumes: Resumes::start(store.clone(), shutdown),
+            absences: Absences::start(store.clone(), shutdown),
             key,
             accounts,
             accounts_only: settings.accounts_only,
@@ -132,7 +145,7 @@ impl Service {
             secure_cookies: settings.secure_cookies,
             own_checkout: own_checkout(settings)?.into(),
             grace: settings.grace(),
-            hall,
+            event_loop,
             move_over,
             places: Arc::new(Semaphore::new(settings.sockets_max)),
             shutdown: shutdown.clone(),
@@ -141,11 +154,11 @@ impl Service {
 
         let (api, mut document) =
             OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes()).split_for_parts();
-        document_problems(&mut document);
+        complete_document(&mut document);
         let routes = api
             .merge(pages::routes())
             .layer(Extension(settings.front.proxies()))
-            .with_state(Arc::new(door))
+            .with_state(Arc::new(entry))
             .route("/openapi/waiting-room.json", get(move || async move { axum::Json(document) }));
         let ready: Readiness = Arc::new(move || {
             let store = store.clone();
@@ -178,7 +191,7 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
         warn!(
             files,
             sockets = settings.sockets_max,
-            "fewer files may be opened than FAIRLINE_SOCKETS_MAX: raise the limit (`ulimit -Hn`)"
+            "the open-file limit is below FAIRLINE_SOCKETS_MAX: raise it (`ulimit -Hn`)"
         );
     }
     let service = Service::start(&settings, &shutdown).await?;

@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser};
-use fairline_sale::SaleCard;
 use fairline_service::{FrontSettings, LogSettings, Secret};
 
-use crate::shoppers::Browser;
+use crate::line::grace::Grace;
 
 /// The waiting room: gives shoppers a place in the line, and tells them when it is their turn.
 #[derive(Debug, Clone, Parser)]
@@ -69,43 +68,5 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn grace(&self) -> Grace {
         Grace { desk: Duration::from_secs(self.grace_s), phone: Duration::from_secs(self.grace_mobile_s) }
-    }
-}
-
-/// For how long a shopper who went silent keeps the place.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Grace {
-    pub(crate) desk: Duration,
-    pub(crate) phone: Duration,
-}
-
-impl Grace {
-    /// In a sale that says for how long itself, phones have as much longer as they have elsewhere.
-    pub(crate) fn of(self, card: &SaleCard, browser: Browser) -> Duration {
-        match (card.grace_s, browser) {
-            (None, Browser::Desk) => self.desk,
-            (None, Browser::Phone) => self.phone,
-            (Some(grace_s), Browser::Desk) => Duration::from_secs(grace_s.into()),
-            (Some(grace_s), Browser::Phone) => {
-                self.phone * grace_s / u32::try_from(self.desk.as_secs()).unwrap_or(1).max(1)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn phones_keep_their_places_longer_in_proportion() {
-        let grace = Grace { desk: Duration::from_secs(120), phone: Duration::from_secs(300) };
-        let mut card = SaleCard::clone(&crate::room::tests::room().card());
-        let both = |card: &SaleCard| [Browser::Desk, Browser::Phone].map(|browser| grace.of(card, browser).as_secs());
-        assert_eq!(both(&card), [120, 300]);
-        card.grace_s = Some(10);
-        assert_eq!(both(&card), [10, 25]);
-        card.grace_s = Some(86_400);
-        assert_eq!(both(&card), [86_400, 216_000]);
     }
 }

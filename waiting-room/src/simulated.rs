@@ -9,15 +9,14 @@ use fairline_line::{
     ticket::{Ordinal, Ticket},
 };
 use fairline_sale::SaleCard;
+use fairline_update_policy::{Inputs, LineMessage, SentState};
 
-use crate::{
-    bell::Bell,
-    message::LineMessage,
+use crate::line::{
+    grace::Grace,
     room::{Room, Tab},
-    settings::Grace,
     shoppers::Browser,
-    speech::{Facts, Said},
     upkeep::{self, Upkeep},
+    wake_up::WakeUp,
 };
 
 /// The room of one sale in a node.
@@ -30,13 +29,13 @@ pub struct Node {
 /// A page that is open at a node, and what it was sent.
 pub struct Page {
     tab: Tab,
-    said: Said,
+    said: SentState,
 }
 
 /// What a page shows once it has taken a message in.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
-    /// Facts of the sale, or a heartbeat: neither takes anything off the page.
+    /// Inputs of the sale, or a heartbeat: neither takes anything off the page.
     Sale,
     /// A place, and how many are ahead.
     Place(u64),
@@ -56,7 +55,7 @@ impl Node {
     pub fn open(store: LineStore, name: String, grace: Duration, snapshot: Snapshot) -> Self {
         let grace = Grace { desk: grace, phone: grace };
         let upkeep = Upkeep { store, grace, node: name };
-        Self { room: Arc::new(Room::new(snapshot, Bell::default())), upkeep }
+        Self { room: Arc::new(Room::new(snapshot, WakeUp::default())), upkeep }
     }
 
     /// Takes in a change of the line, and does what follows from it.
@@ -97,7 +96,7 @@ impl Node {
     /// Opens a page with a ticket.
     #[must_use]
     pub fn page(&self, ticket: &Ticket) -> Page {
-        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), said: Said::default() }
+        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), said: SentState::default() }
     }
 
     /// Shows a ticket to the line.
@@ -139,25 +138,25 @@ impl Page {
     pub fn is_silent(&self) -> bool {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
-        let outlook = room.look([*ordinal], &mut places);
+        let snapshot = room.snapshot([*ordinal], &mut places);
         let waits = matches!(room.shoppers.turn(*ordinal), Turn::Waiting | Turn::Lapsed);
-        waits && places.pop().flatten().is_none() && outlook.in_draw.is_none() && !outlook.card.status.is_over()
+        waits && places.pop().flatten().is_none() && snapshot.in_draw.is_none() && !snapshot.card.status.is_over()
     }
 
     /// The next message, if there is one; `now` is the time since the node started.
     pub fn hear(&mut self, now: Duration) -> Option<Shown> {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
-        let outlook = room.look([*ordinal], &mut places);
-        let message = self.said.next(&Facts {
+        let snapshot = room.snapshot([*ordinal], &mut places);
+        let message = self.said.next(&Inputs {
             ordinal: *ordinal,
-            card: &outlook.card,
-            news: outlook.news,
-            in_touch: outlook.in_touch,
+            card: &snapshot.card,
+            news: snapshot.news,
+            in_touch: snapshot.in_touch,
             turn: &room.shoppers.turn(*ordinal),
             place: places.pop().flatten(),
-            in_draw: outlook.in_draw,
-            forecast: outlook.forecast,
+            in_draw: snapshot.in_draw,
+            forecast: snapshot.forecast,
             now,
         })?;
         Some(match message {

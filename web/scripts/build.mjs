@@ -58,7 +58,7 @@ const { outputFiles } = await build({
 await mkdir(DIST, { recursive: true });
 
 const assets = outputFiles.map(({ path, text }) => [basename(path), text]);
-assets.push(["icon.svg", await readFile(`${SRC}icon.svg`, "utf8")]);
+assets.push(["icon.svg", await readFile(`${SRC}shared/icon.svg`, "utf8")]);
 
 const manifest = {};
 for (const [name, content] of assets) {
@@ -66,7 +66,13 @@ for (const [name, content] of assets) {
   await publish(manifest[name], content);
 }
 
-const adminPage = await readFile(`${SRC}admin/admin.html`, "utf8");
+/** A template with its includes: a line `{include screens/sale.html}` stands for that file. */
+async function readTemplate(path) {
+  const pieces = (await readFile(`${SRC}admin/${path}`, "utf8")).split(/^\{include ([a-z/-]+\.html)\}\n/m);
+  return (await Promise.all(pieces.map((piece, index) => (index % 2 === 0 ? piece : readTemplate(piece))))).join("");
+}
+
+const adminPage = await readTemplate("admin.html");
 await publish("admin.html", adminPage.replace(/\{([a-z]+\.[a-z]+)\}/g, (_, name) => `/admin/assets/${manifest[name]}`));
 await write("manifest.json", Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
 

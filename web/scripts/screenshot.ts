@@ -62,31 +62,31 @@ try {
   const { page } = at;
   await page.setViewportSize(CONSOLE);
   await at.goTo(`#/new?copy=${sale.id}`);
-  await page.getByRole("heading", { name: "A copy of The Harbour Mug" }).waitFor();
+  await page.getByRole("heading", { name: "Copy of The Harbour Mug" }).waitFor();
   const form = page.locator("#create");
   await form.getByLabel("Name", { exact: true }).fill("The Lighthouse Lamp");
-  await form.getByLabel("Name in addresses").fill("lamp");
-  await form.getByLabel("While they wait").fill("Every lamp ships before the first snow.");
-  await form.getByLabel("Accent of our own").check();
-  await form.getByLabel("Accent", { exact: true }).fill("#7a0019");
+  await form.getByLabel("URL slug").fill("lamp");
+  await form.getByLabel("Text while waiting").fill("Every lamp ships before the first snow.");
+  await form.getByLabel("Custom accent").check();
+  await form.getByLabel("Accent colour", { exact: true }).fill("#7a0019");
   await show(at, "before");
 
   // During: five thousand come to a copy of the sale, which is paused, told something, and made faster.
   await at.goTo(`#/sales/${sale.id}`);
   await page.getByLabel("Shoppers", { exact: true }).fill(String(SHOPPERS));
-  await page.getByLabel("Come within (s)").fill("30");
-  await page.getByLabel("Give up (%)").fill("10");
-  await at.button("Rehearse").click();
-  await at.answer("Send them");
-  await page.getByRole("link", { name: "Watch the copy" }).click();
+  await page.getByLabel("Arrival period (s)").fill("30");
+  await page.getByLabel("Abandonment (%)").fill("10");
+  await at.button("Start rehearsal").click();
+  await at.answer("Start rehearsal");
+  await page.getByRole("link", { name: "View copy" }).click();
   await page.getByRole("heading", { name: "Rehearsal of The Harbour Mug" }).waitFor();
   const number = async (counter: string): Promise<number> => Number((await at.counter(counter).textContent())?.replaceAll(",", ""));
   await until("the crowd to come", async () => (await number("Waiting")) > SHOPPERS / 2 || undefined, RUN_MS);
   await at.button("Pause").click();
   await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
-  await at.set("Message to everybody who waits", "We are counting the mugs. Nobody loses a place.");
+  await at.set("Message to waiting shoppers", "We are counting the mugs. You keep your place.");
   await page.waitForTimeout(5_000);
-  await at.set("Most admissions per second", "40");
+  await at.set("Maximum admissions per second", "40");
   await at.button("Resume").click();
   const copy = page.url().replace(/^.*#\/sales\//, "");
   const line = new ShopperPage(await open(browser, `${shop.url}/sales/rehearsal-${copy.replaceAll("-", "")}`, { viewport: PHONE, deviceScaleFactor: PHONE_SCALE }));
@@ -105,8 +105,8 @@ try {
   await line.page.close();
 
   // After: the crowd has gone home, and every promise was kept.
-  await page.locator("[data-verdict]").filter({ hasText: "Passed: every promise was kept." }).waitFor({ timeout: RUN_MS });
-  await page.getByRole("link", { name: "Its report" }).click();
+  await page.locator("[data-verdict]").filter({ hasText: "Passed: all guarantees held." }).waitFor({ timeout: RUN_MS });
+  await page.getByRole("link", { name: "Rehearsal report" }).click();
   await page.getByText(/each to whoever was next/).waitFor();
   await show(at, "after");
 } finally {

@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 
 /// Which entries.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Reading {
     /// Only entries before this one.
     before: Option<i64>,
@@ -45,11 +46,15 @@ struct AuditEntry {
     action: String,
     /// What it was done to: the slug of a sale, the name of an operator …
     subject: String,
+    #[schema(required)]
     sale: Option<SaleId>,
     /// The fields that differ, as they were.
+    #[schema(required, value_type = Option<Object>)]
     before: Option<Value>,
     /// The fields that differ, as they are now.
+    #[schema(required, value_type = Option<Object>)]
     after: Option<Value>,
+    #[schema(required)]
     reason: Option<String>,
 }
 
@@ -58,6 +63,7 @@ struct AuditEntry {
 struct AuditPage {
     entries: Vec<AuditEntry>,
     /// What to give as `before` for the next page, if there is one.
+    #[schema(required)]
     next: Option<i64>,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 
 /// A lane as its admin sees it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AdminLane {
+pub(crate) struct AdminLane {
     /// Its id among the lines: it stands where a sale's does, in `/api/flash-sales/{id}/line` and in `fairline verify`.
     id: SaleId,
     /// Its name.

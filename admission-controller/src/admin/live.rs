@@ -59,7 +59,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 
 /// How a sale stood at a moment.
 #[derive(Debug, Serialize, ToSchema)]
-struct Sample {
+pub(crate) struct Sample {
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
     /// People who wait, in all its lines.
@@ -80,6 +80,7 @@ struct Sample {
     orders: i64,
     /// Seconds that whoever joined then would have waited, if all went on as in the half minute before; null if nobody was
     /// let in.
+    #[schema(required)]
     likely_wait_s: Option<i64>,
 }
 
@@ -99,6 +100,7 @@ struct Samples {
 
 /// From when on.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct After {
     /// Only samples after this moment.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -108,15 +110,17 @@ struct After {
 
 /// What to look at.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Subject {
     /// One sale; all, else.
     sale: Option<SaleId>,
 }
 
-/// What a console is told.
-#[derive(Debug, Serialize)]
+/// A message of the console's WebSocket.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum News {
+#[schema(as = LiveUpdate)]
+pub(crate) enum News {
     /// Whether this controller can send a crowd to a copy of the sale.
     Stage {
         is_set: bool,

@@ -40,6 +40,7 @@ struct AdminOperator {
     created_at: OffsetDateTime,
     /// When they signed in for the last time.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     last_seen_at: Option<OffsetDateTime>,
 }
 

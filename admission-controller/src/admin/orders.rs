@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
 
 /// Which orders.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Reading {
     /// An order's id, a ticket's number, an e-mail address or a phone number, or the payment company's or the shop's own name of it.
     search: Option<String>,
@@ -32,14 +33,48 @@ struct Reading {
     before: Option<Uuid>,
 }
 
+/// The states of an order, as checkout writes them, for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the database holds the state as text; only the schema of this is used")]
+enum OrderStatus {
+    Promised,
+    Held,
+    PaymentPending,
+    Paid,
+    Lapsed,
+    Refunded,
+    Cancelled,
+}
+
+/// The kinds of requests, for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the database holds the kind as text; only the schema of this is used")]
+enum RequestKind {
+    Refund,
+    Cancel,
+}
+
+/// The states of a request, for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the database holds the state as text; only the schema of this is used")]
+enum RequestState {
+    Requested,
+    Done,
+    Failed,
+}
+
 /// What was last asked to be done with an order.
 #[derive(Debug, Serialize, ToSchema)]
 struct LastRequest {
-    /// `refund` or `cancel`.
+    #[schema(value_type = RequestKind)]
     kind: String,
-    /// `requested`, `done` or `failed`.
+    #[schema(value_type = RequestState)]
     state: String,
     /// Why it failed.
+    #[schema(required)]
     error: Option<String>,
 }
 
@@ -47,7 +82,7 @@ struct LastRequest {
 #[derive(Debug, Serialize, ToSchema)]
 struct AdminOrder {
     id: Uuid,
-    /// `promised`, `held`, `payment_pending`, `paid`, `lapsed`, `refunded` or `cancelled`.
+    #[schema(value_type = OrderStatus)]
     status: String,
     quantity: i32,
     /// In the currency's minor unit.
@@ -58,17 +93,23 @@ struct AdminOrder {
     /// What the bank has taken back, and not given back since.
     disputed_minor: i64,
     /// How the newest dispute stands, in the payment company's word.
+    #[schema(required)]
     dispute: Option<String>,
     /// The payment company's name of its payment; or the shop's own, where it was paid there.
+    #[schema(required)]
     reference: Option<String>,
     /// The number of its ticket; none where the shop has reserved it.
+    #[schema(required)]
     ordinal: Option<i64>,
     /// Where the account is written to, if it has one.
+    #[schema(required)]
     address: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     paid_at: Option<OffsetDateTime>,
+    #[schema(required)]
     request: Option<LastRequest>,
 }
 
@@ -99,6 +140,7 @@ impl From<OrderRow> for AdminOrder {
 struct AdminOrders {
     orders: Vec<AdminOrder>,
     /// What to give as `before` for the next page, if there is one.
+    #[schema(required)]
     next: Option<Uuid>,
 }
 

@@ -39,25 +39,39 @@ fn a_fifth() -> f64 {
     0.2
 }
 
+/// The states of a rehearsal, for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the database holds the state as text; only the schema of this is used")]
+enum RehearsalState {
+    Running,
+    Stopping,
+    Passed,
+    Failed,
+    Stopped,
+}
+
 /// A rehearsal.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Rehearsal {
+pub(crate) struct Rehearsal {
     id: Uuid,
     /// The copy that the crowd was sent to.
     sale_id: SaleId,
     /// The sale that was copied.
     original_id: SaleId,
     shoppers: i32,
-    /// `running`, `stopping`, `passed`, `failed` or `stopped`.
-    #[schema(example = "passed")]
+    #[schema(value_type = RehearsalState)]
     state: String,
     #[serde(with = "time::serde::rfc3339")]
     started_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     ended_at: Option<OffsetDateTime>,
     /// How it stands, in words.
+    #[schema(required)]
     progress: Option<String>,
     /// What the crowd has seen, promise by promise: the last line of `fairline rush`.
+    #[schema(required, value_type = Option<Object>)]
     report: Option<Value>,
 }
 

@@ -101,6 +101,7 @@ struct Report {
     sale: AdminSale,
     funnel: FunnelReport,
     /// Null when nobody was let in, or nobody looked.
+    #[schema(required)]
     waits_s: Option<Waits>,
     orders: OrdersReport,
     /// In the currency's minor unit, without what was paid back or is disputed.
@@ -110,6 +111,7 @@ struct Report {
     /// Taken back by banks, and not given back since.
     disputed_minor: i64,
     /// Of those whose turn came, the part that paid.
+    #[schema(required)]
     conversion: Option<f64>,
     /// By minute, the oldest first; a day at most.
     minutes: Vec<MinuteReport>,

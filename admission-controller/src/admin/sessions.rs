@@ -276,7 +276,7 @@ async fn sign_in(
 }
 
 /// The session that the cookie belongs to.
-#[utoipa::path(get, path = "/api/admin/session", responses(
+#[utoipa::path(get, path = "/api/admin/session", security(("session" = [])), responses(
     (status = 200, description = "The session.", body = Session),
     (status = 401, description = "There is none, or it has ended.", body = ProblemBody),
 ))]
@@ -288,7 +288,9 @@ async fn show_session(State(admin): State<Admin>, headers: HeaderMap) -> Result<
 }
 
 /// Sign out.
-#[utoipa::path(delete, path = "/api/admin/session", responses((status = 204, description = "The session has ended.")))]
+#[utoipa::path(delete, path = "/api/admin/session", security((), ("session" = [], "csrf" = [])), responses(
+    (status = 204, description = "The session has ended."),
+))]
 async fn sign_out(State(admin): State<Admin>, headers: HeaderMap) -> Result<Response, Problem> {
     if let Some(key) = admin.session_key(&headers) {
         admin.store.sign_out(key.digest()).await.map_err(AdminError::from)?;
@@ -297,7 +299,8 @@ async fn sign_out(State(admin): State<Admin>, headers: HeaderMap) -> Result<Resp
 }
 
 /// Change one's own password. All of one's sessions end.
-#[utoipa::path(post, path = "/api/admin/session/password", request_body = ChangePassword, responses(
+#[utoipa::path(post, path = "/api/admin/session/password", request_body = ChangePassword,
+    security(("session" = [], "csrf" = [])), responses(
     (status = 204, description = "It is changed: sign in again."),
     (status = 401, description = "The old password is wrong.", body = ProblemBody),
     (status = 422, description = "The new one is too short.", body = ProblemBody),

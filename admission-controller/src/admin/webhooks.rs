@@ -65,8 +65,10 @@ struct AdminWebhook {
     status: WebhookStatus,
     /// Since when nothing has come through.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     failing_since: Option<OffsetDateTime>,
     /// Why.
+    #[schema(required)]
     last_error: Option<String>,
     /// Events that wait to be told, or to be told again.
     waiting: i64,

@@ -1,5 +1,7 @@
 //! What a tick finds to do, read in one step once the sale is locked: what is not to be done costs no statement of its own.
 
+use std::time::Duration;
+
 use fairline_admission::Health;
 use fairline_sale::Status;
 use sqlx::FromRow;
@@ -7,8 +9,8 @@ use uuid::Uuid;
 
 use super::{LockedSale, StoreError, count};
 
-/// A checkout that has not told how it fares for so long has gone, in seconds.
-const SILENT_S: f64 = 4.0;
+/// A checkout without a heartbeat for this long is unreachable. Outages of the database do not count.
+const SILENT: Duration = Duration::from_secs(4);
 /// Answers that take longer count as slow; checkout itself counts them.
 const SLOW_MS: f64 = 2_000.0;
 /// Checkout is slow when more than one answer in so many is.
@@ -102,7 +104,7 @@ impl LockedSale {
         .bind(lines)
         .bind(good_keys)
         .bind(self.sale.row.stored_status() == Status::Closed)
-        .bind(SILENT_S)
+        .bind((SILENT + self.sale.row.away_for(SILENT)).as_secs_f64())
         .bind(epochs)
         .fetch_one(&mut *self.transaction)
         .await?;

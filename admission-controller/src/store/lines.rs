@@ -34,6 +34,11 @@ fn stored(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+/// Shoppers who wait with an open page.
+pub fn present(seen: &Upcoming) -> i64 {
+    stored(seen.waiting.saturating_sub(seen.absent))
+}
+
 /// A line of a sale, as stored: its own, or a lane.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 #[allow(missing_docs, reason = "the columns of the schema")]
@@ -78,6 +83,10 @@ pub struct LineRow {
     pub waiting: i64,
     /// Of these, the ones with the page open.
     pub present: i64,
+    /// Of those who wait, the ones with the page open before the line was lost.
+    pub expected: i64,
+    /// While they come back, no shopper is admitted, until then at the latest.
+    pub recovers_until: Option<OffsetDateTime>,
 }
 
 /// The lines of some sales: of each its own first, then the lanes in the order of their names.
@@ -86,7 +95,7 @@ pub(super) async fn of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Res
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
          drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, \
          published_status, epoch_began_at, publication, home, restless, retell_below, admitted, \
-         waiting, present FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
+         waiting, present, expected, recovers_until FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
     );
     Ok(rows.bind(sales).fetch_all(executor).await?)
 }
@@ -124,7 +133,15 @@ impl LineRow {
 
     /// The line has moved, with so many admissions made, of which so many are of tickets that had none before. Ordinals are
     /// granted so many ahead.
-    pub fn move_on(&mut self, cursor: Ordinal, seen: &Upcoming, ahead: i64, (made, first): (i64, i64)) {
+    pub fn move_on(
+        &mut self,
+        cursor: Ordinal,
+        seen: &Upcoming,
+        ahead: i64,
+        (made, first): (i64, i64),
+        now: OffsetDateTime,
+    ) {
+        self.recovers_until = epochs::recovers_until(self, present(seen), now);
         // Those who have just been let in were seen to wait.
         self.waiting = (stored(seen.waiting) - made).max(0);
         self.present = (self.waiting - stored(seen.absent)).max(0);
@@ -133,6 +150,15 @@ impl LineRow {
         self.granted = self.granted.max(self.highest_ordinal + ahead);
         self.home = Some(seen.home.clone());
         self.admitted += first;
+    }
+
+    /// Redis has lost the line: the present shoppers are expected back, with those still missing since
+    /// an earlier loss.
+    pub fn lose(&mut self, now: OffsetDateTime) {
+        let still_expected = self.recovers_until.filter(|&until| until > now).map_or(0, |_| self.expected);
+        self.expected = self.present.max(still_expected);
+        self.recovers_until = (self.expected > 0).then(|| now + epochs::RECOVERY_MAX);
+        (self.waiting, self.present) = (0, 0);
     }
 
     /// How many epochs have begun in short succession, with one that begins now.
@@ -437,13 +463,13 @@ impl LineStatements for LockedSale {
         let line = &mut self.sale.lines[at];
         let before = line.clone();
         let ahead = epochs::granted_ahead(if is_settled { 0 } else { line.restless() });
-        line.move_on(cursor, seen, ahead, (self.made[at], self.first[at]));
+        line.move_on(cursor, seen, ahead, (self.made[at], self.first[at]), self.sale.row.now);
         if *line == before {
             return Ok(());
         }
         sqlx::query(
             "UPDATE lines SET joined = joined + $2, waiting = $3, present = $4, cursor = $5, highest_ordinal = $6, granted = $7, \
-             admitted = $8, home = $9 WHERE id = $1",
+             admitted = $8, home = $9, recovers_until = $10 WHERE id = $1",
         )
         .bind(line.id)
         .bind((stored(seen.highest) - before.highest_ordinal).max(0))
@@ -454,6 +480,7 @@ impl LineStatements for LockedSale {
         .bind(line.granted)
         .bind(line.admitted)
         .bind(&line.home)
+        .bind(line.recovers_until)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -505,11 +532,13 @@ impl LineStatements for LockedSale {
         let before_draw = self.sale.row.draw_is_due(&self.sale.lines[at]);
         let line = &mut self.sale.lines[at];
         line.restless = line.restless_with_another(self.sale.row.now);
+        line.lose(self.sale.row.now);
         (line.epoch, line.above) = sqlx::query_as(
             "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
              cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
              granted = greatest(granted, $5) + $2, home = $6, restless = $7, \
              retell_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
+             waiting = 0, present = 0, expected = $10, recovers_until = $11, \
              epoch_began_at = clock_timestamp() + make_interval(secs => $8) WHERE id = $1 RETURNING epoch, above",
         )
         .bind(line.id)
@@ -521,6 +550,8 @@ impl LineStatements for LockedSale {
         .bind(line.restless)
         .bind(epochs::SAYS_WITHIN.as_secs_f64())
         .bind(i64::MAX)
+        .bind(line.expected)
+        .bind(line.recovers_until)
         .fetch_one(&mut *self.transaction)
         .await?;
         Ok(())
@@ -615,6 +646,8 @@ impl LineRow {
             admitted: 0,
             waiting: 0,
             present: 0,
+            expected: 0,
+            recovers_until: None,
         }
     }
 }

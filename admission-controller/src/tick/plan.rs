@@ -11,13 +11,13 @@ use fairline_record::entry::TICKETS_MAX;
 use fairline_sale::{Status, VisitorId};
 use time::OffsetDateTime;
 
-use super::{RECOVERY, TickError, Ticker};
+use super::{TickError, Ticker};
 use crate::{
     draw, epochs, explain,
     ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed},
     lifecycle,
     record::{Kept, Recorder},
-    store::{Agenda, Intervention, LineRow, StoreError},
+    store::{self, Agenda, Intervention, LineRow, StoreError},
 };
 
 /// Tickets that one look takes in beyond the cursor at most, and looks at one line that one tick takes: runs of departed
@@ -125,7 +125,8 @@ impl<L: Ledger> Ticker<L> {
         let row = &sale.row;
         let mut stock = row.stock();
         stock.promised = stock.promised.saturating_add(promised);
-        let recovers = |line: &LineRow| line.epoch > 1 && epochs::began_within(line, row.now, RECOVERY);
+        let recovers =
+            |(line, seen): (&LineRow, &Upcoming)| epochs::recovers_until(line, store::present(seen), row.now).is_some();
         // What the lanes leave is the own line's share.
         let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
         let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
@@ -142,7 +143,7 @@ impl<L: Ledger> Ticker<L> {
             lanes: &lanes,
             visits,
             checkout: agenda.checkout(),
-            recovering: sale.lines.iter().any(recovers),
+            recovering: sale.lines.iter().zip(seen).any(recovers),
             at_once: agenda.at_once(),
             elapsed_s,
             prior: &prior,

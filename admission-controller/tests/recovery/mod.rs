@@ -76,6 +76,35 @@ async fn a_second_turn_outlives_a_loss_of_redis_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_line_that_was_lost_waits_for_the_shoppers_who_were_there() {
+    let servers = servers().await;
+    let desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 1 })).await;
+    let tickets = desk.join(sale, 9).await;
+    desk.admitted(&tickets[0]).await;
+    desk.until("eight to be seen", async || count(&desk, "SELECT present FROM lines").await == 8).await;
+    let servers = lose_redis(servers, false).await;
+    until_epoch(&desk, sale, 2).await;
+    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 9 }))).await;
+    for ticket in &tickets[5..] {
+        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+    }
+    for _ in 0..5 {
+        let postpone = "UPDATE lines SET recovers_until = now() + interval '9 s'";
+        sqlx::query(postpone).execute(&desk.pool).await.expect("postponed");
+        desk.ticks(sale, 1).await;
+        assert_eq!(desk.admissions(sale).await, [1]);
+    }
+    for ticket in &tickets[1..5] {
+        desk.turn(ticket).await;
+    }
+    desk.admitted(&tickets[8]).await;
+    assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    verified(&desk, sale, 0).await;
+    drop(servers);
+}
+
+#[tokio::test]
 async fn a_new_epoch_rewrites_no_admission_and_tells_all_turns_again() {
     let servers = servers().await;
     let desk = Desk::open_at(&servers.redis.url()).await;

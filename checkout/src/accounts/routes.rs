@@ -148,6 +148,7 @@ struct Session {
 struct Profile {
     account_id: AccountId,
     /// The e-mail address or phone number, where letters go.
+    #[schema(required)]
     address: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,

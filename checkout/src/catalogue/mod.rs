@@ -61,6 +61,7 @@ pub(crate) struct Product {
     /// Units one shopper may buy.
     pub(crate) per_shopper_limit: i32,
     /// Units one account may buy, where only those who are signed in may.
+    #[schema(required)]
     pub(crate) per_account_limit: Option<i32>,
     /// What the sale is doing.
     pub(crate) status: Status,
@@ -73,6 +74,7 @@ pub(crate) struct Product {
     pub(crate) opens_at: OffsetDateTime,
     /// When it ends, if it ends by the clock.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     pub(crate) ends_at: Option<OffsetDateTime>,
 }
 

@@ -45,17 +45,20 @@ pub struct Order {
     pub refunded_minor: i64,
     /// How a dispute of its payment stands, in the gateway's word, if there is or was one: `needs_response`, `won`, `lost` …
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub dispute: Option<String>,
     /// Until when the units are held for its shopper.
     #[serde(with = "time::serde::rfc3339")]
     pub hold_expires_at: OffsetDateTime,
     /// When it was paid, if it was.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     pub paid_at: Option<OffsetDateTime>,
     /// When the token was redeemed.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// Something that its shopper has to know.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub notice: Option<&'static str>,
 }

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use fairline_sale::VisitorId;
 use fairline_service::Shutdown;
+use metrics::Gauge;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep, sleep_until},
@@ -53,6 +54,8 @@ struct Asking {
 #[derive(Clone)]
 pub(crate) struct RedemptionBatcher {
     redemptions: mpsc::Sender<Waiting>,
+    /// Redemptions in the queue.
+    queued: Gauge,
     questions: mpsc::Sender<Asking>,
 }
 
@@ -62,7 +65,10 @@ impl RedemptionBatcher {
         let (redemptions, waiting) = mpsc::channel(WAITING_MAX);
         let (questions, asking) = mpsc::channel(WAITING_MAX);
         let (redeeming, telling, stop) = (store.clone(), store, shutdown.clone());
+        let queued = metrics::gauge!("checkout_redemptions_queued");
+        let leave = queued.clone();
         shutdown.spawn(gather(waiting, shutdown.clone(), move |batch: Vec<Waiting>, place| {
+            leave.decrement(batch.len() as f64);
             metrics::histogram!("checkout_redemption_batch_size").record(batch.len() as f64);
             let store = redeeming.clone();
             stop.spawn(async move {
@@ -81,7 +87,7 @@ impl RedemptionBatcher {
                 drop(place);
             });
         }));
-        Self { redemptions, questions }
+        Self { redemptions, queued, questions }
     }
 
     /// Redeems an admission. It ends as it would whether or not the caller waits for it.
@@ -91,6 +97,7 @@ impl RedemptionBatcher {
     pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
         let (answer, answered) = oneshot::channel();
         self.redemptions.try_send(Waiting { redemption, answer }).map_err(|_| NotRedeemed::Crowded)?;
+        self.queued.increment(1.0);
         answered.await.map_err(|_| NotRedeemed::Crowded)?
     }
 

@@ -10,6 +10,10 @@ use crate::shop::{Admission, Shop, Stock, call, eventually};
 
 const GOOD: &str = r#"{"quantity":1}"#;
 
+/// Sessions that wait for a lock.
+const LOCK_WAITS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_forges_one_token_after_the_other_is_not_listened_to_and_nobody_else_suffers() {
     let shop = Shop::open().await;
@@ -335,9 +339,8 @@ async fn a_redemption_ends_although_its_client_hangs_up() {
         GOOD.len()
     );
     client.write_all(request.as_bytes()).await.expect("sent");
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     eventually(|| async {
-        let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&shop.pool).await.expect("a count");
+        let waiting: i64 = sqlx::query_scalar(LOCK_WAITS).fetch_one(&shop.pool).await.expect("a count");
         if waiting == 1 { Ok(()) } else { Err(waiting) }
     })
     .await;
@@ -378,14 +381,21 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
     let mut lock = shop.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(other.0);
     locked.execute(&mut *lock).await.expect("locked");
+    let batches_wait = async |count: i64| {
+        eventually(|| async {
+            let waiting: i64 = sqlx::query_scalar(LOCK_WAITS).fetch_one(&shop.pool).await.expect("a count");
+            if waiting == count { Ok(()) } else { Err(waiting) }
+        })
+        .await;
+    };
     let answers = async {
         let first = shop.purchase(&held, 1);
         let second = async {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            batches_wait(1).await;
             shop.purchase(&held_too, 1).await
         };
         let others = async {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            batches_wait(2).await;
             let twice = [&shoppers[3], &shoppers[3], &shoppers[4], &shoppers[5], replayed, late];
             let all = twice.map(|shopper| shop.purchase(shopper, 1));
             tokio::join!(futures_util::future::join_all(all), shop.purchase(greedy, 4))
@@ -393,7 +403,13 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
         tokio::join!(first, second, others)
     };
     let release = async {
-        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+        eventually(|| async {
+            let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+            let queued =
+                metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
+            if queued == Some("checkout_redemptions_queued 7") { Ok(()) } else { Err(queued.map(str::to_owned)) }
+        })
+        .await;
         lock.commit().await.expect("committed");
     };
     let ((first, second, (answers, greedy)), ()) = tokio::join!(answers, release);

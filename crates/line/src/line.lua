@@ -8,7 +8,8 @@
 --   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of 16 bytes each
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
 --   4 recalled  zset    behind the cursor and waiting again: member = visitor id, then the number; score = number
---   5 absent    zset    nobody is connected, grace period running: member = ordinal, score = deadline in ms
+--   5 absent    zset    tickets that wait, with a closed page: member = ordinal, score = end of the grace
+--                       period in ms
 --   6 turns     hash    ordinal -> what became of its turn: a JSON object with the token, or "over" and why
 --   7 claims    hash    ordinal -> "claimed" or "left": what the controller has to hear of turns
 --   8 passed    stream  where the cursor was when: id = cursor, field t = time in ms
@@ -45,6 +46,8 @@ local PASSED_PARTS = 500
 local ANSWER_KEPT = 60000
 -- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
 local CALLED_AT_ONCE = 2000
+-- Absent tickets that one step compares with the shoppers of a node, those with the last deadlines.
+local FOUND_AT_ONCE = 5000
 -- How long a line is kept that no controller publishes any more: its sale is gone, or its database.
 local UNHEARD_KEPT_MS, RENEWED_EVERY_MS = 30 * 24 * 3600 * 1000, 3600 * 1000
 -- In the mark of a roll call: beyond it are ordinals, before it the numbers of the recalled.
@@ -264,7 +267,9 @@ local function absent(keys, args)
     local deadline = now_ms() + tonumber(args[1])
     local ordinals = {}
     for i = 3, #args do
-        call('ZADD', keys[ABSENT], deadline, args[i])
+        -- A ticket that has a turn, or had one, does not wait.
+        local turn = call('HGET', keys[TURNS], args[i])
+        if not turn or turn == 'lapsed' then call('ZADD', keys[ABSENT], deadline, args[i]) end
         ordinals[#ordinals + 1] = tonumber(args[i])
     end
     if args[2] == 'told' then say(keys, { kind = 'absent', ordinals = ordinals }) end
@@ -318,6 +323,10 @@ local function present(keys, args)
     call('ZREMRANGEBYSCORE', keys[PRESENT], '-inf', now)
     call('ZADD', keys[PRESENT], now + tonumber(args[2]), args[1])
     call('SET', bitmap, args[3], 'PX', args[2])
+    -- A roll call misses shoppers who connected after their node last reported. They are present.
+    for _, id in ipairs(call('ZRANGE', keys[ABSENT], -FOUND_AT_ONCE, -1)) do
+        if call('GETBIT', bitmap, id) == 1 then call('ZREM', keys[ABSENT], id) end
+    end
     return 1
 end
 
@@ -576,7 +585,8 @@ local function publish(keys, args)
         -- The cursor passes everybody who holds a ticket of an earlier epoch; each of them shows it now, and is recalled.
         -- Before a draw it passes nobody: there they are departed until they show it.
         -- With a Redis that has kept everything, too: who waits is who shows the ticket, as in the record.
-        call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN], keys[RECALLED], keys[RETURNED], keys[PASSED])
+        call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],
+            keys[PASSED])
         call('HDEL', keys[LINE], 'pool')
         call('HSET', keys[LINE], 'home', home(), 'highest', args[9], 'above', args[9], 'drawn', args[10], 'rev', 0)
         forget(keys, tonumber(args[4]), tonumber(args[9]))
@@ -614,6 +624,7 @@ local function publish(keys, args)
             call('HSET', keys[TURNS], id, turn)
             turns[#turns + 1] = { tonumber(id), turn }
         end
+        if turn ~= 'lapsed' then call('ZREM', keys[ABSENT], id) end
         local number_now = number_of(keys, tonumber(id), drawn)
         local place = text(number_now)
         call('ZREMRANGEBYSCORE', keys[RETURNED], place, place)

@@ -680,8 +680,8 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0), "nobody has told of anybody");
     assert_eq!(store.sweep(sale, 100).await, Ok(0));
 
-    store.present(sale, "one", up, bitmap(&[1])).await.expect("told");
-    store.present(sale, "two", up * 100, bitmap(&[4, 6])).await.expect("told");
+    store.present(sale, "one", up, bitmap(&[1])).await.expect("presented");
+    store.present(sale, "two", up * 100, bitmap(&[4, 6])).await.expect("presented");
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
     assert_eq!(store.sweep(sale, 100).await, Ok(0), "everybody is somewhere");
     // The first node says no more; it has died.
@@ -700,9 +700,44 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
     // One who joined after their node had told of everybody is found missing, and then there.
     line.join(2).await;
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
-    store.present(sale, "two", up * 100, bitmap(&[4, 6, 7])).await.expect("told");
+    store.present(sale, "two", up * 100, bitmap(&[4, 6, 7])).await.expect("presented");
     assert_eq!(store.sweep(sale, 100).await, Ok(1));
     assert_eq!(line.next(10).await, [4, 6, 7]);
+}
+
+#[tokio::test]
+async fn absent_is_who_waits_with_a_closed_page() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let absent = async || store.upcoming(sale, 0, 0, 0).await.expect("read").absent;
+    line.join(4).await;
+    line.admit(1).await;
+    store.absent(sale, LONG_GRACE, true, &[1, 2, 3]).await.expect("noted");
+    assert_eq!(absent().await, 2, "the first has a turn");
+    line.admit(1).await;
+    assert_eq!(absent().await, 1);
+    // In a new epoch who waits is who presents a ticket.
+    line.begin().await;
+    assert_eq!(absent().await, 0);
+}
+
+#[tokio::test]
+async fn shoppers_of_a_node_that_could_not_be_reached_are_not_absent() {
+    let mut line = Line::published().await;
+    let (store, sale) = (line.store.clone(), line.card.id);
+    let absent = async || store.upcoming(sale, 0, 0, 0).await.expect("read").absent;
+    line.join(5).await;
+    store.present(sale, "one", LONG_GRACE, bitmap(&[1])).await.expect("presented");
+    assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
+    assert_eq!(absent().await, 4);
+    store.present(sale, "two", LONG_GRACE, bitmap(&[2, 4, 5])).await.expect("presented");
+    assert_eq!(absent().await, 1);
+    // It reconnects after its node has told who is there.
+    line.resume(3).await;
+    assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
+    assert_eq!(absent().await, 1);
+    store.present(sale, "one", LONG_GRACE, bitmap(&[1, 3])).await.expect("presented");
+    assert_eq!(absent().await, 0);
 }
 
 #[tokio::test]
@@ -719,7 +754,7 @@ async fn a_roll_call_of_many_goes_in_steps() {
     line.publish(&[], &[]).await;
     line.joined = line.cursor;
     line.join(2500).await;
-    store.present(sale, "one", LONG_GRACE, bitmap(&[3])).await.expect("told");
+    store.present(sale, "one", LONG_GRACE, bitmap(&[3])).await.expect("presented");
     let (mut after, mut steps) = (0, 0);
     loop {
         after = store.roll_call(sale, NO_GRACE, after).await.expect("called");
@@ -864,7 +899,7 @@ async fn a_draw_counts_in_one_step_once_its_table_is_whole() {
     assert_eq!(line.next(100).await, rest, "number {seven}, cursor {}", line.cursor);
 
     // A roll call misses those who still wait, and nobody else: not those who were let in, wherever they stand.
-    line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("told");
+    line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("presented");
     line.store.roll_call(sale, NO_GRACE, 0).await.expect("called");
     assert_eq!(line.store.sweep(sale, 100).await, Ok(rest.len() as u64));
     assert!(line.next(100).await.is_empty());

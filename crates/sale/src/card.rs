@@ -24,6 +24,7 @@ pub struct SaleCard {
     pub per_shopper_limit: u32,
     /// Units one account may buy, where only those who are signed in may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub per_account_limit: Option<u32>,
     /// Units in the sale.
     pub total: u32,
@@ -36,10 +37,12 @@ pub struct SaleCard {
     pub opens_at: OffsetDateTime,
     /// When it ends, if it ends by the clock.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     pub ends_at: Option<OffsetDateTime>,
     /// People let in per second at most.
     pub rate_cap_per_s: f64,
     /// What the shop says to everybody who waits.
+    #[schema(required)]
     pub message: Option<String>,
     /// What being let in means.
     #[serde(default)]
@@ -49,12 +52,15 @@ pub struct SaleCard {
     pub order: LineOrder,
     /// Of a draw: what binds it before it is made, and proves it afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub draw: Option<DrawFacts>,
     /// Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub lane: Option<LaneFacts>,
     /// Seconds for which a shopper who went silent keeps the place, where it is not as in every other sale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub grace_s: Option<u32>,
     /// Whether it is a rehearsal: no list that shoppers see shows it.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -64,6 +70,7 @@ pub struct SaleCard {
     pub look: Look,
     /// Where the sale's record stands. The messages of the line are without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub record: Option<RecordHead>,
 }
 
@@ -102,8 +109,10 @@ pub struct DrawFacts {
     /// The SHA-256 of the seed, as 64 hexadecimal digits. It never changes.
     pub commitment: String,
     /// Once the draw is made: the ordinals from 1 to this one were shuffled.
+    #[schema(required)]
     pub pool: Option<u64>,
     /// Once the draw is made: the seed, as 64 hexadecimal digits.
+    #[schema(required)]
     pub seed: Option<String>,
 }
 

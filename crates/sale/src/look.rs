@@ -80,18 +80,23 @@ impl Colour {
 pub struct Look {
     /// Buttons and links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub accent: Option<Colour>,
     /// The ground.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub paper: Option<Colour>,
     /// To whoever waits. Plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub waiting_text: Option<String>,
     /// To whose turn it is. Plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub turn_text: Option<String>,
     /// To whoever came too late. Plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub sold_out_text: Option<String>,
 }
 

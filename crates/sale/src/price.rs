@@ -1,4 +1,4 @@
-//! Amounts of money: the one table of currencies. Pages format by it, too (`web/src/currencies.ts` is made of it), and the gateway's
+//! Amounts of money: the one table of currencies. Pages format by it, too (`web/src/shared/currencies.ts` is made of it), and the gateway's
 //! own exceptions stand beside it.
 
 /// Currencies whose minor unit is not a hundredth, as ISO 4217 has it, with their decimals. Amounts in our APIs and our database are in
@@ -231,7 +231,7 @@ mod tests {
             .collect();
         let samples = format!("[\n{}\n]\n", samples.join(",\n"));
         let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
-        for (file, text) in [("src/currencies.ts", table), ("test/unit/amounts.json", samples)] {
+        for (file, text) in [("src/shared/currencies.ts", table), ("test/unit/amounts.json", samples)] {
             let path = web.join(file);
             if std::env::var_os("FAIRLINE_REGENERATE").is_some() {
                 std::fs::write(&path, &text).expect("written");

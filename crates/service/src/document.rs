@@ -1,6 +1,11 @@
-//! OpenAPI documents: the answers that every operation has in common.
+//! OpenAPI documents: what the documents of all services have in common.
 
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, path::Operation, schema::Schema};
+use utoipa::openapi::{
+    Content, ContentBuilder, OpenApi, Ref, RefOr, Response, Server,
+    path::{HttpMethod, Operation, OperationBuilder, PathItem},
+    schema::{Object, Schema, Type},
+    security::SecurityRequirement,
+};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -18,16 +23,36 @@ const WITH_BODY: [(&str, &str); 3] = [
     ("422", "The request body is not valid."),
 ];
 
-/// Completes a document: problems have the content type `application/problem+json`, and those that the layers and
-/// extractors of this crate answer with stand at every operation.
-pub fn document_problems(document: &mut OpenApi) {
+/// Path, operation id, summary, and description of the answer of the routes that every service has.
+const PLUMBING: [(&str, &str, &str, &str); 3] = [
+    ("/health/live", "health_live", "Whether the process runs.", "It does."),
+    ("/health/ready", "health_ready", "Whether the service can do its work.", "It can."),
+    ("/metrics", "metrics", "Metrics, in the text format of Prometheus.", "The metrics."),
+];
+
+/// Completes a document: declares the server, the routes of health and metrics, and which operations
+/// are public; gives problems the content type `application/problem+json`; and lists at each
+/// operation the problems of the layers and extractors of this crate.
+pub fn complete_document(document: &mut OpenApi) {
+    document.servers.get_or_insert_with(|| vec![Server::new("/")]);
+    for (path, id, summary, answer) in PLUMBING {
+        document.paths.paths.insert(path.to_owned(), plumbing(id, summary, answer));
+    }
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         operations.into_iter().flatten().for_each(complete);
     }
 }
 
+fn plumbing(id: &str, summary: &str, answer: &str) -> PathItem {
+    let text = ContentBuilder::new().schema(Some(Object::with_type(Type::String))).build();
+    let answer = Response::builder().description(answer).content("text/plain", text).build();
+    let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).response("200", answer);
+    PathItem::new(HttpMethod::Get, operation)
+}
+
 fn complete(operation: &mut Operation) {
+    operation.security.get_or_insert_with(|| vec![SecurityRequirement::default()]);
     let responses = &mut operation.responses.responses;
     for response in responses.values_mut() {
         let RefOr::T(response) = response else { continue };

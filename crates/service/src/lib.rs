@@ -27,7 +27,7 @@ pub use address::{ClientAddress, TrustedProxies};
 pub use body::{BODY_BYTES_MAX, Json, read as read_body};
 pub use command::program;
 pub use cookies::{cookies, cookies_named};
-pub use document::document_problems;
+pub use document::complete_document;
 pub use files::raise_file_limit;
 pub use forwarded::ForwardedHeader;
 pub use front::FrontSettings;

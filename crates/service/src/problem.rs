@@ -30,6 +30,7 @@ pub struct ProblemBody {
     /// The HTTP status code.
     pub status: u16,
     /// What happened here, and what to do.
+    #[schema(nullable = false)]
     pub detail: Option<String>,
 }
 

@@ -30,6 +30,12 @@ const UNKNOWN_US: i64 = 2_500_000;
 const SLACK_US: i64 = 250_000;
 /// What a fault was the matter of may show this long after all flows again.
 const AFTER_US: i64 = 2_000_000;
+/// A shopper who returns may still be passed for as long as a tick and a publication take.
+const BACK_US: i64 = 1_500_000;
+/// A shopper who is away for longer has given up the place.
+const GRACE_US: i64 = 60_000_000;
+/// The end of the report's sentence on pairs that `passed` checks more exactly.
+const PASSED: &str = "admitted against their ordinals";
 /// Violations of one promise that are reported one by one.
 const REPORTED_MAX: usize = 5;
 
@@ -102,6 +108,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let shoppers = by_shopper(evidence.events);
     let mut violations = of_the_report(evidence.report);
     for (promise, found) in [
+        (4, passed(evidence, &shoppers)),
         (5, lost_without_a_fault(evidence, &shoppers)),
         (6, charges_without_order(evidence)),
         (6, charged_after_the_end(evidence)),
@@ -121,7 +128,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
 
 /// The report names each promise with its number.
 fn of_the_report(report: &Report) -> Vec<Violation> {
-    let broken = report.broken.iter().map(|sentence| {
+    let broken = report.broken.iter().filter(|sentence| !sentence.ends_with(PASSED)).map(|sentence| {
         let rest = sentence.strip_prefix("promise ").and_then(|rest| rest.split_once(": "));
         let promise = rest.and_then(|(number, _)| number.parse().ok());
         Violation { promise: promise.unwrap_or(0), what: rest.map_or(sentence.as_str(), |(_, what)| what).to_owned() }
@@ -160,6 +167,80 @@ fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) ->
         .faults
         .iter()
         .any(|injected| of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us)
+}
+
+/// Periods in which a shopper was out of touch: disconnected, or without a message since a fault that
+/// cuts shoppers off began.
+fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
+    let cuts_off = |fault: &Fault| match fault {
+        Fault::Link { from, to, .. } => *from == SHOPPERS && to.starts_with("waiting-room"),
+        Fault::Kill(name) | Fault::Stop(name) | Fault::Roll(name) | Fault::Files(name) => {
+            name.starts_with("waiting-room")
+        }
+        _ => false,
+    };
+    let cut_off = evidence.faults.iter().filter(|injected| cuts_off(&injected.fault)).map(|injected| injected.began_us);
+    let disconnected = events.iter().filter(|event| matches!(event.what, Happening::Disconnected));
+    let begins = cut_off.chain(disconnected.map(|event| event.at_us));
+    let hears = |event: &&&Event| {
+        matches!(
+            event.what,
+            Happening::Heard | Happening::Place { .. } | Happening::Turn { .. } | Happening::Over { .. }
+        )
+    };
+    begins
+        .map(|from| {
+            let till = events.iter().filter(hears).map(|event| event.at_us).find(|at_us| *at_us > from);
+            (from, till.unwrap_or(i64::MAX))
+        })
+        .collect()
+}
+
+/// Promise 4: admissions follow the line. A line that Redis has lost waits ten seconds for its shoppers;
+/// one who is away for longer is passed, and served first once back.
+fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+    let mut first: HashMap<i64, i64> = HashMap::new();
+    for admission in evidence.admissions {
+        let at_us = first.entry(admission.ordinal).or_insert(admission.issued_at_us);
+        *at_us = admission.issued_at_us.min(*at_us);
+    }
+    let losses: Vec<(i64, i64)> = evidence
+        .faults
+        .iter()
+        .filter(|injected| injected.fault.kind().starts_with("redis"))
+        .map(|injected| (injected.began_us, injected.recovered_us.saturating_add(AFTER_US)))
+        .collect();
+    let mut found = Vec::new();
+    for (shopper, events) in shoppers {
+        let place = events.iter().find_map(|event| match event.what {
+            Happening::Place { ordinal } => Some(i64::try_from(ordinal).unwrap_or(0)),
+            _ => None,
+        });
+        let Some(ordinal) = place else { continue };
+        let ended = |event: &&&Event| matches!(event.what, Happening::Over { .. } | Happening::Ended { .. });
+        let waited_till_us = events.iter().find(ended).map_or(i64::MAX, |event| event.at_us);
+        let waited_till_us = first.get(&ordinal).map_or(waited_till_us, |at_us| waited_till_us.min(*at_us));
+        let joined_us = events.first().map_or(0, |event| event.at_us);
+        let absences = away(evidence, events);
+        if absences.iter().any(|&(from, till)| from < waited_till_us && till.min(waited_till_us) - from > GRACE_US) {
+            continue;
+        }
+        let is_excused = |at_us: i64| {
+            absences.iter().any(|&(from, till)| {
+                from <= at_us
+                    && till.saturating_add(BACK_US) >= at_us
+                    && losses.iter().any(|&(began, recovered)| began <= at_us && recovered >= from)
+            })
+        };
+        let by = first.iter().filter(|&(other, at_us)| {
+            *other > ordinal && *at_us > joined_us && *at_us < waited_till_us && !is_excused(*at_us)
+        });
+        if let Some((other, at_us)) = by.min_by_key(|(_, at_us)| **at_us) {
+            let at_s = *at_us as f64 / 1e6;
+            found.push(format!("ticket {ordinal} of shopper {shopper} was passed by {other} at {at_s:.3}"));
+        }
+    }
+    found
 }
 
 /// Promise 5: a shopper who did all in time, and lost the turn although nothing was broken.
@@ -498,6 +579,35 @@ mod tests {
         doctored.report.mismatches.push("the counts differ".to_owned());
         doctored.report.order_honest = Some(false);
         assert_eq!(doctored.promises(), [1, 2, 3, 4, 5, 6, 7, 8, 0, 10]);
+    }
+
+    #[test]
+    fn a_shopper_who_is_passed_is_found_but_for_one_who_was_away_when_redis_lost_the_line() {
+        let passed = |doctored: &mut Doctored| {
+            doctored.admissions[0].issued_at_us = 8 * S;
+            for event in &mut doctored.events {
+                if event.shopper == 0 && event.at_us > 4 * S {
+                    event.at_us += 4 * S;
+                }
+            }
+        };
+        let mut doctored = honest();
+        passed(&mut doctored);
+        assert_eq!(doctored.promises(), [4]);
+        // The report counts it, too, by a rule that knows nothing of faults.
+        doctored
+            .report
+            .broken
+            .push("promise 4: 1 pairs of those who stayed were admitted against their ordinals".to_owned());
+        assert_eq!(doctored.promises(), [4]);
+        let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
+        doctored.events.push(away);
+        assert_eq!(doctored.promises(), [4], "nothing was lost");
+        let fault = Fault::RedisEmptied(0);
+        doctored.faults.push(Injected { fault, began_us: 3 * S, ended_us: 4 * S, recovered_us: 6 * S });
+        assert_eq!(doctored.promises(), KEPT);
+        doctored.events.retain(|event| !matches!(event.what, Happening::Disconnected) || event.at_us > 5 * S);
+        assert_eq!(doctored.promises(), [4], "it was connected all the time");
     }
 
     #[test]

@@ -1,15 +1,23 @@
 //! `chaos`: opens a shop for each seed, breaks it in many ways while a crowd buys, and checks every promise.
 
-use std::{panic::AssertUnwindSafe, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use fairline_chaos::{
     plan::Plan,
     report::Figures,
-    run::{RunError, Scale, run},
+    run::{Outcome, RunError, Scale, run},
 };
-use futures_util::FutureExt as _;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 /// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and checks every promise.
 #[derive(Parser)]
@@ -20,6 +28,9 @@ struct Args {
     /// Rounds of faults of each seed.
     #[arg(long, default_value_t = 24)]
     rounds: usize,
+    /// Shops at once; on two cores two leave time enough to each.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
     /// Only faults whose description contains this, such as `link checkout-1 to postgres`.
     #[arg(long)]
     only: Option<String>,
@@ -51,59 +62,83 @@ fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
     ]
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
+/// Runs the plans, `jobs` at once, each in its own runtime, so that a blocked shop delays no other.
+fn carry_out(plans: Vec<Plan>, args: &Args) -> mpsc::Receiver<(Plan, Duration, Result<Outcome, RunError>)> {
+    let (sender, outcomes) = mpsc::channel();
+    let plans = Arc::new(Mutex::new(VecDeque::from(plans)));
+    for _ in 0..args.jobs.max(1) {
+        let (sender, plans, folder) = (sender.clone(), plans.clone(), args.folder.clone());
+        thread::spawn(move || {
+            let next = || plans.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            while let Some(plan) = next() {
+                let (begun, folder) = (Instant::now(), folder.join(plan.seed.to_string()));
+                // A shop that can't go on ends its own seed only.
+                let run_plan = AssertUnwindSafe(|| {
+                    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+                    runtime.block_on(run(&plan, Scale::WHOLE, &folder))
+                });
+                let outcome = catch_unwind(run_plan).unwrap_or(Err(RunError::Panicked));
+                if sender.send((plan, begun.elapsed(), outcome)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    outcomes
+}
+
+fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) {
+    let slowest = outcome.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
+    let slowest = slowest.filter_map(|recovery| recovery.flows_after_s).fold(0.0, f64::max);
+    println!(
+        "seed {}: {} faults in {} s, {} violations, slowest recovery {slowest:.1} s, sold {} of {}",
+        plan.seed,
+        outcome.faults.len(),
+        took.as_secs(),
+        outcome.violations.len(),
+        outcome.report.sold,
+        outcome.report.stock
+    );
+    for recovery in outcome.recoveries.iter().filter(|recovery| recovery.is_slow()) {
+        println!("  slow: {recovery}");
+    }
+    if !outcome.ended.is_empty() {
+        println!("  ended by themselves: {}", outcome.ended.join(", "));
+    }
+    if !outcome.violations.is_empty() {
+        print!("{plan}");
+        for violation in &outcome.violations {
+            println!("  BROKEN {violation}");
+        }
+        println!("  kept in {}", folder.display());
+    }
+}
+
+fn main() -> ExitCode {
     let args = Args::parse();
     let Some(seeds) = seeds_of(&args.seeds) else {
         eprintln!("The seeds `{}` are neither a number nor a range.", args.seeds);
         return ExitCode::FAILURE;
     };
+    let plans: Vec<Plan> = seeds.map(|seed| Plan::new(seed, args.rounds, args.only.as_deref())).collect();
+    if args.plan {
+        plans.iter().for_each(|plan| print!("{plan}"));
+        return ExitCode::SUCCESS;
+    }
     let mut figures = Figures::default();
     let mut is_whole = true;
-    for seed in seeds {
-        let plan = Plan::new(seed, args.rounds, args.only.as_deref());
-        if args.plan {
-            print!("{plan}");
-            continue;
-        }
-        let (begun, folder) = (Instant::now(), args.folder.join(seed.to_string()));
-        // What a shop can't go on from is one seed's affair.
-        let carried_out = AssertUnwindSafe(run(&plan, Scale::WHOLE, &folder)).catch_unwind().await;
-        match carried_out.unwrap_or(Err(RunError::Panicked)) {
+    for (plan, took, outcome) in carry_out(plans, &args) {
+        let folder = args.folder.join(plan.seed.to_string());
+        match outcome {
             Ok(outcome) => {
-                let took = begun.elapsed().as_secs();
-                let slowest = outcome.recoveries.iter().filter(|recovery| !recovery.is_fail_over);
-                let slowest = slowest.filter_map(|recovery| recovery.flows_after_s).fold(0.0, f64::max);
-                println!(
-                    "seed {seed}: {} faults in {took} s, {} violations, slowest recovery {slowest:.1} s, sold {} of {}",
-                    outcome.faults.len(),
-                    outcome.violations.len(),
-                    outcome.report.sold,
-                    outcome.report.stock
-                );
-                for recovery in outcome.recoveries.iter().filter(|recovery| recovery.is_slow()) {
-                    println!("  slow: {recovery}");
-                }
-                if !outcome.ended.is_empty() {
-                    println!("  ended by themselves: {}", outcome.ended.join(", "));
-                }
-                if !outcome.violations.is_empty() {
-                    print!("{plan}");
-                    for violation in &outcome.violations {
-                        println!("  BROKEN {violation}");
-                    }
-                    println!("  kept in {}", folder.display());
-                }
+                print_outcome(&plan, took, &outcome, &folder);
                 figures.add(&outcome.faults, outcome.recoveries, outcome.violations.len(), outcome.ended.len());
             }
             Err(error) => {
                 is_whole = false;
-                println!("seed {seed} could not be carried out: {error}\n{plan}  kept in {}", folder.display());
+                println!("seed {} could not be carried out: {error}\n{plan}  kept in {}", plan.seed, folder.display());
             }
         }
-    }
-    if args.plan {
-        return ExitCode::SUCCESS;
     }
     print!("{figures}");
     if let Err(error) = fairline_figures::merge(&args.figures, figures_of(&figures)) {

@@ -77,7 +77,10 @@ pub const CONTROLS: &[Control] = &[
         name: "recalled-over-epochs",
         what: "core 6: who was recalled in an earlier epoch is served as if recalled in this one",
         bugs: &[],
-        patches: &[("keys[SHOWN], keys[RECALLED], keys[RETURNED], keys[PASSED])", "keys[SHOWN])")],
+        patches: &[(
+            "keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],\n            keys[PASSED])",
+            "keys[SHOWN])",
+        )],
     },
     Control {
         name: "no-fence",

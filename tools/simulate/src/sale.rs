@@ -136,6 +136,8 @@ pub fn lines() -> Vec<LineRow> {
         admitted: 0,
         waiting: 0,
         present: 0,
+        expected: 0,
+        recovers_until: None,
     }]
 }
 

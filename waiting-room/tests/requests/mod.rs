@@ -189,7 +189,7 @@ async fn without_javascript_a_browser_that_keeps_no_cookies_is_told_so_before_it
     let refused = house.request("POST", "/sales/{slug}/line", &[]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(
-        refused.text.contains("keeps no cookies") && refused.text.contains("<form method=\"post\">"),
+        refused.text.contains("Cookies are blocked") && refused.text.contains("<form method=\"post\">"),
         "{}",
         refused.text
     );

@@ -1,10 +1,12 @@
-/** The admin API, for an operator who has signed in: the cookie says who it is, and the token of the session goes beside it. */
+/**
+ * The admin API for a signed-in operator: the session is in a cookie, its CSRF token in a header.
+ */
 
 import type {
-  AddedOperator, AdminOrder, AdminSale, AuditPage, EnrolmentCode, Enrolled, NewSale, Operator, OperatorChange, Rehearsal, RehearsalPlan, Report, Role, SaleChange, SaleCommand, Session,
-  TotpSecret, Webhook,
-} from "../api";
-import { ask, type Answer } from "../http";
+  AddedOperator, AddedWebhook, AdminOrder, AdminOrders, AdminSale, AdminSales, AuditPage, EnrolmentCode, Enrolled, Invitations, InvitedOperator, NewSale, Operator, OperatorChange, Operators,
+  Rehearsal, RehearsalPlan, Report, RevokedTokens, Role, SaleChange, SaleCommand, Session, TotpSecret, Webhooks,
+} from "../shared/api";
+import { request, type Answer } from "../shared/http";
 
 const ROOT = "/api/admin";
 const SALES = `${ROOT}/sales`;
@@ -13,157 +15,157 @@ export class AdminClient {
   #csrf = "";
 
   async session(): Promise<Answer<Session>> {
-    return this.#remember(await this.#ask<Session>("GET", `${ROOT}/session`));
+    return this.#remember(await this.#request<Session>("GET", `${ROOT}/session`));
   }
 
   async signIn(name: string, password: string, code: string): Promise<Answer<Session>> {
-    return this.#remember(await this.#ask<Session>("POST", `${ROOT}/session`, { name, password, code }));
+    return this.#remember(await this.#request<Session>("POST", `${ROOT}/session`, { name, password, code }));
   }
 
   signOut(): Promise<Answer<unknown>> {
-    return this.#ask("DELETE", `${ROOT}/session`);
+    return this.#request("DELETE", `${ROOT}/session`);
   }
 
   changePassword(old: string, password: string): Promise<Answer<unknown>> {
-    return this.#ask("POST", `${ROOT}/session/password`, { old, new: password });
+    return this.#request("POST", `${ROOT}/session/password`, { old, new: password });
   }
 
-  /** With the admin token, before there is anybody who could sign in. */
+  /** With the admin token: a new installation has no operator who could sign in. */
   addFirstOperator(token: string, name: string, password: string): Promise<Answer<AddedOperator>> {
-    return ask(`${ROOT}/operators`, {
+    return request(`${ROOT}/operators`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body: JSON.stringify({ name, password, role: "owner" }),
     });
   }
 
-  operators(): Promise<Answer<{ operators: Operator[] }>> {
-    return this.#ask("GET", `${ROOT}/operators`);
+  operators(): Promise<Answer<Operators>> {
+    return this.#request("GET", `${ROOT}/operators`);
   }
 
   addOperator(name: string, role: Role, password: string): Promise<Answer<AddedOperator>> {
-    return this.#ask("POST", `${ROOT}/operators`, { name, role, password });
+    return this.#request("POST", `${ROOT}/operators`, { name, role, password });
   }
 
-  /** The operator chooses the password, with a code. */
-  inviteOperator(name: string, role: Role): Promise<Answer<EnrolmentCode>> {
-    return this.#ask("POST", `${ROOT}/operators`, { name, role });
+  /** The operator chooses the password with the enrolment code. */
+  inviteOperator(name: string, role: Role): Promise<Answer<InvitedOperator>> {
+    return this.#request("POST", `${ROOT}/operators`, { name, role });
   }
 
   renewEnrolment(name: string): Promise<Answer<EnrolmentCode>> {
-    return this.#ask("POST", `${ROOT}/operators/${encodeURIComponent(name)}/enrolment`);
+    return this.#request("POST", `${ROOT}/operators/${encodeURIComponent(name)}/enrolment`);
   }
 
   enrol(code: string, password: string): Promise<Answer<Enrolled>> {
-    return this.#ask("POST", `${ROOT}/enrolment`, { code, password });
+    return this.#request("POST", `${ROOT}/enrolment`, { code, password });
   }
 
   changeOperator(name: string, change: OperatorChange): Promise<Answer<Operator>> {
-    return this.#ask("PATCH", `${ROOT}/operators/${encodeURIComponent(name)}`, change);
+    return this.#request("PATCH", `${ROOT}/operators/${encodeURIComponent(name)}`, change);
   }
 
   renewTotp(name: string): Promise<Answer<TotpSecret>> {
-    return this.#ask("POST", `${ROOT}/operators/${encodeURIComponent(name)}/totp`);
+    return this.#request("POST", `${ROOT}/operators/${encodeURIComponent(name)}/totp`);
   }
 
   removeOperator(name: string): Promise<Answer<unknown>> {
-    return this.#ask("DELETE", `${ROOT}/operators/${encodeURIComponent(name)}`);
+    return this.#request("DELETE", `${ROOT}/operators/${encodeURIComponent(name)}`);
   }
 
-  /** Of one sale, or of everything; before an entry, or the newest. */
+  /** Entries of one sale or of all; those before an entry, or the newest. */
   audit(sale: string | undefined, before: number | undefined): Promise<Answer<AuditPage>> {
     const wanted = new URLSearchParams({ ...(sale !== undefined && { sale }), ...(before !== undefined && { before: String(before) }) });
-    return this.#ask("GET", `${ROOT}/audit?${wanted.toString()}`);
+    return this.#request("GET", `${ROOT}/audit?${wanted.toString()}`);
   }
 
   sale(id: string): Promise<Answer<AdminSale>> {
-    return this.#ask("GET", `${SALES}/${id}`);
+    return this.#request("GET", `${SALES}/${id}`);
   }
 
-  sales(): Promise<Answer<{ sales: AdminSale[] }>> {
-    return this.#ask("GET", SALES);
+  sales(): Promise<Answer<AdminSales>> {
+    return this.#request("GET", SALES);
   }
 
   create(sale: NewSale): Promise<Answer<AdminSale>> {
-    return this.#ask("POST", SALES, sale);
+    return this.#request("POST", SALES, sale);
   }
 
   command(id: string, command: SaleCommand): Promise<Answer<AdminSale>> {
-    return this.#ask("POST", `${SALES}/${id}/${command}`);
+    return this.#request("POST", `${SALES}/${id}/${command}`);
   }
 
   change(id: string, change: SaleChange): Promise<Answer<AdminSale>> {
-    return this.#ask("PATCH", `${SALES}/${id}`, change);
+    return this.#request("PATCH", `${SALES}/${id}`, change);
   }
 
-  /** So many more at once, above the rate cap. */
+  /** Admits shoppers beyond the rate cap. */
   admit(id: string, count: number): Promise<Answer<AdminSale>> {
-    return this.#ask("POST", `${SALES}/${id}/admit`, { count });
+    return this.#request("POST", `${SALES}/${id}/admit`, { count });
   }
 
-  /** Takes a ticket out of the line, or has it served next. */
+  /** Removes a ticket from the line, or serves it next. */
   moveTicket(id: string, ordinal: number, how: "remove" | "prefer", reason: string): Promise<Answer<unknown>> {
-    return this.#ask("POST", `${SALES}/${id}/tickets/${ordinal}/${how}`, { reason });
+    return this.#request("POST", `${SALES}/${id}/tickets/${ordinal}/${how}`, { reason });
   }
 
-  /** Every token that is out is worth nothing any more. */
-  revokeTokens(id: string, reason: string): Promise<Answer<{ revoked: number }>> {
-    return this.#ask("POST", `${SALES}/${id}/revoke`, { reason });
+  /** Revokes all unused tokens. */
+  revokeTokens(id: string, reason: string): Promise<Answer<RevokedTokens>> {
+    return this.#request("POST", `${SALES}/${id}/revoke`, { reason });
   }
 
-  /** Those that are searched for, or all; made before one, or the newest. */
-  orders(id: string, search: string, before: string | undefined): Promise<Answer<{ orders: AdminOrder[]; next: string | null }>> {
+  /** Orders that match the search, or all; those before an order, or the newest. */
+  orders(id: string, search: string, before: string | undefined): Promise<Answer<AdminOrders>> {
     const wanted = new URLSearchParams({ search, ...(before !== undefined && { before }) });
-    return this.#ask("GET", `${SALES}/${id}/orders?${wanted.toString()}`);
+    return this.#request("GET", `${SALES}/${id}/orders?${wanted.toString()}`);
   }
 
-  /** So much, or all that is left. */
+  /** Refunds an amount, or the rest. */
   refundOrder(id: string, order: string, amountMinor: number | undefined, reason: string): Promise<Answer<AdminOrder>> {
-    return this.#ask("POST", `${SALES}/${id}/orders/${order}/refund`, { amount_minor: amountMinor ?? null, reason });
+    return this.#request("POST", `${SALES}/${id}/orders/${order}/refund`, { amount_minor: amountMinor ?? null, reason });
   }
 
   cancelOrder(id: string, order: string, reason: string): Promise<Answer<AdminOrder>> {
-    return this.#ask("POST", `${SALES}/${id}/orders/${order}/cancel`, { reason });
+    return this.#request("POST", `${SALES}/${id}/orders/${order}/cancel`, { reason });
   }
 
   report(id: string): Promise<Answer<Report>> {
-    return this.#ask("GET", `${SALES}/${id}/report`);
+    return this.#request("GET", `${SALES}/${id}/report`);
   }
 
   rehearse(id: string, plan: RehearsalPlan): Promise<Answer<Rehearsal>> {
-    return this.#ask("POST", `${SALES}/${id}/rehearsals`, plan);
+    return this.#request("POST", `${SALES}/${id}/rehearsals`, plan);
   }
 
   stopRehearsal(id: string): Promise<Answer<unknown>> {
-    return this.#ask("DELETE", `${ROOT}/rehearsals/${id}`);
+    return this.#request("DELETE", `${ROOT}/rehearsals/${id}`);
   }
 
   addLane(id: string, name: string, share: number): Promise<Answer<AdminSale>> {
-    return this.#ask("POST", `${SALES}/${id}/lanes`, { name, share });
+    return this.#request("POST", `${SALES}/${id}/lanes`, { name, share });
   }
 
   shareLane(id: string, name: string, share: number): Promise<Answer<AdminSale>> {
-    return this.#ask("PATCH", `${SALES}/${id}/lanes/${name}`, { share });
+    return this.#request("PATCH", `${SALES}/${id}/lanes/${name}`, { share });
   }
 
-  invite(id: string, name: string, count: number): Promise<Answer<{ codes: string[] }>> {
-    return this.#ask("POST", `${SALES}/${id}/lanes/${name}/invitations`, { count });
+  invite(id: string, name: string, count: number): Promise<Answer<Invitations>> {
+    return this.#request("POST", `${SALES}/${id}/lanes/${name}/invitations`, { count });
   }
 
-  webhooks(): Promise<Answer<{ webhooks: Webhook[] }>> {
-    return this.#ask("GET", `${ROOT}/webhooks`);
+  webhooks(): Promise<Answer<Webhooks>> {
+    return this.#request("GET", `${ROOT}/webhooks`);
   }
 
-  addWebhook(url: string): Promise<Answer<{ secret: string }>> {
-    return this.#ask("POST", `${ROOT}/webhooks`, { url });
+  addWebhook(url: string): Promise<Answer<AddedWebhook>> {
+    return this.#request("POST", `${ROOT}/webhooks`, { url });
   }
 
   switchOnWebhook(id: string): Promise<Answer<unknown>> {
-    return this.#ask("POST", `${ROOT}/webhooks/${id}/on`);
+    return this.#request("POST", `${ROOT}/webhooks/${id}/on`);
   }
 
   forgetWebhook(id: string): Promise<Answer<unknown>> {
-    return this.#ask("DELETE", `${ROOT}/webhooks/${id}`);
+    return this.#request("DELETE", `${ROOT}/webhooks/${id}`);
   }
 
   #remember(answer: Answer<Session>): Answer<Session> {
@@ -171,9 +173,9 @@ export class AdminClient {
     return answer;
   }
 
-  #ask<T>(method: string, address: string, body?: object): Promise<Answer<T>> {
+  #request<T>(method: string, address: string, body?: object): Promise<Answer<T>> {
     const headers: Record<string, string> = method === "GET" ? {} : { "x-csrf-token": this.#csrf };
-    if (!body) return ask<T>(address, { method, headers });
-    return ask<T>(address, { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) });
+    if (!body) return request<T>(address, { method, headers });
+    return request<T>(address, { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) });
   }
 }

@@ -1,20 +1,20 @@
 /** The admin console: who is signed in, and which screen is shown. */
 
-import type { Role, Session } from "../api";
-import { field } from "../field";
-import { inWords, type Answer } from "../http";
-import { timeOfDay } from "../words";
-import { AuditScreen } from "./audit";
+import type { Role, Session } from "../shared/api";
+import { field } from "../shared/form-field";
+import { problemText, type Answer } from "../shared/http";
+import { timeOfDay } from "../shared/format";
+import { AuditScreen } from "./screens/audit";
 import { AdminClient } from "./client";
-import { fill, part } from "./element";
-import { OperatorsScreen } from "./operators";
-import { ReportScreen } from "./report";
-import { notAllowed, SaleForm } from "./sale-form";
-import { SaleScreen } from "./sale-screen";
-import { SalesScreen } from "./sales-screen";
-import type { Desk, Screen } from "./screen";
-import { SignIn } from "./sign-in";
-import { WebhooksScreen } from "./webhooks-screen";
+import { fill, part } from "./components/element";
+import { OperatorsScreen } from "./screens/operators";
+import { ReportScreen } from "./screens/report";
+import { notAllowed, SaleForm } from "./screens/sale-form";
+import { SaleScreen } from "./screens/sale";
+import { SalesScreen } from "./screens/sales";
+import type { ConsoleContext, Screen } from "./screen";
+import { SignIn } from "./screens/sign-in";
+import { WebhooksScreen } from "./screens/webhooks";
 
 const RANKS: Role[] = ["viewer", "operator", "owner"];
 
@@ -29,21 +29,21 @@ let session: Session | undefined;
 let screen: Screen | undefined;
 
 function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
-  if (answer.kind === "refused") return inWords(answer.problem);
-  return "The controller cannot be reached, or is busy. Nothing is known to have changed; look, and try again.";
+  if (answer.kind === "refused") return problemText(answer.problem);
+  return "The controller is unreachable or busy. Your change may not have been saved. Check before you try again.";
 }
 
-function say(text: string): void {
+function notify(text: string): void {
   said.textContent = text;
   said.hidden = text === "";
 }
 
-const desk: Desk = {
+const context: ConsoleContext = {
   client,
   get name() { return session?.name ?? ""; },
   may: (role) => session !== undefined && RANKS.indexOf(session.role) >= RANKS.indexOf(role),
-  say,
-  heard: (answer) => {
+  notify,
+  unwrap: (answer) => {
     if (answer.kind === "ok") {
       trouble.textContent = "";
       // An empty answer is a good one, too.
@@ -53,19 +53,19 @@ const desk: Desk = {
     else trouble.textContent = words(answer);
     return undefined;
   },
-  oldSince: (moment) => {
+  staleSince: (moment) => {
     const note = part(document, "#connection", HTMLElement);
     note.hidden = moment === undefined;
     if (moment) fill(note, { since: timeOfDay(moment.toISOString()) });
   },
-  ended: () => { leave("The session has ended. Please sign in again."); },
+  ended: () => { leave("Your session has ended. Please sign in again."); },
 };
 
 function enter(begun: Session): void {
   session = begun;
   signIn.hide();
   menu.hidden = false;
-  part(menu, "[data-owners]", HTMLElement).hidden = !desk.may("owner");
+  part(menu, "[data-owners]", HTMLElement).hidden = !context.may("owner");
   part(document, "#who", HTMLElement).textContent = `${begun.name} (${begun.role})`;
   show();
 }
@@ -77,8 +77,8 @@ function leave(why = ""): void {
   place.replaceChildren();
   menu.hidden = true;
   trouble.textContent = "";
-  say("");
-  desk.oldSince(undefined);
+  notify("");
+  context.staleSince(undefined);
   document.title = "Fairline admin";
   signIn.show(why);
 }
@@ -88,12 +88,12 @@ function at(address: string): Screen {
   const [path = "", query = ""] = address.replace(/^#\/?/, "").split("?");
   const asked = new URLSearchParams(query);
   const [kind, id, what] = path.split("/");
-  if (kind === "sales" && id !== undefined) return what === "report" ? new ReportScreen(desk, id) : new SaleScreen(desk, id);
-  if (kind === "new") return desk.may("operator") ? new SaleForm(desk, asked.get("copy") ?? undefined) : notAllowed();
-  if (kind === "audit") return new AuditScreen(desk, asked.get("sale") ?? undefined);
-  if (kind === "operators") return new OperatorsScreen(desk);
-  if (kind === "webhooks") return new WebhooksScreen(desk);
-  return new SalesScreen(desk);
+  if (kind === "sales" && id !== undefined) return what === "report" ? new ReportScreen(context, id) : new SaleScreen(context, id);
+  if (kind === "new") return context.may("operator") ? new SaleForm(context, asked.get("copy") ?? undefined) : notAllowed();
+  if (kind === "audit") return new AuditScreen(context, asked.get("sale") ?? undefined);
+  if (kind === "operators") return new OperatorsScreen(context);
+  if (kind === "webhooks") return new WebhooksScreen(context);
+  return new SalesScreen(context);
 }
 
 function show(): void {
@@ -101,7 +101,7 @@ function show(): void {
   const before = screen;
   before?.leave?.();
   trouble.textContent = "";
-  say("");
+  notify("");
   screen = at(location.hash);
   place.replaceChildren(screen.element);
   document.title = `${screen.title} – Fairline`;
@@ -128,7 +128,7 @@ part(account, "form", HTMLFormElement).addEventListener("submit", (event) => {
   void client.changePassword(field(form, "old"), field(form, "new")).then((answer) => {
     form.reset();
     account.close();
-    if (answer.kind === "ok") leave("Your password is changed. Please sign in with it.");
+    if (answer.kind === "ok") leave("Password changed. Please sign in with your new password.");
     else trouble.textContent = words(answer);
   });
 });

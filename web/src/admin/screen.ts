@@ -1,7 +1,7 @@
-/** What a screen of the console is, and what it may ask of the console. */
+/** What a screen of the console is, and what it can use of the console. */
 
-import type { Role } from "../api";
-import type { Answer } from "../http";
+import type { Role } from "../shared/api";
+import type { Answer } from "../shared/http";
 import type { AdminClient } from "./client";
 
 export interface Screen {
@@ -11,15 +11,15 @@ export interface Screen {
   leave?(): void;
 }
 
-export interface Desk {
+export interface ConsoleContext {
   readonly client: AdminClient;
   readonly name: string;
   may(role: Role): boolean;
-  /** Says how something went; nothing where it went well and is to be seen anyway. */
-  say(text: string): void;
-  /** The body of a good answer; otherwise the operator is told why there is none. */
-  heard<T>(answer: Answer<T>): T | undefined;
-  /** Since when what is shown may be old; nothing: it is as it is now. */
-  readonly oldSince: (moment: Date | undefined) => void;
+  /** Shows a notice; an empty text hides it. */
+  notify(text: string): void;
+  /** The body of a successful answer; otherwise shows the problem and returns undefined. */
+  unwrap<T>(answer: Answer<T>): T | undefined;
+  /** Shows that data may be out of date since a moment; undefined: up to date. */
+  readonly staleSince: (moment: Date | undefined) => void;
   readonly ended: () => void;
 }

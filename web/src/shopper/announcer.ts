@@ -1,22 +1,22 @@
-/** Decides when a screen reader is told: at once when it matters, otherwise seldom enough to be bearable. */
+/** Decides when a screen reader announces news: urgent news at once, the rest every 20 s. */
 
-import type { News } from "./picture";
+import type { News } from "./view-model";
 
 const PAUSE_MS = 20_000;
 
 export class Announcer {
   #key = "";
   #text = "";
-  #toldAtMs = -Infinity;
+  #announcedAtMs = -Infinity;
 
-  /** The text to say now, if there is one. */
+  /** The text to announce now, if any. */
   next(news: News, nowMs: number): string | undefined {
     const urgent = news.key !== this.#key;
-    if (!urgent && (nowMs - this.#toldAtMs < PAUSE_MS || news.key !== "waiting")) return undefined;
+    if (!urgent && (nowMs - this.#announcedAtMs < PAUSE_MS || news.key !== "waiting")) return undefined;
     this.#key = news.key;
     if (news.text === "" || news.text === this.#text) return undefined;
     this.#text = news.text;
-    this.#toldAtMs = nowMs;
+    this.#announcedAtMs = nowMs;
     return news.text;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Calls a shopper who does not look at the page: by a sound, by its title and, where that is permitted, by a notification. A script of
- * its own: only who waits loads it.
+ * Alerts a shopper whose page is hidden: by sound, title and, where permitted, notification. A
+ * script of its own, loaded only while waiting.
  */
 
 const FLASH_MS = 1_000;
@@ -20,12 +20,12 @@ export class Attention {
     this.#tag = tag;
   }
 
-  /** Browsers let a page be heard only after somebody has used it: to be called then. */
+  /** Browsers allow sound only after a user gesture: call this in one. */
   prepare(): void {
     this.#sound ??= new AudioContext();
   }
 
-  /** It is the shopper's turn, in the sale of this name, and for so long it is not too late. */
+  /** Alerts that it is the shopper's turn, which has to be claimed within `forMs`. */
   call(name: string, forMs: number): void {
     this.stop();
     if (document.visibilityState === "visible" && document.hasFocus()) return;
@@ -41,11 +41,11 @@ export class Attention {
     else flash(title, this.#title);
     this.#timers[1] = setTimeout(() => {
       clearTimeout(this.#timers[0]);
-      document.title = `Open this page: you are served next · ${name}`;
+      document.title = `Return to this page: you are next · ${name}`;
     }, forMs);
   }
 
-  /** Somebody looks. */
+  /** Ends the alert: the page is visible. */
   stop(): void {
     this.#timers.forEach((timer) => { clearTimeout(timer); });
     this.#timers = [];
@@ -76,7 +76,7 @@ export class Attention {
       this.#notification = new Notification(title, { body: "Open the page to go to checkout.", tag: this.#tag, requireInteraction: true });
       this.#notification.onclick = () => { window.focus(); };
     } catch {
-      // Phones show notifications of service workers alone.
+      // Phones only show notifications of service workers.
     }
   }
 }

@@ -1,15 +1,18 @@
-/** Buying, once it is the shopper's turn. Whatever may be asked twice is, until the server has answered. */
+/** Buying. Requests that are safe to repeat are retried until the server has answered. */
 
-import type { Order } from "../api";
-import { ask, type Answer } from "../http";
+import type { Order, Orders } from "../shared/api";
+import { request, type Answer } from "../shared/http";
 import { retryDelayMs } from "./retry";
 
 const TRIES = 6;
 
-/** Turns the admission into a hold. A lost answer is asked for again: the server repeats the first one. */
+/**
+ * Turns the admission into a hold. A lost answer is asked for again: the server repeats the first
+ * one.
+ */
 export async function reserve(saleId: string, token: string, quantity: number): Promise<Answer<Order>> {
   const answer = await insist(() =>
-    ask<Order>(`/api/flash-sales/${saleId}/purchase`, {
+    request<Order>(`/api/flash-sales/${saleId}/purchase`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body: JSON.stringify({ quantity }),
@@ -27,7 +30,7 @@ export async function pay(order: Order, paymentMethod: string): Promise<Answer<O
       if (now.kind !== "ok" || !isToBePaid(now.body)) return now;
     }
     begun = true;
-    return ask<Order>(`/api/orders/${order.id}/payment`, {
+    return request<Order>(`/api/orders/${order.id}/payment`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ payment_method: paymentMethod }),
@@ -42,21 +45,21 @@ export function isToBePaid({ status }: Order): boolean {
 
 /** Gives a hold back. Once it was, it stays so. */
 export function giveBack(order: Order): Promise<Answer<Order>> {
-  return insist(() => ask<Order>(`/api/orders/${order.id}/cancel`, { method: "POST" }));
+  return insist(() => request<Order>(`/api/orders/${order.id}/cancel`, { method: "POST" }));
 }
 
 /** Withdraws a payment that is under way. Once it was, it stays so. */
 export function withdraw(order: Order): Promise<Answer<Order>> {
-  return insist(() => ask<Order>(`/api/orders/${order.id}/payment`, { method: "DELETE" }));
+  return insist(() => request<Order>(`/api/orders/${order.id}/payment`, { method: "DELETE" }));
 }
 
 export function readOrder(id: string): Promise<Answer<Order>> {
-  return ask<Order>(`/api/orders/${id}`);
+  return request<Order>(`/api/orders/${id}`);
 }
 
 /** The shopper's newest order of a sale. */
 export async function findOrder(saleId: string): Promise<Order | undefined> {
-  const answer = await insist(() => ask<{ orders: Order[] }>("/api/orders"));
+  const answer = await insist(() => request<Orders>("/api/orders"));
   if (answer.kind !== "ok") return undefined;
   return answer.body.orders.filter((order) => order.sale_id === saleId).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
 }

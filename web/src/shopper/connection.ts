@@ -1,46 +1,46 @@
-/** Keeps the page in touch with the line, over whatever the network allows and for as long as there is something to hear. */
+/** Keeps the page connected to the line, over the best transport that the network allows. */
 
-import type { LineMessage, PageMessage, Problem } from "../api";
-import { ask } from "../http";
-import { TRACEPARENT } from "../trace";
+import type { LineMessage, PageMessage, Problem } from "../shared/api";
+import { request } from "../shared/http";
+import { TRACEPARENT } from "../shared/telemetry";
 import { parseLineMessage } from "./messages";
 import { isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
 import { pause } from "./checkout";
 import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
 
 export interface LineListener {
-  heard(message: LineMessage): void;
-  /** The line cannot be heard just now; the connection goes on trying. `busy`: it was asked to come again later. */
+  received(message: LineMessage): void;
+  /** The connection is lost and retried. `busy`: the server asked to retry later. */
   lost(busy: boolean): void;
-  /** The line will not have this page. It tries no more. */
+  /** The line refused this page. There is no retry. */
   refused(problem: Problem): void;
 }
 
-/** How the page comes to the line: with the ticket it has, with that or a new one, or with a new one in any case. */
+/** How the page enters: with its ticket, with that or a new one, or with a new one in any case. */
 export type Entry = "resume" | "join" | "rejoin";
 
 const QUERY: Record<Entry, Record<string, string>> = { resume: { join: "false" }, join: {}, rejoin: { rejoin: "true" } };
 
-/** The first message comes at once; a link that is silent for so long is blocked on the way. */
+/** The first message arrives at once: a link that stays silent for longer is blocked. */
 const FIRST_WORD_MS = 8_000;
 /**
- * After so long a silence a page that was not looked at no longer trusts its link. The line may be silent for about as
- * long; and it has closed the link by then if the machine was asleep and answered no pings.
+ * After this silence a page that was hidden reconnects. The line may be silent for about as long,
+ * and it has closed the link by then if the machine was asleep and answered no pings.
  */
 const TRUST_MS = 60_000;
-/** Over a stream of events something comes every 15 seconds, be it a comment. */
+/** An event stream sends something every 15 seconds, if only a comment. */
 const EVENTS_EVERY_MS = 15_000;
 /** How late a heartbeat may be. */
 const LATE_MS = 8_000;
-/** A timer that comes so late means that the page was asleep; what has arrived meanwhile is still to be heard. */
+/** A timer this late means that the page was asleep: what arrived meanwhile is still queued. */
 const ASLEEP_MS = 2_000;
 const CLAIM_TRIES = 5;
 const CLAIM_AGAIN_MS = 1_000;
-/** Over how long the questions of a crowd are spread that was refused at the same moment. */
+/** Spread of the inquiries of a crowd that was refused at the same moment. */
 const INQUIRY_SPREAD_MS = 2_000;
 
 /** What tests replace. */
-export interface World {
+export interface Environment {
   openLink: typeof openLink;
   /** From [0, 1). */
   random: () => number;
@@ -48,26 +48,26 @@ export interface World {
 
 export class LineConnection {
   readonly #path: string;
-  readonly #papers: Record<string, string>;
+  readonly #credentials: Record<string, string>;
   readonly #listener: LineListener;
-  readonly #world: World;
+  readonly #environment: Environment;
   readonly #ladder = new Ladder();
   #entry: Entry = "resume";
   #wanted = false;
   #failures = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
   #notBefore = 0;
-  /** A link that is silent for so long is dead, without the browser knowing; undefined while its server has not said when it speaks next. */
+  /** Silence after which a link is dead; undefined until the server has announced its heartbeat. */
   #silenceMs: number | undefined;
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `papers`: what the shopper shows at the door, by name. */
-  constructor(saleId: string, papers: Record<string, string>, listener: LineListener, world: World = { openLink, random: Math.random }) {
+  /** `credentials`: query parameters that admit the shopper, such as an invitation. */
+  constructor(saleId: string, credentials: Record<string, string>, listener: LineListener, environment: Environment = { openLink, random: Math.random }) {
     this.#path = `/api/flash-sales/${saleId}/line`;
-    this.#papers = papers;
+    this.#credentials = credentials;
     this.#listener = listener;
-    this.#world = world;
+    this.#environment = environment;
   }
 
   open(entry: Entry): void {
@@ -77,7 +77,7 @@ export class LineConnection {
     this.#connect();
   }
 
-  /** Says that the turn has arrived; by plain HTTP where there is no open socket. */
+  /** Confirms that the turn has arrived; by plain HTTP where there is no open socket. */
   claim(): void {
     const message: PageMessage = { type: "claim" };
     if (!this.#link?.send(JSON.stringify(message))) void this.#claimByHttp();
@@ -85,19 +85,19 @@ export class LineConnection {
 
   async #claimByHttp(): Promise<void> {
     for (let tries = 0; tries < CLAIM_TRIES && this.#wanted; tries += 1) {
-      const answer = await ask(`${this.#path}/claim`, { method: "POST" });
+      const answer = await request(`${this.#path}/claim`, { method: "POST" });
       if (answer.kind === "refused") this.#refuse(answer.problem);
       if (answer.kind !== "failed") return;
       await pause(answer.atLeastMs ?? CLAIM_AGAIN_MS);
     }
   }
 
-  /** Hangs up until the page is woken, as a page does that is closed. */
+  /** Disconnects until the page is woken, like a closed page. */
   rest(): void {
     this.#drop();
   }
 
-  /** The page was shut away, and its link with it: whatever it has heard since is old. */
+  /** Reconnects a page that comes out of the back/forward cache: its state is old. */
   renew(): void {
     if (!this.#wanted) return;
     this.#failures = 0;
@@ -105,10 +105,10 @@ export class LineConnection {
     this.#connect();
   }
 
-  /** Gives the place up. By HTTP in any case: it outlives the page. */
+  /** Gives up the place. By HTTP, since the request outlives the page. */
   leave(): void {
     this.close();
-    void ask(this.#path, { method: "DELETE", keepalive: true });
+    void request(this.#path, { method: "DELETE", keepalive: true });
   }
 
   close(): void {
@@ -117,16 +117,16 @@ export class LineConnection {
   }
 
   /**
-   * The page is looked at again, or the network is back: whatever was waited for, or has fallen silent, is tried afresh.
-   * Only a time that the server named is still waited for.
+   * Reconnects without delay: the page is visible again, or the network is back. Only a time that
+   * the server named is still waited for.
    */
   wake(): void {
     const now = Date.now();
-    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#heardAt < (this.#silenceMs ?? TRUST_MS))) return;
+    if (!this.#wanted || now < this.#notBefore || (this.#link && now - this.#receivedAt < (this.#silenceMs ?? TRUST_MS))) return;
     this.renew();
   }
 
-  /** The browser says that the network has gone. It may be wrong, so the next try comes all the same. */
+  /** The browser reports that the network is gone. It may be wrong, so retries go on. */
   networkGone(): void {
     if (this.#wanted && this.#link) this.#lose({ kind: "failed", atLeastMs: undefined });
   }
@@ -136,10 +136,10 @@ export class LineConnection {
     let silent = true;
     this.#listen(transport, {
       alive: () => { if (!silent) this.#alive(); },
-      heard: (json) => {
+      received: (json) => {
         if (silent) this.#ladder.worked();
         silent = false;
-        this.#hear(json);
+        this.#receive(json);
       },
       ended: (end) => {
         if (silent && transport !== "polling" && isUnexplained(end)) this.#inquireSoon();
@@ -148,21 +148,21 @@ export class LineConnection {
     });
   }
 
-  /** Not at once: if the node has just died, everybody who was connecting to it has this to ask. */
+  /** Not at once: if a node has just died, all pages that were connecting to it inquire. */
   #inquireSoon(): void {
     this.#drop();
-    this.#timer = setTimeout(() => { this.#inquire(); }, this.#world.random() * INQUIRY_SPREAD_MS);
+    this.#timer = setTimeout(() => { this.#inquire(); }, this.#environment.random() * INQUIRY_SPREAD_MS);
   }
 
   /**
-   * Asks by plain HTTP why a link came to nothing. A browser doesn't tell what a refused WebSocket was answered: it may be
-   * that the server is too busy, and says for how long; that it won't have this page; that something on the way blocks
-   * WebSockets; or that nothing can be reached at all. A good answer brings the messages that the link would have.
+   * Asks by plain HTTP why a link failed, since browsers hide the answer to a refused WebSocket:
+   * the server may be busy, may refuse this page, may be out of reach, or something blocks
+   * WebSockets. A good answer brings the messages that the link would have brought.
    */
   #inquire(): void {
     this.#listen("polling", {
       alive: () => undefined,
-      heard: (json) => { this.#hear(json); },
+      received: (json) => { this.#receive(json); },
       ended: (end) => {
         if (end.kind !== "asked") this.#end(end);
         else if (this.#ladder.blocked()) this.#connect();
@@ -173,11 +173,11 @@ export class LineConnection {
 
   #listen(transport: Transport, listener: Listener): void {
     this.#drop();
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     this.#silenceMs = transport === "events" ? EVENTS_EVERY_MS + LATE_MS : undefined;
-    // In the query, since a page can give a WebSocket no headers.
-    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#papers, traceparent: TRACEPARENT });
-    this.#link = this.#world.openLink(transport, `${this.#path}?${String(query)}`, listener);
+    // In the query, since a page cannot set headers of a WebSocket.
+    const query = new URLSearchParams({ ...QUERY[this.#entry], ...this.#credentials, traceparent: TRACEPARENT });
+    this.#link = this.#environment.openLink(transport, `${this.#path}?${String(query)}`, listener);
     this.#timer = setTimeout(() => {
       this.#drop();
       listener.ended({ kind: "failed", atLeastMs: undefined });
@@ -190,10 +190,10 @@ export class LineConnection {
     this.#link = undefined;
   }
 
-  /** Something has come. The next has to come in time, where it is known when that is. */
+  /** Something arrived. The next message has to arrive in time, where its time is known. */
   #alive(): void {
     clearTimeout(this.#timer);
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     if (this.#silenceMs !== undefined) this.#listenUntil(Date.now() + this.#silenceMs);
   }
 
@@ -204,10 +204,10 @@ export class LineConnection {
     }, dueAt - Date.now());
   }
 
-  #hear(json: string): void {
+  #receive(json: string): void {
     this.#alive();
     this.#failures = 0;
-    // The ticket has arrived with the answer: from here on the page only ever comes back with it.
+    // The answer brought the ticket: from here on the page returns with it.
     this.#entry = "resume";
     const message = parseLineMessage(json);
     if (!message) return;
@@ -217,7 +217,7 @@ export class LineConnection {
       return;
     }
     if (message.type === "over") this.close();
-    this.#listener.heard(message);
+    this.#listener.received(message);
   }
 
   #end(end: End): void {
@@ -238,7 +238,7 @@ export class LineConnection {
 
   #lose(end: Loss): void {
     const { atLeastMs } = this.#retryAfter(end);
-    // A server that answers, or a network that is gone, says nothing against the best way to it.
+    // A server that answers, or a network that is gone, says nothing against the best transport.
     if (atLeastMs !== undefined || this.#ladder.transport === "polling") this.#ladder.startOver();
     this.#listener.lost(atLeastMs !== undefined);
   }
@@ -248,7 +248,7 @@ export class LineConnection {
     const wait = waitAfter(end, this.#failures);
     this.#failures += 1;
     this.#notBefore = Date.now() + (wait.atLeastMs ?? 0);
-    this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, this.#world.random()));
+    this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, this.#environment.random()));
     return wait;
   }
 }

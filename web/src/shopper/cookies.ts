@@ -1,16 +1,16 @@
-/** Whether this browser keeps our cookies: a place in the line is kept in one. */
+/** Whether this browser keeps cookies: a place in line is stored in one. */
 
-import type { Problem } from "../api";
+import type { Problem } from "../shared/api";
 
 const PROBE = "fairline_probe=1";
 
-/** What to say to a shopper whose browser keeps none, before there is a place to lose. `secure`: whether ours travel over HTTPS only. */
+/** The problem of a browser without cookies, before it joins. `secure`: cookies require HTTPS. */
 export function cookieProblem(secure: boolean): Problem | undefined {
   if (keepsCookies(secure)) return undefined;
   const detail = secure && location.protocol === "http:"
-    ? "Your place in the line is kept in a cookie that travels over HTTPS only, and this page came over HTTP. Open its https:// address."
-    : "Your place in the line is kept in one. Allow cookies for this site, and join again. You have no place yet.";
-  return { type: "about:blank", title: "Your browser keeps no cookies of this site", detail };
+    ? "Your place in line is stored in a cookie that requires HTTPS, and this page was loaded over HTTP. Open its https:// address."
+    : "Your place in line is stored in a cookie. Allow cookies for this site, then join again. You have no place yet.";
+  return { type: "about:blank", title: "Cookies are blocked", detail };
 }
 
 function keepsCookies(secure: boolean): boolean {

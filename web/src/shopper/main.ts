@@ -1,19 +1,19 @@
-/** The shopper's page: events in, state on, picture out. */
+/** The shopper page: events change the state, the state gives a view model, the view shows it. */
 
-import type { Order, Problem, SaleCard, SaleMode, Status, TurnMessage } from "../api";
+import type { Order, Problem, SaleCard, SaleMode, Status, TurnMessage } from "../shared/api";
 import { Announcer } from "./announcer";
 import type * as Calling from "./attention";
 import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve, withdraw } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
 import { cookieProblem } from "./cookies";
-import { field } from "../field";
-import { ask } from "../http";
-import { picture, type Served } from "./picture";
+import { field } from "../shared/form-field";
+import { request } from "../shared/http";
+import { viewModel, type Served } from "./view-model";
 import { followsStatus, initialState, reduce, type Event, type State } from "./state";
 import { View } from "./view";
 
 const TICK_MS = 1_000;
-/** A tick that comes so late means that the machine was asleep. */
+/** A tick this late means that the machine was asleep. */
 const ASLEEP_MS = 15_000;
 const STATUS_EVERY_MS = 5_000;
 const ORDER_EVERY_MS = 1_500;
@@ -30,7 +30,7 @@ function start(root: HTMLElement): void {
   let ticking: ReturnType<typeof setInterval> | undefined;
 
   const show = (): void => {
-    const seen = picture(state, served, { serverMs: serverNow(), steadyMs: performance.now() });
+    const seen = viewModel(state, served, { serverMs: serverNow(), steadyMs: performance.now() });
     view.show(seen);
     const news = announcer.next(seen.news, Date.now());
     if (news !== undefined) view.announce(news);
@@ -39,37 +39,37 @@ function start(root: HTMLElement): void {
   const dispatch = (event: Event): void => {
     const before = state;
     state = reduce(state, event, performance.now());
-    // A place that has merely moved can wait for the next tick, which paints it with everything else.
+    // A place that only moved waits for the next tick, which paints it with the rest.
     const merelyMoved = event.type === "line" && event.message.type === "place" && before.phase.at === "waiting" && before.trouble === state.trouble;
     if (!merelyMoved || ticking === undefined) show();
   };
 
   // An account that the shop names, or an invitation to a lane.
-  const papers = [...new URLSearchParams(location.search)].filter(([name]) => name === "account" || name === "invitation");
-  const line = new LineConnection(saleId, Object.fromEntries(papers), {
-    heard(message) {
+  const credentials = [...new URLSearchParams(location.search)].filter(([name]) => name === "account" || name === "invitation");
+  const line = new LineConnection(saleId, Object.fromEntries(credentials), {
+    received(message) {
       dispatch({ type: "line", message });
       if (message.type === "turn") meetTurn(message);
-      if (state.phase.at === "joining" && state.phase.seeking === "order") void recallOrder();
+      if (state.phase.at === "joining" && state.phase.seeking === "order") void loadOrder();
     },
     lost: (busy) => { dispatch({ type: "lost", busy }); },
     refused: (problem) => { dispatch({ type: "refused", problem }); },
   });
 
-  /** Who calls the shopper at the turn; nobody while it is not loaded. */
+  /** Alerts the shopper at the turn; undefined until its script is loaded. */
   let attention: Calling.Attention | undefined;
   const loadAttention = async (): Promise<void> => {
     const { Attention } = (await import(calling)) as typeof Calling;
     attention ??= new Attention(saleId);
   };
 
-  /** A turn that came while nobody looked at the page, and was not claimed. */
+  /** A turn that arrived while the page was hidden, and is not claimed yet. */
   let unseen: TurnMessage | undefined;
   let calledFor = "";
 
-  /** A page that nobody sees does as a closed one: it hangs up, so that its turn lapses and is called again. */
+  /** A hidden page disconnects like a closed one, so that its turn expires and is recalled. */
   const meetTurn = (turn: TurnMessage): void => {
-    // It is told again after each reconnection.
+    // The message is repeated after each reconnection.
     if (turn.token !== calledFor) attention?.call(served.name, Date.parse(turn.claim_by) - serverNow());
     calledFor = turn.token;
     if (document.visibilityState === "visible") line.claim();
@@ -94,7 +94,7 @@ function start(root: HTMLElement): void {
     }
     dispatch({ type: entry === "resume" ? "resume" : "join" });
     line.open(entry);
-    // Whoever can't be called hears of the turn all the same.
+    // Without the script the page still shows the turn.
     if (!attention) loadAttention().catch(() => undefined);
   };
 
@@ -106,7 +106,7 @@ function start(root: HTMLElement): void {
   const release = async (order: Order): Promise<void> => {
     dispatch({ type: "pay" });
     const answer = await giveBack(order);
-    if (answer.kind === "ok") tellOrder(answer.body);
+    if (answer.kind === "ok") showOrder(answer.body);
     else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };
 
@@ -118,24 +118,24 @@ function start(root: HTMLElement): void {
     else dispatch({ type: "withdraw-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };
 
-  const tellOrder = (order: Order): void => {
+  const showOrder = (order: Order): void => {
     dispatch({ type: "order", order });
     line.close();
     if (order.status === "payment_pending") void follow(order);
   };
 
-  const recallOrder = async (): Promise<void> => {
+  const loadOrder = async (): Promise<void> => {
     const order = await findOrder(leadsTo);
-    if (order) tellOrder(order);
+    if (order) showOrder(order);
     else dispatch({ type: "refused", problem: UNREACHABLE });
   };
 
-  /** Looks at an order until it is settled. */
+  /** Polls an order until it is settled. */
   const follow = async (order: Order): Promise<void> => {
     await pause(ORDER_EVERY_MS);
     const answer = await readOrder(order.id);
     if (state.phase.at !== "pending") return;
-    tellOrder(answer.kind === "ok" ? answer.body : order);
+    showOrder(answer.kind === "ok" ? answer.body : order);
   };
 
   const forms: Record<string, (form: HTMLFormElement) => void> = {
@@ -151,7 +151,7 @@ function start(root: HTMLElement): void {
         return;
       }
       void reserve(leadsTo, token, quantity).then((answer) => {
-        if (answer.kind === "ok") tellOrder(answer.body);
+        if (answer.kind === "ok") showOrder(answer.body);
         else dispatch({ type: "reserve-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
       });
     },
@@ -162,7 +162,7 @@ function start(root: HTMLElement): void {
       const method = field(form, "payment_method");
       dispatch({ type: "pay" });
       void pay(order, method).then((answer) => {
-        if (answer.kind === "ok") tellOrder(answer.body);
+        if (answer.kind === "ok") showOrder(answer.body);
         else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
       });
     },
@@ -175,7 +175,7 @@ function start(root: HTMLElement): void {
   const buttons: Record<string, () => void> = {
     notify() {
       void Notification.requestPermission().then((answer) => {
-        view.announce(answer === "granted" ? "You will be notified at your turn." : "Your browser shows no notifications of this site.");
+        view.announce(answer === "granted" ? "You will be notified when it’s your turn." : "Your browser blocks notifications from this site.");
         showNotify();
       });
     },
@@ -208,11 +208,11 @@ function start(root: HTMLElement): void {
     else leave();
   });
 
-  /** A hold may have lapsed, or another tab may have paid for it. */
-  const lookAtHold = (): void => {
+  /** A hold may have expired, or another tab may have paid for it. */
+  const refreshHold = (): void => {
     if (state.phase.at !== "checkout" || state.phase.paying) return;
     void readOrder(state.phase.order.id).then((answer) => {
-      if (answer.kind === "ok" && !isToBePaid(answer.body)) tellOrder(answer.body);
+      if (answer.kind === "ok" && !isToBePaid(answer.body)) showOrder(answer.body);
     });
   };
 
@@ -222,10 +222,10 @@ function start(root: HTMLElement): void {
     tickedAt = Date.now();
     if (asleep) attend();
     show();
-    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) lookAtHold();
+    if (state.phase.at === "checkout" && serverNow() > Date.parse(state.phase.order.hold_expires_at)) refreshHold();
   };
 
-  /** Right at once when somebody looks at the page, and still while nobody does. */
+  /** Starts the ticks of a visible page with a refresh, and stops those of a hidden one. */
   const attend = (): void => {
     clearInterval(ticking);
     ticking = undefined;
@@ -236,7 +236,7 @@ function start(root: HTMLElement): void {
     seeTurn();
     show();
     line.wake();
-    lookAtHold();
+    refreshHold();
   };
   document.addEventListener("visibilitychange", attend);
   window.addEventListener("pageshow", ({ persisted }) => {
@@ -249,13 +249,13 @@ function start(root: HTMLElement): void {
   window.addEventListener("online", attend);
   window.addEventListener("offline", () => { line.networkGone(); });
 
-  /** Whoever is not in line is told by the sale's public status, which caches well. */
+  /** Shoppers outside the line follow the sale's public status, which caches well. */
   const watchStatus = async (atLeastMs = 0): Promise<void> => {
     await pause(atLeastMs + STATUS_EVERY_MS * (0.75 + Math.random() / 2));
-    await someoneLooks();
+    await pageIsVisible();
     let waitMs: number | undefined;
     if (followsStatus(state.phase)) {
-      const answer = await ask<SaleCard>(`/api/flash-sales/${saleId}/status`, { cache: "default" });
+      const answer = await request<SaleCard>(`/api/flash-sales/${saleId}/status`, { cache: "default" });
       if (answer.kind === "ok") dispatch({ type: "sale", sale: answer.body });
       if (answer.kind === "failed") waitMs = answer.atLeastMs;
     }
@@ -275,14 +275,14 @@ function start(root: HTMLElement): void {
   if (problem) dispatch({ type: "refused", problem });
 }
 
-function someoneLooks(): Promise<void> {
+function pageIsVisible(): Promise<void> {
   return new Promise((resolve) => {
     if (document.visibilityState === "visible") resolve();
-    else document.addEventListener("visibilitychange", () => { resolve(someoneLooks()); }, { once: true });
+    else document.addEventListener("visibilitychange", () => { resolve(pageIsVisible()); }, { once: true });
   });
 }
 
-/** The server's clock, from what it wrote into the page: a shopper's own may be minutes off. */
+/** The server's clock, as written into the page: a shopper's clock may be minutes off. */
 function serverClock(servedAt: string): () => number {
   const [load] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const ahead = Date.parse(servedAt) - (performance.timeOrigin + (load?.responseStart ?? 0));

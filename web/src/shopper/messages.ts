@@ -1,9 +1,9 @@
 /**
- * Reading what the line says. Messages of a kind that this page does not know are passed over, so the line may learn new
- * ones; and what an older line does not say yet reads as if it had said that there is nothing to say.
+ * Parses messages of the line. Unknown messages are skipped, so that the line can add new ones;
+ * fields that an older line does not send get neutral values.
  */
 
-import type { LineMessage, PlaceMessage, Seconds } from "../api";
+import type { LineMessage, PlaceMessage, Seconds } from "../shared/api";
 
 const REQUIRED: Record<LineMessage["type"], Record<string, string>> = {
   place: { ordinal: "number", place: "number", behind: "number" },

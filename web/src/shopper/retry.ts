@@ -8,7 +8,7 @@ export interface Wait {
   failures: number;
   /** The server named a time: never sooner. */
   atLeastMs?: number;
-  /** Over how long the first tries of a crowd are spread that fails at the same moment; half a second unless given. */
+  /** Spread of the first retries of a crowd that fails at one moment; 500 ms by default. */
   spreadMs?: number;
 }
 
@@ -16,8 +16,8 @@ const SPREAD_MS = 500;
 const LONGEST_SPREAD_MS = 30_000;
 
 /**
- * How long to wait before the next try: full jitter, so anywhere within a spread that doubles with each failure. A crowd
- * that was cut off at one moment comes back as a trickle. `chance` is drawn from [0, 1).
+ * The delay before the next try: full jitter within a spread that doubles with each failure, so
+ * that a crowd that was cut off at one moment returns as a trickle. `chance` is drawn from [0, 1).
  */
 export function retryDelayMs({ failures, atLeastMs = 0, spreadMs = SPREAD_MS }: Wait, chance: number): number {
   const spread = Math.min(LONGEST_SPREAD_MS, spreadMs * 2 ** Math.min(failures, 16));
@@ -31,14 +31,14 @@ const CROWD_SPREAD_MS = 5_000;
 const SERVICE_RESTART = 1012;
 const TRY_AGAIN_LATER = 1013;
 
-/** What to wait for when the line was lost in this way, after so many failures in a row. */
+/** How long to wait after this loss and this number of failures in a row. */
 export function waitAfter(end: Loss, failures: number): Wait {
   const wait: Wait = { failures, spreadMs: CROWD_SPREAD_MS };
   if (end.kind === "failed") return end.atLeastMs === undefined ? wait : { ...wait, atLeastMs: end.atLeastMs };
   return end.code === TRY_AGAIN_LATER ? { failures, atLeastMs: 2_000, spreadMs: 15_000 } : wait;
 }
 
-/** Whether a link that never spoke ended without a word of the server's about what to do. */
+/** Whether a link that brought no message ended without an instruction of the server. */
 export function isUnexplained(end: End): boolean {
   if (end.kind === "closed") return end.code !== SERVICE_RESTART && end.code !== TRY_AGAIN_LATER;
   return end.kind === "failed" && end.atLeastMs === undefined;
@@ -48,13 +48,13 @@ export function isUnexplained(end: End): boolean {
 export const TRANSPORTS = ["socket", "events", "polling"] as const;
 export type Transport = (typeof TRANSPORTS)[number];
 
-/** How often a transport that has worked before may be blocked in a row until the next is tried. */
+/** How often in a row a transport that has worked may be blocked until the next is tried. */
 const PATIENCE = 3;
 
 /**
- * Which transport to use. Only being *blocked* counts against one: it came to nothing while the server answered a plain
- * question. One that never worked on this page is then given up at once, since a network that blocks it will go on doing
- * so; one that has worked is given a few more chances.
+ * Which transport to use. Only being *blocked* counts against one: it failed while the server
+ * answered a plain request. One that never worked on this page is then given up at once, since a
+ * network that blocks it keeps doing so; one that has worked gets a few more tries.
  */
 export class Ladder {
   #rung = 0;

@@ -1,31 +1,31 @@
 /**
- * Signing in, where a sale asks for it: an address, a code, and then an account. It stands beside the line and never in its way; a
- * script of its own, so that nobody else loads it. The page hears `signed-in`.
+ * Signing in, for sales that require it: an address, a code, and then an account. Independent of
+ * the line; a script of its own, loaded only where needed. It dispatches `signed-in`.
  */
 
-import type { Problem, Profile } from "../api";
-import { field } from "../field";
-import { ask, inWords, type Answer } from "../http";
+import type { CodeSent, Problem, Profile } from "../shared/api";
+import { field } from "../shared/form-field";
+import { request, problemText, type Answer } from "../shared/http";
 
 /** Access tokens last 15 minutes. */
 const REFRESH_EVERY_MS = 10 * 60_000;
 const RETRY_MS = 10_000;
 const UNREACHABLE: Problem = { type: "about:blank", title: "The shop could not be reached. Please try again." };
 
-type Step = "looking" | "address" | "code" | "known";
+type Step = "checking" | "address" | "code" | "known";
 
 function send<T>(path: string, body: object): Promise<Answer<T>> {
-  return ask<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return request<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-/** The refresh token is good once: of several tabs one asks at a time, each with what the last was given. */
+/** A refresh token is valid once: tabs refresh one at a time, each with the newest token. */
 function refresh(): Promise<Answer<unknown>> {
   return navigator.locks.request("fairline-refresh", () => send("/users/login/refresh", {}));
 }
 
 function start(panel: HTMLElement): void {
   const line = panel.dataset.account ?? "";
-  let step: Step = "looking";
+  let step: Step = "checking";
   let signInId = "";
   let sending = false;
   /** Until when nothing has to be refreshed. */
@@ -42,30 +42,30 @@ function start(panel: HTMLElement): void {
     if (follow) (panel.querySelector<HTMLElement>(`[data-step=${step}] input`) ?? panel.querySelector("h2"))?.focus();
   };
 
-  const complain = (problem: Problem): void => { text("sign-in-problem", inWords(problem)); };
+  const complain = (problem: Problem): void => { text("sign-in-problem", problemText(problem)); };
 
-  const look = async (follow: boolean): Promise<void> => {
-    const profile = await ask<Profile>("/users/profile");
+  const loadProfile = async (follow: boolean): Promise<void> => {
+    const profile = await request<Profile>("/users/profile");
     if (profile.kind === "ok") {
-      text("address", profile.body.address ?? "by your shop");
+      text("address", profile.body.address ?? "with your shop account");
       show("known", follow);
       panel.dispatchEvent(new Event("signed-in", { bubbles: true }));
     } else if (profile.kind === "refused") await keep();
-    else setTimeout(() => void look(false), RETRY_MS);
+    else setTimeout(() => void loadProfile(false), RETRY_MS);
   };
 
-  /** Stays signed in, or says that nobody is. */
+  /** Refreshes the session, or asks to sign in. */
   const keep = async (): Promise<void> => {
     const answer = await refresh();
     if (answer.kind === "refused") { show("address", false); return; }
     if (answer.kind === "ok") freshUntil = Date.now() + REFRESH_EVERY_MS;
-    if (step !== "known") setTimeout(() => void look(false), answer.kind === "ok" ? 0 : RETRY_MS);
+    if (step !== "known") setTimeout(() => void loadProfile(false), answer.kind === "ok" ? 0 : RETRY_MS);
   };
 
   const forms: Record<string, (form: HTMLFormElement) => Promise<void>> = {
     async address(form) {
       const typed = field(form, "address").trim();
-      const answer = await send<{ sign_in_id: string }>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
+      const answer = await send<CodeSent>("/users/login", typed.includes("@") ? { email: typed } : { phone: typed });
       if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
       signInId = answer.body.sign_in_id;
       text("sent-to", typed);
@@ -77,13 +77,13 @@ function start(panel: HTMLElement): void {
       if (answer.kind !== "ok") { complain(answer.kind === "refused" ? answer.problem : UNREACHABLE); return; }
       form.reset();
       freshUntil = Date.now() + REFRESH_EVERY_MS;
-      await look(true);
+      await loadProfile(true);
     },
 
     async remind() {
-      const answer = await ask(`/users/reminders/${line}`, { method: "POST" });
-      const done = answer.kind === "ok" ? "We write to you when your turn is near." : "";
-      text("reminded", answer.kind === "refused" ? inWords(answer.problem) : done);
+      const answer = await request(`/users/reminders/${line}`, { method: "POST" });
+      const done = answer.kind === "ok" ? "We will notify you when your turn is near." : "";
+      text("reminded", answer.kind === "refused" ? problemText(answer.problem) : done);
     },
 
     async leave() {
@@ -110,7 +110,7 @@ function start(panel: HTMLElement): void {
   };
   document.addEventListener("visibilitychange", tick);
   setInterval(tick, REFRESH_EVERY_MS / 10);
-  void look(false);
+  void loadProfile(false);
 }
 
 const panel = document.querySelector<HTMLElement>("[data-account]");

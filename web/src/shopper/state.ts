@@ -1,16 +1,17 @@
 /**
- * What the shopper's page knows, and how each event changes it. Pure: no DOM, no clock, no network; time comes in as
- * milliseconds of a clock that never goes back.
+ * The state of the shopper page, and how each event changes it. Pure: no DOM, no clock, no network;
+ * time is given in milliseconds of a monotonic clock.
  *
- * Two facts stand side by side: where the shopper is (`phase`), and whether the line can be heard right now (`trouble`).
- * Losing the connection therefore never changes the phase: the last place stays on the page until the line speaks again.
+ * Two facts stand side by side: where the shopper is (`phase`), and whether the line is connected
+ * (`trouble`). A lost connection therefore never changes the phase: the last place stays until the
+ * next message.
  */
 
-import type { DrawMessage, LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../api";
-import { inWords } from "../http";
-import { hearPlace, standStill, type ShownPlace } from "./place";
+import type { DrawMessage, LineMessage, Order, Outcome, Problem, SaleCard, Status, TurnMessage } from "../shared/api";
+import { problemText } from "../shared/http";
+import { applyPlace, standStill, type ShownPlace } from "./countdown";
 
-/** How it ended: what the line says, and what can become of an order. */
+/** How it ended: an outcome of the line, or of an order. */
 export type Ending = Outcome | "lapsed" | "refunded" | "cancelled";
 
 export type Phase =
@@ -27,7 +28,7 @@ export type Phase =
 export type Trouble = "none" | "lost" | "line-recovering" | "busy";
 
 export interface State {
-  /** Unknown until the server has been heard; the page shows what it was served with. */
+  /** Unknown until the first message; the page shows what it was served with. */
   sale: SaleCard | undefined;
   phase: Phase;
   trouble: Trouble;
@@ -65,7 +66,7 @@ export function reduce(state: State, event: Event, nowMs: number): State {
     case "resume":
       return { ...state, phase: { at: "joining", seeking: "place" } };
     case "line":
-      return hear(state, event.message, nowMs);
+      return applyMessage(state, event.message, nowMs);
     case "lost":
       return { ...state, trouble: event.busy ? "busy" : "lost", phase: stop(phase, nowMs) };
     case "refused":
@@ -75,7 +76,7 @@ export function reduce(state: State, event: Event, nowMs: number): State {
     case "reserve":
       return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: true, problem: "" } } : state;
     case "reserve-failed":
-      return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false, problem: inWords(event.problem) } } : state;
+      return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false, problem: problemText(event.problem) } } : state;
     case "restored":
       return phase.at === "turn" ? { ...state, phase: { ...phase, reserving: false } } : state;
     case "signed-in":
@@ -83,34 +84,34 @@ export function reduce(state: State, event: Event, nowMs: number): State {
     case "pay":
       return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: true, problem: "" } } : state;
     case "pay-failed":
-      return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: false, problem: inWords(event.problem) } } : state;
+      return phase.at === "checkout" ? { ...state, phase: { ...phase, paying: false, problem: problemText(event.problem) } } : state;
     case "withdrawn":
       // What follows is the shopper's own choice, and no refusal of the bank.
       return { ...state, trouble: "none", phase: orderPhase({ at: "joining", seeking: "order" }, event.order) };
     case "withdraw-failed":
-      return phase.at === "pending" ? { ...state, phase: { ...phase, problem: inWords(event.problem) } } : state;
+      return phase.at === "pending" ? { ...state, phase: { ...phase, problem: problemText(event.problem) } } : state;
     case "order":
       return { ...state, trouble: "none", phase: orderPhase(phase, event.order) };
   }
 }
 
-function hear(state: State, message: LineMessage, nowMs: number): State {
+function applyMessage(state: State, message: LineMessage, nowMs: number): State {
   if (message.type === "reconnecting") return { ...state, trouble: "line-recovering", phase: stop(state.phase, nowMs) };
-  const heard: State = { ...state, trouble: "none" };
-  if (message.type === "sale") return { ...heard, sale: message.sale, phase: message.sale.status === "open" ? state.phase : stop(state.phase, nowMs) };
-  // With an order in hand the line has nothing more to say.
-  if (hasOrder(state.phase)) return heard;
+  const received: State = { ...state, trouble: "none" };
+  if (message.type === "sale") return { ...received, sale: message.sale, phase: message.sale.status === "open" ? state.phase : stop(state.phase, nowMs) };
+  // With an order, messages of the line no longer matter.
+  if (hasOrder(state.phase)) return received;
   switch (message.type) {
     case "place":
-      return { ...heard, sale: withRemaining(state.sale, message.remaining), phase: { at: "waiting", place: hearPlace(state.phase.at === "waiting" ? state.phase.place : undefined, message, nowMs) } };
+      return { ...received, sale: withRemaining(state.sale, message.remaining), phase: { at: "waiting", place: applyPlace(state.phase.at === "waiting" ? state.phase.place : undefined, message, nowMs) } };
     case "draw":
-      return { ...heard, phase: { at: "draw", draw: message } };
+      return { ...received, phase: { at: "draw", draw: message } };
     case "turn":
-      return { ...heard, phase: turnPhase(state.phase, message) };
+      return { ...received, phase: turnPhase(state.phase, message) };
     case "heartbeat":
       return state;
     case "over":
-      return { ...heard, phase: overPhase(state.phase, message.outcome) };
+      return { ...received, phase: overPhase(state.phase, message.outcome) };
   }
 }
 
@@ -119,17 +120,17 @@ function withRemaining(sale: SaleCard | undefined, remaining: number | null): Sa
   return sale && remaining !== null ? { ...sale, remaining } : sale;
 }
 
-/** The page counts down only while it hears that the line moves. */
+/** The page counts down only while the line moves. */
 function stop(phase: Phase, nowMs: number): Phase {
   return phase.at === "waiting" ? { ...phase, place: standStill(phase.place, nowMs) } : phase;
 }
 
-/** The same turn may be told again, after a reconnect or by polling: what the shopper has begun with it stays. */
+/** A turn may be repeated, after a reconnect or by polling: what the shopper began stays. */
 function turnPhase(phase: Phase, turn: TurnMessage): Phase {
   return phase.at === "turn" && phase.turn.token === turn.token ? { ...phase, turn } : { at: "turn", turn, reserving: false, problem: "" };
 }
 
-/** Whether the shopper is nowhere in the line, so that the page shows what the sale itself is doing. */
+/** Whether the shopper is outside the line, so that the page follows the status of the sale. */
 export function followsStatus(phase: Phase): boolean {
   return phase.at === "outside" || (phase.at === "over" && (phase.ending === "sold_out" || phase.ending === "closed"));
 }
@@ -150,7 +151,7 @@ function overPhase(phase: Phase, outcome: Outcome): Phase {
 function refuse(problem: Problem): Phase {
   if (problem.type.endsWith("/sale-over")) return { at: "over", ending: "closed" };
   // No ticket is no trouble: the shopper may still get one.
-  return { at: "outside", problem: problem.type.endsWith("/no-ticket") ? "" : inWords(problem) };
+  return { at: "outside", problem: problem.type.endsWith("/no-ticket") ? "" : problemText(problem) };
 }
 
 function orderPhase(phase: Phase, order: Order): Phase {
@@ -158,7 +159,7 @@ function orderPhase(phase: Phase, order: Order): Phase {
     case "promised":
     case "held":
       if (phase.at === "checkout" && phase.order.id === order.id) return { ...phase, order };
-      return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "The bank declined the payment. Nothing was taken." : "" };
+      return { at: "checkout", order, paying: false, problem: phase.at === "pending" ? "Your bank declined the payment. You have not been charged." : "" };
     case "payment_pending":
       return { at: "pending", order, problem: phase.at === "pending" ? phase.problem : "" };
     case "paid":

@@ -1,11 +1,11 @@
-/** The three ways to hear the line: a WebSocket, Server-Sent Events, and asking again and again. */
+/** The three transports of the line: WebSocket, Server-Sent Events, polling. */
 
-import type { LineSnapshot } from "../api";
+import type { LineSnapshot } from "../shared/api";
 import { EventStream } from "./event-stream";
-import { readFailure, type Answer } from "../http";
+import { readFailure, type Answer } from "../shared/http";
 import type { Transport } from "./retry";
 
-/** How a way to the line came to its end. */
+/** How a link ended. */
 export type End =
   | Exclude<Answer<never>, { kind: "ok" }>
   /** The socket was closed, with this code. */
@@ -17,18 +17,18 @@ export type End =
 export type Loss = Extract<End, { kind: "failed" | "closed" }>;
 
 export interface Listener {
-  /** Something has come, be it no message yet. */
+  /** Something arrived, even if no complete message. */
   alive(): void;
   /** Text of one message. */
-  heard(json: string): void;
-  /** Told once; nothing is heard after it. */
+  received(json: string): void;
+  /** Called once, as the last call. */
   ended(end: End): void;
 }
 
 export interface Link {
-  /** Sends text, if this way to the line can. */
+  /** Sends text, if this transport can. */
   send(json: string): boolean;
-  /** Ends it without a word to the listener. */
+  /** Closes the link without calling the listener. */
   close(): void;
 }
 
@@ -53,7 +53,7 @@ function openSocket(path: string, listener: Listener): Link {
     queueMicrotask(() => { listener.ended({ kind: "failed", atLeastMs: undefined }); });
     return { send: () => false, close: () => undefined };
   }
-  socket.onmessage = ({ data }) => { listener.heard(String(data)); };
+  socket.onmessage = ({ data }) => { listener.received(String(data)); };
   socket.onclose = ({ code }) => { listener.ended({ kind: "closed", code }); };
   return {
     send(json) {
@@ -68,9 +68,9 @@ function openSocket(path: string, listener: Listener): Link {
   };
 }
 
-type Reader = (response: Response, listener: Pick<Listener, "alive" | "heard">) => Promise<End>;
+type Reader = (response: Response, listener: Pick<Listener, "alive" | "received">) => Promise<End>;
 
-/** `fetch` rather than `EventSource`: it tells a refusal from a failure, and does not retry on its own. */
+/** `fetch` instead of `EventSource`: it shows why it failed, and does not retry by itself. */
 function openFetch(path: string, accept: string, listener: Listener, read: Reader): Link {
   const abort = new AbortController();
   const { signal } = abort;
@@ -78,7 +78,8 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
     if (!signal.aborted) listener.ended(end);
   };
   const listen = async (): Promise<End> => {
-    // Browsers say where a page is only with what changes something: one that is not known is to hear so before.
+    // Browsers send no `Origin` with a GET: the server has to refuse a foreign page before it
+    // joins.
     const response = await fetch(path, { headers: { accept, "fairline-origin": location.origin }, cache: "no-store", signal });
     if (!response.ok) return readFailure(response);
     // A captive portal answers everything with its own page.
@@ -87,8 +88,8 @@ function openFetch(path: string, accept: string, listener: Listener, read: Reade
       alive() {
         if (!signal.aborted) listener.alive();
       },
-      heard(json) {
-        if (!signal.aborted) listener.heard(json);
+      received(json) {
+        if (!signal.aborted) listener.received(json);
       },
     });
   };
@@ -101,13 +102,13 @@ const readEvents: Reader = async (response, listener) => {
   const events = new EventStream();
   for (let piece = await pieces?.read(); piece && !piece.done; piece = await pieces?.read()) {
     listener.alive();
-    events.push(piece.value).forEach((json) => { listener.heard(json); });
+    events.push(piece.value).forEach((json) => { listener.received(json); });
   }
   return { kind: "failed", atLeastMs: undefined };
 };
 
-const readSnapshot: Reader = async (response, { heard }) => {
+const readSnapshot: Reader = async (response, { received }) => {
   const snapshot = (await response.json()) as LineSnapshot;
-  snapshot.messages.forEach((message) => { heard(JSON.stringify(message)); });
+  snapshot.messages.forEach((message) => { received(JSON.stringify(message)); });
   return { kind: "asked", nextInMs: snapshot.poll_after_ms };
 };

@@ -1,6 +1,6 @@
-/** Puts a picture into the document. Every text goes in as text; nothing here decides what it says. */
+/** Puts a view model into the document. Texts go in as text; nothing here decides them. */
 
-import type { Picture } from "./picture";
+import type { ViewModel } from "./view-model";
 
 export class View {
   readonly #root: HTMLElement;
@@ -17,25 +17,25 @@ export class View {
     this.#phases = root.querySelectorAll("[data-phase]");
   }
 
-  show(picture: Picture): void {
+  show(viewModel: ViewModel): void {
     // Most seconds change nothing.
-    const looks = JSON.stringify({ ...picture, news: undefined });
+    const looks = JSON.stringify({ ...viewModel, news: undefined });
     if (looks === this.#painted) return;
     this.#painted = looks;
-    for (const element of this.#texts) setText(element, picture.texts[element.dataset.text ?? ""]);
+    for (const element of this.#texts) setText(element, viewModel.texts[element.dataset.text ?? ""]);
     for (const element of this.#shown) {
-      const visible = picture.shown[element.dataset.show ?? ""];
+      const visible = viewModel.shown[element.dataset.show ?? ""];
       if (visible !== undefined) element.hidden = !visible;
     }
-    this.#showStock(picture);
-    this.#root.style.setProperty("--progress", String(picture.progress));
-    this.#root.style.setProperty("--letters", String(Math.max(4, picture.texts.place?.length ?? 0)));
-    this.#offerQuantities(picture.quantities);
+    this.#showStock(viewModel);
+    this.#root.style.setProperty("--progress", String(viewModel.progress));
+    this.#root.style.setProperty("--letters", String(Math.max(4, viewModel.texts.place?.length ?? 0)));
+    this.#offerQuantities(viewModel.quantities);
     for (const button of this.#root.querySelectorAll<HTMLButtonElement>("[data-phase] form button")) {
-      button.setAttribute("aria-disabled", String(picture.sending));
+      button.setAttribute("aria-disabled", String(viewModel.sending));
     }
-    if (document.title !== picture.title) document.title = picture.title;
-    this.#showPhase(picture.phase);
+    if (document.title !== viewModel.title) document.title = viewModel.title;
+    this.#showPhase(viewModel.phase);
   }
 
   announce(text: string): void {
@@ -55,7 +55,7 @@ export class View {
     if (follow) this.#root.querySelector<HTMLElement>(`[data-phase=${phase}] h2`)?.focus();
   }
 
-  #showStock({ stock, status }: Picture): void {
+  #showStock({ stock, status }: ViewModel): void {
     this.#root.querySelector(".badge")?.setAttribute("data-status", status);
     const meter = this.#root.querySelector<HTMLProgressElement>(".meter");
     if (!stock || !meter) return;

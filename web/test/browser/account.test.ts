@@ -37,7 +37,7 @@ test("a sale for accounts signs in beside the line, sells one to each, and confi
   const at = new ShopperPage(await visitor.openTab(`${shop.url}/sales/${sale.slug}`));
   const { page } = at;
   const account = page.locator("[data-account]");
-  const address = account.getByLabel(/E-mail/);
+  const address = account.getByLabel(/Email/);
   await address.waitFor();
   await photograph(page, "sign-in");
 
@@ -49,11 +49,11 @@ test("a sale for accounts signs in beside the line, sells one to each, and confi
   await page.getByRole("alert").filter({ hasText: "for accounts only" }).waitFor();
 
   await address.fill("nonsense");
-  await account.getByRole("button", { name: "Send me a code" }).click();
+  await account.getByRole("button", { name: "Send code" }).click();
   await account.getByRole("alert").filter({ hasText: "not a phone number" }).waitFor();
   await address.fill("Ada@example.org");
   await page.keyboard.press("Enter");
-  const code = account.getByLabel("Code");
+  const code = account.getByLabel("Code", { exact: true });
   await code.waitFor();
   assert.ok(await code.evaluate((input) => input === document.activeElement), "the code is asked for at once");
   const { subject } = await letter("ada@example.org", /is your code for the demo shop/);
@@ -63,38 +63,38 @@ test("a sale for accounts signs in beside the line, sells one to each, and confi
   await account.getByRole("alert").filter({ hasText: "code is not accepted" }).waitFor();
   await code.fill(subject.slice(0, 6));
   await page.keyboard.press("Enter");
-  await account.getByText("You are signed in: ada@example.org").waitFor();
+  await account.getByText("Signed in: ada@example.org").waitFor();
   await photograph(page, "signed-in");
   assert.equal(await page.evaluate(() => document.cookie.includes("fairline_account")), false, "no script reads the tokens");
 
   await at.checkOut();
   await at.pay();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   const confirmed = await letter("ada@example.org", /^Your order at the demo shop/);
   assert.match(confirmed.text, /1 × Members' lamp, for €49\.00/);
 
   // After a reload she is signed in still; on another device, with another ticket, she has had hers.
   await page.reload();
-  await account.getByText("You are signed in: ada@example.org").waitFor();
+  await account.getByText("Signed in: ada@example.org").waitFor();
   const elsewhere = await Visitor.come(browser);
   const there = new ShopperPage(await elsewhere.openTab(`${shop.url}/sales/${sale.slug}`));
   const panel = there.page.locator("[data-account]");
-  await panel.getByLabel(/E-mail/).fill("ada@example.org");
+  await panel.getByLabel(/Email/).fill("ada@example.org");
   await there.page.keyboard.press("Enter");
-  await panel.getByLabel("Code").waitFor();
+  await panel.getByLabel("Code", { exact: true }).waitFor();
   const next = await until("another code", async () => (await letters("ada@example.org")).filter((one) => one.subject.includes("is your code"))[1]);
-  await panel.getByLabel("Code").fill(next.subject.slice(0, 6));
+  await panel.getByLabel("Code", { exact: true }).fill(next.subject.slice(0, 6));
   await there.page.keyboard.press("Enter");
-  await panel.getByText("You are signed in:").waitFor();
+  await panel.getByText("Signed in:").waitFor();
   await there.button("Join the line").click();
   await there.heading("It’s your turn").waitFor();
   await there.button("Go to checkout").click();
   await there.page.getByRole("alert").filter({ hasText: "0 more of this sale" }).waitFor();
 
   await panel.getByRole("button", { name: "Sign out" }).click();
-  await panel.getByLabel(/E-mail/).waitFor();
+  await panel.getByLabel(/Email/).waitFor();
   await there.page.reload();
-  await panel.getByLabel(/E-mail/).waitFor();
+  await panel.getByLabel(/Email/).waitFor();
   await visitor.go(REFUSED);
   await elsewhere.go(REFUSED);
 });
@@ -104,17 +104,17 @@ test("whoever asks for it hears by letter that the turn is near", LIMIT, async (
   const visitor = await Visitor.come(browser);
   const at = new ShopperPage(await visitor.openTab(`${shop.url}/sales/${sale.slug}`));
   const account = at.page.locator("[data-account]");
-  await account.getByLabel(/E-mail/).fill("bob@example.org");
+  await account.getByLabel(/Email/).fill("bob@example.org");
   await at.page.keyboard.press("Enter");
-  await account.getByLabel("Code").waitFor();
-  await account.getByLabel("Code").fill((await letter("bob@example.org", /is your code/)).subject.slice(0, 6));
+  await account.getByLabel("Code", { exact: true }).waitFor();
+  await account.getByLabel("Code", { exact: true }).fill((await letter("bob@example.org", /is your code/)).subject.slice(0, 6));
   await at.page.keyboard.press("Enter");
-  const remind = account.getByRole("button", { name: "Write to me when my turn is near" });
+  const remind = account.getByRole("button", { name: "Notify me when my turn is near" });
   await remind.click();
   await account.getByRole("status").filter({ hasText: "No such" }).waitFor();
   await at.join();
   await remind.click();
-  await account.getByRole("status").filter({ hasText: "We write to you" }).waitFor();
+  await account.getByRole("status").filter({ hasText: "We will notify you" }).waitFor();
   await shop.command(sale, "open");
   const near = await letter("bob@example.org", /^Your turn is near: Evening lamp$/);
   assert.match(near.text, /http:\/\/.*\/sales\/evening-lamp/);

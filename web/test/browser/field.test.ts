@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
-import type { AdminSale } from "../../src/api";
+import type { AdminSale } from "../../src/shared/api";
 import { OPTIONS, openBrowser, PHONE, photograph, Visitor } from "./browser";
 import { Nginx } from "./nginx";
 import { place, PlayedLine } from "./played-line";
@@ -29,8 +29,8 @@ after(async () => {
   await Promise.all([browser.close(), shop.stop()]);
 }, LIMIT);
 
-/** Nobody, or somebody, looks at the page. */
-async function look(page: Page, state: "visible" | "hidden"): Promise<void> {
+/** Makes the page believe that its tab is hidden or visible. */
+async function setVisibility(page: Page, state: "visible" | "hidden"): Promise<void> {
   await page.evaluate((state) => {
     Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -46,7 +46,7 @@ test("a connection that dies without a word is noticed within 30 seconds, and th
   const ticket = await at.ticket();
   const frozenAtMs = Date.now();
   relay.freeze();
-  await at.trouble.filter({ hasText: "your place is kept" }).waitFor({ timeout: 40 * SECOND_MS });
+  await at.trouble.filter({ hasText: "You keep your place" }).waitFor({ timeout: 40 * SECOND_MS });
   const noticedMs = Date.now() - frozenAtMs;
   assert.ok(noticedMs <= 30 * SECOND_MS, `noticed after ${noticedMs} ms`);
   await photograph(at.page, "half-open");
@@ -88,7 +88,7 @@ async function hidden(sale: AdminSale, options: BrowserContextOptions = {}): Pro
   const ticket = await at.ticket();
   // A click that changes nothing: browsers let a page be heard once somebody has used it.
   await at.page.locator("main h1").click();
-  await look(at.page, "hidden");
+  await setVisibility(at.page, "hidden");
   await shop.command(sale, "open");
   await until("the call", async () => (await callsOf(at.page)).some((call) => call.startsWith("title Your turn!")) || undefined);
   return { visitor, at, ticket };
@@ -98,8 +98,8 @@ test("a hidden tab's turn is recalled as a closed one's, and its shopper is call
   const sale = await shop.create({ name: "Harbour mug", total: 3, claim_window_s: 3, token_ttl_s: 12 });
   const { visitor, at } = await hidden(sale);
   const other = new ShopperPage(await (await Visitor.come(browser)).openTab(`${shop.url}/sales/${sale.slug}`));
-  await until("the unclaimed turn to lapse", async () => ((await shop.look(sale)).promised === 0 ? true : undefined));
-  await until("the title to say so", async () => (await at.page.title()).includes("served next") || undefined);
+  await until("the unclaimed turn to lapse", async () => ((await shop.sale(sale)).promised === 0 ? true : undefined));
+  await until("the title to say so", async () => (await at.page.title()).includes("you are next") || undefined);
   const calls = await callsOf(at.page);
   assert.ok(calls.includes("notification Your turn! · Harbour mug"), calls.join());
   assert.ok(calls.includes("sound"), calls.join());
@@ -108,12 +108,12 @@ test("a hidden tab's turn is recalled as a closed one's, and its shopper is call
   await other.button("Join the line").click();
   await other.heading("It’s your turn").waitFor();
 
-  await look(at.page, "visible");
+  await setVisibility(at.page, "visible");
   await at.heading("It’s your turn").waitFor();
   await photograph(at.page, "hidden-and-back");
   await at.checkOut();
   await at.pay();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   assert.ok((await callsOf(at.page)).includes("notification closed"));
   await visitor.go();
   await other.page.context().close();
@@ -122,7 +122,7 @@ test("a hidden tab's turn is recalled as a closed one's, and its shopper is call
 test("a hidden tab that is seen in time keeps its turn, and nothing flashes for those who ask for no motion", LIMIT, async () => {
   const sale = await shop.create({ name: "Harbour mug", total: 1, claim_window_s: 30, token_ttl_s: 40 });
   const { visitor, at } = await hidden(sale, { reducedMotion: "reduce" });
-  await look(at.page, "visible");
+  await setVisibility(at.page, "visible");
   await at.heading("It’s your turn").waitFor();
   assert.equal((await callsOf(at.page)).filter((call) => call.startsWith("title Your turn! · ")).length, 1);
   await at.checkOut();
@@ -161,7 +161,7 @@ test("a browser that keeps no cookies is told so before it joins", LIMIT, async 
   await shop.command(sale, "open");
   await withoutCookies(async (page) => {
     await page.goto(`${shop.url}/sales/${sale.slug}`);
-    const problem = page.getByRole("alert").filter({ hasText: "keeps no cookies" });
+    const problem = page.getByRole("alert").filter({ hasText: "Cookies are blocked" });
     await problem.waitFor();
     await photograph(page, "no-cookies");
     await page.getByRole("button", { name: "Join the line" }).click();
@@ -172,7 +172,7 @@ test("a browser that keeps no cookies is told so before it joins", LIMIT, async 
     await page.goto(`${shop.url}/sales/${sale.slug}`);
     for (let tries = 0; tries < 2; tries += 1) {
       await page.getByRole("button", { name: "Join the line" }).click();
-      await page.getByRole("heading", { name: "Your browser keeps no cookies" }).waitFor();
+      await page.getByRole("heading", { name: "Cookies are blocked" }).waitFor();
     }
     refusal = { url: page.url(), html: await page.content() };
   }, { javaScriptEnabled: false });
@@ -183,7 +183,7 @@ test("a browser that keeps no cookies is told so before it joins", LIMIT, async 
   await twin.goto(refusal.url);
   await photograph(twin, "no-cookies-no-javascript");
   await visitor.go();
-  const { waiting, promised } = await shop.look(sale);
+  const { waiting, promised } = await shop.sale(sale);
   assert.deepEqual([waiting, promised], [0, 0], "no place, and no unit promised");
 });
 
@@ -195,7 +195,7 @@ test("behind a proxy that rewrites the host a page says at once what is wrong", 
   await at.button("Join the line").click();
   await at.page.getByRole("alert").filter({ hasText: "FAIRLINE_PUBLIC_ORIGINS" }).waitFor({ timeout: 10 * SECOND_MS });
   await photograph(at.page, "foreign-origin");
-  assert.equal((await shop.look(sale)).waiting, 0, "nobody has a place that could lapse");
+  assert.equal((await shop.sale(sale)).waiting, 0, "nobody has a place that could lapse");
   await visitor.go(/Unexpected response code: 403/, /status of 403/);
   await nginx.stop();
 });

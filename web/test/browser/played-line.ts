@@ -1,7 +1,7 @@
 /** A line that says what a test wants a page to hear, in place of the real one. */
 
 import type { Page, WebSocketRoute } from "playwright-core";
-import type { LineMessage, PlaceMessage, SaleCard } from "../../src/api";
+import type { LineMessage, PlaceMessage, SaleCard } from "../../src/shared/api";
 
 export class PlayedLine {
   /** The addresses under which the page has come to it. */
@@ -27,7 +27,7 @@ export class PlayedLine {
     return line;
   }
 
-  say(message: LineMessage): void {
+  send(message: LineMessage): void {
     if (message.type !== "sale") this.#last = message;
     this.#send(message);
   }

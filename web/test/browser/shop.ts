@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AdminSale, NewSale, SaleChange, SaleCommand } from "../../src/api";
+import type { AdminSale, NewSale, SaleChange, SaleCommand } from "../../src/shared/api";
 import { until } from "./until";
 
 /** The folder of this repository; tests run from `web/`. */
@@ -96,7 +96,7 @@ export class Shop {
     return sale;
   }
 
-  look(sale: AdminSale): Promise<AdminSale> {
+  sale(sale: AdminSale): Promise<AdminSale> {
     return this.#ask("GET", `/${sale.id}`);
   }
 

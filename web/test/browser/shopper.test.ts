@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContextOptions } from "playwright-core";
-import type { AdminSale } from "../../src/api";
+import type { AdminSale } from "../../src/shared/api";
 import { openBrowser, PHONE, photograph, Visitor } from "./browser";
 import { Shop } from "./shop";
 import { ShopperPage } from "./shopper-page";
@@ -38,7 +38,7 @@ test("one shopper buys while 200 compete; a reload, a second tab and a closed la
   // Who joins with more people ahead than there are units waits for others to give up. The page is there before the crowd is.
   const { visitor, at } = await visit(sale);
   const report = shop.rush(sale, 200);
-  await until("the crowd to come", async () => (await shop.look(sale)).waiting >= 20 || undefined);
+  await until("the crowd to come", async () => (await shop.sale(sale)).waiting >= 20 || undefined);
   await at.join();
   const ticket = await at.ticket();
   assert.match((await at.ahead.textContent()) ?? "", /^\d+ people ahead of you$/);
@@ -51,7 +51,7 @@ test("one shopper buys while 200 compete; a reload, a second tab and a closed la
   assert.equal(await second.ticket(), ticket, "in a second tab");
 
   await visitor.context.setOffline(true);
-  await at.trouble.filter({ hasText: "your place is kept" }).waitFor();
+  await at.trouble.filter({ hasText: "You keep your place" }).waitFor();
   assert.equal(await at.ticket(), ticket, "while the laptop is closed");
   await photograph(at.page, "connection-lost");
   await visitor.context.setOffline(false);
@@ -70,16 +70,16 @@ test("one shopper buys while 200 compete; a reload, a second tab and a closed la
   await at.page.getByRole("alert").filter({ hasText: "declined" }).waitFor();
   await photograph(at.page, "declined");
   await at.pay("Approved");
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   const order = (await at.page.locator("[data-text=order]").textContent()) ?? "";
   await photograph(at.page, "bought");
 
   await at.page.reload();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   assert.equal(await at.page.locator("[data-text=order]").textContent(), order, "after a reload");
   await second.page.bringToFront();
   await second.page.reload();
-  await second.heading("It’s yours").waitFor();
+  await second.heading("Order confirmed").waitFor();
   await visitor.go(OFFLINE, DECLINED);
 
   const { ok, shoppers, sold, unresolved, database } = await report;
@@ -99,7 +99,7 @@ test("where WebSockets are blocked, the line comes as Server-Sent Events", LIMIT
   await shop.command(sale, "open");
   await at.checkOut();
   await at.pay();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   await visitor.go();
 });
 
@@ -116,7 +116,7 @@ test("where both are blocked, the page asks again and again", LIMIT, async () =>
   await shop.command(sale, "open");
   await at.checkOut();
   await at.pay();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   await visitor.go(/ERR_FAILED/);
 });
 
@@ -134,7 +134,7 @@ test("without JavaScript the line is a page that looks again by itself", LIMIT, 
 
   await first.at.button("Leave the line").click();
   await first.at.page.getByRole("dialog").getByRole("button", { name: "Leave", exact: true }).click();
-  await first.at.heading("You have left the line").waitFor();
+  await first.at.heading("You left the line").waitFor();
   await photograph(first.at.page, "left");
   await at.heading("You are at the front of the line").waitFor();
 
@@ -185,10 +185,10 @@ test("without JavaScript every page says what is so, in the colours of the sale,
   await buyer.at.page.getByRole("link", { name: "Go to checkout" }).waitFor();
   await photographLine(buyer.at, "It’s your turn", "turn", LOOK.accent);
   await shop.command(sale, "pause");
-  await other.at.page.getByText("The shop has paused the sale.").waitFor();
+  await other.at.page.getByText("The sale is paused.").waitFor();
   await photographLine(other.at, "You are at the front of the line", "paused");
   await shop.removeTicket(sale, "2");
-  await photographLine(other.at, "The shop has taken your ticket out of the line", "removed");
+  await photographLine(other.at, "The shop removed you from the line", "removed");
   await other.at.button("Join again").click();
   await other.at.heading("You are at the front of the line").waitFor();
 
@@ -198,9 +198,9 @@ test("without JavaScript every page says what is so, in the colours of the sale,
   const till = new ShopperPage(await scripted.openTab(address(sale)));
   await till.checkOut();
   await till.pay();
-  await till.heading("It’s yours").waitFor();
+  await till.heading("Order confirmed").waitFor();
   await scripted.go();
-  await photographLine(buyer.at, "Your turn was used", "bought");
+  await photographLine(buyer.at, "You have already used your turn", "bought");
   await shop.command(sale, "resume");
   await other.at.page.getByText("All gone.").waitFor();
   await photographLine(other.at, "Sold out", "sold-out");
@@ -216,7 +216,7 @@ test("without JavaScript a turn runs out, a sale closes, a draw waits, and a lan
   await at.button("Join the line").click();
   await shop.command(sale, "open");
   await at.page.getByRole("link", { name: "Continue" }).click();
-  await photographLine(at, "Your turn has run out", "run-out");
+  await photographLine(at, "Your turn has expired", "run-out");
   await shop.command(sale, "pause");
   await at.button("Join again").click();
   await at.heading("You are at the front of the line").waitFor();
@@ -228,16 +228,16 @@ test("without JavaScript a turn runs out, a sale closes, a draw waits, and a lan
   const inDraw = await visit(drawn, WITHOUT);
   await inDraw.at.button("Join the line").click();
   await inDraw.at.page.getByText("Tea is ready.").waitFor();
-  await photographLine(inDraw.at, /in the draw, and you are one of them/, "draw");
+  await photographLine(inDraw.at, /in the draw, including you/, "draw");
   await inDraw.visitor.go();
 
   const uninvited = await Visitor.come(browser);
   const lane = new ShopperPage(await uninvited.openTab(await shop.addLane(await shop.create(), "vip")));
-  await lane.page.getByLabel("Your invitation").waitFor();
+  await lane.page.getByLabel("Invitation code").waitFor();
   await photograph(lane.page, "not-invited");
-  await lane.page.getByLabel("Your invitation").fill("nonsense");
-  await lane.button("Show the invitation").click();
-  await lane.page.getByText("This is no invitation to this line.").waitFor();
+  await lane.page.getByLabel("Invitation code").fill("nonsense");
+  await lane.button("Continue").click();
+  await lane.page.getByText("This invitation is not valid for this line.").waitFor();
   await photograph(lane.page, "no-invitation");
   await uninvited.go();
 });
@@ -255,7 +255,7 @@ test("the keyboard is enough", LIMIT, async () => {
   };
 
   await keyboard.press("Tab");
-  assert.equal(await focused(), "Skip to the content");
+  assert.equal(await focused(), "Skip to content");
   await tabTo(/^Join the line$/);
   await keyboard.press("Enter");
   await at.ahead.waitFor();
@@ -278,8 +278,8 @@ test("the keyboard is enough", LIMIT, async () => {
   await keyboard.press("ArrowDown");
   await tabTo(/^Pay €49.00$/);
   await keyboard.press("Enter");
-  await at.heading("It’s yours").waitFor();
-  assert.match((await focused()) ?? "", /^It’s yours$/);
+  await at.heading("Order confirmed").waitFor();
+  assert.match((await focused()) ?? "", /^Order confirmed$/);
   await visitor.go();
 });
 
@@ -293,7 +293,7 @@ test("a bank that asks first leaves the payment pending, and then done", LIMIT, 
   await at.heading("Payment pending").waitFor();
   await photograph(at.page, "pending");
   await at.page.reload();
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   await visitor.go();
 });
 
@@ -303,14 +303,14 @@ test("whoever lets the turn or the hold run out is told, and may join again", LI
   await at.join();
   const ticket = await at.ticket();
   await shop.command(sale, "open");
-  await at.heading("Your turn has run out").waitFor();
+  await at.heading("Your turn has expired").waitFor();
   await photograph(at.page, "turn-run-out");
   await shop.command(sale, "pause");
   await at.button("Join again").click();
   assert.notEqual(await at.ticket(), ticket, "the place was given up with the turn");
   await shop.command(sale, "resume");
   await at.checkOut();
-  await at.heading("Your time to pay has run out").waitFor();
+  await at.heading("Your reservation has expired").waitFor();
   await photograph(at.page, "hold-run-out");
   await visitor.go();
 });
@@ -323,19 +323,20 @@ test("whoever does not want it any more gives it back, and the next one has it",
   await shop.command(sale, "open");
   await first.at.checkOut();
   await photograph(first.at.page, "checkout");
-  await first.at.button("Give it back").click();
-  await first.at.heading("Give it back?").waitFor();
+  const dialog = first.at.page.getByRole("dialog");
+  await first.at.button("Cancel order").click();
+  await first.at.heading("Cancel this order?").waitFor();
   await photograph(first.at.page, "give-back");
-  await first.at.button("Stay").click();
-  await first.at.button("Give it back").click();
-  await first.at.button("Leave").click();
-  await first.at.heading("You have given it back").waitFor();
+  await dialog.getByRole("button", { name: "Keep order" }).click();
+  await first.at.button("Cancel order").click();
+  await dialog.getByRole("button", { name: "Cancel order" }).click();
+  await first.at.heading("Order cancelled").waitFor();
   await photograph(first.at.page, "given-back");
   await first.at.page.reload();
-  await first.at.heading("You have given it back").waitFor();
+  await first.at.heading("Order cancelled").waitFor();
   await next.at.checkOut();
   await next.at.pay();
-  await next.at.heading("It’s yours").waitFor();
+  await next.at.heading("Order confirmed").waitFor();
   const late = await visit(sale);
   await late.at.heading("Sold out").waitFor();
   await photograph(late.at.page, "sold-out");
@@ -383,7 +384,7 @@ test("nothing moves for those who ask for no motion, and the dark suits the dark
   await at.pay("Needs authentication");
   await at.heading("Payment pending").waitFor();
   assert.equal(await at.page.evaluate(() => document.getAnimations().length), 0);
-  await at.heading("It’s yours").waitFor();
+  await at.heading("Order confirmed").waitFor();
   await visitor.go();
 });
 
@@ -395,7 +396,7 @@ test("the list of sales, and a page that is not there", LIMIT, async () => {
   await page.getByRole("link", { name: sale.name }).click();
   await page.waitForURL(address(sale));
   await page.goto(`${shop.url}/sales/no-such-sale`);
-  await page.getByRole("link", { name: "See the sales" }).waitFor();
+  await page.getByRole("link", { name: "View all sales" }).waitFor();
   await photograph(page, "not-found");
   await visitor.go(/status of 404/);
 });

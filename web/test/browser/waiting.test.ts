@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import type { AdminSale, LineMessage } from "../../src/api";
+import type { AdminSale, LineMessage } from "../../src/shared/api";
 import { openBrowser, PHONE, photograph, Visitor } from "./browser";
 import { Door } from "./door";
 import { place, PlayedLine } from "./played-line";
@@ -53,8 +53,8 @@ async function watch(page: Page): Promise<() => Promise<Sight[]>> {
   return () => page.evaluate(() => (globalThis as unknown as { sights: Sight[] }).sights);
 }
 
-/** Nobody, or somebody, looks at the page. */
-async function look(page: Page, state: "visible" | "hidden"): Promise<void> {
+/** Makes the page believe that its tab is hidden or visible. */
+async function setVisibility(page: Page, state: "visible" | "hidden"): Promise<void> {
   await page.evaluate((state) => {
     Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -73,12 +73,12 @@ test("the place counts down by itself, once a second, and grows only with people
   const times = (await sights()).map(({ atMs }) => atMs);
   assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 0.9 * SECOND_MS * (times.length - 1), times.join());
 
-  line.say(place({ place: 417 }));
+  line.send(place({ place: 417 }));
   await rest(1.5 * SECOND_MS);
   const shown = numbers(await sights()).at(-1) ?? 0;
   assert.ok(shown < 417, "a place that was too low stays");
-  line.say(place({ place: 420, recalled: 3, rate_per_s: 1 }));
-  await at.page.getByText("3 people who were ahead of you came back.").waitFor();
+  line.send(place({ place: 420, recalled: 3, rate_per_s: 1 }));
+  await at.page.getByText("3 people who missed their turn came back.").waitFor();
   assert.equal(numbers(await sights()).at(-1), shown + 3);
   await photograph(at.page, "waiting-came-back");
   await visitor.go();
@@ -91,14 +91,14 @@ test("nothing is painted where nothing changes, and nothing ticks while nobody l
   await rest(3 * SECOND_MS);
   assert.deepEqual(await sights(), []);
 
-  await look(at.page, "hidden");
-  line.say(place({ place: 400, rate_per_s: 20 }));
+  await setVisibility(at.page, "hidden");
+  line.send(place({ place: 400, rate_per_s: 20 }));
   // It counts from the message on: a tenth of a millisecond later the 400th step has begun.
   await until("the place to be heard", async () => (/^(400|399) ahead/.test(await at.page.title()) ? true : undefined));
   const told = (await sights()).length;
   await rest(3 * SECOND_MS);
   assert.equal((await sights()).length, told);
-  await look(at.page, "visible");
+  await setVisibility(at.page, "visible");
   assert.ok(Number(await at.page.locator("[data-text=place]").textContent()) <= 340, "it is right at once");
   await visitor.go();
 });
@@ -109,12 +109,12 @@ test("long numbers, long waits and long news fit on small screens", LIMIT, async
     const { visitor, at, line } = await wait(far, { colorScheme });
     line.tell({ message: "Every mug is glazed by hand, so no two are the same. Thank you for your patience." });
     await at.page.getByText("glazed by hand").waitFor();
-    await at.page.getByText("Nine times of ten between 50 minutes and 9 hours").waitFor();
+    await at.page.getByText("90 % of shoppers wait between 50 minutes and 9 hours").waitFor();
     await photograph(at.page, `waiting-far-${colorScheme}`);
-    line.say({ ...far, place: 1_235_001, recalled: 1_234, beyond_stock: true });
-    await at.page.getByText("Longer than the remaining stock is likely to last.").waitFor();
-    await at.page.getByText("You may stay").waitFor();
-    await at.page.getByText("434 people who were ahead of you came back.").waitFor();
+    line.send({ ...far, place: 1_235_001, recalled: 1_234, beyond_stock: true });
+    await at.page.getByText("The sale may sell out before your turn.").waitFor();
+    await at.page.getByText("You can stay").waitFor();
+    await at.page.getByText("434 people who missed their turn came back.").waitFor();
     await photograph(at.page, `waiting-beyond-stock-${colorScheme}`);
     await visitor.go();
   }
@@ -125,17 +125,17 @@ test("a line that does not say much yet is heard all the same", LIMIT, async () 
   const { visitor, at, line } = await wait({ type, ordinal, place: ahead, behind, wait: { likely_s: [20, 40] } } as LineMessage);
   await at.heading("417 people ahead of you").waitFor();
   await at.page.getByText("20 to 40 seconds", { exact: true }).waitFor();
-  line.say({ type, ordinal, place: 3, behind } as LineMessage);
+  line.send({ type, ordinal, place: 3, behind } as LineMessage);
   await at.heading("3 people ahead of you").waitFor();
-  await at.page.getByText("not known yet", { exact: true }).waitFor();
+  await at.page.getByText("not available yet", { exact: true }).waitFor();
   await visitor.go();
 });
 
 test("whoever missed the turn is told, and may join again", LIMIT, async () => {
   const { visitor, at, line } = await wait({ type: "over", outcome: "missed" });
-  await at.heading("Your turn passed while you were away").waitFor();
+  await at.heading("You missed your turn").waitFor();
   await photograph(at.page, "missed");
-  line.say(place({ ordinal: 1_500, place: 800 }));
+  line.send(place({ ordinal: 1_500, place: 800 }));
   await at.button("Join again").focus();
   await at.page.keyboard.press("Enter");
   await at.heading("800 people ahead of you").waitFor();
@@ -147,12 +147,12 @@ test("a screen reader hears of people who came back in its turn, and not of ever
   const { visitor, at, line } = await wait(place({ place: 417, rate_per_s: 5 }), { reducedMotion: "reduce" });
   const announcer = at.page.locator("[data-announcer]");
   const first = (await announcer.textContent()) ?? "";
-  assert.match(first, /^41\d people ahead of you\. Likely wait: 2 to 4 minutes\.$/);
-  line.say(place({ place: 430, recalled: 15 }));
+  assert.match(first, /^41\d people ahead of you\. Estimated wait: 2 to 4 minutes\.$/);
+  line.send(place({ place: 430, recalled: 15 }));
   await at.page.locator("[data-show=back]").waitFor();
   await rest(2 * SECOND_MS);
   assert.equal(await announcer.textContent(), first, "it has just spoken");
-  await announcer.filter({ hasText: /^\d+ people who were ahead of you came back\./ }).waitFor({ timeout: 25 * SECOND_MS });
+  await announcer.filter({ hasText: /^\d+ people who missed their turn came back\./ }).waitFor({ timeout: 25 * SECOND_MS });
   assert.equal(await at.page.evaluate(() => document.getAnimations().length), 0, "nothing moves for those who ask for no motion");
   await visitor.go();
 });
@@ -168,8 +168,8 @@ test("a shop that refuses WebSockets is asked once why, and left alone for as lo
   await at.trouble.filter({ hasText: "very busy" }).waitFor();
   assert.deepEqual(door.turnedAway.map(({ upgrade }) => upgrade), [true, false]);
   const askedAtMs = door.turnedAway.at(-1)?.atMs ?? 0;
-  await look(at.page, "hidden");
-  await look(at.page, "visible");
+  await setVisibility(at.page, "hidden");
+  await setVisibility(at.page, "visible");
   await until("the page to come again", () => (door.turnedAway.length > 2 ? true : undefined));
   assert.ok((door.turnedAway[2]?.atMs ?? 0) - askedAtMs >= 4 * SECOND_MS, "a look at the page does not hurry it");
   door.busyForS = undefined;

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changes, inWords } from "../../src/admin/audit";
+import { changes, spaced } from "../../src/admin/screens/audit";
 
 test("an entry says field by field what differs", () => {
   assert.deepEqual(changes({ before: { rate_cap_per_s: 10, message: null }, after: { rate_cap_per_s: 2.5, message: "Soon" } }), [
     "rate cap per s: 10 → 2.5",
-    "message: nothing → “Soon”",
+    "message: none → “Soon”",
   ]);
   assert.deepEqual(changes({ before: null, after: { ticket: 7 } }), ["ticket: 7"]);
-  assert.deepEqual(changes({ before: { name: "ada" }, after: null }), ["name: “ada” → nothing"]);
+  assert.deepEqual(changes({ before: { name: "ada" }, after: null }), ["name: “ada” → none"]);
   assert.deepEqual(changes({ before: null, after: null }), []);
-  assert.equal(inWords("remove_ticket"), "remove ticket");
+  assert.equal(spaced("remove_ticket"), "remove ticket");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
-import type { LineMessage } from "../../src/api";
+import type { LineMessage } from "../../src/shared/api";
 import { LineConnection } from "../../src/shopper/connection";
 import type { Transport } from "../../src/shopper/retry";
 import type { End, Listener } from "../../src/shopper/transports";
@@ -26,17 +26,17 @@ interface Opened {
 /** A page's connection whose links do only what a test tells them to. */
 class Page {
   readonly links: Opened[] = [];
-  readonly heard: string[] = [];
+  readonly received: string[] = [];
   readonly lost: boolean[] = [];
   readonly refused: string[] = [];
   readonly line: LineConnection;
 
-  constructor(random = chance(1), papers: Record<string, string> = {}) {
+  constructor(random = chance(1), credentials: Record<string, string> = {}) {
     this.line = new LineConnection(
       "1",
-      papers,
+      credentials,
       {
-        heard: (message: LineMessage) => this.heard.push(message.type),
+        received: (message: LineMessage) => this.received.push(message.type),
         lost: (busy) => this.lost.push(busy),
         refused: (problem) => this.refused.push(problem.title),
       },
@@ -62,7 +62,7 @@ class Page {
   }
 
   speak(message: LineMessage = place): void {
-    this.link.listener.heard(JSON.stringify(message));
+    this.link.listener.received(JSON.stringify(message));
   }
 
   /** The link ends; one that the page has closed itself says nothing any more. */
@@ -171,12 +171,12 @@ describe("a refused WebSocket", () => {
     page.speak();
     page.end(ANSWERED);
     assert.deepEqual(page.tried, ["socket", "polling", "events"]);
-    assert.deepEqual(page.heard, ["place"]);
+    assert.deepEqual(page.received, ["place"]);
     assert.deepEqual(page.lost, []);
     assert.match(page.link.path, /join=false/, "with the ticket that it has got");
   });
 
-  test("shows the shopper's papers, where there are any", () => {
+  test("shows the shopper's credentials, where there are any", () => {
     const page = new Page(undefined, { account: "a.b&c", invitation: "x_y-z" });
     page.line.open("join");
     assert.match(page.link.path, /\/line\?account=a\.b%26c&invitation=x_y-z&traceparent=00-/);
@@ -243,7 +243,7 @@ test("an answer that ends it all ends the asking", () => {
   page.speak({ type: "over", outcome: "missed" });
   page.end(ANSWERED);
   mock.timers.tick(120_000);
-  assert.deepEqual(page.heard, ["over"]);
+  assert.deepEqual(page.received, ["over"]);
   assert.equal(page.links.length, 2);
 });
 
@@ -295,7 +295,7 @@ describe("a connection that dies without a word", () => {
     assert.ok(silentMs > 20 * SECOND_MS && silentMs <= 30 * SECOND_MS, `${silentMs} ms`);
     page.untilNextTry();
     assert.deepEqual(page.tried, ["socket", "socket"], "it says nothing against sockets");
-    assert.ok(page.heard.every((type) => type !== "heartbeat"), "and is no news");
+    assert.ok(page.received.every((type) => type !== "heartbeat"), "and is no news");
   });
 
   test("is not suspected of a server that has no heartbeat, nor at once of a page that was asleep", () => {

@@ -53,9 +53,9 @@ test("events are read whole, however they are cut into pieces", () => {
   const text = ': hello\n\nevent: message\ndata: {"a":1}\n\ndata: one\ndata: two\r\n\r\ndata:bare\n\nid: 7\n\n';
   for (let size = 1; size <= text.length; size += 1) {
     const stream = new EventStream();
-    const heard: string[] = [];
-    for (let at = 0; at < text.length; at += size) heard.push(...stream.push(text.slice(at, at + size)));
-    assert.deepEqual(heard, ['{"a":1}', "one\ntwo", "bare"], `in pieces of ${size}`);
+    const received: string[] = [];
+    for (let at = 0; at < text.length; at += size) received.push(...stream.push(text.slice(at, at + size)));
+    assert.deepEqual(received, ['{"a":1}', "one\ntwo", "bare"], `in pieces of ${size}`);
   }
 });
 

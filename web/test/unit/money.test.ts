@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { MINOR_DIGITS } from "../../src/currencies";
-import { majorUnits, minorUnits, money } from "../../src/words";
+import { MINOR_DIGITS } from "../../src/shared/currencies";
+import { majorUnits, minorUnits, money } from "../../src/shared/format";
 
 /** Currency, minor units, and the amount as services and the command line write it. */
 const AMOUNTS = JSON.parse(readFileSync("test/unit/amounts.json", "utf8")) as [string, number, string][];

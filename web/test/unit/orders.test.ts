@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actionsOf, requestWords } from "../../src/admin/orders";
-import type { AdminOrder } from "../../src/api";
+import { actionsOf, requestWords } from "../../src/admin/panels/orders";
+import type { AdminOrder } from "../../src/shared/api";
 
 const order: AdminOrder = {
   id: "0190", status: "paid", quantity: 1, amount_minor: 4_900, currency: "EUR", refunded_minor: 0, disputed_minor: 0, dispute: null, reference: "pi_1",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { readFailure, retryAfterMs } from "../../src/http";
+import { readFailure, retryAfterMs } from "../../src/shared/http";
 import { isUnexplained, Ladder, retryDelayMs, waitAfter } from "../../src/shopper/retry";
 
 test("the back-off is spread over a time that doubles", () => {

@@ -1,6 +1,6 @@
 /** Facts that the tests start from. */
 
-import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/api";
+import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/shared/api";
 
 export const NOW_MS = Date.parse("2026-11-27T09:00:00Z");
 
@@ -12,6 +12,7 @@ export const sale: SaleCard = {
   price_minor: 4_900,
   currency: "EUR",
   per_shopper_limit: 1,
+  rate_cap_per_s: 10,
   total: 100,
   remaining: 60,
   status: "open",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { LineMessage, Outcome, Problem } from "../../src/api";
-import { hearPlace, placeAt } from "../../src/shopper/place";
+import type { LineMessage, Outcome, Problem } from "../../src/shared/api";
+import { applyPlace, placeAt } from "../../src/shopper/countdown";
 import { initialState, reduce as reduceAt, type Event, type State } from "../../src/shopper/state";
 import { order, place, sale, turn } from "./samples";
 
@@ -185,7 +185,7 @@ describe("the count", () => {
 
   test("of a new ticket, or after a turn, begins anew", () => {
     assert.equal(shownAt(after(line(place), line(turn), line({ ...place, place: 30 })), 0), 30);
-    assert.deepEqual(after(line({ ...place, place: 3 }), line({ ...place, ordinal: 80, place: 30 })).phase, { at: "waiting", place: hearPlace(undefined, { ...place, ordinal: 80, place: 30 }, 0) });
+    assert.deepEqual(after(line({ ...place, place: 3 }), line({ ...place, ordinal: 80, place: 30 })).phase, { at: "waiting", place: applyPlace(undefined, { ...place, ordinal: 80, place: 30 }, 0) });
   });
 });
 

@@ -440,7 +440,7 @@ impl LineStatements for Session {
             let line = &mut own.sale.lines[at];
             let is_settled = own.sale.row.now - line.epoch_began_at > SETTLED;
             let ahead = ahead(if is_settled { 0 } else { line.restless() });
-            line.move_on(cursor, &seen, ahead, (own.made[at], own.first[at]));
+            line.move_on(cursor, &seen, ahead, (own.made[at], own.first[at]), own.sale.row.now);
             own.keep_line(ledger, at);
         })
         .await
@@ -519,6 +519,7 @@ impl LineStatements for Session {
             let clock = ledger.clock(own.postgres.now_ms());
             let line: &mut LineRow = &mut own.sale.lines[at];
             line.restless = line.restless_with_another(now);
+            line.lose(now);
             line.retell_below = (line.epoch > 0).then_some(i64::MAX);
             line.epoch = line.epoch.max(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1)) + 1;
             line.above = line.granted.max(stored(redis.granted));

@@ -1,0 +1,262 @@
+//! How many messages a whole sale takes, and how wrong the places are that pages show meanwhile.
+//!
+//! A sale in virtual time, with the waiting room's own update policy and a page that is written anew from
+//! `docs/line-protocol.md`. Prints one JSON object: `cargo run --release -p fairline-update-policy --example messages`, followed, if
+//! wanted, by `--`, a seed, and the share of the people that are to come.
+//! `docs/line-protocol.md` has the rules, `sale.rs` what happens in this sale.
+
+mod page;
+mod sale;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fairline_line::{
+    change::{Change, LiveTurn, Turn},
+    ticket::Ordinal,
+};
+use fairline_update_policy::{Flow, Inputs, LineMessage, SentState, Within};
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::{
+    page::Page,
+    sale::{Happens, STEP_S, Sale},
+};
+
+/// How often a node looks at the flow of its lines.
+const BEAT_STEPS: u64 = 10;
+/// Every page is looked at once a second, a share of them each time.
+const SHARES: u64 = 10;
+/// When the line moves, those with fewer people ahead are looked at at once.
+const FRONT: u64 = 1000;
+/// One of so many pages is looked at in each step, to see how wrong it is when nobody looks.
+const SAMPLED: u64 = 199;
+
+/// One shopper's tab.
+#[derive(Default)]
+struct Tab {
+    said: SentState,
+    page: Page,
+    turn: Option<Turn>,
+    here: bool,
+}
+
+/// How wrong pages were.
+#[derive(Default)]
+struct Errors {
+    /// Looks by how wrong the page was, in tenths of a per cent of the place; one place is never wrong.
+    looks: Vec<u64>,
+    worst_places: u64,
+}
+
+impl Errors {
+    fn note(&mut self, shown: u64, place: u64) {
+        let places = shown.abs_diff(place);
+        let permille = if places <= 1 { 0 } else { places * 1000 / place.max(1) };
+        let at = usize::try_from(permille.min(10_000)).unwrap_or_default();
+        if self.looks.len() <= at {
+            self.looks.resize(at + 1, 0);
+        }
+        self.looks[at] += 1;
+        self.worst_places = self.worst_places.max(places);
+    }
+
+    /// Per cent of the place that no more than the given share of looks exceed.
+    fn percentile(&self, share: f64) -> f64 {
+        let (all, mut seen) = (self.looks.iter().sum::<u64>() as f64, 0.0);
+        let at = self.looks.iter().position(|looks| {
+            seen += *looks as f64;
+            seen >= all * share
+        });
+        at.unwrap_or_default() as f64 / 10.0
+    }
+
+    /// The share of looks at which a page was wrong by more than one place and one per cent.
+    fn beyond(&self) -> f64 {
+        self.looks.iter().skip(11).sum::<u64>() as f64 / self.looks.iter().sum::<u64>().max(1) as f64
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "p99_percent": self.percentile(0.99),
+            "worst_percent": self.percentile(1.0),
+            "worst_places": self.worst_places,
+            "share_beyond": self.beyond(),
+        })
+    }
+}
+
+struct Node {
+    sale: Sale,
+    flow: Flow,
+    tabs: Vec<Tab>,
+    news: u32,
+    messages: BTreeMap<&'static str, u64>,
+    waited: BTreeMap<&'static str, u64>,
+    asked: Errors,
+    any_moment: Errors,
+    waiting_s: f64,
+}
+
+impl Node {
+    fn tell(&mut self, ordinal: Ordinal) {
+        let now = Duration::from_secs_f64(self.sale.now_s());
+        let tab = &mut self.tabs[ordinal as usize - 1];
+        if !tab.here || tab.said.over() {
+            return;
+        }
+        let place = self.sale.view.place(ordinal);
+        let waiting = Turn::Waiting;
+        let facts = Inputs {
+            ordinal,
+            card: &self.sale.card,
+            news: self.news,
+            in_touch: true,
+            turn: tab.turn.as_ref().unwrap_or(&waiting),
+            place,
+            in_draw: None,
+            forecast: self.flow.forecast(&self.sale.card),
+            now,
+        };
+        let before = tab.page.shown(now);
+        while let Some(message) = tab.said.next(&facts) {
+            *self.messages.entry(message.kind()).or_default() += 1;
+            tab.page.hear(&message, now);
+            if matches!(message, LineMessage::Over { .. }) {
+                tab.here = false;
+            }
+        }
+        if let Some(waited) = tab.said.take_ended_wait(now) {
+            let within = match waited.within {
+                Within::Half => "half",
+                Within::NineOfTen => "nine_of_ten",
+                Within::Outside => "outside",
+            };
+            *self.waited.entry(within).or_default() += 1;
+        }
+        if let (Some(shown), Some(place)) = (tab.page.shown(now), place) {
+            let grown = before.is_some_and(|before| shown > before + tab.page.may_have_grown());
+            assert!(!grown, "{ordinal} was shown {before:?} and then {shown}");
+            self.asked.note(shown, place.ahead);
+        }
+    }
+
+    fn take_in(&mut self, happens: Happens) {
+        match happens {
+            Happens::Joined(ordinal) => {
+                self.tabs.push(Tab { here: true, ..Tab::default() });
+                self.tell(ordinal);
+            }
+            Happens::Changed(change) => match &change {
+                Change::Departed { ordinals } => {
+                    self.flow.departed(ordinals.len());
+                    ordinals.iter().for_each(|ordinal| self.tabs[*ordinal as usize - 1] = Tab::default());
+                }
+                Change::Returned { ordinals } | Change::Recalled { ordinals } => {
+                    match change {
+                        Change::Returned { .. } => self.flow.returned(ordinals.len()),
+                        _ => self.flow.recalled(ordinals.len()),
+                    }
+                    for ordinal in ordinals {
+                        self.tabs[*ordinal as usize - 1].here = true;
+                        self.tell(*ordinal);
+                    }
+                }
+                Change::Moved { turns, .. } => {
+                    self.flow.admitted(turns.iter().filter(|(_, turn)| turn == "now").count());
+                    for (ordinal, turn) in turns {
+                        let at = OffsetDateTime::UNIX_EPOCH;
+                        let live = LiveTurn { token: String::from("token"), quantity: 1, claim_by: at, expires_at: at };
+                        let turn = if turn == "now" { Turn::Now(live) } else { Turn::Bought };
+                        self.tabs[*ordinal as usize - 1].turn = Some(turn);
+                        self.tell(*ordinal);
+                    }
+                }
+                _ => {}
+            },
+            Happens::Card { before, news } => {
+                self.flow.card_changed(&before, &self.sale.card);
+                if news {
+                    self.news += 1;
+                    (1..=self.tabs.len() as u64).for_each(|ordinal| self.tell(ordinal));
+                }
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        let mut beats = 0;
+        while let Some(happened) = self.sale.step() {
+            let moved = happened.iter().any(|happens| matches!(happens, Happens::Changed(_)));
+            happened.into_iter().for_each(|happens| self.take_in(happens));
+            let step = self.sale.steps();
+            if step / BEAT_STEPS > beats {
+                beats = step / BEAT_STEPS;
+                let (waiting, status) = (self.sale.view.waiting(), self.sale.card.status);
+                self.flow.passed(Duration::from_secs_f64(BEAT_STEPS as f64 * STEP_S), waiting, status);
+            }
+            // The node looks ten times a second.
+            let looks = step.is_multiple_of(2);
+            let now = Duration::from_secs_f64(self.sale.now_s());
+            let mut front = moved && looks;
+            for ordinal in 1..=self.tabs.len() as u64 {
+                if !self.tabs[ordinal as usize - 1].here {
+                    continue;
+                }
+                let in_share = looks && (ordinal + step / 2).is_multiple_of(SHARES);
+                let sampled = (ordinal + step).is_multiple_of(SAMPLED);
+                if in_share || front && ordinal > self.sale.view.cursor() {
+                    self.tell(ordinal);
+                }
+                if ordinal > self.sale.view.cursor() {
+                    if front && self.sale.view.place(ordinal).is_none_or(|place| place.ahead > FRONT) {
+                        front = false;
+                    }
+                    self.waiting_s += STEP_S;
+                }
+                let tab = &self.tabs[ordinal as usize - 1];
+                if sampled
+                    && tab.here
+                    && let (Some(shown), Some(place)) = (tab.page.shown(now), self.sale.view.place(ordinal))
+                {
+                    self.any_moment.note(shown, place.ahead);
+                }
+            }
+        }
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let seed = arguments.next().map_or(3, |seed| seed.parse().expect("a seed"));
+    let share = arguments.next().map_or(1.0, |share| share.parse().expect("a share"));
+    let sale = Sale::new(StdRng::seed_from_u64(seed), share);
+    let mut node = Node {
+        sale,
+        flow: Flow::default(),
+        tabs: Vec::new(),
+        news: 0,
+        messages: BTreeMap::new(),
+        waited: BTreeMap::new(),
+        asked: Errors::default(),
+        any_moment: Errors::default(),
+        waiting_s: 0.0,
+    };
+    node.run();
+    let messages = node.messages.values().sum::<u64>();
+    let report = json!({
+        "messages_vs_1hz": messages as f64 / node.waiting_s,
+        "messages": messages,
+        "messages_by_type": node.messages,
+        "shoppers": node.tabs.len(),
+        "admitted": node.sale.admitted(),
+        "sale_s": node.sale.now_s(),
+        "waiting_s_each": node.waiting_s / node.tabs.len() as f64,
+        "error_when_looked_at": node.asked.to_json(),
+        "error_at_any_moment": node.any_moment.to_json(),
+        "waits_within": node.waited,
+        "seed": seed,
+    });
+    println!("{report}");
+}

@@ -1,0 +1,15 @@
+//! What a waiting page is sent, and when. Pure: no I/O, no clock, no randomness; time is an argument.
+//!
+//! - `policy`: the next message to a page, from the state of the line and what the page was sent before.
+//! - `countdown`: what a page shows between two messages, and when that is wrong enough for another one.
+//! - `forecast`: how fast a line moves, and how long a wait is likely to take.
+//! - `message`: the messages themselves, as JSON (`docs/line-protocol.md`).
+
+mod countdown;
+mod forecast;
+mod message;
+mod policy;
+
+pub use forecast::{Flow, Forecast, WaitOutlook, Within};
+pub use message::{LineMessage, Outcome, PageMessage, Wait};
+pub use policy::{EndedWait, Inputs, SentState, differs_in_counts_only};

@@ -1,0 +1,129 @@
+//! The messages of the line, as JSON. `docs/line-protocol.md` explains them; its schema is held against these types.
+
+use fairline_sale::SaleCard;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// What the line says to a page.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LineMessage {
+    /// Where the ticket stands.
+    Place {
+        /// The ticket's number.
+        ordinal: u64,
+        /// People ahead: 0 for the one who is next.
+        place: u64,
+        /// People behind.
+        behind: u64,
+        /// People ahead who had given up and came back. While this grows, a place may grow.
+        recalled: u64,
+        /// Places per second by which the page counts down by itself, until it hears more; null: it stands still.
+        #[schema(required)]
+        rate_per_s: Option<f64>,
+        /// How long it is likely to take; null while that is not known.
+        #[schema(required)]
+        wait: Option<Wait>,
+        /// Whether the remaining units are likely to be gone by then.
+        beyond_stock: bool,
+        /// Units that nobody holds, has paid for, or has been promised.
+        remaining: u32,
+    },
+    /// The ticket is in a draw that is still to be made: it has no place yet.
+    Draw {
+        /// The ticket's number.
+        ordinal: u64,
+        /// How many are in the draw.
+        participants: u64,
+    },
+    /// The sale's facts: first of all messages, and whenever they change.
+    Sale {
+        /// The facts.
+        sale: Box<SaleCard>,
+    },
+    /// It is this ticket's turn.
+    Turn {
+        /// The admission token.
+        token: String,
+        /// Until when it can be redeemed.
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+        /// Until when the page must say `claim`.
+        #[serde(with = "time::serde::rfc3339")]
+        claim_by: OffsetDateTime,
+        /// Units promised.
+        quantity: u32,
+    },
+    /// There is nothing more to wait for. The last message.
+    Over {
+        /// Why.
+        outcome: Outcome,
+    },
+    /// Nothing: the connection is alive. Over WebSockets alone, after the first messages and whenever nothing else was said for so long.
+    Heartbeat {
+        /// When something is said next at the latest, in seconds. A page that hears nothing for longer has lost its connection.
+        next_in_s: u32,
+    },
+    /// The line can't be reached for now. The place is kept.
+    Reconnecting {
+        /// When to expect news, in milliseconds.
+        retry_after_ms: u64,
+    },
+}
+
+impl LineMessage {
+    /// Its `type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Place { .. } => "place",
+            Self::Draw { .. } => "draw",
+            Self::Sale { .. } => "sale",
+            Self::Turn { .. } => "turn",
+            Self::Over { .. } => "over",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::Reconnecting { .. } => "reconnecting",
+        }
+    }
+}
+
+/// How long it is likely to take, in seconds from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Wait {
+    /// Half of all such waits end from so many to so many seconds from now.
+    pub likely_s: (u64, u64),
+    /// Nine of ten do.
+    pub bounds_s: (u64, u64),
+}
+
+/// Why there is nothing more to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every unit is sold.
+    SoldOut,
+    /// The sale has ended.
+    Closed,
+    /// The turn ran out unused.
+    Expired,
+    /// The token was redeemed.
+    Bought,
+    /// The shopper left.
+    Left,
+    /// An operator took the ticket out of the line.
+    Removed,
+    /// The turn passed while the shopper was away, too long ago.
+    Missed,
+    /// The shopper has bought, or holds, as many units of the sale as one shopper may.
+    Limit,
+}
+
+/// What a page says to the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PageMessage {
+    /// The token has arrived.
+    Claim,
+    /// The shopper gives the place up.
+    Leave,
+}

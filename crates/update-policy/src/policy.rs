@@ -1,0 +1,470 @@
+//! What to say to a page next, from what is so and what has been said. Pure.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
+
+use fairline_line::{change::Turn, ticket::Ordinal, view::Place};
+use fairline_sale::{SaleCard, Status};
+
+use crate::{
+    countdown::{Correction, Countdown, milliseconds, tolerated},
+    forecast::{Forecast, WaitOutlook, Within},
+    message::{LineMessage, Outcome},
+};
+
+/// What is so, for one ticket, now.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// The ticket's ordinal.
+    pub ordinal: Ordinal,
+    /// The facts of the sale.
+    pub card: &'a Arc<SaleCard>,
+    /// Another number whenever the card has changed in more than the number of remaining units.
+    pub news: u32,
+    /// Whether the line could be reached lately.
+    pub in_touch: bool,
+    /// The state of the ticket's turn.
+    pub turn: &'a Turn,
+    /// Where the ticket stands; none if it does not wait.
+    pub place: Option<Place>,
+    /// Those who are in a draw that is still to be made.
+    pub in_draw: Option<u64>,
+    /// How fast the line moves.
+    pub forecast: Forecast,
+    /// Time since the node started.
+    pub now: Duration,
+}
+
+/// What a page has been told. As many of them as shoppers are kept, so it is small.
+#[derive(Debug, Default)]
+pub struct SentState {
+    told: Option<Countdown>,
+    /// The wait that was told with the place.
+    wait_s: Option<f32>,
+    /// The first wait that was told, and when, in milliseconds as the countdown counts them.
+    first_wait: Option<(u32, WaitOutlook)>,
+    /// As told with the place; [`IN_DRAW`] if what was told were those who are in a draw.
+    behind: u32,
+    /// The card's news, its remaining units and when they were told.
+    news: Option<u32>,
+    remaining: u32,
+    remaining_at_ms: u32,
+    /// Of the token of the turn; 0: none.
+    token_hash: u32,
+    out_of_touch: bool,
+    beyond_stock: bool,
+    /// There have been news since the place was told.
+    had_news: bool,
+    over: bool,
+}
+
+/// Stands for what nobody has behind.
+const IN_DRAW: u32 = u32::MAX;
+/// How many are in a draw is told afresh no sooner than this after the last time, in milliseconds.
+const IN_DRAW_EVERY_MS: u32 = 2000;
+/// When a page hears from us again, unless something happens, while the line is out of reach.
+const RETRY_AFTER_MS: u64 = 1500;
+/// Every place comes with the number of remaining units. That number alone is told when it differs by more than this part
+/// of all units,
+const REMAINING_PART: u32 = 4;
+/// no sooner than this after the last time, in milliseconds.
+const REMAINING_EVERY_MS: u32 = 60_000;
+/// A wait is told afresh when it has become another by more than this share,
+const WAIT_DIFFERS: f64 = 0.2;
+/// and by more than so many seconds,
+const WAIT_DIFFERS_S: f64 = 10.0;
+/// no sooner than this after the last time, in milliseconds.
+const WAIT_EVERY_MS: u32 = 30_000;
+/// That a wait is beyond the stock, or no longer is, is said no sooner than this after the last time, in milliseconds.
+const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
+/// How many are behind is told afresh when it is another order of magnitude, no sooner than this after the last time, in
+/// milliseconds.
+const BEHIND_EVERY_MS: u32 = 60_000;
+/// After news, another rate is told at once if without it the page would be wrong within so many seconds.
+const RATE_TELLS_S: f64 = 60.0;
+
+impl SentState {
+    /// The next message, or `None` when the page knows everything that it needs.
+    pub fn next(&mut self, facts: &Inputs<'_>) -> Option<LineMessage> {
+        if self.over {
+            return None;
+        }
+        if self.news != Some(facts.news) || self.should_send_remaining(facts) {
+            self.had_news |= self.news != Some(facts.news);
+            self.news = Some(facts.news);
+            self.remember_remaining(facts);
+            if facts.card.status != Status::Open {
+                self.stop(facts.now);
+            }
+            // Where the record stands changes all the time, and is nothing to tell a page.
+            let sale = SaleCard { record: None, ..SaleCard::clone(facts.card) };
+            return Some(LineMessage::Sale { sale: Box::new(sale) });
+        }
+        if !facts.in_touch {
+            let news = !self.out_of_touch;
+            self.out_of_touch = true;
+            self.stop(facts.now);
+            return news.then_some(LineMessage::Reconnecting { retry_after_ms: RETRY_AFTER_MS });
+        }
+        if let Some(outcome) = outcome(facts.turn, facts.card.status) {
+            self.over = true;
+            return Some(LineMessage::Over { outcome });
+        }
+        if let Turn::Now(turn) = facts.turn {
+            let token_hash = hash(&turn.token);
+            // SentState again after a loss of touch: the page then shows that it is over.
+            if self.token_hash == token_hash && !self.out_of_touch {
+                return None;
+            }
+            self.token_hash = token_hash;
+            self.told = None;
+            self.out_of_touch = false;
+            return Some(LineMessage::Turn {
+                token: turn.token.clone(),
+                expires_at: turn.expires_at,
+                claim_by: turn.claim_by,
+                quantity: turn.quantity,
+            });
+        }
+        if let Some(participants) = facts.in_draw {
+            return self.draw_message(facts, participants);
+        }
+        if self.behind == IN_DRAW {
+            (self.told, self.behind) = (None, 0);
+        }
+        self.place_message(facts, facts.place?)
+    }
+
+    /// Nobody has a place before the draw.
+    fn draw_message(&mut self, facts: &Inputs<'_>, participants: u64) -> Option<LineMessage> {
+        // A ticket that has departed is not in it.
+        facts.place?;
+        if let Some(told) = self.told.as_ref().filter(|_| self.behind == IN_DRAW && !self.out_of_touch) {
+            // Exact among few, who can count each other; in a crowd wrong by one in a hundred at most.
+            let differs = u64::from(told.shown(facts.now)).abs_diff(participants) > participants / 100;
+            if !differs || told.age_ms(facts.now) < IN_DRAW_EVERY_MS {
+                return None;
+            }
+        }
+        let everybody = Place { ahead: participants, recalled: 0, behind: 0 };
+        self.told = Some(Countdown::new(None, facts.now, everybody, 0.0));
+        (self.behind, self.token_hash, self.out_of_touch) = (IN_DRAW, 0, false);
+        Some(LineMessage::Draw { ordinal: facts.ordinal, participants })
+    }
+
+    /// Whether the last message has been said.
+    pub fn over(&self) -> bool {
+        self.over
+    }
+
+    /// How the first wait that was told compares with what it was, once it is over: after the message of a turn, and only
+    /// once.
+    pub fn take_ended_wait(&mut self, now: Duration) -> Option<EndedWait> {
+        if self.token_hash == 0 {
+            return None;
+        }
+        let (at_ms, told) = self.first_wait.take()?;
+        let waited_s = f64::from(milliseconds(now).wrapping_sub(at_ms)) / 1000.0;
+        Some(EndedWait { ratio: waited_s / f64::from(told.median_s), within: told.within(waited_s) })
+    }
+
+    fn stop(&mut self, now: Duration) {
+        if let Some(told) = &mut self.told {
+            told.stop(now);
+        }
+    }
+
+    fn remember_remaining(&mut self, facts: &Inputs<'_>) {
+        (self.remaining, self.remaining_at_ms) = (facts.card.remaining, milliseconds(facts.now));
+    }
+
+    fn should_send_remaining(&self, facts: &Inputs<'_>) -> bool {
+        self.remaining.abs_diff(facts.card.remaining) > facts.card.total / REMAINING_PART
+            && milliseconds(facts.now).wrapping_sub(self.remaining_at_ms) >= REMAINING_EVERY_MS
+    }
+
+    fn place_message(&mut self, facts: &Inputs<'_>, place: Place) -> Option<LineMessage> {
+        let forecast = &facts.forecast;
+        let outlook = forecast.outlook(place.ahead);
+        let rate_per_s = forecast.places_per_s(place.ahead).map(|rate| (rate * 10_000.0).round() / 10_000.0);
+        let beyond_stock = forecast.is_beyond_stock(place.ahead, self.beyond_stock);
+        let had_news = std::mem::take(&mut self.had_news);
+        let mut said = LineMessage::Place {
+            ordinal: facts.ordinal,
+            place: place.ahead,
+            behind: place.behind,
+            recalled: place.recalled,
+            rate_per_s,
+            wait: outlook.map(|outlook| outlook.wait()),
+            beyond_stock,
+            remaining: facts.card.remaining,
+        };
+        let mut tells = (place, rate_per_s);
+        if let Some(told) = &mut self.told
+            && !self.out_of_touch
+        {
+            let age_ms = told.age_ms(facts.now);
+            let drifts_per_s = (told.rate_per_s() - rate_per_s.unwrap_or_default()).abs();
+            let rate_differs = drifts_per_s * RATE_TELLS_S > tolerated(place.ahead);
+            match told.wrong(facts.now, place) {
+                Some(Correction::Elsewhere) => {}
+                Some(Correction::Recalled { min }) => {
+                    let shown = u64::from(told.shown(facts.now));
+                    tells = (Place { ahead: shown, recalled: u64::from(min), ..place }, None);
+                    if let LineMessage::Place { place, recalled, rate_per_s, .. } = &mut said {
+                        (*place, *recalled, *rate_per_s) = (shown, u64::from(min), None);
+                    }
+                }
+                None if had_news && rate_differs && facts.card.status == Status::Open => {}
+                None if beyond_stock != self.beyond_stock && age_ms >= BEYOND_STOCK_EVERY_MS => {}
+                None if !(beyond_stock && self.beyond_stock) && self.should_send_wait(outlook, age_ms) => {}
+                None if differs_tenfold(self.behind, place.behind) && age_ms >= BEHIND_EVERY_MS => {}
+                None => return None,
+            }
+        }
+        let (place, rate_per_s) = tells;
+        self.told = Some(Countdown::new(self.told.as_ref(), facts.now, place, rate_per_s.unwrap_or_default()));
+        self.wait_s = outlook.map(|outlook| outlook.median_s);
+        if self.first_wait.is_none() {
+            self.first_wait = outlook.map(|outlook| (milliseconds(facts.now), outlook));
+        }
+        self.behind = u32::try_from(place.behind).unwrap_or(u32::MAX).min(IN_DRAW - 1);
+        self.beyond_stock = beyond_stock;
+        self.token_hash = 0;
+        self.out_of_touch = false;
+        self.remember_remaining(facts);
+        Some(said)
+    }
+
+    fn should_send_wait(&self, outlook: Option<WaitOutlook>, age_ms: u32) -> bool {
+        match (self.wait_s, outlook) {
+            (None, Some(_)) => true,
+            (Some(told_s), Some(outlook)) => {
+                let (told_s, now_s) = (f64::from(told_s) - f64::from(age_ms) / 1000.0, f64::from(outlook.median_s));
+                age_ms >= WAIT_EVERY_MS && (told_s - now_s).abs() > (WAIT_DIFFERS * now_s).max(WAIT_DIFFERS_S)
+            }
+            (_, None) => false,
+        }
+    }
+}
+
+/// What a wait was, beside what had been told of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndedWait {
+    /// The wait divided by what was told as its median.
+    pub ratio: f64,
+    /// In which of the ranges it has ended.
+    pub within: Within,
+}
+
+fn differs_tenfold(one: u32, other: u64) -> bool {
+    let one = u64::from(one);
+    one.max(other) >= 10 * one.min(other).max(1)
+}
+
+/// Never 0. The two tokens that one ticket may have after each other differ in it.
+fn hash(token: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    (hasher.finish() as u32).max(1)
+}
+
+/// Whether the number of remaining units, or where the record stands, is all that has changed: they do all the time, and are
+/// no news to hurry with.
+pub fn differs_in_counts_only(before: &SaleCard, after: &SaleCard) -> bool {
+    let same = SaleCard { remaining: after.remaining, record: after.record.clone(), ..before.clone() };
+    before != after && same == *after
+}
+
+/// Why there is nothing more to wait for, if so. Whoever has a token is not stopped by the sale's status: only checkout
+/// decides on tokens.
+fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
+    match (turn, status) {
+        (Turn::Bought, _) => Some(Outcome::Bought),
+        (Turn::Left, _) => Some(Outcome::Left),
+        (Turn::Removed, _) => Some(Outcome::Removed),
+        (Turn::Limit, _) => Some(Outcome::Limit),
+        (Turn::Now(_), _) => None,
+        (_, Status::Closed) => Some(Outcome::Closed),
+        (Turn::Expired, _) => Some(Outcome::Expired),
+        (Turn::Missed, _) => Some(Outcome::Missed),
+        (_, Status::SoldOut) => Some(Outcome::SoldOut),
+        (Turn::Waiting | Turn::Lapsed, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairline_line::change::LiveTurn;
+    use fairline_sale::{LineOrder, SaleId, SaleMode};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn card(status: Status) -> Arc<SaleCard> {
+        Arc::new(SaleCard {
+            id: "00000000-0000-0000-0000-000000000001".parse::<SaleId>().expect("a UUID"),
+            slug: "first-drop".to_owned(),
+            name: "First drop".to_owned(),
+            description: String::new(),
+            price_minor: 4900,
+            currency: "EUR".to_owned(),
+            per_shopper_limit: 1,
+            per_account_limit: None,
+            total: 100,
+            remaining: 60,
+            status,
+            opens_at: OffsetDateTime::UNIX_EPOCH,
+            ends_at: None,
+            rate_cap_per_s: 10.0,
+            message: None,
+            mode: SaleMode::Guarantee,
+            order: LineOrder::Fifo,
+            draw: None,
+            lane: None,
+            grace_s: None,
+            rehearsal: false,
+            look: Default::default(),
+            record: None,
+        })
+    }
+
+    fn facts(card: &Arc<SaleCard>) -> Inputs<'_> {
+        Inputs {
+            ordinal: 7,
+            card,
+            news: 1,
+            in_touch: true,
+            turn: &Turn::Waiting,
+            place: Some(at(3, 0)),
+            in_draw: None,
+            forecast: Forecast::default(),
+            now: s(1000.0),
+        }
+    }
+
+    fn at(ahead: u64, recalled: u64) -> Place {
+        Place { ahead, recalled, behind: 9 }
+    }
+
+    fn s(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn live() -> Turn {
+        let at = OffsetDateTime::UNIX_EPOCH;
+        Turn::Now(LiveTurn { token: "a.b.c".to_owned(), quantity: 1, claim_by: at, expires_at: at })
+    }
+
+    fn all(said: &mut SentState, facts: &Inputs<'_>) -> Vec<&'static str> {
+        std::iter::from_fn(|| said.next(facts)).take(10).map(|message| message.kind()).collect()
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_page_is_small() {
+        assert!(size_of::<SentState>() <= 80, "{}", size_of::<SentState>());
+    }
+
+    #[test]
+    fn a_shopper_hears_everything_once() {
+        let (open, mut said) = (card(Status::Open), SentState::default());
+        let first = facts(&open);
+        assert_eq!(all(&mut said, &first), ["sale", "place"]);
+        assert!(all(&mut said, &first).is_empty(), "nothing changed");
+
+        let moved = Inputs { place: Some(at(1, 0)), ..first.clone() };
+        assert!(all(&mut said, &moved).is_empty(), "too early");
+        let moved = Inputs { now: s(1000.3), ..moved };
+        assert_eq!(all(&mut said, &moved), ["place"]);
+
+        let fewer = Arc::new(SaleCard { remaining: 30, ..SaleCard::clone(&open) });
+        let fewer = Inputs { card: &fewer, now: s(1020.0), ..moved.clone() };
+        assert!(all(&mut said, &fewer).is_empty(), "no news to hurry with");
+        assert_eq!(all(&mut said, &Inputs { now: s(1070.0), ..fewer.clone() }), ["sale"]);
+
+        let paused = card(Status::Paused);
+        let paused = Inputs { card: &paused, news: 2, ..moved.clone() };
+        assert_eq!(all(&mut said, &paused), ["sale"], "news wait for no countdown");
+
+        let live = live();
+        let turn = Inputs { turn: &live, place: None, news: 3, ..moved.clone() };
+        assert_eq!(all(&mut said, &turn), ["sale", "turn"]);
+        assert!(all(&mut said, &turn).is_empty());
+
+        let recalled = Inputs { place: Some(at(0, 0)), news: 3, ..moved.clone() };
+        assert_eq!(all(&mut said, &recalled), ["place"], "the turn lapsed and comes again");
+        assert_eq!(all(&mut said, &turn), ["turn"]);
+
+        assert_eq!(all(&mut said, &Inputs { turn: &Turn::Bought, ..turn }), ["over"]);
+        assert!(said.over() && all(&mut said, &first).is_empty(), "over is the last word");
+    }
+
+    #[test]
+    fn before_a_draw_nobody_has_a_place() {
+        let (open, mut said) = (card(Status::Scheduled), SentState::default());
+        let few = Inputs { in_draw: Some(4), ..facts(&open) };
+        assert_eq!(all(&mut said, &few), ["sale", "draw"]);
+        assert_eq!(all(&mut said, &Inputs { in_draw: Some(5), now: s(1010.0), ..few }), ["draw"], "few can count");
+        let (open, mut said) = (card(Status::Scheduled), SentState::default());
+        let first = Inputs { in_draw: Some(300), ..facts(&open) };
+        assert_eq!(all(&mut said, &first), ["sale", "draw"]);
+        let one_more = Inputs { in_draw: Some(301), now: s(1010.0), ..first.clone() };
+        assert!(all(&mut said, &one_more).is_empty(), "one more of many is no news");
+        let many_more = Inputs { in_draw: Some(600), now: s(1001.0), ..first.clone() };
+        assert!(all(&mut said, &many_more).is_empty(), "too early");
+        assert_eq!(all(&mut said, &Inputs { now: s(1010.0), ..many_more }), ["draw"]);
+        let drawn = Inputs { now: s(1010.0), ..facts(&open) };
+        assert_eq!(all(&mut said, &drawn), ["place"], "at once");
+        assert!(all(&mut said, &drawn).is_empty());
+        let departed = Inputs { place: None, ..first };
+        assert_eq!(all(&mut SentState::default(), &departed), ["sale"]);
+    }
+
+    #[test]
+    fn units_that_come_and_go_keep_no_place_untold() {
+        let (open, mut said) = (card(Status::Open), SentState::default());
+        all(&mut said, &Inputs { place: Some(at(100, 0)), ..facts(&open) });
+        for step in 1..40 {
+            let card = Arc::new(SaleCard { remaining: 100 * (step % 2), ..SaleCard::clone(&open) });
+            let place = Some(at(100 - 2 * u64::from(step), 0));
+            let moved = Inputs { card: &card, place, now: s(1000.0 + f64::from(step) * 61.0), ..facts(&open) };
+            assert_eq!(all(&mut said, &moved).last(), Some(&"place"));
+        }
+    }
+
+    #[test]
+    fn a_loss_of_touch_is_said_and_so_is_its_end() {
+        let (open, live) = (card(Status::Open), live());
+        for back in [facts(&open), Inputs { turn: &live, ..facts(&open) }] {
+            let mut said = SentState::default();
+            all(&mut said, &back);
+            let lost = Inputs { in_touch: false, ..back.clone() };
+            assert_eq!(all(&mut said, &lost), ["reconnecting"]);
+            assert_eq!(all(&mut said, &back).len(), 1);
+        }
+    }
+
+    #[test]
+    fn every_end_has_its_outcome() {
+        for (turn, status, expected) in [
+            (Turn::Waiting, Status::SoldOut, Some(Outcome::SoldOut)),
+            (Turn::Lapsed, Status::SoldOut, Some(Outcome::SoldOut)),
+            (Turn::Waiting, Status::Closed, Some(Outcome::Closed)),
+            (Turn::Expired, Status::Closed, Some(Outcome::Closed)),
+            (Turn::Expired, Status::Open, Some(Outcome::Expired)),
+            (Turn::Bought, Status::SoldOut, Some(Outcome::Bought)),
+            (Turn::Left, Status::Open, Some(Outcome::Left)),
+            (Turn::Removed, Status::Open, Some(Outcome::Removed)),
+            (Turn::Limit, Status::Open, Some(Outcome::Limit)),
+            (live(), Status::Closed, None),
+            (live(), Status::SoldOut, None),
+            (Turn::Waiting, Status::Paused, None),
+            (Turn::Waiting, Status::Scheduled, None),
+        ] {
+            assert_eq!(outcome(&turn, status), expected, "{turn:?} {status:?}");
+        }
+    }
+}

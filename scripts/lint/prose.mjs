@@ -1,0 +1,83 @@
+// Lints the language of texts and comments (STYLE.md, section 1): `node scripts/lint/prose.mjs`.
+//
+// Counts, for each group of files, the words that STYLE.md avoids and the comment lines that are wider than 100 columns.
+// Both have a budget in prose.json, which a count must not exceed. `--write` lowers budgets to the counts of today;
+// `--list GROUP` shows where the words of a group stand.
+//
+// - Test names count, too: an underscore separates words. A phrase may span two lines of a comment.
+// - The width of a comment is a budget instead of a limit, since older comments are wider.
+
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const BUDGETS = new URL("prose.json", import.meta.url);
+const IGNORED = new Set([".git", ".fairline", "node_modules", "target", "dist", ".test", "shots"]);
+/** These list the words, generated texts repeat those of their source, and words.txt holds no sentences. */
+const EXEMPT = /^(STYLE\.md|scripts\/lint\/|docs\/openapi\/|web\/src\/shared\/openapi\/)|package-lock\.json$/;
+const WIDTH_MAX = 100;
+
+const PHRASES = [
+  "whoever", "whomever", "somebody", "nobody", "everybody who", "told", "tell", "tells", "telling", "is none", "so many", "of ours",
+  "of one['’]s own", "what became of", "once it is known", "lets in nobody",
+];
+/** Between two words of a phrase: spaces, an underscore, or a line's end with the mark of the next comment line. */
+const GAP = "(?:[ _]+|\\s*\\n\\s*(?://[/!]?|\\*|#|--)?\\s*)";
+const WORDS = new RegExp(`(?<![a-z])(?:${PHRASES.map((phrase) => phrase.replaceAll(" ", GAP)).join("|")})(?![a-z])`, "gi");
+
+const CODE = [".rs", ".ts", ".mjs", ".js", ".py", ".sh", ".lua", ".sql", ".toml", ".yaml", ".yml", ".css", ".tpl"];
+/** The first group that takes a file counts it. */
+const GROUPS = {
+  docs: (path) => extname(path) === ".md",
+  pages: (path) => extname(path) === ".html",
+  notifications: (path) => path.startsWith("checkout/templates/"),
+  web: (path) => path.startsWith("web/src/"),
+  tests: (path) => /(^|\/)tests?\//.test(path) && CODE.includes(extname(path)),
+  code: (path) => CODE.includes(extname(path)) || path === "Makefile",
+};
+
+async function* files(folder = "") {
+  for (const entry of await readdir(ROOT + folder, { withFileTypes: true })) {
+    const path = folder + entry.name;
+    if (entry.isDirectory()) {
+      if (!IGNORED.has(entry.name)) yield* files(`${path}/`);
+    } else if (entry.isFile() && !EXEMPT.test(path)) yield path;
+  }
+}
+
+function isComment(line) {
+  return /^\s*(\/\/|\/?\*[ *]|#[^[!]|-- )/.test(line);
+}
+
+const counts = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, { words: 0, wide_comments: 0 }]));
+const found = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, []]));
+for await (const path of files()) {
+  const group = Object.keys(GROUPS).find((name) => GROUPS[name](path));
+  if (group === undefined) continue;
+  const written = await readFile(ROOT + path, "utf8");
+  // In a manual, a name in a code span is a quotation: it counts where it is defined.
+  const text = group === "docs" ? written.replaceAll(/```[^]*?```|`[^`\n]*`/g, (code) => code.replaceAll(/[^\n]/g, " ")) : written;
+  for (const { 0: words, index } of text.matchAll(WORDS)) {
+    counts[group].words += 1;
+    found[group].push(`${path}:${text.slice(0, index).split("\n").length}: ${words.replaceAll(/\s+/g, " ")}`);
+  }
+  if (group !== "docs" && group !== "pages") {
+    counts[group].wide_comments += text.split("\n").filter((line) => line.length > WIDTH_MAX && isComment(line)).length;
+  }
+}
+
+const listed = process.argv[2] === "--list" ? process.argv[3] : undefined;
+if (listed !== undefined) console.log((found[listed] ?? []).join("\n"));
+if (process.argv[2] === "--write") await writeFile(BUDGETS, `${JSON.stringify(counts, null, 2)}\n`);
+
+const budgets = JSON.parse(await readFile(BUDGETS, "utf8"));
+for (const [group, kinds] of Object.entries(counts)) {
+  for (const [kind, count] of Object.entries(kinds)) {
+    const budget = budgets[group]?.[kind] ?? 0;
+    if (count > budget) {
+      console.error(`✗ ${group}: ${count} ${kind}, ${budget} allowed: see STYLE.md. \`node scripts/lint/prose.mjs --list ${group}\` shows the words.`);
+      process.exitCode = 1;
+    } else if (count < budget) console.log(`${group}: ${count} ${kind}, ${budget} allowed: \`node scripts/lint/prose.mjs --write\` lowers the budget.`);
+  }
+}

@@ -1,0 +1,99 @@
+//! The waiting room's errors, and the one place where they become HTTP.
+
+use std::ops::RangeInclusive;
+
+use axum::http::StatusCode;
+use fairline_line::store::LineError;
+use fairline_service::Problem;
+use tracing::warn;
+
+/// When a shopper whom a full node turns away tries again, in seconds: at random, so that not all come back at once.
+const FULL_RETRY_S: RangeInclusive<u64> = 2..=10;
+
+/// Why a shopper's request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RoomError {
+    #[error("there is no such sale")]
+    UnknownSale,
+    #[error("there is no ticket, or not a genuine one")]
+    NoTicket,
+    #[error("the shop has to name this shopper's account, and has not")]
+    NoAccount,
+    #[error("the line is a lane, and this shopper shows no invitation to it")]
+    NotInvited,
+    #[error("the sale is over")]
+    SaleOver,
+    #[error("the request comes from a page of another site")]
+    ForeignOrigin,
+    #[error("this node is full")]
+    Full,
+    #[error("this is not a WebSocket handshake that we understand")]
+    BadHandshake,
+    #[error(transparent)]
+    Line(#[from] LineError),
+}
+
+impl From<RoomError> for Problem {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::UnknownSale => Problem::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+            RoomError::NoTicket => Problem::new(StatusCode::NOT_FOUND, "no-ticket", "No ticket")
+                .detail("This browser holds no ticket of this sale. Join the line first."),
+            RoomError::NoAccount => Problem::new(StatusCode::UNAUTHORIZED, "no-account", "No account")
+                .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
+            RoomError::NotInvited => Problem::new(StatusCode::FORBIDDEN, "not-invited", "By invitation only")
+                .detail("This line takes in whoever shows an invitation to it, and there is none, or not a genuine one. The sale's own line is open to all."),
+            RoomError::SaleOver => Problem::new(StatusCode::CONFLICT, "sale-over", "The sale is over")
+                .detail("It is sold out or closed, so its line takes nobody in."),
+            RoomError::ForeignOrigin => Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
+                .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: the operator has to set FAIRLINE_PUBLIC_ORIGINS."),
+            RoomError::BadHandshake => {
+                Problem::new(StatusCode::BAD_REQUEST, "bad-handshake", "Bad WebSocket handshake").detail(
+                    "Send a WebSocket handshake of version 13, or ask for text/event-stream or application/json.",
+                )
+            }
+            RoomError::Full => {
+                Problem::unavailable("This node has no room for one more. Try again; a place is not lost by it.")
+                    .retry_after(rand::random_range(FULL_RETRY_S))
+            }
+            RoomError::Line(LineError::NotPublished) => {
+                Problem::unavailable("The line is being restored. Places are kept; try again.").retry_after(1)
+            }
+            RoomError::Line(LineError::NoOrdinals) => {
+                Problem::unavailable("The line accepts no new shoppers at this moment. Places are kept; try again.")
+                    .retry_after(rand::random_range(FULL_RETRY_S))
+            }
+            RoomError::Line(error) => {
+                warn!(%error, "call to the line failed");
+                Problem::unavailable("The line can't be reached at this moment. Places are kept; try again.")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_answer() {
+        for (error, status, slug) in [
+            (RoomError::UnknownSale, 404, "unknown-sale"),
+            (RoomError::NoTicket, 404, "no-ticket"),
+            (RoomError::NotInvited, 403, "not-invited"),
+            (RoomError::SaleOver, 409, "sale-over"),
+            (RoomError::ForeignOrigin, 403, "foreign-origin"),
+            (RoomError::BadHandshake, 400, "bad-handshake"),
+            (RoomError::Full, 503, "unavailable"),
+            (RoomError::Line(LineError::NotPublished), 503, "unavailable"),
+            (RoomError::Line(LineError::NoOrdinals), 503, "unavailable"),
+            (RoomError::Line(LineError::Unavailable("gone".to_owned())), 503, "unavailable"),
+            (RoomError::Line(LineError::Unexpected("nonsense".to_owned())), 503, "unavailable"),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status().as_u16(), problem.slug()), (status, slug));
+            assert!(problem.detail_text().is_some_and(|detail| detail.ends_with('.')));
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! The pages: sales, a sale, and the line for browsers without JavaScript.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use fairline_sale::{SaleCard, SaleMode, Status, price_text};
+use fairline_service::{ClientAddress, Path, Problem, Query};
+use fairline_update_policy::{LineMessage, Outcome};
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+
+use crate::{
+    http::{
+        api::active,
+        entry::{Credentials, Entered, EntryMode, LineEntry, invited},
+        error::RoomError,
+    },
+    line::shoppers::Browser,
+    stream::session::Session,
+};
+
+/// Pages run their own scripts and styles only, and in no other site's frame.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The routes of the pages.
+pub(crate) fn routes() -> Router<Arc<LineEntry>> {
+    Router::new()
+        .route("/", get(home))
+        .route("/sales/{slug}", get(sale))
+        .route("/sales/{slug}/look.css", get(look))
+        .route("/sales/{slug}/line", get(line).post(join))
+        .route("/sales/{slug}/line/leave", post(leave))
+        .route("/assets/{file}", get(asset))
+}
+
+/// The addresses of the built files.
+struct Assets {
+    shopper_css: String,
+    shopper_js: String,
+    attention_js: String,
+    sign_in_js: String,
+    icon: String,
+}
+
+impl Assets {
+    fn new() -> Self {
+        let address = |name| format!("/assets/{}", fairline_assets::file_name(name).unwrap_or(name));
+        Self {
+            shopper_css: address("shopper.css"),
+            shopper_js: address("shopper.js"),
+            attention_js: address("attention.js"),
+            sign_in_js: address("sign-in.js"),
+            icon: address("icon.svg"),
+        }
+    }
+}
+
+/// A sale in the words of a page.
+struct SaleCardView {
+    id: String,
+    slug: String,
+    name: String,
+    description: String,
+    price_text: String,
+    limit_text: String,
+    /// Units that one account may buy, where one has to sign in.
+    account_limit: Option<u32>,
+    total: u32,
+    remaining: u32,
+    status: String,
+    status_text: String,
+    opens_at_rfc3339: String,
+    opens_at_text: String,
+    message: String,
+    /// Of a draw, what binds it; empty where the line is served in the order of joining.
+    commitment: String,
+    /// "guarantee" or "yield".
+    mode: String,
+    /// Of a lane, its name; empty for a sale's own line.
+    lane: String,
+    /// The sale that it leads to.
+    leads_to: String,
+    /// And its slug.
+    own_slug: String,
+    /// It has colours of its own.
+    coloured: bool,
+    /// What the shop says to whoever waits, to whose turn it is, and to who came too late; empty where it says nothing.
+    waiting_text: String,
+    turn_text: String,
+    sold_out_text: String,
+}
+
+impl From<&SaleCard> for SaleCardView {
+    fn from(card: &SaleCard) -> Self {
+        let (status, status_text) = match card.status {
+            Status::Scheduled => ("scheduled", "Opens soon"),
+            Status::Open => ("open", "Open"),
+            Status::Paused => ("paused", "Paused"),
+            Status::SoldOut => ("sold_out", "Sold out"),
+            Status::Closed => ("closed", "Closed"),
+        };
+        let limit_text = match card.per_shopper_limit {
+            1 => "One per shopper".to_owned(),
+            limit => format!("Up to {limit} per shopper"),
+        };
+        let opens = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        let (lane, leads_to) = match &card.lane {
+            Some(lane) => (lane.name.clone(), lane.sale),
+            None => (String::new(), card.id),
+        };
+        Self {
+            id: card.id.to_string(),
+            leads_to: leads_to.to_string(),
+            own_slug: card.slug.split_once("--").map_or(card.slug.as_str(), |(own, _)| own).to_owned(),
+            lane,
+            mode: match card.mode {
+                SaleMode::Guarantee => "guarantee",
+                SaleMode::Yield => "yield",
+            }
+            .to_owned(),
+            price_text: price_text(card.price_minor, &card.currency),
+            limit_text,
+            account_limit: card.per_account_limit,
+            status: status.to_owned(),
+            status_text: status_text.to_owned(),
+            opens_at_rfc3339: card.opens_at.format(&Rfc3339).unwrap_or_default(),
+            opens_at_text: card.opens_at.format(opens).unwrap_or_default(),
+            slug: card.slug.clone(),
+            name: card.name.clone(),
+            description: card.description.clone(),
+            total: card.total,
+            remaining: card.remaining,
+            message: card.message.clone().unwrap_or_default(),
+            coloured: !card.look.style_sheet().is_empty(),
+            waiting_text: card.look.waiting_text.clone().unwrap_or_default(),
+            turn_text: card.look.turn_text.clone().unwrap_or_default(),
+            sold_out_text: card.look.sold_out_text.clone().unwrap_or_default(),
+            commitment: card.draw.as_ref().map(|draw| draw.commitment.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    assets: Assets,
+    sales: Vec<SaleCardView>,
+}
+
+#[derive(Template)]
+#[template(path = "sale.html")]
+struct SalePage {
+    assets: Assets,
+    sale: SaleCardView,
+    can_join: bool,
+    invited: bool,
+    invitation: String,
+    joined: bool,
+    secure_cookies: bool,
+    now_rfc3339: String,
+    own_checkout: String,
+}
+
+#[derive(Template)]
+#[template(path = "line.html")]
+struct LinePage {
+    assets: Assets,
+    sale: SaleCardView,
+    turn: bool,
+    /// With a turn that has not been claimed: until when it has to be.
+    claim_by_text: String,
+    turn_ends_text: String,
+    /// With a turn, where the shop has a checkout of its own: its address, with the token.
+    own_checkout: String,
+    ordinal: u64,
+    in_draw: Option<u64>,
+    place: u64,
+    behind: u64,
+    recalled: u64,
+    wait_text: String,
+    bounds_text: String,
+    beyond_stock: bool,
+    refresh_s: u64,
+    outcome: String,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    assets: Assets,
+    heading: String,
+    text: String,
+    /// The button that sends the same again, if that makes sense.
+    retry: String,
+}
+
+/// A page, with the headers that every page has. Pages show what is so now, so nobody keeps them.
+fn page(status: StatusCode, template: &impl Template) -> Response {
+    let html = match template.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "page rendering failed");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let headers: [(HeaderName, &str); 4] = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, Html(html)).into_response()
+}
+
+/// A problem, as a page.
+struct PageProblem(Problem);
+
+impl<E: Into<Problem>> From<E> for PageProblem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for PageProblem {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let template = ProblemPage {
+            assets: Assets::new(),
+            heading: problem.title().to_owned(),
+            text: problem.detail_text().unwrap_or_default().to_owned(),
+            retry: String::new(),
+        };
+        let mut response = page(problem.status(), &template);
+        if let Some(wait) = problem.clone().into_response().headers().get(header::RETRY_AFTER) {
+            response.headers_mut().insert(header::RETRY_AFTER, wait.clone());
+        }
+        response
+    }
+}
+
+async fn home(State(entry): State<Arc<LineEntry>>) -> Response {
+    let sales = active(&entry).iter().map(|card| card.as_ref().into()).collect();
+    page(StatusCode::OK, &HomePage { assets: Assets::new(), sales })
+}
+
+async fn sale(
+    State(entry): State<Arc<LineEntry>>,
+    Path(slug): Path<String>,
+    Query(credentials): Query<Credentials>,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = entry.room_by_slug(&slug)?;
+    let card = room.card();
+    let now = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let template = SalePage {
+        assets: Assets::new(),
+        can_join: !card.status.is_over(),
+        invited: card.lane.is_none() || invited(&card, &credentials).is_some(),
+        invitation: credentials.invitation.unwrap_or_default(),
+        joined: entry.ticket(room.sale, &headers).is_some(),
+        secure_cookies: entry.secure_cookies,
+        now_rfc3339: OffsetDateTime::now_utc().format(now).unwrap_or_default(),
+        sale: card.as_ref().into(),
+        own_checkout: entry.own_checkout.to_string(),
+    };
+    let mut response = page(StatusCode::OK, &template);
+    if !entry.keeps_cookies(room.sale, &headers) {
+        response.headers_mut().insert(header::SET_COOKIE, entry.probe());
+    }
+    Ok(response)
+}
+
+/// The colours of a sale that has its own.
+async fn look(State(entry): State<Arc<LineEntry>>, Path(slug): Path<String>) -> Result<Response, Problem> {
+    let colours = entry.room_by_slug(&slug)?.card().look.style_sheet();
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "public, max-age=60"),
+    ];
+    Ok((headers, colours).into_response())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Joining {
+    #[serde(default)]
+    rejoin: bool,
+    #[serde(flatten)]
+    credentials: Credentials,
+}
+
+/// Joins without JavaScript, and goes on to the line's page.
+async fn join(
+    State(entry): State<Arc<LineEntry>>,
+    Path(slug): Path<String>,
+    Query(joining): Query<Joining>,
+    ClientAddress(client): ClientAddress,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = entry.room_by_slug(&slug)?;
+    if !entry.keeps_cookies(room.sale, &headers) {
+        return Ok(no_cookies(&entry));
+    }
+    let mode = if joining.rejoin { EntryMode::Rejoin } else { EntryMode::JoinOrResume };
+    let Entered { cookie, .. } = entry.enter(room, &headers, client, mode, &joining.credentials).await?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
+}
+
+/// A place is kept in a cookie: a browser that keeps none would be given one place after another, and see none of them.
+fn no_cookies(entry: &LineEntry) -> Response {
+    let template = ProblemPage {
+        assets: Assets::new(),
+        heading: "Cookies are blocked".to_owned(),
+        text: "Your place in line is stored in a cookie. Allow cookies for this site, then join again. You have no place yet."
+            .to_owned(),
+        retry: "Join the line".to_owned(),
+    };
+    ([(header::SET_COOKIE, entry.probe())], page(StatusCode::FORBIDDEN, &template)).into_response()
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Loading {
+    /// The browser has refreshed the page by itself.
+    #[serde(default)]
+    refreshed: bool,
+    /// The turn that its shopper has claimed with this page, by the second in which it ends.
+    claimed: Option<i64>,
+}
+
+/// The line without JavaScript: a page that refreshes itself. Only a shopper who loads it claims a turn: the refresh of a tab
+/// that is hidden does not show that anyone has seen it.
+async fn line(
+    State(entry): State<Arc<LineEntry>>,
+    Path(slug): Path<String>,
+    Query(loading): Query<Loading>,
+    ClientAddress(client): ClientAddress,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = entry.room_by_slug(&slug)?;
+    if entry.ticket(room.sale, &headers).is_none() {
+        return Ok(Redirect::to(&format!("/sales/{slug}")).into_response());
+    }
+    let Entered { tab, ticket, cookie } =
+        entry.enter(room.clone(), &headers, client, EntryMode::Resume, &Credentials::default()).await?;
+    let mut session = Session::new(tab);
+    let mut template = LinePage {
+        assets: Assets::new(),
+        sale: room.card().as_ref().into(),
+        turn: false,
+        claim_by_text: String::new(),
+        turn_ends_text: String::new(),
+        own_checkout: String::new(),
+        ordinal: ticket.ordinal,
+        in_draw: None,
+        place: 0,
+        behind: 0,
+        recalled: 0,
+        wait_text: String::new(),
+        bounds_text: String::new(),
+        beyond_stock: false,
+        refresh_s: 3,
+        outcome: String::new(),
+    };
+    let mut claimed = String::new();
+    while let Some(message) = session.now() {
+        match message {
+            LineMessage::Place { place, behind, recalled, wait, beyond_stock, .. } => {
+                (template.place, template.behind, template.recalled) = (place, behind, recalled);
+                template.wait_text = wait.map(|wait| range_text(wait.likely_s)).unwrap_or_default();
+                template.bounds_text = wait.map(|wait| range_text(wait.bounds_s)).unwrap_or_default();
+                template.beyond_stock = beyond_stock;
+                template.refresh_s = if place < 20 { 3 } else { 10 };
+            }
+            LineMessage::Draw { participants, .. } => template.in_draw = Some(participants),
+            LineMessage::Turn { claim_by, expires_at, token, .. } => {
+                template.turn = true;
+                if !entry.own_checkout.is_empty() {
+                    template.own_checkout = format!("{}{token}", entry.own_checkout);
+                }
+                let clock = format_description!("[hour]:[minute]:[second] UTC");
+                template.turn_ends_text = expires_at.format(clock).unwrap_or_default();
+                let turn = expires_at.unix_timestamp();
+                if !loading.refreshed {
+                    entry.store.claim(&ticket).await.map_err(RoomError::from)?;
+                }
+                if loading.refreshed && loading.claimed != Some(turn) {
+                    template.claim_by_text = claim_by.format(clock).unwrap_or_default();
+                } else {
+                    claimed = format!("&claimed={turn}");
+                }
+            }
+            LineMessage::Over { outcome } => template.outcome = word(outcome).to_owned(),
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting { .. } => {}
+        }
+    }
+    if !session.is_over() {
+        // Between two looks nobody is gone, nor while one is missed.
+        let looks_again = Duration::from_secs(3 * template.refresh_s);
+        let grace = entry.grace.of(&room.card(), Browser::of(&headers)).max(looks_again);
+        entry.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
+    }
+    let mut response = page(StatusCode::OK, &template);
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    let refresh = format!("{}; url=/sales/{slug}/line?refreshed=true{claimed}", template.refresh_s);
+    if template.outcome.is_empty()
+        && let Ok(refresh) = HeaderValue::try_from(refresh)
+    {
+        response.headers_mut().insert(header::REFRESH, refresh);
+    }
+    Ok(response)
+}
+
+/// Leaves without JavaScript. The ticket stays, so that the page says how it ended, and offers to join again.
+async fn leave(
+    State(entry): State<Arc<LineEntry>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let room = entry.room_by_slug(&slug)?;
+    entry.check_origin(&headers)?;
+    if let Some(ticket) = entry.ticket(room.sale, &headers) {
+        entry.leave(&ticket).await?;
+    }
+    Ok(Redirect::to(&format!("/sales/{slug}/line")).into_response())
+}
+
+async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
+    fairline_assets::serve(&file, &headers)
+}
+
+fn range_text((from_s, to_s): (u64, u64)) -> String {
+    let minutes = |s: u64| s.div_ceil(60);
+    match to_s {
+        0..=120 => format!("{from_s} to {to_s} seconds"),
+        _ => format!("{} to {} minutes", minutes(from_s), minutes(to_s)),
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::SoldOut => "sold_out",
+        Outcome::Closed => "closed",
+        Outcome::Expired => "expired",
+        Outcome::Bought => "bought",
+        Outcome::Left => "left",
+        Outcome::Removed => "removed",
+        Outcome::Missed => "missed",
+        Outcome::Limit => "limit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_told_in_seconds_or_minutes() {
+        assert_eq!(range_text((20, 40)), "20 to 40 seconds");
+        assert_eq!(range_text((150, 290)), "3 to 5 minutes");
+    }
+}

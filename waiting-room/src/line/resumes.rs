@@ -1,0 +1,58 @@
+//! Tickets that are shown again, in batches: one call to the line carries those of the last moment. A page that polls shows its ticket
+//! each time, and a herd that has lost its node shows all of them at once.
+
+use std::{sync::Arc, time::Duration};
+
+use fairline_line::{
+    store::{LineError, LineStore},
+    ticket::Ticket,
+};
+use fairline_service::Shutdown;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::line::{
+    batches::{self, Bounds},
+    room::Room,
+    upkeep::resume,
+};
+
+const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, calls_max: 8, gather: Duration::from_millis(2) };
+
+struct Shown {
+    room: Arc<Room>,
+    ticket: Ticket,
+    answer: oneshot::Sender<Result<(), LineError>>,
+}
+
+/// Where tickets are shown again.
+pub(crate) struct Resumes(mpsc::Sender<Shown>);
+
+impl Resumes {
+    /// Starts the task that gathers batches.
+    pub(crate) fn start(store: LineStore, shutdown: &Shutdown) -> Self {
+        let sale = |shown: &Shown| shown.room.sale;
+        Self(batches::start(BOUNDS, shutdown, sale, move |_, shown| present(store.clone(), shown)))
+    }
+
+    /// Presents a ticket to the line, and tells its tabs what has become of its turn.
+    ///
+    /// # Errors
+    /// When the line does not answer, or too many wait already.
+    pub(crate) async fn resume(&self, room: Arc<Room>, ticket: Ticket) -> Result<(), LineError> {
+        let (answer, answered) = oneshot::channel();
+        let crowded = || LineError::Unavailable("too many come back at this moment".to_owned());
+        self.0.try_send(Shown { room, ticket, answer }).map_err(|_| crowded())?;
+        answered.await.map_err(|_| crowded())?
+    }
+}
+
+/// Presents tickets of one sale, at least one.
+async fn present(store: LineStore, shown: Vec<Shown>) {
+    let Some(Shown { room, .. }) = shown.first() else { return };
+    let tickets: Vec<Ticket> = shown.iter().map(|shown| shown.ticket).collect();
+    let resumed = resume(&store, room, &tickets).await;
+    for Shown { answer, .. } in shown {
+        // Whoever is gone by now shows the ticket again.
+        let _ = answer.send(resumed.clone());
+    }
+}

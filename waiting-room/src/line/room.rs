@@ -1,0 +1,466 @@
+//! One sale in one node: the local view of its line, and the shoppers who are connected here.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use fairline_line::{
+    change::{Change, Revision, Turn},
+    store::Snapshot,
+    ticket::{Ordinal, Ticket},
+    view::{LineView, Numbers, Place},
+};
+use fairline_sale::{LineOrder, SaleCard, SaleId, Status};
+use fairline_update_policy::{Flow, Forecast, differs_in_counts_only};
+use tokio::{sync::watch, time::Instant};
+
+use crate::line::{
+    shoppers::{Browser, Shoppers},
+    wake_up::WakeUp,
+};
+
+/// A room that nobody has been in, or has asked for, for so long rests.
+const RESTS_AFTER: Duration = Duration::from_secs(10);
+
+/// One sale in this node.
+pub(crate) struct Room {
+    pub(crate) sale: SaleId,
+    line: RwLock<Line>,
+    /// Whether the line can be reached. Wakes every task, also when there are other news for all.
+    in_touch: watch::Sender<bool>,
+    /// Wakes the hall, where the sockets are.
+    pub(crate) wake_up: WakeUp,
+    pub(crate) shoppers: Shoppers,
+    /// When somebody has last asked for it.
+    asked_at: Mutex<Option<Instant>>,
+}
+
+struct Line {
+    revision: Revision,
+    view: LineView,
+    flow: Flow,
+    card: Arc<SaleCard>,
+    /// How often the card has changed in more than the number of remaining units.
+    news: u32,
+}
+
+/// What is so for everybody who waits in a room, at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomSnapshot {
+    pub(crate) card: Arc<SaleCard>,
+    /// Another number whenever the card has changed in more than the number of remaining units.
+    pub(crate) news: u32,
+    pub(crate) in_touch: bool,
+    /// Those who are in a draw that is still to be made.
+    pub(crate) in_draw: Option<u64>,
+    pub(crate) forecast: Forecast,
+}
+
+/// A tab of a shopper who is connected here. Dropping it closes the tab.
+pub(crate) struct Tab {
+    pub(crate) room: Arc<Room>,
+    pub(crate) ordinal: Ordinal,
+}
+
+impl Tab {
+    /// Opens a tab. From here on nothing that happens to the ticket is missed.
+    pub(crate) fn open(room: Arc<Room>, ticket: &Ticket, browser: Browser) -> Self {
+        room.shoppers.enter(ticket, browser);
+        Self { room, ordinal: ticket.ordinal }
+    }
+}
+
+impl Drop for Tab {
+    fn drop(&mut self) {
+        self.room.shoppers.exit(self.ordinal);
+    }
+}
+
+/// What follows from taking a change in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct FollowUp {
+    /// A change is missing: the room needs a snapshot.
+    pub(crate) gap: bool,
+    /// Tickets of shoppers who are connected here, whom the line believes gone or whose turn nobody claimed: they have to
+    /// say that they are here.
+    pub(crate) resume: Vec<Ticket>,
+    /// A draw was made: its numbers are to be read.
+    pub(crate) drawn: bool,
+}
+
+impl Line {
+    /// How many are in a draw that is still to be made, as far as this node knows.
+    fn in_draw(&self) -> Option<u64> {
+        let made = match self.card.draw.as_ref().and_then(|draw| draw.pool) {
+            None => false,
+            // There is nothing to know of a draw of nobody.
+            Some(pool) => pool == 0 || self.view.is_drawn(),
+        };
+        (self.card.order == LineOrder::Draw && !made && !self.view.is_drawn()).then(|| self.view.waiting())
+    }
+}
+
+impl Room {
+    pub(crate) fn new(snapshot: Snapshot, wake_up: WakeUp) -> Self {
+        let Snapshot { revision, view, card } = snapshot;
+        let sale = card.id;
+        Self {
+            sale,
+            line: RwLock::new(Line { revision, view, flow: Flow::default(), card: Arc::new(card), news: 0 }),
+            in_touch: watch::Sender::new(true),
+            wake_up,
+            shoppers: Shoppers::new(sale),
+            asked_at: Mutex::default(),
+        }
+    }
+
+    /// Somebody asks for this sale.
+    pub(crate) fn asked(&self) {
+        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether nobody is here, and nobody has asked for a while: then nothing that was missed is missing.
+    pub(crate) fn rests(&self) -> bool {
+        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shoppers.is_empty() && asked_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
+    }
+
+    /// Whether somebody could be missed who waits in this line: in a node that has died, if not here.
+    pub(crate) fn calls_roll(&self) -> bool {
+        let line = self.read();
+        line.card.status != Status::Closed && (line.view.waiting() > 0 || !self.shoppers.is_empty())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Line> {
+        self.line.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Line> {
+        self.line.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sale's facts.
+    pub(crate) fn card(&self) -> Arc<SaleCard> {
+        self.read().card.clone()
+    }
+
+    /// Whether this is the sale of that slug.
+    pub(crate) fn is_called(&self, slug: &str) -> bool {
+        self.read().card.slug == slug
+    }
+
+    /// The revision that the next change follows.
+    pub(crate) fn revision(&self) -> Revision {
+        self.read().revision
+    }
+
+    /// Whether the line could be reached lately.
+    pub(crate) fn is_in_touch(&self) -> bool {
+        *self.in_touch.borrow()
+    }
+
+    /// What everybody sees, and where these tickets stand.
+    pub(crate) fn snapshot(
+        &self,
+        ordinals: impl IntoIterator<Item = Ordinal>,
+        places: &mut Vec<Option<Place>>,
+    ) -> RoomSnapshot {
+        let in_touch = self.is_in_touch();
+        let line = self.read();
+        places.clear();
+        places.extend(ordinals.into_iter().map(|ordinal| line.view.place(ordinal)));
+        let forecast = line.flow.forecast(&line.card);
+        RoomSnapshot { card: line.card.clone(), news: line.news, in_touch, in_draw: line.in_draw(), forecast }
+    }
+
+    /// Hears from now on whether the line can be reached, and is woken by all other news, too.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.in_touch.subscribe()
+    }
+
+    /// A ticket was given to a shopper of this node. Its place shows at once, not when the change comes round.
+    pub(crate) fn joined(&self, ordinal: Ordinal) {
+        self.write().view.given(ordinal);
+    }
+
+    /// Whether a ticket waits, as far as this node knows: its turn has not come, and it was not taken out of the line.
+    pub(crate) fn waits(&self, ordinal: Ordinal) -> bool {
+        self.read().view.place(ordinal).is_some()
+    }
+
+    /// The line has answered the ticket of a shopper who is here.
+    pub(crate) fn resumed(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
+        {
+            let mut line = self.write();
+            // An answer that the changes have overtaken says nothing about places any more.
+            if turn == Turn::Waiting && at >= line.revision {
+                let ordinals = vec![ordinal];
+                let here = if line.view.has_passed(ordinal) {
+                    Change::Recalled { ordinals }
+                } else {
+                    Change::Returned { ordinals }
+                };
+                line.view.apply(&here);
+            } else if turn == Turn::Waiting && at.epoch == line.revision.epoch {
+                // That it was given stays true, and no change announces that before the next publication.
+                line.view.given(ordinal);
+            }
+        }
+        self.tell(ordinal, turn, at);
+    }
+
+    /// Tells every tab of a ticket what has become of its turn, unless they know something newer.
+    fn tell(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
+        if self.shoppers.tell(ordinal, turn, at) {
+            self.wake_up.turn(ordinal);
+        }
+    }
+
+    /// Takes in the change that leads to a revision.
+    pub(crate) fn apply(&self, at: Revision, change: Change) -> FollowUp {
+        let mut follow_up = FollowUp::default();
+        {
+            let mut line = self.write();
+            if at <= line.revision {
+                return follow_up;
+            }
+            if at != line.revision.next() {
+                follow_up.gap = true;
+                return follow_up;
+            }
+            line.revision = at;
+            line.view.apply(&change);
+            match &change {
+                Change::Moved { turns, .. } => {
+                    line.flow.admitted(turns.iter().filter(|(_, turn)| turn.starts_with('{')).count());
+                }
+                Change::Departed { ordinals } | Change::Left { ordinals } => line.flow.departed(ordinals.len()),
+                Change::Returned { ordinals } => line.flow.returned(ordinals.len()),
+                Change::Recalled { ordinals } => line.flow.recalled(ordinals.len()),
+                Change::Drawn { .. } => follow_up.drawn = true,
+                Change::Absent { .. } | Change::Card { .. } => {}
+            }
+        }
+        let moves = !matches!(change, Change::Absent { .. } | Change::Card { .. } | Change::Drawn { .. });
+        match change {
+            Change::Absent { ordinals } | Change::Departed { ordinals } => {
+                follow_up.resume.extend(ordinals.iter().filter_map(|ordinal| self.shoppers.ticket(*ordinal)));
+            }
+            Change::Left { ordinals } => ordinals.into_iter().for_each(|ordinal| self.tell(ordinal, Turn::Left, at)),
+            Change::Moved { turns, .. } => {
+                for (ordinal, turn) in turns {
+                    let Some(turn) = Turn::from_text(&turn) else { continue };
+                    if turn == Turn::Lapsed {
+                        follow_up.resume.extend(self.shoppers.ticket(ordinal));
+                    }
+                    self.tell(ordinal, turn, at);
+                }
+            }
+            Change::Card { card } => {
+                if let Ok(card) = serde_json::from_str(&card) {
+                    self.show(card);
+                }
+            }
+            Change::Returned { .. } | Change::Recalled { .. } | Change::Drawn { .. } => {}
+        }
+        if moves {
+            self.wake_up.moved();
+        }
+        follow_up
+    }
+
+    /// The draw was made, with these numbers. Everybody learns the place.
+    pub(crate) fn draw(&self, numbers: Numbers) {
+        self.write().view.draw(numbers);
+        self.in_touch.send_modify(|_| {});
+        self.wake_up.news();
+    }
+
+    /// Starts over from a snapshot.
+    pub(crate) fn restart(&self, snapshot: Snapshot) {
+        let Snapshot { revision, view, card } = snapshot;
+        {
+            let mut line = self.write();
+            (line.revision, line.view) = (revision, view);
+        }
+        self.show(card);
+        self.set_in_touch(true);
+    }
+
+    /// New facts. Everybody is woken, unless only the number of remaining units differs: that can wait for the next place.
+    fn show(&self, card: SaleCard) {
+        let news = {
+            let mut line = self.write();
+            let before = std::mem::replace(&mut line.card, Arc::new(card));
+            let card = line.card.clone();
+            line.flow.card_changed(&before, &card);
+            let news = before != card && !differs_in_counts_only(&before, &card);
+            line.news = line.news.wrapping_add(u32::from(news));
+            news
+        };
+        if news {
+            self.in_touch.send_modify(|_| {});
+            self.wake_up.news();
+        }
+    }
+
+    /// Says whether the line can be reached, when that changes.
+    pub(crate) fn set_in_touch(&self, in_touch: bool) {
+        if self.in_touch.send_if_modified(|told| std::mem::replace(told, in_touch) != in_touch) {
+            self.wake_up.news();
+        }
+    }
+
+    /// Takes in what has flowed through the line, `elapsed` after the last time.
+    pub(crate) fn beat(&self, elapsed: Duration) {
+        let mut line = self.write();
+        let (waiting, status) = (line.view.waiting(), line.card.status);
+        line.flow.passed(elapsed, waiting, status);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairline_sale::{SaleMode, VisitorId};
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::line::wake_up::Pending;
+
+    /// A room with ten tickets, and nobody in it.
+    pub(crate) fn room() -> Room {
+        let sale = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
+        let card = SaleCard {
+            id: sale,
+            slug: "first-drop".to_owned(),
+            name: "First drop".to_owned(),
+            description: String::new(),
+            price_minor: 4900,
+            currency: "EUR".to_owned(),
+            per_shopper_limit: 1,
+            per_account_limit: None,
+            total: 100,
+            remaining: 100,
+            status: Status::Open,
+            opens_at: OffsetDateTime::UNIX_EPOCH,
+            ends_at: None,
+            rate_cap_per_s: 10.0,
+            message: None,
+            mode: SaleMode::Guarantee,
+            order: LineOrder::Fifo,
+            draw: None,
+            lane: None,
+            grace_s: None,
+            rehearsal: false,
+            look: Default::default(),
+            record: None,
+        };
+        Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card }, WakeUp::default())
+    }
+
+    fn rev(rev: u64) -> Revision {
+        Revision { epoch: 1, rev }
+    }
+
+    pub(crate) fn ticket(room: &Room, ordinal: Ordinal) -> Ticket {
+        Ticket { sale: room.sale, epoch: 1, ordinal, visitor: VisitorId([0; 16]) }
+    }
+
+    fn place(room: &Room, ordinal: Ordinal) -> Option<u64> {
+        let mut places = Vec::new();
+        room.snapshot([ordinal], &mut places);
+        places[0].map(|place| place.ahead)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_room_without_anybody_rests_and_calls_no_roll() {
+        let room = room();
+        assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
+        room.asked();
+        assert!(!room.rests());
+        tokio::time::advance(RESTS_AFTER + Duration::from_millis(1)).await;
+        assert!(room.rests());
+        room.shoppers.enter(&ticket(&room, 1), Browser::Desk);
+        assert!(!room.rests());
+        let mut card = SaleCard::clone(&room.card());
+        card.status = Status::Closed;
+        room.apply(rev(6), Change::Card { card: serde_json::to_string(&card).expect("JSON") });
+        assert!(!room.calls_roll(), "nobody's place matters any more");
+    }
+
+    #[test]
+    fn a_missing_change_is_noticed_and_a_repeated_one_is_not_taken_twice() {
+        let room = room();
+        let gone = |ordinal| Change::Departed { ordinals: vec![ordinal] };
+        assert!(!room.apply(rev(5), gone(1)).gap);
+        assert!(!room.apply(rev(6), gone(2)).gap);
+        assert_eq!(place(&room, 10), Some(8));
+        assert!(room.apply(rev(8), gone(3)).gap);
+        assert!(room.apply(Revision { epoch: 2, rev: 1 }, gone(3)).gap, "another life of the line");
+        assert_eq!(room.revision(), rev(6));
+    }
+
+    #[test]
+    fn whoever_is_here_contradicts_the_line() {
+        let room = room();
+        room.shoppers.enter(&ticket(&room, 3), Browser::Desk);
+        let gone = Change::Departed { ordinals: vec![2, 3] };
+        assert_eq!(room.apply(rev(6), gone).resume, [ticket(&room, 3)]);
+        let lapsed = Change::Moved { cursor: 3, highest: 10, turns: vec![(3, "lapsed".to_owned())] };
+        assert_eq!(room.apply(rev(7), lapsed).resume, [ticket(&room, 3)]);
+        assert_eq!(room.shoppers.turn(3), Turn::Lapsed);
+        assert_eq!(room.wake_up.take(), Pending { moved: true, turns: vec![3], ..Pending::default() });
+    }
+
+    #[test]
+    fn an_answer_that_changes_have_overtaken_is_not_believed() {
+        let room = room();
+        room.shoppers.enter(&ticket(&room, 1), Browser::Desk);
+        let live =
+            r#"{"token":"a.b.c","quantity":1,"claim_by":"2026-11-27T09:00:15Z","expires_at":"2026-11-27T09:02:00Z"}"#;
+        let moved = Change::Moved { cursor: 1, highest: 10, turns: vec![(1, live.to_owned())] };
+        room.apply(rev(6), moved);
+        room.resumed(1, Turn::Waiting, rev(5));
+        assert!(matches!(room.shoppers.turn(1), Turn::Now(_)));
+        assert_eq!(place(&room, 1), None);
+
+        room.resumed(1, Turn::Waiting, rev(7));
+        assert_eq!(room.shoppers.turn(1), Turn::Waiting, "its turn lapsed and comes again");
+        assert_eq!(place(&room, 1), Some(0));
+    }
+
+    #[test]
+    fn a_ticket_that_was_given_at_another_node_has_a_place_though_its_answer_was_overtaken() {
+        let room = room();
+        room.shoppers.enter(&ticket(&room, 11), Browser::Desk);
+        room.apply(rev(6), Change::Left { ordinals: vec![3] });
+        room.resumed(11, Turn::Waiting, rev(5));
+        assert_eq!(place(&room, 11), Some(9));
+        room.resumed(12, Turn::Waiting, Revision { epoch: 0, rev: 9 });
+        assert_eq!(place(&room, 12), None, "of an earlier epoch");
+    }
+
+    #[test]
+    fn news_wake_everybody_and_a_unit_less_nobody() {
+        let room = room();
+        let mut news = room.subscribe();
+        let card = |change: fn(&mut SaleCard)| {
+            let mut card = SaleCard::clone(&room.card());
+            change(&mut card);
+            Change::Card { card: serde_json::to_string(&card).expect("JSON") }
+        };
+        room.apply(rev(6), card(|card| card.remaining = 99));
+        assert_eq!(room.card().remaining, 99);
+        assert!(!news.has_changed().expect("the room is there") && !room.wake_up.take().news);
+        assert_eq!(room.snapshot([], &mut Vec::new()).news, 0);
+        room.apply(rev(7), card(|card| card.status = Status::Paused));
+        assert!(news.has_changed().expect("the room is there") && room.wake_up.take().news);
+        assert_eq!(room.snapshot([], &mut Vec::new()).news, 1);
+        news.mark_unchanged();
+        room.set_in_touch(true);
+        assert!(!news.has_changed().expect("the room is there"));
+        room.set_in_touch(false);
+        assert!(!*news.borrow_and_update());
+    }
+}

@@ -1,0 +1,4 @@
+//! Pages without a WebSocket: event streams, polls, and pages without JavaScript.
+
+pub(crate) mod session;
+pub(crate) mod wait_metrics;

@@ -1,0 +1,118 @@
+//! How the rest of the node reaches the event loop, and the tasks that send the requests of pages to Redis.
+
+use std::{io, sync::Arc, time::Duration};
+
+use fairline_line::{store::LineStore, ticket::Ticket};
+use fairline_service::Shutdown;
+use fairline_update_policy::PageMessage;
+use mio::Poll;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tracing::{debug, error};
+
+use super::{COMMANDS_MAX, EventLoop, REQUEST_WORKERS, REQUESTS_MAX, WAKER};
+use crate::line::{room::Tab, wake_up::LoopWaker};
+
+/// What the rest of the node sends the loop.
+pub(super) enum Command {
+    /// Adds a socket, with the bytes that its page has sent already.
+    Add { stream: std::net::TcpStream, received: Vec<u8>, tab: Tab, place: OwnedSemaphorePermit },
+    /// A page's request has been sent to Redis, or has failed.
+    RequestDone { slot: usize, serial: u32, heard: bool },
+    /// Closes all sockets, spread over this time.
+    Move { over: Duration },
+}
+
+/// A request of a page to the line.
+pub(super) struct PageRequest {
+    pub(super) slot: usize,
+    pub(super) serial: u32,
+    pub(super) ticket: Ticket,
+    pub(super) message: PageMessage,
+}
+
+/// Sends commands to the event loop.
+#[derive(Clone)]
+pub(crate) struct EventLoopHandle {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<LoopWaker>,
+}
+
+impl EventLoopHandle {
+    /// Starts the loop's thread. On shutdown it closes all sockets, spread over `move_over`, and ends.
+    ///
+    /// # Errors
+    /// When the system provides no thread or no poll.
+    pub(crate) fn start(store: &LineStore, move_over: Duration, shutdown: &Shutdown) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(LoopWaker::new(poll.registry(), WAKER)?);
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let handle = Self { commands, waker };
+        let request_workers = (0..REQUEST_WORKERS).map(|_| handle.request_worker(store.clone(), shutdown)).collect();
+        let event_loop = EventLoop::new(poll, receiver, handle.waker.clone(), request_workers);
+        let (closes, closed) = oneshot::channel();
+        std::thread::Builder::new().name("handle".to_owned()).spawn(move || {
+            let kept = event_loop.run();
+            // No receiver is left once the runtime is gone.
+            let _ = closes.send(kept);
+        })?;
+        let (mover, stop) = (handle.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            let mut closed = closed;
+            let kept = tokio::select! {
+                kept = &mut closed => kept,
+                () = stop.triggered() => {
+                    mover.send(Command::Move { over: move_over }).await;
+                    closed.await
+                }
+            };
+            if !matches!(kept, Ok(Ok(()))) {
+                error!(?kept, "websocket event loop failed; shutting down");
+                stop.trigger();
+            }
+        });
+        Ok(handle)
+    }
+
+    /// Wakes the loop.
+    pub(crate) fn waker(&self) -> Arc<LoopWaker> {
+        self.waker.clone()
+    }
+
+    /// Adds a socket, which the loop then owns.
+    pub(crate) async fn add(
+        &self,
+        stream: std::net::TcpStream,
+        received: Vec<u8>,
+        tab: Tab,
+        place: OwnedSemaphorePermit,
+    ) {
+        self.send(Command::Add { stream, received, tab, place }).await;
+    }
+
+    async fn send(&self, command: Command) {
+        // A loop that has ended drops the command: the socket closes, and its page reconnects elsewhere.
+        if self.commands.send(command).await.is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// Starts a task that sends requests of pages to Redis.
+    fn request_worker(&self, store: LineStore, shutdown: &Shutdown) -> mpsc::Sender<PageRequest> {
+        let (requests, mut waiting) = mpsc::channel::<PageRequest>(REQUESTS_MAX);
+        let handle = self.clone();
+        // Ends with the event loop.
+        shutdown.spawn(async move {
+            while let Some(PageRequest { slot, serial, ticket, message }) = waiting.recv().await {
+                let done = match message {
+                    PageMessage::Claim => store.claim(&ticket).await,
+                    PageMessage::Leave => store.leave(&ticket).await,
+                };
+                if let Err(error) = &done {
+                    debug!(%error, "page request failed");
+                }
+                handle.send(Command::RequestDone { slot, serial, heard: done.is_ok() }).await;
+            }
+        });
+        requests
+    }
+}

@@ -1,0 +1,238 @@
+//! WebSocket frames (RFC 6455), as a line needs them: a page says short texts, and hears texts. Pure.
+//!
+//! A parked socket has no parser of its own. What has arrived is read as frames where it lies, and only a frame whose end
+//! is still to come is kept, [`PARTIAL_BYTES_MAX`] of it at most.
+
+use std::io::Cursor;
+
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{CloseCode, Control, Data, OpCode},
+};
+
+/// The longest text of a page, in bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 1024;
+/// The longest payload of a frame that is no text, in bytes. The RFC says so.
+const CONTROL_BYTES_MAX: usize = 125;
+/// The longest header of a frame, in bytes.
+const HEADER_BYTES_MAX: usize = 14;
+/// A frame that is still incomplete is shorter than this, in bytes.
+pub(crate) const PARTIAL_BYTES_MAX: usize = HEADER_BYTES_MAX + TEXT_BYTES_MAX;
+
+/// What a page has said in one frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame<'a> {
+    Text(&'a str),
+    /// To be answered by a pong with the same payload.
+    Ping(&'a [u8]),
+    Pong,
+    Close,
+}
+
+/// A frame that ends the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameError {
+    /// No frame as the RFC has it.
+    ProtocolError,
+    /// A frame, but none that a line listens to: binary, in fragments, not UTF-8, or too long.
+    Unsupported,
+}
+
+/// Reads the first frame of `bytes` and says how long it is, or `None` while its end has not arrived. Unmasks it in place.
+pub(crate) fn read(bytes: &mut [u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
+    let mut cursor = Cursor::new(&*bytes);
+    let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| FrameError::ProtocolError)? else {
+        return Ok(None);
+    };
+    let start = usize::try_from(cursor.position()).map_err(|_| FrameError::ProtocolError)?;
+    // We have agreed on no extension that could use the reserved bits, and pages have to mask what they say.
+    let (false, false, false, Some(mask)) = (header.rsv1, header.rsv2, header.rsv3, header.mask) else {
+        return Err(FrameError::ProtocolError);
+    };
+    let longest = match header.opcode {
+        OpCode::Control(_) if !header.is_final => return Err(FrameError::ProtocolError),
+        OpCode::Control(_) => CONTROL_BYTES_MAX,
+        OpCode::Data(Data::Text) if header.is_final => TEXT_BYTES_MAX,
+        OpCode::Data(_) => return Err(FrameError::Unsupported),
+    };
+    let length = usize::try_from(length).ok().filter(|length| *length <= longest).ok_or(FrameError::Unsupported)?;
+    let end = start + length;
+    let Some(payload) = bytes.get_mut(start..end) else { return Ok(None) };
+    for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+    let heard = match header.opcode {
+        OpCode::Control(Control::Ping) => Frame::Ping(payload),
+        OpCode::Control(Control::Pong) => Frame::Pong,
+        OpCode::Control(Control::Close) => Frame::Close,
+        OpCode::Control(Control::Reserved(_)) => return Err(FrameError::ProtocolError),
+        OpCode::Data(_) => Frame::Text(std::str::from_utf8(payload).map_err(|_| FrameError::Unsupported)?),
+    };
+    Ok(Some((heard, end)))
+}
+
+/// Appends a frame to `out`.
+fn write(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    header.format(payload.len() as u64, out).expect("writing to memory never fails");
+    out.extend_from_slice(payload);
+}
+
+/// Appends a text frame to `out`.
+pub(crate) fn text(text: &[u8], out: &mut Vec<u8>) {
+    write(OpCode::Data(Data::Text), text, out);
+}
+
+/// Appends a ping to `out`.
+pub(crate) fn ping(out: &mut Vec<u8>) {
+    write(OpCode::Control(Control::Ping), &[], out);
+}
+
+/// Appends the answer to a ping to `out`.
+pub(crate) fn pong(payload: &[u8], out: &mut Vec<u8>) {
+    write(OpCode::Control(Control::Pong), payload, out);
+}
+
+/// Appends the last frame of a conversation to `out`.
+pub(crate) fn close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+    let payload = [u16::from(code).to_be_bytes().as_slice(), reason.as_bytes()].concat();
+    write(OpCode::Control(Control::Close), &payload, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A frame as a browser would send it.
+    fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mask = [0x12, 0xa5, 0x00, 0xff];
+        let mut frame = vec![first];
+        match payload.len() {
+            length @ 0..=125 => frame.push(0x80 | length as u8),
+            length @ 126..=0xffff => {
+                frame.push(0x80 | 126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame
+    }
+
+    const TEXT: u8 = 0x81;
+    const PING: u8 = 0x89;
+
+    /// Everything that is said in a stream of bytes that arrives in these pieces, and how it ends.
+    fn hear<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<FrameError>) {
+        let (mut said, mut bytes) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            bytes.extend_from_slice(piece);
+            loop {
+                match read(&mut bytes) {
+                    Ok(Some((heard, length))) => {
+                        said.push(format!("{heard:?}"));
+                        bytes.drain(..length);
+                    }
+                    Ok(None) => break,
+                    Err(refused) => return (said, Some(refused)),
+                }
+            }
+            assert!(bytes.len() < PARTIAL_BYTES_MAX, "{} bytes kept", bytes.len());
+        }
+        (said, None)
+    }
+
+    #[test]
+    fn a_frame_is_read_as_it_was_said() {
+        let frames = [
+            (masked(TEXT, br#"{"type":"claim"}"#), Frame::Text(r#"{"type":"claim"}"#)),
+            (masked(TEXT, &[b'x'; TEXT_BYTES_MAX]), Frame::Text(&"x".repeat(TEXT_BYTES_MAX))),
+            (masked(PING, b"now"), Frame::Ping(b"now")),
+            (masked(0x8a, b""), Frame::Pong),
+            (masked(0x88, &[3, 232]), Frame::Close),
+        ];
+        for (mut frame, expected) in frames {
+            let length = frame.len();
+            assert_eq!(read(&mut frame), Ok(Some((expected, length))));
+        }
+    }
+
+    #[test]
+    fn what_no_page_says_is_refused_as_soon_as_it_shows() {
+        let unmasked = [TEXT, 2, b'{', b'}'].to_vec();
+        let too_long = masked(TEXT, &[b'x'; TEXT_BYTES_MAX + 1]);
+        let huge = [TEXT, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4].to_vec();
+        for (what, frame, expected) in [
+            ("unmasked", unmasked, FrameError::ProtocolError),
+            ("a reserved bit", masked(TEXT | 0x40, b"{}"), FrameError::ProtocolError),
+            ("an unknown opcode", masked(0x83, b""), FrameError::ProtocolError),
+            ("an unknown control opcode", masked(0x8b, b""), FrameError::ProtocolError),
+            ("a ping in fragments", masked(0x09, b""), FrameError::ProtocolError),
+            ("a long ping", masked(PING, &[0; 126]), FrameError::Unsupported),
+            ("binary", masked(0x82, b"{}"), FrameError::Unsupported),
+            ("a first fragment", masked(0x01, b"{"), FrameError::Unsupported),
+            ("a later fragment", masked(0x80, b"}"), FrameError::Unsupported),
+            ("too long", too_long[..8].to_vec(), FrameError::Unsupported),
+            ("beyond all memory", huge, FrameError::Unsupported),
+            ("not UTF-8", masked(TEXT, &[0xc3]), FrameError::Unsupported),
+        ] {
+            assert_eq!(hear([frame.as_slice()]), (Vec::new(), Some(expected)), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_we_say_is_read_by_others() {
+        use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
+        for length in [0, 1, 125, 126, 1000, 70_000] {
+            let said = "y".repeat(length);
+            let mut bytes = Vec::new();
+            text(said.as_bytes(), &mut bytes);
+            ping(&mut bytes);
+            pong(b"now", &mut bytes);
+            close(CloseCode::Restart, "reconnect", &mut bytes);
+            let mut page = WebSocket::from_raw_socket(Cursor::new(bytes), Role::Client, None);
+            assert_eq!(page.read().expect("a message").into_text().expect("text").as_str(), said);
+            assert!(page.read().expect("a message").is_ping());
+            assert_eq!(page.read().expect("a message").into_data().as_ref(), b"now");
+            assert_eq!(page.read().expect("a message").into_text().expect("text").as_str(), "reconnect");
+        }
+    }
+
+    prop_compose! {
+        fn frame()(kind in 0..6, payload in prop::collection::vec(any::<u8>(), 0..300)) -> Vec<u8> {
+            let word: String = payload.iter().map(|byte| char::from(byte % 64 + 32)).collect();
+            match kind {
+                0..3 => masked(TEXT, word.as_bytes()),
+                3 => masked(PING, &payload[..payload.len().min(125)]),
+                4 => masked(0x8a, &payload[..payload.len().min(125)]),
+                _ => masked(*payload.first().unwrap_or(&0), &payload),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_the_stream_anywhere_gives_the_same_messages(
+            frames in prop::collection::vec(frame(), 0..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let stream = frames.concat();
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|ends| &stream[ends[0]..ends[1]]);
+            prop_assert_eq!(hear(pieces), hear(stream.chunks(1)));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_keep_much(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            hear(bytes.chunks(7));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! WebSockets of shoppers who wait.
+//!
+//! - `handshake` takes a connection away from hyper; `event_loop` then owns all of them in one thread.
+//! - `idle_connection` is one of them, in a slot of the `slab`; `frame` reads and writes RFC 6455.
+
+pub(crate) mod event_loop;
+pub(crate) mod frame;
+pub(crate) mod handshake;
+pub(crate) mod idle_connection;
+pub(crate) mod slab;

@@ -1,0 +1,80 @@
+/** The list of webhooks: their endpoints and deliveries. */
+
+import type { Webhook } from "../../shared/api";
+import { field } from "../../shared/form-field";
+import { count, moment } from "../../shared/format";
+
+export interface WebhooksListener {
+  /** The secret of a new webhook; undefined after a failure, which is already on screen. */
+  add(url: string): Promise<string | undefined>;
+  switchOn(id: string): void;
+  forget(id: string): void;
+}
+
+const STATUS: Record<Webhook["status"], string> = { on: "Active", failing: "Failing", off: "Disabled" };
+
+export class Webhooks {
+  readonly #element: HTMLElement;
+  readonly #listener: WebhooksListener;
+  #shown = "";
+
+  constructor(element: HTMLElement, listener: WebhooksListener) {
+    this.#element = element;
+    this.#listener = listener;
+    const form = element.querySelector("form");
+    form?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#add(form);
+    });
+  }
+
+  show(webhooks: Webhook[]): void {
+    const trouble = webhooks.filter(({ status }) => status !== "on").length;
+    this.#text("[data-text=trouble]", trouble === 0 ? "" : `${count(trouble)} of ${count(webhooks.length)} failing or disabled`);
+    const table = this.#element.querySelector<HTMLElement>(".wide-table");
+    if (table) table.hidden = webhooks.length === 0;
+    // Rows with buttons are left alone while nothing changes, so that the keyboard keeps its place.
+    const now = JSON.stringify(webhooks);
+    if (now === this.#shown) return;
+    this.#shown = now;
+    this.#element.querySelector("tbody")?.replaceChildren(...webhooks.map((webhook) => this.#row(webhook)));
+  }
+
+  #row(webhook: Webhook): HTMLTableRowElement {
+    const template = this.#element.querySelector("template");
+    const row = (template?.content.cloneNode(true) as DocumentFragment | undefined)?.querySelector("tr");
+    if (!row) throw new Error("the page's template holds no webhook");
+    const since = webhook.failing_since === null ? "" : ` since ${moment(webhook.failing_since)}`;
+    const why = webhook.last_error === null ? "" : `: ${webhook.last_error}`;
+    const texts = [webhook.url, STATUS[webhook.status] + since + why, count(webhook.waiting), count(webhook.delivered), count(webhook.given_up)];
+    texts.forEach((text, column) => {
+      const cell = row.cells[column];
+      if (cell) cell.textContent = text;
+    });
+    for (const button of row.querySelectorAll("button")) {
+      const on = button.dataset.webhook === "on";
+      button.hidden = on && webhook.status === "on";
+      button.setAttribute("aria-label", `${button.textContent} ${webhook.url}`);
+      button.addEventListener("click", () => {
+        if (on) this.#listener.switchOn(webhook.id);
+        else this.#listener.forget(webhook.id);
+      });
+    }
+    return row;
+  }
+
+  /** The secret can be shown only once: it is not readable afterwards. */
+  async #add(form: HTMLFormElement): Promise<void> {
+    const secret = await this.#listener.add(field(form, "url"));
+    const shown = this.#element.querySelector("output");
+    if (secret === undefined || !shown) return;
+    form.reset();
+    shown.textContent = secret;
+    shown.closest("p")?.removeAttribute("hidden");
+  }
+
+  #text(selector: string, text: string): void {
+    const element = this.#element.querySelector(selector);
+    if (element) element.textContent = text;
+  }
+}

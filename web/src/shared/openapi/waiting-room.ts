@@ -1,0 +1,908 @@
+/** Generated from docs/openapi/waiting-room.json by scripts/generate-api.mjs. */
+
+export interface paths {
+    "/api/flash-sales/active": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The running and coming sales, the next to open first. */
+        get: operations["active_sales"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flash-sales/{id}/line": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Join a line or come back to it: as a WebSocket, as Server-Sent Events (`Accept: text/event-stream`), or, asked for
+         *     again and again, as JSON.
+         */
+        get: operations["line"];
+        put?: never;
+        post?: never;
+        /** Give the place up. */
+        delete: operations["leave_line"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flash-sales/{id}/line/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A page that can't send messages says that its token has arrived. */
+        post: operations["claim_turn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flash-sales/{id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a sale is doing, and how much of it is left. */
+        get: operations["sale_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the process runs. */
+        get: operations["health_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the service can do its work. */
+        get: operations["health_ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Metrics, in the text format of Prometheus. */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description The running and coming sales. */
+        ActiveSales: {
+            sales: components["schemas"]["SaleCard"][];
+        };
+        /**
+         * @description A colour, written `#rrggbb`.
+         * @example #2743d2
+         */
+        Colour: string;
+        /** @description What binds a draw before it is made, and proves it afterwards. */
+        DrawFacts: {
+            /** @description The SHA-256 of the seed, as 64 hexadecimal digits. It never changes. */
+            commitment: string;
+            /**
+             * Format: int64
+             * @description Once the draw is made: the ordinals from 1 to this one were shuffled.
+             */
+            pool: number | null;
+            /** @description Once the draw is made: the seed, as 64 hexadecimal digits. */
+            seed: string | null;
+        };
+        /** @description A lane: a line beside a sale's own that leads to the same stock. Whoever joins it needs an invitation. */
+        LaneFacts: {
+            /** @description The Ed25519 key that its invitations are verified with, as base64url. */
+            key: string;
+            /** @description Its name in addresses, after the sale's slug and two hyphens. */
+            name: string;
+            /** @description The sale that it leads to. */
+            sale: components["schemas"]["SaleId"];
+        };
+        /** @description What the line says to a page. */
+        LineMessage: {
+            /**
+             * Format: int64
+             * @description People behind.
+             */
+            behind: number;
+            /** @description Whether the remaining units are likely to be gone by then. */
+            beyond_stock: boolean;
+            /**
+             * Format: int64
+             * @description The ticket's number.
+             */
+            ordinal: number;
+            /**
+             * Format: int64
+             * @description People ahead: 0 for the one who is next.
+             */
+            place: number;
+            /**
+             * Format: double
+             * @description Places per second by which the page counts down by itself, until it hears more; null: it stands still.
+             */
+            rate_per_s: number | null;
+            /**
+             * Format: int64
+             * @description People ahead who had given up and came back. While this grows, a place may grow.
+             */
+            recalled: number;
+            /**
+             * Format: int32
+             * @description Units that nobody holds, has paid for, or has been promised.
+             */
+            remaining: number;
+            /** @enum {string} */
+            type: "place";
+            wait: components["schemas"]["Wait"] | null;
+        } | {
+            /**
+             * Format: int64
+             * @description The ticket's number.
+             */
+            ordinal: number;
+            /**
+             * Format: int64
+             * @description How many are in the draw.
+             */
+            participants: number;
+            /** @enum {string} */
+            type: "draw";
+        } | {
+            /** @description The facts. */
+            sale: components["schemas"]["SaleCard"];
+            /** @enum {string} */
+            type: "sale";
+        } | {
+            /**
+             * Format: date-time
+             * @description Until when the page must say `claim`.
+             */
+            claim_by: string;
+            /**
+             * Format: date-time
+             * @description Until when it can be redeemed.
+             */
+            expires_at: string;
+            /**
+             * Format: int32
+             * @description Units promised.
+             */
+            quantity: number;
+            /** @description The admission token. */
+            token: string;
+            /** @enum {string} */
+            type: "turn";
+        } | {
+            /** @description Why. */
+            outcome: components["schemas"]["Outcome"];
+            /** @enum {string} */
+            type: "over";
+        } | {
+            /**
+             * Format: int32
+             * @description When something is said next at the latest, in seconds. A page that hears nothing for longer has lost its connection.
+             */
+            next_in_s: number;
+            /** @enum {string} */
+            type: "heartbeat";
+        } | {
+            /**
+             * Format: int64
+             * @description When to expect news, in milliseconds.
+             */
+            retry_after_ms: number;
+            /** @enum {string} */
+            type: "reconnecting";
+        };
+        /**
+         * @description In which order a line is served.
+         * @enum {string}
+         */
+        LineOrder: "fifo" | "draw";
+        /** @description What the line says to a page that polls. */
+        LineSnapshot: {
+            /** @description Everything that a page has to know now. */
+            messages: components["schemas"]["LineMessage"][];
+            /**
+             * Format: int64
+             * @description When to ask again, in milliseconds.
+             */
+            poll_after_ms: number;
+        };
+        /** @description What a sale's pages look like, and say. What is missing is as on all pages. */
+        Look: {
+            /** @description Buttons and links. */
+            accent?: components["schemas"]["Colour"];
+            /** @description The ground. */
+            paper?: components["schemas"]["Colour"];
+            /** @description To whoever came too late. Plain text. */
+            sold_out_text?: string;
+            /** @description To whose turn it is. Plain text. */
+            turn_text?: string;
+            /** @description To whoever waits. Plain text. */
+            waiting_text?: string;
+        };
+        /**
+         * @description Why there is nothing more to wait for.
+         * @enum {string}
+         */
+        Outcome: "sold_out" | "closed" | "expired" | "bought" | "left" | "removed" | "missed" | "limit";
+        /** @description What a page says to the line. */
+        PageMessage: {
+            /** @enum {string} */
+            type: "claim";
+        } | {
+            /** @enum {string} */
+            type: "leave";
+        };
+        /** @description The body of a [`Problem`], for the OpenAPI documents. */
+        Problem: {
+            /** @description What happened here, and what to do. */
+            detail?: string;
+            /**
+             * Format: int32
+             * @description The HTTP status code.
+             */
+            status: number;
+            /** @description The kind of problem in a few words; the same for every occurrence. */
+            title: string;
+            /**
+             * @description A stable address that names the kind of problem.
+             * @example https://fairline.dev/problems/unknown-sale
+             */
+            type: string;
+        };
+        /** @description The last entry of a sale's record. */
+        RecordHead: {
+            /** @description Its hash, as 64 hexadecimal digits. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            seq: number;
+        };
+        /** @description The facts of a sale that anybody may see; the controller publishes it, waiting rooms show it. */
+        SaleCard: {
+            /** @description ISO 4217 code. */
+            currency: string;
+            /** @description A sentence or two about it. Plain text. */
+            description: string;
+            /** @description Of a draw: what binds it before it is made, and proves it afterwards. */
+            draw?: components["schemas"]["DrawFacts"];
+            /**
+             * Format: date-time
+             * @description When it ends, if it ends by the clock.
+             */
+            ends_at: string | null;
+            /**
+             * Format: int32
+             * @description Seconds for which a shopper who went silent keeps the place, where it is not as in every other sale.
+             */
+            grace_s?: number;
+            /** @description The sale. */
+            id: components["schemas"]["SaleId"];
+            /** @description Of a lane: what it leads to, and what it takes to join. The facts above are the sale's, but for the id and the slug. */
+            lane?: components["schemas"]["LaneFacts"];
+            /** @description What its pages look like, and say. */
+            look?: components["schemas"]["Look"];
+            /** @description What the shop says to everybody who waits. */
+            message: string | null;
+            /** @description What being let in means. */
+            mode?: components["schemas"]["SaleMode"];
+            /** @description What is sold. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it opens or opened.
+             */
+            opens_at: string;
+            /** @description In which order the line is served. */
+            order?: components["schemas"]["LineOrder"];
+            /**
+             * Format: int32
+             * @description Units one account may buy, where only those who are signed in may.
+             */
+            per_account_limit?: number;
+            /**
+             * Format: int32
+             * @description Units one shopper may buy.
+             */
+            per_shopper_limit: number;
+            /**
+             * Format: int64
+             * @description Price of one unit, in the currency's minor unit (cents).
+             */
+            price_minor: number;
+            /**
+             * Format: double
+             * @description People let in per second at most.
+             */
+            rate_cap_per_s: number;
+            /** @description Where the sale's record stands. The messages of the line are without it. */
+            record?: components["schemas"]["RecordHead"];
+            /** @description Whether it is a rehearsal: no list that shoppers see shows it. */
+            rehearsal?: boolean;
+            /**
+             * Format: int32
+             * @description Units that nobody holds, has paid for, or has been promised.
+             */
+            remaining: number;
+            /** @description Its name in addresses: lower-case letters, digits and single hyphens. */
+            slug: string;
+            /** @description What the sale is doing. */
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int32
+             * @description Units in the sale.
+             */
+            total: number;
+        };
+        /**
+         * Format: uuid
+         * @description The id of one sale: also of its line, beside which lanes have ids of their own.
+         */
+        SaleId: string;
+        /**
+         * @description What being let in means.
+         * @enum {string}
+         */
+        SaleMode: "guarantee" | "yield";
+        /**
+         * @description What a sale is doing, as shoppers and admins see it.
+         * @enum {string}
+         */
+        Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";
+        /** @description How long it is likely to take, in seconds from now. */
+        Wait: {
+            /** @description Nine of ten do. */
+            bounds_s: [
+                number,
+                number
+            ];
+            /** @description Half of all such waits end from so many to so many seconds from now. */
+            likely_s: [
+                number,
+                number
+            ];
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    active_sales: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sales. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActiveSales"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    line: {
+        parameters: {
+            query?: {
+                /** @description `false`: only with the ticket that the cookie brings. */
+                join?: boolean;
+                /** @description `true`: exchange a ticket whose turn is over for a new one. It is the same shopper's: the limit counts all their turns. */
+                rejoin?: boolean;
+                /** @description The account of the shopper: a JSON Web Token that the shop has signed. */
+                account?: string;
+                /** @description An invitation to the lane whose line this is. */
+                invitation?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The line as a WebSocket: see docs/line-protocol.md. */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The line as it is now, or as a stream of events. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineSnapshot"];
+                    "text/event-stream": components["schemas"]["LineMessage"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from a page of another site, or the line is a lane and there is no invitation to it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale, or (with join=false) no ticket. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sale is over and takes nobody in. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many new tickets for one address. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The line can't be reached, or this node is full. The place is kept. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave_line: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The place is given up. The ticket stays: `rejoin=true` exchanges it for a new one. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from a page of another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale, or no ticket. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The line can't be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    claim_turn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Noted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from a page of another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale, or no ticket. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The line can't be reached. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sale_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sale. May be cached for a second. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaleCard"];
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such sale. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    health_live: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    health_ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It can. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The path, the query or a header is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from this address. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer now. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+}
