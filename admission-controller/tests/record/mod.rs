@@ -197,6 +197,20 @@ async fn a_draw_shuffles_those_who_joined_before_the_opening_and_is_proven_after
     second.trigger();
 }
 
+#[tokio::test]
+async fn a_draw_includes_tickets_that_joined_after_a_tick_that_could_not_commit_it() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 3, "order": "draw", "opens_at": FAR_AWAY })).await;
+    desk.join(sale, 2).await;
+    // As a controller does that fails before it commits the draw.
+    assert_eq!(desk.line.close_pool(sale).await, Ok(2));
+    desk.join(sale, 1).await;
+    desk.until("the record to contain all", async || verified(&desk, sale, 0).await.joined == 3).await;
+    desk.act(sale, "open").await;
+    desk.until("all to be admitted", async || desk.admissions(sale).await.len() == 3).await;
+    assert_eq!((prescribed(&desk, sale).await.pool(), verified(&desk, sale, 0).await.pool), (3, Some(3)));
+}
+
 fn admitted_in_order(lines: &[String]) -> Vec<u64> {
     let read = |line: &String| Entry::from_line(line).expect("an entry").read().expect("a body").event;
     let admitted = |event| if let Event::Admitted { ordinals, .. } = event { ordinals } else { Vec::new() };

@@ -13,10 +13,10 @@ pub(crate) struct Settings {
     /// The restored database: postgres://user:password@host:port/name. No service may run on it.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Secret,
-    /// The Redis of the lines, as it was when the database was lost: it knows which tickets were given since the backup.
+    /// The Redis of the lines, as it was when the database was lost: it knows of most tickets that were given since the backup.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     redis_url: Secret,
-    /// Tickets of one line that may have been given since the backup [default: 1000000 where Redis does not know]
+    /// Tickets of one line that may have been given since the backup and that Redis does not know [default: 1000000]
     #[arg(long, value_name = "TICKETS")]
     margin: Option<u32>,
 }

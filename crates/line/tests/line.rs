@@ -374,6 +374,18 @@ async fn who_comes_back_before_the_turn_keeps_the_place_and_who_comes_after_is_n
 }
 
 #[tokio::test]
+async fn two_tickets_of_one_visitor_are_recalled_each() {
+    let mut line = Line::published().await;
+    line.join(3).await;
+    line.depart(&[1, 2]).await;
+    line.admit(1).await;
+    let both = [1, 2].map(|ordinal| Ticket { visitor: visitor(77), ..line.ticket(ordinal) });
+    line.store.resume(line.card.id, &both).await.expect("resumed");
+    assert_eq!(line.next(5).await, [1, 2]);
+    assert_eq!((line.admit(1).await, line.next(5).await), (vec![1], vec![2]));
+}
+
+#[tokio::test]
 async fn a_recalled_ticket_that_departs_again_holds_nobody_up() {
     let mut line = Line::published().await;
     line.join(3).await;
@@ -593,13 +605,31 @@ async fn turns_that_are_over_are_told_again_in_bulk_and_leave_those_who_wait_alo
     let cleared = [(1, Turn::Lapsed), (2, Turn::Lapsed), (3, Turn::Lapsed)];
     line.publish(&[], &cleared).await;
     assert_eq!(line.resume_all(&[1, 2, 6]).await, [Turn::Waiting, Turn::Waiting, Turn::Waiting]);
-    store.retell(sale, line.epoch, &Turn::Bought, &[2, 4, 5, 6]).await.expect("presented");
-    store.retell(sale, line.epoch, &Turn::Lapsed, &[1]).await.expect("presented");
+    let number = (line.epoch, line.publication);
+    store.retell(sale, number, &Turn::Bought, &[2, 4, 5, 6]).await.expect("told");
+    store.retell(sale, number, &Turn::Lapsed, &[1]).await.expect("told");
     assert_eq!(line.next(10).await, [1], "it waits, and its old turn is no news");
     let turns = line.resume_all(&[1, 2, 4, 5, 6]).await;
     assert_eq!(turns, [Turn::Waiting, Turn::Bought, Turn::Bought, Turn::Left, Turn::Bought]);
-    let old = store.retell(sale, line.epoch - 1, &Turn::Bought, &[1]).await;
+    let old = store.retell(sale, (line.epoch - 1, line.publication), &Turn::Bought, &[1]).await;
     assert_eq!(old, Err(LineError::NotPublished), "of another epoch");
+}
+
+#[tokio::test]
+async fn a_late_bulk_publication_of_turns_overwrites_no_turn_that_came_after_it() {
+    let mut line = Line::published().await;
+    line.join(1).await;
+    line.admit(1).await;
+    line.begin().await;
+    line.publish(&[], &[(1, Turn::Lapsed)]).await;
+    let sent = (line.epoch, line.publication);
+    assert_eq!(line.resume(1).await, Turn::Waiting);
+    assert_eq!(line.admit(1).await, [1]);
+    for word in [Turn::Lapsed, Turn::Expired] {
+        let late = line.store.retell(line.card.id, sent, &word, &[1]).await;
+        assert_eq!(late, Err(LineError::Late));
+        assert_eq!(line.resume(1).await, live(1));
+    }
 }
 
 #[tokio::test]
