@@ -1,6 +1,8 @@
-//! The parsers of this service that face the network, each as a function that `make fuzz` calls with any bytes.
+//! Fuzz targets: the parsers of this service that face the network, each a function of arbitrary
+//! bytes. `make fuzz` calls them.
 //!
-//! A target panics when a parser panics, or when its answer contradicts what the parser promises.
+//! A target panics when its parser panics or returns a result that contradicts the parser's
+//! contract.
 
 use std::sync::LazyLock;
 
@@ -20,10 +22,10 @@ use crate::{
     websocket::{frame, handshake},
 };
 
-/// A name, and a function that takes any bytes.
+/// A name, and a function that accepts arbitrary bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// The targets.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     ("websocket-frames", frames),
     ("websocket-handshake", websocket_handshake),

@@ -1,10 +1,12 @@
-//! The waiting room faces the internet: it gives shoppers a place in the line, and sends them their turn.
+//! The waiting room faces the internet: it gives shoppers a place in the line and sends them their
+//! turn.
 //!
-//! - `http`: the API, the pages, and entry to a line; `auth`: accounts that the shop names.
-//! - `line`: the lines that this node follows, and the shoppers who are connected here.
-//! - `websocket`, `stream`: how a waiting page receives messages. What it receives is decided by `fairline-update-policy`.
+//! - `http`: the API, the pages, and entry to a line; `auth`: accounts that the shop asserts.
+//! - `line`: the lines that this node follows, and the shoppers who are connected to it.
+//! - `websocket`, `stream`: transports to waiting pages. `fairline-update-policy` decides the
+//!   messages.
 //!
-//! Knows Redis and nothing else: no database, and no key that signs admissions.
+//! Calls Redis only. Has no database and no key that signs admissions.
 
 mod auth;
 #[doc(hidden)]
@@ -55,7 +57,7 @@ use crate::{
 };
 pub use settings::Settings;
 
-/// How long a stop waits for what is under way, once everybody was told to move.
+/// How long a stop waits for requests in progress, after all clients were sent to other nodes.
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[derive(utoipa::OpenApi)]
@@ -70,7 +72,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 )]
 struct Document;
 
-/// How shoppers prove that a place is theirs.
+/// Declares the ticket cookie as the API's security scheme.
 struct Security;
 
 impl Modify for Security {
@@ -88,24 +90,24 @@ impl Modify for Security {
 pub struct Service {
     /// Its routes.
     pub routes: Router,
-    /// Whether it can do its work.
+    /// Its readiness check.
     pub ready: Readiness,
 }
 
 impl Service {
-    /// Connects, and starts to follow the lines.
+    /// Connects to Redis and starts to follow the lines.
     ///
     /// # Errors
-    /// When a setting is wrong, or Redis can't be reached.
+    /// When a setting is invalid, or Redis can't be reached.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let key: TicketKey = settings
             .ticket_key
             .expose()
             .parse()
-            .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
+            .map_err(|error| StartError::new(format!("The ticket key is invalid: {error}.")))?;
         let accounts = settings.account_key.as_ref().map(|key| ShopAccountKey::new(key.expose())).transpose();
-        let accounts = accounts.map_err(|error| StartError::new(format!("The account key can't be used: {error}.")))?;
-        let unreachable = |error| StartError::new(format!("The line can't be reached: {error}."));
+        let accounts = accounts.map_err(|error| StartError::new(format!("The account key is invalid: {error}.")))?;
+        let unreachable = |error| StartError::new(format!("Redis can't be reached: {error}."));
         let store = LineStore::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
         let reader = ChangeReader::connect(settings.redis_url.expose()).await.map_err(unreachable)?;
 
@@ -168,19 +170,19 @@ impl Service {
     }
 }
 
-/// The shop's own checkout, with everything before the token; empty where there is none.
+/// The URL prefix of the shop's own checkout, up to the token; empty without one.
 fn own_checkout(settings: &Settings) -> Result<String, StartError> {
     let Some(url) = &settings.checkout_url else { return Ok(String::new()) };
     let is_one =
         url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     if !is_one || url.contains('#') {
-        return Err(StartError::new(format!("The checkout's address `{url}` is not an http:// or https:// one.")));
+        return Err(StartError::new(format!("The checkout URL `{url}` is invalid: use an http:// or https:// URL.")));
     }
     let joint = if url.contains('?') { '&' } else { '?' };
     Ok(format!("{url}{joint}fairline_token="))
 }
 
-/// Runs the waiting room until asked to stop.
+/// Runs the waiting room until shutdown.
 ///
 /// # Errors
 /// When it can't start.

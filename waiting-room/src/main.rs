@@ -7,7 +7,8 @@ use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use waiting_room::{Settings, run};
 
-/// A place that is asked for is some dozen small allocations: with this one they cost half of what they do with glibc's.
+/// A request for a place makes a few dozen small allocations; mimalloc halves their cost compared
+/// with glibc's allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -21,7 +22,7 @@ async fn start(settings: Settings) -> Result<(), StartError> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| StartError::new(format!("Can't listen on {}: {error}.", settings.listen)))?;
-    let shutdown =
-        Shutdown::on_signals().map_err(|error| StartError::new(format!("Signals can't be handled: {error}.")))?;
+    let shutdown = Shutdown::on_signals()
+        .map_err(|error| StartError::new(format!("The signal handlers can't be installed: {error}.")))?;
     run(settings, listener, shutdown).await
 }

@@ -1,4 +1,4 @@
-//! What an operator sets.
+//! The waiting room's settings.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,60 +7,64 @@ use fairline_service::{FrontSettings, LogSettings, Secret};
 
 use crate::line::grace::Grace;
 
-/// The waiting room: gives shoppers a place in the line, and tells them when it is their turn.
+/// The waiting room: gives shoppers a place in the line and notifies them of their turn.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "waiting-room", version)]
 pub struct Settings {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Redis, with the lines.
+    /// URL of the Redis that holds the lines.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
-    /// The key that tickets are signed with: 64 hexadecimal digits (`fairline keys ticket`), the same for all nodes and
-    /// for checkout.
+    /// Key that signs tickets: 64 hexadecimal digits (`fairline keys ticket`). All nodes and
+    /// checkout share it.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
-    /// The key that the shop signs its shoppers' accounts with, 32 bytes or more: one account then has one place, on any
-    /// device.
+    /// Key with which the shop signs account tokens, 32 bytes or more. With it, one account has one
+    /// place, on any device.
     #[arg(long, env = "FAIRLINE_ACCOUNT_KEY", hide_env_values = true)]
     pub account_key: Option<Secret>,
-    /// Whether only shoppers whose account the shop names may join.
+    /// Whether joining requires an account that the shop asserts.
     #[arg(long, env = "FAIRLINE_ACCOUNTS_ONLY", default_value_t = false, action = ArgAction::Set, requires = "account_key")]
     pub accounts_only: bool,
-    /// Further origins whose pages may use the line, comma-separated: https://shop.example. Our own pages always may.
+    /// Further origins whose pages may use the line, comma-separated: https://shop.example.
+    /// Fairline's own pages are always allowed.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
-    /// Where a shop has a checkout of its own: shoppers whose turn has come are sent there, with the token in the query
-    /// (`fairline_token`). An http:// or https:// address; without one they buy here.
+    /// URL of the shop's own checkout (http:// or https://). Shoppers with a turn are redirected to
+    /// it, with the token in the query (`fairline_token`). Without it, they buy in Fairline's
+    /// checkout.
     #[arg(long, env = "FAIRLINE_CHECKOUT_URL")]
     pub checkout_url: Option<String>,
-    /// What stands in front of it.
+    /// Proxies and origins.
     #[command(flatten)]
     pub front: FrontSettings,
-    /// Whether cookies travel over HTTPS only. Switch it off for trials without TLS alone.
+    /// Whether cookies are sent over HTTPS only. Disable it only for trials without TLS.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = ArgAction::Set)]
     pub secure_cookies: bool,
-    /// Seconds for which a shopper who went silent keeps the place, unless the sale says for how long.
+    /// Grace period: seconds for which a disconnected shopper keeps the place, unless the sale sets
+    /// its own.
     #[arg(long, env = "FAIRLINE_GRACE_S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub grace_s: u64,
-    /// The same for a shopper with a phone, whose tabs sleep out of sight and whose connections break more often.
+    /// Grace period in seconds for phones, which suspend hidden tabs and lose connections more
+    /// often.
     #[arg(long, env = "FAIRLINE_GRACE_MOBILE_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub grace_mobile_s: u64,
-    /// New tickets for one address: a second. Schools and carriers put many people behind one.
+    /// New tickets per second for one client address. Schools and mobile carriers put many people
+    /// behind one.
     #[arg(long, env = "FAIRLINE_JOIN_RATE_PER_S", default_value_t = 50.0)]
     pub join_rate_per_s: f64,
-    /// New tickets for one address: at once.
+    /// Burst of new tickets for one client address.
     #[arg(long, env = "FAIRLINE_JOIN_BURST", default_value_t = 500)]
     pub join_burst: u32,
-    /// Open lines (WebSockets and event streams) of this node at most.
+    /// Maximum open lines (WebSockets and event streams) of this node.
     #[arg(long, env = "FAIRLINE_SOCKETS_MAX", default_value_t = 18_000)]
     pub sockets_max: usize,
-    /// Seconds over which a node that is asked to stop spreads the moment at which each open line is told to move to
-    /// another.
+    /// Seconds over which a stopping node spreads the moves of its open lines to other nodes.
     #[arg(long, env = "FAIRLINE_DRAIN_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=10))]
     pub drain_s: u64,
-    /// How it logs.
+    /// Logging.
     #[command(flatten)]
     pub log: LogSettings,
 }

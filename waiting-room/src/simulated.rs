@@ -1,5 +1,5 @@
-//! The port through which `tools/simulate` runs a node: the real room, its shoppers, the upkeep and the update policy, without
-//! sockets, tasks or a clock. No service calls it.
+//! The interface through which `tools/simulate` runs a node: the production room, its shoppers, the
+//! upkeep and the update policy, without sockets, tasks or a clock. No service calls it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,26 +26,26 @@ pub struct Node {
     upkeep: Upkeep,
 }
 
-/// A page that is open at a node, and what it was sent.
+/// A page that is open at a node, and the messages that it received.
 pub struct Page {
     tab: Tab,
     said: SentState,
 }
 
-/// What a page shows once it has taken a message in.
+/// What a page shows after a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
-    /// Inputs of the sale, or a heartbeat: neither takes anything off the page.
+    /// The sale's facts, or a heartbeat: neither removes anything from the page.
     Sale,
-    /// A place, and how many are ahead.
+    /// A place, as the number of shoppers ahead.
     Place(u64),
-    /// The draw is still to be made.
+    /// A draw that has not been made.
     Draw,
-    /// A turn, and its token.
+    /// A turn, with its token.
     Turn(String),
-    /// The last word, and why.
+    /// The last message, with its reason.
     Over(String),
-    /// The line is out of reach.
+    /// The line can't be reached.
     Reconnecting,
 }
 
@@ -58,17 +58,17 @@ impl Node {
         Self { room: Arc::new(Room::new(snapshot, WakeUp::default())), upkeep }
     }
 
-    /// Takes in a change of the line, and does what follows from it.
+    /// Applies a change of the line and does the work that follows from it.
     pub async fn take_in(&self, at: Revision, change: Change) {
         self.upkeep.take_in(&self.room, at, change).await;
     }
 
-    /// The half-second look at the line: gives the revision to expect at the next one.
+    /// The check of the line every half second. Returns the revision to expect at the next one.
     pub async fn look_after(&self, expected: Revision) -> Revision {
         self.upkeep.look_after(&self.room, expected).await
     }
 
-    /// Says who is connected here, and calls the roll.
+    /// Reports the connected shoppers and calls the roll.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -77,17 +77,17 @@ impl Node {
         self.upkeep.answer_roll_call(&self.room, grace, up_for).await
     }
 
-    /// Tells the line whose last page has closed.
+    /// Reports shoppers whose last page has closed.
     pub async fn tell_gone(&self) {
         self.upkeep.tell_gone(&self.room).await;
     }
 
-    /// A ticket was given here a moment ago.
+    /// Adds a ticket that this node issued.
     pub fn joined(&self, ordinal: Ordinal) {
         self.room.joined(ordinal);
     }
 
-    /// Whether a ticket waits, as far as this node knows.
+    /// Whether a ticket still waits, as far as this node knows.
     #[must_use]
     pub fn waits(&self, ordinal: Ordinal) -> bool {
         self.room.waits(ordinal)
@@ -99,7 +99,7 @@ impl Node {
         Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), said: SentState::default() }
     }
 
-    /// Shows a ticket to the line.
+    /// Presents a ticket to the line.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -107,25 +107,25 @@ impl Node {
         upkeep::resume(&self.upkeep.store, &self.room, &[ticket]).await
     }
 
-    /// What has become of the turn of a ticket that is connected here.
+    /// The turn of a connected ticket.
     #[must_use]
     pub fn turn(&self, ordinal: Ordinal) -> Turn {
         self.room.shoppers.turn(ordinal)
     }
 
-    /// The revision that the next change follows.
+    /// The revision that the next change must follow.
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.room.revision()
     }
 
-    /// Whether the line could be reached lately.
+    /// Whether the line could be reached recently.
     #[must_use]
     pub fn is_in_touch(&self) -> bool {
         self.room.is_in_touch()
     }
 
-    /// The sale's facts.
+    /// The sale's current card.
     #[must_use]
     pub fn card(&self) -> Arc<SaleCard> {
         self.room.card()
@@ -133,7 +133,7 @@ impl Node {
 }
 
 impl Page {
-    /// Whether there is nothing that the page could be told: neither a place, nor a turn, nor an outcome.
+    /// Whether there is nothing to send to the page: no place, no turn and no outcome.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         let Tab { room, ordinal } = &self.tab;
@@ -143,7 +143,7 @@ impl Page {
         waits && places.pop().flatten().is_none() && snapshot.in_draw.is_none() && !snapshot.card.status.is_over()
     }
 
-    /// The next message, if there is one; `now` is the time since the node started.
+    /// The next message, if there is one. `now` is the time since the node started.
     pub fn hear(&mut self, now: Duration) -> Option<Shown> {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);

@@ -1,15 +1,15 @@
-//! What a token says.
+//! The claims of a token.
 
 use fairline_sale::SaleId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Who issues tokens.
+/// The issuer of tokens.
 pub const ISSUER: &str = "fairline";
-/// Whom tokens are for.
+/// The audience of tokens.
 pub const AUDIENCE: &str = "fairline-checkout";
 
-/// What a token says: this holder may buy so much of this sale until then, once.
+/// The claims: this holder may buy up to `qty` units of this sale until `exp`, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Always [`ISSUER`].

@@ -5,7 +5,7 @@ use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Keys in a set at most; more is a mistake or an attack.
+/// Maximum keys in a set; more indicate a mistake or an attack.
 const KEYS_MAX: usize = 16;
 
 /// One Ed25519 public key.
@@ -31,7 +31,7 @@ impl Jwk {
     #[must_use]
     pub fn new(key: &VerifyingKey) -> Self {
         let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
-        // RFC 7638: the required members alone, in alphabetical order, without white space.
+        // RFC 7638: only the required members, in alphabetical order, without white space.
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)));
         let word = str::to_owned;
         Self { kty: word("OKP"), crv: word("Ed25519"), alg: word("EdDSA"), usage: word("sig"), kid, x }
@@ -44,7 +44,7 @@ impl Jwk {
     }
 }
 
-/// The public keys that tokens may be signed with.
+/// The public keys of accepted signatures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Jwks(Vec<(Jwk, VerifyingKey)>);
 
@@ -57,7 +57,7 @@ pub enum WrongJwks {
     /// A key that is not an Ed25519 signing key.
     #[error("the key `{0}` of the key set is not an Ed25519 key for EdDSA signatures")]
     WrongKey(String),
-    /// More keys than anybody needs.
+    /// More than [`KEYS_MAX`] keys.
     #[error("the key set has more than {KEYS_MAX} keys")]
     TooMany,
 }
@@ -83,15 +83,15 @@ impl Jwks {
         keys.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Reads a key set.
+    /// Parses a key set.
     ///
     /// # Errors
-    /// As [`Self::new`], and when it is not JSON of the right shape.
+    /// As [`Self::new`], and when it is not a JSON Web Key Set.
     pub fn from_json(json: &[u8]) -> Result<Self, WrongJwks> {
         Self::new(serde_json::from_slice::<Document<Jwk>>(json)?.keys)
     }
 
-    /// The key set as `/.well-known/jwks.json` shows it.
+    /// The key set as `/.well-known/jwks.json` returns it.
     #[must_use]
     pub fn to_json(&self) -> String {
         let document = Document { keys: self.0.iter().map(|(jwk, _)| jwk).collect() };

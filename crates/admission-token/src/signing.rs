@@ -8,7 +8,8 @@ use ed25519_dalek::{
 
 use crate::{Claims, Jwk};
 
-/// The key that signs admission tokens. Only the admission controller holds one. It never shows itself.
+/// The key that signs admission tokens. Only the admission controller holds one. It is never
+/// printed.
 pub struct SigningKey {
     key: ed25519_dalek::SigningKey,
     kid: String,
@@ -31,13 +32,13 @@ impl SigningKey {
         Self { key, kid }
     }
 
-    /// A fresh key from the system's randomness.
+    /// A new key from the system's randomness.
     #[must_use]
     pub fn generate() -> Self {
         Self::new(ed25519_dalek::SigningKey::from_bytes(&rand::random()))
     }
 
-    /// Reads a key from PKCS#8 PEM.
+    /// Parses a key from PKCS#8 PEM.
     ///
     /// # Errors
     /// When it is not an Ed25519 private key.
@@ -54,13 +55,13 @@ impl SigningKey {
         self.key.to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key has a PKCS#8 form").to_string()
     }
 
-    /// The name of this key in the key set and in every token.
+    /// The key id, in the key set and in every token.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.key.verifying_key()

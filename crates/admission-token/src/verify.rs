@@ -1,4 +1,4 @@
-//! Verification, with the public keys alone.
+//! Verification of tokens with public keys.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::Signature;
@@ -6,28 +6,28 @@ use serde::Deserialize;
 
 use crate::{AUDIENCE, Claims, ISSUER, Jwks};
 
-/// The longest token that is looked at, in bytes. Ours are about 500.
+/// Maximum length of a token in bytes. Genuine tokens have about 500.
 const TOKEN_BYTES_MAX: usize = 2048;
 
-/// Why a token is not accepted.
+/// Why a token is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not three parts of base64url with the right JSON in them, or too long.
     #[error("the token is malformed")]
     Malformed,
-    /// Signed, or not, with something other than Ed25519.
+    /// Unsigned, or signed with an algorithm other than EdDSA.
     #[error("the token is not signed with EdDSA")]
     WrongAlgorithm,
     /// Signed with a key that is not, or no longer, in the key set.
     #[error("the token's key is not known")]
     UnknownKey,
-    /// The signature is not that of these claims.
+    /// The signature does not match the claims.
     #[error("the token's signature is wrong")]
     BadSignature,
-    /// Well signed, but not by the controller for checkout.
+    /// Validly signed, but not issued by the controller for checkout.
     #[error("the token was not issued for this checkout")]
     WrongAudience,
-    /// Genuine, but its time is over. It may have been used before, so the claims are given.
+    /// Genuine but expired. It may have been used before, so the claims are included.
     #[error("the token has expired")]
     Expired(Box<Claims>),
 }
@@ -35,9 +35,9 @@ pub enum TokenError {
 /// A genuine token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Genuine {
-    /// What it says.
+    /// Its claims.
     pub claims: Claims,
-    /// The key that has signed it.
+    /// The key that signed it.
     pub kid: String,
 }
 
@@ -47,10 +47,10 @@ struct Header {
     kid: String,
 }
 
-/// Reads a genuine token that has not expired at `now_unix_s`.
+/// Verifies a token that must not have expired at `now_unix_s`.
 ///
-/// The algorithm is not chosen by the header: anything but EdDSA is refused, and strict verification accepts one
-/// encoding of a signature only.
+/// The header does not choose the algorithm: anything but EdDSA is rejected, and strict
+/// verification accepts only one encoding of a signature.
 ///
 /// # Errors
 /// See [`TokenError`].
@@ -80,7 +80,7 @@ pub fn verify(token: &str, jwks: &Jwks, now_unix_s: i64) -> Result<Genuine, Toke
     Ok(Genuine { claims, kid: header.kid })
 }
 
-/// The holder that a token names, genuine or not: what can be known of it before its signature is looked at.
+/// The holder that a token names, before its signature is verified.
 #[must_use]
 pub fn named_holder(token: &str) -> Option<String> {
     #[derive(Deserialize)]
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// Another implementation reads our tokens.
+    /// An independent implementation verifies our tokens.
     #[test]
     fn jsonwebtoken_agrees() {
         let (key, jwks) = keys();

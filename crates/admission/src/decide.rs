@@ -1,4 +1,4 @@
-//! The control law: how many tickets to let in now.
+//! The control law: how many tickets to admit now.
 
 use std::fmt;
 
@@ -12,42 +12,44 @@ use crate::{
     visits::{STAGES, Stage, Visits},
 };
 
-/// Admissions of one tick at most; keeps a transaction short.
+/// Maximum admissions per tick; keeps a transaction short.
 pub const BATCH_MAX: u32 = 2_000;
-/// However much of the risk is left to spend: an admission that would find everything bought already, with this chance,
-/// is not made.
+/// An admission is not made if it would find all units bought with at least this probability,
+/// however much of the risk budget is left.
 const CHANCE_MAX: f64 = 0.1;
-/// So many times the stated risk is many; that many are turned away with no more than this chance, by what is known at
-/// each decision. It matters where the doubt is one that all visits share: then either nobody is turned away or a crowd.
+/// The probability that more than `MANY` times the stated risk are turned away is kept below
+/// `MANY_CHANCE`, by what is known at each decision. This matters when all visits share one
+/// uncertainty: then either no shopper is turned away or a crowd is.
 const MANY: f64 = 4.0;
 const MANY_CHANCE: f64 = 0.002;
-/// Should a shift have begun unnoticed, this share of all who are let in may be turned away in the mean.
+/// If a shift has begun unnoticed, the mean share of admitted shoppers who may be turned away.
 const SHIFT_SHARE: f64 = 0.005;
 
 /// How the stock is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Every admission has units of its own: `promised + held + sold` never exceeds the stock.
+    /// Every admission has its own units: `promised + held + sold` never exceeds the stock.
     Guarantee,
-    /// More visits are promised than there are units, as far as some of them are expected to end without an order. A
-    /// unit is held only while its payment runs.
+    /// More visits are promised than there are units, because some are expected to end without an
+    /// order. A unit is held only while its payment runs.
     Yield {
-        /// The chance that somebody who is let in wants to pay and can't: expected over the whole sale, from 0 to 1.
+        /// The probability, over the whole sale, that an admitted shopper wants to pay and can't;
+        /// from 0 to 1.
         risk: f64,
     },
 }
 
-/// What a sale's terms say about admissions.
+/// The terms of a sale that concern admissions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// How the stock is promised.
     pub mode: Mode,
-    /// Units that one shopper may buy, and one admission promises, at most.
+    /// Maximum units that one shopper may buy and one admission promises.
     pub units_per_admission: u32,
-    /// Admissions a second at most.
+    /// Maximum admissions per second.
     pub rate_cap_per_s: f64,
-    /// Shoppers in checkout at most, those on their way there included: whoever has a token may come in at any moment.
+    /// Maximum shoppers in checkout, including those with a token, who may enter at any moment.
     pub in_checkout_max: Option<u32>,
     /// Seconds in which a page has to claim a token.
     pub claim_window_s: f64,
@@ -66,9 +68,9 @@ impl Terms {
 /// The counters of a stock, in units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stock {
-    /// All there is to sell.
+    /// All units of the sale.
     pub total: u32,
-    /// Promised: to tokens that are out and, in yield mode, to visits that are in checkout without a payment.
+    /// Promised: to issued tokens and, in yield mode, to visits in checkout without a payment.
     pub promised: u32,
     /// Held: in checkout; in yield mode only while a payment runs.
     pub held: u32,
@@ -77,7 +79,7 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Units that nobody has been promised, holds or has paid for.
+    /// Units that are neither promised, held nor sold.
     #[must_use]
     pub fn free(&self) -> u32 {
         self.total.saturating_sub(self.promised.saturating_add(self.held).saturating_add(self.sold))
@@ -90,50 +92,53 @@ impl Stock {
     }
 }
 
-/// What a tick sees of a sale.
+/// The inputs of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
-    /// What the sale's owner wants.
+    /// The terms of the sale.
     pub terms: &'a Terms,
-    /// Units by where they are.
+    /// Units by state.
     pub stock: Stock,
     /// The lanes, at most [`crate::LANES_MAX`]; a sale without any is one lane.
     pub lanes: &'a [Lane],
-    /// What became of visits since the last decision. In guarantee mode it is learned from and decides nothing.
+    /// Outcomes of visits since the last decision. In guarantee mode they update the estimates but
+    /// do not affect the decision.
     pub visits: &'a Visits,
-    /// How checkout was since the last decision.
+    /// The health of checkout since the last decision.
     pub checkout: Health,
-    /// Whether shoppers are still showing their tickets to a line that was lost and begun anew.
+    /// Whether shoppers are still presenting their tickets to a line that was lost and begun anew.
     pub recovering: bool,
-    /// As many an operator wants in at once, whatever the rate, checkout and the cap on it say; never more than there are units.
+    /// Admissions that an operator requested at once, regardless of the rate, of checkout's health
+    /// and of its cap; never more than there are units.
     pub at_once: u32,
     /// Seconds since the last decision.
     pub elapsed_s: f64,
-    /// What was believed of visits before the sale.
+    /// The estimates of visits from before the sale.
     pub prior: &'a Prior,
-    /// What the last decision left to remember.
+    /// The state from the last decision.
     pub memory: &'a Memory,
 }
 
-/// What has to be kept from one decision to the next, by sale. Any controller that has it can take the next one.
+/// The state that a sale carries from one decision to the next. Any controller that has it can make
+/// the next decision.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// The cap, and the back-off.
+    /// The rate cap and the back-off.
     pub pace: Pace,
-    /// Whose turn it is among the lanes.
+    /// How far each lane is behind its share.
     pub turns: Turns,
-    /// What visits have taught.
+    /// What has been learned from visits.
     pub learned: Learned,
-    /// Shoppers let in so far.
+    /// Shoppers admitted so far.
     pub admitted: f64,
-    /// Shoppers who are expected to be turned away, over the whole sale, by what has been decided so far.
+    /// Expected number of shoppers turned away over the whole sale, by the decisions so far.
     pub risked: f64,
 }
 
 impl Memory {
-    /// What was written down, by this version or by one that runs beside it: what that knows more is left out, and only a
-    /// part that can't be read is begun anew.
+    /// Parses stored state, written by this version or by one that runs beside it: unknown fields
+    /// are ignored, and only an unreadable part is reset.
     #[must_use]
     pub fn read(text: &str) -> Self {
         #[derive(Default, Deserialize)]
@@ -159,38 +164,39 @@ impl Memory {
     }
 }
 
-/// How many to let in, and why not more.
+/// How many tickets to admit, and why not more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// Tickets to let in at most, by lane.
+    /// Maximum tickets to admit, by lane.
     pub by_lane: Vec<u32>,
     /// Why not more.
     pub reason: Reason,
-    /// What the law expects of the visits under way.
+    /// The expected outcome of the visits in progress.
     pub outlook: Expected,
     memory: Memory,
     allowed: Allowed,
 }
 
-/// What the law expects: for metrics and the admin console.
+/// Expectations of the law, for metrics and the console.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Expected {
-    /// Units that the visits under way will want, in the mean.
+    /// Mean number of units that the visits in progress will want.
     pub wanted: f64,
-    /// The chance that a visit let in now will want to pay.
+    /// The probability that a visit admitted now will want to pay.
     pub chance: f64,
-    /// The chance that the visits under way will want every unit that is left, or more.
+    /// The probability that the visits in progress will want all remaining units or more.
     pub surplus: f64,
 }
 
 impl Decision {
-    /// Tickets to let in at most, in all lanes.
+    /// Maximum tickets to admit, in all lanes.
     #[must_use]
     pub fn admissions(&self) -> u32 {
         self.by_lane.iter().sum()
     }
 
-    /// What to remember, once `admitted` have really been let in: fewer than decided when tickets had departed.
+    /// The state after `admitted` shoppers were admitted: fewer than decided if tickets had
+    /// departed.
     #[must_use]
     pub fn remember(mut self, admitted: u32) -> Memory {
         self.memory.pace.note(&self.allowed, admitted);
@@ -200,43 +206,45 @@ impl Decision {
     }
 }
 
-/// Why no more were let in.
+/// Why no more tickets were admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Reason {
-    /// Everybody who waits has been let in.
+    /// All waiting shoppers have been admitted.
     NobodyWaiting,
     /// The cap per second.
     RateCap {
         /// Admissions a second.
         per_s: f64,
     },
-    /// Transactions are kept short.
+    /// The limit per tick, which keeps transactions short.
     Batch,
-    /// Checkout suffers, or has just suffered.
+    /// Checkout is, or was a moment ago, in trouble.
     BackOff {
-        /// From what.
+        /// The kind of trouble.
         trouble: Trouble,
-        /// Admissions a second, for now.
+        /// Admissions per second at present.
         per_s: f64,
     },
     /// The cap on shoppers in checkout.
     CheckoutFull {
-        /// Shoppers in checkout, or with a token that leads there.
+        /// Shoppers in checkout, or with a token for it.
         inside: u32,
-        /// How many may be.
+        /// The maximum.
         most: u32,
     },
-    /// Guarantee: every unit is out as a token, in checkout or sold; some may still come back.
+    /// Guarantee mode: every unit is promised to a token, in checkout or sold; some may be
+    /// released.
     AllPromised {
-        /// Units out as tokens.
+        /// Units promised to tokens.
         promised: u32,
         /// Units in checkout.
         held: u32,
     },
-    /// Yield: as many visits are under way as the unsold units can serve at the stated risk.
+    /// Yield mode: the visits in progress are as many as the unsold units can serve at the stated
+    /// risk.
     Overbooked {
-        /// Visits under way.
+        /// Visits in progress.
         visits: u32,
         /// Units that they are expected to want, rounded.
         wanted: u32,
@@ -245,12 +253,12 @@ pub enum Reason {
     },
     /// Every unit is sold.
     SoldOut,
-    /// The line was lost; those who were first in it get the time to show it.
+    /// The line was lost; shoppers near its front get time to present their tickets.
     Recovering,
 }
 
 impl Reason {
-    /// Its name, for machines.
+    /// The reason's machine-readable name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -270,7 +278,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Reason::NobodyWaiting => f.write_str("nobody is waiting"),
+            Reason::NobodyWaiting => f.write_str("no shopper is waiting"),
             Reason::RateCap { per_s } => {
                 write!(f, "capped by the rate of {} per second", (per_s * 10.0).round() / 10.0)
             }
@@ -302,7 +310,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decides how many tickets to let in.
+/// Decides how many tickets to admit.
 #[must_use]
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let (terms, stock) = (seen.terms, seen.stock);
@@ -319,7 +327,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
 
     let (by_stock, outlook) = match terms.mode {
         Mode::Guarantee => (stock.free().div_ceil(terms.units_per_admission.max(1)), Expected::default()),
-        // One more than is asked for: so that the stock is named as the bound only where it is one.
+        // One more than requested, so that the stock is named as the limit only when it is.
         Mode::Yield { risk } => overbook(seen, &memory, risk, asked + 1),
     };
     let admissions = asked.min(by_stock);
@@ -354,18 +362,19 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     Decision { by_lane, reason, outlook, memory, allowed }
 }
 
-/// Shoppers in checkout, or with a token that leads there.
+/// Shoppers in checkout, or with a token for it.
 fn inside(seen: &Observation<'_>) -> u32 {
     seen.visits.under_way.all().saturating_add(seen.visits.paying)
 }
 
-/// How many of `asked` visits the unsold units can serve beside those under way, in yield mode.
+/// How many of `asked` visits the unsold units can serve beside those in progress, in yield mode.
 ///
-/// A visit let in now adds somebody who is turned away if it will want to pay, and the visits before it want every unit
-/// that is left: so the expected number of shoppers turned away grows by its chance times that of a surplus, and over
-/// the sale it is the sum of these products, whatever happens in between. The law spends `risk × admissions` on that sum,
-/// evenly over the visits still to be let in; what early ones did not use is there for the last units, where it is
-/// needed. Two more rules bound what the mean does not: `MANY`, and `SHIFT_SHARE`.
+/// A visit admitted now causes a rejection if it wants to pay and the visits before it want all
+/// remaining units. The expected number of rejections therefore grows by its probability to pay
+/// times the probability of a surplus, and over the sale it is the sum of these products, whatever
+/// happens in between. The law spends `risk × admissions` on that sum, evenly over the visits still
+/// to be admitted; budget that early visits leave is available for the last units, where it is
+/// needed. Two more rules bound what the mean does not: `MANY` and `SHIFT_SHARE`.
 fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, asked: u32) -> (u32, Expected) {
     let (terms, stock) = (seen.terms, seen.stock);
     let unsold = f64::from(stock.unsold());
@@ -376,14 +385,14 @@ fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, asked: u32) -> (
     let surpluses = demand.surplus(stock.unsold(), asked);
     let surplus = |fresh: u32| if stock.unsold() == 0 { 1.0 } else { surpluses.with(fresh) };
 
-    // Visits still to be let in, until every unit is expected to be wanted.
+    // Visits still to be admitted until every unit is expected to be wanted.
     let to_come = ((unsold - now.mean) / chance.max(1e-6)).max(1.0);
     let budget = (risk.clamp(0.0, 1.0) * (memory.admitted + to_come) - memory.risked).max(0.0);
     let chance_max = (budget / to_come / chance.max(1e-6)).min(CHANCE_MAX);
     let all = memory.admitted + to_come;
     let many = (MANY * risk.clamp(0.0, 1.0) * all).round() as u32;
     let many_surplus = demand.surplus(stock.unsold().saturating_add(many), asked);
-    // As many visits as units are safe, whatever they do.
+    // As many visits as units are safe in any case.
     let safe = (unsold - now.most).max(0.0) / f64::from(terms.units_per_admission.max(1));
     let serves = |fresh: u32| {
         f64::from(fresh) < safe
@@ -391,18 +400,18 @@ fn overbook(seen: &Observation<'_>, memory: &Memory, risk: f64, asked: u32) -> (
                 && surplus(fresh) <= chance_max
                 && many_surplus.with(fresh) <= MANY_CHANCE)
     };
-    // The most visits of which the last one still finds the ones before it without a surplus.
+    // The most visits for which the last one still finds no surplus among those before it.
     let (mut enough, mut too_many) = (0, asked + 1);
     while enough + 1 < too_many {
         let middle = enough + (too_many - enough) / 2;
         if serves(middle - 1) { enough = middle } else { too_many = middle }
     }
-    // What the visits let in now will have risked, in the mean.
+    // The mean risk of the visits admitted now.
     let middle = surplus(enough / 2);
     (if stock.unsold() == 0 { 0 } else { enough }, Expected { wanted: now.mean, chance, surplus: middle })
 }
 
-/// Units that each admission promises: the limit, until `free` units run out.
+/// The units that each admission promises: the limit per shopper, until `free` units are used up.
 pub fn quantities(free: u32, units_per_admission: u32) -> impl Iterator<Item = u32> {
     let mut left = free;
     std::iter::from_fn(move || {
@@ -413,7 +422,8 @@ pub fn quantities(free: u32, units_per_admission: u32) -> impl Iterator<Item = u
 }
 
 impl Expected {
-    /// Chance that a visit of this stage and age, by bin, ends in an order; see [`crate::visits::BIN_STARTS_S`].
+    /// The probability, by age bin, that a visit of this stage ends in an order; see
+    /// [`crate::visits::BIN_STARTS_S`].
     #[must_use]
     pub fn chances(prior: &Prior, learned: &Learned, terms: &Terms, stage: Stage) -> Vec<f64> {
         let outlook = Outlook::of(prior, learned, &terms.limits_s(), terms.units_per_admission);
@@ -440,7 +450,7 @@ mod tests {
         }
     }
 
-    /// What a decision is made of, with everything owned.
+    /// The inputs of a decision, owned.
     #[derive(Debug, Clone)]
     struct Seen {
         terms: Terms,
@@ -497,8 +507,8 @@ mod tests {
             assert_eq!((admissions, reason.as_str()), (n, words));
         };
         says(&seen(), 2, "capped by the rate of 10 per second");
-        says(&Seen { lanes: waiting(1), ..seen() }, 1, "nobody is waiting");
-        says(&Seen { lanes: Vec::new(), ..seen() }, 0, "nobody is waiting");
+        says(&Seen { lanes: waiting(1), ..seen() }, 1, "no shopper is waiting");
+        says(&Seen { lanes: Vec::new(), ..seen() }, 0, "no shopper is waiting");
         let taken = Stock { promised: 90, held: 4, sold: 6, total: 100 };
         let words = "every unit is taken for now: 90 out as tokens, 4 in checkout";
         says(&Seen { stock: taken, ..seen() }, 0, words);
@@ -535,7 +545,7 @@ mod tests {
         let more = at_first.decide();
         assert!(more.admissions() <= 10, "{}", more.admissions());
         assert!(more.reason.to_string().contains("visits are under way for 100 unsold units"), "{}", more.reason);
-        // 100 have been in checkout for four minutes; hardly anybody began to pay at that age.
+        // 100 have been in checkout for four minutes; few visits begin to pay at that age.
         let mut late = Seen { terms, ..seen() };
         late.visits.under_way.0[2][27] = 100;
         for _ in 0..600 {
@@ -550,7 +560,7 @@ mod tests {
         let terms = Terms { mode: Mode::Yield { risk: 0.002 }, ..terms() };
         let capped = Seen { terms, stock: Stock { total: 10_000, ..Stock::default() }, ..seen() };
         assert_eq!(capped.decide().reason, Reason::RateCap { per_s: 10.0 });
-        // Between two admissions of the cap, too.
+        // Also between two admissions of the cap.
         let between = Seen { elapsed_s: 0.01, ..capped };
         assert_eq!((between.decide().admissions(), between.decide().reason), (0, Reason::RateCap { per_s: 10.0 }));
     }
@@ -571,7 +581,7 @@ mod tests {
         }
         let decision = many.decide();
         assert_eq!(decision.outlook.wanted.is_finite(), decision.outlook.chance > 0.0);
-        // The whole memory, as it is kept between ticks.
+        // The complete state, as it is stored between ticks.
         let text = serde_json::to_string(&decision.remember(0)).expect("numbers have a form in JSON");
         assert!(text.len() < 16_000, "{} bytes", text.len());
     }
@@ -607,7 +617,7 @@ mod tests {
                 elapsed_s,
                 recovering,
             )| {
-                // In guarantee mode the database sees to it that there is never more promised than there is.
+                // In guarantee mode the database ensures that promises never exceed the stock.
                 let sold = sold.min(total);
                 let held = held.min(total - sold);
                 let promised = if mode == Mode::Guarantee { promised.min(total - sold - held) } else { promised };
@@ -662,7 +672,7 @@ mod tests {
             let n = decision.admissions();
             let waiting: u64 = seen.lanes.iter().map(|lane| lane.waiting).sum();
             prop_assert!(u64::from(n) <= waiting && n <= BATCH_MAX);
-            // Turns that ran out unclaimed are given back, within the bound on bursts.
+            // Turns that lapsed unclaimed are returned to the rate, within the burst limit.
             let quiet = seen.visits.lapsed == 0 && seen.visits.left.0[0] == [0; BINS] && seen.visits.moved_on.0[0] == [0; BINS];
             let earns_s = if quiet { seen.elapsed_s.clamp(0.0, LATE_MAX_S) } else { LATE_MAX_S };
             prop_assert!(f64::from(n) <= seen.terms.rate_cap_per_s * earns_s + 1.0);
@@ -709,7 +719,7 @@ mod tests {
             let seen = Seen { terms, lanes, recovering: false, elapsed_s: 0.2, ..seen };
             let n = seen.decide().admissions();
             let visits = seen.visits.under_way.all() + n;
-            // All visits together, should each take all it may, want every unit that is not sold.
+            // If each visit took its maximum, all together would want every unsold unit.
             let covered = visits * terms.units_per_admission + seen.stock.held;
             prop_assert!(n == BATCH_MAX || covered >= seen.stock.unsold(), "{covered} of {}", seen.stock.unsold());
         }

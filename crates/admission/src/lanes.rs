@@ -1,29 +1,29 @@
-//! Lanes: who is next when several lines lead to the same stock.
+//! Lanes: divides admissions among several lines that lead to the same stock.
 
 use serde::{Deserialize, Serialize};
 
-/// Lanes of a sale at most.
+/// Maximum lanes of a sale.
 pub const LANES_MAX: usize = 8;
 
-/// A lane as a tick sees it.
+/// The inputs of a decision about one lane.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lane {
-    /// People who wait in it.
+    /// Shoppers waiting in it.
     pub waiting: u64,
-    /// Its part of the admissions, in proportion to the sum of all lanes' shares. A lane with share 0 gets what the
-    /// others leave.
+    /// Its part of the admissions, in proportion to the sum of all lanes' shares. A lane with share
+    /// 0 gets what the others leave.
     pub share: f64,
 }
 
-/// What the lanes remember between ticks: by how much of an admission each is behind its share.
+/// The state of the lanes between ticks: by how much of an admission each is behind its share.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Turns(Vec<f64>);
 
 impl Turns {
-    /// Divides `admissions` among the lanes: each gets its share, and what a lane can't use goes to the others by
-    /// theirs. The smooth weighted round robin that nginx uses for its upstreams: no lane is ever more than one
-    /// admission off its share among those who wait, and a lane that was empty has saved nothing.
+    /// Divides `admissions` among the lanes by their shares, and redistributes what a lane can't
+    /// use. This is nginx's smooth weighted round robin: among the lanes with waiting shoppers,
+    /// none is more than one admission off its share, and an empty lane accumulates no credit.
     pub(crate) fn divide(&mut self, lanes: &[Lane], admissions: u32) -> Vec<u32> {
         let lanes = &lanes[..lanes.len().min(LANES_MAX)];
         self.0.resize(lanes.len(), 0.0);

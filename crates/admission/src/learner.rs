@@ -1,16 +1,18 @@
-//! What is learned of visits while a sale runs: how fast they move on and leave, by stage and age, and how well that is
-//! known.
+//! Learns from visits during a sale: how fast they move on and leave, by stage and age, and with
+//! what uncertainty.
 //!
-//! Occurrence/exposure rates, as in survival analysis: in each stage and age bin visits move on, or leave, at a constant
-//! rate, which is estimated by events divided by the time that visits have spent in the bin. A visit that is still
-//! undecided has only added its time: it counts as censored, and nothing has to be waited for. The rate of a bin is the
-//! prior's times a factor with a gamma distribution (the conjugate one). Factors of neighbouring bins are alike: each
-//! starts from the posterior of the bin before it, with a random step between, so ages that nobody has reached yet take
-//! after the oldest known ones, with the more doubt the further off they are.
+//! The estimates are occurrence/exposure rates, as in survival analysis: in each stage and age bin
+//! visits move on, or leave, at a constant rate, estimated as events divided by the time that
+//! visits have spent in the bin. An undecided visit is censored: it only adds its time. The rate of
+//! a bin is the prior's times a gamma-distributed factor (the conjugate distribution). Factors of
+//! neighbouring bins are correlated: each starts from the posterior of the previous bin, with a
+//! random step. Ages that no visit has reached therefore follow the oldest known ones, with
+//! uncertainty that grows with the distance.
 //!
-//! Sources: Breslow, "Covariance analysis of censored survival data", Biometrics 30 (1974), for piecewise constant
-//! hazards; Gamerman, "Dynamic Bayesian models for survival data", Applied Statistics 40 (1991), for factors that take a
-//! random walk over ages; Page, "Continuous inspection schemes", Biometrika 41 (1954), for the detection of shifts.
+//! Sources: Breslow, "Covariance analysis of censored survival data", Biometrics 30 (1974), for
+//! piecewise constant hazards; Gamerman, "Dynamic Bayesian models for survival data", Applied
+//! Statistics 40 (1991), for factors that take a random walk over ages; Page, "Continuous
+//! inspection schemes", Biometrika 41 (1954), for the detection of shifts.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,55 +24,61 @@ use crate::{
 /// A number for each stage and age bin.
 type Table = [[f64; BINS]; STAGES];
 
-/// What was seen is half forgotten after so many seconds: slow drift needs no alarm.
+/// Half-life of observations in seconds, so that slow drift needs no alarm.
 const HALF_LIFE_S: f64 = 900.0;
-/// A shift is looked for as a rate that is higher, or lower, by these factors.
+/// The factors of a rate for which the detector tests.
 const SHIFTED: [f64; 2] = [1.35, 0.7];
-/// A shift is believed when the logarithm of its likelihood ratio, since it would have begun, is this large.
+/// Threshold of the log-likelihood ratio, since the supposed start of a shift, at which it is
+/// accepted.
 const ALARM: f64 = 11.0;
-/// For so long after one was found, every visit in checkout counts as if it had shifted, too: what began in one stage
-/// arrives in the next.
+/// Seconds after a shift during which every visit in checkout counts as shifted, too: a shift in
+/// one stage reaches the next one later.
 const HEDGED_S: f64 = 90.0;
-/// Events that have to be known of a band before it can be said to shift.
+/// Events that must be known of a band before a shift can be detected in it.
 const KNOWN_MIN: f64 = 100.0;
-/// After a shift, what was learned of a bin counts for so many events at most.
+/// After a shift, earlier observations of a bin count for at most this many events.
 const KEPT: f64 = 3.0;
-/// And so many at most without one: as the oldest of them fade, slow drift needs no alarm.
+/// Without a shift, they count for at most this many: the oldest fade, so that slow drift needs no
+/// alarm.
 const EVENTS_MAX: f64 = 300.0;
-/// Neighbouring bins are watched together, so many at a time: a shift is first seen in the youngest visits.
+/// Neighbouring bins that are watched together: a shift shows first in the youngest visits.
 const BAND: usize = 4;
-/// How unsure the level of a rate is after a shift, and how unlike neighbouring ages are: as before a first sale.
+/// The uncertainty of the level of a rate after a shift, and of the step between ages: as before a
+/// first sale.
 const UNSURE_LEVEL: f64 = 1.0;
 const UNSURE_STEP: f64 = 0.35;
-/// The same after earlier sales that were alike: within about a tenth.
+/// The same after earlier, similar sales: within about a tenth.
 const ALIKE_LEVEL: f64 = 0.1;
 const ALIKE_STEP: f64 = 0.1;
 
-/// What is believed of visits before a sale begins.
+/// The estimates of visits before a sale begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
-    /// Visits that move on, a second, by stage and age.
+    /// Visits that move on, per second, by stage and age.
     moving_on: Table,
-    /// Visits that leave, a second, by stage and age.
+    /// Visits that leave, per second, by stage and age.
     leaving: Table,
     /// Relative uncertainty of the level of all rates of a stage.
     level: f64,
     /// Relative uncertainty of the step from one age bin to the next.
     step: f64,
-    /// Payments that succeeded, and failed, as if seen.
+    /// Pseudo-counts of payments that succeeded and failed.
     payments: [f64; 2],
-    /// Orders by quantity, as if seen.
+    /// Pseudo-counts of orders by quantity.
     quantities: [f64; QUANTITIES],
-    /// The factor by which the chance of a purchase may shift unnoticed; the law is prepared for it.
+    /// The factor by which the probability of a purchase may shift unnoticed; the law is prepared
+    /// for it.
     shift: f64,
 }
 
 impl Prior {
-    /// Before the first sale: nearly everybody is expected to buy, within a few minutes, and hardly anything of it is
-    /// certain. So the first visits are let in one for each unit, and more when they have shown more.
+    /// The prior of a first sale: almost every visit is expected to buy within a few minutes, with
+    /// high uncertainty. The first visits are therefore admitted one per unit, and more once
+    /// observations justify it.
     #[must_use]
     pub fn cautious() -> Self {
-        // The hazard of a log-logistic time with this median and shape: it rises, then falls as 1/age.
+        // The hazard of a log-logistic time with this median and shape: it rises, then falls as
+        // 1/age.
         let hazard = |age_s: f64, median_s: f64, shape: f64| {
             let power = (age_s / median_s).powf(shape);
             shape / age_s * power / (1.0 + power)
@@ -91,8 +99,8 @@ impl Prior {
         }
     }
 
-    /// What a sale has taught, to begin the next one with: for sales that are alike, whose chances are expected to
-    /// differ by about a tenth. A sale that hardly anybody came to has taught nothing.
+    /// The prior of the next, similar sale, whose rates are expected to differ by about a tenth. A
+    /// sale with few visits leaves the prior unchanged.
     #[must_use]
     pub fn after(&self, learned: &Learned) -> Self {
         let shopped: f64 = learned.moved_on[Stage::Shopping as usize].iter().sum();
@@ -119,7 +127,7 @@ impl Prior {
     }
 }
 
-/// What a sale has taught so far. The controller keeps it between ticks.
+/// What a sale has taught so far. The controller stores it between ticks.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Learned {
@@ -127,21 +135,21 @@ pub struct Learned {
     moved_on: Table,
     /// Visits that left.
     left: Table,
-    /// Seconds that visits have spent in each bin, altogether.
+    /// Total seconds that visits have spent in each bin.
     spent_s: Table,
     /// Payments that succeeded, and failed.
     payments: [f64; 2],
     /// Orders by quantity.
     quantities: [f64; QUANTITIES],
-    /// How much speaks for a shift up, and down, of each stage.
+    /// The evidence for a shift up and down of each stage.
     suspicion: [[[f64; 2]; BINS / BAND]; STAGES],
-    /// Whether a stage has shifted in this sale, and how many seconds ago it was last found to have.
+    /// Whether a stage has shifted in this sale, and the seconds since the last detection.
     has_shifted: [bool; STAGES],
     since_shift_s: [f64; STAGES],
 }
 
 impl Learned {
-    /// Learns from what was seen since the last decision, `elapsed_s` ago.
+    /// Learns from the observations since the last decision, `elapsed_s` ago.
     pub fn learn(&mut self, prior: &Prior, visits: &Visits, limits_s: &[f64; STAGES], elapsed_s: f64) {
         let elapsed_s = elapsed_s.max(0.0);
         let spent_s = time_spent(visits, limits_s, elapsed_s);
@@ -150,7 +158,7 @@ impl Learned {
         for stage in 0..STAGES {
             self.since_shift_s[stage] += elapsed_s;
             for bin in 0..BINS {
-                // Visits from before the shift say nothing about those after it.
+                // Visits from before the shift are not representative of later ones.
                 if self.has_shifted[stage] && BIN_STARTS_S[bin] > self.since_shift_s[stage] {
                     continue;
                 }
@@ -171,7 +179,7 @@ impl Learned {
         }
     }
 
-    /// Compares what was seen with what was expected, and forgets what a shift has made wrong.
+    /// Compares observations with expectations, and discards what a shift has made obsolete.
     fn watch(&mut self, prior: &Prior, visits: &Visits, spent_s: &Table) {
         let rates = Rates::of(prior, self);
         for stage in 0..STAGES {
@@ -210,8 +218,8 @@ impl Learned {
     }
 }
 
-/// Seconds that visits have spent in each bin during the last `elapsed_s`: those under way all of it, those that ended in
-/// it half of it, as far back as their ages go.
+/// Seconds that visits have spent in each bin during the last `elapsed_s`: all of it for visits in
+/// progress, half of it for those that ended, limited by their ages.
 fn time_spent(visits: &Visits, limits_s: &[f64; STAGES], elapsed_s: f64) -> Table {
     let mut spent_s = Table::default();
     for stage in 0..STAGES {
@@ -227,7 +235,8 @@ fn time_spent(visits: &Visits, limits_s: &[f64; STAGES], elapsed_s: f64) -> Tabl
                 let mut at = bin;
                 let mut end_s = to_s;
                 while left_s > 0.0 {
-                    // In its own bin a visit may be anywhere, so a short step is all spent there.
+                    // A visit may be anywhere in its own bin, so a short step is counted there
+                    // entirely.
                     let room_s = if at == bin { bin_end_s(bin) - starts_s } else { end_s - BIN_STARTS_S[at] };
                     let here_s = left_s.min(room_s.max(0.0));
                     spent_s[stage][at] += visits * here_s;
@@ -244,18 +253,18 @@ fn time_spent(visits: &Visits, limits_s: &[f64; STAGES], elapsed_s: f64) -> Tabl
     spent_s
 }
 
-/// A rate and how well it is known.
+/// A rate and its uncertainty.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rate {
-    /// A second.
+    /// Events per second.
     mean: f64,
-    /// How much of an error of the bin before is an error of this one's, on the scale of logarithms.
+    /// How much of the previous bin's error carries over to this bin, on a logarithmic scale.
     inherits: f64,
-    /// Variance of the error that is this bin's own, on the same scale.
+    /// Variance of this bin's own error, on the same scale.
     own: f64,
 }
 
-/// Every rate, as it is known now.
+/// All rates, by current knowledge.
 #[derive(Debug, Clone, Default)]
 struct Rates {
     moving_on: [[Rate; BINS]; STAGES],
@@ -276,10 +285,10 @@ impl Rates {
     }
 }
 
-/// The rates of a stage's ages: a gamma filter from the youngest on.
+/// The rates by age of a stage: a gamma filter that starts at the youngest.
 fn along_ages(base: &[f64; BINS], events: &[f64; BINS], spent_s: &[f64; BINS], level: f64, step: f64) -> [Rate; BINS] {
     let mut rates = [Rate::default(); BINS];
-    // Of the factor: what a gamma distribution calls shape, and its mean.
+    // The shape and mean of the factor's gamma distribution.
     let (mut shape, mut factor) = (1.0 / (level * level), 1.0);
     let mut variance_before = 0.0;
     for bin in 0..BINS {
@@ -301,14 +310,14 @@ fn along_ages(base: &[f64; BINS], events: &[f64; BINS], spent_s: &[f64; BINS], l
     rates
 }
 
-/// What is to be expected of a visit in one bin: from its beginning, or from its middle.
+/// The expected course of a visit in one bin: from its beginning, or from its middle.
 #[derive(Debug, Clone, Copy, Default)]
 struct Passage {
     /// Seconds in which it may move on.
     width_s: f64,
-    /// Chance to move on within them.
+    /// Probability of moving on within them.
     moves_on: f64,
-    /// Chance to be still there after them.
+    /// Probability of remaining after them.
     stays: f64,
 }
 
@@ -323,7 +332,7 @@ impl Passage {
         self.moves_on * next_stage + self.stays * next_bin
     }
 
-    /// How `value` changes with the logarithms of the two rates.
+    /// The derivatives of `value` by the logarithms of the two rates.
     fn slopes(&self, moving_on: f64, leaving: f64, next_stage: f64, next_bin: f64) -> [f64; 2] {
         let rate = (moving_on + leaving).max(1e-12);
         let gone = (1.0 - self.stays) / rate;
@@ -334,18 +343,19 @@ impl Passage {
     }
 }
 
-/// What is to be expected of the visits to a sale.
+/// The expected course of the visits to a sale.
 #[derive(Debug, Clone)]
 pub(crate) struct Outlook {
     rates: Rates,
     /// From the beginning of a bin, and from the middle.
     whole: [[Passage; BINS]; STAGES],
     half: [[Passage; BINS]; STAGES],
-    /// Chance that a visit at the beginning of a bin, or in the middle, will begin a payment that succeeds.
+    /// Probability that a visit at the beginning or in the middle of a bin will begin a payment
+    /// that succeeds.
     at_start: [[f64; BINS + 1]; STAGES],
     /// See `at_start`.
     in_middle: Table,
-    /// Chance that a payment succeeds, and the variance of that chance.
+    /// Probability that a payment succeeds, and the variance of that estimate.
     pays: f64,
     pays_variance: f64,
     /// Units of an order: mean, and mean square.
@@ -356,31 +366,32 @@ pub(crate) struct Outlook {
     limit: f64,
 }
 
-/// How the number of orders changes with the logarithm of every rate, and with the chance that a payment succeeds.
+/// The derivatives of the number of orders by the logarithm of every rate and by the success
+/// probability of a payment.
 struct Slopes {
     moving_on: Table,
     leaving: Table,
     pays: f64,
 }
 
-/// What the visits under way, and any number of fresh ones, will want.
+/// The demand of the visits in progress and of any number of new ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {
-    /// Visits by their chance of an order, those with a payment included.
+    /// Visits by their probability of an order, including those with a payment.
     groups: Vec<(f64, u32)>,
-    /// Of those under way.
+    /// The demand of those in progress.
     under_way: Wanted,
-    /// Mean, variance and limit of one fresh visit.
+    /// Mean, variance and limit of one new visit.
     fresh: Wanted,
-    /// Doubt that both have in common.
+    /// The uncertainty that both share.
     common_doubt: f64,
-    /// Means, should a shift have begun that nobody could notice yet.
+    /// Means in case a shift has begun that is not detectable yet.
     shifted: f64,
     fresh_shifted: f64,
 }
 
 impl Demand {
-    /// With `fresh` visits more.
+    /// The demand with `fresh` more visits.
     pub(crate) fn with(&self, fresh: u32) -> Wanted {
         let fresh = f64::from(fresh);
         Wanted {
@@ -391,7 +402,7 @@ impl Demand {
         }
     }
 
-    /// The chance that at least `units` will be wanted, for 0, 1, 2 … fresh visits.
+    /// The probability that at least `units` will be wanted, for 0, 1, 2 … new visits.
     pub(crate) fn surplus(&self, units: u32, fresh_max: u32) -> Surplus {
         let visits: u64 = self.groups.iter().map(|&(_, visits)| u64::from(visits)).sum();
         let small = visits <= EXACT_VISITS_MAX && units <= EXACT_UNITS_MAX && self.fresh.most == 1.0;
@@ -402,33 +413,33 @@ impl Demand {
         }
     }
 
-    /// Units that a fresh visit will want, in the mean.
+    /// Mean number of units that a new visit will want.
     pub(crate) fn of_fresh(&self) -> f64 {
         self.fresh.mean
     }
 
-    /// Units wanted in the mean, with `fresh` visits more, should a shift have begun unnoticed.
+    /// Mean number of units wanted with `fresh` more visits, in case a shift has begun unnoticed.
     pub(crate) fn shifted(&self, fresh: u32) -> f64 {
         self.shifted + f64::from(fresh) * self.fresh_shifted
     }
 }
 
-/// Up to so many visits, and units, every visit's chance is counted for itself.
+/// Up to this many visits and units, the probabilities are summed exactly.
 const EXACT_VISITS_MAX: u64 = 128;
 const EXACT_UNITS_MAX: u32 = 48;
 
-/// The chance of a surplus by how many fresh visits there are.
+/// The probability of a surplus by the number of new visits.
 pub(crate) enum Surplus {
-    /// For few visits, to the last one, and so many fresh ones as there are entries.
+    /// For few visits: exact, for as many new visits as there are entries.
     Exact(Vec<f64>),
-    /// For many, by mean and variance.
+    /// For many visits: by mean and variance.
     Matched(Demand, f64),
 }
 
 impl Surplus {
     pub(crate) fn with(&self, fresh: u32) -> f64 {
         match self {
-            // More than all that was asked about is no less.
+            // Beyond the computed range, assume a surplus.
             Self::Exact(chances) => chances.get(fresh as usize).copied().unwrap_or(1.0),
             Self::Matched(demand, units) => demand.with(fresh).at_least(*units),
         }
@@ -436,7 +447,7 @@ impl Surplus {
 }
 
 impl Outlook {
-    /// `limits_s`: when time runs out in each stage; `limit`: units per shopper at most.
+    /// `limits_s`: the time limit of each stage; `limit`: maximum units per shopper.
     pub(crate) fn of(prior: &Prior, learned: &Learned, limits_s: &[f64; STAGES], limit: u32) -> Self {
         let rates = Rates::of(prior, learned);
         let [paid, failed]: [f64; 2] = std::array::from_fn(|at| prior.payments[at] + learned.payments[at]);
@@ -476,12 +487,12 @@ impl Outlook {
         (self.rates.moving_on[stage][bin].mean, self.rates.leaving[stage][bin].mean)
     }
 
-    /// The chance that a visit of this stage and age ends in an order.
+    /// The probability that a visit of this stage and age ends in an order.
     pub(crate) fn chance(&self, stage: Stage, bin: usize) -> f64 {
         self.in_middle[stage as usize][bin]
     }
 
-    /// What the visits under way will want, and what a fresh one will.
+    /// The demand of the visits in progress, and of a new one.
     pub(crate) fn demand(&self, visits: &Visits, held_units: u32) -> Demand {
         let count = |stage: usize, bin: usize| f64::from(visits.under_way.0[stage][bin]);
         let unproven_s = self.unproven_s(visits);
@@ -511,7 +522,7 @@ impl Outlook {
         let fresh = self.slopes(&|_, _| 0.0, 1.0);
         let units2 = self.units * self.units;
         let chance = self.at_start[0][0];
-        // Payments that run are doubtful in the same way.
+        // Running payments share the same uncertainty.
         let held_slope = held / self.units;
         let doubt = |left: &Slopes, right: &Slopes, held: [f64; 2]| {
             units2
@@ -543,13 +554,13 @@ impl Outlook {
         (chance * self.units_squared - (chance * self.units).powi(2)).max(0.0)
     }
 
-    /// A chance, should it have shifted up.
+    /// A probability after a shift up.
     fn after_shift(&self, chance: f64) -> f64 {
         (chance * self.shift).min(chance.max(0.98))
     }
 
-    /// The age in checkout up to which visits could have shifted with nobody to notice: until then they have begun too few
-    /// payments to tell, at the speed at which they come now.
+    /// The age in checkout up to which a shift of the visits would be undetected: they have begun
+    /// too few payments, at the current arrival rate, to detect it.
     fn unproven_s(&self, visits: &Visits) -> f64 {
         const EVENTS_TO_TELL: f64 = 40.0;
         const RECENT_BINS: usize = 17;
@@ -573,7 +584,8 @@ impl Outlook {
         f64::INFINITY
     }
 
-    /// How the orders of visits, `count` of each stage and bin and `fresh` new ones, change with every rate.
+    /// The derivatives by every rate of the orders of visits: `count` of each stage and bin, and
+    /// `fresh` new ones.
     fn slopes(&self, count: &dyn Fn(usize, usize) -> f64, fresh: f64) -> Slopes {
         let mut slopes = Slopes { moving_on: Table::default(), leaving: Table::default(), pays: 0.0 };
         let mut arriving = fresh;
@@ -601,7 +613,7 @@ impl Outlook {
         slopes
     }
 
-    /// What two numbers have in doubt in common, by their slopes: errors are handed on from each age to the next.
+    /// The covariance of two numbers by their slopes: errors carry over from each age to the next.
     fn common(&self, left: &Table, right: &Table, rates: &[[Rate; BINS]; STAGES]) -> f64 {
         let mut sum = 0.0;
         for stage in 0..STAGES {
@@ -618,7 +630,8 @@ impl Outlook {
     }
 }
 
-/// Mean and mean square of the units of an order. Before the first orders everybody is expected to take all they may.
+/// Mean and mean square of the units of an order. Before the first orders, every shopper is
+/// expected to take the maximum.
 fn units_of_an_order(prior: &Prior, learned: &Learned, limit: u32) -> (f64, f64) {
     const CAUTION_ORDERS: f64 = 2.0;
     let most = f64::from(limit.max(1));
@@ -677,7 +690,8 @@ mod tests {
 
     #[test]
     fn a_visit_undecided_counts_as_censored() {
-        // One of 100 a second moves on, of 1000 visits of 28 to 40 seconds, and nothing is known of their end.
+        // Of 1000 visits at an age of 28 to 40 seconds, one in 100 moves on per second; their end
+        // is unknown.
         let prior = Prior::cautious();
         let mut learned = Learned::default();
         let mut seen = visits(Stage::Shopping, 9, 1000);
@@ -695,7 +709,7 @@ mod tests {
         let spent_s = time_spent(&seen, &LIMITS_S, 20.0);
         assert!((spent_s[2].iter().sum::<f64>() - 200.0).abs() < 1e-6);
         assert!(spent_s[2][16] > 0.0 && spent_s[2][18] == 0.0);
-        // Longer than they are old: no more than their age.
+        // The time spent is limited by the age of the visits.
         assert!(time_spent(&seen, &LIMITS_S, 1e6)[2].iter().sum::<f64>() <= 480.0);
     }
 

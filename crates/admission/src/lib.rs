@@ -1,8 +1,9 @@
-//! The control law of admissions: how many tickets to let in now, and why not more.
+//! The control law of admissions: how many tickets to admit now, and why not more.
 //!
-//! Pure: no clock, no I/O and no randomness. [`decide`] is a function of an [`Observation`], part of which is what the
-//! last decision left to remember; so any controller can take the next decision of any sale, and a simulator can drive
-//! the very same law in virtual time. `docs/admission.md` says what the law is, why it is right, and where it is weak.
+//! Pure: no clock, no I/O and no randomness. [`decide`] is a function of an [`Observation`], which
+//! includes the state from the last decision. Any controller can therefore make the next decision
+//! of any sale, and a simulator can run the same law in virtual time. `docs/admission.md` describes
+//! the law, its justification and its weaknesses.
 
 mod decide;
 mod lanes;

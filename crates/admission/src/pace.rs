@@ -1,59 +1,64 @@
-//! How fast: the cap per second, and the back-off while checkout suffers.
+//! The pace of admissions: the cap per second, and the back-off while checkout is in trouble.
 
 use serde::{Deserialize, Serialize};
 
 use crate::visits::{ByAge, Stage, Visits, bin_of};
 
-/// The bound on bursts: a tick that comes late catches up on this much at most, in seconds. It is longer than any period
-/// of ticks. What lies further back is lost, and so is whatever a tick did not use but for a part of one admission: so
-/// neither an empty line nor a stall saves up a burst.
+/// The burst limit: a late tick catches up on at most this many seconds, which is longer than any
+/// tick period. Earlier time is lost, as is all that a tick did not use except for a fraction of
+/// one admission. Neither an empty line nor a stall therefore accumulates a burst.
 pub const LATE_MAX_S: f64 = 2.0;
-/// A page claims its turn within so many seconds, or it is probably nobody's: that is given back to the rate then, and taken
-/// again if a page claims it all the same. It is where an age bin begins.
+/// Seconds after which an unclaimed turn is considered abandoned. It is returned to the rate then,
+/// and taken again if a page claims it after all. An age bin begins here.
 const CLAIMED_WITHIN_S: f64 = 3.0;
-/// Turns are doubted as far as others are claimed in time: so many for each of these of about the last so many seconds,
-/// and no faster than this part of the rate. So a crowd whose pages are all slow is not doubted.
+/// Turns are considered abandoned only as far as others are claimed in time: up to
+/// `DOUBTED_FOR_EACH` for each turn claimed in about the last `IN_TIME_S` seconds, and at up to
+/// `DOUBTED_PART` of the rate. A crowd whose pages are all slow is not affected.
 const DOUBTED_FOR_EACH: f64 = 0.67;
 const IN_TIME_S: f64 = 30.0;
 const DOUBTED_PART: f64 = 0.5;
-/// Turns that were not counted and are claimed late hold the line up for so many seconds at most.
+/// Seconds for which late claims of turns that were returned can delay the line, at most.
 const OWED_MAX_S: f64 = 0.5;
-/// Checkout is failing when so many of its requests do, out of so many at least; of fewer, no latency is typical either.
+/// Checkout is failing when this share of its requests fails, out of at least `REQUESTS_MIN`. With
+/// fewer requests, the latency is not representative either.
 const FAILING_SHARE: f64 = 0.05;
 const REQUESTS_MIN: u32 = 10;
-/// The rate is cut to this share, at most once in so many seconds: what was just let in has to show its effect first.
+/// The rate is cut to this share, at most once in `CUT_EVERY_S` seconds: earlier admissions have to
+/// show their effect first.
 const CUT_TO: f64 = 0.5;
 const CUT_EVERY_S: f64 = 2.0;
-/// While checkout is well the rate grows by this share, each second, of what it was when the trouble began.
+/// While checkout is healthy the rate grows each second by this share of its value at the start of
+/// the trouble.
 const GROW_PER_S: f64 = 0.05;
-/// Never slower than this, an admission a second: something has to find out whether checkout is well again.
+/// Minimum admissions per second during back-off: some requests have to test whether checkout has
+/// recovered.
 const SLOWEST_PER_S: f64 = 0.2;
-/// The rate of recent admissions is a mean over about so many seconds.
+/// Time constant, in seconds, of the rate of recent admissions.
 const RECENT_S: f64 = 5.0;
 
-/// How checkout has been since the last decision.
+/// The health of checkout since the last decision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// Whether it can be reached at all.
+    /// Whether it can be reached.
     pub reachable: bool,
-    /// Requests that it answered, or failed to.
+    /// Requests, answered or failed.
     pub requests: u32,
-    /// Requests that failed for a reason of its own (a status of 500 and above, or no answer in time).
+    /// Requests that failed because of checkout (status 500 and above, or a timeout).
     pub failures: u32,
-    /// The latency that 95 of 100 requests stay below, in milliseconds; 0 without requests.
+    /// 95th percentile of the latency in milliseconds; 0 without requests.
     pub latency_p95_ms: f64,
-    /// The highest such latency that counts as well, in milliseconds.
+    /// Highest healthy value of that percentile, in milliseconds.
     pub latency_max_ms: f64,
 }
 
 impl Default for Health {
-    /// Well, and without a word.
+    /// Healthy, without requests.
     fn default() -> Self {
         Self { reachable: true, requests: 0, failures: 0, latency_p95_ms: 0.0, latency_max_ms: f64::INFINITY }
     }
 }
 
-/// What checkout suffers from.
+/// The trouble of checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
@@ -61,12 +66,12 @@ pub enum Trouble {
     Unreachable,
     /// Too many of its requests fail.
     Failing,
-    /// Its answers take too long.
+    /// Its responses take too long.
     Slow,
 }
 
 impl Health {
-    /// What checkout suffers from, if from anything.
+    /// The trouble of checkout, if any.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         if !self.reachable {
@@ -81,7 +86,7 @@ impl Health {
     }
 }
 
-/// A rate below the cap, since checkout suffers or has suffered.
+/// A rate below the cap, because checkout is or was in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct BackOff {
     /// Admissions a second, now.
@@ -90,38 +95,39 @@ struct BackOff {
     began_at_per_s: f64,
     /// Seconds since the last cut.
     since_cut_s: f64,
-    /// What the trouble is, or was.
+    /// The current or last trouble.
     trouble: Trouble,
 }
 
-/// What the pace remembers between ticks.
+/// The state of the pace between ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pace {
-    /// The part of one admission that the last tick could not use; below 0 where more was claimed late than was due.
+    /// The fraction of an admission that the last tick could not use; below 0 if more late claims
+    /// arrived than were due.
     credit: f64,
-    /// Turns out that were given back to the rate, since no page had claimed them in time.
+    /// Open turns that were returned to the rate because no page claimed them in time.
     doubted: f64,
-    /// Turns that were claimed in time, of late.
+    /// Turns recently claimed in time.
     in_time: f64,
-    /// Admissions a second, of late.
+    /// Recent admissions per second.
     recent_per_s: f64,
     back_off: Option<BackOff>,
 }
 
-/// What the pace allows.
+/// The result of the pace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Allowed {
     pub(crate) admissions: u32,
-    /// Set while the back-off, and not the cap, is what limits.
+    /// Set while the back-off, not the cap, is the limit.
     pub(crate) trouble: Option<(Trouble, f64)>,
     earned: f64,
     elapsed_s: f64,
 }
 
 impl Pace {
-    /// Admissions that `rate_cap_per_s` and checkout's health allow, `elapsed_s` after the last decision. Nobody is let in
-    /// while checkout can't be reached.
+    /// Admissions that `rate_cap_per_s` and checkout's health allow, `elapsed_s` after the last
+    /// decision. None while checkout can't be reached.
     pub(crate) fn allow(&mut self, rate_cap_per_s: f64, health: &Health, visits: &Visits, elapsed_s: f64) -> Allowed {
         let elapsed_s = elapsed_s.max(0.0);
         self.follow(rate_cap_per_s, health, elapsed_s);
@@ -131,7 +137,7 @@ impl Pace {
         let earned = earned.clamp(-rate_per_s * OWED_MAX_S, rate_per_s * LATE_MAX_S + 1.0);
         let unreachable = health.trouble() == Some(Trouble::Unreachable);
         Allowed {
-            // A float that is not negative; beyond u32 it saturates.
+            // The float is not negative; the cast saturates beyond u32.
             admissions: if unreachable { 0 } else { (earned + 1e-9) as u32 },
             trouble: self.back_off.map(|back_off| (back_off.trouble, rate_per_s)),
             earned,
@@ -139,9 +145,9 @@ impl Pace {
         }
     }
 
-    /// Notes how many were let in of what was allowed.
+    /// Records how many of the allowed admissions were made.
     pub(crate) fn note(&mut self, allowed: &Allowed, admitted: u32) {
-        // What an operator had let in at once is not taken from the rate.
+        // Admissions that an operator requested at once do not count against the rate.
         let left = allowed.earned - f64::from(admitted.min(allowed.admissions));
         self.credit = if left < 1.0 { left } else { 0.0 };
         if allowed.elapsed_s > 0.0 {
@@ -150,8 +156,8 @@ impl Pace {
         }
     }
 
-    /// Turns that turned out to be nobody's since the last decision, or are doubted now, less those that were doubted and
-    /// claimed all the same.
+    /// Turns since the last decision that lapsed unclaimed or are now considered abandoned, less
+    /// those that were claimed after all.
     fn given_back(&mut self, rate_per_s: f64, visits: &Visits, elapsed_s: f64) -> f64 {
         let called = |counts: &ByAge| {
             let (in_time, late) = counts.0[Stage::Called as usize].split_at(bin_of(CLAIMED_WITHIN_S));
@@ -183,7 +189,8 @@ impl Pace {
             (None, Some(back_off)) => {
                 back_off.since_cut_s += elapsed_s;
                 back_off.rate_per_s += back_off.began_at_per_s * GROW_PER_S * elapsed_s.min(LATE_MAX_S);
-                // Well past what it bore before: the trouble is over, whatever the cap.
+                // Well above the rate at which the trouble began: the trouble is over, whatever the
+                // cap.
                 if back_off.rate_per_s >= rate_cap_per_s || back_off.rate_per_s >= 2.0 * back_off.began_at_per_s {
                     self.back_off = None;
                 }
@@ -267,7 +274,8 @@ mod tests {
         for cap in [3.0, 4.0, 7.0, 10.0, 100.0] {
             let (mut pace, mut time, mut admitted) = (Pace::default(), 0.0, 0);
             for nth in 0..2_000 {
-                // From a quick tick to one that another sale, or a slow disk, has delayed for most of two seconds.
+                // From a quick tick to one that another sale, or a slow disk, has delayed for most
+                // of two seconds.
                 let elapsed_s = [0.2, 0.21, 0.95, 0.2, 1.9][nth % 5];
                 admitted += tick(&mut pace, cap, &Health::default(), elapsed_s);
                 time += elapsed_s;
@@ -286,7 +294,7 @@ mod tests {
         assert_eq!(tick(&mut pace, 10.0, &Health::default(), 0.2), 2, "and nothing is owed");
     }
 
-    /// A line of whom every `ghost`-th to `of`-th is nobody, over some seconds: the claims of each second.
+    /// The claims per second of a line in which `ghosts` of every `of` shoppers are absent.
     fn claims(cap: f64, ghosts: usize, of: usize, claims_after_s: f64, seconds: usize) -> Vec<u32> {
         const TICK_S: f64 = 0.2;
         const CLAIM_WINDOW_S: f64 = 15.0;
@@ -327,7 +335,7 @@ mod tests {
             assert!(reached(&claimed[..3]) < 0.75, "the control: {:?}", &claimed[..3]);
             assert!(claimed[2..].windows(30).all(|half_a_minute| reached(half_a_minute) >= 0.93), "{claimed:?}");
             assert!(claimed[15..].windows(30).all(|half_a_minute| reached(half_a_minute) >= 0.95), "{claimed:?}");
-            // Claims are what checkout sees, and keep to the cap but for the bound on bursts.
+            // Checkout sees claims; these keep to the cap within the burst limit.
             for from in 0..claimed.len() {
                 for to in from + 1..=claimed.len() {
                     let most = cap * ((to - from) as f64 + LATE_MAX_S) + 1.0;

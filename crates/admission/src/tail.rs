@@ -1,18 +1,21 @@
-//! The chance that more shoppers want to buy than there are units.
+//! The probability that more units are wanted than there are.
 //!
-//! The number of units that the visits under way will want is a sum of many unequal chances (a Poisson binomial, times
-//! quantities), whose chances are themselves only known so well. Given the chances, it is replaced by the member of the
-//! Panjer class (binomial, Poisson, negative binomial) with the same mean and variance, which is exact for equal chances,
-//! stays exact in its first two moments otherwise, and, unlike a normal, is right for the last few units. What is
-//! uncertain about the chances is then integrated out over their common factor.
+//! The number of units that the visits in progress will want is a sum of many unequal chances (a
+//! Poisson binomial, times quantities), whose probabilities are themselves uncertain. Given the
+//! probabilities, the sum is approximated by the member of the Panjer class (binomial, Poisson,
+//! negative binomial) with the same mean and variance. This is exact for equal probabilities, exact
+//! in its first two moments otherwise, and, unlike a normal, accurate for the last few units. The
+//! uncertainty of the probabilities is then integrated out over their common factor.
 //!
-//! Sources: Panjer, "Recursive evaluation of a family of compound distributions", ASTIN Bulletin 12 (1981), for the class;
-//! NIST DLMF 8.17 (incomplete beta, its continued fraction 8.17.22) and 5.11 (Stirling's series), for the functions;
-//! Abramowitz and Stegun 25.4.46 for Gauss–Hermite quadrature.
+//! Sources: Panjer, "Recursive evaluation of a family of compound distributions", ASTIN Bulletin 12
+//! (1981), for the class; NIST DLMF 8.17 (incomplete beta, its continued fraction 8.17.22) and 5.11
+//! (Stirling's series), for the functions; Abramowitz and Stegun 25.4.46 for Gauss–Hermite
+//! quadrature.
 
-/// Beyond this variance a normal with continuity correction is as good, and cheaper.
+/// Beyond this variance a normal with continuity correction is as accurate, and cheaper.
 const NORMAL_FROM: f64 = 400.0;
-/// Where doubt is larger than chance, few nodes would make steps: the trapezoidal rule, to 4.2 standard deviations.
+/// Where uncertainty exceeds chance, few nodes would produce steps: use the trapezoidal rule, to
+/// 4.2 standard deviations.
 const SPACING: f64 = 0.3;
 const STEPS: i32 = 14;
 /// Nodes and weights of Gauss–Hermite quadrature for a standard normal, seven points.
@@ -26,21 +29,21 @@ const NODES: [(f64, f64); 7] = [
     (3.750_439_717_725_742, 5.482_688_559_722_18e-4),
 ];
 
-/// Units that the visits under way will want.
+/// The units that the visits in progress will want.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Wanted {
-    /// Most that can be wanted: visits times the limit per shopper.
+    /// Maximum: visits times the limit per shopper.
     pub(crate) most: f64,
     /// Mean.
     pub(crate) mean: f64,
-    /// Variance, were the chances known.
+    /// Variance, given the probabilities.
     pub(crate) variance: f64,
-    /// Variance of the mean, since they are not.
+    /// Variance of the mean, because the probabilities are uncertain.
     pub(crate) doubt: f64,
 }
 
 impl Wanted {
-    /// The chance that at least `units` will be wanted.
+    /// The probability that at least `units` will be wanted.
     pub(crate) fn at_least(&self, units: f64) -> f64 {
         if units <= 0.0 {
             return 1.0;
@@ -53,18 +56,19 @@ impl Wanted {
         if sd < 1e-6 {
             return known(units, self.mean, self.variance);
         }
-        // On the scale of log odds, so that no node leaves (0, most).
+        // On a log-odds scale, so that no node leaves (0, most).
         let sd = sd.min(3.0);
         let odds = (share / (1.0 - share)).ln();
         let at = |node: f64| 1.0 / (1.0 + (-(odds + node * sd)).exp());
-        // The logistic of a normal has another mean than that of its middle: scaled back.
+        // The logistic of a normal does not preserve the mean, so scale back.
         let mean_share: f64 = NODES.iter().map(|&(node, weight)| weight * at(node)).sum();
         let tail = |step: i32| {
             let node = f64::from(step) * SPACING;
             let weight = SPACING * (-0.5 * node * node).exp() / std::f64::consts::TAU.sqrt();
             let share_here = (at(node) * share / mean_share).min(1.0 - 1e-9);
             let factor = share_here / share;
-            // The variance of a sum of chances scales with the share bought and the share not bought.
+            // The variance of a sum of chances scales with the share bought and the share not
+            // bought.
             let variance = self.variance * factor * (1.0 - share_here) / (1.0 - share);
             weight * known(units, self.mean * factor, variance)
         };
@@ -72,9 +76,10 @@ impl Wanted {
     }
 }
 
-/// The chance that at least `units` of single visits are wanted: by `groups` of (chance, visits), with 0, 1, 2 … up to
-/// `fresh_max` visits more, each with the chance `fresh`. Every visit is counted for itself; what is doubtful about their
-/// chances is `wanted(0).doubt`, shared by all on the scale of log odds.
+/// The probability that single visits want at least `units`: by `groups` of (probability, visits),
+/// with 0, 1, 2 … up to `fresh_max` more visits, each with the probability `fresh`. Every visit is
+/// counted individually; the uncertainty of the probabilities is `wanted(0).doubt`, shared by all
+/// on a log-odds scale.
 pub(crate) fn exact(
     groups: &[(f64, u32)],
     fresh: f64,
@@ -85,13 +90,14 @@ pub(crate) fn exact(
     let units = units as usize;
     let fresh_max = fresh_max.min(EXACT_FRESH_MAX);
     let chances = groups.iter().copied().chain([(fresh, 1)]);
-    // How much the mean moves with the log odds of all chances, the fresh one included if there is no other.
+    // How much the mean moves with the log odds of all probabilities, including the new visit's if
+    // there is no other.
     let spread: f64 = chances.map(|(chance, visits)| f64::from(visits) * chance * (1.0 - chance)).sum();
     let sd = (wanted(1).doubt.max(0.0).sqrt() / spread.max(1e-9)).min(3.0);
     let mut surplus = vec![0.0; fresh_max as usize + 1];
     for (node, weight) in NODES {
         let moved = |chance: f64| at_log_odds(chance, node * sd, sd);
-        // mass[n]: the chance that exactly n units are wanted, below `units`.
+        // mass[n]: the probability that exactly n units are wanted, below `units`.
         let mut mass = vec![0.0; units.max(1)];
         mass[0] = 1.0;
         let mut reach = 1;
@@ -114,18 +120,19 @@ pub(crate) fn exact(
     surplus
 }
 
-/// Fresh visits that [`exact`] looks at.
+/// New visits that [`exact`] considers.
 const EXACT_FRESH_MAX: u32 = 128;
 
-/// A chance, moved on the scale of log odds, such that over all nodes its mean stays about the same.
+/// Moves a probability on a log-odds scale such that its mean over all nodes stays about the same.
 fn at_log_odds(chance: f64, by: f64, sd: f64) -> f64 {
     let chance = chance.clamp(1e-9, 1.0 - 1e-9);
-    // The logistic of a normal lies nearer to one half than that of its middle (MacKay's approximation).
+    // The mean of a logistic-normal is closer to one half than the logistic of its middle (MacKay's
+    // approximation).
     let odds = (chance / (1.0 - chance)).ln() * (1.0 + std::f64::consts::PI / 8.0 * sd * sd).sqrt();
     1.0 / (1.0 + (-(odds + by)).exp())
 }
 
-/// The chance of at least `units` for a sum of known chances.
+/// The probability of at least `units` for a sum of known chances.
 fn known(units: f64, mean: f64, variance: f64) -> f64 {
     if variance <= 1e-12 {
         return if mean + 1e-9 >= units { 1.0 } else { 0.0 };
@@ -138,14 +145,14 @@ fn known(units: f64, mean: f64, variance: f64) -> f64 {
         let trials = mean / (1.0 - spread);
         if units >= trials + 1.0 { 0.0 } else { incomplete_beta(units, trials - units + 1.0, 1.0 - spread) }
     } else {
-        // A Poisson is a negative binomial whose spread is hardly more than one.
+        // A Poisson is a negative binomial whose spread is barely above one.
         let spread = spread.max(1.001);
         incomplete_beta(units, mean / (spread - 1.0), 1.0 - 1.0 / spread)
     }
 }
 
-/// The chance that a standard normal lies beyond `z`. Fractional error below 1.2e-7 (a Chebyshev fit of erfc; Press et
-/// al., Numerical Recipes, 2nd edition, section 6.2).
+/// The probability that a standard normal exceeds `z`. Relative error below 1.2e-7 (a Chebyshev fit
+/// of erfc; Press et al., Numerical Recipes, 2nd edition, section 6.2).
 pub(crate) fn normal_beyond(z: f64) -> f64 {
     let x = z.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.5 * x);
@@ -178,7 +185,8 @@ fn ln_gamma(mut x: f64) -> f64 {
     (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - product.ln()
 }
 
-/// The regularised incomplete beta function I_x(a, b), for a, b > 0: DLMF 8.17.22 by Lentz's method.
+/// The regularised incomplete beta function I_x(a, b), for a, b > 0: DLMF 8.17.22 by Lentz's
+/// method.
 fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
@@ -260,7 +268,7 @@ mod tests {
         assert_eq!(unsure.at_least(101.0), 0.0);
     }
 
-    /// How far the match by mean and variance lies from the truth, for the worst number of units.
+    /// The error of the match by mean and variance, for the worst number of units.
     fn error_of_matching(chances: &[f64]) -> f64 {
         let exact = poisson_binomial(chances);
         let mean: f64 = chances.iter().sum();
@@ -269,7 +277,7 @@ mod tests {
         (1..=chances.len()).map(error).fold(0.0, f64::max)
     }
 
-    /// Sums of few chances are counted one by one, since matching them errs by up to 0.2.
+    /// Smaller sums are counted exactly, since matching them errs by up to 0.2.
     const MATCHED_FROM: usize = 129;
 
     #[test]

@@ -1,9 +1,9 @@
-//! Visits: what becomes of an admission, by stage and by age, as counts.
+//! Visits: the course of admissions, as counts by stage and age.
 //!
-//! A visit passes through stages: its token is out (*called*), a page has it (*claimed*), it was redeemed and its
-//! shopper is in checkout (*shopping*). From there a payment begins. Whoever leaves does so from one of these stages, by
-//! saying so or by running out of time. The control law never sees a single visit; it sees how many are in each stage at
-//! each age, so 20,000 visits cost it as much as 20.
+//! A visit passes through stages: its token is issued (*called*), a page has it (*claimed*), it was
+//! redeemed and its shopper is in checkout (*shopping*); then a payment begins. A visit can leave
+//! from any of these stages, explicitly or by timeout. The control law never sees a single visit,
+//! only counts by stage and age, so 20,000 visits cost as much as 20.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,20 +11,20 @@ use serde::{Deserialize, Serialize};
 pub const STAGES: usize = 3;
 /// Age bins of a stage.
 pub const BINS: usize = 32;
-/// Where the age bins begin, in seconds: ever wider, since young visits change fast and old ones slowly. The last bin has
-/// no end.
+/// The starts of the age bins, in seconds. They widen with age, since young visits change fast and
+/// old ones slowly. The last bin is unbounded.
 pub const BIN_STARTS_S: [f64; BINS] = [
     0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0, 10.0, 12.5, 15.0, 18.0, 22.0, 27.0, 33.0, 40.0, 48.0, 57.0, 68.0,
     80.0, 95.0, 112.0, 132.0, 156.0, 184.0, 217.0, 256.0, 302.0, 420.0, 840.0,
 ];
-/// The last bin is treated as if it ended here, in seconds.
+/// The assumed end of the last bin, in seconds.
 const LAST_BIN_END_S: f64 = 7_200.0;
 
-/// Where a visit stands.
+/// The stage of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Its token is out and no page has claimed it. Its age counts from the admission.
+    /// Its token is issued and no page has claimed it. Its age counts from the admission.
     Called,
     /// A page has the token. Its age counts from the claim.
     Claimed,
@@ -32,7 +32,7 @@ pub enum Stage {
     Shopping,
 }
 
-/// Every stage, in order.
+/// All stages, in order.
 pub const EVERY_STAGE: [Stage; STAGES] = [Stage::Called, Stage::Claimed, Stage::Shopping];
 
 /// Counts of visits by stage and age.
@@ -41,7 +41,8 @@ pub const EVERY_STAGE: [Stage; STAGES] = [Stage::Called, Stage::Claimed, Stage::
 pub struct ByAge(pub [[u32; BINS]; STAGES]);
 
 impl ByAge {
-    /// Counts one visit more in `stage` that is, or was when it left the stage, `age_s` seconds old in it.
+    /// Counts one more visit in `stage` at an age of `age_s` seconds: its current age there, or its
+    /// age when it left.
     pub fn count(&mut self, stage: Stage, age_s: f64) {
         let cell = &mut self.0[stage as usize][bin_of(age_s)];
         *cell = cell.saturating_add(1);
@@ -66,41 +67,41 @@ pub fn bin_of(age_s: f64) -> usize {
     BIN_STARTS_S.partition_point(|&start| start <= age_s).saturating_sub(1)
 }
 
-/// Where a bin ends, in seconds.
+/// The end of a bin, in seconds.
 pub(crate) fn bin_end_s(bin: usize) -> f64 {
     BIN_STARTS_S.get(bin + 1).copied().unwrap_or(LAST_BIN_END_S)
 }
 
-/// The age that stands for all ages of a bin, in seconds.
+/// The age that represents a bin, in seconds.
 pub(crate) fn bin_middle_s(bin: usize) -> f64 {
     if bin + 1 == BINS { BIN_STARTS_S[bin] } else { f64::midpoint(BIN_STARTS_S[bin], bin_end_s(bin)) }
 }
 
-/// What a tick sees of the visits to one sale.
+/// The inputs of a decision about the visits to one sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Visits {
-    /// Under way now, by their age in their stage.
+    /// In progress now, by their age in their stage.
     pub under_way: ByAge,
-    /// Moved on to the next stage since the last decision, by the age at which they did: claimed, redeemed, began to
-    /// pay.
+    /// Moved on to the next stage since the last decision, by their age then: claimed, redeemed,
+    /// began to pay.
     pub moved_on: ByAge,
-    /// Left of their own accord since the last decision, by the age at which they did. Not those whose time ran out.
+    /// Left explicitly since the last decision, by their age then. Excludes timeouts.
     pub left: ByAge,
-    /// Turns that ran out since the last decision without a page to claim them; they are not under way any more.
+    /// Turns that lapsed unclaimed since the last decision; they are no longer in progress.
     #[serde(default)]
     pub lapsed: u32,
-    /// Payments that run.
+    /// Running payments.
     pub paying: u32,
     /// Payments since the last decision that ended in an order.
     pub paid: u32,
     /// Payments since the last decision that failed.
     pub failed: u32,
-    /// Units of the payments that ended in an order since the last decision, by how many units each had; the first
+    /// Payments that ended in an order since the last decision, by the number of units; the first
     /// entry is for one unit, the last for [`QUANTITIES`] and more.
     pub quantities: [u32; QUANTITIES],
 }
 
-/// Quantities that are told apart.
+/// Distinguished quantities.
 pub const QUANTITIES: usize = 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The built pages of `web/`, embedded: a service is one file, with no folder beside it to forget.
+//! The built pages of `web/`, embedded: a service is a single file and needs no asset folder.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -7,9 +7,9 @@ use axum::{
 
 /// One built file, in three encodings.
 struct Asset {
-    /// What it is: `shopper.js`.
+    /// The logical name: `shopper.js`.
     name: &'static str,
-    /// What it is called: `shopper.1a2b3c4d.js`.
+    /// The file name with its content hash: `shopper.1a2b3c4d.js`.
     file: &'static str,
     plain: &'static [u8],
     br: &'static [u8],
@@ -18,14 +18,15 @@ struct Asset {
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// The file name, with the hash of its content, of what is called `name`: `shopper.js` is `shopper.1a2b3c4d.js`.
+/// The hashed file name of a logical name: `shopper.js` is `shopper.1a2b3c4d.js`.
 #[must_use]
 pub fn file_name(name: &str) -> Option<&'static str> {
     ASSETS.iter().find(|asset| asset.name == name).map(|asset| asset.file)
 }
 
-/// Answers with a file by its hashed name, for ever cacheable; 404 when there is none. While versions take turns, a page of one may ask
-/// the other for its files: that one gives its own of that name, and nobody may keep it.
+/// Serves a file by its hashed name, cacheable for ever; 404 for an unknown one. During a rolling
+/// update, a page of one version may request its files from the other. That version serves its own
+/// file of the same logical name, uncacheable.
 #[must_use]
 pub fn serve(file: &str, request: &HeaderMap) -> Response {
     if let Some(asset) = ASSETS.iter().find(|asset| asset.file == file) {
@@ -37,7 +38,7 @@ pub fn serve(file: &str, request: &HeaderMap) -> Response {
     }
 }
 
-/// What a file with a hash in its name is called: `shopper.1a2b3c4d.js` is `shopper.js`.
+/// The logical name of a hashed file name: `shopper.1a2b3c4d.js` is `shopper.js`.
 fn unhashed(file: &str) -> Option<String> {
     let (rest, kind) = file.rsplit_once('.')?;
     let (name, hash) = rest.rsplit_once('.')?;
@@ -45,7 +46,7 @@ fn unhashed(file: &str) -> Option<String> {
     is_hash.then(|| format!("{name}.{kind}"))
 }
 
-/// Answers with the page called `name`, to be asked for again each time; 404 when there is none.
+/// Serves a page by its name, to be revalidated each time; 404 for an unknown one.
 #[must_use]
 pub fn serve_page(name: &str, request: &HeaderMap) -> Response {
     match ASSETS.iter().find(|asset| asset.name == name) {

@@ -1,83 +1,88 @@
-//! `fairline capacity`: from measured figures to machines, money and limits. Pure arithmetic; docs/capacity.md has the formulas
-//! and says where each figure comes from.
+//! `fairline capacity`: computes machines, cost and limits from measured figures. Pure arithmetic;
+//! docs/capacity.md has the formulas and the source of each figure.
 
 use std::{fmt::Write as _, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
 
-/// What was measured, on two virtual cores: see docs/benchmarks.md, and docs/capacity.md for the last two.
+/// Measured figures, on two virtual cores: see docs/benchmarks.md, and docs/capacity.md for the
+/// last two.
 mod measured {
-    /// `bytes_per_shopper`: of a waiting room's own memory.
+    /// `bytes_per_shopper`: memory of a waiting room, without the kernel's.
     pub(super) const ROOM_BYTES: f64 = 404.0;
-    /// `joins_vs_bare_upgrade`: processor time of a waiting room for one join, in seconds.
+    /// `joins_vs_bare_upgrade`: CPU time of a waiting room for one join, in seconds.
     pub(super) const ROOM_S_PER_JOIN: f64 = 37e-6;
-    /// `cpu_growth`: processor time of nodes and Redis for one shopper's minute, in seconds.
+    /// `cpu_growth`: CPU time of nodes and Redis for one shopper-minute, in seconds.
     pub(super) const S_PER_SHOPPER_MINUTE: f64 = 59.2e-6;
     /// `redis_us_per_join`, in seconds.
     pub(super) const REDIS_S_PER_JOIN: f64 = 1.63e-6;
     /// `redis_bytes_per_shopper`.
     pub(super) const REDIS_BYTES: f64 = 20.4;
-    /// `messages_vs_1hz`: messages a second for one who waits.
+    /// `messages_vs_1hz`: messages per second for one waiting shopper.
     pub(super) const MESSAGES_PER_S: f64 = 0.0198;
-    /// `http_redeems_per_s`, on two cores with Postgres and the clients beside it.
+    /// `http_redeems_per_s`, on two cores shared with Postgres and the clients.
     pub(super) const REDEEMS_PER_CORE_S: f64 = 5_000.0;
-    /// What one order leaves in Postgres, and one ticket in the public record: 1,000 orders of 1,943 tickets.
+    /// Bytes that one order adds to Postgres, and one ticket to the public record: 1,000 orders of
+    /// 1,943 tickets.
     pub(super) const ORDER_BYTES: f64 = 3_700.0;
     pub(super) const TICKET_BYTES: f64 = 185.0;
-    /// The shopper's page, compressed: the bound that a test keeps, and the script of those who wait.
+    /// Compressed size of the shopper's page, with the script for waiting shoppers: the limit that
+    /// a test enforces.
     pub(super) const PAGE_BYTES: f64 = 18_000.0;
 }
 
-/// What was not measured here, and is assumed.
+/// Assumed figures, which were not measured.
 mod assumed {
-    /// Pages that hear nothing else hear a heartbeat this often, with TLS and TCP around its 40 bytes.
+    /// Interval of heartbeats to pages without other messages, and their size: 40 bytes with TLS
+    /// and TCP overhead.
     pub(super) const HEARTBEAT_EVERY_S: f64 = 20.0;
     pub(super) const HEARTBEAT_BYTES: f64 = 120.0;
-    /// The kernel's memory for a quiet socket.
+    /// Kernel memory of an idle socket.
     pub(super) const KERNEL_BYTES: f64 = 8_000.0;
-    /// A message on its way, with its frame, TLS, TCP and IP.
+    /// Size of a message on the wire, with its frame, TLS, TCP and IP.
     pub(super) const MESSAGE_BYTES: f64 = 400.0;
-    /// The part of a processor that may be busy.
+    /// Maximum CPU utilisation.
     pub(super) const BUSY: f64 = 0.6;
-    /// A process before anybody comes.
+    /// Memory of an idle process.
     pub(super) const PROCESS_BYTES: f64 = 64e6;
-    /// What one rents with a core.
+    /// Memory that is rented with a core.
     pub(super) const MB_PER_CORE: f64 = 2_000.0;
-    /// Processor time of what speaks TLS for one handshake, in seconds; and its memory for one socket, with the kernel's for both ends.
+    /// CPU time of the TLS proxy for one handshake, in seconds; and its memory for one socket, with
+    /// the kernel's for both ends.
     pub(super) const FRONT_S_PER_HANDSHAKE: f64 = 1e-3;
     pub(super) const FRONT_BYTES: f64 = 50_000.0;
 }
 
-/// How many machines, how much money, and what gives way first.
+/// Compute the machines, the cost and the first bottleneck of a sale.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(crate) struct Settings {
-    /// People in line at the same time.
+    /// Shoppers in line at the same time.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     shoppers: u64,
     /// Units for sale.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     stock: u64,
-    /// Seconds within which they come.
+    /// Seconds within which the shoppers arrive.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     arrive_s: u64,
-    /// Seconds within which the stock is to be sold.
+    /// Seconds within which the stock has to be sold.
     #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     sell_s: u64,
-    /// Open sockets of one waiting room (FAIRLINE_SOCKETS_MAX).
+    /// Maximum open sockets of one waiting room (FAIRLINE_SOCKETS_MAX).
     #[arg(long, default_value_t = 18_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     sockets: u64,
     /// Cores of one waiting room.
     #[arg(long, default_value_t = 0.5, value_parser = more_than_nothing)]
     room_cores: f64,
-    /// Hours for which the machines are paid.
+    /// Hours for which the machines are rented.
     #[arg(long, default_value_t = 4.0, value_parser = more_than_nothing)]
     hours: f64,
-    /// Price of a core with 2 GB for an hour.
+    /// Price of a core with 2 GB per hour.
     #[arg(long, default_value_t = 0.05, value_parser = more_than_nothing)]
     core_hour: f64,
-    /// Price of a gigabyte that is sent out.
+    /// Price of a gigabyte of outgoing traffic.
     #[arg(long, default_value_t = 0.09, value_parser = more_than_nothing)]
     gigabyte: f64,
     /// Print values for the Helm chart: `fairline capacity … --values > size.yaml`.
@@ -85,41 +90,42 @@ pub(crate) struct Settings {
     values: bool,
 }
 
-/// A number that one can divide by, and pay.
+/// Parses a number that is safe to divide by.
 fn more_than_nothing(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (0.001..=1e6).contains(&number) { Ok(number) } else { Err("it has to be between 0.001 and 1000000".to_owned()) }
 }
 
-/// What a sale needs.
+/// The requirements of a sale.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Needs {
-    /// Waiting rooms, by sockets or by processor, whichever is more; one more, for one that dies.
+    /// Waiting rooms, by sockets or by CPU, whichever is more; plus one spare.
     waiting_rooms: u64,
-    /// Memory of each, with the kernel's, in MB.
+    /// Memory of each in MB, with the kernel's.
     waiting_room_mb: f64,
     joins_per_s: f64,
     messages_per_s: f64,
-    /// Of one core of Redis, while people come.
+    /// Utilisation of one Redis core while shoppers arrive.
     redis_busy: f64,
     redis_mb: f64,
     redemptions_per_s: f64,
     checkouts: u64,
     postgres_cores: f64,
     postgres_mb: f64,
-    /// Of what speaks TLS in front: for handshakes or for the memory of sockets, whichever is more.
+    /// Cores of the TLS proxy, for handshakes or for the memory of sockets, whichever is more.
     front_cores: f64,
     front_mb: f64,
     controllers: u64,
     cores: f64,
     gigabytes_out: f64,
     money: f64,
-    /// How many could come within the same time before one Redis process is busy: what gives way first.
+    /// Shoppers that could arrive in the same time before one Redis process is saturated: the first
+    /// bottleneck.
     shoppers_max: f64,
 }
 
 fn up(x: f64) -> u64 {
-    // Inputs are bounded, so that this is exact.
+    // Inputs are bounded, so the cast is exact.
     x.ceil() as u64
 }
 
@@ -136,7 +142,7 @@ fn needs(of: &Settings) -> Needs {
     let checkouts = up(checkout_cores / 0.5).max(1) + 1;
     let postgres_cores = (checkout_cores / 2.0).max(1.0).ceil();
     let front_mb = (assumed::PROCESS_BYTES + shoppers * assumed::FRONT_BYTES) / 1e6;
-    // Memory comes with cores, 2 GB with each.
+    // Memory comes with cores, 2 GB each.
     let handshakes = joins_per_s * assumed::FRONT_S_PER_HANDSHAKE / assumed::BUSY;
     let front_cores = handshakes.max(front_mb / assumed::MB_PER_CORE).ceil();
     // Redis and Postgres have a replica each.
@@ -153,7 +159,7 @@ fn needs(of: &Settings) -> Needs {
         joins_per_s,
         messages_per_s,
         redis_busy: joins_per_s * measured::REDIS_S_PER_JOIN,
-        // Twice, for the copy while its log is rewritten.
+        // Doubled, for the copy while its log is rewritten.
         redis_mb: (assumed::PROCESS_BYTES + 2.0 * shoppers * measured::REDIS_BYTES) / 1e6,
         redemptions_per_s,
         checkouts,
@@ -169,7 +175,7 @@ fn needs(of: &Settings) -> Needs {
     }
 }
 
-/// A number as people write it: 1,234,567.
+/// Formats a number with separators: 1,234,567.
 fn grouped(x: f64) -> String {
     let digits = format!("{x:.0}");
     let mut text = String::new();
@@ -186,7 +192,8 @@ fn cores(number: f64) -> String {
     format!("{} {}", grouped(number), if number > 1.0 { "cores" } else { "core" })
 }
 
-/// What the chart needs to be told. All pods are there before anybody comes: no autoscaler is as fast as a crowd.
+/// The values for the Helm chart. All pods run before the shoppers arrive: no autoscaler is fast
+/// enough.
 fn as_values(of: &Settings, needs: &Needs) -> String {
     let pods = |least: u64| format!("{{ enabled: true, min: {least}, max: {}, cpuPercent: 70", least * 2);
     let resources = |cores: f64, mb: f64| {
@@ -288,7 +295,7 @@ mod tests {
         assert_eq!(needs(&of(1, 1)).waiting_rooms, 2);
         assert_eq!(needs(&of(18_000, 1)).waiting_rooms, 2);
         assert_eq!(needs(&of(18_001, 1)).waiting_rooms, 3);
-        // Who all come in one second are met by processors.
+        // When all arrive in one second, CPU determines the number of waiting rooms.
         let rush = Settings { arrive_s: 1, ..of(100_000, 1) };
         assert!(needs(&rush).waiting_rooms > needs(&of(100_000, 1)).waiting_rooms);
         let larger = Settings { sockets: 100_000, room_cores: 4.0, ..of(1_000_000, 1) };

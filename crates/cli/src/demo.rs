@@ -1,4 +1,5 @@
-//! `fairline demo`: all services in one process on one port, over a private Redis and a private Postgres.
+//! `fairline demo`: all services in one process on one port, with a private Redis and a private
+//! Postgres.
 
 mod api;
 mod crowd;
@@ -26,23 +27,23 @@ use tokio::net::TcpListener;
 use crate::{failure::Failure, private_file};
 use {api::Api, keys::Keys, sample_sale::SampleSale, servers::Servers, steps::Steps};
 
-/// The file in the demo's folder that tells programs where everything is, for as long as the demo serves.
+/// The file in the demo's folder with all addresses, for programs; it exists while the demo serves.
 pub(crate) const READY_FILE: &str = "demo.json";
-/// How long a stop waits for requests under way.
+/// How long a stop waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// Where data, keys and logs are kept from one run to the next.
+    /// Folder for data, keys and logs, kept between runs.
     #[arg(long, env = "FAIRLINE_DEMO_DIR", default_value = ".fairline")]
     dir: PathBuf,
-    /// The port of everything; 0 takes a free one.
+    /// Port for all services; 0 selects a free one.
     #[arg(long, env = "FAIRLINE_DEMO_PORT", default_value_t = 8080)]
     port: u16,
-    /// Start over: forget the data and the keys of earlier runs.
+    /// Start over: delete the data and keys of earlier runs.
     #[arg(long)]
     fresh: bool,
-    /// Send this many simulated shoppers, report, and end when the sale is over.
+    /// Send this many simulated shoppers, print a report, and exit when the sale is over.
     #[arg(long, value_name = "SHOPPERS", value_parser = clap::value_parser!(u32).range(1..))]
     crowd: Option<u32>,
 }
@@ -67,9 +68,9 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     ended.and_then(|code| stopped.map(|()| code))
 }
 
-/// A demo that runs.
+/// A running demo.
 struct Demo {
-    /// Where it answers: `http://127.0.0.1:PORT`.
+    /// The base URL: `http://127.0.0.1:PORT`.
     url: String,
     keys: Keys,
     sale: SampleSale,
@@ -80,10 +81,10 @@ struct Demo {
 impl Demo {
     async fn start(settings: &Settings, json: bool, shutdown: &Shutdown) -> Result<Self, Failure> {
         let steps = Steps::new(json);
-        // A shopper is an open file.
+        // Each shopper needs an open file.
         raise_file_limit();
         let folder = Arc::new(Folder::claim(&settings.dir)?);
-        // One may be left by a run that was killed.
+        // A killed run may have left one.
         let _ = fs::remove_file(ready_file(&folder));
         if settings.fresh {
             folder.clear()?;
@@ -107,7 +108,7 @@ impl Demo {
         Ok(Self { url, keys, sale, servers, folder })
     }
 
-    /// Says where everything is: to people on standard output, to programs in [`READY_FILE`].
+    /// Announces all addresses: to people on standard output, to programs in [`READY_FILE`].
     fn announce(&self, json: bool) -> Result<(), StartError> {
         let Self { url, keys, sale, servers, folder } = self;
         let place = json!({
@@ -136,7 +137,8 @@ impl Demo {
         Ok(())
     }
 
-    /// Serves, with Redis and Postgres kept running, until the crowd is done, or until asked to stop.
+    /// Serves, and keeps Redis and Postgres running, until the crowd is done or the demo is
+    /// stopped.
     async fn last(&self, crowd: Option<u32>, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
         self.announce(json)?;
         let end = async {
@@ -173,7 +175,7 @@ fn log_file(folder: &Folder) -> PathBuf {
     folder.path().join("services.log")
 }
 
-/// A path as short as it can be said from here.
+/// A path relative to the current folder, if that is shorter.
 fn shown(path: &Path) -> String {
     let here = env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()
@@ -189,7 +191,7 @@ async fn listen(port: u16) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Sends the services' logs to a file: the terminal is for people.
+/// Sends the services' logs to a file, to keep the terminal readable.
 fn log_to(file: &Path) -> Result<(), StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::new(format!("Could not log to {}: {error}.", shown(file)));
     let file = fs::File::create(file).map_err(|error| failed(&error))?;

@@ -1,9 +1,9 @@
-//! Why a command could not go on.
+//! Errors of a command.
 
 use fairline_private_servers::ServerError;
 use fairline_service::StartError;
 
-/// Why a command could not go on: what happened, and what to do about it. `main` prints it and exits 2.
+/// Why a command failed, and what to do about it. `main` prints it and exits with 2.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]

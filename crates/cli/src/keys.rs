@@ -1,4 +1,4 @@
-//! `fairline keys`: makes the keys that the services are given, and the codes that operators sign in with.
+//! `fairline keys`: creates the services' keys and the sign-in codes of operators.
 
 use std::{
     path::PathBuf,
@@ -21,13 +21,15 @@ pub(crate) struct Settings {
 
 #[derive(Debug, Subcommand)]
 enum Kind {
-    /// The key that the admission controller signs admission tokens with: Ed25519, PKCS#8 PEM.
+    /// Create the key with which the admission controller signs admission tokens: Ed25519, PKCS#8
+    /// PEM.
     Signing(Destination),
-    /// The key that waiting rooms sign tickets with, and that checkout verifies them with: 64 hex digits.
+    /// Create the key with which waiting rooms sign tickets and checkout verifies them: 64 hex
+    /// digits.
     Ticket(Destination),
-    /// The code that an authenticator app shows right now for the secret of an operator.
+    /// Print an operator's current one-time code, as an authenticator app would.
     Code {
-        /// The secret, as the console has shown it.
+        /// The operator's secret, as the console showed it.
         #[arg(required = true, num_args = 1..)]
         secret: Vec<String>,
     },
@@ -35,7 +37,8 @@ enum Kind {
 
 #[derive(Debug, Args)]
 struct Destination {
-    /// Write the key to this file, for its owner alone to read, instead of printing it. Never overwrites a file.
+    /// Write the key to this file, readable only by its owner, instead of printing it. Never
+    /// overwrites a file.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -67,7 +70,7 @@ pub(crate) fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A fresh ticket key from the system's randomness.
+/// A new ticket key from the system's randomness.
 pub(crate) fn ticket_key() -> String {
     rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,5 @@
-//! `fairline`: the demo, migrations, keys, sales, the crowd, what a sale needs, and the proof of its order.
+//! `fairline`: the command line: demo, migrations, keys, sales, simulated crowds, capacity planning
+//! and record verification.
 
 mod capacity;
 mod demo;
@@ -20,7 +21,7 @@ use clap_complete::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "fairline", version)]
 struct CommandLine {
-    /// Print JSON instead of words; what went wrong, too, on standard error: {"error": "…"}.
+    /// Print JSON; errors, too, on standard error: {"error": "…"}.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -29,27 +30,28 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything on one port, over a private Redis and a private Postgres.
+    /// Run everything on one port, with a private Redis and a private Postgres.
     Demo(demo::Settings),
-    /// Bring a database's schema up to date.
+    /// Migrate a database's schema.
     Migrate(migrate::Settings),
-    /// Make a database that was restored from a backup safe to go on with: no ticket is given twice.
+    /// Prepare a database that was restored from a backup, so that no ticket is issued twice.
     Restore(restore::Settings),
-    /// Make a key for the services.
+    /// Create a key for the services.
     Keys(keys::Settings),
-    /// Send a crowd of simulated shoppers to a sale, and report what they saw.
+    /// Send a crowd of simulated shoppers to a sale, and print a report.
     Rush(Box<rush::Settings>),
-    /// Tell what a sale of a size needs: machines, money, and what gives way first.
+    /// Compute the machines, the cost and the first bottleneck of a sale.
     Capacity(capacity::Settings),
     /// Create, list, show, run and watch sales.
     Sale(Box<sale::Settings>),
-    /// Print what completes this command line in a shell: `fairline completions bash > /etc/bash_completion.d/fairline`.
+    /// Print a shell's completion script: `fairline completions bash >
+    /// /etc/bash_completion.d/fairline`.
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Replay the public record of a sale, and say whether its order was honest. Exit code 0 if so, 1 if not, 2 if it could
-    /// not be read.
+    /// Replay the public record of a sale, and check that its order was honest. Exit code 0 if it
+    /// was, 1 if not, 2 if the record could not be read.
     Verify(verify::Settings),
 }
 

@@ -1,4 +1,4 @@
-//! `fairline migrate`: brings a database's schema up to date.
+//! `fairline migrate`: migrates a database's schema.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// The database: postgres://user:password@host:port/name.
+    /// Database URL: postgres://user:password@host:port/name.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Secret,
 }

@@ -1,10 +1,10 @@
-//! Files that only their owner reads.
+//! Files that only their owner can read.
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use fairline_service::StartError;
 
-/// Writes a new file; one that is there is left alone.
+/// Creates a file; fails if it exists.
 pub(crate) fn create(file: &Path, content: &str) -> Result<(), StartError> {
     let written = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(file);
     written
@@ -12,7 +12,7 @@ pub(crate) fn create(file: &Path, content: &str) -> Result<(), StartError> {
         .map_err(|error| StartError::new(format!("Could not write {}: {error}.", file.display())))
 }
 
-/// Writes a file whole: whoever reads it finds all of it, or what was there before.
+/// Replaces a file atomically: readers see the old or the new content.
 pub(crate) fn replace(file: &Path, content: &str) -> Result<(), StartError> {
     let partial = file.with_extension("partial");
     let _ = fs::remove_file(&partial);
@@ -20,7 +20,7 @@ pub(crate) fn replace(file: &Path, content: &str) -> Result<(), StartError> {
     fs::rename(&partial, file).map_err(|error| StartError::new(format!("Could not write {}: {error}.", file.display())))
 }
 
-/// The content of a file, which `make` makes where there is none yet.
+/// Reads a file, and creates it with `make` if it is missing.
 pub(crate) fn read_or_make(file: &Path, make: impl FnOnce() -> String) -> Result<String, StartError> {
     if !file.exists() {
         replace(file, &make())?;

@@ -1,4 +1,4 @@
-//! `fairline restore`: makes a database that was restored from a backup safe to go on with.
+//! `fairline restore`: prepares a database that was restored from a backup.
 
 use std::process::ExitCode;
 
@@ -10,13 +10,16 @@ use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// The restored database: postgres://user:password@host:port/name. No service may run on it.
+    /// URL of the restored database: postgres://user:password@host:port/name. No service may run on
+    /// it.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Secret,
-    /// The Redis of the lines, as it was when the database was lost: it knows of most tickets that were given since the backup.
+    /// URL of the Redis with the lines, in its state when the database was lost: it knows which
+    /// tickets were issued since the backup.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     redis_url: Secret,
-    /// Tickets of one line that may have been given since the backup and that Redis does not know [default: 1000000]
+    /// Tickets of one line that may have been issued since the backup and that Redis does not know
+    /// [default: 1000000]
     #[arg(long, value_name = "TICKETS")]
     margin: Option<u32>,
 }

@@ -15,7 +15,8 @@ use crate::{demo::READY_FILE, failure::Failure};
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Settings {
-    /// Send it to the demo that runs in this folder: its addresses, its database, and its sale unless --sale names another.
+    /// Send the crowd to the demo that runs in this folder: to its addresses, its database, and its
+    /// sale unless --sale names another.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["waiting_rooms", "checkouts", "admin"])]
     demo: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `fairline sale`: what the console does, from a terminal.
+//! `fairline sale`: the console's functions, from a terminal.
 
 mod admin;
 mod desk;
@@ -17,11 +17,11 @@ use uuid::Uuid;
 use self::admin::{Admin, Where};
 use crate::failure::Failure;
 
-/// How often what changes by itself is looked at.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Where the sales are, in the admin API.
+/// The path of sales in the admin API.
 const SALES: &str = "/sales";
-/// What a copy has of the sale that it is like.
+/// The fields that a copy takes from its original.
 const COPIED: &[&str] = &[
     "description",
     "price_minor",
@@ -57,70 +57,70 @@ pub(crate) struct Settings {
 enum Command {
     /// Create a sale; it opens now unless --opens-at says otherwise.
     Create(Box<Create>),
-    /// Create a sale like another one, for other moments.
+    /// Create a copy of a sale, for another time.
     Copy(Copy),
     /// List all sales, the newest first.
     List,
     /// Show one sale.
     Show(Named),
-    /// Open a sale before its time.
+    /// Open a sale now.
     Open(Named),
-    /// Let nobody in for now.
+    /// Pause admissions.
     Pause(Named),
-    /// Let people in again.
+    /// Resume admissions.
     Resume(Named),
-    /// End a sale for good.
+    /// Close a sale for good.
     Close(Named),
-    /// Change what may be changed while a sale runs.
+    /// Change the settings of a sale that may change while it runs.
     Set(Change),
-    /// Show a sale whenever something changes, until it is closed.
+    /// Print a sale whenever it changes, until it is closed.
     Watch(Named),
-    /// Let so many more in at once, above the rate.
+    /// Admit a number of shoppers at once, above the rate.
     Admit {
         #[command(flatten)]
         named: Named,
-        /// How many.
+        /// Number of shoppers.
         #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         count: u32,
     },
-    /// Take a ticket out of the line.
+    /// Remove a ticket from the line.
     Remove(Ticket),
-    /// Have a ticket served before all others.
+    /// Serve a ticket before all others.
     Prefer(Ticket),
-    /// Revoke every token that is out; their shoppers wait again, in front.
+    /// Revoke all issued tokens; their shoppers wait again, at the front.
     Revoke {
         #[command(flatten)]
         named: Named,
-        /// Why: the audit log keeps it.
+        /// Reason, for the audit log.
         #[arg(long)]
         reason: String,
     },
-    /// List the orders of a sale, the newest first: all, or those that are searched for.
+    /// List the orders of a sale, the newest first: all, or those that match a search.
     Orders(orders::List),
-    /// Refund an order that was paid for, all or a part.
+    /// Refund a paid order, in full or in part.
     Refund(orders::Refund),
-    /// Cancel an order that is not paid.
+    /// Cancel an unpaid order.
     CancelOrder(orders::Cancel),
-    /// Tell what has become of a sale.
+    /// Print the results of a sale.
     Report(Named),
-    /// Send simulated shoppers to a copy of a sale, and wait until they have gone home. Exit code 0 if every promise was kept,
-    /// 1 if not.
+    /// Rehearse: send simulated shoppers to a copy of a sale, and wait until they have finished.
+    /// Exit code 0 if every promise was kept, 1 if not.
     Rehearse(desk::Rehearse),
-    /// The lanes of a sale, and invitations to them.
+    /// Manage the lanes of a sale, and invitations to them.
     Lanes {
         #[command(subcommand)]
         command: desk::Lanes,
     },
-    /// Show who has changed what, the newest first.
+    /// Show the audit log, the newest entry first.
     Audit(desk::Audit),
-    /// List who may run sales.
+    /// List the operators.
     Operators,
-    /// Tokens of programs.
+    /// Manage API tokens of programs.
     Tokens {
         #[command(subcommand)]
         command: desk::Tokens,
     },
-    /// Who is told of events.
+    /// Manage webhooks for events.
     Webhooks {
         #[command(subcommand)]
         command: desk::Webhooks,
@@ -131,28 +131,28 @@ enum Command {
 struct Ticket {
     #[command(flatten)]
     named: Named,
-    /// The number that its shopper's page shows.
+    /// Ticket number, as the shopper's page shows it.
     ticket: u64,
-    /// Why: the audit log keeps it.
+    /// Reason, for the audit log.
     #[arg(long)]
     reason: String,
 }
 
 #[derive(Debug, Args)]
 struct Named {
-    /// The sale: its name in addresses, or its id.
+    /// The sale: its URL slug or its id.
     #[arg(value_name = "SALE")]
     sale: String,
 }
 
-/// In which order the line is served.
+/// The order in which the line is served.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Order {
     Fifo,
     Draw,
 }
 
-/// How people are let in.
+/// The admission mode.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Mode {
     Guarantee,
@@ -161,98 +161,99 @@ enum Mode {
 
 #[derive(Debug, Args)]
 struct Create {
-    /// What is sold.
+    /// Name of the product.
     #[arg(value_name = "NAME")]
     name: String,
-    /// Its name in addresses; made from NAME unless said.
+    /// URL slug [default: derived from NAME].
     #[arg(long)]
     slug: Option<String>,
-    /// A sentence or two about it.
+    /// Description: a sentence or two.
     #[arg(long, default_value = "")]
     description: String,
-    /// The price of one unit, such as 49.00.
+    /// Price of one unit, such as 49.00.
     #[arg(long, value_name = "AMOUNT")]
     price: String,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     #[arg(long, default_value = "EUR")]
     currency: String,
-    /// Units.
+    /// Units in stock.
     #[arg(long, value_name = "UNITS")]
     total: u32,
-    /// Units one shopper may buy.
+    /// Units that one shopper may buy.
     #[arg(long, value_name = "UNITS", default_value_t = 1)]
     per_shopper: u32,
-    /// Units one account may buy: then only whoever is signed in may.
+    /// Units that one account may buy; requires shoppers to sign in.
     #[arg(long, value_name = "UNITS")]
     per_account: Option<u32>,
-    /// Admissions a second at most.
+    /// Maximum admissions per second.
     #[arg(long, value_name = "PER_SECOND", default_value_t = 10.0)]
     rate: f64,
-    /// Shoppers in checkout at most; any number unless said.
+    /// Maximum shoppers in checkout [default: unlimited].
     #[arg(long, value_name = "SHOPPERS")]
     inside_max: Option<u32>,
-    /// When it opens: 2026-11-27T09:00:00+01:00. Now unless said.
+    /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
     #[arg(long, value_name = "TIME")]
     opens_at: Option<String>,
-    /// When it ends; never by the clock unless said.
+    /// End time [default: none].
     #[arg(long, value_name = "TIME")]
     ends_at: Option<String>,
-    /// The clocks that its operators think in, such as Europe/Berlin.
+    /// Time zone in which the console shows the sale, such as Europe/Berlin.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: String,
     /// Seconds in which a hold must be paid.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     hold: u32,
-    /// Seconds in which a token can be redeemed; 120 unless said.
+    /// Seconds in which a token can be redeemed [default: 120].
     #[arg(long, value_name = "SECONDS")]
     token_ttl: Option<u32>,
-    /// Seconds in which a page must claim its token; 15 unless said.
+    /// Seconds in which a page must claim its token [default: 15].
     #[arg(long, value_name = "SECONDS")]
     claim_window: Option<u32>,
-    /// Seconds after its turn for which a ticket is still recalled; 1800 unless said.
+    /// Seconds after its turn for which a ticket is still recalled [default: 1800].
     #[arg(long, value_name = "SECONDS")]
     recall_window: Option<u32>,
-    /// Seconds for which a shopper who went silent keeps the place; as long as the waiting rooms are set to, unless said.
+    /// Grace period: seconds for which a disconnected shopper keeps the place [default: the waiting
+    /// rooms' setting].
     #[arg(long, value_name = "SECONDS")]
     grace: Option<u32>,
-    /// In which order the line is served.
+    /// The order in which the line is served.
     #[arg(long, value_enum, default_value = "fifo")]
     order: Order,
-    /// How people are let in.
+    /// Admission mode.
     #[arg(long, value_enum, default_value = "guarantee")]
     mode: Mode,
-    /// In yield mode: the part of those who want to pay that may find no unit; 0.001 unless said.
+    /// In yield mode: the share of paying shoppers who may find no unit [default: 0.001].
     #[arg(long, value_name = "PART")]
     risk: Option<f64>,
-    /// An earlier sale whose shoppers behaved as this one's are expected to.
+    /// An earlier sale with similar shopper behaviour.
     #[arg(long, value_name = "SALE")]
     like: Option<String>,
     #[command(flatten)]
     look: LookArgs,
 }
 
-/// What a sale's pages look like, and say.
+/// The theme of a sale's pages.
 #[derive(Debug, Args)]
 struct LookArgs {
-    /// The colour of buttons and links, written #rrggbb.
+    /// Colour of buttons and links: #rrggbb.
     #[arg(long, value_name = "COLOUR")]
     accent: Option<String>,
-    /// The colour of the ground, written #rrggbb.
+    /// Background colour: #rrggbb.
     #[arg(long, value_name = "COLOUR")]
     paper: Option<String>,
-    /// What the page says to whoever waits.
+    /// Text for shoppers who wait.
     #[arg(long, value_name = "TEXT")]
     waiting_text: Option<String>,
-    /// What it says to whose turn it is.
+    /// Text for shoppers who have a turn.
     #[arg(long, value_name = "TEXT")]
     turn_text: Option<String>,
-    /// What it says to whoever came too late.
+    /// Text for shoppers who came too late.
     #[arg(long, value_name = "TEXT")]
     sold_out_text: Option<String>,
 }
 
 impl LookArgs {
-    /// A look with what was said; an empty text is as on all pages.
+    /// Applies the given settings to a theme; an empty text restores the default.
     fn over(&self, look: &Value) -> Option<Value> {
         let mut look = look.as_object().cloned().unwrap_or_default();
         let said = [
@@ -280,16 +281,16 @@ impl LookArgs {
 struct Copy {
     #[command(flatten)]
     named: Named,
-    /// Its name in addresses; that of the other and `-copy` unless said.
+    /// URL slug [default: that of the original with `-copy`].
     #[arg(long)]
     slug: Option<String>,
-    /// What is sold, if not the same.
+    /// Name of the product [default: that of the original].
     #[arg(long)]
     name: Option<String>,
-    /// When it opens: 2026-11-27T09:00:00+01:00. Now unless said.
+    /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
     #[arg(long, value_name = "TIME")]
     opens_at: Option<String>,
-    /// When it ends; never by the clock unless said.
+    /// End time [default: none].
     #[arg(long, value_name = "TIME")]
     ends_at: Option<String>,
 }
@@ -298,28 +299,29 @@ struct Copy {
 struct Change {
     #[command(flatten)]
     named: Named,
-    /// Admissions a second at most.
+    /// Maximum admissions per second.
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
-    /// Units.
+    /// Units in stock.
     #[arg(long, value_name = "UNITS")]
     total: Option<u32>,
-    /// Shoppers in checkout at most; `none` for any number.
+    /// Maximum shoppers in checkout; `none` for unlimited.
     #[arg(long, value_name = "SHOPPERS")]
     inside_max: Option<String>,
-    /// What the shop says to everybody who waits; empty takes it back.
+    /// Message to all waiting shoppers; empty removes it.
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
     /// Seconds after its turn for which a ticket is still recalled.
     #[arg(long, value_name = "SECONDS")]
     recall_window: Option<u32>,
-    /// Seconds for which a shopper who went silent keeps the place; `none` for as long as the waiting rooms are set to.
+    /// Grace period: seconds for which a disconnected shopper keeps the place; `none` for the
+    /// waiting rooms' setting.
     #[arg(long, value_name = "SECONDS")]
     grace: Option<String>,
-    /// Of a sale that is scheduled: when it opens.
+    /// Opening time of a scheduled sale.
     #[arg(long, value_name = "TIME")]
     opens_at: Option<String>,
-    /// Of a sale that is scheduled: when it ends; `none` for never by the clock.
+    /// End time of a scheduled sale; `none` for no end time.
     #[arg(long, value_name = "TIME")]
     ends_at: Option<String>,
     #[command(flatten)]
@@ -386,13 +388,13 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sale of a name or an id.
+/// Finds a sale by its slug or id.
 async fn find(admin: &Admin, Named { sale }: &Named) -> Result<Value, Failure> {
     if Uuid::parse_str(sale).is_ok() {
         return admin.ask(Method::GET, &format!("{SALES}/{sale}"), None).await;
     }
     let unknown = || Failure::new(format!("There is no sale `{sale}`; `fairline sale list` shows those that are."));
-    // What is no name in addresses is none of a sale's.
+    // A text that is not a valid slug matches no sale.
     let is_plain = sale.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut found = match is_plain {
         true => admin.ask(Method::GET, &format!("{SALES}?slug={sale}"), None).await?,
@@ -401,7 +403,7 @@ async fn find(admin: &Admin, Named { sale }: &Named) -> Result<Value, Failure> {
     found["sales"].get_mut(0).map(Value::take).ok_or_else(unknown)
 }
 
-/// All sales, the newest first: page by page.
+/// Fetches all sales page by page, the newest first.
 async fn all(admin: &Admin) -> Result<Vec<Value>, Failure> {
     let (mut sales, mut path) = (Vec::new(), SALES.to_owned());
     loop {
@@ -482,7 +484,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
     Ok(sale)
 }
 
-/// A sale like one, in a window of its own.
+/// A copy of a sale, with its own time window.
 fn copied(sale: &Value, copy: Copy) -> Value {
     let mut new = Map::new();
     for field in COPIED {
@@ -501,7 +503,7 @@ fn copied(sale: &Value, copy: Copy) -> Value {
     Value::Object(new)
 }
 
-/// A name as it can stand in an address: `Brass lamp No. 7` is `brass-lamp-no-7`.
+/// Derives a slug from a name: `Brass lamp No. 7` is `brass-lamp-no-7`.
 fn slug_of(name: &str) -> String {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();

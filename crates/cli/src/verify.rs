@@ -1,4 +1,4 @@
-//! `fairline verify`: replays the record of a sale, and says whether its order was honest.
+//! `fairline verify`: replays the record of a sale, and checks that its order was honest.
 
 use std::{
     fmt::Write as _,
@@ -22,19 +22,19 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::failure::Failure;
 
-/// Longest line that is read: an entry is below 50 kB.
+/// Maximum length of a line: an entry is below 50 kB.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// The record: a file, `-` for standard input, or where a shop publishes it:
+    /// The record: a file, `-` for standard input, or the URL where a shop publishes it:
     /// http://shop/api/flash-sales/ID/record.
     #[arg(value_name = "FILE|URL")]
     record: String,
-    /// A ticket to look for: what the cookie `fairline_ticket_…` holds, or ORDINAL:VISITOR.
+    /// A ticket to look up: the value of the cookie `fairline_ticket_…`, or ORDINAL:VISITOR.
     #[arg(long, value_name = "TICKET")]
     ticket: Option<TicketAtHand>,
-    /// A head that was published earlier, as SEQ:HASH; the record has to contain it. May be given several times.
+    /// A saved head that the record must contain, as SEQ:HASH. May be repeated.
     #[arg(long = "head", value_name = "SEQ:HASH")]
     heads: Vec<KeptHead>,
 }
@@ -51,7 +51,7 @@ impl FromStr for TicketAtHand {
             let (ordinal, visitor) = ordinal.parse().ok().zip(visitor.parse().ok()).ok_or_else(wrong)?;
             return Ok(Self(Holder { ordinal, visitor }));
         }
-        // The cookie as a browser shows it may come with its name.
+        // Browsers may show the cookie with its name.
         let cookie = text.rsplit('=').next().unwrap_or(text).trim();
         let (ordinal, visitor) = Ticket::said_by(cookie).ok_or_else(wrong)?;
         Ok(Self(Holder { ordinal, visitor }))
@@ -75,7 +75,8 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     let heads = settings.heads.iter().map(|kept| kept.0).collect();
     let verifier = Verifier::new(settings.ticket.map(|ticket| ticket.0), heads);
     let replayed = if settings.record.starts_with("http://") || settings.record.starts_with("https://") {
-        let uri: Uri = settings.record.parse().map_err(|_| Failure::new("The address is none.".to_owned()))?;
+        let uri: Uri =
+            settings.record.parse().map_err(|_| Failure::new("The URL of the record is invalid.".to_owned()))?;
         fairline_rush::replay(&uri, verifier).await.map_err(|why| Failure::new(format!("{why}.")))?
     } else {
         replay_file(&settings.record, verifier)?

@@ -1,5 +1,5 @@
-//! An event, and how it is written: as CloudEvents 1.0 JSON, with the extensions `sequence` and `traceparent`.
-//! `docs/events.asyncapi.json` is its schema.
+//! Events and their wire format: CloudEvents 1.0 JSON with the extensions `sequence` and
+//! `traceparent`. `docs/events.asyncapi.json` is the schema.
 
 use fairline_sale::SaleId;
 use fairline_trace::{TraceContext, context::TRACEPARENT};
@@ -10,40 +10,40 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// A sale was made.
+    /// A sale was created.
     FlashSaleScheduled,
-    /// Its stock, its rate or its message is another now.
+    /// A sale's stock, rate or message changed.
     FlashSaleChanged,
     /// A sale opened.
     FlashSaleStarted,
-    /// Nobody is let in for now.
+    /// Admissions paused.
     FlashSalePaused,
-    /// People are let in again.
+    /// Admissions resumed.
     FlashSaleResumed,
-    /// Every unit is paid for.
+    /// Every unit was paid for.
     FlashSaleSoldOut,
-    /// A sale was closed, or its window has ended.
+    /// A sale was closed, or its window ended.
     FlashSaleEnded,
-    /// Units are held for an order.
+    /// Units were reserved for an order.
     InventoryReserved,
-    /// Units that were held are free again.
+    /// Reserved units became free again.
     InventoryReleased,
     /// An order was paid for.
     PurchaseCompleted,
-    /// Money of a payment went back to its shopper: all or a part.
+    /// A payment was refunded, in full or in part.
     PaymentRefunded,
-    /// A refund was not accepted by the bank.
+    /// The bank rejected a refund.
     RefundFailed,
-    /// A dispute of a payment began, changed or ended.
+    /// A dispute of a payment was opened, changed or closed.
     PaymentDisputed,
-    /// A hold of an account has little time left.
+    /// An account's hold is about to lapse.
     HoldAboutToLapse,
-    /// An account that asked for it will soon be let in.
+    /// The turn of an account that asked for a notification is near.
     TurnIsNear,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 15] = [
         Self::FlashSaleScheduled,
         Self::FlashSaleChanged,
@@ -62,7 +62,7 @@ impl Kind {
         Self::TurnIsNear,
     ];
 
-    /// The word for it, in the database, on the wire and in the settings of webhooks.
+    /// The kind's name in the database, on the wire and in webhook settings.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// The kind that a word stands for.
+    /// The kind with a name.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
@@ -96,38 +96,39 @@ impl Kind {
 pub struct Event {
     /// The sale.
     pub sale: SaleId,
-    /// Its number among those of the sale, from 1.
+    /// The sequence number within the sale, from 1.
     pub number: u64,
     /// What happened.
     pub kind: Kind,
-    /// When it was committed, about.
+    /// The approximate commit time.
     pub time: OffsetDateTime,
-    /// To what, and how: the schema says which fields each kind has. Nothing in it says who somebody is.
+    /// The fields that the schema defines for each kind. They identify no person.
     pub data: Value,
-    /// The trace of its cause, where that has one.
+    /// The trace of the request that caused it, if any.
     pub trace: Option<TraceContext>,
 }
 
-/// Notes the trace of an event's cause in its data: so it stands in an outbox, whose rows may have many events of many causes.
+/// Stores the trace of an event's cause in its data: a row of the outbox may hold events of several
+/// causes.
 pub fn note_trace(data: &mut Value, trace: Option<TraceContext>) {
     if let (Some(trace), Value::Object(fields)) = (trace, data) {
         fields.insert(TRACEPARENT.to_owned(), trace.to_string().into());
     }
 }
 
-/// Takes out what [`note_trace`] noted.
+/// Removes and returns the trace that [`note_trace`] stored.
 pub fn take_trace(data: &mut Value) -> Option<TraceContext> {
     data.as_object_mut()?.remove(TRACEPARENT)?.as_str()?.parse().ok()
 }
 
 impl Event {
-    /// Its id, which no other event of any sale has: whoever gets it twice knows by it.
+    /// The globally unique id, by which consumers detect duplicates.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}/{}", self.sale, self.number)
     }
 
-    /// As CloudEvents JSON.
+    /// Serialises the event as CloudEvents JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let order = self.data.get("order_id").cloned();
@@ -138,7 +139,7 @@ impl Event {
             "type": self.kind.word(),
             "time": self.time.format(&Rfc3339).unwrap_or_default(),
             "datacontenttype": "application/json",
-            // Padded, since the extension compares it as text.
+            // Zero-padded, since the extension is compared as text.
             "sequence": format!("{:012}", self.number),
             "data": self.data,
         });
@@ -151,7 +152,7 @@ impl Event {
         event.to_string()
     }
 
-    /// Reads what [`Self::to_json`] wrote.
+    /// Parses the output of [`Self::to_json`].
     #[must_use]
     pub fn from_json(json: &str) -> Option<Self> {
         #[derive(Deserialize)]
@@ -204,7 +205,7 @@ mod tests {
         assert_eq!((take_trace(&mut data), &data), (trace, &json!({ "quantity": 2 })));
         note_trace(&mut data, None);
         assert_eq!(take_trace(&mut data), None);
-        // As SQL writes it where there is none.
+        // SQL writes null where there is no trace.
         let mut data = json!({ "quantity": 2, "traceparent": null });
         assert_eq!((take_trace(&mut data), data), (None, json!({ "quantity": 2 })));
     }

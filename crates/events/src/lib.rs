@@ -1,7 +1,8 @@
-//! What happens in a sale, for whoever wants to hear of it.
+//! Events of a sale, for all consumers.
 //!
-//! A service writes an event into the outbox of its database, in the transaction of its cause; [`event`] is what it says,
-//! [`stream`] where it goes from there. Events of a sale are numbered 1, 2, 3 … without a gap, in the order of their commits.
+//! A service writes an event to its database's outbox in the transaction of its cause. [`event`]
+//! defines the event, [`stream`] delivers it. Events of a sale are numbered 1, 2, 3 … without a
+//! gap, in commit order.
 
 pub mod event;
 #[cfg(feature = "schema")]

@@ -1,4 +1,4 @@
-//! `docs/events.asyncapi.json`, for tests: whether what is told is what is documented.
+//! Validation against `docs/events.asyncapi.json`, for tests.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -23,7 +23,7 @@ static VALIDATORS: LazyLock<HashMap<Kind, Validator>> = LazyLock::new(|| {
     Kind::ALL.into_iter().map(|kind| (kind, validator(kind))).collect()
 });
 
-/// What is wrong with an event, as it is told.
+/// The schema violations of an event.
 #[must_use]
 pub fn wrong(event: &Event) -> Vec<String> {
     let said = serde_json::from_str(&event.to_json()).expect("an event is JSON");
@@ -31,7 +31,8 @@ pub fn wrong(event: &Event) -> Vec<String> {
     errors.map(|error| format!("{}: {error} in {said}", event.kind.word())).collect()
 }
 
-/// What is wrong with a row of the outbox, which has one event or several of a kind; its number is the last one's.
+/// The schema violations of an outbox row, which holds one or more events of a kind; its number is
+/// the last one's.
 #[must_use]
 pub fn wrong_in_row(sale: SaleId, number: i64, kind: &str, data: &Value, time: OffsetDateTime) -> Vec<String> {
     let Some(kind) = Kind::from_word(kind) else { return vec![format!("{kind} is no kind of events")] };

@@ -1,8 +1,8 @@
-//! The stream of a sale's events in Redis, `fairline:{sale}:events`, with consumer groups.
+//! The Redis stream of a sale's events, `fairline:{sale}:events`, with consumer groups.
 //!
-//! An entry's id is its event's number, so appending is idempotent, the order is that of the commits, and a stream that Redis
-//! has lost is written again from the outbox. A consumer hears of each event at least once: what it read and did not
-//! acknowledge, because it died, goes to another one of its group after a minute.
+//! An entry's id is its event's number, so appending is idempotent, the order is that of the
+//! commits, and a stream that Redis lost is restored from the outbox. Delivery is at least once: if
+//! a consumer dies with unacknowledged events, another of its group receives them after a minute.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,7 +16,7 @@ use fred::{
 use crate::event::Event;
 
 const APPEND: &str = include_str!("append.lua");
-/// KEYS[1]: the stream. ARGV: a group, and how many ms a consumer has been silent that has gone.
+/// KEYS[1]: the stream. ARGV: a group, and the milliseconds after which a silent consumer is gone.
 const FORGET_CONSUMERS: &str = r"
     local forgotten = 0
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -29,14 +29,14 @@ const FORGET_CONSUMERS: &str = r"
         end
     end
     return forgotten";
-/// Events that a stream keeps, about.
+/// Approximate maximum length of a stream.
 pub const KEPT_MAX: u32 = 100_000;
-/// How long a stream is kept after its last event.
+/// Lifetime of a stream after its last event.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A consumer that has not acknowledged an event for so long is dead.
+/// A consumer that leaves an event unacknowledged for this long is dead.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 
-/// Redis did not do it.
+/// A call to Redis failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stream of events does not answer: {0}")]
 pub struct StreamError(String);
@@ -47,7 +47,7 @@ impl From<fred::error::Error> for StreamError {
     }
 }
 
-/// The streams of all sales' events.
+/// The event streams of all sales.
 #[derive(Clone)]
 pub struct EventStream {
     client: Client,
@@ -61,27 +61,29 @@ fn key(sale: SaleId) -> String {
 type Entries = Vec<(String, HashMap<String, String>)>;
 
 impl EventStream {
-    /// The streams in this Redis.
+    /// Uses the streams in this Redis.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, waits_for: Vec::new() }
     }
 
-    /// Appends nothing that would push out what one of these groups has not taken in: events then wait where they come from.
-    /// Whoever else reads has to keep up with the newest [`KEPT_MAX`].
+    /// Makes `append` wait for these groups: it appends nothing that would trim events that they
+    /// have not acknowledged. Other readers must keep up with the newest [`KEPT_MAX`].
     #[must_use]
     pub fn waiting_for(mut self, groups: Vec<&'static str>) -> Self {
         self.waits_for = groups;
         self
     }
 
-    /// Appends events of one sale, whose numbers follow each other; `first_kept` says that there are none before them.
-    /// Gives the number of the stream's last event: when it is not that of the last of these, the stream lacks those that
-    /// follow it, and the caller goes on from there; or, where it is that of the one before the first, a group is to be waited for.
-    /// May be repeated.
+    /// Appends consecutive events of one sale; `first_kept` states that no earlier ones exist. May
+    /// be repeated.
+    ///
+    /// Returns the number of the stream's last event. If that is not the number of the last of
+    /// these events, the stream lacks the events after it, and the caller continues from there. If
+    /// it is the number before the first of these, the caller has to wait for a group.
     ///
     /// # Errors
-    /// When Redis does not answer; events may then have been appended all the same.
+    /// When Redis does not answer; the events may have been appended all the same.
     pub async fn append(&self, first_kept: bool, events: &[Event]) -> Result<u64, StreamError> {
         let Some(first) = events.first() else { return Ok(0) };
         let mut args = vec![
@@ -96,15 +98,16 @@ impl EventStream {
         Ok(self.client.eval(APPEND, key(first.sale), args).await?)
     }
 
-    /// The next events of a sale for a consumer of a group, in their order: first such as another one of the group has left
-    /// behind.
+    /// Reads the next events of a sale for a consumer of a group, in order; events that another
+    /// consumer of the group abandoned come first.
     ///
     /// # Errors
     /// When Redis does not answer.
     pub async fn next(&self, sale: SaleId, group: &str, consumer: &str, most: u64) -> Result<Vec<Event>, StreamError> {
         match self.try_next(sale, group, consumer, most).await {
             Err(error) if error.details().starts_with("NOGROUP") => {
-                // From the first event on. Made twice at once, the second finds it made; no stream, no group.
+                // The group starts at the first event. A concurrent second creation is harmless;
+                // without a stream there is no group.
                 let made: Result<Value, _> = self.client.xgroup_create(key(sale), group, "0", false).await;
                 match made {
                     Err(error) if error.details().contains("requires the key to exist") => Ok(Vec::new()),
@@ -128,14 +131,14 @@ impl EventStream {
             self.client.xautoclaim_values(key(sale), group, consumer, dead_after_ms, "0", Some(most), false).await?;
         let entries = if left.is_empty() {
             let read: Value = self.client.xreadgroup(group, consumer, Some(most), None, false, key(sale), ">").await?;
-            // Nothing new is no map at all.
+            // Redis returns null instead of an empty map.
             let read: HashMap<String, Entries> =
                 if read.is_null() { HashMap::new() } else { read.into_xread_response()? };
             read.into_values().flatten().collect()
         } else {
             left
         };
-        // An event of a kind that only newer versions know is none for us.
+        // Events of a kind that only newer versions know are skipped.
         let (mut events, mut unknown) = (Vec::new(), Vec::new());
         for (id, fields) in entries {
             match fields.get("event").and_then(|json| Event::from_json(json)) {
@@ -149,8 +152,9 @@ impl EventStream {
         Ok(events)
     }
 
-    /// Forgets the consumers of a group that have asked for nothing for so long and have acknowledged all that they were told: every process
-    /// is a consumer of its own, and most that there ever were have ended. One that has not is known again when it asks. Gives how many.
+    /// Removes the consumers of a group that have been silent for `silent_for` and have no pending
+    /// events, and returns their number: every process is its own consumer, and most have ended. A
+    /// removed consumer that reads again is created again.
     ///
     /// # Errors
     /// When Redis does not answer.
@@ -159,7 +163,7 @@ impl EventStream {
         Ok(self.client.eval(FORGET_CONSUMERS, key(sale), vec![Value::from(group), Value::from(gone_after_ms)]).await?)
     }
 
-    /// The events of these numbers need not be said to the group again.
+    /// Acknowledges these events for the group.
     ///
     /// # Errors
     /// When Redis does not answer.

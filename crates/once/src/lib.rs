@@ -1,9 +1,10 @@
-//! Once: a request that carries an `Idempotency-Key` is done once, however often it comes.
+//! Idempotency: a request with an `Idempotency-Key` is executed once, however often it is sent.
 //!
-//! After "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi-idempotency-key-header): the same key has the same answer, a
-//! different body with it is refused, and so is a request that comes while the first is still under way. Answers are kept for
-//! a day. What went wrong on our side is not kept: such a request may be tried again with its key; and so may one whose asker was not
-//! known. Nor are secrets: of an answer with one it is kept that it was given.
+//! Follows draft-ietf-httpapi-idempotency-key-header. A repeated request receives the stored
+//! response; a different body under the same key, or a request while the first is in progress, is
+//! rejected. Responses are kept for a day. Server errors and responses to unauthenticated callers
+//! are not stored, so that their requests can be retried. Secrets are not stored either: only the
+//! fact that they were returned.
 
 mod store;
 
@@ -24,21 +25,23 @@ use tracing::warn;
 use store::{Answers, Asked, Known, Scope};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that an answer was given before.
+/// Marks a stored response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// The longest key, in bytes.
+/// Maximum length of a key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
-/// Longer than any answer of ours.
+/// Longer than any response of our services.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A request that has been under way for so long was cut off: the next one with its key is done.
+/// A request in progress for longer was interrupted; the next one with its key is executed.
 const CUT_OFF_AFTER: Duration = Duration::from_secs(60);
-/// How long answers are kept.
+/// How long responses are kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// What tells askers apart: the names by which one is known, the surest first; none for whoever is refused anyway.
+/// Identifies a caller: returns its identities, the most reliable first; empty for a caller that
+/// will be rejected.
 type Asker = dyn Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync;
 
-/// Part of an answer that holds a secret: a token, a key. It is given once, and kept nowhere.
+/// Marks a response that contains a secret, such as a token or a key. It is returned once and not
+/// stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Confidential;
 
@@ -51,7 +54,7 @@ impl IntoResponseParts for Confidential {
     }
 }
 
-/// Does requests with a key once.
+/// Executes requests with a key once.
 #[derive(Clone)]
 pub struct Once {
     answers: Answers,
@@ -60,8 +63,8 @@ pub struct Once {
 }
 
 impl Once {
-    /// Keeps answers in the `answers` of a database. Nobody is told what somebody else was answered: `asker` tells them apart. Whoever
-    /// is known by several names is the same as long as one of them is.
+    /// Stores responses in the table `answers` of a database. `asker` separates callers: no caller
+    /// receives another's response. Callers with several identities match if one of them does.
     pub fn new(
         pool: PgPool,
         asker: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,
@@ -70,7 +73,7 @@ impl Once {
         Self { answers: Answers(pool), asker: Arc::new(asker), shutdown: shutdown.clone() }
     }
 
-    /// Forgets answers that were kept long enough.
+    /// Deletes expired responses.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -96,7 +99,7 @@ impl Once {
             Known::Answered { status, body } => return Ok(replayed(status, body)),
         }
         let (parts, body) = next.run(request).await.into_parts();
-        // Our own answers, which have an end.
+        // Responses of our own services are finite.
         let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
         let (status, kept) = if parts.extensions.get::<Confidential>().is_some() {
             let told = told_once().into_response();
@@ -105,7 +108,7 @@ impl Once {
             (parts.status, body.clone())
         };
         if let Err(error) = self.keep(&asked, status, &kept).await {
-            warn!(%error, "an answer could not be kept; for a minute its key is refused");
+            warn!(%error, "store response failed; its key is rejected for a minute");
         }
         Ok(Response::from_parts(parts, Body::from(body)))
     }
@@ -120,7 +123,7 @@ impl Once {
     }
 }
 
-/// A layer that does `POST`s with a key once.
+/// The middleware that executes `POST` requests with a key once.
 pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return next.run(request).await;
@@ -128,7 +131,7 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
     let (parts, body) = request.into_parts();
     let Some(key) = key(&parts.headers) else { return bad_key().into_response() };
     let mut scopes = (once.asker)(&parts).into_iter().map(|name| scope(parts.uri.path(), &name));
-    // Whoever is refused anyway costs the database nothing, and is not listened to.
+    // Callers that will be rejected cost no database call, and their body is not read.
     let Some(surest) = scopes.next() else { return next.run(Request::from_parts(parts, body)).await };
     let others: Vec<Scope> = scopes.collect();
     let body = match fairline_service::read_body(body).await {
@@ -136,14 +139,14 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
         Err(problem) => return problem.into_response(),
     };
     let asked = Asked { scope: surest, key, request: Sha256::digest(&body).into() };
-    // A task of its own, so that an answer is kept whether or not the client waits for it.
+    // A separate task, so that the response is stored even if the client disconnects.
     let shutdown = once.shutdown.clone();
     let request = Request::from_parts(parts, Body::from(body));
     let done = shutdown.spawn(async move { once.answer(asked, others, request, next).await });
     match done.await {
         Ok(answer) => answer.unwrap_or_else(IntoResponse::into_response),
         Err(error) => {
-            tracing::error!(%error, "a request with a key failed");
+            tracing::error!(%error, "execute idempotent request failed");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
                 .detail("It is noted and will be looked at.")
                 .into_response()
@@ -162,7 +165,7 @@ fn replayed(status: u16, body: String) -> Response {
     (status, headers, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
 }
 
-/// The key, if it is one: visible ASCII, not too long.
+/// The key, if it is valid: visible ASCII of bounded length.
 fn key(headers: &HeaderMap) -> Option<String> {
     let mut keys = headers.get_all(KEY).iter();
     let key = keys.next()?.to_str().ok()?.trim();
@@ -170,7 +173,7 @@ fn key(headers: &HeaderMap) -> Option<String> {
     (is_one && key.bytes().all(|byte| byte.is_ascii_graphic())).then(|| key.to_owned())
 }
 
-/// Who asks for what.
+/// The digest of a caller and a path.
 fn scope(path: &str, asker: &[u8]) -> Scope {
     let mut digest = Sha256::new();
     digest.update((path.len() as u64).to_be_bytes());
@@ -201,7 +204,7 @@ fn still_under_way() -> Problem {
 }
 
 fn unavailable(error: &sqlx::Error) -> Problem {
-    warn!(%error, "the database does not say whether a key was used");
+    warn!(%error, "look up idempotency key failed");
     Problem::unavailable("The database does not answer at this moment. Nothing was done; try again.")
 }
 

@@ -1,34 +1,34 @@
-//! What requests with a key were answered, in Postgres.
+//! Stored responses to requests with a key, in Postgres.
 
 use std::time::Duration;
 
 use fairline_postgres::PgPool;
 
-/// Answers that are forgotten at once, at most.
+/// Responses deleted in one statement, at most.
 const FORGOTTEN_MAX: i64 = 50_000;
 
-/// Who asks for what, as a digest.
+/// The digest of a caller and a path.
 pub(crate) type Scope = [u8; 32];
 
-/// What asks for an answer.
+/// A request with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
-    /// Who asks for what.
+    /// The caller and path.
     pub(crate) scope: Scope,
     pub(crate) key: String,
     pub(crate) request: [u8; 32],
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Nothing: the request is to be done.
+    /// Unused: the request has to be executed.
     New,
-    /// The first request with it is still under way.
+    /// The first request with it is in progress.
     UnderWay,
-    /// It came with another body.
+    /// It was used with another body.
     Other,
-    /// What it was answered.
+    /// The stored response.
     Answered { status: u16, body: String },
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Known {
 pub(crate) struct Answers(pub(crate) PgPool);
 
 impl Answers {
-    /// The name under which a key came before, of those that its asker has.
+    /// The identity of the caller under which a key was used before.
     pub(crate) async fn known_scope(&self, asked: &Asked, others: &[Scope]) -> Result<Option<Scope>, sqlx::Error> {
         let scopes: Vec<&[u8]> = [&asked.scope].into_iter().chain(others).map(|scope| &scope[..]).collect();
         let known = sqlx::query_scalar("SELECT scope FROM answers WHERE key = $1 AND scope = ANY ($2) LIMIT 1");
@@ -45,7 +45,8 @@ impl Answers {
         Ok(known.and_then(|scope| scope.try_into().ok()))
     }
 
-    /// Notes that a request with a key is under way, unless one was before: then says what became of that.
+    /// Records that a request with a key is in progress, or returns the state of the earlier
+    /// request.
     pub(crate) async fn ask(&self, asked: &Asked, cut_off_after: Duration) -> Result<Known, sqlx::Error> {
         let new: Option<i32> = sqlx::query_scalar(
             "INSERT INTO answers (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
@@ -72,12 +73,12 @@ impl Answers {
             Some((_, Some(status), Some(body))) => {
                 Known::Answered { status: u16::try_from(status).unwrap_or(200), body }
             }
-            // Also where it was forgotten at this very moment: the next one is done.
+            // Also if it was deleted at this moment: the next request is executed.
             _ => Known::UnderWay,
         })
     }
 
-    /// Keeps what a request was answered.
+    /// Stores the response to a request.
     pub(crate) async fn keep(&self, asked: &Asked, status: u16, body: &str) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE answers SET status = $3, body = $4 WHERE scope = $1 AND key = $2 AND status IS NULL")
             .bind(&asked.scope[..])
@@ -89,7 +90,7 @@ impl Answers {
         Ok(())
     }
 
-    /// Lets a request be tried again with its key.
+    /// Deletes a key, so that its request can be retried.
     pub(crate) async fn forget(&self, asked: &Asked) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM answers WHERE scope = $1 AND key = $2 AND status IS NULL")
             .bind(&asked.scope[..])
@@ -99,7 +100,7 @@ impl Answers {
         Ok(())
     }
 
-    /// Forgets answers that are older: some of them.
+    /// Deletes a bounded number of older responses.
     pub(crate) async fn forget_old(&self, age: Duration) -> Result<(), sqlx::Error> {
         sqlx::query(
             "DELETE FROM answers WHERE ctid = ANY (ARRAY (SELECT ctid FROM answers \

@@ -1,4 +1,4 @@
-//! A connection whose statements have a deadline, and that knows whether it may be used again.
+//! A connection whose statements have a deadline, and that tracks whether it can be reused.
 
 use std::{
     future::Future,
@@ -15,18 +15,19 @@ use sqlx::{
 
 use crate::{pool::Shared, session::Session};
 
-/// How much longer than the server the client waits: a statement that is merely slow is ended by the server, which keeps the
-/// connection.
+/// How much longer the client waits than the server: the server cancels a slow statement, which
+/// keeps the connection usable.
 const LINK: Duration = Duration::from_millis(250);
-/// How long a connection that was not in use for a while may take to say that it is there.
+/// Timeout for testing a connection that was idle for a while.
 const TEST: Duration = Duration::from_millis(500);
-/// One that answered so recently is there.
+/// A connection that answered this recently needs no test.
 const PROVEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
-    /// In a statement. A connection that is dropped in this state was left in the middle of it.
+    /// In a statement. A connection that is dropped in this state was abandoned in the middle of
+    /// it.
     Busy,
     InTransaction,
     Broken,
@@ -37,7 +38,7 @@ pub struct PgConnection {
     raw: sqlx::PgConnection,
     session: Session,
     state: State,
-    /// Whether this is within a transaction of the caller's.
+    /// Whether the caller has begun a transaction.
     within: bool,
     generation: u64,
     made: Instant,
@@ -57,12 +58,12 @@ impl PgConnection {
         Self { raw, session, state: State::Idle, within: false, generation, made: now, answered: now, shared }
     }
 
-    /// Whether it may serve somebody else as it is.
+    /// Whether another caller may use it as it is.
     pub(crate) fn is_reusable(&self) -> bool {
         self.state == State::Idle && self.is_current()
     }
 
-    /// Whether it is in a transaction that was neither committed nor rolled back, and can still be.
+    /// Whether it is in an open transaction that can still be committed or rolled back.
     pub(crate) fn is_open(&self) -> bool {
         self.state == State::InTransaction
     }
@@ -79,7 +80,7 @@ impl PgConnection {
         self.answered.elapsed()
     }
 
-    /// Tests it before it is used again, if it has not answered lately.
+    /// Tests the connection before reuse, unless it has answered recently.
     pub(crate) async fn test(&mut self) -> Result<(), Error> {
         if !self.is_current() {
             return Err(silent());
@@ -90,7 +91,7 @@ impl PgConnection {
         self.state = State::Busy;
         let answer = bounded(TEST, sqlx::Connection::ping(&mut self.raw)).await;
         if answer.is_err() {
-            // The others of its age were on the same road.
+            // Connections of the same generation used the same route.
             self.shared.give_up(self.generation);
         }
         self.left(answer, State::Idle)
@@ -119,14 +120,15 @@ impl PgConnection {
         self.left(done, then)
     }
 
-    /// Runs a statement to its end, within the deadline.
+    /// Runs a statement to completion, within the deadline.
     pub(crate) async fn items<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Item>, Error> {
         self.state = State::Busy;
         let shares = self.session.is_shared();
         let query = Statement { query, persistent: !shares };
         let (statement, raw) = (self.shared.statement, &mut self.raw);
         let done = if shares && !self.within {
-            // A session may change hands between two messages, unless they are in one transaction.
+            // A pooler may switch sessions between two messages, unless they are in one
+            // transaction.
             let begin = self.session.begin(statement);
             let whole = async {
                 simple(raw, &begin).await?;
@@ -142,12 +144,12 @@ impl PgConnection {
         self.left(done, then)
     }
 
-    /// Likewise, for its first row.
+    /// The same, for the first row.
     pub(crate) async fn row<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Option<PgRow>, Error> {
         Ok(self.items(query).await?.into_iter().find_map(Either::right))
     }
 
-    /// What the end of a statement says of the connection.
+    /// Derives the state of the connection from the result of a statement.
     fn left<T>(&mut self, done: Result<T, Error>, then: State) -> Result<T, Error> {
         self.state = match &done {
             Ok(_) => then,
@@ -170,23 +172,24 @@ impl PgConnection {
     }
 }
 
-/// What an error says of the connection that it came over.
+/// What an error means for its connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// It is the statement's own.
+    /// The statement failed; the connection is usable.
     Sound,
-    /// There was no answer in time: the connection, or the server, is slow or gone.
+    /// No answer in time: the connection or the server is slow or gone.
     Slow,
-    /// The connection is of no use, nor are those that were made with it.
+    /// The connection is unusable, as are those of its generation.
     Dead,
 }
 
 fn verdict(error: &Error) -> Verdict {
     match error {
         Error::Database(error) => match error.code().as_deref() {
-            // Read-only: the server that this leads to is no primary, or is no more.
+            // Read-only: the server is not, or no longer, the primary.
             Some("25006") => Verdict::Dead,
-            // The session was ended: by an operator, by a server that stops, starts or crashed, or for idling in a transaction.
+            // The session was ended: by an operator, by a server that stops, starts or crashed, or
+            // because it idled in a transaction.
             Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03") => Verdict::Dead,
             Some(code) if code.starts_with("08") => Verdict::Dead,
             _ => Verdict::Sound,
@@ -198,22 +201,22 @@ fn verdict(error: &Error) -> Verdict {
 }
 
 async fn simple(raw: &mut sqlx::PgConnection, sql: &str) -> Result<(), Error> {
-    // Ours alone: there is nothing of a caller's in it.
+    // The statement is a constant of this crate, with no input of a caller.
     raw.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
     Ok(())
 }
 
-/// What was done by a deadline.
+/// Runs work with a deadline.
 pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(silent()))
 }
 
-/// No answer in time.
+/// The error for an expired deadline.
 pub(crate) fn silent() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time"))
 }
 
-/// A statement that leaves nothing behind in its session, where that is shared.
+/// A statement that leaves nothing behind in a session that a pooler shares.
 struct Statement<E> {
     query: E,
     persistent: bool,

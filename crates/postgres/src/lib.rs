@@ -1,11 +1,14 @@
-//! The one place where Postgres connections and their pools are made.
+//! The only place that creates Postgres connections and pools.
 //!
-//! - Every call has a deadline: for a place in the pool, for the connection, for each statement, `BEGIN` and `COMMIT` included.
-//! - A connection goes back to its pool only from a known state: not in a statement, not in a transaction, not read-only, not
-//!   suspect. Any other is closed, and what its caller did not commit is rolled back.
-//! - A connection that was not used for a second is tested before it is used; one that turns out dead takes its generation along.
-//! - Each connection is checked when it is made: it can write, and what it commits is on the disk. Through a pooler that shares
-//!   sessions, settings go with each transaction, and nothing that outlives one is used.
+//! - Every call has a deadline: for a slot in the pool, for the connection, and for each statement,
+//!   `BEGIN` and `COMMIT` included.
+//! - A connection returns to its pool only from a known state: not in a statement or a transaction,
+//!   not read-only, not suspect. Any other is closed, and uncommitted work is rolled back.
+//! - A connection that was idle for a second is tested before use; one that turns out dead
+//!   invalidates its generation.
+//! - Each new connection is checked: it can write, and commits reach the disk. Through a pooler
+//!   that shares sessions, settings go with each transaction, and nothing that outlives one is
+//!   used.
 
 mod connection;
 mod pool;
@@ -23,18 +26,19 @@ pub use self::{
     session::migrate,
 };
 
-/// How Postgres is reached, the same for all pools of a service.
+/// Postgres settings, shared by all pools of a service.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct PostgresSettings {
-    /// Whether a pooler that shares sessions (PgBouncer with `pool_mode = transaction`) stands before Postgres. `auto` finds out
-    /// from the startup parameters, which such a pooler refuses or ignores.
+    /// Whether a pooler that shares sessions (PgBouncer with `pool_mode = transaction`) is in front
+    /// of Postgres. `auto` detects it by startup parameters, which such a pooler rejects or
+    /// ignores.
     #[arg(long, env = "FAIRLINE_POSTGRES_POOLER", value_enum, default_value_t)]
     pub postgres_pooler: Pooler,
-    /// Whether to check that what Postgres commits is on the disk (`fsync = on`). `external`: the storage under it guarantees that
-    /// in another way.
+    /// Whether to verify that commits reach the disk (`fsync = on`). `external`: the storage
+    /// guarantees it in another way.
     #[arg(long, env = "FAIRLINE_POSTGRES_DURABILITY", value_enum, default_value_t)]
     pub postgres_durability: Durability,
-    /// Milliseconds that a statement may take.
+    /// Statement timeout in milliseconds.
     #[arg(long, env = "FAIRLINE_POSTGRES_STATEMENT_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     pub postgres_statement_ms: u64,
 }
@@ -49,47 +53,47 @@ impl Default for PostgresSettings {
     }
 }
 
-/// What stands between a service and Postgres.
+/// The pooler between a service and Postgres.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Pooler {
-    /// Found out with the first connection.
+    /// Detected with the first connection.
     #[default]
     Auto,
-    /// Nothing that shares sessions.
+    /// No pooler that shares sessions.
     None,
-    /// One that gives each transaction whichever session is free.
+    /// A pooler that assigns a session to each transaction.
     Transaction,
 }
 
-/// Who guarantees that a commit survives a power cut.
+/// What guarantees that a commit survives a power failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Durability {
-    /// Postgres itself, which is asked.
+    /// Postgres itself; its settings are verified.
     #[default]
     Verify,
     /// The storage.
     External,
 }
 
-/// One pool.
+/// Options of one pool.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolOptions {
-    /// What it is for, as Postgres shows it: the `application_name`.
+    /// The purpose, which Postgres shows as `application_name`.
     pub name: &'static str,
-    /// Connections at most.
+    /// Maximum number of connections.
     pub connections: u32,
-    /// How long a statement may take.
+    /// Statement timeout.
     pub statement: Duration,
 }
 
-/// Reads an address of Postgres.
+/// Parses a Postgres URL.
 ///
 /// # Errors
-/// When it is not one.
+/// When it is invalid.
 pub fn address(postgres_url: &str) -> Result<PgConnectOptions, StartError> {
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
     let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
-    // Without the address itself, which has a password in it.
+    // Omits the URL itself, which contains a password.
     options.ok_or_else(|| {
         StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
     })

@@ -26,26 +26,26 @@ use crate::{
     session::{CONNECT, establish},
 };
 
-/// How long a caller waits for a connection, a new one included.
+/// How long a caller waits for a connection, including the time to open one.
 const ACQUIRE: Duration = Duration::from_secs(2);
-/// How long a roll-back may take that nobody waits for.
+/// Deadline of a roll-back in the background.
 const ROLL_BACK: Duration = Duration::from_secs(1);
-/// Connections that were not used for so long are closed.
+/// Connections that were idle for this long are closed.
 const IDLE: Duration = Duration::from_secs(60);
-/// No connection gets older: whatever a name resolves to by then, and whichever server that is, is found.
+/// Maximum age of a connection, so that changes of DNS or of the primary are followed.
 const LIFETIME: Duration = Duration::from_secs(600);
 const SWEEP: Duration = Duration::from_secs(2);
 
-/// What a pool's connections have in common.
+/// State that a pool's connections share.
 pub(crate) struct Shared {
     pub(crate) name: &'static str,
     pub(crate) address: PgConnectOptions,
     pub(crate) statement: Duration,
     pub(crate) durability: Durability,
     pub(crate) pooler: RwLock<Pooler>,
-    /// Connections of an earlier one are not used any more.
+    /// Connections of an earlier generation are not used any more.
     pub(crate) generation: AtomicU64,
-    /// Connections that have not answered since are tested first.
+    /// Connections that have not answered since then are tested before use.
     suspected: Mutex<Option<Instant>>,
 }
 
@@ -59,7 +59,7 @@ impl Shared {
     }
 }
 
-/// Makes and tests the connections of a pool.
+/// Opens and tests the connections of a pool.
 struct Manager(Arc<Shared>);
 
 impl managed::Manager for Manager {
@@ -94,10 +94,10 @@ impl std::fmt::Debug for PgPool {
 }
 
 impl PgPool {
-    /// A pool that connects when it is first asked for something. Has to be called from within a runtime.
+    /// Creates a pool that connects on first use. Must be called within a runtime.
     ///
     /// # Errors
-    /// When the address is not one.
+    /// When the URL is invalid.
     pub fn new(postgres_url: &str, settings: &PostgresSettings, options: PoolOptions) -> Result<Self, StartError> {
         let shared = Arc::new(Shared {
             name: options.name,
@@ -126,22 +126,23 @@ impl PgPool {
         Ok(Self { pool, shared })
     }
 
-    /// Asks Postgres whether it is fit for our work. One that can't be reached may come later, and is not the caller's fault.
+    /// Checks that Postgres meets our requirements. An unreachable Postgres is not an error, since
+    /// it may come up later.
     ///
     /// # Errors
-    /// When it is there, and unfit.
+    /// When Postgres answers and does not meet them.
     pub async fn check(&self) -> Result<(), StartError> {
         match self.acquire().await {
             Err(Error::InvalidArgument(sentence)) => Err(StartError::new(format!("{sentence}."))),
             Err(error) => {
-                tracing::warn!(%error, pool = self.shared.name, "Postgres can't be reached yet");
+                tracing::warn!(%error, pool = self.shared.name, "connect to Postgres failed; will retry");
                 Ok(())
             }
             Ok(_) => Ok(()),
         }
     }
 
-    /// Whether Postgres answers, and takes writes.
+    /// Checks that Postgres answers and accepts writes.
     ///
     /// # Errors
     /// When it does not.
@@ -153,10 +154,10 @@ impl PgPool {
         if writable { Ok(()) } else { Err(Error::Protocol("Postgres is read-only".to_owned())) }
     }
 
-    /// Takes a connection out, until it is dropped.
+    /// Takes a connection from the pool, until it is dropped.
     ///
     /// # Errors
-    /// When there is none in time, or none can be made.
+    /// When no connection becomes free in time, or none can be opened.
     pub async fn acquire(&self) -> Result<Acquired, Error> {
         match tokio::time::timeout(ACQUIRE, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(Acquired(Some(connection))),
@@ -170,7 +171,7 @@ impl PgPool {
     /// Begins a transaction. It is rolled back unless it is committed.
     ///
     /// # Errors
-    /// When there is no connection, or it fails.
+    /// When no connection is available, or `BEGIN` fails.
     pub async fn begin(&self) -> Result<Transaction, Error> {
         let mut connection = self.acquire().await?;
         connection.begin().await?;
@@ -178,7 +179,7 @@ impl PgPool {
     }
 }
 
-/// Says how many connections are open, and what they do.
+/// Reports the number of connections by state, as metrics.
 fn note(status: &Status, name: &'static str) {
     let used = status.size.saturating_sub(status.available);
     for (state, connections) in [("used", used), ("idle", status.available)] {
@@ -187,7 +188,7 @@ fn note(status: &Status, name: &'static str) {
     metrics::gauge!("db_pool_connections_max", "pool" => name).set(status.max_size as f64);
 }
 
-/// A connection that is taken out of its pool.
+/// A connection taken from its pool.
 #[derive(Debug)]
 pub struct Acquired(Option<Object<Manager>>);
 
@@ -228,7 +229,7 @@ impl Drop for Acquired {
                     }
                 });
             }
-            // Closed, and what it was doing with it.
+            // Closes the connection, which ends its work.
             _ => drop(Object::take(connection)),
         }
     }
@@ -239,18 +240,18 @@ impl Drop for Acquired {
 pub struct Transaction(Acquired);
 
 impl Transaction {
-    /// Makes it last.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// When it was not, or there was no answer to say so.
+    /// When the commit failed, or no answer confirmed it.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.0.commit().await
     }
 
-    /// Undoes it.
+    /// Rolls the transaction back.
     ///
     /// # Errors
-    /// When there was no answer; then it is undone all the same.
+    /// When no answer confirmed it; it is rolled back all the same.
     pub async fn rollback(mut self) -> Result<(), Error> {
         self.0.roll_back().await
     }
@@ -270,7 +271,7 @@ impl DerefMut for Transaction {
     }
 }
 
-/// What is prepared belongs to one connection.
+/// A prepared statement belongs to one connection, so a pool can't prepare.
 fn no_one_connection() -> Error {
     Error::InvalidArgument("a pool prepares nothing: acquire a connection".to_owned())
 }

@@ -1,4 +1,4 @@
-//! How a session is made, what is checked of it, and how it differs where a pooler shares it.
+//! Opens and checks sessions, including those that a pooler shares.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -12,17 +12,18 @@ use uuid::Uuid;
 
 use crate::{Durability, Pooler, address, connection::bounded, pool::Shared};
 
-/// Longest a transaction may wait for its client: one that has gone without a word holds its locks for so long.
+/// How long a transaction may wait for its client; a client that vanished holds its locks for this
+/// long.
 const IDLE_IN_TRANSACTION_MS: u64 = 2500;
-/// How long a connection may take, with its checks.
+/// Deadline for opening a connection, its checks included.
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
-/// What a session is to those who use it.
+/// Ownership of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Session {
-    /// This connection's own: settings and prepared statements stay.
+    /// This connection's own: settings and prepared statements persist.
     Own,
-    /// Another's with the next transaction.
+    /// A pooler may give it to another client after each transaction.
     Shared,
 }
 
@@ -31,7 +32,7 @@ impl Session {
         self == Self::Shared
     }
 
-    /// How a transaction begins.
+    /// The statements that begin a transaction.
     pub(crate) fn begin(self, statement: Duration) -> String {
         match self {
             Self::Own => "BEGIN".to_owned(),
@@ -44,7 +45,7 @@ impl Session {
     }
 }
 
-/// Why a connection was made and not used: a sentence for the operator.
+/// The error for a connection that fails the checks: a sentence for the operator.
 pub(crate) fn unfit(sentence: &str) -> Error {
     Error::InvalidArgument(sentence.to_owned())
 }
@@ -53,11 +54,11 @@ const NOT_DURABLE: &str = "Postgres runs with `fsync = off`, so a sale would not
     FAIRLINE_POSTGRES_DURABILITY=external if the storage guarantees it in another way";
 const READ_ONLY: &str = "Postgres is read-only here: it is a standby, or `default_transaction_read_only` is on";
 
-/// Makes a connection, and checks it.
+/// Opens a connection and checks it.
 pub(crate) async fn establish(shared: &Shared) -> Result<(sqlx::PgConnection, Session), Error> {
     let pooler = *shared.pooler.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     if pooler != Pooler::Transaction {
-        // Comes back if the session is ours and takes what we ask for.
+        // Returned unchanged if the session is ours and accepts startup parameters.
         let nonce = Uuid::new_v4().simple().to_string();
         match sqlx::PgConnection::connect_with(&own(shared, &nonce)).await {
             Ok(mut raw) => {
@@ -89,7 +90,7 @@ fn refuses_parameters(error: &Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message().contains("startup parameter"))
 }
 
-/// What was found out with one connection holds for those after it.
+/// Remembers the detected pooler for later connections.
 fn found(shared: &Shared, pooler: Pooler) {
     let mut known = shared.pooler.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     if *known == Pooler::Auto {
@@ -98,7 +99,7 @@ fn found(shared: &Shared, pooler: Pooler) {
         if pooler == Pooler::Transaction {
             tracing::info!(
                 pool = shared.name,
-                "a pooler shares the sessions of Postgres: settings go with each transaction"
+                "detected a pooler that shares Postgres sessions; settings go with each transaction"
             );
         }
     }
@@ -111,11 +112,11 @@ fn plain(shared: &Shared) -> PgConnectOptions {
 fn own(shared: &Shared, nonce: &str) -> PgConnectOptions {
     shared.address.clone().application_name(shared.name).extra_float_digits(None).options([
         ("fairline.session", nonce),
-        // Whoever was told that a unit is theirs is not told otherwise after a power cut, whatever the server's default is.
+        // A confirmed unit must survive a power failure, whatever the server's default is.
         ("synchronous_commit", "on"),
         ("statement_timeout", &shared.statement.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", &IDLE_IN_TRANSACTION_MS.to_string()),
-        // The server, too, learns that its client has gone without a word, and lets go of its locks.
+        // The server, too, must detect a vanished client, and release its locks.
         ("tcp_keepalives_idle", "5"),
         ("tcp_keepalives_interval", "2"),
         ("tcp_keepalives_count", "3"),
@@ -123,7 +124,8 @@ fn own(shared: &Shared, nonce: &str) -> PgConnectOptions {
     ])
 }
 
-/// Whether this session can do our work; gives its nonce, which is empty where startup parameters were ignored.
+/// Checks that this session meets our requirements and returns its nonce, which is empty if startup
+/// parameters were ignored.
 async fn check(raw: &mut sqlx::PgConnection, shared: &Shared) -> Result<String, Error> {
     let facts = sqlx::raw_sql(
         "SELECT coalesce(current_setting('fairline.session', true), '') AS nonce, current_setting('fsync') AS fsync, \
@@ -142,10 +144,11 @@ async fn check(raw: &mut sqlx::PgConnection, shared: &Shared) -> Result<String, 
     fact("nonce")
 }
 
-/// Brings a schema up to date, in as long as that takes.
+/// Migrates a schema, without a deadline.
 ///
 /// # Errors
-/// When the address is not one, Postgres can't be reached, a pooler is in between, or a migration fails.
+/// When the URL is invalid, Postgres can't be reached, a pooler is in between, or a migration
+/// fails.
 pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), StartError> {
     let nonce = Uuid::new_v4().simple().to_string();
     let options = address(postgres_url)?.application_name("fairline-migrate").extra_float_digits(None);
@@ -156,7 +159,7 @@ pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), Star
     let migrated = match kept {
         Ok(kept) if kept == nonce => migrator.run(&pool).await.map_err(|error| error.to_string()),
         Err(error) if !refuses_parameters(&error) => Err(error.to_string()),
-        // Its lock is a session's.
+        // The migration lock belongs to a session.
         _ => Err("a pooler that shares sessions stands before it; give the address of Postgres itself".to_owned()),
     };
     pool.close().await;
@@ -164,9 +167,9 @@ pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), Star
 }
 
 impl Shared {
-    /// Closes, in time, what was made before now.
+    /// Invalidates the connections of this generation.
     pub(crate) fn give_up(&self, generation: u64) {
-        // Of many that fail together, the first counts; what was made since is not blamed.
+        // When many fail together, only the first call takes effect; newer connections stay valid.
         let next = generation + 1;
         let _ = self.generation.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Acquire);
     }

@@ -1,35 +1,38 @@
-//! The draw: everybody who joined before the opening, shuffled by a key that nobody could choose alone.
+//! The draw: shuffles all shoppers who joined before the opening with a key that no single party
+//! can choose.
 //!
-//! Before the sale the shop commits to a secret seed by publishing its SHA-256. When the sale opens, the key is
+//! Before the sale the shop commits to a secret seed by publishing its SHA-256. When the sale
+//! opens, the key is
 //!
 //! ```text
 //! key = HMAC-SHA-256(seed, "fairline draw" ‖ head)
 //! ```
 //!
-//! with the hash of the record's last entry as *head*. Whoever does not know the seed can't foresee the shuffle; whoever does
-//! can't know it before the last shopper has joined, since every join changes the head. Then the seed is published, and
-//! anybody can shuffle again.
+//! where *head* is the hash of the record's last entry. Without the seed, the shuffle can't be
+//! predicted. With the seed, it can't be known before the last shopper has joined, since every join
+//! changes the head. Afterwards the seed is published, and anyone can repeat the shuffle.
 //!
-//! The shuffle is that of R. Durstenfeld ("Algorithm 235: Random permutation", CACM 7, 1964; Knuth's Algorithm P,
-//! TAOCP 2, 3.4.2), fed with numbers that are drawn from `SHA-256(key ‖ counter)`, as R. Rivest's reference sampler for
-//! election audits (2011) and RFC 3797 do. It is chosen over a cipher with cycle walking since a stranger can write it
-//! down in twenty lines of any language and hold it against ours.
+//! The algorithm is R. Durstenfeld's ("Algorithm 235: Random permutation", CACM 7, 1964; Knuth's
+//! Algorithm P, TAOCP 2, 3.4.2). Its random numbers come from `SHA-256(key ‖ counter)`, as in R.
+//! Rivest's reference sampler for election audits (2011) and RFC 3797. It is preferred to a cipher
+//! with cycle walking because a third party can reimplement it in twenty lines of any language and
+//! compare the result.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::{Hash, Ordinal};
 
-/// Tickets that one draw can shuffle at most: as many as a line may have.
+/// Maximum number of tickets in a draw: as many as a line may have.
 pub const POOL_MAX: u64 = 1 << 24;
 
-/// What a shop publishes of a seed before the sale.
+/// The commitment to a seed, which the shop publishes before the sale.
 #[must_use]
 pub fn commitment(seed: &[u8; 32]) -> Hash {
     Hash::of(&[seed])
 }
 
-/// The key of a draw, from the seed and the head of the record when the sale opened.
+/// The key of a draw, from the seed and the head of the record at the opening.
 #[must_use]
 pub fn key(seed: &[u8; 32], head: Hash) -> Hash {
     let mut mac = Hmac::<Sha256>::new_from_slice(seed).expect("HMAC takes keys of any length");
@@ -43,13 +46,13 @@ pub fn key(seed: &[u8; 32], head: Hash) -> Hash {
 #[error("a draw of {0} tickets is beyond the {POOL_MAX} that a line may have")]
 pub struct PoolTooLarge(pub u64);
 
-/// A draw that has been made: which ticket of those in the pool has which number. Tickets beyond the pool came later, and
-/// their number is their ordinal.
+/// A completed draw: maps the tickets in the pool to their numbers. Tickets beyond the pool joined
+/// later; their number is their ordinal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draw {
-    /// By number, from 1 on: the ordinal.
+    /// The ordinals by number, from 1.
     ordinals: Vec<u32>,
-    /// By ordinal, from 1 on: the number.
+    /// The numbers by ordinal, from 1.
     numbers: Vec<u32>,
 }
 
@@ -72,7 +75,7 @@ impl Draw {
         Ok(Self { ordinals, numbers })
     }
 
-    /// How many tickets were shuffled: the ordinals from 1 to this one.
+    /// The number of shuffled tickets: the ordinals from 1 to this one.
     #[must_use]
     pub fn pool(&self) -> Ordinal {
         self.ordinals.len() as u64
@@ -84,13 +87,14 @@ impl Draw {
         look_up(&self.numbers, ordinal)
     }
 
-    /// The ticket of a number.
+    /// The ticket with a number.
     #[must_use]
     pub fn ordinal_at(&self, number: u64) -> Ordinal {
         look_up(&self.ordinals, number)
     }
 
-    /// Both tables as bytes, four of big endian each: the number by ordinal, then the ordinal by number.
+    /// Both tables as bytes, four per entry in big endian: the number by ordinal, then the ordinal
+    /// by number.
     pub fn to_bytes(&self) -> impl Iterator<Item = u8> {
         self.numbers.iter().chain(&self.ordinals).flat_map(|entry| entry.to_be_bytes())
     }
@@ -101,8 +105,8 @@ fn look_up(table: &[u32], at: u64) -> u64 {
     index.and_then(|index| table.get(index)).map_or(at, |&found| found.into())
 }
 
-/// Numbers by chance, from a key: 64 bits at a time, the most significant byte first, four from each
-/// `SHA-256(key ‖ counter)` with a counter of 64 bits that starts at 0.
+/// Deterministic random numbers from a key: 64 bits each in big endian, four from each `SHA-256(key
+/// ‖ counter)` with a 64-bit counter that starts at 0.
 struct Chance {
     key: Hash,
     counter: u64,
@@ -123,7 +127,7 @@ impl Chance {
         self.words[self.used - 1]
     }
 
-    /// One of `0..=last`, each as likely: words beyond the last whole multiple are drawn again.
+    /// A uniform number in `0..=last`; words beyond the last whole multiple are rejected.
     fn up_to(&mut self, last: usize) -> usize {
         let sides = last as u64 + 1;
         let beyond = u64::MAX - u64::MAX % sides;
@@ -152,7 +156,7 @@ mod tests {
         assert_eq!(commitment(&seed), Hash::of(&[&seed]));
     }
 
-    /// As a few lines of Python give it: see docs/verify.md.
+    /// The result of the Python reference implementation in docs/verify.md.
     const FIRST_ORDER: [u64; 12] = [6, 12, 11, 5, 1, 2, 10, 3, 8, 4, 9, 7];
 
     proptest! {
@@ -174,8 +178,8 @@ mod tests {
 
     #[test]
     fn every_order_is_as_likely() {
-        // Five tickets have 120 orders; 60,000 draws give each about 500. Chi squared with 119 degrees of freedom is
-        // beyond 180 less than once in 3,000 times, and the keys are always the same ones.
+        // Five tickets have 120 orders; 60,000 draws yield each about 500 times. With 119 degrees
+        // of freedom, chi squared exceeds 180 less than once in 3,000 times. The keys are fixed.
         let mut counts = std::collections::BTreeMap::<Vec<u64>, u32>::new();
         for n in 0u32..60_000 {
             let draw = Draw::new(Hash::of(&[&n.to_be_bytes()]), 5).expect("small");

@@ -1,4 +1,4 @@
-//! What a record consists of: entries, each of which carries the hash of all before it.
+//! The entries of a record. Each carries the hash of all entries before it.
 //!
 //! An entry is one line of JSON:
 //!
@@ -6,8 +6,9 @@
 //! {"seq":7,"hash":"9f86d0…","body":{"at":"2026-11-27T09:00:00Z","kind":"left","ordinals":[12]}}
 //! ```
 //!
-//! `hash` is `SHA-256(hash of the entry before ‖ seq ‖ body)`, with 32 zero bytes before the first entry, `seq` as eight bytes
-//! of big endian, and `body` exactly as it is written: nothing has to be put into a canonical form to be checked.
+//! `hash` is `SHA-256(hash of the previous entry ‖ seq ‖ body)`, with 32 zero bytes before the
+//! first entry, `seq` as eight bytes in big endian, and `body` exactly as written: verification
+//! needs no canonical form.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
@@ -17,13 +18,13 @@ use time::OffsetDateTime;
 
 use crate::{Hash, Ordinal};
 
-/// Tickets in one entry at most: keeps a line of the record below 50 kB.
+/// Maximum number of tickets per entry; keeps a line of the record below 50 kB.
 pub const TICKETS_MAX: usize = 1000;
 
-/// What an entry says, and when it was written.
+/// The content of an entry, and when it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Body {
-    /// The moment, by the clock of the controller's database.
+    /// The time, by the clock of the controller's database.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// What happened.
@@ -31,103 +32,104 @@ pub struct Body {
     pub event: Event,
 }
 
-/// One thing that happened to a line, as its record tells it.
+/// An event of a line, as recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
-    /// The first entry: the facts that can't be changed.
+    /// The first entry: the immutable facts of the sale.
     Sale {
         /// The sale.
         sale: SaleId,
-        /// In which order its line is served.
+        /// The order in which its line is served.
         order: LineOrder,
-        /// Of a draw: the SHA-256 of its seed.
+        /// For a draw: the SHA-256 of its seed.
         commitment: Option<Hash>,
     },
-    /// The sale opened, paused, or ended. It is *scheduled* before.
+    /// The sale opened, paused, or ended. Before that it is *scheduled*.
     Status {
-        /// What it does now.
+        /// The new status.
         status: Status,
     },
-    /// A life of the line began: the first, or a new one after Redis had lost it. What was known of who is there is
-    /// forgotten; whoever waits shows the ticket again.
+    /// An epoch of the line began: the first, or a new one after Redis lost the line. Presence is
+    /// reset; waiting shoppers present their tickets again.
     Epoch {
-        /// The life's number.
+        /// The number of the epoch.
         epoch: u32,
-        /// Every ordinal of this life is higher.
+        /// All ordinals of this epoch are higher.
         above: Ordinal,
     },
-    /// Tickets were given.
+    /// Tickets were issued.
     Joined {
-        /// The first one's ordinal; the others follow without a gap.
+        /// The first ordinal; the others follow without a gap.
         first: Ordinal,
-        /// For each of them what binds it to its holder: see [`receipt`].
+        /// The receipt of each ticket: see [`receipt`].
         receipts: Receipts,
     },
-    /// Tickets that a lost Redis had given and the record had not heard of were shown.
+    /// Tickets were presented that a lost Redis had issued and the record did not contain.
     Shown {
-        /// Which.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
-        /// For each of them what binds it to its holder.
+        /// The receipt of each ticket.
         receipts: Receipts,
     },
-    /// Shoppers went silent for longer than the grace period.
+    /// Shoppers were disconnected for longer than the grace period.
     Departed {
-        /// Who.
+        /// Their tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// Shoppers gave their places up.
+    /// Shoppers gave up their places.
     Left {
-        /// Who.
+        /// Their tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// Shoppers who had departed are back, before their turn.
+    /// Departed shoppers returned before their turn.
     Returned {
-        /// Who.
+        /// Their tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// Shoppers came back after their turn, and are served next.
+    /// Shoppers returned after their turn had passed, and are served next.
     Recalled {
-        /// Who.
+        /// Their tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// The draw was made, with the hash of the entry before this one as its head.
+    /// The draw was made, with the hash of the previous entry as its head.
     Drawn {
         /// The ordinals from 1 to this one were shuffled.
         pool: Ordinal,
-        /// The seed, no longer a secret.
+        /// The seed, which is now public.
         seed: Hash,
     },
-    /// Tickets were let in, in this order.
+    /// Tickets were admitted, in this order.
     Admitted {
-        /// Who.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
-        /// The highest number whose turn has come, after this.
+        /// The highest number whose turn has come, after this entry.
         cursor: u64,
     },
-    /// An operator took tickets out of the line.
+    /// An operator removed tickets from the line.
     Removed {
-        /// Which.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// An operator had tickets let in before all others.
+    /// An operator had tickets admitted before all others.
     Preferred {
-        /// Which.
+        /// The tickets.
         ordinals: Vec<Ordinal>,
     },
-    /// Turns ended without a purchase, and their units went back.
+    /// Turns ended without a purchase; their units were released.
     Lapsed {
-        /// Whose.
+        /// Their tickets.
         ordinals: Vec<Ordinal>,
     },
     /// Turns were used.
     Redeemed {
-        /// Whose.
+        /// Their tickets.
         ordinals: Vec<Ordinal>,
     },
 }
 
-/// What binds tickets to their holders, in order, without telling who they are. As text: 32 bytes each, base64url.
+/// Receipts, which bind tickets to their holders without revealing them, in order. As text: 32
+/// bytes each, base64url.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipts(pub Vec<Hash>);
 
@@ -149,14 +151,16 @@ impl<'de> Deserialize<'de> for Receipts {
     }
 }
 
-/// What binds a ticket to its holder: `SHA-256("fairline receipt" ‖ sale ‖ ordinal ‖ visitor)`, with the 16 bytes of the sale's
-/// UUID, eight bytes of big endian, and 16 bytes. The visitor id is 128 random bits, so nobody finds it from this.
+/// The receipt of a ticket: `SHA-256("fairline receipt" ‖ sale ‖ ordinal ‖ visitor)`, with the 16
+/// bytes of the sale's UUID, eight bytes in big endian, and 16 bytes. The visitor id has 128 random
+/// bits, so it can't be derived from the receipt.
 #[must_use]
 pub fn receipt(sale: SaleId, ordinal: Ordinal, visitor: VisitorId) -> Hash {
     Hash::of(&[b"fairline receipt", sale.0.as_bytes(), &ordinal.to_be_bytes(), &visitor.0])
 }
 
-/// Where a record stands: its last entry. Whoever keeps one can show later that nothing before it was changed.
+/// The head of a record: its last entry. A saved head proves later that nothing before it was
+/// changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Head {
     /// The number of the last entry; 0 before the first.
@@ -166,7 +170,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head after another entry with this body.
+    /// The head after one more entry with this body.
     #[must_use]
     pub fn after(self, body: &str) -> Self {
         let seq = self.seq + 1;
@@ -174,12 +178,12 @@ impl Head {
     }
 }
 
-/// One entry as it is kept: its body is text, so that it never changes by a byte.
+/// One entry as stored. Its body is text, so that it never changes by a byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The head of the record with this entry.
     pub head: Head,
-    /// What it says, as JSON.
+    /// The content, as JSON.
     pub body: String,
 }
 
@@ -192,7 +196,7 @@ struct Line<'a> {
     body: &'a RawValue,
 }
 
-/// A line that is no entry.
+/// A line that is not an entry.
 #[derive(Debug, thiserror::Error)]
 #[error("not an entry of a record: {0}")]
 pub struct NotAnEntry(#[from] serde_json::Error);
@@ -205,28 +209,28 @@ impl Entry {
         Self { head: head.after(&body), body }
     }
 
-    /// The entry as a line, without its end.
+    /// The entry as a line, without the line break.
     ///
     /// # Errors
-    /// When the body is no JSON.
+    /// When the body is not JSON.
     pub fn to_line(&self) -> Result<String, NotAnEntry> {
         let body = serde_json::from_str(&self.body)?;
         Ok(serde_json::to_string(&Line { seq: self.head.seq, hash: self.head.hash, body })?)
     }
 
-    /// Reads a line.
+    /// Parses a line. Does not check its hash: see [`Head::after`].
     ///
     /// # Errors
-    /// When it is no entry. Whether its hash is right is another matter: see [`Head::after`].
+    /// When it is not an entry.
     pub fn from_line(line: &str) -> Result<Self, NotAnEntry> {
         let Line { seq, hash, body } = serde_json::from_str(line)?;
         Ok(Self { head: Head { seq, hash }, body: body.get().to_owned() })
     }
 
-    /// What it says.
+    /// Parses the body.
     ///
     /// # Errors
-    /// When that is nothing that an entry can say.
+    /// When it is not a valid body.
     pub fn read(&self) -> Result<Body, NotAnEntry> {
         Ok(serde_json::from_str(&self.body)?)
     }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-/// 32 bytes that are a SHA-256, or as long as one. Shown as 64 hexadecimal digits.
+/// A SHA-256, or 32 bytes of the same length. Shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Hash(pub [u8; 32]);
 
@@ -15,7 +15,7 @@ pub struct Hash(pub [u8; 32]);
 pub struct NotAHash;
 
 impl Hash {
-    /// The SHA-256 of these parts, one after the other.
+    /// The SHA-256 of the concatenated parts.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut hasher = Sha256::new();
@@ -40,7 +40,7 @@ impl FromStr for Hash {
     type Err = NotAHash;
 
     fn from_str(hex: &str) -> Result<Self, NotAHash> {
-        // One hash has one text: capitals are none of ours.
+        // A hash has one textual form: upper case is rejected.
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
             b'a'..=b'f' => Some(byte - b'a' + 10),

@@ -1,9 +1,13 @@
-//! The public record of a sale: who joined, who was there, who was let in, in a chain of hashes that anybody can replay.
+//! The public record of a sale: who joined, who was present and who was admitted, in a hash chain
+//! that anyone can replay.
 //!
-//! [`entry`] is what a record consists of, [`draw`] is the shuffle of a sale that begins with one, and [`verify`] replays a
-//! record and says whether its order was honest. `docs/verify.md` says what that proves, and what it does not.
+//! - `entry`: the entries of a record.
+//! - `draw`: the shuffle of a sale that begins with a draw.
+//! - `verify`: replays a record and checks that its order was honest. `docs/verify.md` describes
+//!   what that proves, and what it does not.
 //!
-//! Pure: it knows no clock, no I/O and no randomness. The controller writes with it what `fairline verify` reads.
+//! Pure: no clock, no I/O and no randomness. The controller writes records with it; `fairline
+//! verify` reads them.
 
 pub mod draw;
 pub mod entry;
@@ -14,5 +18,5 @@ pub mod verify;
 pub use hash::{Hash, NotAHash};
 pub use ranges::Ranges;
 
-/// The number of a ticket in its line: 1, 2, 3 …; never reused, never changed.
+/// The number of a ticket in its line: 1, 2, 3 …; never reused or changed.
 pub type Ordinal = u64;

@@ -1,13 +1,13 @@
-//! Sets of ordinals that are few long runs: who has joined.
+//! Sets of ordinals that consist of few long runs, such as the joined tickets.
 
 use crate::Ordinal;
 
-/// A set of ordinals, kept as runs without gaps: `first..=last`, apart from each other, in order.
+/// A set of ordinals, stored as ordered, disjoint and non-adjacent runs `first..=last`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(Ordinal, Ordinal)>);
 
 impl Ranges {
-    /// Reads what [`Self::bounds`] gave: first and last of each run. `None` if that is none.
+    /// Parses the output of [`Self::bounds`]; `None` if it is malformed.
     #[must_use]
     pub fn from_bounds(bounds: &[Ordinal]) -> Option<Self> {
         let mut ranges = Self::default();
@@ -21,7 +21,7 @@ impl Ranges {
         Some(ranges)
     }
 
-    /// First and last of each run, one after the other.
+    /// The first and last ordinal of each run, concatenated.
     #[must_use]
     pub fn bounds(&self) -> Vec<Ordinal> {
         self.0.iter().flat_map(|&(first, last)| [first, last]).collect()
@@ -29,7 +29,7 @@ impl Ranges {
 
     /// Adds `first..=last`.
     pub fn insert(&mut self, first: Ordinal, last: Ordinal) {
-        // The runs that it touches become one.
+        // Merges all runs that it touches.
         let from = self.0.partition_point(|run| run.1.saturating_add(1) < first);
         let to = self.0.partition_point(|run| run.0 <= last.saturating_add(1));
         let touched = &self.0[from..to];
@@ -38,32 +38,32 @@ impl Ranges {
         self.0.splice(from..to, [(first, last)]);
     }
 
-    /// Whether it is in.
+    /// Whether the set contains an ordinal.
     #[must_use]
     pub fn contains(&self, ordinal: Ordinal) -> bool {
         self.touches(ordinal, ordinal)
     }
 
-    /// Whether any of `first..=last` is in.
+    /// Whether the set contains any of `first..=last`.
     #[must_use]
     pub fn touches(&self, first: Ordinal, last: Ordinal) -> bool {
         let at = self.0.partition_point(|run| run.1 < first);
         self.0.get(at).is_some_and(|run| run.0 <= last)
     }
 
-    /// The highest; 0 when there is none.
+    /// The highest ordinal; 0 if the set is empty.
     #[must_use]
     pub fn highest(&self) -> Ordinal {
         self.0.last().map_or(0, |run| run.1)
     }
 
-    /// How many there are.
+    /// The number of ordinals.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.0.iter().map(|&(first, last)| last - first + 1).sum()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,7 +1,7 @@
-//! Replaying a record: whether its order was honest, and where not.
+//! Replays a record to check that its order was honest, and where it was not.
 //!
-//! A [`Verifier`] is the line once more, as plainly as it can be written: who has joined, who was there, who is next. It takes
-//! in one entry after the other, and holds each admission against who was next by its own count.
+//! A [`Verifier`] is a minimal reimplementation of the line: who joined, who is present, who is
+//! next. It processes one entry after another and compares each admission with its own count.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -14,56 +14,56 @@ use crate::{
     entry::{Entry, Event, Head, TICKETS_MAX, receipt},
 };
 
-/// Things that are told about one ticket at most.
+/// Maximum number of events reported for one ticket.
 const STORY_MAX: usize = 200;
 
-/// The first entry that is not as it must be.
+/// The first invalid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("entry {seq}: {why}")]
 pub struct Fault {
-    /// Its number.
+    /// The number of the entry.
     pub seq: u64,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub why: String,
 }
 
-/// A ticket that its holder wants to find in the record.
+/// A ticket to look up in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
     /// The ticket's number.
     pub ordinal: Ordinal,
-    /// Who holds it.
+    /// The visitor who holds it.
     pub visitor: VisitorId,
 }
 
-/// What a replay has seen.
+/// The result of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The sale.
     pub sale: SaleId,
-    /// In which order its line was served.
+    /// The order in which its line was served.
     pub order: LineOrder,
     /// The last entry.
     pub head: Head,
-    /// What the sale did at the end.
+    /// The final status of the sale.
     pub status: Status,
-    /// Tickets that were given.
+    /// Tickets issued.
     pub joined: u64,
-    /// Turns that were given.
+    /// Turns given.
     pub admitted: u64,
-    /// Turns that an operator gave before all others; they count among those that were given.
+    /// Turns that an operator gave before all others; included in `admitted`.
     pub preferred: u64,
-    /// Tickets that an operator took out of the line.
+    /// Tickets that an operator removed from the line.
     pub removed: u64,
-    /// Turns that were used.
+    /// Turns used.
     pub redeemed: u64,
-    /// Turns that lapsed.
+    /// Turns lapsed.
     pub lapsed: u64,
-    /// How often the line was lost and begun anew.
+    /// How often Redis lost the line.
     pub losses: u32,
-    /// Of a draw that has been made: how many it shuffled.
+    /// For a completed draw: the number of shuffled tickets.
     pub pool: Option<Ordinal>,
-    /// What happened to the ticket that was asked for, when, and in which entry.
+    /// The events of the requested ticket, with their entry and time.
     pub story: Vec<(u64, OffsetDateTime, String)>,
 }
 
@@ -95,33 +95,34 @@ struct Line {
     commitment: Option<Hash>,
     status: Option<Status>,
     epoch: u32,
-    /// How many epochs there were: after a restored backup their numbers leap.
+    /// The number of epochs. After a restored backup the epoch numbers are not consecutive.
     lives: u32,
-    /// The ordinals of the running epoch lie above it.
+    /// The ordinals of the current epoch are higher.
     above: Ordinal,
     joined: Ranges,
     draw: Option<Draw>,
     /// The highest number whose turn has come.
     cursor: u64,
     away: Away,
-    /// By number: behind the cursor, and waiting again.
+    /// Tickets behind the cursor that wait again, by number.
     recalled: BTreeMap<u64, Ordinal>,
-    /// Numbers of the recalled whose turn lapsed meanwhile. Whether they still wait is not told, so they may be served or
-    /// passed over, until they are recalled again.
+    /// Numbers of recalled tickets whose turn lapsed meanwhile. The record does not show whether
+    /// they still wait, so they may be served or passed over until they are recalled again.
     doubtful: BTreeSet<u64>,
-    /// Taken out of the line: whether their pages are open does not matter any more.
+    /// Tickets that were removed from the line, whether their pages are open or not.
     removed: HashSet<Ordinal>,
-    /// Whose turn is now.
+    /// Tickets with a current turn.
     live: HashSet<Ordinal>,
-    /// Whose turn was used.
+    /// Tickets whose turn was used.
     used: HashSet<Ordinal>,
 }
 
-/// Who is not there.
+/// The absent tickets.
 #[derive(Debug, Default)]
 struct Away {
     gone: HashSet<Ordinal>,
-    /// Everybody up to here was forgotten by a loss of Redis before the draw, but for those who came back.
+    /// A loss of Redis before the draw reset the presence of all tickets up to this ordinal, except
+    /// for those in `back`.
     forgotten_to: Ordinal,
     back: HashSet<Ordinal>,
 }
@@ -145,8 +146,8 @@ impl Away {
 }
 
 impl Verifier {
-    /// Starts before the first entry. Of a `holder`, the story of the ticket is told. Each of `pins` is a head that somebody
-    /// has kept; the record has to contain it.
+    /// Starts before the first entry. Collects the story of the `holder`'s ticket. Each of `pins`
+    /// is a saved head, which the record must contain.
     #[must_use]
     pub fn new(holder: Option<Holder>, pins: Vec<Head>) -> Self {
         Self {
@@ -159,10 +160,11 @@ impl Verifier {
         }
     }
 
-    /// Takes in the next entry, as a line.
+    /// Processes the next entry, as a line.
     ///
     /// # Errors
-    /// When it is not an entry, breaks the chain, or was not honest. Nothing after it can be trusted.
+    /// When the line is not an entry, breaks the chain, or shows a dishonest order. Later entries
+    /// can't be trusted.
     pub fn take(&mut self, line: &str) -> Result<(), Fault> {
         let seq = self.head.seq + 1;
         let fault = |why: String| Fault { seq, why };
@@ -199,10 +201,10 @@ impl Verifier {
         Ok(())
     }
 
-    /// What the whole record shows.
+    /// The verdict on the complete record.
     ///
     /// # Errors
-    /// When it is empty, ends before a head that somebody has kept, or does not know the holder's ticket.
+    /// When the record is empty, ends before a saved head, or does not contain the holder's ticket.
     pub fn finish(self) -> Result<Verdict, Fault> {
         let fault = |why: String| Fault { seq: self.head.seq + 1, why };
         let sale = self.line.sale.ok_or_else(|| fault("the record is empty".to_owned()))?;
@@ -210,10 +212,7 @@ impl Verifier {
             return Err(fault(format!("the record ends here, and had {} entries when its hash was kept", pin.seq)));
         }
         if let Some(holder) = self.holder.filter(|holder| !self.line.joined.contains(holder.ordinal)) {
-            return Err(fault(format!(
-                "the record ends here, and has not told that ticket {} was given",
-                holder.ordinal
-            )));
+            return Err(fault(format!("the record ends here, and does not contain ticket {}", holder.ordinal)));
         }
         Ok(Verdict {
             sale,
@@ -232,7 +231,7 @@ impl Verifier {
         })
     }
 
-    /// Notes what an entry says of the holder's ticket.
+    /// Records what an entry shows about the holder's ticket.
     fn tell_story(&mut self, seq: u64, at: OffsetDateTime, event: &Event) -> Result<(), String> {
         let Some(Holder { ordinal, visitor }) = self.holder else { return Ok(()) };
         let own = |sale: Option<SaleId>, said: Option<&Hash>| {
@@ -279,7 +278,7 @@ impl Verifier {
     }
 }
 
-/// Refuses with a sentence, unless that holds.
+/// Returns an error with this sentence unless the condition holds.
 fn must(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(why()) }
 }
@@ -318,7 +317,7 @@ impl Line {
         }
     }
 
-    /// Does something for each ticket, all of which must have been given.
+    /// Calls a function for each ticket, all of which must have been issued.
     fn each(&mut self, ordinals: &[Ordinal], act: fn(&mut Self, Ordinal) -> Result<(), String>) -> Result<(), String> {
         bounded(ordinals.len())?;
         ordinals.iter().try_for_each(|&ordinal| {
@@ -364,9 +363,9 @@ impl Line {
     }
 
     fn join(&mut self, first: Ordinal, count: usize) -> Result<(), String> {
-        must(self.epoch > 0, || "nobody can join before the first epoch".to_owned())?;
+        must(self.epoch > 0, || "tickets were issued before the first epoch".to_owned())?;
         bounded(count)?;
-        must(count > 0, || "nobody joined".to_owned())?;
+        must(count > 0, || "no ticket was issued".to_owned())?;
         let floor = self.joined.highest().max(self.above).max(self.draw.as_ref().map_or(0, Draw::pool));
         must(first > floor, || format!("ticket {first} was given late: {floor} had been reached"))?;
         let last = first.checked_add(count as u64 - 1).ok_or("there are no such ordinals")?;
@@ -380,7 +379,7 @@ impl Line {
         must(ordinals.len() == receipts, || "not every ticket has its receipt".to_owned())?;
         for &ordinal in ordinals {
             must((1..=self.above).contains(&ordinal), || format!("ticket {ordinal} is of no life that was lost"))?;
-            must(!self.joined.contains(ordinal), || format!("ticket {ordinal} is somebody's already"))?;
+            must(!self.joined.contains(ordinal), || format!("ticket {ordinal} was issued before"))?;
             self.joined.insert(ordinal, ordinal);
         }
         Ok(())
@@ -409,7 +408,7 @@ impl Line {
     }
 
     fn make_draw(&mut self, head: Hash, pool: Ordinal, seed: &Hash) -> Result<(), String> {
-        must(self.draw_is_due(), || "a draw that nobody had announced, or a second one".to_owned())?;
+        must(self.draw_is_due(), || "a draw that was not announced, or a second one".to_owned())?;
         must(self.status == Some(Status::Open), || "a draw is made when the sale opens".to_owned())?;
         must(self.commitment == Some(draw::commitment(&seed.0)), || {
             "the seed is not the one that the shop had committed to".to_owned()
@@ -420,7 +419,7 @@ impl Line {
         Ok(())
     }
 
-    /// Whether a ticket is to be let in, once it is next.
+    /// Whether a ticket has to be admitted once it is next.
     fn is_waiting(&self, ordinal: Ordinal) -> bool {
         self.joined.contains(ordinal)
             && !self.away.has(ordinal)
@@ -471,7 +470,7 @@ impl Line {
         Ok(())
     }
 
-    /// Out of order, and said so.
+    /// Admissions out of order, recorded as such.
     fn prefer(&mut self, ordinals: &[Ordinal]) -> Result<(), String> {
         must(self.status == Some(Status::Open), || "people were let in while the sale was not open".to_owned())?;
         must(!self.draw_is_due(), || "people were let in before the draw".to_owned())?;
@@ -487,7 +486,7 @@ impl Line {
         })
     }
 
-    /// Nobody recalled with a lower number may still wait.
+    /// Checks that no recalled ticket with a lower number still waits.
     fn pass_recalled(&self, below: u64, for_whom: Ordinal) -> Result<(), String> {
         let waits = |number: &u64, ordinal: &Ordinal| {
             let is_over = self.live.contains(ordinal) || self.used.contains(ordinal) || self.removed.contains(ordinal);
@@ -499,9 +498,9 @@ impl Line {
         }
     }
 
-    /// Nobody with a number in `(from, to]` may wait.
+    /// Checks that no ticket with a number in `(from, to]` waits.
     fn pass(&self, from: u64, to: u64, for_whom: Ordinal) -> Result<(), String> {
-        // The cursor has been held against the highest ticket, so this ends.
+        // The cursor was checked against the highest ticket, so this is bounded.
         match (from + 1..=to).map(|number| self.ordinal_at(number)).find(|&ordinal| self.is_waiting(ordinal)) {
             Some(who) => Err(passed_over(who, for_whom, "was ahead")),
             None => Ok(()),
@@ -527,7 +526,7 @@ impl Line {
     }
 }
 
-/// Bounds the work that a record can ask for.
+/// Limits the work that a record can demand.
 fn within_a_line(ordinal: Ordinal) -> Result<(), String> {
     must(ordinal <= draw::POOL_MAX, || format!("a line has {} tickets at most", draw::POOL_MAX))
 }
@@ -541,5 +540,5 @@ fn passed_over(who: Ordinal, for_whom: Ordinal, why: &str) -> String {
 }
 
 fn bounded(count: usize) -> Result<(), String> {
-    must(count <= TICKETS_MAX, || format!("an entry tells of {TICKETS_MAX} tickets at most"))
+    must(count <= TICKETS_MAX, || format!("an entry contains up to {TICKETS_MAX} tickets"))
 }

@@ -1,7 +1,8 @@
-//! The one place where a Redis client is made: none without a time limit, a bound and a way back.
+//! The only place that creates Redis clients: each has timeouts, bounded queues and reconnection.
 //!
-//! fred calls a link unresponsive when nothing came back since its *last* write, so one that is written to all the time never
-//! is. A task beside each client therefore asks Redis twice a second, and connects anew where there is no answer.
+//! fred considers a link unresponsive when no reply arrived since its *last* write, so a link with
+//! constant writes never is. A task for each client therefore probes Redis twice a second and
+//! reconnects when there is no reply.
 
 use std::time::Duration;
 
@@ -21,31 +22,34 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-/// How long a command may take before its caller is told that Redis is not there.
+/// Timeout of a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a connection may take, and each step of its greeting.
+/// Timeout of a connection, and of each step of its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long what was sent may go unacknowledged, or a peer take nothing, before the kernel ends the connection.
+/// How long sent data may stay unacknowledged, or a peer accept no data, before the kernel ends the
+/// connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often a client asks whether its Redis is there.
+/// How often a client probes its Redis.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// Answers that may be missing in a row.
+/// Consecutive missed replies before a reconnection.
 const MISSED_MAX: u32 = 2;
-/// A client of a cluster is not made anew more often than this, nor less often than the other: it has links that are well.
+/// Shortest and longest interval between reconnections of a cluster client, which also has healthy
+/// links.
 const CLUSTER_ANEW: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
-/// Commands that wait for a connection at most; beyond them callers are refused at once.
+/// Commands that wait for a connection, at most; further commands fail at once.
 const COMMANDS_WAITING_MAX: usize = 20_000;
-/// Published messages that wait to be taken in at most; beyond them the oldest are lost, which subscribers notice.
+/// Published messages in the queue, at most. Beyond them the oldest are dropped, which subscribers
+/// detect.
 const MESSAGES_WAITING_MAX: usize = 8192;
-/// What is written to see whether Redis takes writes, and for how long it is kept.
+/// The key with which the probe writes, and its lifetime in seconds.
 const PROBE: (&str, i64) = ("fairline:probe", 60);
-/// What a subscriber follows so that it can be asked.
+/// The channel that a subscriber follows so that it can be probed.
 const ALIVE: &str = "fairline:{alive}:alive";
 
-/// A connected client.
+/// Creates a connected client.
 ///
 /// # Errors
-/// When the address is none, or nobody answers there.
+/// When the URL is invalid, or no server answers there.
 pub async fn connect(url: &str) -> Result<Client, Error> {
     let client = build(Config::from_url(url)?)?;
     let running = client.init().await?;
@@ -53,10 +57,10 @@ pub async fn connect(url: &str) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// A connected client that only hears what is published.
+/// Creates a connected client that only subscribes.
 ///
 /// # Errors
-/// When the address is none, or nobody answers there.
+/// When the URL is invalid, or no server answers there.
 pub async fn connect_to_hear(url: &str) -> Result<Client, Error> {
     let client = build(Config::from_url(url)?)?;
     let running = client.init().await?;
@@ -64,19 +68,20 @@ pub async fn connect_to_hear(url: &str) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// A client that connects by itself as soon as somebody answers; until then commands fail. Has to be called from within a
-/// runtime.
+/// Creates a client that connects in the background; until then commands fail. Must be called
+/// within a runtime.
 ///
 /// # Errors
-/// When the address is none.
+/// When the URL is invalid.
 pub fn connect_in_time(url: &str) -> Result<Client, Error> {
     let client = build(Config::from_url(url)?)?;
     watch(client.clone(), None, false);
     Ok(client)
 }
 
-/// Whether Redis answers, and takes writes: it is a primary, has memory left, and as many replicas as it wants. Of a cluster, one
-/// shard must not speak for all, so it is asked only whether it answers.
+/// Checks that Redis answers and accepts writes: it is a primary, has free memory, and as many
+/// replicas as it requires. A cluster is only checked for an answer, since one shard does not
+/// represent all.
 ///
 /// # Errors
 /// When it does not.
@@ -96,7 +101,7 @@ fn build(config: Config) -> Result<Client, Error> {
         .with_connection_config(|connection| {
             connection.connection_timeout = CONNECT_TIMEOUT;
             connection.internal_command_timeout = CONNECT_TIMEOUT;
-            // Not all that we ask for is idempotent: a command whose reply was lost is the caller's to repeat.
+            // Not all commands are idempotent: only the caller may repeat one whose reply was lost.
             connection.max_command_attempts = 1;
             connection.max_command_buffer_len = COMMANDS_WAITING_MAX;
             connection.tcp.nodelay = Some(true);
@@ -107,7 +112,8 @@ fn build(config: Config) -> Result<Client, Error> {
                     .with_interval(Duration::from_secs(2))
                     .with_retries(3),
             );
-            // What leads to a server that is no primary, or not yet, leads elsewhere next time.
+            // These errors come from a server that is not, or not yet, the primary: reconnecting
+            // finds another.
             connection.reconnect_errors = vec![
                 ReconnectError::ClusterDown,
                 ReconnectError::Loading,
@@ -123,8 +129,8 @@ fn build(config: Config) -> Result<Client, Error> {
         .build()
 }
 
-/// Keeps the connections of a client working, for as long as the runtime runs. `connect` is only for a client whose task has ended:
-/// fred mixes up the channels of two that run.
+/// Keeps a client connected for the life of the runtime. Calls `connect` only after the client's
+/// task has ended: fred mixes up the channels of two running tasks.
 fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
     tokio::spawn(async move {
         let mut running = running.unwrap_or_else(|| client.connect());
@@ -133,7 +139,7 @@ fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
         loop {
             sleep(if missed == 0 { ASK_EVERY } else { ASK_EVERY / 10 }).await;
             if running.is_finished() {
-                // It could not connect, or was told to stop trying.
+                // The task could not connect, or was stopped.
                 running = client.connect();
                 (missed, anew) = (0, None);
                 continue;
@@ -148,7 +154,7 @@ fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
             if missed < MISSED_MAX || is_under_way || is_soon {
                 continue;
             }
-            warn!(error = error.details(), "Redis does not answer; connecting anew");
+            warn!(error = error.details(), "Redis probe failed; reconnecting");
             let pause = match anew {
                 _ if !client.is_clustered() => CONNECT_TIMEOUT,
                 Some((_, pause)) => (pause * 2).min(CLUSTER_ANEW.1),
@@ -158,14 +164,14 @@ fn watch(client: Client, running: Option<ConnectHandle>, hears: bool) {
             let client = client.clone();
             reconnecting = Some(tokio::spawn(async move {
                 if client.force_reconnection().await.is_ok() {
-                    info!("connected to Redis anew");
+                    info!("reconnected to Redis");
                 }
             }));
         }
     });
 }
 
-/// Whether every server that this client is connected to answers, whatever it says.
+/// Checks that every connected server replies, with any reply.
 async fn answers(client: &Client, hears: bool) -> Result<(), Error> {
     let asked = async {
         if hears {
@@ -188,7 +194,7 @@ async fn answers(client: &Client, hears: bool) -> Result<(), Error> {
     }
 }
 
-/// Whether this is no answer of Redis.
+/// Whether an error means that Redis sent no reply.
 fn is_silence(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Backpressure)
 }

@@ -1,4 +1,4 @@
-//! The facts of a sale that anybody may see.
+//! The public facts of a sale.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -74,7 +74,7 @@ pub struct SaleCard {
     pub record: Option<RecordHead>,
 }
 
-// As serde asks.
+// serde requires this signature.
 #[expect(clippy::trivially_copy_pass_by_ref)]
 fn is_false(flag: &bool) -> bool {
     !flag

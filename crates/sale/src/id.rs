@@ -1,4 +1,4 @@
-//! Ids as types, so that a sale is never looked up by an order's id.
+//! Typed ids, so that a sale is never looked up by an order's id.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An id that could not be read.
+/// A malformed id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not a {kind}")]
 pub struct InvalidId {
@@ -36,7 +36,8 @@ impl FromStr for SaleId {
     }
 }
 
-/// Who holds a ticket: 128 random bits, drawn when the ticket is issued. Shown as base64url, without padding.
+/// The holder of a ticket: 128 random bits, drawn when the ticket is issued. Shown as base64url,
+/// without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VisitorId(pub [u8; 16]);
 

@@ -1,4 +1,5 @@
-//! The words of a sale that every service speaks: ids, status, amounts, and the card that a shopper sees.
+//! The vocabulary of a sale that all services share: ids, status, amounts, and the card that
+//! shoppers see.
 
 mod card;
 mod id;

@@ -1,14 +1,14 @@
-//! What the shop wants a sale's pages to look like, and to say.
+//! A sale's theme: the colours and texts of its pages.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Characters of a text at most.
+/// Maximum length of a text, in characters.
 const TEXT_MAX: usize = 500;
-/// The contrast that text needs: WCAG 2.2, success criterion 1.4.3.
+/// Minimum contrast of text: WCAG 2.2, success criterion 1.4.3.
 const CONTRAST_MIN: f64 = 4.5;
-/// The ink of all pages in the light, and the paper of those that have none of their own.
+/// The text colour of all pages in light mode, and the default background.
 const INK: Colour = Colour([0x19, 0x1b, 0x22]);
 const PAPER: Colour = Colour([0xf3, 0xf1, 0xea]);
 const BLACK: Colour = Colour([0, 0, 0]);
@@ -60,14 +60,14 @@ impl Colour {
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     }
 
-    /// How well one is read on the other, from 1 to 21.
+    /// The contrast ratio of two colours, from 1 to 21.
     #[must_use]
     pub fn contrast(self, other: Self) -> f64 {
         let (one, other) = (self.luminance(), other.luminance());
         (one.max(other) + 0.05) / (one.min(other) + 0.05)
     }
 
-    /// Black or white, whichever is read better on it.
+    /// Black or white, whichever has the higher contrast on this colour.
     #[must_use]
     pub fn ink(self) -> Self {
         if self.contrast(BLACK) > self.contrast(WHITE) { BLACK } else { WHITE }
@@ -100,26 +100,26 @@ pub struct Look {
     pub sold_out_text: Option<String>,
 }
 
-/// What is wrong with a look.
+/// Why a theme is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongLook {
-    /// In which field.
+    /// The invalid field.
     pub field: &'static str,
-    /// What that must do or be.
+    /// The requirement on its value.
     pub must: &'static str,
 }
 
 impl Look {
-    /// Whether nothing differs from all other pages.
+    /// Whether the theme is the default.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it can be read.
+    /// Checks that the pages are readable.
     ///
     /// # Errors
-    /// When a text is too long, or colours are too much alike.
+    /// When a text is too long, or a contrast is too low.
     pub fn check(&self) -> Result<(), WrongLook> {
         let texts = [
             ("waiting_text", &self.waiting_text),
@@ -144,8 +144,8 @@ impl Look {
         Ok(())
     }
 
-    /// Its colours as a style sheet; empty where it has none. Readers who like it dark keep their dark pages: the shop's
-    /// colours are for the light.
+    /// The theme's colours as a style sheet; empty without any. They apply to light mode only; dark
+    /// mode keeps its own.
     #[must_use]
     pub fn style_sheet(&self) -> String {
         let accent = self.accent.map(|accent| format!("--accent:{accent};--on-accent:{};", accent.ink()));

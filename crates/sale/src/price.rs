@@ -1,8 +1,8 @@
-//! Amounts of money: the one table of currencies. Pages format by it, too (`web/src/shared/currencies.ts` is made of it), and the gateway's
-//! own exceptions stand beside it.
+//! Amounts of money: the only table of currencies. `web/src/shared/currencies.ts` is generated from
+//! it. The gateway's exceptions are listed beside it.
 
-/// Currencies whose minor unit is not a hundredth, as ISO 4217 has it, with their decimals. Amounts in our APIs and our database are in
-/// this minor unit.
+/// Currencies whose minor unit is not a hundredth (ISO 4217), with their decimals. Amounts in the
+/// APIs and the database are in this minor unit.
 pub const MINOR_DIGITS: [(&str, u32); 26] = [
     ("BHD", 3),
     ("BIF", 0),
@@ -32,13 +32,15 @@ pub const MINOR_DIGITS: [(&str, u32); 26] = [
     ("XPF", 0),
 ];
 
-/// Where Stripe's minor unit is another than ISO 4217's, with its decimals (<https://docs.stripe.com/currencies#special-cases>).
+/// Currencies whose minor unit differs between Stripe and ISO 4217, with Stripe's decimals
+/// (<https://docs.stripe.com/currencies#special-cases>).
 const GATEWAY_DIGITS: [(&str, u32); 3] = [("ISK", 2), ("MGA", 0), ("UGX", 2)];
 
-/// Three decimals, of which Stripe takes the last as 0 only.
+/// Currencies with three decimals, of which Stripe requires the last to be 0.
 const GATEWAY_TENS: [&str; 5] = ["BHD", "JOD", "KWD", "OMR", "TND"];
 
-/// The smallest charge that Stripe takes, in our minor units (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>).
+/// Stripe's minimum charge, in our minor units
+/// (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>).
 const GATEWAY_LEAST: [(&str, i64); 24] = [
     ("AED", 200),
     ("AUD", 50),
@@ -80,7 +82,7 @@ fn gateway_decimals(currency: &str) -> u32 {
     find(&GATEWAY_DIGITS, currency).unwrap_or_else(|| decimals(currency))
 }
 
-/// An amount as the payment gateway counts it; nothing where it has no such amount.
+/// Converts an amount to the payment gateway's unit; `None` if the gateway can't represent it.
 #[must_use]
 pub fn gateway_amount(minor: i64, currency: &str) -> Option<i64> {
     let (ours, theirs) = (decimals(currency), gateway_decimals(currency));
@@ -94,7 +96,8 @@ pub fn gateway_amount(minor: i64, currency: &str) -> Option<i64> {
     (minor % unit == 0).then_some(minor / unit)
 }
 
-/// The other way. What is less than our minor unit is left out, which no gateway knows.
+/// Converts an amount from the payment gateway's unit. Truncates fractions of our minor unit, which
+/// no gateway returns.
 #[must_use]
 pub fn amount_from_gateway(amount: i64, currency: &str) -> i64 {
     let (ours, theirs) = (decimals(currency), gateway_decimals(currency));
@@ -104,7 +107,7 @@ pub fn amount_from_gateway(amount: i64, currency: &str) -> i64 {
     amount.saturating_mul(10_i64.pow(ours - theirs))
 }
 
-/// Why the gateway takes no payment of an amount, as what it must be; nothing where none is known.
+/// Why the gateway rejects an amount, as a requirement on it; `None` if no reason is known.
 #[must_use]
 pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
     let least = find(&GATEWAY_LEAST, currency).unwrap_or(1);
@@ -122,7 +125,8 @@ pub fn gateway_refuses(minor: i64, currency: &str) -> Option<String> {
     Some(format!("be a multiple of {step}: the payment company takes no other amounts in {currency}"))
 }
 
-/// The minor units of an amount that somebody wrote, such as `49` or `49.00`; nothing if it is none, or has too many decimals.
+/// Parses an amount such as `49` or `49.00` into minor units; `None` if it is malformed or has too
+/// many decimals.
 #[must_use]
 pub fn minor_units(text: &str, currency: &str) -> Option<i64> {
     let decimals = decimals(currency);
@@ -133,7 +137,7 @@ pub fn minor_units(text: &str, currency: &str) -> Option<i64> {
     fits.then(|| format!("{whole}{padded}").parse().ok()).flatten()
 }
 
-/// An amount as people write it.
+/// Formats an amount for display.
 #[must_use]
 pub fn price_text(minor: i64, currency: &str) -> String {
     let decimals = decimals(currency);
@@ -211,7 +215,8 @@ mod tests {
         );
     }
 
-    /// What the pages know of currencies; `FAIRLINE_REGENERATE=1 cargo test -p fairline-sale` writes it anew.
+    /// Checks the pages' copy of the table; `FAIRLINE_REGENERATE=1 cargo test -p fairline-sale`
+    /// rewrites it.
     #[test]
     fn the_pages_table_is_made_of_this_one() {
         let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
@@ -220,7 +225,7 @@ mod tests {
              export const MINOR_DIGITS: Readonly<Record<string, number>> = {{\n{}}};\n",
             rows.concat()
         );
-        // Of each kind of currency, and how the services write them.
+        // Samples of each kind of currency, as the services format them.
         let amounts = [1_i64, 99, 100, 4900, 9900, 1_234_567];
         let currencies =
             ["EUR", "USD", "HUF", "TWD", "MGA", "XXX"].into_iter().chain(MINOR_DIGITS.map(|(code, _)| code));

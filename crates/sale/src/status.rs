@@ -1,4 +1,4 @@
-//! What a sale is doing, as stored and as shown.
+//! The status of a sale, as stored and as presented.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,16 +19,17 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether nothing more will happen to those who wait.
+    /// Whether the sale has nothing more to offer to waiting shoppers.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Status::SoldOut | Status::Closed)
     }
 }
 
-/// The status that is shown for a stored one: an open or paused sale whose every unit is sold is sold out.
+/// The presented status of a stored one: an open or paused sale is sold out when every unit is
+/// sold.
 ///
-/// Deriving it means that a returned unit, or a raised stock, re-opens the sale by itself.
+/// Because it is derived, a returned unit or a raised stock re-opens the sale automatically.
 #[must_use]
 pub fn presented_status(stored: Status, total: u32, sold: u32) -> Status {
     match stored {

@@ -1,4 +1,4 @@
-//! Who is calling: the address that rate limits count by.
+//! Client addresses, by which rate limits count requests.
 
 use std::{
     convert::Infallible,
@@ -19,20 +19,20 @@ use tracing::warn;
 
 use crate::forwarded::ForwardedHeader;
 
-/// The proxies whose word on the client's address is believed, and the header in which they say it. None by default:
-/// anybody can write such a header.
+/// The proxies that are trusted to report the client's address, and the header in which they do.
+/// Empty by default: any client can send such a header.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies {
     networks: Arc<[IpNet]>,
     header: ForwardedHeader,
-    /// Whether it was logged that a proxy sets the other header.
+    /// Whether a warning about a proxy that sets the other header was logged.
     warned: Arc<AtomicBool>,
 }
 
 impl FromStr for TrustedProxies {
     type Err = String;
 
-    /// Reads a comma-separated list of addresses and networks: `10.0.0.0/8,127.0.0.1`.
+    /// Parses a comma-separated list of addresses and networks: `10.0.0.0/8,127.0.0.1`.
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let networks = parts.map(|part| {
@@ -45,7 +45,7 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// The same proxies, believed by this header alone.
+    /// The same proxies, trusted only through this header.
     #[must_use]
     pub fn by(self, header: ForwardedHeader) -> Self {
         Self { header, ..self }
@@ -55,8 +55,9 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The client: the peer itself, or, behind proxies that we trust, the right-most address that is not one of them.
-    /// What stands further left was written by the client and proves nothing.
+    /// The client's address: the peer itself or, behind trusted proxies, the right-most address
+    /// that is not a trusted proxy. Entries further left were written by the client and prove
+    /// nothing.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -76,7 +77,7 @@ impl TrustedProxies {
         client
     }
 
-    /// All clients of such a proxy would share one limit.
+    /// Warns once if a proxy sets the other header: all its clients would share one limit.
     fn warn_of_the_other_header(&self, proxy: IpAddr, headers: &HeaderMap) {
         let other = match self.header {
             ForwardedHeader::XForwardedFor => ForwardedHeader::Forwarded,
@@ -92,14 +93,15 @@ impl TrustedProxies {
         }
     }
 
-    /// The client that a request comes from, by its parts.
+    /// The client's address, from the parts of a request.
     #[must_use]
     pub fn client_of(&self, parts: &Parts) -> IpAddr {
         self.client(peer_of(&parts.extensions), &parts.headers)
     }
 }
 
-/// What a rate limit counts by: an IPv4 address, or the /64 network of an IPv6 one, since one customer has all of it.
+/// The key that rate limits count by: an IPv4 address, or the /64 network of an IPv6 address, which
+/// one customer owns.
 pub(crate) fn limit_key(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -110,19 +112,19 @@ pub(crate) fn limit_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The address of the other end of the connection; `serve` records it.
+/// The peer's address, which `serve` records.
 pub(crate) fn peer_of(extensions: &Extensions) -> IpAddr {
-    // Requests that never crossed a socket (a router called in a test) count as one local caller.
+    // Requests without a socket (a router called in a test) count as one local client.
     extensions.get::<ConnectInfo<SocketAddr>>().map_or(Ipv6Addr::LOCALHOST.into(), |info| info.0.ip())
 }
 
-/// The address of the client, as an extractor. Needs `TrustedProxies` in the request's extensions to look behind
-/// proxies.
+/// Extracts the client's address. Requires `TrustedProxies` in the request's extensions to look
+/// behind proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// What belongs to one customer: an IPv4 address, or the /64 network of an IPv6 one.
+    /// The address range of one customer: an IPv4 address, or the /64 network of an IPv6 address.
     #[must_use]
     pub fn network(self) -> IpAddr {
         limit_key(self.0)

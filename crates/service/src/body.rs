@@ -1,4 +1,4 @@
-//! Request bodies: JSON, bounded, with errors that name the field.
+//! Request bodies: JSON of bounded length, with errors that name the field.
 
 use std::error::Error as _;
 
@@ -12,11 +12,13 @@ use serde::de::DeserializeOwned;
 
 use crate::Problem;
 
-/// The longest request body that is read, in bytes.
+/// Maximum length of a request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// A JSON body of at most [`BODY_BYTES_MAX`]: 415 when it is not said to be JSON, 413 when it is longer, 422 naming the field when it is
-/// not what was asked for. Pages of other sites can send what is said to be text, or a form, with our cookies and without being asked.
+/// A JSON body of at most [`BODY_BYTES_MAX`]. Rejects a body without a JSON content type with 415,
+/// a longer one with 413, and an invalid one with 422 and the name of the field. The content type
+/// matters: pages of other sites can send text or forms with our cookies, without a preflight
+/// request.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
@@ -46,7 +48,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 /// Reads a body of at most [`BODY_BYTES_MAX`].
 ///
 /// # Errors
-/// 413 when it is longer, and 503 when it did not come in time, or was cut off: whoever is still there may send it again.
+/// 413 when it is longer; 503 when it did not arrive in time or was cut off, so that the client can
+/// send it again.
 pub async fn read(body: Body) -> Result<Bytes, Problem> {
     to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
         if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
@@ -65,7 +68,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn invalid_body(field: &str, error: &serde_json::Error) -> Problem {
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid");
-    // serde_json names the field of a missing or unknown one in its own sentence; the path is `.` there.
+    // For a missing or unknown field, the path is `.` and serde_json's message names the field.
     match field {
         "." => problem.detail(format!("The body: {error}.")),
         field => problem.detail(format!("The field `{field}`: {error}.")).with("field", field),

@@ -1,4 +1,4 @@
-//! What a service's program is told on its command line.
+//! The command line of a service's program.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -15,13 +15,14 @@ use tokio::{
 
 use crate::StartError;
 
-/// How long one that is asked may take.
+/// Timeout of the readiness request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const ASKED: &[u8] = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const READY: &[u8] = b"HTTP/1.1 200";
 
-/// A service's program: reads its settings, and starts it. With `--healthy` it asks the process that runs with these settings, on this
-/// machine, whether it is ready, and ends with 0 if it is: an image without a shell has nothing else to ask with.
+/// Reads a service's settings and starts it. With `--healthy`, instead asks the local process with
+/// these settings whether it is ready, and exits with 0 if it is: an image without a shell has no
+/// other health probe.
 pub async fn program<S: Parser>(
     listen: fn(&S) -> SocketAddr,
     start: impl AsyncFnOnce(S) -> Result<(), StartError>,

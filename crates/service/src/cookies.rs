@@ -1,10 +1,10 @@
-//! The cookies of a request (RFC 6265, 4.2). Other pages of the host set cookies, too, of any bytes: one that is not ours
-//! never hides one that is.
+//! The cookies of a request (RFC 6265, section 4.2). Other pages of the host may set cookies of
+//! arbitrary bytes; an invalid cookie never hides a valid one.
 
 use axum::http::{HeaderMap, header};
 
-/// The cookies of a request in their order, as names and values. HTTP/2 may send them in several headers, and one name may
-/// come several times. Pairs that are not UTF-8 are passed over.
+/// The names and values of a request's cookies, in order. HTTP/2 may split them into several
+/// headers, and a name may repeat. Pairs that are not UTF-8 are skipped.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let lines = headers.get_all(header::COOKIE).into_iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
@@ -14,7 +14,7 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The values of the cookies of one name, in their order.
+/// The values of the cookies with a name, in order.
 pub fn cookies_named<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     cookies(headers).filter(move |(named, _)| *named == name).map(|(_, value)| value)
 }

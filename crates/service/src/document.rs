@@ -1,4 +1,4 @@
-//! OpenAPI documents: what the documents of all services have in common.
+//! OpenAPI documents: the parts that all services share.
 
 use utoipa::openapi::{
     Content, ContentBuilder, OpenApi, Ref, RefOr, Response, Server,
@@ -10,7 +10,7 @@ use utoipa::openapi::{
 const PROBLEM_JSON: &str = "application/problem+json";
 const PROBLEM: &str = "#/components/schemas/Problem";
 
-/// Problems that any operation may answer with.
+/// Problems that any operation may return.
 const ALWAYS: [(&str, &str); 3] = [
     ("400", "The path, the query or a header is not valid."),
     ("429", "Too many requests from this address. `Retry-After` says when to try again."),
@@ -23,16 +23,16 @@ const WITH_BODY: [(&str, &str); 3] = [
     ("422", "The request body is not valid."),
 ];
 
-/// Path, operation id, summary, and description of the answer of the routes that every service has.
+/// Path, operation id, summary and response description of the routes that every service has.
 const PLUMBING: [(&str, &str, &str, &str); 3] = [
     ("/health/live", "health_live", "Whether the process runs.", "It does."),
     ("/health/ready", "health_ready", "Whether the service can do its work.", "It can."),
     ("/metrics", "metrics", "Metrics, in the text format of Prometheus.", "The metrics."),
 ];
 
-/// Completes a document: declares the server, the routes of health and metrics, and which operations
-/// are public; gives problems the content type `application/problem+json`; and lists at each
-/// operation the problems of the layers and extractors of this crate.
+/// Completes a document: declares the server, the routes of health and metrics, and which
+/// operations are public; gives problems the content type `application/problem+json`; and lists at
+/// each operation the problems of the layers and extractors of this crate.
 pub fn complete_document(document: &mut OpenApi) {
     document.servers.get_or_insert_with(|| vec![Server::new("/")]);
     for (path, id, summary, answer) in PLUMBING {

@@ -1,12 +1,12 @@
-//! How many files, and so how many connections, this process may open.
+//! The open-file limit of this process, which also limits its connections.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Opens as many files as the system lets a process open, and says how many that is. The limit that one starts with is often 1024:
-/// a container's, or a terminal's.
+/// Raises the open-file limit to the hard limit, and returns it. Containers and terminals often
+/// start a process with 1024.
 pub fn raise_file_limit() -> u64 {
     let Ok((least, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
-    // Where it isn't allowed, the limit stays what it was, and connections fail with a word of their own.
+    // On failure the limit stays as it was; a later failure to open a connection reports itself.
     if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_ok() { most } else { least }
 }
 

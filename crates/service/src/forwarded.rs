@@ -1,13 +1,15 @@
-//! What proxies say of the hops behind them: `X-Forwarded-For`, as it is found in the field, and `Forwarded` (RFC 7239). Pure.
+//! Parses the hops that proxies report: `X-Forwarded-For`, as used in practice, and `Forwarded`
+//! (RFC 7239). Pure.
 //!
-//! Both list hops from the client to the nearest proxy. A hop that names no address (`unknown`, `_hidden`, nonsense) is
-//! `None`: nothing further left can be trusted then.
+//! Both list hops from the client to the nearest proxy. A hop without an address (`unknown`,
+//! `_hidden`, malformed) is `None`; hops further left can't be trusted then.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 
-/// The header that the trusted proxies set. Only this one is read: a client may send the other, and no proxy overwrites it.
+/// The header that the trusted proxies set. Only this one is read: a client may send the other, and
+/// no proxy would overwrite it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`: addresses, with or without ports.
@@ -26,13 +28,13 @@ impl ForwardedHeader {
         }
     }
 
-    /// The hops that a request names, the nearest first.
+    /// The hops of a request, the nearest first.
     pub(crate) fn hops(self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let lines = headers.get_all(self.name()).into_iter().map(|line| line.to_str().unwrap_or("unknown"));
         let mut hops: Vec<Option<IpAddr>> = lines
             .flat_map(|line| match self {
                 Self::XForwardedFor => x_forwarded_for(line),
-                // One wrong quote shifts the meaning of everything behind it.
+                // One misplaced quote changes the meaning of all that follows it.
                 Self::Forwarded => forwarded(line).unwrap_or_else(|| vec![None]),
             })
             .collect();
@@ -42,11 +44,12 @@ impl ForwardedHeader {
 }
 
 fn x_forwarded_for(line: &str) -> Vec<Option<IpAddr>> {
-    // Empty elements of a list say nothing (RFC 9110, 5.6.1).
+    // Empty list elements are ignored (RFC 9110, section 5.6.1).
     line.split(',').map(str::trim).filter(|part| !part.is_empty()).map(address).collect()
 }
 
-/// An address as proxies write it: bare, in brackets, with a port, with a zone, or IPv4 mapped into IPv6.
+/// Parses an address as proxies write it: bare, in brackets, with a port, with a zone, or IPv4
+/// mapped into IPv6.
 fn address(text: &str) -> Option<IpAddr> {
     let unbracketed = text.strip_prefix('[').and_then(|rest| {
         let (inside, port) = rest.split_once(']')?;
@@ -54,7 +57,7 @@ fn address(text: &str) -> Option<IpAddr> {
     });
     let host = match unbracketed {
         Some(inside) => inside,
-        // One colon separates a port; more belong to an IPv6 address.
+        // A single colon separates a port; several belong to an IPv6 address.
         None => match text.split_once(':') {
             Some((host, port)) if !port.contains(':') => Some(host).filter(|_| is_node_port(port))?,
             _ => text,
@@ -68,17 +71,17 @@ fn address(text: &str) -> Option<IpAddr> {
     .map(|address: IpAddr| address.to_canonical())
 }
 
-/// Nothing, or a colon and a port.
+/// Whether the text is empty, or a colon and a port.
 fn is_port(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(is_node_port)
 }
 
-/// A port, or one that a proxy hides behind a name of its own (`_a1`).
+/// Whether the text is a port, or an obfuscated one (`_a1`).
 fn is_node_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() || (text.len() > 1 && text.starts_with('_'))
 }
 
-/// The hops of one `Forwarded` header, or `None` where it is malformed.
+/// The hops of one `Forwarded` header, or `None` if it is malformed.
 fn forwarded(line: &str) -> Option<Vec<Option<IpAddr>>> {
     let (mut hops, mut rest) = (Vec::new(), line);
     loop {
@@ -117,7 +120,7 @@ fn forwarded(line: &str) -> Option<Vec<Option<IpAddr>>> {
     }
 }
 
-/// A token or a quoted string, and what comes behind it.
+/// Parses a token or a quoted string, and returns the rest.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',', '"', ' ', '\t']).unwrap_or(text.len());
@@ -225,7 +228,8 @@ mod tests {
                     (axum::http::HeaderName::from_static(kind.name()), line.parse().expect("visible"))
                 }).collect();
                 let nearest = kind.hops(&headers).first().copied().flatten();
-                // A line of `Forwarded` that the client has broken names nobody; it never names somebody else.
+                // A `Forwarded` line that the client has broken yields no address; it never yields
+                // another client's.
                 let broken = kind == ForwardedHeader::Forwarded && one_header && nearest.is_none();
                 prop_assert!(broken || nearest == Some(ip.to_canonical()), "{:?} {:?}", headers, nearest);
             }

@@ -1,35 +1,37 @@
-//! What stands in front of a service, as its operator says.
+//! Settings of the proxies in front of a service.
 
 use clap::Args;
 
 use crate::{Origins, StartError, TrustedProxies, forwarded::ForwardedHeader};
 
-/// The proxies in front of a service, and the addresses that they give it.
+/// The proxies in front of a service, and its public origins.
 #[derive(Debug, Clone, Default, Args)]
 pub struct FrontSettings {
-    /// Proxies whose word on a client's address is believed: addresses and networks, comma-separated.
+    /// Trusted proxies, which may report a client's address: addresses and networks,
+    /// comma-separated.
     #[arg(long, env = "FAIRLINE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,
-    /// The header in which they say it. They have to set it, or append to it: the other one is never read.
+    /// Header in which trusted proxies report the client's address. They must set it or append to
+    /// it; the other header is never read.
     #[arg(long, env = "FAIRLINE_FORWARDED_HEADER", value_enum, default_value_t)]
     pub forwarded_header: ForwardedHeader,
-    /// Where browsers find the pages, comma-separated: https://sale.example. Needed where a proxy rewrites the Host header; without
-    /// it, pages of the host that a request names are ours.
+    /// Public origins of the pages, comma-separated: https://sale.example. Required if a proxy
+    /// rewrites the Host header. By default, pages of the requested host are accepted.
     #[arg(long, env = "FAIRLINE_PUBLIC_ORIGINS", value_delimiter = ',')]
     pub public_origins: Vec<String>,
 }
 
 impl FrontSettings {
-    /// Who is believed about clients' addresses.
+    /// The trusted proxies.
     #[must_use]
     pub fn proxies(&self) -> TrustedProxies {
         self.trusted_proxies.clone().by(self.forwarded_header)
     }
 
-    /// Whose pages may use the service: our own, and those of these other sites.
+    /// The origins whose pages may use the service: its own, and these allowed ones.
     ///
     /// # Errors
-    /// When one of them is no origin, or cookies that travel over HTTPS only are to be set over HTTP.
+    /// When an origin is invalid, or when HTTPS-only cookies are to be set over HTTP.
     pub fn origins(&self, allowed: &[String], secure_cookies: bool) -> Result<Origins, StartError> {
         let origins = Origins::new(&self.public_origins, allowed)?;
         match self.public_origins.iter().find(|origin| secure_cookies && origin.trim().starts_with("http://")) {

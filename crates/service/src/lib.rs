@@ -1,7 +1,7 @@
-//! What every Fairline service is made of besides its own job: an accept loop with limits, a way to stop, problem
-//! responses, request bodies with a bound, rate limits by address, health, metrics and logs.
+//! The parts that every Fairline service shares: an accept loop with limits, graceful shutdown,
+//! problem responses, bounded request bodies, rate limits by address, health, metrics and logs.
 //!
-//! Nothing in here knows what a sale is.
+//! Contains no business logic: nothing here depends on the concept of a sale.
 
 mod address;
 mod body;

@@ -1,4 +1,4 @@
-//! Logs: JSON for machines, text for people; and which traces are told of.
+//! Logs: JSON for machines, text for people; and which traces are reported.
 
 use std::{
     fmt::{self, Debug},
@@ -29,34 +29,35 @@ use tracing_subscriber::{
 
 use crate::StartError;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// One line of text.
     Text,
 }
 
-/// How a service logs, and what it tells a collector of traces.
+/// Log settings of a service, and the traces that it exports.
 #[derive(Debug, Clone, Args)]
 pub struct LogSettings {
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long = "log", env = "FAIRLINE_LOG", value_enum, default_value = "json")]
     pub format: LogFormat,
-    /// What is logged: a level, or tracing's directives (`info,waiting_room=debug`).
+    /// Log level, or tracing directives (`info,waiting_room=debug`).
     #[arg(long = "log-level", env = "FAIRLINE_LOG_LEVEL", default_value = "info")]
     pub level: String,
-    /// A folder for a file of logs a day, beside standard error.
+    /// Folder for daily log files, in addition to standard error.
     #[arg(long = "logs-folder", env = "FAIRLINE_LOGS_FOLDER")]
     pub folder: Option<PathBuf>,
-    /// Days for which these files are kept.
+    /// Days to keep log files.
     #[arg(long = "logs-kept-days", env = "FAIRLINE_LOGS_KEPT_DAYS", default_value_t = 90)]
     pub kept_days: u16,
-    /// The share of traces, from 0 to 1, whose operations are logged, and sent to a collector, when they go well. Those that fail all are.
+    /// Share of traces, from 0 to 1, whose successful operations are logged and exported. Failed
+    /// operations always are.
     #[arg(long = "traces-kept", env = "FAIRLINE_TRACES_KEPT", default_value_t = export::SHARE)]
     pub traces_kept: f64,
-    /// A collector that takes OTLP over HTTP, such as `http://collector:4318`.
+    /// URL of a collector that accepts OTLP over HTTP, such as `http://collector:4318`.
     #[arg(long = "otlp-url", env = "FAIRLINE_OTLP_URL")]
     pub collector: Option<String>,
 }
@@ -74,15 +75,16 @@ impl Default for LogSettings {
     }
 }
 
-/// Sends this process's logs to standard error, and where the settings say so to files and a collector. Within a runtime.
+/// Sends this process's logs to standard error and, if configured, to files and a collector. Must
+/// be called within a runtime.
 ///
 /// # Errors
-/// When a setting is wrong, or logging was started already.
+/// When a setting is invalid, or logging was started before.
 pub fn init_logging(service: &'static str, settings: &LogSettings) -> Result<(), StartError> {
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
         StartError::new(format!("The log level `{}` is not valid: {error}. Try `info`.", settings.level))
     })?;
-    let wrong = |error: export::NotExported| StartError::new(format!("Traces can't be told: {error}."));
+    let wrong = |error: export::NotExported| StartError::new(format!("Traces can't be exported: {error}."));
     export::keep(settings.traces_kept).map_err(wrong)?;
     if let Some(collector) = &settings.collector {
         export::start(service, collector).map_err(wrong)?;
@@ -101,7 +103,7 @@ pub fn init_logging(service: &'static str, settings: &LogSettings) -> Result<(),
     started.map_err(|error| StartError::new(format!("Logging could not be started: {error}.")))
 }
 
-/// A file a day, of which the oldest goes.
+/// Opens the daily log files; the oldest ones are deleted.
 fn files(service: &'static str, settings: &LogSettings) -> Result<Option<RollingFileAppender>, StartError> {
     let Some(folder) = &settings.folder else { return Ok(None) };
     let files = RollingFileAppender::builder()
@@ -114,11 +116,12 @@ fn files(service: &'static str, settings: &LogSettings) -> Result<Option<Rolling
     files.map(Some).map_err(wrong)
 }
 
-/// One JSON object a line: `timestamp`, `level`, `service`, the `traceId` of what is being done, and what the line says itself;
-/// of an operation that has ended, that is `operation`, `duration` in seconds, and `result`.
+/// Formats an event as one JSON object: `timestamp`, `level`, `service`, the current `traceId`, and
+/// the event's own fields. For an operation that has ended, these are `operation`, `duration` in
+/// seconds, and `result`.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonLines {
-    /// Whose log it is.
+    /// The name of the logging service.
     pub service: &'static str,
 }
 
@@ -141,7 +144,7 @@ impl JsonLines {
         map.serialize_entry("timestamp", &OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default())?;
         map.serialize_entry("level", event.metadata().level().as_str())?;
         map.serialize_entry("service", self.service)?;
-        // An operation that has ended says its trace itself.
+        // An operation that has ended carries its own trace id.
         if let Some(context) = current().filter(|_| event.metadata().fields().field("traceId").is_none()) {
             map.serialize_entry("traceId", &format_args!("{:032x}", context.trace))?;
         }

@@ -1,4 +1,5 @@
-//! Which site's page a request comes from: browsers say it, and pages of other sites can't lie about it.
+//! The origin of the page that sent a request. Browsers set it, and pages of other sites can't
+//! forge it.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,13 +12,13 @@ use tracing::warn;
 
 use crate::StartError;
 
-/// The origin of a page of ours, in requests for which browsers send no `Origin`: a page that would be refused as soon as
-/// it changes something learns so from the first thing that it asks.
+/// The origin of one of our pages, for requests in which browsers send no `Origin`. A page whose
+/// changes would be rejected learns it from its first request.
 const PAGE: HeaderName = HeaderName::from_static("fairline-origin");
-/// How often a refused page is logged.
+/// How often a rejected origin is logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
 
-/// The sites whose pages may use this service.
+/// The origins whose pages may use this service.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     public: Arc<[String]>,
@@ -26,24 +27,25 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// `public`: where our own pages are; by default at the host that a request names. `allowed`: other sites' that may
-    /// use the service, too.
+    /// `public`: the origins of our own pages; by default, the host that a request names.
+    /// `allowed`: origins of other sites that may use the service, too.
     ///
     /// # Errors
-    /// When one of them is no origin.
+    /// When one of them is not an origin.
     pub fn new(public: &[String], allowed: &[String]) -> Result<Self, StartError> {
         let read = |origins: &[String]| origins.iter().map(|origin| normal(origin)).collect::<Result<Vec<_>, _>>();
         Ok(Self { public: read(public)?.into(), allowed: read(allowed)?.into(), logged: Arc::default() })
     }
 
-    /// Where our own pages are, first of all.
+    /// The first public origin.
     #[must_use]
     pub fn public(&self) -> Option<&str> {
         self.public.first().map(String::as_str)
     }
 
-    /// Whether a request comes from a page of another site that is not allowed. Programs that are no browsers say nothing
-    /// and are nobody's puppets. What is refused is logged, since it may be our own page behind a proxy that rewrites `Host`.
+    /// Whether a request comes from a page of another site that is not allowed. Clients that are
+    /// not browsers send no origin and are not exposed to CSRF. Rejections are logged, since the
+    /// page may be our own behind a proxy that rewrites `Host`.
     #[must_use]
     pub fn is_foreign(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN).or_else(|| headers.get(PAGE)) else { return false };
@@ -81,7 +83,7 @@ fn is_of_host(origin: &str, host: &str) -> bool {
     uri.as_ref().and_then(Uri::authority).is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
 }
 
-/// An origin as browsers write it.
+/// Normalises an origin to the form that browsers send.
 fn normal(origin: &str) -> Result<String, StartError> {
     let origin = origin.trim();
     let bare = origin.strip_suffix('/').unwrap_or(origin).to_ascii_lowercase();
@@ -89,7 +91,7 @@ fn normal(origin: &str) -> Result<String, StartError> {
     let uri: Uri = bare.parse().map_err(|_| wrong())?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(wrong)?;
-    // Browsers leave the scheme's own port out.
+    // Browsers omit the scheme's default port.
     let port = authority.port_u16().filter(|port| !matches!((scheme, port), ("http", 80) | ("https", 443)));
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     let normal = format!("{scheme}://{}{port}", authority.host());

@@ -1,4 +1,4 @@
-//! What every service answers besides its own routes: health and metrics.
+//! Routes that every service has: health and metrics.
 
 use std::{future::Future, pin::Pin, sync::Arc, sync::OnceLock, time::Duration};
 
@@ -12,20 +12,22 @@ use tokio::time::Instant;
 
 use crate::{Problem, Shutdown};
 
-/// Says whether a service can do its work now: `Err` with what is missing.
+/// A service's readiness check: `Err` names what is missing.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
-/// Upper bounds of the histograms, in seconds or of ratios; 0.3 is what the alert for slow answers asks for.
+/// Upper bounds of the histograms, in seconds or as ratios. 0.3 is the threshold of the alert for
+/// slow responses.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1.0, 2.5, 10.0];
-/// Upper bounds of the histograms of how many things were done at once, whose names end in [`SIZES`].
+/// Upper bounds of the histograms of batch sizes, whose names end in [`SIZES`].
 const SIZE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 const SIZES: &str = "_size";
-/// How often histograms are folded; without it the recorder grows for as long as nobody scrapes it.
+/// How often histograms are folded; without this, the recorder grows while no scraper reads it.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long it may take to say whether a service is ready.
+/// Deadline of a readiness check.
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
-/// `/health/live`, `/health/ready` and `/metrics` beside the routes of a service, whose requests are timed.
+/// Adds `/health/live`, `/health/ready` and `/metrics` to a service's routes, and times all
+/// requests.
 pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> Router {
     let recorder = recorder(shutdown);
     let stopping = shutdown.clone();
@@ -38,7 +40,7 @@ pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) ->
             if let Some(name) = stopping.watchdogs().unwell() {
                 return Err(Problem::unavailable(format!("The loop `{name}` failed and is being started again.")));
             }
-            // Whatever it asks for has a deadline; this one is for what was forgotten.
+            // Each check has its own deadline; this one covers checks that lack theirs.
             let ready = tokio::time::timeout(READY_WITHIN, ready()).await;
             ready.unwrap_or_else(|_| Err("There was no answer in time.".to_owned())).map_err(Problem::unavailable)
         }
@@ -50,7 +52,7 @@ pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) ->
         .route("/metrics", get(move || async move { recorder.render().into_response() }))
 }
 
-/// The process's one recorder: several services in one process share it.
+/// The process's only recorder; several services in one process share it.
 fn recorder(shutdown: &Shutdown) -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = RECORDER.get_or_init(|| {
@@ -71,7 +73,7 @@ fn recorder(shutdown: &Shutdown) -> PrometheusHandle {
     handle
 }
 
-/// Times a request, and tells of it, by its route, never by its address: addresses are without bound.
+/// Times and reports a request by its route, never by its path: paths are unbounded.
 async fn observed(request: Request, next: Next) -> Response {
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
@@ -93,7 +95,7 @@ async fn observed(request: Request, next: Next) -> Response {
     response
 }
 
-/// The trace that a request belongs to: by its header, or by its query, since a page can give a WebSocket no headers.
+/// The trace of a request, from its header or its query: a page can't set headers on a WebSocket.
 fn handed_over(request: &Request) -> Option<TraceContext> {
     if let Some(header) = request.headers().get(TRACEPARENT) {
         return header.to_str().ok()?.parse().ok();

@@ -6,7 +6,8 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-/// A problem response (RFC 9457): a stable `type`, a `title`, and a `detail` that its reader can act on.
+/// A problem response (RFC 9457): a stable `type`, a `title`, and a `detail` with an action for its
+/// reader.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     status: StatusCode,
@@ -34,7 +35,7 @@ pub struct ProblemBody {
     pub detail: Option<String>,
 }
 
-/// A [`ProblemBody`] on its way out, with its other members.
+/// A [`ProblemBody`] for serialisation, with its extension members.
 #[derive(serde::Serialize)]
 struct Body<'a> {
     #[serde(rename = "type")]
@@ -48,13 +49,13 @@ struct Body<'a> {
 }
 
 impl Problem {
-    /// A problem of the kind `slug`, which becomes the last part of its `type` and is never changed once published.
+    /// A problem with a slug: the last part of its `type`, which never changes once published.
     #[must_use]
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
         Self { status, slug, title, detail: None, retry_after_s: None, members: Map::new() }
     }
 
-    /// Something we lean on is down. The caller may try again; nothing was lost.
+    /// A dependency is unavailable. The caller may retry; nothing was lost.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
@@ -62,21 +63,21 @@ impl Problem {
             .retry_after(2)
     }
 
-    /// What happened, and what to do.
+    /// Sets what happened and what to do.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// When to try again, in seconds from now: the `Retry-After` header.
+    /// Sets the `Retry-After` header, in seconds from now.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    /// One more member of the body.
+    /// Adds an extension member to the body.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.members.insert(member.to_owned(), value.into());
@@ -89,19 +90,19 @@ impl Problem {
         self.status
     }
 
-    /// The kind of problem: the last part of its `type`.
+    /// The slug: the last part of its `type`.
     #[must_use]
     pub fn slug(&self) -> &'static str {
         self.slug
     }
 
-    /// The kind in a few words.
+    /// The title.
     #[must_use]
     pub fn title(&self) -> &'static str {
         self.title
     }
 
-    /// The body.
+    /// The body as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let body = Body {
@@ -114,7 +115,7 @@ impl Problem {
         serde_json::to_string(&body).expect("strings, numbers and JSON are JSON")
     }
 
-    /// What happened, if it was said.
+    /// The detail, if it was set.
     #[must_use]
     pub fn detail_text(&self) -> Option<&str> {
         self.detail.as_deref()

@@ -29,22 +29,23 @@ use crate::{
     address::{limit_key, peer_of},
 };
 
-/// Addresses that one limit remembers at most; beyond them it refuses until old ones are forgotten.
+/// Addresses that one limit tracks, at most; beyond them it rejects requests until old addresses
+/// expire.
 const ADDRESSES_MAX: usize = 200_000;
-/// How often addresses that have been quiet are forgotten.
+/// How often idle addresses are removed.
 const FORGET_EVERY: Duration = Duration::from_secs(5);
 
-/// The layer that [`RateLimit::layer`] gives, for `axum::Router::route_layer`.
+/// The layer that [`RateLimit::layer`] returns, for `axum::Router::route_layer`.
 pub type RateLimitLayer = GovernorLayer<AddressKey, NoOpMiddleware<QuantaInstant>, Body>;
 
-/// So many requests a second from one client address, with a burst.
+/// A rate limit for each client address, with a burst.
 #[derive(Clone)]
 pub struct RateLimit {
     config: Arc<GovernorConfig<AddressKey, NoOpMiddleware<QuantaInstant>>>,
     key: Arc<AddressKey>,
 }
 
-/// How the limiter tells clients apart.
+/// How the limiter distinguishes clients.
 #[derive(Debug, Clone)]
 pub struct AddressKey {
     proxies: TrustedProxies,
@@ -52,7 +53,7 @@ pub struct AddressKey {
 }
 
 impl AddressKey {
-    /// What to count a request by, or `None` while there is no memory for one more address.
+    /// The key of a request, or `None` while the limiter is full.
     fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         (!self.full.load(Ordering::Relaxed)).then(|| limit_key(self.proxies.client(peer, headers)))
     }
@@ -68,7 +69,8 @@ impl KeyExtractor for AddressKey {
 }
 
 impl RateLimit {
-    /// A limit of `rate_per_s` with bursts of `burst`, and the task that keeps its memory small.
+    /// Creates a limit of `rate_per_s` with bursts of `burst`, and starts the task that removes
+    /// idle addresses.
     ///
     /// # Errors
     /// When the rate or the burst is not positive.
@@ -115,7 +117,7 @@ impl RateLimit {
         self.check_key(self.key.of(peer_of(request.extensions()), request.headers()))
     }
 
-    /// Counts one request by its parts.
+    /// Counts one request, by its parts.
     ///
     /// # Errors
     /// 429 with the seconds to wait.
@@ -143,7 +145,7 @@ impl RateLimit {
 fn refusal(error: &GovernorError) -> Response {
     match error {
         GovernorError::TooManyRequests { wait_time, .. } => too_many_requests(*wait_time).into_response(),
-        // Our key extractor has no other error.
+        // The key extractor returns no other error.
         GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong").into_response()
         }
@@ -151,7 +153,7 @@ fn refusal(error: &GovernorError) -> Response {
 }
 
 fn too_many_requests(wait_s: u64) -> Problem {
-    // Rounded up: a client that comes back exactly then is let through.
+    // Rounded up, so that a client that returns at that time is accepted.
     let wait_s = wait_s + 1;
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests from this address")
         .detail(format!("Try again in {wait_s} s. A place in the line is not lost by waiting."))

@@ -1,4 +1,4 @@
-//! The parts of a request's address, with a problem where they are not valid.
+//! The path and query of a request, with a problem where they are invalid.
 
 use axum::{
     extract::{
@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 
 use crate::Problem;
 
-/// The query of a request: 400 with the reason when it is not valid.
+/// The query of a request: 400 with the reason if it is invalid.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
-/// The parameters in the path of a request: 400 with the reason when one is not valid.
+/// The path parameters of a request: 400 with the reason if one is invalid.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 

@@ -1,8 +1,8 @@
-//! Settings that must never be printed.
+//! Secret settings, which are never printed.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-/// A setting whose value never shows: not in `Debug`, not in a log, not in an error.
+/// A secret setting. Its value appears in no `Debug` output, log or error.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that uses it.
+    /// The value, for the one place that uses it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

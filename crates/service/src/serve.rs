@@ -1,10 +1,10 @@
 //! The accept loop.
 //!
-//! Ours rather than `axum::serve`, which has no limit on connections, no time limit for headers (a slow sender holds a
-//! connection for ever) and leaves TCP_NODELAY off.
+//! Replaces `axum::serve`, which has no limit on connections, no timeout for headers (a slow sender
+//! holds a connection for ever), and leaves TCP_NODELAY off.
 //!
-//! A crowd that comes all at once waits where it costs nothing: only so many connections are answered at the same time,
-//! the others are in the kernel's queue, and what does not fit there tries again by itself.
+//! A sudden crowd waits where it costs nothing: the loop answers a bounded number of connections at
+//! once, the kernel queues further ones, and clients beyond that queue retry by themselves.
 
 use std::{
     convert::Infallible,
@@ -38,27 +38,31 @@ use tracing::{debug, warn};
 
 use crate::{Shutdown, raise_file_limit};
 
-/// Connections that the kernel keeps until we accept them. It takes no more than `net.core.somaxconn`, 4096 by default.
+/// Connections that the kernel queues for us. It caps this at `net.core.somaxconn`, 4096 by
+/// default.
 const BACKLOG: i32 = 4096;
-/// The kernel asks a quiet connection whether its other end is still there: after so long, so often, so many times.
+/// TCP keepalive of a quiet connection: the time before the first probe, the interval, and the
+/// number of probes.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10)).with_retries(3);
-/// What was sent and not confirmed for so long breaks the connection.
+/// Sent data that stays unacknowledged for this long breaks the connection.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Limits of an accept loop.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeLimits {
-    /// Connections open at once, up to their upgrade: WebSockets are counted by whoever upgrades them. Beyond them the
-    /// loop stops accepting and the kernel's own queue fills.
+    /// Maximum open connections. A WebSocket counts until its upgrade; its new owner counts it
+    /// afterwards. At the limit the loop stops accepting, and the kernel's queue fills.
     pub connections_max: usize,
-    /// Connections among these at once that still wait for their first answer. Beyond them, too, the loop stops accepting.
+    /// Maximum connections among these that still wait for their first response. At this limit,
+    /// too, the loop stops accepting.
     pub newcomers_max: usize,
-    /// Time that a client may take to send a request's headers, and that a kept-alive connection may be idle.
+    /// Timeout for a request's headers, and for an idle kept-alive connection.
     pub header_timeout: Duration,
-    /// Time that a client may take to send a request's body, from when it is waited for.
+    /// Timeout for a request's body, from when the service waits for it.
     pub body_timeout: Duration,
-    /// Bytes of request headers, and of each connection's read buffer, at most. At least 8 KiB.
+    /// Maximum size in bytes of request headers, and of each connection's read buffer. At least 8
+    /// KiB.
     pub header_bytes_max: usize,
 }
 
@@ -74,7 +78,8 @@ impl Default for ServeLimits {
     }
 }
 
-/// Serves until asked to stop; then lets requests under way finish. Upgraded connections belong to whoever upgraded them.
+/// Serves until shutdown, then lets requests in progress finish. Upgraded connections belong to the
+/// code that upgraded them.
 pub async fn serve<S>(listener: TcpListener, service: S, limits: ServeLimits, shutdown: &Shutdown)
 where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
@@ -84,11 +89,11 @@ where
         warn!(
             files,
             connections = limits.connections_max,
-            "fewer files may be opened than there may be connections: raise the limit (`ulimit -Hn`)"
+            "the open-file limit is below the connection limit: raise it (`ulimit -Hn`)"
         );
     }
     if let Err(error) = prepare(&listener) {
-        warn!(%error, "a listening socket keeps the system's settings");
+        warn!(%error, "set listening socket options failed");
     }
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let newcomers = Arc::new(Semaphore::new(limits.newcomers_max));
@@ -113,9 +118,10 @@ where
                     drop(place);
                 });
             }
-            // Out of files or memory, or a client that hung up at once: neither ends the service.
+            // Out of files or memory, or a client that disconnected at once: neither ends the
+            // service.
             Err(error) => {
-                warn!(%error, "a connection could not be accepted");
+                warn!(%error, "accept connection failed");
                 sleep(Duration::from_millis(20)).await;
             }
         }
@@ -126,8 +132,8 @@ async fn take(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     semaphore.clone().acquire_owned().await.expect("the semaphore is never closed")
 }
 
-/// Sets what every accepted connection inherits (`man 7 tcp`: Linux copies the options of the listening socket), at no
-/// cost for each of them, and makes room for a crowd.
+/// Sets the socket options that accepted connections inherit (`man 7 tcp`: Linux copies those of
+/// the listening socket) at no cost per connection, and enlarges the queue.
 fn prepare(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
@@ -172,12 +178,12 @@ async fn connection<S>(
         }
     };
     if let Err(error) = ended {
-        debug!(%error, "a connection ended early");
+        debug!(%error, "serve connection failed");
     }
 }
 
-/// The alarms of one connection. hyper sets one for every request, and nearly none ever rings: one timer of the runtime does for all,
-/// which is set anew when it rings for one that was cleared.
+/// The timers of one connection. hyper sets one for every request, and almost none expires. One
+/// runtime timer serves all of them; it is set anew when it expires for one that was cleared.
 #[derive(Clone, Default)]
 struct Alarms(Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
 
@@ -191,7 +197,7 @@ impl Timer for Alarms {
     }
 }
 
-/// Later than every alarm of its connection before it.
+/// Expires later than every earlier alarm of its connection.
 struct Alarm {
     deadline: Instant,
     timer: Alarms,
@@ -215,7 +221,8 @@ impl Future for Alarm {
     }
 }
 
-/// A body that has to be there in time: whoever promises one and sends none would keep a newcomer's place for ever.
+/// A body with a deadline: a client that announces one and sends none would otherwise hold a
+/// newcomer's slot for ever.
 fn in_time(body: Incoming, limit: Duration) -> Body {
     if body.is_end_stream() {
         return Body::empty();
@@ -226,7 +233,7 @@ fn in_time(body: Incoming, limit: Duration) -> Body {
 struct InTime {
     body: Incoming,
     limit: Duration,
-    /// The end of the time, once somebody has to wait: most bodies come with their headers.
+    /// The deadline, set once the service has to wait: most bodies arrive with their headers.
     late: Option<Pin<Box<Sleep>>>,
 }
 
@@ -304,7 +311,7 @@ mod tests {
     async fn a_client_that_never_ends_its_headers_is_cut_off() {
         let limits = ServeLimits { header_timeout: Duration::from_millis(50), ..ServeLimits::default() };
         let (address, _shutdown) = started(limits).await;
-        // The read ends, though the client never does: the server hangs up.
+        // The read ends although the client never closes: the server disconnects.
         assert!(!answer(address, "GET / HTTP/1.1\r\nhost: here\r\n").await.contains("200 OK"));
     }
 

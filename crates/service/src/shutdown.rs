@@ -1,4 +1,4 @@
-//! One signal to stop, and a count of what still runs.
+//! The stop signal of a process, and a count of its running tasks.
 
 use std::{future::Future, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::watchdog::Watchdogs;
 
-/// Tells every part of a process to stop, and waits until the parts have.
+/// Signals every part of a process to stop, and waits until all have.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     stop: CancellationToken,
@@ -16,16 +16,16 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// One that nobody has asked to stop yet.
+    /// Creates a signal that has not been triggered.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One that SIGTERM or Ctrl-C triggers.
+    /// Creates a signal that SIGTERM or Ctrl-C triggers.
     ///
     /// # Errors
-    /// When the signal handlers cannot be installed.
+    /// When the signal handlers can't be installed.
     pub fn on_signals() -> std::io::Result<Self> {
         let shutdown = Self::new();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -40,18 +40,18 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Asks everything to stop.
+    /// Signals every part to stop.
     pub fn trigger(&self) {
         self.stop.cancel();
     }
 
-    /// Whether somebody has asked to stop.
+    /// Whether shutdown has been triggered.
     #[must_use]
     pub fn is_triggered(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Waits until somebody asks to stop.
+    /// Waits until shutdown is triggered.
     pub async fn triggered(&self) {
         self.stop.cancelled().await;
     }
@@ -60,8 +60,8 @@ impl Shutdown {
         &self.watchdogs
     }
 
-    /// Runs a task that [`Self::finished`] waits for, in the trace of whoever starts it. For what must reach its end even when the
-    /// client hangs up.
+    /// Runs a task that [`Self::finished`] waits for, in the caller's trace. For work that must
+    /// complete even if the client disconnects.
     pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -70,17 +70,17 @@ impl Shutdown {
         self.tasks.spawn(fairline_trace::carried(task))
     }
 
-    /// Lets [`Self::finished`] wait for a task that somebody else runs.
+    /// Makes [`Self::finished`] wait for a task that the caller runs.
     pub fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
         self.tasks.track_future(task)
     }
 
-    /// Waits, at most `limit`, until every task has ended; then, for some seconds at most, until a collector has what they did. Gives
-    /// `false` when some tasks had not ended.
+    /// Waits up to `limit` until every task has ended; then up to some seconds until the collector
+    /// has received their traces. Returns `false` if some tasks had not ended.
     pub async fn finished(&self, limit: Duration) -> bool {
         self.tasks.close();
         let have_ended = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
-        // It panics for nobody: there is nothing in it that could.
+        // The exporter does not panic, so the join error is ignored.
         let _ = tokio::task::spawn_blocking(fairline_trace::export::finish).await;
         have_ended
     }

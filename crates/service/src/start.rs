@@ -1,6 +1,6 @@
-//! Why a service could not start.
+//! Startup errors of a service.
 
-/// Why a service could not start: what, and what to do about it. `main` prints it and exits 2.
+/// Why a service could not start, and what to do about it. `main` prints it and exits with 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StartError(String);

@@ -1,5 +1,5 @@
-//! Loops that a service can't do without. One that panics, ends or stands still is reported and started again, and until it is
-//! well, the service is not ready.
+//! Supervision of the loops that a service depends on. A loop that panics, ends or stalls is
+//! reported and restarted; until it recovers, the service is not ready.
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use tracing::error;
 
 use crate::Shutdown;
 
-/// A loop that has ended is started again after so long.
+/// Pause before a loop is restarted.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// One loop.
@@ -34,7 +34,7 @@ tokio::task_local! {
     static WATCHED: Arc<Watched>;
 }
 
-/// Says that the loop which this is called from goes on. Nothing, where no watchdog watches it.
+/// Reports progress of the calling loop. Does nothing outside of a watched loop.
 pub fn beat() {
     let _ = WATCHED.try_with(|watched| {
         *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -49,7 +49,7 @@ impl Watched {
 }
 
 impl Watchdogs {
-    /// A loop that is not well.
+    /// The name of a loop that is not well.
     pub(crate) fn unwell(&self) -> Option<&'static str> {
         let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watched.iter().find(|watched| !watched.is_well.load(Ordering::Acquire)).map(|watched| watched.name)
@@ -63,8 +63,8 @@ impl Watchdogs {
 }
 
 impl Shutdown {
-    /// Runs a loop until asked to stop. It calls [`beat`] in each round; one that has not for `limit` is stopped and started
-    /// again, as is one that panics or ends. A stop waits for it, as for any task.
+    /// Runs a loop until shutdown. The loop calls [`beat`] in each round; if it does not for
+    /// `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any task.
     pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
     where
         F: Fn(Shutdown) -> L + Send + 'static,
@@ -84,7 +84,8 @@ impl Shutdown {
                             Err(error) => break error.to_string(),
                         },
                         () = sleep_until(stands_still_at) => {
-                            // Asked to stop, it may take as long as the process has.
+                            // After shutdown was triggered, the loop may take as long as the
+                            // process has.
                             if shutdown.is_triggered() {
                                 let _ = task.await;
                                 return;

@@ -1,37 +1,40 @@
-//! The W3C's trace context (<https://www.w3.org/TR/trace-context/>, level 1): a trace's id, and the step in it that hands it on. Pure.
+//! The W3C trace context (<https://www.w3.org/TR/trace-context/>, level 1): a trace id and the id
+//! of the parent span. Pure.
 
 use std::{fmt, str::FromStr};
 
-/// The header, and the CloudEvents attribute, that carries it.
+/// The header, and the CloudEvents attribute, of the trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// In which trace something happens, and which step of it is meant.
+/// A trace, and a span in it.
 ///
-/// Whether a trace is told of follows from its id and the share that is kept, in every service alike: so the flag that others send
-/// decides nothing, and ours says what a service with the usual share does.
+/// Whether a trace is reported follows from its id and the configured share, identically in every
+/// service. The flag of incoming contexts is therefore ignored, and outgoing ones state the
+/// decision of a service with the default share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    /// The trace. Never 0.
+    /// The trace id. Never 0.
     pub trace: u128,
-    /// The step. Never 0.
+    /// The span id. Never 0.
     pub step: u64,
 }
 
 impl TraceContext {
-    /// A new trace, of two random numbers.
+    /// Starts a trace, from two random numbers.
     #[must_use]
     pub fn root(trace: u128, step: u64) -> Self {
-        // 0 means none; whoever draws it has drawn 1.
+        // 0 is invalid; replace it with 1.
         Self { trace: trace.max(1), step: step.max(1) }
     }
 
-    /// The next step in the same trace, of a random number.
+    /// The next span of the same trace, from a random number.
     #[must_use]
     pub fn next(self, step: u64) -> Self {
         Self::root(self.trace, step)
     }
 
-    /// Whether this trace is among the `share` (0 to 1) that is kept: by the low 56 bits of its id, which level 2 wants to be random.
+    /// Whether this trace is among the `share` (0 to 1) that is kept: by the low 56 bits of its id,
+    /// which level 2 requires to be random.
     #[must_use]
     pub fn is_kept(self, share: f64) -> bool {
         const BITS: u32 = 56;
@@ -42,12 +45,12 @@ impl TraceContext {
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // "Recorded": that it is not is no caller's to know.
+        // Always flagged as recorded: callers need not know otherwise.
         write!(formatter, "00-{:032x}-{:016x}-01", self.trace, self.step)
     }
 }
 
-/// It is no `traceparent`.
+/// Not a valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is no W3C traceparent, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
 pub struct NoTraceContext;
@@ -55,7 +58,7 @@ pub struct NoTraceContext;
 impl FromStr for TraceContext {
     type Err = NoTraceContext;
 
-    /// Reads version 00, and of later versions what they share with it.
+    /// Parses version 00, and the compatible part of later versions.
     fn from_str(text: &str) -> Result<Self, NoTraceContext> {
         let mut parts = text.split('-');
         let mut next = |digits: usize| {

@@ -1,4 +1,4 @@
-//! In which trace the running task works.
+//! The trace of the running task.
 
 use std::{
     future::Future,
@@ -9,10 +9,11 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::TraceContext;
 
-/// Steps of one trace that a process keeps back at most until it knows whether one fails.
+/// Spans of one trace that a process retains, at most, until it knows whether one fails.
 const KEPT_BACK_MAX: usize = 64;
 
-/// The steps that went well in a trace that is not kept: told after all, should one fail that they belong to.
+/// Successful spans of a trace that is not kept. They are exported after all if a span above them
+/// fails.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeptBack(Arc<Mutex<Vec<SpanData>>>);
 
@@ -47,13 +48,13 @@ pub(crate) fn scope<F: Future>(current: Current, future: F) -> impl Future<Outpu
     CURRENT.scope(current, future)
 }
 
-/// The trace that this task works in, and its step.
+/// The trace and span of this task.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|current| current.context).ok()
 }
 
-/// Does something in the trace of this task, in another task: one that is spawned knows nothing of its parent's.
+/// Carries the trace of this task to another one: a spawned task does not inherit it.
 pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let current = running();
     async move {
@@ -64,7 +65,7 @@ pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
     }
 }
 
-/// Does something in a trace that was read somewhere, or in none.
+/// Runs a future in a given trace, or in none.
 pub async fn within<F: Future>(context: Option<TraceContext>, future: F) -> F::Output {
     match context {
         Some(context) => scope(Current { context, kept_back: None }, future).await,

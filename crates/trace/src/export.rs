@@ -1,5 +1,6 @@
-//! To a collector, as OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>). The queue is bounded: while no collector answers,
-//! what does not fit is dropped, and nobody waits.
+//! Exports spans to a collector, as OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>).
+//! The queue is bounded: while no collector answers, spans that do not fit are dropped, and no
+//! caller waits.
 
 use std::{
     sync::{
@@ -24,9 +25,9 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Handle;
 
-/// Traces of which something is told, where nothing else is said: one in ten.
+/// Default share of traces that are reported: 10 %.
 pub const SHARE: f64 = 0.1;
-/// Spans that wait for the collector at most.
+/// Spans in the queue, at most.
 const WAITING_MAX: usize = 8192;
 const SENT_EVERY: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -35,21 +36,21 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 static PROCESSOR: OnceLock<BatchSpanProcessor> = OnceLock::new();
 static SHARE_BITS: AtomicU64 = AtomicU64::new(SHARE.to_bits());
 
-/// Why nothing can be told.
+/// Why traces can't be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotExported {
-    /// The share is none.
+    /// The share is out of range.
     #[error("the share of traces that is kept is a number from 0 to 1")]
     Share,
-    /// The address is none.
-    #[error("`{0}` is no collector's address, such as http://localhost:4318")]
+    /// The URL is invalid.
+    #[error("`{0}` is not a collector URL such as http://localhost:4318")]
     Address(String),
-    /// It was started before.
-    #[error("traces are told already")]
+    /// Exporting was started before.
+    #[error("trace export was already started")]
     Started,
 }
 
-/// Has a share of the traces told in the log.
+/// Sets the share of traces that are logged.
 ///
 /// # Errors
 /// When it is not from 0 to 1.
@@ -61,10 +62,11 @@ pub fn keep(share: f64) -> Result<(), NotExported> {
     Ok(())
 }
 
-/// Has what is told sent to a collector, too: `http://host:4318`, to which `/v1/traces` is added. Within a runtime.
+/// Starts exporting to a collector as well: `http://host:4318`, to which `/v1/traces` is appended.
+/// Must be called within a runtime.
 ///
 /// # Errors
-/// When the address is none, or this was called before.
+/// When the URL is invalid, or exporting was started before.
 pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> {
     let wrong = || NotExported::Address(collector.to_owned());
     let address: hyper::Uri = collector.parse().map_err(|_| wrong())?;
@@ -89,10 +91,10 @@ pub fn start(service: &'static str, collector: &str) -> Result<(), NotExported> 
     PROCESSOR.set(processor).map_err(|_| NotExported::Started)
 }
 
-/// Sends what waits, and no more. Blocks for a while: at the end of a process.
+/// Sends the queued spans and stops exporting. Blocks briefly; for the end of a process.
 pub fn finish() {
     if let Some(processor) = PROCESSOR.get() {
-        // Whatever the collector does not take by now is lost, as its absence loses it.
+        // Spans that the collector does not accept in time are lost, as when it is absent.
         let _ = processor.shutdown_with_timeout(ANSWER_WITHIN);
     }
 }
@@ -111,7 +113,7 @@ pub(crate) fn send(span: SpanData) {
     }
 }
 
-/// The exporter's thread knows no runtime: the call is made on ours.
+/// The exporter's thread has no runtime, so the call runs on ours.
 #[derive(Debug)]
 struct OverTokio {
     runtime: Handle,

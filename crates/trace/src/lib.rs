@@ -1,8 +1,10 @@
-//! What one shopper's click sets off, followed through the services: browser, waiting room, checkout, outbox, Redis stream, webhook.
+//! Distributed tracing of one shopper's action through the services: browser, waiting room,
+//! checkout, outbox, Redis stream, webhook.
 //!
-//! [`context`] is what is handed on, as the W3C has it; [`current`] says in which trace the running task works; an [`Operation`] is
-//! one step of it, which is told when it ends: in the log, and, where [`export`] was started, to a collector over OTLP. Of those that went
-//! well a share is told; of those that failed, all.
+//! - [`context`]: the propagated W3C trace context.
+//! - [`current`]: the trace of the running task.
+//! - [`Operation`]: one span. When it ends it is logged and, if [`export`] was started, sent to a
+//!   collector over OTLP. All failed spans are reported, and a share of the successful ones.
 
 pub mod context;
 pub mod current;

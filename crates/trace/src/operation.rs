@@ -1,4 +1,4 @@
-//! One step of a trace: begun, ended, told.
+//! An operation: one span of a trace, from its start to its report.
 
 use std::{
     future::Future,
@@ -18,54 +18,55 @@ use crate::{
     export,
 };
 
-/// Failures that are logged one by one within a second; the others are counted, since a service that is overrun has better to do.
+/// Failures that are logged individually per second. Further ones are only counted, to spare an
+/// overloaded service.
 const FAILURES_PER_S_MAX: u64 = 100;
-/// Operations that went well and are logged within a second.
+/// Successful operations that are logged per second.
 const LOGGED_PER_S_MAX: u64 = 1000;
 
-/// Which side of a conversation an operation is.
+/// The role of an operation in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A request that is answered.
+    /// An incoming request.
     Server,
-    /// A request to somebody else.
+    /// An outgoing request.
     Client,
-    /// A message that is taken in.
+    /// A consumed message.
     Consumer,
-    /// Something that we do by ourselves.
+    /// Internal work.
     Internal,
 }
 
-/// What is told of an operation.
+/// The report on an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// What was done, of a bounded number of names: never with an id in it.
+    /// The operation's name, from a bounded set: never with an id in it.
     pub operation: String,
-    /// More, by the names of OpenTelemetry's semantic conventions. Nothing in it says who somebody is.
+    /// Attributes, named by OpenTelemetry's semantic conventions. They identify no person.
     pub attributes: Vec<(&'static str, String)>,
 }
 
 impl Told {
-    /// Nothing but the name.
+    /// A report with only a name.
     #[must_use]
     pub fn named(operation: impl Into<String>) -> Self {
         Self { operation: operation.into(), attributes: Vec::new() }
     }
 }
 
-/// A step of a trace, from its begin to its end.
+/// A span of a trace that is in progress.
 #[derive(Debug)]
 pub struct Operation {
     kind: Kind,
     current: Current,
     parent: Option<TraceContext>,
     begun: Instant,
-    /// Whether nothing of the trace is above it in this process.
+    /// Whether it is the first span of the trace in this process.
     is_first_here: bool,
 }
 
 impl Operation {
-    /// Begins one in the trace of this task, or in a new one.
+    /// Begins an operation in the trace of this task, or in a new one.
     #[must_use]
     pub fn begin(kind: Kind) -> Self {
         let running = running();
@@ -73,7 +74,7 @@ impl Operation {
         Self::new(kind, parent, running.and_then(|running| running.kept_back))
     }
 
-    /// Begins one in the trace that somebody handed over, or in a new one.
+    /// Begins an operation in the trace of the given parent, or in a new one.
     #[must_use]
     pub fn begin_in(kind: Kind, parent: Option<TraceContext>) -> Self {
         Self::new(kind, parent, None)
@@ -87,18 +88,19 @@ impl Operation {
         Self { kind, current: Current { context, kept_back }, parent, begun: Instant::now(), is_first_here }
     }
 
-    /// The trace, and this as its step: what is handed on.
+    /// The context to propagate: the trace, with this operation as the parent.
     #[must_use]
     pub fn context(&self) -> TraceContext {
         self.current.context
     }
 
-    /// Does the work of it.
+    /// Runs its work within its trace.
     pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         scope(self.current.clone(), work)
     }
 
-    /// Ends it. `result` is a word or a status, of a bounded number; what was done is asked for only when it is told.
+    /// Ends the operation. `result` is a word or a status from a bounded set; the closure is called
+    /// only if the operation is reported.
     pub fn end(self, result: &str, has_failed: bool, told: impl FnOnce() -> Told) {
         let is_kept = self.current.context.is_kept(export::share());
         let is_exported = export::is_on();
@@ -128,7 +130,7 @@ impl Operation {
         static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
         let (before_s, unsaid) = note(&SECOND_AND_COUNT, now_s(), FAILURES_PER_S_MAX);
         if unsaid > 0 {
-            tracing::warn!(unsaid, second = before_s, "more operations failed than are told one by one");
+            tracing::warn!(unsaid, second = before_s, "failure log limit reached; further failures were only counted");
         }
         if (SECOND_AND_COUNT.load(Ordering::Relaxed) & COUNT) <= FAILURES_PER_S_MAX {
             tracing::warn!(
@@ -141,13 +143,15 @@ impl Operation {
         }
     }
 
-    /// A trace that is not kept is told as well when something in it fails, with all that was done for it here before.
+    /// Exports the span. If it failed in a trace that is not kept, the retained spans of that trace
+    /// are exported with it.
     fn export(self, told: Told, lasted: Duration, result: &str, has_failed: bool, is_kept: bool) {
         let Self { kind, current: Current { context, kept_back }, parent, is_first_here, .. } = self;
         let span = span(kind, context, parent, is_first_here, told, lasted, result, has_failed);
         match kept_back {
             Some(kept_back) if !is_kept && !has_failed => {
-                // The first operation of a process went well: so did, or was got over, whatever it consisted of.
+                // The first span of this process succeeded, so failures below it were handled; drop
+                // the retained spans.
                 if !is_first_here {
                     kept_back.push(span);
                 }
@@ -163,7 +167,8 @@ impl Operation {
     }
 }
 
-/// Whether one more that went well is logged in this second. Whose trace is kept, others may choose: they choose its id.
+/// Whether one more successful operation may be logged in this second. The limit matters because
+/// callers choose trace ids, and with them which traces are kept.
 fn is_within_bounds() -> bool {
     static SECOND_AND_COUNT: AtomicU64 = AtomicU64::new(0);
     note(&SECOND_AND_COUNT, now_s(), LOGGED_PER_S_MAX);
@@ -174,10 +179,11 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// The low bits of the counter count, the others say in which second.
+/// The low bits of the counter hold the count, the others the second.
 const COUNT: u64 = (1 << 24) - 1;
 
-/// Counts one in its second. When that is a new one, gives the second before, and how many of it were beyond the bound.
+/// Counts one in its second. At the start of a new second, returns the previous one and how many
+/// exceeded its bound.
 fn note(second_and_count: &AtomicU64, now_s: u64, bound: u64) -> (u64, u64) {
     let mut unsaid = (0, 0);
     let next = |before: u64| {

@@ -1,47 +1,51 @@
-//! What a page shows, and when that is worth a message. Pure: time is passed in.
+//! The countdown of a page: what it shows, and when that justifies a message. Pure: time is passed
+//! in.
 //!
-//! A page counts down by itself, at the rate that it was told. The node knows what it shows, by the rule that
-//! `docs/line-protocol.md` gives (its twin is `web/src/shopper/countdown.ts`), and speaks only when that is wrong.
+//! A page counts down by itself, at the rate that it was sent. The node computes what the page
+//! shows by the rule in `docs/line-protocol.md` (implemented by the page in
+//! `web/src/shopper/countdown.ts`), and sends a message only when that is wrong.
 
 use std::time::Duration;
 
 use fairline_line::view::Place;
 
-/// A page is told its place no more often than this, unless something happens.
+/// Minimum interval between two places sent to a page, unless its turn or the sale changes.
 const BETWEEN_MS: u32 = 250;
-/// With so few people ahead, a place that is wrong by one is put right, too,
+/// With fewer people ahead than this, a place that is wrong by one is corrected, too,
 const FEW_AHEAD: u32 = 20;
-/// this long after the last time, in milliseconds.
+/// this long after the last message, in milliseconds.
 const BETWEEN_FEW_MS: u32 = 1000;
-/// Between two ticks of the controller a line stands still, and the countdown goes on: what it does for so long, in
-/// seconds, is no error.
+/// Between two ticks of the controller the line stands still while the countdown continues. An
+/// advance of up to this many seconds is not an error.
 const TICK_S: f64 = 0.3;
 
-/// What a page was told of its place, and what it therefore shows.
+/// The last place sent to a page, and the countdown that follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Countdown {
-    /// When, since the node started, in milliseconds. Starts over after 49 days; only differences count.
+    /// Send time in milliseconds since the node started. Wraps after 49 days; only differences
+    /// count.
     at_ms: u32,
     /// People ahead.
     place: u32,
-    /// What it does not show more than.
+    /// The maximum that the page shows.
     ceiling: u32,
-    /// People ahead who had come back; only more of them let the page show more.
+    /// Recalled people ahead. The page shows a higher place only if this grows.
     recalled: u32,
-    /// The fewest of them since then.
+    /// The minimum number of recalled people ahead since then.
     recalled_min: u32,
-    /// Places per second; 0: it stands still.
+    /// Places per second; 0 while the line stands still.
     rate_per_s: f32,
 }
 
-/// Why a page has to hear its place.
+/// Why a page needs a new place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
-    /// It is not there.
+    /// The shown place is wrong.
     Elsewhere,
-    /// People ahead have come back, some after others had been served: the page learns first how few there were between.
+    /// People ahead were recalled after others had been served. The page first needs the minimum
+    /// number of recalled people in between.
     Recalled {
-        /// The fewest.
+        /// The minimum.
         min: u32,
     },
 }
@@ -50,19 +54,19 @@ fn small(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// A clock of 32 bits, in milliseconds.
+/// A 32-bit clock in milliseconds.
 pub fn milliseconds(now: Duration) -> u32 {
-    // Only the low bits, on purpose.
+    // Truncation is intended: only the low bits are needed.
     now.as_millis() as u32
 }
 
-/// How many places a page may be wrong by that has so many people ahead: one, or one in a hundred.
+/// The tolerated error of a place with this many people ahead: one place, or one per cent.
 pub fn tolerated(ahead: u64) -> f64 {
     (ahead as f64 / 100.0).max(1.0)
 }
 
 impl Countdown {
-    /// What a page knows that is told a place, and was told `before`.
+    /// The countdown of a page that is sent a place after `before`.
     pub fn new(before: Option<&Self>, now: Duration, place: Place, rate_per_s: f64) -> Self {
         let (ahead, recalled) = (small(place.ahead), small(place.recalled));
         let ceiling =
@@ -77,13 +81,14 @@ impl Countdown {
         }
     }
 
-    /// The page has stopped to count down: it heard that the sale is not open, or that the line is out of reach.
+    /// Stops the countdown: the page was notified that the sale is not open or that the line can't
+    /// be reached.
     pub fn stop(&mut self, now: Duration) {
         let shown = self.shown(now);
         (self.ceiling, self.rate_per_s) = (shown, 0.0);
     }
 
-    /// How long ago, in milliseconds.
+    /// Time since the last message, in milliseconds.
     pub fn age_ms(&self, now: Duration) -> u32 {
         milliseconds(now).wrapping_sub(self.at_ms)
     }
@@ -95,7 +100,7 @@ impl Countdown {
     /// `floor(max(0, place − rate × seconds since))`.
     fn counted(&self, now: Duration) -> u32 {
         let counted = f64::from(self.place) - self.rate_per_s() * f64::from(self.age_ms(now)) / 1000.0;
-        // Saturates at 0.
+        // The cast saturates at 0.
         counted.floor() as u32
     }
 
@@ -104,7 +109,7 @@ impl Countdown {
         self.counted(now).min(self.ceiling)
     }
 
-    /// Why the page has to hear that it is at this place, if it has to.
+    /// Why the page needs a message about its place, or `None` if what it shows is correct enough.
     pub fn wrong(&mut self, now: Duration, place: Place) -> Option<Correction> {
         let (ahead, recalled) = (small(place.ahead), small(place.recalled));
         self.recalled_min = self.recalled_min.min(recalled);
@@ -113,14 +118,15 @@ impl Countdown {
         let few = ahead < FEW_AHEAD && age_ms >= BETWEEN_FEW_MS;
         let below = f64::from(ahead) - f64::from(shown);
         if recalled > self.recalled_min && (below > tolerated || few && below >= 1.0) {
-            // A message that names fewer of them than the last lets nothing grow, so growth is said in two.
+            // A place can grow only if the number of recalled people does, so growth after a
+            // decrease takes two messages.
             return Some(match self.recalled_min < self.recalled {
                 true => Correction::Recalled { min: self.recalled_min },
                 false => Correction::Elsewhere,
             });
         }
         let above = -below;
-        // How far the countdown is ahead of the line: that, a message can end.
+        // How far the countdown is ahead of the line. A message ends that.
         let runs_ahead = f64::from(ahead) - f64::from(self.counted(now));
         let wrong = above > tolerated || runs_ahead > tolerated + self.rate_per_s() * TICK_S;
         (age_ms >= BETWEEN_MS && wrong || few && above >= 1.0).then_some(Correction::Elsewhere)

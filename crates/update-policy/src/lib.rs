@@ -1,9 +1,10 @@
-//! What a waiting page is sent, and when. Pure: no I/O, no clock, no randomness; time is an argument.
+//! The update policy: which messages a waiting page is sent, and when. Pure: no I/O, no clock, no
+//! randomness; time is an argument.
 //!
-//! - `policy`: the next message to a page, from the state of the line and what the page was sent before.
-//! - `countdown`: what a page shows between two messages, and when that is wrong enough for another one.
+//! - `policy`: the next message to a page, from the state of the line and the messages sent before.
+//! - `countdown`: what a page shows between two messages, and when that needs a correction.
 //! - `forecast`: how fast a line moves, and how long a wait is likely to take.
-//! - `message`: the messages themselves, as JSON (`docs/line-protocol.md`).
+//! - `message`: the messages, as JSON (`docs/line-protocol.md`).
 
 mod countdown;
 mod forecast;

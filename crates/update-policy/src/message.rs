@@ -1,4 +1,5 @@
-//! The messages of the line, as JSON. `docs/line-protocol.md` explains them; its schema is held against these types.
+//! The messages of the line, as JSON. `docs/line-protocol.md` describes them; a test compares its
+//! schema with these types.
 
 use fairline_sale::SaleCard;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What to say to a page next, from what is so and what has been said. Pure.
+//! Chooses the next message to a page, from the current state and the messages sent before. Pure.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -15,22 +15,22 @@ use crate::{
     message::{LineMessage, Outcome},
 };
 
-/// What is so, for one ticket, now.
+/// The current state for one ticket.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
     /// The ticket's ordinal.
     pub ordinal: Ordinal,
-    /// The facts of the sale.
+    /// The sale's card.
     pub card: &'a Arc<SaleCard>,
-    /// Another number whenever the card has changed in more than the number of remaining units.
+    /// Changes whenever the card changes in more than the number of remaining units.
     pub news: u32,
-    /// Whether the line could be reached lately.
+    /// Whether the line could be reached recently.
     pub in_touch: bool,
     /// The state of the ticket's turn.
     pub turn: &'a Turn,
-    /// Where the ticket stands; none if it does not wait.
+    /// The ticket's place, if it waits.
     pub place: Option<Place>,
-    /// Those who are in a draw that is still to be made.
+    /// Number of participants of a draw that has not been made.
     pub in_draw: Option<u64>,
     /// How fast the line moves.
     pub forecast: Forecast,
@@ -38,56 +38,58 @@ pub struct Inputs<'a> {
     pub now: Duration,
 }
 
-/// What a page has been told. As many of them as shoppers are kept, so it is small.
+/// What a page has been sent. There is one for each shopper, so it is small.
 #[derive(Debug, Default)]
 pub struct SentState {
     told: Option<Countdown>,
-    /// The wait that was told with the place.
+    /// The wait that was sent with the place.
     wait_s: Option<f32>,
-    /// The first wait that was told, and when, in milliseconds as the countdown counts them.
+    /// The first wait that was sent, and when, in the countdown's milliseconds.
     first_wait: Option<(u32, WaitOutlook)>,
-    /// As told with the place; [`IN_DRAW`] if what was told were those who are in a draw.
+    /// The number behind that was sent with the place; [`IN_DRAW`] if the number of participants
+    /// was sent instead.
     behind: u32,
-    /// The card's news, its remaining units and when they were told.
+    /// The card's news and remaining units that were sent, and when.
     news: Option<u32>,
     remaining: u32,
     remaining_at_ms: u32,
-    /// Of the token of the turn; 0: none.
+    /// Hash of the turn's token; 0 without one.
     token_hash: u32,
     out_of_touch: bool,
     beyond_stock: bool,
-    /// There have been news since the place was told.
+    /// Whether there was news since the place was sent.
     had_news: bool,
     over: bool,
 }
 
-/// Stands for what nobody has behind.
+/// A value of `behind` that no place has.
 const IN_DRAW: u32 = u32::MAX;
-/// How many are in a draw is told afresh no sooner than this after the last time, in milliseconds.
+/// Minimum interval between updates of the number of participants in a draw, in milliseconds.
 const IN_DRAW_EVERY_MS: u32 = 2000;
-/// When a page hears from us again, unless something happens, while the line is out of reach.
+/// While the line can't be reached: when a page can expect the next message, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1500;
-/// Every place comes with the number of remaining units. That number alone is told when it differs by more than this part
-/// of all units,
+/// Every place includes the number of remaining units. That number alone is sent when it has
+/// changed by more than this fraction of all units,
 const REMAINING_PART: u32 = 4;
-/// no sooner than this after the last time, in milliseconds.
+/// this long after the last message, in milliseconds.
 const REMAINING_EVERY_MS: u32 = 60_000;
-/// A wait is told afresh when it has become another by more than this share,
+/// A wait is sent again when it has changed by more than this share,
 const WAIT_DIFFERS: f64 = 0.2;
-/// and by more than so many seconds,
+/// and by more than this many seconds,
 const WAIT_DIFFERS_S: f64 = 10.0;
-/// no sooner than this after the last time, in milliseconds.
+/// this long after the last message, in milliseconds.
 const WAIT_EVERY_MS: u32 = 30_000;
-/// That a wait is beyond the stock, or no longer is, is said no sooner than this after the last time, in milliseconds.
+/// Minimum interval between changes of whether a wait is beyond the stock, in milliseconds.
 const BEYOND_STOCK_EVERY_MS: u32 = 10_000;
-/// How many are behind is told afresh when it is another order of magnitude, no sooner than this after the last time, in
-/// milliseconds.
+/// The number behind is sent again when its order of magnitude has changed, this long after the
+/// last message, in milliseconds.
 const BEHIND_EVERY_MS: u32 = 60_000;
-/// After news, another rate is told at once if without it the page would be wrong within so many seconds.
+/// After news, a new rate is sent at once if the page would otherwise be wrong within this many
+/// seconds.
 const RATE_TELLS_S: f64 = 60.0;
 
 impl SentState {
-    /// The next message, or `None` when the page knows everything that it needs.
+    /// The next message, or `None` when the page is up to date.
     pub fn next(&mut self, facts: &Inputs<'_>) -> Option<LineMessage> {
         if self.over {
             return None;
@@ -99,7 +101,7 @@ impl SentState {
             if facts.card.status != Status::Open {
                 self.stop(facts.now);
             }
-            // Where the record stands changes all the time, and is nothing to tell a page.
+            // The head of the record changes constantly and is not sent to pages.
             let sale = SaleCard { record: None, ..SaleCard::clone(facts.card) };
             return Some(LineMessage::Sale { sale: Box::new(sale) });
         }
@@ -115,7 +117,8 @@ impl SentState {
         }
         if let Turn::Now(turn) = facts.turn {
             let token_hash = hash(&turn.token);
-            // SentState again after a loss of touch: the page then shows that it is over.
+            // Sent again after the line was unreachable, so that the page shows that it is
+            // reachable again.
             if self.token_hash == token_hash && !self.out_of_touch {
                 return None;
             }
@@ -138,12 +141,13 @@ impl SentState {
         self.place_message(facts, facts.place?)
     }
 
-    /// Nobody has a place before the draw.
+    /// Before the draw, tickets have no place: sends the number of participants.
     fn draw_message(&mut self, facts: &Inputs<'_>, participants: u64) -> Option<LineMessage> {
-        // A ticket that has departed is not in it.
+        // A departed ticket does not take part.
         facts.place?;
         if let Some(told) = self.told.as_ref().filter(|_| self.behind == IN_DRAW && !self.out_of_touch) {
-            // Exact among few, who can count each other; in a crowd wrong by one in a hundred at most.
+            // Exact for a small number, whose participants can count each other; within one per
+            // cent for a crowd.
             let differs = u64::from(told.shown(facts.now)).abs_diff(participants) > participants / 100;
             if !differs || told.age_ms(facts.now) < IN_DRAW_EVERY_MS {
                 return None;
@@ -155,13 +159,13 @@ impl SentState {
         Some(LineMessage::Draw { ordinal: facts.ordinal, participants })
     }
 
-    /// Whether the last message has been said.
+    /// Whether the last message has been sent.
     pub fn over(&self) -> bool {
         self.over
     }
 
-    /// How the first wait that was told compares with what it was, once it is over: after the message of a turn, and only
-    /// once.
+    /// Compares the first wait that was sent with the actual one. Returns a value once, after the
+    /// message of a turn.
     pub fn take_ended_wait(&mut self, now: Duration) -> Option<EndedWait> {
         if self.token_hash == 0 {
             return None;
@@ -251,12 +255,12 @@ impl SentState {
     }
 }
 
-/// What a wait was, beside what had been told of it.
+/// A completed wait, compared with its forecast.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EndedWait {
-    /// The wait divided by what was told as its median.
+    /// The actual wait divided by the forecast median.
     pub ratio: f64,
-    /// In which of the ranges it has ended.
+    /// The forecast range that contains it.
     pub within: Within,
 }
 
@@ -265,21 +269,21 @@ fn differs_tenfold(one: u32, other: u64) -> bool {
     one.max(other) >= 10 * one.min(other).max(1)
 }
 
-/// Never 0. The two tokens that one ticket may have after each other differ in it.
+/// A hash of a token, never 0. Two successive tokens of one ticket differ in it.
 fn hash(token: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
     token.hash(&mut hasher);
     (hasher.finish() as u32).max(1)
 }
 
-/// Whether the number of remaining units, or where the record stands, is all that has changed: they do all the time, and are
-/// no news to hurry with.
+/// Whether only the number of remaining units or the head of the record changed. They change
+/// constantly, so they are not urgent.
 pub fn differs_in_counts_only(before: &SaleCard, after: &SaleCard) -> bool {
     let same = SaleCard { remaining: after.remaining, record: after.record.clone(), ..before.clone() };
     before != after && same == *after
 }
 
-/// Why there is nothing more to wait for, if so. Whoever has a token is not stopped by the sale's status: only checkout
+/// The outcome of a ticket whose wait is over. The sale's status does not end a turn: only checkout
 /// decides on tokens.
 fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
     match (turn, status) {

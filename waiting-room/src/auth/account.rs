@@ -1,7 +1,8 @@
-//! Accounts: the shop names its shoppers, so that one account has one place on any device.
+//! Shopper accounts that the shop asserts. One account has one place in a line, on any device.
 //!
-//! The shop's own page passes a JSON Web Token (RFC 7519) that its server has signed with the key it shares with the
-//! waiting rooms: HS256 alone, claims `sub` (the account, 1 to 128 bytes) and `exp` (Unix time in seconds).
+//! The shop's server signs a JSON Web Token (RFC 7519) with the key that it shares with the waiting
+//! rooms, and the shop's page passes it on. The only algorithm is HS256; the claims are `sub` (the
+//! account, 1 to 128 bytes) and `exp` (Unix time in seconds).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fairline_sale::SaleId;
@@ -10,15 +11,15 @@ use serde::Deserialize;
 use sha2::Sha256;
 use time::OffsetDateTime;
 
-/// How far the shop's clock and ours may be apart, in seconds.
+/// Permitted difference between the shop's clock and ours, in seconds.
 const CLOCK_SLACK_S: i64 = 300;
-/// The shortest key, in bytes: as long as the hash (RFC 7518, section 3.2).
+/// Minimum key length in bytes: the length of the hash (RFC 7518, section 3.2).
 const KEY_BYTES_MIN: usize = 32;
 const ACCOUNT_BYTES_MAX: usize = 128;
-/// Longer than any honest token.
+/// Longer tokens are rejected unread.
 const TOKEN_BYTES_MAX: usize = 2048;
 
-/// The key that the shop signs its shoppers' accounts with.
+/// The shared key with which the shop signs account tokens.
 #[derive(Clone)]
 pub(crate) struct ShopAccountKey(Hmac<Sha256>);
 
@@ -35,7 +36,7 @@ struct Claims {
 
 impl ShopAccountKey {
     /// # Errors
-    /// When the key is too short to be one.
+    /// When the key is shorter than [`KEY_BYTES_MIN`].
     pub(crate) fn new(key: &str) -> Result<Self, String> {
         if key.len() < KEY_BYTES_MIN {
             return Err(format!("the account key has {} bytes; it needs {KEY_BYTES_MIN} at least", key.len()));
@@ -43,7 +44,7 @@ impl ShopAccountKey {
         Ok(Self(Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length")))
     }
 
-    /// The digest of the account that a token names, if the token is genuine and has not run out.
+    /// Verifies a token and returns the digest of its account; `None` if it is forged or expired.
     pub(crate) fn digest(&self, sale: SaleId, token: &str, now: OffsetDateTime) -> Option<[u8; 16]> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
@@ -60,7 +61,7 @@ impl ShopAccountKey {
         if !good || claims.exp <= now.unix_timestamp() - CLOCK_SLACK_S {
             return None;
         }
-        // Keyed, so that whoever reads Redis learns no account.
+        // Keyed, so that read access to Redis reveals no account.
         let mut mac = self.0.clone();
         mac.update(b"fairline account");
         mac.update(sale.0.as_bytes());

@@ -1,3 +1,3 @@
-//! Who a shopper is, by the word of the shop.
+//! Authentication of shoppers through accounts that the shop asserts.
 
 pub(crate) mod account;

@@ -31,7 +31,7 @@ use crate::{
     websocket::handshake,
 };
 
-/// How soon a page that polls should ask again.
+/// Polling interval that the API recommends to pages.
 const POLL_AFTER: Duration = Duration::from_secs(2);
 
 /// The routes of the API.
@@ -59,7 +59,7 @@ async fn active_sales(State(entry): State<Arc<LineEntry>>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=1")], axum::Json(ActiveSales { sales })).into_response()
 }
 
-/// The sales that are not over and that shoppers are to find, the next to open first.
+/// Listed sales that are not over, the next to open first. Lanes and rehearsals are not listed.
 pub(crate) fn active(entry: &LineEntry) -> Vec<Arc<SaleCard>> {
     let cards = entry.rooms.all().into_iter().map(|room| room.card());
     let mut sales: Vec<Arc<SaleCard>> =
@@ -138,7 +138,7 @@ async fn line(
     if !upgrades && !streams {
         return poll(entry, room, &query, client, request.headers()).await;
     }
-    // A full node says so first of all, before anything that costs.
+    // Reserve the connection slot first: a full node rejects a request before it does any work.
     match entry.take_place() {
         Err(full) => Ok(([(header::CONNECTION, "close")], Problem::from(full)).into_response()),
         Ok(place) if upgrades => upgrade(entry, room, &query, client, request, place).await,
@@ -146,12 +146,12 @@ async fn line(
     }
 }
 
-/// The headers of an answer that holds a ticket.
+/// The headers of a response that sets a ticket cookie.
 fn ticket_headers(cookie: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
     [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
-/// Says everything that a page has to know now, once.
+/// Returns all messages that the page lacks, once.
 async fn poll(
     entry: Arc<LineEntry>,
     room: Arc<Room>,
@@ -163,7 +163,7 @@ async fn poll(
     let Entered { tab, ticket, cookie } = entered;
     let mut session = Session::new(tab);
     let messages: Vec<_> = std::iter::from_fn(|| session.now()).collect();
-    // Between two polls nobody is connected: the grace period starts anew with each.
+    // A polling client is disconnected between polls, so each poll restarts the grace period.
     if !session.is_over() {
         let grace = entry.grace.of(&room.card(), Browser::of(headers));
         entry.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
@@ -172,7 +172,7 @@ async fn poll(
     Ok((ticket_headers(cookie), axum::Json(LineSnapshot { messages, poll_after_ms })).into_response())
 }
 
-/// Lets a shopper in as a stream of events.
+/// Opens an event stream for a shopper.
 async fn events(
     entry: Arc<LineEntry>,
     room: Arc<Room>,
@@ -191,19 +191,20 @@ async fn events(
         metrics::counter!("line_bytes_sent_total", "transport" => "events").increment(json.len() as u64);
         Some((Ok::<_, Infallible>(Event::default().data(json)), (session, open)))
     });
-    // Streams of a node that stops end spread over a while, so that others have time to take their pages in.
+    // A node that stops spreads the ends of its streams over time, so that other nodes can accept
+    // the reconnections.
     let (stopping, leave_after) = (entry.shutdown.clone(), entry.move_over.mul_f64(rand::random()));
     let events = events.take_until(Box::pin(async move {
         stopping.triggered().await;
         tokio::time::sleep(leave_after).await;
     }));
-    // SentState to nginx, which otherwise gathers events before it passes them on.
+    // Disables nginx's response buffering, which would delay events.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
     let events = Sse::new(events).keep_alive(KeepAlive::default());
     Ok((ticket_headers(cookie), unbuffered, events).into_response())
 }
 
-/// Counts a stream of events for as long as it is open, and holds its place among the open lines.
+/// Counts an open event stream and holds its connection slot until it is dropped.
 struct OpenStream {
     open: metrics::Gauge,
     _place: OwnedSemaphorePermit,
@@ -223,7 +224,7 @@ impl Drop for OpenStream {
     }
 }
 
-/// Lets a shopper in as a WebSocket, which is parked in the hall as soon as the handshake is answered.
+/// Opens a WebSocket for a shopper. The event loop owns it as soon as the handshake is answered.
 async fn upgrade(
     entry: Arc<LineEntry>,
     room: Arc<Room>,
@@ -240,7 +241,8 @@ async fn upgrade(
     entry.shutdown.spawn(async move {
         match upgraded.await.map_err(std::io::Error::other).and_then(handshake::into_socket) {
             Ok((stream, said)) => event_loop.add(stream, said, tab, place).await,
-            // The shopper hung up in between: the tab closes, and the grace period runs.
+            // The client disconnected during the upgrade: the tab closes and the grace period
+            // starts.
             Err(error) => debug!(%error, "websocket upgrade failed"),
         }
     });

@@ -1,4 +1,4 @@
-//! The entry: who may enter a line, with which ticket.
+//! Entry to a line: authorises a request and issues or verifies its ticket.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -31,15 +31,15 @@ use crate::{
     websocket::event_loop::EventLoopHandle,
 };
 
-/// How long a browser keeps its ticket.
+/// Lifetime of a ticket cookie.
 const TICKET_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Tickets of one browser that are looked at, at most.
+/// Ticket cookies read from one request, at most.
 const TICKETS_MAX: usize = 64;
-/// The name of the cookie that shows whether cookies are kept.
+/// The cookie that shows whether a browser stores cookies.
 const PROBE: &str = "fairline_cookies";
 
-/// What every way into a line needs.
+/// Shared state of all routes into a line.
 pub(crate) struct LineEntry {
     pub(crate) rooms: Rooms,
     pub(crate) store: LineStore,
@@ -47,32 +47,32 @@ pub(crate) struct LineEntry {
     pub(crate) resumes: Resumes,
     pub(crate) absences: Absences,
     pub(crate) key: TicketKey,
-    /// Where the shop names its shoppers.
+    /// The key of account tokens, if the shop asserts accounts.
     pub(crate) accounts: Option<ShopAccountKey>,
-    /// Whether it names all of them.
+    /// Whether every shopper needs an account.
     pub(crate) accounts_only: bool,
     pub(crate) join_limit: RateLimit,
     pub(crate) origins: Origins,
     pub(crate) secure_cookies: bool,
-    /// The shop's own checkout, with everything before the token; empty where there is none.
+    /// The URL prefix of the shop's own checkout, up to the token; empty without one.
     pub(crate) own_checkout: Arc<str>,
     pub(crate) grace: Grace,
     pub(crate) event_loop: EventLoopHandle,
-    /// What is left of the open lines of this node.
+    /// Free connection slots of this node.
     pub(crate) places: Arc<Semaphore>,
-    /// How long a node that stops takes to send everybody to another.
+    /// How long a stopping node takes to move its clients to other nodes.
     pub(crate) move_over: Duration,
     pub(crate) shutdown: Shutdown,
 }
 
-/// How a shopper wants to enter.
+/// Which tickets a request may enter with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryMode {
-    /// With the ticket at hand, or a new one.
+    /// With the ticket in the request, or a new one.
     JoinOrResume,
-    /// With the ticket at hand only.
+    /// Only with the ticket in the request.
     Resume,
-    /// As `JoinOrResume`, but a ticket whose turn is over is exchanged for a new one.
+    /// As `JoinOrResume`, but exchanges a ticket whose turn is over for a new one.
     Rejoin,
 }
 
@@ -90,16 +90,16 @@ pub(crate) struct Credentials {
 pub(crate) struct Entered {
     pub(crate) tab: Tab,
     pub(crate) ticket: Ticket,
-    /// The cookie to set: the ticket is new, or was shown and is kept for longer.
+    /// The cookie to set: it holds a new ticket, or extends the lifetime of the one in the request.
     pub(crate) cookie: HeaderValue,
 }
 
-/// The number of the invitation to this lane that somebody shows, if it is genuine.
+/// Verifies the invitation to a lane and returns its number; `None` without a genuine one.
 pub(crate) fn invited(lane: &SaleCard, credentials: &Credentials) -> Option<u32> {
     invitation::verify(lane.id, &lane.lane.as_ref()?.key, credentials.invitation.as_deref()?)
 }
 
-/// The lines whose tickets a request brings, genuine or not.
+/// The lines whose ticket cookies a request carries, verified or not.
 fn lines_of_tickets(headers: &HeaderMap) -> impl Iterator<Item = SaleId> {
     cookies(headers).filter_map(|(name, _)| line_of_cookie(name)).take(TICKETS_MAX)
 }
@@ -114,23 +114,23 @@ impl LineEntry {
         self.rooms.by_slug(slug).inspect(|room| room.asked()).ok_or(RoomError::UnknownSale)
     }
 
-    /// The ticket of a sale that a request brings, if it is genuine.
+    /// The genuine ticket of a sale that a request carries.
     pub(crate) fn ticket(&self, sale: SaleId, headers: &HeaderMap) -> Option<Ticket> {
         cookies_named(headers, &cookie_name(sale)).find_map(|value| self.key.verify(sale, value).ok())
     }
 
-    /// Browsers say which site's page a request comes from; only ours, or allowed ones, may use the line. Programs that
-    /// are no browsers say nothing and are nobody's puppets.
+    /// Rejects requests from pages of other sites, unless their origin is allowed. Clients that are
+    /// not browsers send no origin and are not exposed to CSRF, so they are accepted.
     pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<(), RoomError> {
         if self.origins.is_foreign(headers) { Err(RoomError::ForeignOrigin) } else { Ok(()) }
     }
 
-    /// A place among the open lines of this node, to be held for as long as one is open.
+    /// Reserves one connection slot of this node until the permit is dropped.
     pub(crate) fn take_place(&self) -> Result<OwnedSemaphorePermit, RoomError> {
         self.places.clone().try_acquire_owned().map_err(|_| RoomError::Full)
     }
 
-    /// Lets a shopper into a line.
+    /// Admits a shopper to a line, with a new ticket or an existing one.
     pub(crate) async fn enter(
         &self,
         room: Arc<Room>,
@@ -167,16 +167,17 @@ impl LineEntry {
         let ticket = self.joins.join(room.clone(), visitor, account).await.map_err(RoomError::from)?;
         room.joined(ticket.ordinal);
         let tab = Tab::open(room.clone(), &ticket, browser);
-        // Its turn came between the join and here, or it was taken out at once, and no page was open to show it; or the account
-        // had the place before.
+        // The turn may have come, or the ticket may have been removed, between the join and here,
+        // with no page open to show it; or the account already had the place.
         if account.is_some() || !room.waits(ticket.ordinal) {
             self.resumes.resume(room.clone(), ticket).await.map_err(RoomError::from)?;
         }
         Ok(Entered { tab, ticket, cookie: self.cookie(&ticket) })
     }
 
-    /// Who joins. Whoever joins again, or another line of the sale, is the same visitor: finds the orders of earlier turns, and
-    /// has the sale's limit once. So is an account of the shop's, on whichever device.
+    /// The visitor who joins. A shopper keeps one visitor id across turns and across the lines of a
+    /// sale, and an account across devices. It finds the orders of earlier turns and shares the
+    /// sale's limit.
     fn visitor(
         &self,
         card: &SaleCard,
@@ -188,18 +189,20 @@ impl LineEntry {
         let sale = sale_of(card);
         let of_sale = |line: &SaleId| self.rooms.get(*line).is_some_and(|room| sale_of(&room.card()) == sale);
         let elsewhere = || {
-            // The sale's own line first, then the lanes in one order: whoever has tickets of several is one visitor.
+            // The sale's own line first, then the lanes in a fixed order, so that a shopper with
+            // tickets of several lines resolves to one visitor.
             let mut lines: Vec<SaleId> = lines_of_tickets(headers).filter(of_sale).collect();
             lines.sort_unstable_by_key(|line| (*line != sale, *line));
             lines.into_iter().find_map(|line| self.ticket(line, headers))
         };
-        // An invitation has a place of its own, and is nobody's account in another line.
+        // An invitation has its own place and is not linked to an account in another line.
         let by_account = account.filter(|_| card.lane.is_none()).map(|account| VisitorId(account.digest));
         let known = ticket.or_else(elsewhere).map(|ticket| ticket.visitor).or(by_account);
         known.unwrap_or_else(|| VisitorId(rand::random()))
     }
 
-    /// The account that the shop says a shopper has. In a lane the invitation is the account, and has one turn.
+    /// The account of a shopper, as asserted by the shop. In a lane the invitation is the account
+    /// and has one turn.
     fn account(
         &self,
         card: &SaleCard,
@@ -221,7 +224,7 @@ impl LineEntry {
         }
     }
 
-    /// The shopper gives the place up.
+    /// Gives up the shopper's place.
     pub(crate) async fn leave(&self, ticket: &Ticket) -> Result<(), RoomError> {
         Ok(self.store.leave(ticket).await?)
     }
@@ -233,12 +236,13 @@ impl LineEntry {
         HeaderValue::from_str(&line).expect("a ticket is base64url")
     }
 
-    /// Whether a browser keeps our cookies, as far as a request shows: a page has set one before anybody can join.
+    /// Whether a request shows that the browser stores cookies. A page sets the probe before a
+    /// shopper can join.
     pub(crate) fn keeps_cookies(&self, sale: SaleId, headers: &HeaderMap) -> bool {
         self.ticket(sale, headers).is_some() || cookies_named(headers, PROBE).next().is_some()
     }
 
-    /// The cookie by which that shows.
+    /// The probe cookie.
     pub(crate) fn probe(&self) -> HeaderValue {
         HeaderValue::from_static(match self.secure_cookies {
             true => "fairline_cookies=1; HttpOnly; SameSite=Lax; Path=/; Secure",

@@ -1,4 +1,4 @@
-//! The waiting room's errors, and the one place where they become HTTP.
+//! The waiting room's errors and their mapping to HTTP problems.
 
 use std::ops::RangeInclusive;
 
@@ -7,10 +7,11 @@ use fairline_line::store::LineError;
 use fairline_service::Problem;
 use tracing::warn;
 
-/// When a shopper whom a full node turns away tries again, in seconds: at random, so that not all come back at once.
+/// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not return at
+/// once.
 const FULL_RETRY_S: RangeInclusive<u64> = 2..=10;
 
-/// Why a shopper's request was not done.
+/// Why a shopper's request was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RoomError {
     #[error("there is no such sale")]
@@ -43,9 +44,9 @@ impl From<RoomError> for Problem {
             RoomError::NoAccount => Problem::new(StatusCode::UNAUTHORIZED, "no-account", "No account")
                 .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
             RoomError::NotInvited => Problem::new(StatusCode::FORBIDDEN, "not-invited", "By invitation only")
-                .detail("This line takes in whoever shows an invitation to it, and there is none, or not a genuine one. The sale's own line is open to all."),
+                .detail("This line is for invited shoppers, and the request has no valid invitation. The sale's own line is open to all."),
             RoomError::SaleOver => Problem::new(StatusCode::CONFLICT, "sale-over", "The sale is over")
-                .detail("It is sold out or closed, so its line takes nobody in."),
+                .detail("The sale is sold out or closed; its line accepts no more shoppers."),
             RoomError::ForeignOrigin => Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
                 .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: the operator has to set FAIRLINE_PUBLIC_ORIGINS."),
             RoomError::BadHandshake => {

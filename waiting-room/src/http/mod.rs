@@ -1,6 +1,6 @@
-//! HTTP: the JSON API, the pages, and what both have in common.
+//! HTTP: the JSON API, the pages, and their shared entry checks.
 //!
-//! - `entry`: who may enter a line, with which ticket, account or invitation.
+//! - `entry`: verifies the ticket, account or invitation of a request.
 //! - `api`, `pages`: the routes; `error`: their problem details.
 
 pub(crate) mod api;

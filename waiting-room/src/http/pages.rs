@@ -1,4 +1,4 @@
-//! The pages: sales, a sale, and the line for browsers without JavaScript.
+//! Server-rendered pages: sales, a sale, and the line for browsers without JavaScript.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     stream::session::Session,
 };
 
-/// Pages run their own scripts and styles only, and in no other site's frame.
+/// Pages run only their own scripts and styles, and refuse to be framed.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The routes of the pages.
@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Router<Arc<LineEntry>> {
         .route("/assets/{file}", get(asset))
 }
 
-/// The addresses of the built files.
+/// URLs of the built assets.
 struct Assets {
     shopper_css: String,
     shopper_js: String,
@@ -62,7 +62,7 @@ impl Assets {
     }
 }
 
-/// A sale in the words of a page.
+/// A sale as the templates render it.
 struct SaleCardView {
     id: String,
     slug: String,
@@ -70,7 +70,7 @@ struct SaleCardView {
     description: String,
     price_text: String,
     limit_text: String,
-    /// Units that one account may buy, where one has to sign in.
+    /// Units that one account may buy, if the sale requires sign-in.
     account_limit: Option<u32>,
     total: u32,
     remaining: u32,
@@ -79,19 +79,20 @@ struct SaleCardView {
     opens_at_rfc3339: String,
     opens_at_text: String,
     message: String,
-    /// Of a draw, what binds it; empty where the line is served in the order of joining.
+    /// The commitment of a draw; empty where the line is served in order of joining.
     commitment: String,
     /// "guarantee" or "yield".
     mode: String,
-    /// Of a lane, its name; empty for a sale's own line.
+    /// The name of a lane; empty for a sale's own line.
     lane: String,
-    /// The sale that it leads to.
+    /// The title of the sale that the lane belongs to.
     leads_to: String,
-    /// And its slug.
+    /// The slug of that sale.
     own_slug: String,
-    /// It has colours of its own.
+    /// Whether the sale has its own theme colours.
     coloured: bool,
-    /// What the shop says to whoever waits, to whose turn it is, and to who came too late; empty where it says nothing.
+    /// The shop's texts for shoppers who wait, who have a turn, and who came too late; empty by
+    /// default.
     waiting_text: String,
     turn_text: String,
     sold_out_text: String,
@@ -174,10 +175,10 @@ struct LinePage {
     assets: Assets,
     sale: SaleCardView,
     turn: bool,
-    /// With a turn that has not been claimed: until when it has to be.
+    /// The deadline to claim the turn; empty without an unclaimed turn.
     claim_by_text: String,
     turn_ends_text: String,
-    /// With a turn, where the shop has a checkout of its own: its address, with the token.
+    /// With a turn: the URL of the shop's own checkout, token included; empty without one.
     own_checkout: String,
     ordinal: u64,
     in_draw: Option<u64>,
@@ -197,11 +198,11 @@ struct ProblemPage {
     assets: Assets,
     heading: String,
     text: String,
-    /// The button that sends the same again, if that makes sense.
+    /// The label of the retry button; empty where a retry makes no sense.
     retry: String,
 }
 
-/// A page, with the headers that every page has. Pages show what is so now, so nobody keeps them.
+/// Renders a page with the common headers. Pages show current state, so caches must not store them.
 fn page(status: StatusCode, template: &impl Template) -> Response {
     let html = match template.render() {
         Ok(html) => html,
@@ -219,7 +220,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
     (status, headers, Html(html)).into_response()
 }
 
-/// A problem, as a page.
+/// A problem, rendered as a page.
 struct PageProblem(Problem);
 
 impl<E: Into<Problem>> From<E> for PageProblem {
@@ -277,7 +278,7 @@ async fn sale(
     Ok(response)
 }
 
-/// The colours of a sale that has its own.
+/// The style sheet of a sale's theme.
 async fn look(State(entry): State<Arc<LineEntry>>, Path(slug): Path<String>) -> Result<Response, Problem> {
     let colours = entry.room_by_slug(&slug)?.card().look.style_sheet();
     let headers = [
@@ -296,7 +297,7 @@ pub(crate) struct Joining {
     credentials: Credentials,
 }
 
-/// Joins without JavaScript, and goes on to the line's page.
+/// Joins without JavaScript and redirects to the line's page.
 async fn join(
     State(entry): State<Arc<LineEntry>>,
     Path(slug): Path<String>,
@@ -313,7 +314,8 @@ async fn join(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("/sales/{slug}/line"))).into_response())
 }
 
-/// A place is kept in a cookie: a browser that keeps none would be given one place after another, and see none of them.
+/// A cookie holds the place. A browser that stores none would receive a new place with each request
+/// and show none of them.
 fn no_cookies(entry: &LineEntry) -> Response {
     let template = ProblemPage {
         assets: Assets::new(),
@@ -327,15 +329,16 @@ fn no_cookies(entry: &LineEntry) -> Response {
 
 #[derive(Deserialize)]
 pub(crate) struct Loading {
-    /// The browser has refreshed the page by itself.
+    /// Whether the browser refreshed the page automatically.
     #[serde(default)]
     refreshed: bool,
-    /// The turn that its shopper has claimed with this page, by the second in which it ends.
+    /// The turn that the shopper claimed with this page, identified by the Unix second in which it
+    /// ends.
     claimed: Option<i64>,
 }
 
-/// The line without JavaScript: a page that refreshes itself. Only a shopper who loads it claims a turn: the refresh of a tab
-/// that is hidden does not show that anyone has seen it.
+/// The line without JavaScript: a page that refreshes itself. Only a load by the shopper claims a
+/// turn; an automatic refresh of a hidden tab does not show that the shopper saw it.
 async fn line(
     State(entry): State<Arc<LineEntry>>,
     Path(slug): Path<String>,
@@ -401,7 +404,7 @@ async fn line(
         }
     }
     if !session.is_over() {
-        // Between two looks nobody is gone, nor while one is missed.
+        // A shopper remains present between two refreshes, and while one refresh is missed.
         let looks_again = Duration::from_secs(3 * template.refresh_s);
         let grace = entry.grace.of(&room.card(), Browser::of(&headers)).max(looks_again);
         entry.absences.note(&ticket, grace).await.map_err(RoomError::from)?;
@@ -417,7 +420,8 @@ async fn line(
     Ok(response)
 }
 
-/// Leaves without JavaScript. The ticket stays, so that the page says how it ended, and offers to join again.
+/// Leaves without JavaScript. The ticket is kept, so that the page shows the outcome and offers to
+/// join again.
 async fn leave(
     State(entry): State<Arc<LineEntry>>,
     Path(slug): Path<String>,

@@ -1,5 +1,5 @@
-//! Absences in batches: between two polls nobody is connected, so each poll starts a grace period anew. One call to the line starts
-//! those of all who polled in the last moment.
+//! Batches of absences. A polling client is disconnected between polls, so each poll restarts its
+//! grace period. One call to the line covers all recent polls.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use tracing::debug;
 
 use crate::line::batches::{self, Bounds};
 
-/// Beyond these each is told by itself. What is gathered for so long is nothing beside any grace period.
+/// An absence beyond these bounds is written in its own call. The gathering time is negligible
+/// beside any grace period.
 const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 2000, calls_max: 8, gather: Duration::from_millis(50) };
 
 struct Absence {
@@ -24,13 +25,13 @@ struct Absence {
 }
 
 impl Absence {
-    /// In which call it goes.
+    /// The key of the batch that it belongs to.
     fn call(&self) -> (SaleId, Duration) {
         (self.sale, self.grace)
     }
 }
 
-/// Where polls say that nobody is connected any more.
+/// Records that polling clients have disconnected.
 pub(crate) struct Absences {
     waiting: mpsc::Sender<Absence>,
     store: LineStore,
@@ -44,19 +45,19 @@ impl Absences {
             let line = line.clone();
             async move {
                 let ordinals: Vec<Ordinal> = absences.iter().map(|absence| absence.ordinal).collect();
-                // The next roll call finds whoever is not noted here.
+                // The next roll call finds shoppers whose absence was not written.
                 if let Err(error) = line.absent(sale, grace, false, &ordinals).await {
-                    debug!(%error, "writing absences failed");
+                    debug!(%error, "write absences failed");
                 }
             }
         });
         Self { waiting, store }
     }
 
-    /// Starts a grace period, soon.
+    /// Starts a shopper's grace period with the next batch.
     ///
     /// # Errors
-    /// When too many wait already, and the line does not answer.
+    /// When the queue is full and the line does not answer.
     pub(crate) async fn note(&self, ticket: &Ticket, grace: Duration) -> Result<(), LineError> {
         let absence = Absence { sale: ticket.sale, ordinal: ticket.ordinal, grace };
         match self.waiting.try_send(absence) {

@@ -1,4 +1,4 @@
-//! Batches: one call carries what came in the last moment and belongs together.
+//! Batching: one call carries all items of a key that arrived within a short time.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,27 +9,28 @@ use std::{
 use fairline_service::Shutdown;
 use tokio::sync::mpsc;
 
-/// How large batches get, and how long they take to gather.
+/// Limits on the size and delay of batches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// How much waits for a batch at most, in all and of each key; what is beyond it is refused.
+    /// Items that may wait, in total and per key; further items are rejected.
     pub(crate) waiting_max: usize,
-    /// How much is in one at most.
+    /// Items per batch, at most.
     pub(crate) batch_max: usize,
-    /// Calls of one key that are under way at most: where they take long, batches get larger, not more.
+    /// Concurrent calls per key, at most. When calls are slow, batches grow instead of multiplying.
     pub(crate) calls_max: usize,
-    /// How long the first of a batch waits for others.
+    /// How long the first item of a batch waits for others.
     pub(crate) gather: Duration,
 }
 
-/// What has the same key.
+/// The items of one key.
 struct Queue<T> {
     waiting: VecDeque<T>,
     under_way: usize,
 }
 
-/// Has batches carried until asked to stop, or until nobody can send anything more; gives where to send it. What has the same key
-/// goes in one call, and no call waits for one of another key. What is refused is dropped.
+/// Starts a task that sends batches until shutdown or until all senders are dropped, and returns a
+/// sender. Items of one key share a call, and no call waits for another key's. Rejected items are
+/// dropped.
 pub(crate) fn start<T, K, C>(
     bounds: Bounds,
     shutdown: &Shutdown,
@@ -101,7 +102,7 @@ mod tests {
             (Bounds { waiting_max: 5, batch_max: 3, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut batches) = mpsc::channel(5);
         let carry = move |(), batch: Vec<u32>| {
-            done.try_send(batch).expect("somebody listens");
+            done.try_send(batch).expect("a receiver");
             std::future::ready(())
         };
         let sender = start(bounds, &shutdown, |_| (), carry);
@@ -122,7 +123,7 @@ mod tests {
             (Bounds { waiting_max: 9, batch_max: 9, calls_max: 9, gather: Duration::from_millis(2) }, Shutdown::new());
         let (done, mut calls) = mpsc::channel(9);
         let carry = move |is_odd: bool, numbers: Vec<u32>| {
-            done.try_send((is_odd, numbers)).expect("somebody listens");
+            done.try_send((is_odd, numbers)).expect("a receiver");
             std::future::ready(())
         };
         let sender = start(bounds, &shutdown, |number: &u32| number % 2 == 1, carry);
@@ -142,7 +143,7 @@ mod tests {
         let carry = {
             let go_on = go_on.clone();
             move |is_slow: bool, numbers: Vec<u32>| {
-                done.try_send(numbers).expect("somebody listens");
+                done.try_send(numbers).expect("a receiver");
                 let go_on = go_on.clone();
                 async move {
                     if is_slow {

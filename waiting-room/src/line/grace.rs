@@ -1,4 +1,4 @@
-//! The grace period: how long an absent shopper keeps the place.
+//! The grace period: how long a disconnected shopper keeps the place.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use fairline_sale::SaleCard;
 
 use super::shoppers::Browser;
 
-/// How long a shopper whose page is closed keeps the place.
+/// Grace periods by kind of browser.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grace {
     pub(crate) desk: Duration,
@@ -14,7 +14,8 @@ pub(crate) struct Grace {
 }
 
 impl Grace {
-    /// In a sale that says for how long itself, phones have as much longer as they have elsewhere.
+    /// Returns the grace period of a shopper. If the sale sets its own, phones get proportionally
+    /// more, as in the settings.
     pub(crate) fn of(self, card: &SaleCard, browser: Browser) -> Duration {
         match (card.grace_s, browser) {
             (None, Browser::Desk) => self.desk,

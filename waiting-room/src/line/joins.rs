@@ -1,4 +1,4 @@
-//! Joins in batches: one call to the line carries every join of the last moment.
+//! Batches of joins: one call to the line carries all recent joins.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::line::{
     room::Room,
 };
 
-/// Beyond these shoppers are asked to try again.
+/// A join beyond these bounds is rejected; the shopper tries again.
 const BOUNDS: Bounds = Bounds { waiting_max: 20_000, batch_max: 1000, calls_max: 8, gather: Duration::from_millis(2) };
-/// How often a batch is sent at most, when the line does not say whether it had it.
+/// Attempts per batch while the line does not confirm it.
 const ATTEMPTS: u32 = 3;
-/// The first pause between two attempts, at most; the next one is twice as long.
+/// Longest pause after the first attempt; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(400);
 
 struct Join {
@@ -28,7 +28,7 @@ struct Join {
     answer: oneshot::Sender<Result<Ticket, LineError>>,
 }
 
-/// The door through which shoppers join lines.
+/// Sends joins to the batching task.
 #[derive(Clone)]
 pub(crate) struct Joins(mpsc::Sender<Join>);
 
@@ -39,10 +39,10 @@ impl Joins {
         Self(batches::start(BOUNDS, shutdown, sale, move |sale, joins| join(store.clone(), sale, joins)))
     }
 
-    /// Gives a visitor the next ordinal of a line, or the place that the account has already.
+    /// Gives a visitor the next ordinal of a line, or returns the account's existing place.
     ///
     /// # Errors
-    /// When the line does not answer, or too many wait already.
+    /// When the line does not answer, or the queue is full.
     pub(crate) async fn join(
         &self,
         room: Arc<Room>,
@@ -57,10 +57,10 @@ impl Joins {
     }
 }
 
-/// Joins of one sale.
+/// Joins shoppers of one sale.
 async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
     let joining: Vec<Joining> = joins.iter().map(|join| join.joining).collect();
-    // Under one name, so that a call whose answer was lost gives nobody a second ordinal.
+    // The batch id makes a retry idempotent: a call whose answer was lost issues no second ordinal.
     let batch = rand::random();
     let mut attempt = 0;
     let joined = loop {
@@ -69,7 +69,7 @@ async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
         if attempt == ATTEMPTS || !matches!(joined, Err(LineError::Unavailable(_))) {
             break joined;
         }
-        // At random, so that the batches of all nodes do not come back at the same moment.
+        // Random, so that the nodes do not retry at the same moment.
         let pause = PAUSE * 2_u32.pow(attempt - 1);
         tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
     };
@@ -78,7 +78,8 @@ async fn join(store: LineStore, sale: SaleId, joins: Vec<Join>) {
         Ok(tickets) => {
             metrics::counter!("line_joins_total").increment(tickets.len() as u64);
             for (join, ticket) in joins.into_iter().zip(tickets) {
-                // A shopper who is gone by now holds an ordinal that nobody claims: the next roll call finds it.
+                // If the shopper has disconnected, the ordinal stays unclaimed and the next roll
+                // call finds it.
                 let _ = join.answer.send(Ok(ticket));
             }
         }

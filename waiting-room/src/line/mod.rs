@@ -1,11 +1,13 @@
-//! The lines that this node follows, and the shoppers who are connected here.
+//! The lines that this node follows, and the shoppers who are connected to it.
 //!
-//! - `rooms` follows the changes of every line, one `room` per sale; `upkeep` keeps a room true.
-//! - `shoppers` are the tickets that are connected; `grace` is how long an absent one keeps its place.
+//! - `rooms` follows the changes of every line, one `room` per sale; `upkeep` keeps a room up to
+//!   date.
+//! - `shoppers` holds the connected tickets; `grace` is how long a disconnected one keeps its
+//!   place.
 //! - `joins`, `resumes` and `absences` call Redis in `batches`.
-//! - `wake_up` tells the WebSocket event loop that a room has changed.
+//! - `wake_up` notifies the WebSocket event loop of changes in a room.
 //!
-//! Calls Redis through `fairline-line`; knows nothing of HTTP, sockets or streams.
+//! Calls Redis through `fairline-line`. Does not depend on HTTP, sockets or streams.
 
 pub(crate) mod absences;
 pub(crate) mod batches;

@@ -1,5 +1,6 @@
-//! Tickets that are shown again, in batches: one call to the line carries those of the last moment. A page that polls shows its ticket
-//! each time, and a herd that has lost its node shows all of them at once.
+//! Batches of resumed tickets: one call to the line carries all recent ones. A polling page
+//! presents its ticket with each poll, and after a node failure all of its clients present theirs
+//! at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ struct Shown {
     answer: oneshot::Sender<Result<(), LineError>>,
 }
 
-/// Where tickets are shown again.
+/// Sends presented tickets to the batching task.
 pub(crate) struct Resumes(mpsc::Sender<Shown>);
 
 impl Resumes {
@@ -34,10 +35,10 @@ impl Resumes {
         Self(batches::start(BOUNDS, shutdown, sale, move |_, shown| present(store.clone(), shown)))
     }
 
-    /// Presents a ticket to the line, and tells its tabs what has become of its turn.
+    /// Presents a ticket to the line and notifies its tabs of its turn.
     ///
     /// # Errors
-    /// When the line does not answer, or too many wait already.
+    /// When the line does not answer, or the queue is full.
     pub(crate) async fn resume(&self, room: Arc<Room>, ticket: Ticket) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
         let crowded = || LineError::Unavailable("too many come back at this moment".to_owned());
@@ -46,13 +47,13 @@ impl Resumes {
     }
 }
 
-/// Presents tickets of one sale, at least one.
+/// Presents one or more tickets of one sale.
 async fn present(store: LineStore, shown: Vec<Shown>) {
     let Some(Shown { room, .. }) = shown.first() else { return };
     let tickets: Vec<Ticket> = shown.iter().map(|shown| shown.ticket).collect();
     let resumed = resume(&store, room, &tickets).await;
     for Shown { answer, .. } in shown {
-        // Whoever is gone by now shows the ticket again.
+        // A client that disconnected meanwhile presents the ticket again.
         let _ = answer.send(resumed.clone());
     }
 }

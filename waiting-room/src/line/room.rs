@@ -1,4 +1,5 @@
-//! One sale in one node: the local view of its line, and the shoppers who are connected here.
+//! One sale in one node: the local view of its line, and the shoppers who are connected to this
+//! node.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -20,19 +21,19 @@ use crate::line::{
     wake_up::WakeUp,
 };
 
-/// A room that nobody has been in, or has asked for, for so long rests.
+/// A room rests when it has had no shopper and no request for this long.
 const RESTS_AFTER: Duration = Duration::from_secs(10);
 
 /// One sale in this node.
 pub(crate) struct Room {
     pub(crate) sale: SaleId,
     line: RwLock<Line>,
-    /// Whether the line can be reached. Wakes every task, also when there are other news for all.
+    /// Whether the line can be reached. Also wakes every task when other shared state changes.
     in_touch: watch::Sender<bool>,
-    /// Wakes the hall, where the sockets are.
+    /// Wakes the WebSocket event loop.
     pub(crate) wake_up: WakeUp,
     pub(crate) shoppers: Shoppers,
-    /// When somebody has last asked for it.
+    /// When a client last requested this sale.
     asked_at: Mutex<Option<Instant>>,
 }
 
@@ -41,30 +42,30 @@ struct Line {
     view: LineView,
     flow: Flow,
     card: Arc<SaleCard>,
-    /// How often the card has changed in more than the number of remaining units.
+    /// Number of changes of the card other than the number of remaining units.
     news: u32,
 }
 
-/// What is so for everybody who waits in a room, at one moment.
+/// The state that all shoppers in a room share, at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct RoomSnapshot {
     pub(crate) card: Arc<SaleCard>,
-    /// Another number whenever the card has changed in more than the number of remaining units.
+    /// Increases whenever the card changes in more than the number of remaining units.
     pub(crate) news: u32,
     pub(crate) in_touch: bool,
-    /// Those who are in a draw that is still to be made.
+    /// Number of participants of a draw that has not been made.
     pub(crate) in_draw: Option<u64>,
     pub(crate) forecast: Forecast,
 }
 
-/// A tab of a shopper who is connected here. Dropping it closes the tab.
+/// One tab of a connected shopper. Dropping it closes the tab.
 pub(crate) struct Tab {
     pub(crate) room: Arc<Room>,
     pub(crate) ordinal: Ordinal,
 }
 
 impl Tab {
-    /// Opens a tab. From here on nothing that happens to the ticket is missed.
+    /// Opens a tab. It observes every later change of the ticket.
     pub(crate) fn open(room: Arc<Room>, ticket: &Ticket, browser: Browser) -> Self {
         room.shoppers.enter(ticket, browser);
         Self { room, ordinal: ticket.ordinal }
@@ -77,24 +78,24 @@ impl Drop for Tab {
     }
 }
 
-/// What follows from taking a change in.
+/// Work that the caller must do after [`Room::apply`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct FollowUp {
-    /// A change is missing: the room needs a snapshot.
+    /// A change is missing: the room needs a new snapshot.
     pub(crate) gap: bool,
-    /// Tickets of shoppers who are connected here, whom the line believes gone or whose turn nobody claimed: they have to
-    /// say that they are here.
+    /// Tickets of connected shoppers that the line considers gone, or whose turn lapsed unclaimed.
+    /// The caller has to present them again.
     pub(crate) resume: Vec<Ticket>,
-    /// A draw was made: its numbers are to be read.
+    /// A draw was made: the caller has to read its numbers.
     pub(crate) drawn: bool,
 }
 
 impl Line {
-    /// How many are in a draw that is still to be made, as far as this node knows.
+    /// Participants of a draw that has not been made, as far as this node knows.
     fn in_draw(&self) -> Option<u64> {
         let made = match self.card.draw.as_ref().and_then(|draw| draw.pool) {
             None => false,
-            // There is nothing to know of a draw of nobody.
+            // A draw without participants has no numbers to read.
             Some(pool) => pool == 0 || self.view.is_drawn(),
         };
         (self.card.order == LineOrder::Draw && !made && !self.view.is_drawn()).then(|| self.view.waiting())
@@ -115,18 +116,20 @@ impl Room {
         }
     }
 
-    /// Somebody asks for this sale.
+    /// Records that a client requested this sale.
     pub(crate) fn asked(&self) {
         *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether nobody is here, and nobody has asked for a while: then nothing that was missed is missing.
+    /// Whether the room has no shoppers and no recent requests. A resting room needs no prompt
+    /// check for missed changes.
     pub(crate) fn rests(&self) -> bool {
         let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
         self.shoppers.is_empty() && asked_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
     }
 
-    /// Whether somebody could be missed who waits in this line: in a node that has died, if not here.
+    /// Whether a roll call is due: shoppers may wait in this line, connected to a node that has
+    /// died if not to this one.
     pub(crate) fn calls_roll(&self) -> bool {
         let line = self.read();
         line.card.status != Status::Closed && (line.view.waiting() > 0 || !self.shoppers.is_empty())
@@ -140,27 +143,27 @@ impl Room {
         self.line.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sale's facts.
+    /// The sale's current card.
     pub(crate) fn card(&self) -> Arc<SaleCard> {
         self.read().card.clone()
     }
 
-    /// Whether this is the sale of that slug.
+    /// Whether this sale has that slug.
     pub(crate) fn is_called(&self, slug: &str) -> bool {
         self.read().card.slug == slug
     }
 
-    /// The revision that the next change follows.
+    /// The revision that the next change must follow.
     pub(crate) fn revision(&self) -> Revision {
         self.read().revision
     }
 
-    /// Whether the line could be reached lately.
+    /// Whether the line could be reached recently.
     pub(crate) fn is_in_touch(&self) -> bool {
         *self.in_touch.borrow()
     }
 
-    /// What everybody sees, and where these tickets stand.
+    /// Returns the shared state, and the places of these tickets.
     pub(crate) fn snapshot(
         &self,
         ordinals: impl IntoIterator<Item = Ordinal>,
@@ -174,26 +177,28 @@ impl Room {
         RoomSnapshot { card: line.card.clone(), news: line.news, in_touch, in_draw: line.in_draw(), forecast }
     }
 
-    /// Hears from now on whether the line can be reached, and is woken by all other news, too.
+    /// Subscribes to whether the line can be reached. Other shared changes wake the receiver, too.
     pub(crate) fn subscribe(&self) -> watch::Receiver<bool> {
         self.in_touch.subscribe()
     }
 
-    /// A ticket was given to a shopper of this node. Its place shows at once, not when the change comes round.
+    /// Adds a ticket that this node issued, so that its place shows before the change arrives from
+    /// Redis.
     pub(crate) fn joined(&self, ordinal: Ordinal) {
         self.write().view.given(ordinal);
     }
 
-    /// Whether a ticket waits, as far as this node knows: its turn has not come, and it was not taken out of the line.
+    /// Whether a ticket still waits, as far as this node knows: it has no turn and was not removed
+    /// from the line.
     pub(crate) fn waits(&self, ordinal: Ordinal) -> bool {
         self.read().view.place(ordinal).is_some()
     }
 
-    /// The line has answered the ticket of a shopper who is here.
+    /// Applies the line's answer to a ticket that was presented here.
     pub(crate) fn resumed(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
         {
             let mut line = self.write();
-            // An answer that the changes have overtaken says nothing about places any more.
+            // If changes have overtaken the answer, its place is out of date.
             if turn == Turn::Waiting && at >= line.revision {
                 let ordinals = vec![ordinal];
                 let here = if line.view.has_passed(ordinal) {
@@ -210,14 +215,14 @@ impl Room {
         self.tell(ordinal, turn, at);
     }
 
-    /// Tells every tab of a ticket what has become of its turn, unless they know something newer.
+    /// Notifies every tab of a ticket of its turn, unless a newer turn is known.
     fn tell(&self, ordinal: Ordinal, turn: Turn, at: Revision) {
         if self.shoppers.tell(ordinal, turn, at) {
             self.wake_up.turn(ordinal);
         }
     }
 
-    /// Takes in the change that leads to a revision.
+    /// Applies the change that leads to a revision.
     pub(crate) fn apply(&self, at: Revision, change: Change) -> FollowUp {
         let mut follow_up = FollowUp::default();
         {
@@ -270,14 +275,14 @@ impl Room {
         follow_up
     }
 
-    /// The draw was made, with these numbers. Everybody learns the place.
+    /// Applies the numbers of a draw. Every participant gets a place.
     pub(crate) fn draw(&self, numbers: Numbers) {
         self.write().view.draw(numbers);
         self.in_touch.send_modify(|_| {});
         self.wake_up.news();
     }
 
-    /// Starts over from a snapshot.
+    /// Replaces the view with a snapshot.
     pub(crate) fn restart(&self, snapshot: Snapshot) {
         let Snapshot { revision, view, card } = snapshot;
         {
@@ -288,7 +293,8 @@ impl Room {
         self.set_in_touch(true);
     }
 
-    /// New facts. Everybody is woken, unless only the number of remaining units differs: that can wait for the next place.
+    /// Replaces the card. Wakes all tabs, unless only the number of remaining units differs: the
+    /// next place update carries that.
     fn show(&self, card: SaleCard) {
         let news = {
             let mut line = self.write();
@@ -305,14 +311,14 @@ impl Room {
         }
     }
 
-    /// Says whether the line can be reached, when that changes.
+    /// Sets whether the line can be reached, and wakes all tabs if that changed.
     pub(crate) fn set_in_touch(&self, in_touch: bool) {
         if self.in_touch.send_if_modified(|told| std::mem::replace(told, in_touch) != in_touch) {
             self.wake_up.news();
         }
     }
 
-    /// Takes in what has flowed through the line, `elapsed` after the last time.
+    /// Updates the flow estimate, `elapsed` after the last call.
     pub(crate) fn beat(&self, elapsed: Duration) {
         let mut line = self.write();
         let (waiting, status) = (line.view.waiting(), line.card.status);
@@ -328,7 +334,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::line::wake_up::Pending;
 
-    /// A room with ten tickets, and nobody in it.
+    /// A room whose line has ten tickets, and no shopper connected.
     pub(crate) fn room() -> Room {
         let sale = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
         let card = SaleCard {
@@ -386,7 +392,7 @@ pub(crate) mod tests {
         let mut card = SaleCard::clone(&room.card());
         card.status = Status::Closed;
         room.apply(rev(6), Change::Card { card: serde_json::to_string(&card).expect("JSON") });
-        assert!(!room.calls_roll(), "nobody's place matters any more");
+        assert!(!room.calls_roll(), "places no longer matter");
     }
 
     #[test]

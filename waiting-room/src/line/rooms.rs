@@ -1,4 +1,5 @@
-//! All rooms of this node, and the one task that keeps them true: it follows the changes of every line.
+//! All rooms of this node, and the task that follows the changes of every line to keep them up to
+//! date.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,22 +27,22 @@ use crate::line::{
     wake_up::{LoopWaker, WakeUp},
 };
 
-/// How often rooms look for new sales and for what they have missed, and bring their rates up to date.
+/// Interval between checks for new sales and missed changes, and between updates of the rates.
 const BEAT: Duration = Duration::from_millis(500);
-/// How often a room looks in which nobody is, and for which nobody asks: changes are heard there, too.
+/// Interval between checks of a resting room, which receives changes, too.
 const RESTING_LOOKS_EVERY: Duration = Duration::from_secs(30);
-/// Rooms that look, or open, at the same time.
+/// Rooms that are checked or opened concurrently.
 const LOOKS_AT_ONCE: usize = 16;
-/// How often a node says who is connected to it; more often where the grace period is short.
+/// Interval at which a node reports its connected shoppers; shorter if the grace period is short.
 const ROLL_CALL_EVERY: Duration = Duration::from_secs(10);
-/// How often the line is told who has gone.
+/// Interval at which disconnected shoppers are reported to the line.
 const TELL_GONE_EVERY: Duration = Duration::from_millis(100);
-/// How long a stop waits for the last sockets to close, so that the line hears of them.
+/// How long a stop waits for the last sockets to close, so that their absences are reported.
 const LAST_GONE: Duration = Duration::from_secs(3);
-/// A loop whose round takes longer stands still.
+/// The watchdog restarts a loop whose round takes longer.
 const STANDS_STILL: Duration = Duration::from_secs(60);
-/// Sales that one node follows at most, but for closed ones that shoppers are still in: the open ones, then those that were
-/// closed last.
+/// Sales that one node follows, at most: open ones first, then the most recently closed. Closed
+/// sales that still have shoppers here do not count.
 const ROOMS_MAX: u32 = 1000;
 
 /// The rooms of this node, by sale.
@@ -61,7 +62,7 @@ impl Rooms {
         self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Closes the rooms of sales that are listed no more, or that newer ones take the place of, once everybody has gone. Gives
+    /// Closes the rooms of sales that are no longer listed once they have no shoppers, and returns
     /// the closed ones.
     fn keep(&self, listed: &[SaleId]) -> Vec<SaleId> {
         let listed: HashSet<&SaleId> = listed.iter().collect();
@@ -77,16 +78,16 @@ impl Rooms {
     }
 }
 
-/// Keeps the rooms true until asked to stop.
+/// Keeps the rooms up to date until shutdown.
 pub(crate) struct Follower {
     pub(crate) rooms: Rooms,
     pub(crate) upkeep: Upkeep,
     pub(crate) reader: ChangeReader,
     /// Wakes the WebSocket event loop.
     pub(crate) waker: Arc<LoopWaker>,
-    /// How long a stop takes to send everybody to other nodes.
+    /// How long a stop takes to move its clients to other nodes.
     pub(crate) move_over: Duration,
-    /// Whether there are more open sales than it follows.
+    /// Whether there are more open sales than this node follows.
     pub(crate) is_full: AtomicBool,
 }
 
@@ -112,7 +113,7 @@ impl Follower {
         });
     }
 
-    /// Takes in the changes of all lines.
+    /// Applies the changes of all lines.
     async fn follow(&self, shutdown: &Shutdown) {
         let mut inbox = self.reader.inbox();
         loop {
@@ -130,7 +131,7 @@ impl Follower {
                 Heard::Anew => {
                     for room in self.rooms.all() {
                         if let Err(error) = self.reader.follow(room.sale).await {
-                            // The connection has broken again; the next one comes here, too.
+                            // The connection broke again; its replacement leads back here.
                             warn!(sale = %room.sale, %error, "subscription to a line failed");
                         }
                     }
@@ -139,8 +140,7 @@ impl Follower {
         }
     }
 
-    /// Looks for new sales, for lines that are out of reach and for changes that were not heard, and brings rates up to
-    /// date.
+    /// Finds new sales, unreachable lines and missed changes, and updates the rates.
     async fn beat(&self, shutdown: &Shutdown) {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,7 +174,8 @@ impl Follower {
         }
     }
 
-    /// Opens a room for each sale that is new to this node. One that can't be opened keeps no other from it.
+    /// Opens a room for each sale that is new to this node. A failure to open one does not affect
+    /// the others.
     pub(crate) async fn find_sales(&self) -> Result<(), LineError> {
         let listed = self.upkeep.store.sales(ROOMS_MAX).await?;
         for closed in self.rooms.keep(&listed) {
@@ -186,7 +187,7 @@ impl Follower {
         }
         metrics::gauge!("waiting_room_sales_left_out").set(left_out as f64);
         if left_out > 0 && !self.is_full.swap(true, Ordering::Relaxed) {
-            warn!(left_out, most = ROOMS_MAX, "sales left out: this node follows as many as it can; close some");
+            warn!(left_out, most = ROOMS_MAX, "sale limit reached: some sales are not followed; close finished sales");
         } else if left_out == 0 {
             self.is_full.store(false, Ordering::Relaxed);
         }
@@ -199,7 +200,7 @@ impl Follower {
 
     /// Opens the room of a sale.
     async fn open(&self, sale: SaleId) -> Result<(), LineError> {
-        // Followed first: what changes after the snapshot is heard.
+        // Subscribe before reading the snapshot, so that no later change is missed.
         self.reader.follow(sale).await?;
         match self.upkeep.store.snapshot(sale).await {
             Ok(snapshot) => self.rooms.add(Room::new(snapshot, WakeUp::new(self.waker.clone()))),
@@ -209,8 +210,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Says again and again who is connected here, and has those who are connected nowhere start their grace period: the
-    /// shoppers of a node that died without a word hold nobody up.
+    /// Reports the connected shoppers at intervals and starts the grace period of those connected
+    /// to no node, so that the shoppers of a node that crashed do not hold up the line.
     async fn answer_roll_calls(&self, shutdown: &Shutdown) {
         let mut beat = interval(TELL_GONE_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -227,7 +228,7 @@ impl Follower {
                 fairline_service::beat();
                 let grace = self.upkeep.grace.of(&room.card(), Browser::Desk);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
-                // A grace period that has become shorter counts at once.
+                // A shortened grace period takes effect at once.
                 let called = called.entry(room.sale).or_insert(now);
                 if now - *called < every {
                     continue;
@@ -243,14 +244,15 @@ impl Follower {
         }
     }
 
-    /// Tells the line whose last tab has closed; at the end, everybody's has.
+    /// Reports shoppers whose last tab has closed; at shutdown, all of them.
     async fn tell_gone(&self, shutdown: &Shutdown) {
         let mut stopped_at = None;
         loop {
             sleep(TELL_GONE_EVERY).await;
             if shutdown.is_triggered() {
                 let since = stopped_at.get_or_insert_with(Instant::now).elapsed();
-                // Sockets close first: whoever was connected has gone by now, or will not go in time.
+                // Sockets close first. After this time, connections that are still open will not
+                // close in time.
                 if since > self.move_over + LAST_GONE || self.rooms.all().iter().all(|room| room.shoppers.is_done()) {
                     return;
                 }

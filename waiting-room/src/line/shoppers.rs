@@ -1,4 +1,5 @@
-//! Who is connected to a room of this node, and what has become of their turns. One small record a ticket.
+//! The shoppers who are connected to a room of this node, and their turns: one small record per
+//! ticket.
 
 use std::{
     collections::BTreeMap,
@@ -13,20 +14,20 @@ use fairline_line::{
 use fairline_sale::{SaleId, VisitorId};
 use tokio::sync::watch;
 
-/// Bytes of the bitmap of who is connected at most: 16 million ordinals.
+/// Size limit of the bitmap of connected shoppers in bytes: 16 million ordinals.
 const BITMAP_BYTES_MAX: usize = 1 << 21;
 
-/// What a shopper looks at the line with.
+/// The kind of browser that a shopper uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Browser {
-    /// One that stays awake.
+    /// A desktop browser, which keeps its tabs awake.
     Desk,
-    /// One whose tabs sleep as soon as they are out of sight, and whose lines of connection break often.
+    /// A phone, which suspends hidden tabs and loses connections often.
     Phone,
 }
 
 impl Browser {
-    /// What a request's headers say: the client hint, and where there is none the words of the `User-Agent` that
+    /// Detects the browser from the client hint, or else from the parts of `User-Agent` that
     /// browsers agree on.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -38,21 +39,21 @@ impl Browser {
     }
 }
 
-/// A ticket that is connected here, with one or more tabs.
+/// A connected ticket with one or more tabs.
 struct Shopper {
     visitor: VisitorId,
     epoch: u32,
     tabs: u16,
     browser: Browser,
-    /// The revision of the line that the turn was read at.
+    /// The revision of the line at which the turn was read.
     told_at: Revision,
-    /// What only few have: most wait, and in parked sockets.
+    /// Rarely present: most shoppers wait, in idle sockets.
     rest: Option<Box<Rest>>,
 }
 
 struct Rest {
     turn: Turn,
-    /// Wakes the tabs that are tasks.
+    /// Wakes tabs that run as tasks.
     tasks: Option<watch::Sender<()>>,
 }
 
@@ -62,15 +63,15 @@ impl Shopper {
     }
 }
 
-/// The tickets that are connected to one room, and those that were until a moment ago.
+/// The tickets that are connected to one room, and those that disconnected a moment ago.
 pub(crate) struct Shoppers {
     sale: SaleId,
     here: Mutex<BTreeMap<Ordinal, Shopper>>,
-    /// Tickets whose last tab here has closed and whom the line has not been told of yet.
+    /// Tickets whose last tab has closed and whose absence has not been reported to the line.
     gone: Mutex<BTreeMap<Ordinal, Browser>>,
 }
 
-/// The maps are plain data: a panic elsewhere leaves them usable.
+/// The maps hold plain data: a panic elsewhere leaves them usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -80,7 +81,7 @@ impl Shoppers {
         Self { sale, here: Mutex::default(), gone: Mutex::default() }
     }
 
-    /// A shopper connects, with a first or a further tab.
+    /// Records a first or further tab of a shopper.
     pub(crate) fn enter(&self, ticket: &Ticket, browser: Browser) {
         let mut here = lock(&self.here);
         lock(&self.gone).remove(&ticket.ordinal);
@@ -96,7 +97,7 @@ impl Shoppers {
         shopper.browser = browser;
     }
 
-    /// A tab closes. The last one of a ticket starts its grace period.
+    /// Records that a tab has closed. The last tab of a ticket starts its grace period.
     pub(crate) fn exit(&self, ordinal: Ordinal) {
         let mut here = lock(&self.here);
         let Some(shopper) = here.get_mut(&ordinal) else { return };
@@ -108,7 +109,7 @@ impl Shoppers {
         }
     }
 
-    /// Wakes whoever asks when the ticket's turn changes. The ticket is connected.
+    /// Returns a receiver that wakes when the turn of a connected ticket changes.
     pub(crate) fn watch(&self, ordinal: Ordinal) -> watch::Receiver<()> {
         match lock(&self.here).get_mut(&ordinal) {
             Some(shopper) => shopper.rest().tasks.get_or_insert_with(|| watch::Sender::new(())).subscribe(),
@@ -116,14 +117,14 @@ impl Shoppers {
         }
     }
 
-    /// What has become of a ticket's turn.
+    /// The turn of a ticket.
     pub(crate) fn turn(&self, ordinal: Ordinal) -> Turn {
         let here = lock(&self.here);
         here.get(&ordinal).and_then(|shopper| shopper.rest.as_ref()).map_or(Turn::Waiting, |rest| rest.turn.clone())
     }
 
-    /// Notes what has become of a ticket's turn, unless something newer is known, and says whether that is news to
-    /// somebody who is here.
+    /// Stores the turn of a ticket unless a newer one is known. Returns whether it is new to a
+    /// connected shopper.
     pub(crate) fn tell(&self, ordinal: Ordinal, turn: Turn, at: Revision) -> bool {
         let mut here = lock(&self.here);
         let Some(shopper) = here.get_mut(&ordinal).filter(|shopper| shopper.told_at <= at) else { return false };
@@ -142,17 +143,18 @@ impl Shoppers {
         Ticket { sale: self.sale, epoch: shopper.epoch, ordinal, visitor: shopper.visitor }
     }
 
-    /// The ticket of a shopper who is here.
+    /// The ticket of a connected shopper.
     pub(crate) fn ticket(&self, ordinal: Ordinal) -> Option<Ticket> {
         lock(&self.here).get(&ordinal).map(|shopper| self.ticket_of(ordinal, shopper))
     }
 
-    /// The tickets that are connected here, in the order of the line.
+    /// The connected tickets, in the order of the line.
     pub(crate) fn connected(&self) -> Vec<Ticket> {
         lock(&self.here).iter().map(|(ordinal, shopper)| self.ticket_of(*ordinal, shopper)).collect()
     }
 
-    /// Who is connected here: bit `n` from the most significant bit of the first byte for ordinal `n`, as Redis has it.
+    /// A bitmap of the connected ordinals in Redis's bit order: the most significant bit of the
+    /// first byte is ordinal 0.
     pub(crate) fn bitmap(&self) -> Vec<u8> {
         let mut bitmap = Vec::new();
         for ordinal in lock(&self.here).keys() {
@@ -168,22 +170,22 @@ impl Shoppers {
         bitmap
     }
 
-    /// Whether nobody is connected here.
+    /// Whether no shopper is connected to this node.
     pub(crate) fn is_empty(&self) -> bool {
         lock(&self.here).is_empty()
     }
 
-    /// Whether nobody is connected here, and the line has been told of everybody who was.
+    /// Whether no shopper is connected, and all absences were reported to the line.
     pub(crate) fn is_done(&self) -> bool {
         self.is_empty() && lock(&self.gone).is_empty()
     }
 
-    /// The tickets whose last tab here has closed, once, in the order of the line.
+    /// Takes the tickets whose last tab has closed, in the order of the line.
     pub(crate) fn take_gone(&self) -> Vec<(Ordinal, Browser)> {
         std::mem::take(&mut *lock(&self.gone)).into_iter().collect()
     }
 
-    /// The line could not be told of these.
+    /// Puts back tickets whose absence could not be reported.
     pub(crate) fn put_back_gone(&self, gone: impl IntoIterator<Item = (Ordinal, Browser)>) {
         let here = lock(&self.here);
         lock(&self.gone).extend(gone.into_iter().filter(|(ordinal, _)| !here.contains_key(ordinal)));
@@ -221,7 +223,7 @@ mod tests {
         shoppers.enter(&ticket, Browser::Desk);
         shoppers.exit(3);
         shoppers.enter(&ticket, Browser::Desk);
-        assert!(shoppers.take_gone().is_empty(), "back before the line was told");
+        assert!(shoppers.take_gone().is_empty(), "back before the absence was reported");
         shoppers.put_back_gone([(3, Browser::Desk), (4, Browser::Desk)]);
         assert_eq!(shoppers.take_gone(), [(4, Browser::Desk)], "who is back is not put back");
     }
@@ -238,7 +240,7 @@ mod tests {
         assert!(shoppers.tell(3, Turn::Waiting, rev(7)));
         woken.changed().await.expect("open");
         assert_eq!(shoppers.turn(3), Turn::Waiting);
-        assert!(!shoppers.tell(4, Turn::Bought, rev(7)), "nobody is here to hear it");
+        assert!(!shoppers.tell(4, Turn::Bought, rev(7)), "no shopper is connected");
     }
 
     #[test]

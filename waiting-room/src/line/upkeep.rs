@@ -1,6 +1,7 @@
-//! What keeps one room true: what a node asks of the line for it, and tells the line of it.
+//! Keeps one room up to date: reads its state from the line, and reports presence to the line.
 //!
-//! Owns no task and no clock, so that the simulation runs the very same code: [`super::rooms`] says when.
+//! Owns no task and no clock, so that the simulation runs the same code; [`super::rooms`] schedules
+//! it.
 
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use tracing::{info, warn};
 
 use crate::line::{grace::Grace, room::Room, shoppers::Browser};
 
-/// Tickets that are presented to the line in one call at most.
+/// Tickets presented to the line in one call, at most.
 const PRESENTED_AT_ONCE: usize = 1000;
 
-/// Presents tickets of one sale to the line, in its order, and tells their tabs what has become of their turns.
+/// Presents tickets of one sale to the line in order, and notifies their tabs of their turns.
 pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -> Result<(), LineError> {
     let Resumed { turns, revision } = store.resume(room.sale, tickets).await?;
     for (ticket, turn) in tickets.iter().zip(turns) {
@@ -25,17 +26,17 @@ pub(crate) async fn resume(store: &LineStore, room: &Room, tickets: &[Ticket]) -
     Ok(())
 }
 
-/// What a node asks and tells the line with.
+/// A node's access to the line.
 #[derive(Clone)]
 pub(crate) struct Upkeep {
     pub(crate) store: LineStore,
     pub(crate) grace: Grace,
-    /// The name of this node, like no other's.
+    /// The unique name of this node.
     pub(crate) node: String,
 }
 
 impl Upkeep {
-    /// Takes in a change of the line, and does what follows from it.
+    /// Applies a change of the line and does the work that follows from it.
     pub(crate) async fn take_in(&self, room: &Room, at: Revision, change: Change) {
         let follow_up = room.apply(at, change);
         if follow_up.gap {
@@ -47,20 +48,20 @@ impl Upkeep {
         self.present(room, &follow_up.resume).await;
     }
 
-    /// Reads the numbers of a draw that was made.
+    /// Reads the numbers of a draw.
     async fn learn_draw(&self, room: &Room) {
         match self.store.numbers(room.sale).await {
             Ok(numbers) => room.draw(numbers),
-            // The next beat finds the line out of reach, and reads it anew, with the numbers.
+            // The next beat finds the line unreachable and reloads it with the numbers.
             Err(error) => {
-                warn!(sale = %room.sale, %error, "reading the draw failed");
+                warn!(sale = %room.sale, %error, "read draw failed");
                 room.set_in_touch(false);
             }
         }
     }
 
-    /// Starts a room over from a snapshot, and presents every ticket that is connected here: what happened to them
-    /// meanwhile was missed, and a line that was begun anew learns of them.
+    /// Reloads a room from a snapshot and presents every connected ticket: the room missed changes
+    /// to them, and a line that was begun anew does not know them yet.
     async fn restart(&self, room: &Room) {
         match self.store.snapshot(room.sale).await {
             Ok(snapshot) => {
@@ -69,7 +70,7 @@ impl Upkeep {
             }
             // The controller begins the line anew within a tick.
             Err(error) => {
-                warn!(sale = %room.sale, %error, "reading a snapshot of the line failed");
+                warn!(sale = %room.sale, %error, "read line snapshot failed");
                 room.set_in_touch(false);
             }
         }
@@ -78,15 +79,17 @@ impl Upkeep {
     async fn present(&self, room: &Room, tickets: &[Ticket]) {
         for tickets in tickets.chunks(PRESENTED_AT_ONCE) {
             if let Err(error) = resume(&self.store, room, tickets).await {
-                // The next beat finds the line out of reach or changed, and all are presented again.
-                warn!(sale = %room.sale, %error, tickets = tickets.len(), "presenting tickets to the line failed");
+                // The next beat finds the line unreachable or changed, and presents all tickets
+                // again.
+                warn!(sale = %room.sale, %error, tickets = tickets.len(), "present tickets to the line failed");
                 room.set_in_touch(false);
                 return;
             }
         }
     }
 
-    /// Restarts a room that has not heard what the line had said by the last look. Gives what it has said by now.
+    /// Reloads a room that lacks changes published before the last check. Returns the current
+    /// revision.
     pub(crate) async fn look_after(&self, room: &Room, expected: Revision) -> Revision {
         match self.store.revision(room.sale).await {
             Ok(at) => {
@@ -107,7 +110,7 @@ impl Upkeep {
         }
     }
 
-    /// Says who is connected here, and has those who are connected nowhere start their grace period.
+    /// Reports the connected shoppers, and starts the grace period of those connected to no node.
     pub(crate) async fn answer_roll_call(
         &self,
         room: &Room,
@@ -117,7 +120,7 @@ impl Upkeep {
         self.store.present(room.sale, &self.node, up_for, room.shoppers.bitmap()).await?;
         let mut after = 0;
         loop {
-            // Nobody knows any more what those who are found nowhere looked at the line with.
+            // The browser of a shopper who is connected to no node is unknown.
             after = self.store.roll_call(room.sale, grace, after).await?;
             if after == 0 {
                 return Ok(());
@@ -125,7 +128,7 @@ impl Upkeep {
         }
     }
 
-    /// Tells the line whose last tab has closed.
+    /// Reports shoppers whose last tab has closed.
     pub(crate) async fn tell_gone(&self, room: &Room) {
         let gone = room.shoppers.take_gone();
         for browser in [Browser::Desk, Browser::Phone] {
@@ -136,7 +139,7 @@ impl Upkeep {
             }
             let grace = self.grace.of(&room.card(), browser);
             if let Err(error) = self.store.absent(room.sale, grace, true, &ordinals).await {
-                warn!(sale = %room.sale, %error, "writing absences failed; they will be retried");
+                warn!(sale = %room.sale, %error, "write absences failed; will retry");
                 room.shoppers.put_back_gone(ordinals.into_iter().map(|ordinal| (ordinal, browser)));
             }
         }

@@ -1,7 +1,7 @@
 //! How a room wakes the WebSocket event loop: coalesced and level-triggered, without a queue.
 //!
-//! A room keeps one record of what has changed, which the loop takes and clears: however much happens in between, it is
-//! one record. It does not hold messages; the loop reads the room as it is by then.
+//! A room keeps one record of its changes, which the loop takes and clears. The record holds no
+//! messages: the loop reads the room's state at that time.
 
 use std::{
     io,
@@ -14,10 +14,10 @@ use std::{
 use fairline_line::ticket::Ordinal;
 use mio::{Registry, Token, Waker};
 
-/// Turns that the record names at most; beyond them any turn may have changed.
+/// Turns that the record lists, at most; beyond them any turn may have changed.
 const TURNS_MAX: usize = 1024;
 
-/// Wakes the loop, once for any number of reasons.
+/// Wakes the loop once for any number of reasons.
 pub(crate) struct LoopWaker {
     woken: AtomicBool,
     waker: Waker,
@@ -25,7 +25,7 @@ pub(crate) struct LoopWaker {
 
 impl LoopWaker {
     /// # Errors
-    /// When the system provides no waker.
+    /// When the operating system provides no waker.
     pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         Ok(Self { woken: AtomicBool::new(false), waker: Waker::new(registry, token)? })
     }
@@ -40,7 +40,7 @@ impl LoopWaker {
         }
     }
 
-    /// To be called before reading the reasons, so that no later one is missed.
+    /// Must be called before the reasons are read, so that no later one is missed.
     pub(crate) fn reset(&self) {
         self.woken.store(false, Ordering::Release);
     }
@@ -49,17 +49,17 @@ impl LoopWaker {
 /// What has changed in a room since the loop last read it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pending {
-    /// Something that every page receives at once.
+    /// A change that every page receives at once.
     pub(crate) news: bool,
     /// The line has moved: places have changed.
     pub(crate) moved: bool,
     /// Tickets whose turns have changed.
     pub(crate) turns: Vec<Ordinal>,
-    /// More turns have changed than are named.
+    /// Whether more turns have changed than are listed.
     pub(crate) any_turn: bool,
 }
 
-/// What one room has to tell the loop.
+/// The pending changes of one room.
 #[derive(Default)]
 pub(crate) struct WakeUp {
     pending: Mutex<Pending>,
@@ -76,12 +76,12 @@ impl WakeUp {
         self.note(|pending| pending.news = true);
     }
 
-    /// The line has moved.
+    /// Records that the line has moved.
     pub(crate) fn moved(&self) {
         self.note(|pending| pending.moved = true);
     }
 
-    /// A ticket's turn has changed.
+    /// Records that a ticket's turn has changed.
     pub(crate) fn turn(&self, ordinal: Ordinal) {
         self.note(|pending| match pending.turns.len() {
             TURNS_MAX.. => pending.any_turn = true,
@@ -96,7 +96,7 @@ impl WakeUp {
         }
     }
 
-    /// Takes what has changed.
+    /// Takes and clears the pending changes.
     pub(crate) fn take(&self) -> Pending {
         std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! Pages without a WebSocket: event streams, polls, and pages without JavaScript.
+//! Transports other than WebSockets: event streams, polls, and pages without JavaScript.
 
 pub(crate) mod session;
 pub(crate) mod wait_metrics;

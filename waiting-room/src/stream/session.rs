@@ -1,5 +1,5 @@
-//! One tab of one shopper that is a task: an event stream, a poll, a page without JavaScript. Sockets are parked in the
-//! hall instead, and hear the same.
+//! One tab that runs as a task: an event stream, a poll, or a page without JavaScript. The event
+//! loop owns WebSockets; they receive the same messages.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tokio::{
 use super::wait_metrics;
 use crate::line::room::Tab;
 
-/// How often a stream looks at its place, when nothing else happens.
+/// How often an otherwise idle stream checks its place.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// One tab of one shopper. Dropping it closes the tab.
 pub(crate) struct Session {
-    /// Wakes us when the ticket's turn changes.
+    /// Wakes the session when the ticket's turn changes.
     turn: watch::Receiver<()>,
-    /// Whether the line can be reached; also wakes us when there are other news.
+    /// Whether the line can be reached; also wakes the session on other shared changes.
     in_touch: watch::Receiver<bool>,
     tab: Tab,
     said: SentState,
@@ -33,16 +33,17 @@ impl Session {
         Self { turn, in_touch, tab, said: SentState::default(), started: Instant::now() }
     }
 
-    /// Waits for the next message. After the last one it waits for ever; see [`Self::is_over`].
+    /// Waits for the next message. After the last one it never completes; see [`Self::is_over`].
     pub(crate) async fn next(&mut self) -> LineMessage {
         loop {
-            // Before the look: what happens after it wakes us.
+            // Marked before the check, so that a later change wakes the session.
             self.turn.mark_unchanged();
             self.in_touch.mark_unchanged();
             if let Some(message) = self.now() {
                 return message;
             }
-            // The room and the ticket's entry in it outlive the session, so the channels never close.
+            // The room and the ticket's entry in it outlive the session, so the channels never
+            // close.
             tokio::select! {
                 _ = self.turn.changed() => {}
                 _ = self.in_touch.changed() => {}
@@ -51,7 +52,7 @@ impl Session {
         }
     }
 
-    /// The next message, if there is one already.
+    /// The next message, if one is due now.
     pub(crate) fn now(&mut self) -> Option<LineMessage> {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
@@ -77,7 +78,7 @@ impl Session {
         message
     }
 
-    /// Whether the last message has been said.
+    /// Whether the last message has been sent.
     pub(crate) fn is_over(&self) -> bool {
         self.said.over()
     }

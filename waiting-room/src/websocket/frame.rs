@@ -1,7 +1,7 @@
-//! WebSocket frames (RFC 6455), as a line needs them: a page says short texts, and hears texts. Pure.
+//! WebSocket frames (RFC 6455), as far as a line needs them: short texts in both directions. Pure.
 //!
-//! A parked socket has no parser of its own. What has arrived is read as frames where it lies, and only a frame whose end
-//! is still to come is kept, [`PARTIAL_BYTES_MAX`] of it at most.
+//! An idle socket has no parser of its own. Frames are read in place, and only an incomplete frame
+//! is buffered, in at most [`PARTIAL_BYTES_MAX`].
 
 use std::io::Cursor;
 
@@ -10,42 +10,43 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
-/// The longest text of a page, in bytes.
+/// Maximum length of a text from a page, in bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 1024;
-/// The longest payload of a frame that is no text, in bytes. The RFC says so.
+/// Maximum payload of a control frame, in bytes (RFC 6455, section 5.5).
 const CONTROL_BYTES_MAX: usize = 125;
-/// The longest header of a frame, in bytes.
+/// Maximum length of a frame header, in bytes.
 const HEADER_BYTES_MAX: usize = 14;
-/// A frame that is still incomplete is shorter than this, in bytes.
+/// An incomplete frame is shorter than this, in bytes.
 pub(crate) const PARTIAL_BYTES_MAX: usize = HEADER_BYTES_MAX + TEXT_BYTES_MAX;
 
-/// What a page has said in one frame.
+/// One frame from a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     Text(&'a str),
-    /// To be answered by a pong with the same payload.
+    /// Requires a pong with the same payload.
     Ping(&'a [u8]),
     Pong,
     Close,
 }
 
-/// A frame that ends the conversation.
+/// A frame that ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameError {
-    /// No frame as the RFC has it.
+    /// Not a valid frame of the RFC.
     ProtocolError,
-    /// A frame, but none that a line listens to: binary, in fragments, not UTF-8, or too long.
+    /// A valid frame that a line does not accept: binary, fragmented, not UTF-8, or too long.
     Unsupported,
 }
 
-/// Reads the first frame of `bytes` and says how long it is, or `None` while its end has not arrived. Unmasks it in place.
+/// Reads and unmasks the first frame of `bytes` in place and returns it with its length, or `None`
+/// while it is incomplete.
 pub(crate) fn read(bytes: &mut [u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     let mut cursor = Cursor::new(&*bytes);
     let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| FrameError::ProtocolError)? else {
         return Ok(None);
     };
     let start = usize::try_from(cursor.position()).map_err(|_| FrameError::ProtocolError)?;
-    // We have agreed on no extension that could use the reserved bits, and pages have to mask what they say.
+    // No extension that uses the reserved bits was negotiated, and clients must mask their frames.
     let (false, false, false, Some(mask)) = (header.rsv1, header.rsv2, header.rsv3, header.mask) else {
         return Err(FrameError::ProtocolError);
     };
@@ -88,12 +89,12 @@ pub(crate) fn ping(out: &mut Vec<u8>) {
     write(OpCode::Control(Control::Ping), &[], out);
 }
 
-/// Appends the answer to a ping to `out`.
+/// Appends a pong to `out`.
 pub(crate) fn pong(payload: &[u8], out: &mut Vec<u8>) {
     write(OpCode::Control(Control::Pong), payload, out);
 }
 
-/// Appends the last frame of a conversation to `out`.
+/// Appends a close frame to `out`.
 pub(crate) fn close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     let payload = [u16::from(code).to_be_bytes().as_slice(), reason.as_bytes()].concat();
     write(OpCode::Control(Control::Close), &payload, out);
@@ -128,7 +129,7 @@ mod tests {
     const TEXT: u8 = 0x81;
     const PING: u8 = 0x89;
 
-    /// Everything that is said in a stream of bytes that arrives in these pieces, and how it ends.
+    /// All texts in a stream of bytes that arrives in these pieces, and the error that ends it.
     fn hear<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<FrameError>) {
         let (mut said, mut bytes) = (Vec::new(), Vec::new());
         for piece in pieces {

@@ -1,4 +1,5 @@
-//! How a request becomes a WebSocket (RFC 6455, version 13), and how hyper and tokio let go of it.
+//! The WebSocket handshake (RFC 6455, version 13), and the transfer of its socket from hyper and
+//! tokio.
 
 use std::net::TcpStream;
 
@@ -7,7 +8,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// The headers that accept a handshake, or `None` when it is none that we understand.
+/// The headers that accept a handshake, or `None` when it is not supported.
 pub(crate) fn acceptance(headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 3]> {
     let says = |name: HeaderName, word: &str| {
         let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
@@ -25,11 +26,12 @@ pub(crate) fn acceptance(headers: &HeaderMap) -> Option<[(HeaderName, HeaderValu
     ])
 }
 
-/// An upgraded connection as a socket that no runtime knows any more, and what the page has said on it so far.
+/// Detaches an upgraded connection from the runtime. Returns its socket and the bytes received so
+/// far.
 pub(crate) fn into_socket(upgraded: Upgraded) -> std::io::Result<(TcpStream, Vec<u8>)> {
     let parts = upgraded
         .downcast::<TokioIo<tokio::net::TcpStream>>()
-        .map_err(|_| std::io::Error::other("the connection is no plain socket"))?;
+        .map_err(|_| std::io::Error::other("the connection is not a plain TCP socket"))?;
     Ok((parts.io.into_inner().into_std()?, parts.read_buf.to_vec()))
 }
 

@@ -1,5 +1,5 @@
-//! One WebSocket of a shopper who waits, in few bytes: no task, and buffers only while something is incomplete,
-//! within bounds.
+//! The WebSocket of one waiting shopper, in few bytes: no task, and bounded buffers only while a
+//! frame or a write is incomplete.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
@@ -10,19 +10,23 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::{line::room::Tab, websocket::frame};
 
-/// A page receives something this often: a half-open connection looks like a quiet one, and browsers hide pings from pages.
+/// Interval at which a page receives at least one message: a half-open connection looks like a
+/// quiet one, and browsers hide pings from pages.
 pub(crate) const HEARTBEAT_S: u32 = 20;
-/// A socket without traffic for so long is pinged.
+/// A socket without traffic for this long is pinged.
 const PING_AFTER_S: u32 = 50;
-/// A page that has sent nothing for so long is pinged, whatever it is sent: proxies accept bytes for pages that are gone.
+/// A page that has sent nothing for this long is pinged even if it is sent messages: proxies accept
+/// bytes for pages that are gone.
 const PING_ANYWAY_AFTER_S: u32 = 240;
-/// A socket that does not answer a ping for so long is dead.
+/// A socket that leaves a ping unanswered for this long is dead.
 const SILENCE_MAX_S: u32 = 60;
-/// A socket that accepts no bytes for so long is dropped; its page reconnects to the present state.
+/// A socket that accepts no bytes for this long is dropped; its page reconnects and receives the
+/// present state.
 const BLOCKED_MAX_S: u32 = 10;
-/// Unsent bytes of one socket at most, with the pongs and the close frame that follow.
+/// Unsent bytes of one socket, at most, including pongs and the close frame.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
-/// The kernel's send buffer, in bytes: small, so that a slow page receives the present state, not a backlog.
+/// The kernel's send buffer, in bytes: small, so that a slow page receives the present state, not a
+/// backlog.
 const SEND_BYTES: usize = 8 * 1024;
 
 /// Why a socket is closed.
@@ -30,13 +34,14 @@ const SEND_BYTES: usize = 8 * 1024;
 pub(crate) enum CloseReason {
     /// The last message has been sent.
     Over,
-    /// The page sends what a line does not accept.
+    /// The page sent a message that a line does not accept.
     Unsupported,
-    /// The page does not speak WebSocket.
+    /// The page violated the WebSocket protocol.
     ProtocolError,
-    /// This node shuts down, or can't handle the page's request: another node has the line, too.
+    /// This node shuts down or can't handle the page's request; the page reconnects to another
+    /// node.
     GoingAway,
-    /// The page closes.
+    /// The page closed the connection.
     ClosedByPage,
 }
 
@@ -54,17 +59,17 @@ impl CloseReason {
     }
 }
 
-/// What a socket needs now, apart from messages.
+/// What a socket needs to stay alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepAlive {
     Nothing,
     Heartbeat,
     Ping,
-    /// It is removed.
+    /// The socket is to be removed.
     Dead,
 }
 
-/// The socket of a shopper who waits. Dropping it closes the connection and the shopper's tab.
+/// The socket of a waiting shopper. Dropping it closes the connection and the shopper's tab.
 pub(crate) struct IdleConnection {
     stream: TcpStream,
     /// `None` once the last message has been sent.
@@ -74,11 +79,12 @@ pub(crate) struct IdleConnection {
     pub(crate) serial: u32,
     /// Whether the ticket had a turn at the last refresh.
     pub(crate) has_turn: bool,
-    /// Requests of the page that have no answer yet.
+    /// Unanswered requests of the page.
     pub(crate) requests: u8,
     /// When the unanswered ping was sent, in seconds since the loop started; 0 without one.
     pinged_at_s: u32,
-    /// When bytes other than heartbeats were last sent, and when any were received, in seconds since the loop started.
+    /// When bytes other than heartbeats were last sent, and when any were received, in seconds
+    /// since the loop started.
     sent_at_s: u32,
     received_at_s: u32,
     /// When bytes were last sent, heartbeats included.
@@ -87,10 +93,10 @@ pub(crate) struct IdleConnection {
     _place: OwnedSemaphorePermit,
 }
 
-/// Allocated for the few sockets that need it.
+/// Allocated only for the few sockets that need them.
 #[derive(Default)]
 struct Buffers {
-    /// The beginning of a frame whose end has not arrived.
+    /// The received part of an incomplete frame.
     partial: Vec<u8>,
     /// Bytes that the socket has not accepted.
     unsent: Vec<u8>,
@@ -105,7 +111,7 @@ impl IdleConnection {
         serial: u32,
         now_s: u32,
     ) -> Self {
-        // If the system refuses, more is buffered; nothing else depends on it.
+        // If the system refuses, the kernel buffers more; nothing else depends on it.
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BYTES);
         Self {
             stream: TcpStream::from_std(stream),
@@ -128,7 +134,7 @@ impl IdleConnection {
         self.stream.register(registry, token, mio::Interest::READABLE | mio::Interest::WRITABLE)
     }
 
-    /// Whether it accepts no bytes for now.
+    /// Whether the socket accepts no bytes at present.
     pub(crate) fn is_blocked(&self) -> bool {
         self.buffers.as_ref().is_some_and(|buffers| !buffers.unsent.is_empty())
     }
@@ -141,8 +147,8 @@ impl IdleConnection {
         self.buffers.take_if(|buffers| buffers.partial.is_empty() && buffers.unsent.is_empty());
     }
 
-    /// Sends bytes, or buffers what the socket does not accept. A blocked socket is sent only what it must receive: pongs
-    /// and the close frame.
+    /// Sends bytes, and buffers what the socket does not accept. On a blocked socket, callers send
+    /// only what is required: pongs and the close frame.
     ///
     /// # Errors
     /// When the socket is broken.
@@ -182,7 +188,7 @@ impl IdleConnection {
         said
     }
 
-    /// Sends buffered bytes as far as the socket accepts them. Gives whether it can be sent more.
+    /// Sends buffered bytes as far as the socket accepts them. Returns whether the buffer is empty.
     ///
     /// # Errors
     /// When the socket is broken.
@@ -225,7 +231,7 @@ impl IdleConnection {
         }
     }
 
-    /// Copies the partial frame to the beginning of `buffer`, and gives its length.
+    /// Copies the partial frame to the beginning of `buffer` and returns its length.
     pub(crate) fn take_partial(&mut self, buffer: &mut [u8]) -> usize {
         let Some(buffers) = &mut self.buffers else { return 0 };
         let partial = std::mem::take(&mut buffers.partial);
@@ -234,7 +240,7 @@ impl IdleConnection {
         partial.len()
     }
 
-    /// Keeps a frame whose end has not arrived.
+    /// Keeps an incomplete frame.
     pub(crate) fn keep_partial(&mut self, partial: &[u8]) {
         if !partial.is_empty() {
             self.buffers().partial = partial.to_vec();
@@ -247,7 +253,7 @@ impl IdleConnection {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
     }
 
-    /// What it needs now. A ping counts as sent.
+    /// What the socket needs now. A ping that this returns counts as sent.
     pub(crate) fn keep_alive(&mut self, now_s: u32) -> KeepAlive {
         let blocked_since_s =
             self.buffers.as_ref().filter(|buffers| !buffers.unsent.is_empty()).map(|buffers| buffers.blocked_since_s);
@@ -310,7 +316,7 @@ mod tests {
         let mut buffer = [0; 16];
         assert_eq!(keep_alive(&mut connection, 49), KeepAlive::Nothing);
         connection.send(b"news", 40).expect("sent");
-        assert_eq!(keep_alive(&mut connection, 89), KeepAlive::Nothing, "it was told something lately");
+        assert_eq!(keep_alive(&mut connection, 89), KeepAlive::Nothing, "it received a message recently");
         assert_eq!(keep_alive(&mut connection, 90), KeepAlive::Ping);
         connection.send(b"ping", 90).expect("sent");
         assert_eq!(keep_alive(&mut connection, 149), KeepAlive::Nothing);

@@ -1,6 +1,6 @@
-//! WebSockets of shoppers who wait.
+//! WebSockets of waiting shoppers.
 //!
-//! - `handshake` takes a connection away from hyper; `event_loop` then owns all of them in one thread.
+//! - `handshake` takes a connection from hyper; `event_loop` then owns all of them in one thread.
 //! - `idle_connection` is one of them, in a slot of the `slab`; `frame` reads and writes RFC 6455.
 
 pub(crate) mod event_loop;

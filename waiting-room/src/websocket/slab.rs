@@ -1,10 +1,10 @@
-//! Things under small numbers, which are used again. Grows by pages and moves nothing, so that a crowd that comes leaves
-//! no outgrown copies in memory.
+//! A slab: values under small, reused indices. It grows by pages and never moves a value, so a
+//! sudden crowd leaves no outgrown copies in memory.
 
-/// Things in one page.
+/// Slots per page.
 const PAGE: usize = 128;
 
-/// Things under small numbers.
+/// Values under small, reused indices.
 pub(crate) struct Slab<T> {
     pages: Vec<Box<[Option<T>]>>,
     free: Vec<usize>,
@@ -24,7 +24,7 @@ impl<T> Slab<T> {
         self.count == 0
     }
 
-    /// Keeps a thing, and gives its number.
+    /// Stores a value and returns its index.
     pub(crate) fn insert(&mut self, thing: T) -> usize {
         if self.free.is_empty() {
             let first = self.pages.len() * PAGE;
@@ -50,13 +50,13 @@ impl<T> Slab<T> {
         self.free.push(slot);
         self.count -= 1;
         if self.count == 0 {
-            // Everybody has gone: so does the memory.
+            // The slab is empty: release the memory.
             (self.pages, self.free) = (Vec::new(), Vec::new());
         }
         Some(thing)
     }
 
-    /// The numbers that are taken.
+    /// The indices in use.
     pub(crate) fn taken(&self) -> impl Iterator<Item = usize> {
         let things = self.pages.iter().flatten().enumerate();
         things.filter_map(|(slot, thing)| thing.as_ref().map(|_| slot))

@@ -1,4 +1,4 @@
-//! The services' API, as any client of theirs calls it.
+//! A client of the services' API.
 
 use fairline_service::{Secret, StartError};
 use http_body_util::{BodyExt as _, Full};
@@ -12,7 +12,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// The API of the services at `url`, for whoever holds the admin token.
+    /// A client of the services at `url` that authenticates with the admin token.
     pub(super) fn new(url: &str, token: Secret) -> Self {
         Self { url: url.to_owned(), token }
     }

@@ -1,4 +1,4 @@
-//! The crowd that `--crowd` sends.
+//! The crowd of `--crowd`.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::failure::Failure;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs `fairline rush` to its end, and gives its exit code; stops it when the demo is asked to stop.
+/// Runs `fairline rush` to completion and returns its exit code; stops it when the demo is stopped.
 ///
-/// It is a process of its own, in a group of its own: its sockets do not count against the services' limit of open
-/// files, and a stop reaches whatever it has started.
+/// It runs as a separate process in its own process group: its sockets do not count against the
+/// services' open-file limit, and a stop reaches all processes that it has started.
 pub(super) async fn send(demo: &Demo, shoppers: u32, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
     let failed = |error: io::Error| Failure::new(format!("The crowd could not be sent: {error}."));
     let mut crowd = Command::new(env::current_exe().map_err(failed)?);
@@ -34,7 +34,7 @@ pub(super) async fn send(demo: &Demo, shoppers: u32, json: bool, shutdown: &Shut
         }
         () = shutdown.triggered() => {
             for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-                // A group that is gone is what we want.
+                // The group may have ended already.
                 let _ = group.map(|group| killpg(group, signal));
                 if timeout(PATIENCE, crowd.wait()).await.is_ok() {
                     break;

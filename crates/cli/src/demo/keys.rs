@@ -1,4 +1,4 @@
-//! The keys of the demo, made once and kept.
+//! The demo's keys, created once and kept.
 
 use std::{
     fs::{self, DirBuilder},
@@ -14,19 +14,19 @@ use crate::{keys::ticket_key, private_file};
 
 pub(super) struct Keys {
     pub(super) signing_key_file: PathBuf,
-    /// The public half, as checkout reads it.
+    /// The public keys, as checkout reads them.
     pub(super) jwks_file: PathBuf,
     pub(super) ticket_key: String,
     pub(super) admin_token: Secret,
     pub(super) admin_token_file: PathBuf,
-    /// The key of the shop's own systems.
+    /// The merchant key.
     pub(super) shop_key: Secret,
-    /// What accounts are proved with.
+    /// The key that signs account tokens.
     pub(super) sign_in_key: Secret,
 }
 
 impl Keys {
-    /// Reads the keys of an earlier run, or makes them.
+    /// Reads the keys of an earlier run, or creates them.
     pub(super) fn in_folder(folder: &Path) -> Result<Self, StartError> {
         let folder = Self::folder(folder);
         match DirBuilder::new().mode(0o700).create(&folder) {
@@ -61,7 +61,7 @@ impl Keys {
         Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token, admin_token_file, shop_key, sign_in_key })
     }
 
-    /// Removes what earlier runs made.
+    /// Deletes the keys of earlier runs.
     pub(super) fn forget(folder: &Path) -> Result<(), StartError> {
         let folder = Self::folder(folder);
         match fs::remove_dir_all(&folder) {

@@ -1,4 +1,4 @@
-//! The sale that the demo shows.
+//! The demo's sample sale.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 
-/// What a sale of ours is called in addresses; later ones get a number.
+/// The slug of the sample sale; later ones get a numeric suffix.
 const SLUG: &str = "first-drop";
 const UNITS: u32 = 100;
 const SHOWN_LIMIT: Duration = Duration::from_secs(15);
@@ -21,8 +21,9 @@ pub(super) struct SampleSale {
 }
 
 impl SampleSale {
-    /// The newest of our sales if it is still open, or else a new one. A crowd always gets a new one, so that its report
-    /// counts a whole sale, and one whose windows are short: its shoppers read faster than people.
+    /// Returns the newest sample sale if it is still open, or creates one. A crowd always gets a
+    /// new one, so that its report covers a complete sale. Its time windows are short, because
+    /// simulated shoppers act faster than people.
     pub(super) async fn find_or_create(api: &Api, for_crowd: bool) -> Result<Self, StartError> {
         let answer = api.get("/api/admin/sales").await?;
         let sales = answer["sales"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -40,7 +41,8 @@ impl SampleSale {
         Ok(sale)
     }
 
-    /// Waits until the waiting room has heard of the sale: the controller tells it within a tick or two.
+    /// Waits until the waiting room shows the sale: the controller publishes it within a tick or
+    /// two.
     async fn wait_until_shown(&self, api: &Api) -> Result<(), StartError> {
         let end = Instant::now() + SHOWN_LIMIT;
         loop {
@@ -58,7 +60,7 @@ impl SampleSale {
     }
 
     pub(super) fn describe(&self) -> String {
-        format!("{}, {} units for whoever comes first", self.slug, self.remaining)
+        format!("{}, {} units, first come, first served", self.slug, self.remaining)
     }
 }
 

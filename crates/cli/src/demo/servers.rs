@@ -1,4 +1,4 @@
-//! The private Redis and the private Postgres of the demo, kept running.
+//! The demo's private Redis and Postgres, which are kept running.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -42,8 +42,8 @@ impl Servers {
         Ok(Self { pair: Arc::new(Mutex::new(Pair { redis, postgres })), redis_url, database_url })
     }
 
-    /// Starts again whichever has ended, as the services of a real installation would be; gives up with the reason
-    /// when one does not start.
+    /// Restarts a server that has ended, as a real installation would. Returns the error when a
+    /// restart fails.
     pub(super) async fn keep_running(&self) -> ServerError {
         loop {
             sleep(LOOK_EVERY).await;

@@ -1,4 +1,4 @@
-//! The three services, the sandbox gateway and a sandbox post office in one process, on one port.
+//! The three services, the sandbox gateway and the sandbox mail server in one process, on one port.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,14 +12,14 @@ use tokio::net::TcpListener;
 
 use super::{keys::Keys, servers::Servers};
 
-/// A crowd comes from few addresses here; a shop's comes from many.
+/// Higher than in production: all shoppers of a crowd share a few local addresses.
 const REQUESTS_PER_ADDRESS_PER_S: f64 = 1_000.0;
 const REQUESTS_PER_ADDRESS_BURST: u32 = 10_000;
 
-/// What the sandbox gateway signs its webhooks with.
+/// The secret with which the sandbox gateway signs its webhooks.
 const WEBHOOK_SECRET: &str = "whsec_sandbox";
 
-/// Starts the services and serves them until asked to stop.
+/// Starts the services and serves them until shutdown.
 pub(super) async fn serve_all(
     listener: TcpListener,
     servers: &Servers,
@@ -80,7 +80,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             join_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
             join_burst: REQUESTS_PER_ADDRESS_BURST,
             sockets_max: 18_000,
-            // There is no other node to move to.
+            // There is no other node to move clients to.
             drain_s: 0,
             log: log.clone(),
         },
@@ -97,7 +97,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             migrate: false,
             sales_kept_days: None,
             secure_cookies: false,
-            // This very program; its crowd comes in by the front door.
+            // A rehearsal runs this program; its crowd uses the public address.
             rehearsal_program: std::env::current_exe().ok(),
             rehearsal_url: Some(format!("http://{listen}")),
             front: front.clone(),
@@ -153,7 +153,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
     }
 }
 
-/// Ready when each is; else what the first one lacks.
+/// Ready when all parts are; otherwise reports what the first one lacks.
 fn all_ready(parts: Vec<Readiness>) -> Readiness {
     let parts: Arc<[Readiness]> = parts.into();
     Arc::new(move || {

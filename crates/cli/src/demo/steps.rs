@@ -1,4 +1,4 @@
-//! Progress, a line a step.
+//! Progress output, one line per step.
 
 use std::{
     fmt::Display,
@@ -6,11 +6,11 @@ use std::{
     time::Instant,
 };
 
-/// Prints steps as they begin and end.
+/// Prints steps as they start and end.
 pub(super) struct Steps {
-    /// On a terminal the line of a step that runs is overwritten by the line of its end.
+    /// On a terminal, the line of a running step is overwritten when it ends.
     is_terminal: bool,
-    /// For programs nothing is printed.
+    /// With JSON output, steps print nothing.
     is_quiet: bool,
 }
 
@@ -19,7 +19,7 @@ impl Steps {
         Self { is_terminal: stdout().is_terminal() && !is_quiet, is_quiet }
     }
 
-    /// Does one step; `describe` says what came of it.
+    /// Runs one step; `describe` summarises its result.
     pub(super) async fn step<T, E>(
         &self,
         name: &str,
@@ -29,7 +29,7 @@ impl Steps {
         let begun = Instant::now();
         if self.is_terminal {
             print!("… {name}");
-            // Progress that cannot be shown is no reason to stop.
+            // A failure to print progress is ignored.
             let _ = stdout().flush();
         }
         let done = work.await;

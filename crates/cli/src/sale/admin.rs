@@ -1,4 +1,4 @@
-//! The admin API, as a terminal speaks it.
+//! A client of the admin API, for the terminal.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -17,28 +17,28 @@ use tokio::time::{sleep, timeout};
 use super::LOOK_EVERY;
 use crate::{demo::READY_FILE, failure::Failure};
 
-/// How long the controller may take for an answer.
+/// Timeout of a request to the controller.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Looks in a row that may fail before one gives up.
+/// Consecutive failures of a polling request before the command gives up.
 const FAILURES_MAX: u32 = 30;
-/// The largest answer that is read: a page of two hundred sales, with lanes.
+/// Maximum response size: a page of two hundred sales, with lanes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Where the controller is, and who asks.
+/// The controller's URL and the credentials.
 #[derive(Debug, Args)]
 pub(super) struct Where {
-    /// The controller: http://host:port, or https://.
+    /// URL of the admission controller: http://host:port or https://.
     #[arg(long, env = "FAIRLINE_ADMIN_URL", value_name = "URL", global = true)]
     admin: Option<String>,
-    /// The bearer token of the admin API.
+    /// Bearer token for the admin API.
     #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
     admin_token: Option<Secret>,
-    /// The demo that runs in this folder, instead of both.
+    /// Folder of a running demo, instead of both.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["admin", "admin_token"], global = true)]
     demo: Option<std::path::PathBuf>,
 }
 
-/// A controller.
+/// A client of a controller.
 pub(super) struct Admin {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     address: String,
@@ -60,7 +60,7 @@ impl Admin {
             .with_safe_default_protocol_versions()
             .expect("ring knows the default versions");
         let mut roots = rustls::RootCertStore::empty();
-        // A certificate that can't be read vouches for nobody.
+        // A certificate that can't be parsed is skipped.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -73,7 +73,8 @@ impl Admin {
         Ok(Self { client, address: address.trim_end_matches('/').to_owned(), token })
     }
 
-    /// Looks at something that is looked at every second; a controller that is replaced is back in a moment.
+    /// Polls a path once; tolerates failures, since a controller that is replaced is back in a
+    /// moment.
     pub(super) async fn look(&self, path: &str) -> Result<Value, Failure> {
         let mut failures = 0;
         loop {
@@ -88,7 +89,7 @@ impl Admin {
         }
     }
 
-    /// Asks, and gives the answer; what is refused is told in the controller's own words.
+    /// Sends a request and returns the response; a rejection carries the controller's own message.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let request = Request::builder()
             .method(method)

@@ -1,4 +1,5 @@
-//! What the console does beside running a sale: rehearsals, lanes, the audit log, operators, tokens, webhooks.
+//! Console functions other than running a sale: rehearsals, lanes, the audit log, operators,
+//! tokens, webhooks.
 
 use std::process::ExitCode;
 
@@ -14,16 +15,16 @@ use crate::failure::Failure;
 pub(super) struct Rehearse {
     #[command(flatten)]
     named: Named,
-    /// How many come.
+    /// Number of shoppers.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     shoppers: u32,
-    /// Seconds within which they come.
+    /// Seconds within which they arrive.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     arrive_s: u32,
-    /// The part of them that gives up, closes the lid or dawdles.
+    /// Share of shoppers who give up, close the lid or dawdle.
     #[arg(long, value_name = "PART", default_value_t = 0.2)]
     abandon: f64,
-    /// Send the one that runs home instead.
+    /// Stop the running rehearsal instead.
     #[arg(long, conflicts_with_all = ["shoppers", "arrive_s", "abandon"])]
     stop: bool,
 }
@@ -32,33 +33,33 @@ pub(super) struct Rehearse {
 pub(super) enum Lanes {
     /// List the lanes of a sale.
     List(Named),
-    /// Give a sale a lane.
+    /// Add a lane to a sale.
     Add {
         #[command(flatten)]
         named: Named,
-        /// Its name in addresses.
+        /// URL slug of the lane.
         lane: String,
-        /// The part of the admissions that it gets while somebody waits in it, from 0 to 1.
+        /// Share of admissions while shoppers wait in the lane, from 0 to 1.
         #[arg(long)]
         share: f64,
     },
-    /// Give a lane another share of the admissions.
+    /// Change a lane's share of admissions.
     Set {
         #[command(flatten)]
         named: Named,
         /// The lane.
         lane: String,
-        /// The part of the admissions that it gets while somebody waits in it, from 0 to 1.
+        /// Share of admissions while shoppers wait in the lane, from 0 to 1.
         #[arg(long)]
         share: f64,
     },
-    /// Make invitations to a lane: a code a line, which are not shown again.
+    /// Create invitations to a lane, one code per line. They are not shown again.
     Invite {
         #[command(flatten)]
         named: Named,
         /// The lane.
         lane: String,
-        /// How many.
+        /// Number of invitations.
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
         count: u32,
     },
@@ -66,7 +67,7 @@ pub(super) enum Lanes {
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
-    /// Only what was changed of this sale and its rehearsals.
+    /// Only entries about this sale and its rehearsals.
     #[arg(value_name = "SALE")]
     sale: Option<String>,
     /// Only entries before this one.
@@ -74,7 +75,7 @@ pub(super) struct Audit {
     before: Option<u64>,
 }
 
-/// What one may do.
+/// The permissions of a token.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Role {
     Viewer,
@@ -86,20 +87,20 @@ pub(super) enum Role {
 pub(super) enum Tokens {
     /// List the tokens.
     List,
-    /// Make a token. It is shown this once.
+    /// Create a token. It is shown only once.
     Add {
-        /// What it is for.
+        /// Purpose of the token.
         name: String,
-        /// What its bearer may do.
+        /// Role of the token.
         #[arg(long, value_enum)]
         role: Role,
-        /// How long it is good.
+        /// Days until the token expires.
         #[arg(long, default_value_t = 90)]
         days: u32,
     },
     /// Revoke a token.
     Revoke {
-        /// Its name.
+        /// Name of the token.
         name: String,
     },
 }
@@ -108,22 +109,22 @@ pub(super) enum Tokens {
 pub(super) enum Webhooks {
     /// List the webhooks.
     List,
-    /// Have an address told of events. Its secret is shown this once.
+    /// Add a webhook. Its secret is shown only once.
     Add {
-        /// Where events are sent.
+        /// URL to which events are sent.
         url: String,
-        /// Which kinds; all, unless said.
+        /// Kind of event; may be repeated [default: all kinds].
         #[arg(long = "kind")]
         kinds: Vec<String>,
     },
-    /// Tell an address no more.
+    /// Remove a webhook.
     Remove {
-        /// Its id.
+        /// Id of the webhook.
         id: String,
     },
-    /// Switch one on again that was switched off.
+    /// Re-enable a disabled webhook.
     On {
-        /// Its id.
+        /// Id of the webhook.
         id: String,
     },
 }
@@ -132,7 +133,7 @@ fn print(answer: &Value, json: bool, words: impl FnOnce(&Value) -> String) {
     if json { println!("{answer}") } else { print!("{}", words(answer)) }
 }
 
-/// Sends a crowd to a copy of a sale, says how it fares, and gives what became of it.
+/// Sends a crowd to a copy of a sale, prints its progress, and returns the result.
 pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Result<ExitCode, Failure> {
     let path = format!("{}/rehearsals", path_of(&find(admin, &wanted.named).await?));
     if wanted.stop {

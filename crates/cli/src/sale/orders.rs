@@ -1,4 +1,4 @@
-//! Orders of a sale: found, refunded and cancelled.
+//! Orders of a sale: search, refund and cancel.
 
 use clap::Args;
 use fairline_sale::minor_units;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub(super) struct List {
     #[command(flatten)]
     named: Named,
-    /// An order's id, a ticket's number, an e-mail address, or the payment company's name of the payment.
+    /// Order id, ticket number, e-mail address, or the payment company's payment id.
     #[arg(value_name = "TEXT")]
     search: Option<String>,
 }
@@ -22,12 +22,12 @@ pub(super) struct List {
 pub(super) struct Refund {
     #[command(flatten)]
     named: Named,
-    /// The order's id.
+    /// Order id.
     order: Uuid,
-    /// How much, such as 12.50; all that is left unless said.
+    /// Amount, such as 12.50 [default: all that is left].
     #[arg(long, value_name = "AMOUNT")]
     amount: Option<String>,
-    /// Why: the audit log keeps it.
+    /// Reason, for the audit log.
     #[arg(long)]
     reason: String,
 }
@@ -36,14 +36,14 @@ pub(super) struct Refund {
 pub(super) struct Cancel {
     #[command(flatten)]
     named: Named,
-    /// The order's id.
+    /// Order id.
     order: Uuid,
-    /// Why: the audit log keeps it.
+    /// Reason, for the audit log.
     #[arg(long)]
     reason: String,
 }
 
-/// A text as a part of a query.
+/// Percent-encodes a text for a query.
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,4 +1,4 @@
-//! A sale, as a terminal shows it. Pure.
+//! Formats sales for the terminal. Pure.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ fn text<'a>(sale: &'a Value, field: &str) -> &'a str {
     sale[field].as_str().unwrap_or("–")
 }
 
-/// All of one sale.
+/// All facts of one sale.
 pub(super) fn of_sale(sale: &Value) -> String {
     let price = price_text(sale["price_minor"].as_i64().unwrap_or_default(), text(sale, "currency"));
     let inside = sale["inside_max"].as_i64().map_or_else(String::new, |most| format!(", {most} in checkout at most"));
@@ -41,7 +41,7 @@ pub(super) fn of_sale(sale: &Value) -> String {
     words
 }
 
-/// What has become of a sale.
+/// The results of a sale.
 pub(super) fn of_report(report: &Value) -> String {
     let (sale, funnel, orders) = (&report["sale"], &report["funnel"], &report["orders"]);
     let price = |field: &str| price_text(report[field].as_i64().unwrap_or_default(), text(sale, "currency"));
@@ -73,7 +73,7 @@ pub(super) fn of_report(report: &Value) -> String {
     words
 }
 
-/// An order, in one line.
+/// One order, on one line.
 pub(super) fn of_order(order: &Value) -> String {
     let currency = text(order, "currency");
     let money = |field: &str| price_text(order[field].as_i64().unwrap_or_default(), currency);
@@ -106,13 +106,13 @@ pub(super) fn of_order(order: &Value) -> String {
     words
 }
 
-/// What changes, in one line.
+/// The changing facts of a sale, on one line.
 pub(super) fn in_a_line(sale: &Value) -> String {
     let (status, waiting) = (text(sale, "status"), number(sale, "waiting"));
     format!("{status:<10} {waiting:>7} waiting  {}  {}", stock(sale), text(sale, "last_decision"))
 }
 
-/// All sales, a line each.
+/// All sales, one per line.
 pub(super) fn of_sales(sales: &[Value]) -> String {
     if sales.is_empty() {
         return "There is no sale yet; `fairline sale create` makes one.\n".to_owned();
@@ -130,12 +130,12 @@ fn list(values: &Value) -> &[Value] {
     values.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Texts, a line each.
+/// Texts, one per line.
 pub(super) fn in_lines(texts: &Value) -> String {
     list(texts).iter().filter_map(Value::as_str).map(|text| format!("{text}\n")).collect()
 }
 
-/// Lanes, a line each.
+/// Lanes, one per line.
 pub(super) fn of_lanes(lanes: &Value) -> String {
     let line = |lane: &Value| {
         let (name, slug) = (text(lane, "name"), text(lane, "slug"));
@@ -148,7 +148,7 @@ pub(super) fn of_lanes(lanes: &Value) -> String {
     list(lanes).iter().map(line).collect()
 }
 
-/// Entries of the audit log, a line each.
+/// Entries of the audit log, one per line.
 pub(super) fn of_audit(entries: &Value) -> String {
     let line = |entry: &Value| {
         let [at, who, action, subject] = ["at", "who", "action", "subject"].map(|field| text(entry, field));
@@ -161,7 +161,7 @@ pub(super) fn of_audit(entries: &Value) -> String {
     list(entries).iter().map(line).collect()
 }
 
-/// Operators, or tokens of programs, a line each: with a moment that says something of them.
+/// Operators or API tokens, one per line, with one of their times.
 pub(super) fn of_people(people: &Value, moment: &str) -> String {
     let line = |one: &Value| {
         format!("{}  {}  {} {}\n", text(one, "name"), text(one, "role"), moment.replace('_', " "), text(one, moment))
@@ -169,7 +169,7 @@ pub(super) fn of_people(people: &Value, moment: &str) -> String {
     list(people).iter().map(line).collect()
 }
 
-/// Webhooks, a line each.
+/// Webhooks, one per line.
 pub(super) fn of_webhooks(webhooks: &Value) -> String {
     let line = |hook: &Value| format!("{}  {}  {}\n", text(hook, "id"), text(hook, "status"), text(hook, "url"));
     list(webhooks).iter().map(line).collect()

@@ -1,4 +1,4 @@
-//! How the rest of the node reaches the event loop, and the tasks that send the requests of pages to Redis.
+//! The handle to the event loop, and the tasks that send requests of pages to Redis.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use tracing::{debug, error};
 use super::{COMMANDS_MAX, EventLoop, REQUEST_WORKERS, REQUESTS_MAX, WAKER};
 use crate::line::{room::Tab, wake_up::LoopWaker};
 
-/// What the rest of the node sends the loop.
+/// Commands to the loop.
 pub(super) enum Command {
     /// Adds a socket, with the bytes that its page has sent already.
     Add { stream: std::net::TcpStream, received: Vec<u8>, tab: Tab, place: OwnedSemaphorePermit },
@@ -38,10 +38,11 @@ pub(crate) struct EventLoopHandle {
 }
 
 impl EventLoopHandle {
-    /// Starts the loop's thread. On shutdown it closes all sockets, spread over `move_over`, and ends.
+    /// Starts the loop's thread. On shutdown the loop closes all sockets, spread over `move_over`,
+    /// and ends.
     ///
     /// # Errors
-    /// When the system provides no thread or no poll.
+    /// When the operating system provides no thread or no poll.
     pub(crate) fn start(store: &LineStore, move_over: Duration, shutdown: &Shutdown) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(LoopWaker::new(poll.registry(), WAKER)?);
@@ -52,7 +53,7 @@ impl EventLoopHandle {
         let (closes, closed) = oneshot::channel();
         std::thread::Builder::new().name("handle".to_owned()).spawn(move || {
             let kept = event_loop.run();
-            // No receiver is left once the runtime is gone.
+            // The receiver is gone once the runtime has ended.
             let _ = closes.send(kept);
         })?;
         let (mover, stop) = (handle.clone(), shutdown.clone());
@@ -90,7 +91,8 @@ impl EventLoopHandle {
     }
 
     async fn send(&self, command: Command) {
-        // A loop that has ended drops the command: the socket closes, and its page reconnects elsewhere.
+        // A loop that has ended drops the command: the socket closes, and its page reconnects
+        // elsewhere.
         if self.commands.send(command).await.is_ok() {
             self.waker.wake();
         }

@@ -1,9 +1,10 @@
 //! The WebSocket event loop: one thread with `mio` owns all sockets of this node.
 //!
-//! A shopper who waits costs a record of a few dozen bytes: no task, no buffer, no parser. After the handshake a
-//! socket leaves hyper and tokio. When its room changes, and at least once a second, the loop takes a snapshot of the
-//! room, lets the update policy choose the messages of each page, and writes them. There is no queue: a page that
-//! reads slowly receives the present state, not a backlog.
+//! A shopper who waits costs a record of a few dozen bytes: no task, no buffer, no parser. After
+//! the handshake a socket leaves hyper and tokio. When its room changes, and at least once a
+//! second, the loop takes a snapshot of the room, lets the update policy choose the messages of
+//! each page, and writes them. There is no queue: a page that reads slowly receives the present
+//! state, not a backlog.
 //!
 //! The thread blocks on nothing but the next event. Tasks send the requests of pages to Redis.
 //!
@@ -47,32 +48,32 @@ use crate::{
 const WAKER: Token = Token(usize::MAX);
 /// Events handled per poll.
 const EVENTS_MAX: usize = 1024;
-/// Commands that wait for the loop at most; a sender beyond that waits.
+/// Commands in the queue, at most; further senders wait.
 const COMMANDS_MAX: usize = 1024;
 /// Every socket is refreshed once a second, a share of them in each tick.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_ROUND: usize = 10;
-/// When the line has moved, sockets with fewer shoppers ahead are refreshed in the next tick, not with their share.
+/// When the line moves, sockets with fewer shoppers ahead than this are refreshed in the next tick.
 const FRONT: u64 = 1000;
 /// How long the loop sleeps while no socket is open.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often some sockets are closed while the node drains.
+/// Interval between closing groups of sockets while the node drains.
 const MOVE_TICK: Duration = Duration::from_millis(20);
 /// Sockets that are refreshed from one snapshot of their room.
 const BATCH: usize = 256;
 /// Bytes per read; a partial frame is put before them.
 const READ_BYTES: usize = 16 * 1024;
-/// A page that sends more at once is disconnected, in bytes.
+/// Bytes that a page may send at once before it is disconnected.
 const BURST_BYTES_MAX: usize = 64 * 1024;
-/// How long the loop waits for the page's close frame after its own.
+/// How long the loop waits for the page's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same, when the loop ends.
+/// The same, at shutdown.
 const LAST_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Tasks that send requests of pages to Redis. All requests of one ticket go to the same task, in order.
+/// Tasks that send requests of pages to Redis. One task sends all requests of a ticket, in order.
 const REQUEST_WORKERS: usize = 16;
-/// Requests that wait for each task at most; beyond them the page is sent to another node.
+/// Requests in the queue of each task, at most; beyond them the page is sent to another node.
 const REQUESTS_MAX: usize = 256;
-/// Requests of one page that wait at most.
+/// Unanswered requests per page, at most.
 const REQUESTS_PER_PAGE_MAX: u8 = 8;
 
 /// The sockets of one room.
@@ -82,7 +83,8 @@ struct RoomSockets {
     sockets: BTreeSet<(Ordinal, usize)>,
     /// The last socket that this round has refreshed.
     refreshed_up_to: (Ordinal, usize),
-    /// Whether the line has moved since the sockets near its front were refreshed, and when they were.
+    /// Whether the line has moved since the sockets near its front were refreshed, and when they
+    /// were.
     moved: bool,
     front_at: Duration,
 }
@@ -93,7 +95,8 @@ enum Recipients {
     All,
     /// Those with few shoppers ahead, and those with a turn.
     Front,
-    /// This tick's share, so that every socket is refreshed within a round. They are kept alive, too.
+    /// This tick's share, so that every socket is refreshed within a round. These are also kept
+    /// alive.
     Share,
 }
 
@@ -102,7 +105,7 @@ struct Draining {
     since: Duration,
     over: Duration,
     all: usize,
-    /// Below one, at random, so that a single socket closes at any time.
+    /// A random value below one, so that a single socket closes at a random time.
     jitter: f64,
     /// Sockets still open, in random order.
     left: Vec<usize>,
@@ -115,7 +118,7 @@ struct MessageStats {
     bytes: u64,
 }
 
-/// What follows from what was read.
+/// What to do after a read.
 enum AfterRead {
     Stays,
     Broken,
@@ -139,7 +142,7 @@ struct EventLoop {
     stats: MessageStats,
     ticked: Duration,
     counted: Duration,
-    // Reused buffers, empty in between.
+    // Reused buffers, empty between uses.
     scratch: Vec<u8>,
     out: Vec<u8>,
     json: Vec<u8>,
@@ -242,7 +245,7 @@ impl EventLoop {
         u32::try_from(self.now.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Handles commands. Gives whether more wait, or `None` when no sender is left.
+    /// Handles commands. Returns whether more wait, or `None` when no sender is left.
     fn take_commands(&mut self) -> Option<bool> {
         for _ in 0..COMMANDS_MAX {
             match self.commands.try_recv() {
@@ -253,8 +256,8 @@ impl EventLoop {
                         continue;
                     };
                     connection.requests = connection.requests.saturating_sub(1);
-                    // The page receives no answer; it sends the request again when it reconnects. Leaving is published by the
-                    // line, to every tab.
+                    // The page receives no answer; it sends the request again when it reconnects.
+                    // Leaving is published by the line, to every tab.
                     if !heard && connection.tab.is_some() {
                         self.close(slot, CloseReason::GoingAway);
                     }
@@ -296,7 +299,7 @@ impl EventLoop {
             return;
         }
         self.update_page(slot);
-        // The first heartbeat tells the page that there are heartbeats, and how often.
+        // The first heartbeat shows the page that there are heartbeats, and how often.
         let now_s = self.now_s();
         if let Some(connection) = self.sockets.get_mut(slot).filter(|connection| connection.tab.is_some()) {
             self.stats.bytes += self.heartbeat.len() as u64;
@@ -329,7 +332,8 @@ impl EventLoop {
         connection.send(&self.out, now_s).map_err(|_| AfterRead::Broken)
     }
 
-    /// Sends a close frame, and waits a moment for the page's own without blocking others. Its tab is closed.
+    /// Sends a close frame and waits briefly, without blocking, for the page's own. Its tab is
+    /// closed.
     fn close(&mut self, slot: usize, end: CloseReason) {
         self.out.clear();
         end.write(&mut self.out);
@@ -377,7 +381,7 @@ impl EventLoop {
         }
     }
 
-    /// Closes the sockets whose time has come. Gives whether the loop can end.
+    /// Closes the sockets that are due. Returns whether the loop can end.
     fn drain(&mut self) -> bool {
         let now = self.now;
         loop {

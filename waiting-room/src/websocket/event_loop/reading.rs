@@ -80,7 +80,7 @@ impl EventLoop {
         AfterRead::Stays
     }
 
-    /// Handles the complete frames at the beginning of `bytes`, and gives their length.
+    /// Handles the complete frames at the beginning of `bytes`, and returns their length.
     pub(super) fn handle_frames(&mut self, slot: usize, bytes: &mut [u8]) -> Result<usize, AfterRead> {
         let mut handled = 0;
         loop {

@@ -1,4 +1,4 @@
-//! Refreshing: from changes of a room to the messages that its pages lack.
+//! Refreshing: turns changes of a room into the messages that its pages lack.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -63,7 +63,7 @@ impl EventLoop {
         }
     }
 
-    /// Takes a snapshot of a room, and sends these sockets what they lack.
+    /// Takes a snapshot of a room and sends these sockets the messages that they lack.
     pub(super) fn refresh(&mut self, sale: SaleId, recipients: Recipients) {
         let Some(room_sockets) = self.rooms.get_mut(&sale) else { return };
         let room = room_sockets.room.clone();
@@ -101,7 +101,8 @@ impl EventLoop {
         }
     }
 
-    /// Sends a quiet socket a heartbeat or a ping, and removes a dead one. Gives whether it is kept.
+    /// Sends a quiet socket a heartbeat or a ping, and removes a dead one. Returns whether it is
+    /// kept.
     pub(super) fn keep_alive(&mut self, slot: usize) -> bool {
         let now_s = self.now_s();
         let Some(connection) = self.sockets.get_mut(slot) else { return false };
@@ -127,7 +128,7 @@ impl EventLoop {
         false
     }
 
-    /// Sends one page what it lacks.
+    /// Sends one page the messages that it lacks.
     pub(super) fn update_page(&mut self, slot: usize) {
         let Some(tab) = self.sockets.get(slot).and_then(|connection| connection.tab.as_ref()) else { return };
         let mut places = std::mem::take(&mut self.places);
@@ -137,7 +138,7 @@ impl EventLoop {
         self.send_updates(slot, &snapshot, place);
     }
 
-    /// Sends one page what it lacks, from a snapshot of its room.
+    /// Sends one page the messages that it lacks, from a snapshot of its room.
     pub(super) fn send_updates(&mut self, slot: usize, snapshot: &RoomSnapshot, place: Option<Place>) {
         let Some(connection) = self.sockets.get_mut(slot).filter(|connection| !connection.is_blocked()) else { return };
         let Some(tab) = &connection.tab else { return };
