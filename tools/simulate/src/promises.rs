@@ -18,8 +18,9 @@ use crate::{
 const SETTLES_MS: u64 = 60_000;
 /// It stays so for this long before it is looked at.
 const SETTLED_MS: u64 = 3000;
-/// While a unit is free and somebody waits, somebody is admitted within: the recovery of a lost line, and some beats.
-const PROGRESS_MS: u64 = 10_000;
+/// While a unit is free and a shopper waits, one is admitted within this time: the recovery of a lost line and
+/// some ticks, in ms.
+const PROGRESS_MS: u64 = 13_000;
 /// So many epochs of a series begin at once.
 const AT_ONCE: u32 = 2;
 /// The unit of a shopper who leaves with a token goes back within, in ms: a line that was lost first begins anew.
