@@ -3,7 +3,7 @@
 use fairline_line::store::LineStore;
 use fairline_record::draw::POOL_MAX;
 use fairline_sale::SaleId;
-use fairline_service::StartError;
+use fairline_server::StartError;
 
 use crate::store::Store;
 

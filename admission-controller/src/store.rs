@@ -32,7 +32,7 @@ use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings, Transaction};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_service::StartError;
+use fairline_server::StartError;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;

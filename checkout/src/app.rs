@@ -7,9 +7,9 @@ use axum::{
     http::{HeaderValue, Uri, request},
 };
 use fairline_events::EventStream;
+use fairline_idempotency::Once;
 use fairline_line::ticket::TicketKey;
-use fairline_once::Once;
-use fairline_service::{
+use fairline_server::{
     RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;

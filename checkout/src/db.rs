@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_sale::SaleId;
-use fairline_service::StartError;
+use fairline_server::StartError;
 
 use crate::Settings;
 

@@ -1,7 +1,7 @@
 //! A redemption batcher without HTTP, signatures and tickets, for `make bench-redeem` only.
 
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Shutdown, StartError};
+use fairline_server::{Shutdown, StartError};
 use uuid::Uuid;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Checkout's errors, and their only mapping to HTTP.
 
 use axum::http::StatusCode;
-use fairline_service::Problem;
+use fairline_server::Problem;
 use serde_json::json;
 use tracing::{error, warn};
 

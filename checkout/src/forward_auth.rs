@@ -20,7 +20,7 @@ use axum::{
 };
 use fairline_admission_token::{Claims, Genuine};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Problem, ProblemBody, cookies_named};
+use fairline_server::{Problem, ProblemBody, cookies_named};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use tracing::warn;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use fairline_line::ticket::TicketKey;
 use fairline_sale::VisitorId;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::{

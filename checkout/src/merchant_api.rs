@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, time::Duration};
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::time::timeout;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fairline_trace::{Kind, Operation, Told, context::TRACEPARENT};
+use fairline_telemetry::{Kind, Operation, Told, context::TRACEPARENT};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};

@@ -8,8 +8,8 @@ use axum::{
     response::Response,
     routing::get,
 };
-use fairline_once::Once;
-use fairline_service::{Origins, Problem, RateLimit, complete_document};
+use fairline_idempotency::Once;
+use fairline_server::{Origins, Problem, RateLimit, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -35,8 +35,8 @@ pub(crate) struct Layers {
 pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
     let Layers { limit, health, signing_in, origins } = layers;
     let turnstile = PurchaseLayers { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
-    let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
-    let signing_in = from_fn_with_state(signing_in, fairline_once::once);
+    let once = from_fn_with_state(checkout.once.clone(), fairline_idempotency::once);
+    let signing_in = from_fn_with_state(signing_in, fairline_idempotency::once);
     let paying = orders::routes::paying()
         .route_layer(from_fn_with_state(health, jobs::heartbeat::paid))
         .merge(orders::routes::giving_back())

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use fairline_postgres::PostgresSettings;
-use fairline_service::{FrontSettings, LogSettings, Secret};
+use fairline_server::{FrontSettings, LogSettings, Secret};
 
 /// Default number of connections for redemptions: four for batches, and some for reads of admission
 /// states.

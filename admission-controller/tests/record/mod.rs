@@ -11,7 +11,7 @@ use fairline_record::{
     verify::{Fault, Holder, Verdict, Verifier},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fairline_line::{change::Turn, store::LineStore, ticket::Ticket};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 

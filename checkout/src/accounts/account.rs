@@ -7,7 +7,7 @@
 //! - The id of an account is derived from its proof.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use fairline_service::Secret;
+use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_service::StartError;
+use fairline_server::StartError;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::JwkSet};

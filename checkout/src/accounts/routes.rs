@@ -7,9 +7,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Response},
 };
-use fairline_once::Confidential;
+use fairline_idempotency::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Path, Problem, ProblemBody, cookies_named};
+use fairline_server::{Json, Path, Problem, ProblemBody, cookies_named};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;

@@ -8,7 +8,7 @@ use axum::{
 use fairline_admission_token::named_holder;
 use fairline_line::ticket::{Ticket, TicketKey, line_of_cookie};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Problem, Secret, cookies, cookies_named};
+use fairline_server::{Problem, Secret, cookies, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 

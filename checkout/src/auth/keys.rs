@@ -11,7 +11,7 @@ use std::{
 
 use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Shutdown, StartError};
+use fairline_server::{Shutdown, StartError};
 use http_body_util::Full;
 use hyper::{Request, Uri};
 use tokio::{

@@ -24,7 +24,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fairline_sale::{SaleId, Status};
-use fairline_service::{Path, Problem, ProblemBody};
+use fairline_server::{Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
@@ -178,7 +178,7 @@ pub(crate) fn start(checkout: &Checkout, cache: Cache) {
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 if let Err(error) = refresh(&checkout, &cache, &mut copy).await {
                     warn!(%error, "read catalogue failed; keeping the old one");
                 }

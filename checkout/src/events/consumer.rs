@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
-use fairline_trace::{Kind, Operation, Told};
+use fairline_telemetry::{Kind, Operation, Told};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
@@ -59,7 +59,7 @@ where
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
                 if everywhere {
                     heard.clear();
@@ -94,7 +94,7 @@ where
         if heard.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
-        fairline_service::beat();
+        fairline_server::beat();
         let heard_all = match hear_sale(stream, group, consumer, sale, hear).await {
             Ok(()) if everywhere => {
                 stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotHeard::from)

@@ -46,7 +46,7 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 beats = beats.wrapping_add(1);
                 if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
                     metrics::counter!("checkout_relay_failures_total").increment(1);
@@ -64,7 +64,7 @@ async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> R
     let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
     metrics::gauge!("checkout_events_waiting").set(waiting as f64);
     for backlog in backlogs {
-        fairline_service::beat();
+        fairline_server::beat();
         if let Err(error) = relay_sale(checkout, stream, backlog).await {
             metrics::counter!("checkout_relay_failures_total").increment(1);
             warn!(sale = %backlog.sale, %error, "relay events failed; it will be retried");

@@ -60,7 +60,7 @@ pub(crate) async fn tell(
     kind: Kind,
     mut data: Value,
 ) -> Result<(), StoreError> {
-    note_trace(&mut data, fairline_trace::current());
+    note_trace(&mut data, fairline_telemetry::current());
     sqlx::query(
         "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",

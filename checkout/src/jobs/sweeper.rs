@@ -11,7 +11,7 @@ use std::{
 };
 
 use fairline_sale::SaleId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::{self, Semaphore},
@@ -112,7 +112,7 @@ where
                     _ = beat.tick() => {}
                     () = shutdown.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 if let Err(error) = work().await {
                     metrics::counter!("checkout_sweep_failures_total", "what" => what).increment(1);
                     warn!(what, %error, "sweep failed; it will be retried");

@@ -9,8 +9,8 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_events::EventStream;
-use fairline_service::{Secret, StartError};
-use fairline_trace::{Kind, Operation, Told, within};
+use fairline_server::{Secret, StartError};
+use fairline_telemetry::{Kind, Operation, Told, within};
 use futures_util::future::{BoxFuture, join_all};
 use http_body_util::Full;
 use hyper::{Request, header};
@@ -163,7 +163,7 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 if let Err(error) = send(&checkout, &shop).await {
                     metrics::counter!("checkout_post_failures_total").increment(1);
                     warn!(%error, "send notifications failed; they will be retried");
@@ -176,7 +176,7 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
 /// Sends due notifications in groups until none is left or the process stops.
 async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
     loop {
-        fairline_service::beat();
+        fairline_server::beat();
         let letters = checkout.store.take_letters(AT_ONCE).await?;
         let carried = letters.iter().map(|letter| within(letter.trace, carry(checkout, shop, letter)));
         for noted in join_all(carried).await {

@@ -108,7 +108,7 @@ impl Matter {
 
 #[cfg(test)]
 mod tests {
-    use fairline_service::Secret;
+    use fairline_server::Secret;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use fairline_events::{Event, Kind};
 use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, price_text};
-use fairline_trace::TraceContext;
+use fairline_telemetry::TraceContext;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 use time::{OffsetDateTime, macros::format_description};
@@ -77,7 +77,7 @@ pub(crate) async fn write(
     .bind(json!(matter))
     .bind(f64::from(good_s))
     .bind(happened_at)
-    .bind(fairline_trace::current().map(|trace| trace.to_string()))
+    .bind(fairline_telemetry::current().map(|trace| trace.to_string()))
     .execute(connection)
     .await?;
     Ok(())
@@ -170,7 +170,7 @@ impl Store {
             // Relevance counts from the event, not from the time at which it was handled.
             let connection = &mut *self.pool.acquire().await?;
             let noted = write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time));
-            fairline_trace::within(event.trace, noted).await?;
+            fairline_telemetry::within(event.trace, noted).await?;
         }
         Ok(())
     }

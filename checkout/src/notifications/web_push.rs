@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use fairline_service::{Secret, StartError};
+use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Request, Uri, header};

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_sale::VisitorId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use metrics::Gauge;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},

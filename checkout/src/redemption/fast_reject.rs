@@ -21,7 +21,7 @@ use axum::{
 };
 use fairline_admission_token::named_holder;
 use fairline_sale::SaleId;
-use fairline_service::{Problem, RateLimit};
+use fairline_server::{Problem, RateLimit};
 use futures_util::future::{Either, Ready, ready};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::time::Instant;

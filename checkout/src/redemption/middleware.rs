@@ -6,8 +6,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_once::{Once, once};
-use fairline_service::RateLimit;
+use fairline_idempotency::{Once, once};
+use fairline_server::RateLimit;
 use tokio::time::Instant;
 
 use crate::{jobs::heartbeat::Health, redemption::fast_reject::Counted};

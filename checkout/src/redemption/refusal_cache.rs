@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_service::Problem;
+use fairline_server::Problem;
 use tokio::time::Instant;
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use fairline_admission_token::{Genuine, TokenError, named_holder};
 use fairline_sale::SaleId;
-use fairline_service::Problem;
+use fairline_server::Problem;
 use tokio::time::Instant;
 
 use crate::{
@@ -113,7 +113,7 @@ impl Checkout {
             return Err(CheckoutError::TokenUsed(order));
         }
         let quantity = quantity.get().into();
-        let trace = fairline_trace::current();
+        let trace = fairline_telemetry::current();
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.batcher.redeem(redemption).await;
         match &redeemed {

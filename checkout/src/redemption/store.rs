@@ -3,7 +3,7 @@
 use std::{collections::HashMap, hash::Hash};
 
 use fairline_sale::{SaleId, VisitorId};
-use fairline_trace::TraceContext;
+use fairline_telemetry::TraceContext;
 use sqlx::FromRow;
 use uuid::Uuid;
 

@@ -97,7 +97,7 @@ pub(crate) fn start(checkout: &Checkout) {
                 _ = beat.tick() => {}
                 () = stop.triggered() => return,
             }
-            fairline_service::beat();
+            fairline_server::beat();
             match checkout.store.webhooks_with_news().await {
                 Ok(webhooks) => {
                     for webhook in webhooks {
@@ -130,7 +130,7 @@ async fn send(checkout: &Checkout, client: &HttpClient, webhook: &Webhook) -> Re
         }
         let attempts = due.into_iter().map(|delivery| async move {
             let trace = Event::from_json(&delivery.body).and_then(|event| event.trace);
-            let answer = fairline_trace::within(trace, post(client, webhook, &delivery)).await;
+            let answer = fairline_telemetry::within(trace, post(client, webhook, &delivery)).await;
             let attempted = judge(answer, delivery.attempts.unsigned_abs() as usize, rand::rng().random());
             (delivery, attempted)
         });

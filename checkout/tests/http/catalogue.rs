@@ -1,7 +1,7 @@
 //! The catalogue: public, fresh, and cheap to read.
 
 use fairline_private_servers::testing::Servers;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use fred::{interfaces::KeysInterface as _, types::Expiration};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
-use fairline_service::Secret;
+use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;

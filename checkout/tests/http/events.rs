@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fairline_events::{Event, EventStream, Kind, schema};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::SaleId;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;

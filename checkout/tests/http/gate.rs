@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, http::HeaderMap as AxumHeaders};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::SaleId;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{

@@ -2,8 +2,8 @@
 //! them.
 
 use fairline_sale::SaleId;
-use fairline_sandbox_post::{Letter, Post};
-use fairline_service::{Secret, Shutdown};
+use fairline_sandbox_notifications::{Letter, Post};
+use fairline_server::{Secret, Shutdown};
 use serde_json::json;
 use uuid::Uuid;
 

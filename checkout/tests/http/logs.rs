@@ -2,8 +2,8 @@
 
 use std::{fs::File, net::TcpListener, process::Stdio};
 
-use fairline_sandbox_post::Post;
-use fairline_service::Shutdown;
+use fairline_sandbox_notifications::Post;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, http::StatusCode, routing::get};
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
-use fairline_service::{ServeLimits, Shutdown, serve};
+use fairline_server::{ServeLimits, Shutdown, serve};
 
 use crate::shop::{Shop, call, eventually, listener};
 
@@ -140,12 +140,12 @@ async fn a_wrong_setting_is_a_sentence() {
         ((|settings| settings.gateway_url = "ftp://pay.example".to_owned()) as fn(&mut checkout::Settings), "gateway"),
         (|settings| settings.jwks = "/nowhere/jwks.json".to_owned(), "/nowhere/jwks.json"),
         (|settings| settings.jwks = "ftp://keys.example".to_owned(), "http://"),
-        (|settings| settings.ticket_key = fairline_service::Secret::new("abc"), "ticket key"),
-        (|settings| settings.postgres_url = fairline_service::Secret::new("redis://secret@here"), "Postgres"),
+        (|settings| settings.ticket_key = fairline_server::Secret::new("abc"), "ticket key"),
+        (|settings| settings.postgres_url = fairline_server::Secret::new("redis://secret@here"), "Postgres"),
         (|settings| settings.purchase_burst = 0, "positive"),
-        (|settings| settings.shop_key = Some(fairline_service::Secret::new("secret")), "too short"),
+        (|settings| settings.shop_key = Some(fairline_server::Secret::new("secret")), "too short"),
         (|settings| settings.waiting_room_url = Some("waiting.example".to_owned()), "waiting room"),
-        (|settings| settings.redis_url = fairline_service::Secret::new("secret:x"), "Redis"),
+        (|settings| settings.redis_url = fairline_server::Secret::new("secret:x"), "Redis"),
     ] {
         let sentence = wrong(change).await;
         assert!(sentence.contains(word) && sentence.ends_with('.'), "{sentence}");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fairline_private_servers::testing::{PgBouncer, Proxy, database_url};
-use fairline_service::Secret;
+use fairline_server::Secret;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::shop::{Shop, call, eventually};

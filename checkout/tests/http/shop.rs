@@ -9,7 +9,7 @@ use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
 use fairline_postgres::PostgresSettings;
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
+use fairline_server::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::{

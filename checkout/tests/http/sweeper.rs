@@ -104,7 +104,7 @@ async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_no
     // This process uses the slow gateway.
     let mut settings = shop.settings.clone();
     settings.gateway_url = format!("http://{address}");
-    let shutdown = fairline_service::Shutdown::new();
+    let shutdown = fairline_server::Shutdown::new();
     crate::shop::start_checkout(&settings, &shutdown).await;
     eventually(|| async {
         let open: i64 = sqlx::query_scalar("SELECT count(*) FROM payments WHERE state = 'started'")

@@ -8,7 +8,7 @@ use std::{
     fmt,
 };
 
-use fairline_rush::{Behaviour, Event, Happening, Manners, Plan, Report};
+use fairline_rush::{Behaviour, Event, Happening, Plan, Profile, Report};
 use fairline_shop::SHOPPERS;
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ pub struct Evidence<'a> {
     /// What the crowd was drawn from.
     pub seed: u64,
     /// And how.
-    pub manners: &'a Manners,
+    pub profile: &'a Profile,
     /// What `fairline rush` says.
     pub report: &'a Report,
     /// The history.
@@ -247,7 +247,7 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
 fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
-        let behaviour = Plan::new(evidence.seed, *shopper, evidence.manners).behaviour;
+        let behaviour = Plan::new(evidence.seed, *shopper, evidence.profile).behaviour;
         if !matches!(behaviour, Behaviour::Buy | Behaviour::Again | Behaviour::Replay | Behaviour::Forge) {
             continue;
         }
@@ -465,7 +465,7 @@ mod tests {
 
     /// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
     struct Doctored {
-        manners: Manners,
+        profile: Profile,
         report: Report,
         events: Vec<Event>,
         faults: Vec<Injected>,
@@ -480,7 +480,7 @@ mod tests {
     }
 
     fn honest() -> Doctored {
-        let manners = Manners {
+        let profile = Profile {
             mix: "buy=1".parse().expect("shares"),
             transports: "websocket=1".parse().expect("shares"),
             payments: "visa=1".parse().expect("shares"),
@@ -492,7 +492,7 @@ mod tests {
             faster: 1,
         };
         let mut doctored = Doctored {
-            manners,
+            profile,
             report: Report { order_honest: Some(true), ..Report::default() },
             events: Vec::new(),
             faults: Vec::new(),
@@ -538,7 +538,7 @@ mod tests {
         fn violations(&self) -> Vec<Violation> {
             check(&Evidence {
                 seed: 1,
-                manners: &self.manners,
+                profile: &self.profile,
                 report: &self.report,
                 events: &self.events,
                 faults: &self.faults,

@@ -19,7 +19,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
@@ -92,7 +92,7 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
                     _ = beat.tick() => {}
                     () = stop.triggered() => break,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 let noted = store.heartbeat(id, beats.with(health.take()), gateway.is_away()).await;
                 beats.noted(noted.is_ok());
                 if let Err(error) = noted {

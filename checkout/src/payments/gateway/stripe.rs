@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use fairline_sale::gateway_amount;
-use fairline_service::{Secret, StartError};
+use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{HeaderMap, Method, Request, StatusCode, header};

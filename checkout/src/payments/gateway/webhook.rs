@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use fairline_service::{Problem, ProblemBody, Secret};
+use fairline_server::{Problem, ProblemBody, Secret};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
 use serde_json::Value;
