@@ -19,7 +19,7 @@ CHECKED := $(or $(CARGO_TARGET_DIR),target)/checked
 # elsewhere.
 NEXTEST := $(shell command -v cargo-nextest)
 # A server that the line is measured against.
-NODE_WS := crates/bench-line/node-ws/node_modules/.installed
+NODE_WS := tools/bench-line/node-ws/node_modules/.installed
 # The linters of texts and OpenAPI documents.
 LINT_TOOLS := scripts/lint/node_modules/.installed
 LINT_BIN := scripts/lint/node_modules/.bin
@@ -83,8 +83,8 @@ test-browser: programs ## Run the tests in a browser
 screenshot: build ## Take docs/screenshot.png again, of a demo with a crowd
 	@cd web && CHROMIUM=$$(../scripts/chromium.sh) FAIRLINE_BIN='$(abspath $(BIN))/fairline' npm run --silent screenshot
 
-$(NODE_WS): crates/bench-line/node-ws/package.json crates/bench-line/node-ws/package-lock.json
-	@npm --prefix crates/bench-line/node-ws ci --no-audit --no-fund --loglevel=error
+$(NODE_WS): tools/bench-line/node-ws/package.json tools/bench-line/node-ws/package-lock.json
+	@npm --prefix tools/bench-line/node-ws ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 test-load: programs ## Send a small crowd of each k6 scenario to a demo

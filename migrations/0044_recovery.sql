@@ -1,4 +1,4 @@
--- While a line that was lost waits for the shoppers who were there before: how many they were, and until when it waits at most.
+-- A lost line waits for its shoppers: how many it expects, and until when it waits at most.
 ALTER TABLE lines
     ADD expected       bigint NOT NULL DEFAULT 0,
     ADD recovers_until timestamptz,

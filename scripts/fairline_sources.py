@@ -4,7 +4,7 @@ import pathlib
 import re
 
 SERVICES = {"waiting-room": "waiting-room/src", "admission-controller": "admission-controller/src", "checkout": "checkout/src"}
-EVERY_SERVICE = "crates/service/src"
+EVERY_SERVICE = "crates/server/src"
 # The crates whose settings and metrics a service has besides its own.
 SHARED = {
     "waiting-room": [EVERY_SERVICE],

@@ -14,7 +14,7 @@ import yaml
 from fairline_sources import EVERY_SERVICE, SERVICES, SHARED, answered_by, rust, settings_of
 
 # Where the settings of each program stand.
-SETTINGS = {**SERVICES, "rehearsing-controller": SERVICES["admission-controller"], "sandbox-gateway": "crates/sandbox-gateway/src", "fairline": "crates/cli/src"}
+SETTINGS = {**SERVICES, "rehearsing-controller": SERVICES["admission-controller"], "sandbox-gateway": "tools/sandbox-gateway/src", "fairline": "cli/src"}
 
 failures = []
 

@@ -17,7 +17,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing::Servers;
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{

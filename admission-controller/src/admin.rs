@@ -21,10 +21,10 @@ use axum::{
     http::{StatusCode, request::Parts},
     middleware::{from_fn, from_fn_with_state},
 };
+use fairline_idempotency::Once;
 use fairline_line::store::LineStore;
-use fairline_once::Once;
 use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status, gateway_refuses};
-use fairline_service::{Json, Origins, Path, Problem, Query, Secret, Shutdown};
+use fairline_server::{Json, Origins, Path, Problem, Query, Secret, Shutdown};
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -63,7 +63,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let once = from_fn_with_state(Once::new(admin.store.pool().clone(), asker, shutdown), fairline_once::once);
+    let once = from_fn_with_state(Once::new(admin.store.pool().clone(), asker, shutdown), fairline_idempotency::once);
     let owners = OpenApiRouter::new()
         .merge(keys::routes())
         .merge(operators::routes())
@@ -483,9 +483,9 @@ impl Admin {
 /// Create a sale.
 #[utoipa::path(post, path = "/api/admin/sales", request_body = CreateSale, security(("admin" = [])), responses(
     (status = 201, description = "The sale.", body = AdminSale),
-    (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
-    (status = 409, description = "The slug is taken.", body = fairline_service::ProblemBody),
-    (status = 422, description = "A field is wrong.", body = fairline_service::ProblemBody),
+    (status = 401, description = "No admin token, or a wrong one.", body = fairline_server::ProblemBody),
+    (status = 409, description = "The slug is taken.", body = fairline_server::ProblemBody),
+    (status = 422, description = "A field is wrong.", body = fairline_server::ProblemBody),
 ))]
 async fn create_sale(
     State(admin): State<Admin>,
@@ -502,7 +502,7 @@ async fn create_sale(
 /// All sales, the newest first.
 #[utoipa::path(get, path = "/api/admin/sales", params(Listing), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 200 sales.", body = AdminSales),
-    (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
+    (status = 401, description = "No admin token, or a wrong one.", body = fairline_server::ProblemBody),
 ))]
 async fn list_sales(
     State(admin): State<Admin>,
@@ -517,7 +517,7 @@ async fn list_sales(
 /// One sale.
 #[utoipa::path(get, path = "/api/admin/sales/{id}", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),
 ))]
 async fn show_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Result<axum::Json<AdminSale>, Problem> {
     Ok(axum::Json(admin.shown(&sale).await?))
@@ -527,9 +527,9 @@ async fn show_sale(State(admin): State<Admin>, Path(sale): Path<String>) -> Resu
 #[utoipa::path(patch, path = "/api/admin/sales/{id}", params(("id" = String, Path)), request_body = ChangeSale,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
-    (status = 409, description = "Fewer units than are promised, held or sold; or a window of a sale that has opened.", body = fairline_service::ProblemBody),
-    (status = 422, description = "A field is wrong.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),
+    (status = 409, description = "Fewer units than are promised, held or sold; or a window of a sale that has opened.", body = fairline_server::ProblemBody),
+    (status = 422, description = "A field is wrong.", body = fairline_server::ProblemBody),
 ))]
 async fn change_sale(
     State(admin): State<Admin>,
@@ -575,8 +575,8 @@ async fn change_sale(
 /// Open a scheduled sale now.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/open", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
-    (status = 409, description = "The sale is not scheduled.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),
+    (status = 409, description = "The sale is not scheduled.", body = fairline_server::ProblemBody),
 ))]
 async fn open_sale(
     State(admin): State<Admin>,
@@ -589,8 +589,8 @@ async fn open_sale(
 /// Let nobody in for now. Places are kept; whoever was let in may buy.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/pause", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
-    (status = 409, description = "The sale is not open.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),
+    (status = 409, description = "The sale is not open.", body = fairline_server::ProblemBody),
 ))]
 async fn pause_sale(
     State(admin): State<Admin>,
@@ -603,8 +603,8 @@ async fn pause_sale(
 /// Let people in again.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/resume", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
-    (status = 409, description = "The sale is not paused.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),
+    (status = 409, description = "The sale is not paused.", body = fairline_server::ProblemBody),
 ))]
 async fn resume_sale(
     State(admin): State<Admin>,
@@ -617,8 +617,8 @@ async fn resume_sale(
 /// End a sale. Tokens that are out can no longer be redeemed; holds can still be paid.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/close", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
-    (status = 404, description = "There is no such sale.", body = fairline_service::ProblemBody),
-    (status = 409, description = "The sale has ended already.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),
+    (status = 409, description = "The sale has ended already.", body = fairline_server::ProblemBody),
 ))]
 async fn close_sale(
     State(admin): State<Admin>,

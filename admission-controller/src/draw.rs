@@ -29,7 +29,9 @@ pub(crate) async fn make<L: Locked>(
     let mut pools = Vec::with_capacity(records.len());
     for (record, line) in records.iter_mut().zip(&sale.lines) {
         let line = line.line();
-        let pool = redis.close_pool(line).await?;
+        // A tick that could not commit the draw has closed the pool before: tickets that joined since, and that the record has
+        // taken in, are part of the draw.
+        let pool = redis.close_pool(line).await?.max(record.recorded());
         for _ in 0..LOOKS_MAX {
             if record.recorded() >= pool {
                 break;

@@ -22,10 +22,10 @@ pub const SETTLED: Duration = Duration::from_secs(60);
 const AT_ONCE: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a line that was lost waits for its shoppers at most: nodes show their tickets within a second, and browsers whose node
-/// has gone come back within a few.
+/// How long a lost line waits for its shoppers at most: nodes present their tickets within a second,
+/// and browsers whose node has failed reconnect within a few.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(10);
-/// How long it waits for another ticket to come back, if no more than so many percent are missing.
+/// How long it waits after the last returned ticket, by the percentage that is missing at most.
 const RECOVERY_QUIET: [(i64, Duration); 2] = [(5, Duration::from_millis(500)), (25, Duration::from_millis(1500))];
 /// Ordinals that a line may give before the controller grants more: those of one tick at least, and of an outage of the
 /// controller as far as it goes.
@@ -73,8 +73,9 @@ fn pause(restless: u32) -> Duration {
     }
 }
 
-/// Until when a line that was lost waits for the shoppers who were there before, with so many of them here: no longer once all are,
-/// and the more of them are here, the less for another one. Tickets that come later are recalled before all that wait.
+/// When a lost line stops to wait for its shoppers, of whom `present` are back; `None` if it does not
+/// wait. It ends when all are back; the more are, the shorter is the wait for another one. A ticket that
+/// is presented later is recalled, and served before all others.
 pub fn recovers_until(line: &LineRow, present: i64, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let until = line.recovers_until?;
     // Further ahead than any recovery ends: the clock was set back, and says nothing.
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn a_line_that_was_lost_waits_until_its_shoppers_are_back() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        // In ms from now: until when the line waits, of a hundred shoppers of whom so many were here a tick ago and are now.
+        // In ms from now: when the wait for 100 shoppers ends, with those present a tick ago and now.
         let waits_ms = |until: i64, before: i64, present: i64| {
             let mut line = LineRow::in_epoch(2, "first", now, 0);
             (line.expected, line.present) = (100, before);

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use fairline_admission_token::{Jwk, Jwks, SigningKey, WrongJwks};
-use fairline_service::StartError;
+use fairline_server::StartError;
 
 /// The keys, the preferred one first. Never empty.
 #[derive(Debug)]

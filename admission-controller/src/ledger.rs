@@ -73,19 +73,26 @@ pub trait Locked:
     async fn commit(self) -> Result<(), StoreError>;
 }
 
+/// Tickets that are next by what Redis knows, and are not to be admitted.
+#[derive(Debug, Default)]
+pub struct NotServed {
+    /// They have a turn, have used one, or were removed: they are passed over, and their outcome is published again.
+    pub passed_over: HashSet<Ordinal>,
+    /// Of the removed ones those that the record does not have.
+    pub unrecorded: Vec<Ordinal>,
+    /// Their turn lapsed, and that is not published. Redis may count them as recalled since before that turn, which the record
+    /// does not: no later ticket is admitted until it is published.
+    pub lapsed: HashSet<Ordinal>,
+}
+
 /// What happens to the line at a position among the sale's.
 #[async_trait]
 pub trait LineStatements {
     /// Notes what pages have said: tokens that arrived, and tokens that were given back, which lapse at once.
     async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError>;
 
-    /// Which of these tickets are not to be let in: those that have had their turn, and those that were taken out; and of
-    /// which of them the record has not heard that. Redis does not know, so it is told again.
-    async fn not_to_be_served(
-        &mut self,
-        at: usize,
-        tickets: &[Ordinal],
-    ) -> Result<(HashSet<Ordinal>, Vec<Ordinal>), StoreError>;
+    /// Which of these tickets, that are next by what Redis knows, are not to be admitted.
+    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError>;
 
     /// Makes admissions, and promises their units. A ticket that has one already is passed over. Gives those that were
     /// made, in order.

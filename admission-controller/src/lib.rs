@@ -41,7 +41,7 @@ use axum::{
     routing::get,
 };
 use fairline_line::store::LineStore;
-use fairline_service::{
+use fairline_server::{
     Path, Problem, RateLimit, Readiness, ServeLimits, Shutdown, StartError, TrustedProxies, complete_document,
     plumbing_routes, serve,
 };

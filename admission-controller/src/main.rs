@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use admission_controller::{Settings, run};
-use fairline_service::{Shutdown, StartError, init_logging, program};
+use fairline_server::{Shutdown, StartError, init_logging, program};
 use tokio::net::TcpListener;
 
 #[tokio::main]

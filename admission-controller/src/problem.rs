@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use fairline_sale::Status;
-use fairline_service::Problem;
+use fairline_server::Problem;
 use tracing::error;
 
 use crate::{

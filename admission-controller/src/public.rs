@@ -10,7 +10,7 @@ use axum::{
 };
 use fairline_record::entry::{Entry, NotAnEntry};
 use fairline_sale::SaleId;
-use fairline_service::{Path, Problem, Query};
+use fairline_server::{Path, Problem, Query};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -52,8 +52,8 @@ struct Reading {
 /// The record of a sale: a chain of hashes, one entry a line, which `fairline verify` replays.
 #[utoipa::path(get, path = "/api/flash-sales/{id}/record", params(("id" = String, Path), Reading), responses(
     (status = 200, description = "The entries, as they are now: see docs/verify.md.", content_type = "application/x-ndjson", body = String),
-    (status = 404, description = "There is no such sale, or it is older than records are.", body = fairline_service::ProblemBody),
-    (status = 503, description = "The database does not answer.", body = fairline_service::ProblemBody),
+    (status = 404, description = "There is no such sale, or it is older than records are.", body = fairline_server::ProblemBody),
+    (status = 503, description = "The database does not answer.", body = fairline_server::ProblemBody),
 ))]
 async fn sale_record(
     State(public): State<Public>,

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::Stdio, time::Duration};
 
-use fairline_service::{Secret, Shutdown};
+use fairline_server::{Secret, Shutdown};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,

@@ -1,13 +1,14 @@
 //! After Postgres was restored from a backup: what was given since the backup must not be given again.
 
-use fairline_line::store::{Home, LineStore};
+use fairline_line::store::LineStore;
 use fairline_record::draw::POOL_MAX;
 use fairline_sale::SaleId;
-use fairline_service::StartError;
+use fairline_server::StartError;
 
 use crate::store::Store;
 
-/// Tickets of a line that may have been given since the backup, where Redis does not know.
+/// Tickets of a line that may have been given since the backup, and that Redis does not know: another process may have had later
+/// epochs of the line, and its replica, or an old primary, answers now.
 const MARGIN: u32 = 1_000_000;
 
 /// A line that was raised above every ticket that may be out.
@@ -21,13 +22,9 @@ pub struct Raised {
     pub above: u64,
 }
 
-/// Whether Redis knows nothing of a line, or less than the database, which has it in this epoch.
-pub fn knows_less(redis: &Home, epoch: u32) -> bool {
-    redis.epoch == 0 || redis.epoch < epoch
-}
-
-/// Has every line of a restored database begin a new epoch, above all ordinals that were given since the backup: above
-/// those that Redis still knows of, and where it knows less than the database, or `margin` is given, so many above that.
+/// Has every line of a restored database begin a new epoch, above all ordinals that were given since the backup: by `margin`, or a
+/// million, above those that the database and Redis know of.
+/// Redis then forgets these lines: it has tokens that the database does not know, and no checkout would accept them.
 /// Nothing else may run on the database meanwhile.
 ///
 /// # Errors
@@ -37,12 +34,15 @@ pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -
     let failed = |error: String| StartError::new(format!("The lines could not be raised: {error}."));
     let redis = LineStore::connect(redis_url).await.map_err(|error| failed(error.to_string()))?;
     let mut raised = Vec::new();
-    for (line, epoch) in store.lines_of_open_sales().await.map_err(|error| failed(error.to_string()))? {
+    for line in store.lines_of_open_sales().await.map_err(|error| failed(error.to_string()))? {
         let known = redis.home(line).await.map_err(|error| failed(error.to_string()))?;
-        let margin = margin.unwrap_or(if knows_less(&known, epoch) { MARGIN } else { 0 });
-        let done = store.raise(line, &known, margin, POOL_MAX).await.map_err(|error| failed(error.to_string()))?;
+        let done = store
+            .raise(line, &known, margin.unwrap_or(MARGIN), POOL_MAX)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let too_high = || failed(format!("line {line} has {POOL_MAX} tickets at most; give a smaller --margin"));
         let (epoch, above) = done.ok_or_else(too_high)?;
+        redis.forget(line).await.map_err(|error| failed(error.to_string()))?;
         raised.push(Raised { line, epoch, above });
     }
     Ok(raised)

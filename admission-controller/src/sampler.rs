@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(store: Store, sales_kept_days: Option<u32>, shutdown: Sh
             _ = beat.tick() => {}
             () = shutdown.triggered() => return,
         }
-        fairline_service::beat();
+        fairline_server::beat();
         if let Err(error) = store.sample().await {
             warn!(%error, "how the sales go could not be noted");
         }

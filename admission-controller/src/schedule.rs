@@ -12,7 +12,7 @@ use std::{
 };
 
 use fairline_sale::SaleId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -145,7 +145,7 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, nudges: Nudges, shutdown: Shutd
             () = nudges.0.1.notified() => {}
             () = shutdown.triggered() => return,
         }
-        fairline_service::beat();
+        fairline_server::beat();
         let Nudged { all, sales } = std::mem::take(&mut *nudges.lock());
         for (sale, watched) in &watched {
             if all || sales.contains(sale) {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use fairline_postgres::PostgresSettings;
-use fairline_service::{FrontSettings, LogSettings, Secret, Shutdown};
+use fairline_server::{FrontSettings, LogSettings, Secret, Shutdown};
 
 use crate::rehearsal::Stage;
 

@@ -11,9 +11,8 @@ use tokio::sync::Semaphore;
 pub use crate::{
     clock::Clock,
     epochs::{SAYS_WITHIN, SETTLED, granted_ahead},
-    ledger::{DeskStatements, Ledger, LimitStatements, LineStatements, Locked, RecordStatements},
+    ledger::{DeskStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements},
     record::Recorder,
-    restore::knows_less,
     store::{
         Agenda, Intervention, LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, Running, Sale, SaleRow,
         StoreError, Ticked, TurnRow, TurnsOver, Unpublished,

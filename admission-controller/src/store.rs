@@ -32,7 +32,7 @@ use fairline_events::Kind;
 use fairline_line::ticket::Ordinal;
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings, Transaction};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_service::StartError;
+use fairline_server::StartError;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -47,9 +47,7 @@ pub use self::{
     audit::{AuditRow, By},
     desk::Intervention,
     lanes::{LaneRefused, Lanes},
-    lines::{
-        LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished, present,
-    },
+    lines::{LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished, present},
     operators::{Attempt, NewOperator, OPERATORS_MAX, OperatorChange, OperatorRow},
     orders::{OrderRow, OrderSearch, OrderWish, Wished},
     rehearsals::{Beat, RehearsalRow},
@@ -264,8 +262,8 @@ impl SaleRow {
         (self.away_from, self.away_till) = (Some(self.ticked_at), Some(till));
     }
 
-    /// How long ago an outage of the database began that ended in the last `within`: checkouts could not report in it. Zero
-    /// without one.
+    /// How long ago an outage of the database began that ended within `within`; zero without one.
+    /// Checkouts could not report in it.
     pub fn away_for(&self, within: Duration) -> Duration {
         let Some((from, till)) = self.away_from.zip(self.away_till) else { return Duration::ZERO };
         let is_recent = self.now - till < within;

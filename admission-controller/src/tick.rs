@@ -49,7 +49,8 @@ use crate::{
 
 /// Departures noted in one tick at most.
 const SWEPT_MAX: u64 = 2000;
-/// How long pages may take to show their turns after the line was lost: turns that lapse meanwhile are excused.
+/// How long pages may take to show their turns after a loss of the line. Turns that lapse meanwhile do
+/// not count as missed.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// A sale that was not ticked for so long was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);

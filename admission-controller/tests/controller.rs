@@ -18,7 +18,7 @@ use desk::Desk;
 use fairline_admission_token::verify;
 use fairline_line::change::Turn;
 use fairline_private_servers::testing::Servers;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 

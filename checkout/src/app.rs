@@ -1,4 +1,4 @@
-//! What checkout is made of, how it starts, and how it stops.
+//! The composition of checkout: what it consists of, how it starts, and how it stops.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -7,9 +7,9 @@ use axum::{
     http::{HeaderValue, Uri, request},
 };
 use fairline_events::EventStream;
+use fairline_idempotency::Once;
 use fairline_line::ticket::TicketKey;
-use fairline_once::Once;
-use fairline_service::{
+use fairline_server::{
     RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, TrustedProxies, plumbing_routes, serve,
 };
 use tokio::net::TcpListener;
@@ -20,10 +20,11 @@ use crate::{
     webhooks,
 };
 
-/// How long a stop waits for what is under way; what is not done by then, the sweeper of another process finishes.
+/// How long a shutdown waits for work in progress. The sweeper of another process finishes the
+/// rest.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// What every request needs, at hand.
+/// The shared state of all request handlers.
 #[derive(Clone)]
 pub(crate) struct Checkout(Arc<Parts>);
 
@@ -35,7 +36,7 @@ impl Deref for Checkout {
     }
 }
 
-/// What checkout is made of.
+/// The components of checkout.
 pub(crate) struct Parts {
     pub(crate) store: db::Store,
     pub(crate) catalogue: catalogue::Catalogue,
@@ -64,25 +65,25 @@ pub(crate) struct Parts {
 
 /// A started checkout.
 pub struct Service {
-    /// Its routes.
+    /// The routes.
     pub routes: Router,
-    /// Whether it can do its work.
+    /// The readiness check.
     pub ready: Readiness,
-    /// What the doorman has to know, where there is one.
+    /// What fast reject needs, if it is installed.
     known: (Checkout, RateLimit, jobs::heartbeat::Health),
 }
 
 impl Service {
-    /// Reads the keys, and starts to sweep.
+    /// Reads the keys and starts the background tasks.
     ///
     /// # Errors
-    /// When a setting is wrong, or the file of keys can't be read.
+    /// Returns an error if a setting is invalid or the key file can't be read.
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let ticket_key: TicketKey = settings
             .ticket_key
             .expose()
             .parse()
-            .map_err(|error| StartError::new(format!("The ticket key can't be used: {error}.")))?;
+            .map_err(|error| StartError::new(format!("Invalid ticket key: {error}.")))?;
         let db::Stores { requests: store, redemptions, heartbeat } = db::Stores::connect(settings)?;
         heartbeat.pool().check().await?;
         let stripe = payments::gateway::stripe::Stripe::new(&settings.gateway_url, settings.gateway_key.clone())?;
@@ -93,7 +94,7 @@ impl Service {
             let (tickets, accounts, shop) = &askers;
             auth::caller::idempotency_scope(&parts.headers, tickets, accounts.as_ref(), shop.as_deref())
         };
-        // A caller who signs in has no identity yet, only an address.
+        // A client that signs in has no identity yet, only a network address.
         let (known_by_all, proxies) = (idempotency_scope.clone(), settings.front.proxies());
         let known_or_from = move |parts: &request::Parts| {
             let mut names = known_by_all(parts);
@@ -134,7 +135,7 @@ impl Service {
             RateLimit::new(settings.purchase_rate_per_s, settings.purchase_burst, settings.front.proxies(), shutdown)?;
         jobs::sweeper::start(&checkout);
         let redis = fairline_redis::connect_in_time(settings.redis_url.expose())
-            .map_err(|error| StartError::new(format!("The Redis address can't be used: {}.", error.details())))?;
+            .map_err(|error| StartError::new(format!("Invalid Redis URL: {}.", error.details())))?;
         let (stream, cache) = (EventStream::new(redis.clone()), catalogue::cache::Cache::new(redis));
         events::relay::start(&checkout, stream.clone().waiting_for(events::consumer::groups(&checkout)));
         catalogue::start(&checkout, cache);
@@ -157,7 +158,7 @@ impl Service {
 }
 
 fn account_key(settings: &Settings) -> Result<Option<accounts::account::AccountKey>, StartError> {
-    let wrong = |error| StartError::new(format!("The sign-in key can't be used: {error}."));
+    let wrong = |error| StartError::new(format!("Invalid sign-in key: {error}."));
     settings.sign_in_key.as_ref().map(|key| accounts::account::AccountKey::new(key).map_err(wrong)).transpose()
 }
 
@@ -171,7 +172,7 @@ fn issuer(settings: &Settings) -> Result<Option<accounts::oidc::Issuer>, StartEr
 fn shop(settings: &Settings) -> Result<notifications::notification::Shop, StartError> {
     let url = settings.pages_url.as_ref().or(settings.front.public_origins.first()).map_or("", String::as_str);
     if !url.is_empty() && outbound::web_address(url).is_none() {
-        return Err(StartError::new(format!("The pages' address `{url}` is not an http:// or https:// one.")));
+        return Err(StartError::new(format!("The pages URL `{url}` is not an http:// or https:// URL.")));
     }
     Ok(notifications::notification::Shop {
         name: settings.shop_name.clone(),
@@ -179,13 +180,13 @@ fn shop(settings: &Settings) -> Result<notifications::notification::Shop, StartE
     })
 }
 
-/// A short key could be guessed.
+/// A shorter key could be guessed.
 const SHOP_KEY_CHARS_MIN: usize = 32;
 
 fn shop_key(settings: &Settings) -> Result<Option<Arc<Secret>>, StartError> {
     match &settings.shop_key {
         Some(key) if key.expose().len() < SHOP_KEY_CHARS_MIN => Err(StartError::new(format!(
-            "The shop's key is too short: it needs {SHOP_KEY_CHARS_MIN} characters at least."
+            "The shop key is too short: it needs at least {SHOP_KEY_CHARS_MIN} characters."
         ))),
         key => Ok(key.clone().map(Arc::new)),
     }
@@ -195,11 +196,11 @@ fn waiting_room_url(settings: &Settings) -> Result<Option<HeaderValue>, StartErr
     let Some(url) = &settings.waiting_room_url else { return Ok(None) };
     let is_one =
         url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    let wrong = || StartError::new(format!("The waiting room's address `{url}` is not an http:// or https:// one."));
+    let wrong = || StartError::new(format!("The waiting room URL `{url}` is not an http:// or https:// URL."));
     HeaderValue::from_str(url).ok().filter(|_| is_one).map(Some).ok_or_else(wrong)
 }
 
-/// The gateway is no part of it: while it is down, shoppers keep their holds and payments wait.
+/// Excludes the gateway: while it is down, shoppers keep their holds and payments wait.
 fn readiness(checkout: Checkout, heartbeat: db::Store) -> Readiness {
     Arc::new(move || {
         let (checkout, heartbeat) = (checkout.clone(), heartbeat.clone());
@@ -212,10 +213,10 @@ fn readiness(checkout: Checkout, heartbeat: db::Store) -> Readiness {
     })
 }
 
-/// Runs checkout until asked to stop.
+/// Runs checkout until shutdown.
 ///
 /// # Errors
-/// When it can't start.
+/// Returns an error if checkout can't start.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
     let service = Service::start(&settings, &shutdown).await?;
     let router = plumbing_routes(service.routes, service.ready, &shutdown);

@@ -1,36 +1,37 @@
-//! Checkout's Postgres: its pools, and why it did not do what it was asked. The statements stand in the `store.rs` of each feature.
+//! Checkout's Postgres: its pools and its errors. Each feature's `store.rs` holds the statements.
 //!
-//! The database's clock is the only one that decides. Lock order: admissions, holds, payments, stock; the stock's row is
-//! the hot one, and comes last; behind it are only the allowances of accounts and shoppers, which triggers keep when a hold begins
-//! or ends.
-//! Where one statement can do it, one statement does: it needs no `BEGIN`, so nothing that is cut off in between can leave a
-//! transaction open. What needs several is called from tasks that run to their end.
+//! - Only the database's clock decides.
+//! - Lock order: admissions, holds, payments, stock. The row of the stock is hot, so it is locked
+//!   last. Behind it come only the allowances of accounts and shoppers, which triggers update when
+//!   a hold begins or ends.
+//! - One statement is preferred to a transaction: without `BEGIN`, an interruption can't leave a
+//!   transaction open. Transactions run in tasks that finish even if the client disconnects.
 
 use std::{sync::Arc, time::Duration};
 
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_sale::SaleId;
-use fairline_service::StartError;
+use fairline_server::StartError;
 
 use crate::Settings;
 
-/// How long a statement may take that no shopper waits for.
+/// Statement timeout of background work.
 const BACKGROUND: Duration = Duration::from_secs(5);
-/// Connections for what no shopper waits for.
+/// Connections for background work.
 const BACKGROUND_CONNECTIONS: u32 = 2;
 /// Connections for the heartbeat and for readiness checks.
 const HEARTBEAT_CONNECTIONS: u32 = 2;
 
-/// Why the database did not do it.
+/// Why the database rejected or failed a statement.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// A constraint of the schema refused it; its name says which promise would have been broken.
-    #[error("the database's constraint {0} refused it")]
+    /// A constraint of the schema rejected it. Its name says which promise would have been broken.
+    #[error("the database constraint {0} rejected it")]
     Refused(String),
-    /// A row that no version of ours has written.
-    #[error("the database has a row that makes no sense: {0}")]
+    /// A row that no version of Fairline has written.
+    #[error("the database has an invalid row: {0}")]
     Corrupt(String),
-    /// Postgres is down, slow, or out of reach.
+    /// Postgres is down, slow or unreachable.
     #[error("Postgres does not answer: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
 }
@@ -45,14 +46,14 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Whether a person would have had more than a limit allows.
+    /// Whether a person would have exceeded a limit.
     pub(crate) fn is_over_a_limit(&self) -> bool {
         matches!(self, Self::Refused(constraint)
             if constraint == "allowances_are_kept" || constraint == "shopper_allowances_are_kept")
     }
 }
 
-/// Checkout's database, with pools of their own for what must not wait for each other.
+/// Checkout's database, with separate pools for work that must not wait for each other.
 #[derive(Clone)]
 pub(crate) struct Store {
     pub(crate) pool: PgPool,
@@ -60,17 +61,17 @@ pub(crate) struct Store {
     pub(crate) background: PgPool,
 }
 
-/// The same database, for those whose connections nothing else may take.
+/// The same database, with separate pools for redemptions and the heartbeat.
 pub(crate) struct Stores {
-    /// What shoppers ask for, payments, and what is done for them later.
+    /// Requests of shoppers, payments and background work.
     pub(crate) requests: Store,
     pub(crate) redemptions: Store,
-    /// What this checkout says of itself, and whether it is ready.
+    /// The heartbeat and the readiness check.
     pub(crate) heartbeat: Store,
 }
 
 impl Stores {
-    /// Connects when it is first asked for something.
+    /// Connects with the first query.
     pub(crate) fn connect(settings: &Settings) -> Result<Self, StartError> {
         let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
         let pool = |name, connections, statement| {
@@ -91,7 +92,7 @@ impl Stores {
 }
 
 impl Store {
-    /// What a till needs, where there is no checkout around it.
+    /// A store for a redemption batcher without the rest of checkout.
     pub(crate) fn of_redemptions(postgres_url: &str) -> Result<Self, StartError> {
         let connections = crate::REDEMPTION_CONNECTIONS;
         let options = PoolOptions { name: "checkout-redemptions", connections, statement: BACKGROUND };
@@ -99,7 +100,7 @@ impl Store {
         Ok(Self { payments: pool.clone(), background: pool.clone(), pool })
     }
 
-    /// Whether Postgres answers, and takes writes.
+    /// Whether Postgres answers and accepts writes.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
         Ok(self.pool.probe().await?)
     }
@@ -109,7 +110,7 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// The connections themselves, for what keeps answers to requests with a key.
+    /// The pool, for the store of idempotent responses.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }

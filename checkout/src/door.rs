@@ -1,7 +1,7 @@
-//! The till without the shop around it, for `make bench-redeem`: no HTTP, no signature, no ticket. Nothing else uses it.
+//! A redemption batcher without HTTP, signatures and tickets, for `make bench-redeem` only.
 
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Shutdown, StartError};
+use fairline_server::{Shutdown, StartError};
 use uuid::Uuid;
 
 use crate::{
@@ -9,23 +9,24 @@ use crate::{
     redemption::{batcher::RedemptionBatcher, store::Redemption},
 };
 
-/// A till that redeems whatever it is told to.
+/// A redemption batcher that trusts its caller.
 #[derive(Clone)]
 pub struct Door(RedemptionBatcher);
 
 impl Door {
-    /// Opens a till on a database.
+    /// Opens a batcher on a database.
     ///
     /// # Errors
-    /// When the address is not one.
+    /// Returns an error if the URL is invalid.
     pub fn open(postgres_url: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
         Ok(Self(RedemptionBatcher::open(Store::of_redemptions(postgres_url)?, shutdown)))
     }
 
-    /// Redeems one unit of an admission; gives the id of its order, or why there is none.
+    /// Redeems one unit of an admission. Returns the id of the order, or the reason for a
+    /// rejection.
     ///
     /// # Errors
-    /// When it was not redeemed.
+    /// Returns an error if the admission was not redeemed.
     pub async fn redeem(&self, admission: Uuid, kid: String, sale: SaleId, visitor: VisitorId) -> Result<Uuid, String> {
         let redeemed =
             self.0.redeem(Redemption { admission, kid, sale, visitor, account: None, quantity: 1, trace: None }).await;

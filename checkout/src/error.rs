@@ -1,13 +1,13 @@
-//! Checkout's errors, and the one place where they become HTTP.
+//! Checkout's errors, and their only mapping to HTTP.
 
 use axum::http::StatusCode;
-use fairline_service::Problem;
+use fairline_server::Problem;
 use serde_json::json;
 use tracing::{error, warn};
 
 use crate::{db::StoreError, orders::order::Order, redemption::store::NotRedeemed};
 
-/// Why checkout did not do it.
+/// Why checkout rejected or failed a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckoutError {
     #[error("no admission token was given")]
@@ -30,13 +30,13 @@ pub(crate) enum CheckoutError {
     NoUnitNow,
     #[error("there is no such sale")]
     UnknownSale,
-    #[error("there is no such order, or it is somebody else's")]
+    #[error("there is no such order, or it belongs to another shopper")]
     UnknownOrder,
     #[error("the payment was declined")]
     PaymentDeclined,
-    #[error("the gateway refuses the payment itself, as {code}")]
+    #[error("the gateway rejects the payment itself: {code}")]
     PaymentRejected { code: String },
-    #[error("too many payments of the order have come to nothing")]
+    #[error("too many payments of the order have failed")]
     TooManyAttempts,
     #[error("the payment can't be withdrawn now")]
     NotWithdrawn(Box<Order>),
@@ -50,9 +50,9 @@ pub(crate) enum CheckoutError {
     HoldLapsed,
     #[error("the public keys of admission tokens have not been loaded yet")]
     NoKeys,
-    #[error("the admission changed while it was looked at")]
+    #[error("the admission changed while it was read")]
     Unsteady,
-    #[error("the shop's key did not come along")]
+    #[error("the request has no shop key")]
     NoShopKey,
     #[error("the order can't be given back now")]
     NotGivenBack(Box<Order>),
@@ -74,7 +74,7 @@ pub(crate) enum CheckoutError {
     NoCatalogue,
     #[error("accounts are not offered here")]
     NoSignIn,
-    #[error("nobody is signed in")]
+    #[error("not signed in")]
     NotSignedIn,
     #[error("the sale is for accounts only")]
     NoAccount,
@@ -98,13 +98,13 @@ pub(crate) enum CheckoutError {
     SignedOut,
     #[error("nothing is pushed to browsers here")]
     NoPush,
-    #[error("nobody can be told when the turn is near")]
+    #[error("a reminder can't be sent")]
     NoReminder,
     #[error("an order of the account is under way")]
     OrderUnderWay,
     #[error("the request comes from another site's page")]
     ForeignOrigin,
-    #[error("too many wait to be redeemed")]
+    #[error("too many redemptions are waiting")]
     Crowded,
     #[error("a task failed: {0}")]
     TaskFailed(#[from] tokio::task::JoinError),
@@ -115,7 +115,8 @@ pub(crate) enum CheckoutError {
 impl From<NotRedeemed> for CheckoutError {
     fn from(reason: NotRedeemed) -> Self {
         match reason {
-            // Genuine, and yet not good: a token of another installation with the same key, or of a key that is revoked.
+            // The token is genuine, but belongs to another installation with the same key, or its
+            // key is revoked.
             NotRedeemed::NoSuchAdmission => Self::BadToken,
             NotRedeemed::Used(order) => Self::TokenUsed(order),
             NotRedeemed::Expired => Self::TokenExpired,
@@ -136,19 +137,19 @@ impl From<CheckoutError> for Problem {
     fn from(error: CheckoutError) -> Self {
         match error {
             CheckoutError::NoToken => Self::new(StatusCode::UNAUTHORIZED, "no-token", "No admission token")
-                .detail("Send the header `Authorization: Bearer <admission token>`. The line gives a token to whoever is let in."),
+                .detail("Send the header `Authorization: Bearer <admission token>`. The line issues a token to each shopper that it admits."),
             CheckoutError::BadToken => Self::new(StatusCode::UNAUTHORIZED, "bad-token", "The admission token is not accepted")
-                .detail("It is not genuine, or it was given to somebody else. Use it from the browser that waited for it."),
+                .detail("It is not genuine, or it was issued to another shopper. Use it in the browser that waited for it."),
             CheckoutError::TokenExpired => Self::new(StatusCode::GONE, "token-expired", "The admission token has expired")
                 .detail("The time to use it is over, and its units went to the next in line. Nothing was charged. You may join the line again."),
             CheckoutError::OtherSale => Self::new(StatusCode::FORBIDDEN, "other-sale", "The admission token is for another sale")
                 .detail("Use it at the sale that it was given for."),
             CheckoutError::TokenUsed(order) => Self::new(StatusCode::CONFLICT, "token-used", "The admission token was used before")
-                .detail("A token is good for one purchase. The order that it became is in `order`.")
+                .detail("A token is valid for one purchase. `order` contains the order that it became.")
                 .with("order", json!(order)),
             CheckoutError::QuantityOverLimit { promised } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quantity-over-limit", "More than one shopper may buy")
-                    .detail(format!("This admission is good for at most {promised}. Nothing was used up; ask for less."))
+                    .detail(format!("This admission is valid for at most {promised}. Nothing was used up; choose a smaller quantity."))
                     .with("field", "quantity")
                     .with("limit", promised)
             }
@@ -157,11 +158,11 @@ impl From<CheckoutError> for Problem {
             CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "The units are gone")
                 .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
             CheckoutError::NoUnitNow => Self::new(StatusCode::CONFLICT, "no-unit-now", "Every unit is sold or being paid for")
-                .detail("Nothing was charged. A payment of somebody else may still fail: you can try again until your time to pay is over."),
+                .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your time to pay is over."),
             CheckoutError::UnknownSale => Self::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
                 .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
             CheckoutError::UnknownOrder => Self::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
-                .detail("This browser has no such order; `GET /api/orders` lists those that it has."),
+                .detail("This browser has no such order; `GET /api/orders` lists its orders."),
             CheckoutError::PaymentDeclined => {
                 Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
                     .detail("Nothing was charged. There is still time to try again, or with another payment method.")
@@ -197,10 +198,10 @@ impl From<CheckoutError> for Problem {
             CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
                 .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
             CheckoutError::NoKeys => {
-                warn!("a purchase came before the keys of admission tokens were loaded");
+                warn!("redeem token failed: admission token keys are not loaded yet");
                 Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
             }
-            CheckoutError::Unsteady => Self::unavailable("The sale changed at this very moment. Nothing was lost; try again."),
+            CheckoutError::Unsteady => Self::unavailable("The sale changed at the same moment. Nothing was lost; try again."),
             CheckoutError::NoShopKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
             CheckoutError::NotGivenBack(order) => {
@@ -214,15 +215,15 @@ impl From<CheckoutError> for Problem {
                     .with("order", json!(order))
             }
             CheckoutError::BadWebhook => Self::new(StatusCode::BAD_REQUEST, "bad-webhook", "Not a webhook of the payment gateway")
-                .detail("It is not signed with FAIRLINE_WEBHOOK_SECRETS, not lately, or it is no event."),
+                .detail("It is not signed with FAIRLINE_WEBHOOK_SECRETS, its signature is too old, or it is not an event."),
             CheckoutError::UnknownPayment => Self::new(StatusCode::NOT_FOUND, "unknown-payment", "No such payment")
-                .detail("There is no payment under this id, nor of an order under it, or it is somebody else's."),
+                .detail("No payment or order has this id, or it belongs to another shopper."),
             CheckoutError::TooFewFree { free } => Self::new(StatusCode::CONFLICT, "too-few-free", "Too few units are free")
                 .detail(format!("Only {free} units are free at this moment."))
                 .with("free", json!(free)),
             CheckoutError::OtherReservation => {
                 Self::new(StatusCode::CONFLICT, "other-reservation", "The reference is that of another reservation")
-                    .detail("So many units were not reserved under it. Take another reference.")
+                    .detail("The reservation under this reference has another quantity. Use another reference.")
             }
             CheckoutError::HeldForTooLong { most_s } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
@@ -230,11 +231,11 @@ impl From<CheckoutError> for Problem {
                     .with("field", "held_for_s")
             }
             CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
-                .detail("Look at its address: nothing is sold under it. `GET /products` lists what is."),
+                .detail("Check the URL; `GET /products` lists the products."),
             CheckoutError::NoSignIn => Self::new(StatusCode::NOT_FOUND, "no-sign-in", "Accounts are not offered here")
                 .detail("Set FAIRLINE_SIGN_IN_KEY to offer them."),
-            CheckoutError::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in")
-                .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is good for 15 minutes."),
+            CheckoutError::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in")
+                .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is valid for 15 minutes."),
             CheckoutError::NoAccount => Self::new(StatusCode::UNAUTHORIZED, "account-needed", "This sale is for accounts only")
                 .detail("Sign in, and go on: nothing was used up, and your time runs on."),
             CheckoutError::OverAllowance { left } => {
@@ -261,39 +262,39 @@ impl From<CheckoutError> for Problem {
             }
             CheckoutError::NoCarrier { field } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-carrier", "Nothing can be sent there")
-                    .detail(format!("Codes are not sent by `{field}` here; take another way to sign in."))
+                    .detail(format!("Codes are not sent by `{field}` here; sign in another way."))
                     .with("field", field)
             }
-            CheckoutError::TooManyCodes => Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", "Too many codes were asked for")
-                .detail("Use the newest that was sent, or ask for one in an hour."),
+            CheckoutError::TooManyCodes => Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", "Too many codes were requested")
+                .detail("Use the newest code, or request another in an hour."),
             CheckoutError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong-code", "The code is not accepted")
-                .detail("It is wrong, was used, or is older than ten minutes. After five tries, ask for another."),
+                .detail("It is wrong, was used, or is older than 10 minutes. After five attempts, request another."),
             CheckoutError::BadIdToken(ref reason) => Self::new(StatusCode::UNAUTHORIZED, "bad-id-token", "The ID token is not accepted")
-                .detail(format!("The shop's issuer has not vouched for it: {reason}.")),
+                .detail(format!("The token of the shop's issuer was rejected: {reason}.")),
             CheckoutError::NoIssuer(ref reason) => {
-                warn!(reason, "the shop's issuer does not say its keys");
+                warn!(reason, "fetch issuer keys failed");
                 Self::unavailable("The shop's issuer of accounts does not answer at this moment. Try again.")
             }
-            CheckoutError::SignedOut => Self::new(StatusCode::UNAUTHORIZED, "signed-out", "You are not signed in any more")
-                .detail("The refresh token has run out, or it came twice, which ends all that came of it. Sign in again."),
+            CheckoutError::SignedOut => Self::new(StatusCode::UNAUTHORIZED, "signed-out", "Your session has ended")
+                .detail("The refresh token has expired, or was used twice, which ends its session. Sign in again."),
             CheckoutError::NoPush => Self::new(StatusCode::NOT_FOUND, "no-push", "Nothing is pushed to browsers here")
                 .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT for it."),
-            CheckoutError::NoReminder => Self::new(StatusCode::CONFLICT, "no-reminder", "Nobody can tell you when your turn is near")
-                .detail("The account has no address for letters, or the order of this line is drawn by lot. Keep the page open."),
+            CheckoutError::NoReminder => Self::new(StatusCode::CONFLICT, "no-reminder", "No reminder can be sent")
+                .detail("The account has no address for notifications, or a draw decides the order of this line. Keep the page open."),
             CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
                 .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
             CheckoutError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
                 .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
-            CheckoutError::Crowded => Self::unavailable("Too many are at the checkout at this moment. Nothing was lost; try again."),
+            CheckoutError::Crowded => Self::unavailable("Checkout is busy at the moment. Nothing was lost; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
-                warn!(%error, "the database did not answer a shopper");
+                warn!(%error, "query database failed");
                 Self::unavailable("The database does not answer at this moment. Nothing was lost; try again.")
             }
             CheckoutError::TaskFailed(_) | CheckoutError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
-                error!(%error, "a shopper's request failed");
+                error!(%error, "handle request failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
-                    .detail("It is noted and will be looked at. `GET /api/orders` says how your orders stand.")
+                    .detail("The error was logged. `GET /api/orders` shows the state of your orders.")
             }
         }
     }

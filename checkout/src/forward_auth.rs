@@ -1,8 +1,11 @@
-//! The gate in front of any other checkout: a proxy asks, for each request, whether somebody was let in.
+//! Forward auth: a proxy in front of any other checkout asks, before each request, whether its
+//! shopper was admitted.
 //!
-//! nginx (`auth_request`), Traefik (ForwardAuth) and Envoy (`ext_authz`) ask the same question in three ways. The answer is 200 for as
-//! long as the visit lasts: while the token is good, and after it was redeemed while its units are held. Asking uses nothing up, and what
-//! the database has said of an admission is believed for a second, since proxies ask for every picture of a page.
+//! - nginx (`auth_request`), Traefik (ForwardAuth) and Envoy (`ext_authz`) are supported.
+//! - The answer is 200 while the visit lasts: until the token expires, and after its redemption
+//!   while the units are held.
+//! - A check uses nothing up. The state of an admission is cached for one second, since proxies
+//!   check every asset of a page.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,7 +20,7 @@ use axum::{
 };
 use fairline_admission_token::{Claims, Genuine};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Problem, ProblemBody, cookies_named};
+use fairline_server::{Problem, ProblemBody, cookies_named};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
@@ -36,28 +39,28 @@ use crate::{
     redemption::store::Became,
 };
 
-/// Where a token stands in a query and in a cookie.
+/// The query parameter and the cookie with a token.
 const IN_QUERY: &str = "fairline_token";
 const COOKIE: &str = "fairline_admission";
-/// What proxies say of the request that they ask about: nginx as it is configured, and Traefik.
+/// Headers with the original request, as nginx (configured) and Traefik set them.
 const ORIGINAL_URIS: [&str; 2] = ["x-original-uri", "x-forwarded-uri"];
-/// The sale that a proxy guards, unless it says so in the query of its own address.
+/// The sale that a proxy guards, unless the query of the check names it.
 const SALE: HeaderName = HeaderName::from_static("x-fairline-sale");
 const ADMISSION: HeaderName = HeaderName::from_static("x-fairline-admission");
 const QUANTITY: HeaderName = HeaderName::from_static("x-fairline-quantity");
 const EXPIRES: HeaderName = HeaderName::from_static("x-fairline-expires");
 const ORDER: HeaderName = HeaderName::from_static("x-fairline-order");
 
-/// Tokens of one request that are looked at, at most.
+/// Tokens of one request that are checked, at most.
 const CANDIDATES_MAX: usize = 8;
-/// Admissions of which it is known what they became, at least; twice as many at most.
+/// Admissions whose state the cache holds at least; twice as many at most.
 const KNOWN_MAX: usize = 16_384;
-/// How long the database may take to say what became of a token, before the gate goes by the token alone: proxies wait a second.
+/// How long the database may take before the token alone decides: proxies wait one second.
 const TOLD_WITHIN: Duration = Duration::from_millis(300);
-/// For how long that is believed.
+/// How long a cached state is valid.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
 
-/// What admissions became, as it was a moment ago.
+/// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
 pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (Became, Instant), KNOWN_MAX>>>);
 
@@ -72,33 +75,35 @@ impl Visits {
     }
 }
 
-/// What a proxy asks.
+/// The request of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
-    /// What may be a token of ours, the newest first: the query, then the header, then the cookies. The shop has a bearer
-    /// token of its own perhaps, and earlier visits leave cookies.
+    /// Candidate tokens, the newest first: from the query, the header and the cookies. The shop may
+    /// have a bearer token of its own, and earlier visits leave cookies.
     tokens: Vec<Candidate>,
-    /// Sales that it has to be for, each of them.
+    /// The token must be valid for each of these sales.
     sales: Vec<String>,
-    /// A browser asks what another site's page may do (CORS); it sends no cookie with that, and learns nothing of the shop.
+    /// A CORS preflight. A browser sends it without cookies, and the response reveals nothing of
+    /// the shop.
     is_preflight: bool,
 }
 
-/// Something that may be a token.
+/// A possible token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {
     token: String,
-    /// It came in a query, and is to be kept in a cookie.
+    /// The token came in a query and has to be stored in a cookie.
     in_query: bool,
 }
 
 impl Asked {
-    /// Reads what is asked. Whether it is a preflight, only the request line says: proxies set that, and may leave headers to the client.
+    /// Parses the request of a proxy. Only the request line marks a preflight: proxies set it,
+    /// while headers may come from the client.
     pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
             ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));
-        // Envoy asks about `/gate/verify` with the path and query of the request behind it.
+        // Envoy appends the path and query of the original request to `/gate/verify`.
         let mut queries = originals.chain(uri.query());
         let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
         let from_headers = bearer(headers).into_iter().chain(cookies_named(headers, COOKIE));
@@ -114,7 +119,7 @@ impl Asked {
     }
 }
 
-/// The first value of a parameter. Tokens and ids need no escapes.
+/// The first non-empty value of a parameter. Tokens and ids need no unescaping.
 fn parameter(query: &str, name: &str) -> Option<String> {
     let values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
     values.map(|(_, value)| value).find(|value| !value.is_empty()).map(str::to_owned)
@@ -132,16 +137,17 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 #[derive(Debug)]
 struct Visit {
     claims: Claims,
-    /// When it ends, Unix seconds, and the order that the token became.
+    /// When the visit ends, in Unix seconds, and the order that the token became.
     until: i64,
     order: Option<String>,
 }
 
 impl Visit {
-    /// The visit of a genuine token, by what its admission became; if it lasts.
+    /// The visit of a genuine token in the state of its admission, or none if it is over.
     fn of(claims: Claims, kid: &str, became: &Became) -> Option<Self> {
         match became {
-            // The controller may have taken it back, or signed another one since because the key is revoked.
+            // The controller may have revoked the admission, or signed a new token because it
+            // revoked the key.
             Became::NotYet { kid: signed_by } if kid == signed_by => {
                 Some(Self { until: claims.exp, claims, order: None })
             }
@@ -152,7 +158,7 @@ impl Visit {
                     OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending => {
                         order.hold_expires_at.unix_timestamp().max(claims.exp)
                     }
-                    // Whoever has paid may see that, for as long as the token says.
+                    // A shopper who has paid may see the order until the token expires.
                     OrderStatus::Paid if *in_time => claims.exp,
                     _ => return None,
                 };
@@ -164,7 +170,8 @@ impl Visit {
 
 pub(crate) fn routes() -> OpenApiRouter<Checkout> {
     use axum::routing::{any, on};
-    // A proxy may ask with the method of the request behind it, and Envoy does so with its path, too; a wildcard is no empty path.
+    // A proxy may forward the original method, and Envoy also the path. A wildcard does not match
+    // an empty path.
     let others = MethodFilter::OPTIONS
         .or(MethodFilter::POST)
         .or(MethodFilter::PUT)
@@ -181,7 +188,7 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
         .route("/gate/enter/{*rest}", any(enter))
 }
 
-/// Whether this is where proxies ask.
+/// Whether a proxy sends its checks to this path.
 pub(crate) fn is_asked(uri: &Uri) -> bool {
     ["/gate/verify", "/gate/enter"]
         .iter()
@@ -189,7 +196,7 @@ pub(crate) fn is_asked(uri: &Uri) -> bool {
 }
 
 impl Checkout {
-    /// The first visit that lasts, of all whose tokens came along, and the token; or what is wrong with the first that is ours.
+    /// The first visit that lasts, with its token; or the error of our first token.
     async fn visit<'a>(&self, asked: &'a Asked, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
         let mut refused = CheckoutError::NoToken;
         for candidate in &asked.tokens {
@@ -214,12 +221,14 @@ impl Checkout {
             return Err(CheckoutError::OtherSale);
         }
         let visitor = claims.sub.parse().map_err(|_| CheckoutError::BadToken)?;
-        // Where tickets come along, the holder's is among them. On another domain none do, and a token is worth what its bearer is.
+        // If the request carries tickets, the holder's must be among them. On another domain no
+        // tickets arrive, and the token alone counts.
         if holders.iter().next().is_some() && !holders.include(visitor) {
             return Err(CheckoutError::BadToken);
         }
-        // Nobody who was let in waits here, or is sent away, because the database does or is: what is bought is decided where it is redeemed.
-        // Our own clock may be off; it only says of which tokens that can't be believed.
+        // An admitted shopper neither waits nor is turned away because the database is slow:
+        // redemption decides what is bought. The local clock may be off, so it only decides which
+        // tokens need the database.
         if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() - CLOCK_SLACK_S {
             let became = self.became(claims.jti, visitor).await?;
             return Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired);
@@ -227,13 +236,13 @@ impl Checkout {
         match timeout(TOLD_WITHIN, self.became(claims.jti, visitor)).await {
             Ok(Ok(became)) => Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired),
             Ok(Err(error)) => {
-                warn!(%error, "the gate goes by the token alone");
+                warn!(%error, "read admission failed; accepting the token alone");
                 Ok(Visit { until: claims.exp, claims, order: None })
             }
             Err(_) => {
                 warn!(
                     within_ms = TOLD_WITHIN.as_millis() as u64,
-                    "the database is slow: the gate goes by the token alone"
+                    "read admission timed out; accepting the token alone"
                 );
                 Ok(Visit { until: claims.exp, claims, order: None })
             }
@@ -250,7 +259,7 @@ impl Checkout {
     }
 }
 
-/// The shop answers it. Nothing is said of a visit; what a client has sent under these names is overwritten.
+/// The shop answers the request. Overwrites headers that a client may have sent under these names.
 fn passed_on() -> Response {
     let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
     (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()
@@ -260,7 +269,7 @@ fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Respon
     let Visit { claims, until, order } = visit;
     let mut headers = HeaderMap::new();
     let mut say = |name: HeaderName, value: String| {
-        // Ids, numbers and our own tokens are visible text.
+        // Ids, numbers and our tokens are visible ASCII.
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
@@ -270,11 +279,11 @@ fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Respon
     say(ADMISSION, claims.jti.to_string());
     say(QUANTITY, claims.qty.to_string());
     say(EXPIRES, until.to_string());
-    // Empty where there is none: Envoy overwrites of what a client sent only what it is told.
+    // Empty without an order: Envoy overwrites a client's header only if the response sets it.
     say(ORDER, order.clone().unwrap_or_default());
     if let Candidate { token, in_query: true } = candidate {
         let secure = if is_secure { "; Secure" } else { "" };
-        // The session's: the token itself says when it ends.
+        // A session cookie: the token itself carries the expiry.
         say(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
     }
     (StatusCode::OK, headers).into_response()
@@ -282,7 +291,7 @@ fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Respon
 
 fn refused(error: CheckoutError) -> Response {
     let mut response = Problem::from(match error {
-        // A proxy knows two refusals.
+        // Proxies distinguish two rejections only: 401 and 403.
         CheckoutError::TokenExpired => return expired(),
         error => error,
     })
@@ -293,26 +302,27 @@ fn refused(error: CheckoutError) -> Response {
 
 fn expired() -> Response {
     let problem = Problem::new(StatusCode::UNAUTHORIZED, "token-expired", "The admission token has expired")
-        .detail("Its visit is over. Whoever wants to come in joins the line again.");
+        .detail("Its visit is over. Join the line again to get a new token.");
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 
-/// Whether somebody was let in, for a proxy to ask before each request to a checkout of the shop's own. The token stands in the query
-/// (`fairline_token`) of the request or of the `X-Original-URI` or `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
-/// `fairline_admission`; the first that is good counts. A CORS preflight (`OPTIONS`, where the proxy asks with the request's method)
-/// passes: the shop answers it. `docs/gate.md` has the proxies' configurations.
+/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own checkout.
+/// The first valid token counts: in the query (`fairline_token`) of the request, of
+/// `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
+/// `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
+/// the shop. `docs/gate.md` has configurations for proxies.
 #[utoipa::path(get, path = "/gate/verify", params(
-    ("sale" = Option<String>, Query, description = "The sale that the token has to be for."),
-    ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't say it in the query.")), responses(
-    (status = 200, description = "The visit lasts; nothing was used up. The headers say which it is.", headers(
+    ("sale" = Option<String>, Query, description = "The sale that the token must be valid for."),
+    ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't set the query.")), responses(
+    (status = 200, description = "The visit lasts; nothing was used up. The headers describe it.", headers(
         ("X-Fairline-Sale" = String, description = "The sale."),
         ("X-Fairline-Admission" = String, description = "The admission, which redeems once."),
-        ("X-Fairline-Quantity" = u32, description = "Units that it is good for."),
+        ("X-Fairline-Quantity" = u32, description = "Units of the admission."),
         ("X-Fairline-Expires" = i64, description = "When the visit ends, in Unix seconds."),
-        ("X-Fairline-Order" = String, description = "The order that it became; empty where it has not been redeemed."))),
-    (status = 401, description = "No token, or one that is not genuine, was revoked, is not this holder's, or is over.", body = ProblemBody),
+        ("X-Fairline-Order" = String, description = "The order; empty before the redemption."))),
+    (status = 401, description = "No token, or it is not genuine, revoked, expired, or belongs to another shopper.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
-    (status = 503, description = "There are no keys yet, or the database does not answer about a token that has expired.", body = ProblemBody),
+    (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token.", body = ProblemBody),
 ))]
 async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
     if asked.is_preflight {
@@ -324,12 +334,13 @@ async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders
     }
 }
 
-/// The same, for proxies that pass a refusal on to the browser (Traefik, Envoy): whoever was not let in is sent to the waiting room.
+/// The same, for proxies that return a rejection to the browser (Traefik, Envoy): a browser that
+/// was not admitted is redirected to the waiting room.
 #[utoipa::path(get, path = "/gate/enter", params(
-    ("sale" = Option<String>, Query, description = "The sale that the token has to be for.")), responses(
+    ("sale" = Option<String>, Query, description = "The sale that the token must be valid for.")), responses(
     (status = 200, description = "As `/gate/verify`."),
-    (status = 303, description = "Nobody was let in: to the waiting room."),
-    (status = 401, description = "The same, where checkout knows no waiting room (FAIRLINE_WAITING_ROOM_URL).", body = ProblemBody),
+    (status = 303, description = "Not admitted: redirect to the waiting room."),
+    (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set.", body = ProblemBody),
     (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
 ))]
 async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
@@ -379,7 +390,8 @@ mod tests {
             ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
             ("/gate/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
             ("/gate/verify?fairline_token=", &[], &[]),
-            // The newest comes before what an earlier visit has left, and before the shop's own.
+            // A new token comes before an earlier visit's cookie, and before the shop's own bearer
+            // token.
             ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
             (
                 "/gate/verify",

@@ -1,13 +1,14 @@
-//! The parsers of this service that face the network, each as a function that `make fuzz` calls with any bytes.
+//! Fuzz targets: the parsers of checkout that face the network, each as a function that `make fuzz`
+//! calls with arbitrary bytes.
 //!
-//! A target panics when a parser panics, or when its answer contradicts what the parser promises.
+//! A target panics if its parser panics or breaks its contract.
 
 use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use fairline_line::ticket::TicketKey;
 use fairline_sale::VisitorId;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     },
 };
 
-/// A name, and a function that takes any bytes.
+/// A name, and a function that accepts arbitrary bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// The targets.
@@ -51,7 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("web-address", address),
 ];
 
-/// The moment at which the corpus was signed.
+/// The time at which the corpus was signed.
 const NOW_UNIX_S: i64 = 1_800_000_000;
 
 static TICKETS: LazyLock<TicketKey> = LazyLock::new(|| "5a".repeat(32).parse().expect("64 digits"));
@@ -62,7 +63,7 @@ fn body<T: DeserializeOwned>(bytes: &[u8]) {
     let _ = serde_json::from_slice::<T>(bytes);
 }
 
-/// The lines of the input as the values of these headers, in turn.
+/// Builds headers: each line of the input becomes the value of the next name, in a cycle.
 fn headers(names: &[HeaderName], bytes: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, line) in names.iter().cycle().zip(bytes.split(|byte| *byte == b'\n')) {

@@ -1,8 +1,8 @@
-//! A memory of what came lately, with a bound: two generations, of which the older one goes when the younger is full.
+//! A bounded cache in two generations. When the young generation is full, it replaces the old one.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
-/// Remembers `N` things at least, twice as many at most.
+/// Holds at least `N` entries, and at most twice as many.
 pub(crate) struct GenerationalCache<K, V, const N: usize> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,

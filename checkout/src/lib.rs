@@ -1,11 +1,14 @@
 //! Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 //!
-//! - [`app`] starts and stops the service, [`router`] has every route, [`error`] maps every error to a response.
-//! - [`auth`]: who calls. [`redemption`]: a token becomes a hold. [`orders`]: holds and orders. [`payments`]: money, and the port to
-//!   the payment gateway. [`accounts`]: sign-in. [`notifications`]: e-mail, SMS, Web Push. [`events`]: outbox and streams.
-//!   [`webhooks`]: deliveries to other systems. [`catalogue`]: what is sold. [`merchant_api`]: the shop's own systems.
-//!   [`forward_auth`]: answers to proxies. [`jobs`]: what runs by time.
-//! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in `store.rs` and `db.rs` only.
+//! - [`app`] starts and stops the service, [`router`] has every route, [`error`] maps every error
+//!   to a response.
+//! - [`auth`]: caller identity. [`redemption`]: a token becomes a hold. [`orders`]: holds and
+//!   orders. [`payments`]: money, and the port to the payment gateway. [`accounts`]: sign-in.
+//!   [`notifications`]: e-mail, SMS, Web Push. [`events`]: outbox and streams. [`webhooks`]:
+//!   deliveries to other systems. [`catalogue`]: products. [`merchant_api`]: the API for the shop's
+//!   own systems. [`forward_auth`]: checks for proxies. [`jobs`]: scheduled work.
+//! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
+//!   `store.rs` and `db.rs` only.
 
 mod accounts;
 mod app;
@@ -36,6 +39,6 @@ pub(crate) use app::Checkout;
 pub use app::{Service, run};
 pub use settings::{PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Settings};
 
-/// How far the clocks of those who sign and of this process may be apart, in seconds, where no database can be asked. Wherever
-/// one can, its clock decides.
+/// Tolerated difference between this process's clock and a signer's, in seconds, where the database
+/// can't be asked. Elsewhere the database's clock decides.
 pub(crate) const CLOCK_SLACK_S: i64 = 300;

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use checkout::{Settings, run};
-use fairline_service::{Shutdown, StartError, init_logging, program};
+use fairline_server::{Shutdown, StartError, init_logging, program};
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 
-/// A refusal is a dozen small allocations, and little more: with this one it costs a tenth less than with glibc's.
+/// A rejection needs about a dozen small allocations and little else. With mimalloc it costs a
+/// tenth less than with glibc's allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,10 +1,11 @@
-//! The way in for the shop's own systems, behind the shop's key: a checkout of its own, a box office, a till in the street.
+//! The merchant API for the shop's own systems, authenticated by the shop key: a checkout of its
+//! own, a box office, a point of sale.
 
 use std::{num::NonZeroU16, time::Duration};
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -24,10 +25,10 @@ use crate::{
     payments::refunds::store::Requested,
 };
 
-/// How long the shop's request waits for the gateway to take a refund.
+/// How long a refund request waits for the gateway.
 const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long units are reserved for the shop, in seconds, unless it says otherwise, and at most.
+/// How long units are reserved for the shop, in seconds: the default and the maximum.
 const RESERVED_FOR_S: i32 = 600;
 const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
 
@@ -41,7 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
         .routes(routes!(reserve))
 }
 
-/// What the shop's own name for something is: visible characters, 200 bytes at most.
+/// The shop's own name of something: printable text of up to 200 bytes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 200, example = "invoice-2026-1187")]
@@ -56,7 +57,7 @@ impl TryFrom<String> for Reference {
     }
 }
 
-/// A token that a shopper has brought.
+/// An admission token that a shopper has brought.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Redeem {
@@ -64,47 +65,49 @@ pub(crate) struct Redeem {
     sale_id: SaleId,
     /// The admission token.
     token: String,
-    /// Units: at most as many as the admission is good for.
+    /// Units, up to the quantity of the admission.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The shop's own name for the shopper, for whom it vouches: where a sale sells so many units to an account.
+    /// The shop's own name of the shopper's account, for sales with a limit per account. The shop
+    /// vouches for it.
     account: Option<Reference>,
 }
 
-/// What the shop was paid.
+/// A payment that the shop received.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirm {
-    /// The shop's own name for the payment. The same one may come again.
+    /// The shop's own name of the payment. It may be repeated.
     reference: Reference,
 }
 
-/// How much goes back, and why.
+/// The amount and the reason of a refund.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Refund {
-    /// In the currency's minor unit; all that is left unless said.
+    /// In the currency's minor unit; default: the whole rest.
     #[schema(minimum = 1)]
     amount_minor: Option<i64>,
-    /// For the books.
+    /// Kept for the books.
     reason: Reference,
 }
 
-/// How a refund stands.
+/// The state of a refund.
 #[derive(Debug, Serialize, ToSchema)]
 struct RefundStanding {
-    /// `requested` while it is tried, `done` once the payment company has taken it, or `failed`.
+    /// `requested` while it is attempted, `done` once the payment company has accepted it, or
+    /// `failed`.
     status: String,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
-    /// When it was asked for.
+    /// When it was requested.
     #[serde(with = "time::serde::rfc3339")]
     requested_at: OffsetDateTime,
 }
 
-/// What the shop wants for itself.
+/// A reservation for the shop itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reserve {
@@ -113,9 +116,9 @@ pub(crate) struct Reserve {
     /// Units.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The shop's own name for the reservation. The same one may come again.
+    /// The shop's own name of the reservation. It may be repeated.
     reference: Reference,
-    /// Seconds until the units are free again, unless they are confirmed: up to a week.
+    /// Seconds until the units are free again, unless confirmed: up to a week.
     #[serde(default = "reserved_for_s")]
     #[schema(minimum = 1, maximum = 604_800, default = 600)]
     held_for_s: i32,
@@ -125,27 +128,28 @@ fn reserved_for_s() -> i32 {
     RESERVED_FOR_S
 }
 
-/// Stocks.
+/// The stocks of sales.
 #[derive(Debug, Serialize, ToSchema)]
 struct Inventory {
     stocks: Vec<Stock>,
 }
 
-/// The stock of a sale: every unit is promised, held, sold or free; in yield mode more may be promised than there is.
+/// The stock of a sale: each unit is promised, held, sold or free. In yield mode, promises may
+/// exceed the stock.
 #[derive(Debug, Serialize, ToSchema)]
 struct Stock {
     sale_id: SaleId,
-    /// The sale's name in addresses.
+    /// URL slug of the sale.
     slug: String,
     status: Status,
     total: i32,
-    /// Out as tokens.
+    /// Reserved for tokens that were not redeemed yet.
     promised: i32,
     /// In checkout, or reserved for the shop.
     held: i32,
     /// Paid for.
     sold: i32,
-    /// Neither.
+    /// None of these.
     free: i32,
 }
 
@@ -183,7 +187,7 @@ impl Checkout {
             Requested::Accepted(request) => {
                 let checkout = self.clone();
                 let done = self.shutdown.spawn(async move { checkout.do_request(&request).await });
-                // What takes longer goes on by itself.
+                // A slower refund continues in the background.
                 if let Ok(done) = timeout(REFUND_ANSWER_WITHIN, done).await {
                     done??;
                 }
@@ -220,17 +224,18 @@ impl Checkout {
     }
 }
 
-/// Redeem the admission token that a shopper has brought to the shop's own checkout: its units are held, until the shop confirms
-/// the order or gives it back, or its time runs out. The shop answers for it that the shopper is the token's holder.
+/// Redeem the admission token that a shopper has brought to the shop's own checkout. Its units are
+/// held until the shop confirms the order or gives it back, or the hold expires. The shop is
+/// responsible for checking that the shopper holds the token.
 #[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held.", body = Order),
-    (status = 401, description = "No shop's key, or a wrong one; or the token is not genuine.", body = ProblemBody),
+    (status = 401, description = "No shop key, or a wrong one; or the token is not genuine.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open.", body = ProblemBody),
+    (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open.", body = ProblemBody),
     (status = 410, description = "The token has expired.", body = ProblemBody),
-    (status = 422, description = "A field is wrong, or more units were asked for than promised.", body = ProblemBody),
+    (status = 422, description = "A field is wrong, or the quantity exceeds the promise.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
 async fn redeem(
@@ -243,15 +248,16 @@ async fn redeem(
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
 }
 
-/// Forget a customer who has asked the shop for it. An order that has ended no longer leads to whoever made it; under an account's id, the
-/// account is forgotten with all of its orders. Units and amounts stay, for the books. It can't be undone.
+/// Erase personal data at a customer's request. With the id of an ended order, removes the link to
+/// its shopper; with the id of an account, erases the account and the links of all its orders.
+/// Units and amounts stay for the books. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
     security(("shop" = [])), responses(
-    (status = 200, description = "So many orders were forgotten.", body = Forgotten),
-    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 200, description = "The number of anonymised orders.", body = Forgotten),
+    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order or account.", body = ProblemBody),
-    (status = 409, description = "An order is under way. Nothing was forgotten.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was forgotten.", body = ProblemBody),
+    (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
 ))]
 async fn erase(
     State(checkout): State<Checkout>,
@@ -261,15 +267,16 @@ async fn erase(
     Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.erase(order_id(&id)?).await? })))
 }
 
-/// Say that an order was paid for at the shop. It is sold; where its time has run out, if units are free.
+/// Confirm that the shop was paid for an order. The order is sold; an expired one, if units are
+/// free.
 #[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm,
     params(("id" = String, Path, description = "The order."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("shop" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
-    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
-    (status = 409, description = "It was paid for otherwise, a payment is under way, or its units are gone.", body = ProblemBody),
+    (status = 409, description = "It was paid another way, a payment is pending, or its units are gone.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -282,18 +289,18 @@ async fn confirm(
     Ok((NO_STORE, axum::Json(checkout.confirm(order_id(&order)?, reference).await?)))
 }
 
-/// Refund an order that was paid for here, all or a part. Its units stay sold: raise the stock to sell them again. Events and the order
-/// show it once the payment company has counted it.
+/// Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
+/// sell them again. Events and the order show the refund once the payment company has counted it.
 #[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
     params(("id" = String, Path, description = "The order."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("shop" = [])), responses(
-    (status = 202, description = "How the refund stands: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
-    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
+    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
-    (status = 409, description = "It was not paid for here, less is left of it, or another refund of it has not ended.", body = ProblemBody),
+    (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; ask how the order stands before you try again.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; read the order before you retry.", body = ProblemBody),
 ))]
 async fn refund(
     State(checkout): State<Checkout>,
@@ -307,10 +314,10 @@ async fn refund(
     Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(checkout.refund_for_shop(order_id(&order)?, wanted).await?)))
 }
 
-/// How the stocks stand.
+/// The stocks of sales.
 #[utoipa::path(get, path = "/inventory/status", security(("shop" = [])), responses(
-    (status = 200, description = "Sales that run or will, the newest first, and such as have ended with units out.", body = Inventory),
-    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    (status = 200, description = "Sales that run, are scheduled, or ended with units out, the newest first.", body = Inventory),
+    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_inventory(State(checkout): State<Checkout>, _key: ShopKey) -> Result<impl IntoResponse, Problem> {
@@ -318,14 +325,14 @@ async fn show_inventory(State(checkout): State<Checkout>, _key: ShopKey) -> Resu
     Ok((NO_STORE, axum::Json(Inventory { stocks: stocks.into_iter().map(Stock::from).collect() })))
 }
 
-/// Reserve free units for the shop itself: for its box office, or its friends. What shoppers were promised stays theirs. The order
-/// is confirmed or given back like any other.
+/// Reserve free units for the shop itself, such as for its box office. Units that shoppers were
+/// promised are not available. The order is confirmed or given back like any other.
 #[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
-    (status = 201, description = "The units are held; or were, under this reference.", body = Order),
-    (status = 401, description = "No shop's key, or a wrong one.", body = ProblemBody),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
+    (status = 201, description = "The units are held, now or before, under this reference.", body = Order),
+    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "Too few units are free, the sale is closed, or the reference is that of another reservation.", body = ProblemBody),
+    (status = 409, description = "Too few units are free, the sale is closed, or the reference belongs to another reservation.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was reserved.", body = ProblemBody),
 ))]

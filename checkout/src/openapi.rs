@@ -12,14 +12,14 @@ use utoipa::{
 #[openapi(
     info(
         title = "Fairline checkout",
-        description = "Redeem an admission token, pay, and see your orders.",
+        description = "Redeem an admission token, pay for an order, and read orders.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     modifiers(&Security)
 )]
 pub(crate) struct Document;
 
-/// How callers say who they are.
+/// The security schemes of the API.
 struct Security;
 
 impl Modify for Security {
@@ -27,11 +27,11 @@ impl Modify for Security {
         let admission = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("The admission token; beside it goes the ticket cookie of its holder."))
+            .description(Some("The admission token, sent together with the ticket cookie of its holder."))
             .build();
         let ticket = ApiKeyValue::with_description(
             "fairline_ticket_{sale}",
-            "The ticket, as the waiting room has set it: one for each sale.",
+            "The ticket cookie that the waiting room sets, one for each sale.",
         );
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admission", SecurityScheme::Http(admission));
@@ -39,7 +39,7 @@ impl Modify for Security {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The key of the shop's own systems."));
         components.add_security_scheme("shop", SecurityScheme::Http(shop.build()));
         let account = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
-            "The access token of an account; in `Fairline-Account` where an admission token comes along.",
+            "The access token of an account; in `Fairline-Account` if the request has an admission token.",
         ));
         components.add_security_scheme("account", SecurityScheme::Http(account.build()));
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Cookie(ticket)));

@@ -1,4 +1,4 @@
-//! Calls to other HTTP services: each with a time limit and a bounded answer.
+//! Calls to other HTTP services, each with a timeout and a bounded response.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fairline_trace::{Kind, Operation, Told, context::TRACEPARENT};
+use fairline_telemetry::{Kind, Operation, Told, context::TRACEPARENT};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -16,20 +16,20 @@ use hyper_util::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Shorter than servers keep an idle connection, so that we rarely write into a closed one.
+/// Shorter than the keep-alive of servers, so that we rarely write to a closed connection.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// No answer, or none that says anything: whether the call had an effect is not known.
+/// No usable response: whether the call had an effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub(crate) struct Unanswered {
     pub(crate) why: String,
-    /// Whether there was not even a connection, so that it surely had none.
+    /// No connection was made, so the call certainly had no effect.
     pub(crate) never_left: bool,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
     pub(crate) status: StatusCode,
@@ -37,7 +37,8 @@ pub(crate) struct Answered {
     pub(crate) body: Bytes,
 }
 
-/// A client for HTTP, inside the shop's own network, and for HTTPS, by the certificates that this machine trusts.
+/// A client for HTTP inside the shop's network, and for HTTPS with the certificates that this
+/// machine trusts.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -65,7 +66,7 @@ impl HttpClient {
         Self { client, timeout }
     }
 
-    /// The answer to a request, whatever its status. Whoever is asked hears in which trace.
+    /// Sends a request and returns the response, whatever its status. Passes the trace context on.
     pub(crate) async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
         let operation = Operation::begin(Kind::Client);
         if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
@@ -101,7 +102,7 @@ impl HttpClient {
     }
 }
 
-/// An error with what lies beneath it: hyper's own sentences say little.
+/// An error with its causes: hyper's own message says little.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
@@ -112,11 +113,11 @@ fn reasons(error: &dyn std::error::Error) -> String {
     sentence
 }
 
-/// The certificates that this machine trusts, read once: most processes that start a client never need them.
+/// The trusted certificates of this machine, read once and only when needed.
 fn tls() -> rustls::ClientConfig {
     static CONFIG: LazyLock<rustls::ClientConfig> = LazyLock::new(|| {
         let mut roots = rustls::RootCertStore::empty();
-        // A certificate that can't be read vouches for nobody.
+        // A certificate that can't be parsed is not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -127,7 +128,7 @@ fn tls() -> rustls::ClientConfig {
     CONFIG.clone()
 }
 
-/// Reads an address: `http://host[:port][/path]`, or the same with https.
+/// Parses a URL: `http://host[:port][/path]`, or the same with https.
 pub(crate) fn web_address(text: &str) -> Option<Uri> {
     text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }

@@ -1,4 +1,4 @@
-//! All routes of checkout, with the layers that each passes.
+//! All routes of checkout, with their layers.
 
 use axum::{
     Router,
@@ -8,8 +8,8 @@ use axum::{
     response::Response,
     routing::get,
 };
-use fairline_once::Once;
-use fairline_service::{Origins, Problem, RateLimit, complete_document};
+use fairline_idempotency::Once;
+use fairline_server::{Origins, Problem, RateLimit, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -22,7 +22,7 @@ use crate::{
     redemption::{self, middleware::PurchaseLayers},
 };
 
-/// What requests pass before a handler.
+/// The layers that requests pass before a handler.
 pub(crate) struct Layers {
     pub(crate) limit: RateLimit,
     pub(crate) health: jobs::heartbeat::Health,
@@ -31,12 +31,12 @@ pub(crate) struct Layers {
     pub(crate) origins: Origins,
 }
 
-/// The routes, and the document that describes them.
+/// The routes, and the OpenAPI document that describes them.
 pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
     let Layers { limit, health, signing_in, origins } = layers;
     let turnstile = PurchaseLayers { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
-    let once = from_fn_with_state(checkout.once.clone(), fairline_once::once);
-    let signing_in = from_fn_with_state(signing_in, fairline_once::once);
+    let once = from_fn_with_state(checkout.once.clone(), fairline_idempotency::once);
+    let signing_in = from_fn_with_state(signing_in, fairline_idempotency::once);
     let paying = orders::routes::paying()
         .route_layer(from_fn_with_state(health, jobs::heartbeat::paid))
         .merge(orders::routes::giving_back())
@@ -59,9 +59,9 @@ pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
         .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }))
 }
 
-/// The layer that lets no page of another site change anything with the cookies of a browser.
+/// A layer that rejects changes which pages of other sites request with a browser's cookies.
 async fn own_pages(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Problem> {
-    // A proxy that asks about a shopper's request passes its method and headers on; asking changes nothing.
+    // Forward auth repeats the method and the headers of a shopper's request, but changes nothing.
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_asked(request.uri());
     if changes && origins.is_foreign(request.headers()) {
         return Err(error::CheckoutError::ForeignOrigin.into());

@@ -1,97 +1,102 @@
-//! What an operator sets.
+//! Settings of the checkout process.
 
 use std::net::SocketAddr;
 
 use clap::Parser;
 use fairline_postgres::PostgresSettings;
-use fairline_service::{FrontSettings, LogSettings, Secret};
+use fairline_server::{FrontSettings, LogSettings, Secret};
 
-/// Connections for redemptions by default: four batches, and some for what tokens became.
+/// Default number of connections for redemptions: four for batches, and some for reads of admission
+/// states.
 pub const REDEMPTION_CONNECTIONS: u32 = 6;
-/// Connections for payments by default.
+/// Default number of connections for payments.
 pub const PAYMENT_CONNECTIONS: u32 = 8;
-/// Connections for all other requests by default.
+/// Default number of connections for all other requests.
 pub const REQUEST_CONNECTIONS: u32 = 8;
 
 /// Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "checkout", version)]
 pub struct Settings {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]
     pub listen: SocketAddr,
-    /// Postgres, with everything that money touches.
+    /// Postgres URL: the database with all orders and payments.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
-    /// How Postgres is reached.
+    /// Connection settings of Postgres.
     #[command(flatten)]
     pub postgres: PostgresSettings,
-    /// Connections to Postgres for redemptions, at most.
+    /// Maximum number of Postgres connections for redemptions.
     #[arg(long, env = "FAIRLINE_REDEMPTION_CONNECTIONS", default_value_t = REDEMPTION_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub redemption_connections: u32,
-    /// Connections to Postgres for payments, at most.
+    /// Maximum number of Postgres connections for payments.
     #[arg(long, env = "FAIRLINE_PAYMENT_CONNECTIONS", default_value_t = PAYMENT_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub payment_connections: u32,
-    /// Connections to Postgres for all other requests, events and notifications, at most.
+    /// Maximum number of Postgres connections for all other requests, events and notifications.
     #[arg(long, env = "FAIRLINE_REQUEST_CONNECTIONS", default_value_t = REQUEST_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub request_connections: u32,
-    /// Redis, for events on their way out and the catalogue's cache. No purchase waits for it.
+    /// Redis URL, for outgoing events and the cache of the catalogue. No purchase waits for Redis.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
-    /// The public keys of admission tokens: the controller's http://…/.well-known/jwks.json, or a file.
+    /// Public keys of admission tokens: the controller's http://…/.well-known/jwks.json, or a file.
     #[arg(long, env = "FAIRLINE_JWKS")]
     pub jwks: String,
-    /// The key that tickets are signed with: 64 hexadecimal digits (`fairline keys ticket`), the waiting rooms' own.
+    /// Key that signs tickets: 64 hexadecimal digits (`fairline keys ticket`), the same as the
+    /// waiting rooms'.
     #[arg(long, env = "FAIRLINE_TICKET_KEY", hide_env_values = true)]
     pub ticket_key: Secret,
-    /// The payment gateway: https://api.stripe.com, or a sandbox gateway.
+    /// Payment gateway: https://api.stripe.com, or a sandbox gateway.
     #[arg(long, env = "FAIRLINE_GATEWAY_URL")]
     pub gateway_url: String,
-    /// The secret key of the account there; any that begins with `sk_` for a sandbox gateway.
+    /// Secret key of the account there; any that begins with `sk_` for a sandbox gateway.
     #[arg(long, env = "FAIRLINE_GATEWAY_KEY", default_value = "sk_sandbox", hide_env_values = true)]
     pub gateway_key: Secret,
-    /// What the gateway signs its webhooks with (`POST /webhooks/stripe`): up to two while one is rotated, comma-separated. Without
-    /// one, none is heard.
+    /// Secrets that sign the gateway's webhooks (`POST /webhooks/stripe`): up to two during a
+    /// rotation, comma-separated. Without one, all are rejected.
     #[arg(long, env = "FAIRLINE_WEBHOOK_SECRETS", value_delimiter = ',', hide_env_values = true)]
     pub webhook_secrets: Vec<Secret>,
-    /// The key of the shop's own systems, which may then redeem, confirm and release holds and reserve units: at least 32
-    /// characters. Without one nobody may.
+    /// Key of the shop's own systems, which may then redeem, confirm and release holds and reserve
+    /// units: at least 32 characters. Without one, the merchant API rejects every request.
     #[arg(long, env = "FAIRLINE_SHOP_KEY", hide_env_values = true)]
     pub shop_key: Option<Secret>,
-    /// The key that accounts are proved with: at least 32 characters, the same for all checkouts. Without one, none are offered.
+    /// Key that proves accounts: at least 32 characters, the same for all checkouts. Without one,
+    /// accounts are disabled.
     #[arg(long, env = "FAIRLINE_SIGN_IN_KEY", hide_env_values = true)]
     pub sign_in_key: Option<Secret>,
-    /// The shop's own OpenID Connect issuer, whose ID tokens sign in: its address, exactly as its tokens name it.
+    /// The shop's own OpenID Connect issuer, whose ID tokens sign shoppers in: its URL, exactly as
+    /// in its tokens.
     #[arg(long, env = "FAIRLINE_OIDC_ISSUER", requires_all = ["oidc_audience", "sign_in_key"])]
     pub oidc_issuer: Option<String>,
-    /// What that issuer calls us: the client id.
+    /// Our client id at that issuer.
     #[arg(long, env = "FAIRLINE_OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
-    /// The mail server that takes letters: smtps://user:password@host, or smtp://host:25 inside your own network.
+    /// Mail server: smtps://user:password@host, or smtp://host:25 inside your own network.
     #[arg(long, env = "FAIRLINE_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<Secret>,
-    /// Who letters are from: `Shop <shop@example.org>`.
+    /// Sender of e-mail: `Shop <shop@example.org>`.
     #[arg(long, env = "FAIRLINE_MAIL_FROM")]
     pub mail_from: Option<String>,
-    /// The company that takes messages to phones, where it speaks Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
+    /// SMS provider with Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
     #[arg(long, env = "FAIRLINE_SMS_URL")]
     pub sms_url: Option<String>,
-    /// The account there, as user:password.
+    /// Account at the SMS provider, as user:password.
     #[arg(long, env = "FAIRLINE_SMS_KEY", hide_env_values = true)]
     pub sms_key: Option<Secret>,
-    /// The number, or the name, that messages are from.
+    /// Number or name that sends SMS.
     #[arg(long, env = "FAIRLINE_SMS_FROM")]
     pub sms_from: Option<String>,
-    /// The VAPID key pair that browsers are told with: the public key, as `npx web-push generate-vapid-keys` writes it.
+    /// VAPID key pair for Web Push: the public key, as `npx web-push generate-vapid-keys` prints
+    /// it.
     #[arg(long, env = "FAIRLINE_PUSH_PUBLIC_KEY")]
     pub push_public_key: Option<String>,
-    /// And the private one.
+    /// VAPID key pair for Web Push: the private key.
     #[arg(long, env = "FAIRLINE_PUSH_KEY", hide_env_values = true)]
     pub push_key: Option<Secret>,
-    /// Where browsers' makers reach us about it: a mailto: or https:// address.
+    /// Contact for push services: a mailto: or https:// address.
     #[arg(long, env = "FAIRLINE_PUSH_CONTACT")]
     pub push_contact: Option<String>,
-    /// The push services that are sent to, comma-separated: hosts, with `*.` for all below one.
+    /// Permitted push services, comma-separated: hosts, with a leading `*.` for all subdomains.
     #[arg(
         long,
         env = "FAIRLINE_PUSH_MAKERS",
@@ -99,46 +104,46 @@ pub struct Settings {
         default_value = "fcm.googleapis.com,updates.push.services.mozilla.com,*.push.apple.com,*.notify.windows.com"
     )]
     pub push_makers: Vec<String>,
-    /// What the shop is called in letters.
+    /// Name of the shop in notifications.
     #[arg(long, env = "FAIRLINE_SHOP_NAME", default_value = "the shop")]
     pub shop_name: String,
-    /// Where the shopper's pages are, for links in letters: https://sale.example.org
+    /// URL of the shopper's pages, for links in notifications: https://sale.example.org
     #[arg(long, env = "FAIRLINE_PAGES_URL")]
     pub pages_url: Option<String>,
-    /// Pages of these origins may buy, besides our own: such as https://shop.example, comma-separated.
+    /// Origins whose pages may buy, besides our own, comma-separated: such as https://shop.example.
     #[arg(long, env = "FAIRLINE_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
-    /// Where the gate of a shop's own checkout sends browsers that were not let in: an http:// or https:// address.
+    /// URL to which forward auth redirects browsers that were not admitted: http:// or https://.
     #[arg(long, env = "FAIRLINE_WAITING_ROOM_URL")]
     pub waiting_room_url: Option<String>,
-    /// Whether the gate's cookie is for HTTPS only.
+    /// Whether the cookie of forward auth is for HTTPS only.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = clap::ArgAction::Set)]
     pub secure_cookies: bool,
-    /// What stands in front of it.
+    /// Settings of the proxies in front of checkout.
     #[command(flatten)]
     pub front: FrontSettings,
-    /// Purchases and payments from one address: a second.
+    /// Purchases and payments of one address: rate per second.
     #[arg(long, env = "FAIRLINE_PURCHASE_RATE_PER_S", default_value_t = 20.0)]
     pub purchase_rate_per_s: f64,
-    /// Purchases and payments from one address: at once.
+    /// Purchases and payments of one address: burst.
     #[arg(long, env = "FAIRLINE_PURCHASE_BURST", default_value_t = 200)]
     pub purchase_burst: u32,
-    /// Codes to sign in with that one address may have sent, to whomever: a second.
+    /// Sign-in codes that one address may request, for any recipients: rate per second.
     #[arg(long, env = "FAIRLINE_CODE_RATE_PER_S", default_value_t = 1.0)]
     pub code_rate_per_s: f64,
-    /// The same: at once.
+    /// Sign-in codes that one address may request: burst.
     #[arg(long, env = "FAIRLINE_CODE_BURST", default_value_t = 60)]
     pub code_burst: u32,
-    /// Codes that one address may have sent to phones, whose messages cost: a second.
+    /// Sign-in codes by SMS, which cost money, that one address may request: rate per second.
     #[arg(long, env = "FAIRLINE_PHONE_CODE_RATE_PER_S", default_value_t = 0.02)]
     pub phone_code_rate_per_s: f64,
-    /// The same: at once.
+    /// Sign-in codes by SMS that one address may request: burst.
     #[arg(long, env = "FAIRLINE_PHONE_CODE_BURST", default_value_t = 10)]
     pub phone_code_burst: u32,
-    /// Days after which an order no longer leads to whoever made it. Units and amounts stay.
+    /// Days after which orders are anonymised. Units and amounts stay.
     #[arg(long, env = "FAIRLINE_ORDERS_KEPT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub orders_kept_days: u32,
-    /// How it logs.
+    /// Settings of the logs.
     #[command(flatten)]
     pub log: LogSettings,
 }

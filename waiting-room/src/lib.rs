@@ -28,7 +28,7 @@ use fairline_line::{
     store::{ChangeReader, LineStore},
     ticket::TicketKey,
 };
-use fairline_service::{
+use fairline_server::{
     RateLimit, Readiness, ServeLimits, Shutdown, StartError, complete_document, plumbing_routes, raise_file_limit,
     serve,
 };

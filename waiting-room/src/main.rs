@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use fairline_service::{Shutdown, StartError, init_logging, program};
+use fairline_server::{Shutdown, StartError, init_logging, program};
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use waiting_room::{Settings, run};

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Parser};
-use fairline_service::{FrontSettings, LogSettings, Secret};
+use fairline_server::{FrontSettings, LogSettings, Secret};
 
 use crate::line::grace::Grace;
 

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use fairline_line::{change::Turn, invitation::InvitationKey, ticket::Ticket};
 use fairline_private_servers::testing::{self, RedisCluster, RedisSentinel};
 use fairline_sale::{DrawFacts, LaneFacts, LineOrder, RecordHead, SaleId, Status, VisitorId};
-use fairline_service::Secret;
+use fairline_server::Secret;
 use house::{House, account_token, live};
 use serde_json::json;
 use tokio::{task::spawn_blocking, time::sleep};

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fairline_sale::SaleId;
-use fairline_service::{Problem, ProblemBody, Query};
+use fairline_server::{Problem, ProblemBody, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

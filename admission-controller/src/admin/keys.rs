@@ -1,7 +1,7 @@
 //! Which keys sign admission tokens, and revoking one.
 
 use axum::{Extension, extract::State};
-use fairline_service::{Path, Problem};
+use fairline_server::{Path, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -70,7 +70,7 @@ impl Admin {
 /// The signing keys.
 #[utoipa::path(get, path = "/api/admin/keys", security(("admin" = [])), responses(
     (status = 200, description = "The keys of the controller that answers.", body = AdminKeys),
-    (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
+    (status = 401, description = "No admin token, or a wrong one.", body = fairline_server::ProblemBody),
 ))]
 async fn list_keys(State(admin): State<Admin>) -> Result<axum::Json<AdminKeys>, Problem> {
     Ok(axum::Json(admin.keys().await?))
@@ -80,8 +80,8 @@ async fn list_keys(State(admin): State<Admin>) -> Result<axum::Json<AdminKeys>, 
 /// signed with the next key; without a next one, nobody is let in. It can't be undone.
 #[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The keys.", body = AdminKeys),
-    (status = 401, description = "No admin token, or a wrong one.", body = fairline_service::ProblemBody),
-    (status = 404, description = "There is no such key.", body = fairline_service::ProblemBody),
+    (status = 401, description = "No admin token, or a wrong one.", body = fairline_server::ProblemBody),
+    (status = 404, description = "There is no such key.", body = fairline_server::ProblemBody),
 ))]
 async fn revoke_key(
     State(admin): State<Admin>,

@@ -1,9 +1,9 @@
 //! The lanes of a sale, and invitations to them.
 
 use axum::{Extension, extract::State, http::StatusCode};
-use fairline_once::Confidential;
+use fairline_idempotency::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

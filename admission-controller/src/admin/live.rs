@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use fairline_sale::SaleId;
-use fairline_service::{Path, Problem, ProblemBody, Query, Shutdown};
+use fairline_server::{Path, Problem, ProblemBody, Query, Shutdown};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::{

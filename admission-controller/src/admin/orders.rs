@@ -1,7 +1,7 @@
 //! Orders of a sale: found, refunded and cancelled. What is wanted is written down with its reason; a checkout does it.
 
 use axum::{Extension, extract::State, http::StatusCode};
-use fairline_service::{Json, Path, Problem, ProblemBody, Query};
+use fairline_server::{Json, Path, Problem, ProblemBody, Query};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};

@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_sale::SaleId;
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use fairline_record::{entry::Entry, verify::Verifier};
 use fairline_sale::SaleId;
-use fairline_service::{Path, Problem, ProblemBody};
+use fairline_server::{Path, Problem, ProblemBody};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;

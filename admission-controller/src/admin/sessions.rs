@@ -13,7 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_service::{ClientAddress, Json, Problem, ProblemBody, cookies_named};
+use fairline_server::{ClientAddress, Json, Problem, ProblemBody, cookies_named};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;

@@ -3,7 +3,7 @@
 use axum::{Extension, extract::State, http::StatusCode};
 use fairline_line::store::{Found, LineError};
 use fairline_sale::{SaleId, Status};
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use utoipa::ToSchema;

@@ -1,8 +1,8 @@
 //! Tokens of programs: owners say who has one, and for what.
 
 use axum::{Extension, extract::State, http::StatusCode};
-use fairline_once::Confidential;
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_idempotency::Confidential;
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;

@@ -7,8 +7,8 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use fairline_events::Kind;
-use fairline_once::Confidential;
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_idempotency::Confidential;
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{LockedSale, StoreError, count};
 
-/// A checkout without a heartbeat for so long has gone. Time in which the database could not be reached does not count.
+/// A checkout without a heartbeat for this long is unreachable. Outages of the database do not count.
 const SILENT: Duration = Duration::from_secs(4);
 /// Answers that take longer count as slow; checkout itself counts them.
 const SLOW_MS: f64 = 2_000.0;

@@ -62,7 +62,7 @@ impl Store {
         .bind(&by.who)
         .bind(what)
         .bind(&by.why)
-        .bind(fairline_trace::current().map(|trace| trace.to_string()))
+        .bind(fairline_telemetry::current().map(|trace| trace.to_string()))
         .execute(&mut *transaction)
         .await?;
         Ok(transaction)

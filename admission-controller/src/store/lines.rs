@@ -14,7 +14,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{LockedSale, SaleRow, Store, StoreError, count, ordinal, record};
-use crate::{epochs, ledger::LineStatements};
+use crate::{
+    epochs,
+    ledger::{LineStatements, NotServed},
+};
 
 /// Turns told to Redis in one publication at most.
 pub const PUBLISHED_MAX: i64 = 500;
@@ -82,7 +85,7 @@ pub struct LineRow {
     pub present: i64,
     /// Of those who wait, the ones with the page open before the line was lost.
     pub expected: i64,
-    /// Until when nobody is admitted, since they come back.
+    /// While they come back, no shopper is admitted, until then at the latest.
     pub recovers_until: Option<OffsetDateTime>,
 }
 
@@ -149,7 +152,8 @@ impl LineRow {
         self.admitted += first;
     }
 
-    /// The line is lost, as of now: whoever was present is expected to come back, as are those still missing since the last loss.
+    /// Redis has lost the line: the present shoppers are expected back, with those still missing since
+    /// an earlier loss.
     pub fn lose(&mut self, now: OffsetDateTime) {
         let still_expected = self.recovers_until.filter(|&until| until > now).map_or(0, |_| self.expected);
         self.expected = self.present.max(still_expected);
@@ -322,14 +326,14 @@ impl Unpublished {
 
 /// Lines of a database that was restored from a backup.
 impl Store {
-    /// Every line of a sale that has not ended, with its epoch.
-    pub async fn lines_of_open_sales(&self) -> Result<Vec<(SaleId, u32)>, StoreError> {
-        let lines: Vec<(Uuid, i32)> = sqlx::query_as(
-            "SELECT lines.id, epoch FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
+    /// Every line of a sale that has not ended.
+    pub async fn lines_of_open_sales(&self) -> Result<Vec<SaleId>, StoreError> {
+        let lines: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT lines.id FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(lines.into_iter().map(|(id, epoch)| (SaleId(id), count(epoch))).collect())
+        Ok(lines.into_iter().map(SaleId).collect())
     }
 
     /// Raises a line above all that Redis knows of it, and `margin` ordinals more. Gives its epoch, and the ordinal that the
@@ -391,24 +395,22 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn not_to_be_served(
-        &mut self,
-        at: usize,
-        tickets: &[Ordinal],
-    ) -> Result<(HashSet<Ordinal>, Vec<Ordinal>), StoreError> {
+    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
         let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
-        let found: Vec<(i64, bool)> = sqlx::query_as(
-            "SELECT ordinal, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
-             UNION ALL SELECT ordinal, NOT done FROM interventions \
+        let found: Vec<(i64, bool, bool)> = sqlx::query_as(
+            "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
+             UNION ALL SELECT ordinal, false, true FROM admissions WHERE line_id = $1 AND state = 'lapsed' \
+             AND published_state IS DISTINCT FROM state AND ordinal = ANY($2) \
+             UNION ALL SELECT ordinal, NOT done, false FROM interventions \
              WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
         )
         .bind(self.sale.lines[at].id)
         .bind(numbers)
         .fetch_all(&mut *self.transaction)
         .await?;
+        let of = |is_lapsed: bool| found.iter().filter(move |found| found.2 == is_lapsed).map(|found| ordinal(found.0));
         let unrecorded = found.iter().filter(|found| found.1).map(|found| ordinal(found.0)).collect();
-        let found: HashSet<Ordinal> = found.into_iter().map(|found| ordinal(found.0)).collect();
-        Ok((found, unrecorded))
+        Ok(NotServed { passed_over: of(false).collect(), unrecorded, lapsed: of(true).collect() })
     }
 
     async fn admit(
@@ -514,7 +516,7 @@ impl LineStatements for LockedSale {
               EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = told.ordinal \
                AND newer.state <> 'lapsed') OR \
               EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = told.ordinal \
-               AND newer.state = 'lapsed' AND newer.issued_at > told.issued_at)) AS superseded \
+               AND newer.state = 'lapsed' AND newer.number > told.number)) AS superseded \
              FROM admissions AS told WHERE id = ANY (ARRAY(SELECT id FROM found)) \
              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
         )
@@ -586,11 +588,11 @@ impl LineStatements for LockedSale {
     async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT ordinal, state, claimed, excused FROM ( \
-             (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, issued_at FROM admissions \
+             (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, number FROM admissions \
               WHERE line_id = $1 AND state <> 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3) UNION ALL \
-             (SELECT ordinal, state, claimed_at IS NOT NULL, excused, issued_at FROM admissions \
+             (SELECT ordinal, state, claimed_at IS NOT NULL, excused, number FROM admissions \
               WHERE line_id = $1 AND state = 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3)) AS turns \
-             ORDER BY ordinal DESC, issued_at DESC LIMIT $3",
+             ORDER BY ordinal DESC, number DESC LIMIT $3",
         )
         .bind(self.sale.lines[at].id)
         .bind(self.sale.lines[at].retell_below)

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::{TickError, Ticker};
 use crate::{
     draw, epochs, explain,
-    ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _},
+    ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed},
     lifecycle,
     record::{Kept, Recorder},
     store::{self, Agenda, Intervention, LineRow, StoreError},
@@ -125,9 +125,8 @@ impl<L: Ledger> Ticker<L> {
         let row = &sale.row;
         let mut stock = row.stock();
         stock.promised = stock.promised.saturating_add(promised);
-        let recovers = |(line, seen): (&LineRow, &Upcoming)| {
-            epochs::recovers_until(line, store::present(seen), row.now).is_some()
-        };
+        let recovers =
+            |(line, seen): (&LineRow, &Upcoming)| epochs::recovers_until(line, store::present(seen), row.now).is_some();
         // What the lanes leave is the own line's share.
         let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
         let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
@@ -188,7 +187,7 @@ impl<L: Ledger> Ticker<L> {
             }
             let cursor = plan.cursors[at];
             let look = Look { cursor, wanted: (most + recalled.len()) as u64, reach: REACH, news: record.wants() };
-            let next = self.line.look(line, &look).await?;
+            let mut next = self.line.look(line, &look).await?;
             record.hear(&next);
             plan.lags |= next.lags;
             let mut fresh: Vec<_> =
@@ -200,10 +199,17 @@ impl<L: Ledger> Ticker<L> {
             recalled
                 .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
             let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
-            let (passed_over, removed) = sale.not_to_be_served(at, &ordinals).await?;
+            let NotServed { passed_over, unrecorded, lapsed } = sale.not_to_be_served(at, &ordinals).await?;
+            // This tick publishes the lapsed turn, and the next one goes on: until then the cursor stays, with all behind that ticket.
+            let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));
+            if let Some(barrier) = barrier {
+                fresh.truncate(barrier);
+                fresh.retain(|ticket| recalled.contains(&ticket.0));
+                next.cursor = cursor;
+            }
             plan.again[at].extend(&passed_over);
-            record.removed(&removed);
-            sale.note_done(at, Intervention::Remove, &removed).await?;
+            record.removed(&unrecorded);
+            sale.note_done(at, Intervention::Remove, &unrecorded).await?;
             let preferred = &plan.preferred[at];
             fresh.retain(|(ordinal, _)| {
                 !passed_over.contains(ordinal) && !preferred.iter().any(|ticket| ticket.0 == *ordinal)
@@ -217,6 +223,9 @@ impl<L: Ledger> Ticker<L> {
             missing -= tickets.len();
             plan.cursors[at] = next.cursor;
             served.push(Served { place: record.keep_place(), tickets, cursor: next.cursor });
+            if barrier.is_some() {
+                break;
+            }
         }
         Ok(served)
     }

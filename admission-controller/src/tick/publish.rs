@@ -67,12 +67,15 @@ impl<L: Ledger> Ticker<L> {
             let unpublished = sale.unpublished(at, again).await?;
             let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
             let removed = sale.untold_removals(at, again).await?;
-            let mut told = Vec::with_capacity(unpublished.len());
+            let (mut told, mut is_withheld) = (Vec::with_capacity(unpublished.len()), false);
             let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
             for admission in unpublished {
                 // Only the newest turn of a ticket is published: an older one would overwrite it.
                 if !admission.superseded {
-                    let Some(turn) = self.turn(sale.row.sale(), &admission) else { continue };
+                    let Some(turn) = self.turn(sale.row.sale(), &admission) else {
+                        is_withheld = true;
+                        continue;
+                    };
                     turns.push((admission.ordinal(), turn));
                 }
                 told.push(admission);
@@ -86,7 +89,8 @@ impl<L: Ledger> Ticker<L> {
                 epoch: line.epoch(),
                 begins,
                 above: line.above(),
-                cursor: line.cursor(),
+                // A ticket that the cursor passed without its turn would have neither: the cursor of Redis stays.
+                cursor: if is_withheld && begins.is_none() { 0 } else { line.cursor() },
                 drawn: drawn.map_or(0, |(pool, _)| pool),
                 noted: line.noted(),
                 granted: line.granted(),
@@ -112,10 +116,11 @@ impl<L: Ledger> Ticker<L> {
         let started = self.clock.now();
         while sale.lines[at].is_retelling() && self.clock.since(started) < RETELLS_FOR {
             let over = sale.turns_over(at).await?;
-            let (line, epoch) = (sale.lines[at].line(), sale.lines[at].epoch());
+            let row = &sale.lines[at];
+            let (line, number) = (row.line(), (row.epoch(), row.publication));
             let told = [(Turn::Bought, &over.bought), (Turn::Expired, &over.expired), (Turn::Lapsed, &over.lapsed)];
             for (turn, ordinals) in told.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
-                self.line.retell(line, epoch, &turn, ordinals).await?;
+                self.line.retell(line, number, &turn, ordinals).await?;
             }
             sale.note_retold(at, &over).await?;
         }

@@ -183,7 +183,7 @@ async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_fail
 
     // A program that ends at once, without a report.
     let stage = ["--rehearsal-program", "/bin/false", "--rehearsal-url", "http://127.0.0.1:9"];
-    let other = fairline_service::Shutdown::new();
+    let other = fairline_server::Shutdown::new();
     desk.address = desk.controller_with(&other, &stage).await;
     desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
     let (status, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
@@ -262,7 +262,7 @@ async fn a_rehearsal_is_stopped_by_somebody_and_ends_with_the_controller_that_ra
     std::fs::set_permissions(&idle, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its permissions");
     let program = idle.to_str().expect("a path").to_owned();
     let stage = ["--rehearsal-program", &program, "--rehearsal-url", "http://127.0.0.1:9"];
-    let other = fairline_service::Shutdown::new();
+    let other = fairline_server::Shutdown::new();
     desk.address = desk.controller_with(&other, &stage).await;
     desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
     let (_, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;

@@ -14,7 +14,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing::{self, Servers};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tempfile::NamedTempFile;
@@ -134,6 +134,14 @@ impl Desk {
         self.start_over(servers).await
     }
 
+    /// The same, and Redis is not emptied.
+    pub async fn restore_beside_redis(&mut self, servers: Servers, backup: &NamedTempFile) -> Servers {
+        self.restore_database(&servers, backup).await;
+        admission_controller::restore(&self.postgres_url, &self.redis_url, None).await.expect("raised");
+        self.start_again().await;
+        servers
+    }
+
     async fn restore_database(&mut self, servers: &Servers, backup: &NamedTempFile) {
         let stopping = std::mem::replace(&mut self.shutdown, Shutdown::new());
         stopping.trigger();
@@ -153,10 +161,14 @@ impl Desk {
         })
         .await
         .expect("no panic");
+        self.start_again().await;
+        servers
+    }
+
+    async fn start_again(&mut self) {
         self.pool = PgPool::connect(&self.postgres_url).await.expect("a Postgres");
         self.address = self.another_controller(&self.shutdown).await;
         self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
-        servers
     }
 
     /// The keys that verify tokens, as anybody can fetch them.

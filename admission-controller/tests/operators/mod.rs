@@ -198,7 +198,7 @@ async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
 #[tokio::test]
 async fn many_guesses_at_once_are_no_more_than_one_after_the_other_and_keep_nobody_else_out() {
     let mut desk = Desk::open().await;
-    let other = fairline_service::Shutdown::new();
+    let other = fairline_server::Shutdown::new();
     desk.address = desk.controller_with(&other, &["--trusted-proxies", "127.0.0.1"]).await;
     desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
     let ada = Person::hired(&desk, "ada", "operator").await;

@@ -11,7 +11,7 @@ use fairline_record::{
     verify::{Fault, Holder, Verdict, Verifier},
 };
 use fairline_sale::{LineOrder, SaleId, Status, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -195,6 +195,20 @@ async fn a_draw_shuffles_those_who_joined_before_the_opening_and_is_proven_after
     assert_eq!((verdict.pool, verdict.admitted), (Some(30), 40));
     assert!(story(&desk, &early[0]).await.iter().any(|told| told.starts_with("drew number ")));
     second.trigger();
+}
+
+#[tokio::test]
+async fn a_draw_includes_tickets_that_joined_after_a_tick_that_could_not_commit_it() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 3, "order": "draw", "opens_at": FAR_AWAY })).await;
+    desk.join(sale, 2).await;
+    // As a controller does that fails before it commits the draw.
+    assert_eq!(desk.line.close_pool(sale).await, Ok(2));
+    desk.join(sale, 1).await;
+    desk.until("the record to contain all", async || verified(&desk, sale, 0).await.joined == 3).await;
+    desk.act(sale, "open").await;
+    desk.until("all to be admitted", async || desk.admissions(sale).await.len() == 3).await;
+    assert_eq!((prescribed(&desk, sale).await.pool(), verified(&desk, sale, 0).await.pool), (3, Some(3)));
 }
 
 fn admitted_in_order(lines: &[String]) -> Vec<u64> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fairline_line::{change::Turn, store::LineStore, ticket::Ticket};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
@@ -275,5 +275,127 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
     // The record that was restored goes on, and replays; a head that was kept after the backup is missed.
     let verdict = verified(&desk, sale, 0).await;
     assert_eq!((verdict.losses, verdict.admitted), (1, 7));
+    drop(servers);
+}
+
+#[tokio::test]
+async fn a_token_that_a_restored_database_does_not_know_leaves_redis() {
+    let servers = servers().await;
+    let mut desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let backup = desk.back_up(&servers);
+    let tickets = desk.join(sale, 2).await;
+    let lost = desk.admitted(&tickets[0]).await;
+    // Redis keeps what it has: the operator does not empty it.
+    let servers = desk.restore_beside_redis(servers, &backup).await;
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000)).await;
+    for ticket in tickets.iter().rev() {
+        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+    }
+    let turn = desk.admitted(&tickets[0]).await;
+    assert_ne!(turn.token, lost.token, "checkout does not know the old one");
+    assert_eq!(desk.turn(&tickets[1]).await, Turn::Waiting);
+    verified(&desk, sale, 0).await;
+    drop(servers);
+}
+
+#[tokio::test]
+async fn the_newest_turn_is_published_after_the_clock_of_the_database_was_set_back() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 1 })).await;
+    // A turn that lapsed when the clock was a minute ahead.
+    sqlx::query(
+        "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
+         excused, published_epoch, issued_at, claim_by, expires_at) \
+         SELECT gen_random_uuid(), $1, $1, 1, 1, decode(repeat('01', 16), 'hex'), 1, '', 'lapsed', 'lapsed', 'lapsed', true, 1, \
+         moment, moment, moment FROM (SELECT now() + interval '1 minute' AS moment) AS ahead",
+    )
+    .bind(sale.0)
+    .execute(&desk.pool)
+    .await
+    .expect("inserted");
+    let tickets = desk.join(sale, 1).await;
+    let first = desk.admitted(&tickets[0]).await;
+    desk.until("the next turn", async || matches!(desk.turn(&tickets[0]).await, Turn::Now(turn) if turn != first))
+        .await;
+}
+
+#[tokio::test]
+async fn a_ticket_is_not_admitted_again_before_redis_knows_that_its_turn_lapsed() {
+    let desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let tickets = desk.join(sale, 2).await;
+    desk.admitted(&tickets[0]).await;
+    desk.act(sale, "pause").await;
+    desk.admin("POST", &format!("/api/admin/sales/{sale}/revoke"), Some(&json!({ "reason": "a test" }))).await;
+    desk.until("a recalled ticket", async || desk.turn(&tickets[0]).await == Turn::Waiting).await;
+    verified(&desk, sale, 0).await;
+    // Another turn of it was committed and revoked, and neither was published: in Redis it is still recalled. All of it
+    // between two ticks.
+    let mut between = desk.pool.begin().await.expect("a transaction");
+    let lock = sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.0);
+    lock.execute(&mut *between).await.expect("locked");
+    let committed = sqlx::query(
+        "WITH opened AS (UPDATE sales SET status = 'open' WHERE id = $1 RETURNING id) \
+         INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
+         excused, published_epoch, issued_at, claim_by, expires_at) \
+         SELECT gen_random_uuid(), id, id, 1, 1, decode(repeat('01', 16), 'hex'), 1, '', 'lapsed', 'promised', 'lapsed', true, 1, \
+         now(), now(), now() FROM opened",
+    );
+    assert_eq!(committed.bind(sale.0).execute(&mut *between).await.expect("inserted").rows_affected(), 1);
+    between.commit().await.expect("committed");
+    desk.until("the second ticket to be admitted", async || desk.admissions(sale).await.contains(&2)).await;
+    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM admissions WHERE sale_id = $1 AND ordinal = 1")
+        .bind(sale.0)
+        .fetch_one(&desk.pool)
+        .await
+        .expect("counted");
+    assert_eq!(made, 2, "the first ticket has to be recalled anew");
+    assert!(matches!(desk.turn(&tickets[1]).await, Turn::Now(_)));
+    verified(&desk, sale, 0).await;
+}
+
+#[tokio::test]
+async fn a_ticket_whose_token_cannot_be_signed_keeps_its_place() {
+    let mut desk = Desk::open().await;
+    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let kid: String =
+        serde_json::from_value(desk.admin("GET", "/api/admin/keys", None).await.1["keys"][0]["kid"].clone())
+            .expect("a key");
+    desk.admin("POST", &format!("/api/admin/keys/{kid}/revoke"), None).await;
+    let tickets = desk.join(sale, 2).await;
+    desk.until_decided(sale, "every signing key is revoked").await;
+    // The key was revoked between the commit of an admission and its publication.
+    sqlx::query(
+        "WITH moved AS (UPDATE lines SET cursor = 1 WHERE id = $1), promised AS (UPDATE stock SET promised = 1 WHERE sale_id = $1) \
+         INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, recorded_state, issued_at, claim_by, \
+         expires_at) SELECT gen_random_uuid(), $1, $1, 1, 1, $2, 1, '', 'promised', now(), now() + interval '10 minutes', \
+         now() + interval '10 minutes'",
+    )
+    .bind(sale.0)
+    .bind(tickets[0].visitor.0.to_vec())
+    .execute(&desk.pool)
+    .await
+    .expect("admitted");
+    desk.ticks(sale, 5).await;
+    let view = desk.line.snapshot(sale).await.expect("read").view;
+    assert_eq!((view.cursor(), view.place(1).map(|place| place.ahead)), (0, Some(0)), "neither a place nor a turn");
+    desk.prefer_a_new_key().await;
+    desk.admitted(&tickets[0]).await;
+    assert_eq!(desk.line.snapshot(sale).await.expect("read").view.cursor(), 1);
+}
+
+#[tokio::test]
+async fn a_restored_database_leaves_a_margin_above_what_an_old_primary_knows() {
+    let servers = servers().await;
+    let mut desk = Desk::open_at(&servers.redis.url()).await;
+    let sale = desk.sale(json!({ "total": 1 })).await;
+    let granted = desk.line.home(sale).await.expect("read").granted;
+    // Another process had later epochs of the line after the backup, and gave ordinals above all that this one and the backup know.
+    let lost = granted + 100_000;
+    let backup = desk.back_up(&servers);
+    let servers = desk.restore_beside_redis(servers, &backup).await;
+    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000)).await;
+    assert!(desk.join(sale, 1).await[0].ordinal > lost);
     drop(servers);
 }

@@ -12,7 +12,7 @@ use std::{
 use fairline_line::change::Turn;
 use fairline_private_servers::testing;
 use fairline_sale::SaleId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::{

@@ -1,11 +1,13 @@
-//! An account: who somebody is, beyond a ticket. Proved by a code that was sent to an address, by the shop's own issuer, or by the
-//! shop itself.
+//! Accounts. A shopper proves an account with a code sent to an address, an ID token of the shop's
+//! own issuer, or the word of the shop itself.
 //!
-//! All that is proved here is proved with one key, which checkouts share. The database has neither codes nor tokens: a code is made of
-//! the sign-in's id, an access token is signed, a refresh token is known by its digest, and an account's id is made of what was proved.
+//! - All proofs depend on one key, which every checkout process shares.
+//! - The database stores neither codes nor tokens: a code is derived from the id of its sign-in, an
+//!   access token is signed, a refresh token is stored as a digest.
+//! - The id of an account is derived from its proof.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use fairline_service::Secret;
+use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -15,38 +17,39 @@ use uuid::Uuid;
 
 use crate::CLOCK_SLACK_S;
 
-/// How long an access token is good for, in seconds.
+/// Lifetime of an access token, in seconds.
 pub(crate) const ACCESS_S: i64 = 15 * 60;
-/// How long a refresh token is good for, in seconds.
+/// Lifetime of a refresh token, in seconds.
 pub(crate) const REFRESH_S: i64 = 7 * 24 * 3600;
-/// The shortest key, in bytes: as long as the hash (RFC 7518, section 3.2).
+/// The shortest accepted key, in bytes: the length of the hash (RFC 7518, section 3.2).
 const KEY_BYTES_MIN: usize = 32;
 const ISSUER: &str = "fairline";
 const AUDIENCE: &str = "fairline-account";
 /// The longest e-mail address (RFC 5321, section 4.5.3.1).
 const EMAIL_BYTES_MAX: usize = 254;
 
-/// An account.
+/// The id of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub(crate) struct AccountId(pub(crate) Uuid);
 
-/// What makes an account.
+/// What identifies an account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Proof<'a> {
-    /// A code that was sent there.
+    /// A code that was sent to this address.
     Address(&'a Address),
-    /// The shop's own issuer: itself, and its name for the account.
+    /// The shop's own issuer, and the subject of its ID token.
     Issuer { issuer: &'a str, subject: &'a str },
-    /// The shop's own systems, by their name for the account.
+    /// The shop's own systems, with their name for the account.
     Shop(&'a str),
 }
 
-/// Where a letter can go: an e-mail address, in small letters, a phone number after E.164, or a browser's subscription.
+/// Where a notification is sent: an e-mail address in lower case, an E.164 phone number, or the
+/// subscription of a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address(String);
 
-/// By which way.
+/// The channel that an address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Mail,
@@ -67,7 +70,8 @@ impl Address {
         }
     }
 
-    /// Reads an e-mail address: one part, `@`, and a domain with a dot. Whether it is somebody's, only a letter can tell.
+    /// Parses an e-mail address: a local part, `@`, and a domain with a dot. It does not prove that
+    /// the mailbox exists.
     pub(crate) fn email(text: &str) -> Option<Self> {
         let email = text.trim().to_lowercase();
         let (local, domain) = email.rsplit_once('@')?;
@@ -82,7 +86,8 @@ impl Address {
         is_one.then_some(Self(email))
     }
 
-    /// Reads a phone number: a plus, the country, and the rest, between which spaces, hyphens and brackets may stand.
+    /// Parses a phone number: a plus, the country code, and the rest. Spaces, hyphens and brackets
+    /// are ignored.
     pub(crate) fn phone(text: &str) -> Option<Self> {
         let number: String = text.trim().chars().filter(|c| !" -().".contains(*c)).collect();
         let digits = number.strip_prefix('+')?;
@@ -91,13 +96,13 @@ impl Address {
         is_one.then_some(Self(number))
     }
 
-    /// One that was stored.
+    /// Wraps an address that was read from the database.
     pub(crate) fn stored(text: String) -> Self {
         Self(text)
     }
 }
 
-/// A refresh token: good once, for the next one.
+/// A refresh token. It can be exchanged once for the next one.
 pub(crate) struct RefreshToken(String);
 
 impl RefreshToken {
@@ -109,7 +114,7 @@ impl RefreshToken {
         Self(text.to_owned())
     }
 
-    /// What the database knows it by.
+    /// The digest under which the database stores the token.
     pub(crate) fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }
@@ -128,7 +133,7 @@ struct AccessClaims {
     exp: i64,
 }
 
-/// The key that accounts are proved with.
+/// The key that proves accounts.
 #[derive(Clone)]
 pub(crate) struct AccountKey {
     mac: Hmac<Sha256>,
@@ -138,7 +143,7 @@ pub(crate) struct AccountKey {
 
 impl AccountKey {
     /// # Errors
-    /// When the key is too short to be one.
+    /// Returns an error if the key is too short.
     pub(crate) fn new(key: &Secret) -> Result<Self, String> {
         let key = key.expose().as_bytes();
         if key.len() < KEY_BYTES_MIN {
@@ -149,7 +154,7 @@ impl AccountKey {
         Ok(Self { signing: EncodingKey::from_secret(&signs), verifying: DecodingKey::from_secret(&signs), mac })
     }
 
-    /// The account of whoever has proved this: always the same.
+    /// The account of a proof. The same proof always gives the same account.
     pub(crate) fn account(&self, proof: Proof<'_>) -> AccountId {
         let digest = match proof {
             Proof::Address(address) => labelled(&self.mac, "account by address", &[address.as_str()]),
@@ -161,7 +166,8 @@ impl AccountKey {
         AccountId(uuid::Builder::from_custom_bytes(id).into_uuid())
     }
 
-    /// The code of a sign-in: six digits. Source: RFC 4226, section 5.3, with the sign-in's id for the counter and SHA-256.
+    /// The six-digit code of a sign-in. Source: RFC 4226, section 5.3, with the sign-in's id as the
+    /// counter, and SHA-256.
     pub(crate) fn code(&self, sign_in: Uuid) -> String {
         let digest = labelled(&self.mac, "code", &[&sign_in.to_string()]);
         let offset = usize::from(digest[31] & 0xf);
@@ -169,19 +175,19 @@ impl AccountKey {
         format!("{:06}", u32::from_be_bytes(bytes) % 1_000_000)
     }
 
-    /// An access token, good from now (Unix time in seconds) for [`ACCESS_S`].
+    /// An access token that is valid from `now` (Unix time in seconds) for [`ACCESS_S`].
     pub(crate) fn access_token(&self, AccountId(sub): AccountId, now: i64) -> String {
         let claims =
             AccessClaims { iss: ISSUER.to_owned(), aud: AUDIENCE.to_owned(), sub, iat: now, exp: now + ACCESS_S };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).expect("HMAC signs everything")
     }
 
-    /// The account of a genuine access token that has not run out.
+    /// The account of a genuine access token that has not expired.
     pub(crate) fn account_of(&self, access_token: &str, now: i64) -> Option<AccountId> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
-        // By the clock that is passed in.
+        // The caller's clock decides, below.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<AccessClaims>(access_token, &self.verifying, &validation).ok()?.claims;
         (claims.exp > now - CLOCK_SLACK_S).then_some(AccountId(claims.sub))
@@ -253,7 +259,7 @@ mod tests {
     fn an_access_token_is_good_for_a_quarter_of_an_hour_and_for_nothing_else() {
         let (key, account) = (key("a"), AccountId(Uuid::from_u128(7)));
         let token = key.access_token(account, 1000);
-        // The clocks of the one that signed it and of this one may be apart.
+        // The clocks of the signing and of the verifying process may differ.
         assert_eq!(key.account_of(&token, 1000 + 899 + CLOCK_SLACK_S), Some(account));
         assert_eq!(key.account_of(&token, 1000 + 900 + CLOCK_SLACK_S), None);
         assert_eq!(self::key("b").account_of(&token, 1000), None);
@@ -261,7 +267,7 @@ mod tests {
         let unsigned =
             format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), token.split('.').nth(1).expect("claims"));
         assert_eq!(key.account_of(&unsigned, 1000), None);
-        // Signed with the key itself, for something else.
+        // Signed with the right key for another audience.
         let mut other: serde_json::Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims")).expect("base64"))
                 .expect("JSON");

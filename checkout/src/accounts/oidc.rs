@@ -1,9 +1,9 @@
-//! The shop's own issuer of accounts: an OpenID Connect provider, whose ID tokens are validated by its published keys (OpenID Connect Core
-//! 1.0, section 3.1.3.7).
+//! The shop's own OpenID Connect provider. Its ID tokens are validated with its published keys
+//! (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use std::{sync::Arc, time::Duration};
 
-use fairline_service::StartError;
+use fairline_server::StartError;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::JwkSet};
@@ -18,23 +18,23 @@ use crate::{
 };
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
-/// How old the keys get.
+/// The age at which the keys are fetched again.
 const REFRESH_EVERY: Duration = Duration::from_secs(600);
 /// The least time between two fetches, however many unknown keys tokens name.
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
-/// How far the issuer's clock may be off, in seconds.
+/// Tolerated difference to the issuer's clock, in seconds.
 const LEEWAY_S: u64 = CLOCK_SLACK_S.unsigned_abs();
-/// Those with a key that is public.
+/// Asymmetric algorithms only.
 const ALGORITHMS: [Algorithm; 5] =
     [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
-/// The longest name of an account (OpenID Connect Core 1.0, section 2).
+/// The longest subject (OpenID Connect Core 1.0, section 2).
 const SUBJECT_BYTES_MAX: usize = 255;
 
-/// Whom an ID token names.
+/// The subject of a validated ID token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vouched {
     pub(crate) subject: String,
-    /// The e-mail address, where the issuer says that it is verified.
+    /// The e-mail address, if the issuer has verified it.
     pub(crate) address: Option<Address>,
 }
 
@@ -58,7 +58,7 @@ struct Known {
     keys: Option<JwkSet>,
     fetched_at: Option<Instant>,
     tried_at: Option<Instant>,
-    /// Why the last try came to nothing, if it did.
+    /// Why the last fetch failed, if it did.
     failure: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Known {
         let keys = self.keys.as_ref()?;
         let jwk = match kid {
             Some(kid) => keys.find(kid),
-            // Without a name, there has to be one alone.
+            // Without a key id, the set must hold exactly one key.
             None => keys.keys.first().filter(|_| keys.keys.len() == 1),
         };
         DecodingKey::from_jwk(jwk?).ok()
@@ -84,9 +84,9 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer, by its address, and what it calls us.
+    /// An issuer with its URL, and our client id there.
     pub(crate) fn new(name: &str, audience: &str) -> Result<Self, StartError> {
-        let wrong = || StartError::new(format!("The issuer's address `{name}` is not an http:// or https:// one."));
+        let wrong = || StartError::new(format!("The issuer URL `{name}` is not an http:// or https:// URL."));
         web_address(name).ok_or_else(wrong)?;
         let client = HttpClient::new(FETCH_TIMEOUT);
         Ok(Self { name: name.to_owned(), audience: audience.to_owned(), client, known: Arc::default() })
@@ -96,18 +96,19 @@ impl Issuer {
         &self.name
     }
 
-    /// Whom an ID token names, if it is the issuer's, for us, and in time.
+    /// Validates an ID token: the signature, the issuer, the audience and the expiry.
     pub(crate) async fn vouch(&self, id_token: &str) -> Result<Vouched, CheckoutError> {
         let bad = |reason: &str| CheckoutError::BadIdToken(reason.to_owned());
-        let header = jsonwebtoken::decode_header(id_token).map_err(|_| bad("it is no signed token"))?;
-        // Never by what the token says alone: with `none`, or a public key for a shared one, anybody could sign.
+        let header = jsonwebtoken::decode_header(id_token).map_err(|_| bad("it is not a signed token"))?;
+        // Never trust the header alone: with `none`, or a public key used as an HMAC secret,
+        // anybody could sign.
         if !ALGORITHMS.contains(&header.alg) {
             return Err(bad("it is not signed with a key that the issuer publishes"));
         }
         let key = self
             .key(header.kid.as_deref())
             .await?
-            .ok_or_else(|| bad("it is signed with a key that the issuer has not"))?;
+            .ok_or_else(|| bad("it is signed with a key that the issuer does not publish"))?;
         let mut validation = Validation::new(header.alg);
         validation.set_issuer(&[&self.name]);
         validation.set_audience(&[&self.audience]);
@@ -118,28 +119,29 @@ impl Issuer {
         let claims = claims.map_err(|error| {
             bad(match error.kind() {
                 ErrorKind::ExpiredSignature => "it has run out",
-                ErrorKind::ImmatureSignature => "it is not good yet",
-                ErrorKind::InvalidAudience => "it is for somebody else",
-                ErrorKind::InvalidIssuer => "it is another issuer's",
+                ErrorKind::ImmatureSignature => "it is not valid yet",
+                ErrorKind::InvalidAudience => "it is for another audience",
+                ErrorKind::InvalidIssuer => "it comes from another issuer",
                 _ => "its signature or its claims are wrong",
             })
         })?;
         let Claims { sub, email, email_verified } = claims.claims;
         if !(1..=SUBJECT_BYTES_MAX).contains(&sub.len()) {
-            return Err(bad("it names nobody"));
+            return Err(bad("its subject is empty or too long"));
         }
         let address = email.filter(|_| email_verified).and_then(|email| Address::email(&email));
         Ok(Vouched { subject: sub, address })
     }
 
-    /// A key of the issuer. One that is not known, or is old, has them fetched again.
+    /// A key of the issuer. An unknown key, or an old key set, triggers a fetch.
     async fn key(&self, kid: Option<&str>) -> Result<Option<DecodingKey>, CheckoutError> {
         let mut known = self.known.lock().await;
         let are_fresh = known.fetched_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY);
         if let Some(key) = known.key(kid).filter(|_| are_fresh) {
             return Ok(Some(key));
         }
-        // A try that failed counts as well: nobody waits for an issuer who has just kept somebody else waiting.
+        // A failed fetch counts as well, so that requests do not wait in turn for an issuer that
+        // does not answer.
         if known.tried_at.is_none_or(|at| at.elapsed() > REFRESH_PAUSE) {
             let fetched = self.fetch().await;
             known.tried_at = Some(Instant::now());
@@ -151,7 +153,7 @@ impl Issuer {
             }
         }
         match (known.key(kid), &known.failure) {
-            // Old keys are better than none while the issuer is away.
+            // Old keys are better than none while the issuer does not answer.
             (Some(key), _) => Ok(Some(key)),
             (None, Some(reason)) => Err(CheckoutError::NoIssuer(reason.clone())),
             (None, None) => Ok(None),
@@ -162,7 +164,7 @@ impl Issuer {
         let discovery = format!("{}/.well-known/openid-configuration", self.name.trim_end_matches('/'));
         let Discovery { issuer, jwks_uri } = self.get(&discovery).await?;
         if issuer != self.name {
-            return Err(format!("{discovery} is of another issuer, `{issuer}`"));
+            return Err(format!("{discovery} names another issuer, `{issuer}`"));
         }
         self.get(&jwks_uri).await
     }
@@ -173,6 +175,6 @@ impl Issuer {
         if answered.status != StatusCode::OK {
             return Err(format!("{address} answered {}", answered.status));
         }
-        serde_json::from_slice(&answered.body).map_err(|error| format!("{address} makes no sense: {error}"))
+        serde_json::from_slice(&answered.body).map_err(|error| format!("parse {address} failed: {error}"))
     }
 }

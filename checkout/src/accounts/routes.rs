@@ -1,4 +1,4 @@
-//! The way in for people: sign in, stay so, sign out, and be forgotten.
+//! HTTP routes of accounts: sign in, refresh, sign out, profile, reminders and push subscriptions.
 
 use std::net::IpAddr;
 
@@ -7,9 +7,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Response},
 };
-use fairline_once::Confidential;
+use fairline_idempotency::Confidential;
 use fairline_sale::SaleId;
-use fairline_service::{Json, Path, Problem, ProblemBody, cookies_named};
+use fairline_server::{Json, Path, Problem, ProblemBody, cookies_named};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -30,13 +30,13 @@ use crate::{
     orders::routes::NO_STORE,
 };
 
-/// The cookie with the refresh token of a browser, for the addresses below this alone.
+/// The cookie with a browser's refresh token. Its path limits it to the routes below.
 const REFRESH_COOKIE: &str = "fairline_refresh";
 const REFRESH_PATH: &str = "/users";
-/// The longest refresh token that is looked for.
+/// The longest refresh token that is accepted, in bytes.
 const REFRESH_BYTES_MAX: usize = 100;
 
-/// Routes that sign in, each of which costs something.
+/// Routes that sign in, or that cost a database write or a message.
 pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
         .routes(routes!(log_in))
@@ -46,50 +46,51 @@ pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
         .routes(routes!(show_push_key, subscribe, unsubscribe))
 }
 
-/// Routes of those who are.
+/// Routes of a signed-in account.
 pub(crate) fn signed_in() -> OpenApiRouter<Checkout> {
-    // Signing out twice is signing out; a kept answer would leave the cookies.
+    // A repeated sign-out is harmless. A stored idempotent response would leave the cookies in
+    // place.
     OpenApiRouter::new().routes(routes!(show_profile, forget_profile)).routes(routes!(log_out))
 }
 
-/// Who wants to sign in: one of the three.
+/// A sign-in, by exactly one of three ways.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogIn {
-    /// Where to send a code.
+    /// E-mail address to send a code to.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
-    /// Where to send a code: with the country, such as +4930901820.
+    /// Phone number to send a code to, with the country code, such as +4930901820.
     phone: Option<String>,
     /// The ID token of the shop's own OpenID Connect issuer.
     id_token: Option<String>,
-    /// Whether the tokens are to be cookies, which a browser's scripts can't read.
+    /// Whether to return the tokens as cookies, which scripts can't read.
     #[serde(default)]
     cookies: bool,
 }
 
-/// A code that has come.
+/// A code that was received.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EnterCode {
-    /// As the answer to `POST /users/login` says.
+    /// The id from the response to `POST /users/login`.
     sign_in_id: Uuid,
     /// Six digits.
     #[schema(min_length = 6, max_length = 6)]
     code: String,
-    /// Whether the tokens are to be cookies, which a browser's scripts can't read.
+    /// Whether to return the tokens as cookies, which scripts can't read.
     #[serde(default)]
     cookies: bool,
 }
 
-/// A refresh token; none where it is in a cookie.
+/// A refresh token, unless it is in a cookie.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     refresh_token: Option<String>,
 }
 
-/// A browser that wants to be told, as `PushSubscription.toJSON` writes it.
+/// A push subscription, as `PushSubscription.toJSON` writes it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Subscribe {
     #[schema(max_length = 1000)]
@@ -97,73 +98,74 @@ pub(crate) struct Subscribe {
     keys: SubscriptionKeys,
 }
 
-/// What messages to a browser are encrypted for: base64url.
+/// The keys that messages to a browser are encrypted with: base64url.
 #[derive(Debug, Deserialize, ToSchema)]
 struct SubscriptionKeys {
     p256dh: String,
     auth: String,
 }
 
-/// A browser that no longer wants to be told.
+/// A push subscription to remove.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Unsubscribe {
     endpoint: String,
 }
 
-/// What a browser subscribes with.
+/// The public key for push subscriptions.
 #[derive(Debug, Serialize, ToSchema)]
 struct PushKey {
     /// The `applicationServerKey`: base64url.
     public_key: String,
 }
 
-/// A code is on its way.
+/// A code was sent.
 #[derive(Debug, Serialize, ToSchema)]
 struct CodeSent {
     sign_in_id: Uuid,
-    /// Until when the code is good.
+    /// When the code expires.
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
 }
 
-/// Somebody is signed in.
+/// A session.
 #[derive(Debug, Serialize, ToSchema)]
 struct Session {
     account_id: AccountId,
     /// `Bearer`.
     token_type: &'static str,
-    /// A JSON Web Token, for `Authorization: Bearer` or `Fairline-Account`; not where it is in a cookie.
+    /// A JSON Web Token, for `Authorization: Bearer` or `Fairline-Account`; absent if it is in a
+    /// cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     access_token: Option<String>,
-    /// Seconds that the access token is good for.
+    /// Lifetime of the access token, in seconds.
     expires_in: i64,
-    /// Good once, for the next two tokens, within a week; not where it is in a cookie.
+    /// Valid once, for the next two tokens, within a week; absent if it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
 }
 
-/// What is known of an account.
+/// The profile of an account.
 #[derive(Debug, Serialize, ToSchema)]
 struct Profile {
     account_id: AccountId,
-    /// The e-mail address or phone number, where letters go.
+    /// The e-mail address or phone number for notifications.
     #[schema(required)]
     address: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
 }
 
-/// Sign in: have a code sent to an e-mail address or a phone, or show an ID token of the shop's own issuer. Whether an address has an
-/// account, the answer does not tell.
+/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the shop's
+/// own issuer. The response does not reveal whether an address has an account.
 #[utoipa::path(post, path = "/users/login", request_body = LogIn,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
-    (status = 200, description = "The ID token is good: signed in.", body = Session),
-    (status = 202, description = "A code is on its way; enter it with `POST /users/login/code`.", body = CodeSent),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
+    (status = 200, description = "The ID token is valid: signed in.", body = Session),
+    (status = 202, description = "A code was sent; submit it with `POST /users/login/code`.", body = CodeSent),
     (status = 401, description = "The ID token is not accepted.", body = ProblemBody),
     (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 422, description = "Not one of the three, not an address, or nothing can be sent there.", body = ProblemBody),
-    (status = 429, description = "Too many requests from this address, or codes to that one.", body = ProblemBody),
+    (status = 422, description = "Not exactly one way to sign in, an invalid address, or no channel for it.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this network address, or codes to this recipient.", body = ProblemBody),
     (status = 503, description = "The database or the issuer does not answer.", body = ProblemBody),
 ))]
 async fn log_in(
@@ -195,7 +197,8 @@ async fn log_in(
     }
 }
 
-/// Somebody who has not had too many codes sent lately, to whomever: we are nobody's way to flood others with letters.
+/// Limits the codes that one client requests, whatever the recipients: the service must not be a
+/// means to flood mailboxes.
 struct SendsCodes {
     from: IpAddr,
 }
@@ -220,10 +223,10 @@ async fn send_code(checkout: &Checkout, address: &Address, field: &'static str) 
     Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(CodeSent { sign_in_id, expires_at })).into_response())
 }
 
-/// Enter a code that has come: signed in. Five tries, ten minutes, once.
+/// Submit a code and sign in. A code allows five attempts within ten minutes, and is valid once.
 #[utoipa::path(post, path = "/users/login/code", request_body = EnterCode, responses(
     (status = 200, description = "Signed in.", body = Session),
-    (status = 401, description = "The code is wrong, was used, or is too old.", body = ProblemBody),
+    (status = 401, description = "The code is wrong, was used, or has expired.", body = ProblemBody),
     (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
@@ -232,7 +235,7 @@ async fn send_code(checkout: &Checkout, address: &Address, field: &'static str) 
 async fn enter_code(State(checkout): State<Checkout>, Json(entered): Json<EnterCode>) -> Result<Response, Problem> {
     let EnterCode { sign_in_id, code, cookies } = entered;
     let key = checkout.account_key()?;
-    // Counted before it is compared, so that nobody has more tries by asking all at once.
+    // Count before comparing, so that parallel requests get no extra attempts.
     let address = checkout.store.try_code(sign_in_id).await.map_err(CheckoutError::from)?;
     let is_right = bool::from(key.code(sign_in_id).as_bytes().ct_eq(code.trim().as_bytes()));
     let address = address.filter(|_| is_right).ok_or(CheckoutError::WrongCode)?;
@@ -241,13 +244,13 @@ async fn enter_code(State(checkout): State<Checkout>, Json(entered): Json<EnterC
     Ok(session(&checkout, account, &token.ok_or(CheckoutError::WrongCode)?, cookies)?)
 }
 
-/// Take a refresh token for the next two tokens. One that comes twice ends all that came of its sign-in.
+/// Exchange a refresh token for the next two tokens. A token that is used twice ends its session.
 #[utoipa::path(post, path = "/users/login/refresh", request_body = Refresh, responses(
     (status = 200, description = "Still signed in.", body = Session),
-    (status = 401, description = "Not any more: sign in again.", body = ProblemBody),
+    (status = 401, description = "The session has ended: sign in again.", body = ProblemBody),
     (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; the token is good still.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; the token is still valid.", body = ProblemBody),
 ))]
 async fn refresh(
     State(checkout): State<Checkout>,
@@ -270,9 +273,9 @@ async fn refresh(
     }
 }
 
-/// Sign out: no token of this sign-in is refreshed any more. The access token runs out by itself.
+/// Sign out: ends the session of the refresh token. The access token expires by itself.
 #[utoipa::path(post, path = "/users/logout", request_body = Refresh, responses(
-    (status = 204, description = "Signed out, or was before."),
+    (status = 204, description = "Signed out, now or before."),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -287,10 +290,10 @@ async fn log_out(
     Ok((StatusCode::NO_CONTENT, no_cookies(&checkout)).into_response())
 }
 
-/// What is known of the account.
+/// The profile of the account.
 #[utoipa::path(get, path = "/users/profile", security(("account" = [])), responses(
     (status = 200, description = "The account.", body = Profile),
-    (status = 401, description = "Nobody is signed in, or the account was forgotten.", body = ProblemBody),
+    (status = 401, description = "Not signed in, or the account was erased.", body = ProblemBody),
     (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -304,13 +307,13 @@ async fn show_profile(
     Ok((NO_STORE, axum::Json(profile)))
 }
 
-/// Forget the account: its address, its sign-ins, and whose its orders are. It can't be undone.
+/// Erase the account: its address, its sessions, and the link to its orders. It can't be undone.
 #[utoipa::path(delete, path = "/users/profile", security(("account" = [])), responses(
-    (status = 204, description = "Forgotten."),
-    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
+    (status = 204, description = "Erased."),
+    (status = 401, description = "Not signed in.", body = ProblemBody),
     (status = 404, description = "Accounts are not offered here.", body = ProblemBody),
-    (status = 409, description = "An order is under way. Nothing was forgotten.", body = ProblemBody),
-    (status = 503, description = "The database does not answer; nothing was forgotten.", body = ProblemBody),
+    (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
 ))]
 async fn forget_profile(State(checkout): State<Checkout>, SignedIn(account): SignedIn) -> Result<Response, Problem> {
     let store = checkout.store.clone();
@@ -321,14 +324,14 @@ async fn forget_profile(State(checkout): State<Checkout>, SignedIn(account): Sig
     Ok((StatusCode::NO_CONTENT, no_cookies(&checkout)).into_response())
 }
 
-/// Hear by e-mail or message when your turn in a line is near.
+/// Be notified by e-mail, SMS or Web Push when your turn in a line is near.
 #[utoipa::path(post, path = "/users/reminders/{line}", params(("line" = String, Path, description = "The sale, or its lane."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("account" = [], "ticket" = [])), responses(
-    (status = 204, description = "A letter will come."),
-    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
-    (status = 404, description = "Accounts are not offered here, or no ticket for this line came along.", body = ProblemBody),
-    (status = 409, description = "The account has no address, or the line is served by a draw.", body = ProblemBody),
+    (status = 204, description = "A notification will be sent."),
+    (status = 401, description = "Not signed in.", body = ProblemBody),
+    (status = 404, description = "Accounts are not offered here, or the request has no ticket for this line.", body = ProblemBody),
+    (status = 409, description = "The account has no address, or a draw decides the order of the line.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn remind(
@@ -347,23 +350,24 @@ async fn remind(
     if noted { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NoReminder.into()) }
 }
 
-/// What a browser subscribes with, to be told by Web Push.
+/// The public key for push subscriptions.
 #[utoipa::path(get, path = "/users/push", responses(
     (status = 200, description = "The public key.", body = PushKey),
-    (status = 404, description = "Nothing is pushed here.", body = ProblemBody),
+    (status = 404, description = "Web Push is not configured.", body = ProblemBody),
 ))]
 async fn show_push_key(State(checkout): State<Checkout>) -> Result<axum::Json<PushKey>, Problem> {
     let (push, _) = checkout.channels.push().ok_or(CheckoutError::NoPush)?;
     Ok(axum::Json(PushKey { public_key: push.public_key().to_owned() }))
 }
 
-/// Be told in this browser: what letters say. At most five browsers of an account are, the newest.
+/// Subscribe this browser to the notifications of the account. An account keeps its newest five
+/// browsers.
 #[utoipa::path(post, path = "/users/push", request_body = Subscribe, security(("account" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")), responses(
-    (status = 204, description = "This browser is told."),
-    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
-    (status = 404, description = "Nothing is pushed here.", body = ProblemBody),
-    (status = 422, description = "Not a subscription, or not with a push service of a browser's maker.", body = ProblemBody),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
+    (status = 204, description = "The browser is subscribed."),
+    (status = 401, description = "Not signed in.", body = ProblemBody),
+    (status = 404, description = "Web Push is not configured.", body = ProblemBody),
+    (status = 422, description = "Not a subscription, or not at a permitted push service.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -374,9 +378,7 @@ async fn subscribe(
 ) -> Result<StatusCode, Problem> {
     let (_, push_services) = checkout.channels.push().ok_or(CheckoutError::NoPush)?;
     if !push_services.include(&endpoint) {
-        return Err(
-            CheckoutError::BadSignIn { field: "endpoint", wrong: "is not at a push service that is sent to" }.into()
-        );
+        return Err(CheckoutError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" }.into());
     }
     if Subscription::new(&endpoint, &p256dh, &auth).is_none() {
         return Err(CheckoutError::BadSignIn { field: "keys", wrong: "are not those of a subscription" }.into());
@@ -385,10 +387,10 @@ async fn subscribe(
     if known { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NotSignedIn.into()) }
 }
 
-/// Be told no longer in this browser.
+/// Unsubscribe this browser.
 #[utoipa::path(delete, path = "/users/push", request_body = Unsubscribe, security(("account" = [])), responses(
-    (status = 204, description = "It is not told, or was not."),
-    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
+    (status = 204, description = "The browser is not subscribed."),
+    (status = 401, description = "Not signed in.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -411,7 +413,7 @@ impl Checkout {
         self.account_key.as_ref().ok_or(CheckoutError::NoSignIn)
     }
 
-    /// Signs in; gives the first refresh token, unless the sign-in was used up.
+    /// Signs in and returns the first refresh token, or none if the sign-in was used already.
     async fn begin_session(
         &self,
         sign_in: Option<Uuid>,
@@ -447,7 +449,8 @@ fn no_cookies(checkout: &Checkout) -> impl IntoResponse + use<> {
     cookies(checkout, ("", 0), ("", 0))
 }
 
-/// Sets both cookies, each with its age in seconds. The second goes to nobody but this module, and with no other site's request.
+/// Sets both cookies, each with its age in seconds. Only the routes of this module receive the
+/// second one, and never with a request from another site.
 fn cookies(
     checkout: &Checkout,
     (access, access_s): (&str, i64),

@@ -1,4 +1,4 @@
-//! Accounts, and who is signed in to them.
+//! Accounts, their sign-ins and their sessions.
 
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -11,13 +11,13 @@ use crate::{
     notifications::{notification::Matter, store::write},
 };
 
-/// How long a code is good for, in seconds.
+/// Lifetime of a code, in seconds.
 pub(crate) const CODE_GOOD_S: i32 = 600;
-/// Codes that one address is sent in an hour, at most.
+/// Codes that are sent to one e-mail address in an hour, at most.
 const CODES_MAX: i64 = 5;
-/// And a phone, whose messages cost.
+/// Codes that are sent to one phone number in an hour, at most: text messages cost money.
 const PHONE_CODES_MAX: i64 = 3;
-/// Tries at one code.
+/// Attempts at one code.
 const ATTEMPTS_MAX: i32 = 5;
 
 /// An account.
@@ -27,23 +27,24 @@ pub(crate) struct Profile {
     pub(crate) created_at: OffsetDateTime,
 }
 
-/// What became of a refresh token.
+/// The outcome of exchanging a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refreshed {
-    /// It was good, once; the next one is good now.
+    /// The token was valid; the next one is valid now.
     Signed(AccountId),
-    /// It came before: one of the two has stolen it, and nobody is signed in any more.
+    /// The token was used before, so one of its two users has stolen it. The session has ended.
     Reused,
-    /// There is none like it, or it has run out.
+    /// The token does not exist, or has expired.
     Unknown,
 }
 
 impl Store {
-    /// Begins a sign-in, and has its code sent. Nothing when the address was sent too many.
+    /// Begins a sign-in and queues its code. Returns none if the address has received too many
+    /// codes.
     pub(crate) async fn ask_for_code(&self, address: &Address) -> Result<Option<Uuid>, StoreError> {
         let id = Uuid::new_v4();
         let mut transaction = self.pool.begin().await?;
-        // One at a time for each address, so that they can be counted.
+        // Serialise the sign-ins of one address, so that the count is exact.
         let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(address.as_str());
         lock.execute(&mut *transaction).await?;
         let begun = sqlx::query(
@@ -61,7 +62,7 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// Counts a try at a code. Where it was sent, if it may still be tried.
+    /// Counts an attempt at a code. Returns the code's address if another attempt is allowed.
     pub(crate) async fn try_code(&self, sign_in: Uuid) -> Result<Option<Address>, StoreError> {
         let address: Option<String> = sqlx::query_scalar(
             "UPDATE sign_ins SET attempts = attempts + 1 WHERE id = $1 AND done_at IS NULL AND attempts < $2 \
@@ -75,7 +76,8 @@ impl Store {
         Ok(address.map(Address::stored))
     }
 
-    /// Signs an account in, with the digest of its first refresh token. Not, when the sign-in was used up already.
+    /// Signs an account in, with the digest of its first refresh token. Returns false if the
+    /// sign-in was used already.
     pub(crate) async fn sign_in(
         &self,
         sign_in: Option<Uuid>,
@@ -107,7 +109,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes a refresh token for the next one. One that comes twice ends all that came of it.
+    /// Exchanges a refresh token for the next one. A token that is used twice ends its session.
     pub(crate) async fn refresh(&self, digest: [u8; 32], next: [u8; 32]) -> Result<Refreshed, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let used: Option<(Uuid, Uuid)> = sqlx::query_as(
@@ -139,7 +141,7 @@ impl Store {
         Ok(Refreshed::Signed(AccountId(account)))
     }
 
-    /// Ends all that came of a sign-in, by any of its refresh tokens.
+    /// Ends the session of a refresh token.
     pub(crate) async fn sign_out(&self, digest: [u8; 32]) -> Result<(), StoreError> {
         let ended =
             sqlx::query("DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1)");
@@ -147,14 +149,15 @@ impl Store {
         Ok(())
     }
 
-    /// An account, unless it was forgotten.
+    /// An account, unless it was erased.
     pub(crate) async fn profile(&self, account: AccountId) -> Result<Option<Profile>, StoreError> {
         let profile = sqlx::query_as("SELECT address, created_at FROM accounts WHERE id = $1").bind(account.0);
         Ok(profile.fetch_optional(&self.pool).await?)
     }
 
-    /// Forgets an account: where letters went, who is signed in, and whose its orders are. What it bought of sales with a limit is
-    /// still counted under its id, which nothing leads to any more. Gives how many orders that were; nothing is done while one is under way.
+    /// Erases an account: its address, its sessions, and the link to its orders. Purchases of sales
+    /// with a limit stay counted under its id, which nothing refers to any more. Returns the number
+    /// of orders, or none if an order is still open; then nothing changes.
     pub(crate) async fn forget_account(&self, account: AccountId) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let under_way: bool = sqlx::query_scalar(

@@ -1,4 +1,5 @@
-//! Who asks: the bearer of a token, the holder of tickets, who is signed in, or the shop itself.
+//! Caller identity: the bearer of an admission token, the holder of tickets, a signed-in account,
+//! or the shop.
 
 use axum::{
     extract::FromRequestParts,
@@ -7,7 +8,7 @@ use axum::{
 use fairline_admission_token::named_holder;
 use fairline_line::ticket::{Ticket, TicketKey, line_of_cookie};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Problem, Secret, cookies, cookies_named};
+use fairline_server::{Problem, Secret, cookies, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
@@ -17,15 +18,15 @@ use crate::{
     error::CheckoutError,
 };
 
-/// Tickets of one browser that are looked at, at most.
+/// Tickets of one browser that are checked, at most.
 const TICKETS_MAX: usize = 64;
-/// The cookie with the access token of a browser that is signed in.
+/// The cookie with the access token of a signed-in browser.
 pub(crate) const ACCOUNT_COOKIE: &str = "fairline_account";
-/// The header with an access token, where `Authorization` has an admission token.
+/// The header with an access token, for requests whose `Authorization` carries an admission token.
 const ACCOUNT_HEADER: &str = "fairline-account";
 
-/// The visitors whose tickets one browser holds, and the account that it is signed in to. A visitor's id is secret and like no
-/// other's, in whichever line it waits: a sale's own, or one of its lanes.
+/// The visitors whose tickets a browser holds, and the account that it is signed in to. A visitor
+/// id is secret and unique across all lines: those of sales and of their lanes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holders {
     visitors: Vec<VisitorId>,
@@ -33,7 +34,8 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    /// Reads the ticket cookies and the access token; what is not genuine is nobody.
+    /// Reads the ticket cookies and the access token. Tickets and tokens that are not genuine are
+    /// ignored.
     pub(crate) fn of(headers: &HeaderMap, key: &TicketKey, accounts: Option<&AccountKey>) -> Self {
         let visitor = |(line, signed)| Some(key.verify(line, signed).ok()?.visitor);
         Self {
@@ -55,14 +57,14 @@ impl Holders {
     }
 }
 
-/// The tickets that came along, genuine or not, each with its line.
+/// The tickets of a request, genuine or not, each with its line.
 fn tickets(headers: &HeaderMap) -> impl Iterator<Item = (SaleId, &str)> {
     cookies(headers).filter_map(|(name, signed)| Some((line_of_cookie(name)?, signed))).take(TICKETS_MAX)
 }
 
-/// Whether the ticket of a visitor came along.
+/// Whether a request carries the ticket of a visitor.
 pub(crate) fn holds_ticket_of(headers: &HeaderMap, key: &TicketKey, visitor: VisitorId) -> bool {
-    // What a ticket says costs nothing to read; whether it is genuine does.
+    // Reading a ticket is cheap; verifying it is not.
     let names = |signed| Ticket::said_by(signed).is_some_and(|(_, holder)| holder == visitor);
     tickets(headers).any(|(line, signed)| names(signed) && key.verify(line, signed).is_ok())
 }
@@ -74,12 +76,12 @@ fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
     given.find_map(|token| key.account_of(token, now))
 }
 
-/// Who asks for an order.
+/// The caller of an order route.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
-    /// The shop itself, whose key came along.
+    /// The shop, authenticated by its key.
     Shop,
-    /// Whoever holds these tickets.
+    /// A browser with these tickets.
     Holders(Holders),
 }
 
@@ -88,7 +90,7 @@ impl Caller {
         matches!(self, Self::Shop)
     }
 
-    /// The tickets that came along; the shop has none.
+    /// The caller's tickets; the shop has none.
     pub(crate) fn holders(&self) -> &Holders {
         const NONE: &Holders = &Holders { visitors: Vec::new(), account: None };
         match self {
@@ -98,12 +100,12 @@ impl Caller {
     }
 }
 
-/// Proof that the shop itself asks: its key came along.
+/// Proof that the request carries the shop key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShopKey(());
 
 impl ShopKey {
-    /// Whether the shop's key came along, if it has one.
+    /// Whether the request carries the shop key, if one is configured.
     pub(crate) fn of(headers: &HeaderMap, key: Option<&Secret>) -> Option<Self> {
         let given = bearer(headers)?;
         bool::from(given.as_bytes().ct_eq(key?.expose().as_bytes())).then_some(Self(()))
@@ -138,14 +140,15 @@ impl FromRequestParts<Checkout> for Holders {
 }
 
 impl Checkout {
-    /// Who asks, as far as it is proved.
+    /// The caller's proved identity.
     pub(crate) fn holders(&self, headers: &HeaderMap) -> Holders {
         Holders::of(headers, &self.ticket_key, self.account_key.as_ref())
     }
 }
 
-/// By what names those who ask are known, for requests that are done once, the surest first; none for whoever is refused anyway. A
-/// second ticket, a sign-in or another access token between two tries make nobody a stranger.
+/// The identities under which idempotency keys of a request are stored, the strongest first; empty
+/// for a caller that is rejected anyway. A caller stays the same with a second ticket, a sign-in or
+/// another access token between two attempts.
 pub(crate) fn idempotency_scope(
     headers: &HeaderMap,
     tickets: &TicketKey,
@@ -156,7 +159,7 @@ pub(crate) fn idempotency_scope(
         return vec![b"shop".to_vec()];
     }
     let holders = Holders::of(headers, tickets, accounts);
-    // A token is its holder's own, and there are many to a ticket.
+    // A token belongs to one holder, and a ticket has many tokens.
     let admission = bearer(headers).and_then(|token| Some((token, named_holder(token)?.parse().ok()?)));
     if let Some((token, holder)) = admission {
         return if holders.include(holder) { vec![[b"token", token.as_bytes()].concat()] } else { Vec::new() };
@@ -168,7 +171,7 @@ pub(crate) fn idempotency_scope(
     visitors.chain(account).collect()
 }
 
-/// Who is signed in.
+/// A signed-in account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SignedIn(pub(crate) AccountId);
 
@@ -181,7 +184,7 @@ impl FromRequestParts<Checkout> for SignedIn {
     }
 }
 
-/// An admission token, as it stands behind `Authorization: Bearer`.
+/// An admission token from `Authorization: Bearer`.
 pub(crate) struct BearerToken(pub(crate) String);
 
 impl<S: Sync> FromRequestParts<S> for BearerToken {
@@ -192,7 +195,7 @@ impl<S: Sync> FromRequestParts<S> for BearerToken {
     }
 }
 
-/// What stands behind `Authorization: Bearer`.
+/// The token from `Authorization: Bearer`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();

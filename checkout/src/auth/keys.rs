@@ -1,5 +1,7 @@
-//! The public keys of admission tokens. They are fetched beforehand; verification itself asks nobody. A token that comes again is
-//! known again, since its signature was looked at before.
+//! Public keys of admission tokens.
+//!
+//! - A background task fetches the keys; verification makes no call.
+//! - A cache of verified tokens spares the signature check of a token that comes again.
 
 use std::{
     path::PathBuf,
@@ -9,7 +11,7 @@ use std::{
 
 use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{Shutdown, StartError};
+use fairline_server::{Shutdown, StartError};
 use http_body_util::Full;
 use hyper::{Request, Uri};
 use tokio::{
@@ -24,28 +26,30 @@ use crate::{
     outbound::{HttpClient, web_address},
 };
 
-/// How old the keys get: a controller shows a new one at least this long before it signs with it.
+/// The age at which the keys are fetched again. A controller publishes a new key at least this long
+/// before it signs with it.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// The least time between two fetches, however many unknown keys tokens name.
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
-/// The least time between two tries while there is no key at all.
+/// The least time between two attempts while no key is known.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Genuine tokens that are known again, at least; twice as many at most. One is some 700 bytes. Forged ones are not kept: whoever makes
-/// up new ones all the time would push out the others.
+/// Verified tokens that the cache holds at least; twice as many at most. One takes about 700 bytes.
+/// Forged tokens are not cached: a client could evict the others with a stream of new ones.
 const SEEN_MAX: usize = 16_384;
 
-/// This process's clock may be off, so it does not say which tokens have expired: the row of the admission does.
+/// The clock of this process may be off, so the row of the admission decides whether a token has
+/// expired.
 const NO_CLOCK: i64 = i64::MIN;
 
-/// Where the keys are.
+/// Where the keys come from.
 #[derive(Debug, Clone)]
 enum Source {
     File(PathBuf),
     Http(Box<HttpClient>, Uri),
 }
 
-/// What a token says that was genuine when it came before.
+/// The claims of a token that was verified before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) admission: Uuid,
@@ -53,14 +57,15 @@ pub(crate) struct Seen {
     pub(crate) visitor: VisitorId,
 }
 
-/// A genuine token: what its signature signs, and what it says.
+/// A genuine token: the signed part, and the claims.
 struct Remembered {
     signed: String,
     genuine: Genuine,
     seen: Option<Seen>,
 }
 
-/// A set of keys, and the tokens that were found to be signed with them, by their signatures. Both go when others are fetched.
+/// A key set, and a cache of the tokens that it verified, by signature. A new key set replaces
+/// both.
 struct Known {
     keys: Jwks,
     seen: Mutex<GenerationalCache<String, Remembered, SEEN_MAX>>,
@@ -71,7 +76,7 @@ impl Known {
         Self { keys, seen: Mutex::default() }
     }
 
-    /// Something of a token that came before.
+    /// Looks up a token that was verified before.
     fn remembered<T>(&self, token: &str, of: impl FnOnce(&Remembered) -> T) -> Option<T> {
         let (signed, signature) = token.rsplit_once('.')?;
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +91,7 @@ impl Known {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).keep(signature.to_owned(), remembered);
     }
 
-    /// What a token that came before says.
+    /// The claims of a token that was verified before.
     fn known(&self, token: &str) -> Option<Genuine> {
         self.remembered(token, |remembered| remembered.genuine.clone())
     }
@@ -107,7 +112,7 @@ impl Known {
     }
 }
 
-/// The keys, and the task that keeps them fresh.
+/// The current keys, and the task that refreshes them.
 #[derive(Clone)]
 pub(crate) struct Keys {
     current: watch::Receiver<Option<Known>>,
@@ -117,19 +122,20 @@ pub(crate) struct Keys {
 /// Why a token's claims are not known.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoClaims {
-    /// There are no keys yet.
+    /// No keys are loaded yet.
     NoKeys,
     Token(TokenError),
 }
 
 impl Keys {
-    /// Loads the keys. A file has to be there; a controller that does not answer yet is asked again in the background.
+    /// Loads the keys. A key file must exist. A controller that does not answer yet is retried in
+    /// the background.
     pub(crate) async fn load(source: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
         let source = match web_address(source) {
             Some(address) => Source::Http(Box::new(HttpClient::new(FETCH_TIMEOUT)), address),
             None if source.contains("://") => {
                 return Err(StartError::new(format!(
-                    "The keys' address `{source}` is neither an http:// or https:// one nor a file."
+                    "The key source `{source}` is neither an http:// or https:// URL nor a file."
                 )));
             }
             None => Source::File(source.into()),
@@ -137,10 +143,10 @@ impl Keys {
         let first = match (fetch(&source).await, &source) {
             (Ok(keys), _) => Some(Known::new(keys)),
             (Err(error), Source::File(path)) => {
-                return Err(StartError::new(format!("The keys in {} can't be read: {error}.", path.display())));
+                return Err(StartError::new(format!("Can't read the keys in {}: {error}.", path.display())));
             }
             (Err(error), Source::Http(_, address)) => {
-                warn!(%address, error, "the keys of admission tokens can't be fetched yet");
+                warn!(%address, error, "fetch admission token keys failed; it will be retried");
                 None
             }
         };
@@ -150,22 +156,23 @@ impl Keys {
         Ok(Self { current, wanted })
     }
 
-    /// Whether there are any.
+    /// Whether any keys are loaded.
     pub(crate) fn are_loaded(&self) -> bool {
         self.current.borrow().is_some()
     }
 
-    /// What a genuine token says that came before.
+    /// The claims of a genuine token that was verified before.
     pub(crate) fn known(&self, token: &str) -> Option<Genuine> {
         self.current.borrow().as_ref()?.known(token)
     }
 
-    /// The same in short, whether or not its time is over.
+    /// The claims in short, whether or not the token has expired.
     pub(crate) fn seen(&self, token: &str) -> Option<Seen> {
         self.current.borrow().as_ref()?.seen(token)
     }
 
-    /// What a genuine token says, whether or not it has expired. A key that is not known has the keys fetched again, soon.
+    /// The claims of a genuine token, whether or not it has expired. An unknown key triggers a
+    /// fetch soon.
     pub(crate) fn verify(&self, token: &str) -> Result<Genuine, NoClaims> {
         let known = self.current.borrow();
         let verified = known.as_ref().ok_or(NoClaims::NoKeys)?.verify(token);
@@ -183,7 +190,7 @@ async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: 
                 sleep(FIRST_PAUSE).await;
             } else {
                 sleep(REFRESH_PAUSE).await;
-                // Early or not, it is time.
+                // An early wake-up and the timeout both lead to a fetch.
                 let _ = timeout(REFRESH_EVERY - REFRESH_PAUSE, wanted.notified()).await;
             }
         };
@@ -192,14 +199,14 @@ async fn keep_fresh(source: Source, keys: watch::Sender<Option<Known>>, wanted: 
             () = shutdown.triggered() => return,
         }
         match fetch(&source).await {
-            // What was seen is still right.
+            // The cache stays valid with the same keys.
             Ok(fetched) if keys.borrow().as_ref().is_some_and(|known| known.keys == fetched) => {}
             Ok(fetched) => {
                 if keys.send_replace(Some(Known::new(fetched))).is_none() {
-                    info!("the keys of admission tokens were loaded");
+                    info!("admission token keys loaded");
                 }
             }
-            Err(error) => warn!(error, "the keys of admission tokens can't be fetched; the old ones stay"),
+            Err(error) => warn!(error, "fetch admission token keys failed; keeping the old keys"),
         }
     }
 }

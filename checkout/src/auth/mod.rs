@@ -1,4 +1,4 @@
-//! Who calls: tickets, accounts and the merchant, and the keys that admission tokens are verified with.
+//! Caller identity, and the keys that verify admission tokens.
 
 pub(crate) mod caller;
 pub(crate) mod keys;

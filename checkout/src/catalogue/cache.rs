@@ -1,4 +1,5 @@
-//! Copies in Redis of what is dear to read. Worth nothing: whoever does not find one reads the truth.
+//! Cached copies in Redis of what is expensive to read. They may vanish at any time: without one,
+//! the caller reads the database.
 
 use std::time::Duration;
 
@@ -14,18 +15,18 @@ impl Cache {
         Self(redis)
     }
 
-    /// A copy, if there is one.
+    /// Returns a copy, if there is one.
     pub(crate) async fn get(&self, key: &str) -> Option<String> {
         let copy: Result<Option<String>, _> = self.0.get(key).await;
-        copy.inspect_err(|error| debug!(%error, key, "the cache does not answer")).ok().flatten()
+        copy.inspect_err(|error| debug!(%error, key, "read cache failed")).ok().flatten()
     }
 
-    /// Keeps a copy for a while.
+    /// Stores a copy for a while.
     pub(crate) async fn set(&self, key: &str, copy: String, kept: Duration) {
         let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         let set: Result<(), _> = self.0.set(key, copy, Some(Expiration::PX(kept_ms)), None, false).await;
         if let Err(error) = set {
-            debug!(%error, key, "the cache does not answer");
+            debug!(%error, key, "write cache failed");
         }
     }
 }

@@ -1,9 +1,11 @@
-//! The catalogue: what is sold, for anybody to see. A product is what a sale offers, and has the sale's id.
+//! The public catalogue. A product is what a sale offers, and has the sale's id.
 //!
-//! Every request is answered from memory, which a task keeps fresh from a copy in Redis that all processes share. Whichever process relays
-//! the event of what has happened reads the database anew, within a second; who was let in is told by no event, and is seen when the copy
-//! runs out, three seconds later at most. So the catalogue is warm before a sale opens, and its crowd costs the database nothing. Without
-//! Redis each process reads the database itself.
+//! - Memory answers every request. A task refreshes it from a copy in Redis that all processes
+//!   share.
+//! - The process that relays an event reads the database again within a second. No event reports an
+//!   admission; it shows when the copy expires, at most three seconds later.
+//! - The catalogue is warm before a sale opens, and a rush does not reach the database. Without
+//!   Redis, each process reads the database itself.
 
 pub(crate) mod cache;
 pub(crate) mod store;
@@ -22,7 +24,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fairline_sale::{SaleId, Status};
-use fairline_service::{Path, Problem, ProblemBody};
+use fairline_server::{Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
@@ -36,11 +38,12 @@ use crate::{Checkout, catalogue::cache::Cache, db::StoreError, error::CheckoutEr
 /// Products that are listed at most, the newest first.
 pub(crate) const PRODUCTS_MAX: i64 = 1000;
 const FRESH_EVERY: Duration = Duration::from_millis(500);
-/// A round that takes longer stands still.
+/// A round that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(120);
-/// How old the shared copy gets when nothing is heard.
+/// How long the shared copy lives without an event.
 const COPY_KEPT: Duration = Duration::from_secs(2);
-/// Nobody polls more often than people can read; whoever is behind a cache may have it for longer while a newer one is fetched.
+/// Clients need not poll faster than people read. A shared cache may serve an older copy while it
+/// fetches a new one.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5");
 
 /// What a sale offers.
@@ -48,43 +51,43 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, 
 pub(crate) struct Product {
     /// The sale's id.
     pub(crate) id: SaleId,
-    /// Its name in addresses.
+    /// URL slug.
     pub(crate) slug: String,
-    /// What is sold.
+    /// Name of the product.
     pub(crate) name: String,
-    /// A sentence or two about it. Plain text.
+    /// A short description. Plain text.
     pub(crate) description: String,
     /// Price of one unit, in the currency's minor unit (cents).
     pub(crate) price_minor: i64,
     /// ISO 4217 code.
     pub(crate) currency: String,
-    /// Units one shopper may buy.
+    /// Units that one shopper may buy.
     pub(crate) per_shopper_limit: i32,
-    /// Units one account may buy, where only those who are signed in may.
+    /// Units that one account may buy; null unless the sale is for accounts only.
     #[schema(required)]
     pub(crate) per_account_limit: Option<i32>,
-    /// What the sale is doing.
+    /// State of the sale.
     pub(crate) status: Status,
     /// Units in the sale.
     pub(crate) total: i32,
-    /// Units that nobody has paid for, holds, or has been promised.
+    /// Units that are neither sold, held nor promised.
     pub(crate) remaining: i32,
-    /// When it opens or opened.
+    /// When the sale opens or opened.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) opens_at: OffsetDateTime,
-    /// When it ends, if it ends by the clock.
+    /// When the sale ends, if it has a fixed end.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(required)]
     pub(crate) ends_at: Option<OffsetDateTime>,
 }
 
-/// What is sold: sales that run or will, and such as have ended within a week.
+/// Products of sales that run or are scheduled, or that ended within a week.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct Products {
     products: Vec<Product>,
 }
 
-/// A body, and the tag of its very bytes.
+/// A body, and its entity tag.
 #[derive(Debug, Clone)]
 struct Tagged {
     body: String,
@@ -103,11 +106,11 @@ impl Tagged {
         Self { body, tag }
     }
 
-    /// The body, or that it is what the client has.
+    /// The body, or 304 if the client has it.
     fn answer(&self, headers: &HeaderMap) -> Response {
         let shown: [(HeaderName, HeaderValue); 2] =
             [(header::ETAG, self.tag.clone()), (header::CACHE_CONTROL, CACHE_CONTROL)];
-        // Compared weakly: a proxy that compresses makes a weak tag of ours.
+        // Weak comparison: a compressing proxy turns our tag into a weak one.
         let same =
             |given: &str| given == "*" || given.strip_prefix("W/").unwrap_or(given).as_bytes() == self.tag.as_bytes();
         let mut known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -118,7 +121,7 @@ impl Tagged {
     }
 }
 
-/// The catalogue, as it is shown at one moment.
+/// The catalogue as shown at one moment.
 #[derive(Debug)]
 struct Shown {
     all: Tagged,
@@ -139,7 +142,7 @@ impl Shown {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalogue {
     shown: Arc<RwLock<Option<Arc<Shown>>>>,
-    /// Something has happened that the copy in Redis does not show.
+    /// An event happened that the copy in Redis does not show yet.
     stale: Arc<AtomicBool>,
 }
 
@@ -149,7 +152,8 @@ impl Catalogue {
         shown.ok_or(CheckoutError::NoCatalogue)
     }
 
-    /// Something has happened: it is read anew with the next beat. Events of a rush come by the thousand.
+    /// Marks the copy as stale, so that the next round reads the database. A rush marks it
+    /// thousands of times.
     pub(crate) fn spoil(&self) {
         self.stale.store(true, Ordering::Release);
     }
@@ -174,16 +178,17 @@ pub(crate) fn start(checkout: &Checkout, cache: Cache) {
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 if let Err(error) = refresh(&checkout, &cache, &mut copy).await {
-                    warn!(%error, "the catalogue can't be read; the old one stays");
+                    warn!(%error, "read catalogue failed; keeping the old one");
                 }
             }
         }
     });
 }
 
-/// `copy` is the key of the copy, once that is known: each database has its own, so that several may share a Redis.
+/// `copy` is the Redis key of the copy, if it has been read. Each database has its own key, so that
+/// several may share a Redis.
 async fn refresh(checkout: &Checkout, cache: &Cache, copy: &mut Option<String>) -> Result<(), StoreError> {
     let key = match copy {
         Some(key) => key,
@@ -196,7 +201,7 @@ async fn refresh(checkout: &Checkout, cache: &Cache, copy: &mut Option<String>) 
             return Ok(());
         }
     }
-    // The truth, for all processes. What could not be read is as stale as before.
+    // Reads the database on behalf of all processes. If that fails, the copy stays stale.
     let products = checkout.store.products().await.inspect_err(|_| checkout.catalogue.spoil())?;
     let products = Products { products };
     if let Ok(json) = serde_json::to_string(&products) {
@@ -206,18 +211,18 @@ async fn refresh(checkout: &Checkout, cache: &Cache, copy: &mut Option<String>) 
     Ok(())
 }
 
-/// Its routes.
+/// The routes of the catalogue.
 pub(crate) fn routes() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(show_product))
 }
 
-/// What is sold.
+/// List the products.
 #[utoipa::path(get, path = "/products",
     params(("If-None-Match" = Option<String>, Header, description = "The ETag of the list that the client has.")), responses(
-    (status = 200, description = "Sales that run or will, and such as have ended within a week, the newest first.", body = Products,
+    (status = 200, description = "Sales that run, are scheduled, or ended within a week, the newest first.", body = Products,
         headers(("ETag" = String, description = "Changes with the list."))),
-    (status = 304, description = "The list is the one that the client has."),
-    (status = 503, description = "The catalogue has not been read yet.", body = ProblemBody),
+    (status = 304, description = "The client has the current list."),
+    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
 ))]
 async fn list_products(State(checkout): State<Checkout>, headers: HeaderMap) -> Result<Response, Problem> {
     Ok(checkout.catalogue.shown()?.all.answer(&headers))
@@ -228,9 +233,9 @@ async fn list_products(State(checkout): State<Checkout>, headers: HeaderMap) -> 
     params(("id" = String, Path, description = "The id or the slug of the sale."),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the product that the client has.")), responses(
     (status = 200, description = "The product.", body = Product, headers(("ETag" = String, description = "Changes with the product."))),
-    (status = 304, description = "The product is as the client has it."),
+    (status = 304, description = "The client has the current product."),
     (status = 404, description = "There is no such product.", body = ProblemBody),
-    (status = 503, description = "The catalogue has not been read yet.", body = ProblemBody),
+    (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
 ))]
 async fn show_product(
     State(checkout): State<Checkout>,

@@ -1,4 +1,4 @@
-//! What is sold, for anybody to see.
+//! The public catalogue.
 
 use fairline_sale::{SaleId, Status, presented_status};
 use sqlx::FromRow;
@@ -29,7 +29,7 @@ struct ProductRow {
     ends_at: Option<OffsetDateTime>,
 }
 
-/// The status that a word stands for.
+/// The status that a stored word stands for.
 pub(crate) fn stored_status(word: &str) -> Status {
     match word {
         "open" => Status::Open,
@@ -53,7 +53,7 @@ impl From<ProductRow> for Product {
             per_account_limit: row.per_account_limit,
             status: presented_status(stored, row.total.unsigned_abs(), row.sold.unsigned_abs()),
             total: row.total,
-            // In yield mode more is promised than there is.
+            // In yield mode, promises exceed the stock.
             remaining: (row.total - row.promised - row.held - row.sold).max(0),
             opens_at: row.opens_at,
             ends_at: row.ends_at,
@@ -62,12 +62,13 @@ impl From<ProductRow> for Product {
 }
 
 impl Store {
-    /// Which database this is, among all that share a Redis.
+    /// The id of this database among all that share a Redis.
     pub(crate) async fn installation(&self) -> Result<Uuid, StoreError> {
         Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.pool).await?)
     }
 
-    /// Sales that run or will, and such as have ended within a week, the newest first; rehearsals are for nobody to find.
+    /// Sales that run or are scheduled, and sales that ended within a week, the newest first.
+    /// Rehearsals are not listed.
     pub(crate) async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows: Vec<ProductRow> = sqlx::query_as(
             "SELECT id, slug, name, description, price_minor, currency, per_shopper_limit, per_account_limit, status, total, promised, held, sold, \

@@ -1,10 +1,10 @@
-//! Those inside checkout who hear of events, each as a consumer group of its own that all processes share.
+//! Consumers of events inside checkout. Each is a consumer group that all processes share.
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
-use fairline_trace::{Kind, Operation, Told};
+use fairline_telemetry::{Kind, Operation, Told};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
@@ -12,20 +12,21 @@ use uuid::Uuid;
 use crate::{Checkout, db::StoreError};
 
 const EVERY: Duration = Duration::from_millis(300);
-/// A round that takes longer stands still.
+/// A round that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(120);
-/// So many rounds after each other, every stream is looked at, for what a dead process has left there and for what Redis had lost.
+/// The interval, in rounds, at which all streams are read, to find what a dead process left pending
+/// and what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
-/// A consumer that has asked for nothing for so long has gone with its process.
+/// A consumer that has been idle for this long has gone with its process.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
-/// Events that are heard at once.
+/// Events that are handled at once.
 const AT_ONCE: u64 = 500;
 
-/// Those who hear: webhooks, and the post.
+/// The consumer groups: webhooks and notifications.
 pub(crate) const WEBHOOKS: &str = "webhooks";
 pub(crate) const LETTERS: &str = "letters";
 
-/// The groups of those who hear in this process: the relay waits for them where a stream is full.
+/// The groups that consume in this process. The relay waits for them when a stream is full.
 pub(crate) fn groups(checkout: &Checkout) -> Vec<&'static str> {
     let letters = (!checkout.channels.are_none()).then_some(LETTERS);
     [WEBHOOKS].into_iter().chain(letters).collect()
@@ -39,7 +40,8 @@ enum NotHeard {
     Stream(#[from] StreamError),
 }
 
-/// Tells a group what happens, until the process ends. What it could not take in is told again; some of it twice.
+/// Delivers the events to a consumer until the process ends. Events that it failed to handle are
+/// delivered again, so it may see an event twice.
 pub(crate) fn start<H, W>(checkout: &Checkout, stream: EventStream, group: &'static str, hear: H)
 where
     H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
@@ -57,7 +59,7 @@ where
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
                 if everywhere {
                     heard.clear();
@@ -66,14 +68,15 @@ where
                 let relayed = checkout.store.relayed(!everywhere).await;
                 if let Err(error) = round(relayed, &stream, group, &consumer, &mut heard, &*hear).await {
                     metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
-                    warn!(%error, group, "it is not known which events wait to be heard");
+                    warn!(%error, group, "read relayed events failed");
                 }
             }
         }
     });
 }
 
-/// Hears what is new; `heard` has up to which event each stream was read. A sale whose events can't be heard holds up no other.
+/// Handles new events. `heard` holds the last event read from each stream. A failure in one sale
+/// does not delay the others.
 async fn round<H, W>(
     relayed: Result<Vec<(SaleId, u64)>, StoreError>,
     stream: &EventStream,
@@ -91,7 +94,7 @@ where
         if heard.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
-        fairline_service::beat();
+        fairline_server::beat();
         let heard_all = match hear_sale(stream, group, consumer, sale, hear).await {
             Ok(()) if everywhere => {
                 stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotHeard::from)
@@ -102,7 +105,7 @@ where
             Ok(()) => drop(heard.insert(sale, relayed)),
             Err(error) => {
                 metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
-                warn!(%sale, %error, group, "events wait to be heard");
+                warn!(%sale, %error, group, "handle events failed; it will be retried");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What happened in a sale: the transactional outbox, its relay to the streams, and the consumers of the streams.
+//! Events of sales: the transactional outbox, its relay to the streams, and the consumers.
 
 pub(crate) mod consumer;
 pub(crate) mod relay;

@@ -1,8 +1,10 @@
-//! The relay: takes what happened from the outbox to the streams in Redis.
+//! The relay publishes events from the outbox to the streams in Redis.
 //!
-//! Any number of processes may relay at once, since a stream takes each event once and in order (`fairline_events::stream`).
-//! One that has lost events says so, and is told them again from the outbox, as far as that goes back. Nothing waits for it:
-//! while Redis is away, events gather.
+//! - Any number of processes may relay at once: a stream accepts each event once and in order
+//!   (`fairline_events::stream`).
+//! - A stream that lost events reports it; they are published again from the outbox, as far back as
+//!   that goes.
+//! - No request waits for the relay. While Redis is down, events accumulate in the outbox.
 
 use std::time::Duration;
 
@@ -13,11 +15,12 @@ use tracing::{info, warn};
 use crate::{Checkout, db::StoreError, events::store::Backlog};
 
 const EVERY: Duration = Duration::from_millis(200);
-/// So many rounds after each other, one asks whether a stream has lost events: every 30 s.
+/// The interval, in rounds, at which a round checks whether a stream has lost events: every 30 s.
 const LOOKS_BACK_EVERY: u32 = 150;
-/// A round that takes longer stands still; it says with each sale that it goes on.
+/// A round that takes longer counts as stalled; it reports progress with each sale.
 const STANDS_STILL: Duration = Duration::from_secs(60);
-/// Rows of the outbox that are read at once; one may have as many events as a batch of redemptions.
+/// Rows of the outbox that are read at once. A row has up to as many events as a batch of
+/// redemptions.
 const ROWS: i64 = 20;
 /// Events that are appended in one call.
 const APPENDED_AT_ONCE: usize = 500;
@@ -30,7 +33,7 @@ enum NotRelayed {
     Stream(#[from] StreamError),
 }
 
-/// Starts to relay; ends with the process.
+/// Starts the relay; it ends with the process.
 pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
     let known = checkout.clone();
     checkout.shutdown.keep("relay", STANDS_STILL, move |stop| {
@@ -43,28 +46,28 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 beats = beats.wrapping_add(1);
                 if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
                     metrics::counter!("checkout_relay_failures_total").increment(1);
-                    warn!(%error, "it is not known which events wait to be relayed; the next try follows");
+                    warn!(%error, "read outbox failed; it will be retried");
                 }
             }
         }
     });
 }
 
-/// With `looks_back`, also says the last event of each sale again, to hear whether its stream has lost any. A sale whose events can't be
-/// relayed holds up no other.
+/// With `looks_back`, also publishes the last event of each sale again, to learn whether its stream
+/// has lost any. A failure in one sale does not delay the others.
 async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> Result<(), StoreError> {
     let backlogs = checkout.store.backlogs(looks_back).await?;
     let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
     metrics::gauge!("checkout_events_waiting").set(waiting as f64);
     for backlog in backlogs {
-        fairline_service::beat();
+        fairline_server::beat();
         if let Err(error) = relay_sale(checkout, stream, backlog).await {
             metrics::counter!("checkout_relay_failures_total").increment(1);
-            warn!(sale = %backlog.sale, %error, "events wait to be relayed; the next try follows");
+            warn!(sale = %backlog.sale, %error, "relay events failed; it will be retried");
         }
     }
     Ok(())
@@ -84,15 +87,17 @@ async fn relay_sale(
             there = stream.append(is_first, events).await?;
             is_first = false;
         }
-        // Before it is noted that they are there: whoever relays them once more says so once more.
+        // Before the progress is stored: a process that relays the events again then also marks the
+        // catalogue again.
         checkout.catalogue.spoil();
         if there < after {
-            info!(%sale, from = there + 1, "a stream has lost events, and is told them again");
+            info!(%sale, from = there + 1, "stream lost events; relaying them again");
         } else {
             checkout.store.note_relayed(sale, there.min(last.number)).await?;
             metrics::counter!("checkout_events_relayed_total").increment(there.min(last.number) - after);
             if there < last.number {
-                // One who is waited for has not heard them yet, or they were lost between two calls: the next round goes on.
+                // A consumer has not handled them yet, or they were lost between two calls. The
+                // next round continues.
                 return Ok(());
             }
         }

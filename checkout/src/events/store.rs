@@ -1,5 +1,5 @@
-//! What happened, for those outside: written with its cause, relayed later. Events of a sale are numbered in its stock's row,
-//! which is locked last.
+//! The outbox. Each event is written in the transaction of its cause and relayed later. The row of
+//! the stock numbers the events of a sale, and is locked last.
 
 use fairline_events::{
     Event, Kind,
@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::db::{Store, StoreError};
 
-/// A sale of which something has happened within so many seconds is looked at in every round of a loop.
+/// A sale with an event in this period is read in every round.
 const LATELY_S: f64 = 3600.0;
-/// And one of which something has happened within so many days, for as long as events are kept, now and then.
+/// A sale with an event in this period, for which events are kept, is read now and then.
 const KEPT_DAYS: f64 = 8.0;
-/// The oldest rows of the outbox, as far as they are looked through for what has waited for longer.
+/// The oldest rows of the outbox that are searched for events that have waited longer.
 const OLDEST_MAX: i64 = 200;
 
 fn since_s(lately: bool) -> f64 {
@@ -29,9 +29,9 @@ fn since_s(lately: bool) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backlog {
     pub(crate) sale: SaleId,
-    /// Events that have happened.
+    /// The number of the last event.
     pub(crate) last: u64,
-    /// Events that have been relayed.
+    /// The number of the last relayed event.
     pub(crate) relayed: u64,
 }
 
@@ -52,14 +52,15 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Writes one event, with the trace that it happens in. The last thing that a transaction does: it locks the stock's row.
+/// Writes one event, with the current trace. Call it last in a transaction: it locks the row of the
+/// stock.
 pub(crate) async fn tell(
     connection: &mut PgConnection,
     sale: Uuid,
     kind: Kind,
     mut data: Value,
 ) -> Result<(), StoreError> {
-    note_trace(&mut data, fairline_trace::current());
+    note_trace(&mut data, fairline_telemetry::current());
     sqlx::query(
         "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, $2, json_build_array($3::json) FROM numbered",
@@ -73,11 +74,11 @@ pub(crate) async fn tell(
 }
 
 impl Store {
-    /// Sales whose events have not all been relayed, of those of which something has happened of late. With `looks_back`, of all
-    /// whose events are kept, and with them those of which something has happened within a day.
+    /// Recently active sales with events that have not been relayed. With `looks_back`, all sales
+    /// with such events in the outbox, and every sale that was active within a day.
     pub(crate) async fn backlogs(&self, looks_back: bool) -> Result<Vec<Backlog>, StoreError> {
         let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
-            // Not joined: the planner would rather read all relays there are than look some up.
+            // No join: the planner would read all relays instead of looking some up.
             "SELECT sale_id, events, relayed FROM ( \
                 SELECT sale_id, events, active_at, coalesce((SELECT number FROM relays WHERE relays.sale_id = stock.sale_id), 0) AS relayed \
                 FROM stock WHERE active_at > now() - make_interval(secs => $2) OR $1 AND sale_id = ANY (ARRAY( \
@@ -94,7 +95,8 @@ impl Store {
         Ok(rows.into_iter().map(backlog).collect())
     }
 
-    /// How far the events of each sale have been relayed of which something has happened of late, or else of all whose events are kept.
+    /// How far the events of recently active sales have been relayed, or of all sales whose events
+    /// are kept.
     pub(crate) async fn relayed(&self, lately: bool) -> Result<Vec<(SaleId, u64)>, StoreError> {
         let rows: Vec<(Uuid, i64)> = sqlx::query_as(
             "SELECT sale_id, number FROM stock CROSS JOIN LATERAL (SELECT number FROM relays WHERE relays.sale_id = stock.sale_id LIMIT 1) AS relay \
@@ -106,7 +108,8 @@ impl Store {
         Ok(rows.into_iter().map(|(sale, number)| (SaleId(sale), count(number))).collect())
     }
 
-    /// The next events of a sale after `after`, some hundreds of them, and whether none before them are kept.
+    /// The next few hundred events of a sale after `after`, and whether the outbox keeps no earlier
+    /// ones.
     pub(crate) async fn events_after(
         &self,
         sale: SaleId,
@@ -123,7 +126,7 @@ impl Store {
         .await?;
         let mut events = Vec::new();
         for row in rows {
-            let permanent = || StoreError::Corrupt(format!("event {sale}/{} is none", row.number));
+            let permanent = || StoreError::Corrupt(format!("event {sale}/{} is invalid", row.number));
             let kind = Kind::from_word(&row.kind).ok_or_else(permanent)?;
             let Value::Array(data) = row.data else { return Err(permanent()) };
             let first = count(row.number) + 1 - data.len() as u64;
@@ -137,7 +140,7 @@ impl Store {
         Ok((is_first, events))
     }
 
-    /// Notes how far a sale's events have been relayed.
+    /// Stores how far a sale's events have been relayed.
     pub(crate) async fn note_relayed(&self, sale: SaleId, to: u64) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO relays (sale_id, number) VALUES ($1, $2) \

@@ -1,4 +1,4 @@
-//! What runs by time: expiry, retries, retention, the reconciliation of stock, and the heartbeat.
+//! Scheduled work: expiry, retries, retention, stock reconciliation and the heartbeat.
 
 pub(crate) mod heartbeat;
 pub(crate) mod reconciliation;

@@ -1,7 +1,7 @@
-//! What nobody asks for and has to be done: holds lapse, payments that were left half done go on, and what is old is
-//! forgotten.
+//! The sweeper does work that no request triggers: it expires holds, resumes interrupted payments,
+//! sends reminders, reconciles stocks and deletes old rows.
 //!
-//! Any number of processes may sweep at once: each takes what no other has locked.
+//! Any number of processes may sweep at once: each takes rows that no other has locked.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use fairline_sale::SaleId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::{self, Semaphore},
@@ -23,23 +23,25 @@ use crate::{Checkout, db::StoreError, jobs::reconciliation::store::Counted};
 
 const EVERY: Duration = Duration::from_millis(500);
 const FORGETS_EVERY: Duration = Duration::from_secs(60);
-/// How often the counters are held against their rows.
+/// How often the counters are compared with their rows.
 const COUNTS_EVERY: Duration = Duration::from_secs(30);
-/// A sweep that takes longer stands still.
+/// A sweep that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(300);
-/// Payments that one process goes on with at the same time; each may wait for the gateway for some 20 s.
+/// Payments that one process resumes at the same time. Each may wait for the gateway for about 20
+/// s.
 const PAYMENTS_AT_ONCE: u32 = 32;
-/// So many of these places have to be free before more payments are looked for: a query for each would be too many.
+/// How many of these slots must be free before more payments are read: one query for each would be
+/// too many.
 const PAYMENTS_TOGETHER: u32 = 8;
-/// Sales whose holds one process lapses at the same time.
+/// Sales whose holds one process expires at the same time.
 const SALES_AT_ONCE: usize = 4;
-/// A sale whose holds could not be lapsed is left alone for twice as long each time, up to this.
+/// A sale whose holds failed to expire is skipped for twice as long each time, up to this.
 const SICK_FOR_MAX: Duration = Duration::from_secs(60);
 
-/// Sales whose holds could not be lapsed: until when they are left alone, and for how long that is.
+/// Sales whose holds failed to expire: until when they are skipped, and for how long.
 type Sick = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
 
-/// Starts the sweepers; they end with the process.
+/// Starts the sweeps; they end with the process.
 pub(crate) fn start(checkout: &Checkout) {
     let (holds, payments, memories) = (checkout.clone(), checkout.clone(), checkout.clone());
     let sick = Sick::default();
@@ -59,7 +61,7 @@ pub(crate) fn start(checkout: &Checkout) {
             let accuracy = checkout.store.inventory_accuracy(&mut *counted.lock().await).await?;
             metrics::gauge!("checkout_inventory_accuracy_ratio").set(accuracy);
             if accuracy < 1.0 {
-                error!(accuracy, "the counters of a sale's stock are not what its rows say");
+                error!(accuracy, "reconcile stock failed: counters differ from their rows");
             }
             Ok(())
         }
@@ -80,7 +82,7 @@ pub(crate) fn start(checkout: &Checkout) {
             let forgotten = checkout.store.forget_old_accounts(checkout.orders_kept_days).await;
             let rows = checkout.store.unlink_old(checkout.orders_kept_days).await?;
             if rows > 0 {
-                info!(rows, "old orders no longer lead to those who made them");
+                info!(rows, "old orders anonymised");
             }
             forgotten.map(drop)
         }
@@ -110,17 +112,17 @@ where
                     _ = beat.tick() => {}
                     () = shutdown.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 if let Err(error) = work().await {
                     metrics::counter!("checkout_sweep_failures_total", "what" => what).increment(1);
-                    warn!(what, %error, "a sweep failed; the next one tries again");
+                    warn!(what, %error, "sweep failed; it will be retried");
                 }
             }
         }
     });
 }
 
-/// One sale that fails, or hangs, keeps no other from it.
+/// A sale that fails or hangs does not delay the others.
 async fn lapse_holds(checkout: &Checkout, sick: &Sick) -> Result<(), StoreError> {
     let now = Instant::now();
     let mut sales = checkout.store.sales_with_holds_to_lapse().await?;
@@ -158,7 +160,7 @@ async fn finish_payments(checkout: &Checkout, places: &Arc<Semaphore>) -> Result
     let adopted = checkout.finish_payments(places, PAYMENTS_TOGETHER).await?;
     if adopted > 0 {
         metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
-        info!(payments = adopted, "payments that were left half done go on");
+        info!(payments = adopted, "interrupted payments resumed");
     }
     metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);
     Ok(())

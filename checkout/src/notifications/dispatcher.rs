@@ -1,14 +1,16 @@
-//! The post: sends letters, each once, and never in anybody's way.
+//! The notification dispatcher sends each notification at most once, in the background.
 //!
-//! A letter is noted in the database before anything is sent, by what it is about: an event that comes twice is one letter. It is marked
-//! as on its way before a carrier has it; where the carrier, or this process, then falls silent, it may have arrived and is not sent
-//! again. What a carrier has refused for now is tried again; what nobody wants to hear any more is given up.
+//! - A notification is stored before it is sent, under its subject, so that a repeated event
+//!   creates only one.
+//! - It is marked as being sent before a channel receives it. If the channel or this process then
+//!   falls silent, it may have arrived and is not sent again.
+//! - A temporary rejection is retried. An outdated notification is given up.
 
 use std::{sync::Arc, time::Duration};
 
 use fairline_events::EventStream;
-use fairline_service::{Secret, StartError};
-use fairline_trace::{Kind, Operation, Told, within};
+use fairline_server::{Secret, StartError};
+use fairline_telemetry::{Kind, Operation, Told, within};
 use futures_util::future::{BoxFuture, join_all};
 use http_body_util::Full;
 use hyper::{Request, header};
@@ -35,48 +37,50 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(500);
-/// A round that takes longer stands still.
+/// A round that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(120);
-/// Letters that one process has on their way at the same time.
+/// Notifications that one process sends at the same time.
 const AT_ONCE: i64 = 16;
-/// How long a carrier may take for one.
+/// How long a channel may take for one notification.
 const CARRIED_WITHIN: Duration = Duration::from_secs(20);
-/// Pauses before the second try, the third and so on, in seconds; then it is given up. Give or take a tenth.
+/// Pauses before the second and each further attempt, in seconds, ± 10 %. After the last one, the
+/// notification is given up.
 const AGAIN_AFTER_S: [f64; 7] = [5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 7200.0];
 
-/// What became of a letter.
+/// The outcome of sending a notification.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum SendOutcome {
-    /// The carrier has taken it.
+    /// The channel has accepted it.
     Arrived,
-    /// The carrier fell silent when it had it.
+    /// The channel fell silent after it was sent.
     Perhaps(String),
-    /// The carrier will never take it, or was asked often enough.
+    /// The channel rejects it for good, or the attempts are used up.
     Never(String),
-    /// The carrier does not take it now.
+    /// The channel rejects it for now.
     NotYet { why: String, again_after: Duration },
 }
 
-/// Why a carrier has not said that it took a letter.
+/// Why a channel has not confirmed a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SendError {
-    /// It will never take it.
+    /// The channel rejects it for good.
     Refused(String),
-    /// There is nobody there any more.
+    /// The recipient no longer exists.
     Gone(String),
-    /// It has not got it, surely.
+    /// The channel certainly does not have it.
     NotNow(String),
-    /// It fell silent.
+    /// The channel fell silent.
     Silent(String),
 }
 
-/// Whoever takes letters to people: the port to mail servers and to companies that send messages.
+/// The port to mail servers, SMS providers and push services.
 pub(crate) trait Channel: Send + Sync {
-    /// Takes a letter to an address. `about` names it: the same one never comes twice, unless it was surely not taken.
+    /// Sends a notification to an address. `about` identifies it: the same value is repeated only
+    /// after an attempt that certainly failed.
     fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), SendError>>;
 }
 
-/// The carriers that this shop has.
+/// The configured channels.
 #[derive(Clone, Default)]
 pub(crate) struct Channels {
     mail: Option<Arc<dyn Channel>>,
@@ -91,7 +95,7 @@ impl Channels {
             (Some(url), Some(from)) => Some(Arc::new(Smtp::new(url, from)?) as Arc<dyn Channel>),
             (Some(_), None) => {
                 return Err(StartError::new(
-                    "Letters need a sender: set FAIRLINE_MAIL_FROM, such as `Shop <shop@example.org>`.",
+                    "E-mail needs a sender: set FAIRLINE_MAIL_FROM, such as `Shop <shop@example.org>`.",
                 ));
             }
             (None, _) => None,
@@ -101,7 +105,7 @@ impl Channels {
                 Some(Arc::new(Sms::new(url, settings.sms_key.as_ref(), from)?) as Arc<dyn Channel>)
             }
             (Some(_), None) => {
-                return Err(StartError::new("Messages need a sender: set FAIRLINE_SMS_FROM, such as +15005550006."));
+                return Err(StartError::new("SMS needs a sender: set FAIRLINE_SMS_FROM, such as +15005550006."));
             }
             (None, _) => None,
         };
@@ -110,19 +114,20 @@ impl Channels {
             (None, None, _) => None,
             _ => {
                 return Err(StartError::new(
-                    "Push needs a key pair and a contact: set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT.",
+                    "Web Push needs a key pair and a contact: set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT.",
                 ));
             }
         };
         Ok(Self { mail, messages, push, push_services: Some(Arc::new(PushServices::new(&settings.push_makers))) })
     }
 
-    /// What browsers subscribe with, and whom they may name; nothing where nothing is pushed.
+    /// The key that browsers subscribe with and the permitted push services; none if Web Push is
+    /// not configured.
     pub(crate) fn push(&self) -> Option<(&Push, &PushServices)> {
         Some((self.push.as_deref()?, self.push_services.as_deref()?))
     }
 
-    /// Who takes letters to such an address.
+    /// The channel for addresses of a kind.
     pub(crate) fn to(&self, way: Way) -> Option<&dyn Channel> {
         match way {
             Way::Mail => self.mail.as_deref(),
@@ -131,13 +136,13 @@ impl Channels {
         }
     }
 
-    /// Whether there is nobody to take a letter.
+    /// Whether no channel is configured.
     pub(crate) fn are_none(&self) -> bool {
         self.mail.is_none() && self.messages.is_none() && self.push.is_none()
     }
 }
 
-/// Starts to hear of events that are worth a letter, and to send; ends with the process.
+/// Starts to consume events and to send notifications; ends with the process.
 pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
     if checkout.channels.are_none() {
         return;
@@ -158,20 +163,20 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream, shop: Shop) {
                     _ = beat.tick() => {}
                     () = stop.triggered() => return,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 if let Err(error) = send(&checkout, &shop).await {
                     metrics::counter!("checkout_post_failures_total").increment(1);
-                    warn!(%error, "letters wait to be sent");
+                    warn!(%error, "send notifications failed; they will be retried");
                 }
             }
         }
     });
 }
 
-/// Sends what is due, some at a time, until there is no more or the process stops.
+/// Sends due notifications in groups until none is left or the process stops.
 async fn send(checkout: &Checkout, shop: &Shop) -> Result<(), StoreError> {
     loop {
-        fairline_service::beat();
+        fairline_server::beat();
         let letters = checkout.store.take_letters(AT_ONCE).await?;
         let carried = letters.iter().map(|letter| within(letter.trace, carry(checkout, shop, letter)));
         for noted in join_all(carried).await {
@@ -196,8 +201,8 @@ async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), 
             }
             judge(carried, letter.attempts, rand::rng().random())
         }
-        (None, _) => SendOutcome::Never("nothing can be sent there".to_owned()),
-        (_, None) => SendOutcome::Never("it can't be put into words".to_owned()),
+        (None, _) => SendOutcome::Never("no channel is configured for the address".to_owned()),
+        (_, None) => SendOutcome::Never("render text failed".to_owned()),
     };
     let outcome = match &carried {
         SendOutcome::Arrived => "sent",
@@ -216,7 +221,7 @@ async fn carry(checkout: &Checkout, shop: &Shop, letter: &Letter) -> Result<(), 
     checkout.store.note_carried(letter, &carried).await
 }
 
-/// What to do about a letter after so many attempts. `jitter` is from 0 to 1.
+/// What follows from an attempt, given the number of attempts. `jitter` is from 0 to 1.
 fn judge(carried: Result<(), SendError>, attempts: i32, jitter: f64) -> SendOutcome {
     match carried {
         Ok(()) => SendOutcome::Arrived,
@@ -244,12 +249,11 @@ impl Smtp {
     fn new(url: &Secret, from: &str) -> Result<Self, StartError> {
         let wrong = |_| {
             StartError::new(
-                "The mail server's address is not one: write smtps://user:password@host, or smtp://host:25 inside your own network.",
+                "Invalid mail server URL: write smtps://user:password@host, or smtp://host:25 inside your own network.",
             )
         };
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(wrong)?;
-        let wrong =
-            |_| StartError::new(format!("The letters' sender `{from}` is not one: write `Shop <shop@example.org>`."));
+        let wrong = |_| StartError::new(format!("Invalid e-mail sender `{from}`: write `Shop <shop@example.org>`."));
         Ok(Self { transport: transport.timeout(Some(CARRIED_WITHIN / 2)).build(), from: from.parse().map_err(wrong)? })
     }
 
@@ -259,14 +263,14 @@ impl Smtp {
         let message = Message::builder()
             .from(self.from.clone())
             .to(to.parse().map_err(|error: lettre::address::AddressError| refused(&error))?)
-            // The same for the same letter, so that whoever gets it twice after all can tell.
+            // The same id for the same notification, so that a recipient can recognise a duplicate.
             .message_id(Some(format!("<{}@{domain}>", about.replace('/', "."))))
             .header(AutoSubmitted)
             .subject(&letter.subject)
             .header(ContentType::TEXT_PLAIN)
             .body(letter.text.clone())
             .map_err(|error| refused(&error))?;
-        // Whatever fails up to here, the server has got nothing.
+        // Up to here, no failure leaves anything at the server.
         match self.transport.test_connection().await {
             Ok(true) => {}
             Ok(false) => return Err(SendError::NotNow("the mail server does not take mail now".to_owned())),
@@ -281,7 +285,8 @@ impl Smtp {
     }
 }
 
-/// What a mail server said, by its code alone: the rest may name whom it was for, and goes to the log.
+/// The reply of a mail server, reduced to its code: the text may contain the recipient, and is
+/// logged.
 fn reason(error: &lettre::transport::smtp::Error) -> String {
     match error.status() {
         Some(code) => format!("the mail server answered {code}"),
@@ -289,7 +294,7 @@ fn reason(error: &lettre::transport::smtp::Error) -> String {
     }
 }
 
-/// Says that no person has written it (RFC 3834), so that nobody's absence is answered.
+/// Marks the mail as automatic (RFC 3834), so that out-of-office replies are suppressed.
 #[derive(Debug, Clone)]
 struct AutoSubmitted;
 
@@ -313,8 +318,9 @@ impl Channel for Smtp {
     }
 }
 
-/// A company that sends messages to phones, over Twilio's API (<https://www.twilio.com/docs/messaging/api/message-resource>), which others
-/// speak too.
+/// An SMS provider with Twilio's API
+/// (<https://www.twilio.com/docs/messaging/api/message-resource>), which other providers support,
+/// too.
 struct Sms {
     client: HttpClient,
     url: String,
@@ -325,7 +331,7 @@ struct Sms {
 impl Sms {
     fn new(url: &str, key: Option<&Secret>, from: &str) -> Result<Self, StartError> {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
-        let wrong = || StartError::new(format!("The messages' address `{url}` is not an http:// or https:// one."));
+        let wrong = || StartError::new(format!("The SMS URL `{url}` is not an http:// or https:// URL."));
         web_address(url).ok_or_else(wrong)?;
         let authorization = key.map(|key| Secret::new(format!("Basic {}", STANDARD.encode(key.expose()))));
         Ok(Self {
@@ -350,8 +356,8 @@ impl Sms {
         match self.client.call(request).await {
             Ok(answered) if answered.status.is_success() => Ok(()),
             Ok(answered) => {
-                let why = format!("the messages' company answered {}", answered.status.as_u16());
-                // It has no idempotency keys: after a failure of its own nobody knows.
+                let why = format!("the SMS provider answered {}", answered.status.as_u16());
+                // The API has no idempotency keys, so a server error leaves the outcome unknown.
                 Err(match answered.status.as_u16() {
                     429 | 503 => SendError::NotNow(why),
                     500..=599 => SendError::Silent(why),
@@ -364,7 +370,7 @@ impl Sms {
     }
 }
 
-/// Text as a part of a form (URL Standard, section 5.2).
+/// Percent-encodes a form value (URL Standard, section 5.2).
 fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! Notifications to shoppers: their texts, and how they are sent by e-mail, SMS and Web Push.
+//! Notifications to shoppers: their texts, and their delivery by e-mail, SMS and Web Push.
 
 pub(crate) mod dispatcher;
 pub(crate) mod notification;

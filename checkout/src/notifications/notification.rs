@@ -1,5 +1,5 @@
-//! What people are told by e-mail or message, and in which words. `templates/letters` has the words: the first line of each is its
-//! subject, and all of a message to a phone.
+//! The content of notifications. `templates/letters` has the texts: the first line of each is the
+//! subject, and the whole text of an SMS.
 
 use askama::Template;
 use serde::{Deserialize, Serialize};
@@ -7,57 +7,57 @@ use uuid::Uuid;
 
 use crate::accounts::account::AccountKey;
 
-/// What a letter is about.
+/// The subject of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "matter", rename_all = "snake_case")]
 pub(crate) enum Matter {
-    /// Somebody signs in. The code itself is made when the letter is written.
+    /// A sign-in. The code is derived when the text is rendered.
     Code { sign_in: Uuid },
     /// An order was paid for.
     OrderConfirmed(About),
-    /// A hold has little time left.
+    /// A hold will soon lapse.
     HoldAboutToLapse(About),
-    /// Somebody will soon be let in.
+    /// A shopper will soon be admitted.
     TurnIsNear(About),
-    /// A payment that came too late went back.
+    /// A payment that came too late was refunded.
     Refunded(About),
 }
 
-/// Of which sale, and what.
+/// The sale, the order and its details.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {
-    /// What the sale is called.
+    /// Name of the sale.
     pub(crate) sale: String,
-    /// Its name in addresses.
+    /// URL slug of the sale.
     pub(crate) slug: String,
-    /// Empty where it is about no order.
+    /// Empty if the notification is not about an order.
     #[serde(default)]
     pub(crate) order: String,
     #[serde(default)]
     pub(crate) quantity: i32,
-    /// As people write it.
+    /// Formatted for people.
     #[serde(default)]
     pub(crate) amount: String,
-    /// As people write it.
+    /// Formatted for people.
     #[serde(default)]
     pub(crate) until: String,
 }
 
-/// Who writes.
+/// The sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Shop {
     pub(crate) name: String,
-    /// Where its pages are, without a slash at the end; empty where letters have no links.
+    /// URL of its pages, without a trailing slash; empty if notifications have no links.
     pub(crate) url: String,
 }
 
-/// A letter, in words.
+/// The text of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     /// One line.
     pub(crate) subject: String,
     pub(crate) text: String,
-    /// Where it leads, if anywhere.
+    /// The link, if there is one.
     pub(crate) link: String,
 }
 
@@ -86,7 +86,7 @@ struct Code<'a> {
 }
 
 impl Matter {
-    /// Puts it into words.
+    /// Renders the text.
     pub(crate) fn write(&self, shop: &Shop, key: Option<&AccountKey>) -> Option<Written> {
         let to = |about: &About| {
             if shop.url.is_empty() { String::new() } else { format!("{}/sales/{}", shop.url, about.slug) }
@@ -100,7 +100,7 @@ impl Matter {
         };
         let text = text.ok()?;
         let (subject, text) = text.split_once('\n')?;
-        // What a sale is called is the shop's to say; a header has one line.
+        // The shop chooses the name of a sale; a header must stay on one line.
         let subject = subject.chars().filter(|c| !c.is_control()).collect();
         Some(Written { subject, text: format!("{}\n", text.trim()), link })
     }
@@ -108,7 +108,7 @@ impl Matter {
 
 #[cfg(test)]
 mod tests {
-    use fairline_service::Secret;
+    use fairline_server::Secret;
 
     use super::*;
 

@@ -1,9 +1,9 @@
-//! Letters: noted once for each thing that they say, taken by whoever sends them.
+//! Notifications: stored once for each subject, and taken by the dispatcher.
 
 use fairline_events::{Event, Kind};
 use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, price_text};
-use fairline_trace::TraceContext;
+use fairline_telemetry::TraceContext;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 use time::{OffsetDateTime, macros::format_description};
@@ -18,41 +18,45 @@ use crate::{
     },
 };
 
-/// A letter that was taken and not heard of again for so long was cut off on its way: it may have arrived.
+/// A notification that was taken this long ago without an outcome was interrupted. It may have
+/// arrived.
 const CUT_OFF_AFTER_S: f64 = 120.0;
-/// How long people want to hear what has happened to their order, in seconds.
+/// How long a notification about an order is relevant, in seconds.
 const NEWS_GOOD_S: i32 = 2 * 24 * 3600;
-/// How long what is about to happen is news, in seconds.
+/// How long a warning is relevant, in seconds.
 const WARNING_GOOD_S: i32 = 120;
-/// The longest reason that is kept, in characters.
+/// The longest stored reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
-/// A hold is about to lapse when it has so many seconds left, or a third of its time.
+/// A hold is about to lapse when it has this many seconds left, or a third of its time.
 const WARNED_BEFORE_S: f64 = 120.0;
-/// Holds that one sweep warns of, and turns that it says to be near, at most.
+/// Holds and turns that one sweep warns of, at most.
 const WARNED_MAX: i64 = 200;
-/// Browsers that one account is told in, at most.
+/// Browsers that one account is notified in, at most.
 const BROWSERS_MAX: i64 = 5;
-/// A turn is near when so many are ahead at most, or as many as are let in within so many seconds at the rate of the last ones.
+/// A turn is near with at most this many shoppers ahead, or as many as the current rate admits
+/// within `NEAR_S`.
 const NEAR_AHEAD: i64 = 20;
 const NEAR_S: f64 = 180.0;
-/// The rate is that of so many seconds; of a sale that has just opened, as if it had been open for some.
+/// The rate is measured over this many seconds. A sale that has just opened counts as open for at
+/// least `RATE_OVER_MIN_S`.
 const RATE_OVER_S: f64 = 60.0;
 const RATE_OVER_MIN_S: f64 = 10.0;
 
-/// A letter that is to be sent.
+/// A notification that is due.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) about: String,
     pub(crate) address: Address,
     pub(crate) matter: Matter,
-    /// This attempt included.
+    /// Including this attempt.
     pub(crate) attempts: i32,
-    /// The trace of what it tells.
+    /// The trace of its event.
     pub(crate) trace: Option<TraceContext>,
 }
 
-/// Notes a letter, unless the same was noted before, or nobody wants to hear it any more. It is news for so long after what it says
-/// has happened: at a time, or just now. It is sent in the trace in which it is noted.
+/// Stores a notification, unless it is stored already or no longer relevant. It is relevant for
+/// `good_s` seconds after its event, which happened at `happened_at`, or just now. It is sent in
+/// the current trace.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     about: &str,
@@ -73,16 +77,16 @@ pub(crate) async fn write(
     .bind(json!(matter))
     .bind(f64::from(good_s))
     .bind(happened_at)
-    .bind(fairline_trace::current().map(|trace| trace.to_string()))
+    .bind(fairline_telemetry::current().map(|trace| trace.to_string()))
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Makes a letter out of what it is about.
+/// Creates the content of a notification.
 type Wording = fn(About) -> Matter;
 
-/// What an event is worth writing, and for how many seconds it is news.
+/// The notification for a kind of event, and for how many seconds it is relevant.
 fn worth(kind: Kind) -> Option<(Wording, i32)> {
     match kind {
         Kind::PurchaseCompleted => Some((Matter::OrderConfirmed, NEWS_GOOD_S)),
@@ -93,14 +97,14 @@ fn worth(kind: Kind) -> Option<(Wording, i32)> {
     }
 }
 
-/// Whom an event concerns, and what it is about.
+/// A recipient of an event, and the details.
 #[derive(FromRow)]
 struct Concerned {
-    /// Which of the events, from 1.
+    /// The index of the event, from 1.
     nth: i64,
     account_id: Uuid,
     address: String,
-    /// Tells the ways apart by which one is told; empty for the first.
+    /// Distinguishes the addresses of one account; empty for the first.
     way: String,
     name: String,
     slug: String,
@@ -125,7 +129,7 @@ impl Concerned {
 }
 
 impl Store {
-    /// Notes the letters that events are worth, to those with an account.
+    /// Stores the notifications for events of holds and reminders with an account.
     pub(crate) async fn note_letters(&self, events: &[Event]) -> Result<(), StoreError> {
         let id = |event: &Event, field: &str| event.data[field].as_str().and_then(|id| Uuid::try_parse(id).ok());
         let telling: Vec<&Event> = events.iter().filter(|event| worth(event.kind).is_some()).collect();
@@ -158,21 +162,21 @@ impl Store {
             let (account, address) = (AccountId(concerned.account_id), Address::stored(concerned.address.clone()));
             let about = format!("{}{}", event.id(), concerned.way);
             let mut what = concerned.about(id(event, "order_id"));
-            // Of a refund, how much it was: it may be a part.
+            // A refund may be partial, so it carries its own amount.
             if let (Kind::PaymentRefunded, Some(minor)) = (event.kind, event.data["amount_minor"].as_i64()) {
                 what.amount = price_text(minor, &concerned.currency);
             }
             let matter = matter(what);
-            // Heard late, it is no longer news, however new the letter would be.
+            // Relevance counts from the event, not from the time at which it was handled.
             let connection = &mut *self.pool.acquire().await?;
             let noted = write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time));
-            fairline_trace::within(event.trace, noted).await?;
+            fairline_telemetry::within(event.trace, noted).await?;
         }
         Ok(())
     }
 
-    /// Takes letters that are due, the oldest first: they are on their way, and nobody else takes them, ever, unless they are
-    /// known not to have arrived.
+    /// Takes due notifications, the oldest first, and marks them as being sent. No process takes
+    /// them again, unless they certainly did not arrive.
     pub(crate) async fn take_letters(&self, limit: i64) -> Result<Vec<Letter>, StoreError> {
         sqlx::query(
             "UPDATE letters SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
@@ -191,7 +195,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let letter = |(about, address, matter, attempts, trace): (String, String, Value, i32, Option<String>)| {
-            let permanent = |_| StoreError::Corrupt(format!("letter {about} is none"));
+            let permanent = |_| StoreError::Corrupt(format!("letter {about} is invalid"));
             let matter = serde_json::from_value(matter).map_err(permanent)?;
             let trace = trace.and_then(|trace| trace.parse().ok());
             Ok(Letter { address: Address::stored(address), matter, attempts, about, trace })
@@ -199,7 +203,7 @@ impl Store {
         rows.into_iter().map(letter).collect()
     }
 
-    /// Notes what became of a letter.
+    /// Stores the outcome of a notification.
     pub(crate) async fn note_carried(&self, letter: &Letter, carried: &SendOutcome) -> Result<(), StoreError> {
         let (state, again_after, error) = match carried {
             SendOutcome::Arrived => ("sent", None, None),
@@ -221,7 +225,8 @@ impl Store {
         Ok(())
     }
 
-    /// Says of holds with an account that they are about to lapse, once each. Gives how many.
+    /// Publishes an event for each hold with an account that is about to lapse, once. Returns their
+    /// number.
     pub(crate) async fn warn_of_lapses(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let warned: Vec<(Uuid, Uuid)> = sqlx::query_as(
@@ -240,11 +245,11 @@ impl Store {
         Ok(warned.len())
     }
 
-    /// Says of accounts that wait that their turn is near, once each. Gives how many.
+    /// Publishes an event for each reminder whose turn is near, once. Returns their number.
     pub(crate) async fn tell_of_turns(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            // One look finds the next line that somebody is to be told of.
+            // One lookup finds the next line with pending reminders.
             "WITH RECURSIVE waited_for (line_id) AS ( \
                 (SELECT line_id FROM reminders WHERE told_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
                 SELECT (SELECT line_id FROM reminders WHERE told_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
@@ -276,7 +281,8 @@ impl Store {
         Ok(near.len())
     }
 
-    /// Reminds an account of its turn in a line. Not in a draw, whose order is not that of the tickets.
+    /// Stores a reminder for an account's turn in a line. Not in a draw, whose order differs from
+    /// that of the tickets.
     pub(crate) async fn remind(
         &self,
         line: SaleId,
@@ -301,7 +307,8 @@ impl Store {
         Ok(noted.rows_affected() > 0)
     }
 
-    /// Tells an account in one more browser: in the newest few.
+    /// Subscribes a browser to the notifications of an account. Only the newest few browsers are
+    /// kept.
     pub(crate) async fn subscribe(
         &self,
         account: AccountId,
@@ -325,14 +332,14 @@ impl Store {
         Ok(noted.rows_affected() > 0)
     }
 
-    /// Tells an account no longer in a browser.
+    /// Removes a browser from the notifications of an account.
     pub(crate) async fn unsubscribe(&self, account: AccountId, endpoint: &str) -> Result<(), StoreError> {
         let gone = sqlx::query("DELETE FROM push_subscriptions WHERE account_id = $1 AND endpoint = $2");
         gone.bind(account.0).bind(endpoint).execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Forgets a browser that is not there any more.
+    /// Deletes the subscription of a browser that is gone.
     pub(crate) async fn forget_subscription(&self, address: &Address) -> Result<(), StoreError> {
         let gone = sqlx::query("DELETE FROM push_subscriptions WHERE endpoint = split_part($1, ' ', 1)");
         gone.bind(address.as_str()).execute(&self.pool).await?;
@@ -340,8 +347,8 @@ impl Store {
     }
 }
 
-/// Tells of each, of its sale, in one statement: each sale's stock is locked once, for the rest of the transaction, and the sales in
-/// one order.
+/// Publishes one event for each item, in one statement. It locks the stock of each sale once, until
+/// the end of the transaction, in the order of their ids.
 async fn tell_each(
     connection: &mut PgConnection,
     kind: Kind,

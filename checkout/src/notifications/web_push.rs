@@ -1,10 +1,10 @@
-//! Web Push: a message to a browser, by way of its maker's push service (RFC 8030), which can't read it (RFC 8291) and knows who sends
-//! it (RFC 8292).
+//! Web Push: messages to browsers through the push services of their makers (RFC 8030), encrypted
+//! end to end (RFC 8291) and authenticated (RFC 8292).
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use fairline_service::{Secret, StartError};
+use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Request, Uri, header};
@@ -27,16 +27,16 @@ use crate::{
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a push service keeps a message for a browser that is closed, in seconds.
+/// How long a push service keeps a message for a closed browser, in seconds.
 const TTL_S: u32 = 600;
-/// How long a push service may take our word for who we are, in seconds; a day at most (RFC 8292, section 2).
+/// Lifetime of a signed authorisation, in seconds; at most a day (RFC 8292, section 2).
 const VOUCHED_FOR_S: i64 = 12 * 3600;
-/// The longest text, in bytes: every push service takes 4096 of a message.
+/// The longest text, in bytes: every push service accepts messages of 4096 bytes.
 const TEXT_BYTES_MAX: usize = 2000;
-/// The size of the one record of a message; larger than any (RFC 8188, section 2).
+/// The size of the only record of a message; larger than any message (RFC 8188, section 2).
 const RECORD_BYTES: u32 = 4096;
 
-/// A browser that wants to be told.
+/// The push subscription of a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subscription {
     pub(crate) endpoint: String,
@@ -45,7 +45,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// Reads one, as `PushSubscription.toJSON` writes it.
+    /// Parses the fields of `PushSubscription.toJSON`.
     pub(crate) fn new(endpoint: &str, p256dh: &str, auth: &str) -> Option<Self> {
         let bytes = |text: &str, length| BASE64.decode(text).ok().filter(|bytes| bytes.len() == length);
         let (p256dh, auth) = (bytes(p256dh, 65)?, bytes(auth, 16)?);
@@ -54,19 +54,19 @@ impl Subscription {
         is_one.then(|| Self { endpoint: endpoint.to_owned(), p256dh, auth })
     }
 
-    /// As it stands among the addresses of letters.
+    /// Parses a subscription from its stored address.
     fn read(address: &str) -> Option<Self> {
         let mut parts = address.split(' ');
         Self::new(parts.next()?, parts.next()?, parts.next()?)
     }
 }
 
-/// The services of browsers' makers that we send to. Whoever subscribes names an address, and could name any.
+/// The permitted push services. A client chooses its endpoint, and could name any host.
 #[derive(Debug, Clone)]
 pub(crate) struct PushServices(Vec<String>);
 
 impl PushServices {
-    /// Hosts, `*.` before a part of one for all below it; or a whole origin, for trials.
+    /// Hosts, with a leading `*.` for all subdomains; or a whole origin, for tests.
     pub(crate) fn new(hosts: &[String]) -> Self {
         Self(hosts.iter().map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty()).collect())
     }
@@ -83,7 +83,7 @@ impl PushServices {
     }
 }
 
-/// Takes letters to browsers.
+/// The channel to browsers.
 pub(crate) struct Push {
     client: HttpClient,
     key: EcdsaKeyPair,
@@ -93,7 +93,8 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// With a VAPID key pair, as `npx web-push generate-vapid-keys` makes it, and where a push service reaches us about it.
+    /// Takes a VAPID key pair, as `npx web-push generate-vapid-keys` prints it, and a contact for
+    /// push services.
     pub(crate) fn new(public_key: &str, private_key: &Secret, contact: &str) -> Result<Self, StartError> {
         let wrong =
             || StartError::new("The push keys are not a VAPID pair: make one with `npx web-push generate-vapid-keys`.");
@@ -103,20 +104,20 @@ impl Push {
         let key =
             EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &public, &random).map_err(|_| wrong())?;
         if !contact.starts_with("mailto:") && !contact.starts_with("https://") {
-            return Err(StartError::new("The push contact is a mailto: or https:// address."));
+            return Err(StartError::new("The push contact is not a mailto: or https:// address."));
         }
         let (public_key, contact) = (BASE64.encode(public), contact.to_owned());
         Ok(Self { client: HttpClient::new(CALL_TIMEOUT), key, public_key, contact, random })
     }
 
-    /// What a browser subscribes with.
+    /// The key that browsers subscribe with.
     pub(crate) fn public_key(&self) -> &str {
         &self.public_key
     }
 
     async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), SendError> {
         let refused = |why: &str| SendError::Refused(why.to_owned());
-        let subscription = Subscription::read(to).ok_or_else(|| refused("it is no subscription"))?;
+        let subscription = Subscription::read(to).ok_or_else(|| refused("it is not a subscription"))?;
         let text = json!({ "about": about, "subject": letter.subject, "link": letter.link }).to_string();
         let body =
             self.encrypt(&subscription, &text).ok_or_else(|| refused("it can't be encrypted for that browser"))?;
@@ -145,7 +146,7 @@ impl Push {
         }
     }
 
-    /// Says to a push service who we are (RFC 8292, section 3).
+    /// The `Authorization` for a push service (RFC 8292, section 3).
     fn vouch(&self, endpoint: &str) -> Option<String> {
         let uri: Uri = endpoint.parse().ok()?;
         let origin = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
@@ -160,7 +161,7 @@ impl Push {
         Some(format!("vapid t={signed}.{}, k={}", BASE64.encode(signature), self.public_key))
     }
 
-    /// Encrypts a text for a browser (RFC 8291, section 3.4, in the one record of RFC 8188).
+    /// Encrypts a text for a browser (RFC 8291, section 3.4, as one record of RFC 8188).
     fn encrypt(&self, subscription: &Subscription, text: &str) -> Option<Vec<u8>> {
         let ours = EphemeralPrivateKey::generate(&ECDH_P256, &self.random).ok()?;
         let our_key = ours.compute_public_key().ok()?;
@@ -178,7 +179,7 @@ impl Push {
 /// A message with its header (RFC 8188, section 2.1).
 fn seal(key: &[u8; 16], nonce: [u8; 12], salt: &[u8; 16], ours: &[u8], text: &str) -> Option<Vec<u8>> {
     let mut sealed = text.as_bytes().get(..text.len().min(TEXT_BYTES_MAX))?.to_vec();
-    // The last record, with no padding.
+    // The delimiter of the last record, without padding.
     sealed.push(2);
     let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).ok()?);
     key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed).ok()?;
@@ -186,7 +187,7 @@ fn seal(key: &[u8; 16], nonce: [u8; 12], salt: &[u8; 16], ours: &[u8], text: &st
     Some([salt, &RECORD_BYTES.to_be_bytes()[..], &[length], ours, &sealed].concat())
 }
 
-/// So many bytes out of HKDF.
+/// The length of an HKDF output.
 struct Bytes(usize);
 
 impl KeyType for Bytes {

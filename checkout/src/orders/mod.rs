@@ -1,4 +1,4 @@
-//! Holds and orders: what may become of them, their routes, and their rows.
+//! Holds and orders: state machines, routes and rows.
 
 pub(crate) mod expiry;
 pub(crate) mod holds;

@@ -1,4 +1,4 @@
-//! An order: a hold, and what became of it.
+//! Orders. An order begins as a hold and keeps the hold's id.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use crate::orders::state::OrderStatus;
 
-/// The id of an order, which is that of its hold.
+/// The id of an order, equal to that of its hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = Uuid)]
 pub struct OrderId(pub Uuid);
 
-/// The id of one payment: an order may have seen several, of which at most one was captured.
+/// The id of a payment. An order may have several payments, of which at most one is captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PaymentId(pub Uuid);
 
@@ -26,28 +26,29 @@ impl fmt::Display for PaymentId {
     }
 }
 
-/// A hold, and what became of it.
+/// An order: a hold and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Order {
     /// The order.
     pub id: OrderId,
     /// The sale.
     pub sale_id: SaleId,
-    /// How it stands.
+    /// The status of the order.
     pub status: OrderStatus,
     /// Units.
     pub quantity: i32,
-    /// What it costs, in the currency's minor unit (cents).
+    /// The price of all units, in the currency's minor unit (cents).
     pub amount_minor: i64,
     /// ISO 4217 code.
     pub currency: String,
-    /// What has gone back to its shopper, in the currency's minor unit.
+    /// The refunded amount, in the currency's minor unit.
     pub refunded_minor: i64,
-    /// How a dispute of its payment stands, in the gateway's word, if there is or was one: `needs_response`, `won`, `lost` …
+    /// The state of a dispute of its payment, in the gateway's word, if there is or was one:
+    /// `needs_response`, `won`, `lost` …
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub dispute: Option<String>,
-    /// Until when the units are held for its shopper.
+    /// When the hold expires.
     #[serde(with = "time::serde::rfc3339")]
     pub hold_expires_at: OffsetDateTime,
     /// When it was paid, if it was.
@@ -57,7 +58,7 @@ pub struct Order {
     /// When the token was redeemed.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// Something that its shopper has to know.
+    /// A notice for the shopper.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub notice: Option<&'static str>,

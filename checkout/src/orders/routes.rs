@@ -1,4 +1,5 @@
-//! The HTTP API: extract, call the function named like the endpoint, map.
+//! HTTP routes of orders: extract, call the service method with the name of the endpoint, map the
+//! result.
 
 use std::num::NonZeroU16;
 
@@ -7,7 +8,7 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fairline_service::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -26,12 +27,12 @@ use crate::{
     },
 };
 
-/// Routes that take units.
+/// The route that takes units.
 pub(crate) fn purchasing() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(purchase))
 }
 
-/// Routes that pay for them.
+/// The route that pays for an order.
 pub(crate) fn paying() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(pay))
 }
@@ -46,7 +47,7 @@ pub(crate) fn withdrawing() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new().routes(routes!(withdraw))
 }
 
-/// Routes that only look.
+/// Read-only routes, and the one that anonymises orders.
 pub(crate) fn looking() -> OpenApiRouter<Checkout> {
     OpenApiRouter::new()
         .routes(routes!(show_order_status))
@@ -55,26 +56,26 @@ pub(crate) fn looking() -> OpenApiRouter<Checkout> {
         .routes(routes!(list_orders, forget_orders))
 }
 
-/// What to buy.
+/// A purchase.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Purchase {
-    /// Units: at most as many as the admission is good for.
+    /// Units, up to the quantity of the admission.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
 }
 
-/// What to pay with.
+/// A payment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pay {
     payment_method: PaymentMethod,
 }
 
-/// Digits in a row that may be a card's number (ISO/IEC 7812-1).
+/// The length from which digits may be a card number (ISO/IEC 7812-1).
 const CARD_DIGITS_MIN: usize = 12;
 
-/// The gateway's token for a way to pay, such as `tok_visa`. Never a card number: those are not even accepted.
+/// The gateway's token of a payment method, such as `tok_visa`. Card numbers are rejected.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, pattern = "^[a-z]+_[A-Za-z0-9_]{1,100}$", example = "tok_visa")]
@@ -101,7 +102,7 @@ struct Orders {
     orders: Vec<Order>,
 }
 
-/// An order, or those of an account, the newest first.
+/// An order, or the orders of an account, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum OneOrAll {
@@ -109,17 +110,17 @@ enum OneOrAll {
     All(Orders),
 }
 
-/// How an order stands.
+/// The status of an order.
 #[derive(Debug, Serialize, ToSchema)]
 struct OrderStanding {
     id: OrderId,
     status: OrderStatus,
-    /// Until when its units are held, or promised, if they are.
+    /// When its hold or its promise expires.
     #[serde(with = "time::serde::rfc3339")]
     hold_expires_at: OffsetDateTime,
 }
 
-/// How a payment stands.
+/// The status of a payment.
 #[derive(Debug, Serialize, ToSchema)]
 struct Standing {
     id: Uuid,
@@ -130,42 +131,43 @@ struct Standing {
     amount_minor: i64,
     /// ISO 4217 code.
     currency: String,
-    /// Since when.
+    /// The time of the last change.
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
-    /// Stripe's `client_secret`, while the shopper has to prove who they are: for `stripe.handleNextAction`.
+    /// Stripe's `client_secret`, while the shopper has to authenticate: for
+    /// `stripe.handleNextAction`.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
 }
 
-/// What was forgotten.
+/// The result of an erasure.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Forgotten {
-    /// Orders. Those that have not ended are kept until they have.
+    /// Number of anonymised orders. Open orders are kept until they end.
     pub(crate) forgotten: u64,
 }
 
-/// What says how somebody's money stands is nobody's to keep.
+/// No cache may store an order or a payment.
 pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-/// Redeem an admission token: what was promised is held, until it is paid for or its time runs out.
+/// Redeem an admission token: its units are held until they are paid for or the hold expires.
 #[utoipa::path(post, path = "/api/flash-sales/{id}/purchase", request_body = Purchase,
     params(("id" = String, Path, description = "The sale."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("admission" = [])), responses(
     (status = 201, description = "The units are held.", body = Order),
-    (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
-    (status = 401, description = "No token, or one that is not genuine or not this holder's; or the sale is for accounts, and nobody is \
+    (status = 400, description = "The Idempotency-Key is invalid.", body = ProblemBody),
+    (status = 401, description = "No token, or it is not genuine or belongs to another shopper; or the sale is for accounts, and the client is not \
         signed in.", body = ProblemBody),
     (status = 403, description = "The token is for another sale, or the request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
-    (status = 409, description = "The token was used before (`order` repeats what it became), or the sale is not open; or the first \
-        request with this Idempotency-Key is still under way.", body = ProblemBody),
+    (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open; or the first \
+        request with this Idempotency-Key is still being processed.", body = ProblemBody),
     (status = 410, description = "The token has expired.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 415, description = "The body is not said to be JSON.", body = ProblemBody),
-    (status = 422, description = "A field is wrong, or more units were asked for than promised, or than the account or \
-        the shopper may have (`shopper-over-limit`: `left` says how many more); or the Idempotency-Key came \
+    (status = 415, description = "The Content-Type is not JSON.", body = ProblemBody),
+    (status = 422, description = "A field is wrong, or the quantity exceeds the promise or the limit of the account or of \
+        the shopper (`shopper-over-limit`: `left` has the rest); or the Idempotency-Key was used \
         with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
@@ -181,22 +183,22 @@ async fn purchase(
     Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
 }
 
-/// Pay for an order. Asking twice charges once.
+/// Pay for an order. A repeated request charges once.
 #[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = Pay,
     params(("id" = String, Path, description = "The order."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("ticket" = [])), responses(
     (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
-    (status = 202, description = "A payment is under way: ask how the order stands.", body = Order),
-    (status = 400, description = "The Idempotency-Key is not one.", body = ProblemBody),
+    (status = 202, description = "A payment is pending: read the status of the order.", body = Order),
+    (status = 400, description = "The Idempotency-Key is invalid.", body = ProblemBody),
     (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
-    (status = 409, description = "The hold has lapsed; or the payment company refuses the payment whatever the card (`payment-rejected`, with its \
-        `code`); or the first request with this Idempotency-Key is still under way.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
+    (status = 409, description = "The hold has expired; or the payment company rejects the payment with any card (`payment-rejected`, with its \
+        `code`); or the first request with this Idempotency-Key is still being processed.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 415, description = "The body is not said to be JSON.", body = ProblemBody),
-    (status = 422, description = "A field is wrong; or the Idempotency-Key came with another body before.", body = ProblemBody),
+    (status = 415, description = "The Content-Type is not JSON.", body = ProblemBody),
+    (status = 422, description = "A field is wrong; or the Idempotency-Key was used with another body before.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address; or too many payments of this order have failed (`too-many-attempts`), and it \
         can't be paid any more.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
@@ -212,12 +214,12 @@ async fn pay(
     Ok((status, NO_STORE, axum::Json(order)).into_response())
 }
 
-/// One of the shopper's orders, or all of an account.
+/// An order of the shopper, or all orders of an account.
 #[utoipa::path(get, path = "/api/orders/{id}",
-    params(("id" = String, Path, description = "The order; or the account that is signed in, and to the shop's own systems any account.")),
+    params(("id" = String, Path, description = "The order; or the signed-in account. With the shop key, any account.")),
     security(("ticket" = []), ("account" = []), ("shop" = [])), responses(
     (status = 200, description = "The order; or the newest 100 orders of the account.", body = OneOrAll),
-    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_order(
@@ -228,7 +230,7 @@ async fn show_order(
     Ok((NO_STORE, axum::Json(checkout.one_or_all(order_id(&id)?, &asker).await?)))
 }
 
-/// The shopper's orders, the newest first.
+/// List the shopper's orders, the newest first.
 #[utoipa::path(get, path = "/api/orders", security(("ticket" = [])), responses(
     (status = 200, description = "The newest 100 orders of this browser's tickets.", body = Orders),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
@@ -237,16 +239,16 @@ async fn list_orders(State(checkout): State<Checkout>, holders: Holders) -> Resu
     Ok((NO_STORE, axum::Json(Orders { orders: checkout.orders(&holders).await? })))
 }
 
-/// Give an order back before its time runs out: its units are free for the next in line. A payment under way is withdrawn with it. May be
-/// repeated.
+/// Give an order back before it expires. Its units go to the next in line, and a pending payment is
+/// withdrawn. May be repeated.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
     params(("id" = String, Path, description = "The order."),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key has the same answer, for a day.")),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("ticket" = []), ("shop" = [])), responses(
-    (status = 200, description = "It was given back.", body = Order),
+    (status = 200, description = "The order was given back.", body = Order),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
-    (status = 409, description = "It is paid for, the bank has approved its payment, or its time has run out.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
+    (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
@@ -258,13 +260,13 @@ async fn give_back(
     Ok((NO_STORE, axum::Json(checkout.give_back(order_id(&order)?, asker).await?)))
 }
 
-/// Withdraw a payment that is under way, whether or not the payment company answers: nothing is charged, and the order can be paid
-/// otherwise while there is time. May be repeated.
+/// Withdraw a pending payment, whether or not the payment company answers. Nothing is charged, and
+/// the order can be paid another way while there is time. May be repeated.
 #[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("shop" = [])), responses(
-    (status = 200, description = "No payment is under way: the order as it stands.", body = Order),
+    (status = 200, description = "No payment is pending: the order as it is.", body = Order),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
-    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 409, description = "The bank has approved it: it is being completed, or the order is paid.", body = ProblemBody),
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was changed.", body = ProblemBody),
@@ -277,11 +279,11 @@ async fn withdraw(
     Ok((NO_STORE, axum::Json(checkout.withdraw(order_id(&order)?, asker).await?)))
 }
 
-/// How an order stands.
+/// The status of an order.
 #[utoipa::path(get, path = "/orders/{id}/status", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("shop" = [])), responses(
-    (status = 200, description = "How it stands.", body = OrderStanding),
-    (status = 404, description = "There is no such order, or it is somebody else's.", body = ProblemBody),
+    (status = 200, description = "The status of the order.", body = OrderStanding),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_order_status(
@@ -294,12 +296,12 @@ async fn show_order_status(
     Ok((NO_STORE, axum::Json(OrderStanding { id, status, hold_expires_at })))
 }
 
-/// How a payment stands.
+/// The status of a payment.
 #[utoipa::path(get, path = "/payments/{id}/status",
-    params(("id" = String, Path, description = "The payment; or its order, of which it is the newest.")),
+    params(("id" = String, Path, description = "The payment; or an order, for its newest payment.")),
     security(("ticket" = []), ("shop" = [])), responses(
-    (status = 200, description = "How it stands.", body = Standing),
-    (status = 404, description = "There is no such payment, or it is somebody else's.", body = ProblemBody),
+    (status = 200, description = "The status of the payment.", body = Standing),
+    (status = 404, description = "There is no such payment, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_payment_status(
@@ -316,11 +318,11 @@ async fn show_payment_status(
     Ok((NO_STORE, axum::Json(standing)))
 }
 
-/// Forget who made these orders. Those that have ended no longer lead to anybody, and are not shown to this browser any more;
-/// units and amounts stay, for the books. It can't be undone.
+/// Anonymise these orders. Ended orders are no longer linked to a shopper, and no longer shown to
+/// this browser; units and amounts stay for the books. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
-    (status = 200, description = "So many orders of this browser's tickets were forgotten.", body = Forgotten),
-    (status = 503, description = "The database does not answer; nothing was forgotten.", body = ProblemBody),
+    (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = Forgotten),
+    (status = 503, description = "The database does not answer; nothing was anonymised.", body = ProblemBody),
 ))]
 async fn forget_orders(State(checkout): State<Checkout>, holders: Holders) -> Result<impl IntoResponse, Problem> {
     Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.forget(holders).await? })))
@@ -339,7 +341,7 @@ impl Checkout {
         Ok(self.store.orders(holders).await?)
     }
 
-    /// The order under an id, or the orders of the account under it.
+    /// The order with an id, or the orders of the account with it.
     async fn one_or_all(&self, id: OrderId, asker: &Caller) -> Result<OneOrAll, CheckoutError> {
         let account = AccountId(id.0);
         if asker.holders().account() == Some(account) {

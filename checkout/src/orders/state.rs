@@ -1,50 +1,51 @@
-//! What may become of a hold and of a payment. No I/O and no clock; every transition that is not in here is refused.
+//! State machines of holds and payments. No I/O and no clock; a transition that is not listed here
+//! is rejected.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A word that the database stores and nobody knows.
+/// A stored state that this version does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a state")]
 pub struct UnknownState(String);
 
-/// What has become of a hold.
+/// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HoldState {
-    /// A visit in yield mode: its units are promised, and reserved only when it pays.
+    /// Yield mode only: its units are promised, and reserved when a payment begins.
     Promised,
-    /// Units are reserved.
+    /// Its units are reserved.
     Held,
     /// Its units are sold.
     Paid,
-    /// Its time ran out, and its units went back.
+    /// It expired, and its units were released.
     Lapsed,
-    /// It was given back before its time ran out.
+    /// It was given back before it expired.
     Cancelled,
 }
 
-/// What happens to a hold.
+/// An event of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldEvent {
-    /// Its time is over.
+    /// It expires.
     RunOut,
-    /// Its shopper, or the shop, does not want it any more.
+    /// The shopper or the shop gives it back.
     GiveBack,
     /// A payment begins, and units are free.
     Secure,
-    /// Its payment came to nothing, and in yield mode units are held for payments only.
+    /// Its payment failed. In yield mode, units are held for payments only.
     Release,
-    /// A payment found it lapsed, and units free.
+    /// It had expired, a payment came, and units are free.
     Renew,
     /// Its payment was captured.
     Pay,
 }
 
 impl HoldState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 5] = [Self::Promised, Self::Held, Self::Paid, Self::Lapsed, Self::Cancelled];
 
-    /// The state after `event`; nothing when that can't happen now.
+    /// The state after `event`, or none if the transition is not permitted.
     #[must_use]
     pub fn after(self, event: HoldEvent) -> Option<Self> {
         match (self, event) {
@@ -63,7 +64,7 @@ impl HoldState {
         }
     }
 
-    /// The word that is stored.
+    /// The stored word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -84,57 +85,57 @@ impl TryFrom<&str> for HoldState {
     }
 }
 
-/// What has become of a payment.
+/// The state of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PaymentState {
-    /// We mean to ask the gateway, or have asked and know no answer.
+    /// The gateway is about to be called, or was called without an answer yet.
     Started,
-    /// The gateway keeps the money ready for us.
+    /// The gateway has authorised the amount.
     Authorised,
-    /// The money is ours, and the order is made.
+    /// The money is captured, and the order exists.
     Captured,
-    /// The gateway said no.
+    /// The gateway has declined it.
     Declined,
-    /// Nothing was taken, and nothing will be.
+    /// Nothing was charged, and nothing will be.
     Voided,
-    /// The money was taken with no unit left: it has to go back.
+    /// The money was captured, but no unit was left: a refund is due.
     RefundDue,
-    /// The money went back.
+    /// The money was refunded.
     Refunded,
 }
 
-/// What happens to a payment.
+/// An event of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentEvent {
-    /// The gateway keeps the money ready.
+    /// The gateway authorised the amount.
     Authorise,
-    /// The gateway said no.
+    /// The gateway declined it.
     Decline,
-    /// The gateway has let go of the money.
+    /// The gateway released the authorisation.
     Void,
-    /// The gateway has taken the money, and a unit is there for it.
+    /// The gateway captured the money, and a unit is available.
     Capture,
-    /// The gateway has taken the money, and no unit is left.
+    /// The gateway captured the money, and no unit is left.
     OweRefund,
-    /// The gateway has given the money back.
+    /// The gateway refunded the money.
     Refund,
 }
 
-/// What to do next for a payment.
+/// The next step of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
-    /// Ask the gateway to keep the money ready.
+    /// Ask the gateway for an authorisation.
     Authorise,
-    /// Secure the unit, then take the money; without a unit, let the money go.
+    /// Secure the unit, then capture; without a unit, release the authorisation.
     SecureAndCapture,
-    /// Give the money back.
+    /// Refund the money.
     Refund,
     /// Nothing: it has ended.
     Nothing,
 }
 
 impl PaymentState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 7] = [
         Self::Started,
         Self::Authorised,
@@ -145,7 +146,7 @@ impl PaymentState {
         Self::Refunded,
     ];
 
-    /// The state after `event`; nothing when that can't happen now.
+    /// The state after `event`, or none if the transition is not permitted.
     #[must_use]
     pub fn after(self, event: PaymentEvent) -> Option<Self> {
         match (self, event) {
@@ -153,7 +154,7 @@ impl PaymentState {
             (Self::Started, PaymentEvent::Decline) => Some(Self::Declined),
             (Self::Started | Self::Authorised, PaymentEvent::Void) => Some(Self::Voided),
             (Self::Authorised, PaymentEvent::Capture) => Some(Self::Captured),
-            // Ours; or somebody has taken it at the gateway, though the payment had ended here.
+            // Ours; or the money was captured at the gateway after the payment had ended here.
             (Self::Authorised | Self::Declined | Self::Voided, PaymentEvent::OweRefund) => Some(Self::RefundDue),
             (Self::RefundDue, PaymentEvent::Refund) => Some(Self::Refunded),
             (Self::Started, PaymentEvent::Capture | PaymentEvent::OweRefund | PaymentEvent::Refund)
@@ -178,7 +179,7 @@ impl PaymentState {
         }
     }
 
-    /// What to do next for a payment in this state, whoever left it there.
+    /// The next step of a payment in this state, regardless of which process left it there.
     #[must_use]
     pub fn next_step(self) -> NextStep {
         match self {
@@ -189,7 +190,7 @@ impl PaymentState {
         }
     }
 
-    /// The word that is stored.
+    /// The stored word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -212,34 +213,35 @@ impl TryFrom<&str> for PaymentState {
     }
 }
 
-/// How an order stands, in the shopper's eyes.
+/// The status of an order, as the shopper sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
-    /// Units are promised, to be paid for in time; they are reserved while a payment is under way.
+    /// Units are promised until the order expires; they are reserved while a payment is pending.
     Promised,
-    /// Units are reserved, to be paid for in time.
+    /// Units are reserved until the order expires.
     Held,
-    /// A payment is under way.
+    /// A payment is pending.
     PaymentPending,
     /// Paid for.
     Paid,
-    /// The time to pay ran out; nothing was charged.
+    /// The order expired; nothing was charged.
     Lapsed,
-    /// All of the money went back, or is on its way: the payment came too late with no unit left, or the shop has refunded it.
+    /// All of the money was refunded, or is being refunded: the payment came too late and no unit
+    /// was left, or the shop refunded it.
     Refunded,
     /// It was given back before it was paid.
     Cancelled,
 }
 
-/// How an order stands: its hold, whether the hold's time is over, and its newest payment.
+/// The status of an order, from its hold, whether the hold has expired, and its newest payment.
 #[must_use]
 pub fn order_status(hold: HoldState, run_out: bool, newest_payment: Option<PaymentState>) -> OrderStatus {
     match (hold, newest_payment) {
         (HoldState::Paid, _) => OrderStatus::Paid,
         (_, Some(PaymentState::Started | PaymentState::Authorised)) => OrderStatus::PaymentPending,
         (_, Some(PaymentState::RefundDue | PaymentState::Refunded)) => OrderStatus::Refunded,
-        // Its units are on their way back, whether or not the sweeper has come by.
+        // Its units will be released, whether or not the sweeper has run yet.
         (HoldState::Promised | HoldState::Held, _) if run_out => OrderStatus::Lapsed,
         (HoldState::Promised, _) => OrderStatus::Promised,
         (HoldState::Held, _) => OrderStatus::Held,
@@ -362,8 +364,9 @@ mod tests {
     }
 
     proptest! {
-        /// Promise 6, as far as the machine goes: money is kept only as `captured`, which only `authorised` leads to, and which
-        /// no payment that has ended reaches; money that was taken for nothing can end in one state only.
+        /// Promise 6, as far as the state machine goes: only `captured` keeps money, only
+        /// `authorised` leads there, and no ended payment does. Money that was captured without a
+        /// unit ends as `refunded` only.
         #[test]
         fn a_payment_ends_and_never_comes_back(events in proptest::collection::vec(prop::sample::select(&PAYMENT_EVENTS[..]), 0..40)) {
             let mut state = PaymentState::Started;
@@ -384,7 +387,7 @@ mod tests {
             prop_assert!(moves <= 4);
         }
 
-        /// A unit is sold from a hold that has it, and a sold unit is never given back.
+        /// Only a hold with its unit is sold, and a sold unit is never released.
         #[test]
         fn a_hold_is_paid_once_and_for_good(
             is_yield in any::<bool>(),

@@ -1,4 +1,4 @@
-//! Orders as they are stored, and as their owners see them.
+//! Orders as stored, and as their owners see them.
 
 use fairline_sale::{SaleId, VisitorId};
 use sqlx::FromRow;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Orders that one shopper is shown at most.
+/// Orders that one shopper is shown, at most.
 const ORDERS_MAX: i64 = 100;
 
 impl From<UnknownState> for StoreError {
@@ -37,7 +37,7 @@ pub(crate) struct OrderRow {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) run_out: bool,
     pub(crate) newest_payment: Option<String>,
-    // A hold that was just made has neither.
+    // Both are absent for a hold that was just made.
     #[sqlx(default)]
     pub(crate) refunded_minor: i64,
     #[sqlx(default)]
@@ -94,7 +94,7 @@ impl TryFrom<OrderRow> for Order {
 }
 
 impl Store {
-    /// One order, if it is one of these holders'.
+    /// An order, if it belongs to these holders.
     pub(crate) async fn order(&self, order: OrderId, holders: &Holders) -> Result<Option<Order>, StoreError> {
         let row: Option<OrderRow> =
             sqlx::query_as(order_rows!("WHERE holds.id = $1 AND (holds.visitor = ANY($2) OR holds.account_id = $3)"))

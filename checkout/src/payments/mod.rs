@@ -1,4 +1,4 @@
-//! Payments: from the wish to pay to an order or a refund, and the port to the payment gateway.
+//! Payments: from the request to pay to an order or a refund, and the port to the payment gateway.
 
 pub(crate) mod gateway;
 pub(crate) mod refunds;

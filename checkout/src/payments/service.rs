@@ -1,8 +1,10 @@
-//! A payment: from the wish to pay to an order, or to nothing having been taken.
+//! The payment state machine: from the request to pay to an order, or to nothing being charged.
 //!
-//! Every step is one call to the gateway, then one commit that says what is known now; what comes next follows from the
-//! payment's state alone, whoever left it there. So a crash between any two lines loses nothing: the sweeper goes on
-//! from the last commit, and the gateway gives the same answer to the same idempotency key. `settle` is what comes after the end.
+//! - Each step is one gateway call, then one commit with its result. The next step follows from the
+//!   payment's state alone, whichever process left it there.
+//! - A crash between two steps loses nothing: the sweeper continues from the last commit, and the
+//!   gateway gives the same answer to the same idempotency key.
+//! - `settlement` does the work that follows after a payment has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,39 +31,42 @@ use crate::{
     },
 };
 
-/// How long a shopper's request waits for the gateway; then the payment is pending, and goes on by itself.
+/// How long a shopper's request waits for the gateway. Then the payment is pending and continues in
+/// the background.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// How long the process that began a payment stays with it; then it is the sweeper's.
+/// How long the process that began a payment drives it. Then the sweeper takes over.
 const STAYED_WITH: Duration = Duration::from_secs(12);
-/// Pauses between two tries double from the first to the longest.
+/// Pauses between attempts double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long the sweeper waits for places for more payments, before it does the rest of its work.
+/// How long the sweeper waits for free slots before it does its other work.
 const PLACES_WITHIN: Duration = Duration::from_secs(1);
-/// A shopper who has not proved who they are for so long never will.
+/// A shopper who has not authenticated for this long is not expected to.
 const ACTION_WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// Payments that are given up in one sweep, which asks nobody but the database.
+/// Payments that one sweep gives up, at most. It needs the database only.
 const LATE_AT_ONCE: i64 = 200;
 
-/// What a shopper is told who pays while the payment company does not answer. How long the order is kept, the store knows.
+/// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
+/// the order is kept.
 const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
 
-/// Why a payment can't go on at this moment.
+/// Why a payment can't continue at the moment.
 #[derive(Debug, thiserror::Error)]
 enum Stuck {
-    #[error("the shopper has to prove who they are")]
+    #[error("the shopper has to authenticate")]
     WaitsForShopper,
     #[error("the gateway gave no answer: {0}")]
     NoAnswer(#[from] NoAnswer),
-    #[error("the gateway says {0:?}, which can't be")]
+    #[error("the gateway reports an impossible state: {0:?}")]
     Permanent(Standing),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Checkout {
-    /// Pays for an order; gives it as it stands then. Pending is no failure: the units are held until it is known.
+    /// Pays for an order and returns it. Pending is not a failure: the units are held until the
+    /// outcome is known.
     pub(crate) async fn pay(
         &self,
         order: OrderId,
@@ -70,7 +75,7 @@ impl Checkout {
     ) -> Result<Order, CheckoutError> {
         self.order(order, holders).await?;
         let (checkout, started) = (self.clone(), Instant::now());
-        // A task of its own: it goes on when the client hangs up, or when the gateway takes long.
+        // A separate task: it continues if the client disconnects or the gateway is slow.
         let payment = self.shutdown.spawn(async move { checkout.begin_and_stay(order, &payment_method).await });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
@@ -90,8 +95,8 @@ impl Checkout {
         }
     }
 
-    /// Begins a payment, or goes on with the one under way. One that waits for its shopper, who means to pay with something else by
-    /// now, makes way.
+    /// Begins a payment, or continues the pending one. A pending payment that waits for the shopper
+    /// is replaced if the shopper now chooses another payment method.
     async fn begin_and_stay(&self, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
         if let Begun::Waits { payment, in_time: true } = &begun
@@ -113,7 +118,7 @@ impl Checkout {
         Ok(())
     }
 
-    /// Gives an order back that has not been paid for. A payment that is not known to be authorised ends with it.
+    /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
     pub(crate) async fn give_back(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
         let checkout = self.clone();
         let given_back = self.shutdown.spawn(async move { checkout.store.give_back(order, &asker).await });
@@ -127,7 +132,8 @@ impl Checkout {
         }
     }
 
-    /// Withdraws the payment of an order that is under way: it can be paid otherwise, while there is time. May be repeated.
+    /// Withdraws the pending payment of an order, which can then be paid another way while there is
+    /// time. May be repeated.
     pub(crate) async fn withdraw(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
         let checkout = self.clone();
         let withdrawn = self.shutdown.spawn(async move { checkout.store.withdraw(order, &asker).await });
@@ -148,8 +154,9 @@ impl Checkout {
         }
     }
 
-    /// Drives a payment until it has ended, or for a while. Whether its shopper has proved who they are, the gateway tells by itself,
-    /// or is asked by the sweeper: hundreds of them would keep it busy with questions.
+    /// Drives a payment until it ends, or for a while. Whether the shopper has authenticated, the
+    /// gateway reports by webhook, or the sweeper reads: polling for hundreds of shoppers would
+    /// overload the gateway.
     async fn stay_with(&self, mut payment: Payment) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -162,7 +169,7 @@ impl Checkout {
         }
     }
 
-    /// Takes a payment as far as it goes now: to its end, or to where something has to be waited for.
+    /// Drives a payment as far as possible now: to its end, or until it has to wait.
     pub(crate) async fn drive(&self, payment: &mut Payment) -> Result<(), WaitsStill> {
         loop {
             let step = match payment.state.next_step() {
@@ -176,7 +183,7 @@ impl Checkout {
             };
             match step {
                 Ok(moved) => {
-                    debug!(payment = %moved.id, from = payment.state.word(), to = moved.state.word(), "a payment moved on");
+                    debug!(payment = %moved.id, from = payment.state.word(), to = moved.state.word(), "payment advanced");
                     if moved.state.next_step() == NextStep::Nothing {
                         metrics::counter!("checkout_payments_total", "outcome" => moved.state.word()).increment(1);
                     }
@@ -185,11 +192,11 @@ impl Checkout {
                 Err(stuck) => {
                     match &stuck {
                         Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::LeftAlone) => {
-                            debug!(payment = %payment.id, reason = %stuck, "a payment waits")
+                            debug!(payment = %payment.id, reason = %stuck, "payment waits")
                         }
                         Stuck::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_))
                         | Stuck::Store(StoreError::Unavailable(_)) => {
-                            warn!(payment = %payment.id, reason = %stuck, "a payment waits");
+                            warn!(payment = %payment.id, reason = %stuck, "payment waits");
                         }
                         Stuck::NoAnswer(
                             NoAnswer::Permanent(_) | NoAnswer::CachedFailure(_) | NoAnswer::Rejected { .. },
@@ -222,7 +229,7 @@ impl Checkout {
         };
         let ended = Ended { reference: reference.as_deref(), ..Ended::default() };
         let moved = match (standing, &reference) {
-            // Some methods take the money at once; whether it can be kept is decided next.
+            // Some methods capture at once. The next step decides whether the money is kept.
             (Standing::Authorised | Standing::Captured, Some(reference)) => {
                 self.store.advance(payment, PaymentEvent::Authorise, Some(reference)).await?
             }
@@ -230,18 +237,18 @@ impl Checkout {
                 if !self.store.note_reference(payment, reference, client_secret.as_deref()).await? {
                     return Ok(self.store.left_open(payment.id, reference).await?);
                 }
-                // From now on it is looked up: asking again would only repeat this answer.
+                // From now on it is looked up; repeating the call would replay this answer.
                 payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);
             }
             (Standing::NeedsAction, Some(reference)) => {
                 match self.gateway.cancel(payment.id, reference).await?.standing {
                     Standing::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
-                    // The shopper has just done it: the next look will tell.
+                    // The shopper has just authenticated: the next lookup shows it.
                     _ => return Err(Stuck::WaitsForShopper),
                 }
             }
-            // Its secret would let it be confirmed again, unless it is cancelled.
+            // Its client secret could confirm it again, unless it is cancelled.
             (Standing::Declined, _) => {
                 let ended = Ended { is_open: reference.is_some(), ..ended };
                 self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?
@@ -251,7 +258,7 @@ impl Checkout {
             (permanent, _) => return Err(Stuck::Permanent(permanent)),
         };
         match reference {
-            // It had ended while the gateway was asked.
+            // It ended while the gateway was called.
             Some(reference) if moved.has_ended_unpaid() && moved.reference.as_ref() != Some(&reference) => {
                 Ok(self.store.left_open(moved.id, &reference).await?)
             }
@@ -259,7 +266,7 @@ impl Checkout {
         }
     }
 
-    /// Ends a payment that the gateway refuses whatever the card: nothing that the shopper could do, but the operator.
+    /// Ends a payment that the gateway rejects with any card. Only the operator can fix the cause.
     async fn reject(&self, payment: &Payment, code: &str, message: &str) -> Result<Payment, Stuck> {
         error!(payment = %payment.id, code, message, "authorise payment failed: the gateway rejects the request");
         metrics::counter!("checkout_gateway_rejections_total", "code" => code.to_owned()).increment(1);
@@ -275,7 +282,7 @@ impl Checkout {
             self.gateway.cancel(payment.id, reference).await?
         };
         match answer.standing {
-            // Also when it was to be let go: an earlier try has taken it.
+            // Even when it was to be released: an earlier attempt has captured it.
             Standing::Captured => Ok(self.store.complete(payment).await?),
             Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
                 Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::default()).await?)
@@ -284,8 +291,9 @@ impl Checkout {
         }
     }
 
-    /// Takes the money. Where the gateway will not, for whatever reason, how the payment stands says what follows: one that it keeps ready
-    /// all the same is let go, since it would refuse again, and its unit would wait for ever.
+    /// Captures the money. If the gateway refuses, the state of the payment decides: an
+    /// authorisation that remains is released, since the gateway would refuse again and the unit
+    /// would be held forever.
     async fn capture(&self, payment: &Payment, reference: &str) -> Result<Intent, NoAnswer> {
         let refused = match self.gateway.capture(payment.id, reference).await {
             Ok(Intent {
@@ -298,7 +306,7 @@ impl Checkout {
             answer => return answer,
         };
         let stands = self.gateway.look_up(reference).await?;
-        warn!(payment = %payment.id, reason = refused, stands = ?stands.standing, "the gateway does not take an authorised payment");
+        warn!(payment = %payment.id, reason = refused, stands = ?stands.standing, "capture authorised payment failed");
         match stands.standing {
             Standing::Authorised | Standing::NeedsAction => self.gateway.cancel(payment.id, reference).await,
             _ => Ok(stands),
@@ -312,10 +320,10 @@ impl Checkout {
         }
     }
 
-    /// Goes on with payments that a crash, or a silent gateway, left half done, as many at once as there are places: one that
-    /// ends makes room for more, whatever the others wait for. Gives how many there were, once no more wait.
+    /// Resumes payments that a crash or a silent gateway interrupted, as many at once as there are
+    /// slots. A payment that ends frees its slot. Returns the number of resumed payments.
     pub(crate) async fn finish_payments(&self, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
-        // The gateway is not asked for these, so they need not wait for it.
+        // They need no gateway call, so they do not wait for it.
         for late in self.store.late_payments(LATE_AT_ONCE).await? {
             let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
             if ended.has_ended_unpaid() {
@@ -331,11 +339,12 @@ impl Checkout {
         }
         let mut count = 0;
         loop {
-            // Not while all are taken by payments that the gateway keeps waiting: the next sweep looks again.
+            // All slots may be taken by payments that wait for the gateway: the next sweep tries
+            // again.
             let Ok(Ok(mut free)) = timeout(PLACES_WITHIN, places.clone().acquire_many_owned(together)).await else {
                 return Ok(count);
             };
-            // Those whom the gateway answers may have them.
+            // Leave the slots to processes that the gateway answers.
             if self.gateway_watch.is_left_alone() || self.shutdown.is_triggered() {
                 return Ok(count);
             }
@@ -345,7 +354,7 @@ impl Checkout {
             for mut payment in left_behind {
                 let (checkout, place) = (self.clone(), free.split(1));
                 self.shutdown.spawn(async move {
-                    // What waits still is adopted again later.
+                    // A payment that still waits is taken over later.
                     let _ = checkout.drive(&mut payment).await;
                     drop(place);
                 });
@@ -357,10 +366,10 @@ impl Checkout {
     }
 }
 
-/// The payment has not ended; why was logged.
+/// The payment has not ended; the reason was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitsStill {
-    /// They have to prove who they are.
+    /// The shopper has to authenticate.
     ForShopper,
     ForGateway,
 }

@@ -1,4 +1,4 @@
-//! Payments as they are stored: each step of one is a statement, or a transaction that locks the hold first.
+//! Payments as stored: each step is one statement, or a transaction that locks the hold first.
 
 use std::time::Duration;
 
@@ -20,61 +20,62 @@ use crate::{
     },
 };
 
-/// How long a hold that a late payment has renewed is held again.
+/// How long an expired hold is renewed for a late payment, in seconds.
 pub(crate) const RENEWED_FOR_S: f64 = 60.0;
 
-/// A payment untouched for this long was left behind, in seconds.
+/// A payment unchanged for this long is considered abandoned, in seconds.
 pub(crate) const LEFT_BEHIND_S: f64 = 10.0;
 
-/// Payments that may be begun for one hold: enough for a forgotten code, too few to try out stolen cards.
+/// Payments that may begin for one hold: enough for a forgotten code, too few to test stolen cards.
 pub(crate) const ATTEMPTS_MAX: i64 = 8;
 
-/// The longest pause before a payment that the gateway has not answered is tried again: its hold waits for that.
+/// The longest pause before an unanswered payment is retried: its hold waits for it.
 pub(crate) const UNANSWERED_AGAIN_S: f64 = 60.0;
 
-/// The same for one that the gateway knows, and that does not end.
+/// The same for a payment that the gateway knows and that does not end.
 pub(crate) const STUCK_AGAIN_S: f64 = 600.0;
 
-/// What became of the wish to pay.
+/// The outcome of beginning a payment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Begun {
     Payment(Payment),
-    /// Every unit is sold, or held for somebody who pays: only in yield mode.
+    /// Yield mode only: every unit is sold, or held for another shopper who is paying.
     NoUnit,
-    /// A payment is under way, and waits for its shopper to prove who they are; whether the order's time runs still.
+    /// A pending payment waits for its shopper to authenticate. `in_time`: the order has not
+    /// expired.
     Waits {
         payment: Payment,
         in_time: bool,
     },
-    /// Too many payments of this order have come to nothing.
+    /// Too many payments of this order have failed.
     TooMany,
-    /// The order is not to be paid, or is being paid already.
+    /// The order can't be paid, or is being paid.
     NotNow,
 }
 
-/// A payment, as stored.
+/// A payment as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Payment {
     pub(crate) id: PaymentId,
     pub(crate) order: OrderId,
     pub(crate) payment_method: String,
-    /// The gateway's own id, once it has answered.
+    /// The gateway's id, once it has answered.
     pub(crate) reference: Option<String>,
     pub(crate) state: PaymentState,
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) age: Duration,
-    /// Something has to be settled with the gateway, though the payment has ended: the number of the newest report.
+    /// The number of the newest report, if the payment has to be settled with the gateway.
     pub(crate) to_settle: Option<i32>,
 }
 
 impl Payment {
-    /// Whether it has ended without money.
+    /// Whether it has ended unpaid.
     pub(crate) fn has_ended_unpaid(&self) -> bool {
         matches!(self.state, PaymentState::Declined | PaymentState::Voided)
     }
 
-    /// The gateway's id of a payment that the gateway has authorised.
+    /// The gateway's id of an authorised payment.
     pub(crate) fn authorised_reference(&self) -> Result<&str, StoreError> {
         let missing = || StoreError::Corrupt(format!("payment {} was authorised without a reference", self.id));
         self.reference.as_deref().ok_or_else(missing)
@@ -128,11 +129,12 @@ impl TryFrom<PaymentRow> for Payment {
 }
 
 impl Store {
-    /// Begins a payment, if the order is held in time, or in yield mode can be held now, and no other payment is under
-    /// way.
+    /// Begins a payment if the order is held in time, or can be held now in yield mode, and no
+    /// other payment is pending.
     pub(crate) async fn begin_payment(&self, order: OrderId, payment_method: &str) -> Result<Begun, StoreError> {
         let mut transaction = self.payments.begin().await?;
-        // The lock keeps the sweeper away: it either has lapsed the hold by now, or will see the payment.
+        // The lock excludes the sweeper, which has either expired the hold already or will see the
+        // payment.
         let hold = lock_hold(&mut transaction, order).await?;
         let row: OrderRow =
             sqlx::query_as(order_rows!("WHERE holds.id = $1")).bind(order.0).fetch_one(&mut *transaction).await?;
@@ -180,7 +182,8 @@ impl Store {
         }
     }
 
-    /// Keeps the gateway's id of a payment that waits for its shopper, and what their page needs. Not, when it has ended meanwhile.
+    /// Stores the gateway's id of a payment that waits for its shopper, and its client secret.
+    /// Returns false if the payment has ended meanwhile.
     pub(crate) async fn note_reference(
         &self,
         payment: &Payment,
@@ -195,7 +198,7 @@ impl Store {
         Ok(noted.rows_affected() == 1)
     }
 
-    /// Moves a payment on, and gives it as it is now: somebody else may have moved it first.
+    /// Advances a payment and returns it as it is now: another process may have advanced it first.
     pub(crate) async fn advance(
         &self,
         payment: &Payment,
@@ -220,7 +223,7 @@ impl Store {
         }
     }
 
-    /// The money of a payment went back. Gives it as it is now.
+    /// Records a refund of the whole payment. Returns the payment as it is now.
     pub(crate) async fn refunded(&self, payment: &Payment) -> Result<Payment, StoreError> {
         let mut transaction = self.payments.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(
@@ -246,8 +249,8 @@ impl Store {
         Ok(payment)
     }
 
-    /// Whether a unit is there for an authorised payment: its hold is still held, or can be held again. From here on,
-    /// the hold can't lapse before the payment has ended.
+    /// Whether a unit is available for an authorised payment: its hold is held, or can be held
+    /// again. From now on the hold can't expire before the payment ends.
     pub(crate) async fn secure_units(&self, payment: &Payment) -> Result<bool, StoreError> {
         let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
@@ -257,14 +260,15 @@ impl Store {
                 shift_hold(&mut transaction, payment.order, &hold, HoldState::Promised, HoldEvent::Secure).await?
             }
             HoldState::Lapsed => renew_hold(&mut transaction, payment.order, &hold).await?,
-            // Paid with another payment, or given back: this one has nothing to buy.
+            // Paid with another payment, or given back: this payment has nothing to buy.
             HoldState::Paid | HoldState::Cancelled => false,
         };
         transaction.commit().await?;
         Ok(secured)
     }
 
-    /// Ends a captured payment: as an order if its units are there or free, else as a debt to the shopper.
+    /// Ends a captured payment: as an order if its units are available, otherwise as a refund that
+    /// is due.
     pub(crate) async fn complete(&self, payment: &Payment) -> Result<Payment, StoreError> {
         let mut transaction = self.payments.begin().await?;
         let hold = lock_hold(&mut transaction, payment.order).await?;
@@ -296,9 +300,9 @@ impl Store {
         Ok(payment)
     }
 
-    /// Takes on payments that somebody left half done, those whose holds run out first before others; nobody else takes them for a
-    /// while. One that does not end is tried after twice as long each time; what waits for a shopper, or for a bank, is asked for
-    /// the more seldom the longer it has waited.
+    /// Takes over abandoned payments, those with the earliest expiring holds first; no other
+    /// process takes them for a while. The interval doubles with each attempt. A payment that waits
+    /// for its shopper or bank is read less often the older it is.
     pub(crate) async fn adopt_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET updated_at = now(), adoptions = adoptions + 1 WHERE id IN ( \
@@ -321,7 +325,7 @@ impl Store {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
-    /// How long the oldest payment that has not ended has been under way.
+    /// The age of the oldest payment that has not ended, in seconds.
     pub(crate) async fn oldest_unfinished_s(&self) -> Result<f64, StoreError> {
         Ok(sqlx::query_scalar(
             "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM payments \
@@ -338,7 +342,7 @@ pub(crate) fn after(payment: &Payment, event: PaymentEvent) -> Result<PaymentSta
     payment.state.after(event).ok_or_else(illegal)
 }
 
-/// The payment of an order that waits for its shopper to prove who they are.
+/// The payment of an order that waits for its shopper to authenticate.
 pub(crate) async fn waiting_payment(
     connection: &mut PgConnection,
     order: OrderId,
@@ -361,8 +365,8 @@ pub(crate) async fn read_payment(connection: &mut PgConnection, payment: Payment
     row.try_into()
 }
 
-/// Holds a lapsed hold's units again, if units are free that nobody has been promised; in yield mode, that nobody holds; and if
-/// its account and its shopper may have them still. The hold is locked.
+/// Renews an expired hold if enough units are neither promised nor held (in yield mode, not held),
+/// and if the limits of its account and its shopper permit it. The caller has locked the hold.
 pub(crate) async fn renew_hold(
     connection: &mut PgConnection,
     order: OrderId,
@@ -395,7 +399,7 @@ pub(crate) async fn renew_hold(
     Ok(renewed.is_some())
 }
 
-/// Turns a held hold into an order. Both it and the payment are locked.
+/// Turns a hold into an order. The caller has locked the hold and the payment.
 pub(crate) async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) -> Result<(), StoreError> {
     sqlx::query("UPDATE holds SET state = $2 WHERE id = $1")
         .bind(payment.order.0)

@@ -1,15 +1,16 @@
-//! The till: redemptions that come at the same moment share one transaction.
+//! The redemption batcher: redemptions that arrive together share one transaction (group commit).
 //!
-//! Group commit: while two batches are committed, the next one gathers, so that a disk that can sync a thousand times a second does
-//! not keep it to a thousand redemptions, and the hot row of a stock is touched once for all of them. Each caller has an answer
-//! of its own. Sources: D. DeWitt et al., "Implementation techniques for main memory database systems", SIGMOD 1984; P. Helland
-//! et al., "Group commit timers and high volume transaction systems", HPTS 1987, for when to gather and for how long. What tokens became is
-//! asked in batches likewise.
+//! - While two batches commit, the next one collects, so the rate is not limited to one redemption
+//!   for each disk sync, and a batch updates the hot row of a stock once.
+//! - Each caller receives its own result. Reads of admission states are batched likewise.
+//! - Sources: D. DeWitt et al., "Implementation techniques for main memory database systems",
+//!   SIGMOD 1984; P. Helland et al., "Group commit timers and high volume transaction systems",
+//!   HPTS 1987, for when and how long to collect.
 
 use std::{sync::Arc, time::Duration};
 
 use fairline_sale::VisitorId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use metrics::Gauge;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -23,18 +24,18 @@ use crate::{
     redemption::store::{Became, NotRedeemed, Redemption},
 };
 
-/// Redemptions that wait for a batch at most; beyond them shoppers are asked to try again.
+/// Redemptions that may wait for a batch. Further ones are rejected with 503.
 const WAITING_MAX: usize = 10_000;
-/// Redemptions in one batch at most.
+/// The largest batch.
 const BATCH_MAX: usize = 500;
-/// Batches that are committed at the same time at most: while one waits for the disk, or for the hot row, the database works
-/// at the other. More of them would only be smaller.
+/// Batches that commit at the same time: while one waits for the disk or the hot row, the database
+/// works on the other. More of them would only be smaller.
 const BATCHES_MAX: usize = 2;
-/// A batch that is not full begins so long after the one before it at least: the database needs the better part of a millisecond for any
-/// batch, however small, and a batch of two for every millisecond would be all that it does. Whoever comes to a quiet till waits
-/// for nobody.
+/// The least time between the starts of two batches that are not full. The database needs almost a
+/// millisecond for any batch, and tiny batches would saturate it. A request to an idle batcher does
+/// not wait.
 const APART: Duration = Duration::from_millis(2);
-/// An admission that somebody else is changing at this moment is tried again, so often and after so long.
+/// A redemption that finds its admission locked is retried this often, with this pause.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -43,14 +44,14 @@ struct Waiting {
     answer: oneshot::Sender<Result<Order, NotRedeemed>>,
 }
 
-/// Who wants to know what a token became.
+/// A caller that wants the state of an admission.
 struct Asking {
     admission: Uuid,
     visitor: VisitorId,
     answer: oneshot::Sender<Result<Became, StoreError>>,
 }
 
-/// Where tokens are redeemed.
+/// The handle of the batcher.
 #[derive(Clone)]
 pub(crate) struct RedemptionBatcher {
     redemptions: mpsc::Sender<Waiting>,
@@ -60,7 +61,7 @@ pub(crate) struct RedemptionBatcher {
 }
 
 impl RedemptionBatcher {
-    /// Opens the till. Asked to stop, it serves those who wait, and nobody more.
+    /// Starts the batcher. On shutdown it serves the waiting redemptions and accepts no more.
     pub(crate) fn open(store: Store, shutdown: &Shutdown) -> Self {
         let (redemptions, waiting) = mpsc::channel(WAITING_MAX);
         let (questions, asking) = mpsc::channel(WAITING_MAX);
@@ -90,10 +91,10 @@ impl RedemptionBatcher {
         Self { redemptions, queued, questions }
     }
 
-    /// Redeems an admission. It ends as it would whether or not the caller waits for it.
+    /// Redeems an admission. The redemption completes even if the caller stops waiting.
     ///
     /// # Errors
-    /// Why it was not redeemed; that too many wait already is one reason.
+    /// Returns the reason for a rejection, which includes a full queue.
     pub(crate) async fn redeem(&self, redemption: Redemption) -> Result<Order, NotRedeemed> {
         let (answer, answered) = oneshot::channel();
         self.redemptions.try_send(Waiting { redemption, answer }).map_err(|_| NotRedeemed::Crowded)?;
@@ -101,10 +102,10 @@ impl RedemptionBatcher {
         answered.await.map_err(|_| NotRedeemed::Crowded)?
     }
 
-    /// What the admission of a visitor became.
+    /// The state of a visitor's admission.
     ///
     /// # Errors
-    /// When that can't be known; that too many ask already is one reason.
+    /// Returns an error if the state can't be read, or if the queue is full.
     pub(crate) async fn ask(&self, admission: Uuid, visitor: VisitorId) -> Result<Became, NotRedeemed> {
         let (answer, answered) = oneshot::channel();
         self.questions.try_send(Asking { admission, visitor, answer }).map_err(|_| NotRedeemed::Crowded)?;
@@ -112,7 +113,7 @@ impl RedemptionBatcher {
     }
 }
 
-/// Takes from a queue whatever has gathered while other batches are served, and has it served.
+/// Collects batches from a queue while others are served, and serves them.
 async fn gather<T: Send>(
     mut waiting: mpsc::Receiver<T>,
     stop: Shutdown,
@@ -121,7 +122,7 @@ async fn gather<T: Send>(
     let free = Arc::new(Semaphore::new(BATCHES_MAX));
     let (mut batch, mut begun) = (Vec::new(), Instant::now());
     loop {
-        // Before anybody is taken from the queue: so the next batch gathers for as long as others are committed.
+        // Before the queue is read, so that the next batch collects while others commit.
         let place = free.clone().acquire_owned().await.expect("the semaphore is never closed");
         if waiting.len() < BATCH_MAX {
             sleep_until(begun + APART).await;
@@ -141,13 +142,13 @@ async fn gather<T: Send>(
     }
 }
 
-/// Tells those who ask what their tokens became.
+/// Sends each caller the state of its admission.
 async fn tell(store: &Store, batch: Vec<Asking>) {
     let asked: Vec<(Uuid, VisitorId)> = batch.iter().map(|asking| (asking.admission, asking.visitor)).collect();
     match store.what_became_of(&asked).await {
         Ok(answers) => {
             for (asking, became) in batch.into_iter().zip(answers) {
-                // Whoever has hung up may ask again.
+                // A caller that has disconnected may ask again.
                 let _ = asking.answer.send(Ok(became));
             }
         }
@@ -159,7 +160,7 @@ async fn tell(store: &Store, batch: Vec<Asking>) {
     }
 }
 
-/// Tries again what somebody else was changing.
+/// Retries redemptions whose admissions another transaction had locked.
 async fn insist(store: Store, mut unsteady: Vec<Waiting>) {
     for _ in 1..ATTEMPTS {
         sleep(PAUSE).await;
@@ -173,17 +174,18 @@ async fn insist(store: Store, mut unsteady: Vec<Waiting>) {
     }
 }
 
-/// Redeems a batch, and answers. Gives those whose admissions somebody else was changing.
+/// Redeems a batch and sends the results. Returns the redemptions whose admissions were locked.
 async fn serve(store: &Store, batch: Vec<Waiting>) -> Vec<Waiting> {
     let redemptions: Vec<Redemption> = batch.iter().map(|waiting| waiting.redemption.clone()).collect();
     let mut redeemed = store.redeem(&redemptions).await;
     if redeemed.as_ref().is_err_and(StoreError::is_over_a_limit) {
-        // Another batch has just committed for one of these people. Now that is seen, so the others need not go one by one.
+        // Another batch has just committed for the same person. A second attempt sees it, so the
+        // batch need not be split.
         redeemed = store.redeem(&redemptions).await;
     }
     let answers = match redeemed {
         Ok(answers) => answers,
-        // One of them breaks a promise. Each for itself then, so that it spoils nothing for the others.
+        // One redemption violates a constraint. Redeem each alone, so that the others succeed.
         Err(StoreError::Refused(_)) if redemptions.len() > 1 => {
             let mut answers = Vec::with_capacity(redemptions.len());
             for redemption in &redemptions {
@@ -200,7 +202,7 @@ async fn serve(store: &Store, batch: Vec<Waiting>) -> Vec<Waiting> {
     for (waiting, answer) in batch.into_iter().zip(answers) {
         match answer {
             Err(NotRedeemed::Unsteady) => unsteady.push(waiting),
-            // A shopper who has hung up finds the order among the others.
+            // A shopper who has disconnected finds the order in the list of orders.
             answer => drop(waiting.answer.send(answer)),
         }
     }

@@ -1,7 +1,10 @@
-//! The doorman: stands before the router, and answers whoever brings a token again that is known to be good for nothing.
+//! Fast reject: answers repeated tokens that are known to be invalid, expired or used, before the
+//! router.
 //!
-//! In a rush most requests are such, and routing, extractors and layers cost more than the refusal itself. He decides nothing that the
-//! purchase would not decide: what he does not know goes on to it, and so does every request with an `Idempotency-Key`.
+//! - In a rush most requests are of this kind, and routing, extractors and layers cost more than
+//!   the rejection itself.
+//! - It decides nothing that the purchase would decide differently. Unknown tokens and requests
+//!   with an `Idempotency-Key` pass to the router.
 
 use std::{
     convert::Infallible,
@@ -18,7 +21,7 @@ use axum::{
 };
 use fairline_admission_token::named_holder;
 use fairline_sale::SaleId;
-use fairline_service::{Problem, RateLimit};
+use fairline_server::{Problem, RateLimit};
 use futures_util::future::{Either, Ready, ready};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::time::Instant;
@@ -32,11 +35,11 @@ use crate::{
     redemption::refusal_cache::Again,
 };
 
-/// The route that he stands before, as metrics name it.
+/// The route of purchases, as metrics name it.
 const ROUTE: &str = "/api/flash-sales/{sale}/purchase";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A problem's answer that is made once and given often.
+/// A response that is rendered once and sent often.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     status: StatusCode,
@@ -61,7 +64,7 @@ impl Prepared {
     }
 }
 
-/// Where answers of a kind are counted, as the purchase and the layers before it count theirs.
+/// The metrics of one kind of response, the same as those of the purchase and its layers.
 struct Counts {
     outcome: Counter,
     redeemed: Histogram,
@@ -84,16 +87,16 @@ impl Counts {
     }
 }
 
-/// Where the answers of one status to purchases are timed.
+/// The latency histogram of purchases with one status.
 fn answered(status: StatusCode) -> Histogram {
     histogram!("http_request_duration_seconds", "route" => ROUTE, "status" => status.as_u16().to_string())
 }
 
-/// On a request: the doorman has counted it for its address.
+/// Marks a request that the rate limit has counted already.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted;
 
-/// What he knows.
+/// The state of fast reject.
 pub(crate) struct FastReject {
     checkout: Checkout,
     limit: RateLimit,
@@ -105,7 +108,7 @@ pub(crate) struct FastReject {
 }
 
 impl FastReject {
-    /// Once the metrics have a recorder.
+    /// Call it after the metrics recorder is installed.
     pub(crate) fn new(checkout: Checkout, limit: RateLimit, health: Health) -> Self {
         let kind = |error| {
             let problem = Problem::from(error);
@@ -123,12 +126,13 @@ impl FastReject {
         }
     }
 
-    /// Puts him before a router.
+    /// Places it in front of a router.
     pub(crate) fn before(self, router: Router) -> Door {
         Door { doorman: Arc::new(self), router }
     }
 
-    /// The refusal of a request, if it is known. Others are counted for their address, once.
+    /// The rejection of a request, if it is known. Other requests are counted for the rate limit,
+    /// once.
     fn refusal<T>(&self, request: &mut Request<T>) -> Option<Response> {
         if request.method() != Method::POST {
             return None;
@@ -136,7 +140,7 @@ impl FastReject {
         let sale = request.uri().path().strip_prefix("/api/flash-sales/")?.strip_suffix("/purchase")?;
         let sale: SaleId = sale.parse().ok()?;
         let started = Instant::now();
-        // First of all: even a ticket costs something to check.
+        // The rate limit comes first: even checking a ticket costs time.
         if let Err(too_many) = self.limit.check_request(request) {
             self.limited.record(started.elapsed().as_secs_f64());
             return Some(too_many.into_response());
@@ -148,7 +152,7 @@ impl FastReject {
         known
     }
 
-    /// The refusal of a purchase, if it is known.
+    /// The rejection of a purchase, if it is known.
     fn known(&self, sale: SaleId, headers: &HeaderMap, started: Instant) -> Option<Response> {
         if headers.contains_key(IDEMPOTENCY_KEY) {
             return None;
@@ -180,7 +184,7 @@ impl FastReject {
     }
 }
 
-/// The router with the doorman before it.
+/// The router behind fast reject.
 #[derive(Clone)]
 pub(crate) struct Door {
     doorman: Arc<FastReject>,

@@ -1,4 +1,4 @@
-//! Whoever brings one forged token after the other is not listened to for a while: a signature is dear to check.
+//! Ignores a visitor for a while after many forged tokens, since checking a signature is expensive.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,25 +10,27 @@ use tokio::time::Instant;
 
 use crate::generational_cache::GenerationalCache;
 
-/// Forged tokens of one visitor that are looked at: more than curiosity needs, whose genuine token is still to be heard.
+/// Forged tokens of one visitor that are checked, so that a few mistakes do not block the genuine
+/// token.
 const LOOKED_AT: u32 = 20;
-/// How long a visitor who has brought so many is not listened to.
+/// How long such a visitor is ignored.
 const UNHEARD_FOR: Duration = Duration::from_secs(30);
-/// Visitors that are known at least, twice as many at most: no crowd of them makes room for itself. One is some 50 bytes.
+/// Visitors that are remembered at least; twice as many at most, so that a crowd can't evict
+/// itself. One takes about 50 bytes.
 const KNOWN_MAX: usize = 65_536;
 
-/// Visitors who brought forged tokens: how many, and when the last.
+/// Visitors with forged tokens: how many, and when the last.
 #[derive(Clone, Default)]
 pub(crate) struct ForgeryGuard(Arc<Mutex<GenerationalCache<VisitorId, (u32, Instant), KNOWN_MAX>>>);
 
 impl ForgeryGuard {
-    /// Whether a visitor's tokens are not looked at now.
+    /// Whether a visitor's tokens are ignored now.
     pub(crate) fn include(&self, visitor: VisitorId) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&visitor).copied();
         known.is_some_and(|(forged, last)| forged >= LOOKED_AT && last.elapsed() < UNHEARD_FOR)
     }
 
-    /// A visitor has brought a forged token.
+    /// Records a forged token of a visitor.
     pub(crate) fn note(&self, visitor: VisitorId) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before =

@@ -1,18 +1,18 @@
-//! What every purchase passes: the limit for its address, the key that has it done once, and the count of what became of it. One
-//! layer for three, since each costs what a refusal does, and most of those who come in a rush are refused.
+//! The layer of every purchase: rate limit, idempotency and outcome metrics. One layer instead of
+//! three, since a layer costs as much as a rejection, and most requests of a rush are rejected.
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_once::{Once, once};
-use fairline_service::RateLimit;
+use fairline_idempotency::{Once, once};
+use fairline_server::RateLimit;
 use tokio::time::Instant;
 
 use crate::{jobs::heartbeat::Health, redemption::fast_reject::Counted};
 
-/// What a purchase passes.
+/// What the layer needs.
 #[derive(Clone)]
 pub(crate) struct PurchaseLayers {
     pub(crate) limit: RateLimit,

@@ -1,4 +1,4 @@
-//! Redemption of admission tokens: verified, rejected early where the outcome is known, and committed in batches.
+//! Redemption of admission tokens: verification, fast reject, and batched commits.
 
 pub(crate) mod batcher;
 pub(crate) mod fast_reject;

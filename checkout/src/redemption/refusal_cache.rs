@@ -1,14 +1,14 @@
-//! Cache of refused tokens, so that a repeated token costs no query.
+//! A negative cache of rejected tokens, so that a repeated token costs no query.
 //!
-//! A token that has run out unused never becomes an order any more. What a used one became changes: it is told as it stood within the
-//! last second.
+//! An expired token never becomes an order. The order of a used token changes, so it is cached for
+//! one second.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use fairline_service::Problem;
+use fairline_server::Problem;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,9 +17,10 @@ use crate::{
     redemption::fast_reject::Prepared,
 };
 
-/// Tokens whose refusals are known, at least; twice as many at most. One is some kilobyte, with its answer.
+/// Tokens that the cache holds at least; twice as many at most. One takes about 1 kB with its
+/// response.
 const KNOWN_MAX: usize = 16_384;
-/// How long it is told again what a token became.
+/// How long the order of a used token is cached.
 const TOLD_AGAIN_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
@@ -28,28 +29,28 @@ enum Refusal {
     RunOut,
 }
 
-/// What is told again at the door.
+/// A cached rejection for fast reject.
 pub(crate) enum Again {
-    /// What the token became.
+    /// The order of the token.
     Used(Arc<(Order, Prepared)>),
     RunOut,
 }
 
-/// What is known of a token that was refused.
+/// What the cache knows of a token.
 pub(crate) enum Known {
-    /// It is refused again, for this reason.
+    /// It is rejected again, for this reason.
     Refused(CheckoutError),
-    /// It was used; what it became has to be asked.
+    /// It was used; its order has to be read again.
     Used,
     Nothing,
 }
 
-/// RefusalCache, by the admission.
+/// Rejections by admission.
 #[derive(Clone, Default)]
 pub(crate) struct RefusalCache(Arc<Mutex<GenerationalCache<Uuid, Refusal, KNOWN_MAX>>>);
 
 impl RefusalCache {
-    /// A refusal that is told again as it is.
+    /// The cached rejection of an admission, with its response.
     pub(crate) fn again(&self, admission: Uuid) -> Option<Again> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission)? {
             Refusal::RunOut => Some(Again::RunOut),

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use fairline_admission_token::{Genuine, TokenError, named_holder};
 use fairline_sale::SaleId;
-use fairline_service::Problem;
+use fairline_server::Problem;
 use tokio::time::Instant;
 
 use crate::{
@@ -23,8 +23,8 @@ use crate::{
 };
 
 impl Checkout {
-    /// Redeems an admission token. Whatever is wrong with it is found out offline, as far as that goes; whether it has expired
-    /// is not, since only the database's clock decides that.
+    /// Redeems an admission token. All checks that need no database come first. The expiry is not
+    /// among them, since the database's clock decides.
     pub(crate) async fn purchase(
         &self,
         sale: &str,
@@ -78,8 +78,8 @@ impl Checkout {
         account: Option<AccountId>,
         quantity: NonZeroU16,
     ) -> Result<Order, CheckoutError> {
-        // A token that was sold on is worthless: its buyer has no ticket of the visitor that it names. Nor has whoever makes
-        // tokens up; so this comes before the signature, which is dear to check.
+        // A resold token is worthless: its buyer lacks the ticket of the visitor in it. So does a
+        // forger, so this check comes before the expensive signature check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
         let visitor = named
             .filter(|visitor| asker.is_shop() || asker.holders().include(*visitor))
@@ -113,12 +113,12 @@ impl Checkout {
             return Err(CheckoutError::TokenUsed(order));
         }
         let quantity = quantity.get().into();
-        let trace = fairline_trace::current();
+        let trace = fairline_telemetry::current();
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.batcher.redeem(redemption).await;
         match &redeemed {
             Err(NotRedeemed::Used(order)) => self.refusal_cache.used(admission, order),
-            // Its time never comes again.
+            // An expired token stays expired.
             Err(NotRedeemed::Expired) => self.refusal_cache.run_out(admission),
             _ => {}
         }

@@ -1,9 +1,9 @@
-//! Redemption: one statement for a whole batch, and one more for those of it that were not redeemed.
+//! Redemption: one statement for a whole batch, and a second one for those that were not redeemed.
 
 use std::{collections::HashMap, hash::Hash};
 
 use fairline_sale::{SaleId, VisitorId};
-use fairline_trace::TraceContext;
+use fairline_telemetry::TraceContext;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -19,15 +19,15 @@ use crate::{
 /// Why a token was not redeemed.
 #[derive(Debug)]
 pub(crate) enum NotRedeemed {
-    /// The controller has made no such admission, or has signed its token with another key since.
+    /// No such admission exists, or the controller has signed its token with another key since.
     NoSuchAdmission,
-    /// It was redeemed before: this is what it became.
+    /// It was redeemed before, and became this order.
     Used(Box<Order>),
-    /// Its time is over, or the controller has taken it back.
+    /// It has expired, or the controller has revoked it.
     Expired,
-    /// Nothing is sold at this moment.
+    /// The sale is not open.
     SaleNotOpen,
-    /// More was asked for than was promised.
+    /// The quantity exceeds the promise.
     OverLimit {
         promised: i32,
     },
@@ -41,11 +41,11 @@ pub(crate) enum NotRedeemed {
     OverShopperLimit {
         left: i32,
     },
-    /// The units are gone; only a sale that overbooks can come to this.
+    /// The units are gone. Only a sale that overbooks can get here.
     SoldOut,
-    /// Another transaction was changing it at this moment.
+    /// Another transaction had locked it.
     Unsteady,
-    /// Too many wait to be redeemed.
+    /// Too many redemptions are waiting.
     Crowded,
     Store(StoreError),
 }
@@ -58,28 +58,30 @@ impl From<StoreError> for NotRedeemed {
             {
                 Self::SoldOut
             }
-            // The same person bought something else at this moment: asked again, it is known how much that left.
+            // The same person bought something else at the same moment. A retry shows what that
+            // left.
             error if error.is_over_a_limit() => Self::Unsteady,
             error => Self::Store(error),
         }
     }
 }
 
-/// What is redeemed.
+/// A redemption.
 #[derive(Debug, Clone)]
 pub(crate) struct Redemption {
     pub(crate) admission: Uuid,
-    /// The key that signed the token. The controller may have given the shopper another token since, because it is revoked.
+    /// The key that signed the token. If it was revoked, the controller may have issued another
+    /// token.
     pub(crate) kid: String,
     pub(crate) sale: SaleId,
     pub(crate) visitor: VisitorId,
     pub(crate) account: Option<AccountId>,
     pub(crate) quantity: i32,
-    /// The trace in which it is redeemed: what becomes of the hold later belongs to it, too.
+    /// The trace of the redemption. Later events of the hold belong to it, too.
     pub(crate) trace: Option<TraceContext>,
 }
 
-/// What an admission became.
+/// The state of an admission.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Became {
     Order {
@@ -87,13 +89,13 @@ pub(crate) enum Became {
         /// Its token has not expired.
         in_time: bool,
     },
-    /// Nothing, and it never will.
+    /// Nothing, permanently: it expired or was revoked.
     Nothing,
-    /// It can still be redeemed, with the token that this key has signed.
+    /// It can still be redeemed, with the token signed by this key.
     NotYet { kid: String },
 }
 
-/// Why an admission was not there to be redeemed.
+/// An admission that was not redeemed, with the reasons.
 #[derive(FromRow)]
 struct AdmissionRow {
     nth: i64,
@@ -102,10 +104,10 @@ struct AdmissionRow {
     run_out: bool,
     sale_is_open: bool,
     per_account_limit: Option<i32>,
-    /// Units that the account has of the sale already.
+    /// Units of the sale that the account has already.
     has: i32,
     per_shopper_limit: i32,
-    /// Units that the visitor has of the sale already.
+    /// Units of the sale that the visitor has already.
     visitor_has: i32,
 }
 
@@ -113,8 +115,8 @@ fn column<'a, T>(redemptions: &'a [Redemption], value: impl Fn(&'a Redemption) -
     redemptions.iter().map(value).collect()
 }
 
-/// How many units each one's person would have by it, of those before it in the batch and itself: what one batch gives a
-/// person has to be within the limit as a whole.
+/// For each redemption, the units of its person in the batch up to and including it: the batch as a
+/// whole must respect the limit.
 fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemption) -> Option<P>) -> Vec<i32> {
     let mut units: HashMap<(SaleId, P), i32> = HashMap::new();
     let with = |redemption: &Redemption| match person(redemption) {
@@ -129,18 +131,17 @@ fn units_by<P: Eq + Hash>(redemptions: &[Redemption], person: impl Fn(&Redemptio
 }
 
 impl Store {
-    /// Redeems admissions: each promise becomes a hold, or in yield mode stays one until it is paid for; whatever of it is not
-    /// wanted becomes free. One statement, so one transaction, for all of them, and the stock of each sale is touched once; the
-    /// stocks of several in one order, so that no two batches wait for each other. Of any number at once, one finds an admission
-    /// promised. Gives the answer of each, in their order.
-    ///
-    /// Every join goes from what is wanted to a row by its key: the planner can't know how many are wanted, and a batch of
-    /// hundreds that it takes for one would be compared with itself, row by row.
+    /// Redeems admissions and returns the results in their order. Each promise becomes a hold, or
+    /// in yield mode stays a promise until a payment begins; unwanted units become free. Of
+    /// concurrent attempts on one admission, one succeeds.
     pub(crate) async fn redeem(
         &self,
         redemptions: &[Redemption],
     ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
+        // One statement locks the stocks in the order of their ids, so that no two batches deadlock.
+        // Every join goes from the wanted rows to a row by its key: the planner can't know how many
+        // rows are wanted, and a nested loop over a large batch would be quadratic.
         let held: Vec<OrderRow> = sqlx::query_as(
             "WITH free AS ( \
                 SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
@@ -245,11 +246,11 @@ impl Store {
         found.into_iter().map(|(redemption, row)| reason(redemption, row, &orders)).collect()
     }
 
-    /// What the admissions of these visitors became, in their order.
+    /// The states of these visitors' admissions, in their order.
     pub(crate) async fn what_became_of(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<Became>, StoreError> {
         let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
         let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
-        // Of an admission that can still be redeemed nothing is said but that.
+        // For a redeemable admission, only its key is needed.
         let live: Vec<(Option<String>, bool)> = sqlx::query_as(
             "SELECT CASE WHEN state = 'promised' AND expires_at > now() THEN kid END, coalesce(expires_at > now(), false) FROM unnest($1::uuid[]) \
              WITH ORDINALITY AS asked (admission, nth) LEFT JOIN admissions ON admissions.id = asked.admission ORDER BY nth",
@@ -281,7 +282,7 @@ impl Store {
         Ok(admissions.iter().zip(live).map(became).collect())
     }
 
-    /// The orders that admissions became.
+    /// The orders of these admissions.
     async fn orders_of_admissions(&self, admissions: Vec<Uuid>) -> Result<HashMap<Uuid, Order>, StoreError> {
         if admissions.is_empty() {
             return Ok(HashMap::new());
@@ -295,7 +296,7 @@ impl Store {
     }
 }
 
-/// Why a redemption found its admission as it is; none where no such admission was made.
+/// Why a redemption failed, given its admission row; `NoSuchAdmission` without one.
 fn reason(
     Redemption { admission, quantity, account, .. }: &Redemption,
     row: Option<AdmissionRow>,

@@ -1,8 +1,10 @@
-//! Webhooks: events told over HTTP to whoever the admin has named, signed as Standard Webhooks has it
-//! (<https://github.com/standard-webhooks/standard-webhooks>, specification 1.0).
+//! Webhooks: events sent over HTTP to the URLs that the administrator has configured, signed
+//! according to Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks>,
+//! specification 1.0).
 //!
-//! What fails is tried again for a day and a half, more and more seldom; a webhook that nothing has reached for three days is
-//! switched off, and so is one that says it is gone. Each webhook has a task of its own, so that a slow one holds up no other.
+//! - A failed delivery is retried for a day and a half at growing intervals.
+//! - A webhook that fails for three days, or answers 410 Gone, is switched off.
+//! - Each webhook has its own task, so that a slow one does not delay the others.
 
 pub(crate) mod store;
 
@@ -33,37 +35,37 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(500);
-/// A round that takes longer stands still.
+/// A round that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(120);
 /// How long a webhook may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Messages that one webhook is sent at the same time.
+/// Deliveries to one webhook at the same time.
 const AT_ONCE: usize = 10;
-/// After so long a message is tried again, by how often it has been tried; then it is given up.
+/// Pauses before the retries, by the number of attempts, in seconds. Then a delivery is given up.
 const AGAIN_AFTER_S: [u64; 8] = [5, 60, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600];
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attempted {
     Delivered,
-    /// It is tried again after so long, or given up.
+    /// It is retried after this pause, or given up.
     Failed {
         why: String,
         again_after: Option<Duration>,
     },
-    /// Whoever listened there does not want to hear any more.
+    /// The receiver has unsubscribed (410 Gone).
     Gone,
 }
 
-/// The `webhook-signature` of a message.
+/// The `webhook-signature` of a delivery.
 fn signature(secret: &[u8], id: &str, unix_s: i64, body: &str) -> String {
-    // An HMAC takes a key of any length.
+    // HMAC accepts a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
     mac.update(format!("{id}.{unix_s}.{body}").as_bytes());
     format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
-/// What follows from an answer to the so-manyth attempt. `jitter` is in 0..1.
+/// What follows from the response to an attempt. `jitter` is from 0 to 1.
 fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter: f64) -> Attempted {
     let why = match answer {
         Ok(status) if status.is_success() => return Attempted::Delivered,
@@ -75,12 +77,12 @@ fn judge(answer: Result<StatusCode, String>, attempts: usize, jitter: f64) -> At
     Attempted::Failed { why, again_after: again.map(Duration::from_secs_f64) }
 }
 
-/// Notes what each webhook has to be told. What is heard twice is noted once.
+/// Stores the deliveries of each webhook. A repeated event is stored once.
 pub(crate) async fn hear(checkout: Checkout, events: Vec<Event>) -> Result<(), StoreError> {
     checkout.store.note_deliveries(&events).await
 }
 
-/// Sends what is due, until the process ends.
+/// Sends due deliveries until the process ends.
 pub(crate) fn start(checkout: &Checkout) {
     let known = checkout.clone();
     checkout.shutdown.keep("webhooks-sent", STANDS_STILL, move |stop| {
@@ -95,7 +97,7 @@ pub(crate) fn start(checkout: &Checkout) {
                 _ = beat.tick() => {}
                 () = stop.triggered() => return,
             }
-            fairline_service::beat();
+            fairline_server::beat();
             match checkout.store.webhooks_with_news().await {
                 Ok(webhooks) => {
                     for webhook in webhooks {
@@ -106,20 +108,20 @@ pub(crate) fn start(checkout: &Checkout) {
                         let (checkout, client, busy) = (checkout.clone(), client.clone(), busy.clone());
                         stop.spawn(async move {
                             if let Err(error) = send(&checkout, &client, &webhook).await {
-                                warn!(%error, webhook = %webhook.id, "what a webhook was told could not be noted; it is told again");
+                                warn!(%error, webhook = %webhook.id, "store webhook outcome failed; the delivery will be repeated");
                             }
                             busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                         });
                     }
                 }
-                Err(error) => warn!(%error, "webhooks wait"),
+                Err(error) => warn!(%error, "read due webhooks failed; it will be retried"),
             }
         }
         }
     });
 }
 
-/// Tells one webhook what is due, until nothing is, or something fails.
+/// Sends the due deliveries of one webhook until none is left or one fails.
 async fn send(checkout: &Checkout, client: &HttpClient, webhook: &Webhook) -> Result<(), StoreError> {
     loop {
         let due = checkout.store.take_deliveries(webhook, AT_ONCE as i64).await?;
@@ -128,7 +130,7 @@ async fn send(checkout: &Checkout, client: &HttpClient, webhook: &Webhook) -> Re
         }
         let attempts = due.into_iter().map(|delivery| async move {
             let trace = Event::from_json(&delivery.body).and_then(|event| event.trace);
-            let answer = fairline_trace::within(trace, post(client, webhook, &delivery)).await;
+            let answer = fairline_telemetry::within(trace, post(client, webhook, &delivery)).await;
             let attempted = judge(answer, delivery.attempts.unsigned_abs() as usize, rand::rng().random());
             (delivery, attempted)
         });
@@ -139,7 +141,7 @@ async fn send(checkout: &Checkout, client: &HttpClient, webhook: &Webhook) -> Re
             metrics::counter!("checkout_webhook_attempts_total", "outcome" => outcome).increment(1);
             fails |= attempted != Attempted::Delivered;
             if checkout.store.note_attempt(webhook, &delivery, &attempted).await? {
-                info!(webhook = %webhook.id, "a webhook was switched off");
+                info!(webhook = %webhook.id, "webhook switched off");
                 return Ok(());
             }
         }

@@ -1,4 +1,4 @@
-//! What webhooks are to be told, and were.
+//! Webhooks and their deliveries.
 
 use fairline_events::Event;
 use sqlx::FromRow;
@@ -9,14 +9,14 @@ use crate::{
     webhooks::Attempted,
 };
 
-/// A message that was taken and not heard of again for so long is taken anew: its process died.
+/// A delivery that was taken this long ago without an outcome is taken again: its process died.
 const TAKEN_FOR_S: f64 = 60.0;
-/// A webhook that nothing has reached for so long is switched off.
+/// A webhook that has failed for this many days is switched off.
 const OFF_AFTER_DAYS: i32 = 3;
-/// The longest reason that is kept, in characters.
+/// The longest stored reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
 
-/// Somebody who is told.
+/// A receiver of events.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Webhook {
     pub(crate) id: Uuid,
@@ -24,25 +24,25 @@ pub(crate) struct Webhook {
     pub(crate) secret: Vec<u8>,
 }
 
-/// A message.
+/// An event for one webhook.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Delivery {
     sale_id: Uuid,
     number: i64,
     pub(crate) body: String,
-    /// This attempt included.
+    /// Including this attempt.
     pub(crate) attempts: i32,
 }
 
 impl Delivery {
-    /// The id of its event: whoever gets it twice knows by it.
+    /// The id of its event, by which a receiver recognises a duplicate.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}", self.sale_id, self.number)
     }
 }
 
 impl Store {
-    /// Notes what each webhook that is not switched off has to be told.
+    /// Stores an event for each webhook that is switched on and subscribes to its kind.
     pub(crate) async fn note_deliveries(&self, events: &[Event]) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO deliveries (webhook_id, sale_id, number, body) SELECT webhooks.id, sale, number, body \
@@ -58,7 +58,7 @@ impl Store {
         Ok(())
     }
 
-    /// Webhooks for which something is due.
+    /// Webhooks with due deliveries.
     pub(crate) async fn webhooks_with_news(&self) -> Result<Vec<Webhook>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, url, secret FROM webhooks WHERE off_at IS NULL AND EXISTS (SELECT FROM deliveries \
@@ -68,7 +68,7 @@ impl Store {
         .await?)
     }
 
-    /// Takes messages that are due, the oldest first; nobody else takes them for a while.
+    /// Takes due deliveries, the oldest first; no other process takes them for a while.
     pub(crate) async fn take_deliveries(&self, webhook: &Webhook, limit: i64) -> Result<Vec<Delivery>, StoreError> {
         Ok(sqlx::query_as(
             "UPDATE deliveries SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3) \
@@ -83,7 +83,7 @@ impl Store {
         .await?)
     }
 
-    /// Notes what became of an attempt. Whether that switched the webhook off.
+    /// Stores the outcome of an attempt. Returns whether it switched the webhook off.
     pub(crate) async fn note_attempt(
         &self,
         webhook: &Webhook,

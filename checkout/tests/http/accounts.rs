@@ -1,4 +1,5 @@
-//! Accounts: signing in by a code and by the shop's own issuer, staying so, limits for each, and being forgotten.
+//! Accounts: sign-in with a code and through the shop's own issuer, sessions, limits per account,
+//! and erasure.
 
 use std::{
     net::SocketAddr,
@@ -9,8 +10,8 @@ use axum::{Router, extract::State, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
 use fairline_sale::SaleId;
-use fairline_sandbox_post::Post;
-use fairline_service::{Secret, Shutdown};
+use fairline_sandbox_notifications::Post;
+use fairline_server::{Secret, Shutdown};
 use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::shop::{Admission, Answer, SHOP_KEY, Shop, Shopper, Stock, call, eventually, listener};
 
-/// A shop whose letters go to a post office.
+/// A shop with a sandbox mail server and SMS provider.
 pub(crate) async fn shop_with_post() -> (Shop, Post) {
     let (letters, address) = listener().await;
     let post = Post::open(letters, &Shutdown::new());
@@ -34,7 +35,7 @@ async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], bo
     call(address, "POST", path, headers, &body.to_string()).await.expect("an answer")
 }
 
-/// Asks for a code, and takes it from the letter. Gives the sign-in and the code.
+/// Requests a code and reads it from the e-mail. Returns the sign-in and the code.
 async fn ask_for_code(shop: &Shop, post: &Post, email: &str) -> (Value, String) {
     let before = post.letters_to(email).len();
     let asked = post_json(shop.checkout, "/users/login", &[], json!({ "email": email })).await;
@@ -63,7 +64,7 @@ async fn profile(shop: &Shop, access_token: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_signs_in_once_and_only_whoever_has_it() {
+async fn a_code_signs_in_only_its_recipient_and_only_once() {
     let (shop, post) = shop_with_post().await;
     let (sign_in_id, code) = ask_for_code(&shop, &post, "ada@example.org").await;
     let enter = async |id: &Value, code: &str| {
@@ -72,7 +73,7 @@ async fn a_code_signs_in_once_and_only_whoever_has_it() {
     let wrong = if code == "000000" { "000001" } else { "000000" };
     assert_eq!(enter(&sign_in_id, wrong).await.slug(), "wrong-code");
     assert_eq!(enter(&json!(Uuid::new_v4()), &code).await.slug(), "wrong-code");
-    // Of two at once one is the first.
+    // Of two concurrent attempts, one succeeds.
     let both = join_all([enter(&sign_in_id, &code), enter(&sign_in_id, &code)]).await;
     let mut statuses: Vec<u16> = both.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
@@ -83,18 +84,18 @@ async fn a_code_signs_in_once_and_only_whoever_has_it() {
     let profile = profile(&shop, text(signed_in, "access_token")).await;
     assert_eq!((profile.status, text(&profile, "address")), (200, "ada@example.org"));
     assert_eq!(profile.body["account_id"], signed_in.body["account_id"]);
-    // On another day, however she writes it, it is the same account.
+    // On another day and in another spelling, the address leads to the same account.
     assert_eq!(sign_in(&shop, &post, "ada@example.org").await.body["account_id"], signed_in.body["account_id"]);
     assert_ne!(sign_in(&shop, &post, "bob@example.org").await.body["account_id"], signed_in.body["account_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_can_not_be_guessed_and_nobody_is_flooded() {
+async fn codes_can_not_be_guessed_and_no_address_is_flooded() {
     let (shop, post) = shop_with_post().await;
     let shop = &shop;
     let (sign_in_id, code) = ask_for_code(shop, &post, "ada@example.org").await;
     let wrong = if code == "000000" { "000001" } else { "000000" };
-    // Twenty at once have five tries.
+    // Twenty concurrent guesses have five attempts.
     let guesses = (0..20).map(|_| {
         let body = json!({ "sign_in_id": sign_in_id, "code": wrong });
         async move { post_json(shop.checkout, "/users/login/code", &[], body).await.status }
@@ -103,13 +104,13 @@ async fn codes_can_not_be_guessed_and_nobody_is_flooded() {
     let late =
         post_json(shop.checkout, "/users/login/code", &[], json!({ "sign_in_id": sign_in_id, "code": code })).await;
     assert_eq!((late.status, late.slug()), (401, "wrong-code"), "the right one, too late");
-    // An old one is none either.
+    // An old code is rejected, too.
     let (old, code) = ask_for_code(shop, &post, "ada@example.org").await;
     let id: Uuid = serde_json::from_value(old.clone()).expect("an id");
     shop.meddle("UPDATE sign_ins SET created_at = now() - interval '601 seconds' WHERE id = $1", id).await;
     let late = post_json(shop.checkout, "/users/login/code", &[], json!({ "sign_in_id": old, "code": code })).await;
     assert_eq!(late.slug(), "wrong-code");
-    // Five an hour, also of ten at once.
+    // Five codes an hour, even for ten concurrent requests.
     let asks = (0..10).map(|_| async {
         post_json(shop.checkout, "/users/login", &[], json!({ "email": "ADA@example.org " })).await.status
     });
@@ -129,7 +130,7 @@ async fn codes_can_not_be_guessed_and_nobody_is_flooded() {
         let answer = post_json(shop.checkout, "/users/login", &[], body.clone()).await;
         assert_eq!((answer.status, answer.slug()), (status, slug), "{body}: {answer:?}");
     }
-    // Nor are we anybody's way to flood others: whoever has had sixty sent has to wait.
+    // The service is no means to flood mailboxes: a client that had sixty codes sent has to wait.
     let flood = (0..70).map(|nth| {
         let body = json!({ "email": format!("{nth}@example.org") });
         async move { post_json(shop.checkout, "/users/login", &[], body).await.slug().to_owned() }
@@ -151,13 +152,13 @@ async fn a_refresh_token_is_good_once_and_twice_ends_all() {
     assert_eq!(third.status, 200);
     assert_eq!(refresh(text(&second, "refresh_token")).await.slug(), "signed-out");
     assert_eq!(refresh(text(&third, "refresh_token")).await.slug(), "signed-out", "the family has ended");
-    // The other device has a family of its own, until it signs out.
+    // The other device has a session of its own, until it signs out.
     let other = refresh(text(&elsewhere, "refresh_token")).await;
     assert_eq!(other.status, 200);
     let body = json!({ "refresh_token": text(&other, "refresh_token") });
     assert_eq!(post_json(shop.checkout, "/users/logout", &[], body).await.status, 204);
     assert_eq!(refresh(text(&other, "refresh_token")).await.slug(), "signed-out");
-    // One of two at once is the first, and ends it: they can't both be hers.
+    // Of two concurrent exchanges, one succeeds, and the other ends the session as stolen.
     let family = sign_in(&shop, &post, "ada@example.org").await;
     let both = join_all([refresh(text(&family, "refresh_token")), refresh(text(&family, "refresh_token"))]).await;
     assert_eq!(both.iter().filter(|answer| answer.status == 200).count(), 1);
@@ -166,7 +167,7 @@ async fn a_refresh_token_is_good_once_and_twice_ends_all() {
     for nonsense in ["", "x", &"x".repeat(101)] {
         assert_eq!(refresh(nonsense).await.slug(), "signed-out");
     }
-    // After a week it is over.
+    // After a week it has expired.
     let old = sign_in(&shop, &post, "ada@example.org").await;
     sqlx::query("UPDATE refresh_tokens SET expires_at = now()").execute(&shop.pool).await.expect("done");
     assert_eq!(refresh(text(&old, "refresh_token")).await.slug(), "signed-out");
@@ -204,12 +205,12 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
     );
     let again = post_json(shop.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
     assert_eq!(again.slug(), "signed-out");
-    // A script of another site can send no JSON without being asked first.
+    // A script of another site can't send JSON without a preflight.
     let form = call(shop.checkout, "POST", "/users/login/refresh", &[("content-type", "text/plain")], "x=y").await;
     assert_ne!(form.expect("an answer").status, 200);
 }
 
-/// A letter is not sent twice, and what signs in lies nowhere.
+/// A code is not sent twice, and no stored response contains tokens.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are_not_kept() {
     let (shop, post) = shop_with_post().await;
@@ -243,7 +244,7 @@ async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are
     assert!(kept.contains("sign_in_id") && !kept.contains("_token"), "{kept}");
 }
 
-/// A sale that sells so many to each account.
+/// A sale with a limit per account.
 async fn limited_sale(shop: &Shop, total: i32, limit: i32) -> SaleId {
     let sale = shop.sale(total).await;
     let set = sqlx::query("UPDATE sales SET per_account_limit = $2 WHERE id = $1").bind(sale.0).bind(limit);
@@ -260,7 +261,7 @@ async fn purchase(shop: &Shop, at: SocketAddr, shopper: &Shopper, account: &str,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_sells_so_many_to_an_account_however_many_tokens_it_has() {
+async fn a_sale_keeps_its_limit_per_account_however_many_tokens_it_has() {
     let (shop, post) = shop_with_post().await;
     let other = shop.one_more_checkout().await;
     let sale = limited_sale(&shop, 100, 3).await;
@@ -285,7 +286,7 @@ async fn a_sale_sells_so_many_to_an_account_however_many_tokens_it_has() {
     let held: Vec<usize> = (0..30).filter(|&n| answers[n].status == 201).collect();
     assert_eq!(held.len(), 3, "{answers:?}");
     for (n, answer) in answers.iter().enumerate().filter(|(n, _)| !held.contains(n)) {
-        // Crowded out five times in a row: it is told to try again, and then learns why.
+        // After five collisions in a row the client is asked to try again, and then learns why.
         let answer =
             if answer.status == 503 { purchase(&shop, other, &shoppers[n], &ada, 1).await } else { answer.clone() };
         assert_eq!((answer.status, answer.slug(), &answer.body["left"]), (422, "account-over-limit", &json!(0)));
@@ -293,7 +294,7 @@ async fn a_sale_sells_so_many_to_an_account_however_many_tokens_it_has() {
     assert_eq!(shop.stock(sale).await, Stock { total: 100, promised: 27, held: 4, sold: 0 });
     shop.books_are_straight().await;
 
-    // What is given back may be bought again, what has lapsed too, and what is paid for not.
+    // Units that were given back or expired may be bought again; paid units count.
     let order = |n: usize| -> Uuid { text(&answers[held[n]], "id").parse().expect("an id") };
     let cancel = format!("/api/orders/{}/cancel", order(0));
     let given = call(shop.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("an answer");
@@ -313,7 +314,7 @@ async fn a_sale_sells_so_many_to_an_account_however_many_tokens_it_has() {
     assert_eq!(purchase(&shop, other, left.next().expect("one"), &ada, 1).await.slug(), "account-over-limit");
     shop.books_are_straight().await;
 
-    // More at once than are left, and than there may be.
+    // More than the rest, and more than the limit.
     let several = shop.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
     let over = purchase(&shop, shop.checkout, &several, &bob, 3).await;
     assert_eq!((over.slug(), &over.body["left"]), ("account-over-limit", &json!(2)));
@@ -321,7 +322,7 @@ async fn a_sale_sells_so_many_to_an_account_however_many_tokens_it_has() {
     shop.books_are_straight().await;
 }
 
-/// Keys don't multiply what an account may have.
+/// Idempotency keys do not multiply the limit of an account.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_has_no_more_with_many_keys_and_each_key_has_its_answer() {
     let (shop, post) = shop_with_post().await;
@@ -340,12 +341,12 @@ async fn an_account_has_no_more_with_many_keys_and_each_key_has_its_answer() {
         ];
         eventually(|| async {
             let answer = post_json(shop.checkout, &path, &headers, json!({ "quantity": 1 })).await;
-            // Neither is an answer yet.
+            // Neither is a final response yet.
             if answer.status == 503 || answer.slug() == "still-under-way" { Err(answer) } else { Ok(answer) }
         })
         .await
     };
-    // Each of them twice, all at once.
+    // Each key twice, all at once.
     let answers = join_all(shoppers.iter().chain(&shoppers).map(&buy)).await;
     let (first, second) = answers.split_at(shoppers.len());
     for (one, other) in first.iter().zip(second) {
@@ -365,7 +366,8 @@ async fn a_late_payment_beyond_the_limit_goes_back() {
     let ada = text(&ada, "access_token");
     let (late, early) = (shop.admit(sale).await, shop.admit(sale).await);
     let order: Uuid = text(&purchase(&shop, shop.checkout, &late, ada, 1).await, "id").parse().expect("an id");
-    // Her bank asks first; her time runs out, and the unit goes back, and she buys with another token.
+    // The bank asks first; the hold expires, its unit goes back, and the shopper buys with another
+    // token.
     assert_eq!(shop.pay(&late, order, "tok_action").await.status, 202);
     shop.meddle("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
@@ -374,7 +376,7 @@ async fn a_late_payment_beyond_the_limit_goes_back() {
         if answer.status == 201 { Ok(()) } else { Err(answer) }
     })
     .await;
-    // The bank says yes after all.
+    // The bank approves after all.
     eventually(|| async {
         let payments = shop.payments(order).await;
         if payments == ["voided"] { Ok(()) } else { Err(payments) }
@@ -385,7 +387,7 @@ async fn a_late_payment_beyond_the_limit_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_sees_its_orders_and_nobody_elses() {
+async fn an_account_sees_only_its_own_orders() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(10).await;
     let (ada, bob) = (sign_in(&shop, &post, "ada@example.org").await, sign_in(&shop, &post, "bob@example.org").await);
@@ -404,7 +406,7 @@ async fn an_account_sees_its_orders_and_nobody_elses() {
     assert_eq!(get(&path, &[]).await.slug(), "unknown-order");
     let shops = get(&path, &[("authorization", &bearer(SHOP_KEY))]).await;
     assert_eq!(shops.body["orders"], hers.body["orders"]);
-    // One of them, on another device, and how it stands.
+    // One of them, on another device, and its status.
     let one = format!("/api/orders/{}", text(&order, "id"));
     assert_eq!(get(&one, &[("fairline-account", ada_token)]).await.body["id"], order.body["id"]);
     assert_eq!(get(&one, &[("fairline-account", bob_token)]).await.slug(), "unknown-order");
@@ -445,7 +447,7 @@ async fn an_account_is_forgotten_and_still_has_no_more_than_others() {
     .await
     .expect("a count");
     assert_eq!(left, 0);
-    // Whoever comes back is the same account, with what it has bought.
+    // A shopper who comes back has the same account, with what it has bought.
     let again = sign_in(&shop, &post, "ada@example.org").await;
     assert_eq!(again.body["account_id"], ada.body["account_id"]);
     let another = shop.admit(sale).await;
@@ -460,7 +462,7 @@ async fn old_accounts_are_forgotten_by_themselves() {
     sign_in(&shop, &post, "bob@example.org").await;
     let id: Uuid = text(&ada, "account_id").parse().expect("an id");
     shop.meddle("UPDATE accounts SET seen_at = now() - interval '366 days' WHERE id = $1", id).await;
-    // What sweeps every minute begins when a process does.
+    // A new process runs the sweep that otherwise runs every minute.
     let _another = shop.one_more_checkout().await;
     eventually(|| async {
         let left: Vec<Option<String>> =
@@ -522,7 +524,7 @@ impl Issuer {
         (issuer, name)
     }
 
-    /// One more key; gives what signs with it.
+    /// Publishes one more key. Returns the signing key.
     fn publish(&self, kid: &str) -> EncodingKey {
         let key = ed25519_dalek::SigningKey::from_bytes(&rand::random());
         let x = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
@@ -558,7 +560,7 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
     assert_eq!(ada.status, 200, "{ada:?}");
     let seen = profile(&shop, text(&ada, "access_token")).await;
     assert_eq!(text(&seen, "address"), "ada@example.org");
-    // By whom the issuer says it is, not by the address.
+    // The subject decides, not the e-mail address.
     let bob = log_in(mint("first", &key, &with("sub", json!("bob")))).await;
     assert_ne!(bob.body["account_id"], ada.body["account_id"]);
     let unverified = log_in(mint(
@@ -578,7 +580,7 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
         ("not yet", mint("first", &key, &with("nbf", json!(now + 600)))),
         ("another audience", mint("first", &key, &with("aud", json!("another")))),
         ("another issuer", mint("first", &key, &with("iss", json!("https://evil.example")))),
-        ("nobody", mint("first", &key, &with("sub", json!("")))),
+        ("no subject", mint("first", &key, &with("sub", json!("")))),
         ("an unknown key", mint("second", &key, &claims)),
         ("nonsense", "x.y.z".to_owned()),
     ] {
@@ -587,7 +589,7 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
     }
     let fetched = issuer.0.lock().expect("no panic").1;
     assert!(fetched <= 2, "unknown keys do not have it asked all the time: {fetched}");
-    // A new key is found by itself.
+    // A new key is found automatically.
     let next = issuer.publish("second");
     eventually(|| async {
         let answer = log_in(mint("second", &next, &claims)).await;
@@ -596,7 +598,7 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
     .await;
 }
 
-/// Whoever signs in does not wait for an issuer who has just kept somebody else waiting.
+/// A client does not wait for an issuer that has just made another client wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_that_hangs_is_waited_for_once() {
     let (silent, address) = listener().await;
@@ -621,7 +623,7 @@ async fn an_issuer_that_hangs_is_waited_for_once() {
     assert_eq!(asked.lock().expect("no panic").len(), 1);
 }
 
-/// Messages cost, and some numbers earn by them.
+/// SMS cost money, and some numbers earn by them.
 #[tokio::test(flavor = "multi_thread")]
 async fn few_codes_go_to_phones_from_one_address_and_to_one_number() {
     let (letters, address) = listener().await;

@@ -1,7 +1,7 @@
-//! The catalogue: what anybody may see, fresh, and cheap to ask for.
+//! The catalogue: public, fresh, and cheap to read.
 
 use fairline_private_servers::testing::Servers;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use fred::{interfaces::KeysInterface as _, types::Expiration};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
@@ -46,7 +46,7 @@ async fn a_product_shows_what_is_left_and_has_a_tag_that_changes_with_it() {
     let changed = call(shop.checkout, "GET", &format!("/products/{id}"), &[("if-none-match", &tag)], "").await;
     assert_eq!(changed.expect("an answer").status, 200);
 
-    // A rehearsal is for nobody to find.
+    // A rehearsal is not listed.
     let rehearsal = shop.sale(5).await;
     sqlx::query("UPDATE sales SET rehearsal_of = $2 WHERE id = $1")
         .bind(rehearsal.0)
@@ -85,7 +85,7 @@ async fn all_processes_share_a_copy_which_is_warm_before_the_sale_and_an_event_r
     };
     let mut planted = eventually(copy).await;
     assert_eq!(planted["products"][0]["id"], json!(sale), "warm before anybody may come in");
-    // A copy that nobody else would have made, and that does not run out: whoever shows it has read it.
+    // A marked copy that does not expire: a process that shows it has read it from Redis.
     planted["products"][0]["name"] = json!("A copy");
     let on = async |address| {
         let path = format!("/products/{sale}");
@@ -123,7 +123,7 @@ async fn two_shops_on_one_redis_have_a_catalogue_each() {
     for (shop, sale) in [(&one, here), (&other, there)] {
         shows(shop, &sale.to_string(), "id", json!(sale)).await;
     }
-    // By now each has read, or made, the copy at least once, and will again.
+    // By now each process has read or written the copy at least once, and will again.
     for (shop, sale, others) in [(&one, here, there), (&other, there, here)] {
         shop.admit(sale).await;
         shows(shop, &sale.to_string(), "remaining", json!(0)).await;

@@ -1,8 +1,8 @@
-//! A checkout whose clock is off, as a process of its own under libfaketime: it decides nothing by it.
+//! A checkout process whose clock is off (libfaketime): its clock decides nothing.
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
-use fairline_service::Secret;
+use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
@@ -17,17 +17,17 @@ fn libfaketime() -> PathBuf {
     libraries.find(|library| library.exists()).expect("faketime is installed: scripts/setup.sh test")
 }
 
-/// A checkout on a shop's database, with a clock that is so many seconds ahead.
+/// A checkout on a shop's database, with a clock that is `seconds` ahead.
 async fn checkout_ahead(shop: &Shop, seconds: i64) -> (Child, SocketAddr) {
     let (listener, address) = listener().await;
     drop(listener);
     let settings = &shop.settings;
     let secret = |secret: &Secret| secret.expose().to_owned();
     let child = Command::new(env!("CARGO_BIN_EXE_checkout"))
-        // The library and not its wrapper, which would stay between the process and whoever ends it.
+        // The library instead of its wrapper, which would stay between the test and the process.
         .env("LD_PRELOAD", libfaketime())
         .env("FAKETIME", format!("{seconds:+}s"))
-        // Timeouts and intervals go on as they are.
+        // Timeouts and intervals stay as they are.
         .env("DONT_FAKE_MONOTONIC", "1")
         .env("FAIRLINE_LISTEN", address.to_string())
         .env("FAIRLINE_POSTGRES_URL", secret(&settings.postgres_url))
@@ -72,7 +72,7 @@ async fn a_checkout_whose_clock_is_off_redeems_what_is_in_time_and_nothing_else(
         let redeemed = shop.purchase_at(address, &fresh, 1).await.expect("an answer");
         assert_eq!(redeemed.status, 201, "{ahead}: {redeemed:?}");
 
-        // By the database its time is over, whatever the clock here says.
+        // By the database's clock it has expired, whatever the local clock says.
         let late = Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() };
         let late = shop.admit_as(sale, late).await;
         let refused = shop.purchase_at(address, &late, 1).await.expect("an answer");

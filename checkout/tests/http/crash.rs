@@ -1,7 +1,7 @@
-//! Crashes: a payment that was left after any of its steps is brought to the right end by whoever sweeps next.
+//! Crashes: after a crash at any step of a payment, the next sweep brings it to the right end.
 //!
-//! A crash leaves two things behind: what the database knows and what the gateway has done. Each case makes both by
-//! hand, through the doors that checkout itself uses, and then lets a checkout find them.
+//! A crash leaves the state of the database and the state of the gateway. Each case creates both
+//! through checkout's own interfaces, and then lets a checkout find them.
 
 use axum::{Router, http::StatusCode};
 use checkout::Settings;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::shop::{Shop, Stock, call, eventually, listener, start_checkout};
 
-/// What had been committed.
+/// What was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Committed {
     Started,
@@ -18,7 +18,7 @@ enum Committed {
     RefundDue,
 }
 
-/// What the gateway had done.
+/// What the gateway did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 enum AtGateway {
     Nothing,
@@ -26,20 +26,20 @@ enum AtGateway {
     Authorised,
     Captured,
     Refunded,
-    /// By somebody at the company's desk, all of it.
+    /// A full refund by hand, in the gateway's dashboard.
     RefundedByHand,
     Cancelled,
 }
 
-/// What had become of the hold.
+/// The state of the hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hold {
     Held,
-    /// Its time is over, and the sweeper may come.
+    /// It has expired, and the sweeper may run.
     RunOut,
     /// Its unit went back and is free.
     LapsedUnitFree,
-    /// Its unit went back and was promised to the next.
+    /// Its unit went back and was promised to the next shopper.
     LapsedUnitGone,
 }
 
@@ -51,7 +51,8 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         // Between the commit of the payment and the call to authorise it.
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Nothing, H::RunOut, "captured", "succeeded", "paid"),
-        // The gateway has not been asked, and is not any more: a hold is renewed for money that was authorised.
+        // The gateway was not called, and is not any more: a hold is renewed for authorised money
+        // only.
         (C::Started, G::Nothing, H::LapsedUnitFree, "voided", "", "lapsed"),
         (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "", "lapsed"),
         // Between the gateway's answer and its commit.
@@ -62,7 +63,7 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         (C::Started, G::Declined, H::Held, "declined", "canceled", "held"),
         (C::Started, G::Declined, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
         (C::Started, G::Cancelled, H::Held, "voided", "canceled", "held"),
-        // Between the commit of the authorisation and the capture, or the void.
+        // Between the commit of the authorisation and the capture or the void.
         (C::Authorised, G::Authorised, H::Held, "captured", "succeeded", "paid"),
         (C::Authorised, G::Authorised, H::RunOut, "captured", "succeeded", "paid"),
         (C::Authorised, G::Authorised, H::LapsedUnitFree, "captured", "succeeded", "paid"),
@@ -72,13 +73,14 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
         (C::Authorised, G::Captured, H::RunOut, "captured", "succeeded", "paid"),
         (C::Authorised, G::Captured, H::LapsedUnitFree, "captured", "succeeded", "paid"),
         (C::Authorised, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
-        // Between the void and its commit; the shopper of the first still has the hold, and may try again.
+        // Between the void and its commit. The shopper of the first still has the hold, and may
+        // retry.
         (C::Authorised, G::Cancelled, H::Held, "voided", "canceled", "held"),
         (C::Authorised, G::Cancelled, H::LapsedUnitGone, "voided", "canceled", "lapsed"),
-        // Between the debt and its refund, and between the refund and its commit.
+        // Between the commit of a due refund and the refund, and between the refund and its commit.
         (C::RefundDue, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
         (C::RefundDue, G::Refunded, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
-        // Somebody was faster.
+        // The refund was made by hand first.
         (C::RefundDue, G::RefundedByHand, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
     ];
     for (committed, at_gateway, hold, payment, intent, order) in cases {
@@ -103,7 +105,7 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
     shop.books_are_straight().await;
 }
 
-/// The same where a unit is held only while a payment runs.
+/// The same in yield mode, where a unit is held only during a payment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_in_yield_mode_ends_in_an_order_or_in_nothing_taken() {
     use {AtGateway as G, Committed as C, Hold as H};
@@ -142,13 +144,13 @@ async fn a_crash_in_yield_mode_ends_in_an_order_or_in_nothing_taken() {
     shop.books_are_straight().await;
 }
 
-/// The unit of a visit in yield mode is held, as it is while a payment runs.
+/// Holds the unit of a visit in yield mode, as during a payment.
 async fn is_being_paid_for(shop: &Shop, sale: SaleId, order: Uuid) {
     shop.meddle("UPDATE holds SET state = 'held' WHERE id = $1 AND state = 'promised'", order).await;
     shop.meddle("UPDATE stock SET promised = promised - 1, held = held + 1 WHERE sale_id = $1", sale.0).await;
 }
 
-/// What the gateway is shown so that it does that.
+/// The payment method that makes the gateway do that.
 fn method(at_gateway: AtGateway) -> &'static str {
     if at_gateway == AtGateway::Declined { "tok_declined" } else { "tok_visa" }
 }
@@ -167,9 +169,10 @@ async fn becomes(shop: &Shop, sale: SaleId, order: Uuid, hold: Hold) {
     }
 }
 
-/// Lets the payment of an order be found, and waits until it and its intent have ended like this.
+/// Lets a sweeper find the payment of an order, and waits until it and its intent have ended like
+/// this.
 async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str) {
-    // Only now is it old enough.
+    // Makes it old enough for the sweeper.
     shop.meddle("UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1", order)
         .await;
     eventually(|| async {
@@ -177,7 +180,7 @@ async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str)
         if states == [payment] { Ok(()) } else { Err((case, states)) }
     })
     .await;
-    // What is settled with the gateway after the end takes a moment more.
+    // The settlement after the end takes a moment more.
     let intents: &[&str] = if intent.is_empty() { &[] } else { &[intent] };
     eventually(|| async {
         let seen = shop.at_the_gateway(order).await;
@@ -186,9 +189,9 @@ async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str)
     .await;
 }
 
-/// Waits until a sweeper has found the payment of an order, and done what it can.
+/// Waits until a sweeper has processed the payment of an order.
 async fn is_swept(shop: &Shop, order: Uuid) {
-    // A sweep waits for what it has found; so by the second the first has ended.
+    // A sweep waits for what it has found, so by the second the first has ended.
     for _ in 0..2 {
         shop.meddle("UPDATE payments SET updated_at = now() - interval '1 hour' WHERE hold_id = $1", order).await;
         eventually(|| async {
@@ -202,7 +205,7 @@ async fn is_swept(shop: &Shop, order: Uuid) {
     }
 }
 
-/// A payment as a process left it that died.
+/// Creates a payment as a crashed process left it.
 async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committed, at_gateway: AtGateway) {
     let payment = Uuid::now_v7();
     let gateway = |path: String, step: &'static str, form: String| async move {
@@ -258,7 +261,8 @@ async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committ
     .expect("a payment");
 }
 
-/// Whoever answers at a wrong address knows nothing of our payments. The money may be taken all the same.
+/// A server at a wrong URL knows nothing of our payments, while the money may be captured all the
+/// same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_payment_survives_a_wrong_address_of_the_gateway_and_is_an_order_in_the_end() {
     let (elsewhere, address) = listener().await;
@@ -276,7 +280,8 @@ async fn a_captured_payment_survives_a_wrong_address_of_the_gateway_and_is_an_or
     let mended = Settings { gateway_url: format!("http://{}", shop.gateway), ..shop.settings.clone() };
     start_checkout(&mended, &shop.shutdown).await;
     eventually(|| async {
-        // The one with the wrong address sweeps, too, and each of its tries would defer the next one.
+        // The process with the wrong URL sweeps, too, and each of its attempts would defer the next
+        // one.
         let due = "UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1";
         shop.meddle(due, order).await;
         let answer = shop.order(&shopper, order).await;
@@ -286,7 +291,7 @@ async fn a_captured_payment_survives_a_wrong_address_of_the_gateway_and_is_an_or
     shop.books_are_straight().await;
 }
 
-/// To another account's key the gateway says that there is no such payment.
+/// With the key of another account, the gateway reports that the payment does not exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_payment_survives_a_wrong_key_of_the_gateway_and_is_an_order_in_the_end() {
     let shop = Shop::open().await;
@@ -308,13 +313,13 @@ async fn a_captured_payment_survives_a_wrong_key_of_the_gateway_and_is_an_order_
     shop.books_are_straight().await;
 }
 
-/// The gateway's name for an order's only payment.
+/// The gateway's id of an order's only payment.
 async fn reference(shop: &Shop, order: Uuid) -> String {
     let known = sqlx::query_scalar("SELECT gateway_ref FROM payments WHERE hold_id = $1").bind(order);
     known.fetch_one(&shop.pool).await.expect("a reference")
 }
 
-/// Money that was promised back is back only when the bank says so.
+/// A due refund is complete only when the bank confirms it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_is_pending_is_no_refund_yet_and_one_that_fails_never_is() {
     let shop = Shop::open().await;
@@ -330,7 +335,7 @@ async fn a_refund_that_is_pending_is_no_refund_yet_and_one_that_fails_never_is()
         shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
         eventually(|| async {
             let (state, now) = (shop.payments(order).await, refund().await);
-            // In this order, so that a refund which has just come about is none too early.
+            // In this order, so that a refund that has just been made is not too early.
             assert!(state == ["refund_due"] || now == "succeeded", "{state:?} {now}");
             if now == "pending" { Ok(()) } else { Err(now) }
         })
@@ -351,7 +356,7 @@ async fn a_refund_that_is_pending_is_no_refund_yet_and_one_that_fails_never_is()
     shop.books_are_straight().await;
 }
 
-/// A gateway that has forgotten everything, as the sandbox does when it is restarted, has nothing of ours to keep.
+/// A gateway that lost everything, such as a restarted sandbox, holds no money.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_the_gateway_does_not_know_is_voided_and_the_shopper_may_pay_again() {
     let shop = Shop::open().await;
@@ -369,7 +374,7 @@ async fn a_payment_that_the_gateway_does_not_know_is_voided_and_the_shopper_may_
     shop.books_are_straight().await;
 }
 
-/// Whoever has not proved who they are within a quarter of an hour is not waited for any longer.
+/// A payment whose shopper does not authenticate within a quarter of an hour is given up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_waits_for_its_shopper_does_not_wait_for_ever() {
     let shop = Shop::open().await;
@@ -388,7 +393,7 @@ async fn a_payment_that_waits_for_its_shopper_does_not_wait_for_ever() {
     shop.books_are_straight().await;
 }
 
-/// Two sweepers at once, and every payment is still taken once.
+/// Two concurrent sweepers capture every payment once.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_sweepers_share_what_a_crash_left() {
     let shop = Shop::open().await;

@@ -1,18 +1,18 @@
-//! What is told outside: in the transaction of its cause, in the order of the commits, once.
+//! Published events: written in the transaction of their cause, in commit order, once.
 
 use std::collections::BTreeSet;
 
 use fairline_events::{Event, EventStream, Kind, schema};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::SaleId;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;
 
 use crate::shop::{Shop, eventually};
 
-/// Somebody outside who hears of everything.
+/// An external consumer of all events.
 struct Listener(EventStream);
 
 impl Listener {
@@ -20,10 +20,10 @@ impl Listener {
         Self(EventStream::new(fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection")))
     }
 
-    /// The first so many events of a sale, and no more.
+    /// Reads exactly `count` events of a sale.
     async fn hears(&self, sale: SaleId, count: usize) -> Vec<Event> {
         let mut heard: Vec<Event> = Vec::new();
-        // A group of its own each time hears everything from the beginning.
+        // A new group reads from the beginning.
         let group = Uuid::new_v4().to_string();
         loop {
             let more = eventually(|| async {
@@ -53,7 +53,7 @@ impl Listener {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purchase_is_told_from_the_reservation_to_the_last_unit() {
+async fn a_purchase_is_published_from_the_reservation_to_the_last_unit() {
     let shop = Shop::open().await;
     let listener = Listener::of(&shop).await;
     let sale = shop.sale(2).await;
@@ -73,11 +73,11 @@ async fn a_purchase_is_told_from_the_reservation_to_the_last_unit() {
     assert_eq!(heard[1].data["order_id"], order);
     assert_eq!((&heard[1].data["amount_minor"], &heard[1].data["currency"]), (&json!(1234), &json!("EUR")));
     let said: String = heard.iter().map(Event::to_json).collect();
-    assert!(!said.contains(&shopper.claims.sub) && !said.contains(&shopper.token), "nobody is named");
+    assert!(!said.contains(&shopper.claims.sub) && !said.contains(&shopper.token), "no person is named");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_that_come_back_are_told_with_the_reason() {
+async fn units_that_come_back_are_published_with_the_reason() {
     let shop = Shop::open().await;
     let listener = Listener::of(&shop).await;
     let sale = shop.sale(1).await;
@@ -98,7 +98,7 @@ async fn units_that_come_back_are_told_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_relays_each_event_is_there_once_and_none_is_missing() {
+async fn each_event_is_there_once_and_none_is_missing_with_several_relays() {
     let shop = Shop::open().await;
     let second = shop.one_more_checkout().await;
     let listener = Listener::of(&shop).await;
@@ -124,7 +124,7 @@ async fn whoever_relays_each_event_is_there_once_and_none_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_shoppers_buy_and_events_gather_and_an_emptied_one_is_told_again() {
+async fn while_redis_is_away_shoppers_buy_and_events_gather_and_an_emptied_one_is_filled_again() {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
     let url = servers.postgres.create_database("shop").expect("a database");
     let redis_url = Secret::new(servers.redis.url());

@@ -1,4 +1,4 @@
-//! The gate in front of another checkout: asked directly, and through a real nginx.
+//! Forward auth in front of another checkout: called directly, and through a real nginx.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, http::HeaderMap as AxumHeaders};
 use fairline_private_servers::testing::Servers;
 use fairline_sale::SaleId;
-use fairline_service::Secret;
+use fairline_server::Secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -24,7 +24,7 @@ async fn ask(shop: &Shop, path: &str, headers: &[(&str, &str)]) -> Answer {
     call(shop.checkout, "GET", path, headers, "").await.expect("an answer")
 }
 
-/// Asks until this is the answer: what was known a second ago is believed.
+/// Repeats the check until it gives this status: states are cached for one second.
 async fn becomes(shop: &Shop, path: &str, cookie: &str, status: u16) -> Answer {
     eventually(|| async {
         let answer = ask(shop, path, &[("cookie", cookie)]).await;
@@ -72,7 +72,7 @@ async fn the_gate_is_open_while_the_visit_lasts() {
     let kept = envoys.headers["set-cookie"].to_str().expect("text");
     assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
 
-    // The token has run out; the visit goes on for as long as its units are held.
+    // The token has expired; the visit goes on while its units are held.
     let brief =
         shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let cookie = in_cookie(&brief.token);
@@ -104,7 +104,8 @@ async fn a_token_that_was_taken_back_opens_no_gate_although_its_time_has_not_com
     let shop = Shop::open().await;
     let sale = shop.sale(4).await;
     let path = format!("/gate/verify?sale={sale}");
-    // Lapsed, as unclaimed and revoked ones are; signed anew, as after its key was revoked; and one that nobody has touched.
+    // Lapsed, as unclaimed and revoked ones are; signed again, as after its key was revoked; and
+    // untouched.
     let (lapsed, resigned, kept) = (shop.admit(sale).await, shop.admit(sale).await, shop.admit(sale).await);
     for shopper in [&lapsed, &resigned, &kept] {
         assert_eq!(ask(&shop, &path, &[("cookie", &in_cookie(&shopper.token))]).await.status, 200);
@@ -119,7 +120,8 @@ async fn a_token_that_was_taken_back_opens_no_gate_although_its_time_has_not_com
     }
     assert_eq!(ask(&shop, &path, &[("cookie", &in_cookie(&kept.token))]).await.status, 200);
 
-    // Whoever has bought sees that, for as long as the token is good; whoever has given it back has left.
+    // A shopper who has paid sees the order until the token expires; one who has given it back has
+    // left.
     let ((payer, paid), (quitter, given_back)) = (shop.hold(sale).await, (kept.clone(), shop.purchase(&kept, 1).await));
     assert_eq!(shop.pay(&payer, paid, "tok_visa").await.status, 200);
     let thanks = ask(&shop, &path, &[("cookie", &in_cookie(&payer.token))]).await;
@@ -157,7 +159,7 @@ async fn the_path_of_the_request_may_stand_behind_the_gates() {
     let shop = Shop::open().await;
     let sale = shop.sale(1).await;
     let cookie = in_cookie(&shop.admit(sale).await.token);
-    // As Envoy asks about `/` and `/buy`, with the method of the request.
+    // As Envoy checks `/` and `/buy`, with the method of the request.
     for path in ["/gate/enter/", "/gate/verify/", "/gate/enter/buy/now", "/gate/verify/buy/now"] {
         for method in ["GET", "POST", "DELETE"] {
             let answer = call(shop.checkout, method, path, &[("cookie", &cookie)], "").await.expect("an answer");
@@ -208,13 +210,13 @@ async fn the_gate_is_shut_for_everybody_else() {
             );
         }
     }
-    // Where no waiting room is known, a refusal is one.
+    // Without a waiting room URL, a rejection is returned.
     let shop = Shop::open().await;
     assert_eq!(ask(&shop, "/gate/enter", &[]).await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_the_shops_own_and_foreign_cookies_shut_nobody_out() {
+async fn a_token_of_the_shops_own_and_foreign_cookies_shut_no_shopper_out() {
     let shop = Shop::open().await;
     let sale = shop.sale(2).await;
     let shopper = shop.admit(sale).await;
@@ -264,7 +266,8 @@ async fn a_preflight_is_the_shops_to_answer_and_nothing_else_that_says_options()
         let refused = if path.contains("enter") { 303 } else { 401 };
         assert_eq!(asked("OPTIONS", &path, &PREFLIGHT[..1]).await.status, refused);
         assert_eq!(asked("GET", &path, &PREFLIGHT).await.status, refused);
-        // A proxy that asks with the request's method passes its origin on, too; that is no page of a foreign site here.
+        // A proxy that repeats the request's method also repeats its origin, which is not a foreign
+        // page here.
         assert_eq!(asked("PUT", &path, &PREFLIGHT).await.status, refused);
         let imitated =
             [&PREFLIGHT[..], &[("x-forwarded-method", "OPTIONS"), ("x-original-method", "OPTIONS")]].concat();
@@ -275,14 +278,14 @@ async fn a_preflight_is_the_shops_to_answer_and_nothing_else_that_says_options()
     assert_eq!(change.status, 200, "{change:?}");
 }
 
-/// nginx, as `docs/gate/nginx.conf` says, and the shop behind it. Dropped, it is killed.
+/// nginx with `docs/gate/nginx.conf`, and the shop behind it. Killed when dropped.
 struct Proxy {
     address: SocketAddr,
     _nginx: Child,
     _folder: TempDir,
 }
 
-/// A shop's own checkout, which says what it was told.
+/// The shop's own checkout, which echoes the headers that it received.
 async fn echo(headers: AxumHeaders) -> axum::Json<Value> {
     let told = headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or_default())));
     axum::Json(Value::Object(told.collect()))
@@ -292,7 +295,8 @@ impl Proxy {
     async fn start(checkout: SocketAddr, sale: SaleId) -> Self {
         let (shop_listener, shop) = listener().await;
         tokio::spawn(async move { axum::serve(shop_listener, Router::new().fallback(echo)).await });
-        // nginx can't say which free port it has found. Nobody else takes one of this address.
+        // nginx can't report a free port that it has chosen. No other process uses a port of this
+        // address.
         let address = TcpListener::bind("127.9.9.9:0").and_then(|free| free.local_addr()).expect("a port");
         let folder = TempDir::new().expect("a folder");
         let server = include_str!("../../../docs/gate/nginx.conf");
@@ -334,7 +338,7 @@ impl Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
+async fn nginx_passes_admitted_shoppers_only() {
     let shop = Shop::open().await;
     let [sale, other] = [shop.sale(3).await, shop.sale(3).await];
     let proxy = Proxy::start(shop.checkout, sale).await;
@@ -355,7 +359,8 @@ async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
         shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     sent_away(&get("/checkout/", &[("cookie", &in_cookie(&over.token))]).await);
 
-    // From the waiting room with the token in the address, and then with the cookie that the gate has set.
+    // From the waiting room with the token in the URL, and then with the cookie that the gate has
+    // set.
     let first = get(&format!("/checkout/cart?fairline_token={}", shopper.token), &[]).await;
     assert_eq!(first.status, 200, "{first:?}");
     let cookie = first.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a cookie").to_owned();
@@ -372,7 +377,7 @@ async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
     assert_eq!((&answer.body["x-fairline-quantity"], &answer.body["x-fairline-order"]), (&json!("1"), &Value::Null));
     assert!(!answer.headers.contains_key("set-cookie"));
 
-    // With a token of the shop's own, and as a browser asks first what another site's page may do.
+    // With the shop's own token, and as a CORS preflight.
     let own = [("authorization", "Bearer shop.jwt.x"), ("cookie", cookie.as_str())];
     assert_eq!(get("/checkout/pay", &own).await.status, 200);
     let preflight = async |method: &str, headers: &[(&str, &str)]| {
@@ -384,7 +389,7 @@ async fn nginx_lets_in_who_was_let_in_and_nobody_else() {
     let change = preflight("PUT", &[("origin", "https://app.example"), ("cookie", cookie.as_str())]).await;
     assert_eq!(change.status, 200, "{change:?}");
 
-    // Redeemed, the visit goes on, and the token is worth no second unit.
+    // After the redemption the visit goes on, and the token buys no second unit.
     let key = format!("Bearer {SHOP_KEY}");
     let redeem = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1 }).to_string();
     let redeemed = async || {

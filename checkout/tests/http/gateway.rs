@@ -1,4 +1,4 @@
-//! The payment gateway: what it tells by itself, and what is done while it does not answer.
+//! The payment gateway: its webhooks, and outages.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::shop::{Answer, Shop, WEBHOOK_SECRET, call, eventually, listener, start_telling_gateway};
 
-/// Tells checkout of an event, as Stripe does; `age_s` ago, by its clock.
+/// Sends checkout an event, signed as Stripe does `age_s` ago by the gateway's clock.
 pub(crate) async fn tell(shop: &Shop, secret: &str, age_s: i64, body: &str) -> Answer {
     let at = OffsetDateTime::now_utc().unix_timestamp() - age_s;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
@@ -45,7 +45,7 @@ async fn what_is_not_signed_by_the_gateway_is_not_heard_and_what_is_is_heard_onc
     assert_eq!(large.status, 413);
     assert_eq!(heard(&shop).await, 0);
     for _ in 0..2 {
-        assert_eq!(tell(&shop, WEBHOOK_SECRET, 0, &event("evt_1")).await.status, 200, "about nothing of ours");
+        assert_eq!(tell(&shop, WEBHOOK_SECRET, 0, &event("evt_1")).await.status, 200, "about no payment of this shop");
     }
     assert_eq!(heard(&shop).await, 1);
 }
@@ -70,7 +70,7 @@ async fn a_webhook_is_believed_only_as_far_as_the_gateway_says_the_same_when_ask
     shop.books_are_straight().await;
 }
 
-/// Whoever has proved who they are is not kept waiting for the next sweep.
+/// A payment whose shopper has authenticated does not wait for the next sweep.
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_that_come_twice_late_and_shuffled_end_every_payment_once() {
     let (reserved, gateway) = listener().await;
@@ -96,7 +96,7 @@ async fn webhooks_that_come_twice_late_and_shuffled_end_every_payment_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_gateway_is_left_alone_the_shopper_keeps_the_hold_and_is_told() {
+async fn while_the_circuit_is_open_the_shopper_keeps_the_hold_and_gets_a_notice() {
     let (reserved, gateway) = listener().await;
     drop(reserved);
     let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
@@ -122,7 +122,7 @@ async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
     let (reserved, gateway) = listener().await;
     drop(reserved);
     let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
-    // Which has asked nothing yet, and does not know.
+    // This process has made no call, and does not know.
     let _second = shop.one_more_checkout().await;
     let sale = shop.sale(3).await;
     let (shopper, order) = shop.hold(sale).await;
@@ -143,7 +143,7 @@ async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
     };
     both("UPDATE payments SET created_at = now() - interval '14 minutes' WHERE hold_id = $1").await;
     for _ in 0..3 {
-        // Whoever does not pay at all; the same sweep sees all three.
+        // A hold without a payment; the same sweep sees all three.
         let (_, idle) = shop.hold(sale).await;
         shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", idle).await;
         eventually(|| async {
@@ -162,7 +162,7 @@ async fn a_hold_outlives_an_outage_of_the_gateway_up_to_a_quarter_of_an_hour() {
     shop.books_are_straight().await;
 }
 
-/// A failure of the company's own that it repeats for ever under one key must not keep a shopper from paying.
+/// A failure that the gateway replays for one key must not keep a shopper from paying.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_failure_that_the_gateway_repeats_for_ever_the_shopper_may_pay_again() {
     let shop = Shop::open().await;
@@ -176,7 +176,7 @@ async fn after_a_failure_that_the_gateway_repeats_for_ever_the_shopper_may_pay_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shopper_who_has_to_prove_who_they_are_gets_what_the_page_needs_and_nobody_else() {
+async fn only_the_shopper_who_has_to_authenticate_gets_the_client_secret() {
     let shop = Shop::open().await;
     let sale = shop.sale(2).await;
     let (shopper, order) = shop.hold(sale).await;

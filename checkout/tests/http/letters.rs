@@ -1,14 +1,15 @@
-//! Letters: each of what has happened is said once, however often it is heard, and nobody waits for the post.
+//! Notifications: each is sent once, however often its event arrives, and no request waits for
+//! them.
 
 use fairline_sale::SaleId;
-use fairline_sandbox_post::{Letter, Post};
-use fairline_service::{Secret, Shutdown};
+use fairline_sandbox_notifications::{Letter, Post};
+use fairline_server::{Secret, Shutdown};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::shop::{Shop, Shopper, call, eventually, listener};
 
-/// A shop with letters and messages, and two checkouts that both send them.
+/// A shop with e-mail and SMS, and two checkouts that both send them.
 async fn shop_with_post() -> (Shop, Post) {
     let (letters, smtp) = listener().await;
     let post = Post::open(letters, &Shutdown::new());
@@ -27,7 +28,7 @@ async fn shop_with_post() -> (Shop, Post) {
     (shop, post)
 }
 
-/// An account with an address, without the way to it.
+/// An account with an address, without a sign-in.
 async fn account(shop: &Shop, address: &str) -> Uuid {
     let id = Uuid::new_v4();
     let insert = sqlx::query("INSERT INTO accounts (id, address) VALUES ($1, $2)").bind(id).bind(address);
@@ -52,13 +53,13 @@ async fn letters(post: &Post, to: &str, count: usize) -> Vec<Letter> {
     .await
 }
 
-/// The states of all letters to an address that has ended, by what they say.
+/// The states of all ended notifications, by their subject.
 async fn states(shop: &Shop) -> Vec<(String, i32)> {
     sqlx::query_as("SELECT state, attempts FROM letters ORDER BY about").fetch_all(&shop.pool).await.expect("letters")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_confirmed_once_however_often_it_is_told() {
+async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(5).await;
     let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
@@ -71,7 +72,8 @@ async fn an_order_is_confirmed_once_however_often_it_is_told() {
     assert!(letter.text.contains("https://lamps.example/sales/drop-"), "{letter:?}");
     assert!(letter.id.starts_with(&sale.to_string()) && letter.id.ends_with("@lamps.example"), "{letter:?}");
 
-    // Heard again, by both, and by a third process that had heard of nothing: Redis has forgotten what was read.
+    // Both consume the events again, and so does a third, new process: Redis has lost the
+    // positions.
     let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
     let deleted: Result<i64, _> =
         fred::interfaces::KeysInterface::del(&redis, format!("fairline:{{{sale}}}:events")).await;
@@ -82,7 +84,7 @@ async fn an_order_is_confirmed_once_however_often_it_is_told() {
     assert_eq!(shop.pay(&last, last_order, "tok_visa").await.body["status"], "paid");
     letters(&post, "bob@example.org", 1).await;
     assert_eq!(post.letters_to("ada@example.org").len(), 1);
-    // A letter has arrived a moment before that is noted.
+    // A notification arrives a moment before that is stored.
     let sent = [("sent".to_owned(), 1), ("sent".to_owned(), 1)];
     eventually(async || match states(&shop).await {
         states if states == sent => Ok(()),
@@ -91,7 +93,7 @@ async fn an_order_is_confirmed_once_however_often_it_is_told() {
     .await;
     let addresses: i64 =
         sqlx::query_scalar("SELECT count(address) FROM letters").fetch_one(&shop.pool).await.expect("a count");
-    assert_eq!(addresses, 0, "nobody's address is kept with what was sent");
+    assert_eq!(addresses, 0, "no address is kept with what was sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +184,7 @@ async fn a_letter_that_was_cut_off_on_its_way_is_not_sent_again_and_a_late_one_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_forgets_to_pay_is_warned_once() {
+async fn a_shopper_who_forgets_to_pay_is_warned_once() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(5).await;
     let (_, order) = hold_of(&shop, sale, "ada@example.org").await;
@@ -209,7 +211,7 @@ async fn what_is_heard_too_late_is_no_letter_however_new_it_is_here() {
     let sale = shop.sale(5).await;
     let (_, late) = hold_of(&shop, sale, "ada@example.org").await;
     let (_, in_time) = hold_of(&shop, sale, "bob@example.org").await;
-    // As after an hour without Redis: what was written then is relayed now.
+    // As after an hour without Redis: old events are relayed now.
     let mut transaction = shop.pool.begin().await.expect("a transaction");
     for (order, ago) in [(late, "3 minutes"), (in_time, "1 minute")] {
         sqlx::query(
@@ -255,7 +257,7 @@ async fn a_sale_whose_stream_is_broken_holds_up_no_other() {
     assert_eq!(letters(&post, "ada@example.org", 1).await[0].subject, "Your order at Lamps & Co: The drop");
 }
 
-/// What an account is answered that asks to be reminded, with its ticket of a line.
+/// The response to an account that requests a reminder with its ticket of a line.
 async fn remind(shop: &Shop, line: SaleId, account: Uuid, ordinal: u64) -> crate::shop::Answer {
     let key: fairline_line::ticket::TicketKey = shop.settings.ticket_key.expose().parse().expect("a key");
     let visitor = fairline_sale::VisitorId([7; 16]);
@@ -266,7 +268,7 @@ async fn remind(shop: &Shop, line: SaleId, account: Uuid, ordinal: u64) -> crate
     call(shop.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
 }
 
-/// Who was told that the turn is near, once so many were: by the ordinal.
+/// The ordinals of the shoppers who were reminded, once there are `count`.
 async fn told(shop: &Shop, line: SaleId, count: usize) -> Vec<i64> {
     eventually(|| async {
         let told: Vec<i64> = sqlx::query_scalar(
@@ -282,7 +284,7 @@ async fn told(shop: &Shop, line: SaleId, count: usize) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asked_for_it_hears_that_the_turn_is_near() {
+async fn a_shopper_with_a_reminder_hears_that_the_turn_is_near() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(500).await;
     let drawn = shop.sale(5).await;
@@ -298,7 +300,7 @@ async fn whoever_asked_for_it_hears_that_the_turn_is_near() {
         call(shop.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;
     assert_eq!(no_ticket.expect("an answer").status, 404);
 
-    // Of one, 20 are ahead, and of the other 21. Both are looked at in one statement.
+    // One has 20 shoppers ahead, the other 21. One statement reads both.
     shop.meddle("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;
     assert_eq!(told(&shop, sale, 1).await, [1000]);
     let letter = letters(&post, "ada@example.org", 1).await.remove(0);
@@ -313,12 +315,12 @@ async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fa
     let other = Uuid::new_v4();
     let accounts = sqlx::query("INSERT INTO accounts (id, address) VALUES ($1, 'bob@example.org')").bind(other);
     accounts.execute(&shop.pool).await.expect("an account");
-    // Let in at a rate, below a cap, for units; who is near, and who is not quite.
+    // Admission rate, cap, units; an ordinal that is near, and one that is not quite.
     for (per_s, cap, total, near, far) in [
         (1, 100.0, 1000, 150, 182), // three minutes at the rate
         (50, 1.0, 1000, 150, 182),  // the cap is the most that the rate will be
-        (1, 100.0, 50, 49, 51),     // beyond the units nobody knows
-        (0, 100.0, 1000, 20, 21),   // nobody was let in yet
+        (1, 100.0, 50, 49, 51),     // no turn beyond the units is certain
+        (0, 100.0, 1000, 20, 21),   // no shopper was admitted yet
     ] {
         let sale = shop.sale(total).await;
         sqlx::query("UPDATE sales SET rate_cap_per_s = $2 WHERE id = $1")
@@ -341,7 +343,7 @@ async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fa
             .expect("a sample");
         }
         shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
-        // The far one first: nobody else is told before both are there.
+        // The far one first: no reminder is sent before both exist.
         assert_eq!(remind(&shop, sale, other, far).await.status, 204);
         assert_eq!(remind(&shop, sale, account, near).await.status, 204);
         let near = i64::try_from(near).expect("a number");
@@ -350,7 +352,7 @@ async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn turns_that_come_near_at_once_are_told_at_once() {
+async fn turns_that_come_near_at_once_are_published_at_once() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(100).await;
     shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
@@ -373,7 +375,7 @@ async fn turns_that_come_near_at_once_are_told_at_once() {
     shop.books_are_straight().await;
 }
 
-/// What a sign-in would give.
+/// The access token that a sign-in would return.
 fn access_token(shop: &Shop, account: Uuid) -> String {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     let key = shop.settings.sign_in_key.as_ref().expect("a key").expose().to_owned();
@@ -387,11 +389,11 @@ fn access_token(shop: &Shop, account: Uuid) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_paid_too_late_hears_that_the_money_comes_back() {
+async fn a_shopper_who_paid_too_late_hears_that_the_money_comes_back() {
     let (shop, post) = shop_with_post().await;
     let sale = shop.sale(1).await;
     let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
-    // It was captured, as far as the gateway is concerned; here it was not known in time.
+    // The gateway captured it; checkout did not learn of it in time.
     assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     letters(&post, "ada@example.org", 1).await;
     let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1")
@@ -414,10 +416,10 @@ async fn whoever_paid_too_late_hears_that_the_money_comes_back() {
     assert!(refund.text.contains("€12.34"), "{refund:?} of {payment}");
 }
 
-/// For which browser, from whom, and what.
+/// The browser, the sender, and the message.
 type Pushed = (String, String, Vec<u8>);
 
-/// A browser's push service, and what it has got.
+/// A browser's push service, and the messages that it received.
 #[derive(Clone, Default)]
 struct PushService(std::sync::Arc<std::sync::Mutex<Vec<Pushed>>>);
 
@@ -446,11 +448,11 @@ impl PushService {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_subscribed_is_told_and_only_it_can_read_it() {
+async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
     use ring::{agreement, rand::SystemRandom};
 
-    // The pair of RFC 8291, appendix A.
+    // The key pair of RFC 8291, appendix A.
     let public_key = "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8";
     let (service, origin) = PushService::open().await;
     let shop = Shop::open_with(|settings| {
@@ -513,14 +515,14 @@ async fn a_browser_that_subscribed_is_told_and_only_it_can_read_it() {
     let text = read(message, browser, &browsers_key, &[7; 16]);
     assert_eq!(text["subject"], "Your order at Lamps & Co: The drop");
     assert!(text["link"].as_str().is_some_and(|link| link.starts_with("https://lamps.example/sales/drop-")), "{text}");
-    // The browser that is gone is not told again.
+    // The browser that is gone gets no more messages.
     eventually(|| async {
         let left: Vec<String> =
             sqlx::query_scalar("SELECT endpoint FROM push_subscriptions").fetch_all(&shop.pool).await.expect("rows");
         if left == [here.clone()] { Ok(()) } else { Err(left) }
     })
     .await;
-    // Of six browsers the newest five are told.
+    // Of six browsers the newest five are notified.
     for nth in 0..5 {
         let answer = subscribe(subscription(&format!("{origin}/push/{nth}"), &browsers_key), &token).await;
         assert_eq!(answer.status, 204);
@@ -533,7 +535,7 @@ async fn a_browser_that_subscribed_is_told_and_only_it_can_read_it() {
     assert_eq!(left.expect("an answer").status, 204);
 }
 
-/// What a browser does with a message (RFC 8291, section 3.4).
+/// Decrypts a message as a browser does (RFC 8291, section 3.4).
 fn read(
     message: &[u8],
     browser: ring::agreement::EphemeralPrivateKey,

@@ -1,9 +1,9 @@
-//! What checkout writes into its logs, of a shopper who does everything: nothing that leads to anybody, however much is logged.
+//! The logs of checkout while a shopper uses every feature: no personal data at any level.
 
 use std::{fs::File, net::TcpListener, process::Stdio};
 
-use fairline_sandbox_post::Post;
-use fairline_service::Shutdown;
+use fairline_sandbox_notifications::Post;
+use fairline_server::Shutdown;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -17,7 +17,8 @@ async fn nothing_personal_is_logged_even_at_debug() {
     let post = Post::open(letters, &Shutdown::new());
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("checkout.log");
-    // The program itself: what it links may log, too. It can't say which free port it has found; nobody else takes one of this address.
+    // The program itself, since its libraries may log, too. It can't report a free port that it has
+    // chosen; no other process uses a port of this address.
     let address = TcpListener::bind("127.9.9.8:0").and_then(|free| free.local_addr()).expect("a port");
     let settings = &shop.settings;
     let _checkout = Command::new(env!("CARGO_BIN_EXE_checkout"))

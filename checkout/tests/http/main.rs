@@ -1,4 +1,5 @@
-//! Checkout through its outermost door: HTTP on a real listener, a real Postgres, and the sandbox gateway over HTTP.
+//! Checkout from the outside: HTTP on a real listener, a real Postgres, and the sandbox gateway
+//! over HTTP.
 
 mod accounts;
 mod catalogue;

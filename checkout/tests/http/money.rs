@@ -1,4 +1,5 @@
-//! Money that moves after the payment: refunds of the shop and by hand, disputes. The gateway counts, and everybody is told once.
+//! Money that moves after the payment: refunds by the shop and by hand, and disputes. The gateway
+//! counts, and each change is published once.
 
 use std::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use crate::shop::{Answer, SHOP_KEY, Shop, Shopper, call, eventually, listener, start_telling_gateway};
 
-/// A shop whose gateway tells it of payments, and where the gateway is.
+/// A shop whose gateway sends webhooks, and the gateway's address.
 async fn open() -> (Shop, SocketAddr) {
     let (reserved, gateway) = listener().await;
     let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await;
@@ -48,7 +49,7 @@ async fn refund(shop: &Shop, order: Uuid, body: &Value) -> Answer {
     call(shop.checkout, "POST", &path, &[("authorization", &key)], &body.to_string()).await.expect("an answer")
 }
 
-/// Waits until an order shows so much given back, and stands like this.
+/// Waits until an order shows this refunded amount and status.
 async fn shows(shop: &Shop, shopper: &Shopper, order: Uuid, refunded_minor: i64, status: &str) {
     eventually(|| async {
         let body = shop.order(shopper, order).await.body;
@@ -57,14 +58,14 @@ async fn shows(shop: &Shop, shopper: &Shopper, order: Uuid, refunded_minor: i64,
     .await;
 }
 
-/// Twice, late, shuffled, or as it should be.
+/// Webhooks arrive twice, late, out of order, or normally.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_by_hand_is_noticed_shown_and_counted_once() {
     let (shop, gateway) = open().await;
     for method in ["tok_visa", "tok_tells_twice", "tok_tells_late", "tok_tells_shuffled"] {
         let (shopper, order) = paid(&shop, method).await;
         refund_by_hand(&shop, gateway, order, 234).await;
-        // The second brings what a shuffled telling of the first has held back.
+        // The second refund releases the webhook of the first that was held back.
         refund_by_hand(&shop, gateway, order, 400).await;
         shows(&shop, &shopper, order, 634, "paid").await;
         refund_by_hand(&shop, gateway, order, 600).await;
@@ -99,7 +100,7 @@ async fn a_refund_of_the_shop_and_one_by_hand_are_not_counted_twice() {
     shop.books_are_straight().await;
 }
 
-/// The bank may say days later that it has not taken it.
+/// The bank may report days later that it did not accept the refund.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_fails_in_the_end_is_counted_no_more() {
     let (shop, _) = open().await;
@@ -113,7 +114,7 @@ async fn a_refund_that_fails_in_the_end_is_counted_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dispute_is_noticed_shown_and_told_until_it_ends() {
+async fn a_dispute_is_noticed_shown_and_published_until_it_ends() {
     let (shop, gateway) = open().await;
     for (evidence, ending, kept_by_the_bank) in [("winning_evidence", "won", 0), ("losing_evidence", "lost", 1234)] {
         let (shopper, order) = paid(&shop, "tok_createDispute").await;
@@ -169,7 +170,7 @@ async fn every_wrong_refund_has_its_answer() {
     assert_eq!((shopper_s.status, shopper_s.slug()), (401, "no-shop-key"));
 }
 
-/// While the gateway is away a request waits, and is done once when it is back.
+/// While the gateway is down a request waits, and it is executed once when the gateway is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_asks_for_is_done_by_whichever_checkout_is_there() {
     let (shop, _) = open().await;

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same key has the same answer.
+//! `Idempotency-Key`: the same key gives the same response.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ async fn the_same_key_has_the_same_answer_and_another_body_with_it_is_refused() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_asked_for_again_charges_once_and_its_answer_is_nobody_elses() {
+async fn a_payment_that_is_asked_for_again_charges_once_and_only_its_shopper_gets_the_answer() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let ((shopper, order), (thief, _)) = (shop.hold(sale).await, shop.hold(sale).await);
@@ -93,7 +93,7 @@ async fn what_failed_on_our_side_or_was_cut_off_may_be_tried_again_with_its_key(
     let held = purchase(&shop, &shopper, "a-key", ONE).await;
     assert_eq!(held.status, 201);
 
-    // As if the process had died before it could keep the answer.
+    // As if the process had died before it could store the response.
     for (age_s, status, slug) in [(50, 409, "still-under-way"), (70, 409, "token-used")] {
         sqlx::query("UPDATE answers SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)")
             .bind(f64::from(age_s))
@@ -105,7 +105,8 @@ async fn what_failed_on_our_side_or_was_cut_off_may_be_tried_again_with_its_key(
     }
 }
 
-/// Between two tries a browser may join another line, sign in, or be given other tokens: it is the same shopper.
+/// Between two attempts a browser may join another line, sign in, or get other tokens: it is the
+/// same shopper.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_ticket_and_another_access_token_make_no_stranger() {
     let (shop, post) = accounts::shop_with_post().await;
@@ -134,7 +135,7 @@ async fn another_ticket_and_another_access_token_make_no_stranger() {
     shop.books_are_straight().await;
 }
 
-/// The shop's own systems send keys, too; whoever has not their key is not listened to.
+/// The shop's own systems send keys, too; a client without the shop key is rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_shop_redeems_confirms_and_reserves_with_a_key_is_done_once() {
     let shop = Shop::open().await;
@@ -162,7 +163,7 @@ async fn what_the_shop_redeems_confirms_and_reserves_with_a_key_is_done_once() {
         let changed = ask(path, "k", reserve(3)).await;
         assert_eq!((changed.status, changed.slug()), (422, "idempotency-key-reused"), "{path}");
     }
-    let headers = [("authorization", "Bearer somebody else's"), ("idempotency-key", "k")];
+    let headers = [("authorization", "Bearer another-shops-key"), ("idempotency-key", "k")];
     let body = "x".repeat(1 << 20);
     let refused = call(shop.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("an answer");
     assert_eq!((refused.status, refused.slug()), (401, "no-shop-key"), "before its body is read");

@@ -1,4 +1,4 @@
-//! Outages: Postgres goes, and comes back.
+//! Outages: Postgres goes down and comes back.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn while_postgres_is_down_shoppers_are_asked_to_come_again_and_lose_nothin
     })
     .await;
     assert_eq!(answer.status, 201, "{answer:?}");
-    // Payments have connections of their own, which come back by themselves.
+    // Payments have their own connections, which reconnect automatically.
     let answer = eventually(|| async {
         let answer = shop.pay(&payer, order, "tok_visa").await;
         if answer.status == 503 { Err(answer) } else { Ok(answer) }

@@ -19,7 +19,7 @@ async fn a_good_payment_makes_an_order_and_a_second_one_changes_nothing() {
     assert_eq!((again.status, &again.body), (200, &paid.body));
     assert_eq!(shop.payments(order).await, ["captured"]);
     assert_eq!(shop.at_the_gateway(order).await, ["succeeded"]);
-    assert_eq!(shop.purchase(&shopper, 1).await.body["order"], paid.body, "a used token tells how its order stands");
+    assert_eq!(shop.purchase(&shopper, 1).await.body["order"], paid.body, "a used token shows its order");
     shop.books_are_straight().await;
 }
 
@@ -28,7 +28,7 @@ async fn a_declined_payment_keeps_the_hold_for_another_try() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let (shopper, order) = shop.hold(sale).await;
-    // The last is a token that the gateway does not know.
+    // The gateway does not know the last token.
     for method in ["tok_declined", "tok_declined", "tok_nonsense"] {
         let declined = shop.pay(&shopper, order, method).await;
         assert_eq!((declined.status, declined.slug()), (402, "payment-declined"), "{method}: {declined:?}");
@@ -40,7 +40,7 @@ async fn a_declined_payment_keeps_the_hold_for_another_try() {
     shop.books_are_straight().await;
 }
 
-/// Whoever closes the bank's window has not paid, and is not locked out for it.
+/// A shopper who closes the bank's page has not paid, and may pay again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shopper_who_does_not_prove_who_they_are_may_pay_with_something_else_or_give_the_order_back() {
     let shop = Shop::open().await;
@@ -54,7 +54,7 @@ async fn a_shopper_who_does_not_prove_who_they_are_may_pay_with_something_else_o
     let paid = shop.pay(&shopper, order, "tok_visa").await;
     assert_eq!((paid.status, &paid.body["status"]), (200, &json!("paid")), "{paid:?}");
     assert_eq!(shop.payments(order).await, ["voided", "declined", "voided", "captured"]);
-    // Nobody can prove anything any more, or confirm what was declined once more.
+    // The old intents can't be authenticated or confirmed any more.
     shop.gateway_shows(order, &["canceled", "canceled", "canceled", "succeeded"]).await;
 
     let (shopper, order) = shop.hold(sale).await;
@@ -67,7 +67,7 @@ async fn a_shopper_who_does_not_prove_who_they_are_may_pay_with_something_else_o
     shop.books_are_straight().await;
 }
 
-/// Hundreds who are at their banks' windows are no hundreds of questions a second.
+/// Hundreds of shoppers at their banks' pages do not mean hundreds of gateway calls a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_shopper_proves_who_they_are_the_gateway_is_not_asked_all_the_time_but_when_they_ask() {
     let shop = Shop::open().await;
@@ -89,7 +89,7 @@ async fn while_a_shopper_proves_who_they_are_the_gateway_is_not_asked_all_the_ti
     shop.books_are_straight().await;
 }
 
-/// A unit does not wait for ever for money that the bank does not give.
+/// A unit is not held forever for money that the bank does not pay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_can_not_be_captured_is_let_go_and_the_shopper_may_pay_again() {
     let shop = Shop::open().await;
@@ -115,7 +115,7 @@ async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
     assert_eq!(shop.order(&first, first_order).await.body["status"], "promised");
     assert_eq!(shop.stock(sale).await, Stock { total: 1, promised: 3, held: 0, sold: 0 });
 
-    // The first has to prove who they are, and the unit is theirs meanwhile.
+    // The first has to authenticate, and the unit is held meanwhile.
     let proving = shop.pay(&first, first_order, "tok_action").await;
     assert_eq!((proving.status, &proving.body["status"]), (202, &json!("payment_pending")));
     let refused = shop.pay(&second, second_order, "tok_visa").await;
@@ -124,7 +124,7 @@ async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
     shop.order_becomes(&first, first_order, "paid").await;
     assert_eq!(shop.stock(sale).await, Stock { total: 1, promised: 2, held: 0, sold: 1 });
 
-    // One more unit: a declined payment lets go of it for the next.
+    // One more unit: a declined payment releases it for the next.
     shop.meddle("UPDATE stock SET total = 2 WHERE sale_id = $1", sale.0).await;
     assert_eq!(shop.pay(&second, second_order, "tok_declined").await.slug(), "payment-declined");
     assert_eq!(shop.order(&second, second_order).await.body["status"], "promised");
@@ -132,7 +132,7 @@ async fn in_yield_mode_a_unit_is_held_only_while_a_payment_runs() {
     assert_eq!(shop.pay(&third, third_order, "tok_visa").await.body["status"], "paid");
     assert_eq!(shop.pay(&second, second_order, "tok_visa").await.slug(), "no-unit-now");
 
-    // A visit that never pays ends like a hold, and its promise with it.
+    // A visit that never pays expires like a hold, and its promise with it.
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", second_order).await;
     shop.order_becomes(&second, second_order, "lapsed").await;
     eventually(|| async {
@@ -180,7 +180,7 @@ async fn a_gateway_that_dawdles_fails_or_falls_silent_charges_once() {
             assert_eq!(shop.at_the_gateway(order).await, ["succeeded"], "{method}");
         }
     };
-    // A machine under load may take longer than a shopper's request waits.
+    // On a busy machine a payment may take longer than a shopper's request waits.
     tokio::join!(
         pay("tok_slow", [200, 202]),
         pay("tok_flaky", [200, 202]),
@@ -220,7 +220,7 @@ async fn every_wrong_payment_has_its_answer() {
     let long = format!("{good}{}", " ".repeat(16 * 1024));
     for (case, path, cookie, body, status, slug) in [
         ("no ticket", path(&order), "", good, 404, "unknown-order"),
-        ("somebody else's", path(&order), stranger.cookie.as_str(), good, 404, "unknown-order"),
+        ("another shopper's", path(&order), stranger.cookie.as_str(), good, 404, "unknown-order"),
         ("no such order", path(&Uuid::new_v4()), &shopper.cookie, good, 404, "unknown-order"),
         ("not an id", path(&"first"), &shopper.cookie, good, 404, "unknown-order"),
         ("a long body", path(&order), &shopper.cookie, &long, 413, "body-too-large"),
@@ -261,7 +261,7 @@ async fn a_hold_lapses_and_its_units_come_back() {
     let (shopper, order) = shop.hold(sale).await;
     let (other, kept) = shop.hold(sale).await;
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
-    // Whether or not the sweeper has come by: the time to pay is over.
+    // Expired, whether or not the sweeper has run.
     assert_eq!(shop.order(&shopper, order).await.body["status"], "lapsed");
     let late = shop.pay(&shopper, order, "tok_visa").await;
     assert_eq!((late.status, late.slug()), (409, "hold-lapsed"));
@@ -287,7 +287,7 @@ async fn while_the_gateway_is_down_the_hold_outlives_its_time_and_is_paid_when_i
     assert_eq!((pending.status, &pending.body["status"]), (202, &json!("payment_pending")));
 
     shop.meddle("UPDATE holds SET expires_at = now() - interval '1 minute' WHERE id = $1", order).await;
-    // Another hold that ran out is the proof that the sweeper has come by.
+    // Another expired hold proves that the sweeper has run.
     let control_sale = shop.sale(1).await;
     let (control, control_order) = shop.hold(control_sale).await;
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", control_order).await;
@@ -302,7 +302,7 @@ async fn while_the_gateway_is_down_the_hold_outlives_its_time_and_is_paid_when_i
 
     let listener = tokio::net::TcpListener::bind(gateway).await.expect("the port is still free");
     start_gateway(listener, &shop.shutdown);
-    // A process that has not given the gateway up yet.
+    // A process whose circuit is still closed.
     let _another = shop.one_more_checkout().await;
     shop.order_becomes(&shopper, order, "paid").await;
     shop.books_are_straight().await;

@@ -1,4 +1,4 @@
-//! The limit per shopper: it is the person's, whichever turns, lanes and checkouts the units come by.
+//! The limit per shopper: it holds across turns, lanes and checkouts.
 
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ fn refused_with(answer: &Answer, left: i32) {
     assert_eq!((&answer.body["left"], &answer.body["field"]), (&left.into(), &"quantity".into()), "{answer:?}");
 }
 
-/// Lets a hold's time run out, and waits until its units are back.
+/// Lets a hold expire, and waits until its units are back.
 async fn lapses(shop: &Shop, order: Uuid) {
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
     eventually(|| async {
@@ -44,7 +44,7 @@ async fn a_shopper_who_has_bought_the_limit_buys_no_more_by_another_turn() {
     assert_eq!(shop.pay(&first, order, "tok_visa").await.status, 200);
     let again = shop.admit_again(&first, 1).await;
     refused_with(&shop.purchase(&again, 1).await, 0);
-    // Whoever has nothing to do with it buys.
+    // Another shopper is not affected.
     shop.hold(sale).await;
     shop.books_are_straight().await;
 }
@@ -61,10 +61,10 @@ async fn what_a_turn_leaves_of_the_limit_another_turn_may_buy() {
     order_of(&shop.purchase(&second, 1).await);
     let third = shop.admit_again(&first, 3).await;
     refused_with(&shop.purchase(&third, 1).await, 0);
-    // What is given back counts no more.
+    // Units that were given back no longer count.
     gives_back(&shop, &first, order).await;
     let order = order_of(&shop.purchase(&third, 2).await);
-    // Nor what has lapsed.
+    // Neither do expired ones.
     lapses(&shop, order).await;
     let fourth = shop.admit_again(&first, 3).await;
     order_of(&shop.purchase(&fourth, 2).await);
@@ -72,7 +72,7 @@ async fn what_a_turn_leaves_of_the_limit_another_turn_may_buy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_shopper_at_several_checkouts_at_once_gets_the_limit_and_nobody_else_suffers() {
+async fn one_shopper_at_several_checkouts_at_once_gets_the_limit_and_no_other_shopper_suffers() {
     let shop = Shop::open().await;
     let sale = shop.sale(200).await;
     shop.meddle("UPDATE sales SET per_shopper_limit = 1 WHERE id = $1", sale.0).await;
@@ -96,7 +96,7 @@ async fn one_shopper_at_several_checkouts_at_once_gets_the_limit_and_nobody_else
     assert!(honest.iter().all(|answer| answer.status == 201), "{honest:#?}");
     let (bought, refused): (Vec<_>, Vec<_>) = greedy.iter().partition(|answer| answer.status == 201);
     assert_eq!(bought.len(), 1, "{greedy:#?}");
-    // One that comes while another is being decided is asked to try again, and then hears why.
+    // A request that collides with another is asked to try again, and then learns why.
     assert!(refused.iter().all(|answer| matches!(answer.status, 422 | 503)), "{refused:#?}");
     shop.books_are_straight().await;
 }
@@ -110,7 +110,7 @@ async fn a_late_payment_does_not_renew_what_the_limit_has_gone_to() {
     lapses(&shop, late).await;
     let again = shop.admit_again(&shopper, 1).await;
     order_of(&shop.purchase(&again, 1).await);
-    // The shop says that the one that lapsed was paid for after all.
+    // The shop reports that the expired one was paid for after all.
     let path = format!("/api/orders/{late}/confirm");
     let bearer = format!("Bearer {}", crate::shop::SHOP_KEY);
     let confirmed =

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, http::StatusCode, routing::get};
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
-use fairline_service::{ServeLimits, Shutdown, serve};
+use fairline_server::{ServeLimits, Shutdown, serve};
 
 use crate::shop::{Shop, call, eventually, listener};
 
@@ -25,7 +25,7 @@ async fn counters_that_are_not_what_their_rows_say_are_seen_from_outside() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
         line.ok_or(metrics)
     };
-    // Each process looks when it starts, and then now and then.
+    // Each process reconciles at its start, and then at intervals.
     let checkout = shop.one_more_checkout().await;
     let accuracy = "checkout_inventory_accuracy_ratio";
     assert!((eventually(|| seen(checkout, accuracy)).await - 1.0).abs() < 1e-9);
@@ -71,7 +71,7 @@ async fn keys_are_fetched_when_the_controller_comes_up_and_again_when_it_has_a_n
     assert_eq!(bought.status, 201);
     assert_eq!(call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
 
-    // A new key, shown beside the old one.
+    // A new key, published beside the old one.
     let (old, new) = (Jwk::new(&shop.key.verifying_key()), SigningKey::generate());
     let both = Jwks::new(vec![old, Jwk::new(&new.verifying_key())]).expect("keys").to_json();
     *served.lock().expect("no panic") = Some(both);
@@ -140,12 +140,12 @@ async fn a_wrong_setting_is_a_sentence() {
         ((|settings| settings.gateway_url = "ftp://pay.example".to_owned()) as fn(&mut checkout::Settings), "gateway"),
         (|settings| settings.jwks = "/nowhere/jwks.json".to_owned(), "/nowhere/jwks.json"),
         (|settings| settings.jwks = "ftp://keys.example".to_owned(), "http://"),
-        (|settings| settings.ticket_key = fairline_service::Secret::new("abc"), "ticket key"),
-        (|settings| settings.postgres_url = fairline_service::Secret::new("redis://secret@here"), "Postgres"),
+        (|settings| settings.ticket_key = fairline_server::Secret::new("abc"), "ticket key"),
+        (|settings| settings.postgres_url = fairline_server::Secret::new("redis://secret@here"), "Postgres"),
         (|settings| settings.purchase_burst = 0, "positive"),
-        (|settings| settings.shop_key = Some(fairline_service::Secret::new("secret")), "too short"),
+        (|settings| settings.shop_key = Some(fairline_server::Secret::new("secret")), "too short"),
         (|settings| settings.waiting_room_url = Some("waiting.example".to_owned()), "waiting room"),
-        (|settings| settings.redis_url = fairline_service::Secret::new("secret:x"), "Redis"),
+        (|settings| settings.redis_url = fairline_server::Secret::new("secret:x"), "Redis"),
     ] {
         let sentence = wrong(change).await;
         assert!(sentence.contains(word) && sentence.ends_with('.'), "{sentence}");
@@ -154,11 +154,11 @@ async fn a_wrong_setting_is_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn controllers_are_told_how_checkout_fares_until_it_takes_its_leave() {
+async fn controllers_see_the_heartbeat_until_checkout_deregisters() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let (shopper, order) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&shopper, order, "tok_declined").await.status, 402, "no failure of ours");
+    assert_eq!(shop.pay(&shopper, order, "tok_declined").await.status, 402, "not a server error");
     shop.pay(&shopper, order, "tok_slow").await;
     let told =
         || sqlx::query_as::<_, (i32, i32, i32)>("SELECT answered, failed, slow FROM checkouts").fetch_all(&shop.pool);

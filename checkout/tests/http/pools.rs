@@ -1,15 +1,16 @@
-//! Pools: what must not wait for each other does not, links that go silent are replaced, and poolers work.
+//! Pools: independent work does not wait for each other, silent connections are replaced, and
+//! poolers work.
 
 use std::time::Duration;
 
 use fairline_private_servers::testing::{PgBouncer, Proxy, database_url};
-use fairline_service::Secret;
+use fairline_server::Secret;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::shop::{Shop, call, eventually};
 
 const CARD: &str = "tok_visa";
-/// A deadline of a statement, and a new connection.
+/// The deadline of a statement, and a new connection.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]

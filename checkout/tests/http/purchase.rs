@@ -1,4 +1,4 @@
-//! Purchases: every wrong one has its answer, and of any number at once one is the right one.
+//! Purchases: every invalid one has its response, and of concurrent uses of a token one succeeds.
 
 use fairline_admission_token::{Claims, SigningKey};
 use fairline_sale::SaleId;
@@ -15,7 +15,7 @@ const LOCK_WAITS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_forges_one_token_after_the_other_is_not_listened_to_and_nobody_else_suffers() {
+async fn a_visitor_with_many_forged_tokens_is_ignored_and_no_other_shopper_suffers() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let (forger, honest) = (shop.admit(sale).await, shop.admit(sale).await);
@@ -64,17 +64,17 @@ async fn what_is_known_to_be_refused_is_refused_at_the_door_as_it_would_be_insid
         ("stolen", &stranger.cookie, &buyer.token, 401, "bad-token"),
         ("without a ticket", &String::new(), &stranger.token, 401, "bad-token"),
     ] {
-        // With a key it comes inside, and is known from then on.
+        // With an idempotency key it passes to the router, and is known from then on.
         let inside = purchase(cookie, token, what.replace(' ', "-").as_str(), GOOD).await;
         let before = counted(outcome).await;
         let at_the_door = purchase(cookie, token, "", GOOD).await;
         assert_eq!((inside.status, inside.slug()), (status, outcome), "{what}");
         assert_eq!(format!("{inside:?}"), format!("{at_the_door:?}"), "{what}");
         assert!(counted(outcome).await > before, "{what} is counted");
-        // Inside, this body would be what is wrong.
+        // After the fast reject, this body would be the error.
         assert_eq!(purchase(cookie, token, "", "{}").await.status, status, "{what}");
     }
-    // Whoever is not known to be refused comes in.
+    // An unknown request passes to the router.
     assert_eq!(purchase(&stranger.cookie, &stranger.token, "", "{}").await.status, 422);
     assert_eq!(purchase(&stranger.cookie, &stranger.token, "", GOOD).await.status, 201);
 }
@@ -124,7 +124,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
         ("a tampered token", path(sale), tampered.as_str(), cookie, GOOD, 401, "bad-token"),
         ("a forged token", path(sale), forged.as_str(), cookie, GOOD, 401, "bad-token"),
         ("another audience", path(sale), wrong_audience.as_str(), cookie, GOOD, 401, "bad-token"),
-        ("a token of nobody", path(sale), of_nobody.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("a token without a holder", path(sale), of_nobody.as_str(), cookie, GOOD, 401, "bad-token"),
         ("an admission that was never made", path(sale), never_made.as_str(), cookie, GOOD, 401, "bad-token"),
         (
             "a token of a revoked key",
@@ -136,7 +136,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
             "bad-token",
         ),
         ("no ticket", path(sale), token.as_str(), "", GOOD, 401, "bad-token"),
-        ("somebody else's ticket", path(sale), token.as_str(), stranger.cookie.as_str(), GOOD, 401, "bad-token"),
+        ("another shopper's ticket", path(sale), token.as_str(), stranger.cookie.as_str(), GOOD, 401, "bad-token"),
         ("a forged ticket", path(sale), token.as_str(), forged_ticket.as_str(), GOOD, 401, "bad-token"),
         ("another sale", path(other_sale), token.as_str(), cookie, GOOD, 403, "other-sale"),
         ("another sale's token", path(sale), &bearer(&elsewhere.token), &elsewhere.cookie, GOOD, 403, "other-sale"),
@@ -181,7 +181,7 @@ async fn a_promise_becomes_a_hold_and_the_rest_of_it_free() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let shopper = shop.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
-    // Whoever was let in may buy while nobody else is let in.
+    // Admitted shoppers may buy while the sale is paused.
     shop.meddle("UPDATE sales SET status = 'paused' WHERE id = $1", sale.0).await;
 
     let answer = shop.purchase(&shopper, 2).await;
@@ -221,7 +221,7 @@ async fn a_used_token_repeats_its_order_to_its_holder_alone_even_when_it_has_exp
     let after = shop.purchase(&expired, 1).await;
     assert_eq!((after.status, after.slug(), &after.body["order"]), (409, "token-used", &first));
 
-    // A closed sale takes nobody's answer away.
+    // A closed sale takes away no response.
     shop.meddle("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
     assert_eq!(shop.purchase(&shopper, 1).await.body["order"], first);
 
@@ -252,8 +252,8 @@ async fn of_fifty_uses_of_one_token_at_two_checkouts_one_counts() {
     shop.books_are_straight().await;
 }
 
-/// Negative control: looking first and then writing, as one would without thinking, uses a token twice, and the
-/// constraint is what stops it. The statement that checkout uses needs neither luck nor the constraint.
+/// Negative control: to read first and then to write uses a token twice, and only the constraint
+/// prevents it. The statement of checkout needs neither luck nor the constraint.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_guards_a_token_is_used_twice() {
     const LOOK: &str = "SELECT state = 'promised' FROM admissions WHERE id = $1";
@@ -271,7 +271,7 @@ async fn without_its_guards_a_token_is_used_twice() {
                 .expect("dropped");
         }
         let admission = shop.admit(sale).await.claims.jti;
-        // Both look before either writes.
+        // Both read before either writes.
         for _ in 0..2 {
             let promised: bool = sqlx::query_scalar(LOOK).bind(admission).fetch_one(&shop.pool).await.expect("a look");
             assert!(promised);
@@ -377,7 +377,7 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
         .execute(&shop.pool)
         .await
         .expect("given back");
-    // Two batches hold the till up, so that all others gather behind them.
+    // Two batches block the batcher, so that all others collect behind them.
     let mut lock = shop.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(other.0);
     locked.execute(&mut *lock).await.expect("locked");
@@ -405,7 +405,8 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
     let release = async {
         eventually(|| async {
             let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
-            let queued = metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
+            let queued =
+                metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
             if queued == Some("checkout_redemptions_queued 7") { Ok(()) } else { Err(queued.map(str::to_owned)) }
         })
         .await;
@@ -461,7 +462,7 @@ async fn an_admission_that_is_being_changed_is_tried_again() {
     let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
     locked.execute(&mut *lock).await.expect("locked");
     assert_eq!(shop.purchase(&shopper, 1).await.slug(), "unavailable");
-    assert_eq!(shop.purchase(&other, 1).await.status, 201, "it holds up nobody else");
+    assert_eq!(shop.purchase(&other, 1).await.status, 201, "it delays no other shopper");
     lock.commit().await.expect("committed");
     assert_eq!(shop.purchase(&shopper, 1).await.status, 201, "and costs nothing");
     shop.books_are_straight().await;
@@ -489,7 +490,7 @@ async fn too_many_purchases_from_one_address_have_to_wait() {
     let wait_s: u64 = refused.headers["retry-after"].to_str().ok().and_then(|s| s.parse().ok()).expect("seconds");
     assert!((1..=100).contains(&wait_s), "{wait_s}");
     assert_eq!(from("192.0.2.2").await.status, 401);
-    // Looking is free.
+    // Reads are not limited.
     assert_eq!(
         call(shop.checkout, "GET", "/api/orders", &[("x-forwarded-for", "192.0.2.1")], "")
             .await
@@ -500,7 +501,7 @@ async fn too_many_purchases_from_one_address_have_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_cookies_and_old_tickets_hide_nobodys_own() {
+async fn foreign_cookies_and_old_tickets_do_not_hide_the_right_ticket() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let forged = |cookie: &str| format!("{}AAAA", &cookie[..cookie.len() - 4]);
@@ -556,7 +557,8 @@ async fn orders_are_shown_to_their_own_shopper_alone() {
     assert_eq!((nonsense.status, nonsense.slug()), (404, "unknown-order"));
 }
 
-/// Another site's page has the browser's cookies sent along; it can neither pretend to be ours nor send JSON without being asked first.
+/// A page of another site can send the browser's cookies, but neither our origin nor JSON without a
+/// preflight.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_sites_can_neither_buy_nor_pay_nor_give_back() {
     let shop = Shop::open().await;

@@ -1,4 +1,4 @@
-//! Who made an order is forgotten, on request and in time; what was sold is not.
+//! Orders are anonymised on request and in time; what was sold stays.
 
 use fairline_sale::SaleId;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn orders(shop: &Shop, shopper: &Shopper) -> usize {
     answer.body["orders"].as_array().expect("a list").len()
 }
 
-/// Rows that lead to a visitor, and payments of an order that say what was paid with.
+/// Rows with a visitor's id, and payments of an order with a payment method.
 async fn traces(shop: &Shop, shopper: &Shopper, order: Uuid) -> (i64, i64) {
     let visitor: fairline_sale::VisitorId = shopper.claims.sub.parse().expect("a visitor");
     let of_visitor = sqlx::query_scalar(
@@ -36,7 +36,7 @@ async fn prefer(shop: &Shop, shopper: &Shopper) {
     .await;
 }
 
-/// What the shop calls its reservations and payments.
+/// The shop's own names of its reservations and payments.
 async fn names(shop: &Shop) -> Vec<String> {
     sqlx::query_scalar("SELECT reserved_as FROM holds WHERE reserved_as IS NOT NULL UNION ALL SELECT paid_as FROM orders WHERE paid_as IS NOT NULL")
         .fetch_all(&shop.pool)
@@ -44,14 +44,14 @@ async fn names(shop: &Shop) -> Vec<String> {
         .expect("names")
 }
 
-/// Something that the shop asks for, with its key.
+/// A request of the shop, with its key.
 async fn ask(shop: &Shop, method: &str, path: &str, body: Value) -> Answer {
     let key = format!("Bearer {SHOP_KEY}");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     call(shop.checkout, method, path, &[("authorization", &key)], &body).await.expect("an answer")
 }
 
-/// Units that the shop has reserved and sold, under names that lead to somebody.
+/// Units that the shop has reserved and sold, under personal names.
 async fn sold_by_the_shop(shop: &Shop, sale: SaleId, who: &str) -> Uuid {
     let wish = json!({ "sale_id": sale, "quantity": 1, "reference": format!("for {who}") });
     let reserved = ask(shop, "POST", "/inventory/reserve", wish).await;
@@ -108,7 +108,7 @@ async fn the_shop_has_a_customer_forgotten_by_the_order_or_the_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_is_forgotten_and_nobody_else() {
+async fn only_the_shopper_who_asks_is_forgotten() {
     let shop = Shop::open().await;
     let sale = shop.sale(5).await;
     let (shopper, order) = shop.hold(sale).await;

@@ -1,4 +1,4 @@
-//! A shop to test with: a database of its own, a gateway, a checkout, and shoppers who were let in.
+//! A shop to test with: its own database, a gateway, a checkout, and admitted shoppers.
 
 use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
 use fairline_postgres::PostgresSettings;
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
+use fairline_server::{FrontSettings, LogFormat, LogSettings, Secret, Shutdown};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::{
@@ -24,16 +24,16 @@ use tokio::{net::TcpListener, time::Instant};
 use uuid::Uuid;
 
 const TICKET_KEY: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
-/// What the sandbox gateway signs with.
+/// The secret that signs the sandbox gateway's webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 
 /// The key of the shop's own systems.
 pub(crate) const SHOP_KEY: &str = "a key that only the shop's own systems have";
 
-/// What accounts are proved with.
+/// The key that proves accounts.
 pub(crate) const SIGN_IN_KEY: &str = "a key that only the checkouts have, long enough";
 
-/// What a client got.
+/// The response that a client received.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -42,13 +42,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The kind of a problem: the last part of its `type`.
+    /// The slug of a problem: the last part of its `type`.
     pub(crate) fn slug(&self) -> &str {
         self.body["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default()
     }
 }
 
-/// Waits until `look` gives something; fails with what it saw last.
+/// Waits until `look` succeeds; panics with the last error.
 pub(crate) async fn eventually<T, S: Debug, F: Future<Output = Result<T, S>>>(mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -69,7 +69,7 @@ pub(crate) struct Stock {
     pub(crate) sold: i32,
 }
 
-/// A shopper who was let in.
+/// An admitted shopper.
 #[derive(Debug, Clone)]
 pub(crate) struct Shopper {
     pub(crate) claims: Claims,
@@ -77,7 +77,7 @@ pub(crate) struct Shopper {
     pub(crate) cookie: String,
 }
 
-/// How the next shopper is let in.
+/// How the next shopper is admitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admission {
     pub(crate) quantity: i32,
@@ -96,7 +96,7 @@ pub(crate) fn client() -> Client<HttpConnector, Full<bytes::Bytes>> {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
-/// One request, and its answer; nothing when there was none.
+/// One request and its response; none if there was none.
 pub(crate) async fn call(
     address: SocketAddr,
     method: &str,
@@ -130,7 +130,7 @@ pub(crate) fn start_gateway(listener: TcpListener, shutdown: &Shutdown) {
     start_gateway_that_tells(listener, None, shutdown);
 }
 
-/// Starts a sandbox gateway that tells of payments.
+/// Starts a sandbox gateway that sends webhooks.
 pub(crate) fn start_telling_gateway(listener: TcpListener, webhook_url: &str, shutdown: &Shutdown) {
     start_gateway_that_tells(listener, Some(webhook_url.to_owned()), shutdown);
 }
@@ -166,12 +166,12 @@ impl Drop for Shop {
 }
 
 impl Shop {
-    /// A shop on a database of its own.
+    /// A shop on its own database.
     pub(crate) async fn open() -> Self {
         Self::open_with(|_| {}).await
     }
 
-    /// A shop on a database of its own, with other settings.
+    /// A shop on its own database, with other settings.
     pub(crate) async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
         let postgres_url = tokio::task::spawn_blocking(database_url).await.expect("a database");
         Self::open_on(&postgres_url, change).await
@@ -241,12 +241,12 @@ impl Shop {
         start_checkout(&self.settings, &self.shutdown).await
     }
 
-    /// The file of this shop's public keys.
+    /// The file with this shop's public keys.
     pub(crate) fn jwks_path(&self) -> &std::path::Path {
         self.jwks.path()
     }
 
-    /// An open sale of so many units at 12.34 EUR, three for each shopper.
+    /// An open sale of `total` units at 12.34 EUR, three for each shopper.
     pub(crate) async fn sale(&self, total: i32) -> SaleId {
         let id = Uuid::new_v4();
         sqlx::query(
@@ -264,7 +264,7 @@ impl Shop {
         SaleId(id)
     }
 
-    /// Lets a shopper in, as the controller does.
+    /// Admits a shopper, as the controller does.
     pub(crate) async fn admit(&self, sale: SaleId) -> Shopper {
         self.admit_as(sale, Admission::default()).await
     }
@@ -273,7 +273,7 @@ impl Shop {
         self.admit_visitor(sale, admission, VisitorId(*Uuid::new_v4().as_bytes())).await
     }
 
-    /// Lets a shopper in once more, with another ticket.
+    /// Admits a shopper once more, with another ticket.
     pub(crate) async fn admit_again(&self, shopper: &Shopper, quantity: i32) -> Shopper {
         let visitor = shopper.claims.sub.parse().expect("a visitor");
         self.admit_visitor(shopper.claims.sale, Admission { quantity, ..Admission::default() }, visitor).await
@@ -282,7 +282,7 @@ impl Shop {
     async fn admit_visitor(&self, sale: SaleId, admission: Admission, visitor: VisitorId) -> Shopper {
         let id = Uuid::new_v4();
         let mut transaction = self.pool.begin().await.expect("a transaction");
-        // First, since it also keeps two from being given one ordinal.
+        // First, since it also keeps two from getting the same ordinal.
         sqlx::query("UPDATE stock SET promised = promised + $2 WHERE sale_id = $1")
             .bind(sale.0)
             .bind(admission.quantity)
@@ -322,7 +322,7 @@ impl Shop {
         Shopper { token: self.key.mint(&claims), claims, cookie }
     }
 
-    /// Redeems a shopper's token for so many units.
+    /// Redeems a shopper's token for `quantity` units.
     pub(crate) async fn purchase(&self, shopper: &Shopper, quantity: i32) -> Answer {
         self.purchase_at(self.checkout, shopper, quantity).await.expect("an answer")
     }
@@ -354,7 +354,7 @@ impl Shop {
         call(self.checkout, "GET", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
     }
 
-    /// Waits until an order stands like this.
+    /// Waits until an order has this status.
     pub(crate) async fn order_becomes(&self, shopper: &Shopper, order: Uuid, status: &str) {
         eventually(|| async {
             let answer = self.order(shopper, order).await;
@@ -368,7 +368,7 @@ impl Shop {
         stock.fetch_one(&self.pool).await.expect("a stock")
     }
 
-    /// Does something to the database that only time, or somebody else, would.
+    /// Changes the database as only time, or another actor, would.
     pub(crate) async fn meddle(&self, sql: &'static str, id: Uuid) {
         let done = sqlx::query(sql).bind(id).execute(&self.pool).await.expect("done");
         assert!(done.rows_affected() > 0, "nothing was changed: {sql}");
@@ -381,7 +381,7 @@ impl Shop {
         states.fetch_all(&self.pool).await.expect("payments")
     }
 
-    /// How the gateway sees an order's payments that it knows.
+    /// The gateway's states of an order's payments that it knows.
     pub(crate) async fn at_the_gateway(&self, order: Uuid) -> Vec<String> {
         let references: Vec<String> = sqlx::query_scalar(
             "SELECT gateway_ref FROM payments WHERE hold_id = $1 AND gateway_ref IS NOT NULL ORDER BY created_at",
@@ -403,7 +403,7 @@ impl Shop {
         seen
     }
 
-    /// Waits until the gateway sees an order's payments that it knows like this.
+    /// Waits until the gateway reports these states for an order's payments.
     pub(crate) async fn gateway_shows(&self, order: Uuid, intents: &[&str]) {
         eventually(|| async {
             let seen = self.at_the_gateway(order).await;
@@ -412,7 +412,7 @@ impl Shop {
         .await;
     }
 
-    /// What was told of an order, as kind and data, in order.
+    /// The published events of an order, as kind and data, in order.
     pub(crate) async fn told_of(&self, order: Uuid) -> Vec<(String, Value)> {
         sqlx::query_as(
             "SELECT kind, event::jsonb - 'traceparent' FROM outbox, json_array_elements(data) AS event \
@@ -424,8 +424,8 @@ impl Shop {
         .expect("the outbox")
     }
 
-    /// What must hold of every sale, whatever was done to it: each counter is what its rows say, every captured payment is an
-    /// order, and what happened was told once, as it is documented.
+    /// The invariants of every sale, whatever was done to it: each counter equals the sum of its
+    /// rows, every captured payment is an order, and each event was published once, as documented.
     pub(crate) async fn books_are_straight(&self) {
         let wrong: Vec<String> = sqlx::query_scalar(
             "SELECT format('%s: %s', stock.sale_id, to_json(stock)) FROM stock WHERE \

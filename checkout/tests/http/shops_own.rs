@@ -1,4 +1,4 @@
-//! Holds that are given back, and the shop's own systems: a checkout of its own, a box office.
+//! Holds that are given back, and the merchant API: a checkout of the shop's own, a box office.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -52,7 +52,7 @@ async fn what_is_paid_is_being_paid_or_has_lapsed_is_not_given_back() {
     assert_eq!(shop.pay(&payer, paid, "tok_visa").await.status, 200);
     let (asked, pending) = shop.hold(sale).await;
     assert_eq!(shop.pay(&asked, pending, "tok_no_action").await.status, 202);
-    // The bank has approved it, and its money is about to be taken.
+    // The bank has approved it, and its money is about to be captured.
     shop.meddle("UPDATE payments SET state = 'authorised', updated_at = now() WHERE hold_id = $1", pending).await;
     let (late, lapsed) = shop.hold(sale).await;
     shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", lapsed).await;
@@ -65,7 +65,7 @@ async fn what_is_paid_is_being_paid_or_has_lapsed_is_not_given_back() {
             (409, "not-given-back", &json!(status))
         );
     }
-    // In yield mode it is a promise that goes back.
+    // In yield mode the promise goes back.
     let sale = shop.sale(1).await;
     shop.meddle("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
     let (shopper, order) = shop.hold(sale).await;
@@ -75,7 +75,7 @@ async fn what_is_paid_is_being_paid_or_has_lapsed_is_not_given_back() {
     shop.books_are_straight().await;
 }
 
-/// Whoever is first has it; never both.
+/// The first one wins; never both.
 #[tokio::test(flavor = "multi_thread")]
 async fn giving_back_paying_and_lapsing_at_once_end_as_one() {
     let shop = Shop::open().await;
@@ -131,7 +131,7 @@ async fn a_shop_with_a_checkout_of_its_own_redeems_confirms_and_releases() {
     assert_eq!(shop.stock(sale).await, Stock { total: 5, promised: 0, held: 0, sold: 2 });
     assert_eq!(shop.order(&shopper, order).await.body["status"], json!("paid"), "its shopper sees it, too");
 
-    // Released, it is not confirmed any more; lapsed it is, while a unit is free.
+    // A released hold can't be confirmed; an expired one can, while a unit is free.
     let (_, released) = shop.hold(sale).await;
     assert_eq!(by_shop(&shop, "POST", &format!("/api/orders/{released}/cancel"), &Value::Null).await.status, 200);
     assert_eq!(confirm(released, "invoice 3").await.slug(), "not-confirmed");
@@ -189,7 +189,7 @@ async fn the_shop_reserves_what_is_free_and_nothing_that_is_promised() {
     shop.books_are_straight().await;
 }
 
-/// Ten who reserve at once, with shoppers who redeem, never have more than there is.
+/// Ten concurrent reservations, with shoppers who redeem, never exceed the stock.
 #[tokio::test(flavor = "multi_thread")]
 async fn reservations_at_once_share_what_is_free() {
     let shop = Shop::open().await;
@@ -248,7 +248,7 @@ async fn a_payment_stands_as_its_shopper_and_the_shop_may_see() {
             .await
             .expect("an answer")
     };
-    assert_eq!(look(&shopper.cookie, order).await.slug(), "unknown-payment", "nobody has paid yet");
+    assert_eq!(look(&shopper.cookie, order).await.slug(), "unknown-payment", "no payment exists yet");
     assert_eq!(shop.pay(&shopper, order, "tok_declined").await.status, 402);
     assert_eq!(look(&shopper.cookie, order).await.body["status"], json!("declined"));
     assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 200);
@@ -260,7 +260,7 @@ async fn a_payment_stands_as_its_shopper_and_the_shop_may_see() {
     assert_eq!(by_shop(&shop, "GET", &format!("/payments/{order}/status"), &Value::Null).await.body, newest.body);
 }
 
-/// What creates may be asked again under the same key, by the shop, too.
+/// Requests that create may be repeated under the same key, by the shop, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shops_requests_are_done_once_under_one_key() {
     let shop = Shop::open().await;

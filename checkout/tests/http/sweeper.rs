@@ -1,4 +1,4 @@
-//! What nobody asks for: one sick sale, or payments that the gateway keeps waiting, hold nothing else up.
+//! Background work: a failing sale, or payments that wait for the gateway, delay nothing else.
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse as _};
 use std::{
@@ -24,7 +24,7 @@ async fn a_sale_whose_holds_cannot_lapse_keeps_no_other_from_it() {
     for _ in 0..4 {
         sales.push(shop.sale(3).await);
     }
-    // Whichever the sweeper comes to first, all but one have to get through.
+    // Whichever the sweeper handles first, all but one have to get through.
     let mut holds = Vec::new();
     for &sale in &sales {
         holds.push(shop.hold(sale).await.1);
@@ -41,7 +41,7 @@ async fn a_sale_whose_holds_cannot_lapse_keeps_no_other_from_it() {
         .await;
     }
     assert_eq!(state_of(&shop, holds[0]).await, "held", "the control");
-    // Put right, it lapses as the others did.
+    // Repaired, it lapses as the others did.
     shop.meddle("UPDATE stock SET held = 1 WHERE sale_id = $1", sales[0].0).await;
     eventually(|| async {
         let state = state_of(&shop, holds[0]).await;
@@ -50,7 +50,7 @@ async fn a_sale_whose_holds_cannot_lapse_keeps_no_other_from_it() {
     .await;
 }
 
-/// Which payments a gateway was asked for, in order, and how many at once at most.
+/// The payments that a gateway was asked for, in order, and the highest concurrency.
 #[derive(Clone, Default)]
 struct Asked {
     orders: Arc<Mutex<Vec<String>>>,
@@ -58,7 +58,7 @@ struct Asked {
     most: Arc<AtomicUsize>,
 }
 
-/// A gateway that is slow, and does nothing: the payment stays as it is.
+/// A slow gateway that does nothing: the payment stays as it is.
 async fn slow(State(asked): State<Asked>, body: String) -> axum::response::Response {
     let order = body.split('&').find_map(|field| field.split_once("order%5D=")).map(|(_, order)| order.to_owned());
     asked.orders.lock().expect("no panic").extend(order);
@@ -79,9 +79,10 @@ async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_no
     tokio::spawn(async move { axum::serve(gateway, router).await });
     let shop = Shop::open().await;
     let sale = shop.sale(LEFT).await;
-    // Nobody goes on with them before all are there.
+    // No sweep resumes them before all exist.
     shop.shutdown.trigger();
-    // As an outage leaves them: begun, and never answered. Those that were begun first have the latest deadlines.
+    // As an outage leaves them: begun, and never answered. Those that began first have the latest
+    // deadlines.
     sqlx::query(
         "WITH admitted AS (INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, issued_at, claim_by, expires_at) \
          SELECT gen_random_uuid(), $1, $1, 1, nth, decode(md5(nth::text), 'hex'), 1, 'a', 'redeemed', now(), now(), now() \
@@ -100,10 +101,10 @@ async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_no
     .expect("left behind");
     let in_order: Vec<Uuid> =
         sqlx::query_scalar("SELECT id FROM holds ORDER BY expires_at").fetch_all(&shop.pool).await.expect("the holds");
-    // The gateway of this one is the slow one.
+    // This process uses the slow gateway.
     let mut settings = shop.settings.clone();
     settings.gateway_url = format!("http://{address}");
-    let shutdown = fairline_service::Shutdown::new();
+    let shutdown = fairline_server::Shutdown::new();
     crate::shop::start_checkout(&settings, &shutdown).await;
     eventually(|| async {
         let open: i64 = sqlx::query_scalar("SELECT count(*) FROM payments WHERE state = 'started'")
@@ -116,14 +117,15 @@ async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_no
     .await;
     shutdown.trigger();
     let asked_for = asked.orders.lock().expect("no panic").clone();
-    let place = |order: &String| in_order.iter().position(|id| id.to_string() == *order).expect("one of ours");
+    let place = |order: &String| in_order.iter().position(|id| id.to_string() == *order).expect("a known order");
     let places: Vec<usize> = asked_for.iter().map(place).collect();
     assert!(places.len() >= LEFT as usize, "each was asked for: {}", places.len());
-    // As many as go on at once may overtake each other.
+    // Concurrent payments may overtake each other.
     let at_once = asked.most.load(Ordering::SeqCst);
     assert!(at_once <= 32, "{at_once} at once");
     let first = &places[..LEFT as usize];
-    // On a busy machine a few requests time out before the gateway has read them, and are repeated after all others.
+    // On a busy machine a few requests time out before the gateway has read them, and are repeated
+    // after all others.
     let out_of_place = first.iter().enumerate().filter(|&(nth, &place)| nth.abs_diff(place) > 96).count();
     assert!(out_of_place <= LEFT as usize / 20, "{out_of_place}: {places:?}");
 }
@@ -134,7 +136,7 @@ async fn a_payment_that_never_ends_is_tried_ever_more_seldom() {
     let sale = shop.sale(2).await;
     let (_, order) = shop.hold(sale).await;
     let payment = Uuid::new_v4();
-    // The gateway knows no such payment and says so each time.
+    // The gateway does not know the payment and says so each time.
     sqlx::query(
         "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at, adoptions) \
          VALUES ($1, $2, 'tok_visa', 'pi_gone', 'refund_due', 1234, 'EUR', now() - interval '11 seconds', 1)",
@@ -151,7 +153,8 @@ async fn a_payment_that_never_ends_is_tried_ever_more_seldom() {
             .await
             .expect("a payment")
     };
-    // Twice ten seconds have to pass since the last try: something else that is due shows that the sweeper has looked.
+    // Twice ten seconds have to pass since the last attempt: other due work shows that the sweeper
+    // has run.
     let (_, other) = shop.hold(sale).await;
     let looked = Uuid::new_v4();
     sqlx::query(

@@ -1,4 +1,4 @@
-//! Webhooks, with somebody who listens, badly.
+//! Webhooks, with a faulty receiver.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use fairline_events::{EventStream, Kind};
-use fairline_trace::TraceContext;
+use fairline_telemetry::TraceContext;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -23,12 +23,12 @@ use crate::shop::{Shop, call, eventually, listener};
 
 const SECRET: &[u8] = b"a secret of twenty-four bytes";
 
-/// What somebody got, and what they answer next; at the end 204 for ever.
+/// The requests that a receiver got, and its next responses; 204 after the last.
 #[derive(Clone, Default)]
 struct Ear {
     heard: Arc<Mutex<Vec<(String, Value)>>>,
     answers: Arc<Mutex<Vec<u16>>>,
-    /// In which trace each was said.
+    /// The trace of each request.
     traces: Arc<Mutex<Vec<Option<TraceContext>>>>,
 }
 
@@ -52,7 +52,7 @@ async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> Stat
 }
 
 impl Ear {
-    /// Somebody who listens, with the first answers in reverse, and their address.
+    /// A receiver with its first responses in reverse order, and its URL.
     async fn open(answers: &[u16]) -> (Self, String) {
         let ear = Self::default();
         ear.answers.lock().expect("no panic").extend(answers);
@@ -86,7 +86,8 @@ async fn hook(shop: &Shop, url: &str, kinds: &[Kind]) -> Uuid {
     id
 }
 
-/// Waits until the deliveries of a webhook stand like this: waiting, delivered, given up; and whether it is failing, and off.
+/// Waits until the deliveries of a webhook have these counts (waiting, delivered, given up), and
+/// the webhook these flags.
 async fn stands(shop: &Shop, id: Uuid, counts: [i64; 3], failing: bool, off: bool) {
     eventually(|| async {
         let row = sqlx::query(
@@ -112,7 +113,7 @@ async fn a_webhook_hears_what_it_asked_for_signed_and_once_and_again_until_it_ha
     let _second = shop.one_more_checkout().await;
     let (all, url) = Ear::open(&[]).await;
     let everything = hook(&shop, &url, &[]).await;
-    // A redirect is no answer, and is not followed.
+    // A redirect is not a success, and is not followed.
     let (paid, url) = Ear::open(&[500, 302]).await;
     let payments = hook(&shop, &url, &[Kind::PurchaseCompleted]).await;
 
@@ -144,7 +145,7 @@ async fn a_webhook_hears_what_it_asked_for_signed_and_once_and_again_until_it_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off_and_holds_up_nobody() {
+async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off_and_delays_no_other() {
     let shop = Shop::open().await;
     let (reserved, address) = listener().await;
     drop(reserved);
@@ -175,8 +176,8 @@ async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off_and_holds_up_n
     stands(&shop, away, [0, 0, 1], true, false).await;
 }
 
-/// From the page's request over the outbox and the stream in Redis to whoever is told by webhook; and what the sweeper does much later
-/// belongs to it, too.
+/// One trace covers the page's request, the outbox, the stream in Redis and the webhook delivery,
+/// and what the sweeper does much later.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_click_sets_off_is_one_trace() {
     let shop = Shop::open().await;

@@ -1,5 +1,5 @@
-//! Payments that end before they are authorised: too late, withdrawn, declined or rejected. Nobody is charged after having been told that
-//! nothing was.
+//! Payments that end before they are authorised: too late, withdrawn, declined or rejected. No
+//! shopper is charged after the page has shown that nothing was.
 
 use std::net::SocketAddr;
 
@@ -14,21 +14,21 @@ use crate::{
 const SIXTEEN_MINUTES_AGO: &str = "UPDATE payments SET created_at = now() - interval '16 minutes', \
     updated_at = now() - interval '16 minutes' WHERE hold_id = $1";
 
-/// A shop whose gateway is away, and where that would be.
+/// A shop whose gateway is down, and the gateway's address.
 async fn without_gateway() -> (Shop, SocketAddr) {
     let (reserved, gateway) = listener().await;
     drop(reserved);
     (Shop::open_with(|settings| settings.gateway_url = format!("http://{gateway}")).await, gateway)
 }
 
-/// The gateway comes back, and a process that has not given it up yet.
+/// Starts the gateway, and a process whose circuit is closed.
 async fn the_gateway_returns(shop: &Shop, gateway: SocketAddr) {
     let listener = tokio::net::TcpListener::bind(gateway).await.expect("the port is still free");
     start_gateway(listener, &shop.shutdown);
     shop.one_more_checkout().await;
 }
 
-/// What the gateway knows of an order's payments, whether or not we know their names there.
+/// The states of an order's payments at the gateway, found with or without their references.
 async fn found_at(gateway: SocketAddr, shop: &Shop, order: Uuid) -> Vec<String> {
     let ids = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1 ORDER BY created_at").bind(order);
     let ids: Vec<Uuid> = ids.fetch_all(&shop.pool).await.expect("payments");
@@ -62,9 +62,10 @@ async fn cancel(shop: &Shop, shopper: &Shopper, order: Uuid) -> Answer {
     call(shop.checkout, "POST", &path, &[("cookie", &shopper.cookie)], "").await.expect("an answer")
 }
 
-/// The whole story: the shopper is told at once, and what the gateway hears much later is nothing.
+/// The whole sequence: the shopper is notified at once, and the gateway's late answer changes
+/// nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_charged_for_the_first_time_after_the_order_was_given_up_and_the_sale_closed() {
+async fn no_shopper_is_charged_after_the_order_was_given_up_and_the_sale_closed() {
     let (shop, gateway) = without_gateway().await;
     let sale = shop.sale(2).await;
     let (shopper, order) = shop.hold(sale).await;
@@ -72,7 +73,7 @@ async fn nobody_is_charged_for_the_first_time_after_the_order_was_given_up_and_t
     shop.meddle("UPDATE holds SET expires_at = now() - interval '10 minutes' WHERE id = $1", order).await;
     shop.meddle(SIXTEEN_MINUTES_AGO, order).await;
     shop.meddle("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
-    // While the gateway is still away.
+    // While the gateway is still down.
     shop.order_becomes(&shopper, order, "lapsed").await;
     assert_eq!(shop.payments(order).await, ["voided"]);
     eventually(|| async {
@@ -88,7 +89,8 @@ async fn nobody_is_charged_for_the_first_time_after_the_order_was_given_up_and_t
     shop.books_are_straight().await;
 }
 
-/// A closed sale keeps no hold beyond its own time for a payment that has not begun at the gateway; within it, it is paid.
+/// A closed sale does not extend a hold for a payment that has not begun at the gateway; before the
+/// hold expires, it is paid.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_closed_sale_a_payment_is_begun_within_the_hold_s_own_time_and_not_after_it() {
     let (shop, gateway) = without_gateway().await;
@@ -108,7 +110,8 @@ async fn in_a_closed_sale_a_payment_is_begun_within_the_hold_s_own_time_and_not_
     shop.books_are_straight().await;
 }
 
-/// The gateway had authorised it, and its answer was lost with the process; hours later that is found, and released.
+/// The gateway had authorised it, and its answer was lost with the process; hours later it is found
+/// and released.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_had_authorised_unheard_is_released_when_it_is_found_too_late() {
     let (shop, gateway) = without_gateway().await;
@@ -128,7 +131,8 @@ async fn what_the_gateway_had_authorised_unheard_is_released_when_it_is_found_to
     shop.books_are_straight().await;
 }
 
-/// The gateway authorises the newest payment of an order, as it would for a process that died before it heard.
+/// The gateway authorises the newest payment of an order, for a process that died before the
+/// answer.
 async fn authorised_unheard(gateway: SocketAddr, shop: &Shop, order: Uuid) -> String {
     let newest = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1 ORDER BY created_at DESC LIMIT 1");
     let payment: Uuid = newest.bind(order).fetch_one(&shop.pool).await.expect("a payment");
@@ -177,13 +181,13 @@ async fn a_pending_payment_is_withdrawn_while_the_gateway_is_away_and_never_char
     shop.books_are_straight().await;
 }
 
-/// The driver of the payment and its shopper: one row decides, and the gateway follows.
+/// The payment's driver and its shopper race: one row decides, and the gateway follows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_is_withdrawn_while_the_gateway_answers_is_either_paid_or_released() {
     let shop = Shop::open().await;
     let sale = shop.sale(6).await;
     let mut ended = Vec::new();
-    // The gateway has authorised the slow ones at once, and says so two seconds later.
+    // The gateway has authorised the slow ones at once, and answers two seconds later.
     for method in ["tok_slow", "tok_visa", "tok_slow", "tok_visa", "tok_no_action", "tok_visa"] {
         let (shopper, order) = shop.hold(sale).await;
         let (_, answer) = tokio::join!(shop.pay(&shopper, order, method), async {
@@ -211,7 +215,7 @@ async fn a_payment_that_is_withdrawn_while_the_gateway_answers_is_either_paid_or
     shop.books_are_straight().await;
 }
 
-/// Somebody takes the money by hand, at the gateway's desk, of a payment that was withdrawn.
+/// A withdrawn payment is captured by hand, in the gateway's dashboard.
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_taken_of_a_payment_that_has_ended_goes_back() {
     let (shop, gateway) = without_gateway().await;
@@ -234,7 +238,7 @@ async fn money_that_is_taken_of_a_payment_that_has_ended_goes_back() {
     shop.books_are_straight().await;
 }
 
-/// A webhook names a payment that we had given up without ever having heard of it.
+/// A webhook names a payment that was given up without a known reference.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_of_a_payment_that_was_given_up_has_it_released() {
     let shop = Shop::open().await;
@@ -274,7 +278,7 @@ async fn a_declined_payment_can_not_be_confirmed_again_and_stolen_cards_are_not_
     shop.books_are_straight().await;
 }
 
-/// The least that the company takes is no matter of the card.
+/// The gateway's minimum amount does not concern the card.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_amount_that_the_gateway_does_not_take_is_no_declined_card() {
     let shop = Shop::open().await;
@@ -287,7 +291,7 @@ async fn an_amount_that_the_gateway_does_not_take_is_no_declined_card() {
     let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains("checkout_gateway_rejections_total{code=\"amount_too_small\"} 1"), "{metrics}");
-    // An amount that it has no way to write.
+    // An amount that can't be expressed for the gateway.
     shop.meddle("UPDATE sales SET price_minor = 5124, currency = 'KWD' WHERE id = $1", sale.0).await;
     shop.meddle("UPDATE stock SET total = 2 WHERE sale_id = $1", sale.0).await;
     let (shopper, order) = shop.hold(sale).await;

@@ -2,7 +2,7 @@
 //! `traceparent`. `docs/events.asyncapi.json` is the schema.
 
 use fairline_sale::SaleId;
-use fairline_trace::{TraceContext, context::TRACEPARENT};
+use fairline_telemetry::{TraceContext, context::TRACEPARENT};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -7,8 +7,9 @@
 --   1 line      hash    epoch, rev, home, above, cursor, highest, granted, publication, recall_ms, card, pool, drawn, kept_until
 --   2 arrivals  stream  one entry a batch of joins: id = its first ordinal, field v = visitor ids of 16 bytes each
 --   3 departed  bitmap  by ordinal: left, or silent past the grace period
---   4 recalled  zset    behind the cursor and waiting again: member = visitor id, score = ordinal
---   5 absent    zset    of tickets that wait, those whose page is closed and whose grace period runs: member = ordinal, score = deadline in ms
+--   4 recalled  zset    behind the cursor and waiting again: member = visitor id, then the number; score = number
+--   5 absent    zset    tickets that wait, with a closed page: member = ordinal, score = end of the grace
+--                       period in ms
 --   6 turns     hash    ordinal -> what became of its turn: a JSON object with the token, or "over" and why
 --   7 claims    hash    ordinal -> "claimed" or "left": what the controller has to hear of turns
 --   8 passed    stream  where the cursor was when: id = cursor, field t = time in ms
@@ -19,7 +20,7 @@
 --                       v = visitor ids of those who showed their tickets
 --  12 drawn     string  of a draw: the number by ordinal, then the ordinal by number, four bytes each
 --  13 shown     hash    tickets of earlier epochs that wait beyond the cursor: ordinal -> visitor id
---  14 returned  zset    came back before the turn, after the grace period: member = visitor id, score = ordinal
+--  14 returned  zset    came back before the turn, after the grace period: member and score as of recalled
 --  15 batches   string  of each batch of joins, under this key with ":" and the batch's id: its answer, for a repeated call
 --  16 changes   channel what happened, in order, for every node; no key, but of the same slot
 --
@@ -45,7 +46,7 @@ local PASSED_PARTS = 500
 local ANSWER_KEPT = 60000
 -- Tickets looked at in one step of a roll call, so that none blocks Redis for long.
 local CALLED_AT_ONCE = 2000
--- Absent tickets that are looked for among the shoppers of a node in one step, those of the last deadlines.
+-- Absent tickets that one step compares with the shoppers of a node, those with the last deadlines.
 local FOUND_AT_ONCE = 5000
 -- How long a line is kept that no controller publishes any more: its sale is gone, or its database.
 local UNHEARD_KEPT_MS, RENEWED_EVERY_MS = 30 * 24 * 3600 * 1000, 3600 * 1000
@@ -123,6 +124,10 @@ local function visitor_of(keys, ordinal)
     end
     return call('HGET', keys[SHOWN], text(ordinal)) or nil
 end
+
+-- One visitor may have two tickets that wait, so the visitor id alone does not name a member of recalled or returned.
+local function member(visitor, place) return visitor .. place end
+local function visitor_in(name) return string.sub(name, 1, 16) end
 
 local function over(turn)
     return turn == 'left' or turn == 'removed' or turn == 'limit' or turn == 'bought' or turn == 'expired'
@@ -236,14 +241,14 @@ local function resume(keys, args)
                 returned[#returned + 1], back[#back + 1] = ordinal, visitor
             end
             -- The controller may have passed it already: see 'publish'.
-            if returned[#returned] == ordinal then call('ZADD', keys[RETURNED], text(place), visitor) end
+            if returned[#returned] == ordinal then call('ZADD', keys[RETURNED], text(place), member(visitor, text(place))) end
             turns[#turns + 1] = 'waiting'
-        elseif call('ZSCORE', keys[RECALLED], visitor) == text(place) then
+        elseif call('ZSCORE', keys[RECALLED], member(visitor, text(place))) then
             turns[#turns + 1] = 'waiting'
         elseif is_too_late(keys, place) then
             turns[#turns + 1] = 'missed'
         else
-            call('ZADD', keys[RECALLED], text(place), visitor)
+            call('ZADD', keys[RECALLED], text(place), member(visitor, text(place)))
             call('HDEL', keys[TURNS], id)
             recalled[#recalled + 1], again[#again + 1] = ordinal, visitor
             turns[#turns + 1] = 'waiting'
@@ -318,7 +323,7 @@ local function present(keys, args)
     call('ZREMRANGEBYSCORE', keys[PRESENT], '-inf', now)
     call('ZADD', keys[PRESENT], now + tonumber(args[2]), args[1])
     call('SET', bitmap, args[3], 'PX', args[2])
-    -- Who came, or came back, after a node had told of everybody, and before it was asked again, was missed meanwhile.
+    -- A roll call misses shoppers who connected after their node last reported. They are present.
     for _, id in ipairs(call('ZRANGE', keys[ABSENT], -FOUND_AT_ONCE, -1)) do
         if call('GETBIT', bitmap, id) == 1 then call('ZREM', keys[ABSENT], id) end
     end
@@ -396,7 +401,8 @@ local function find(keys, args)
         if call('GETBIT', keys[DEPARTED], id) == 1 then return 'gone' end
         return visitor_of(keys, ordinal) or 'gone'
     end
-    return call('ZRANGE', keys[RECALLED], text(place), text(place), 'BYSCORE')[1] or 'gone'
+    local recalled = call('ZRANGE', keys[RECALLED], text(place), text(place), 'BYSCORE')[1]
+    return recalled and visitor_in(recalled) or 'gone'
 end
 
 -- A page has its token.
@@ -481,7 +487,7 @@ local function upcoming(keys, args)
         recalled = call('ZRANGE', keys[RECALLED], 0, wanted - 1, 'WITHSCORES')
         for i = 1, #recalled, 2 do
             tickets[#tickets + 1] = text(ordinal_at(keys, tonumber(recalled[i + 1]), drawn))
-            tickets[#tickets + 1] = recalled[i]
+            tickets[#tickets + 1] = visitor_in(recalled[i])
         end
     end
     local looked = 0
@@ -513,6 +519,13 @@ end
 -- -> this process, epoch, highest granted
 local function whose(keys)
     return { home(), number(keys, 'epoch'), math.max(number(keys, 'granted'), number(keys, 'highest')) }
+end
+
+-- The database was restored from a backup: Redis knows turns that the database does not. The line is begun anew from what the
+-- database and the tickets say.
+local function forget_line(keys)
+    for at = LINE, RETURNED do call('UNLINK', keys[at]) end
+    return 1
 end
 
 -- The sale opens with a draw: whoever has joined by now is in it. May be repeated.
@@ -643,7 +656,7 @@ local function publish(keys, args)
         if not turn or turn == 'lapsed' then
             call('HDEL', keys[TURNS], text(ordinal))
             call('ZADD', keys[RECALLED], passed[i + 1], passed[i])
-            recalled[#recalled + 1], again[#again + 1] = ordinal, passed[i]
+            recalled[#recalled + 1], again[#again + 1] = ordinal, visitor_in(passed[i])
         end
     end
     if #passed > 0 then call('ZREMRANGEBYSCORE', keys[RETURNED], '-inf', text(cursor)) end
@@ -662,11 +675,13 @@ local function publish(keys, args)
     return 1
 end
 
--- Turns of earlier epochs that are over, as the controller tells them again in bulk.
--- args: epoch, what became of them, ordinals of four bytes each -> how many this has changed
+-- Turns of earlier epochs that are over, as the controller publishes them again in bulk. A call that arrives after a later
+-- publication is rejected: the ticket may have another turn by then.
+-- args: epoch, the publication that this belongs to, outcome of the turns, ordinals of four bytes each -> how many this has changed
 local function retell(keys, args)
     if missing(keys) or number(keys, 'epoch') ~= tonumber(args[1]) then return NO_LINE end
-    local word, packed, drawn = args[2], args[3], number(keys, 'drawn')
+    if tonumber(args[2]) < number(keys, 'publication') then return LATE end
+    local word, packed, drawn = args[3], args[4], number(keys, 'drawn')
     local changed, turns, called_off = 0, {}, {}
     for at = 1, #packed, 4 do
         local ordinal = struct.unpack('>I4', packed, at)
@@ -742,6 +757,7 @@ redis.register_function('fairline_v3_leave', in_its_time(leave))
 redis.register_function('fairline_v3_claim', in_its_time(claim))
 redis.register_function{ function_name = 'fairline_v3_find', callback = find, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'fairline_v3_upcoming', callback = upcoming, flags = { 'no-writes' } }
+redis.register_function('fairline_v3_forget_line', forget_line)
 redis.register_function('fairline_v3_close_pool', close_pool)
 redis.register_function('fairline_v3_lay_down', lay_down)
 redis.register_function('fairline_v3_publish', publish)

@@ -547,6 +547,15 @@ impl LineStore {
         })
     }
 
+    /// Deletes all that Redis knows of a line: the controller begins it anew. For a database that was restored from a backup.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn forget(&self, line: SaleId) -> Result<(), LineError> {
+        let _: u64 = self.call("forget_line", line, Vec::new()).await?;
+        Ok(())
+    }
+
     /// The sale opens with a draw: whoever has joined by now is in it. Gives the highest ordinal of those; may be repeated.
     ///
     /// # Errors
@@ -615,14 +624,21 @@ impl LineStore {
         Ok(self.port.list(sale.to_string(), listed_until, unix_ms(now)).await?)
     }
 
-    /// Says in bulk what has become of turns of earlier epochs, all of which are over. May be repeated.
+    /// Publishes again in bulk the outcome of turns of earlier epochs, all of which are over, after `publication`. May be repeated.
     ///
     /// # Errors
-    /// When Redis does not answer, or knows another epoch.
-    pub async fn retell(&self, line: SaleId, epoch: u32, turn: &Turn, ordinals: &[Ordinal]) -> Result<(), LineError> {
+    /// When Redis does not answer, knows another epoch, or has had a later publication.
+    pub async fn retell(
+        &self,
+        line: SaleId,
+        (epoch, publication): (u32, i64),
+        turn: &Turn,
+        ordinals: &[Ordinal],
+    ) -> Result<(), LineError> {
         let short = |ordinal: &Ordinal| u32::try_from(*ordinal).ok().map(u32::to_be_bytes);
         let packed: Vec<u8> = ordinals.iter().filter_map(short).flatten().collect();
-        let args = vec![number(epoch.into()), Value::from(turn.to_text()), Value::Bytes(packed.into())];
+        let text = Value::from(turn.to_text());
+        let args = vec![number(epoch.into()), Value::from(publication), text, Value::Bytes(packed.into())];
         let _: u64 = self.call("retell", line, args).await?;
         Ok(())
     }

@@ -374,6 +374,18 @@ async fn who_comes_back_before_the_turn_keeps_the_place_and_who_comes_after_is_n
 }
 
 #[tokio::test]
+async fn two_tickets_of_one_visitor_are_recalled_each() {
+    let mut line = Line::published().await;
+    line.join(3).await;
+    line.depart(&[1, 2]).await;
+    line.admit(1).await;
+    let both = [1, 2].map(|ordinal| Ticket { visitor: visitor(77), ..line.ticket(ordinal) });
+    line.store.resume(line.card.id, &both).await.expect("resumed");
+    assert_eq!(line.next(5).await, [1, 2]);
+    assert_eq!((line.admit(1).await, line.next(5).await), (vec![1], vec![2]));
+}
+
+#[tokio::test]
 async fn a_recalled_ticket_that_departs_again_holds_nobody_up() {
     let mut line = Line::published().await;
     line.join(3).await;
@@ -593,13 +605,31 @@ async fn turns_that_are_over_are_told_again_in_bulk_and_leave_those_who_wait_alo
     let cleared = [(1, Turn::Lapsed), (2, Turn::Lapsed), (3, Turn::Lapsed)];
     line.publish(&[], &cleared).await;
     assert_eq!(line.resume_all(&[1, 2, 6]).await, [Turn::Waiting, Turn::Waiting, Turn::Waiting]);
-    store.retell(sale, line.epoch, &Turn::Bought, &[2, 4, 5, 6]).await.expect("told");
-    store.retell(sale, line.epoch, &Turn::Lapsed, &[1]).await.expect("told");
+    let number = (line.epoch, line.publication);
+    store.retell(sale, number, &Turn::Bought, &[2, 4, 5, 6]).await.expect("told");
+    store.retell(sale, number, &Turn::Lapsed, &[1]).await.expect("told");
     assert_eq!(line.next(10).await, [1], "it waits, and its old turn is no news");
     let turns = line.resume_all(&[1, 2, 4, 5, 6]).await;
     assert_eq!(turns, [Turn::Waiting, Turn::Bought, Turn::Bought, Turn::Left, Turn::Bought]);
-    let old = store.retell(sale, line.epoch - 1, &Turn::Bought, &[1]).await;
+    let old = store.retell(sale, (line.epoch - 1, line.publication), &Turn::Bought, &[1]).await;
     assert_eq!(old, Err(LineError::NotPublished), "of another epoch");
+}
+
+#[tokio::test]
+async fn a_late_bulk_publication_of_turns_overwrites_no_turn_that_came_after_it() {
+    let mut line = Line::published().await;
+    line.join(1).await;
+    line.admit(1).await;
+    line.begin().await;
+    line.publish(&[], &[(1, Turn::Lapsed)]).await;
+    let sent = (line.epoch, line.publication);
+    assert_eq!(line.resume(1).await, Turn::Waiting);
+    assert_eq!(line.admit(1).await, [1]);
+    for word in [Turn::Lapsed, Turn::Expired] {
+        let late = line.store.retell(line.card.id, sent, &word, &[1]).await;
+        assert_eq!(late, Err(LineError::Late));
+        assert_eq!(line.resume(1).await, live(1));
+    }
 }
 
 #[tokio::test]
@@ -650,8 +680,8 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0), "nobody has told of anybody");
     assert_eq!(store.sweep(sale, 100).await, Ok(0));
 
-    store.present(sale, "one", up, bitmap(&[1])).await.expect("told");
-    store.present(sale, "two", up * 100, bitmap(&[4, 6])).await.expect("told");
+    store.present(sale, "one", up, bitmap(&[1])).await.expect("presented");
+    store.present(sale, "two", up * 100, bitmap(&[4, 6])).await.expect("presented");
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
     assert_eq!(store.sweep(sale, 100).await, Ok(0), "everybody is somewhere");
     // The first node says no more; it has died.
@@ -670,7 +700,7 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
     // One who joined after their node had told of everybody is found missing, and then there.
     line.join(2).await;
     assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0));
-    store.present(sale, "two", up * 100, bitmap(&[4, 6, 7])).await.expect("told");
+    store.present(sale, "two", up * 100, bitmap(&[4, 6, 7])).await.expect("presented");
     assert_eq!(store.sweep(sale, 100).await, Ok(1));
     assert_eq!(line.next(10).await, [4, 6, 7]);
 }
@@ -697,16 +727,16 @@ async fn shoppers_of_a_node_that_could_not_be_reached_are_not_absent() {
     let (store, sale) = (line.store.clone(), line.card.id);
     let absent = async || store.upcoming(sale, 0, 0, 0).await.expect("read").absent;
     line.join(5).await;
-    store.present(sale, "one", LONG_GRACE, bitmap(&[1])).await.expect("told");
+    store.present(sale, "one", LONG_GRACE, bitmap(&[1])).await.expect("presented");
     assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
     assert_eq!(absent().await, 4);
-    store.present(sale, "two", LONG_GRACE, bitmap(&[2, 4, 5])).await.expect("told");
+    store.present(sale, "two", LONG_GRACE, bitmap(&[2, 4, 5])).await.expect("presented");
     assert_eq!(absent().await, 1);
     // It reconnects after its node has told who is there.
     line.resume(3).await;
     assert_eq!(store.roll_call(sale, LONG_GRACE, 0).await, Ok(0));
     assert_eq!(absent().await, 1);
-    store.present(sale, "one", LONG_GRACE, bitmap(&[1, 3])).await.expect("told");
+    store.present(sale, "one", LONG_GRACE, bitmap(&[1, 3])).await.expect("presented");
     assert_eq!(absent().await, 0);
 }
 
@@ -724,7 +754,7 @@ async fn a_roll_call_of_many_goes_in_steps() {
     line.publish(&[], &[]).await;
     line.joined = line.cursor;
     line.join(2500).await;
-    store.present(sale, "one", LONG_GRACE, bitmap(&[3])).await.expect("told");
+    store.present(sale, "one", LONG_GRACE, bitmap(&[3])).await.expect("presented");
     let (mut after, mut steps) = (0, 0);
     loop {
         after = store.roll_call(sale, NO_GRACE, after).await.expect("called");
@@ -869,7 +899,7 @@ async fn a_draw_counts_in_one_step_once_its_table_is_whole() {
     assert_eq!(line.next(100).await, rest, "number {seven}, cursor {}", line.cursor);
 
     // A roll call misses those who still wait, and nobody else: not those who were let in, wherever they stand.
-    line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("told");
+    line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("presented");
     line.store.roll_call(sale, NO_GRACE, 0).await.expect("called");
     assert_eq!(line.store.sweep(sale, 100).await, Ok(rest.len() as u64));
     assert!(line.next(100).await.is_empty());

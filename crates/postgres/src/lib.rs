@@ -17,7 +17,7 @@ mod session;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fairline_service::StartError;
+use fairline_server::StartError;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::{

@@ -13,7 +13,7 @@ use deadpool::{
     Status,
     managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
 };
-use fairline_service::StartError;
+use fairline_server::StartError;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::{
     Either, Error, Execute, Executor, Postgres, SqlStr,

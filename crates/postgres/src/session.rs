@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use fairline_service::StartError;
+use fairline_server::StartError;
 use sqlx::{
     Connection as _, Error, Row as _,
     migrate::Migrator,

@@ -109,6 +109,8 @@ struct Line {
     /// Numbers of recalled tickets whose turn lapsed meanwhile. The record does not show whether
     /// they still wait, so they may be served or passed over until they are recalled again.
     doubtful: BTreeSet<u64>,
+    /// Tickets that were removed from the line, whether their pages are open or not.
+    removed: HashSet<Ordinal>,
     /// Tickets with a current turn.
     live: HashSet<Ordinal>,
     /// Tickets whose turn was used.
@@ -300,9 +302,11 @@ impl Line {
             Event::Epoch { epoch, above } => self.begin_epoch(*epoch, *above),
             Event::Joined { first, receipts } => self.join(*first, receipts.0.len()),
             Event::Shown { ordinals, receipts } => self.show(ordinals, receipts.0.len()),
-            Event::Departed { ordinals } | Event::Left { ordinals } | Event::Removed { ordinals } => {
-                self.each(ordinals, Self::leave)
-            }
+            Event::Departed { ordinals } | Event::Left { ordinals } => self.each(ordinals, Self::leave),
+            Event::Removed { ordinals } => self.each(ordinals, |line, ordinal| {
+                line.removed.insert(ordinal);
+                line.leave(ordinal)
+            }),
             Event::Preferred { ordinals } => self.prefer(ordinals),
             Event::Returned { ordinals } => self.each(ordinals, Self::come_back),
             Event::Recalled { ordinals } => self.each(ordinals, Self::recall),
@@ -419,6 +423,7 @@ impl Line {
     fn is_waiting(&self, ordinal: Ordinal) -> bool {
         self.joined.contains(ordinal)
             && !self.away.has(ordinal)
+            && !self.removed.contains(&ordinal)
             && !self.live.contains(&ordinal)
             && !self.used.contains(&ordinal)
     }
@@ -484,7 +489,8 @@ impl Line {
     /// Checks that no recalled ticket with a lower number still waits.
     fn pass_recalled(&self, below: u64, for_whom: Ordinal) -> Result<(), String> {
         let waits = |number: &u64, ordinal: &Ordinal| {
-            !self.live.contains(ordinal) && !self.used.contains(ordinal) && !self.doubtful.contains(number)
+            let is_over = self.live.contains(ordinal) || self.used.contains(ordinal) || self.removed.contains(ordinal);
+            !is_over && !self.doubtful.contains(number)
         };
         match self.recalled.range(..below).find(|(number, ordinal)| waits(number, ordinal)) {
             Some((_, &who)) => Err(passed_over(who, for_whom, "was recalled")),

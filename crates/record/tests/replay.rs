@@ -402,6 +402,28 @@ fn a_fault_names_the_entry_and_the_one_who_was_passed_over() {
 }
 
 #[test]
+fn a_removed_ticket_that_returns_is_not_passed_over() {
+    let joined = |first, last| Event::Joined { first, receipts: receipts(first..=last) };
+    let mut events = vec![
+        Event::Sale { sale: sale(), order: LineOrder::Fifo, commitment: None },
+        Event::Status { status: Status::Open },
+        Event::Epoch { epoch: 1, above: 0 },
+        joined(1, 3),
+        Event::Removed { ordinals: vec![1] },
+        // Redis did not know yet.
+        Event::Departed { ordinals: vec![1] },
+        Event::Returned { ordinals: vec![1] },
+        Event::Admitted { ordinals: vec![2], cursor: 2 },
+        Event::Recalled { ordinals: vec![1] },
+        Event::Admitted { ordinals: vec![3], cursor: 3 },
+    ];
+    replay(&chained(&events), Vec::new(), None).expect("honest");
+    events.remove(4);
+    let fault = replay(&chained(&events), Vec::new(), None).expect_err("the first ticket waited");
+    assert!(fault.why.contains("ticket 1 was ahead"), "{fault}");
+}
+
+#[test]
 fn an_empty_record_proves_nothing() {
     assert!(replay(&[], Vec::new(), None).is_err());
 }

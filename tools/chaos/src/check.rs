@@ -8,7 +8,7 @@ use std::{
     fmt,
 };
 
-use fairline_rush::{Behaviour, Event, Happening, Manners, Plan, Report};
+use fairline_rush::{Behaviour, Event, Happening, Plan, Profile, Report};
 use fairline_shop::SHOPPERS;
 use uuid::Uuid;
 
@@ -30,11 +30,11 @@ const UNKNOWN_US: i64 = 2_500_000;
 const SLACK_US: i64 = 250_000;
 /// What a fault was the matter of may show this long after all flows again.
 const AFTER_US: i64 = 2_000_000;
-/// Who has been away for a moment may be passed a moment later: so long a tick and a publication take.
+/// A shopper who returns may still be passed for as long as a tick and a publication take.
 const BACK_US: i64 = 1_500_000;
-/// Who is away for longer than this has given up by the waiting room's grace period.
+/// A shopper who is away for longer has given up the place.
 const GRACE_US: i64 = 60_000_000;
-/// What the report says of pairs that `passed` checks more exactly.
+/// The end of the report's sentence on pairs that `passed` checks more exactly.
 const PASSED: &str = "admitted against their ordinals";
 /// Violations of one promise that are reported one by one.
 const REPORTED_MAX: usize = 5;
@@ -85,7 +85,7 @@ pub struct Evidence<'a> {
     /// What the crowd was drawn from.
     pub seed: u64,
     /// And how.
-    pub manners: &'a Manners,
+    pub profile: &'a Profile,
     /// What `fairline rush` says.
     pub report: &'a Report,
     /// The history.
@@ -169,7 +169,8 @@ fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) ->
         .any(|injected| of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us)
 }
 
-/// When a shopper was out of touch with the line: disconnected, or cut off by a fault without a word since it began. Pairs of times.
+/// Periods in which a shopper was out of touch: disconnected, or without a message since a fault that
+/// cuts shoppers off began.
 fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
     let cuts_off = |fault: &Fault| match fault {
         Fault::Link { from, to, .. } => *from == SHOPPERS && to.starts_with("waiting-room"),
@@ -195,8 +196,8 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Promise 4: admissions follow the line. A line that Redis has lost waits for ten seconds for its shoppers: one who is away for
-/// longer is passed, and served first once back.
+/// Promise 4: admissions follow the line. A line that Redis has lost waits ten seconds for its shoppers;
+/// one who is away for longer is passed, and served first once back.
 fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut first: HashMap<i64, i64> = HashMap::new();
     for admission in evidence.admissions {
@@ -246,7 +247,7 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
 fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
-        let behaviour = Plan::new(evidence.seed, *shopper, evidence.manners).behaviour;
+        let behaviour = Plan::new(evidence.seed, *shopper, evidence.profile).behaviour;
         if !matches!(behaviour, Behaviour::Buy | Behaviour::Again | Behaviour::Replay | Behaviour::Forge) {
             continue;
         }
@@ -464,7 +465,7 @@ mod tests {
 
     /// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
     struct Doctored {
-        manners: Manners,
+        profile: Profile,
         report: Report,
         events: Vec<Event>,
         faults: Vec<Injected>,
@@ -479,7 +480,7 @@ mod tests {
     }
 
     fn honest() -> Doctored {
-        let manners = Manners {
+        let profile = Profile {
             mix: "buy=1".parse().expect("shares"),
             transports: "websocket=1".parse().expect("shares"),
             payments: "visa=1".parse().expect("shares"),
@@ -491,7 +492,7 @@ mod tests {
             faster: 1,
         };
         let mut doctored = Doctored {
-            manners,
+            profile,
             report: Report { order_honest: Some(true), ..Report::default() },
             events: Vec::new(),
             faults: Vec::new(),
@@ -537,7 +538,7 @@ mod tests {
         fn violations(&self) -> Vec<Violation> {
             check(&Evidence {
                 seed: 1,
-                manners: &self.manners,
+                profile: &self.profile,
                 report: &self.report,
                 events: &self.events,
                 faults: &self.faults,

@@ -62,7 +62,7 @@ fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
     ]
 }
 
-/// Carries the plans out, `jobs` at once, each in a runtime of its own: what blocks one shop delays no other.
+/// Runs the plans, `jobs` at once, each in its own runtime, so that a blocked shop delays no other.
 fn carry_out(plans: Vec<Plan>, args: &Args) -> mpsc::Receiver<(Plan, Duration, Result<Outcome, RunError>)> {
     let (sender, outcomes) = mpsc::channel();
     let plans = Arc::new(Mutex::new(VecDeque::from(plans)));

@@ -190,7 +190,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     let stock = Arc::<Mutex<Vec<(i64, Stock)>>>::default();
     let mut looks_on = JoinSet::new();
     looks_on.spawn(Books::look_on(shop.postgres_url().to_owned(), sale, stock.clone()));
-    let manners = settings.manners();
+    let profile = settings.profile();
     let rush = tokio::spawn(async move { send_crowd(&settings).await });
     let mut running = Running {
         shop,
@@ -211,7 +211,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
         running.books.sabotage(sabotage).await?;
     }
     let report = running.end(rush).await?;
-    running.judge(report, &manners, &history).await
+    running.judge(report, &profile, &history).await
 }
 
 fn settings(shop: &Shop<Topology>, seed: u64, scale: Scale, history: &Path) -> Settings {
@@ -413,14 +413,14 @@ impl Running<'_> {
     async fn judge(
         mut self,
         report: Report,
-        manners: &fairline_rush::Manners,
+        profile: &fairline_rush::Profile,
         history: &Path,
     ) -> Result<Outcome, RunError> {
         self.watch.read();
         let stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let evidence = Evidence {
             seed: self.plan.seed,
-            manners,
+            profile,
             report: &report,
             events: self.watch.events(),
             faults: &self.faults,

@@ -15,8 +15,8 @@ use fairline_record::{
     verify::Verifier,
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
-use fairline_service::{ForwardedHeader, Origins, TrustedProxies, cookies};
-use fairline_trace::TraceContext;
+use fairline_server::{ForwardedHeader, Origins, TrustedProxies, cookies};
+use fairline_telemetry::TraceContext;
 use uuid::Uuid;
 
 use crate::Target;

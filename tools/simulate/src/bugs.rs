@@ -19,6 +19,10 @@ pub enum Bug {
     OutagesCount,
     /// The limit per shopper is counted for each ticket.
     LimitPerTicket,
+    /// A ticket is admitted again before the outcome of its last turn is published.
+    AdmitsUnpublished,
+    /// The newest admission of a ticket is the one with the latest time.
+    NewestByClock,
 }
 
 /// Some bugs.
@@ -73,7 +77,10 @@ pub const CONTROLS: &[Control] = &[
         name: "recalled-over-epochs",
         what: "core 6: who was recalled in an earlier epoch is served as if recalled in this one",
         bugs: &[],
-        patches: &[("keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],\n            keys[PASSED])", "keys[SHOWN])")],
+        patches: &[(
+            "keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],\n            keys[PASSED])",
+            "keys[SHOWN])",
+        )],
     },
     Control {
         name: "no-fence",
@@ -130,6 +137,18 @@ pub const CONTROLS: &[Control] = &[
         name: "revocations-count",
         what: "core 20: tokens that an operator took back count as turns that nobody claimed",
         bugs: &[Bug::RevocationsCount],
+        patches: &[],
+    },
+    Control {
+        name: "admits-unpublished",
+        what: "found here: a ticket whose lapsed turn is not published is admitted again",
+        bugs: &[Bug::AdmitsUnpublished],
+        patches: &[],
+    },
+    Control {
+        name: "newest-by-clock",
+        what: "found here: after the clock of the database was set back an older turn counts as the newest",
+        bugs: &[Bug::NewestByClock],
         patches: &[],
     },
 ];

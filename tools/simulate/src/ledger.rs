@@ -67,6 +67,8 @@ struct Transaction {
     told: bool,
     /// The sale was open when it was locked, or this transaction has opened it.
     is_open: bool,
+    /// Its next statement moves the sale by the clock.
+    moves: bool,
 }
 
 /// A committed copy, to restore from.
@@ -137,6 +139,12 @@ impl Ledger {
         self.transaction.is_some()
     }
 
+    /// Whether a transaction is about to move the sale by the clock.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|own| own.moves)
+    }
+
     /// Ends a session that has stood idle for too long.
     pub fn end_idle(&mut self, now_ms: u64) {
         self.transaction.take_if(|own| now_ms > own.used_ms + IDLE_MAX_MS);
@@ -167,6 +175,7 @@ impl Ledger {
             entries: Vec::new(),
             told: false,
             is_open: self.tables.is_open(),
+            moves: false,
         });
         Some(self.next)
     }
@@ -281,7 +290,7 @@ impl Ledger {
     #[must_use]
     pub fn may_expire(&self, line: usize, ordinal: Ordinal) -> bool {
         let own = || self.tables.admissions.iter().filter(|row| row.ordinal == ordinal && row.line == line);
-        let unclaimed = own().filter(|row| row.state == State::Lapsed && !row.excused).count();
+        let unclaimed = own().filter(|row| row.state == State::Lapsed && !row.faultless).count();
         own().next_back().is_some_and(|newest| newest.claimed_at.is_some())
             || unclaimed >= LAPSES_MAX
             || self.ever_over.contains(&(line, ordinal))

@@ -19,9 +19,8 @@ use fairline_simulate::{
 };
 use serde_json::{Map, Value};
 
-/// Stories that are shortened at most, each in so many tries.
+/// Stories that are shortened at most.
 const SHORTENED_MAX: usize = 5;
-const TRIES: u32 = 150;
 
 /// Simulates the line and its admissions with faults, and checks the promises after each step.
 #[derive(Parser)]
@@ -38,6 +37,9 @@ struct Args {
     /// Tell the story of one seed, event by event.
     #[arg(long)]
     story: Option<u64>,
+    /// How often a story is told again at most, to shorten it.
+    #[arg(long, default_value_t = 150)]
+    tries: u32,
     /// Put a bug back: see the list of controls.
     #[arg(long)]
     bug: Option<String>,
@@ -120,7 +122,7 @@ fn main() -> ExitCode {
     };
     if let Some(seed) = args.story {
         let told = tell(&subject, seed);
-        let short = if told.broken.is_some() && !args.whole { shortest(&subject, &told, TRIES) } else { told };
+        let short = if told.broken.is_some() && !args.whole { shortest(&subject, &told, args.tries) } else { told };
         print_story(&short);
         return ExitCode::SUCCESS;
     }
@@ -136,7 +138,7 @@ fn main() -> ExitCode {
         if seeds.len() == 1 && kinds.len() <= SHORTENED_MAX {
             println!("seed {}: {why}", told.seed);
             if !args.whole {
-                print_story(&shortest(&subject, told, TRIES));
+                print_story(&shortest(&subject, told, args.tries));
             }
         }
     }

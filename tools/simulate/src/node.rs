@@ -1,5 +1,5 @@
-//! A node: the real room with its upkeep and update policy, and the loops and requests that `waiting-room/src/line/rooms.rs`, `joins.rs`
-//! and `http/entry.rs` drive it with.
+//! A node: the real room with its upkeep and update policy, driven by the loops of
+//! `waiting-room/src/line/{rooms,joins}.rs` and the requests of `http/entry.rs`.
 
 use std::{
     cell::RefCell,

@@ -18,8 +18,9 @@ use crate::{
 const SETTLES_MS: u64 = 60_000;
 /// It stays so for this long before it is looked at.
 const SETTLED_MS: u64 = 3000;
-/// While a unit is free and somebody waits, somebody is admitted within: the recovery of a lost line, and some beats.
-const PROGRESS_MS: u64 = 10_000;
+/// While a unit is free and a shopper waits, one is admitted within this time: the recovery of a lost line and
+/// some ticks, in ms.
+const PROGRESS_MS: u64 = 13_000;
 /// So many epochs of a series begin at once.
 const AT_ONCE: u32 = 2;
 /// The unit of a shopper who leaves with a token goes back within, in ms: a line that was lost first begins anew.
@@ -161,7 +162,7 @@ impl World {
             if epochs > EPOCHS_MAX {
                 self.breaks("epochs without end: Redis is well, and the line begins again and again".to_owned());
             }
-            let unheard = self.left_and_promised();
+            let unheard = if self.pauses() { Vec::new() } else { self.left_and_promised() };
             left_since.retain(|ordinal, _| unheard.contains(ordinal));
             for ordinal in unheard {
                 if now > *left_since.entry(ordinal).or_insert(now) + HEARD_MS && !apart {
@@ -172,7 +173,7 @@ impl World {
             let since = *settled_since.get_or_insert(now);
             if !settled {
                 settled_since = None;
-            } else if now >= since + SETTLED_MS && (!apart || now > begin + SETTLES_MS / 2) {
+            } else if now >= since + SETTLED_MS && !apart {
                 break;
             }
             if now > begin + SETTLES_MS {
@@ -189,11 +190,18 @@ impl World {
         }
     }
 
-    /// Whether the line was lost after a series of epochs, each of which comes later than the one before it.
+    /// Whether the line was lost after a series of epochs, each of which comes later than the one before it. No shopper can be admitted
+    /// meanwhile, so no unit is missing either.
     fn pauses(&self) -> bool {
         let ledger = self.ledger();
-        let line = &ledger.tables.lines[0];
-        line.restless() > AT_ONCE && line.home != Some(self.servers[self.primary].run_id())
+        ledger.tables.lines[0].restless() > AT_ONCE && !self.knows_line(&ledger.tables)
+    }
+
+    /// Whether the primary has the running epoch of the line, begun in this process: another one that remembers it rejects every call.
+    fn knows_line(&self, tables: &Tables) -> bool {
+        let server = &self.servers[self.primary];
+        let field = |name: &[u8]| text(server.read(&[b"HGET", &key("line"), name]));
+        field(b"epoch") == Some(tables.lines[0].epoch.to_string()) && field(b"home") == Some(server.run_id())
     }
 
     /// Whether no shopper waits or has a turn.
@@ -288,9 +296,7 @@ impl World {
                 return Some("Redis has not been told everything".to_owned());
             }
             // Epochs that follow each other too soon wait, so this may take a while.
-            let known = self.revision_of(self.primary).map(|(epoch, _)| epoch);
-            let epoch = ledger.tables.lines[0].epoch();
-            if epoch > 0 && known != Some(epoch.into()) {
+            if ledger.tables.lines[0].epoch > 0 && !self.knows_line(&ledger.tables) {
                 return Some("Redis does not know the line".to_owned());
             }
         }

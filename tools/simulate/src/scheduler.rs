@@ -2,6 +2,8 @@
 //!
 //! Each seed leaves out some kinds of events and faults, and has others more often (Groce, Zhang, Eide, Chen and Regehr, "Swarm
 //! testing", 2012): a bug that needs a rare event often, or another one never, is found by some of them.
+//!
+//! One seed in five has a [`Theme`]: a plan that combines what one class of bugs needs and random choice rarely produces.
 
 use admission_controller::lifecycle::Action;
 
@@ -18,8 +20,27 @@ const BUSY: usize = 420;
 /// Times of quiet in one story.
 const QUIETS: usize = 3;
 
-/// How many events a story has.
-pub(crate) const EVENTS: usize = (BUSY + 1) * QUIETS;
+/// Events before the only time of quiet of a story that needs long ones.
+const LONG_BUSY: usize = 3000;
+/// One seed in so many has a theme.
+const THEMED_ONE_IN: u64 = 5;
+
+/// A class of faults that a story is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    /// Two primaries stay, and each has a controller, while shoppers wait.
+    Apart,
+    /// Operators take tokens back again and again, and pages claim late.
+    Revocations,
+    /// Redis restarts again and again, and pages claim late.
+    Outages,
+    /// Calls of controllers arrive late, a moment after their callers have given them up.
+    LateCalls,
+    /// An operator closes the sale while a controller opens it.
+    Closing,
+}
+
+const THEMES: [Theme; 5] = [Theme::Apart, Theme::Revocations, Theme::Outages, Theme::LateCalls, Theme::Closing];
 
 /// Kinds of events, as far as seeds have them more or less often.
 #[derive(Debug, Clone, Copy)]
@@ -89,11 +110,23 @@ pub(crate) struct Plan {
     races_one_in: u64,
     /// The operator closes the sale when it opens.
     closes: bool,
+    /// A page claims its token at one in so many opportunities.
+    claims_one_in: u64,
+    /// Events between two times of quiet, and how many of these there are.
+    busy: usize,
+    quiets: usize,
+    theme: Option<Theme>,
     weights: [u32; KINDS],
 }
 
 impl Plan {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
+    pub(crate) fn new(rng: &mut Rng, seed: u64) -> Self {
+        let plan = Self::at_random(rng);
+        let theme = THEMES[usize::try_from(seed / THEMED_ONE_IN).unwrap_or(0) % THEMES.len()];
+        if seed.is_multiple_of(THEMED_ONE_IN) { plan.about(theme) } else { plan }
+    }
+
+    fn at_random(rng: &mut Rng) -> Self {
         let draws = rng.once_in(6);
         let terms = Terms {
             total: 2 + i32::try_from(rng.below(5)).unwrap_or(0),
@@ -117,8 +150,54 @@ impl Plan {
             shoppers_one_in: [5, 9][rng.index(2)],
             races_one_in: [2, 9][rng.index(2)],
             closes: rng.once_in(24),
+            claims_one_in: 1,
+            busy: BUSY,
+            quiets: QUIETS,
+            theme: None,
             weights,
         }
+    }
+
+    /// The plan, changed so that the story is about a theme: of acts of operators and of faults it has these.
+    fn about(mut self, theme: Theme) -> Self {
+        let weights: &[(Kind, u32)] = match theme {
+            Theme::Apart => &[(Kind::Split, 8), (Kind::Calls, 4), (Kind::Kill, 1), (Kind::MoreStock, 1)],
+            Theme::Revocations => &[
+                (Kind::Revoke, 8),
+                (Kind::MoreStock, 1),
+                (Kind::Calls, 4),
+                (Kind::Restart, 1),
+                (Kind::DatabaseClock, 2),
+            ],
+            Theme::Outages => &[(Kind::Restart, 1), (Kind::MoreStock, 1)],
+            Theme::LateCalls => &[(Kind::Calls, 8), (Kind::Arrives, 8), (Kind::Revoke, 8), (Kind::MoreStock, 1)],
+            Theme::Closing => &[(Kind::PauseProcess, 1), (Kind::Prefer, 4), (Kind::MoreStock, 1)],
+        };
+        OPERATORS_DO.iter().chain(&FAULTS).for_each(|&kind| self.weights[kind as usize] = 0);
+        [Kind::Close, Kind::Leave].iter().for_each(|&kind| self.weights[kind as usize] = 1);
+        weights.iter().for_each(|&(kind, weight)| self.weights[kind as usize] = weight);
+        (self.theme, self.closes) = (Some(theme), theme == Theme::Closing);
+        (self.terms.total, self.shoppers_one_in) = (6, 5);
+        if matches!(theme, Theme::Revocations | Theme::Outages | Theme::LateCalls) {
+            (self.busy, self.quiets, self.claims_one_in) = (LONG_BUSY, 1, 40);
+            (self.terms.draws, self.terms.opens_after_ms) = (false, 0);
+        }
+        match theme {
+            Theme::Apart => (self.terms.total, self.faults_one_in, self.operators_one_in) = (2, 20, 200),
+            Theme::Revocations => (self.terms.claim_window_s, self.operators_one_in) = (8, 30),
+            Theme::Outages => (self.terms.claim_window_s, self.faults_one_in) = (2, 1500),
+            Theme::LateCalls => (self.faults_one_in, self.operators_one_in) = (4, 20),
+            Theme::Closing => {
+                (self.stops_often, self.operators_one_in, self.faults_one_in) = (true, 10, 40);
+                (self.terms.draws, self.terms.opens_after_ms) = (false, 1500);
+            }
+        }
+        self
+    }
+
+    /// How many events the story has.
+    pub(crate) fn events(&self) -> usize {
+        (self.busy + 1) * self.quiets
     }
 
     /// One kind of a group; nothing if the seed leaves all of them out.
@@ -140,11 +219,15 @@ impl Plan {
 impl World {
     /// Chooses what happens next.
     pub(crate) fn next_event(&self, rng: &mut Rng, plan: &Plan, at: usize) -> Event {
-        if at % (BUSY + 1) == BUSY {
-            return if self.split && rng.once_in(2) { Event::QuietApart } else { Event::Quiet };
+        if at % (plan.busy + 1) == plan.busy {
+            let stays_apart =
+                self.split && if plan.theme == Some(Theme::Apart) { at + 1 < plan.events() } else { rng.once_in(2) };
+            return if stays_apart { Event::QuietApart } else { Event::Quiet };
         }
         let ticks = self.ledger().is_locked();
-        if plan.closes && ticks && self.is_about_to_open() && rng.once_in(4) {
+        // With the theme, after the lock and before the statement that opens the sale.
+        let opens = self.is_about_to_open() && (plan.theme != Some(Theme::Closing) || self.ledger().moves());
+        if plan.closes && ticks && opens && (plan.theme.is_some() || rng.once_in(4)) {
             return Event::Move(Action::Close);
         }
         if rng.once_in(plan.faults_one_in)
@@ -161,10 +244,15 @@ impl World {
             return self.act(rng, plan);
         }
         let tasks = self.runnable();
-        if tasks.is_empty() || rng.once_in(14) {
+        // With a theme, ticks get further while less time passes.
+        if tasks.is_empty() || (plan.theme.is_none() && rng.once_in(14)) {
             let now = self.now.get();
             let next = self.next_wake().max(now + 1) - now;
-            return Event::Elapse(if rng.once_in(12) { 300 + rng.below(2500) } else { next });
+            return Event::Elapse(if rng.once_in(if plan.theme.is_none() { 12 } else { 40 }) {
+                300 + rng.below(2500)
+            } else {
+                next
+            });
         }
         let (process, slot) = tasks[rng.index(tasks.len())];
         Event::Run(process, slot)
@@ -188,6 +276,7 @@ impl World {
         let shopper = rng.index(SHOPPERS);
         let own = &self.shoppers[shopper];
         let does = plan.choose(rng, &SHOPPERS_DO);
+        let idle = if plan.theme.is_none() { 60 } else { 5 };
         match own {
             _ if own.over.is_some() && matches!(does, Some(Kind::Rejoin)) => Event::Rejoin(node, shopper),
             _ if own.ticket.is_none() => {
@@ -198,11 +287,12 @@ impl World {
             _ if own.node.is_none() => Event::Open(node, shopper),
             _ if matches!(does, Some(Kind::Leave)) => Event::Leave(shopper),
             _ if matches!(does, Some(Kind::Close)) => Event::Close(shopper),
-            _ if own.token.is_none() => Event::Elapse(1 + rng.below(60)),
+            _ if own.token.is_none() => Event::Elapse(1 + rng.below(idle)),
+            _ if !own.claimed && plan.claims_one_in > 1 && !rng.once_in(plan.claims_one_in) => Event::Elapse(1),
             _ if !own.claimed => Event::Claim(shopper),
             _ if !own.redeemed && matches!(does, Some(Kind::Redeem)) => Event::Redeem(shopper),
             _ if own.redeemed && matches!(does, Some(Kind::Pay)) => Event::Pay(shopper),
-            _ => Event::Elapse(1 + rng.below(60)),
+            _ => Event::Elapse(1 + rng.below(idle)),
         }
     }
 
@@ -214,6 +304,10 @@ impl World {
         let lost = if rng.once_in(2) { 0 } else { tail };
         Some(match plan.choose(rng, &FAULTS)? {
             Kind::Calls if !calls.is_empty() => {
+                if plan.theme == Some(Theme::LateCalls) {
+                    let mut publications = calls.iter().filter(|&&(process, slot)| self.publishes(process, slot));
+                    return publications.next().map(|&(process, slot)| Fault::Late(process, slot));
+                }
                 let (process, slot) = calls[rng.index(calls.len())];
                 match rng.below(4) {
                     0 => Fault::Lost(process, slot),
@@ -225,7 +319,11 @@ impl World {
             Kind::Arrives if self.late_calls() > 0 => Fault::Arrives(rng.index(self.late_calls())),
             Kind::Restart => Fault::Restart([Keeps::All, Keeps::AllBut(tail), Keeps::Nothing][rng.index(3)]),
             Kind::FailOver => Fault::FailOver(lost),
-            Kind::Split => Fault::Split(lost, u32::try_from(rng.below(1 << (CONTROLLERS + NODES))).ok()?),
+            Kind::Split => {
+                let who = u32::try_from(rng.below(1 << (CONTROLLERS + NODES))).ok()?;
+                // The first controller sees one primary, the second the other.
+                Fault::Split(lost, if plan.theme == Some(Theme::Apart) { who & !0b11 | 0b01 } else { who })
+            }
             Kind::Cut => Fault::Cut(process),
             Kind::Kill => Fault::Kill(process),
             Kind::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),

@@ -122,6 +122,8 @@ impl Server {
 
     fn lose(&mut self, lost: usize) {
         *self.redis.borrow_mut() = self.copy.clone();
+        // The writes are those of the process that the copy is of: the library has to take itself for that one.
+        self.library.reload().unwrap_or_else(|error| panic!("the library: {error}"));
         let kept = self.since.len().saturating_sub(lost);
         for write in std::mem::take(&mut self.since).into_iter().take(kept) {
             self.redis.borrow_mut().set_time(write.now_us);

@@ -6,7 +6,7 @@ use crate::{
     bugs::{Bugs, Control},
     event::Event,
     rng::Rng,
-    scheduler::{EVENTS, Plan},
+    scheduler::Plan,
     world::World,
 };
 
@@ -66,10 +66,10 @@ pub fn kind(broken: &str) -> &str {
 #[must_use]
 pub fn tell(subject: &Subject, seed: u64) -> Told {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
-    let plan = Plan::new(&mut rng);
+    let plan = Plan::new(&mut rng, seed);
     let mut world = World::new(&subject.library, &subject.bugs, &plan);
-    let mut events = Vec::with_capacity(EVENTS);
-    for at in 0..EVENTS {
+    let mut events = Vec::with_capacity(plan.events());
+    for at in 0..plan.events() {
         let event = world.next_event(&mut rng, &plan, at);
         step(&mut world, &event);
         events.push(event);
@@ -91,7 +91,7 @@ fn step(world: &mut World, event: &Event) {
 #[must_use]
 pub fn tell_again(subject: &Subject, seed: u64, events: &[Event]) -> Told {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
-    let plan = Plan::new(&mut rng);
+    let plan = Plan::new(&mut rng, seed);
     let mut world = World::new(&subject.library, &subject.bugs, &plan);
     let mut told = Vec::with_capacity(events.len());
     for event in events {

@@ -164,7 +164,7 @@ impl World {
         let account = |at: usize| Account { digest: digest(at), rejoins: at.is_multiple_of(3) };
         let shopper = |at: usize| {
             let account = (plan.accounts && at % 5 != 4).then(|| account(at));
-            // Those who share an account would be one visitor in the product: see docs/verification.md.
+            // Those who share an account are different visitors: the limit is counted for each.
             Shopper::new(VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]), account)
         };
         let mut world = Self {
@@ -583,6 +583,12 @@ impl World {
         }
     }
 
+    /// Whether a task has sent a publication that has not arrived.
+    pub(crate) fn publishes(&self, process: Process, slot: u8) -> bool {
+        self.call_of(process, slot)
+            .is_some_and(|(_, request)| ["_publish", "_retell"].iter().any(|name| request.function.ends_with(name)))
+    }
+
     fn break_something(&mut self, fault: &Fault) {
         let now = self.now.get();
         match fault {
@@ -638,8 +644,8 @@ impl World {
         }
     }
 
-    /// The database is put back to its copy, and every line raised above what Redis knows. Nothing else runs meanwhile, so the
-    /// controllers start anew.
+    /// The database is put back to its copy, every line is raised above what Redis knows, and Redis forgets it, as `fairline restore`
+    /// does. Nothing else runs meanwhile, so the controllers start anew.
     fn restore(&mut self) {
         let Some(backup) = self.backup.take() else { return };
         (0..CONTROLLERS).for_each(|process| self.kill(process));
@@ -647,9 +653,13 @@ impl World {
         let (now, gate) = (self.now.get(), Gate::default());
         let asked = LineStore::over(Arc::new(gate.clone()));
         let Ok(home) = complete(&gate, &mut self.servers[server], now, asked.home(SALE)) else { return };
-        let mut ledger = self.ledger();
-        ledger.restore(&backup);
-        ledger.raise(0, &home);
+        {
+            let mut ledger = self.ledger();
+            ledger.restore(&backup);
+            ledger.raise(0, &home);
+        }
+        // The operator repeats the command until it succeeds.
+        complete(&gate, &mut self.servers[server], now, asked.forget(SALE)).expect("Redis answers");
     }
 
     /// The other Redis becomes the primary of these processes; the old one stays for the others, if there are any.

@@ -17,14 +17,22 @@ const ONCE_RED: [(u64, &str); 9] = [
     (34, "a database from before the first epoch was restored beside an empty Redis: a ticket had two holders"),
     (132, "the same"),
 ];
-/// Where the control of each bug finds it first. The others of the list are not found soon: see docs/verification.md.
-const FOUND_AT: [(&str, u64); 6] = [
+/// The first seed that finds the bug of each control.
+const FOUND_AT: [(&str, u64); 14] = [
+    ("old-admissions-told-again", 10),
     ("returned-in-between", 4),
     ("recalled-over-epochs", 14),
+    ("no-fence", 100),
     ("clock-goes-back", 2),
+    ("equal-numbers", 91),
     ("left-unheard", 1),
-    ("limit-per-ticket", 2),
-    ("look-behind", 6),
+    ("moved-by-nobody", 20),
+    ("outages-count", 10),
+    ("limit-per-ticket", 1),
+    ("look-behind", 0),
+    ("revocations-count", 5),
+    ("admits-unpublished", 65),
+    ("newest-by-clock", 5),
 ];
 
 fn fails(subject: &Subject, told: &Told) -> String {
@@ -36,11 +44,15 @@ fn fails(subject: &Subject, told: &Told) -> String {
 #[test]
 fn the_promises_are_kept() {
     let subject = Subject::real();
+    let mut faults = 0;
     for seed in 0..60 {
         let told = tell(&subject, seed);
         assert!(told.broken.is_none(), "{}", fails(&subject, &told));
-        assert!(told.faults > 5 && told.steps > 1000, "seed {seed} tests too little: {} steps", told.steps);
+        assert!(told.steps > 1000, "seed {seed} tests too little: {} steps", told.steps);
+        faults += told.faults;
     }
+    // Some are about a rare fault.
+    assert!(faults > 60 * 20, "{faults} faults");
 }
 
 #[test]
@@ -62,6 +74,7 @@ fn a_seed_tells_the_same_story_each_time() {
 
 #[test]
 fn bugs_that_are_put_back_are_found() {
+    assert!(CONTROLS.iter().all(|control| FOUND_AT.iter().any(|(name, _)| *name == control.name)));
     for (name, seed) in FOUND_AT {
         let control = CONTROLS.iter().find(|control| control.name == name).expect("a control of that name");
         let told = tell(&Subject::with(control), seed);

@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use fairline_sale::SaleCard;
-use fairline_service::{ClientAddress, Path, Problem, ProblemBody, Query};
+use fairline_server::{ClientAddress, Path, Problem, ProblemBody, Query};
 use fairline_update_policy::LineMessage;
 use futures_util::{StreamExt as _, stream};
 use hyper::upgrade::OnUpgrade;

@@ -10,7 +10,7 @@ use fairline_line::{
     ticket::{Ticket, TicketKey, cookie_name, line_of_cookie},
 };
 use fairline_sale::{SaleCard, SaleId, VisitorId};
-use fairline_service::{Origins, Problem, RateLimit, Shutdown, cookies, cookies_named};
+use fairline_server::{Origins, Problem, RateLimit, Shutdown, cookies, cookies_named};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
 use fairline_line::store::LineError;
-use fairline_service::Problem;
+use fairline_server::Problem;
 use tracing::warn;
 
 /// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not return at

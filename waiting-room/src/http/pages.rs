@@ -11,7 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use fairline_sale::{SaleCard, SaleMode, Status, price_text};
-use fairline_service::{ClientAddress, Path, Problem, Query};
+use fairline_server::{ClientAddress, Path, Problem, Query};
 use fairline_update_policy::{LineMessage, Outcome};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};

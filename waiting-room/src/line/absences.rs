@@ -8,7 +8,7 @@ use fairline_line::{
     ticket::{Ordinal, Ticket},
 };
 use fairline_sale::SaleId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::sync::mpsc;
 use tracing::debug;
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::sync::mpsc;
 
 /// Limits on the size and delay of batches.

@@ -7,7 +7,7 @@ use fairline_line::{
     ticket::Ticket,
 };
 use fairline_sale::{SaleId, VisitorId};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::line::{
@@ -110,7 +110,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let refused = join().await.expect("no panic").expect_err("full");
-        let problem = fairline_service::Problem::from(RoomError::from(refused));
+        let problem = fairline_server::Problem::from(RoomError::from(refused));
         assert_eq!(problem.status(), axum::http::StatusCode::SERVICE_UNAVAILABLE);
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
     }

@@ -8,7 +8,7 @@ use fairline_line::{
     store::{LineError, LineStore},
     ticket::Ticket,
 };
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::line::{

@@ -207,6 +207,9 @@ impl Room {
                     Change::Returned { ordinals }
                 };
                 line.view.apply(&here);
+            } else if turn == Turn::Waiting && at.epoch == line.revision.epoch {
+                // That it was given stays true, and no change announces that before the next publication.
+                line.view.given(ordinal);
             }
         }
         self.tell(ordinal, turn, at);
@@ -431,6 +434,17 @@ pub(crate) mod tests {
         room.resumed(1, Turn::Waiting, rev(7));
         assert_eq!(room.shoppers.turn(1), Turn::Waiting, "its turn lapsed and comes again");
         assert_eq!(place(&room, 1), Some(0));
+    }
+
+    #[test]
+    fn a_ticket_that_was_given_at_another_node_has_a_place_though_its_answer_was_overtaken() {
+        let room = room();
+        room.shoppers.enter(&ticket(&room, 11), Browser::Desk);
+        room.apply(rev(6), Change::Left { ordinals: vec![3] });
+        room.resumed(11, Turn::Waiting, rev(5));
+        assert_eq!(place(&room, 11), Some(9));
+        room.resumed(12, Turn::Waiting, Revision { epoch: 0, rev: 9 });
+        assert_eq!(place(&room, 12), None, "of an earlier epoch");
     }
 
     #[test]

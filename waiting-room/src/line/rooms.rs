@@ -15,7 +15,7 @@ use fairline_line::{
     store::{ChangeReader, Heard, LineError},
 };
 use fairline_sale::SaleId;
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
@@ -117,7 +117,7 @@ impl Follower {
     async fn follow(&self, shutdown: &Shutdown) {
         let mut inbox = self.reader.inbox();
         loop {
-            fairline_service::beat();
+            fairline_server::beat();
             let heard = tokio::select! {
                 heard = timeout(BEAT, inbox.next()) => heard,
                 () = shutdown.triggered() => return,
@@ -151,7 +151,7 @@ impl Follower {
                 _ = beats.tick() => {}
                 () = shutdown.triggered() => return,
             }
-            fairline_service::beat();
+            fairline_server::beat();
             let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
             let rooms = self.rooms.all();
             let looks = stream::iter(rooms).map(|room| {
@@ -221,11 +221,11 @@ impl Follower {
                 _ = beat.tick() => {}
                 () = shutdown.triggered() => return,
             }
-            fairline_service::beat();
+            fairline_server::beat();
             let (rooms, now) = (self.rooms.all(), Instant::now());
             called.retain(|&sale, _| self.rooms.get(sale).is_some());
             for room in rooms {
-                fairline_service::beat();
+                fairline_server::beat();
                 let grace = self.upkeep.grace.of(&room.card(), Browser::Desk);
                 let every = ROLL_CALL_EVERY.min(grace / 4).max(TELL_GONE_EVERY);
                 // A shortened grace period takes effect at once.
@@ -257,7 +257,7 @@ impl Follower {
                     return;
                 }
             }
-            fairline_service::beat();
+            fairline_server::beat();
             for room in self.rooms.all() {
                 self.upkeep.tell_gone(&room).await;
             }

@@ -12,7 +12,7 @@ use fairline_line::{
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
 use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use time::OffsetDateTime;

@@ -69,7 +69,7 @@ async fn join_from(
 #[tokio::test]
 async fn addresses_are_told_apart_however_a_proxy_writes_them() {
     let forwarded =
-        |settings: &mut Settings| settings.front.forwarded_header = fairline_service::ForwardedHeader::Forwarded;
+        |settings: &mut Settings| settings.front.forwarded_header = fairline_server::ForwardedHeader::Forwarded;
     let addresses = |n: u16| format!("198.51.100.{n}:{}", 40_000 + n);
     let all_in = |answers: Vec<StatusCode>| answers.iter().all(|status| *status == StatusCode::OK);
     assert!(all_in(join_from(|_| {}, "x-forwarded-for", (1..=120).map(addresses)).await));

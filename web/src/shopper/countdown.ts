@@ -2,8 +2,9 @@
  * The place that the page shows, which counts down by itself between two messages of the line.
  * Pure: time is given in milliseconds of a monotonic clock.
  *
- * The waiting room does the same arithmetic for every page (`waiting-room/src/pace.rs`). It knows
- * what each page shows, and sends an update only where that would be wrong. Change both together:
+ * The waiting room does the same arithmetic for every page
+ * (`crates/update-policy/src/countdown.rs`). It knows what each page shows, and sends an update only
+ * where that would be wrong. Change both together:
  *
  *     shown = min(ceiling, floor(max(0, place − rate × seconds since the message)))
  *

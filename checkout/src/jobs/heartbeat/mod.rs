@@ -1,5 +1,7 @@
-//! How this checkout fares, for the controllers to see: they let in fewer people while it is slow, fails, or is gone. The other
-//! checkouts see whether it has found the payment gateway away.
+//! The heartbeat reports the health of this checkout process.
+//!
+//! - Controllers admit fewer shoppers while a checkout is slow, fails or is gone.
+//! - Other checkouts read whether this one has found the payment gateway down.
 
 pub(crate) mod store;
 
@@ -17,32 +19,32 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::{db::Store, payments::gateway::circuit_breaker::CircuitState};
 
-/// An answer that takes longer is slow.
+/// A slower response counts as slow.
 const SLOW: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(1);
-/// A beat that takes longer stands still.
+/// A round that takes longer counts as stalled.
 const STANDS_STILL: Duration = Duration::from_secs(30);
-/// Beats that are told together.
+/// Beats that are reported as one sum.
 const BEATS_TOLD: usize = 5;
 
-/// What became of requests.
+/// The outcomes of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RequestStats {
     pub(crate) answered: u32,
-    /// With an error of ours.
+    /// Responses with a server error.
     pub(crate) failed: u32,
     /// Purchases that took too long.
     pub(crate) slow: u32,
 }
 
-/// What became of requests since the last beat.
+/// The outcomes of requests since the last beat.
 #[derive(Debug, Default)]
 struct Counts {
     answered: AtomicU32,
@@ -50,12 +52,12 @@ struct Counts {
     slow: AtomicU32,
 }
 
-/// Counts what becomes of requests.
+/// Counts the outcomes of requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Health(Arc<Counts>);
 
 impl Health {
-    /// Notes what became of a request.
+    /// Counts the outcome of a request.
     pub(crate) fn note(&self, failed: bool, took: Duration) {
         self.0.answered.fetch_add(1, Ordering::AcqRel);
         self.0.failed.fetch_add(failed.into(), Ordering::AcqRel);
@@ -69,15 +71,15 @@ impl Health {
     }
 }
 
-/// A layer that notes what becomes of each payment. How long it takes is the payment company's affair, and a bank that asks its
-/// customer first takes long.
+/// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
+/// payment company, and on banks that ask their customer first.
 pub(crate) async fn paid(State(health): State<Health>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     health.note(response.status().is_server_error(), Duration::ZERO);
     response
 }
 
-/// Tells them once a second, until asked to stop; then this checkout takes its leave.
+/// Reports once a second until shutdown, and then deregisters this checkout.
 pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdown: &Shutdown) {
     let id = Uuid::now_v7();
     shutdown.keep("heartbeat", STANDS_STILL, move |stop| {
@@ -90,7 +92,7 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
                     _ = beat.tick() => {}
                     () = stop.triggered() => break,
                 }
-                fairline_service::beat();
+                fairline_server::beat();
                 let noted = store.heartbeat(id, beats.with(health.take()), gateway.is_away()).await;
                 beats.noted(noted.is_ok());
                 if let Err(error) = noted {
@@ -98,7 +100,7 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
                 }
             }
             if let Err(error) = store.take_leave(id).await {
-                warn!(%error, "the controllers will miss this checkout for a minute");
+                warn!(%error, "deregister checkout failed; it expires in a minute");
             }
         }
     });
@@ -106,8 +108,9 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
 
 /// The last beats.
 ///
-/// What fails while Postgres is away, to this process at least, says nothing of the load that admissions bring: controllers would
-/// slow down for seconds after it is back. So the beats that could not be noted are forgotten, with the one in which it came back.
+/// Failures while Postgres is unreachable say nothing about the load of admissions; with them,
+/// controllers would slow down for seconds after it is back. So beats that could not be stored are
+/// dropped, together with the beat in which Postgres came back.
 #[derive(Debug, Default)]
 struct Beats {
     last: VecDeque<RequestStats>,
@@ -115,7 +118,7 @@ struct Beats {
 }
 
 impl Beats {
-    /// Adds a beat, and gives the sum to be noted.
+    /// Adds a beat and returns the sum to be stored.
     fn with(&mut self, stats: RequestStats) -> RequestStats {
         if self.last.len() == BEATS_TOLD {
             self.last.pop_front();
@@ -126,7 +129,7 @@ impl Beats {
         sum(&self.last)
     }
 
-    /// Whether the sum was noted.
+    /// Records whether the sum was stored.
     fn noted(&mut self, is_noted: bool) {
         if !is_noted {
             self.last.clear();
@@ -142,7 +145,7 @@ fn sum<'a>(beats: impl IntoIterator<Item = &'a RequestStats>) -> RequestStats {
         slow: all.slow.saturating_add(one.slow),
     };
     let RequestStats { answered, failed, slow } = beats.into_iter().fold(RequestStats::default(), add);
-    // One answer may be counted with this beat, and its failure with the next.
+    // A response may be counted in this beat, and its failure in the next.
     RequestStats { answered, failed: failed.min(answered), slow: slow.min(answered) }
 }
 
@@ -170,7 +173,7 @@ mod tests {
         beats.noted(true);
         assert_eq!(beats.with(failing), two);
         beats.noted(false);
-        // It comes back within this beat, some of whose requests have failed.
+        // Postgres comes back within this beat, in which some requests have failed.
         assert_eq!(beats.with(failing), RequestStats::default());
         beats.noted(true);
         assert_eq!(beats.with(failing), failing);

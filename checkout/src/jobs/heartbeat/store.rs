@@ -1,4 +1,4 @@
-//! What each checkout says of itself.
+//! Heartbeats of checkout processes.
 
 use uuid::Uuid;
 
@@ -8,8 +8,8 @@ use crate::{
 };
 
 impl Store {
-    /// Tells the controllers how this checkout fares, and the other checkouts whether it has found the gateway away; forgets those
-    /// that have been silent for a minute.
+    /// Stores the health of this checkout for the controllers, and whether it found the gateway
+    /// down for the other checkouts. Deletes checkouts without a beat for one minute.
     pub(crate) async fn heartbeat(&self, id: Uuid, stats: RequestStats, gateway_away: bool) -> Result<(), StoreError> {
         let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         sqlx::query(
@@ -28,7 +28,7 @@ impl Store {
         Ok(())
     }
 
-    /// This checkout is going away, and nobody has to miss it.
+    /// Deregisters this checkout, so that it is not reported missing.
     pub(crate) async fn take_leave(&self, id: Uuid) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
         Ok(())

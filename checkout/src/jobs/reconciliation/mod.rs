@@ -1,3 +1,3 @@
-//! Whether the counters of a stock agree with its orders.
+//! Stock reconciliation: comparing counters with rows.
 
 pub(crate) mod store;

@@ -1,4 +1,4 @@
-//! Whether the counters of each stock are what their rows say.
+//! Stock reconciliation: compares the counters of each stock with its rows.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use crate::db::{Store, StoreError};
 
-/// Longer than any transaction of ours: whatever was paid before that is committed.
+/// Longer than any transaction: everything paid before that is committed.
 const SETTLED_S: f64 = 60.0;
 
-/// Up to when the orders of each running sale have been counted, and their units: an order is counted once.
+/// The time up to which the orders of each running sale have been counted, and their units. Each
+/// order is counted once.
 #[derive(Debug, Default)]
 pub(crate) struct Counted(HashMap<Uuid, (OffsetDateTime, i64)>);
 
@@ -24,8 +25,8 @@ struct BookRow {
 }
 
 impl Store {
-    /// The part of the sales that run whose counters are the sums of their rows: 1 is as it must be. One statement, so that
-    /// all is seen at one moment.
+    /// The fraction of running sales whose counters equal the sums of their rows; 1 is correct. One
+    /// statement, so that it sees one snapshot.
     pub(crate) async fn inventory_accuracy(&self, counted: &mut Counted) -> Result<f64, StoreError> {
         let known = || counted.0.iter();
         let rows: Vec<BookRow> = sqlx::query_as(

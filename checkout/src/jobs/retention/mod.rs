@@ -1,3 +1,3 @@
-//! What is deleted or anonymised after its time.
+//! Deletion and anonymisation of old rows.
 
 pub(crate) mod store;

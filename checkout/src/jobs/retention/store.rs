@@ -1,8 +1,10 @@
-//! Retention: what is forgotten in time, and personal data that is forgotten on request. What leads to somebody is the visitor, whom a
-//! ticket cookie names, what was paid with, and what the shop calls a reservation or a payment. Units and amounts stay, for the books.
+//! Retention: deletes or anonymises old rows, and personal data on request.
 //!
-//! Every rule finds what is due by an index on its age, changes a bounded number of rows, and passes over rows that another process has
-//! locked: any number of processes may keep the rules at once, and one with nothing to do costs a look at an index.
+//! - Personal data: the visitor id of the ticket cookie, the payment method, and the shop's own
+//!   names of reservations and payments. Units and amounts stay for the books.
+//! - Each rule finds due rows by an index on their age, changes a bounded number, and skips rows
+//!   that another process has locked. So any number of processes may run the rules, and an idle run
+//!   costs one index lookup.
 
 use fairline_postgres::PgConnection;
 use tracing::warn;
@@ -15,30 +17,31 @@ use crate::{
     orders::store::{account, column},
 };
 
-/// Rows that one statement changes at most.
+/// Rows that one statement changes, at most.
 const AT_ONCE: i64 = 5000;
-/// How often a pass repeats a statement that has found so many.
+/// How often a run repeats a statement that has changed the maximum.
 const TIMES_MAX: u32 = 20;
-/// The visitor that nobody is, since ids are random. The rules say it as text: an index is used where the condition is its own.
+/// The visitor id of anonymised rows; ids are random, so no visitor has it. The rules repeat it as
+/// a literal, since a partial index needs the exact condition.
 pub(crate) const NOBODY: [u8; 16] = [0; 16];
 
-/// How long rows are kept as they are.
+/// How long rows are kept unchanged.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     Days(i32),
-    /// As long as orders lead to those who made them.
+    /// For as long as orders are linked to their shoppers.
     AsOrders,
 }
 
-/// What is done to the rows of a table that were kept long enough: with those older than `$1` days, `$2` of them at most.
+/// A statement for the expired rows of a table: rows older than `$1` days, at most `$2` of them.
 struct Rule {
     table: &'static str,
     kept: Kept,
     statement: &'static str,
 }
 
-/// A rule for rows by their age. By physical addresses, so that no plan reads the table; in the order of an index on their age, so that
-/// no estimate makes it do so either.
+/// A rule for rows by age. It selects by physical address, so that no plan scans the table, and in
+/// the order of an index on the age, so that no bad estimate leads to a scan either.
 macro_rules! rule {
     ($kept:expr, $does:literal, $table:literal, $age:literal, $due:literal) => {
         Rule {
@@ -60,7 +63,7 @@ macro_rules! rule {
     };
 }
 
-/// What becomes of rows that lead to somebody.
+/// Rules that anonymise rows.
 const UNLINKED: [Rule; 5] = [
     rule!(
         Kept::AsOrders,
@@ -101,7 +104,7 @@ const UNLINKED: [Rule; 5] = [
     ),
 ];
 
-/// What becomes of accounts.
+/// Rules for accounts.
 const ACCOUNTS: [Rule; 5] = [
     rule!(Kept::Days(1), "DELETE FROM sign_ins", "sign_ins", "created_at", ""),
     // A session ends with its last token.
@@ -120,9 +123,9 @@ const ACCOUNTS: [Rule; 5] = [
     rule!(Kept::AsOrders, "DELETE FROM shopper_allowances", "shopper_allowances", "changed_at", ""),
 ];
 
-/// What becomes of what was told, and of what was heard.
+/// Rules for messages, sent and received.
 const MEMORIES: [Rule; 6] = [
-    // For a Redis that has lost them; those that it was never told are kept until it is.
+    // Events are kept in case Redis loses them, and until they have been relayed.
     Rule {
         table: "outbox",
         kept: Kept::Days(7),
@@ -131,7 +134,7 @@ const MEMORIES: [Rule; 6] = [
              ORDER BY happened_at LIMIT $2 FOR UPDATE OF outbox SKIP LOCKED))",
     },
     rule!(Kept::Days(7), "DELETE FROM deliveries", "deliveries", "due_at", "AND state <> 'waiting'"),
-    // Nobody waits for what a webhook was to be told that is switched off.
+    // A disabled webhook gets no pending deliveries.
     Rule {
         table: "deliveries",
         kept: Kept::Days(0),
@@ -139,11 +142,12 @@ const MEMORIES: [Rule; 6] = [
              LATERAL (SELECT ctid AS address FROM deliveries WHERE webhook_id = webhooks.id AND state = 'waiting' LIMIT $2 \
                 FOR UPDATE SKIP LOCKED) AS waiting WHERE off_at <= now() - make_interval(days => $1) LIMIT $2))",
     },
-    // For so long none is said twice.
+    // For this long, a notification is not repeated.
     rule!(Kept::Days(8), "DELETE FROM letters", "letters", "due_at", "AND state NOT IN ('waiting', 'sending')"),
-    // For longer than any company repeats itself.
+    // Longer than any gateway repeats an event.
     rule!(Kept::Days(7), "DELETE FROM gateway_events", "gateway_events", "heard_at", ""),
-    // Of sales that were closed. Reminders stand by lines, so that one look finds the next line that has any.
+    // Reminders of closed sales. They are ordered by line, so that one lookup finds the next line
+    // with reminders.
     Rule {
         table: "reminders",
         kept: Kept::Days(0),
@@ -159,24 +163,24 @@ const MEMORIES: [Rule; 6] = [
 ];
 
 impl Store {
-    /// Unlinks orders, and what led to them, from those who made them more than so many days ago: some of them. Gives how many
-    /// rows that were.
+    /// Removes the link between orders older than `days` and their shoppers, for a bounded number
+    /// of rows. Returns the number of rows.
     pub(crate) async fn unlink_old(&self, days: u32) -> Result<u64, StoreError> {
         self.keep(&UNLINKED, days).await
     }
 
-    /// Forgets codes of yesterday and refresh tokens that have run out; accounts, and what they have bought, of which nothing was
-    /// heard for so many days.
+    /// Deletes sign-ins of yesterday, expired refresh tokens, and accounts with their purchase
+    /// counts that have been inactive for `days`.
     pub(crate) async fn forget_old_accounts(&self, days: u32) -> Result<u64, StoreError> {
         self.keep(&ACCOUNTS, days).await
     }
 
-    /// Forgets events, messages to webhooks, letters, reminders, and what the gateway has told of, that were kept long enough.
+    /// Deletes expired events, webhook deliveries, notifications, reminders and gateway events.
     pub(crate) async fn forget_memories(&self) -> Result<u64, StoreError> {
         self.keep(&MEMORIES, 0).await
     }
 
-    /// Keeps each rule, whatever becomes of the others. Gives how many rows were changed, or what became of the last that failed.
+    /// Runs each rule, even if others fail. Returns the number of changed rows, or the last error.
     async fn keep(&self, rules: &[Rule], orders_kept_days: u32) -> Result<u64, StoreError> {
         let (mut changed, mut failed) = (0, None);
         for rule in rules {
@@ -203,7 +207,7 @@ impl Store {
         failed.map_or(Ok(changed), Err)
     }
 
-    /// Unlinks those orders of these holders that have ended. Gives how many that were.
+    /// Anonymises the ended orders of these holders. Returns their number.
     pub(crate) async fn forget(&self, holders: &Holders) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let ended: Vec<Uuid> = sqlx::query_scalar(
@@ -219,7 +223,8 @@ impl Store {
         Ok(ended.len() as u64)
     }
 
-    /// Forgets, for the shop, who made an order; or under an account's id the account, and who made its orders.
+    /// Anonymises an order for the shop; or, given the id of an account, erases the account and
+    /// anonymises its orders.
     pub(crate) async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let ended: Option<bool> = sqlx::query_scalar(
@@ -252,18 +257,18 @@ impl Store {
     }
 }
 
-/// What became of the shop's wish to have somebody forgotten.
+/// The outcome of a shop's request to erase personal data.
 #[derive(Debug)]
 pub(crate) enum Erased {
-    /// So many orders no longer lead to anybody.
+    /// The number of anonymised orders.
     Orders(u64),
-    /// One has not ended.
+    /// An order is still open.
     UnderWay,
-    /// There is neither an order nor an account under this id.
+    /// No order and no account has this id.
     Unknown,
 }
 
-/// Unlinks holds, and what led to them and came of them, from whoever made them.
+/// Anonymises holds, with their admissions, orders and payments.
 pub(crate) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
     for visitors in [
         "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",

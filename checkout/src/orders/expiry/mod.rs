@@ -1,3 +1,3 @@
-//! Holds whose time has run out.
+//! Expiry of holds.
 
 pub(crate) mod store;

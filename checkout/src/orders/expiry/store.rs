@@ -1,4 +1,4 @@
-//! Holds whose time is over.
+//! Expiry of holds.
 
 use fairline_sale::SaleId;
 use sqlx::FromRow;
@@ -12,19 +12,20 @@ use crate::{
     },
 };
 
-/// Holds that one transaction lapses at most.
+/// Holds that one transaction expires, at most.
 const LAPSED_MAX: i64 = 500;
-/// A hold outlives its time for as long as a payment that was started within it is this young. One that the gateway has
-/// authorised keeps its hold until it ends.
+/// A payment younger than this keeps its hold beyond the hold's expiry. An authorised payment keeps
+/// it until the payment ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
-/// The same, while the gateway does not answer: the shopper can't do anything about that. Older than this, a payment whose
-/// authorisation is not known is given up.
+/// The same while the gateway does not answer, which is not the shopper's fault. An older payment
+/// without a known authorisation is given up.
 pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
-/// A process that has found the gateway away is believed for so long after its last beat.
+/// A report that the gateway is down is valid for this long after the last beat of its process.
 const AWAY_BELIEVED_FOR_S: f64 = 10.0;
 
-/// Whether no payment keeps a hold whose time is over. An authorised one does until it ends; one that was just started
-/// does for so many seconds; for so many, where the gateway has said nothing of it yet, or a process has found it away.
+/// Whether no payment keeps an expired hold. An authorised payment keeps it until it ends, and a
+/// recent one for the first number of seconds; or for the second, if the gateway has not answered
+/// or a process has found it down.
 macro_rules! no_payment_keeps_it {
     ($seconds:literal, $unanswered_seconds:literal, $believed_seconds:literal) => {
         concat!(
@@ -41,7 +42,7 @@ macro_rules! no_payment_keeps_it {
     };
 }
 
-/// What came back to the stock.
+/// Units that went back to the stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
 pub(crate) struct Lapsed {
     pub(crate) holds: i64,
@@ -49,10 +50,10 @@ pub(crate) struct Lapsed {
 }
 
 impl Store {
-    /// Sales with holds whose time is over.
+    /// Sales with expired holds.
     pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
-            // One look finds the next sale that has holds.
+            // One lookup finds the next sale with holds.
             "WITH RECURSIVE selling (id) AS ( \
                 (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') ORDER BY sale_id LIMIT 1) UNION ALL \
                 SELECT (SELECT sale_id FROM holds WHERE state IN ('promised', 'held') AND sale_id > selling.id ORDER BY sale_id LIMIT 1) \
@@ -66,8 +67,8 @@ impl Store {
         Ok(ids.into_iter().map(SaleId).collect())
     }
 
-    /// Gives back the units of holds whose time is over and that no payment keeps; while the gateway is away, all that were started
-    /// keep theirs for longer. One sale at a time, so that no two sweepers wait for each other's stock.
+    /// Releases the units of expired holds that no payment keeps. Handles one sale at a time, so
+    /// that no two sweepers wait for each other's stock.
     pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
@@ -85,7 +86,8 @@ impl Store {
         if run_out.is_empty() {
             return Ok(Lapsed::default());
         }
-        // Asked again by a second statement, since that sees every payment that was begun before the locks were taken.
+        // A second statement repeats the check, since it sees every payment that began before the
+        // locks were taken.
         let lapsed: Lapsed = sqlx::query_as(concat!(
             "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
              WHERE holds.id = was.id AND ",

@@ -1,3 +1,3 @@
-//! Units that are held for a shopper.
+//! Holds: units reserved for one shopper.
 
 pub(crate) mod store;

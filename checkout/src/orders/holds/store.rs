@@ -1,4 +1,5 @@
-//! What is done with a hold beside paying for it here: it is given back, sold by the shop itself, or made for the shop.
+//! Transitions of holds other than payment here: cancelled, confirmed by the shop, or reserved for
+//! the shop.
 
 use fairline_events::Kind;
 use fairline_postgres::PgConnection;
@@ -25,21 +26,22 @@ use crate::{
     },
 };
 
-/// What became of the wish to give a hold back.
+/// The outcome of giving a hold back.
 #[derive(Debug)]
 pub(crate) enum GivenBack {
-    /// Its units are free, or were given back before; or its time had run out, and the payment under way was withdrawn.
+    /// Its units are free, or were before; or it had expired, and its pending payment was
+    /// withdrawn.
     Done(Order, Withdrawn),
-    /// It is paid for, or its money is being taken; or its time had run out already.
+    /// It is paid or being captured, or it had expired.
     NotNow(Order),
 }
 
-/// What became of the shop's word that it was paid.
+/// The outcome of a confirmation by the shop.
 #[derive(Debug)]
 pub(crate) enum Confirmed {
-    /// It is sold; or was before, under this reference.
+    /// It is sold, or was sold before under this reference.
     Sold(Order),
-    /// It is not to be sold: its units are gone, it was paid otherwise, or is being paid.
+    /// It can't be sold: its units are gone, or it was paid or is being paid another way.
     NotNow(Order),
 }
 
@@ -48,15 +50,15 @@ pub(crate) enum Confirmed {
 pub(crate) enum NotReserved {
     UnknownSale,
     SaleNotOpen,
-    /// So many units are free, which is too few.
+    /// Too few units are free.
     TooFew {
         free: i32,
     },
-    /// The reference is that of another reservation.
+    /// The reference belongs to another reservation.
     OtherReservation,
 }
 
-/// How a payment stands.
+/// The state of a payment.
 #[derive(Debug)]
 pub(crate) struct PaymentStanding {
     pub(crate) id: PaymentId,
@@ -65,11 +67,11 @@ pub(crate) struct PaymentStanding {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) updated_at: OffsetDateTime,
-    /// While it waits for its shopper.
+    /// Only while the payment waits for its shopper.
     pub(crate) client_secret: Option<String>,
 }
 
-/// A stock, as the shop's own systems see it.
+/// A stock, as the merchant API shows it.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct StockRow {
     pub(crate) sale_id: Uuid,
@@ -87,10 +89,10 @@ impl StockRow {
     }
 }
 
-/// Stocks that are shown at most, the newest sales first.
+/// Stocks that are listed at most, those of the newest sales first.
 const STOCKS_MAX: i64 = 1000;
 
-/// An order in the eyes of one who asks; `None` when it is nobody's, or somebody else's.
+/// An order, if the caller may see it.
 async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Caller) -> Result<Option<Order>, StoreError> {
     let row: Option<OrderRow> =
         sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
@@ -104,12 +106,13 @@ async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Caller
 }
 
 impl Store {
-    /// One order, if whoever asks may see it.
+    /// An order, if the caller may see it.
     pub(crate) async fn order_for(&self, order: OrderId, asker: &Caller) -> Result<Option<Order>, StoreError> {
         order_for(&mut *self.pool.acquire().await?, order, asker).await
     }
 
-    /// One payment, by its own id or that of its order, of which it is the newest, if whoever asks may see it.
+    /// A payment by its own id, or the newest payment of an order by the order's id, if the caller
+    /// may see it.
     pub(crate) async fn payment_for(&self, id: Uuid, asker: &Caller) -> Result<Option<PaymentStanding>, StoreError> {
         #[derive(FromRow)]
         struct Row {
@@ -147,8 +150,8 @@ impl Store {
         row.map(standing).transpose()
     }
 
-    /// Withdraws the payment of an order that is not known to be authorised, and gives the order as it stands then. Nothing if there
-    /// is no such order, or it is somebody else's.
+    /// Withdraws the payment of an order, unless it is known to be authorised, and returns the
+    /// order as it is then. Returns none if the order does not exist or belongs to another caller.
     pub(crate) async fn withdraw(
         &self,
         order: OrderId,
@@ -163,8 +166,8 @@ impl Store {
         Ok(Some((found, withdrawn)))
     }
 
-    /// Gives a hold back, with the payment under way that is not known to be authorised. Nothing if there is no such order, or it is
-    /// somebody else's.
+    /// Gives a hold back, and withdraws its payment, unless that is known to be authorised. Returns
+    /// none if the order does not exist or belongs to another caller.
     pub(crate) async fn give_back(&self, order: OrderId, asker: &Caller) -> Result<Option<GivenBack>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
@@ -173,7 +176,7 @@ impl Store {
         if withdrawn.0.is_some() && hold.is_yield {
             hold = lock_hold(&mut transaction, order).await?;
         }
-        // Again, now that nobody changes it any more.
+        // Read again under the lock.
         let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
         match found.status {
             OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
@@ -193,7 +196,7 @@ impl Store {
             "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1"
         });
         free.bind(hold.sale_id).bind(hold.quantity).execute(&mut *transaction).await?;
-        // After the stock, since it also changes what the account may have.
+        // After the stock, since it also changes the allowance of the account.
         sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
             .bind(order.0)
             .bind(to.word())
@@ -208,7 +211,7 @@ impl Store {
         Ok(Some(GivenBack::Done(given_back, withdrawn)))
     }
 
-    /// Sells a hold that was paid for elsewhere, as the shop says; where its time has run out, if units are free.
+    /// Sells a hold that the shop was paid for elsewhere; an expired hold, if units are free.
     pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, &Caller::Shop).await? else { return Ok(None) };
@@ -223,7 +226,7 @@ impl Store {
             let same = paid_as.as_deref() == Some(reference);
             return Ok(Some(if same { Confirmed::Sold(found) } else { Confirmed::NotNow(found) }));
         }
-        // A payment of ours that is under way may end as another order for the same units.
+        // A pending payment could sell the same units again.
         if found.status == OrderStatus::PaymentPending {
             return Ok(Some(Confirmed::NotNow(found)));
         }
@@ -243,7 +246,7 @@ impl Store {
         Ok(Some(Confirmed::Sold(sold)))
     }
 
-    /// Holds free units for the shop itself. The same reference is the same reservation.
+    /// Holds free units for the shop itself. A repeated reference returns the same reservation.
     pub(crate) async fn reserve(
         &self,
         sale: SaleId,
@@ -261,7 +264,7 @@ impl Store {
             is_open: bool,
         }
         let mut transaction = self.pool.begin().await?;
-        // Locked first: nothing else is, that exists.
+        // The stock comes first here: there is no other row to lock yet.
         let free: Option<Free> = sqlx::query_as(
             "SELECT total, promised, held, sold, mode = 'yield' AS is_yield, status <> 'closed' AS is_open \
              FROM stock JOIN sales ON id = sale_id WHERE sale_id = $1 FOR UPDATE OF stock",
@@ -286,7 +289,7 @@ impl Store {
         if !free.is_open {
             return Ok(Err(NotReserved::SaleNotOpen));
         }
-        // What is promised is somebody's; in yield mode only what is held is.
+        // Promised units belong to shoppers; in yield mode only held units do.
         let promised = if free.is_yield { 0 } else { free.promised };
         let left = free.total - promised - free.held - free.sold;
         if left < quantity {
@@ -330,7 +333,8 @@ impl Store {
         Ok(Ok(order))
     }
 
-    /// The stocks of all sales that run or will, the newest first.
+    /// The stocks of running and scheduled sales, and of ended sales with units out, the newest
+    /// first.
     pub(crate) async fn stocks(&self) -> Result<Vec<StockRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT sale_id, slug, status, total, promised, held, sold FROM stock JOIN sales ON id = sale_id \
@@ -342,7 +346,7 @@ impl Store {
     }
 }
 
-/// Turns a held hold into an order that the shop was paid for. The hold is locked.
+/// Turns a hold into an order that the shop was paid for. The caller has locked the hold.
 async fn sell_to_the_shop(
     connection: &mut PgConnection,
     order: OrderId,
@@ -369,7 +373,7 @@ async fn sell_to_the_shop(
     count_sold(connection, hold, data).await
 }
 
-/// A hold, locked.
+/// A locked hold.
 #[derive(FromRow)]
 pub(crate) struct HoldRow {
     pub(crate) sale_id: Uuid,
@@ -402,7 +406,8 @@ pub(crate) async fn tell_reserved(
     tell(connection, hold.sale_id, Kind::InventoryReserved, data).await
 }
 
-/// Moves a hold's units between promised and held, as far as that has units to hold. The hold is locked.
+/// Moves the units of a hold between promised and held, if the stock permits it. The caller has
+/// locked the hold.
 pub(crate) async fn shift_hold(
     connection: &mut PgConnection,
     order: OrderId,

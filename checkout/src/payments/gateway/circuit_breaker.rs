@@ -1,9 +1,10 @@
-//! What stands between a gateway and everybody: retries, and a circuit breaker.
+//! Retries and a circuit breaker in front of a gateway.
 //!
-//! A call without an answer is made again after 100, 400 and 800 ms, give or take a half. After five of them in a row the gateway is
-//! left alone for half a minute: nobody waits for it, and it is not kept down by those who ask. Then calls go through again, and the
-//! first answer decides; a failure that is only repeated is about one payment, and decides nothing. Source: M. Nygard, "Release It!",
-//! 2007, chapter 5.
+//! - A call without an answer is retried after 100, 400 and 800 ms, ± 50 %.
+//! - After five such failures in a row the circuit opens for 30 s: no request waits for the
+//!   gateway, and the gateway can recover.
+//! - Then calls pass again, and the first answer decides. A replayed failure concerns one payment,
+//!   and does not count. Source: M. Nygard, "Release It!", 2007, chapter 5.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,17 +26,17 @@ const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
 
 type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, CircuitState>;
 
-/// Since when the gateway is left alone, for whoever wants to know.
+/// Since when the circuit is open, if it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CircuitState(Arc<Mutex<Option<Instant>>>);
 
 impl CircuitState {
-    /// Whether the gateway does not answer, so far as is known.
+    /// Whether the gateway is considered down.
     pub(crate) fn is_away(&self) -> bool {
         self.since().is_some()
     }
 
-    /// Whether it is not to be asked now.
+    /// Whether calls are blocked now.
     pub(crate) fn is_left_alone(&self) -> bool {
         self.since().is_some_and(|since| since.elapsed() < LEFT_ALONE_FOR)
     }
@@ -54,28 +55,28 @@ impl Instrument for CircuitState {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
-        warn!("the payment gateway has failed {FAILURES_MAX} times in a row, and is left alone for a while");
+        warn!("payment gateway circuit opened: {FAILURES_MAX} failures in a row");
         self.set(Some(Instant::now()));
     }
 
     fn on_half_open(&self) {
-        info!("the payment gateway is tried again");
+        info!("payment gateway circuit half-open");
     }
 
     fn on_closed(&self) {
-        info!("the payment gateway answers again");
+        info!("payment gateway circuit closed");
         self.set(None);
     }
 }
 
-/// A gateway that is not asked too often.
+/// A gateway behind a circuit breaker.
 pub(crate) struct GuardedGateway<G> {
     gateway: G,
     breaker: Breaker,
 }
 
 impl<G: Gateway> GuardedGateway<G> {
-    /// Guards a gateway. The second says whether it is left alone.
+    /// Guards a gateway. The second value shows the state of the circuit.
     pub(crate) fn new(gateway: G) -> (Self, CircuitState) {
         Self::leaving_alone_for(gateway, LEFT_ALONE_FOR)
     }
@@ -100,9 +101,9 @@ impl<G: Gateway> GuardedGateway<G> {
                 let answer = call().await;
                 match &answer {
                     Err(NoAnswer::Unanswered(_) | NoAnswer::Failed(_)) => self.breaker.on_error(),
-                    // All others would wait for the one payment that it is about.
+                    // It concerns one payment only, and must not block the others.
                     Err(NoAnswer::CachedFailure(_)) => {}
-                    // Whoever says something, be it nonsense, is there.
+                    // Any other answer, even an invalid one, shows that the gateway is up.
                     _ => self.breaker.on_success(),
                 }
                 answer
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
     use crate::payments::gateway::{Intent, Standing};
 
-    /// A gateway that answers what it is told, the last first, and then nothing.
+    /// A gateway that gives the scripted answers, the last first, and then none.
     #[derive(Default)]
     struct Told {
         answers: Mutex<Vec<Result<Intent, NoAnswer>>>,
@@ -227,7 +228,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_five_failures_it_is_left_alone_and_then_tried_again() {
-        // The breaker goes by the clock of the machine.
+        // The breaker uses the clock of the machine.
         let (guarded, watched) = GuardedGateway::leaving_alone_for(Told::default(), Duration::from_millis(50));
         assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_away());
         assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone));
@@ -237,7 +238,7 @@ mod tests {
             (Err(NoAnswer::LeftAlone), 5)
         );
 
-        // One try finds it away still; the next one there.
+        // The first trial call still fails; the next one succeeds.
         let until_it_is_tried = async || {
             let before = asked(&guarded);
             loop {
@@ -275,17 +276,17 @@ mod tests {
         assert!(guarded.look_up("pi_1").await.is_err());
         assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone), "failures count as silence does");
 
-        // To everybody it says that it has failed: one try each time.
+        // It reports its failure to every call: one attempt each time.
         *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
         for tried in [6, 7] {
             assert_eq!(after_the_pause().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
             assert_eq!((asked(&guarded), watched.is_away()), (tried, true));
         }
 
-        // It repeats what it said of one payment, and takes another.
+        // It replays its answer about one payment, and accepts another.
         *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
         assert_eq!(after_the_pause().await, repeats());
-        assert!(watched.is_away(), "nobody knows yet");
+        assert!(watched.is_away(), "not decided yet");
         assert_eq!(guarded.look_up("pi_1").await, captured());
         assert!(!watched.is_away());
     }

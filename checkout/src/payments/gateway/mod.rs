@@ -1,9 +1,12 @@
-//! The port to the payment company.
+//! The port to the payment gateway.
 //!
-//! Every call may be made again: what changes something carries an idempotency key made of the payment's own id, so that a crash, a lost
-//! answer or two processes at once charge nobody twice. Every answer says how the intent stands, also a refusal: whoever asks to
-//! cancel what was captured already learns just that. [`stripe`] is the adapter, [`circuit_breaker`] what stands between it and everybody,
-//! [`webhook`] what the company says by itself.
+//! - Every call may be repeated. A call that changes something carries an idempotency key derived
+//!   from the payment's id, so a crash, a lost response or two processes at once never charge
+//!   twice.
+//! - Every answer contains the state of the intent, even a rejection: cancelling a captured payment
+//!   reports that it is captured.
+//! - [`stripe`] is the adapter, [`circuit_breaker`] guards it, and [`webhook`] receives the
+//!   gateway's events.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod store;
@@ -15,110 +18,112 @@ use uuid::Uuid;
 
 use crate::{orders::order::PaymentId, payments::store::Payment};
 
-/// How a payment stands at the gateway.
+/// The state of a payment at the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The shopper has to prove who they are first.
+    /// The shopper has to authenticate first.
     NeedsAction,
-    /// The money is kept ready.
+    /// The amount is authorised.
     Authorised,
-    /// The money was taken.
+    /// The money was captured.
     Captured,
-    /// The gateway said no.
+    /// The gateway declined it.
     Declined,
-    /// The money was let go.
+    /// The authorisation was released.
     Cancelled,
-    /// The money was given back.
+    /// The money was refunded.
     Refunded,
-    /// It has failed to begin it for good; or it is a sandbox that was started anew, and has forgotten it.
+    /// The gateway failed to create it for good; or a restarted sandbox has lost it.
     Unknown,
 }
 
 /// A payment at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Intent {
-    /// The gateway's own id; none where it would not even begin.
+    /// The gateway's id; none if it did not create the payment.
     pub(crate) reference: Option<String>,
     pub(crate) standing: Standing,
-    /// What the shopper's page needs to prove who they are.
+    /// What the shopper's page needs to authenticate the shopper.
     pub(crate) client_secret: Option<String>,
 }
 
-/// Why there is no answer. Whether the call had an effect is not known, but where it was not even made.
+/// Why there is no answer. Unless the call was not made, its effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoAnswer {
-    /// Nothing; asked again, it may answer.
+    /// No response; a retry may succeed.
     #[error("{0}")]
     Unanswered(String),
-    /// It says that it has failed; asked again, it may do better.
+    /// The gateway reports a failure; a retry may succeed.
     #[error("{0}")]
     Failed(String),
-    /// It repeats a failure of before, and will all day.
+    /// The gateway replays an earlier failure, and keeps doing so.
     #[error("{0}")]
     CachedFailure(String),
-    /// It can't say yet.
+    /// The gateway can't answer yet.
     #[error("{0}")]
     NotYet(String),
-    /// Asked again, it would say the same.
+    /// A retry would give the same answer.
     #[error("{0}")]
     Permanent(String),
-    /// It refuses the payment itself, and would with any card: too small an amount, a currency or an account that it does not take.
-    #[error("it refuses the payment as {code}: {message}")]
+    /// The gateway rejects the payment with any card: the amount is too small, or it does not
+    /// accept the currency or the account.
+    #[error("it rejects the payment: {code}: {message}")]
     Rejected { code: String, message: String },
-    /// It has failed so often that it is left alone for a while.
-    #[error("it is left alone for a while, having failed too often")]
+    /// The circuit is open.
+    #[error("the circuit is open after repeated failures")]
     LeftAlone,
 }
 
-/// What is asked of a gateway.
+/// The answer of a gateway call.
 pub(crate) type Answer<'a> = BoxFuture<'a, Result<Intent, NoAnswer>>;
 
-/// What was given back of a captured payment, in the gateway's own minor unit, as the gateway counts it now.
+/// What was returned of a captured payment, in the gateway's minor unit, as of now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Balance {
-    /// Refunded by anybody, or on its way.
+    /// Refunded by any party, or pending.
     pub(crate) refunded: i64,
-    /// Taken back by the bank, and not given back since.
+    /// Withdrawn by the bank in a dispute, and not returned since.
     pub(crate) disputed: i64,
-    /// How the newest dispute stands, in the gateway's word.
+    /// The state of the newest dispute, in the gateway's word.
     pub(crate) dispute: Option<String>,
 }
 
-/// A part of a payment that is to go back.
+/// A partial refund.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
-    /// Whose refund it is: the same one is made once.
+    /// The request of the refund. Each request is executed once.
     pub(crate) request: Uuid,
     pub(crate) reference: String,
-    /// In the gateway's own minor unit.
+    /// In the gateway's minor unit.
     pub(crate) amount: i64,
 }
 
-/// What became of the wish to refund a part.
+/// The outcome of a partial refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PartRefund {
-    /// The money is on its way.
+    /// The refund is made or pending.
     Made,
-    /// It will not be made.
+    /// The refund will not be made.
     Refused(String),
 }
 
-/// A payment company.
+/// A payment gateway.
 pub(crate) trait Gateway: Send + Sync {
-    /// Asks it to keep the money ready.
+    /// Authorises the amount.
     fn authorise<'a>(&'a self, payment: &'a Payment) -> Answer<'a>;
-    /// Asks how a payment stands.
+    /// Reads the state of a payment.
     fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a>;
-    /// Looks for a payment whose reference is not known, without making one. It may take a minute to be found.
+    /// Searches for a payment without a known reference. Never creates one. A new payment may take
+    /// a minute to appear.
     fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a>;
-    /// Takes the money that is kept ready.
+    /// Captures the authorised money.
     fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a>;
-    /// Lets the money go that is kept ready.
+    /// Releases the authorised money.
     fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a>;
-    /// Gives back the money that was taken.
+    /// Refunds the captured money.
     fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a>;
-    /// Gives back a part of it, once for each request.
+    /// Refunds a part of it, once for each request.
     fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>>;
-    /// Asks what of a captured payment was given back, by whomever.
+    /// Reads the refunds and disputes of a captured payment, including those made by other parties.
     fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>>;
 }

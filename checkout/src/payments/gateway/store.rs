@@ -1,4 +1,4 @@
-//! What the payment gateway has told of.
+//! Events of the payment gateway.
 
 use uuid::Uuid;
 
@@ -7,27 +7,27 @@ use crate::{
     payments::store::{Payment, PaymentRow, payment_columns},
 };
 
-/// What the gateway has told.
+/// An event of the gateway.
 #[derive(Debug)]
 pub(crate) struct GatewayEvent<'a> {
     pub(crate) id: &'a str,
     /// The gateway's id of the payment.
     pub(crate) reference: &'a str,
-    /// Ours, as it stands in the metadata.
+    /// Our id of the payment, from the metadata.
     pub(crate) payment: Option<Uuid>,
-    /// It keeps money ready, or has taken it.
+    /// The gateway has authorised or captured money.
     pub(crate) may_be_open: bool,
     /// A refund or a dispute.
     pub(crate) moves_money_back: bool,
 }
 
-/// What an event of the gateway is to us.
+/// The relation of a gateway event to our payments.
 #[derive(Debug)]
 pub(crate) enum Heard {
     About(Payment),
-    /// About nothing of ours.
+    /// It concerns none of our payments.
     Foreign,
-    /// It was heard before.
+    /// It was received before.
     Repeated,
 }
 
@@ -37,8 +37,9 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&self.pool).await?)
     }
 
-    /// Notes an event of the gateway, and, if it is new, gives the payment that it is about, by the gateway's id or by ours in the
-    /// metadata. In the same commit a payment that has ended is marked to be settled, so that no crash loses the event.
+    /// Stores an event of the gateway. If it is new, returns its payment, found by the gateway's id
+    /// or by ours in the metadata. The same commit marks an ended payment for settlement, so that
+    /// no crash loses the event.
     pub(crate) async fn hear_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Heard, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let noted = sqlx::query("INSERT INTO gateway_events (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(event.id);

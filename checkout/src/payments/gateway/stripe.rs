@@ -1,12 +1,13 @@
-//! Stripe, over its HTTP API (<https://docs.stripe.com/api>, version below), or the sandbox gateway, which behaves like it.
+//! Adapter for Stripe's HTTP API (<https://docs.stripe.com/api>, version below), and for the
+//! sandbox gateway, which imitates it.
 //!
-//! A payment is one PaymentIntent that is confirmed at once and captured by hand: money is taken only when its unit is secured. We send
-//! tokens of payment methods and never cards.
+//! A payment is a PaymentIntent with immediate confirmation and manual capture: money is captured
+//! only after its unit is secured. Only tokens of payment methods are sent, never card numbers.
 
 use std::time::Duration;
 
 use fairline_sale::gateway_amount;
-use fairline_service::{Secret, StartError};
+use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{HeaderMap, Method, Request, StatusCode, header};
@@ -20,16 +21,16 @@ use crate::{
     payments::store::Payment,
 };
 
-/// Pinned, so that an account's newer default does not change what we read.
+/// Pinned, so that a newer default of the account does not change the responses.
 const VERSION: &str = "2024-06-20";
-/// How long the gateway may take for one answer.
+/// The gateway's time limit for one response.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest reference that is believed.
+/// The longest accepted reference.
 const REFERENCE_CHARS_MAX: usize = 200;
-/// What a sandbox calls its payments: it moves no money, and forgets all when it is started anew.
+/// The prefix of sandbox payments. A sandbox moves no money, and loses its payments in a restart.
 const SANDBOX_REFERENCE: &str = "pi_sandbox_";
 
-/// A payment company that speaks Stripe's API.
+/// A gateway with Stripe's API.
 pub(crate) struct Stripe {
     client: HttpClient,
     address: String,
@@ -38,7 +39,7 @@ pub(crate) struct Stripe {
 
 impl Stripe {
     pub(crate) fn new(address: &str, key: Secret) -> Result<Self, StartError> {
-        let wrong = || StartError::new(format!("The gateway's address `{address}` is not an http:// or https:// one."));
+        let wrong = || StartError::new(format!("The gateway URL `{address}` is not an http:// or https:// URL."));
         web_address(address).ok_or_else(wrong)?;
         Ok(Self { client: HttpClient::new(CALL_TIMEOUT), address: address.trim_end_matches('/').to_owned(), key })
     }
@@ -53,19 +54,20 @@ impl Stripe {
         self.ask(step, request)
     }
 
-    /// How our refund of a payment stands: what was said to its key is repeated all day. What was given back by hand is none of ours.
+    /// Reads the state of our refund, since the idempotency key replays its first answer all day.
+    /// Manual refunds do not count.
     fn look_up_refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
         let uri = format!("{}/v1/refunds?payment_intent={reference}&limit=100", self.address);
         self.ask(Step::LookUpRefund(payment), Request::get(uri).body(Full::default()))
     }
 
-    /// Goes on from "I know no such payment": where a sandbox made it, it was never worth anything. Any other may be captured, and be
-    /// known at another address, or to another key.
+    /// Handles an unknown payment. A sandbox payment was never worth money. Any other may be
+    /// captured, and known under another URL or key.
     async fn unless_forgotten<'a>(&'a self, reference: &'a str, answer: Answer<'a>) -> Result<Intent, NoAnswer> {
         match answer.await {
             Ok(Intent { standing: Standing::Unknown, .. }) if !reference.starts_with(SANDBOX_REFERENCE) => {
                 Err(NoAnswer::Permanent(
-                    "the gateway knows no such payment: look at FAIRLINE_GATEWAY_URL and FAIRLINE_GATEWAY_KEY"
+                    "the gateway does not know the payment: check FAIRLINE_GATEWAY_URL and FAIRLINE_GATEWAY_KEY"
                         .to_owned(),
                 ))
             }
@@ -85,12 +87,12 @@ impl Stripe {
         step: Step,
         request: hyper::http::Result<Request<Full<bytes::Bytes>>>,
     ) -> Result<Answered, NoAnswer> {
-        // Our own address was checked, so it is the gateway's reference that does not fit into one.
-        let permanent = |error| NoAnswer::Permanent(format!("the reference is no part of an address: {error}"));
+        // Our URL was validated, so only the gateway's reference can make it invalid.
+        let permanent = |error| NoAnswer::Permanent(format!("the reference does not fit into a URL: {error}"));
         let mut request = request.map_err(permanent)?;
         let key = format!("Bearer {}", self.key.expose());
-        let key =
-            header::HeaderValue::from_str(&key).map_err(|_| NoAnswer::Permanent("the key is no header".to_owned()))?;
+        let key = header::HeaderValue::from_str(&key)
+            .map_err(|_| NoAnswer::Permanent("the key is not a valid header value".to_owned()))?;
         request.headers_mut().insert(header::AUTHORIZATION, key);
         request.headers_mut().insert("stripe-version", header::HeaderValue::from_static(VERSION));
         let started = Instant::now();
@@ -101,7 +103,7 @@ impl Stripe {
         answer
     }
 
-    /// What a list of an intent has: its refunds or its disputes.
+    /// The list of an intent's refunds or disputes.
     async fn list<T: for<'de> Deserialize<'de>>(&self, what: &str, reference: &str) -> Result<Vec<T>, NoAnswer> {
         #[derive(Deserialize)]
         struct List<T> {
@@ -113,19 +115,19 @@ impl Stripe {
             StatusCode::OK => {
                 let list: Result<List<T>, _> = serde_json::from_slice(&body);
                 list.map(|list| list.data)
-                    .map_err(|error| NoAnswer::Permanent(format!("the list of {what} makes no sense: {error}")))
+                    .map_err(|error| NoAnswer::Permanent(format!("parse list of {what} failed: {error}")))
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 Err(NoAnswer::Failed(format!("the gateway answered {status}")))
             }
-            // A sandbox that was started anew has forgotten it.
+            // A restarted sandbox has lost it.
             StatusCode::NOT_FOUND if reference.starts_with(SANDBOX_REFERENCE) => Ok(Vec::new()),
             status => Err(NoAnswer::Permanent(format!("the gateway answered {status} when asked for {what}"))),
         }
     }
 }
 
-/// What is asked.
+/// A gateway call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Authorise,
@@ -134,7 +136,7 @@ pub(crate) enum Step {
     Capture,
     Cancel,
     Refund,
-    /// Of which payment.
+    /// The lookup of our refund of this payment.
     LookUpRefund(PaymentId),
     RefundPart,
     Balance,
@@ -156,7 +158,7 @@ impl Step {
     }
 }
 
-/// A form of fields whose values need no escapes: numbers, ids, tokens.
+/// Encodes a form whose values need no escaping: numbers, ids, tokens.
 fn form(fields: &[(&str, &str)]) -> String {
     let escaped = |name: &str| name.replace('[', "%5B").replace(']', "%5D");
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}={value}", escaped(name))).collect();
@@ -212,13 +214,14 @@ impl Gateway for Stripe {
     }
 
     fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
-        // Of what is left, where some was given back by hand.
+        // Refunds the rest if a part was refunded by hand.
         let whole = form(&[("payment_intent", reference), ("metadata[payment]", &payment.to_string())]);
         let refund = self.change(Step::Refund, payment, "/v1/refunds", whole);
         Box::pin(self.unless_forgotten(
             reference,
             Box::pin(async move {
-                // Looked for first: what has failed is given back by hand, and Stripe forgets a key, and so our first try, after a day.
+                // Look up first: a failed refund is made by hand, and Stripe forgets an idempotency
+                // key after a day.
                 let before = self.look_up_refund(payment, reference).await?;
                 if before.standing != Standing::Captured {
                     return Ok(before);
@@ -231,7 +234,7 @@ impl Gateway for Stripe {
                 if after.standing != Standing::Captured {
                     return Ok(after);
                 }
-                // Not by us: all of it may have been given back by hand.
+                // The whole amount may have been refunded by hand.
                 match self.look_up(reference).await? {
                     by_hand if by_hand.standing == Standing::Refunded => Ok(by_hand),
                     _ => Err(NoAnswer::NotYet("nothing is refunded yet".to_owned())),
@@ -243,7 +246,7 @@ impl Gateway for Stripe {
     fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
         Box::pin(async move {
             let Part { request, reference, amount } = part;
-            // Looked for first: Stripe forgets a key, and so our first try, after a day.
+            // Look up first: Stripe forgets an idempotency key after a day.
             let before: Vec<RefundObject> = self.list("refunds", reference).await?;
             let request = request.to_string();
             let ours = |refund: &&RefundObject| refund.metadata.request.as_deref() == Some(&request);
@@ -259,8 +262,7 @@ impl Gateway for Stripe {
                 .header("idempotency-key", format!("{request}-refund"))
                 .body(Full::from(fields));
             let Answered { status, body, .. } = self.call(Step::RefundPart, post).await?;
-            let permanent =
-                || NoAnswer::Permanent(format!("the gateway answered {status} with nothing that makes sense"));
+            let permanent = || NoAnswer::Permanent(format!("the gateway answered {status} with an invalid body"));
             match status {
                 StatusCode::OK => {
                     let refund: RefundObject = serde_json::from_slice(&body).map_err(|_| permanent())?;
@@ -273,7 +275,7 @@ impl Gateway for Stripe {
                 StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {
                     let ErrorBody { error } = serde_json::from_slice(&body).map_err(|_| permanent())?;
                     let why = error.code.filter(|code| !code.is_empty()).unwrap_or(error.kind);
-                    Ok(PartRefund::Refused(format!("the payment company refuses the refund: {why}")))
+                    Ok(PartRefund::Refused(format!("the payment company rejects the refund: {why}")))
                 }
                 _ => Err(permanent()),
             }
@@ -296,10 +298,10 @@ impl Gateway for Stripe {
     }
 }
 
-/// The longest word for how a dispute stands.
+/// The longest stored state of a dispute.
 const DISPUTE_CHARS_MAX: usize = 40;
 
-/// A refund, as it is listed.
+/// A listed refund.
 #[derive(Deserialize)]
 struct RefundObject {
     status: String,
@@ -316,13 +318,13 @@ struct RefundMetadata {
 impl RefundObject {
     fn became(&self) -> PartRefund {
         match self.status.as_str() {
-            "failed" | "canceled" => PartRefund::Refused(format!("the bank has not taken it: {}", self.status)),
+            "failed" | "canceled" => PartRefund::Refused(format!("the bank did not accept it: {}", self.status)),
             _ => PartRefund::Made,
         }
     }
 }
 
-/// A dispute, as it is listed.
+/// A listed dispute.
 #[derive(Deserialize)]
 struct DisputeObject {
     status: String,
@@ -330,13 +332,13 @@ struct DisputeObject {
 }
 
 impl DisputeObject {
-    /// An enquiry takes nothing, and what was won, or prevented, is given back.
+    /// An inquiry withdraws nothing, and a won or prevented dispute is returned.
     fn has_taken_the_money(&self) -> bool {
         matches!(self.status.as_str(), "needs_response" | "under_review" | "lost")
     }
 }
 
-/// What is found of refunds, the newest first.
+/// A list of refunds, the newest first.
 #[derive(Deserialize)]
 struct Found {
     data: Vec<Object>,
@@ -349,12 +351,12 @@ struct Object {
     id: String,
     status: String,
     client_secret: Option<String>,
-    /// Its id, or, where we have asked for it, all of it.
+    /// The id; the whole object if the request expanded it.
     latest_charge: Option<Charge>,
     metadata: Option<Metadata>,
 }
 
-/// What we have written on it.
+/// Our metadata.
 #[derive(Deserialize)]
 struct Metadata {
     payment: Option<String>,
@@ -384,13 +386,13 @@ struct StripeError {
     #[serde(rename = "type")]
     kind: String,
     code: Option<String>,
-    /// Which field is wrong.
+    /// The invalid field.
     param: Option<String>,
     message: Option<String>,
     payment_intent: Option<Object>,
 }
 
-/// Whether an id may be one of the gateway's.
+/// Whether an id has the form of a gateway id.
 pub(super) fn is_reference(id: &str) -> bool {
     !id.is_empty() && id.len() <= REFERENCE_CHARS_MAX && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -408,7 +410,7 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
         ("refund", "succeeded") => {
             return Ok(Intent { reference: None, standing: Standing::Refunded, client_secret: None });
         }
-        // It may fail still.
+        // The refund may still fail.
         ("refund", "pending") => return Err(NoAnswer::NotYet("the refund is on its way".to_owned())),
         ("refund", status) => {
             return Err(NoAnswer::Permanent(format!("the refund is {status}: give the money back by hand")));
@@ -417,13 +419,13 @@ fn intent(object: Object) -> Result<Intent, NoAnswer> {
     };
     let id = object.id;
     if !is_reference(&id) {
-        return Err(NoAnswer::Permanent("a payment whose id is none".to_owned()));
+        return Err(NoAnswer::Permanent("a payment with an invalid id".to_owned()));
     }
     let client_secret = object.client_secret.filter(|_| standing == Standing::NeedsAction);
     Ok(Intent { reference: Some(id), standing, client_secret })
 }
 
-/// Whether the shopper can do something about it, with another card.
+/// Whether the shopper can fix the error with another card.
 fn is_about_the_method(code: Option<&str>, param: &str) -> bool {
     let code = code.unwrap_or_default();
     param.starts_with("payment_method")
@@ -432,7 +434,7 @@ fn is_about_the_method(code: Option<&str>, param: &str) -> bool {
         || (code.starts_with("payment_method_") && code != "payment_method_unactivated")
 }
 
-/// The longest code and the longest message of a rejection that are kept.
+/// The longest stored code and message of a rejection.
 const CODE_CHARS_MAX: usize = 60;
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -445,7 +447,7 @@ fn rejected(code: Option<&str>, message: &str) -> NoAnswer {
 
 pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Intent, NoAnswer> {
     let nothing = |standing| Ok(Intent { reference: None, standing, client_secret: None });
-    let permanent = || NoAnswer::Permanent(format!("the gateway answered {status} with nothing that makes sense"));
+    let permanent = || NoAnswer::Permanent(format!("the gateway answered {status} with an invalid body"));
     let is_replayed = headers.get("idempotent-replayed").is_some_and(|value| value == "true");
     match status {
         StatusCode::OK => {
@@ -459,8 +461,8 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
                 _ => intent(serde_json::from_slice(body).map_err(|_| permanent())?),
             };
         }
-        // Stripe keeps the answer to a key, a failure of its own too: it would say the same all day. Nothing was captured, and an
-        // authorisation that it may have made lapses by itself; the shopper may pay again.
+        // Stripe replays the stored response of a key, even a server error, all day. Nothing was
+        // captured, and a possible authorisation expires by itself. The shopper may pay again.
         status if status.is_server_error() && is_replayed && step == Step::Authorise => {
             return nothing(Standing::Unknown);
         }
@@ -470,10 +472,10 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             return Err(NoAnswer::Failed(format!("the gateway answered {status}")));
         }
-        // It is at work on the same, for another of our processes.
+        // Another process is making the same call.
         StatusCode::CONFLICT => return Err(NoAnswer::NotYet(format!("the gateway answered {status}"))),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(NoAnswer::Permanent(format!("the gateway answered {status}: look at FAIRLINE_GATEWAY_KEY")));
+            return Err(NoAnswer::Permanent(format!("the gateway answered {status}: check FAIRLINE_GATEWAY_KEY")));
         }
         StatusCode::BAD_REQUEST | StatusCode::PAYMENT_REQUIRED | StatusCode::NOT_FOUND => {}
         other => return Err(NoAnswer::Permanent(format!("the gateway answered {other}"))),
@@ -481,7 +483,7 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
     let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| permanent())?;
     let (param, message) = (error.param.unwrap_or_default(), error.message.unwrap_or_default());
     match (error.kind.as_str(), error.code.as_deref(), error.payment_intent) {
-        // Whose page that is, if it says nothing of the kind, nobody knows.
+        // Without this code, the 404 may come from any other server.
         (_, Some("resource_missing"), _) if status == StatusCode::NOT_FOUND && step != Step::Authorise => {
             nothing(Standing::Unknown)
         }
@@ -490,18 +492,18 @@ pub(crate) fn read(step: Step, status: StatusCode, headers: &HeaderMap, body: &[
             Ok(Intent { standing: Standing::Declined, client_secret: None, ..intent(declined)? })
         }
         ("card_error", ..) if step == Step::Authorise => nothing(Standing::Declined),
-        // By whom, and whether it has come about, the refund itself says.
+        // The refund itself shows its author and its outcome.
         (_, Some("charge_already_refunded"), _) => Err(NoAnswer::NotYet("it is being refunded".to_owned())),
-        // It says how the intent stands instead.
+        // The error contains the state of the intent.
         (_, Some("payment_intent_unexpected_state"), Some(now)) => intent(now),
         ("idempotency_error", ..) => {
-            Err(NoAnswer::Permanent("the gateway knows the key from something else".to_owned()))
+            Err(NoAnswer::Permanent("the gateway knows the idempotency key from another request".to_owned()))
         }
-        // It would not begin: the payment method is none, or none that it takes.
+        // The intent was not created: the payment method is invalid or not accepted.
         ("invalid_request_error", code, _) if step == Step::Authorise && is_about_the_method(code, &param) => {
             nothing(Standing::Declined)
         }
-        // It would not begin with any method: that is the shop's affair.
+        // The intent can't be created with any method: the shop has to act.
         ("invalid_request_error", code, _) if step == Step::Authorise => Err(rejected(code, &message)),
         _ => Err(permanent()),
     }

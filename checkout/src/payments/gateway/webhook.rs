@@ -1,12 +1,12 @@
-//! What the payment company says by itself. It is only a hint: whatever it says, the payment is looked up, so that a message that comes
-//! twice, late, out of order or never changes nothing but how soon we know.
+//! Receives the payment gateway's events. An event is only a hint: the payment is looked up, so a
+//! repeated, late, reordered or lost event changes only how soon we know.
 
 use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use fairline_service::{Problem, ProblemBody, Secret};
+use fairline_server::{Problem, ProblemBody, Secret};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,11 +22,11 @@ use crate::{
     payments::gateway::store::{GatewayEvent, Heard},
 };
 
-/// How old, or how far ahead of the database's clock, a message may be.
+/// The largest difference between a signature's time and the database's clock, in either direction.
 const TOLERANCE_S: u64 = 300;
-/// Signatures of one message that are looked at; Stripe sends two while a secret is rotated.
+/// Signatures of one event that are checked; Stripe sends two during a rotation.
 const SIGNATURES_MAX: usize = 8;
-/// The longest id of an event that is believed.
+/// The longest accepted event id.
 const ID_CHARS_MAX: usize = 200;
 
 #[derive(Deserialize)]
@@ -43,14 +43,14 @@ struct Data {
 }
 
 impl Event {
-    /// The payment that it is about: of a charge, a refund or a dispute, the intent that it belongs to.
+    /// The intent of the event: for a charge, a refund or a dispute, the intent that it belongs to.
     fn reference(&self) -> Option<&str> {
         let object = &self.data.object;
         let name = if object["object"] == "payment_intent" { "id" } else { "payment_intent" };
         object[name].as_str().filter(|id| is_reference(id))
     }
 
-    /// The payment as we have named it, where the intent itself says so.
+    /// Our id of the payment, if the event is about an intent with our metadata.
     fn payment(&self) -> Option<Uuid> {
         let object = &self.data.object;
         let named = object["metadata"]["payment"].as_str().filter(|_| object["object"] == "payment_intent");
@@ -61,14 +61,14 @@ impl Event {
         ["charge.refund", "charge.dispute.", "refund."].iter().any(|prefix| self.kind.starts_with(prefix))
     }
 
-    /// Whether the intent keeps money ready, or has taken it, or will once its shopper has proved who they are.
+    /// Whether the intent is authorised or captured, or will be once its shopper has authenticated.
     fn may_be_open(&self) -> bool {
         const KINDS: [&str; 3] = ["amount_capturable_updated", "succeeded", "requires_action"];
         self.kind.strip_prefix("payment_intent.").is_some_and(|what| KINDS.contains(&what))
     }
 }
 
-/// When the body was signed, in Unix seconds, if one of the secrets has signed it. After
+/// The time of the signature, in Unix seconds, if one of the secrets made it. See
 /// <https://docs.stripe.com/webhooks#verify-manually>.
 pub(crate) fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option<i64> {
     let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
@@ -82,7 +82,7 @@ pub(crate) fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option
         mac.update(moment.as_bytes());
         mac.update(b".");
         mac.update(body);
-        // In constant time.
+        // Compares in constant time.
         mac.verify_slice(&signature).is_ok()
     });
     is_signed.then_some(signed_at)
@@ -125,19 +125,19 @@ impl Checkout {
         let outcome = if matches!(heard, Heard::Repeated) { "repeated" } else { "heard" };
         metrics::counter!("checkout_gateway_events_total", "outcome" => outcome).increment(1);
         let Heard::About(mut payment) = heard else { return Ok(()) };
-        info!(payment = %payment.id, kind = event.kind, "the payment gateway told of a payment");
+        info!(payment = %payment.id, kind = event.kind, "payment gateway event received");
         let checkout = self.clone();
-        // The company waits for its answer, and not for what follows from it.
+        // The gateway waits for the response, not for the consequences.
         self.shutdown.spawn(async move { checkout.drive(&mut payment).await });
         Ok(())
     }
 }
 
-/// What the payment company tells of payments: a webhook of Stripe's kind. Each message is taken once.
+/// Receives events of the payment gateway: Stripe webhooks. Each event is processed once.
 #[utoipa::path(post, path = "/webhooks/stripe", request_body(content = String, content_type = "application/json"),
-    params(("Stripe-Signature" = String, Header, description = "As Stripe signs.")), responses(
-    (status = 200, description = "It was heard, or had been before, or is about nothing of ours."),
-    (status = 400, description = "It is not signed, not lately, or not an event.", body = ProblemBody),
+    params(("Stripe-Signature" = String, Header, description = "Stripe's signature.")), responses(
+    (status = 200, description = "The event was accepted, is a repetition, or concerns no payment of this shop."),
+    (status = 400, description = "The signature is missing, wrong or too old, or the body is not an event.", body = ProblemBody),
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 503, description = "The database does not answer: send it again.", body = ProblemBody),
 ))]
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(
             signed_at(&format!("t={NOW},v1={}", sign("", NOW, "{}")), b"{}", &[]),
             None,
-            "no secret hears nobody"
+            "without a secret, every signature is rejected"
         );
     }
 }

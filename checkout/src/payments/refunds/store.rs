@@ -1,4 +1,5 @@
-//! Money that moves after a payment was captured: refunds and disputes as the gateway counts them, and what is asked to be done.
+//! Refunds and disputes of captured payments as the gateway counts them, and the requests of
+//! operators and the shop.
 
 use fairline_events::Kind;
 use fairline_postgres::PgConnection;
@@ -18,27 +19,27 @@ use crate::{
     },
 };
 
-/// A request that a checkout has taken on is taken on by another after so long.
+/// A request in progress is taken over by another checkout after this many seconds.
 const REQUEST_TRIED_EVERY_S: f64 = 30.0;
-/// The longest reason for a failure that is kept.
+/// The longest stored reason of a failure.
 const ERROR_CHARS_MAX: usize = 300;
 
-/// What is asked to be done with an order.
+/// The kind of a request about an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// Its money goes back, all or a part.
+    /// Refund all or a part of it.
     Refund,
-    /// It is given back, with a payment under way.
+    /// Give it back, with its pending payment.
     Cancel,
 }
 
-/// A request to do something with an order.
+/// A request about an order.
 #[derive(Debug, Clone)]
 pub(crate) struct OrderRequest {
     pub(crate) id: Uuid,
     pub(crate) order: OrderId,
     pub(crate) kind: RequestKind,
-    /// Of a refund; all that is left unless said.
+    /// The amount of a refund; the whole rest if absent.
     pub(crate) amount_minor: Option<i64>,
 }
 
@@ -63,31 +64,31 @@ impl TryFrom<RequestRow> for OrderRequest {
     }
 }
 
-/// The payment that an order was paid with.
+/// The captured payment of an order.
 #[derive(Debug)]
 pub(crate) struct Charge {
     pub(crate) payment: Payment,
     pub(crate) refunded_minor: i64,
 }
 
-/// What became of the wish of the shop to refund an order.
+/// The outcome of the shop's request for a refund.
 #[derive(Debug)]
 pub(crate) enum Requested {
     Accepted(OrderRequest),
     UnknownOrder,
-    /// It was not paid for here.
+    /// The order was not paid for here.
     NotPaid,
-    /// More than is left of it.
+    /// The amount exceeds the rest.
     TooMuch {
         left_minor: i64,
     },
-    /// Another request for the order has not ended.
+    /// Another request for the order is still open.
     UnderWay,
 }
 
 impl Store {
-    /// Notes what the gateway says of a captured payment, and tells of what is new. Not, when something was reported since: then it
-    /// will be asked again. Whether a dispute is new.
+    /// Stores the balance of a captured payment and publishes events for the changes, unless a
+    /// newer report arrived, which leads to another read. Returns whether a dispute is new.
     pub(crate) async fn note_balance(&self, payment: &Payment, balance: &Balance) -> Result<bool, StoreError> {
         #[derive(FromRow)]
         struct Known {
@@ -109,7 +110,7 @@ impl Store {
         let Some(known) = known else { return Ok(false) };
         let minor = |amount| amount_from_gateway(amount, &payment.currency).clamp(0, payment.amount_minor);
         let (refunded, disputed) = (minor(balance.refunded), minor(balance.disputed));
-        // Of a payment that had to go back as a whole, our own books decide.
+        // For a payment that was refunded as a whole, our own books decide.
         let refunded = if payment.state == PaymentState::Refunded { known.refunded_minor } else { refunded };
         sqlx::query(
             "UPDATE payments SET refunded_minor = $2, disputed_minor = $3, dispute = $4, settle_at = NULL WHERE id = $1",
@@ -143,12 +144,12 @@ impl Store {
         Ok(known.dispute.is_none() && balance.dispute.is_some())
     }
 
-    /// The payment that an order was paid with, if it was paid for here.
+    /// The captured payment of an order, if it was paid for here.
     pub(crate) async fn charge(&self, order: OrderId) -> Result<Option<Charge>, StoreError> {
         charge(&mut *self.pool.acquire().await?, order).await
     }
 
-    /// Notes the wish of the shop itself to refund an order. A checkout takes it on.
+    /// Stores the shop's request for a refund. A checkout process executes it.
     pub(crate) async fn request_refund(
         &self,
         order: OrderId,
@@ -192,7 +193,7 @@ impl Store {
         }
     }
 
-    /// Takes on requests that are due; no other process takes them for a while.
+    /// Takes over due requests; no other process takes them for a while.
     pub(crate) async fn adopt_requests(&self, limit: i64) -> Result<Vec<OrderRequest>, StoreError> {
         let rows: Vec<RequestRow> = sqlx::query_as(
             "UPDATE order_requests SET due_at = now() + make_interval(secs => $1) WHERE id IN ( \
@@ -206,7 +207,8 @@ impl Store {
         rows.into_iter().map(OrderRequest::try_from).collect()
     }
 
-    /// Ends a request, and has the gateway asked what it has counted. Gives the payment to settle, of a refund.
+    /// Ends a request and schedules a read of the balance. Returns the payment to settle, for a
+    /// refund.
     pub(crate) async fn end_request(
         &self,
         request: &OrderRequest,
@@ -234,7 +236,7 @@ impl Store {
         settle.map(Payment::try_from).transpose()
     }
 
-    /// How the newest request of an order stands: its state, why it failed, and when it was made.
+    /// The newest request of an order: its state, its error, and when it was made.
     pub(crate) async fn newest_request(
         &self,
         order: OrderId,

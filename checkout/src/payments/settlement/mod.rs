@@ -1,8 +1,11 @@
-//! What is settled with the gateway about a payment that has ended here: an intent that could still be confirmed is cancelled; refunds
-//! and disputes are counted, whoever made them; and what operators and the shop want done with an order is done.
+//! Settlement with the gateway after a payment has ended here.
 //!
-//! The rows of the payment and of the request say what is left to do, so a crash leaves it to the sweeper. Money that went back is
-//! never added up from messages: the gateway is asked for the whole, so it is the same however often and in which order they come.
+//! - Cancels intents that could still be confirmed, reads refunds and disputes, including those
+//!   made elsewhere, and executes requests of operators and the shop.
+//! - The rows of payments and requests hold the remaining work, so the sweeper continues after a
+//!   crash.
+//! - Refunds are never summed from events: the gateway is asked for the total, so repeated or
+//!   reordered events change nothing.
 
 pub(crate) mod store;
 
@@ -25,8 +28,8 @@ use crate::{
     },
 };
 
-/// For so long after a payment has begun, that the gateway finds none does not prove that there is none: a call may be under way, and
-/// the search lags behind.
+/// Until this long after a payment has begun, an empty search does not prove that the gateway has
+/// none: a call may be in flight, and the search index lags.
 const FOUND_WITHIN: Duration = Duration::from_secs(120);
 
 /// Why a payment is not settled yet.
@@ -34,14 +37,14 @@ const FOUND_WITHIN: Duration = Duration::from_secs(120);
 enum Unsettled {
     #[error("{0}")]
     NoAnswer(#[from] NoAnswer),
-    #[error("it says {0:?}")]
+    #[error("the gateway reports {0:?}")]
     Open(Standing),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Checkout {
-    /// Settles a payment that has ended, if there is something to settle. The shopper need not wait for it.
+    /// Settles an ended payment in the background, if there is something to settle.
     pub(crate) fn settle_soon(&self, payment: Payment) -> Option<JoinHandle<()>> {
         payment.to_settle?;
         let checkout = self.clone();
@@ -72,7 +75,7 @@ impl Checkout {
         }
     }
 
-    /// Has the gateway cancel what it may still authorise, or keep ready.
+    /// Cancels what the gateway may still authorise, or has authorised.
     async fn release(&self, payment: &Payment) -> Result<(), Unsettled> {
         let reference = match &payment.reference {
             Some(reference) => reference.clone(),
@@ -89,7 +92,7 @@ impl Checkout {
             Standing::Captured => {
                 error!(payment = %payment.id, "payment captured at the gateway after it had ended here; refunding it");
                 let mut owed = self.store.owe(payment, &reference).await?;
-                // What waits still, the sweeper goes on with.
+                // The sweeper continues if it still has to wait.
                 let _ = self.drive(&mut owed).await;
                 Ok(())
             }
@@ -100,7 +103,7 @@ impl Checkout {
         }
     }
 
-    /// Begins to do what operators and the shop have asked for.
+    /// Starts the requests of operators and the shop.
     pub(crate) async fn do_requests(&self, at_once: i64) -> Result<(), StoreError> {
         for request in self.store.adopt_requests(at_once).await? {
             let checkout = self.clone();
@@ -113,7 +116,7 @@ impl Checkout {
         Ok(())
     }
 
-    /// Does a request, if the gateway answers; otherwise it is done later.
+    /// Executes a request if the gateway answers; otherwise it is retried later.
     pub(crate) async fn do_request(&self, request: &OrderRequest) -> Result<(), StoreError> {
         let failed = match request.kind {
             RequestKind::Cancel => match self.give_back(request.order, Caller::Shop).await {
@@ -145,7 +148,7 @@ impl Checkout {
             return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
         };
         let left = payment.amount_minor - refunded_minor;
-        // An earlier try has done it, or somebody else has.
+        // An earlier attempt has refunded it, or it was refunded by hand.
         if request.amount_minor.is_none() && left == 0 {
             return Ok(PartRefund::Made);
         }

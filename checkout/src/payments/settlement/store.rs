@@ -1,7 +1,8 @@
-//! Payments that end without money, and what remains to be settled with the gateway about one that has ended.
+//! Payments that end unpaid, and what remains to be settled with the gateway afterwards.
 //!
-//! A payment ends in its row, by whoever is first: its driver, the sweeper, or the shopper who withdraws it. Only then is the
-//! gateway told to release the money. An ended payment is never authorised again, so no order can be paid behind a shopper's back.
+//! A payment ends in its row first, by its driver, the sweeper or the shopper's withdrawal. Only
+//! then is the gateway asked to release the money. An ended payment is never authorised again, so
+//! no order is paid behind a shopper's back.
 
 use fairline_postgres::PgConnection;
 
@@ -16,14 +17,14 @@ use crate::{
     payments::store::{LEFT_BEHIND_S, Payment, PaymentRow, after, payment_columns, read_payment},
 };
 
-/// How soon the sweeper asks the gateway about a payment that has just ended, unless whoever ended it has.
+/// When the sweeper first settles an ended payment, unless the process that ended it has.
 const SETTLED_AFTER_S: f64 = 2.0;
-/// How soon the gateway is asked again about an ended payment; later the more seldom the older it is.
+/// How soon an ended payment is settled again, in seconds. The interval grows with its age.
 const SETTLED_EVERY_S: f64 = 10.0;
 
-/// Whether a payment has to be given up before its authorisation is known. The time for which its hold is kept is over: the hold's
-/// own time, and a quarter of an hour from the payment's beginning; a closed sale has no such respite. One that the gateway has not
-/// answered for is given up as soon as its units are gone, since renewing a hold is for money that was authorised.
+/// Whether a payment must be given up: its hold has expired, and it is older than 15 minutes, or
+/// unanswered in a closed sale. An unanswered payment is given up as soon as its units are gone,
+/// since a hold is renewed for authorised money only.
 macro_rules! is_late {
     ($seconds:literal) => {
         concat!(
@@ -35,29 +36,29 @@ macro_rules! is_late {
     };
 }
 
-/// How a payment ended without money.
+/// How a payment ended unpaid.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ended<'a> {
     /// The gateway's id, if it has just become known.
     pub(crate) reference: Option<&'a str>,
-    /// The gateway may still authorise it, or hold its money: it has to be told.
+    /// The gateway may still authorise it or hold its money, so it has to be cancelled there.
     pub(crate) is_open: bool,
-    /// The gateway's code, where it refused the payment itself and not the shopper's card.
+    /// The gateway's code, if it rejected the payment itself rather than the card.
     pub(crate) rejected_as: Option<&'a str>,
 }
 
 impl Ended<'_> {
-    /// Here only; the gateway has to be told.
+    /// Ended here only; it has to be cancelled at the gateway.
     pub(crate) const OPEN: Self = Self { reference: None, is_open: true, rejected_as: None };
 }
 
-/// What became of the wish to withdraw a payment.
+/// The withdrawn payment, if there was one.
 #[derive(Debug)]
 pub(crate) struct Withdrawn(pub(crate) Option<Payment>);
 
 impl Store {
-    /// Ends a payment that came to nothing, and gives it as it is now. In yield mode its units are free again for others who
-    /// pay.
+    /// Ends a payment unpaid and returns it as it is now. In yield mode, its units become free for
+    /// other payments.
     pub(crate) async fn end_unpaid(
         &self,
         payment: &Payment,
@@ -73,7 +74,7 @@ impl Store {
         Ok(moved)
     }
 
-    /// Whether it is too late for a payment to be authorised.
+    /// Whether it is too late to authorise a payment.
     pub(crate) async fn is_late(&self, payment: &Payment) -> Result<bool, StoreError> {
         let late = sqlx::query_scalar(concat!(
             "SELECT ",
@@ -83,7 +84,7 @@ impl Store {
         Ok(late.bind(payment.id.0).bind(UNANSWERED_KEEPS_HOLD_S).fetch_one(&self.payments).await?)
     }
 
-    /// Payments that were left behind, and for whose authorisation it is too late, the oldest first.
+    /// Abandoned payments that are too late to authorise, the oldest first.
     pub(crate) async fn late_payments(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(concat!(
             "SELECT payments.id, hold_id, payment_method, gateway_ref, payments.state, payments.amount_minor, payments.currency, \
@@ -102,7 +103,7 @@ impl Store {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
-    /// The gateway has answered for a payment that had ended by then: what it keeps ready has to be released.
+    /// The gateway has answered for a payment that had ended: its authorisation has to be released.
     pub(crate) async fn left_open(&self, payment: PaymentId, reference: &str) -> Result<Payment, StoreError> {
         let row: PaymentRow = sqlx::query_as(payment_columns!(
             "UPDATE payments SET gateway_ref = coalesce(gateway_ref, $2), settle_no = settle_no + 1, \
@@ -117,7 +118,7 @@ impl Store {
         row.try_into()
     }
 
-    /// Takes on ended payments that have something to settle with the gateway; no other process takes them for a while.
+    /// Takes over ended payments that have to be settled; no other process takes them for a while.
     pub(crate) async fn adopt_to_settle(&self, limit: i64) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET settle_at = now() + greatest(make_interval(secs => $1), least((now() - created_at) / 10, interval '1 hour')) \
@@ -132,7 +133,7 @@ impl Store {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
-    /// All is settled with the gateway, unless something was reported since.
+    /// Marks a payment as settled, unless a newer report arrived.
     pub(crate) async fn settled(&self, payment: &Payment, reference: Option<&str>) -> Result<(), StoreError> {
         let settled = sqlx::query(
             "UPDATE payments SET settle_at = CASE WHEN settle_no = $3 THEN NULL ELSE settle_at END, \
@@ -142,7 +143,8 @@ impl Store {
         Ok(())
     }
 
-    /// The gateway has taken the money of a payment that had ended here: it goes back. Gives the payment as it is now.
+    /// The gateway has captured a payment that had ended here: a refund is due. Returns the payment
+    /// as it is now.
     pub(crate) async fn owe(&self, payment: &Payment, reference: &str) -> Result<Payment, StoreError> {
         let owed: Option<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET state = $3, gateway_ref = $4, settle_at = NULL, updated_at = now() \
@@ -161,7 +163,7 @@ impl Store {
         }
     }
 
-    /// Why the gateway refused the newest payment of an order, where that was not about the shopper's card.
+    /// Why the gateway rejected the newest payment of an order, if the card was not the cause.
     pub(crate) async fn rejection(&self, order: OrderId) -> Result<Option<String>, StoreError> {
         let code =
             sqlx::query_scalar("SELECT rejected_as FROM payments WHERE hold_id = $1 ORDER BY created_at DESC LIMIT 1");
@@ -170,7 +172,8 @@ impl Store {
     }
 }
 
-/// Ends a payment without money. The hold is locked. Nothing, when it is in another state by now.
+/// Ends a payment unpaid. The caller has locked the hold. Returns none if the payment changed its
+/// state.
 async fn end(
     connection: &mut PgConnection,
     payment: &Payment,
@@ -200,7 +203,8 @@ async fn end(
     moved.try_into().map(Some)
 }
 
-/// Ends the payment of an order that is not known to be authorised, whether or not the gateway has answered. The hold is locked.
+/// Ends the payment of an order unless it is known to be authorised, answered or not. The caller
+/// has locked the hold.
 pub(crate) async fn withdraw(
     connection: &mut PgConnection,
     order: OrderId,

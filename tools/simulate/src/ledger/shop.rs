@@ -1,9 +1,6 @@
 //! What the checkout and operators do: transactions of one step each.
 
-use admission_controller::{
-    lifecycle::{Action, after},
-    simulated::knows_less,
-};
+use admission_controller::lifecycle::{Action, after};
 use fairline_line::{store::Home, ticket::Ordinal};
 use fairline_sale::{Status, VisitorId};
 use uuid::Uuid;
@@ -14,7 +11,7 @@ use crate::bugs::Bug;
 /// Epochs that a line may have had since the backup that it was restored from.
 const EPOCHS_LEAPT: i32 = 1000;
 
-/// Tickets of a line that may have been given since the backup, where Redis does not know.
+/// Tickets of a line that may have been given since the backup, and that Redis does not know.
 const MARGIN: i64 = 5000;
 
 /// What came of a token at the checkout.
@@ -131,7 +128,7 @@ impl Ledger {
         }
         let mut given_back = 0;
         for row in self.tables.admissions.iter_mut().filter(|row| row.state == State::Promised) {
-            (row.state, row.claimed_at, row.excused) = (State::Lapsed, None, true);
+            (row.state, row.claimed_at, row.excused, row.faultless) = (State::Lapsed, None, true, true);
             given_back += row.quantity;
         }
         self.move_stock(-1, 0, 0, given_back);
@@ -204,9 +201,8 @@ impl Ledger {
     /// `Store::raise`, as `fairline restore` calls it for a database that was put back.
     pub fn raise(&mut self, line: usize, redis: &Home) {
         let row = &mut self.tables.lines[line];
-        let margin = if knows_less(redis, row.epoch()) { MARGIN } else { 0 };
         row.epoch = row.epoch.max(i32::try_from(redis.epoch).unwrap_or(0)) + EPOCHS_LEAPT;
-        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + margin;
+        row.granted = row.granted.max(i64::try_from(redis.granted).unwrap_or(0)) + MARGIN;
         (row.home, row.restless) = (None, 0);
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use admission_controller::simulated::{
-    Agenda, DeskStatements, Intervention, LimitStatements, LineRow, LineStatements, Locked, PUBLICATIONS_A_TICK,
-    PUBLISHED_MAX, RETOLD_AT_ONCE, RecordStatements, Recorder, Running, SAYS_WITHIN, SETTLED, Sale, StoreError, Ticked,
-    TurnRow, TurnsOver, Unpublished, granted_ahead, session_lost,
+    Agenda, DeskStatements, Intervention, LimitStatements, LineRow, LineStatements, Locked, NotServed,
+    PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, RecordStatements, Recorder, Running, SAYS_WITHIN, SETTLED,
+    Sale, StoreError, Ticked, TurnRow, TurnsOver, Unpublished, granted_ahead, session_lost,
 };
 use async_trait::async_trait;
 use fairline_admission::{Prior, Visits};
@@ -261,7 +261,10 @@ impl Locked for Session {
     }
 
     async fn set_status(&mut self, to: Status) -> Result<bool, StoreError> {
+        let id = self.id;
+        self.postgres.ledger().transaction.iter_mut().filter(|own| own.id == id).for_each(|own| own.moves = true);
         self.statement(move |own, ledger, _| {
+            ledger.transaction.iter_mut().for_each(|own| own.moves = false);
             let moves = ledger.tables.row.status == own.sale.row.status;
             if let Some(transaction) = ledger.transaction.as_mut().filter(|_| moves) {
                 transaction.status = Some(to);
@@ -287,7 +290,8 @@ impl Locked for Session {
                     row.state = State::Lapsed;
                     let was_away =
                         from.is_some_and(|from| row.claim_by > from) && till.is_some_and(|till| row.issued_at < till);
-                    row.excused = excuses && row.claimed_at.is_none() && was_away;
+                    row.faultless = row.claimed_at.is_none() && was_away;
+                    row.excused = excuses && row.faultless;
                 },
             );
             own.promised -= sum(&lapsed);
@@ -354,21 +358,21 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn not_to_be_served(
-        &mut self,
-        at: usize,
-        tickets: &[Ordinal],
-    ) -> Result<(HashSet<Ordinal>, Vec<Ordinal>), StoreError> {
+    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |_, ledger, _| {
-            let had = ledger.seen().map(|(_, row)| row).filter(|row| row.line == at && row.state != State::Lapsed);
-            let mut found: HashSet<Ordinal> = had.map(|row| row.ordinal).collect();
+            let own = ledger.seen().map(|(_, row)| row);
+            let own: Vec<_> = own.filter(|row| row.line == at && tickets.contains(&row.ordinal)).collect();
+            let had = own.iter().filter(|row| row.state != State::Lapsed).map(|row| row.ordinal);
+            let lapsed = own.iter().filter(|row| row.state == State::Lapsed && row.published != Some(row.state));
             let removed = |row: &&Intervened| row.line == at && row.removed && tickets.contains(&row.ordinal);
             let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
-            found.extend(wanted.iter().filter(removed).map(|row| row.ordinal));
-            found.retain(|ordinal| tickets.contains(ordinal));
-            let unrecorded = wanted.iter().filter(removed).filter(|row| !row.done).map(|row| row.ordinal).collect();
-            (found, unrecorded)
+            let taken_out = wanted.iter().filter(removed);
+            NotServed {
+                passed_over: had.chain(taken_out.clone().map(|row| row.ordinal)).collect(),
+                unrecorded: taken_out.filter(|row| !row.done).map(|row| row.ordinal).collect(),
+                lapsed: lapsed.filter(|_| !ledger.bugs.has(Bug::AdmitsUnpublished)).map(|row| row.ordinal).collect(),
+            }
         })
         .await
     }
@@ -412,6 +416,7 @@ impl LineStatements for Session {
                     expires_at,
                     claimed_at: None,
                     excused: false,
+                    faultless: false,
                     published: None,
                     published_epoch: 0,
                     recorded: State::Promised,
@@ -463,23 +468,29 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             let bug = ledger.bugs.has(Bug::OldAdmissionsToldAgain);
+            let by_clock = ledger.bugs.has(Bug::NewestByClock);
             let counts = |row: &Admission| !row.excused || ledger.bugs.has(Bug::RevocationsCount);
-            let rows: Vec<&Admission> = ledger.seen().map(|(_, row)| row).filter(|row| row.line == at).collect();
-            let mut found: Vec<&&Admission> = rows
+            // Their positions are the column `number`.
+            let rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| row.line == at).collect();
+            let mut found: Vec<(usize, &Admission)> = rows
                 .iter()
-                .filter(|row| {
+                .copied()
+                .filter(|(_, row)| {
                     let anew = row.state == State::Promised || bug;
                     row.published != Some(row.state)
                         || (anew && row.published_epoch < epoch)
                         || (again.contains(&row.ordinal) && row.state != State::Lapsed)
                 })
                 .collect();
-            found.sort_by_key(|row| (row.state != State::Promised, row.issued_at, row.ordinal));
+            found.sort_by_key(|(_, row)| (row.state != State::Promised, row.issued_at, row.ordinal));
             found.truncate(usize::try_from(PUBLISHED_MAX).unwrap_or(0));
-            let unpublished = |row: &&&Admission| {
-                let of_ticket = || rows.iter().filter(|other| other.ordinal == row.ordinal);
-                let lapses = of_ticket().filter(|other| other.state == State::Lapsed && counts(other)).count();
-                let is_newer = |other: &&Admission| other.state != State::Lapsed || other.issued_at > row.issued_at;
+            let unpublished = |(number, row): (usize, &Admission)| {
+                let of_ticket = || rows.iter().copied().filter(|(_, other)| other.ordinal == row.ordinal);
+                let lapses = of_ticket().filter(|(_, other)| other.state == State::Lapsed && counts(other)).count();
+                let is_newer = |(other, newer): (usize, &Admission)| {
+                    let is_later = if by_clock { newer.issued_at > row.issued_at } else { other > number };
+                    newer.state != State::Lapsed || is_later
+                };
                 Unpublished {
                     id: row.id,
                     ordinal: stored(row.ordinal),
@@ -495,7 +506,7 @@ impl LineStatements for Session {
                     superseded: !bug && row.state == State::Lapsed && of_ticket().any(is_newer),
                 }
             };
-            found.iter().map(unpublished).collect()
+            found.into_iter().map(unpublished).collect()
         })
         .await
     }
@@ -551,11 +562,11 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let below = own.sale.lines[at].retell_below.unwrap_or(0);
             let counts = ledger.bugs.has(Bug::RevocationsCount);
-            let mut rows: Vec<&Admission> =
-                ledger.seen().map(|(_, row)| row).filter(|row| row.line == at && stored(row.ordinal) < below).collect();
-            rows.sort_by_key(|row| std::cmp::Reverse((row.ordinal, row.issued_at)));
+            let is_below = |row: &Admission| row.line == at && stored(row.ordinal) < below;
+            let mut rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| is_below(row)).collect();
+            rows.sort_by_key(|(number, row)| std::cmp::Reverse((row.ordinal, *number)));
             rows.truncate(usize::try_from(RETOLD_AT_ONCE).unwrap_or(0));
-            let turn = |row: &&Admission| TurnRow {
+            let turn = |(_, row): &(usize, &Admission)| TurnRow {
                 ordinal: stored(row.ordinal),
                 state: row.state.word().to_owned(),
                 claimed: row.claimed_at.is_some(),

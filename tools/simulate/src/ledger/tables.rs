@@ -69,6 +69,8 @@ pub struct Admission {
     pub claimed_at: Option<OffsetDateTime>,
     /// It lapsed by no fault of its shopper's: an operator took it back, or no controller was there to hear a claim.
     pub excused: bool,
+    /// What `excused` has to be: for the checks, since a bug may set `excused` wrongly.
+    pub faultless: bool,
     /// What is published of it, and in which epoch.
     pub published: Option<State>,
     /// The epoch in which it was published.

@@ -228,9 +228,11 @@ impl Twice {
         };
         let _ = both!(self, store => publish(&store, &publication, begins));
         let ordinals: Vec<Ordinal> = (0..self.rng.below(3)).map(|_| self.ordinal()).collect();
-        let (id, epoch, turn) = (self.card.id, self.epoch, self.turn());
+        // Some of these come after a later publication.
+        let publication = self.publication - i64::from(self.rng.once_in(4));
+        let (id, number, turn) = (self.card.id, (self.epoch, publication), self.turn());
         if self.rng.once_in(4) {
-            let _ = both!(self, store => store.retell(id, epoch, &turn, &ordinals));
+            let _ = both!(self, store => store.retell(id, number, &turn, &ordinals));
         }
     }
 

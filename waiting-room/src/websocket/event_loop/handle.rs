@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use fairline_line::{store::LineStore, ticket::Ticket};
-use fairline_service::Shutdown;
+use fairline_server::Shutdown;
 use fairline_update_policy::PageMessage;
 use mio::Poll;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};

@@ -1,0 +1,168 @@
+//! The three services, the sandbox gateway and the sandbox mail server in one process, on one port.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use fairline_postgres::PostgresSettings;
+use fairline_sandbox_notifications::Post;
+use fairline_server::{
+    FrontSettings, LogSettings, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
+};
+use tokio::net::TcpListener;
+
+use super::{keys::Keys, servers::Servers};
+
+/// Higher than in production: all shoppers of a crowd share a few local addresses.
+const REQUESTS_PER_ADDRESS_PER_S: f64 = 1_000.0;
+const REQUESTS_PER_ADDRESS_BURST: u32 = 10_000;
+
+/// The secret with which the sandbox gateway signs its webhooks.
+const WEBHOOK_SECRET: &str = "whsec_sandbox";
+
+/// Starts the services and serves them until shutdown.
+pub(super) async fn serve_all(
+    listener: TcpListener,
+    servers: &Servers,
+    keys: &Keys,
+    shutdown: &Shutdown,
+) -> Result<(), StartError> {
+    let listen = listener.local_addr().map_err(|error| StartError::new(format!("No address to serve on: {error}.")))?;
+    let letters = TcpListener::bind(("127.0.0.1", 0)).await;
+    let letters = letters.map_err(|error| StartError::new(format!("No port for the sandbox post office: {error}.")))?;
+    let mail = letters.local_addr().map_err(|error| StartError::new(format!("No address for letters: {error}.")))?;
+    let post = Post::open(letters, shutdown);
+    let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } =
+        settings(listen, mail, servers, keys);
+    let gateway = fairline_sandbox_gateway::Service::start(&sandbox_gateway, shutdown).await?;
+    let controller = admission_controller::Service::start(&admission_controller, shutdown).await?;
+    let checkout = checkout::Service::start(&checkout, shutdown).await?;
+    let waiting_room = waiting_room::Service::start(&waiting_room, shutdown).await?;
+
+    let routes = Router::new()
+        .merge(post.routes())
+        .merge(gateway.routes)
+        .merge(controller.routes)
+        .merge(checkout.routes)
+        .merge(waiting_room.routes);
+    let ready = all_ready(vec![gateway.ready, controller.ready, checkout.ready, waiting_room.ready]);
+    let router = plumbing_routes(routes, ready, shutdown);
+    let stop = shutdown.clone();
+    shutdown.spawn(async move { serve(listener, router, ServeLimits::default(), &stop).await });
+    Ok(())
+}
+
+struct Settings {
+    waiting_room: waiting_room::Settings,
+    admission_controller: admission_controller::Settings,
+    checkout: checkout::Settings,
+    sandbox_gateway: fairline_sandbox_gateway::Settings,
+}
+
+fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys) -> Settings {
+    let log = LogSettings::default();
+    let redis_url = Secret::new(&servers.redis_url);
+    let postgres_url = Secret::new(&servers.database_url);
+    let ticket_key = Secret::new(&keys.ticket_key);
+    let front = FrontSettings::default();
+    Settings {
+        waiting_room: waiting_room::Settings {
+            listen,
+            redis_url: redis_url.clone(),
+            ticket_key: ticket_key.clone(),
+            account_key: None,
+            accounts_only: false,
+            checkout_url: None,
+            allowed_origins: Vec::new(),
+            front: front.clone(),
+            secure_cookies: false,
+            grace_s: 120,
+            grace_mobile_s: 300,
+            join_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
+            join_burst: REQUESTS_PER_ADDRESS_BURST,
+            sockets_max: 18_000,
+            // There is no other node to move clients to.
+            drain_s: 0,
+            log: log.clone(),
+        },
+        admission_controller: admission_controller::Settings {
+            listen,
+            redis_url: redis_url.clone(),
+            postgres_url: postgres_url.clone(),
+            postgres: PostgresSettings::default(),
+            tick_connections: admission_controller::TICK_CONNECTIONS,
+            admin_connections: admission_controller::ADMIN_CONNECTIONS,
+            signing_key_files: vec![keys.signing_key_file.clone()],
+            admin_token: keys.admin_token.clone(),
+            tick_ms: 200,
+            migrate: false,
+            sales_kept_days: None,
+            secure_cookies: false,
+            // A rehearsal runs this program; its crowd uses the public address.
+            rehearsal_program: std::env::current_exe().ok(),
+            rehearsal_url: Some(format!("http://{listen}")),
+            front: front.clone(),
+            log: log.clone(),
+        },
+        checkout: checkout::Settings {
+            listen,
+            postgres_url,
+            postgres: PostgresSettings::default(),
+            redemption_connections: checkout::REDEMPTION_CONNECTIONS,
+            payment_connections: checkout::PAYMENT_CONNECTIONS,
+            request_connections: checkout::REQUEST_CONNECTIONS,
+            redis_url,
+            jwks: keys.jwks_file.display().to_string(),
+            ticket_key,
+            gateway_url: format!("http://{listen}"),
+            gateway_key: Secret::new("sk_sandbox"),
+            webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
+            shop_key: Some(keys.shop_key.clone()),
+            sign_in_key: Some(keys.sign_in_key.clone()),
+            oidc_issuer: None,
+            oidc_audience: None,
+            smtp_url: Some(Secret::new(format!("smtp://{mail}"))),
+            mail_from: Some("Fairline demo <demo@fairline.example>".to_owned()),
+            sms_url: Some(format!("http://{listen}/sandbox/messages")),
+            sms_key: None,
+            sms_from: Some("Fairline".to_owned()),
+            push_public_key: None,
+            push_key: None,
+            push_contact: None,
+            push_makers: Vec::new(),
+            shop_name: "the demo shop".to_owned(),
+            allowed_origins: Vec::new(),
+            pages_url: Some(format!("http://{listen}")),
+            waiting_room_url: None,
+            secure_cookies: false,
+            front,
+            purchase_rate_per_s: REQUESTS_PER_ADDRESS_PER_S,
+            purchase_burst: REQUESTS_PER_ADDRESS_BURST,
+            code_rate_per_s: 1.0,
+            code_burst: 60,
+            phone_code_rate_per_s: 0.02,
+            phone_code_burst: 10,
+            orders_kept_days: 365,
+            log: log.clone(),
+        },
+        sandbox_gateway: fairline_sandbox_gateway::Settings {
+            listen,
+            webhook_url: Some(format!("http://{listen}/webhooks/stripe")),
+            webhook_secret: Secret::new(WEBHOOK_SECRET),
+            log,
+        },
+    }
+}
+
+/// Ready when all parts are; otherwise reports what the first one lacks.
+fn all_ready(parts: Vec<Readiness>) -> Readiness {
+    let parts: Arc<[Readiness]> = parts.into();
+    Arc::new(move || {
+        let parts = parts.clone();
+        Box::pin(async move {
+            for part in parts.iter() {
+                part().await?;
+            }
+            Ok(())
+        })
+    })
+}

@@ -1,0 +1,136 @@
+//! A client of the admin API, for the terminal.
+
+use std::{fs, path::Path, time::Duration};
+
+use clap::Args;
+use fairline_server::Secret;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, body::Bytes, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use super::LOOK_EVERY;
+use crate::{demo::READY_FILE, failure::Failure};
+
+/// Timeout of a request to the controller.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Consecutive failures of a polling request before the command gives up.
+const FAILURES_MAX: u32 = 30;
+/// Maximum response size: a page of two hundred sales, with lanes.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The controller's URL and the credentials.
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    /// URL of the admission controller: http://host:port or https://.
+    #[arg(long, env = "FAIRLINE_ADMIN_URL", value_name = "URL", global = true)]
+    admin: Option<String>,
+    /// Bearer token for the admin API.
+    #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
+    admin_token: Option<Secret>,
+    /// Folder of a running demo, instead of both.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["admin", "admin_token"], global = true)]
+    demo: Option<std::path::PathBuf>,
+}
+
+/// A client of a controller.
+pub(super) struct Admin {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    address: String,
+    token: Secret,
+}
+
+impl Admin {
+    pub(super) fn find(place: Where) -> Result<Self, Failure> {
+        let (address, token) = match (place.demo, place.admin, place.admin_token) {
+            (Some(folder), ..) => of_demo(&folder)?,
+            (None, Some(address), Some(token)) => (address, token),
+            _ => {
+                return Err(Failure::new(
+                    "Say which controller: --admin URL and FAIRLINE_ADMIN_TOKEN, or --demo .fairline for a demo that runs.",
+                ));
+            }
+        };
+        let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the default versions");
+        let mut roots = rustls::RootCertStore::empty();
+        // A certificate that can't be parsed is skipped.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_root_certificates(roots).with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, address: address.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// Polls a path once; tolerates failures, since a controller that is replaced is back in a
+    /// moment.
+    pub(super) async fn look(&self, path: &str) -> Result<Value, Failure> {
+        let mut failures = 0;
+        loop {
+            match self.ask(Method::GET, path, None).await {
+                Err(failure) if failures < FAILURES_MAX => {
+                    failures += 1;
+                    eprintln!("{failure} Trying again ({failures} of {FAILURES_MAX}).");
+                    sleep(LOOK_EVERY).await;
+                }
+                looked => return looked,
+            }
+        }
+    }
+
+    /// Sends a request and returns the response; a rejection carries the controller's own message.
+    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/admin{path}", self.address))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(body.map(Value::to_string).unwrap_or_default()));
+        let request = request.map_err(|error| Failure::new(format!("{} is no address: {error}.", self.address)))?;
+        let silent = |why: String| Failure::new(format!("The controller at {} does not answer: {why}.", self.address));
+        let answer = async {
+            let answer = self.client.request(request).await.map_err(|error| silent(error.to_string()))?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            Ok::<_, Failure>((status, body.map_err(|error| silent(error.to_string()))?.to_bytes()))
+        };
+        let late = |_| silent(format!("nothing within {} s", ANSWER_WITHIN.as_secs()));
+        let (status, body) = timeout(ANSWER_WITHIN, answer).await.map_err(late)??;
+        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(said);
+        }
+        let (title, detail) = (said["title"].as_str(), said["detail"].as_str());
+        Err(Failure::new(match (title, detail) {
+            (Some(title), Some(detail)) => format!("{title}. {detail}"),
+            _ => format!("The controller answered {status}. Is {} one?", self.address),
+        }))
+    }
+}
+
+fn of_demo(folder: &Path) -> Result<(String, Secret), Failure> {
+    let file = folder.join(READY_FILE);
+    let none = |_| {
+        Failure::new(format!(
+            "No demo runs in {} ({} is missing). Start one: make demo",
+            folder.display(),
+            file.display()
+        ))
+    };
+    let demo: Value = serde_json::from_str(&fs::read_to_string(&file).map_err(none)?).unwrap_or_default();
+    let address = demo["shop_url"].as_str().zip(demo["admin_token"].as_str());
+    let (address, token) =
+        address.ok_or_else(|| Failure::new(format!("{} is not what a demo writes.", file.display())))?;
+    Ok((address.to_owned(), Secret::new(token)))
+}

@@ -1,0 +1,235 @@
+//! Idempotency: a request with an `Idempotency-Key` is executed once, however often it is sent.
+//!
+//! Follows draft-ietf-httpapi-idempotency-key-header. A repeated request receives the stored
+//! response; a different body under the same key, or a request while the first is in progress, is
+//! rejected. Responses are kept for a day. Server errors and responses to unauthenticated callers
+//! are not stored, so that their requests can be retried. Secrets are not stored either: only the
+//! fact that they were returned.
+
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+use fairline_postgres::PgPool;
+use fairline_server::{Problem, Shutdown};
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+
+use store::{Answers, Asked, Known, Scope};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Marks a stored response.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Maximum length of a key, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+/// Longer than any response of our services.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A request in progress for longer was interrupted; the next one with its key is executed.
+const CUT_OFF_AFTER: Duration = Duration::from_secs(60);
+/// How long responses are kept.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Identifies a caller: returns its identities, the most reliable first; empty for a caller that
+/// will be rejected.
+type Asker = dyn Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync;
+
+/// Marks a response that contains a secret, such as a token or a key. It is returned once and not
+/// stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Confidential;
+
+impl IntoResponseParts for Confidential {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        parts.extensions_mut().insert(self);
+        Ok(parts)
+    }
+}
+
+/// Executes requests with a key once.
+#[derive(Clone)]
+pub struct Once {
+    answers: Answers,
+    asker: Arc<Asker>,
+    shutdown: Shutdown,
+}
+
+impl Once {
+    /// Stores responses in the table `answers` of a database. `asker` separates callers: no caller
+    /// receives another's response. Callers with several identities match if one of them does.
+    pub fn new(
+        pool: PgPool,
+        asker: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,
+        shutdown: &Shutdown,
+    ) -> Self {
+        Self { answers: Answers(pool), asker: Arc::new(asker), shutdown: shutdown.clone() }
+    }
+
+    /// Deletes expired responses.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_old(&self) -> Result<(), sqlx::Error> {
+        self.answers.forget_old(KEPT).await
+    }
+
+    async fn answer(
+        &self,
+        mut asked: Asked,
+        others: Vec<Scope>,
+        request: Request,
+        next: Next,
+    ) -> Result<Response, Problem> {
+        if !others.is_empty() {
+            let known = self.answers.known_scope(&asked, &others).await.map_err(|error| unavailable(&error))?;
+            asked.scope = known.unwrap_or(asked.scope);
+        }
+        match self.answers.ask(&asked, CUT_OFF_AFTER).await.map_err(|error| unavailable(&error))? {
+            Known::New => {}
+            Known::UnderWay => return Err(still_under_way()),
+            Known::Other => return Err(key_reused()),
+            Known::Answered { status, body } => return Ok(replayed(status, body)),
+        }
+        let (parts, body) = next.run(request).await.into_parts();
+        // Responses of our own services are finite.
+        let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        let (status, kept) = if parts.extensions.get::<Confidential>().is_some() {
+            let told = told_once().into_response();
+            (told.status(), to_bytes(told.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default())
+        } else {
+            (parts.status, body.clone())
+        };
+        if let Err(error) = self.keep(&asked, status, &kept).await {
+            warn!(%error, "store response failed; its key is rejected for a minute");
+        }
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+
+    async fn keep(&self, asked: &Asked, status: StatusCode, body: &Bytes) -> Result<(), sqlx::Error> {
+        let is_an_answer =
+            !status.is_server_error() && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
+        match std::str::from_utf8(body) {
+            Ok(body) if is_an_answer => self.answers.keep(asked, status.as_u16(), body).await,
+            _ => self.answers.forget(asked).await,
+        }
+    }
+}
+
+/// The middleware that executes `POST` requests with a key once.
+pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST || !request.headers().contains_key(KEY) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let Some(key) = key(&parts.headers) else { return bad_key().into_response() };
+    let mut scopes = (once.asker)(&parts).into_iter().map(|name| scope(parts.uri.path(), &name));
+    // Callers that will be rejected cost no database call, and their body is not read.
+    let Some(surest) = scopes.next() else { return next.run(Request::from_parts(parts, body)).await };
+    let others: Vec<Scope> = scopes.collect();
+    let body = match fairline_server::read_body(body).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let asked = Asked { scope: surest, key, request: Sha256::digest(&body).into() };
+    // A separate task, so that the response is stored even if the client disconnects.
+    let shutdown = once.shutdown.clone();
+    let request = Request::from_parts(parts, Body::from(body));
+    let done = shutdown.spawn(async move { once.answer(asked, others, request, next).await });
+    match done.await {
+        Ok(answer) => answer.unwrap_or_else(IntoResponse::into_response),
+        Err(error) => {
+            tracing::error!(%error, "execute idempotent request failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
+                .detail("It is noted and will be looked at.")
+                .into_response()
+        }
+    }
+}
+
+fn replayed(status: u16, body: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    let headers =
+        [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (REPLAYED, HeaderValue::from_static("true"))];
+    if body.is_empty() {
+        return (status, headers).into_response();
+    }
+    (status, headers, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
+}
+
+/// The key, if it is valid: visible ASCII of bounded length.
+fn key(headers: &HeaderMap) -> Option<String> {
+    let mut keys = headers.get_all(KEY).iter();
+    let key = keys.next()?.to_str().ok()?.trim();
+    let is_one = keys.next().is_none() && (1..=KEY_BYTES_MAX).contains(&key.len());
+    (is_one && key.bytes().all(|byte| byte.is_ascii_graphic())).then(|| key.to_owned())
+}
+
+/// The digest of a caller and a path.
+fn scope(path: &str, asker: &[u8]) -> Scope {
+    let mut digest = Sha256::new();
+    digest.update((path.len() as u64).to_be_bytes());
+    digest.update(path);
+    digest.update(asker);
+    digest.finalize().into()
+}
+
+fn bad_key() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad-idempotency-key", "The Idempotency-Key is not one")
+        .detail("Send one key of 1 to 255 visible ASCII characters, such as a UUID.")
+}
+
+fn key_reused() -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used before")
+        .detail("It came with another body. Nothing was done; send another request with another key.")
+}
+
+fn told_once() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "told-once", "It was done, and its answer was given once")
+        .detail("The answer to the first request with this Idempotency-Key has a secret, which is not kept. If it was lost, undo it and send another key.")
+}
+
+fn still_under_way() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "still-under-way", "The first request is under way")
+        .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
+        .retry_after(1)
+}
+
+fn unavailable(error: &sqlx::Error) -> Problem {
+    warn!(%error, "look up idempotency key failed");
+    Problem::unavailable("The database does not answer at this moment. Nothing was done; try again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_visible_and_short() {
+        let key_of = |text: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(KEY, HeaderValue::from_bytes(text).expect("a header"));
+            key(&headers)
+        };
+        assert_eq!(
+            key_of(b"8e03978e-40d5-43e8-bc93-6894a57f9324").as_deref(),
+            Some("8e03978e-40d5-43e8-bc93-6894a57f9324")
+        );
+        assert_eq!(key_of("x".repeat(255).as_bytes()).map(|key| key.len()), Some(255));
+        for wrong in [&b""[..], b" ", b"a b", b"\xff", "x".repeat(256).as_bytes()] {
+            assert_eq!(key_of(wrong), None, "{wrong:?}");
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(KEY, HeaderValue::from_static("a"));
+        twice.append(KEY, HeaderValue::from_static("b"));
+        assert_eq!(key(&twice), None);
+    }
+}

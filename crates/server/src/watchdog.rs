@@ -1,0 +1,155 @@
+//! Supervision of the loops that a service depends on. A loop that panics, ends or stalls is
+//! reported and restarted; until it recovers, the service is not ready.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::error;
+
+use crate::Shutdown;
+
+/// Pause before a loop is restarted.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// One loop.
+#[derive(Debug)]
+struct Watched {
+    name: &'static str,
+    beat_at: Mutex<Instant>,
+    is_well: AtomicBool,
+}
+
+/// The loops of a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watchdogs(Arc<Mutex<Vec<Arc<Watched>>>>);
+
+tokio::task_local! {
+    static WATCHED: Arc<Watched>;
+}
+
+/// Reports progress of the calling loop. Does nothing outside of a watched loop.
+pub fn beat() {
+    let _ = WATCHED.try_with(|watched| {
+        *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        watched.is_well.store(true, Ordering::Release);
+    });
+}
+
+impl Watched {
+    fn beat_at(&self) -> Instant {
+        *self.beat_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watchdogs {
+    /// The name of a loop that is not well.
+    pub(crate) fn unwell(&self) -> Option<&'static str> {
+        let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.iter().find(|watched| !watched.is_well.load(Ordering::Acquire)).map(|watched| watched.name)
+    }
+
+    fn watch(&self, name: &'static str) -> Arc<Watched> {
+        let watched = Arc::new(Watched { name, beat_at: Mutex::new(Instant::now()), is_well: AtomicBool::new(true) });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched.clone());
+        watched
+    }
+}
+
+impl Shutdown {
+    /// Runs a loop until shutdown. The loop calls [`beat`] in each round; if it does not for
+    /// `limit`, panics or ends, it is restarted. Shutdown waits for it, as for any task.
+    pub fn keep<F, L>(&self, name: &'static str, limit: Duration, start: F)
+    where
+        F: Fn(Shutdown) -> L + Send + 'static,
+        L: Future<Output = ()> + Send + 'static,
+    {
+        let (shutdown, watched) = (self.clone(), self.watchdogs().watch(name));
+        self.spawn(async move {
+            while !shutdown.is_triggered() {
+                *watched.beat_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                let running = WATCHED.scope(watched.clone(), start(shutdown.clone()));
+                let mut task = tokio::spawn(fairline_telemetry::carried(running));
+                let why = loop {
+                    let stands_still_at = watched.beat_at() + limit;
+                    tokio::select! {
+                        ended = &mut task => match ended {
+                            Ok(()) => break "it ended".to_owned(),
+                            Err(error) => break error.to_string(),
+                        },
+                        () = sleep_until(stands_still_at) => {
+                            // After shutdown was triggered, the loop may take as long as the
+                            // process has.
+                            if shutdown.is_triggered() {
+                                let _ = task.await;
+                                return;
+                            }
+                            if watched.beat_at().elapsed() >= limit {
+                                task.abort();
+                                let _ = tokio::time::timeout(limit, &mut task).await;
+                                break format!("it stood still for {} s", limit.as_secs());
+                            }
+                        }
+                    }
+                };
+                if shutdown.is_triggered() {
+                    return;
+                }
+                watched.is_well.store(false, Ordering::Release);
+                metrics::counter!("watchdog_restarts_total", "loop" => name).increment(1);
+                error!(name, why, "loop failed; starting it again");
+                sleep(AGAIN_AFTER).await;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    async fn until(what: &str, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_dies_or_stands_still_is_started_again_and_readiness_says_so() {
+        let (shutdown, begun) = (Shutdown::new(), Arc::new(AtomicU32::new(0)));
+        let counted = begun.clone();
+        shutdown.keep("test", Duration::from_secs(5), move |stop| {
+            let round = counted.fetch_add(1, Ordering::AcqRel);
+            async move {
+                match round {
+                    0 => panic!("the first dies"),
+                    1 => std::future::pending().await,
+                    2 => {}
+                    _ => {
+                        while tokio::time::timeout(Duration::from_secs(1), stop.triggered()).await.is_err() {
+                            beat();
+                        }
+                    }
+                }
+            }
+        });
+        until("it stands still", || begun.load(Ordering::Acquire) == 2).await;
+        assert_eq!(shutdown.watchdogs().unwell(), Some("test"));
+        until("it is well again", || shutdown.watchdogs().unwell().is_none()).await;
+        assert_eq!(begun.load(Ordering::Acquire), 4);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(begun.load(Ordering::Acquire), 4, "one that is well is left alone");
+        shutdown.trigger();
+        assert!(shutdown.finished(Duration::from_secs(5)).await);
+    }
+}

@@ -1,0 +1,426 @@
+//! One shopper's visit: arrives, waits, follows its plan, receives its outcome.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Mutex,
+    time::Duration,
+};
+
+use hyper::Method;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    crowd::Crowd,
+    history::{Diary, Happening},
+    line::{Entered, Entrance, Line, Lost},
+    messages::{Claims, LineMessage, Over, SaleCard, SaleStatus, claims},
+    plan::{Behaviour, Plan},
+    record::{NOTES_MAX, Outcome, Record, Turn},
+    tally::Stage,
+    wire::{Caller, request},
+};
+
+/// What follows the end of a connection.
+pub(crate) enum Step {
+    /// The shopper has its outcome.
+    Done(Outcome),
+    /// The shopper stays away as planned.
+    Away(Duration),
+    /// The connection was lost; the shopper reconnects.
+    Again { retry_after: Option<Duration> },
+}
+
+/// One shopper.
+pub(crate) struct Shopper<'a> {
+    pub(crate) crowd: &'a Crowd,
+    pub(crate) plan: Plan,
+    pub(crate) caller: Caller,
+    pub(crate) record: Record,
+    pub(crate) backoff: Backoff,
+    diary: Diary,
+    cookies: BTreeMap<String, String>,
+    stage: Stage,
+    arrived_at: Instant,
+    away_since: Option<Instant>,
+    connected_at_us: i64,
+    /// When it performs its planned action other than buying; `None` before it has joined and
+    /// afterwards.
+    acts_at: Option<Instant>,
+    has_acted: bool,
+    /// The token that a dawdler lets expire.
+    dawdled_with: Option<String>,
+    calls: usize,
+}
+
+impl<'a> Shopper<'a> {
+    pub(crate) fn new(crowd: &'a Crowd, plan: Plan) -> Shopper<'a> {
+        Shopper {
+            caller: Caller::new(plan.index),
+            record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
+            backoff: Backoff::default(),
+            diary: Diary::of(plan.index),
+            cookies: BTreeMap::new(),
+            stage: Stage::Coming,
+            arrived_at: Instant::now(),
+            away_since: None,
+            connected_at_us: 0,
+            acts_at: None,
+            has_acted: false,
+            dawdled_with: None,
+            calls: plan.index as usize,
+            crowd,
+            plan,
+        }
+    }
+
+    /// Ends the visit, with the outcome if there is one.
+    pub(crate) fn leaves_with(mut self, outcome: Option<Outcome>) -> Record {
+        self.moves_to(if outcome == Some(Outcome::Paid) { Stage::Paid } else { Stage::Over });
+        self.note(Happening::Ended { outcome: outcome.map(|outcome| outcome.name()) });
+        self.record.outcome = outcome;
+        self.record
+    }
+
+    /// Records an event, if a history is kept.
+    pub(crate) fn note(&mut self, what: Happening) {
+        self.diary.note(&self.crowd.history, what);
+    }
+
+    /// The whole visit.
+    pub(crate) async fn visit(&mut self) -> Outcome {
+        self.arrived_at = Instant::now();
+        loop {
+            let step = self.stay_connected().await;
+            self.note(Happening::Disconnected);
+            self.away_since = Some(Instant::now());
+            match step {
+                Step::Done(outcome) => {
+                    if outcome == Outcome::Paid && self.plan.behaviour == Behaviour::Again {
+                        self.tries_for_more().await;
+                    }
+                    return outcome;
+                }
+                Step::Away(time) => sleep(time).await,
+                Step::Again { retry_after } => {
+                    self.record.reconnects += 1;
+                    self.pause(retry_after).await;
+                }
+            }
+        }
+    }
+
+    /// One connection, from its start to its end.
+    async fn stay_connected(&mut self) -> Step {
+        let entrance = self.entrance(false);
+        let room = self.calls % self.crowd.job.waiting_rooms.len();
+        let Entered { mut line, cookies } = match Line::enter(self.plan.transport, entrance).await {
+            Ok(entered) => entered,
+            Err(Lost::SaleOver) => return self.ask_how_it_ended().await,
+            Err(lost) => return self.lost(lost),
+        };
+        self.note(Happening::Connected { room });
+        self.connected(cookies);
+        loop {
+            let acts_at = self.acts_at;
+            let heard = tokio::select! {
+                heard = line.next() => heard,
+                () = sleep_until(acts_at.unwrap_or_else(Instant::now)), if acts_at.is_some() => {
+                    return self.act(&mut line).await;
+                }
+            };
+            let step = match heard {
+                Ok(message) => self.hear(message, &mut line).await,
+                Err(lost) => Some(self.lost(lost)),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    pub(crate) fn entrance(&mut self, rejoins: bool) -> Entrance {
+        let waiting_rooms = &self.crowd.job.waiting_rooms;
+        let (line, invitation) = self.crowd.job.line(self.plan.index);
+        Entrance {
+            caller: self.caller,
+            waiting_room: waiting_rooms[self.next_call() % waiting_rooms.len()].clone(),
+            line,
+            invitation: invitation.map(str::to_owned),
+            rejoins,
+            cookie: self.cookie_header(),
+        }
+    }
+
+    pub(crate) fn keep_cookies(&mut self, cookies: Vec<(String, String)>) {
+        self.cookies.extend(cookies);
+    }
+
+    fn connected(&mut self, cookies: Vec<(String, String)>) {
+        self.cookies.extend(cookies);
+        self.connected_at_us = now_us();
+        if let Some(since) = self.away_since.take()
+            && self.record.join_ms.is_some()
+            && self.record.turns.is_empty()
+        {
+            let away_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.record.away_ms_max = self.record.away_ms_max.max(away_ms);
+        }
+        if let Some(cookie) = self.cookie_header() {
+            self.crowd.found_cookies.offer(self.plan.index, &cookie);
+        }
+    }
+
+    pub(crate) fn lost(&mut self, lost: Lost) -> Step {
+        match lost {
+            Lost::Gone { retry_after } => Step::Again { retry_after },
+            Lost::Ended | Lost::SaleOver => Step::Again { retry_after: None },
+            Lost::Unexpected { what, retry_after } => {
+                self.record.surprised_by(what);
+                Step::Again { retry_after }
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: LineMessage, line: &mut Line) -> Option<Step> {
+        self.backoff = Backoff::default();
+        self.note(match &message {
+            LineMessage::Place { ordinal } => Happening::Place { ordinal: *ordinal },
+            LineMessage::Turn { token } => claims(token)
+                .map_or(Happening::Heard, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
+            LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
+            LineMessage::Sale { .. } | LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => Happening::Heard,
+        });
+        match message {
+            LineMessage::Sale { sale } => {
+                self.crowd.tally.remaining(sale.remaining);
+                None
+            }
+            LineMessage::Place { ordinal } => {
+                self.joined();
+                let known = *self.record.ordinal.get_or_insert(ordinal);
+                self.record.places_lost += u32::from(known != ordinal);
+                self.moves_to(Stage::Waiting);
+                if self.plan.behaviour == Behaviour::Forge && !self.has_acted {
+                    self.has_acted = true;
+                    self.forge_out_of_nothing().await;
+                }
+                None
+            }
+            LineMessage::Turn { token } => {
+                self.joined();
+                self.take_turn(token, line).await
+            }
+            LineMessage::Over { outcome } => Some(self.over(outcome).await),
+            LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => None,
+        }
+    }
+
+    fn joined(&mut self) {
+        if self.record.join_ms.is_some() {
+            return;
+        }
+        self.record.join_ms = Some(self.arrived_at.elapsed().as_secs_f64() * 1_000.0);
+        self.moves_to(Stage::Waiting);
+        let acts = matches!(self.plan.behaviour, Behaviour::Leave | Behaviour::CloseLid | Behaviour::ComeBack);
+        self.acts_at = acts.then(|| Instant::now() + self.plan.acts_after);
+    }
+
+    async fn over(&mut self, over: Over) -> Step {
+        match over {
+            Over::SoldOut => Step::Done(Outcome::SoldOut),
+            Over::Closed => Step::Done(Outcome::Closed),
+            Over::Left => Step::Done(Outcome::Left),
+            Over::Removed => Step::Done(Outcome::Removed),
+            Over::Missed => Step::Done(Outcome::Missed),
+            Over::Limit => Step::Done(Outcome::Limit),
+            Over::Expired => {
+                if let Some(token) = self.dawdled_with.take() {
+                    self.try_dead_token(&token).await;
+                }
+                Step::Done(Outcome::Expired)
+            }
+            // The token was redeemed, but the response was lost: the order is in the list.
+            Over::Bought => match self.find_order().await {
+                Ok(Some(order)) => self.pay(order).await,
+                Ok(None) | Err(()) => Step::Again { retry_after: None },
+            },
+        }
+    }
+
+    async fn take_turn(&mut self, token: String, line: &mut Line) -> Option<Step> {
+        let Some(claims) = claims(&token) else {
+            self.record.surprised_by("a turn without a readable token".to_owned());
+            return Some(Step::Again { retry_after: None });
+        };
+        self.note_turn(&claims);
+        self.moves_to(Stage::Admitted);
+        if self.acts_at.is_some() && !self.has_acted {
+            return Some(self.act(line).await);
+        }
+        if self.plan.behaviour == Behaviour::Visit {
+            let job = &self.crowd.job;
+            // A shopper whose turn came before its first place uses an assumed place.
+            let ordinal = self.record.ordinal.unwrap_or_else(|| u64::from(self.plan.index) + 1);
+            let visit = job.profile.visit(job.seed, ordinal);
+            return self.make_visit(&visit, &token, &claims, line).await;
+        }
+        if let Err(lost) = line.claim().await {
+            return Some(self.lost(lost));
+        }
+        if self.plan.behaviour == Behaviour::Dawdle {
+            self.dawdled_with = Some(token);
+            return None;
+        }
+        tokio::select! {
+            step = self.check_out(&token, &claims) => Some(step),
+            never = line.stay_open() => match never {},
+        }
+    }
+
+    fn note_turn(&mut self, claims: &Claims) {
+        let turns = &mut self.record.turns;
+        if turns.len() < NOTES_MAX && turns.iter().all(|turn| turn.admission != claims.jti) {
+            turns.push(Turn {
+                admission: claims.jti,
+                visitor: claims.sub.clone(),
+                issued_at_s: claims.iat,
+                connected_at_us: self.connected_at_us,
+                seen_at_us: now_us(),
+            });
+        }
+    }
+
+    /// Performs the shopper's planned action other than buying.
+    async fn act(&mut self, line: &mut Line) -> Step {
+        match (self.plan.behaviour, self.plan.away) {
+            (Behaviour::Leave, _) => self.leave(line).await,
+            (Behaviour::CloseLid, None) => {
+                self.record.walked_out = true;
+                Step::Done(Outcome::LidClosed)
+            }
+            (behaviour, away) => {
+                self.record.walked_out |= behaviour == Behaviour::CloseLid;
+                (self.has_acted, self.acts_at) = (true, None);
+                Step::Away(away.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Leaves, until the line has confirmed it; a lost message is sent again.
+    pub(crate) async fn leave(&mut self, line: &mut Line) -> Step {
+        self.record.walked_out = true;
+        if let Err(lost) = line.leave().await {
+            return self.lost(lost);
+        }
+        if !matches!(line, Line::Socket(_)) {
+            return Step::Done(Outcome::Left);
+        }
+        loop {
+            match line.next().await {
+                Ok(LineMessage::Over { outcome }) => return self.over(outcome).await,
+                Ok(_) => {}
+                Err(Lost::Ended) => return Step::Done(Outcome::Left),
+                Err(lost) => return self.lost(lost),
+            }
+        }
+    }
+
+    /// The line accepts no more shoppers: the sale's card shows why.
+    async fn ask_how_it_ended(&mut self) -> Step {
+        let waiting_rooms = &self.crowd.job.waiting_rooms;
+        let waiting_room = &waiting_rooms[self.next_call() % waiting_rooms.len()];
+        let path = format!("/api/flash-sales/{}/status", self.crowd.job.sale);
+        let answer = self.caller.call(waiting_room, request(waiting_room, Method::GET, &path, &[], None)).await;
+        match answer.ok().and_then(|answer| answer.read::<SaleCard>()).map(|card| card.status) {
+            Some(SaleStatus::SoldOut) => Step::Done(Outcome::SoldOut),
+            Some(SaleStatus::Closed) => Step::Done(Outcome::Closed),
+            Some(SaleStatus::Scheduled | SaleStatus::Open | SaleStatus::Paused) | None => {
+                Step::Again { retry_after: None }
+            }
+        }
+    }
+
+    pub(crate) fn moves_to(&mut self, stage: Stage) {
+        self.crowd.tally.moves(self.stage, stage);
+        self.stage = stage;
+    }
+
+    /// Waits before a retry: full jitter, and never less than the server asked for.
+    pub(crate) async fn pause(&mut self, retry_after: Option<Duration>) {
+        let jitter = self.plan.dice.up_to(self.backoff.grow());
+        sleep(retry_after.unwrap_or_default() + jitter).await;
+    }
+
+    pub(crate) fn cookie_header(&self) -> Option<String> {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!cookies.is_empty()).then(|| cookies.join("; "))
+    }
+
+    /// Distributes calls over several services in turn.
+    pub(crate) fn next_call(&mut self) -> usize {
+        self.calls = self.calls.wrapping_add(1);
+        self.calls
+    }
+}
+
+/// Maximum of the next pause: doubles from a fifth of a second to five seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    fn grow(&mut self) -> Duration {
+        let longest = Duration::from_millis(200) * 2_u32.pow(self.tries.min(10));
+        self.tries += 1;
+        longest.min(Duration::from_secs(5))
+    }
+}
+
+/// The tickets of two shoppers, so that one of another shopper is always available.
+#[derive(Debug, Default)]
+pub(crate) struct FoundCookies(Mutex<VecDeque<(u32, String)>>);
+
+impl FoundCookies {
+    fn offer(&self, index: u32, cookie: &str) {
+        let mut found = self.0.lock().expect("nothing panics while it holds this lock");
+        if found.len() < 2 && found.iter().all(|(owner, _)| *owner != index) {
+            found.push_back((index, cookie.to_owned()));
+        }
+    }
+
+    /// The ticket of another shopper.
+    pub(crate) fn of_somebody_else(&self, index: u32) -> Option<String> {
+        let found = self.0.lock().expect("nothing panics while it holds this lock");
+        found.iter().find(|(owner, _)| *owner != index).map(|(_, cookie)| cookie.clone())
+    }
+}
+
+/// Now, in microseconds since 1970.
+pub(crate) fn now_us() -> i64 {
+    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<u128> = (0..7).map(|_| backoff.grow().as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    }
+
+    #[test]
+    fn a_found_cookie_is_never_ones_own() {
+        let found = FoundCookies::default();
+        assert_eq!(found.of_somebody_else(1), None);
+        found.offer(1, "a=1");
+        assert_eq!(found.of_somebody_else(1), None);
+        found.offer(2, "b=2");
+        found.offer(3, "c=3");
+        assert_eq!(found.of_somebody_else(1).as_deref(), Some("b=2"));
+        assert_eq!(found.of_somebody_else(3).as_deref(), Some("a=1"));
+    }
+}

@@ -1,0 +1,153 @@
+//! Sends webhooks to the merchant, signed as Stripe signs them: without retries, and with the
+//! faults that the payment method selects.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fairline_server::{Secret, Shutdown, StartError};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http_body_util::Full;
+use hyper::{Method, Request, Uri, header};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tracing::debug;
+use uuid::Uuid;
+
+use crate::{
+    api::{dispute_to_json, to_json},
+    company::{Intent, Status, Telling},
+};
+
+/// Maximum webhooks in the queue; further ones are dropped, as a real company's may be late for
+/// hours.
+const WAITING_MAX: usize = 1000;
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Delay of a late webhook.
+const LATE_BY: Duration = Duration::from_secs(3);
+
+/// The merchant's webhook endpoint.
+#[derive(Clone)]
+pub(crate) struct Webhook {
+    news: mpsc::Sender<Bytes>,
+    /// The webhook that is sent after the next one.
+    held_back: Arc<Mutex<Option<Bytes>>>,
+}
+
+impl Webhook {
+    pub(crate) fn start(url: &str, secret: Secret, shutdown: &Shutdown) -> Result<Self, StartError> {
+        let uri: Uri = url
+            .parse()
+            .ok()
+            .filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+            .ok_or_else(|| StartError::new(format!("The webhook's address `{url}` is not an http:// one.")))?;
+        let (news, mut waiting) = mpsc::channel(WAITING_MAX);
+        let stop = shutdown.clone();
+        shutdown.spawn(async move {
+            let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+            loop {
+                let body = tokio::select! {
+                    body = waiting.recv() => body,
+                    () = stop.triggered() => return,
+                };
+                let Some(body) = body else { return };
+                tell(&client, &uri, &secret, body).await;
+            }
+        });
+        Ok(Self { news, held_back: Arc::default() })
+    }
+
+    /// Queues a webhook about an object.
+    pub(crate) fn tell(&self, kind: &str, object: &Value, telling: Telling) {
+        let event = json!({
+            "id": format!("evt_{}", Uuid::new_v4().simple()),
+            "object": "event",
+            "type": kind,
+            "created": OffsetDateTime::now_utc().unix_timestamp(),
+            "data": { "object": object },
+        });
+        let body = Bytes::from(event.to_string());
+        match telling {
+            Telling::Once => self.queue(body),
+            Telling::Twice => {
+                self.queue(body.clone());
+                self.queue(body);
+            }
+            Telling::Late => {
+                let webhook = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(LATE_BY).await;
+                    webhook.queue(body);
+                });
+            }
+            Telling::Shuffled => {
+                let earlier = self.held_back.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match earlier {
+                    Some(earlier) => {
+                        self.queue(body);
+                        self.queue(earlier);
+                    }
+                    None => *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(body),
+                }
+            }
+        }
+    }
+
+    fn queue(&self, body: Bytes) {
+        if self.news.try_send(body).is_err() {
+            debug!("queue webhook failed: queue is full");
+        }
+    }
+}
+
+/// The webhooks about an intent that has just changed.
+pub(crate) fn news_of(intent: &Intent) -> Vec<(&'static str, Value)> {
+    let kind = match intent.status {
+        Status::RequiresAction => "payment_intent.requires_action",
+        Status::RequiresCapture => "payment_intent.amount_capturable_updated",
+        Status::Succeeded => "payment_intent.succeeded",
+        Status::Canceled => "payment_intent.canceled",
+        Status::Declined => "payment_intent.payment_failed",
+    };
+    let mut news = vec![(kind, to_json(intent))];
+    if let Some(dispute) = dispute_to_json(intent) {
+        news.push(("charge.dispute.created", dispute.clone()));
+        news.push(("charge.dispute.funds_withdrawn", dispute));
+    }
+    news
+}
+
+/// The `Stripe-Signature` of a body.
+fn signature(secret: &str, unix_s: i64, body: &[u8]) -> String {
+    // An HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
+    mac.update(format!("{unix_s}.").as_bytes());
+    mac.update(body);
+    let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={unix_s},v1={digest}")
+}
+
+async fn tell(client: &Client<HttpConnector, Full<Bytes>>, uri: &Uri, secret: &Secret, body: Bytes) {
+    let signed = signature(secret.expose(), OffsetDateTime::now_utc().unix_timestamp(), &body);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(uri)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("stripe-signature", signed)
+        .body(Full::new(body))
+        .expect("a checked address and constant headers make a request");
+    match tokio::time::timeout(TIMEOUT, client.request(request)).await {
+        Ok(Ok(response)) if response.status().is_success() => {}
+        Ok(Ok(response)) => debug!(status = response.status().as_u16(), "send webhook failed: rejected"),
+        Ok(Err(error)) => debug!(%error, "send webhook failed"),
+        Err(_) => debug!("send webhook failed: timeout"),
+    }
+}

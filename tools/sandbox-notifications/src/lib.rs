@@ -1,0 +1,132 @@
+//! A mail server in memory, for the demo and for tests: it accepts e-mail over SMTP (RFC 5321) and
+//! text messages over Twilio's API, lists them to any client, delivers none, and misbehaves on
+//! request. The recipient selects a fault:
+//!
+//! | address begins with | behaviour |
+//! |---|---|
+//! | `busy` | the first attempt is rejected temporarily |
+//! | `nobody` | rejected permanently |
+//! | `silent` | accepted, but the connection is cut without a response |
+//! | `slow` | accepted after 2 seconds |
+//!
+//! A phone number that ends in 1 is busy, in 2 rejected, in 3 silent.
+
+mod phones;
+mod smtp;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    routing::{get, post},
+};
+use fairline_server::Shutdown;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+/// Maximum stored messages, the newest.
+const KEPT_MAX: usize = 1000;
+
+/// An e-mail or text message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Letter {
+    /// The recipient.
+    pub to: String,
+    /// Its `Message-ID`; empty for a text message.
+    pub id: String,
+    /// Its subject; empty for a text message.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// How a message is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Taken,
+    TakenLate,
+    TakenInSilence,
+    Busy,
+    Refused,
+}
+
+#[derive(Default)]
+struct Office {
+    letters: VecDeque<Letter>,
+    /// Recipients that were busy once.
+    tried: HashSet<String>,
+}
+
+/// The sandbox mail server.
+#[derive(Clone, Default)]
+pub struct Post(Arc<Mutex<Office>>);
+
+impl Post {
+    /// Starts a mail server on a listener, until shutdown.
+    #[must_use]
+    pub fn open(listener: TcpListener, shutdown: &Shutdown) -> Self {
+        let post = Self::default();
+        let (office, stop) = (post.clone(), shutdown.clone());
+        tokio::spawn(async move { smtp::serve(listener, office, stop).await });
+        post
+    }
+
+    /// `POST /sandbox/messages` sends text messages; `GET /sandbox/letters?to=…` lists messages.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route("/sandbox/messages", post(phones::send))
+            .route("/sandbox/letters", get(letters))
+            .with_state(self.clone())
+    }
+
+    /// The messages to a recipient, the oldest first.
+    #[must_use]
+    pub fn letters_to(&self, to: &str) -> Vec<Letter> {
+        self.office(|office| office.letters.iter().filter(|letter| letter.to == to).cloned().collect())
+    }
+
+    fn keep(&self, letter: Letter) {
+        self.office(|office| {
+            office.letters.push_back(letter);
+            if office.letters.len() > KEPT_MAX {
+                office.letters.pop_front();
+            }
+        });
+    }
+
+    fn fate(&self, to: &str) -> Fate {
+        let begins = |word: &str| to.starts_with(word);
+        let ends = |digit: char| to.starts_with('+') && to.ends_with(digit);
+        if begins("nobody") || ends('2') {
+            Fate::Refused
+        } else if begins("silent") || ends('3') {
+            Fate::TakenInSilence
+        } else if begins("slow") {
+            Fate::TakenLate
+        } else if (begins("busy") || ends('1')) && self.office(|office| office.tried.insert(to.to_owned())) {
+            Fate::Busy
+        } else {
+            Fate::Taken
+        }
+    }
+
+    fn office<T>(&self, what: impl FnOnce(&mut Office) -> T) -> T {
+        what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    to: Option<String>,
+}
+
+async fn letters(State(post): State<Post>, Query(Wanted { to }): Query<Wanted>) -> axum::Json<Vec<Letter>> {
+    axum::Json(match to {
+        Some(to) => post.letters_to(&to),
+        None => post.office(|office| office.letters.iter().cloned().collect()),
+    })
+}

@@ -1,0 +1,152 @@
+//! A minimal SMTP server for a shop that sends e-mail.
+
+use std::time::Duration;
+
+use fairline_server::Shutdown;
+use mail_parser::MessageParser;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tracing::debug;
+
+use crate::{Fate, Letter, Post};
+
+const LETTER_BYTES_MAX: u64 = 256 * 1024;
+/// Maximum duration of a session.
+const HEARD_FOR: Duration = Duration::from_secs(300);
+const LATE_BY: Duration = Duration::from_secs(2);
+
+pub(crate) async fn serve(listener: TcpListener, post: Post, shutdown: Shutdown) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.triggered() => return,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        let (post, stop) = (post.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = timeout(HEARD_FOR, converse(stream, post)) => debug!(?ended, "a conversation ended"),
+                () = stop.triggered() => {}
+            }
+        });
+    }
+}
+
+async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read.take(LETTER_BYTES_MAX));
+    write.write_all(b"220 sandbox post office\r\n").await?;
+    let (mut to, mut line) = (None, String::new());
+    loop {
+        line.clear();
+        if read.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let command = line.trim_end();
+        let word = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let answer = match word.as_str() {
+            "EHLO" => "250-sandbox\r\n250 8BITMIME\r\n",
+            "HELO" | "NOOP" | "RSET" | "MAIL" => "250 OK\r\n",
+            "RCPT" => {
+                let address = command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                let fate = post.fate(&address);
+                to = Some((address, fate));
+                match fate {
+                    Fate::Busy => "451 Busy on purpose, try again\r\n",
+                    Fate::Refused => "550 Nobody by that name\r\n",
+                    _ => "250 OK\r\n",
+                }
+            }
+            "DATA" => {
+                write.write_all(b"354 Go on\r\n").await?;
+                let data = data(&mut read).await?;
+                let Some((to, fate)) = to.take() else { return Ok(()) };
+                post.keep(letter(to, &data));
+                match fate {
+                    Fate::TakenInSilence => return Ok(()),
+                    Fate::TakenLate => sleep(LATE_BY).await,
+                    _ => {}
+                }
+                "250 Taken\r\n"
+            }
+            "QUIT" => {
+                write.write_all(b"221 Goodbye\r\n").await?;
+                return Ok(());
+            }
+            _ => "502 What?\r\n",
+        };
+        read.get_mut().set_limit(LETTER_BYTES_MAX);
+        write.write_all(answer.as_bytes()).await?;
+    }
+}
+
+/// Reads up to the line with a single dot; lines that begin with a dot have one more (RFC 5321,
+/// section 4.5.2).
+async fn data(read: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io::Result<Vec<u8>> {
+    let (mut data, mut line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        if read.read_until(b'\n', &mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        match line.as_slice() {
+            b".\r\n" => return Ok(data),
+            [b'.', rest @ ..] => data.extend(rest),
+            line => data.extend(line),
+        }
+    }
+}
+
+fn letter(to: String, data: &[u8]) -> Letter {
+    let parsed = MessageParser::default().parse(data);
+    let said = |say: fn(&mail_parser::Message<'_>) -> Option<String>| parsed.as_ref().and_then(say).unwrap_or_default();
+    Letter {
+        to,
+        id: said(|message| message.message_id().map(str::to_owned)),
+        subject: said(|message| message.subject().map(str::to_owned)),
+        text: said(|message| message.body_text(0).map(|text| text.replace("\r\n", "\n"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_letter_is_taken_as_it_was_meant() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shutdown = Shutdown::new();
+        let post = Post::open(listener, &shutdown);
+        let mut stream = BufReader::new(TcpStream::connect(address).await.expect("connected"));
+        let mut say = async |words: &str, expected: &str| {
+            stream.get_mut().write_all(words.as_bytes()).await.expect("written");
+            let mut line = String::new();
+            stream.read_line(&mut line).await.expect("read");
+            assert!(line.starts_with(expected), "{words}: {line}");
+        };
+        say("", "220").await;
+        say("HELO shop\r\n", "250").await;
+        say("MAIL FROM:<shop@example.org>\r\n", "250").await;
+        say("RCPT TO:<nobody@example.org>\r\n", "550").await;
+        say("RCPT TO:<busy@example.org>\r\n", "451").await;
+        say("RCPT TO:<busy@example.org>\r\n", "250").await;
+        say("DATA\r\n", "354").await;
+        let letter = "Subject: =?utf-8?b?w5xiZXI=?=\r\nMessage-ID: <1@x>\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            Content-Transfer-Encoding: quoted-printable\r\n\r\n..2 =C3=97 lamps=\r\n!\r\n.\r\n";
+        say(letter, "250").await;
+        say("VRFY\r\n", "502").await;
+        say("QUIT\r\n", "221").await;
+        let expected = Letter {
+            to: "busy@example.org".to_owned(),
+            id: "1@x".to_owned(),
+            subject: "Über".to_owned(),
+            text: ".2 × lamps!\n".to_owned(),
+        };
+        assert_eq!(post.letters_to("busy@example.org"), [expected]);
+        shutdown.trigger();
+    }
+}

@@ -1,0 +1,201 @@
+//! The behaviour model of simulated shoppers after their admission. Pure, except for the random
+//! generators that callers pass in.
+//!
+//! A shopper is called, claims, redeems, thinks, and pays. At each of the first three steps a
+//! shopper may go on, leave explicitly, or fall silent until time runs out. Times to go on are
+//! log-normal, so some are very long. Speed, variance and silence are drawn anew for each sale, so
+//! no control law can know them.
+//!
+//! The control law's benchmark uses the model in virtual time, and a crowd of `fairline rush` over
+//! real sockets.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+/// Seconds to claim a token, to redeem it, and to begin a payment: the defaults of the admin form.
+pub const LIMITS_S: [f64; 3] = [15.0, 120.0, 300.0];
+/// The share of payments that succeed.
+const SUCCEEDS: f64 = 0.97;
+
+/// A shopper's decision at one step of a visit, in seconds from the beginning of the step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// Goes on after this time.
+    GoesOn(f64),
+    /// Leaves explicitly after this time.
+    Leaves(f64),
+    /// Does nothing more.
+    FallsSilent,
+}
+
+/// One shopper's visit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Visit {
+    /// The decisions to claim, to redeem, and to begin the payment.
+    pub steps: [Step; 3],
+    /// Duration of the payment, in seconds.
+    pub payment_s: f64,
+    /// Whether the payment succeeds.
+    pub succeeds: bool,
+}
+
+impl Visit {
+    /// Seconds from the admission until the payment begins, if it ever does.
+    #[must_use]
+    pub fn pays_after_s(&self) -> Option<f64> {
+        self.steps.iter().try_fold(0.0, |sum, step| match step {
+            Step::GoesOn(after_s) => Some(sum + after_s),
+            Step::Leaves(_) | Step::FallsSilent => None,
+        })
+    }
+
+    /// Seconds from the admission until the order, if there will be one.
+    #[must_use]
+    pub fn buys_after_s(&self) -> Option<f64> {
+        self.pays_after_s().filter(|_| self.succeeds).map(|after_s| after_s + self.payment_s)
+    }
+}
+
+/// A log-normal time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Time {
+    median_s: f64,
+    sigma: f64,
+}
+
+/// The behaviour parameters of a sale's shoppers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Profile {
+    /// Probability of going on at each step.
+    goes_on: [f64; 3],
+    times: [Time; 3],
+    /// Probability of leaving explicitly, and the mean time until then at each step, in seconds.
+    says: f64,
+    leaves_after_s: [f64; 3],
+    /// Whether a shopper can also leave explicitly in checkout.
+    gives_back: bool,
+    /// Minimum duration of a payment, and its mean beyond that, in seconds.
+    payment_s: [f64; 2],
+    /// Probability that it succeeds.
+    succeeds: f64,
+    limits_s: [f64; 3],
+}
+
+/// Divides a purchase probability among the steps: exponents, whose sum is one.
+const PARTS: [f64; 3] = [0.15, 0.35, 0.5];
+
+impl Profile {
+    /// Draws the parameters of a sale; the `chance` of a purchase is given.
+    #[must_use]
+    pub fn draw(chance: f64, dice: &mut StdRng) -> Self {
+        let mut between = |low: f64, high: f64| dice.random_range(low..high);
+        let mut profile = Self {
+            goes_on: [0.0; 3],
+            times: [
+                Time { median_s: between(0.8, 2.0), sigma: between(0.4, 0.8) },
+                Time { median_s: between(6.0, 18.0), sigma: between(0.6, 1.0) },
+                Time { median_s: between(35.0, 80.0), sigma: between(0.5, 0.9) },
+            ],
+            says: between(0.2, 0.7),
+            leaves_after_s: [5.0, between(10.0, 30.0), between(20.0, 60.0)],
+            gives_back: true,
+            payment_s: [1.0, between(1.5, 4.0)],
+            succeeds: SUCCEEDS,
+            limits_s: LIMITS_S,
+        };
+        profile.set_chance(chance);
+        profile
+    }
+
+    /// The same people with another purchase probability.
+    #[must_use]
+    pub fn with_chance(mut self, chance: f64) -> Self {
+        self.set_chance(chance);
+        self
+    }
+
+    /// The behaviour of a `fairline rush` crowd, sped up so that a sale takes minutes. Payments
+    /// take no time and succeed. A shopper who gives up in checkout falls silent, since a hold
+    /// can't be released.
+    #[must_use]
+    pub fn live(mut self, chance: f64, faster: f64) -> Self {
+        self.times.iter_mut().for_each(|time| time.median_s /= faster);
+        self.leaves_after_s.iter_mut().for_each(|after_s| *after_s /= faster);
+        self.limits_s.iter_mut().for_each(|limit_s| *limit_s /= faster);
+        (self.gives_back, self.payment_s, self.succeeds) = (false, [0.0, 0.0], 1.0);
+        self.with_chance(chance)
+    }
+
+    /// The time limit of each step, in seconds.
+    #[must_use]
+    pub fn limits_s(&self) -> [f64; 3] {
+        self.limits_s
+    }
+
+    fn set_chance(&mut self, chance: f64) {
+        let chance = (chance / self.succeeds).min(1.0);
+        self.goes_on = PARTS.map(|part| chance.powf(part));
+    }
+
+    /// Draws a visit.
+    pub fn visit(&self, dice: &mut StdRng) -> Visit {
+        let steps = std::array::from_fn(|at| {
+            if dice.random::<f64>() < self.goes_on[at] {
+                return Step::GoesOn(self.times[at].draw(self.limits_s[at], dice));
+            }
+            let leaves_after_s = -self.leaves_after_s[at] * (1.0 - dice.random::<f64>()).ln();
+            // A shopper who never saw the page can't leave explicitly.
+            let can_say = at > 0 && (at < 2 || self.gives_back);
+            let says = can_say && dice.random::<f64>() < self.says;
+            if says && leaves_after_s < self.limits_s[at] { Step::Leaves(leaves_after_s) } else { Step::FallsSilent }
+        });
+        let [least_s, more_s] = self.payment_s;
+        let payment_s = (least_s - more_s * (1.0 - dice.random::<f64>()).ln()).min(30.0);
+        Visit { steps, payment_s, succeeds: dice.random::<f64>() < self.succeeds }
+    }
+}
+
+impl Time {
+    /// Draws a time below `limit_s`.
+    fn draw(&self, limit_s: f64, dice: &mut StdRng) -> f64 {
+        loop {
+            // The Box–Muller transform.
+            let (u, v): (f64, f64) = (1.0 - dice.random::<f64>(), dice.random());
+            let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+            let time_s = self.median_s * (self.sigma * normal).exp();
+            if time_s < limit_s {
+                return time_s;
+            }
+        }
+    }
+}
+
+/// The parameters of a seed's crowd, sped up by a factor.
+#[must_use]
+pub fn live_manners(seed: u64, chance: f64, faster: f64) -> Profile {
+    Profile::draw(chance, &mut StdRng::seed_from_u64(seed)).live(chance, faster)
+}
+
+/// The visit of the shopper at this place of the crowd's line, from 0.
+#[must_use]
+pub fn live_visit(profile: &Profile, seed: u64, at: u32) -> Visit {
+    profile.visit(&mut StdRng::seed_from_u64(seed.wrapping_add((u64::from(at) + 1) << 32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_its_seed_and_buys_as_often_and_as_fast_as_it_is_told() {
+        let profile = live_manners(7, 0.4, 5.0);
+        let visits: Vec<Visit> = (0..4_000).map(|index| live_visit(&profile, 7, index)).collect();
+        assert_eq!(visits[41], live_visit(&live_manners(7, 0.4, 5.0), 7, 41));
+        assert_ne!(visits[41], live_visit(&live_manners(8, 0.4, 5.0), 8, 41));
+        let buyers: Vec<f64> = visits.iter().filter_map(Visit::buys_after_s).collect();
+        assert!((1_500..1_700).contains(&buyers.len()), "{}", buyers.len());
+        let limit_s: f64 = profile.limits_s().iter().sum();
+        assert_eq!(limit_s, 87.0);
+        assert!(buyers.iter().all(|&after_s| after_s < limit_s));
+        assert!(visits.iter().all(|visit| !matches!(visit.steps[2], Step::Leaves(_))), "a hold can't be given back");
+    }
+}
