@@ -11,8 +11,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Redeem the admission token that a shopper has brought to the shop's own checkout: its units are held, until the shop confirms
-         *     the order or gives it back, or its time runs out. The shop answers for it that the shopper is the token's holder.
+         * Redeem the admission token that a shopper has brought to the shop's own checkout. Its units are
+         *     held until the shop confirms the order or gives it back, or the hold expires. The shop is
+         *     responsible for checking that the shopper holds the token.
          */
         post: operations["redeem"];
         delete?: never;
@@ -30,7 +31,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Redeem an admission token: what was promised is held, until it is paid for or its time runs out. */
+        /** Redeem an admission token: its units are held until they are paid for or the hold expires. */
         post: operations["purchase"];
         delete?: never;
         options?: never;
@@ -45,13 +46,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The shopper's orders, the newest first. */
+        /** List the shopper's orders, the newest first. */
         get: operations["list_orders"];
         put?: never;
         post?: never;
         /**
-         * Forget who made these orders. Those that have ended no longer lead to anybody, and are not shown to this browser any more;
-         *     units and amounts stay, for the books. It can't be undone.
+         * Anonymise these orders. Ended orders are no longer linked to a shopper, and no longer shown to
+         *     this browser; units and amounts stay for the books. It can't be undone.
          */
         delete: operations["forget_orders"];
         options?: never;
@@ -66,13 +67,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One of the shopper's orders, or all of an account. */
+        /** An order of the shopper, or all orders of an account. */
         get: operations["show_order"];
         put?: never;
         post?: never;
         /**
-         * Forget a customer who has asked the shop for it. An order that has ended no longer leads to whoever made it; under an account's id, the
-         *     account is forgotten with all of its orders. Units and amounts stay, for the books. It can't be undone.
+         * Erase personal data at a customer's request. With the id of an ended order, removes the link to
+         *     its shopper; with the id of an account, erases the account and the links of all its orders.
+         *     Units and amounts stay for the books. It can't be undone.
          */
         delete: operations["erase"];
         options?: never;
@@ -90,8 +92,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give an order back before its time runs out: its units are free for the next in line. A payment under way is withdrawn with it. May be
-         *     repeated.
+         * Give an order back before it expires. Its units go to the next in line, and a pending payment is
+         *     withdrawn. May be repeated.
          */
         post: operations["give_back"];
         delete?: never;
@@ -109,7 +111,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Say that an order was paid for at the shop. It is sold; where its time has run out, if units are free. */
+        /**
+         * Confirm that the shop was paid for an order. The order is sold; an expired one, if units are
+         *     free.
+         */
         post: operations["confirm"];
         delete?: never;
         options?: never;
@@ -126,11 +131,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Pay for an order. Asking twice charges once. */
+        /** Pay for an order. A repeated request charges once. */
         post: operations["pay"];
         /**
-         * Withdraw a payment that is under way, whether or not the payment company answers: nothing is charged, and the order can be paid
-         *     otherwise while there is time. May be repeated.
+         * Withdraw a pending payment, whether or not the payment company answers. Nothing is charged, and
+         *     the order can be paid another way while there is time. May be repeated.
          */
         delete: operations["withdraw"];
         options?: never;
@@ -148,8 +153,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refund an order that was paid for here, all or a part. Its units stay sold: raise the stock to sell them again. Events and the order
-         *     show it once the payment company has counted it.
+         * Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
+         *     sell them again. Events and the order show the refund once the payment company has counted it.
          */
         post: operations["refund"];
         delete?: never;
@@ -165,7 +170,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The same, for proxies that pass a refusal on to the browser (Traefik, Envoy): whoever was not let in is sent to the waiting room. */
+        /**
+         * The same, for proxies that return a rejection to the browser (Traefik, Envoy): a browser that
+         *     was not admitted is redirected to the waiting room.
+         */
         get: operations["enter"];
         put?: never;
         post?: never;
@@ -183,10 +191,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether somebody was let in, for a proxy to ask before each request to a checkout of the shop's own. The token stands in the query
-         *     (`fairline_token`) of the request or of the `X-Original-URI` or `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
-         *     `fairline_admission`; the first that is good counts. A CORS preflight (`OPTIONS`, where the proxy asks with the request's method)
-         *     passes: the shop answers it. `docs/gate.md` has the proxies' configurations.
+         * Whether a shopper was admitted, for a proxy that checks each request to the shop's own checkout.
+         *     The first valid token counts: in the query (`fairline_token`) of the request, of
+         *     `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
+         *     `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
+         *     the shop. `docs/gate.md` has configurations for proxies.
          */
         get: operations["verify"];
         put?: never;
@@ -241,8 +250,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Reserve free units for the shop itself: for its box office, or its friends. What shoppers were promised stays theirs. The order
-         *     is confirmed or given back like any other.
+         * Reserve free units for the shop itself, such as for its box office. Units that shoppers were
+         *     promised are not available. The order is confirmed or given back like any other.
          */
         post: operations["reserve"];
         delete?: never;
@@ -258,7 +267,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How the stocks stand. */
+        /** The stocks of sales. */
         get: operations["show_inventory"];
         put?: never;
         post?: never;
@@ -292,7 +301,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How an order stands. */
+        /** The status of an order. */
         get: operations["show_order_status"];
         put?: never;
         post?: never;
@@ -309,7 +318,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How a payment stands. */
+        /** The status of a payment. */
         get: operations["show_payment_status"];
         put?: never;
         post?: never;
@@ -326,7 +335,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is sold. */
+        /** List the products. */
         get: operations["list_products"];
         put?: never;
         post?: never;
@@ -363,8 +372,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign in: have a code sent to an e-mail address or a phone, or show an ID token of the shop's own issuer. Whether an address has an
-         *     account, the answer does not tell.
+         * Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the shop's
+         *     own issuer. The response does not reveal whether an address has an account.
          */
         post: operations["log_in"];
         delete?: never;
@@ -382,7 +391,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Enter a code that has come: signed in. Five tries, ten minutes, once. */
+        /** Submit a code and sign in. A code allows five attempts within ten minutes, and is valid once. */
         post: operations["enter_code"];
         delete?: never;
         options?: never;
@@ -399,7 +408,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take a refresh token for the next two tokens. One that comes twice ends all that came of its sign-in. */
+        /** Exchange a refresh token for the next two tokens. A token that is used twice ends its session. */
         post: operations["refresh"];
         delete?: never;
         options?: never;
@@ -416,7 +425,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign out: no token of this sign-in is refreshed any more. The access token runs out by itself. */
+        /** Sign out: ends the session of the refresh token. The access token expires by itself. */
         post: operations["log_out"];
         delete?: never;
         options?: never;
@@ -431,11 +440,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is known of the account. */
+        /** The profile of the account. */
         get: operations["show_profile"];
         put?: never;
         post?: never;
-        /** Forget the account: its address, its sign-ins, and whose its orders are. It can't be undone. */
+        /** Erase the account: its address, its sessions, and the link to its orders. It can't be undone. */
         delete: operations["forget_profile"];
         options?: never;
         head?: never;
@@ -449,12 +458,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a browser subscribes with, to be told by Web Push. */
+        /** The public key for push subscriptions. */
         get: operations["show_push_key"];
         put?: never;
-        /** Be told in this browser: what letters say. At most five browsers of an account are, the newest. */
+        /**
+         * Subscribe this browser to the notifications of the account. An account keeps its newest five
+         *     browsers.
+         */
         post: operations["subscribe"];
-        /** Be told no longer in this browser. */
+        /** Unsubscribe this browser. */
         delete: operations["unsubscribe"];
         options?: never;
         head?: never;
@@ -470,7 +482,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Hear by e-mail or message when your turn in a line is near. */
+        /** Be notified by e-mail, SMS or Web Push when your turn in a line is near. */
         post: operations["remind"];
         delete?: never;
         options?: never;
@@ -487,7 +499,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What the payment company tells of payments: a webhook of Stripe's kind. Each message is taken once. */
+        /** Receives events of the payment gateway: Stripe webhooks. Each event is processed once. */
         post: operations["hear"];
         delete?: never;
         options?: never;
@@ -501,69 +513,69 @@ export interface components {
     schemas: {
         /**
          * Format: uuid
-         * @description An account.
+         * @description The id of an account.
          */
         AccountId: string;
-        /** @description A code is on its way. */
+        /** @description A code was sent. */
         CodeSent: {
             /**
              * Format: date-time
-             * @description Until when the code is good.
+             * @description When the code expires.
              */
             expires_at: string;
             /** Format: uuid */
             sign_in_id: string;
         };
-        /** @description What the shop was paid. */
+        /** @description A payment that the shop received. */
         Confirm: {
-            /** @description The shop's own name for the payment. The same one may come again. */
+            /** @description The shop's own name of the payment. It may be repeated. */
             reference: components["schemas"]["Reference"];
         };
-        /** @description A code that has come. */
+        /** @description A code that was received. */
         EnterCode: {
             /** @description Six digits. */
             code: string;
-            /** @description Whether the tokens are to be cookies, which a browser's scripts can't read. */
+            /** @description Whether to return the tokens as cookies, which scripts can't read. */
             cookies?: boolean;
             /**
              * Format: uuid
-             * @description As the answer to `POST /users/login` says.
+             * @description The id from the response to `POST /users/login`.
              */
             sign_in_id: string;
         };
-        /** @description What was forgotten. */
+        /** @description The result of an erasure. */
         Forgotten: {
             /**
              * Format: int64
-             * @description Orders. Those that have not ended are kept until they have.
+             * @description Number of anonymised orders. Open orders are kept until they end.
              */
             forgotten: number;
         };
-        /** @description Stocks. */
+        /** @description The stocks of sales. */
         Inventory: {
             stocks: components["schemas"]["Stock"][];
         };
-        /** @description Who wants to sign in: one of the three. */
+        /** @description A sign-in, by exactly one of three ways. */
         LogIn: {
-            /** @description Whether the tokens are to be cookies, which a browser's scripts can't read. */
+            /** @description Whether to return the tokens as cookies, which scripts can't read. */
             cookies?: boolean;
             /**
              * Format: email
-             * @description Where to send a code.
+             * @description E-mail address to send a code to.
              */
             email?: string | null;
             /** @description The ID token of the shop's own OpenID Connect issuer. */
             id_token?: string | null;
-            /** @description Where to send a code: with the country, such as +4930901820. */
+            /** @description Phone number to send a code to, with the country code, such as +4930901820. */
             phone?: string | null;
         };
-        /** @description An order, or those of an account, the newest first. */
+        /** @description An order, or the orders of an account, the newest first. */
         OneOrAll: components["schemas"]["Order"] | components["schemas"]["Orders"];
-        /** @description A hold, and what became of it. */
+        /** @description An order: a hold and its outcome. */
         Order: {
             /**
              * Format: int64
-             * @description What it costs, in the currency's minor unit (cents).
+             * @description The price of all units, in the currency's minor unit (cents).
              */
             amount_minor: number;
             /**
@@ -573,16 +585,19 @@ export interface components {
             created_at: string;
             /** @description ISO 4217 code. */
             currency: string;
-            /** @description How a dispute of its payment stands, in the gateway's word, if there is or was one: `needs_response`, `won`, `lost` … */
+            /**
+             * @description The state of a dispute of its payment, in the gateway's word, if there is or was one:
+             *     `needs_response`, `won`, `lost` …
+             */
             dispute?: string;
             /**
              * Format: date-time
-             * @description Until when the units are held for its shopper.
+             * @description When the hold expires.
              */
             hold_expires_at: string;
             /** @description The order. */
             id: components["schemas"]["OrderId"];
-            /** @description Something that its shopper has to know. */
+            /** @description A notice for the shopper. */
             notice?: string;
             /**
              * Format: date-time
@@ -596,31 +611,31 @@ export interface components {
             quantity: number;
             /**
              * Format: int64
-             * @description What has gone back to its shopper, in the currency's minor unit.
+             * @description The refunded amount, in the currency's minor unit.
              */
             refunded_minor: number;
             /** @description The sale. */
             sale_id: components["schemas"]["SaleId"];
-            /** @description How it stands. */
+            /** @description The status of the order. */
             status: components["schemas"]["OrderStatus"];
         };
         /**
          * Format: uuid
-         * @description The id of an order, which is that of its hold.
+         * @description The id of an order, equal to that of its hold.
          */
         OrderId: string;
-        /** @description How an order stands. */
+        /** @description The status of an order. */
         OrderStanding: {
             /**
              * Format: date-time
-             * @description Until when its units are held, or promised, if they are.
+             * @description When its hold or its promise expires.
              */
             hold_expires_at: string;
             id: components["schemas"]["OrderId"];
             status: components["schemas"]["OrderStatus"];
         };
         /**
-         * @description How an order stands, in the shopper's eyes.
+         * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
         OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
@@ -628,12 +643,12 @@ export interface components {
         Orders: {
             orders: components["schemas"]["Order"][];
         };
-        /** @description What to pay with. */
+        /** @description A payment. */
         Pay: {
             payment_method: components["schemas"]["PaymentMethod"];
         };
         /**
-         * @description The gateway's token for a way to pay, such as `tok_visa`. Never a card number: those are not even accepted.
+         * @description The gateway's token of a payment method, such as `tok_visa`. Card numbers are rejected.
          * @example tok_visa
          */
         PaymentMethod: string;
@@ -658,30 +673,30 @@ export interface components {
         Product: {
             /** @description ISO 4217 code. */
             currency: string;
-            /** @description A sentence or two about it. Plain text. */
+            /** @description A short description. Plain text. */
             description: string;
             /**
              * Format: date-time
-             * @description When it ends, if it ends by the clock.
+             * @description When the sale ends, if it has a fixed end.
              */
             ends_at: string | null;
             /** @description The sale's id. */
             id: components["schemas"]["SaleId"];
-            /** @description What is sold. */
+            /** @description Name of the product. */
             name: string;
             /**
              * Format: date-time
-             * @description When it opens or opened.
+             * @description When the sale opens or opened.
              */
             opens_at: string;
             /**
              * Format: int32
-             * @description Units one account may buy, where only those who are signed in may.
+             * @description Units that one account may buy; null unless the sale is for accounts only.
              */
             per_account_limit: number | null;
             /**
              * Format: int32
-             * @description Units one shopper may buy.
+             * @description Units that one shopper may buy.
              */
             per_shopper_limit: number;
             /**
@@ -691,12 +706,12 @@ export interface components {
             price_minor: number;
             /**
              * Format: int32
-             * @description Units that nobody has paid for, holds, or has been promised.
+             * @description Units that are neither sold, held nor promised.
              */
             remaining: number;
-            /** @description Its name in addresses. */
+            /** @description URL slug. */
             slug: string;
-            /** @description What the sale is doing. */
+            /** @description State of the sale. */
             status: components["schemas"]["Status"];
             /**
              * Format: int32
@@ -704,37 +719,37 @@ export interface components {
              */
             total: number;
         };
-        /** @description What is sold: sales that run or will, and such as have ended within a week. */
+        /** @description Products of sales that run or are scheduled, or that ended within a week. */
         Products: {
             products: components["schemas"]["Product"][];
         };
-        /** @description What is known of an account. */
+        /** @description The profile of an account. */
         Profile: {
             account_id: components["schemas"]["AccountId"];
-            /** @description The e-mail address or phone number, where letters go. */
+            /** @description The e-mail address or phone number for notifications. */
             address: string | null;
             /** Format: date-time */
             created_at: string;
         };
-        /** @description What to buy. */
+        /** @description A purchase. */
         Purchase: {
             /**
              * Format: int32
-             * @description Units: at most as many as the admission is good for.
+             * @description Units, up to the quantity of the admission.
              */
             quantity: number;
         };
-        /** @description What a browser subscribes with. */
+        /** @description The public key for push subscriptions. */
         PushKey: {
             /** @description The `applicationServerKey`: base64url. */
             public_key: string;
         };
-        /** @description A token that a shopper has brought. */
+        /** @description An admission token that a shopper has brought. */
         Redeem: {
             account?: components["schemas"]["Reference"] | null;
             /**
              * Format: int32
-             * @description Units: at most as many as the admission is good for.
+             * @description Units, up to the quantity of the admission.
              */
             quantity: number;
             /** @description The sale. */
@@ -743,41 +758,44 @@ export interface components {
             token: string;
         };
         /**
-         * @description What the shop's own name for something is: visible characters, 200 bytes at most.
+         * @description The shop's own name of something: printable text of up to 200 bytes.
          * @example invoice-2026-1187
          */
         Reference: string;
-        /** @description A refresh token; none where it is in a cookie. */
+        /** @description A refresh token, unless it is in a cookie. */
         Refresh: {
             refresh_token?: string | null;
         };
-        /** @description How much goes back, and why. */
+        /** @description The amount and the reason of a refund. */
         Refund: {
             /**
              * Format: int64
-             * @description In the currency's minor unit; all that is left unless said.
+             * @description In the currency's minor unit; default: the whole rest.
              */
             amount_minor?: number | null;
-            /** @description For the books. */
+            /** @description Kept for the books. */
             reason: components["schemas"]["Reference"];
         };
-        /** @description How a refund stands. */
+        /** @description The state of a refund. */
         RefundStanding: {
             /** @description Why it failed. */
             error?: string;
             /**
              * Format: date-time
-             * @description When it was asked for.
+             * @description When it was requested.
              */
             requested_at: string;
-            /** @description `requested` while it is tried, `done` once the payment company has taken it, or `failed`. */
+            /**
+             * @description `requested` while it is attempted, `done` once the payment company has accepted it, or
+             *     `failed`.
+             */
             status: string;
         };
-        /** @description What the shop wants for itself. */
+        /** @description A reservation for the shop itself. */
         Reserve: {
             /**
              * Format: int32
-             * @description Seconds until the units are free again, unless they are confirmed: up to a week.
+             * @description Seconds until the units are free again, unless confirmed: up to a week.
              * @default 600
              */
             held_for_s: number;
@@ -786,7 +804,7 @@ export interface components {
              * @description Units.
              */
             quantity: number;
-            /** @description The shop's own name for the reservation. The same one may come again. */
+            /** @description The shop's own name of the reservation. It may be repeated. */
             reference: components["schemas"]["Reference"];
             /** @description The sale. */
             sale_id: components["schemas"]["SaleId"];
@@ -796,29 +814,35 @@ export interface components {
          * @description The id of one sale: also of its line, beside which lanes have ids of their own.
          */
         SaleId: string;
-        /** @description Somebody is signed in. */
+        /** @description A session. */
         Session: {
-            /** @description A JSON Web Token, for `Authorization: Bearer` or `Fairline-Account`; not where it is in a cookie. */
+            /**
+             * @description A JSON Web Token, for `Authorization: Bearer` or `Fairline-Account`; absent if it is in a
+             *     cookie.
+             */
             access_token?: string | null;
             account_id: components["schemas"]["AccountId"];
             /**
              * Format: int64
-             * @description Seconds that the access token is good for.
+             * @description Lifetime of the access token, in seconds.
              */
             expires_in: number;
-            /** @description Good once, for the next two tokens, within a week; not where it is in a cookie. */
+            /** @description Valid once, for the next two tokens, within a week; absent if it is in a cookie. */
             refresh_token?: string | null;
             /** @description `Bearer`. */
             token_type: string;
         };
-        /** @description How a payment stands. */
+        /** @description The status of a payment. */
         Standing: {
             /**
              * Format: int64
              * @description In the currency's minor unit (cents).
              */
             amount_minor: number;
-            /** @description Stripe's `client_secret`, while the shopper has to prove who they are: for `stripe.handleNextAction`. */
+            /**
+             * @description Stripe's `client_secret`, while the shopper has to authenticate: for
+             *     `stripe.handleNextAction`.
+             */
             client_secret?: string | null;
             /** @description ISO 4217 code. */
             currency: string;
@@ -829,7 +853,7 @@ export interface components {
             status: string;
             /**
              * Format: date-time
-             * @description Since when.
+             * @description The time of the last change.
              */
             updated_at: string;
         };
@@ -838,11 +862,14 @@ export interface components {
          * @enum {string}
          */
         Status: "scheduled" | "open" | "paused" | "sold_out" | "closed";
-        /** @description The stock of a sale: every unit is promised, held, sold or free; in yield mode more may be promised than there is. */
+        /**
+         * @description The stock of a sale: each unit is promised, held, sold or free. In yield mode, promises may
+         *     exceed the stock.
+         */
         Stock: {
             /**
              * Format: int32
-             * @description Neither.
+             * @description None of these.
              */
             free: number;
             /**
@@ -852,11 +879,11 @@ export interface components {
             held: number;
             /**
              * Format: int32
-             * @description Out as tokens.
+             * @description Reserved for tokens that were not redeemed yet.
              */
             promised: number;
             sale_id: components["schemas"]["SaleId"];
-            /** @description The sale's name in addresses. */
+            /** @description URL slug of the sale. */
             slug: string;
             /**
              * Format: int32
@@ -867,17 +894,17 @@ export interface components {
             /** Format: int32 */
             total: number;
         };
-        /** @description A browser that wants to be told, as `PushSubscription.toJSON` writes it. */
+        /** @description A push subscription, as `PushSubscription.toJSON` writes it. */
         Subscribe: {
             endpoint: string;
             keys: components["schemas"]["SubscriptionKeys"];
         };
-        /** @description What messages to a browser are encrypted for: base64url. */
+        /** @description The keys that messages to a browser are encrypted with: base64url. */
         SubscriptionKeys: {
             auth: string;
             p256dh: string;
         };
-        /** @description A browser that no longer wants to be told. */
+        /** @description A push subscription to remove. */
         Unsubscribe: {
             endpoint: string;
         };
@@ -894,7 +921,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -924,7 +951,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop's key, or a wrong one; or the token is not genuine. */
+            /** @description No shop key, or a wrong one; or the token is not genuine. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -951,7 +978,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token was used before (`order` repeats what it became), or the sale is not open. */
+            /** @description The token was used before (`order` contains its order), or the sale is not open. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -987,7 +1014,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong, or more units were asked for than promised. */
+            /** @description A field is wrong, or the quantity exceeds the promise. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1020,7 +1047,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -1044,7 +1071,7 @@ export interface operations {
                     "application/json": components["schemas"]["Order"];
                 };
             };
-            /** @description The Idempotency-Key is not one. */
+            /** @description The Idempotency-Key is invalid. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1053,7 +1080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not genuine or not this holder's; or the sale is for accounts, and nobody is signed in. */
+            /** @description No token, or it is not genuine or belongs to another shopper; or the sale is for accounts, and the client is not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1080,7 +1107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token was used before (`order` repeats what it became), or the sale is not open; or the first request with this Idempotency-Key is still under way. */
+            /** @description The token was used before (`order` contains its order), or the sale is not open; or the first request with this Idempotency-Key is still being processed. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1107,7 +1134,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is not said to be JSON. */
+            /** @description The Content-Type is not JSON. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1116,7 +1143,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong, or more units were asked for than promised, or than the account or the shopper may have (`shopper-over-limit`: `left` says how many more); or the Idempotency-Key came with another body before. */
+            /** @description A field is wrong, or the quantity exceeds the promise or the limit of the account or of the shopper (`shopper-over-limit`: `left` has the rest); or the Idempotency-Key was used with another body before. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1201,7 +1228,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description So many orders of this browser's tickets were forgotten. */
+            /** @description The number of anonymised orders of this browser's tickets. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1228,7 +1255,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was forgotten. */
+            /** @description The database does not answer; nothing was anonymised. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1244,7 +1271,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The order; or the account that is signed in, and to the shop's own systems any account. */
+                /** @description The order; or the signed-in account. With the shop key, any account. */
                 id: string;
             };
             cookie?: never;
@@ -1269,7 +1296,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such order, or it is somebody else's. */
+            /** @description There is no such order, or it belongs to another shopper. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1310,7 +1337,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description So many orders were forgotten. */
+            /** @description The number of anonymised orders. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1328,7 +1355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop's key, or a wrong one. */
+            /** @description No shop key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1346,7 +1373,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description An order is under way. Nothing was forgotten. */
+            /** @description An order is still open. Nothing was erased. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1364,7 +1391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was forgotten. */
+            /** @description The database does not answer; nothing was erased. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1379,7 +1406,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -1390,7 +1417,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It was given back. */
+            /** @description The order was given back. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1417,7 +1444,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such order, or it is somebody else's. */
+            /** @description There is no such order, or it belongs to another shopper. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1426,7 +1453,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is paid for, the bank has approved its payment, or its time has run out. */
+            /** @description It is paid for, the bank has approved its payment, or it has expired. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1459,7 +1486,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -1492,7 +1519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop's key, or a wrong one. */
+            /** @description No shop key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1510,7 +1537,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was paid for otherwise, a payment is under way, or its units are gone. */
+            /** @description It was paid another way, a payment is pending, or its units are gone. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1570,7 +1597,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -1594,7 +1621,7 @@ export interface operations {
                     "application/json": components["schemas"]["Order"];
                 };
             };
-            /** @description A payment is under way: ask how the order stands. */
+            /** @description A payment is pending: read the status of the order. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1603,7 +1630,7 @@ export interface operations {
                     "application/json": components["schemas"]["Order"];
                 };
             };
-            /** @description The Idempotency-Key is not one. */
+            /** @description The Idempotency-Key is invalid. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1630,7 +1657,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such order, or it is somebody else's. */
+            /** @description There is no such order, or it belongs to another shopper. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1639,7 +1666,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The hold has lapsed; or the payment company refuses the payment whatever the card (`payment-rejected`, with its `code`); or the first request with this Idempotency-Key is still under way. */
+            /** @description The hold has expired; or the payment company rejects the payment with any card (`payment-rejected`, with its `code`); or the first request with this Idempotency-Key is still being processed. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1657,7 +1684,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is not said to be JSON. */
+            /** @description The Content-Type is not JSON. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1666,7 +1693,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is wrong; or the Idempotency-Key came with another body before. */
+            /** @description A field is wrong; or the Idempotency-Key was used with another body before. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1707,7 +1734,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No payment is under way: the order as it stands. */
+            /** @description No payment is pending: the order as it is. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1734,7 +1761,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such order, or it is somebody else's. */
+            /** @description There is no such order, or it belongs to another shopper. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1776,7 +1803,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -1791,7 +1818,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How the refund stands: `done`, `failed`, or `requested` while the payment company does not answer. */
+            /** @description The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1809,7 +1836,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop's key, or a wrong one. */
+            /** @description No shop key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1827,7 +1854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was not paid for here, less is left of it, or another refund of it has not ended. */
+            /** @description It was not paid for here, less than the amount is left, or another refund is still open. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1872,7 +1899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; ask how the order stands before you try again. */
+            /** @description The database does not answer; read the order before you retry. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1886,7 +1913,7 @@ export interface operations {
     enter: {
         parameters: {
             query?: {
-                /** @description The sale that the token has to be for. */
+                /** @description The sale that the token must be valid for. */
                 sale?: string;
             };
             header?: never;
@@ -1902,7 +1929,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody was let in: to the waiting room. */
+            /** @description Not admitted: redirect to the waiting room. */
             303: {
                 headers: {
                     [name: string]: unknown;
@@ -1918,7 +1945,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The same, where checkout knows no waiting room (FAIRLINE_WAITING_ROOM_URL). */
+            /** @description Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1950,11 +1977,11 @@ export interface operations {
     verify: {
         parameters: {
             query?: {
-                /** @description The sale that the token has to be for. */
+                /** @description The sale that the token must be valid for. */
                 sale?: string;
             };
             header?: {
-                /** @description The same, for a proxy that can't say it in the query. */
+                /** @description The same, for a proxy that can't set the query. */
                 "X-Fairline-Sale"?: string | null;
             };
             path?: never;
@@ -1962,16 +1989,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The visit lasts; nothing was used up. The headers say which it is. */
+            /** @description The visit lasts; nothing was used up. The headers describe it. */
             200: {
                 headers: {
                     /** @description The admission, which redeems once. */
                     "X-Fairline-Admission"?: string;
                     /** @description When the visit ends, in Unix seconds. */
                     "X-Fairline-Expires"?: number;
-                    /** @description The order that it became; empty where it has not been redeemed. */
+                    /** @description The order; empty before the redemption. */
                     "X-Fairline-Order"?: string;
-                    /** @description Units that it is good for. */
+                    /** @description Units of the admission. */
                     "X-Fairline-Quantity"?: number;
                     /** @description The sale. */
                     "X-Fairline-Sale"?: string;
@@ -1988,7 +2015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not genuine, was revoked, is not this holder's, or is over. */
+            /** @description No token, or it is not genuine, revoked, expired, or belongs to another shopper. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2015,7 +2042,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There are no keys yet, or the database does not answer about a token that has expired. */
+            /** @description No keys are loaded yet, or the database does not answer for an expired token. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2124,7 +2151,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -2136,7 +2163,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The units are held; or were, under this reference. */
+            /** @description The units are held, now or before, under this reference. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2154,7 +2181,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop's key, or a wrong one. */
+            /** @description No shop key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2172,7 +2199,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too few units are free, the sale is closed, or the reference is that of another reservation. */
+            /** @description Too few units are free, the sale is closed, or the reference belongs to another reservation. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2237,7 +2264,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Sales that run or will, the newest first, and such as have ended with units out. */
+            /** @description Sales that run, are scheduled, or ended with units out, the newest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2255,7 +2282,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No shop's key, or a wrong one. */
+            /** @description No shop key, or a wrong one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2343,7 +2370,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How it stands. */
+            /** @description The status of the order. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2361,7 +2388,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such order, or it is somebody else's. */
+            /** @description There is no such order, or it belongs to another shopper. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2395,14 +2422,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The payment; or its order, of which it is the newest. */
+                /** @description The payment; or an order, for its newest payment. */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description How it stands. */
+            /** @description The status of the payment. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2420,7 +2447,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such payment, or it is somebody else's. */
+            /** @description There is no such payment, or it belongs to another shopper. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2461,7 +2488,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Sales that run or will, and such as have ended within a week, the newest first. */
+            /** @description Sales that run, are scheduled, or ended within a week, the newest first. */
             200: {
                 headers: {
                     /** @description Changes with the list. */
@@ -2472,7 +2499,7 @@ export interface operations {
                     "application/json": components["schemas"]["Products"];
                 };
             };
-            /** @description The list is the one that the client has. */
+            /** @description The client has the current list. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2497,7 +2524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The catalogue has not been read yet. */
+            /** @description The catalogue is not loaded yet. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2534,7 +2561,7 @@ export interface operations {
                     "application/json": components["schemas"]["Product"];
                 };
             };
-            /** @description The product is as the client has it. */
+            /** @description The client has the current product. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2568,7 +2595,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The catalogue has not been read yet. */
+            /** @description The catalogue is not loaded yet. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2583,7 +2610,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -2595,7 +2622,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The ID token is good: signed in. */
+            /** @description The ID token is valid: signed in. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2604,7 +2631,7 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description A code is on its way; enter it with `POST /users/login/code`. */
+            /** @description A code was sent; submit it with `POST /users/login/code`. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2658,7 +2685,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not one of the three, not an address, or nothing can be sent there. */
+            /** @description Not exactly one way to sign in, an invalid address, or no channel for it. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2667,7 +2694,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from this address, or codes to that one. */
+            /** @description Too many requests from this network address, or codes to this recipient. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2718,7 +2745,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The code is wrong, was used, or is too old. */
+            /** @description The code is wrong, was used, or has expired. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2814,7 +2841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not any more: sign in again. */
+            /** @description The session has ended: sign in again. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2868,7 +2895,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; the token is good still. */
+            /** @description The database does not answer; the token is still valid. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2892,7 +2919,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Signed out, or was before. */
+            /** @description Signed out, now or before. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2982,7 +3009,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in, or the account was forgotten. */
+            /** @description Not signed in, or the account was erased. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3029,7 +3056,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Forgotten. */
+            /** @description Erased. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3045,7 +3072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in. */
+            /** @description Not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3063,7 +3090,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description An order is under way. Nothing was forgotten. */
+            /** @description An order is still open. Nothing was erased. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3081,7 +3108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The database does not answer; nothing was forgotten. */
+            /** @description The database does not answer; nothing was erased. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3119,7 +3146,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nothing is pushed here. */
+            /** @description Web Push is not configured. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3152,7 +3179,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -3164,7 +3191,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description This browser is told. */
+            /** @description The browser is subscribed. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3180,7 +3207,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in. */
+            /** @description Not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3189,7 +3216,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nothing is pushed here. */
+            /** @description Web Push is not configured. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3216,7 +3243,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not a subscription, or not with a push service of a browser's maker. */
+            /** @description Not a subscription, or not at a permitted push service. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3258,7 +3285,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is not told, or was not. */
+            /** @description The browser is not subscribed. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3274,7 +3301,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in. */
+            /** @description Not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3334,7 +3361,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key has the same answer, for a day. */
+                /** @description Repeats the stored response of the same key for 24 hours. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -3345,7 +3372,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A letter will come. */
+            /** @description A notification will be sent. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3361,7 +3388,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in. */
+            /** @description Not signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3370,7 +3397,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Accounts are not offered here, or no ticket for this line came along. */
+            /** @description Accounts are not offered here, or the request has no ticket for this line. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3379,7 +3406,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The account has no address, or the line is served by a draw. */
+            /** @description The account has no address, or a draw decides the order of the line. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3412,7 +3439,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description As Stripe signs. */
+                /** @description Stripe's signature. */
                 "Stripe-Signature": string;
             };
             path?: never;
@@ -3424,14 +3451,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was heard, or had been before, or is about nothing of ours. */
+            /** @description The event was accepted, is a repetition, or concerns no payment of this shop. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description It is not signed, not lately, or not an event. */
+            /** @description The signature is missing, wrong or too old, or the body is not an event. */
             400: {
                 headers: {
                     [name: string]: unknown;
