@@ -49,8 +49,8 @@ pub(crate) struct Settings {
 }
 
 pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
-    let shutdown =
-        Shutdown::on_signals().map_err(|error| Failure::new(format!("Signals can't be handled: {error}.")))?;
+    let shutdown = Shutdown::on_signals()
+        .map_err(|error| Failure::new(format!("The signal handlers can't be installed: {error}.")))?;
     let started = tokio::select! {
         started = Demo::start(&settings, json, &shutdown) => started,
         () = shutdown.triggered() => return Ok(ExitCode::SUCCESS),

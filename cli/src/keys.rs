@@ -49,8 +49,9 @@ pub(crate) fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
         Kind::Ticket(destination) => (ticket_key() + "\n", destination),
         Kind::Code { secret } => {
             let secret = secret_of(&secret.concat());
-            let secret =
-                secret.ok_or_else(|| Failure::new("This is no secret: those are letters A to Z and digits 2 to 7."))?;
+            let secret = secret.ok_or_else(|| {
+                Failure::new("The secret is invalid: it consists of letters A to Z and digits 2 to 7.")
+            })?;
             let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let code = Codes::of("", &secret).at(now_s);
             println!("{}", if json { json!({ "code": code }).to_string() } else { code });

@@ -393,7 +393,7 @@ async fn find(admin: &Admin, Named { sale }: &Named) -> Result<Value, Failure> {
     if Uuid::parse_str(sale).is_ok() {
         return admin.ask(Method::GET, &format!("{SALES}/{sale}"), None).await;
     }
-    let unknown = || Failure::new(format!("There is no sale `{sale}`; `fairline sale list` shows those that are."));
+    let unknown = || Failure::new(format!("There is no sale `{sale}`; `fairline sale list` lists all sales."));
     // A text that is not a valid slug matches no sale.
     let is_plain = sale.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut found = match is_plain {
@@ -524,7 +524,7 @@ fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
         changes.insert("recall_window_s".to_owned(), json!(seconds));
     }
     if let Some(seconds) = &change.grace {
-        let wrong = || Failure::new(format!("`{seconds}` is no number of seconds: write one, or `none`."));
+        let wrong = || Failure::new(format!("`{seconds}` is not a number of seconds: use a number or `none`."));
         let seconds = if seconds == "none" { Value::Null } else { json!(seconds.parse::<u32>().map_err(|_| wrong())?) };
         changes.insert("grace_s".to_owned(), seconds);
     }
@@ -542,7 +542,7 @@ fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
         changes.insert("total".to_owned(), json!(total));
     }
     if let Some(most) = &change.inside_max {
-        let wrong = || Failure::new(format!("`{most}` is no number of shoppers: write one, or `none`."));
+        let wrong = || Failure::new(format!("`{most}` is not a number of shoppers: use a number or `none`."));
         let most = if most == "none" { Value::Null } else { json!(most.parse::<u32>().map_err(|_| wrong())?) };
         changes.insert("inside_max".to_owned(), most);
     }

@@ -28,8 +28,10 @@ pub(super) async fn serve_all(
 ) -> Result<(), StartError> {
     let listen = listener.local_addr().map_err(|error| StartError::new(format!("No address to serve on: {error}.")))?;
     let letters = TcpListener::bind(("127.0.0.1", 0)).await;
-    let letters = letters.map_err(|error| StartError::new(format!("No port for the sandbox post office: {error}.")))?;
-    let mail = letters.local_addr().map_err(|error| StartError::new(format!("No address for letters: {error}.")))?;
+    let letters = letters.map_err(|error| StartError::new(format!("No port for the sandbox mail server: {error}.")))?;
+    let mail = letters
+        .local_addr()
+        .map_err(|error| StartError::new(format!("No address of the sandbox mail server: {error}.")))?;
     let post = Post::open(letters, shutdown);
     let Settings { waiting_room, admission_controller, checkout, sandbox_gateway } =
         settings(listen, mail, servers, keys);

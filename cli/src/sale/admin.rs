@@ -97,7 +97,8 @@ impl Admin {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::from(body.map(Value::to_string).unwrap_or_default()));
-        let request = request.map_err(|error| Failure::new(format!("{} is no address: {error}.", self.address)))?;
+        let request =
+            request.map_err(|error| Failure::new(format!("`{}` is not a valid URL: {error}.", self.address)))?;
         let silent = |why: String| Failure::new(format!("The controller at {} does not answer: {why}.", self.address));
         let answer = async {
             let answer = self.client.request(request).await.map_err(|error| silent(error.to_string()))?;
@@ -114,7 +115,7 @@ impl Admin {
         let (title, detail) = (said["title"].as_str(), said["detail"].as_str());
         Err(Failure::new(match (title, detail) {
             (Some(title), Some(detail)) => format!("{title}. {detail}"),
-            _ => format!("The controller answered {status}. Is {} one?", self.address),
+            _ => format!("The server answered {status}. Is {} an admission controller?", self.address),
         }))
     }
 }

@@ -152,7 +152,7 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
         let listed = admin.look(&path).await?;
         let all = listed["rehearsals"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(it) = all.iter().find(|one| one["id"] == begun["id"]) else {
-            return Err(Failure::new("The rehearsal is no longer listed: too many were begun since."));
+            return Err(Failure::new("The rehearsal is no longer listed: too many others were started since."));
         };
         let progress = it["progress"].as_str().unwrap_or_default();
         if !json && progress != told {

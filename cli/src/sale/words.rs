@@ -115,7 +115,7 @@ pub(super) fn in_a_line(sale: &Value) -> String {
 /// All sales, one per line.
 pub(super) fn of_sales(sales: &[Value]) -> String {
     if sales.is_empty() {
-        return "There is no sale yet; `fairline sale create` makes one.\n".to_owned();
+        return "No sales yet; `fairline sale create` creates one.\n".to_owned();
     }
     let name = |sale: &Value| text(sale, "slug").chars().count();
     let width = sales.iter().map(name).max().unwrap_or_default();

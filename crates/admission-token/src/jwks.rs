@@ -57,7 +57,7 @@ pub enum WrongJwks {
     /// A key that is not an Ed25519 signing key.
     #[error("the key `{0}` of the key set is not an Ed25519 key for EdDSA signatures")]
     WrongKey(String),
-    /// More than [`KEYS_MAX`] keys.
+    /// More keys than a set may have.
     #[error("the key set has more than {KEYS_MAX} keys")]
     TooMany,
 }

@@ -35,7 +35,7 @@ pub fn wrong(event: &Event) -> Vec<String> {
 /// the last one's.
 #[must_use]
 pub fn wrong_in_row(sale: SaleId, number: i64, kind: &str, data: &Value, time: OffsetDateTime) -> Vec<String> {
-    let Some(kind) = Kind::from_word(kind) else { return vec![format!("{kind} is no kind of events")] };
+    let Some(kind) = Kind::from_word(kind) else { return vec![format!("{kind} is not a kind of event")] };
     let all = data.as_array().map(Vec::as_slice).unwrap_or_default();
     let first = number.unsigned_abs() + 1 - all.len() as u64;
     let event = |(data, number): (&Value, u64)| {

@@ -94,7 +94,6 @@ pub fn address(postgres_url: &str) -> Result<PgConnectOptions, StartError> {
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| postgres_url.starts_with(scheme));
     let options: Option<PgConnectOptions> = postgres_url.parse().ok().filter(|_| is_postgres);
     // Omits the URL itself, which contains a password.
-    options.ok_or_else(|| {
-        StartError::new("The Postgres address is not one: write postgres://user:password@host:port/database.")
-    })
+    options
+        .ok_or_else(|| StartError::new("The Postgres URL is invalid: use postgres://user:password@host:port/database."))
 }

@@ -113,7 +113,7 @@ impl PgPool {
             .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts::default())
             .build()
-            .map_err(|error| StartError::new(format!("The pool of Postgres connections can't be made: {error}.")))?;
+            .map_err(|error| StartError::new(format!("The Postgres connection pool can't be created: {error}.")))?;
         let swept = pool.weak();
         tokio::spawn(async move {
             while let Some(pool) = swept.upgrade() {

@@ -52,7 +52,7 @@ impl fmt::Display for TraceContext {
 
 /// Not a valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no W3C traceparent, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+#[error("not a W3C traceparent such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
 pub struct NoTraceContext;
 
 impl FromStr for TraceContext {

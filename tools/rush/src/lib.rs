@@ -210,7 +210,7 @@ async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
     };
     if let Some(id) = settings.sale.as_deref().and_then(|sale| Uuid::parse_str(sale).ok()) {
         let answer = get(&format!("/api/flash-sales/{id}/status")).await?;
-        return answer.read().ok_or_else(|| format!("{waiting_room} knows no sale {id} ({})", answer.status));
+        return answer.read().ok_or_else(|| format!("{waiting_room} has no sale {id} ({})", answer.status));
     }
     let answer = get("/api/flash-sales/active").await?;
     let sales: Option<ActiveSales> = answer.read();
@@ -270,7 +270,7 @@ async fn ask_admin(
         let request = request(admin, Method::GET, &path, &[(header::AUTHORIZATION, bearer.as_str())], None);
         let shown = match Caller::new(0).call(admin, request).await {
             Ok(answer) if answer.status == StatusCode::OK => {
-                answer.read::<AdminSale>().ok_or_else(|| "its answer is no sale".to_owned())
+                answer.read::<AdminSale>().ok_or_else(|| "its answer is not a sale".to_owned())
             }
             Ok(answer) => Err(format!("{} {}", answer.status, answer.problem().0)),
             Err(error) => Err(error.to_string()),

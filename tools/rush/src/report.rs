@@ -395,7 +395,7 @@ fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_>, ledger: 
     for record in records {
         let index = record.index;
         for turn in record.turns.iter().filter(|turn| !admissions.contains_key(&turn.admission)) {
-            mismatches.push(format!("shopper {index} was given a turn that is no admission: {}", turn.admission));
+            mismatches.push(format!("shopper {index} received a turn that is not an admission: {}", turn.admission));
         }
         for (admission, order) in holds_seen(record).filter(|(admission, order)| holds.get(order) != Some(admission)) {
             mismatches.push(format!("shopper {index} received a hold that does not exist: {order} of {admission}"));
@@ -872,7 +872,7 @@ mod tests {
             ("saw the order", |world| world.ledger.orders[0].id = id(999)),
             ("never seen paid by its shopper", |world| world.records[1].paid = None),
             ("a hold that does not exist", |world| world.ledger.holds[0].id = id(999)),
-            ("a turn that is no admission", |world| world.records[0].turns[0].admission = id(999)),
+            ("a turn that is not an admission", |world| world.records[0].turns[0].admission = id(999)),
             ("shoppers were given the ordinal 4", |world| world.records[0].ordinal = Some(4)),
             ("2 shoppers paid for the one order", |world| world.records[1].paid = world.records[2].paid),
             ("were notified that all is sold, but 1 units are not", |world| world.ledger.stock.sold = 1),

@@ -28,7 +28,7 @@ pub(crate) async fn serve(listener: TcpListener, post: Post, shutdown: Shutdown)
         let (post, stop) = (post.clone(), shutdown.clone());
         tokio::spawn(async move {
             tokio::select! {
-                ended = timeout(HEARD_FOR, converse(stream, post)) => debug!(?ended, "a conversation ended"),
+                ended = timeout(HEARD_FOR, converse(stream, post)) => debug!(?ended, "smtp session ended"),
                 () = stop.triggered() => {}
             }
         });

@@ -126,7 +126,7 @@ fn ranks_a_second(mut stream: impl Read + Write, asked: &[u64], pipeline: usize)
 /// The number of received replies: one per line.
 fn lines(stream: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Failure> {
     match stream.read(buffer)? {
-        0 => Err(Failure::new("Redis has hung up")),
+        0 => Err(Failure::new("Redis closed the connection")),
         count => Ok(buffer[..count].iter().filter(|&&byte| byte == b'\n').count()),
     }
 }

@@ -215,6 +215,6 @@ impl Watch {
 
     fn stop(self) -> Result<Vec<Move>, Failure> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| Failure::new("the watch of the cursor has died"))?
+        self.thread.join().map_err(|_| Failure::new("the thread that polls the cursor panicked"))?
     }
 }
