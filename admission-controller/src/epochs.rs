@@ -1,24 +1,25 @@
 //! When a new epoch of a line begins, and what follows from how often one did. Pure.
 //!
-//! A line lives in one Redis process, which Postgres names. A controller that finds another process at its address can't know
-//! whether the first has gone or is merely out of its own reach: so it takes over only when nobody has reached the first for
-//! a while. Two processes at once, each with its controllers, then never take the line from each other in turns.
+//! A line lives in one Redis process, which Postgres names. A controller that finds another process at
+//! its address can't know whether the first has failed or is only unreachable from here. So it takes over
+//! only when no controller has reached the first for a while. Two processes at once, each with its
+//! controllers, then never take the line from each other in turns.
 
 use std::time::Duration;
 
 use fairline_line::store::{Home, Upcoming};
 use time::OffsetDateTime;
 
-use crate::store::LineRow;
+use crate::store::{self, LineRow};
 
 /// How long a controller that has begun an epoch may take to say so, before another begins one more.
 pub const SAYS_WITHIN: Duration = Duration::from_secs(2);
-/// Where no controller has ended a tick for so long, none reaches the Redis that the line lived in. Longer than the
-/// time between two ticks of a sale, and than a call to Redis may take.
+/// Where no controller has ended a tick for this long, none reaches the Redis that the line lived in.
+/// Longer than the time between two ticks of a sale, and than a call to Redis may take.
 const FENCE: Duration = Duration::from_millis(1500);
 /// An epoch that begins sooner after the one before it is one of a series.
 pub const SETTLED: Duration = Duration::from_secs(60);
-/// So many of a series begin at once; each one after them waits twice as long as the one before it.
+/// Epochs of a series that begin without a pause; each later one waits twice as long as the one before.
 const AT_ONCE: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
@@ -73,17 +74,19 @@ fn pause(restless: u32) -> Duration {
     }
 }
 
-/// When a lost line stops to wait for its shoppers, of whom `present` are back; `None` if it does not
+/// When a lost line stops to wait for its shoppers, as they were seen; `None` if it does not
 /// wait. It ends when all are back; the more are, the shorter is the wait for another one. A ticket that
 /// is presented later is recalled, and served before all others.
-pub fn recovers_until(line: &LineRow, present: i64, now: OffsetDateTime) -> Option<OffsetDateTime> {
+pub fn recovers_until(line: &LineRow, seen: &Upcoming, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let before = line.returned(line.present, line.highest_ordinal);
+    let back = line.returned(store::present(seen), i64::try_from(seen.highest).unwrap_or(i64::MAX));
     let until = line.recovers_until?;
     // Further ahead than any recovery ends: the clock was set back, and says nothing.
-    if until <= now || until - now > RECOVERY_MAX + SAYS_WITHIN || present >= line.expected {
+    if until <= now || until - now > RECOVERY_MAX + SAYS_WITHIN || back >= line.expected {
         return None;
     }
-    let missing_percent = (line.expected - present).saturating_mul(100) / line.expected;
-    let quiet = RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most).filter(|_| present > line.present);
+    let missing_percent = (line.expected - back).saturating_mul(100) / line.expected;
+    let quiet = RECOVERY_QUIET.iter().find(|(most, _)| missing_percent <= *most).filter(|_| back > before);
     Some(quiet.map_or(until, |&(_, quiet)| until.min(now + quiet)))
 }
 
@@ -121,11 +124,12 @@ mod tests {
     fn a_line_that_was_lost_waits_until_its_shoppers_are_back() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         // In ms from now: when the wait for 100 shoppers ends, with those present a tick ago and now.
+        let seen = |present: i64| Upcoming { waiting: present.unsigned_abs(), ..Upcoming::default() };
         let waits_ms = |until: i64, before: i64, present: i64| {
             let mut line = LineRow::in_epoch(2, "first", now, 0);
             (line.expected, line.present) = (100, before);
             line.recovers_until = Some(now + time::Duration::milliseconds(until));
-            recovers_until(&line, present, now).map(|until| (until - now).whole_milliseconds())
+            recovers_until(&line, &seen(present), now).map(|until| (until - now).whole_milliseconds())
         };
         assert_eq!([0, 50, 74].map(|present| waits_ms(9000, 0, present)), [Some(9000); 3]);
         assert_eq!([75, 94].map(|present| waits_ms(9000, 50, present)), [Some(1500); 2]);
@@ -136,7 +140,12 @@ mod tests {
         assert_eq!([waits_ms(9000, 99, 100), waits_ms(9000, 100, 140), waits_ms(0, 50, 50)], [None; 3]);
         // The clock went back.
         assert_eq!(waits_ms(12_001, 50, 50), None);
-        assert_eq!(recovers_until(&LineRow::in_epoch(1, "first", now, 0), 0, now), None);
+        // Shoppers who have joined since are not among the ones who come back.
+        let joined = Upcoming { highest: 60, ..seen(120) };
+        let mut line = LineRow::in_epoch(2, "first", now, 0);
+        (line.expected, line.recovers_until) = (100, Some(now + Duration::from_secs(9)));
+        assert_eq!(recovers_until(&line, &joined, now), line.recovers_until);
+        assert_eq!(recovers_until(&LineRow::in_epoch(1, "first", now, 0), &seen(0), now), None);
     }
 
     #[test]

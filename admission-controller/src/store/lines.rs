@@ -141,7 +141,7 @@ impl LineRow {
         (made, first): (i64, i64),
         now: OffsetDateTime,
     ) {
-        self.recovers_until = epochs::recovers_until(self, present(seen), now);
+        self.recovers_until = epochs::recovers_until(self, seen, now);
         // Those who have just been let in were seen to wait.
         self.waiting = (stored(seen.waiting) - made).max(0);
         self.present = (self.waiting - stored(seen.absent)).max(0);
@@ -150,6 +150,12 @@ impl LineRow {
         self.granted = self.granted.max(self.highest_ordinal + ahead);
         self.home = Some(seen.home.clone());
         self.admitted += first;
+    }
+
+    /// Of so many present shoppers those who had a ticket before this epoch, which begins above
+    /// all earlier ordinals.
+    pub fn returned(&self, present: i64, highest: i64) -> i64 {
+        present - (highest - self.above)
     }
 
     /// Redis has lost the line: the present shoppers are expected back, with those still missing since

@@ -17,7 +17,7 @@ use crate::{
     ledger::{DeskStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed},
     lifecycle,
     record::{Kept, Recorder},
-    store::{self, Agenda, Intervention, LineRow, StoreError},
+    store::{Agenda, Intervention, LineRow, StoreError},
 };
 
 /// Tickets that one look takes in beyond the cursor at most, and looks at one line that one tick takes: runs of departed
@@ -125,8 +125,7 @@ impl<L: Ledger> Ticker<L> {
         let row = &sale.row;
         let mut stock = row.stock();
         stock.promised = stock.promised.saturating_add(promised);
-        let recovers =
-            |(line, seen): (&LineRow, &Upcoming)| epochs::recovers_until(line, store::present(seen), row.now).is_some();
+        let recovers = |(line, seen): (&LineRow, &Upcoming)| epochs::recovers_until(line, seen, row.now).is_some();
         // What the lanes leave is the own line's share.
         let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
         let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));

@@ -149,7 +149,7 @@ pub enum Presence {
 }
 
 /// What the controller reads of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upcoming {
     /// The line's life.
     pub epoch: u32,

@@ -386,7 +386,7 @@ async fn two_tickets_of_one_visitor_are_recalled_each() {
 }
 
 #[tokio::test]
-async fn a_recalled_ticket_that_departs_again_holds_nobody_up() {
+async fn a_recalled_ticket_that_departs_again_delays_no_other() {
     let mut line = Line::published().await;
     line.join(3).await;
     line.depart(&[1]).await;
@@ -506,7 +506,7 @@ async fn a_turn_is_claimed_and_heard_once() {
 }
 
 #[tokio::test]
-async fn a_turn_that_nobody_claimed_comes_again() {
+async fn an_unclaimed_turn_comes_again() {
     let mut line = Line::published().await;
     line.join(3).await;
     line.admit(1).await;
@@ -544,9 +544,9 @@ async fn a_new_epoch_recalls_the_old_tickets_in_their_order_and_gives_no_ordinal
     line.admit(1).await;
     line.begin().await;
     assert_eq!(line.join(2).await, 1001, "above all that can have been given before");
-    assert_eq!(line.next(10).await, [1001, 1002], "whom nobody proves holds nobody up");
+    assert_eq!(line.next(10).await, [1001, 1002], "a ticket that is not presented delays no other");
     assert_eq!(line.resume_all(&[5, 2, 4]).await, [Turn::Waiting, Turn::Waiting, Turn::Waiting]);
-    assert_eq!(line.resume(1).await, live(1), "whoever had a turn still has it");
+    assert_eq!(line.resume(1).await, live(1), "a turn is kept");
     let view = line.snapshot().await;
     assert_eq!(view.place(5), place(2, 2, 2));
     assert_eq!(view.place(1001), place(3, 3, 1));
@@ -677,7 +677,7 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
     line.admit(2).await;
     line.resume(1).await;
     let up = Duration::from_millis(400);
-    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0), "nobody has told of anybody");
+    assert_eq!(store.roll_call(sale, NO_GRACE, 0).await, Ok(0), "no node has reported its shoppers");
     assert_eq!(store.sweep(sale, 100).await, Ok(0));
 
     store.present(sale, "one", up, bitmap(&[1])).await.expect("presented");
@@ -784,7 +784,7 @@ async fn heard(inbox: &mut Inbox) -> Heard {
 }
 
 #[tokio::test]
-async fn somebody_recalled_whose_turn_is_over_is_heard_to_depart() {
+async fn a_recalled_ticket_whose_turn_is_over_departs() {
     let mut line = Line::published().await;
     let sale = line.card.id;
     let reader = ChangeReader::connect(&testing::redis_url()).await.expect("a Redis");
@@ -874,7 +874,7 @@ async fn a_draw_counts_in_one_step_once_its_table_is_whole() {
     assert_eq!(line.snapshot().await.place(8), place(6, 0, 17), "the order of joining");
 
     line.store.lay_down(sale, &draw).await.expect("laid down");
-    assert!(!line.snapshot().await.is_drawn(), "nobody has said so");
+    assert!(!line.snapshot().await.is_drawn(), "the draw is not published");
     line.lay_down_and_publish(draw.clone()).await;
     line.lay_down_and_publish(draw.clone()).await;
     let drawn: Vec<Ordinal> =
@@ -898,7 +898,7 @@ async fn a_draw_counts_in_one_step_once_its_table_is_whole() {
     rest.sort_unstable_by_key(|&ordinal| draw.number_of(ordinal));
     assert_eq!(line.next(100).await, rest, "number {seven}, cursor {}", line.cursor);
 
-    // A roll call misses those who still wait, and nobody else: not those who were let in, wherever they stand.
+    // A roll call misses shoppers who still wait, and none who were admitted.
     line.store.present(sale, "node", LONG_GRACE, vec![0]).await.expect("presented");
     line.store.roll_call(sale, NO_GRACE, 0).await.expect("called");
     assert_eq!(line.store.sweep(sale, 100).await, Ok(rest.len() as u64));
@@ -921,10 +921,10 @@ async fn a_draw_is_one_step_in_a_cluster_too() {
 }
 
 #[tokio::test]
-async fn whoever_is_lost_before_a_draw_is_in_it_again_with_the_ticket() {
+async fn a_shopper_who_is_lost_before_a_draw_is_in_it_again_with_the_ticket() {
     let mut line = Line::published().await;
     line.join(6).await;
-    // The controller begins a new epoch of a line that is still to be drawn: its cursor passes nobody.
+    // The controller begins a new epoch of a line before its draw: the cursor passes no ticket.
     let above = line.granted;
     (line.epoch, line.granted) = (line.epoch + 1, above + 1000);
     line.publication += 1;
@@ -972,7 +972,7 @@ async fn whoever_is_lost_before_a_draw_is_in_it_again_with_the_ticket() {
 }
 
 #[tokio::test]
-async fn nobody_is_next_while_the_record_lags_and_what_it_has_is_forgotten() {
+async fn no_ticket_is_next_while_the_record_lags_and_what_it_has_is_forgotten() {
     let mut line = Line::published().await;
     let sale = line.card.id;
     for _ in 0..10 {
@@ -1023,7 +1023,7 @@ proptest! {
             let mut committed = None;
             // Tickets that wait, as their holders were told.
             let mut waiting = BTreeSet::new();
-            // Before a draw nobody is let in.
+            // Before a draw no shopper is admitted.
             let before = before.into_iter().filter(|step| draw.is_none() || !matches!(step, Step::Look(_) | Step::Lapse(_)));
             for step in before.chain(draw.map(Step::Draw)).chain(steps) {
                 let pick = |pick: Ordinal| pick % highest + 1;
@@ -1090,7 +1090,7 @@ proptest! {
             let numbers: Vec<u64> = order.iter().map(|&ordinal| line.number_of(ordinal)).collect();
             let recalled = numbers.iter().take_while(|number| **number <= line.cursor).count();
             assert!(numbers[..recalled].is_sorted() && numbers[recalled..].is_sorted(), "{numbers:?}");
-            assert_eq!(order.iter().copied().collect::<BTreeSet<_>>(), waiting, "nobody who waits is forgotten");
+            assert_eq!(order.iter().copied().collect::<BTreeSet<_>>(), waiting, "every waiting ticket is in the order");
             for view in [view, line.snapshot().await] {
                 assert_eq!(view.waiting(), order.len() as u64);
                 for (ahead, &ordinal) in order.iter().enumerate() {

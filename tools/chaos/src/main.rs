@@ -64,7 +64,7 @@ fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
 
 /// Runs the plans, `jobs` at once, each in its own runtime, so that a blocked shop delays no other.
 fn carry_out(plans: Vec<Plan>, args: &Args) -> mpsc::Receiver<(Plan, Duration, Result<Outcome, RunError>)> {
-    let (sender, outcomes) = mpsc::channel();
+    let (sender, outcomes) = mpsc::sync_channel(args.jobs.max(1));
     let plans = Arc::new(Mutex::new(VecDeque::from(plans)));
     for _ in 0..args.jobs.max(1) {
         let (sender, plans, folder) = (sender.clone(), plans.clone(), args.folder.clone());
