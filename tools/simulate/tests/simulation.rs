@@ -19,19 +19,19 @@ const ONCE_RED: [(u64, &str); 9] = [
 ];
 /// The first seed that finds the bug of each control.
 const FOUND_AT: [(&str, u64); 14] = [
-    ("old-admissions-told-again", 10),
-    ("returned-in-between", 4),
-    ("recalled-over-epochs", 14),
-    ("no-fence", 100),
+    ("old-admissions-told-again", 5),
+    ("returned-in-between", 94),
+    ("recalled-over-epochs", 11),
+    ("no-fence", 2),
     ("clock-goes-back", 2),
     ("equal-numbers", 91),
     ("left-unheard", 1),
     ("moved-by-nobody", 20),
     ("outages-count", 10),
-    ("limit-per-ticket", 1),
+    ("limit-per-ticket", 2),
     ("look-behind", 0),
     ("revocations-count", 5),
-    ("admits-unpublished", 65),
+    ("admits-unpublished", 265),
     ("newest-by-clock", 5),
 ];
 
