@@ -53,5 +53,5 @@ async fn redis_is_spoken_to_over_tls_and_believed_by_its_certificate_alone() {
         .expect("it does not wait for a Redis that it can't believe")
         .expect("the program");
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(2) && said.contains("The line can't be reached"), "{said}");
+    assert!(refused.status.code() == Some(2) && said.contains("Redis can't be reached"), "{said}");
 }

@@ -48,6 +48,8 @@ local ANSWER_KEPT = 60000
 local CALLED_AT_ONCE = 2000
 -- Absent tickets that one step compares with the shoppers of a node, those with the last deadlines.
 local FOUND_AT_ONCE = 5000
+-- An epoch that leaps by so many was begun after the database was restored.
+local RESTORED_EPOCHS = 1000
 -- How long a line is kept that no controller publishes any more: its sale is gone, or its database.
 local UNHEARD_KEPT_MS, RENEWED_EVERY_MS = 30 * 24 * 3600 * 1000, 3600 * 1000
 -- In the mark of a roll call: beyond it are ordinals, before it the numbers of the recalled.
@@ -587,6 +589,8 @@ local function publish(keys, args)
         -- With a Redis that has kept everything, too: who waits is who shows the ticket, as in the record.
         call('UNLINK', keys[ARRIVALS], keys[DEPARTED], keys[HISTORY], keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],
             keys[PASSED])
+        -- Redis may have turns that a restored database does not know: no checkout accepts their tokens.
+        if epoch - known_epoch >= RESTORED_EPOCHS then call('UNLINK', keys[TURNS], keys[CLAIMS]) end
         call('HDEL', keys[LINE], 'pool')
         call('HSET', keys[LINE], 'home', home(), 'highest', args[9], 'above', args[9], 'drawn', args[10], 'rev', 0)
         forget(keys, tonumber(args[4]), tonumber(args[9]))

@@ -706,6 +706,20 @@ async fn a_roll_call_finds_those_whose_node_has_died() {
 }
 
 #[tokio::test]
+async fn a_restored_database_makes_redis_forget_the_turns_that_it_does_not_know() {
+    let mut line = Line::published().await;
+    line.join(2).await;
+    line.admit(1).await;
+    line.begin().await;
+    assert_eq!(line.resume(1).await, live(1), "a loss of Redis keeps turns");
+    // As `fairline restore` raises it; a crash of Redis may have undone that the line was deleted.
+    line.epoch += 999;
+    line.begin().await;
+    assert_eq!(line.resume_all(&[1, 2]).await, [Turn::Waiting, Turn::Waiting]);
+    assert_eq!(line.next(2).await, [1, 2]);
+}
+
+#[tokio::test]
 async fn absent_is_who_waits_with_a_closed_page() {
     let mut line = Line::published().await;
     let (store, sale) = (line.store.clone(), line.card.id);
