@@ -49,7 +49,8 @@ fn a_key_is_printed_when_no_file_is_named() {
     let refused = fairline(&["--json", "keys", "code", "not base32!"]);
     let error: Value = serde_json::from_slice(&refused.stderr).expect("JSON");
     assert!(
-        refused.status.code() == Some(2) && error["error"].as_str().is_some_and(|error| error.contains("no secret"))
+        refused.status.code() == Some(2)
+            && error["error"].as_str().is_some_and(|error| error.contains("secret is invalid"))
     );
 }
 

@@ -1,4 +1,5 @@
-//! What the database says, and what the payment company says, for the checker. The only SQL of this tool. It reads, but for the control.
+//! Evidence for the checker: the state of the database and of the payment company. The only SQL of this
+//! tool; it reads, except for the control.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

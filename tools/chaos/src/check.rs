@@ -1,4 +1,5 @@
-//! The verdict on one shop, from the history of its shoppers, its database, its payment company and its public record. Pure.
+//! The verdict on one shop, from the history of its shoppers, its database, its payment company and its
+//! public record. Pure.
 //!
 //! What `fairline rush` counts is broken or kept by its own report. What is added here needs times: of faults, of what shoppers saw,
 //! and of charges. A promise that takes time is not held against a shop while a fault lasts, nor until it has recovered.

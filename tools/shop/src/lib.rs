@@ -1,5 +1,5 @@
-//! A whole shop of real processes: two waiting rooms, two controllers, two checkouts, the sandbox gateway, and a Redis
-//! and a Postgres of its own. Each can be killed as a crash would, and started again at its old address.
+//! A whole shop of real processes: two waiting rooms, two controllers, two checkouts, the sandbox
+//! gateway, and a Redis and a Postgres of its own. Each can be killed and restarted at its address.
 //!
 //! - Services are started by the thread that calls, and die with it.
 //! - Behind proxies, each service has a link of its own to each server and service that it calls, and shoppers have one to each
@@ -58,6 +58,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Longer than checkout leaves a gateway alone that had been killed.
 const COUNTED_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A shop and its crowd mostly wait, so two share the cores of a small machine.
+const SHOPS_AT_ONCE: u32 = 2;
 
 /// The Redis and the Postgres of a shop.
 pub trait Behind {
@@ -113,7 +115,7 @@ pub struct Shop<S = Servers> {
     folder: PathBuf,
     // Dropped last: the services write their logs here.
     _temporary: Option<TempDir>,
-    _alone: File,
+    _slot: File,
 }
 
 impl Shop {
@@ -142,8 +144,8 @@ impl Shop {
         shop
     }
 
-    /// The same, with a sale in yield mode and a lane that so many are invited to. Gives the arguments of a rush that name these
-    /// guests.
+    /// The same, with a sale in yield mode and a lane with this many invitations. Gives the arguments of
+    /// a rush that name these guests.
     pub async fn with_guests(units: u32, guests: u32) -> (Shop, Vec<String>) {
         let mut shop = Shop::without_a_sale().await;
         let sale = json!({ "total": units, "mode": "yield", "risk": 0.01, "hold_s": 20 });
@@ -172,7 +174,7 @@ impl<S: Behind> Shop<S> {
     /// Opens a shop with these servers, whose database may have been in use, without a sale.
     pub async fn start(servers: S, opening: Opening<'_>) -> Shop<S> {
         let mut servers = servers;
-        let alone = be_alone();
+        let slot = wait_for_a_slot();
         let (folder, temporary) = match opening.folder {
             Some(folder) => (folder, None),
             None => {
@@ -188,7 +190,7 @@ impl<S: Behind> Shop<S> {
             links: opening.behind_proxies.then(Vec::new),
             folder,
             _temporary: temporary,
-            _alone: alone,
+            _slot: slot,
         };
         shop.start_services(opening.checkout).await;
         shop
@@ -468,8 +470,17 @@ impl<S> Drop for Shop<S> {
     }
 }
 
-fn be_alone() -> File {
-    let lock = File::create(std::env::temp_dir().join("fairline-fault-tests.lock")).expect("a lock file can be made");
-    lock.lock().expect("a lock file can be locked");
-    lock
+/// Waits until fewer than [`SHOPS_AT_ONCE`] shops are open on this machine; the lock is released when the
+/// file is dropped.
+fn wait_for_a_slot() -> File {
+    loop {
+        for slot in 0..SHOPS_AT_ONCE {
+            let path = std::env::temp_dir().join(format!("fairline-shop-{slot}.lock"));
+            let lock = File::create(path).expect("a lock file can be made");
+            if lock.try_lock().is_ok() {
+                return lock;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
