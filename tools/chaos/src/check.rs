@@ -1,8 +1,9 @@
 //! The verdict on one shop, from the history of its shoppers, its database, its payment company and its
 //! public record. Pure.
 //!
-//! What `fairline rush` counts is broken or kept by its own report. What is added here needs times: of faults, of what shoppers saw,
-//! and of charges. A promise that takes time is not held against a shop while a fault lasts, nor until it has recovered.
+//! The report of `fairline rush` judges what it counts. This module adds what needs times: of faults, of
+//! messages to shoppers, and of charges. A promise that takes time is not checked while a fault lasts, nor
+//! until the shop has recovered.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +21,8 @@ use crate::{
 
 /// A connected shopper hears something of the line within this time.
 const SILENT_US_MAX: i64 = 3_000_000;
-/// A turn is on a page that is open within this time; one that polls looks every two seconds, on a machine that is busy.
+/// A turn is on an open page within this time: a page that polls does so every two seconds, and the
+/// machine is busy.
 const TURN_US_MAX: i64 = 6_000_000;
 /// Without an admission for so long, while a shopper waits and nothing is broken, the line stands. While checkout is slow one is
 /// admitted in five seconds.
