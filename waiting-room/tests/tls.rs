@@ -1,6 +1,11 @@
 //! The waiting room's program, over a Redis that speaks TLS alone.
 
-use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::{
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use fairline_private_servers::testing::Authority;
 use tokio::{
@@ -37,6 +42,11 @@ async fn redis_is_spoken_to_over_tls_and_believed_by_its_certificate_alone() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (listen, port) = (free_port(), free_port());
     let _redis = redis(port, &authority);
+    let started = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(started.elapsed() < PATIENCE, "Redis does not listen");
+        sleep(Duration::from_millis(10)).await;
+    }
     let _running = waiting_room(listen, port, &authority.root()).stderr(Stdio::null()).spawn().expect("the program");
     let started = Instant::now();
     loop {
