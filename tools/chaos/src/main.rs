@@ -1,12 +1,9 @@
 //! `chaos`: opens a shop for each seed, breaks it in many ways while a crowd buys, and checks every promise.
 
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -28,9 +25,6 @@ struct Args {
     /// Rounds of faults of each seed.
     #[arg(long, default_value_t = 24)]
     rounds: usize,
-    /// Shops at once; on two cores two leave time enough to each.
-    #[arg(long, default_value_t = 2)]
-    jobs: usize,
     /// Only faults whose description contains this, such as `link checkout-1 to postgres`.
     #[arg(long)]
     only: Option<String>,
@@ -62,29 +56,13 @@ fn figures_of(figures: &Figures) -> [(&'static str, Value); 5] {
     ]
 }
 
-/// Runs the plans, `jobs` at once, each in its own runtime, so that a blocked shop delays no other.
-fn carry_out(plans: Vec<Plan>, args: &Args) -> mpsc::Receiver<(Plan, Duration, Result<Outcome, RunError>)> {
-    let (sender, outcomes) = mpsc::sync_channel(args.jobs.max(1));
-    let plans = Arc::new(Mutex::new(VecDeque::from(plans)));
-    for _ in 0..args.jobs.max(1) {
-        let (sender, plans, folder) = (sender.clone(), plans.clone(), args.folder.clone());
-        thread::spawn(move || {
-            let next = || plans.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            while let Some(plan) = next() {
-                let (begun, folder) = (Instant::now(), folder.join(plan.seed.to_string()));
-                // A shop that can't go on ends its own seed only.
-                let run_plan = AssertUnwindSafe(|| {
-                    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-                    runtime.block_on(run(&plan, Scale::WHOLE, &folder))
-                });
-                let outcome = catch_unwind(run_plan).unwrap_or(Err(RunError::Panicked));
-                if sender.send((plan, begun.elapsed(), outcome)).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    outcomes
+/// Carries a plan out. A shop that can't go on ends its own seed only.
+fn carry_out(plan: &Plan, folder: &Path) -> Result<Outcome, RunError> {
+    let run_plan = AssertUnwindSafe(|| {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(run(plan, Scale::WHOLE, folder))
+    });
+    catch_unwind(run_plan).unwrap_or(Err(RunError::Panicked))
 }
 
 fn print_outcome(plan: &Plan, took: Duration, outcome: &Outcome, folder: &Path) {
@@ -127,11 +105,11 @@ fn main() -> ExitCode {
     }
     let mut figures = Figures::default();
     let mut is_whole = true;
-    for (plan, took, outcome) in carry_out(plans, &args) {
-        let folder = args.folder.join(plan.seed.to_string());
-        match outcome {
+    for plan in plans {
+        let (begun, folder) = (Instant::now(), args.folder.join(plan.seed.to_string()));
+        match carry_out(&plan, &folder) {
             Ok(outcome) => {
-                print_outcome(&plan, took, &outcome, &folder);
+                print_outcome(&plan, begun.elapsed(), &outcome, &folder);
                 figures.add(&outcome.faults, outcome.recoveries, outcome.violations.len(), outcome.ended.len());
             }
             Err(error) => {
