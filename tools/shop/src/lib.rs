@@ -174,7 +174,7 @@ impl<S: Behind> Shop<S> {
     /// Opens a shop with these servers, whose database may have been in use, without a sale.
     pub async fn start(servers: S, opening: Opening<'_>) -> Shop<S> {
         let mut servers = servers;
-        let slot = wait_for_a_slot();
+        let slot = wait_for_a_slot().await;
         let (folder, temporary) = match opening.folder {
             Some(folder) => (folder, None),
             None => {
@@ -472,7 +472,7 @@ impl<S> Drop for Shop<S> {
 
 /// Waits until fewer than [`SHOPS_AT_ONCE`] shops are open on this machine; the lock is released when the
 /// file is dropped.
-fn wait_for_a_slot() -> File {
+async fn wait_for_a_slot() -> File {
     loop {
         for slot in 0..SHOPS_AT_ONCE {
             let path = std::env::temp_dir().join(format!("fairline-shop-{slot}.lock"));
@@ -481,6 +481,6 @@ fn wait_for_a_slot() -> File {
                 return lock;
             }
         }
-        std::thread::sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(100)).await;
     }
 }
