@@ -56,7 +56,8 @@ pub(crate) struct Admin {
     pub(crate) stage: Option<Arc<Stage>>,
 }
 
-/// The routes under `/api/admin`, for whoever is signed in. A `POST` with an `Idempotency-Key` is done once.
+/// The routes under `/api/admin`, for operators who are signed in. A `POST` with an `Idempotency-Key` is
+/// executed once.
 pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
     // Whoever comes so far has a name.
     let asker = |parts: &Parts| {
@@ -192,7 +193,8 @@ pub(crate) struct CreateSale {
     /// Units one shopper may buy; 1 unless said.
     #[serde(default = "one")]
     per_shopper_limit: i32,
-    /// Units one account may buy, of all sorts of tickets: then only whoever is signed in may. Unless said, nobody has to be.
+    /// Units that one account may buy, over all its tickets. With it shoppers have to sign in to buy; without
+    /// it they need not.
     per_account_limit: Option<i32>,
     /// Admissions a second at most; 10 unless said.
     #[serde(default = "ten_a_second")]
@@ -586,7 +588,7 @@ async fn open_sale(
     admin.take(&operator, &sale, Action::Open).await
 }
 
-/// Let nobody in for now. Places are kept; whoever was let in may buy.
+/// Pause admissions. Places are kept, and admitted shoppers may buy.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/pause", params(("id" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
     (status = 404, description = "There is no such sale.", body = fairline_server::ProblemBody),

@@ -41,7 +41,7 @@ struct AuditEntry {
     id: i64,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
-    /// The operator; `admin token` for whoever has that.
+    /// The operator, or `admin token`.
     who: String,
     action: String,
     /// What it was done to: the slug of a sale, the name of an operator …
@@ -77,7 +77,7 @@ impl From<AuditRow> for AuditEntry {
 /// Who has changed what.
 #[utoipa::path(get, path = "/api/admin/audit", params(Reading), security(("admin" = [])), responses(
     (status = 200, description = "A page of at most 100 entries.", body = AuditPage),
-    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
+    (status = 401, description = "No operator is signed in.", body = ProblemBody),
 ))]
 async fn show_audit(
     State(admin): State<Admin>,
@@ -93,7 +93,7 @@ async fn show_audit(
 /// The audit log as a table: the newest 100,000 entries.
 #[utoipa::path(get, path = "/api/admin/audit.csv", params(Reading), security(("admin" = [])), responses(
     (status = 200, description = "The entries.", content_type = "text/csv", body = String),
-    (status = 401, description = "Nobody is signed in.", body = ProblemBody),
+    (status = 401, description = "No operator is signed in.", body = ProblemBody),
 ))]
 async fn audit_table(State(admin): State<Admin>, Query(reading): Query<Reading>) -> Result<Response, Problem> {
     let (sale, mut before) = (reading.sale.map(|sale| sale.0), reading.before.unwrap_or(i64::MAX));

@@ -76,8 +76,8 @@ async fn list_keys(State(admin): State<Admin>) -> Result<axum::Json<AdminKeys>, 
     Ok(axum::Json(admin.keys().await?))
 }
 
-/// Revoke a key. At once no checkout takes a token that it has signed, and shoppers who hold one are given another,
-/// signed with the next key; without a next one, nobody is let in. It can't be undone.
+/// Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one receive
+/// another, signed with the next key. Without a next key, no shopper is admitted. It can't be undone.
 #[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The keys.", body = AdminKeys),
     (status = 401, description = "No admin token, or a wrong one.", body = fairline_server::ProblemBody),

@@ -30,7 +30,7 @@ pub(crate) struct AdminLane {
     name: String,
     /// Its page is `/sales/{slug}`.
     slug: String,
-    /// The part of the admissions that it gets while somebody waits in it.
+    /// The share of the admissions while shoppers wait in the lane, from 0 to 1.
     share: f64,
     /// People who wait in it, as of the last tick.
     waiting: i64,
@@ -46,8 +46,8 @@ pub(crate) struct AdminLane {
 pub(crate) struct AddLane {
     /// Its name in addresses: lower-case letters, digits and single hyphens, at most 32.
     name: String,
-    /// The part of the admissions that it gets while somebody waits in it, from 0 to 1; with 0, what the others leave. The
-    /// sale's own line has what the lanes' shares leave of 1.
+    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what others do
+    /// not use. The sale's own line has the remaining share.
     share: f64,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct AddLane {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeLane {
-    /// The part of the admissions that it gets while somebody waits in it.
+    /// The share of the admissions while shoppers wait in the lane, from 0 to 1.
     share: f64,
 }
 

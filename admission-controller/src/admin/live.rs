@@ -31,7 +31,7 @@ const CONSOLES_MAX: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked whether the console's operator is signed in still, and the browser there.
 const ASK_EVERY: Duration = Duration::from_secs(5);
-/// A console that was told nothing for so long is told that its picture holds, so that silence means trouble.
+/// Without a change for this long a console receives a heartbeat, so that silence means a fault.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A browser that takes nothing for so long has gone.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
@@ -78,8 +78,8 @@ pub(crate) struct Sample {
     admitted: i64,
     /// Orders paid so far.
     orders: i64,
-    /// Seconds that whoever joined then would have waited, if all went on as in the half minute before; null if nobody was
-    /// let in.
+    /// Estimated wait of a shopper who joined then, in seconds, at the rate of the half minute before; null
+    /// if no shopper was admitted in it.
     #[schema(required)]
     likely_wait_s: Option<i64>,
 }
@@ -157,10 +157,10 @@ async fn samples(
     Ok(axum::Json(Samples { samples: rows.into_iter().map(Sample::from).collect() }))
 }
 
-/// A WebSocket that tells, as JSON, `{"type":"sales"}` whenever one of them changes; of one sale, `{"type":"stage"}` at first
-/// (whether it can be rehearsed here), `{"type":"sale"}`, `{"type":"samples"}` with those that are new, and
-/// `{"type":"rehearsal"}`. Where nothing has changed for five seconds, and only then, `{"type":"beat"}`: whoever hears nothing for
-/// much longer shows what may be old.
+/// Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one sale,
+/// `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`, `{"type":"samples"}` with
+/// the new ones, and `{"type":"rehearsal"}`. After five seconds without a change, `{"type":"beat"}`: a client
+/// that receives nothing for much longer shows that its data may be outdated.
 #[utoipa::path(get, path = "/api/admin/live", params(Subject), security(("admin" = [])), responses(
     (status = 101, description = "The conversation begins. It is closed with 4401 when the session ends."),
     (status = 403, description = "Another site's page asks.", body = ProblemBody),

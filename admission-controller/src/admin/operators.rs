@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(renew_enrolment))
 }
 
-/// Whoever has a code may enrol.
+/// The routes of enrolment, for an operator with a code.
 pub(super) fn open_routes() -> OpenApiRouter<Admin> {
     OpenApiRouter::new().routes(routes!(enrol))
 }
@@ -57,15 +57,15 @@ struct AdminOperators {
     operators: Vec<AdminOperator>,
 }
 
-/// Somebody who is to run sales.
+/// A new operator.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddOperator {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,
-    /// 12 characters at least. Unless said, the answer has a code instead, with which the operator chooses a password: then nobody
-    /// else knows that, nor the secret of the authenticator app.
+    /// At least 12 characters. Without one the answer has an enrolment code, with which the operator
+    /// chooses a password, so that only the operator knows it and the secret of the authenticator app.
     password: Option<String>,
 }
 

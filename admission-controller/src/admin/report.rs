@@ -100,7 +100,7 @@ struct Fairness {
 struct Report {
     sale: AdminSale,
     funnel: FunnelReport,
-    /// Null when nobody was let in, or nobody looked.
+    /// Null if no shopper was admitted, or no wait was measured.
     #[schema(required)]
     waits_s: Option<Waits>,
     orders: OrdersReport,

@@ -44,7 +44,7 @@ static PASSWORDS: Semaphore = Semaphore::const_new(2);
 /// Those that are looked at, and those that wait for it.
 static COMING: Semaphore = Semaphore::const_new(32);
 const WAITS_MAX: Duration = Duration::from_secs(2);
-/// What the password of somebody who does not exist is compared with, so that the answer takes as long.
+/// The password hash that an unknown operator is compared with, so that the answer takes as long.
 static NOBODY: LazyLock<String> = LazyLock::new(|| keep_password("nobody's password", [0; 16]));
 
 /// Who asks.
@@ -55,7 +55,7 @@ pub(super) struct Operator {
     known_by: KnownBy,
 }
 
-/// What somebody is known by, of what is kept the digest.
+/// The credential of a caller, of which the digest is stored.
 #[derive(Debug, Clone, Copy)]
 enum KnownBy {
     AdminToken,
@@ -92,7 +92,7 @@ pub(super) fn open_routes() -> OpenApiRouter<Admin> {
     OpenApiRouter::new().routes(routes!(sign_in))
 }
 
-/// Whoever is signed in may look at the session, end it, and change the password.
+/// The routes of a session, for any operator who is signed in: read it, end it, change the password.
 pub(super) fn routes() -> OpenApiRouter<Admin> {
     OpenApiRouter::new().routes(routes!(show_session, sign_out)).routes(routes!(change_password))
 }
@@ -128,7 +128,7 @@ pub(crate) struct ChangePassword {
     new: String,
 }
 
-/// The layer that knows who asks, and lets nobody else through: viewers look, operators change.
+/// Authenticates requests and rejects others: viewers may read, operators may change.
 pub(super) async fn signed_in(
     State(admin): State<Admin>,
     mut request: Request,

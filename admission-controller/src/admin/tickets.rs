@@ -93,8 +93,8 @@ impl Admin {
     }
 }
 
-/// Let more in at once: above the rate, the cap on checkout and the back-off, never above the stock. What there is nobody
-/// or no unit for is forgotten.
+/// Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above the
+/// stock. Extra admissions without a waiting shopper or a unit are dropped.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path)), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
@@ -118,7 +118,8 @@ async fn admit_now(
     Ok(axum::Json(admin.shown(&id).await?))
 }
 
-/// Take a ticket out of the line. Its shopper is told, everybody behind moves up, and the public record shows it.
+/// Remove a ticket from the line. Its shopper is notified, those behind move up, and the public record
+/// shows it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/tickets/{ordinal}/remove", request_body = MoveTicket,
     params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
     (status = 202, description = "It is taken out within a tick.", body = MovedTicket),

@@ -30,7 +30,7 @@ pub(super) fn seen_routes() -> OpenApiRouter<Admin> {
     OpenApiRouter::new().routes(routes!(list_webhooks))
 }
 
-/// Somebody to tell.
+/// A new webhook.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddWebhook {
@@ -43,7 +43,7 @@ pub(crate) struct AddWebhook {
     kinds: Vec<Kind>,
 }
 
-/// Whether a webhook is told.
+/// Whether a webhook receives events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum WebhookStatus {
@@ -70,7 +70,7 @@ struct AdminWebhook {
     /// Why.
     #[schema(required)]
     last_error: Option<String>,
-    /// Events that wait to be told, or to be told again.
+    /// Events that wait for delivery, or for another attempt.
     waiting: i64,
     /// Events of the last week that were told.
     delivered: i64,
@@ -168,7 +168,7 @@ async fn add_webhook(
 
 /// Forget a webhook.
 #[utoipa::path(delete, path = "/api/admin/webhooks/{id}", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
-    (status = 204, description = "It is told nothing more."),
+    (status = 204, description = "The webhook is deleted and receives no more events."),
     (status = 401, description = "No admin token, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such webhook.", body = ProblemBody),
 ))]
@@ -182,7 +182,7 @@ async fn delete_webhook(
     if known { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownWebhook.into()) }
 }
 
-/// Switch a webhook on again. What waits for it is told soon.
+/// Enable a webhook again. Waiting events are delivered soon.
 #[utoipa::path(post, path = "/api/admin/webhooks/{id}/on", params(("id" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The webhooks.", body = AdminWebhooks),
     (status = 401, description = "No admin token, or a wrong one.", body = ProblemBody),

@@ -108,7 +108,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
     let token = bearer(&good.token);
     let forged = bearer(&SigningKey::generate().mint(&good.claims));
     let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
-    let of_nobody = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
+    let without_holder = mint(Claims { sub: "nobody".to_owned(), ..good.claims.clone() });
     let never_made = mint(Claims { jti: Uuid::new_v4(), ..good.claims.clone() });
     let (tampered, revoked) = (format!("{token}x"), bearer(&signed_again.token));
     let long = format!(r#"{{"quantity":1}}{}"#, " ".repeat(16 * 1024));
@@ -124,7 +124,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
         ("a tampered token", path(sale), tampered.as_str(), cookie, GOOD, 401, "bad-token"),
         ("a forged token", path(sale), forged.as_str(), cookie, GOOD, 401, "bad-token"),
         ("another audience", path(sale), wrong_audience.as_str(), cookie, GOOD, 401, "bad-token"),
-        ("a token without a holder", path(sale), of_nobody.as_str(), cookie, GOOD, 401, "bad-token"),
+        ("a token without a holder", path(sale), without_holder.as_str(), cookie, GOOD, 401, "bad-token"),
         ("an admission that was never made", path(sale), never_made.as_str(), cookie, GOOD, 401, "bad-token"),
         (
             "a token of a revoked key",

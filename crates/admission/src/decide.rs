@@ -211,7 +211,7 @@ impl Decision {
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Reason {
     /// All waiting shoppers have been admitted.
-    NobodyWaiting,
+    NoneWaiting,
     /// The cap per second.
     RateCap {
         /// Admissions a second.
@@ -262,7 +262,7 @@ impl Reason {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Reason::NobodyWaiting => "nobody_waiting",
+            Reason::NoneWaiting => "none_waiting",
             Reason::RateCap { .. } => "rate_cap",
             Reason::Batch => "batch",
             Reason::BackOff { .. } => "back_off",
@@ -278,7 +278,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Reason::NobodyWaiting => f.write_str("no shopper is waiting"),
+            Reason::NoneWaiting => f.write_str("no shopper is waiting"),
             Reason::RateCap { per_s } => {
                 write!(f, "capped by the rate of {} per second", (per_s * 10.0).round() / 10.0)
             }
@@ -337,7 +337,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     } else if stock.unsold() == 0 || (stock.free() == 0 && stock.promised == 0 && stock.held == 0) {
         Reason::SoldOut
     } else if admissions == by_line {
-        Reason::NobodyWaiting
+        Reason::NoneWaiting
     } else if admissions == by_stock {
         match terms.mode {
             Mode::Guarantee => {

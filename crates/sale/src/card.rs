@@ -28,7 +28,7 @@ pub struct SaleCard {
     pub per_account_limit: Option<u32>,
     /// Units in the sale.
     pub total: u32,
-    /// Units that nobody holds, has paid for, or has been promised.
+    /// Units that are neither held, paid for nor promised.
     pub remaining: u32,
     /// What the sale is doing.
     pub status: Status,
@@ -84,11 +84,11 @@ fn is_false(flag: &bool) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SaleMode {
-    /// Whoever redeems in time finds a unit: no more are let in than there are units for.
+    /// A shopper who redeems in time finds a unit: no more are admitted than there are units for.
     #[default]
     Guarantee,
-    /// More are let in than there are units for, as far as some of them are not going to buy; a unit is held only while its
-    /// payment runs, and at a stated risk somebody finds none.
+    /// More shoppers are admitted than there are units for, since some will not buy. A unit is held only
+    /// while its payment runs, and at a stated risk a shopper finds none.
     Yield,
 }
 
@@ -116,7 +116,7 @@ pub struct DrawFacts {
     pub seed: Option<String>,
 }
 
-/// A lane: a line beside a sale's own that leads to the same stock. Whoever joins it needs an invitation.
+/// A lane: a line beside a sale's own, to the same stock. Joining it needs an invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LaneFacts {
     /// The sale that it leads to.

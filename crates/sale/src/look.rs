@@ -86,15 +86,15 @@ pub struct Look {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub paper: Option<Colour>,
-    /// To whoever waits. Plain text.
+    /// For waiting shoppers. Plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub waiting_text: Option<String>,
-    /// To whose turn it is. Plain text.
+    /// For shoppers with a turn. Plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub turn_text: Option<String>,
-    /// To whoever came too late. Plain text.
+    /// For shoppers of a sold-out sale. Plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub sold_out_text: Option<String>,

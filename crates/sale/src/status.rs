@@ -10,7 +10,7 @@ pub enum Status {
     Scheduled,
     /// It is selling.
     Open,
-    /// Admissions stand still; places are kept, and whoever was let in may buy.
+    /// Admissions pause; places are kept, and admitted shoppers may buy.
     Paused,
     /// Every unit is paid for. Derived from the stock, never stored.
     SoldOut,

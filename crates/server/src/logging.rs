@@ -245,11 +245,11 @@ mod tests {
         operation.end("503", true, || Told::named("GET /products"));
         drop(logs);
 
-        let [nobodys, on_the_way, ended] = &lines.read()[..] else { panic!("three lines: {:?}", lines.read()) };
-        assert_eq!((&nobodys["level"], &nobodys["service"]), (&"INFO".into(), &"checkout".into()));
-        assert_eq!((&nobodys["held"], &nobodys["message"]), (&3.into(), &"outside any trace, \"quoted\"".into()));
-        assert_eq!(nobodys.get("traceId"), None);
-        assert!(OffsetDateTime::parse(nobodys["timestamp"].as_str().expect("text"), &Rfc3339).is_ok());
+        let [untraced, on_the_way, ended] = &lines.read()[..] else { panic!("three lines: {:?}", lines.read()) };
+        assert_eq!((&untraced["level"], &untraced["service"]), (&"INFO".into(), &"checkout".into()));
+        assert_eq!((&untraced["held"], &untraced["message"]), (&3.into(), &"outside any trace, \"quoted\"".into()));
+        assert_eq!(untraced.get("traceId"), None);
+        assert!(OffsetDateTime::parse(untraced["timestamp"].as_str().expect("text"), &Rfc3339).is_ok());
         assert_eq!((&on_the_way["traceId"], &on_the_way["is_late"]), (&trace.as_str().into(), &true.into()));
         assert_eq!((&ended["traceId"], &ended["level"]), (&trace.as_str().into(), &"WARN".into()));
         assert_eq!((&ended["operation"], &ended["result"]), (&"GET /products".into(), &"503".into()));

@@ -28,7 +28,7 @@ pub enum LineMessage {
         wait: Option<Wait>,
         /// Whether the remaining units are likely to be gone by then.
         beyond_stock: bool,
-        /// Units that nobody holds, has paid for, or has been promised.
+        /// Units that are neither held, paid for nor promised.
         remaining: u32,
     },
     /// The ticket is in a draw that is still to be made: it has no place yet.

@@ -14,7 +14,7 @@ pub enum Bug {
     /// Whatever Redis a controller sees may begin a new epoch.
     NoFence,
     /// A sale counts as moved by the clock though an operator was faster.
-    MovedByNobody,
+    MovedAfterAnOperator,
     /// Turns that no page could claim, since the line or all controllers were away, count as unclaimed.
     OutagesCount,
     /// The limit per shopper is counted for each ticket.
@@ -107,9 +107,9 @@ pub const CONTROLS: &[Control] = &[
         patches: &[("if known == 'left' and is_live(turn) then call('HSET', keys[CLAIMS], id, 'left') end", "")],
     },
     Control {
-        name: "moved-by-nobody",
+        name: "moved-after-an-operator",
         what: "core 18: a sale that an operator closes in the moment in which it opens lets shoppers in",
-        bugs: &[Bug::MovedByNobody],
+        bugs: &[Bug::MovedAfterAnOperator],
         patches: &[],
     },
     Control {

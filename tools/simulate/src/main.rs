@@ -37,7 +37,7 @@ struct Args {
     /// Tell the story of one seed, event by event.
     #[arg(long)]
     story: Option<u64>,
-    /// How often a story is told again at most, to shorten it.
+    /// Runs of a story at most, to shorten it.
     #[arg(long, default_value_t = 150)]
     tries: u32,
     /// Put a bug back: see the list of controls.

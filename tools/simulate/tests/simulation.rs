@@ -26,7 +26,7 @@ const FOUND_AT: [(&str, u64); 14] = [
     ("clock-goes-back", 2),
     ("equal-numbers", 91),
     ("left-unheard", 1),
-    ("moved-by-nobody", 20),
+    ("moved-after-an-operator", 20),
     ("outages-count", 10),
     ("limit-per-ticket", 2),
     ("look-behind", 0),

@@ -120,7 +120,7 @@ struct LineSnapshot {
     (status = 403, description = "The request comes from a page of another site, or the line is a lane and there is no \
         invitation to it.", body = ProblemBody),
     (status = 404, description = "There is no such sale, or (with join=false) no ticket.", body = ProblemBody),
-    (status = 409, description = "The sale is over and takes nobody in.", body = ProblemBody),
+    (status = 409, description = "The sale is over, and its line accepts no shoppers.", body = ProblemBody),
     (status = 429, description = "Too many new tickets for one address.", body = ProblemBody),
     (status = 503, description = "The line can't be reached, or this node is full. The place is kept.", body = ProblemBody),
 ))]

@@ -381,7 +381,7 @@ test("a whole sale of five thousand shoppers is run from the console alone: paus
   // From here on, until it goes on, nobody is let in, however many come.
   const letIn = await at.number("Admitted");
   await until("the whole crowd", async () => (await at.number("Waiting")) > CROWD * 0.8 || undefined, RUN_MS);
-  assert.equal(await at.number("Admitted"), letIn, "a pause lets nobody in");
+  assert.equal(await at.number("Admitted"), letIn, "a pause admits no shopper");
   await at.set("Maximum admissions per second", "60");
   await page.getByLabel("Maximum admissions per second").blur();
   await photograph(page, "console-running");

@@ -195,7 +195,7 @@ test("behind a proxy that rewrites the host a page says at once what is wrong", 
   await at.button("Join the line").click();
   await at.page.getByRole("alert").filter({ hasText: "FAIRLINE_PUBLIC_ORIGINS" }).waitFor({ timeout: 10 * SECOND_MS });
   await photograph(at.page, "foreign-origin");
-  assert.equal((await shop.sale(sale)).waiting, 0, "nobody has a place that could lapse");
+  assert.equal((await shop.sale(sale)).waiting, 0, "no shopper has a place that could lapse");
   await visitor.go(/Unexpected response code: 403/, /status of 403/);
   await nginx.stop();
 });

@@ -270,7 +270,7 @@ impl Locked for Session {
                 transaction.status = Some(to);
                 transaction.is_open = to == Status::Open;
             }
-            if !moves && !ledger.bugs.has(Bug::MovedByNobody) {
+            if !moves && !ledger.bugs.has(Bug::MovedAfterAnOperator) {
                 return false;
             }
             status_word(to).clone_into(&mut own.sale.row.status);

@@ -96,8 +96,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revoke a key. At once no checkout takes a token that it has signed, and shoppers who hold one are given another,
-         *     signed with the next key; without a next one, nobody is let in. It can't be undone.
+         * Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one receive
+         *     another, signed with the next key. Without a next key, no shopper is admitted. It can't be undone.
          */
         post: operations["revoke_key"];
         delete?: never;
@@ -114,10 +114,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A WebSocket that tells, as JSON, `{"type":"sales"}` whenever one of them changes; of one sale, `{"type":"stage"}` at first
-         *     (whether it can be rehearsed here), `{"type":"sale"}`, `{"type":"samples"}` with those that are new, and
-         *     `{"type":"rehearsal"}`. Where nothing has changed for five seconds, and only then, `{"type":"beat"}`: whoever hears nothing for
-         *     much longer shows what may be old.
+         * Open a WebSocket with live updates, as JSON: `{"type":"sales"}` whenever a sale changes; of one sale,
+         *     `{"type":"stage"}` first (whether it can be rehearsed here), `{"type":"sale"}`, `{"type":"samples"}` with
+         *     the new ones, and `{"type":"rehearsal"}`. After five seconds without a change, `{"type":"beat"}`: a client
+         *     that receives nothing for much longer shows that its data may be outdated.
          */
         get: operations["live"];
         put?: never;
@@ -261,8 +261,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Let more in at once: above the rate, the cap on checkout and the back-off, never above the stock. What there is nobody
-         *     or no unit for is forgotten.
+         * Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above the
+         *     stock. Extra admissions without a waiting shopper or a unit are dropped.
          */
         post: operations["admit_now"];
         delete?: never;
@@ -422,7 +422,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let nobody in for now. Places are kept; whoever was let in may buy. */
+        /** Pause admissions. Places are kept, and admitted shoppers may buy. */
         post: operations["pause_sale"];
         delete?: never;
         options?: never;
@@ -562,7 +562,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take a ticket out of the line. Its shopper is told, everybody behind moves up, and the public record shows it. */
+        /**
+         * Remove a ticket from the line. Its shopper is notified, those behind move up, and the public record
+         *     shows it.
+         */
         post: operations["remove_ticket"];
         delete?: never;
         options?: never;
@@ -685,7 +688,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Switch a webhook on again. What waits for it is told soon. */
+        /** Enable a webhook again. Waiting events are delivered soon. */
         post: operations["switch_on_webhook"];
         delete?: never;
         options?: never;
@@ -771,18 +774,18 @@ export interface components {
             name: string;
             /**
              * Format: double
-             * @description The part of the admissions that it gets while somebody waits in it, from 0 to 1; with 0, what the others leave. The
-             *     sale's own line has what the lanes' shares leave of 1.
+             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what others do
+             *     not use. The sale's own line has the remaining share.
              */
             share: number;
         };
-        /** @description Somebody who is to run sales. */
+        /** @description A new operator. */
         AddOperator: {
             /** @description Lower-case letters, digits, and what e-mail addresses have; at most 63. */
             name: string;
             /**
-             * @description 12 characters at least. Unless said, the answer has a code instead, with which the operator chooses a password: then nobody
-             *     else knows that, nor the secret of the authenticator app.
+             * @description At least 12 characters. Without one the answer has an enrolment code, with which the operator
+             *     chooses a password, so that only the operator knows it and the secret of the authenticator app.
              */
             password?: string | null;
             role: components["schemas"]["Role"];
@@ -798,7 +801,7 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
         };
-        /** @description Somebody to tell. */
+        /** @description A new webhook. */
         AddWebhook: {
             /**
              * @description The kinds of events to send; none: all.
@@ -861,7 +864,7 @@ export interface components {
             name: string;
             /**
              * Format: double
-             * @description The part of the admissions that it gets while somebody waits in it.
+             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1.
              */
             share: number;
             /** @description Its page is `/sales/{slug}`. */
@@ -1083,7 +1086,7 @@ export interface components {
             url: string;
             /**
              * Format: int64
-             * @description Events that wait to be told, or to be told again.
+             * @description Events that wait for delivery, or for another attempt.
              */
             waiting: number;
         };
@@ -1111,7 +1114,7 @@ export interface components {
             sale: components["schemas"]["SaleId"] | null;
             /** @description What it was done to: the slug of a sale, the name of an operator … */
             subject: string;
-            /** @description The operator; `admin token` for whoever has that. */
+            /** @description The operator, or `admin token`. */
             who: string;
         };
         /** @description A page of the audit log, the newest first. */
@@ -1132,7 +1135,7 @@ export interface components {
         ChangeLane: {
             /**
              * Format: double
-             * @description The part of the admissions that it gets while somebody waits in it.
+             * @description The share of the admissions while shoppers wait in the lane, from 0 to 1.
              */
             share: number;
         };
@@ -1239,7 +1242,8 @@ export interface components {
             order?: components["schemas"]["LineOrder"];
             /**
              * Format: int32
-             * @description Units one account may buy, of all sorts of tickets: then only whoever is signed in may. Unless said, nobody has to be.
+             * @description Units that one account may buy, over all its tickets. With it shoppers have to sign in to buy; without
+             *     it they need not.
              */
             per_account_limit?: number | null;
             /**
@@ -1394,7 +1398,7 @@ export interface components {
          * @enum {string}
          */
         KeyUse: "signs" | "shown" | "revoked";
-        /** @description A lane: a line beside a sale's own that leads to the same stock. Whoever joins it needs an invitation. */
+        /** @description A lane: a line beside a sale's own, to the same stock. Joining it needs an invitation. */
         LaneFacts: {
             /** @description The Ed25519 key that its invitations are verified with, as base64url. */
             key: string;
@@ -1446,11 +1450,11 @@ export interface components {
             accent?: components["schemas"]["Colour"];
             /** @description The ground. */
             paper?: components["schemas"]["Colour"];
-            /** @description To whoever came too late. Plain text. */
+            /** @description For shoppers of a sold-out sale. Plain text. */
             sold_out_text?: string;
-            /** @description To whose turn it is. Plain text. */
+            /** @description For shoppers with a turn. Plain text. */
             turn_text?: string;
-            /** @description To whoever waits. Plain text. */
+            /** @description For waiting shoppers. Plain text. */
             waiting_text?: string;
         };
         /** @description A minute of the sale. */
@@ -1713,7 +1717,7 @@ export interface components {
             rehearsal?: boolean;
             /**
              * Format: int32
-             * @description Units that nobody holds, has paid for, or has been promised.
+             * @description Units that are neither held, paid for nor promised.
              */
             remaining: number;
             /** @description Its name in addresses: lower-case letters, digits and single hyphens. */
@@ -1759,8 +1763,8 @@ export interface components {
             joined: number;
             /**
              * Format: int64
-             * @description Seconds that whoever joined then would have waited, if all went on as in the half minute before; null if nobody was
-             *     let in.
+             * @description Estimated wait of a shopper who joined then, in seconds, at the rate of the half minute before; null
+             *     if no shopper was admitted in it.
              */
             likely_wait_s: number | null;
             /**
@@ -1839,7 +1843,7 @@ export interface components {
             p99: number;
         };
         /**
-         * @description Whether a webhook is told.
+         * @description Whether a webhook receives events.
          * @enum {string}
          */
         WebhookStatus: "on" | "failing" | "off";
@@ -1931,7 +1935,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in. */
+            /** @description No operator is signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1992,7 +1996,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in. */
+            /** @description No operator is signed in. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5311,7 +5315,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is told nothing more. */
+            /** @description The webhook is deleted and receives no more events. */
             204: {
                 headers: {
                     [name: string]: unknown;

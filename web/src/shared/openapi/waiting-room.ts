@@ -149,7 +149,7 @@ export interface components {
             /** @description Once the draw is made: the seed, as 64 hexadecimal digits. */
             seed: string | null;
         };
-        /** @description A lane: a line beside a sale's own that leads to the same stock. Whoever joins it needs an invitation. */
+        /** @description A lane: a line beside a sale's own, to the same stock. Joining it needs an invitation. */
         LaneFacts: {
             /** @description The Ed25519 key that its invitations are verified with, as base64url. */
             key: string;
@@ -189,7 +189,7 @@ export interface components {
             recalled: number;
             /**
              * Format: int32
-             * @description Units that nobody holds, has paid for, or has been promised.
+             * @description Units that are neither held, paid for nor promised.
              */
             remaining: number;
             /** @enum {string} */
@@ -276,11 +276,11 @@ export interface components {
             accent?: components["schemas"]["Colour"];
             /** @description The ground. */
             paper?: components["schemas"]["Colour"];
-            /** @description To whoever came too late. Plain text. */
+            /** @description For shoppers of a sold-out sale. Plain text. */
             sold_out_text?: string;
-            /** @description To whose turn it is. Plain text. */
+            /** @description For shoppers with a turn. Plain text. */
             turn_text?: string;
-            /** @description To whoever waits. Plain text. */
+            /** @description For waiting shoppers. Plain text. */
             waiting_text?: string;
         };
         /**
@@ -386,7 +386,7 @@ export interface components {
             rehearsal?: boolean;
             /**
              * Format: int32
-             * @description Units that nobody holds, has paid for, or has been promised.
+             * @description Units that are neither held, paid for nor promised.
              */
             remaining: number;
             /** @description Its name in addresses: lower-case letters, digits and single hyphens. */
@@ -547,7 +547,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The sale is over and takes nobody in. */
+            /** @description The sale is over, and its line accepts no shoppers. */
             409: {
                 headers: {
                     [name: string]: unknown;
