@@ -92,7 +92,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let program = env::current_exe()?;
     let binaries = program.parent().ok_or_else(|| Failure::new("this program is in no folder"))?.to_owned();
     let bench = Bench { binaries, size: if arguments.smoke { Size::smoke() } else { Size::full() } };
-    let mut results = Results::default();
+    let mut results = Results::of(&FIGURES);
     for (keys, measure) in figures::SCENES {
         let is_asked = |key: &&str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == key);
         if !keys.iter().any(is_asked) {

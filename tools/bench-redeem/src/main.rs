@@ -104,7 +104,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         size: if arguments.smoke { Size::smoke() } else { Size::full() },
         wrongs: Wrongs::default(),
     };
-    let mut results = Results::default();
+    let mut results = Results::of(&FIGURES);
     for (keys, measure) in figures::SCENES {
         let is_asked = |key: &&str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == key);
         if !keys.iter().any(is_asked) {

@@ -1,4 +1,7 @@
-//! Figures of measurements, in a JSON file that several commands merge their own keys into.
+//! Figures of measurements: a JSON file that several commands merge their own keys into, and the table of
+//! a benchmark.
+
+pub mod table;
 
 use std::{fs, io, path::Path};
 
