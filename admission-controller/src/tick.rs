@@ -282,7 +282,9 @@ impl<L: Ledger> Ticker<L> {
         if agenda.lapses {
             changed = sale.lapse(self.clock.since(looked_at)).await?;
         }
-        if agenda.unrecorded {
+        // A turn that was redeemed since the agenda was read is taken over below, so it counts here, too.
+        let takes_over = agenda.unrecorded || changed || heard;
+        if takes_over {
             changed |= sale.take_back_at_limit().await?;
         }
         let revoked = &agenda.revoked;
@@ -292,7 +294,7 @@ impl<L: Ledger> Ticker<L> {
             sale.sign_again(&self.keys.good(revoked), key.kid()).await?;
         }
         for (at, record) in records.iter_mut().enumerate() {
-            if agenda.unrecorded || changed || heard {
+            if takes_over {
                 let (lapsed, redeemed) = sale.take_over(at).await?;
                 record.over(overs[at], &lapsed, &redeemed);
             }

@@ -144,7 +144,18 @@ async fn check(raw: &mut sqlx::PgConnection, shared: &Shared) -> Result<String, 
     fact("nonce")
 }
 
-/// Migrates a schema, without a deadline.
+/// Whether every migration has been applied, as it is.
+async fn is_up_to_date(pool: &sqlx::PgPool, migrator: &Migrator) -> bool {
+    let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success");
+    let applied: Result<Vec<(i64, Vec<u8>)>, Error> = bounded(CONNECT, applied.fetch_all(pool)).await;
+    applied.is_ok_and(|applied| {
+        let is_applied = |version, checksum: &[u8]| applied.iter().any(|(v, c)| *v == version && c == checksum);
+        migrator.iter().all(|migration| is_applied(migration.version, &migration.checksum))
+    })
+}
+
+/// Migrates a schema. Pending migrations have no deadline; without one, a service that restarts while its
+/// link to Postgres is silent fails within seconds, and is started again.
 ///
 /// # Errors
 /// When the URL is invalid, Postgres can't be reached, a pooler is in between, or a migration
@@ -157,6 +168,7 @@ pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), Star
     let kept = sqlx::query_scalar("SELECT coalesce(current_setting('fairline.session', true), '')");
     let kept: Result<String, Error> = bounded(CONNECT, kept.fetch_one(&pool)).await;
     let migrated = match kept {
+        Ok(kept) if kept == nonce && is_up_to_date(&pool, migrator).await => Ok(()),
         Ok(kept) if kept == nonce => migrator.run(&pool).await.map_err(|error| error.to_string()),
         Err(error) if !refuses_parameters(&error) => Err(error.to_string()),
         // The migration lock belongs to a session.

@@ -1,11 +1,17 @@
 //! What a pool does when its links, its server or its callers fail.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use fairline_postgres::{PgPool, PoolOptions, PostgresSettings};
 use fairline_private_servers::testing::{self, Carry, Link, Proxy};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use tokio::{task::spawn_blocking, time::Instant};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _,
+    migrate::{Migrate as _, Migrator},
+};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 const STATEMENT: Duration = Duration::from_millis(500);
 /// A deadline, a test of what was idle, and some room for a busy machine.
@@ -193,4 +199,20 @@ async fn a_server_that_is_not_there_yet_is_no_reason_not_to_start() {
     );
     let said = unread.expect_err("no address").to_string();
     assert!(!said.contains("secret"), "{said}");
+}
+
+#[tokio::test]
+async fn a_schema_that_is_up_to_date_is_not_migrated() {
+    let url = database().await;
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let migrator = Migrator::new(migrations).await.expect("the migrations");
+    fairline_postgres::migrate(&url, &migrator).await.expect("migrated");
+    // A migration would wait for its lock, without a deadline.
+    let mut other = sqlx::PgConnection::connect(&url).await.expect("a connection");
+    other.lock().await.expect("locked");
+    fairline_postgres::migrate(&url, &migrator).await.expect("nothing to do");
+    // The control: one that is pending does wait.
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 1").execute(&mut other).await.expect("forgotten");
+    let pending = timeout(Duration::from_millis(500), fairline_postgres::migrate(&url, &migrator));
+    assert!(pending.await.is_err());
 }
