@@ -1,16 +1,16 @@
 //! The tick: what the controller does for each sale, several times a second.
 //!
-//! Redis is asked first, before anything is locked: a controller that has lost it holds nobody up. Then one transaction
-//! decides and commits admissions; a second one, under the same lock, says what has been committed. A crash anywhere between
-//! is mended by the next tick of any controller, since what Redis was told is noted in Postgres and a token has one value
-//! however often it is signed. What there is nothing to do for costs no statement; `schedule` says when the next tick is.
+//! Redis is read first, before anything is locked, so a controller that has lost it delays no other. Then
+//! one transaction decides and commits admissions, and a second one, under the same lock, publishes them.
+//! The next tick of any controller repairs a crash in between: Postgres knows what was published, and a
+//! token has one value however often it is signed. An idle sale costs no statement; `schedule` says when
+//! the next tick is.
 //!
-//! Within the first transaction all is read and decided before a row of an admission is locked, and the stock is locked by
-//! the commit: so what comes free in a tick is promised by the next.
-
+//! The first transaction reads and decides everything before it locks a row of an admission; the commit
+//! locks the stock. Units that come free in a tick are promised by the next.
 //!
-//! - `known`: what a controller knows of a sale from one tick to the next.
-//! - `plan`: what is to become of a sale: all that is read and decided before anything is written.
+//! - `known`: what a controller remembers of a sale between ticks.
+//! - `plan`: what to admit: all that is read and decided before anything is written.
 //! - `publish`: what a commit publishes to Redis.
 
 mod known;
@@ -49,12 +49,12 @@ use crate::{
 
 /// Departures noted in one tick at most.
 const SWEPT_MAX: u64 = 2000;
-/// How long pages may take to show their turns after a loss of the line. Turns that lapse meanwhile do
-/// not count as missed.
+/// How long pages may take to show their turns after a loss of the line. Turns that lapse meanwhile
+/// do not count as missed.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// A sale that was not ticked for so long was away: its pages could not claim their turns.
 const AWAY: Duration = Duration::from_secs(2);
-/// Redis is told again after so long, though nothing has changed: it may have lost the list of sales alone.
+/// How often an unchanged sale is published again: Redis may have lost the list of sales alone.
 const TOLD_AGAIN: Duration = Duration::from_secs(5);
 /// Sales that Redis is asked whether it lists them, at most.
 const LISTED_MAX: u32 = 50_000;
@@ -137,7 +137,7 @@ impl<L: Ledger> Ticks for Ticker<L> {
     }
 }
 
-/// Whether less than a period has passed since the last tick. A clock that was set back says nothing.
+/// Whether less than a period has passed since the last tick. After a clock was set back, it has not.
 fn is_within(since: OffsetDateTime, now: OffsetDateTime, period: Duration) -> bool {
     let elapsed = now - since;
     !elapsed.is_negative() && elapsed < period
@@ -187,7 +187,10 @@ impl<L: Ledger> Ticker<L> {
         Ok(if done.settled { Next::Over } else { Next::After(self.every) })
     }
 
-    /// Asks Redis about the lines, as far as they are known, before anything is locked. Fails if it does not answer.
+    /// Reads the known lines from Redis, before anything is locked.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
     async fn peek(&self, sale: SaleId, known: &Known) -> Result<Option<Peek>, TickError> {
         let at = self.clock.now();
         if known.lines.is_empty() {
@@ -203,7 +206,8 @@ impl<L: Ledger> Ticker<L> {
         Ok(Some(Peek { at, seen }))
     }
 
-    /// Turns silence into departures, and reads what pages have said and how many wait; `None` if Redis does not know the line.
+    /// Turns expired grace periods into departures, and reads claims and the number of waiting shoppers;
+    /// `None` if Redis does not know the line.
     async fn look(&self, line: SaleId, look: &Look, sweeps: bool) -> Result<Option<Upcoming>, LineError> {
         let looked = async {
             if sweeps {
@@ -218,7 +222,7 @@ impl<L: Ledger> Ticker<L> {
         }
     }
 
-    /// Decides and commits. Gives `None` when there is nothing to be done for another controller has just done it.
+    /// Decides and commits. Gives `None` if another controller has just done so.
     async fn admit(
         &self,
         mut sale: L::Locked,
@@ -282,7 +286,7 @@ impl<L: Ledger> Ticker<L> {
         if agenda.lapses {
             changed = sale.lapse(self.clock.since(looked_at)).await?;
         }
-        // A turn that was redeemed since the agenda was read is taken over below, so it counts here, too.
+        // Turns that were redeemed since the agenda was read are taken over below, so they count here.
         let takes_over = agenda.unrecorded || changed || heard;
         if takes_over {
             changed |= sale.take_back_at_limit().await?;
@@ -309,7 +313,7 @@ impl<L: Ledger> Ticker<L> {
         let (admitted, preferred) = self.let_in(&mut sale, &plan, &mut records).await?;
         let Plan { cursors, again, decision, at_once, observed_till, takes_out, why, .. } = plan;
         if at_once > 0 {
-            // What there was nobody for, or no unit, is forgotten; what one batch could not take comes with the next.
+            // Extra admissions without a shopper or a unit are dropped; what exceeds a batch follows.
             sale.note_at_once(if admitted == BATCH_MAX { at_once.saturating_sub(admitted) } else { 0 }).await?;
         }
         let admitted = admitted.saturating_add(preferred);
@@ -372,7 +376,7 @@ impl<L: Ledger> Ticker<L> {
         Ok(Some(Done { committed, publishes, lines, rests, settled }))
     }
 
-    /// What Redis said before the sale was locked, if nobody has ticked it since; what it says now otherwise.
+    /// What Redis answered before the sale was locked, or what it answers now if the sale was ticked since.
     async fn looks(
         &self,
         lines: &[LineRow],
@@ -398,8 +402,8 @@ impl<L: Ledger> Ticker<L> {
         Ok(Peek { at, seen })
     }
 
-    /// How much time the credit of the cap grows by: since the last tick, but not since before the sale opened, and of one
-    /// that rested one period: an empty line saves nothing up. A clock that was set back says nothing: then it is one period.
+    /// The time for which the rate cap earns credit: since the last tick, but not before the sale opened.
+    /// It is one period if the sale rested, since an empty line saves nothing up, or if a clock was set back.
     fn elapsed_s(&self, row: &SaleRow, known: &Known) -> f64 {
         let since = |moment: OffsetDateTime| (row.now - moment).as_seconds_f64();
         let elapsed_s = since(row.ticked_at);

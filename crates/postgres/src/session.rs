@@ -154,8 +154,8 @@ async fn is_up_to_date(pool: &sqlx::PgPool, migrator: &Migrator) -> bool {
     })
 }
 
-/// Migrates a schema. Pending migrations have no deadline; without one, a service that restarts while its
-/// link to Postgres is silent fails within seconds, and is started again.
+/// Migrates a schema. Pending migrations have no deadline. If none is pending, a service whose link
+/// to Postgres is silent fails within seconds, and is started again.
 ///
 /// # Errors
 /// When the URL is invalid, Postgres can't be reached, a pooler is in between, or a migration

@@ -1,5 +1,5 @@
-//! Figures of measurements: a JSON file that several commands merge their own keys into, and the table of
-//! a benchmark.
+//! Figures of measurements: a JSON file that several commands merge their keys into, and the table
+//! of a benchmark.
 
 pub mod table;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// Where the figures about the promises go, from the folder that `make` runs in.
 pub const PROMISES: &str = "target/bench/promises.json";
 
-/// Writes figures into a file, and keeps the other keys that it has. A file that is no JSON object is replaced.
+/// Writes figures into a file and keeps its other keys. A file that is no JSON object is replaced.
 ///
 /// # Errors
 /// When the file can't be written.
