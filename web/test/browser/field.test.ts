@@ -50,6 +50,7 @@ test("a connection that dies without a word is noticed within 30 seconds, and th
   const noticedMs = Date.now() - frozenAtMs;
   assert.ok(noticedMs <= 30 * SECOND_MS, `noticed after ${noticedMs} ms`);
   await photograph(at.page, "half-open");
+  relay.thaw();
   await at.trouble.waitFor({ state: "hidden", timeout: 60 * SECOND_MS });
   assert.equal(await at.ticket(), ticket);
   // And hears of the turn over the new one.

@@ -6,10 +6,15 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export class Relay {
   readonly #server: Server;
   readonly #open = new Set<[Socket, Socket]>();
+  #frozen = false;
 
   private constructor(shopUrl: string) {
     const shop = new URL(shopUrl);
     this.#server = createServer((near) => {
+      if (this.#frozen) {
+        near.destroy();
+        return;
+      }
       const far = connect(Number(shop.port), shop.hostname);
       const pair: [Socket, Socket] = [near, far];
       this.#open.add(pair);
@@ -35,14 +40,20 @@ export class Relay {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Nothing passes any more over the connections that are open now; new ones work. */
+  /** The network dies: open connections fall silent for good, and new ones fail until `thaw`. */
   freeze(): void {
+    this.#frozen = true;
     for (const ends of this.#open) {
       for (const end of ends) {
         end.unpipe();
         end.pause();
       }
     }
+  }
+
+  /** New connections work again. */
+  thaw(): void {
+    this.#frozen = false;
   }
 
   async close(): Promise<void> {
