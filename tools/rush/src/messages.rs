@@ -27,7 +27,9 @@ pub(crate) enum LineMessage {
     Over {
         outcome: Over,
     },
-    Heartbeat {},
+    Heartbeat {
+        reconnect_within_ms: u32,
+    },
     Reconnecting {},
 }
 

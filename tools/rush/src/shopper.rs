@@ -37,6 +37,8 @@ pub(crate) struct Shopper<'a> {
     pub(crate) caller: Caller,
     pub(crate) record: Record,
     pub(crate) backoff: Backoff,
+    /// Like a page, a shopper pauses for four times the announced time to reconnect, at most.
+    pause_max: Duration,
     diary: Diary,
     cookies: BTreeMap<String, String>,
     stage: Stage,
@@ -58,6 +60,7 @@ impl<'a> Shopper<'a> {
             caller: Caller::new(plan.index),
             record: Record::new(plan.index, crowd.job.line(plan.index).0, plan.behaviour, plan.transport),
             backoff: Backoff::default(),
+            pause_max: Duration::from_secs(5),
             diary: Diary::of(plan.index),
             cookies: BTreeMap::new(),
             stage: Stage::Coming,
@@ -188,7 +191,7 @@ impl<'a> Shopper<'a> {
             LineMessage::Turn { token } => claims(token)
                 .map_or(Happening::Heard, |claims| Happening::Turn { admission: claims.jti, expires_s: claims.exp }),
             LineMessage::Over { outcome } => Happening::Over { outcome: format!("{outcome:?}") },
-            LineMessage::Sale { .. } | LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => Happening::Heard,
+            LineMessage::Sale { .. } | LineMessage::Heartbeat { .. } | LineMessage::Reconnecting {} => Happening::Heard,
         });
         match message {
             LineMessage::Sale { sale } => {
@@ -211,7 +214,11 @@ impl<'a> Shopper<'a> {
                 self.take_turn(token, line).await
             }
             LineMessage::Over { outcome } => Some(self.over(outcome).await),
-            LineMessage::Heartbeat {} | LineMessage::Reconnecting {} => None,
+            LineMessage::Heartbeat { reconnect_within_ms } => {
+                self.pause_max = Duration::from_millis(u64::from(reconnect_within_ms)) * 4;
+                None
+            }
+            LineMessage::Reconnecting {} => None,
         }
     }
 
@@ -347,7 +354,7 @@ impl<'a> Shopper<'a> {
 
     /// Waits before a retry: full jitter, and never less than the server asked for.
     pub(crate) async fn pause(&mut self, retry_after: Option<Duration>) {
-        let jitter = self.plan.dice.up_to(self.backoff.grow());
+        let jitter = self.plan.dice.up_to(self.backoff.grow().min(self.pause_max));
         sleep(retry_after.unwrap_or_default() + jitter).await;
     }
 

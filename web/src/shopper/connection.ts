@@ -4,7 +4,7 @@ import type { LineMessage, PageMessage, Problem } from "../shared/api";
 import { request } from "../shared/http";
 import { TRACEPARENT } from "../shared/telemetry";
 import { parseLineMessage } from "./messages";
-import { isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
+import { CROWD_SPREAD_MS, isUnexplained, Ladder, retryDelayMs, waitAfter, type Transport, type Wait } from "./retry";
 import { pause } from "./checkout";
 import { openLink, type End, type Link, type Listener, type Loss } from "./transports";
 
@@ -59,6 +59,8 @@ export class LineConnection {
   #notBefore = 0;
   /** Silence after which a link is dead; undefined until the server has announced its heartbeat. */
   #silenceMs: number | undefined;
+  /** Within which time the pages of this node reconnect if it dies. */
+  #crowdSpreadMs = CROWD_SPREAD_MS;
   #link: Link | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -151,7 +153,7 @@ export class LineConnection {
   /** Not at once: if a node has just died, all pages that were connecting to it inquire. */
   #inquireSoon(): void {
     this.#drop();
-    this.#timer = setTimeout(() => { this.#inquire(); }, this.#environment.random() * INQUIRY_SPREAD_MS);
+    this.#timer = setTimeout(() => { this.#inquire(); }, this.#environment.random() * Math.min(INQUIRY_SPREAD_MS, this.#crowdSpreadMs));
   }
 
   /**
@@ -213,6 +215,7 @@ export class LineConnection {
     if (!message) return;
     if (message.type === "heartbeat") {
       this.#silenceMs = message.next_in_s * 1_000 + LATE_MS;
+      this.#crowdSpreadMs = message.reconnect_within_ms;
       this.#alive();
       return;
     }
@@ -245,7 +248,7 @@ export class LineConnection {
 
   #retryAfter(end: Loss): Wait {
     this.#drop();
-    const wait = waitAfter(end, this.#failures);
+    const wait = waitAfter(end, this.#failures, this.#crowdSpreadMs);
     this.#failures += 1;
     this.#notBefore = Date.now() + (wait.atLeastMs ?? 0);
     this.#timer = setTimeout(() => { this.#connect(); }, retryDelayMs(wait, this.#environment.random()));

@@ -12,7 +12,7 @@ const REQUIRED: Record<LineMessage["type"], Record<string, string>> = {
   turn: { token: "string", expires_at: "string", quantity: "number" },
   over: { outcome: "string" },
   reconnecting: {},
-  heartbeat: { next_in_s: "number" },
+  heartbeat: { next_in_s: "number", reconnect_within_ms: "number" },
 };
 
 /** One message of the line, or nothing if it is not one. */

@@ -24,16 +24,21 @@ export function retryDelayMs({ failures, atLeastMs = 0, spreadMs = SPREAD_MS }: 
   return Math.round(atLeastMs + chance * spread);
 }
 
-/** A node that dies cuts off 20,000 pages at once; another has to take them in. */
-const CROWD_SPREAD_MS = 5_000;
+/**
+ * A node that dies cuts off all its pages at once, 20,000 at most, and another has to take them in.
+ * Over a WebSocket the node announces a shorter time if it has fewer.
+ */
+export const CROWD_SPREAD_MS = 5_000;
+/** How often a crowd's spread doubles: a small room is back soon after any outage. */
+const CROWD_DOUBLINGS = 2;
 
 /** Close codes of the registry of RFC 6455. */
 const SERVICE_RESTART = 1012;
 const TRY_AGAIN_LATER = 1013;
 
-/** How long to wait after this loss and this number of failures in a row. */
-export function waitAfter(end: Loss, failures: number): Wait {
-  const wait: Wait = { failures, spreadMs: CROWD_SPREAD_MS };
+/** How long to wait after this loss and so far this number of failures in a row. */
+export function waitAfter(end: Loss, failures: number, crowdSpreadMs = CROWD_SPREAD_MS): Wait {
+  const wait: Wait = { failures: Math.min(failures, CROWD_DOUBLINGS), spreadMs: crowdSpreadMs };
   if (end.kind === "failed") return end.atLeastMs === undefined ? wait : { ...wait, atLeastMs: end.atLeastMs };
   return end.code === TRY_AGAIN_LATER ? { failures, atLeastMs: 2_000, spreadMs: 15_000 } : wait;
 }

@@ -27,6 +27,12 @@ test("a crowd that was cut off together comes back evenly over five seconds", ()
   }
 });
 
+test("a small room is back at once, and soon after any outage", () => {
+  const failed = { kind: "failed", atLeastMs: undefined } as const;
+  const longest = [0, 1, 2, 3, 20].map((failures) => retryDelayMs(waitAfter(failed, failures, 500), 1));
+  assert.deepEqual(longest, [500, 1_000, 2_000, 2_000, 2_000]);
+});
+
 test("nobody comes back before the time that the server named, nor all at that moment", () => {
   const busy = waitAfter({ kind: "failed", atLeastMs: 7_000 }, 0);
   assert.equal(retryDelayMs(busy, 0), 7_000);

@@ -24,7 +24,7 @@ use std::{
 
 use fairline_line::{ticket::Ordinal, view::Place};
 use fairline_sale::{SaleCard, SaleId};
-use fairline_update_policy::LineMessage;
+use fairline_update_policy::{LineMessage, reconnect_within_ms};
 use mio::{Events, Poll, Token};
 use rand::seq::SliceRandom as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -148,14 +148,15 @@ struct EventLoop {
     json: Vec<u8>,
     places: Vec<Option<Place>>,
     batch: Vec<(Ordinal, usize)>,
-    /// The heartbeat as a frame.
+    /// The heartbeat as a frame, and the time that it announces.
     heartbeat: Vec<u8>,
+    reconnect_within_ms: u32,
     /// The facts of the last sale as a frame, which is the same for all its pages.
     sale_frame: Option<(Arc<SaleCard>, Vec<u8>)>,
 }
 
-fn heartbeat() -> Vec<u8> {
-    let message = LineMessage::Heartbeat { next_in_s: HEARTBEAT_S };
+fn heartbeat(reconnect_within_ms: u32) -> Vec<u8> {
+    let message = LineMessage::Heartbeat { next_in_s: HEARTBEAT_S, reconnect_within_ms };
     let json = serde_json::to_vec(&message).expect("a number is JSON");
     let mut frame = Vec::new();
     frame::text(&json, &mut frame);
@@ -189,7 +190,8 @@ impl EventLoop {
             json: Vec::new(),
             places: Vec::new(),
             batch: Vec::new(),
-            heartbeat: heartbeat(),
+            heartbeat: Vec::new(),
+            reconnect_within_ms: 0,
             sale_frame: None,
         }
     }
@@ -275,6 +277,14 @@ impl EventLoop {
         Some(true)
     }
 
+    /// Keeps the time that heartbeats announce in step with the number of sockets.
+    fn renew_heartbeat(&mut self) {
+        let within_ms = reconnect_within_ms(self.sockets.len());
+        if within_ms != self.reconnect_within_ms {
+            (self.reconnect_within_ms, self.heartbeat) = (within_ms, heartbeat(within_ms));
+        }
+    }
+
     fn add(&mut self, stream: std::net::TcpStream, received: &[u8], tab: Tab, place: OwnedSemaphorePermit) {
         let (room, ordinal) = (tab.room.clone(), tab.ordinal);
         self.serial = self.serial.wrapping_add(1);
@@ -300,6 +310,7 @@ impl EventLoop {
         }
         self.update_page(slot);
         // The first heartbeat shows the page that there are heartbeats, and how often.
+        self.renew_heartbeat();
         let now_s = self.now_s();
         if let Some(connection) = self.sockets.get_mut(slot).filter(|connection| connection.tab.is_some()) {
             self.stats.bytes += self.heartbeat.len() as u64;

@@ -54,6 +54,7 @@ impl EventLoop {
 
     /// Refreshes sockets near the front of lines that have moved, and this tick's share of all.
     pub(super) fn tick(&mut self) {
+        self.renew_heartbeat();
         let sales: Vec<SaleId> = self.rooms.keys().copied().collect();
         for sale in sales {
             if self.rooms.get(&sale).is_some_and(|room_sockets| room_sockets.moved) {

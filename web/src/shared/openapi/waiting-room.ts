@@ -244,6 +244,11 @@ export interface components {
              * @description When something is said next at the latest, in seconds. A page that hears nothing for longer has lost its connection.
              */
             next_in_s: number;
+            /**
+             * Format: int32
+             * @description After a loss, reconnect at a random moment within this time, in milliseconds.
+             */
+            reconnect_within_ms: number;
             /** @enum {string} */
             type: "heartbeat";
         } | {
