@@ -242,7 +242,7 @@ impl RedisSentinel {
             [settings.clone().into()].into_iter().chain(words).collect()
         };
         let port = sentinel.start_on_free_port(arguments, answers)?;
-        let servers = Self { _sentinel: sentinel, port, primary, replica, _claim: claim, _folder: folder };
+        let mut servers = Self { _sentinel: sentinel, port, primary, replica, _claim: claim, _folder: folder };
         // Check more often than every ten seconds. A busy machine, which looks like a clock fault,
         // then delays Sentinel for one second instead of thirty.
         let pace = "SENTINEL DEBUG info-period 500 publish-period 250 tilt-period 1000";
@@ -318,11 +318,17 @@ impl RedisSentinel {
         self.settle()
     }
 
-    /// Waits until the replica follows, and Sentinel knows it.
-    fn settle(&self) -> Result<(), ServerError> {
-        let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.told_port());
-        let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.told_port());
+    /// Waits until the replica follows, and Sentinel knows it. Where Sentinel has exchanged the two
+    /// meanwhile, since a busy machine kept the primary silent for a second, that stands.
+    fn settle(&mut self) -> Result<(), ServerError> {
         agree("Sentinel to know the replica", || {
+            let exchanged = format!("\r\n{}\r\n", self.replica.told_port());
+            let leader = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
+            if unless_said(self.port, &leader, &[&exchanged]).is_none() {
+                std::mem::swap(&mut self.primary, &mut self.replica);
+            }
+            let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.told_port());
+            let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.told_port());
             unless_said(self.replica.port(), "INFO replication", &[&follows]).or_else(|| {
                 let looked = [&known, "master-link-status\r\n$2\r\nok", "flags\r\n$5\r\nslave\r\n"];
                 unless_said(self.port, &format!("SENTINEL REPLICAS {SERVICE}"), &looked)
