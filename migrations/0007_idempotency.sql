@@ -1,11 +1,11 @@
--- What requests with an `Idempotency-Key` were answered: the same key has the same answer.
+-- Stored responses of requests with an `Idempotency-Key`: a repeated request gets the same response.
 CREATE TABLE answers (
-    -- A digest of what was asked for, and by whom.
+    -- SHA-256 of the path and the caller.
     scope      bytea NOT NULL,
     key        text NOT NULL,
-    -- A digest of the body.
+    -- SHA-256 of the body.
     request    bytea NOT NULL,
-    -- Null while the first request with the key is still under way.
+    -- Null while the first request with the key is in progress.
     status     integer,
     body       text,
     started_at timestamptz NOT NULL DEFAULT now(),

@@ -1,13 +1,14 @@
--- Who may run sales, and what they have changed.
+-- Operators of the installation, and the log of what they change.
+
 CREATE TABLE operators (
     name          text PRIMARY KEY,
     role          text NOT NULL,
-    -- As argon2 writes it, with its salt and its costs.
+    -- An argon2 hash with its salt and parameters.
     password      text NOT NULL,
     totp_secret   bytea NOT NULL,
-    -- The last step whose code was used: a code is good once.
+    -- The time step of the last code that was used: a code is valid once.
     totp_step     bigint NOT NULL DEFAULT 0,
-    -- Attempts that failed since the last that did not, and when the last was.
+    -- Not used: `sign_in_failures` counts failed attempts.
     failures      integer NOT NULL DEFAULT 0,
     failed_at     timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),
@@ -28,13 +29,55 @@ CREATE TABLE operator_sessions (
 CREATE INDEX operator_sessions_by_operator ON operator_sessions (operator);
 CREATE INDEX operator_sessions_by_age ON operator_sessions (expires_at);
 
--- What operators have changed. Nobody changes it afterwards.
+-- Operators who have yet to choose a password and to receive a TOTP secret.
+CREATE TABLE enrolments (
+    operator   text PRIMARY KEY REFERENCES operators (name) ON DELETE CASCADE,
+    -- SHA-256 of the code.
+    digest     bytea NOT NULL,
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT enrolments_digest_is_32_bytes CHECK (octet_length(digest) = 32),
+    CONSTRAINT enrolments_are_different UNIQUE (digest)
+);
+
+-- Failed attempts to sign in, by name and network: only the one who guesses has to wait.
+CREATE TABLE sign_in_failures (
+    -- SHA-256 of the name and the client's network.
+    attempt   bytea PRIMARY KEY,
+    failures  integer NOT NULL,
+    failed_at timestamptz NOT NULL,
+    CONSTRAINT sign_in_failures_attempt_is_32_bytes CHECK (octet_length(attempt) = 32)
+);
+CREATE INDEX sign_in_failures_by_age ON sign_in_failures (failed_at);
+
+-- Tokens of programs, each with a name and a role.
+CREATE TABLE api_tokens (
+    name       text PRIMARY KEY,
+    role       text NOT NULL,
+    -- SHA-256 of the token.
+    digest     bytea NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT api_tokens_name_is_plain CHECK (name ~ '^[a-z0-9][a-z0-9._@-]{0,62}$'),
+    CONSTRAINT api_tokens_role_is_known CHECK (role IN ('viewer', 'operator', 'owner')),
+    CONSTRAINT api_tokens_digest_is_32_bytes CHECK (octet_length(digest) = 32),
+    CONSTRAINT api_tokens_are_different UNIQUE (digest)
+);
+
+-- Signing keys that are no longer valid. Controllers get their keys from settings, and read here which
+-- not to use, so that one request revokes a key for all of them.
+CREATE TABLE revoked_keys (
+    kid        text PRIMARY KEY,
+    revoked_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What operators have changed. Rows are never changed.
 CREATE TABLE audit (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     who     text NOT NULL,
     action  text NOT NULL,
-    -- What was changed, by the name that people know it by.
+    -- The changed object, by its name in the console.
     subject text NOT NULL,
     sale_id uuid,
     -- The fields that differ.
@@ -52,8 +95,9 @@ END $$;
 CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_to_change_the_audit();
 CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit();
 
--- Notes what a transaction of an operator changes, in the same transaction. The transaction says who it is for; those of
--- ticks and of checkout do not. The arguments are the columns that are told: secrets are not among them.
+-- Writes what an operator's transaction changes to `audit`, in the same transaction. `fairline.who`
+-- names the operator; ticks and checkout do not set it. The arguments are the columns to log, without
+-- secrets. The tables of the other files have triggers that call it.
 CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     author text := nullif(current_setting('fairline.who', true), '');
@@ -87,16 +131,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION note_change(
-    'slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message',
-    'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'opens_at', 'ends_at', 'line_order', 'mode',
-    'risk', 'inside_max', 'like_sale', 'look', 'time_zone', 'total');
--- Not by the counters, which every purchase moves.
-CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON stock FOR EACH ROW EXECUTE FUNCTION note_change('total');
-CREATE TRIGGER lanes_are_noted AFTER INSERT OR UPDATE OF share, invitations ON lines FOR EACH ROW
-    WHEN (NEW.lane IS NOT NULL) EXECUTE FUNCTION note_change('lane', 'share', 'invitations');
-CREATE TRIGGER webhooks_are_noted AFTER INSERT OR UPDATE OF off_at OR DELETE ON webhooks FOR EACH ROW
-    EXECUTE FUNCTION note_change('url', 'kinds', 'off_at');
-CREATE TRIGGER keys_are_noted AFTER INSERT ON revoked_keys FOR EACH ROW EXECUTE FUNCTION note_change('kid');
 CREATE TRIGGER operators_are_noted AFTER INSERT OR UPDATE OF role OR DELETE ON operators FOR EACH ROW
     EXECUTE FUNCTION note_change('name', 'role');
+CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON api_tokens FOR EACH ROW
+    EXECUTE FUNCTION note_change('name', 'role', 'expires_at');
+CREATE TRIGGER keys_are_noted AFTER INSERT ON revoked_keys FOR EACH ROW EXECUTE FUNCTION note_change('kid');
