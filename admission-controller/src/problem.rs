@@ -5,7 +5,6 @@ use fairline_server::Problem;
 use tracing::error;
 
 use crate::{
-    admin::word,
     operator::Role,
     problem_types,
     store::{LaneRefused, OPERATORS_MAX, StoreError, TOKENS_MAX, WEBHOOKS_MAX},
@@ -80,7 +79,7 @@ pub(crate) enum AdminError {
     NotCancellable,
     #[error("another request for the order has not ended")]
     RequestUnderWay,
-    #[error("the sale is {}", word(*status))]
+    #[error("the sale is {}", status.as_str().replace('_', " "))]
     IllegalTransition { status: Status },
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1480,7 +1480,7 @@ export interface components {
             ordinal: number;
         };
         /**
-         * @description The states of an order, as checkout writes them, for the OpenAPI document.
+         * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
         OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
