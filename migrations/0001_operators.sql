@@ -64,8 +64,8 @@ CREATE TABLE api_tokens (
     CONSTRAINT api_tokens_are_different UNIQUE (digest)
 );
 
--- Signing keys that are no longer valid. Controllers get their keys from settings, and read here which
--- not to use, so that one request revokes a key for all of them.
+-- Signing keys that are no longer valid. Controllers get their keys from settings, and read here
+-- which not to use, so that one request revokes a key for all of them.
 CREATE TABLE revoked_keys (
     kid        text PRIMARY KEY,
     revoked_at timestamptz NOT NULL DEFAULT now()
@@ -96,8 +96,8 @@ CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECU
 CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit();
 
 -- Writes what an operator's transaction changes to `audit`, in the same transaction. `fairline.who`
--- names the operator; ticks and checkout do not set it. The arguments are the columns to log, without
--- secrets. The tables of the other files have triggers that call it.
+-- names the operator; ticks and checkout do not set it. The arguments are the columns to log,
+-- without secrets. The tables of the other files have triggers that call it.
 CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     author text := nullif(current_setting('fairline.who', true), '');

@@ -1,9 +1,10 @@
 -- Sales and their stock.
 --
--- Postgres is the ledger: everything that involves money is here. Redis holds the line only, which can be rebuilt.
+-- Postgres is the ledger: everything that involves money is here. Redis holds the line only, which
+-- can be rebuilt.
 --
--- Lock order, everywhere: lines -> admissions -> holds -> payments -> stock. The row of the stock is the
--- most contended one: it is locked last and for the shortest time.
+-- Lock order, everywhere: lines -> admissions -> holds -> payments -> stock. The row of the stock
+-- is the most contended one: it is locked last and for the shortest time.
 
 -- The identity of this database among those that share a Redis.
 CREATE TABLE installation (
@@ -21,7 +22,7 @@ CREATE TABLE sales (
     price_minor       bigint NOT NULL,
     currency          text NOT NULL,
     per_shopper_limit integer NOT NULL DEFAULT 1,
-    -- Not null: the sale is for verified accounts only, with at most so many units each.
+    -- Not null: the sale is for verified accounts only, with at most this many units each.
     per_account_limit integer,
     -- Stored states only. 'sold_out' is derived from the stock, so the two can never disagree.
     status            text NOT NULL DEFAULT 'scheduled',
@@ -34,16 +35,17 @@ CREATE TABLE sales (
     time_zone         text NOT NULL DEFAULT 'UTC',
     created_at        timestamptz NOT NULL DEFAULT now(),
 
-    -- The order of the line: by joining, or by a draw among those who joined before the opening. The seed of
-    -- a draw is secret until the draw is made; its SHA-256 is published from the start.
+    -- The order of the line: by joining, or by a draw among those who joined before the opening.
+    -- The seed of a draw is secret until the draw is made; its SHA-256 is published from the start.
     line_order        text NOT NULL DEFAULT 'fifo',
     seed              bytea,
-    -- Guarantee: every redemption in time finds a unit. Yield: units are held only while a payment runs, and
-    -- more are promised than exist, with the stated risk.
+    -- Guarantee: every redemption in time finds a unit. Yield: units are held only while a payment
+    -- runs, and more are promised than exist, with the stated risk.
     mode              text NOT NULL DEFAULT 'guarantee',
     -- In yield mode: the share of admitted shoppers who want to pay and may find no unit.
     risk              double precision NOT NULL DEFAULT 0.001,
-    -- Shoppers who may be in checkout at a time: outstanding tokens and unpaid holds. Null: any number.
+    -- Shoppers who may be in checkout at a time: outstanding tokens and unpaid holds. Null: any
+    -- number.
     inside_max        integer,
     rate_cap_per_s    double precision NOT NULL,
     -- A prior sale with similar shoppers: the control law begins with its visits.
@@ -59,8 +61,8 @@ CREATE TABLE sales (
 
     -- Of a rehearsal: the sale that it copies.
     rehearsal_of      uuid REFERENCES sales (id),
-    -- Whether retention deletes the sale's orders, visits, record and samples. The sale itself, its lines
-    -- and its stock stay.
+    -- Whether retention deletes the sale's orders, visits, record and samples. The sale itself, its
+    -- lines and its stock stay.
     rows_are          text NOT NULL DEFAULT 'kept',
 
     CONSTRAINT sales_slug_is_unique UNIQUE (slug),
@@ -109,10 +111,11 @@ CREATE TABLE stock (
     overbook  integer NOT NULL DEFAULT 0,
     -- Orders paid.
     orders    bigint NOT NULL DEFAULT 0,
-    -- The number of the sale's last event. Whatever causes an event changes this row anyway, and last, so
-    -- numbers have no gaps and follow the order of the commits.
+    -- The number of the sale's last event. Whatever causes an event changes this row anyway, and
+    -- last, so numbers have no gaps and follow the order of the commits.
     events    bigint NOT NULL DEFAULT 0,
-    -- When an event was last numbered, to ten minutes: an exact time would add an index entry per event.
+    -- When an event was last numbered, to ten minutes: an exact time would add an index entry per
+    -- event.
     active_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT stock_counters_are_not_negative
         CHECK (total >= 0 AND promised >= 0 AND held >= 0 AND sold >= 0 AND overbook >= 0),
@@ -126,7 +129,8 @@ CREATE INDEX stock_active ON stock (active_at);
 -- Only `total`: every purchase changes the other counters.
 CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON stock FOR EACH ROW EXECUTE FUNCTION note_change('total');
 
--- Triggers keep `active_at` and `orders`, whichever version of a service writes. Their conditions avoid nearly every call.
+-- Triggers keep `active_at` and `orders`, whichever version of a service writes. Their conditions
+-- avoid nearly every call.
 CREATE FUNCTION note_activity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.active_at := now();

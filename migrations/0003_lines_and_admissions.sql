@@ -1,14 +1,14 @@
 -- Lines, the admissions from them, and the public record.
 
--- The controller's ledger of each line, which a new epoch of it in Redis is built from. A sale's own line has
--- the sale's id; its row is the lock of all lines of the sale, and keeps the state of the control law. The
--- other lines are lanes, which lead to the same stock.
+-- The controller's ledger of each line, which a new epoch of it in Redis is built from. A sale's
+-- own line has the sale's id; its row is the lock of all lines of the sale, and keeps the state of
+-- the control law. The other lines are lanes, which lead to the same stock.
 CREATE TABLE lines (
     id               uuid PRIMARY KEY,
     sale_id          uuid NOT NULL REFERENCES sales (id),
 
-    -- Of a lane: its name, its share of the admissions while it has waiting shoppers (the rest is the own
-    -- line's), the key of its invitations, and how many were made.
+    -- Of a lane: its name, its share of the admissions while it has waiting shoppers (the rest is
+    -- the own line's), the key of its invitations, and how many were made.
     lane             text,
     share            double precision,
     invitation_key   bytea,
@@ -25,10 +25,12 @@ CREATE TABLE lines (
     above            bigint NOT NULL DEFAULT 0,
     cursor           bigint NOT NULL DEFAULT 0,
     highest_ordinal  bigint NOT NULL DEFAULT 0,
-    -- Redis gives ordinals up to this one only, so that an epoch after a loss of Redis starts above all ordinals
-    -- that may have been given. An ordinal is thereby unique in a sale, over all its epochs.
+    -- Redis gives ordinals up to this one only, so that an epoch after a loss of Redis starts above
+    -- all ordinals that may have been given. An ordinal is thereby unique in a sale, over all its
+    -- epochs.
     granted          bigint NOT NULL DEFAULT 0,
-    -- After a loss of Redis: how many shoppers are expected back, and until when admissions wait for them.
+    -- After a loss of Redis: how many shoppers are expected back, and until when admissions wait
+    -- for them.
     expected         bigint NOT NULL DEFAULT 0,
     recovers_until   timestamptz,
 
@@ -46,8 +48,8 @@ CREATE TABLE lines (
     -- The last entry of the record; null for a sale without one.
     record_seq       bigint DEFAULT 0,
     record_hash      bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
-    -- What the record contains: changes of the line up to this one, the tickets in these runs (first, last,
-    -- first, last …), and this status.
+    -- What the record contains: changes of the line up to this one, the tickets in these runs
+    -- (first, last, first, last …), and this status.
     recorded_epoch   integer NOT NULL DEFAULT 0,
     recorded_rev     bigint NOT NULL DEFAULT 0,
     recorded_tickets bigint[] NOT NULL DEFAULT '{}',
@@ -62,10 +64,12 @@ CREATE TABLE lines (
     memory           jsonb NOT NULL DEFAULT '{}',
     -- Tickets to admit at once, above the rate; of a sale's own line.
     admit_now        integer NOT NULL DEFAULT 0,
-    -- The last period in which pages could not claim their turns, since Redis or all controllers were down.
+    -- The last period in which pages could not claim their turns, since Redis or all controllers
+    -- were down.
     away_from        timestamptz,
     away_till        timestamptz,
-    -- Of a sale's own line: the sale is closed, and Redis and the record have everything. It is not ticked again.
+    -- Of a sale's own line: the sale is closed, and Redis and the record have everything. It is not
+    -- ticked again.
     settled          boolean NOT NULL DEFAULT false,
 
     -- Tickets given, and tickets admitted.
@@ -99,8 +103,8 @@ CREATE TRIGGER lanes_are_noted AFTER INSERT OR UPDATE OF share, invitations ON l
 CREATE TABLE admissions (
     -- Also the token's `jti`.
     id              uuid PRIMARY KEY,
-    -- The order of admissions. `issued_at` does not give it: the database's clock may have been set back between
-    -- two admissions of a ticket, and the older one would be published as the newest.
+    -- The order of admissions. `issued_at` does not give it: the database's clock may have been set
+    -- back between two admissions of a ticket, and the older one would be published as the newest.
     number          bigint GENERATED ALWAYS AS IDENTITY,
     sale_id         uuid NOT NULL REFERENCES sales (id),
     line_id         uuid NOT NULL REFERENCES lines (id),
@@ -116,8 +120,8 @@ CREATE TABLE admissions (
     expires_at      timestamptz NOT NULL,
     -- When its shopper gave the token back.
     left_at         timestamptz,
-    -- It lapsed through no fault of its shopper: it was revoked, or could not be claimed. Such a turn does not
-    -- count towards those after which a ticket is not recalled again.
+    -- It lapsed through no fault of its shopper: it was revoked, or could not be claimed. Such a
+    -- turn does not count towards those after which a ticket is not recalled again.
     excused         boolean NOT NULL DEFAULT false,
     -- The state and the epoch as last published; the next tick publishes what a crash left out.
     published_state text,
@@ -128,8 +132,9 @@ CREATE TABLE admissions (
     CONSTRAINT admissions_quantity_is_positive CHECK (quantity > 0),
     CONSTRAINT admissions_visitor_is_16_bytes CHECK (octet_length(visitor) = 16)
 );
--- A redemption writes a new version of the row into every index that includes it, so these are as few and as partial as possible.
--- A ticket has at most one admission that is outstanding or used; after one that lapsed it may be recalled.
+-- A redemption writes a new version of the row into every index that includes it, so these are as
+-- few and as partial as possible. A ticket has at most one admission that is outstanding or used;
+-- after one that lapsed it may be recalled.
 CREATE UNIQUE INDEX admissions_one_live_per_ticket ON admissions (line_id, ordinal) WHERE state <> 'lapsed';
 CREATE INDEX admissions_lapsed ON admissions (line_id, ordinal) WHERE state = 'lapsed';
 CREATE INDEX admissions_promised ON admissions (sale_id, expires_at) WHERE state = 'promised';

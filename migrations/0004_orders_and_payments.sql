@@ -7,8 +7,8 @@ CREATE TABLE holds (
     admission_id uuid REFERENCES admissions (id),
     -- The merchant's reference of its own reservation.
     reserved_as  text,
-    -- No foreign key, whose check would cost each redemption: the sale is that of the admission, or of the stock that was locked
-    -- to reserve units.
+    -- No foreign key, whose check would cost each redemption: the sale is that of the admission, or
+    -- of the stock that was locked to reserve units.
     sale_id      uuid NOT NULL,
     visitor      bytea NOT NULL,
     -- The account, if the sale requires one or the shopper was signed in.
@@ -16,14 +16,16 @@ CREATE TABLE holds (
     quantity     integer NOT NULL,
     amount_minor bigint NOT NULL,
     currency     text NOT NULL,
-    -- 'promised' in a yield sale, before a payment and after a failed one: the units count as promised.
+    -- 'promised' in a yield sale, before a payment and after a failed one: the units count as
+    -- promised.
     state        text NOT NULL DEFAULT 'held',
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     cancelled_at timestamptz,
     -- The account was notified that the hold is about to lapse.
     warned       boolean NOT NULL DEFAULT false,
-    -- The trace in which the hold began, as a W3C `traceparent`: the sweeper ends holds in the same trace.
+    -- The trace in which the hold began, as a W3C `traceparent`: the sweeper ends holds in the same
+    -- trace.
     traceparent  text CHECK (length(traceparent) = 55),
     CONSTRAINT holds_state_is_known CHECK (state IN ('promised', 'held', 'paid', 'lapsed', 'cancelled')),
     CONSTRAINT holds_quantity_is_positive CHECK (quantity > 0),
@@ -46,10 +48,12 @@ CREATE INDEX holds_to_unlink ON holds (created_at)
     WHERE state NOT IN ('promised', 'held') AND (visitor <> '\x00000000000000000000000000000000'
     OR account_id IS NOT NULL OR reserved_as <> 'forgotten ' || id::text);
 
--- Units that each shopper has of a sale: promised, held or paid. The limit applies to the shopper and not to the turn, so it
--- covers shoppers who rejoin or wait in a lane, too. Triggers keep it, in transactions that have locked the sale's stock.
+-- Units that each shopper has of a sale: promised, held or paid. The limit applies to the shopper
+-- and not to the turn, so it covers shoppers who rejoin or wait in a lane, too. Triggers keep it,
+-- in transactions that have locked the sale's stock.
 CREATE TABLE shopper_allowances (
-    -- No foreign key: the sale is that of a hold, and a check would double the cost of this table for a redemption.
+    -- No foreign key: the sale is that of a hold, and a check would double the cost of this table
+    -- for a redemption.
     sale_id    uuid NOT NULL,
     visitor    bytea NOT NULL,
     units      integer NOT NULL,
@@ -59,7 +63,8 @@ CREATE TABLE shopper_allowances (
     -- Promise 8: a shopper never has more of a sale than its limit.
     CONSTRAINT shopper_allowances_are_kept CHECK (units BETWEEN 0 AND most)
 ) WITH (fillfactor = 90);
--- For retention. Not BRIN, which keeps the age of deleted rows: once their pages are used again, a search for old rows reads all.
+-- For retention. Not BRIN, which keeps the age of deleted rows: once their pages are used again, a
+-- search for old rows reads all.
 CREATE INDEX shopper_allowances_due ON shopper_allowances (changed_at);
 
 -- One statement for all that one statement redeems.
@@ -149,17 +154,18 @@ CREATE TABLE payments (
     -- The gateway's error code, if it rejected the payment itself and not the card.
     rejected_as    text,
     amount_minor   bigint NOT NULL,
-    -- Returned to the shopper, and withdrawn by the bank unless the dispute was won, as the gateway reports.
+    -- Returned to the shopper, and withdrawn by the bank unless the dispute was won, as the gateway
+    -- reports.
     refunded_minor bigint NOT NULL DEFAULT 0,
     disputed_minor bigint NOT NULL DEFAULT 0,
     currency       text NOT NULL,
     -- The state of the newest dispute, in the gateway's word.
     dispute        text,
-    -- How often the sweeper resumed it: a payment that never ends is resumed less and less often, so that it does not delay
-    -- others.
+    -- How often the sweeper resumed it: a payment that never ends is resumed less and less often,
+    -- so that it does not delay others.
     adoptions      integer NOT NULL DEFAULT 0,
-    -- When the gateway is next asked about an ended payment: an intent that could still be confirmed, a refund or a dispute. Null:
-    -- nothing to settle.
+    -- When the gateway is next asked about an ended payment: an intent that could still be
+    -- confirmed, a refund or a dispute. Null: nothing to settle.
     settle_at      timestamptz,
     -- Counts reports, so that the answer to an older question does not clear a newer report.
     settle_no      integer NOT NULL DEFAULT 0,
@@ -188,7 +194,8 @@ CREATE INDEX payments_in_vain ON payments (updated_at) WHERE state IN ('declined
 CREATE INDEX payments_to_unlink ON payments (created_at)
     WHERE payment_method <> '' AND state NOT IN ('started', 'authorised', 'refund_due');
 
--- The client secret is useless after the authentication, and is deleted whichever process moves the payment on.
+-- The client secret is useless after the authentication, and is deleted whichever process moves the
+-- payment on.
 CREATE FUNCTION forget_the_client_secret() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.client_secret := NULL;
@@ -219,7 +226,8 @@ CREATE INDEX orders_by_time ON orders (sale_id, paid_at) INCLUDE (quantity);
 CREATE INDEX orders_to_unlink ON orders (paid_at)
     WHERE visitor <> '\x00000000000000000000000000000000' OR paid_as <> 'forgotten';
 
--- Requests of operators and merchants to refund or cancel an order. Checkout executes them, since it alone calls the gateway.
+-- Requests of operators and merchants to refund or cancel an order. Checkout executes them, since
+-- it alone calls the gateway.
 CREATE TABLE order_requests (
     id           uuid PRIMARY KEY,
     order_id     uuid NOT NULL REFERENCES holds (id),
@@ -257,15 +265,16 @@ CREATE TABLE gateway_events (
 );
 CREATE INDEX gateway_events_by_age ON gateway_events (heard_at);
 
--- The heartbeat of each checkout process: requests of its last seconds. Unlogged: useless after a crash.
+-- The heartbeat of each checkout process: requests of its last seconds. Unlogged: useless after a
+-- crash.
 CREATE UNLOGGED TABLE checkouts (
     id           uuid PRIMARY KEY,
     beat_at      timestamptz NOT NULL,
     answered     integer NOT NULL,
     failed       integer NOT NULL,
     slow         integer NOT NULL,
-    -- The payment gateway does not answer this process. Other processes may not have called it lately, and must not let holds
-    -- lapse that wait for it.
+    -- The payment gateway does not answer this process. Other processes may not have called it
+    -- lately, and must not let holds lapse that wait for it.
     gateway_away boolean NOT NULL DEFAULT false,
     CONSTRAINT checkouts_count_up CHECK (answered >= failed AND answered >= slow AND failed >= 0 AND slow >= 0)
 ) WITH (fillfactor = 50);

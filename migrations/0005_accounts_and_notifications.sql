@@ -1,9 +1,11 @@
 -- Shoppers' accounts, and notifications to them.
 
 CREATE TABLE accounts (
-    -- Derived from the proven address or ID token with a key, so that a person has the same id again after being erased.
+    -- Derived from the proven address or ID token with a key, so that a person has the same id
+    -- again after being erased.
     id         uuid PRIMARY KEY,
-    -- Where notifications go: an e-mail address, or a phone number that begins with a plus. Null: none was proven.
+    -- Where notifications go: an e-mail address, or a phone number that begins with a plus. Null:
+    -- none was proven.
     address    text,
     created_at timestamptz NOT NULL DEFAULT now(),
     seen_at    timestamptz NOT NULL DEFAULT now(),

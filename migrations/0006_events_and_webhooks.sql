@@ -1,11 +1,13 @@
--- Events for other systems: written in the transaction of their cause, relayed to a stream in Redis, delivered to webhooks.
+-- Events for other systems: written in the transaction of their cause, relayed to a stream in
+-- Redis, delivered to webhooks.
 
 CREATE TABLE outbox (
     sale_id     uuid NOT NULL REFERENCES sales (id),
     -- The number of the last event in this row; `stock.events` numbers them.
     number      bigint NOT NULL,
     kind        text NOT NULL,
-    -- One object for each event of the row, in order: redemptions that are committed together share a row.
+    -- One object for each event of the row, in order: redemptions that are committed together share
+    -- a row.
     data        json NOT NULL,
     happened_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sale_id, number),

@@ -1,4 +1,5 @@
--- Stored responses of requests with an `Idempotency-Key`: a repeated request gets the same response.
+-- Stored responses of requests with an `Idempotency-Key`: a repeated request gets the same
+-- response.
 CREATE TABLE answers (
     -- SHA-256 of the path and the caller.
     scope      bytea NOT NULL,

@@ -103,7 +103,7 @@ impl Once {
         // Responses of our own services are finite.
         let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
         let (status, kept) = if parts.extensions.get::<Confidential>().is_some() {
-            let told = told_once().into_response();
+            let told = not_replayable().into_response();
             (told.status(), to_bytes(told.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default())
         } else {
             (parts.status, body.clone())
@@ -193,8 +193,8 @@ fn key_reused() -> Problem {
         .detail("It came with another body. Nothing was done; send another request with another key.")
 }
 
-fn told_once() -> Problem {
-    Problem::new(&problem_types::TOLD_ONCE)
+fn not_replayable() -> Problem {
+    Problem::new(&problem_types::RESPONSE_NOT_REPLAYABLE)
         .detail("The answer to the first request with this Idempotency-Key has a secret, which is not kept. If it was lost, undo it and send another key.")
 }
 

@@ -10,7 +10,7 @@ fairline_server::problem_types! {
     STILL_UNDER_WAY = CONFLICT "still-under-way" "The first request is in progress" {
         merchant: "Repeat the request with the same key after `Retry-After` to get its response.",
     }
-    TOLD_ONCE = CONFLICT "told-once" "The response can't be replayed" {
+    RESPONSE_NOT_REPLAYABLE = CONFLICT "response-not-replayable" "The response can't be replayed" {
         merchant: "The request succeeded, and its response held a secret that is not stored. If the response was lost, undo the request and send it with another key.",
     }
 }
