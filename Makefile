@@ -134,9 +134,9 @@ simulate: setup web ## Simulate the line and its admissions with faults, in some
 chaos: setup-test programs ## Break shops of real processes at random while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
 	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
 
-# The committed documents are those that the demo's test has found to be served.
-openapi: programs ## Renew the OpenAPI documents in docs/openapi, and the types of the pages
-	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --workspace --test demo $(if $(NEXTEST),,--) a_demo_serves_everything
+# The tests that compare the generated files write them instead. The OpenAPI documents are those that a demo serves.
+openapi: programs ## Renew what is generated: docs/openapi, docs/problems.md, the schema's snapshot, and the types of the pages
+	@FAIRLINE_REGENERATE=1 $(CARGO) $(if $(NEXTEST),nextest run,test) --locked --package fairline --test demo --test problems --test schema $(if $(NEXTEST),,--) a_demo_serves_everything is_up_to_date
 	@npm --prefix web run --silent generate
 
 $(LINT_TOOLS): scripts/lint/package.json scripts/lint/package-lock.json

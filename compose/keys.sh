@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the keys and passwords of compose.yaml in compose/secrets, once and all together: where it is, it is left alone.
+# Generates the keys and passwords of compose.yaml in compose/secrets. Does nothing if that folder exists.
 set -euo pipefail
 umask 077
 cd "$(dirname "$0")"
@@ -20,7 +20,7 @@ make_keys() {
     password=$(hex 24) ticket=$(hex 32) gateway=whsec_$(openssl rand -base64 24)
     url=postgres://fairline:$password@postgres:5432/fairline
     openssl genpkey -algorithm ed25519 -out "$folder/signing.pem"
-    # The services run as nobody in particular, and read it through a mount.
+    # The services run as an unprivileged user, and read it through a mount.
     chmod 0444 "$folder/signing.pem"
     write postgres POSTGRES_USER=fairline POSTGRES_DB=fairline "POSTGRES_PASSWORD=$password"
     write migrate "FAIRLINE_POSTGRES_URL=$url"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests what deploys: the Helm chart with a real helm, against the schemas of Kubernetes, its alerts, compose.yaml, the Dockerfile and the workflows. The tools
-# are fetched into target/tools.
+# Tests the deployment files: the Helm chart (with helm, against the schemas of Kubernetes) and its alerts, compose.yaml, the
+# Dockerfile and the workflows. Installs its tools in target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,8 +18,8 @@ main() {
     once actionlint "$actionlint_version" install_actionlint
     "$tools/chart/bin/python" scripts/test_chart.py "$tools/helm"
     "$tools/chart/bin/python" scripts/test_compose.py
-    quietly promtool check rules --lint=all helm/fairline/alerts.yaml
-    quietly promtool test rules helm/fairline/tests/alerts.yaml
+    quietly promtool check rules --lint=all helm/fairline/files/alerts.yaml
+    quietly promtool test rules helm/fairline/ci/alerts_test.yaml
     "$tools/chart/bin/hadolint" Dockerfile
     "$tools/chart/bin/python" scripts/test_dockerfile.py
     node scripts/lint-workflows.mjs "$tools"
@@ -27,7 +27,7 @@ main() {
     echo "✓ the alerts, the Dockerfile, the workflows and the scripts"
 }
 
-# once NAME VERSION INSTALL: installs what is not there in this version.
+# once NAME VERSION INSTALL: runs INSTALL unless this version is installed.
 once() {
     [[ $(cat "$tools/.$1" 2>/dev/null) != "$2" ]] || return 0
     mkdir -p "$tools"
@@ -35,11 +35,11 @@ once() {
     echo "$2" >"$tools/.$1"
 }
 
-# Says what a program said if it fails, and nothing otherwise.
+# Prints a program's output only if it fails.
 quietly() {
-    local said
-    said=$("$@" 2>&1) || {
-        echo "$said"
+    local output
+    output=$("$@" 2>&1) || {
+        echo "$output"
         return 1
     }
 }

@@ -1,5 +1,5 @@
-"""Tests the Helm chart: it renders over several values into what Kubernetes knows, keeps what it promises, and refuses bad values with a
-sentence. `scripts/test-deploy.sh` runs it, with helm and the schemas of Kubernetes at hand."""
+"""Tests the Helm chart: it renders with several values into valid objects with the expected settings, and rejects bad values with an
+error. `scripts/test-deploy.sh` runs it, with helm and the schemas of Kubernetes."""
 
 import json
 import pathlib
@@ -15,13 +15,13 @@ import yaml
 from fairline_sources import SERVICES, SHARED, answered_by, metrics_emitted, settings_of
 
 CHART = pathlib.Path("helm/fairline")
-VALUES = CHART / "tests/values"
-REFUSED = CHART / "tests/refused"
+VALUES = CHART / "ci"
+REFUSED = CHART / "ci/refused"
 OPERATIONS = pathlib.Path("docs/operations.md")
 VERSIONS = ["1.30", "1.33"]
-# What the chart makes for operators of others, whose schemas Kubernetes does not have.
-OF_OTHERS = {kind: json.loads((CHART / f"tests/crds/{kind}.json").read_text()) for kind in ["ServiceMonitor", "PrometheusRule"]}
-# What the shop's own systems and the cluster ask, which the world may not.
+# Schemas of custom resources, which Kubernetes does not include.
+CUSTOM_RESOURCES = {kind: json.loads((CHART / f"ci/crds/{kind}.json").read_text()) for kind in ["ServiceMonitor", "PrometheusRule"]}
+# Paths for the merchant's own systems and the cluster, which must not be reachable from outside.
 INSIDE = {"/inventory/reserve", "/inventory/status", "/api/admissions/redeem", "/metrics", "/health/live", "/health/ready"}
 
 FUNCTIONS = {"sum", "rate", "max", "min", "avg", "increase", "histogram_quantile", "by", "le", "label_values", "clamp_min", "count", "vector", "or", "and", "unless", "absent", "offset"}
@@ -44,7 +44,7 @@ def template(*values, settings=()):
 
 
 class Rendered:
-    """What the chart makes of values."""
+    """The objects that the chart renders from values."""
 
     def __init__(self, *values, settings=()):
         self.title = values[-1].name
@@ -83,18 +83,18 @@ def selects(selector, document):
 def is_valid(rendered):
     for document in rendered.objects:
         name = f"{document['kind']} {document['metadata']['name']} of {rendered.title}"
-        if document["kind"] in OF_OTHERS:
-            for error in jsonschema.Draft7Validator(OF_OTHERS[document["kind"]]).iter_errors(document):
+        if document["kind"] in CUSTOM_RESOURCES:
+            for error in jsonschema.Draft7Validator(CUSTOM_RESOURCES[document["kind"]]).iter_errors(document):
                 failures.append(f"{name}: {error.json_path}: {error.message}")
             continue
         for version in VERSIONS:
             try:
                 kubernetes_validate.validate(document, version, strict=True)
             except (kubernetes_validate.ValidationError, kubernetes_validate.InvalidSchemaError) as error:
-                failures.append(f"{name} is none of Kubernetes {version}: {error}")
+                failures.append(f"{name} is not valid in Kubernetes {version}: {error}")
 
 
-# What holds over all values.
+# Checks for all values.
 
 
 def pods_are_confined(rendered):
@@ -109,30 +109,30 @@ def pods_are_confined(rendered):
         check({"cpu", "memory"} <= one["resources"]["limits"].keys(), f"{where} has no limits")
 
 
-def services_are_told_what_is_theirs(rendered):
-    table = yaml.safe_load((CHART / "settings.yaml").read_text())
+def services_have_their_settings(rendered):
+    table = yaml.safe_load((CHART / "files/settings.yaml").read_text())
     for service in SERVICES:
-        told, env = table[service], rendered.env(service)
-        secret = set(told["secrets"]) | set(told["optional"])
-        check(set(told["secrets"]) <= env.keys(), f"{service} of {rendered.title} is not told {set(told['secrets']) - env.keys()}")
-        check(env.keys() <= {"SSL_CERT_FILE"} | secret | set(told["chart"]) | set(told["env"]), f"{service} of {rendered.title} is told {env.keys()}")
+        entry, env = table[service], rendered.env(service)
+        secret = set(entry["secrets"]) | set(entry["optional"])
+        check(set(entry["secrets"]) <= env.keys(), f"{service} of {rendered.title} lacks {set(told['secrets']) - env.keys()}")
+        check(env.keys() <= {"SSL_CERT_FILE"} | secret | set(entry["chart"]) | set(entry["env"]), f"{service} of {rendered.title} has {env.keys()}")
         for name, variable in env.items():
             if name == "SSL_CERT_FILE":
                 continue
-            check(("valueFrom" in variable) == (name in secret), f"{name} of {service} is no matter of a Secret, or ought to be")
+            check(("valueFrom" in variable) == (name in secret), f"{name} of {service} comes from a Secret and should not, or the reverse")
             check("e+" not in variable.get("value", ""), f"{name} of {service} is {variable.get('value')}")
-        check(len(env) == len(container(rendered.one("Deployment", service))["env"]), f"{service} is told something twice")
+        check(len(env) == len(container(rendered.one("Deployment", service))["env"]), f"{service} has a setting twice")
 
 
-def pods_come_and_go_gently(rendered):
+def pods_start_and_stop_gracefully(rendered):
     for service in SERVICES:
         deployment = rendered.one("Deployment", service)
         spec, one = pod(deployment), container(deployment)
         check(one["name"] == service, f"{service} runs {one['name']}")
-        check(one["startupProbe"]["httpGet"]["path"] == one["livenessProbe"]["httpGet"]["path"] == "/health/live", f"{service} is not probed")
-        check(one["readinessProbe"]["httpGet"]["path"] == "/health/ready", f"{service} is not asked whether it is ready")
-        check(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, f"{service} goes before another is there")
-        check(0 < one["lifecycle"]["preStop"]["sleep"]["seconds"] < spec["terminationGracePeriodSeconds"] - 20, f"{service} has no time to go")
+        check(one["startupProbe"]["httpGet"]["path"] == one["livenessProbe"]["httpGet"]["path"] == "/health/live", f"{service} has no liveness probe")
+        check(one["readinessProbe"]["httpGet"]["path"] == "/health/ready", f"{service} has no readiness probe")
+        check(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, f"{service} may stop a pod before its replacement is ready")
+        check(0 < one["lifecycle"]["preStop"]["sleep"]["seconds"] < spec["terminationGracePeriodSeconds"] - 20, f"{service} has too little time to stop")
         spread = {constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]}
         check(spread == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}, f"{service} is spread over {spread}")
         for constraint in spec["topologySpreadConstraints"]:
@@ -142,12 +142,12 @@ def pods_come_and_go_gently(rendered):
         service_object = rendered.one("Service", service)["spec"]
         others = [other for other in rendered.all("Deployment") if selects(service_object["selector"], other)]
         check(others == [deployment], f"the Service {service} leads to {len(others)} deployments")
-        # Where an autoscaler counts the pods, nobody else does.
-        check(("replicas" in deployment["spec"]) != rendered.has("HorizontalPodAutoscaler", service), f"two count the pods of {service}")
+        # An autoscaler and `replicas` exclude each other.
+        check(("replicas" in deployment["spec"]) != rendered.has("HorizontalPodAutoscaler", service), f"{service} has both replicas and an autoscaler, or neither")
 
 
 def routes_are_disjoint(rendered):
-    """Each path that a service answers is matched by one route, its own; so no order of trying can be wrong."""
+    """Each path of a service matches exactly one route, so the order of routes does not matter."""
     routes = [
         (re.compile("^" + path["path"], re.IGNORECASE), path["backend"]["service"]["name"])
         for ingress in rendered.all("Ingress")
@@ -155,8 +155,8 @@ def routes_are_disjoint(rendered):
     ]
     for service in SERVICES:
         for path in answered_by(service) | INSIDE:
-            led_to = [name for route, name in routes if route.match(path)]
-            check(led_to == ([] if path in INSIDE else [f"rel-{service}"]), f"{path} of {service} leads to {led_to}")
+            backends = [name for route, name in routes if route.match(path)]
+            check(backends == ([] if path in INSIDE else [f"rel-{service}"]), f"{path} of {service} is routed to {backends}")
 
 
 def keys_fit(rendered):
@@ -170,10 +170,10 @@ def keys_fit(rendered):
         check("keys" not in volumes, f"{service} has the keys")
 
 
-# What holds over some.
+# Checks for some values.
 
 
-def least_is_the_seeds(rendered):
+def least_has_the_defaults(rendered):
     for service in SERVICES:
         limits = container(rendered.one("Deployment", service))["resources"]["limits"]
         check(limits == {"cpu": "500m", "memory": "512Mi"}, f"{service} is limited to {limits}")
@@ -184,30 +184,30 @@ def least_is_the_seeds(rendered):
         if rest:
             metric, target = rest[0]["pods"]["metric"]["name"], rest[0]["pods"]["target"]
             check(target == {"type": "AverageValue", "averageValue": "13500"}, f"{service} scales at {target}")
-            [rule] = yaml.safe_load((CHART / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
+            [rule] = yaml.safe_load((CHART / "files/prometheus-adapter.yaml").read_text())["rules"]["custom"]
             served = rule["name"]["as"]
-            check(metric == served and rule["seriesQuery"].startswith(metric + "{"), f"the adapter serves {served}, the autoscaler asks for {metric}")
-            check(metric in metrics_emitted(), f"nobody emits {metric}, which the autoscaler asks for")
+            check(metric == served and rule["seriesQuery"].startswith(metric + "{"), f"the adapter serves {served}, the autoscaler reads {metric}")
+            check(metric in metrics_emitted(), f"no service emits {metric}, which the autoscaler reads")
     for ingress in rendered.all("Ingress"):
-        said = {name.removeprefix("nginx.ingress.kubernetes.io/"): value for name, value in ingress["metadata"]["annotations"].items()}
-        check(said["use-regex"] == "true" and said["proxy-buffering"] == "off", f"the Ingress says {said}")
-        check(int(said["proxy-read-timeout"]) >= 3600 and int(said["proxy-send-timeout"]) >= 3600, "sockets do not live for an hour")
-        check(not any("affinity" in name for name in said), "shoppers are tied to pods")
-    check(rendered.env("checkout")["FAIRLINE_PAGES_URL"]["value"] == "https://sale.example.org", "letters do not lead to the shop")
-    check(not rendered.all("ServiceMonitor") and not rendered.all("PrometheusRule"), "what needs an operator is made unasked")
+        annotations = {name.removeprefix("nginx.ingress.kubernetes.io/"): value for name, value in ingress["metadata"]["annotations"].items()}
+        check(annotations["use-regex"] == "true" and annotations["proxy-buffering"] == "off", f"the Ingress has {annotations}")
+        check(int(annotations["proxy-read-timeout"]) >= 3600 and int(annotations["proxy-send-timeout"]) >= 3600, "WebSockets are closed within an hour")
+        check(not any("affinity" in name for name in annotations), "the Ingress has session affinity")
+    check(rendered.env("checkout")["FAIRLINE_PAGES_URL"]["value"] == "https://sale.example.org", "notifications do not link to the shop")
+    check(not rendered.all("ServiceMonitor") and not rendered.all("PrometheusRule"), "custom resources are rendered by default")
 
 
 def migrations_come_first(rendered):
     for document in rendered.all("Job") + [rendered.one("NetworkPolicy", "migrate")]:
-        said = document["metadata"]["annotations"]
-        check(said["helm.sh/hook"] == "pre-install,pre-upgrade", f"{document['kind']} migrate comes {said['helm.sh/hook']}")
-        check("hook-succeeded" in said["helm.sh/hook-delete-policy"], f"{document['kind']} migrate stays")
+        annotations = document["metadata"]["annotations"]
+        check(annotations["helm.sh/hook"] == "pre-install,pre-upgrade", f"{document['kind']} migrate comes {annotations['helm.sh/hook']}")
+        check("hook-succeeded" in annotations["helm.sh/hook-delete-policy"], f"{document['kind']} migrate stays")
     [job] = rendered.all("Job")
     check(container(job)["args"] == ["migrate"] and container(job)["image"].split("/")[-1].startswith("fairline:"), "the Job does not migrate")
     address, *rest = container(job)["env"]
-    check(rest == [] and "volumes" not in pod(job), f"the Job knows {rest}")
-    check(address["name"] == "FAIRLINE_POSTGRES_URL" and "secretKeyRef" in address["valueFrom"], "the Job knows more than the database")
-    check(int(rendered.one("NetworkPolicy", "migrate")["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0, "the policy comes after the Job")
+    check(rest == [] and "volumes" not in pod(job), f"the Job has {rest}")
+    check(address["name"] == "FAIRLINE_POSTGRES_URL" and "secretKeyRef" in address["valueFrom"], "the Job has more settings than the database's URL")
+    check(int(rendered.one("NetworkPolicy", "migrate")["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0, "the policy is created after the Job")
 
 
 def policies_keep_apart(rendered, redis, postgres, world, traces, rehearsal, shops):
@@ -219,7 +219,7 @@ def policies_keep_apart(rendered, redis, postgres, world, traces, rehearsal, sho
     }
     for service, ports in reached.items():
         policy = rendered.one("NetworkPolicy", service)["spec"]
-        check(policy["policyTypes"] == ["Ingress", "Egress"], f"{service}: the policy is about {policy['policyTypes']}")
+        check(policy["policyTypes"] == ["Ingress", "Egress"], f"{service}: the policy has the types {policy['policyTypes']}")
         found = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
         check(found == ports | {53}, f"{service} of {rendered.title} reaches {found}, not {ports}")
         namespaces = {
@@ -231,42 +231,42 @@ def policies_keep_apart(rendered, redis, postgres, world, traces, rehearsal, sho
         expected = set() if service == "migrate" else {"ingress-nginx", "monitoring"} | (shops if service == "checkout" else set())
         check(namespaces == expected, f"{service} is reached from {namespaces}")
         workload = rendered.all("Job")[0] if service == "migrate" else rendered.one("Deployment", service)
-        check(selects(policy["podSelector"]["matchLabels"], workload), f"the policy of {service} is not about its pods")
-        check([rule["ports"] for rule in policy["ingress"]] in ([], [[{"port": "http", "protocol": "TCP"}]]), f"{service} is open")
-    # The one way between services: checkout fetches the public keys.
+        check(selects(policy["podSelector"]["matchLabels"], workload), f"the policy of {service} does not select its pods")
+        check([rule["ports"] for rule in policy["ingress"]] in ([], [[{"port": "http", "protocol": "TCP"}]]), f"{service} has other open ports")
+    # The only call between services: checkout fetches the public keys.
     jwks, keys = rendered.one("NetworkPolicy", "checkout")["spec"]["egress"][-1]["to"], rendered.one("Deployment", "admission-controller")
     check(all(selects(peer["podSelector"]["matchLabels"], keys) for peer in jwks), "checkout does not reach the public keys")
     peers = [peer for rule in rendered.one("NetworkPolicy", "admission-controller")["spec"]["ingress"] for peer in rule["from"] if "podSelector" in peer]
-    check([selects(peer["podSelector"]["matchLabels"], rendered.one("Deployment", "checkout")) for peer in peers] == [True], "who reaches the controller")
+    check([selects(peer["podSelector"]["matchLabels"], rendered.one("Deployment", "checkout")) for peer in peers] == [True], "other pods reach the controller")
 
 
-def everything_is_as_said(rendered):
-    # Values reach their places, and what is said last counts.
+def everything_is_set(rendered):
+    # Values reach their places, and later values override earlier ones.
     env = rendered.env("waiting-room")
-    said = {name: env[name]["value"] for name in ["FAIRLINE_SOCKETS_MAX", "FAIRLINE_JOIN_BURST", "FAIRLINE_JOIN_RATE_PER_S", "FAIRLINE_GRACE_S"]}
-    check(list(said.values()) == ["1000000", "2000000", "2.5", "90"], f"numbers are written as {said}")
+    annotations = {name: env[name]["value"] for name in ["FAIRLINE_SOCKETS_MAX", "FAIRLINE_JOIN_BURST", "FAIRLINE_JOIN_RATE_PER_S", "FAIRLINE_GRACE_S"]}
+    check(list(annotations.values()) == ["1000000", "2000000", "2.5", "90"], f"numbers are written as {annotations}")
     listen = {service: rendered.env(service)["FAIRLINE_LISTEN"]["value"] for service in SERVICES}
     check(set(listen.values()) == {"[::]:8080"}, f"in a cluster of IPv6 the services listen at {listen}")
     controller = rendered.env("admission-controller")
-    check(controller["FAIRLINE_SIGNING_KEY_FILE"]["value"] == "/keys/new.pem,/keys/old.pem", "keys are given in another order")
-    check(controller["FAIRLINE_REHEARSAL_PROGRAM"]["value"] == "/fairline", "nobody can rehearse")
+    check(controller["FAIRLINE_SIGNING_KEY_FILE"]["value"] == "/keys/new.pem,/keys/old.pem", "keys are in another order")
+    check(controller["FAIRLINE_REHEARSAL_PROGRAM"]["value"] == "/fairline", "rehearsals are disabled")
     rehearsing = "FROM admission-controller AS rehearsing-controller\nCOPY --from=build /built/fairline /fairline\n"
-    check(rehearsing in pathlib.Path("Dockerfile").read_text(), "the rehearsing controller's image has no crowd")
-    for service, table in yaml.safe_load((CHART / "settings.yaml").read_text()).items():
-        check(table["optional"].keys() <= rendered.env(service).keys(), f"{service} is not told {table['optional'].keys() - rendered.env(service).keys()}")
+    check(rehearsing in pathlib.Path("Dockerfile").read_text(), "the rehearsing controller's image lacks the program `fairline`")
+    for service, table in yaml.safe_load((CHART / "files/settings.yaml").read_text()).items():
+        check(table["optional"].keys() <= rendered.env(service).keys(), f"{service} lacks {table['optional'].keys() - rendered.env(service).keys()}")
     for workload in rendered.all("Deployment") + rendered.all("Job"):
         [believed] = [variable["value"] for variable in container(workload)["env"] if variable["name"] == "SSL_CERT_FILE"]
         mounts = {mount["mountPath"]: mount["name"] for mount in container(workload)["volumeMounts"]}
         volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod(workload)["volumes"]}
-        check(believed == "/authorities/bundle.pem" and volumes[mounts["/authorities"]] == "authorities", f"{workload['metadata']['name']} believes {believed}")
+        check(believed == "/authorities/bundle.pem" and volumes[mounts["/authorities"]] == "authorities", f"{workload['metadata']['name']} trusts {believed}")
     shop, console = rendered.one("Ingress", "fairline"), rendered.one("Ingress", "fairline-console")
     for ingress in [shop, console]:
-        check(ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"] == "32k", "an annotation is said twice")
+        check(ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"] == "32k", "an annotation is duplicated")
         check(ingress["spec"]["tls"] == [{"hosts": ["sale.example.org"], "secretName": "sale-tls"}], "the Ingress has no TLS")
     closed = "nginx.ingress.kubernetes.io/whitelist-source-range"
-    check(closed in console["metadata"]["annotations"] and closed not in shop["metadata"]["annotations"], "the console is not closed off alone")
+    check(closed in console["metadata"]["annotations"] and closed not in shop["metadata"]["annotations"], "the restriction does not apply to the console alone")
     [rules], [monitor] = rendered.all("PrometheusRule"), rendered.all("ServiceMonitor")
-    check(rules["spec"] == yaml.safe_load((CHART / "alerts.yaml").read_text()), "the alerts of the chart are not those that are tested")
+    check(rules["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text()), "the alerts of the chart are not those that are tested")
     for service in SERVICES:
         it = rendered.one("Service", service)
         check(monitor["spec"]["selector"]["matchLabels"].items() <= it["metadata"]["labels"].items(), f"{service} is not scraped")
@@ -274,79 +274,79 @@ def everything_is_as_said(rendered):
     check(monitor["spec"]["targetLabels"] == ["app.kubernetes.io/component"], "the alerts' labels are not there")
     for document in [rules, monitor]:
         labels = document["metadata"]["labels"]
-        check(labels["release"] == "prometheus" and labels["app.kubernetes.io/version"] == "ours", "labels are said twice")
+        check(labels["release"] == "prometheus" and labels["app.kubernetes.io/version"] == "ours", "labels are duplicated")
     [dashboard] = rendered.all("ConfigMap")
-    check(json.loads(dashboard["data"]["fairline.json"]) == json.loads((CHART / "dashboard.json").read_text()), "the dashboard is another")
+    check(json.loads(dashboard["data"]["fairline.json"]) == json.loads((CHART / "files/dashboard.json").read_text()), "the dashboard differs from files/dashboard.json")
     images = {container(workload)["image"] for workload in rendered.all("Deployment") + rendered.all("Job")}
     check(images == {f"registry.example.org/shop/fairline/{image}:1.2.3" for image in ["waiting-room", "rehearsing-controller", "checkout", "fairline"]}, f"the images are {images}")
 
 
-def small_is_small(rendered):
+def small_has_no_extras(rendered):
     for kind in ["HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Job"]:
-        check(not rendered.all(kind), f"small.yaml makes {kind}")
-    check("FAIRLINE_PAGES_URL" not in rendered.env("checkout"), "checkout is told an address that is none")
+        check(not rendered.all(kind), f"small-values.yaml renders {kind}")
+    check("FAIRLINE_PAGES_URL" not in rendered.env("checkout"), "checkout has an empty URL")
 
 
-def versions_live_side_by_side(canary, green, blue):
+def versions_run_side_by_side(canary, green, blue):
     shop = canary.one("Ingress", "fairline")
-    said = shop["metadata"]["annotations"]
-    check(said["nginx.ingress.kubernetes.io/canary"] == "true" and 0 < int(said["nginx.ingress.kubernetes.io/canary-weight"]) < 100, "the canary has no share")
+    annotations = shop["metadata"]["annotations"]
+    check(annotations["nginx.ingress.kubernetes.io/canary"] == "true" and 0 < int(annotations["nginx.ingress.kubernetes.io/canary-weight"]) < 100, "the canary has no share")
     check(not canary.has("Ingress", "fairline-console"), "the canary has a console")
     blues = blue.all("Ingress")
     leads = {path["backend"]["service"]["name"] for ingress in blues for path in ingress["spec"]["rules"][0]["http"]["paths"]}
     check(leads == {f"green-{service}" for service in SERVICES}, f"blue leads to {leads}")
-    check(not green.all("Ingress") and len(green.all("Deployment")) == 3, "green is not all but the Ingress")
-    # An Ingress is the other's twin: the same host and paths, or it gets no share of them.
+    check(not green.all("Ingress") and len(green.all("Deployment")) == 3, "green is not a full release without an Ingress")
+    # A canary Ingress gets traffic only for the host and paths of the main Ingress.
     paths = {tuple(sorted(path["path"] for path in ingress["spec"]["rules"][0]["http"]["paths"])) for ingress in [shop, blue.one("Ingress", "fairline")]}
     check(len(paths) == 1, "the canary has other paths")
 
 
 def settings_are_known():
-    table = yaml.safe_load((CHART / "settings.yaml").read_text())
+    table = yaml.safe_load((CHART / "files/settings.yaml").read_text())
     secrets = yaml.safe_load((CHART / "values.yaml").read_text())["secrets"]
-    check(table.keys() == SERVICES.keys(), f"settings.yaml is about {table.keys()}")
-    used = {at for told in table.values() for at in [*told["secrets"].values(), *told["optional"].values()]} | {"signingKeys"}
-    check(used == secrets.keys(), f"secrets that nobody is told, or that nobody can name: {used ^ secrets.keys()}")
+    check(table.keys() == SERVICES.keys(), f"settings.yaml has the services {table.keys()}")
+    used = {at for entry in table.values() for at in [*entry["secrets"].values(), *entry["optional"].values()]} | {"signingKeys"}
+    check(used == secrets.keys(), f"secrets that no service uses, or that values.yaml lacks: {used ^ secrets.keys()}")
     for service, folder in SERVICES.items():
-        known, told = settings_of(folder, *SHARED[service]), table[service]
+        known, entry = settings_of(folder, *SHARED[service]), table[service]
         secret = {name for name, kind in known.items() if "Secret" in kind}
         check(len(known) > 10 and secret, f"the settings of {service} were not found")
-        check(secret == set(told["secrets"]) | set(told["optional"]), f"{service}: from a Secret, and in settings.yaml: {secret ^ (set(told['secrets']) | set(told['optional']))}")
-        others = told["chart"] + told["env"]
+        check(secret == set(entry["secrets"]) | set(entry["optional"]), f"{service}: from a Secret, and in settings.yaml: {secret ^ (set(told['secrets']) | set(told['optional']))}")
+        others = entry["chart"] + entry["env"]
         check(known.keys() - secret == set(others), f"{service}: other settings, and in settings.yaml: {(known.keys() - secret) ^ set(others)}")
         check(len(others) == len(set(others)), f"settings.yaml names a setting of {service} twice")
 
 
 def metrics_of(expression):
-    """The metrics that an expression asks for: its words, without labels, their values, groups and functions."""
+    """The metrics in an expression: its words without labels, their values, groups and functions."""
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"|\b(?:by|without|on)\s*\([^)]*\)", " ", expression)
     words = set(re.findall(r"[a-z_]{4,}", bare)) - FUNCTIONS
     return {re.sub(r"_(bucket|sum|count)$", "", word) for word in words}
 
 
-def shows_what_is_there():
+def shows_known_metrics():
     known = metrics_emitted()
     check(len(known) > 30, f"only {len(known)} metrics were found in the sources")
-    dashboard = json.loads((CHART / "dashboard.json").read_text())
+    dashboard = json.loads((CHART / "files/dashboard.json").read_text())
     shown = [(panel["title"], target["expr"]) for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    rules = [rule for group in yaml.safe_load((CHART / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+    rules = [rule for group in yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"] for rule in group["rules"]]
     shown += [(rule["alert"], rule["expr"]) for rule in rules]
     for title, expression in shown:
         for metric in metrics_of(expression):
-            check(metric in known, f"nobody emits {metric}, which `{title}` shows")
+            check(metric in known, f"no service emits {metric}, which `{title}` shows")
     ids = [panel["id"] for panel in dashboard["panels"]]
     check(len(ids) == len(set(ids)), "two panels of the dashboard have the same id")
     explained = re.findall(r"^\| (Fairline\w+) \|", OPERATIONS.read_text(), re.MULTILINE)
     check(sorted(explained) == sorted(rule["alert"] for rule in rules), f"alerts, and those that docs/operations.md explains: {set(explained) ^ {rule['alert'] for rule in rules}}")
-    tested = yaml.safe_load((CHART / "tests/alerts.yaml").read_text())["tests"]
+    tested = yaml.safe_load((CHART / "ci/alerts_test.yaml").read_text())["tests"]
     cases = [(case["alertname"], bool(case["exp_alerts"])) for test in tested for case in test["alert_rule_test"]]
     for rule in rules:
         check({(rule["alert"], True), (rule["alert"], False)} <= set(cases), f"{rule['alert']} is not tested both to fire and to be quiet")
     return len(shown)
 
 
-def walk_works():
-    """The values that docs/operations.md shows render, and the Secrets that they name are those that its commands make."""
+def operations_page_works():
+    """The values in docs/operations.md render, and its commands create the Secrets that they name."""
     text = OPERATIONS.read_text()
     [shown] = re.findall(r"```yaml\n# my-values\.yaml\n(.*?)```", text, re.DOTALL)
     made = set()
@@ -367,16 +367,16 @@ def walk_works():
     [keys] = pod(rendered.one("Deployment", "admission-controller"))["volumes"]
     named |= {(keys["secret"]["secretName"], file.removeprefix("/keys/")) for file in rendered.env("admission-controller")["FAIRLINE_SIGNING_KEY_FILE"]["value"].split(",")}
     named |= {(tls["secretName"], "tls.crt") for ingress in rendered.all("Ingress") for tls in ingress["spec"].get("tls", [])}
-    check(named <= made, f"docs/operations.md names Secrets that it does not make: {named - made}")
+    check(named <= made, f"docs/operations.md names Secrets that it does not create: {named - made}")
     pushed = set(re.findall(r"--tag (\S+)/\$service:(\S+)", text))
     images = {tuple(container(workload)["image"].rsplit("/", 1)) for workload in rendered.all("Deployment") + rendered.all("Job")}
     check({(folder, image.split(":")[1]) for folder, image in images} == pushed, f"docs/operations.md pushes {pushed}, and the chart wants {images}")
     for chapter in re.findall(r"`(helm/fairline/[^`]+)`", text):
-        check(pathlib.Path(chapter).exists(), f"docs/operations.md speaks of {chapter}, which is not there")
+        check(pathlib.Path(chapter).exists(), f"docs/operations.md names {chapter}, which does not exist")
 
 
 def release_names_its_images():
-    """The release sets the chart's repository where it is the default's, and bakes an image of each service."""
+    """The release replaces the chart's default repository, and builds an image of each service."""
     release = pathlib.Path(".github/workflows/release.yml").read_text()
     [default] = re.findall(r"sed -i \"s\|\^(.*?)\$\|", release)
     check(f"\n{default}\n" in (CHART / "values.yaml").read_text(), f"values.yaml has no line `{default}`, which the release changes")
@@ -386,45 +386,45 @@ def release_names_its_images():
     check(json.loads(baked) == tagged.split() == stages, f"the images are {stages}; baked: {baked}, released: {tagged}")
 
 
-def refuses():
+def rejects_bad_values():
     refused = sorted(REFUSED.glob("*.yaml"))
     for values in refused:
         first, *_ = values.read_text().splitlines()
-        sentence = first.removeprefix("# says: ")
-        tried = template(VALUES / "least.yaml", values)
-        check(tried.returncode != 0, f"{values} is not refused")
-        check(sentence in tried.stderr, f"{values} is refused with: {tried.stderr}")
+        sentence = first.removeprefix("# error: ")
+        tried = template(VALUES / "least-values.yaml", values)
+        check(tried.returncode != 0, f"{values} is accepted")
+        check(sentence in tried.stderr, f"{values} is rejected with: {tried.stderr}")
     return len(refused)
 
 
 def main():
-    shown = shows_what_is_there()
+    shown = shows_known_metrics()
     settings_are_known()
-    walk_works()
+    operations_page_works()
     release_names_its_images()
-    linted = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least.yaml"))
+    linted = helm("lint", "--strict", str(CHART), "--values", str(VALUES / "least-values.yaml"))
     check(linted.returncode == 0, f"helm lint: {linted.stdout}{linted.stderr}")
-    rendered = {values.stem: Rendered(VALUES / "least.yaml", values) for values in sorted(VALUES.glob("*.yaml"))}
+    rendered = {values.stem.removesuffix("-values"): Rendered(VALUES / "least-values.yaml", values) for values in sorted(VALUES.glob("*-values.yaml"))}
     for each in rendered.values():
         is_valid(each)
         pods_are_confined(each)
-        services_are_told_what_is_theirs(each)
-        pods_come_and_go_gently(each)
+        services_have_their_settings(each)
+        pods_start_and_stop_gracefully(each)
         keys_fit(each)
     least, everything = rendered["least"], rendered["everything"]
     routes_are_disjoint(least)
-    least_is_the_seeds(least)
+    least_has_the_defaults(least)
     migrations_come_first(least)
     policies_keep_apart(least, {6379}, {5432}, {443, 465, 587}, set(), set(), set())
     policies_keep_apart(everything, {6379, 26379}, {5432}, {443, 587, 8443}, {4318}, {8443}, {"shop-backend"})
-    everything_is_as_said(everything)
-    small_is_small(rendered["small"])
-    versions_live_side_by_side(rendered["canary"], rendered["green"], rendered["blue-leads-to-green"])
-    refused = refuses()
+    everything_is_set(everything)
+    small_has_no_extras(rendered["small"])
+    versions_run_side_by_side(rendered["canary"], rendered["green"], rendered["blue-leads-to-green"])
+    refused = rejects_bad_values()
     for failure in failures:
         print(f"✗ {failure}")
     objects = sum(len(each.objects) for each in rendered.values())
-    print(f"{'✗' if failures else '✓'} the chart: {objects} objects rendered and validated, {refused} bad values refused, {shown} queries of known metrics")
+    print(f"{'✗' if failures else '✓'} the chart: {objects} objects rendered and validated, {refused} bad values rejected, {shown} queries of known metrics")
     sys.exit(bool(failures))
 
 

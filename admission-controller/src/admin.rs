@@ -629,14 +629,3 @@ async fn close_sale(
 ) -> Result<axum::Json<AdminSale>, Problem> {
     admin.take(&operator, &sale, Action::Close).await
 }
-
-/// The status word of a sale, as admins read it.
-pub(crate) fn word(status: Status) -> &'static str {
-    match status {
-        Status::Scheduled => "scheduled",
-        Status::Open => "open",
-        Status::Paused => "paused",
-        Status::SoldOut => "sold out",
-        Status::Closed => "closed",
-    }
-}

@@ -19,6 +19,7 @@ pub mod lifecycle;
 mod openapi;
 pub mod operator;
 mod problem;
+pub mod problem_types;
 mod public;
 mod record;
 mod rehearsal;

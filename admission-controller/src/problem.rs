@@ -1,13 +1,12 @@
 //! The controller's errors, and the one place where they become HTTP.
 
-use axum::http::StatusCode;
 use fairline_sale::Status;
 use fairline_server::Problem;
 use tracing::error;
 
 use crate::{
-    admin::word,
     operator::Role,
+    problem_types,
     store::{LaneRefused, OPERATORS_MAX, StoreError, TOKENS_MAX, WEBHOOKS_MAX},
 };
 
@@ -80,7 +79,7 @@ pub(crate) enum AdminError {
     NotCancellable,
     #[error("another request for the order has not ended")]
     RequestUnderWay,
-    #[error("the sale is {}", word(*status))]
+    #[error("the sale is {}", status.as_str().replace('_', " "))]
     IllegalTransition { status: Status },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,112 +89,91 @@ impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
         let detail = format!("{error}.");
         match error {
-            AdminError::NoToken => Problem::new(StatusCode::UNAUTHORIZED, "no-token", "Nobody is signed in")
+            AdminError::NoToken => Problem::new(&problem_types::NO_CREDENTIALS)
                 .detail("Sign in, or send the header `Authorization: Bearer <admin token>`."),
-            AdminError::WrongToken => Problem::new(StatusCode::UNAUTHORIZED, "bad-token", "Wrong admin token").detail(
+            AdminError::WrongToken => Problem::new(&problem_types::WRONG_ADMIN_TOKEN).detail(
                 "It is neither the admin token that the controller was started with nor an API token that is good.",
             ),
-            AdminError::NoSession => Problem::new(StatusCode::UNAUTHORIZED, "no-session", "Not signed in")
-                .detail("There is no session, or it has ended. Sign in."),
-            AdminError::WrongCredentials => Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "wrong-credentials",
-                "That was not right",
-            )
-            .detail(
+            AdminError::NoSession => {
+                Problem::new(&problem_types::NO_SESSION).detail("There is no session, or it has ended. Sign in.")
+            }
+            AdminError::WrongCredentials => Problem::new(&problem_types::WRONG_CREDENTIALS).detail(
                 "The name, the password or the code is wrong. A code is good once: wait for the next, if it was used.",
             ),
-            AdminError::TooManyAttempts { wait_s } => {
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts")
-                    .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
-                    .retry_after(wait_s)
-            }
-            AdminError::WrongEnrolment => {
-                Problem::new(StatusCode::UNAUTHORIZED, "wrong-enrolment", "That code is not good")
-                    .detail("There is no such code, it was used, or it has run out. Ask an owner for another.")
-            }
+            AdminError::TooManyAttempts { wait_s } => Problem::new(&problem_types::TOO_MANY_SIGN_INS)
+                .detail(format!("Too many attempts to sign in have failed. Try again in {wait_s} seconds."))
+                .retry_after(wait_s),
+            AdminError::WrongEnrolment => Problem::new(&problem_types::WRONG_ENROLMENT)
+                .detail("There is no such code, it was used, or it has run out. Ask an owner for another."),
             AdminError::TooManySignIns => {
                 Problem::unavailable("Many try to sign in at this moment. Try again in a few seconds.")
             }
-            AdminError::UnknownToken => Problem::new(StatusCode::NOT_FOUND, "unknown-token", "No such token")
+            AdminError::UnknownToken => Problem::new(&problem_types::UNKNOWN_TOKEN)
                 .detail("Check the name; `GET /api/admin/tokens` lists the tokens."),
-            AdminError::TooManyTokens => Problem::new(StatusCode::CONFLICT, "too-many-tokens", "Too many tokens")
+            AdminError::TooManyTokens => Problem::new(&problem_types::TOO_MANY_TOKENS)
                 .detail(format!("There may be {TOKENS_MAX}. Revoke one that nothing needs.")),
-            AdminError::Csrf => Problem::new(StatusCode::FORBIDDEN, "csrf", "No CSRF token")
+            AdminError::Csrf => Problem::new(&problem_types::CSRF)
                 .detail("Send the session's `csrf` as the header `x-csrf-token`. Nothing was changed."),
-            AdminError::Role { needed } => Problem::new(StatusCode::FORBIDDEN, "role", "Not allowed")
+            AdminError::Role { needed } => Problem::new(&problem_types::ROLE)
                 .detail(format!("This takes the role {}. Ask an owner. Nothing was changed.", needed.word())),
-            AdminError::OtherOrigin => Problem::new(StatusCode::FORBIDDEN, "other-origin", "Not from there")
-                .detail("Only the console's own pages may look."),
-            AdminError::UnknownOperator => Problem::new(StatusCode::NOT_FOUND, "unknown-operator", "No such operator")
-                .detail("Check the name; `GET /api/admin/operators` lists the operators."),
-            AdminError::TooManyOperators => {
-                Problem::new(StatusCode::CONFLICT, "too-many-operators", "Too many operators")
-                    .detail(format!("There may be {OPERATORS_MAX}. Remove one who has left."))
+            AdminError::OtherOrigin => {
+                Problem::new(&problem_types::FOREIGN_ORIGIN).detail("Only the console's own pages may look.")
             }
+            AdminError::UnknownOperator => Problem::new(&problem_types::UNKNOWN_OPERATOR)
+                .detail("Check the name; `GET /api/admin/operators` lists the operators."),
+            AdminError::TooManyOperators => Problem::new(&problem_types::TOO_MANY_OPERATORS)
+                .detail(format!("There may be {OPERATORS_MAX}. Remove one who has left.")),
             AdminError::TooManyConsoles => {
                 Problem::unavailable("As many consoles look at this controller as may. Close one, or try again.")
             }
-            AdminError::UnknownTicket => Problem::new(StatusCode::NOT_FOUND, "unknown-ticket", "No such ticket")
+            AdminError::UnknownTicket => Problem::new(&problem_types::UNKNOWN_TICKET)
                 .detail("The line has not given this number. Its shopper's page shows the number of a ticket."),
-            AdminError::NotWaiting => Problem::new(StatusCode::CONFLICT, "not-waiting", "The ticket does not wait")
+            AdminError::NotWaiting => Problem::new(&problem_types::NOT_WAITING)
                 .detail("It has departed, or its turn has come: only the tokens of a sale can be revoked then."),
-            AdminError::NoRehearsals => Problem::new(StatusCode::CONFLICT, "no-rehearsals", "No rehearsals here")
-                .detail(
-                    "Start the controller with `--rehearsal-program` and `--rehearsal-url`; see docs/operations.md.",
-                ),
-            AdminError::RehearsalRuns => Problem::new(StatusCode::CONFLICT, "rehearsal-runs", "Another rehearsal runs")
-                .detail("One runs at a time. Wait for its end, or stop it."),
+            AdminError::NoRehearsals => Problem::new(&problem_types::NO_REHEARSALS).detail(
+                "Start the controller with `--rehearsal-program` and `--rehearsal-url`; see docs/operations.md.",
+            ),
+            AdminError::RehearsalRuns => {
+                Problem::new(&problem_types::REHEARSAL_RUNS).detail("One runs at a time. Wait for its end, or stop it.")
+            }
             AdminError::UnknownRehearsal => {
-                Problem::new(StatusCode::NOT_FOUND, "unknown-rehearsal", "No such rehearsal runs")
-                    .detail("It has ended, or there never was one.")
+                Problem::new(&problem_types::UNKNOWN_REHEARSAL).detail("It has ended, or there never was one.")
             }
             AdminError::Failed => {
                 error!(%detail, "an admin's request failed");
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
-                    .detail("It is noted and will be looked at.")
+                Problem::new(&fairline_server::problem_types::INTERNAL).detail("It is noted and will be looked at.")
             }
-            AdminError::UnknownSale => Problem::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+            AdminError::UnknownSale => Problem::new(&problem_types::UNKNOWN_SALE)
                 .detail("Check the id; `GET /api/admin/sales` lists all sales."),
-            AdminError::UnknownKey => Problem::new(StatusCode::NOT_FOUND, "unknown-key", "No such key")
+            AdminError::UnknownKey => Problem::new(&problem_types::UNKNOWN_KEY)
                 .detail("Check the key's name; `GET /api/admin/keys` lists the keys of this controller."),
-            AdminError::UnknownWebhook => Problem::new(StatusCode::NOT_FOUND, "unknown-webhook", "No such webhook")
+            AdminError::UnknownWebhook => Problem::new(&problem_types::UNKNOWN_WEBHOOK)
                 .detail("Check the id; `GET /api/admin/webhooks` lists the webhooks."),
-            AdminError::TooManyWebhooks => Problem::new(StatusCode::CONFLICT, "too-many-webhooks", "Too many webhooks")
+            AdminError::TooManyWebhooks => Problem::new(&problem_types::TOO_MANY_WEBHOOKS)
                 .detail(format!("There may be {WEBHOOKS_MAX}. Delete one that nobody needs.")),
             AdminError::UnknownLane | AdminError::Lane(LaneRefused::Unknown) => {
-                Problem::new(StatusCode::NOT_FOUND, "unknown-lane", "No such lane")
+                Problem::new(&problem_types::UNKNOWN_LANE)
                     .detail("Check the name; `GET /api/admin/sales/{id}` lists the lanes of a sale.")
             }
             AdminError::Lane(refused) => lane_refused(refused),
-            AdminError::WrongField { field, .. } => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
-                    .detail(format!("T{}", &detail[1..]))
-                    .with("field", field)
-            }
-            AdminError::WrongPrice { .. } => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
-                    .detail(format!("T{}", &detail[1..]))
-                    .with("field", "price_minor")
-            }
-            AdminError::UnknownOrder => Problem::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
+            AdminError::WrongField { field, .. } => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+                .detail(format!("T{}", &detail[1..]))
+                .with("field", field),
+            AdminError::WrongPrice { .. } => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+                .detail(format!("T{}", &detail[1..]))
+                .with("field", "price_minor"),
+            AdminError::UnknownOrder => Problem::new(&problem_types::UNKNOWN_ORDER)
                 .detail("Check the id; `GET /api/admin/sales/{id}/orders` lists the orders of a sale."),
-            AdminError::NotRefundable { left_minor } => {
-                Problem::new(StatusCode::CONFLICT, "not-refundable", "So much can't be refunded")
-                    .detail("It is more than is left of what was paid for the order here: see `left_minor`.")
-                    .with("left_minor", left_minor)
-            }
+            AdminError::NotRefundable { left_minor } => Problem::new(&problem_types::NOT_REFUNDABLE)
+                .detail("It is more than is left of what was paid for the order here: see `left_minor`.")
+                .with("left_minor", left_minor),
             AdminError::NotCancellable => {
-                Problem::new(StatusCode::CONFLICT, "not-cancellable", "The order can't be cancelled now")
-                    .detail(format!("T{}.", &detail[1..]))
+                Problem::new(&problem_types::NOT_CANCELLABLE).detail(format!("T{}.", &detail[1..]))
             }
-            AdminError::RequestUnderWay => {
-                Problem::new(StatusCode::CONFLICT, "request-under-way", "Another request for the order has not ended")
-                    .detail("Wait until it has: the order's `request` says how it stands.")
-            }
+            AdminError::RequestUnderWay => Problem::new(&problem_types::REQUEST_UNDER_WAY)
+                .detail("Wait until it has: the order's `request` says how it stands."),
             AdminError::IllegalTransition { .. } => {
-                Problem::new(StatusCode::CONFLICT, "illegal-transition", "The sale can't do that now")
-                    .detail(format!("T{}", &detail[1..]))
+                Problem::new(&problem_types::ILLEGAL_TRANSITION).detail(format!("T{}", &detail[1..]))
             }
             AdminError::Store(StoreError::Refused(constraint)) => refused(&constraint),
             AdminError::Store(StoreError::Unavailable(_)) => {
@@ -215,36 +193,33 @@ fn lane_refused(refused: LaneRefused) -> Problem {
         LaneRefused::Drawn => "All lines of a sale are drawn together, when it opens. Add lanes before that.",
         LaneRefused::Closed => "The sale has ended.",
     };
-    Problem::new(StatusCode::CONFLICT, "lane-refused", "The lane can't be so")
-        .detail(format!("{detail} Nothing was changed."))
+    Problem::new(&problem_types::LANE_REFUSED).detail(format!("{detail} Nothing was changed."))
 }
 
 /// A constraint of the schema, by its name, as what it means to an admin.
 fn refused(constraint: &str) -> Problem {
     match constraint {
-        "sales_slug_is_unique" => Problem::new(StatusCode::CONFLICT, "slug-taken", "The slug is taken")
+        "sales_slug_is_unique" => Problem::new(&problem_types::SLUG_TAKEN)
             .detail("Another sale has this slug. Choose another.")
             .with("field", "slug"),
-        "api_tokens_pkey" => Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken")
+        "api_tokens_pkey" => Problem::new(&problem_types::NAME_TAKEN)
             .detail("Another token has this name. Choose another, or revoke that one first.")
             .with("field", "name"),
-        "operators_pkey" => Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken")
+        "operators_pkey" => Problem::new(&problem_types::NAME_TAKEN)
             .detail("Another operator has this name. Choose another.")
             .with("field", "name"),
-        "lines_lane_is_unique" => Problem::new(StatusCode::CONFLICT, "lane-taken", "The name is taken")
+        "lines_lane_is_unique" => Problem::new(&problem_types::LANE_TAKEN)
             .detail("Another lane of this sale has this name. Choose another.")
             .with("field", "name"),
-        "sales_like_sale_fkey" => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
-                .detail("There is no sale with the id that `like` gives; `GET /api/admin/sales` lists all sales.")
-                .with("field", "like")
-        }
+        "sales_like_sale_fkey" => Problem::new(&fairline_server::problem_types::INVALID_BODY)
+            .detail("There is no sale with the id that `like` gives; `GET /api/admin/sales` lists all sales.")
+            .with("field", "like"),
         "stock_is_never_overpromised" | "stock_is_never_oversold" => {
-            Problem::new(StatusCode::CONFLICT, "stock-below-commitments", "The stock can't be that small")
+            Problem::new(&problem_types::STOCK_BELOW_COMMITMENTS)
                 .detail("More units are promised, held or sold already. Nothing was changed.")
                 .with("field", "total")
         }
-        other => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+        other => Problem::new(&fairline_server::problem_types::INVALID_BODY)
             .detail(format!("The database refused it: {other}.")),
     }
 }
@@ -258,11 +233,11 @@ mod tests {
         let refused = |constraint: &str| AdminError::Store(StoreError::Refused(constraint.to_owned()));
         let unavailable = AdminError::Store(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
         for (error, status, slug) in [
-            (AdminError::NoToken, 401, "no-token"),
-            (AdminError::WrongToken, 401, "bad-token"),
+            (AdminError::NoToken, 401, "no-credentials"),
+            (AdminError::WrongToken, 401, "wrong-admin-token"),
             (AdminError::NoSession, 401, "no-session"),
             (AdminError::WrongCredentials, 401, "wrong-credentials"),
-            (AdminError::TooManyAttempts { wait_s: 30 }, 429, "too-many-attempts"),
+            (AdminError::TooManyAttempts { wait_s: 30 }, 429, "too-many-sign-ins"),
             (AdminError::WrongEnrolment, 401, "wrong-enrolment"),
             (AdminError::TooManySignIns, 503, "unavailable"),
             (AdminError::UnknownToken, 404, "unknown-token"),
@@ -270,7 +245,7 @@ mod tests {
             (refused("api_tokens_pkey"), 409, "name-taken"),
             (AdminError::Csrf, 403, "csrf"),
             (AdminError::Role { needed: Role::Owner }, 403, "role"),
-            (AdminError::OtherOrigin, 403, "other-origin"),
+            (AdminError::OtherOrigin, 403, "foreign-origin"),
             (AdminError::UnknownOperator, 404, "unknown-operator"),
             (AdminError::TooManyOperators, 409, "too-many-operators"),
             (AdminError::TooManyConsoles, 503, "unavailable"),

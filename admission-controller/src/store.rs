@@ -186,7 +186,7 @@ impl SaleRow {
 
     /// The status as stored.
     pub fn stored_status(&self) -> Status {
-        status_of(&self.status)
+        Status::from_stored(&self.status)
     }
 
     /// Units that one shopper may have.
@@ -589,8 +589,8 @@ impl Store {
             told!("moved", "$4")
         ))
         .bind(sale.0)
-        .bind(status_word(from))
-        .bind(status_word(to))
+        .bind(from.as_stored())
+        .bind(to.as_stored())
         .bind(said_of(from, to).word())
         .execute(&mut *transaction)
         .await?;
@@ -669,24 +669,6 @@ impl Ledger for Store {
     }
 }
 
-fn status_of(word: &str) -> Status {
-    match word {
-        "open" => Status::Open,
-        "paused" => Status::Paused,
-        "closed" => Status::Closed,
-        _ => Status::Scheduled,
-    }
-}
-
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Scheduled => "scheduled",
-        Status::Open => "open",
-        Status::Paused => "paused",
-        Status::SoldOut | Status::Closed => "closed",
-    }
-}
-
 /// What is said outside of a sale that moves.
 fn said_of(from: Status, to: Status) -> Kind {
     match (from, to) {
@@ -735,14 +717,14 @@ impl Locked for LockedSale {
         let moved = sqlx::query("UPDATE sales SET status = $3 WHERE id = $1 AND status = $2")
             .bind(self.sale.row.id)
             .bind(&self.sale.row.status)
-            .bind(status_word(to))
+            .bind(to.as_stored())
             .execute(&mut *self.transaction)
             .await?;
         if moved.rows_affected() == 0 {
             return Ok(false);
         }
         self.said = Some(said_of(self.sale.row.stored_status(), to));
-        status_word(to).clone_into(&mut self.sale.row.status);
+        to.as_stored().clone_into(&mut self.sale.row.status);
         Ok(true)
     }
 

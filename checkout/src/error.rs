@@ -1,11 +1,10 @@
 //! Checkout's errors, and their only mapping to HTTP.
 
-use axum::http::StatusCode;
 use fairline_server::Problem;
 use serde_json::json;
 use tracing::{error, warn};
 
-use crate::{db::StoreError, orders::order::Order, redemption::store::NotRedeemed};
+use crate::{db::StoreError, orders::order::Order, problem_types, redemption::store::NotRedeemed};
 
 /// Why checkout rejected or failed a request.
 #[derive(Debug, thiserror::Error)]
@@ -136,110 +135,110 @@ impl From<NotRedeemed> for CheckoutError {
 impl From<CheckoutError> for Problem {
     fn from(error: CheckoutError) -> Self {
         match error {
-            CheckoutError::NoToken => Self::new(StatusCode::UNAUTHORIZED, "no-token", "No admission token")
+            CheckoutError::NoToken => Self::new(&problem_types::NO_TOKEN)
                 .detail("Send the header `Authorization: Bearer <admission token>`. The line issues a token to each shopper that it admits."),
-            CheckoutError::BadToken => Self::new(StatusCode::UNAUTHORIZED, "bad-token", "The admission token is not accepted")
+            CheckoutError::BadToken => Self::new(&problem_types::BAD_TOKEN)
                 .detail("It is not genuine, or it was issued to another shopper. Use it in the browser that waited for it."),
-            CheckoutError::TokenExpired => Self::new(StatusCode::GONE, "token-expired", "The admission token has expired")
+            CheckoutError::TokenExpired => Self::new(&problem_types::TOKEN_EXPIRED)
                 .detail("The time to use it is over, and its units went to the next in line. Nothing was charged. You may join the line again."),
-            CheckoutError::OtherSale => Self::new(StatusCode::FORBIDDEN, "other-sale", "The admission token is for another sale")
+            CheckoutError::OtherSale => Self::new(&problem_types::OTHER_SALE)
                 .detail("Use it at the sale that it was given for."),
-            CheckoutError::TokenUsed(order) => Self::new(StatusCode::CONFLICT, "token-used", "The admission token was used before")
+            CheckoutError::TokenUsed(order) => Self::new(&problem_types::TOKEN_USED)
                 .detail("A token is valid for one purchase. `order` contains the order that it became.")
                 .with("order", json!(order)),
             CheckoutError::QuantityOverLimit { promised } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quantity-over-limit", "More than one shopper may buy")
+                Self::new(&problem_types::QUANTITY_OVER_LIMIT)
                     .detail(format!("This admission is valid for at most {promised}. Nothing was used up; choose a smaller quantity."))
                     .with("field", "quantity")
                     .with("limit", promised)
             }
-            CheckoutError::SaleNotOpen => Self::new(StatusCode::CONFLICT, "sale-not-open", "The sale is not open")
+            CheckoutError::SaleNotOpen => Self::new(&problem_types::SALE_NOT_OPEN)
                 .detail("It has not opened yet, or has been closed. Nothing was charged."),
-            CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "The units are gone")
+            CheckoutError::SoldOut => Self::new(&problem_types::SOLD_OUT)
                 .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
-            CheckoutError::NoUnitNow => Self::new(StatusCode::CONFLICT, "no-unit-now", "Every unit is sold or being paid for")
+            CheckoutError::NoUnitNow => Self::new(&problem_types::NO_UNIT_NOW)
                 .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your time to pay is over."),
-            CheckoutError::UnknownSale => Self::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+            CheckoutError::UnknownSale => Self::new(&problem_types::UNKNOWN_SALE)
                 .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
-            CheckoutError::UnknownOrder => Self::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
+            CheckoutError::UnknownOrder => Self::new(&problem_types::UNKNOWN_ORDER)
                 .detail("This browser has no such order; `GET /api/orders` lists its orders."),
             CheckoutError::PaymentDeclined => {
-                Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
+                Self::new(&problem_types::PAYMENT_DECLINED)
                     .detail("Nothing was charged. There is still time to try again, or with another payment method.")
             }
             CheckoutError::PaymentRejected { code } => {
-                Self::new(StatusCode::CONFLICT, "payment-rejected", "The shop can't take this payment")
+                Self::new(&problem_types::PAYMENT_REJECTED)
                     .detail("The payment company refuses it, whichever card is used. Nothing was charged. The shop has been notified; please contact it.")
                     .with("code", code)
             }
             CheckoutError::TooManyAttempts => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many payments have failed")
+                Self::new(&problem_types::TOO_MANY_ATTEMPTS)
                     .detail("This order can't be paid any more. Nothing was charged. Give it back, or wait for its time to run out; then you may join the line again.")
             }
             CheckoutError::NotWithdrawn(order) => {
-                Self::new(StatusCode::CONFLICT, "not-withdrawn", "The payment can't be withdrawn now")
+                Self::new(&problem_types::NOT_WITHDRAWN)
                     .detail("The bank has approved it, and it is being completed, or has been: see `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotRefundable { left_minor } => {
-                Self::new(StatusCode::CONFLICT, "not-refundable", "So much can't be refunded")
+                Self::new(&problem_types::NOT_REFUNDABLE)
                     .detail("It is more than is left of what was paid for the order here: see `left_minor`. An order that was paid at the shop is refunded there.")
                     .with("left_minor", left_minor)
             }
             CheckoutError::RefundUnderWay => {
-                Self::new(StatusCode::CONFLICT, "refund-under-way", "A refund of this order has not ended")
+                Self::new(&problem_types::REFUND_UNDER_WAY)
                     .detail("Wait until it has: `GET /api/orders/{id}` shows `refunded_minor`.")
             }
             CheckoutError::WrongAmount => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                Self::new(&fairline_server::problem_types::INVALID_BODY)
                     .detail("The field `amount_minor` must be at least 1.")
                     .with("field", "amount_minor")
             }
-            CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
+            CheckoutError::HoldLapsed => Self::new(&problem_types::HOLD_LAPSED)
                 .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
             CheckoutError::NoKeys => {
                 warn!("redeem token failed: admission token keys are not loaded yet");
                 Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
             }
             CheckoutError::Unsteady => Self::unavailable("The sale changed at the same moment. Nothing was lost; try again."),
-            CheckoutError::NoShopKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
+            CheckoutError::NoShopKey => Self::new(&problem_types::NO_SHOP_KEY)
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
             CheckoutError::NotGivenBack(order) => {
-                Self::new(StatusCode::CONFLICT, "not-given-back", "The order can't be given back now")
+                Self::new(&problem_types::NOT_GIVEN_BACK)
                     .detail("It is paid for, a payment is under way, or its time has run out: see `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotConfirmed(order) => {
-                Self::new(StatusCode::CONFLICT, "not-confirmed", "The order can't be confirmed now")
+                Self::new(&problem_types::NOT_CONFIRMED)
                     .detail("It was paid for otherwise, a payment is under way, or its units are gone: see `order`. Give the money back.")
                     .with("order", json!(order))
             }
-            CheckoutError::BadWebhook => Self::new(StatusCode::BAD_REQUEST, "bad-webhook", "Not a webhook of the payment gateway")
+            CheckoutError::BadWebhook => Self::new(&problem_types::BAD_WEBHOOK)
                 .detail("It is not signed with FAIRLINE_WEBHOOK_SECRETS, its signature is too old, or it is not an event."),
-            CheckoutError::UnknownPayment => Self::new(StatusCode::NOT_FOUND, "unknown-payment", "No such payment")
+            CheckoutError::UnknownPayment => Self::new(&problem_types::UNKNOWN_PAYMENT)
                 .detail("No payment or order has this id, or it belongs to another shopper."),
-            CheckoutError::TooFewFree { free } => Self::new(StatusCode::CONFLICT, "too-few-free", "Too few units are free")
+            CheckoutError::TooFewFree { free } => Self::new(&problem_types::TOO_FEW_FREE)
                 .detail(format!("Only {free} units are free at this moment."))
                 .with("free", json!(free)),
             CheckoutError::OtherReservation => {
-                Self::new(StatusCode::CONFLICT, "other-reservation", "The reference is that of another reservation")
+                Self::new(&problem_types::OTHER_RESERVATION)
                     .detail("The reservation under this reference has another quantity. Use another reference.")
             }
             CheckoutError::HeldForTooLong { most_s } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                Self::new(&fairline_server::problem_types::INVALID_BODY)
                     .detail(format!("The field `held_for_s` must be from 1 to {most_s}."))
                     .with("field", "held_for_s")
             }
-            CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
+            CheckoutError::UnknownProduct => Self::new(&problem_types::UNKNOWN_PRODUCT)
                 .detail("Check the URL; `GET /products` lists the products."),
-            CheckoutError::NoSignIn => Self::new(StatusCode::NOT_FOUND, "no-sign-in", "Accounts are not offered here")
+            CheckoutError::NoSignIn => Self::new(&problem_types::NO_SIGN_IN)
                 .detail("Set FAIRLINE_SIGN_IN_KEY to offer them."),
-            CheckoutError::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in")
+            CheckoutError::NotSignedIn => Self::new(&problem_types::NOT_SIGNED_IN)
                 .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is valid for 15 minutes."),
-            CheckoutError::NoAccount => Self::new(StatusCode::UNAUTHORIZED, "account-needed", "This sale is for accounts only")
+            CheckoutError::NoAccount => Self::new(&problem_types::ACCOUNT_NEEDED)
                 .detail("Sign in, and go on: nothing was used up, and your time runs on."),
             CheckoutError::OverAllowance { left } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "account-over-limit", "More than one account may buy")
+                Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
                     .detail(format!("This account may have {left} more of this sale. Nothing was used up."))
                     .with("field", "quantity")
                     .with("left", left)
@@ -250,40 +249,40 @@ impl From<CheckoutError> for Problem {
                 } else {
                     format!("One shopper may buy {left} more of this sale. Nothing was used up; ask for less.")
                 };
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "shopper-over-limit", "The sale's limit per shopper is reached")
+                Self::new(&problem_types::SHOPPER_OVER_LIMIT)
                     .detail(detail)
                     .with("field", "quantity")
                     .with("left", left)
             }
             CheckoutError::BadSignIn { field, wrong } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
+                Self::new(&fairline_server::problem_types::INVALID_BODY)
                     .detail(format!("The field `{field}` {wrong}."))
                     .with("field", field)
             }
             CheckoutError::NoCarrier { field } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-carrier", "Nothing can be sent there")
+                Self::new(&problem_types::NO_CARRIER)
                     .detail(format!("Codes are not sent by `{field}` here; sign in another way."))
                     .with("field", field)
             }
-            CheckoutError::TooManyCodes => Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", "Too many codes were requested")
+            CheckoutError::TooManyCodes => Self::new(&problem_types::TOO_MANY_CODES)
                 .detail("Use the newest code, or request another in an hour."),
-            CheckoutError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong-code", "The code is not accepted")
+            CheckoutError::WrongCode => Self::new(&problem_types::WRONG_CODE)
                 .detail("It is wrong, was used, or is older than 10 minutes. After five attempts, request another."),
-            CheckoutError::BadIdToken(ref reason) => Self::new(StatusCode::UNAUTHORIZED, "bad-id-token", "The ID token is not accepted")
+            CheckoutError::BadIdToken(ref reason) => Self::new(&problem_types::BAD_ID_TOKEN)
                 .detail(format!("The token of the shop's issuer was rejected: {reason}.")),
             CheckoutError::NoIssuer(ref reason) => {
                 warn!(reason, "fetch issuer keys failed");
                 Self::unavailable("The shop's issuer of accounts does not answer at this moment. Try again.")
             }
-            CheckoutError::SignedOut => Self::new(StatusCode::UNAUTHORIZED, "signed-out", "Your session has ended")
+            CheckoutError::SignedOut => Self::new(&problem_types::SIGNED_OUT)
                 .detail("The refresh token has expired, or was used twice, which ends its session. Sign in again."),
-            CheckoutError::NoPush => Self::new(StatusCode::NOT_FOUND, "no-push", "Nothing is pushed to browsers here")
+            CheckoutError::NoPush => Self::new(&problem_types::NO_PUSH)
                 .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT for it."),
-            CheckoutError::NoReminder => Self::new(StatusCode::CONFLICT, "no-reminder", "No reminder can be sent")
+            CheckoutError::NoReminder => Self::new(&problem_types::NO_REMINDER)
                 .detail("The account has no address for notifications, or a draw decides the order of this line. Keep the page open."),
-            CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
+            CheckoutError::OrderUnderWay => Self::new(&problem_types::ORDER_UNDER_WAY)
                 .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
-            CheckoutError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
+            CheckoutError::ForeignOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
                 .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
             CheckoutError::Crowded => Self::unavailable("Checkout is busy at the moment. Nothing was lost; try again."),
@@ -293,7 +292,7 @@ impl From<CheckoutError> for Problem {
             }
             CheckoutError::TaskFailed(_) | CheckoutError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
                 error!(%error, "handle request failed");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
+                Self::new(&fairline_server::problem_types::INTERNAL)
                     .detail("The error was logged. `GET /api/orders` shows the state of your orders.")
             }
         }

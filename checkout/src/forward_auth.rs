@@ -36,6 +36,7 @@ use crate::{
     error::CheckoutError,
     generational_cache::GenerationalCache,
     orders::state::OrderStatus,
+    problem_types,
     redemption::store::Became,
 };
 
@@ -301,7 +302,8 @@ fn refused(error: CheckoutError) -> Response {
 }
 
 fn expired() -> Response {
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "token-expired", "The admission token has expired")
+    let problem = Problem::new(&problem_types::TOKEN_EXPIRED)
+        .with_status(StatusCode::UNAUTHORIZED)
         .detail("Its visit is over. Join the line again to get a new token.");
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }

@@ -30,6 +30,7 @@ mod openapi;
 mod orders;
 mod outbound;
 mod payments;
+pub mod problem_types;
 mod redemption;
 mod router;
 mod settings;

@@ -25,7 +25,7 @@ fn the_document_says_what_the_program_says() {
 
 #[test]
 fn the_chart_gets_values() {
-    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../helm/fairline/tests/values/large-sale.yaml");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../helm/fairline/ci/large-sale-values.yaml");
     let kept = fs::read_to_string(kept).expect("values that the chart is tested with");
     assert_eq!(fairline("capacity --shoppers 100000 --stock 1000 --values"), kept);
 }

@@ -67,6 +67,19 @@ async fn a_database_is_brought_up_to_date_once() {
     assert_eq!(sales, 0);
 }
 
+#[tokio::test]
+async fn a_database_of_an_unreleased_version_is_rejected_with_what_to_do() {
+    let postgres_url = testing::database_url();
+    assert!(fairline(&["migrate", "--postgres-url", &postgres_url]).status.success());
+    let mut connection = PgConnection::connect(&postgres_url).await.expect("a connection");
+    let changed = sqlx::query("UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1");
+    changed.execute(&mut connection).await.expect("changed");
+    let rejected = fairline(&["migrate", "--postgres-url", &postgres_url]);
+    assert_eq!(rejected.status.code(), Some(2));
+    let message = text(&rejected.stderr);
+    assert!(message.contains("migration 1 differs") && message.contains("make demo FRESH=1"), "{message}");
+}
+
 /// Has a Postgres of our own speak TLS, with files that are its own.
 async fn speak_tls(postgres_url: &str, authority: &Authority) {
     let mut connection = PgConnection::connect(postgres_url).await.expect("a connection");

@@ -13,6 +13,7 @@ mod auth;
 pub mod fuzz;
 mod http;
 mod line;
+pub mod problem_types;
 mod settings;
 pub mod simulated;
 mod stream;

@@ -8,7 +8,7 @@ use axum::{
         State, WebSocketUpgrade,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::Response,
 };
 use fairline_sale::SaleId;
@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Admin, AdminSale, rehearsals::Rehearsal, sessions::Operator};
-use crate::{problem::AdminError, store::SampleRow};
+use crate::{problem::AdminError, problem_types, store::SampleRow};
 
 /// Consoles that look at the same time at one controller.
 const CONSOLES_MAX: usize = 50;
@@ -174,10 +174,8 @@ async fn live(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|rejected| {
-        Problem::new(StatusCode::BAD_REQUEST, "not-a-websocket", "The request is not a WebSocket handshake")
-            .detail(rejected.body_text())
-    })?;
+    let upgrade =
+        upgrade.map_err(|rejected| Problem::new(&problem_types::NOT_A_WEBSOCKET).detail(rejected.body_text()))?;
     // Browsers send the cookie with WebSockets that other sites' pages open, and say which page it is.
     if admin.origins.is_foreign(&headers) {
         return Err(AdminError::OtherOrigin.into());

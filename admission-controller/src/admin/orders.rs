@@ -1,6 +1,7 @@
 //! Orders of a sale: found, refunded and cancelled. What is wanted is written down with its reason; a checkout does it.
 
 use axum::{Extension, extract::State, http::StatusCode};
+use fairline_sale::OrderStatus;
 use fairline_server::{Json, Path, Problem, ProblemBody, Query};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -31,20 +32,6 @@ struct Reading {
     search: Option<String>,
     /// Only orders made before this one.
     before: Option<Uuid>,
-}
-
-/// The states of an order, as checkout writes them, for the OpenAPI document.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "the database holds the state as text; only the schema of this is used")]
-enum OrderStatus {
-    Promised,
-    Held,
-    PaymentPending,
-    Paid,
-    Lapsed,
-    Refunded,
-    Cancelled,
 }
 
 /// The kinds of requests, for the OpenAPI document.

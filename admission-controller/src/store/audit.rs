@@ -1,4 +1,4 @@
-//! The audit log: who has changed what. Most of it is written by the database itself, as migration 0018 has it, in the
+//! The audit log: who has changed what. Most of it is written by the database itself, with the function `note_change`, in the
 //! transaction of the change; a transaction that [`Store::begin`] begins says whose it is.
 
 use fairline_postgres::{PgConnection, Transaction};

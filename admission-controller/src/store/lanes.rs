@@ -43,7 +43,7 @@ impl Store {
         .await?;
         let Some((status, order)) = row else { return Ok(None) };
         let lines = lines::of(&mut *transaction, &[sale.0]).await?;
-        let status = super::status_of(&status);
+        let status = Status::from_stored(&status);
         Ok(Some(Lanes { transaction, sale: sale.0, status, is_draw: order == "draw", lines }))
     }
 }

@@ -8,7 +8,7 @@ use fairline_line::{
     store::{Claim, Home, Upcoming},
     ticket::Ordinal,
 };
-use fairline_sale::{DrawFacts, LaneFacts, RecordHead, SaleCard, SaleId, SaleMode, VisitorId};
+use fairline_sale::{AdmissionState, DrawFacts, LaneFacts, RecordHead, SaleCard, SaleId, SaleMode, VisitorId};
 use sqlx::{FromRow, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -284,13 +284,14 @@ impl TurnsOver {
                 over.below = Some(number + 1);
                 break;
             }
-            let is = |state: &str| of_ticket.iter().any(|turn| turn.state == state);
-            let missed = of_ticket.iter().filter(|turn| turn.state == "lapsed" && !turn.excused).count();
+            let is = |state: AdmissionState| of_ticket.iter().any(|turn| turn.state == state.as_str());
+            let missed =
+                of_ticket.iter().filter(|turn| turn.state == AdmissionState::Lapsed.as_str() && !turn.excused).count();
             let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
             let told = match () {
                 // A live token is published with all live tokens.
-                () if is("promised") => continue,
-                () if is("redeemed") => &mut over.bought,
+                () if is(AdmissionState::Promised) => continue,
+                () if is(AdmissionState::Redeemed) => &mut over.bought,
                 () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
                 () => &mut over.lapsed,
             };

@@ -6,10 +6,10 @@ use fairline_record::{
     Hash, Ranges,
     entry::{Entry, Head},
 };
-use fairline_sale::{LineOrder, SaleId};
+use fairline_sale::{AdmissionState, LineOrder, SaleId, Status};
 use uuid::Uuid;
 
-use super::{LineRow, LockedSale, Sale, SaleRow, Store, StoreError, count, ordinal, status_of, status_word};
+use super::{LineRow, LockedSale, Sale, SaleRow, Store, StoreError, count, ordinal};
 use crate::{ledger::RecordStatements, record::Recorder};
 
 /// Turns that are over and are told in one tick at most.
@@ -65,7 +65,7 @@ impl LineRow {
         self.recorded_epoch = i32::try_from(record.noted.epoch).unwrap_or(i32::MAX);
         self.recorded_rev = stored(record.noted.rev);
         self.recorded_tickets = record.tickets.bounds().into_iter().map(stored).collect();
-        status_word(record.status).clone_into(&mut self.recorded_status);
+        record.status.as_stored().clone_into(&mut self.recorded_status);
     }
 
     /// What the record has of the line's history.
@@ -86,7 +86,7 @@ impl Sale {
             head: Head { seq: line.record_seq.map_or(0, ordinal), hash: hash(&line.record_hash) },
             noted: line.noted(),
             tickets: Ranges::from_bounds(&bounds).unwrap_or_default(),
-            status: status_of(&line.recorded_status),
+            status: Status::from_stored(&line.recorded_status),
             above: line.above(),
             parts: Vec::new(),
             settled: 0,
@@ -140,12 +140,13 @@ impl RecordStatements for LockedSale {
         .bind(OVER_MAX)
         .fetch_all(&mut *self.transaction)
         .await?;
-        let of = |state: &str| -> Vec<Ordinal> {
-            let mut ordinals: Vec<_> = over.iter().filter(|turn| turn.1 == state).map(|turn| ordinal(turn.0)).collect();
+        let of = |state: AdmissionState| -> Vec<Ordinal> {
+            let mut ordinals: Vec<_> =
+                over.iter().filter(|turn| turn.1 == state.as_str()).map(|turn| ordinal(turn.0)).collect();
             ordinals.sort_unstable();
             ordinals
         };
-        Ok((of("lapsed"), of("redeemed")))
+        Ok((of(AdmissionState::Lapsed), of(AdmissionState::Redeemed)))
     }
 
     async fn seed(&mut self) -> Result<[u8; 32], StoreError> {

@@ -13,7 +13,7 @@ const KEPT_DAYS: i32 = 90;
 /// Samples forgotten at once at most.
 const FORGOTTEN_MAX: i64 = 50_000;
 
-/// How a sale stood at a moment; see migration 0019.
+/// How a sale stood at a moment; a row of `samples`.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct SampleRow {
     pub at: OffsetDateTime,

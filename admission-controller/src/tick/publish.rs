@@ -8,7 +8,7 @@ use fairline_line::{
     store::Publication,
     ticket::Ordinal,
 };
-use fairline_sale::SaleId;
+use fairline_sale::{AdmissionState, SaleId};
 
 use super::{Committed, Known, TickError, Ticker, known::Told};
 use crate::{
@@ -129,8 +129,8 @@ impl<L: Ledger> Ticker<L> {
 
     /// What a shopper is to hear of an admission: nothing, as long as its token's key is revoked or another controller's.
     fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
-        Some(match admission.state.as_str() {
-            "promised" => Turn::Now(LiveTurn {
+        Some(match AdmissionState::from_stored(&admission.state) {
+            Some(AdmissionState::Promised) => Turn::Now(LiveTurn {
                 token: self.keys.named(&admission.kid)?.mint(&Claims {
                     iss: ISSUER.to_owned(),
                     aud: AUDIENCE.to_owned(),
@@ -145,7 +145,7 @@ impl<L: Ledger> Ticker<L> {
                 claim_by: admission.claim_by,
                 expires_at: admission.expires_at,
             }),
-            "redeemed" => Turn::Bought,
+            Some(AdmissionState::Redeemed) => Turn::Bought,
             _ if admission.may_come_again() => Turn::Lapsed,
             _ => Turn::Expired,
         })

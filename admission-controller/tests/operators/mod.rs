@@ -145,7 +145,7 @@ async fn who_is_an_owner_no_more_is_told_nothing_again_and_secrets_are_told_once
     // Another cookie of the browser makes nobody a stranger.
     let (status, again) =
         owner.asks("POST", "/api/admin/webhooks", &format!("cookie: more=1\r\n{keyed}"), Some(&hook)).await;
-    assert_eq!((status, slug(&again)), (409, "told-once"), "{again}");
+    assert_eq!((status, slug(&again)), (409, "response-not-replayable"), "{again}");
     let (_, listed) = owner.does("GET", "/api/admin/webhooks", None).await;
     assert_eq!(listed["webhooks"].as_array().map(Vec::len), Some(1));
     let kept: Vec<Option<String>> =
@@ -176,12 +176,12 @@ async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
     for _ in 0..5 {
         let (status, _, problem) = ada.sign_in("not the password", "000000").await;
         assert!(
-            matches!((status, slug(&problem)), (401, "wrong-credentials") | (429, "too-many-attempts")),
+            matches!((status, slug(&problem)), (401, "wrong-credentials") | (429, "too-many-sign-ins")),
             "{problem}"
         );
     }
     let (status, head, problem) = ada.sign_in(PASSWORD, "000000").await;
-    assert_eq!((status, slug(&problem)), (429, "too-many-attempts"));
+    assert_eq!((status, slug(&problem)), (429, "too-many-sign-ins"));
     assert!(head.contains("retry-after: "), "{head}");
     let nobody =
         Person { desk: &desk, name: "nobody", secret: String::new(), cookie: String::new(), csrf: String::new() };
@@ -191,7 +191,7 @@ async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
         assert_eq!((status, slug(&problem)), (401, "wrong-credentials"));
     }
     let (status, _, problem) = nobody.sign_in(PASSWORD, "000000").await;
-    assert_eq!((status, slug(&problem)), (429, "too-many-attempts"));
+    assert_eq!((status, slug(&problem)), (429, "too-many-sign-ins"));
     assert_eq!(ada.does("GET", "/api/admin/session", None).await.0, 200, "who is signed in stays so");
 }
 
@@ -282,7 +282,7 @@ async fn a_program_has_a_token_of_its_own_with_a_role_and_it_is_revoked_at_once(
     assert_eq!(desk.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 204);
     assert_eq!(desk.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 404);
     let (status, problem) = asks(&tokens[1], "GET", &show, "").await;
-    assert_eq!((status, slug(&problem)), (401, "bad-token"));
+    assert_eq!((status, slug(&problem)), (401, "wrong-admin-token"));
     sqlx::query("UPDATE api_tokens SET expires_at = now() WHERE name = 'looks'")
         .execute(&desk.pool)
         .await

@@ -29,19 +29,9 @@ struct ProductRow {
     ends_at: Option<OffsetDateTime>,
 }
 
-/// The status that a stored word stands for.
-pub(crate) fn stored_status(word: &str) -> Status {
-    match word {
-        "open" => Status::Open,
-        "paused" => Status::Paused,
-        "closed" => Status::Closed,
-        _ => Status::Scheduled,
-    }
-}
-
 impl From<ProductRow> for Product {
     fn from(row: ProductRow) -> Self {
-        let stored = stored_status(&row.status);
+        let stored = Status::from_stored(&row.status);
         Self {
             id: SaleId(row.id),
             slug: row.slug,

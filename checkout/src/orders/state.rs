@@ -1,8 +1,7 @@
 //! State machines of holds and payments. No I/O and no clock; a transition that is not listed here
 //! is rejected.
 
-use serde::Serialize;
-use utoipa::ToSchema;
+pub use fairline_sale::OrderStatus;
 
 /// A stored state that this version does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -213,27 +212,6 @@ impl TryFrom<&str> for PaymentState {
     }
 }
 
-/// The status of an order, as the shopper sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OrderStatus {
-    /// Units are promised until the order expires; they are reserved while a payment is pending.
-    Promised,
-    /// Units are reserved until the order expires.
-    Held,
-    /// A payment is pending.
-    PaymentPending,
-    /// Paid for.
-    Paid,
-    /// The order expired; nothing was charged.
-    Lapsed,
-    /// All of the money was refunded, or is being refunded: the payment came too late and no unit
-    /// was left, or the shop refunded it.
-    Refunded,
-    /// It was given back before it was paid.
-    Cancelled,
-}
-
 /// The status of an order, from its hold, whether the hold has expired, and its newest payment.
 #[must_use]
 pub fn order_status(hold: HoldState, run_out: bool, newest_payment: Option<PaymentState>) -> OrderStatus {
@@ -275,10 +253,7 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_the_schema() {
-        let schema = concat!(
-            include_str!("../../../migrations/0001_sale.sql"),
-            include_str!("../../../migrations/0010_shop.sql")
-        );
+        let schema = include_str!("../../../migrations/0004_orders_and_payments.sql");
         let constraint = |name: &str| {
             let from = schema.rfind(name).expect("the constraint is there");
             let words = schema[from..].split_once("IN").expect("a list").1;

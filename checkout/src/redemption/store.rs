@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use fairline_sale::{SaleId, VisitorId};
+use fairline_sale::{AdmissionState, SaleId, VisitorId};
 use fairline_telemetry::TraceContext;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -240,7 +240,8 @@ impl Store {
         let mut found: HashMap<i64, AdmissionRow> = found.into_iter().map(|row| (row.nth, row)).collect();
         let found: Vec<(&Redemption, Option<AdmissionRow>)> =
             redemptions.iter().zip(1..).map(|(redemption, nth)| (redemption, found.remove(&nth))).collect();
-        let was_used = |row: &Option<AdmissionRow>| row.as_ref().is_some_and(|row| row.state == "redeemed");
+        let was_used =
+            |row: &Option<AdmissionRow>| row.as_ref().is_some_and(|row| row.state == AdmissionState::Redeemed.as_str());
         let used = found.iter().filter(|(_, row)| was_used(row)).map(|(redemption, _)| redemption.admission).collect();
         let orders = self.orders_of_admissions(used).await?;
         found.into_iter().map(|(redemption, row)| reason(redemption, row, &orders)).collect()
@@ -303,7 +304,7 @@ fn reason(
     orders: &HashMap<Uuid, Order>,
 ) -> Result<NotRedeemed, StoreError> {
     let Some(row) = row else { return Ok(NotRedeemed::NoSuchAdmission) };
-    if row.state == "redeemed" {
+    if row.state == AdmissionState::Redeemed.as_str() {
         let missing = || StoreError::Corrupt(format!("admission {admission} was redeemed without a hold"));
         return orders.get(admission).cloned().map(|order| NotRedeemed::Used(Box::new(order))).ok_or_else(missing);
     }
@@ -319,7 +320,7 @@ fn reason(
         NotRedeemed::OverShopperLimit { left: shopper_left }
     } else if row.quantity < *quantity {
         NotRedeemed::OverLimit { promised: row.quantity }
-    } else if row.state == "lapsed" || row.run_out {
+    } else if row.state == AdmissionState::Lapsed.as_str() || row.run_out {
         NotRedeemed::Expired
     } else {
         NotRedeemed::Unsteady

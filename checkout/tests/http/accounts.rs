@@ -238,7 +238,7 @@ async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are
     let signed_in = ask("b-key", "/users/login/code", &enter).await;
     assert_eq!(signed_in.status, 200, "a refusal is not kept: {signed_in:?}");
     let again = ask("b-key", "/users/login/code", &enter).await;
-    assert_eq!((again.status, again.slug()), (409, "told-once"), "{again:?}");
+    assert_eq!((again.status, again.slug()), (409, "response-not-replayable"), "{again:?}");
     let kept: String =
         sqlx::query_scalar("SELECT string_agg(body, ' ') FROM answers").fetch_one(&shop.pool).await.expect("answers");
     assert!(kept.contains("sign_in_id") && !kept.contains("_token"), "{kept}");

@@ -6,6 +6,7 @@
 //! are not stored, so that their requests can be retried. Secrets are not stored either: only the
 //! fact that they were returned.
 
+pub mod problem_types;
 mod store;
 
 use std::{sync::Arc, time::Duration};
@@ -102,7 +103,7 @@ impl Once {
         // Responses of our own services are finite.
         let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
         let (status, kept) = if parts.extensions.get::<Confidential>().is_some() {
-            let told = told_once().into_response();
+            let told = not_replayable().into_response();
             (told.status(), to_bytes(told.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default())
         } else {
             (parts.status, body.clone())
@@ -147,7 +148,7 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
         Ok(answer) => answer.unwrap_or_else(IntoResponse::into_response),
         Err(error) => {
             tracing::error!(%error, "execute idempotent request failed");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong")
+            Problem::new(&fairline_server::problem_types::INTERNAL)
                 .detail("It is noted and will be looked at.")
                 .into_response()
         }
@@ -183,22 +184,22 @@ fn scope(path: &str, asker: &[u8]) -> Scope {
 }
 
 fn bad_key() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad-idempotency-key", "The Idempotency-Key is not one")
+    Problem::new(&problem_types::BAD_IDEMPOTENCY_KEY)
         .detail("Send one key of 1 to 255 visible ASCII characters, such as a UUID.")
 }
 
 fn key_reused() -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used before")
+    Problem::new(&problem_types::IDEMPOTENCY_KEY_REUSED)
         .detail("It came with another body. Nothing was done; send another request with another key.")
 }
 
-fn told_once() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "told-once", "It was done, and its answer was given once")
+fn not_replayable() -> Problem {
+    Problem::new(&problem_types::RESPONSE_NOT_REPLAYABLE)
         .detail("The answer to the first request with this Idempotency-Key has a secret, which is not kept. If it was lost, undo it and send another key.")
 }
 
 fn still_under_way() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "still-under-way", "The first request is under way")
+    Problem::new(&problem_types::STILL_UNDER_WAY)
         .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
         .retry_after(1)
 }

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use fairline_server::StartError;
 use sqlx::{
     Connection as _, Error, Row as _,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use uuid::Uuid;
@@ -169,13 +169,24 @@ pub async fn migrate(postgres_url: &str, migrator: &Migrator) -> Result<(), Star
     let kept: Result<String, Error> = bounded(CONNECT, kept.fetch_one(&pool)).await;
     let migrated = match kept {
         Ok(kept) if kept == nonce && is_up_to_date(&pool, migrator).await => Ok(()),
-        Ok(kept) if kept == nonce => migrator.run(&pool).await.map_err(|error| error.to_string()),
+        Ok(kept) if kept == nonce => migrator.run(&pool).await.map_err(|error| reason(&error)),
         Err(error) if !refuses_parameters(&error) => Err(error.to_string()),
         // The migration lock belongs to a session.
         _ => Err("a pooler that shares sessions stands before it; give the address of Postgres itself".to_owned()),
     };
     pool.close().await;
     migrated.map_err(|error| StartError::new(format!("The database could not be migrated: {error}.")))
+}
+
+/// Why a migration failed, with an action where sqlx's message has none.
+fn reason(error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMismatch(version) => format!(
+            "its migration {version} differs from this program's, so an unreleased version has made it. Such a database \
+             can't be upgraded: drop it and create it anew (`make demo FRESH=1` does so for the demo)"
+        ),
+        error => error.to_string(),
+    }
 }
 
 impl Shared {

@@ -19,6 +19,36 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status as one word, in the API and on pages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Scheduled => "scheduled",
+            Status::Open => "open",
+            Status::Paused => "paused",
+            Status::SoldOut => "sold_out",
+            Status::Closed => "closed",
+        }
+    }
+
+    /// The word that `sales.status` stores.
+    #[must_use]
+    pub fn as_stored(self) -> &'static str {
+        match self {
+            Status::SoldOut => Status::Closed.as_str(),
+            stored => stored.as_str(),
+        }
+    }
+
+    /// The status of a stored word. An unknown one sells nothing.
+    #[must_use]
+    pub fn from_stored(word: &str) -> Self {
+        [Status::Open, Status::Paused, Status::Closed]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .unwrap_or(Status::Scheduled)
+    }
+
     /// Whether the sale has nothing more to offer to waiting shoppers.
     #[must_use]
     pub fn is_over(self) -> bool {
@@ -40,7 +70,29 @@ pub fn presented_status(stored: Status, total: u32, sold: u32) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::IntoDeserializer as _;
+
     use super::*;
+
+    #[test]
+    fn words_are_those_of_json_and_are_read_back_as_stored() {
+        for status in [Status::Scheduled, Status::Open, Status::Paused, Status::SoldOut, Status::Closed] {
+            let read: Result<Status, serde::de::value::Error> =
+                Status::deserialize(status.as_str().into_deserializer());
+            assert_eq!(read, Ok(status));
+            let stored = if status == Status::SoldOut { Status::Closed } else { status };
+            assert_eq!(Status::from_stored(status.as_stored()), stored);
+        }
+        assert_eq!(Status::from_stored("melted"), Status::Scheduled);
+    }
+
+    #[test]
+    fn the_schema_permits_the_stored_statuses_only() {
+        let stored = [Status::Scheduled, Status::Open, Status::Paused, Status::Closed];
+        let words = stored.map(|status| format!("'{}'", status.as_stored())).join(", ");
+        let schema = include_str!("../../../migrations/0002_sales.sql");
+        assert!(schema.contains(&format!("sales_status_is_known CHECK (status IN ({words}))")));
+    }
 
     #[test]
     fn only_a_running_sale_sells_out() {

@@ -5,12 +5,12 @@ use std::error::Error as _;
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
 };
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
-use crate::Problem;
+use crate::{Problem, problem_types};
 
 /// Maximum length of a request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -27,12 +27,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "not-json",
-                "The request body is not said to be JSON",
-            )
-            .detail("Send it with the header `Content-Type: application/json`."));
+            return Err(Problem::new(&problem_types::NOT_JSON)
+                .detail("Send it with the header `Content-Type: application/json`."));
         }
         let bytes = read(request.into_body()).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
@@ -53,8 +49,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 pub async fn read(body: Body) -> Result<Bytes, Problem> {
     to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
         if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The request body is too large")
-                .detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
+            Problem::new(&problem_types::BODY_TOO_LARGE).detail(format!("Send at most {BODY_BYTES_MAX} bytes."))
         } else {
             Problem::unavailable("The request body did not come in time. Send it again.")
         }
@@ -67,7 +62,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn invalid_body(field: &str, error: &serde_json::Error) -> Problem {
-    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid");
+    let problem = Problem::new(&problem_types::INVALID_BODY);
     // For a missing or unknown field, the path is `.` and serde_json's message names the field.
     match field {
         "." => problem.detail(format!("The body: {error}.")),

@@ -15,6 +15,8 @@ mod logging;
 mod origin;
 mod plumbing;
 mod problem;
+mod problem_page;
+pub mod problem_types;
 mod rate_limit;
 mod request;
 mod secret;
@@ -24,6 +26,8 @@ mod start;
 mod watchdog;
 
 pub use address::{ClientAddress, TrustedProxies};
+#[doc(hidden)]
+pub use axum::http::StatusCode;
 pub use body::{BODY_BYTES_MAX, Json, read as read_body};
 pub use command::program;
 pub use cookies::{cookies, cookies_named};
@@ -34,7 +38,9 @@ pub use front::FrontSettings;
 pub use logging::{JsonLines, LogFormat, LogSettings, init_logging};
 pub use origin::Origins;
 pub use plumbing::{Readiness, plumbing_routes};
-pub use problem::{Problem, ProblemBody};
+#[doc(hidden)]
+pub use problem::NO_ACTION;
+pub use problem::{Problem, ProblemBody, ProblemType};
 pub use rate_limit::{RateLimit, RateLimitLayer};
 pub use request::{Path, Query};
 pub use secret::Secret;

@@ -1,4 +1,4 @@
-//! Routes that every service has: health and metrics.
+//! Routes that every service has: health, metrics, and explanations of problems.
 
 use std::{future::Future, pin::Pin, sync::Arc, sync::OnceLock, time::Duration};
 
@@ -10,7 +10,7 @@ use fairline_telemetry::{Kind, Operation, Told, TraceContext, context::TRACEPARE
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
-use crate::{Problem, Shutdown};
+use crate::{Problem, Shutdown, problem_page::problem_page};
 
 /// A service's readiness check: `Err` names what is missing.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
@@ -26,8 +26,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// Deadline of a readiness check.
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
-/// Adds `/health/live`, `/health/ready` and `/metrics` to a service's routes, and times all
-/// requests.
+/// Adds `/health/live`, `/health/ready`, `/metrics` and `/problems/{slug}` to a service's routes, and
+/// times all requests.
 pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) -> Router {
     let recorder = recorder(shutdown);
     let stopping = shutdown.clone();
@@ -49,6 +49,7 @@ pub fn plumbing_routes(routes: Router, ready: Readiness, shutdown: &Shutdown) ->
         .route_layer(axum::middleware::from_fn(observed))
         .route("/health/live", get(|| async { "live" }))
         .route("/health/ready", get(move || async move { ready().await.map(|()| "ready") }))
+        .route("/problems/{slug}", get(problem_page))
         .route("/metrics", get(move || async move { recorder.render().into_response() }))
 }
 

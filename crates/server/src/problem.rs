@@ -6,13 +6,59 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
+use crate::problem_types;
+
+/// A type of problem: a row of docs/problems.md. [`problem_types!`](crate::problem_types) defines
+/// all of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ProblemType {
+    /// The last part of the `type`. Never changes once released.
+    pub slug: &'static str,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A few words, the same for every occurrence.
+    pub title: &'static str,
+    /// What a shopper does about it, if anything.
+    pub shopper: &'static str,
+    /// What the merchant's developers do about it, if anything.
+    pub merchant: &'static str,
+    /// What the operator of the installation does about it, if anything.
+    pub operator: &'static str,
+}
+
+/// Defines a service's problem types, as constants and as the list `ALL`, from which docs/problems.md
+/// is generated.
+#[macro_export]
+macro_rules! problem_types {
+    ($($name:ident = $status:ident $slug:literal $title:literal { $($reader:ident: $action:literal,)+ })+) => {
+        $(
+            #[doc = $title]
+            #[allow(clippy::needless_update, reason = "a few types have an action for every reader")]
+            pub const $name: $crate::ProblemType = $crate::ProblemType {
+                slug: $slug,
+                status: $crate::StatusCode::$status,
+                title: $title,
+                $($reader: $action,)+
+                ..$crate::NO_ACTION
+            };
+        )+
+
+        /// All of this module's types.
+        pub const ALL: &[&$crate::ProblemType] = &[$(&$name),+];
+    };
+}
+
+/// A type without actions, for [`problem_types!`](crate::problem_types).
+#[doc(hidden)]
+pub const NO_ACTION: ProblemType =
+    ProblemType { slug: "", status: StatusCode::OK, title: "", shopper: "", merchant: "", operator: "" };
+
 /// A problem response (RFC 9457): a stable `type`, a `title`, and a `detail` with an action for its
 /// reader.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
+    kind: &'static ProblemType,
     status: StatusCode,
-    slug: &'static str,
-    title: &'static str,
     detail: Option<String>,
     retry_after_s: Option<u64>,
     members: Map<String, Value>,
@@ -22,11 +68,11 @@ pub struct Problem {
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// A stable address that names the kind of problem.
+    /// The type of problem, as a path on the service that answers: `GET` it for an explanation.
     #[serde(rename = "type")]
-    #[schema(example = "https://fairline.dev/problems/unknown-sale")]
+    #[schema(example = "/problems/unknown-sale")]
     pub kind: String,
-    /// The kind of problem in a few words; the same for every occurrence.
+    /// The type of problem in a few words; the same for every occurrence.
     pub title: String,
     /// The HTTP status code.
     pub status: u16,
@@ -49,18 +95,23 @@ struct Body<'a> {
 }
 
 impl Problem {
-    /// A problem with a slug: the last part of its `type`, which never changes once published.
+    /// A problem of this type.
     #[must_use]
-    pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, title, detail: None, retry_after_s: None, members: Map::new() }
+    pub fn new(kind: &'static ProblemType) -> Self {
+        Self { kind, status: kind.status, detail: None, retry_after_s: None, members: Map::new() }
+    }
+
+    /// Replaces the status of the type, for callers that accept few.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// A dependency is unavailable. The caller may retry; nothing was lost.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
-            .detail(detail)
-            .retry_after(2)
+        Self::new(&problem_types::UNAVAILABLE).detail(detail).retry_after(2)
     }
 
     /// Sets what happened and what to do.
@@ -93,21 +144,21 @@ impl Problem {
     /// The slug: the last part of its `type`.
     #[must_use]
     pub fn slug(&self) -> &'static str {
-        self.slug
+        self.kind.slug
     }
 
     /// The title.
     #[must_use]
     pub fn title(&self) -> &'static str {
-        self.title
+        self.kind.title
     }
 
     /// The body as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let body = Body {
-            kind: format_args!("https://fairline.dev/problems/{}", self.slug),
-            title: self.title,
+            kind: format_args!("/problems/{}", self.kind.slug),
+            title: self.kind.title,
             status: self.status.as_u16(),
             detail: self.detail.as_deref(),
             members: &self.members,
@@ -147,7 +198,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_problem_is_told_as_the_rfc_says() {
+    async fn a_problem_has_the_members_of_the_rfc() {
         let problem = Problem::unavailable("The database did not answer.").with("sale", "first-drop");
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -158,7 +209,7 @@ mod tests {
         assert_eq!(
             body,
             json!({
-                "type": "https://fairline.dev/problems/unavailable",
+                "type": "/problems/unavailable",
                 "title": "Temporarily unavailable",
                 "status": 503,
                 "detail": "The database did not answer.",

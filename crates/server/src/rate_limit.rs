@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     body::Body,
-    http::{HeaderMap, Request, StatusCode, request::Parts},
+    http::{HeaderMap, Request, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use governor::{
@@ -27,6 +27,7 @@ use tower_governor::{
 use crate::{
     Problem, Shutdown, StartError, TrustedProxies,
     address::{limit_key, peer_of},
+    problem_types,
 };
 
 /// Addresses that one limit tracks, at most; beyond them it rejects requests until old addresses
@@ -147,7 +148,7 @@ fn refusal(error: &GovernorError) -> Response {
         GovernorError::TooManyRequests { wait_time, .. } => too_many_requests(*wait_time).into_response(),
         // The key extractor returns no other error.
         GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong").into_response()
+            Problem::new(&problem_types::INTERNAL).into_response()
         }
     }
 }
@@ -155,7 +156,7 @@ fn refusal(error: &GovernorError) -> Response {
 fn too_many_requests(wait_s: u64) -> Problem {
     // Rounded up, so that a client that returns at that time is accepted.
     let wait_s = wait_s + 1;
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests from this address")
+    Problem::new(&problem_types::TOO_MANY_REQUESTS)
         .detail(format!("Try again in {wait_s} s. A place in the line is not lost by waiting."))
         .retry_after(wait_s)
 }

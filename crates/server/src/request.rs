@@ -5,11 +5,11 @@ use axum::{
         FromRequestParts,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{StatusCode, request::Parts},
+    http::request::Parts,
 };
 use serde::de::DeserializeOwned;
 
-use crate::Problem;
+use crate::{Problem, problem_types};
 
 /// The query of a request: 400 with the reason if it is invalid.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,7 @@ pub struct Query<T>(pub T);
 pub struct Path<T>(pub T);
 
 fn invalid(reason: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid-address", "The path or the query is not valid")
-        .detail(format!("{reason}."))
+    Problem::new(&problem_types::INVALID_ADDRESS).detail(format!("{reason}."))
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -44,7 +43,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use axum::http::{Request, StatusCode};
     use serde::Deserialize;
 
     use super::*;

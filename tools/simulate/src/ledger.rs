@@ -238,7 +238,7 @@ impl Ledger {
         tables.row.promised += promised;
         tables.admit_now = own.admit_now.unwrap_or(tables.admit_now);
         if let Some(status) = own.status {
-            tables.row.status = status_word(status).to_owned();
+            tables.row.status = status.as_stored().to_owned();
             tables.version += 1;
         }
         if let Some(noted) = own.noted {
@@ -337,14 +337,5 @@ impl Ledger {
                 let _ = verifier.take(entry);
             }
         }
-    }
-}
-
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Scheduled => "scheduled",
-        Status::Open => "open",
-        Status::Paused => "paused",
-        Status::SoldOut | Status::Closed => "closed",
     }
 }

@@ -2,10 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use axum::http::StatusCode;
 use fairline_line::store::LineError;
 use fairline_server::Problem;
 use tracing::warn;
+
+use crate::problem_types;
 
 /// `Retry-After` of a full node, in seconds. Random, so that rejected shoppers do not return at
 /// once.
@@ -37,20 +38,20 @@ pub(crate) enum RoomError {
 impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
         match error {
-            RoomError::UnknownSale => Problem::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
+            RoomError::UnknownSale => Problem::new(&problem_types::UNKNOWN_SALE)
                 .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
-            RoomError::NoTicket => Problem::new(StatusCode::NOT_FOUND, "no-ticket", "No ticket")
+            RoomError::NoTicket => Problem::new(&problem_types::NO_TICKET)
                 .detail("This browser holds no ticket of this sale. Join the line first."),
-            RoomError::NoAccount => Problem::new(StatusCode::UNAUTHORIZED, "no-account", "No account")
+            RoomError::NoAccount => Problem::new(&problem_types::NO_ACCOUNT)
                 .detail("The shop takes in the accounts that it names, and this one's name is missing, wrong or out of date. Sign in at the shop again."),
-            RoomError::NotInvited => Problem::new(StatusCode::FORBIDDEN, "not-invited", "By invitation only")
+            RoomError::NotInvited => Problem::new(&problem_types::NOT_INVITED)
                 .detail("This line is for invited shoppers, and the request has no valid invitation. The sale's own line is open to all."),
-            RoomError::SaleOver => Problem::new(StatusCode::CONFLICT, "sale-over", "The sale is over")
+            RoomError::SaleOver => Problem::new(&problem_types::SALE_OVER)
                 .detail("The sale is sold out or closed; its line accepts no more shoppers."),
-            RoomError::ForeignOrigin => Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
+            RoomError::ForeignOrigin => Problem::new(&problem_types::FOREIGN_ORIGIN)
                 .detail("Only pages of this site, or of origins that the operator has allowed, may use the line. If this is the shop's own page, its proxy rewrites the Host header: the operator has to set FAIRLINE_PUBLIC_ORIGINS."),
             RoomError::BadHandshake => {
-                Problem::new(StatusCode::BAD_REQUEST, "bad-handshake", "Bad WebSocket handshake").detail(
+                Problem::new(&problem_types::BAD_HANDSHAKE).detail(
                     "Send a WebSocket handshake of version 13, or ask for text/event-stream or application/json.",
                 )
             }

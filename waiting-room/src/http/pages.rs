@@ -100,12 +100,12 @@ struct SaleCardView {
 
 impl From<&SaleCard> for SaleCardView {
     fn from(card: &SaleCard) -> Self {
-        let (status, status_text) = match card.status {
-            Status::Scheduled => ("scheduled", "Opens soon"),
-            Status::Open => ("open", "Open"),
-            Status::Paused => ("paused", "Paused"),
-            Status::SoldOut => ("sold_out", "Sold out"),
-            Status::Closed => ("closed", "Closed"),
+        let status_text = match card.status {
+            Status::Scheduled => "Opens soon",
+            Status::Open => "Open",
+            Status::Paused => "Paused",
+            Status::SoldOut => "Sold out",
+            Status::Closed => "Closed",
         };
         let limit_text = match card.per_shopper_limit {
             1 => "One per shopper".to_owned(),
@@ -129,7 +129,7 @@ impl From<&SaleCard> for SaleCardView {
             price_text: price_text(card.price_minor, &card.currency),
             limit_text,
             account_limit: card.per_account_limit,
-            status: status.to_owned(),
+            status: card.status.as_str().to_owned(),
             status_text: status_text.to_owned(),
             opens_at_rfc3339: card.opens_at.format(&Rfc3339).unwrap_or_default(),
             opens_at_text: card.opens_at.format(opens).unwrap_or_default(),

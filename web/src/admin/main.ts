@@ -49,7 +49,7 @@ const context: ConsoleContext = {
       // An empty answer is a good one, too.
       return answer.body ?? ({} as typeof answer.body);
     }
-    if (answer.kind === "refused" && /\/(no-session|no-token)$/.test(answer.problem.type)) leave("Please sign in again.");
+    if (answer.kind === "refused" && /\/(no-session|no-credentials)$/.test(answer.problem.type)) leave("Please sign in again.");
     else trouble.textContent = words(answer);
     return undefined;
   },

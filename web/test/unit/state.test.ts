@@ -9,7 +9,7 @@ const line = (message: LineMessage): Event => ({ type: "line", message });
 const over = (outcome: Outcome): Event => line({ type: "over", outcome });
 const reduce = (state: State, event: Event): State => reduceAt(state, event, 0);
 const after = (...events: Event[]): State => events.reduce(reduce, initialState("open"));
-const problem = (slug: string, detail?: string): Problem => ({ type: `https://fairline.dev/problems/${slug}`, title: "A title", ...(detail ? { detail } : {}) });
+const problem = (slug: string, detail?: string): Problem => ({ type: `/problems/${slug}`, title: "A title", ...(detail ? { detail } : {}) });
 
 const join: Event = { type: "join" };
 const held: Event = { type: "order", order };

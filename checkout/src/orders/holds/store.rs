@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::{
     auth::caller::Caller,
-    catalogue::store::stored_status,
     db::{Store, StoreError},
     events::store::tell,
     jobs::retention::store::NOBODY,
@@ -85,7 +84,7 @@ pub(crate) struct StockRow {
 
 impl StockRow {
     pub(crate) fn stored_status(&self) -> Status {
-        stored_status(&self.status)
+        Status::from_stored(&self.status)
     }
 }
 

@@ -5,7 +5,7 @@ use fairline_line::{store::Home, ticket::Ordinal};
 use fairline_sale::{Status, VisitorId};
 use uuid::Uuid;
 
-use super::{Hold, Intervened, Ledger, State, status_word, tables::units};
+use super::{Hold, Intervened, Ledger, State, tables::units};
 use crate::bugs::Bug;
 
 /// Epochs that a line may have had since the backup that it was restored from.
@@ -189,7 +189,7 @@ impl Ledger {
         if waits {
             return false;
         }
-        status_word(to).clone_into(&mut self.tables.row.status);
+        to.as_stored().clone_into(&mut self.tables.row.status);
         self.tables.version += 1;
         if from == Status::Paused || to == Status::Paused {
             self.tables.admit_now = 0;

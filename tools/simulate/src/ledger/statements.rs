@@ -23,7 +23,7 @@ use fairline_sale::{SaleId, Status, VisitorId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Admission, Intervened, Ledger, Noted, SessionLost, State, Tables, status_word, tables::units};
+use super::{Admission, Intervened, Ledger, Noted, SessionLost, State, Tables, tables::units};
 use crate::{
     bugs::Bug,
     gate::{Gate, Now, Wait},
@@ -273,7 +273,7 @@ impl Locked for Session {
             if !moves && !ledger.bugs.has(Bug::MovedAfterAnOperator) {
                 return false;
             }
-            status_word(to).clone_into(&mut own.sale.row.status);
+            to.as_stored().clone_into(&mut own.sale.row.status);
             true
         })
         .await
@@ -497,7 +497,7 @@ impl LineStatements for Session {
                     visitor: row.visitor.0.to_vec(),
                     quantity: i32::try_from(row.quantity).unwrap_or(0),
                     kid: row.kid.clone(),
-                    state: row.state.word().to_owned(),
+                    state: row.state.as_str().to_owned(),
                     issued_at: row.issued_at,
                     claim_by: row.claim_by,
                     claimed_at: row.claimed_at,
@@ -536,7 +536,8 @@ impl LineStatements for Session {
     }
 
     async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
-        let told: Vec<(Uuid, State)> = published.iter().map(|row| (row.id, State::of(&row.state))).collect();
+        let told: Vec<(Uuid, State)> =
+            published.iter().map(|row| (row.id, State::from_stored(&row.state).expect("a state"))).collect();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             for (id, state) in told {
@@ -568,7 +569,7 @@ impl LineStatements for Session {
             rows.truncate(usize::try_from(RETOLD_AT_ONCE).unwrap_or(0));
             let turn = |(_, row): &(usize, &Admission)| TurnRow {
                 ordinal: stored(row.ordinal),
-                state: row.state.word().to_owned(),
+                state: row.state.as_str().to_owned(),
                 claimed: row.claimed_at.is_some(),
                 excused: row.excused && !counts,
             };

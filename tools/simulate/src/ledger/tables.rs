@@ -5,42 +5,12 @@ use std::collections::BTreeMap;
 
 use admission_controller::simulated::{LineRow, SaleRow};
 use fairline_line::ticket::Ordinal;
+pub use fairline_sale::AdmissionState as State;
 use fairline_sale::{Status, VisitorId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::sale::{self, Terms};
-
-/// The state of an admission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Its token is out.
-    Promised,
-    /// Its unit went back.
-    Lapsed,
-    /// Its token was used.
-    Redeemed,
-}
-
-impl State {
-    /// As it is stored.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Promised => "promised",
-            Self::Lapsed => "lapsed",
-            Self::Redeemed => "redeemed",
-        }
-    }
-
-    /// The state of that word.
-    pub fn of(word: &str) -> Self {
-        match word {
-            "redeemed" => Self::Redeemed,
-            "lapsed" => Self::Lapsed,
-            _ => Self::Promised,
-        }
-    }
-}
 
 /// An admission.
 #[derive(Debug, Clone, PartialEq)]

@@ -1480,7 +1480,7 @@ export interface components {
             ordinal: number;
         };
         /**
-         * @description The states of an order, as checkout writes them, for the OpenAPI document.
+         * @description The status of an order, as the shopper sees it.
          * @enum {string}
          */
         OrderStatus: "promised" | "held" | "payment_pending" | "paid" | "lapsed" | "refunded" | "cancelled";
@@ -1522,11 +1522,11 @@ export interface components {
              * @description The HTTP status code.
              */
             status: number;
-            /** @description The kind of problem in a few words; the same for every occurrence. */
+            /** @description The type of problem in a few words; the same for every occurrence. */
             title: string;
             /**
-             * @description A stable address that names the kind of problem.
-             * @example https://fairline.dev/problems/unknown-sale
+             * @description The type of problem, as a path on the service that answers: `GET` it for an explanation.
+             * @example /problems/unknown-sale
              */
             type: string;
         };

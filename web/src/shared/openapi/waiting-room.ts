@@ -310,11 +310,11 @@ export interface components {
              * @description The HTTP status code.
              */
             status: number;
-            /** @description The kind of problem in a few words; the same for every occurrence. */
+            /** @description The type of problem in a few words; the same for every occurrence. */
             title: string;
             /**
-             * @description A stable address that names the kind of problem.
-             * @example https://fairline.dev/problems/unknown-sale
+             * @description The type of problem, as a path on the service that answers: `GET` it for an explanation.
+             * @example /problems/unknown-sale
              */
             type: string;
         };

@@ -1,0 +1,106 @@
+//! The admission controller's problem types.
+
+fairline_server::problem_types! {
+    CSRF = FORBIDDEN "csrf" "No CSRF token" {
+        operator: "Programs with a session send its `csrf` as the header `x-csrf-token`; simpler, use an API token.",
+    }
+    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Foreign origin" {
+        operator: "Open the console at its own address, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
+    }
+    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "The sale's status does not permit this" {
+        operator: "Check the sale's status; a closed sale stays closed.",
+    }
+    LANE_REFUSED = CONFLICT "lane-refused" "The lane is not possible" {
+        operator: "`detail` has the limit: number of lanes, sum of the shares, or time.",
+    }
+    LANE_TAKEN = CONFLICT "lane-taken" "The name is taken" {
+        operator: "Choose another name: a lane of this sale has it.",
+    }
+    NAME_TAKEN = CONFLICT "name-taken" "The name is taken" {
+        operator: "Choose another name, or remove the operator or token that has it.",
+    }
+    NO_CREDENTIALS = UNAUTHORIZED "no-credentials" "No credentials" {
+        operator: "Sign in, or send `Authorization: Bearer` with an API token.",
+    }
+    NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are disabled" {
+        operator: "Set `--rehearsal-program` and `--rehearsal-url` of the controller.",
+    }
+    NO_SESSION = UNAUTHORIZED "no-session" "Not signed in" {
+        operator: "Sign in again: the session has ended.",
+    }
+    NOT_A_WEBSOCKET = BAD_REQUEST "not-a-websocket" "The request is not a WebSocket handshake" {
+        operator: "Check that the proxy forwards the headers `Upgrade` and `Connection`.",
+    }
+    NOT_CANCELLABLE = CONFLICT "not-cancellable" "The order can't be cancelled now" {
+        operator: "The order is paid or has ended. A paid order can be refunded.",
+    }
+    NOT_REFUNDABLE = CONFLICT "not-refundable" "The refund exceeds what is left" {
+        operator: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
+    }
+    NOT_WAITING = CONFLICT "not-waiting" "The ticket is not waiting" {
+        operator: "The ticket has departed or has had its turn. Tokens of a whole sale can still be revoked.",
+    }
+    REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal is running" {
+        operator: "Wait until it ends, or stop it: one runs at a time.",
+    }
+    REQUEST_UNDER_WAY = CONFLICT "request-under-way" "Another request for the order is in progress" {
+        operator: "Wait until it ends: the order's `request` shows its state.",
+    }
+    ROLE = FORBIDDEN "role" "Not allowed" {
+        operator: "Ask an owner for the role that `detail` names.",
+    }
+    SLUG_TAKEN = CONFLICT "slug-taken" "The slug is taken" {
+        operator: "Choose another URL slug: a sale has it.",
+    }
+    STOCK_BELOW_COMMITMENTS = CONFLICT "stock-below-commitments" "The stock is below the commitments" {
+        operator: "Set the stock to at least the units that are promised, held or sold.",
+    }
+    TOO_MANY_OPERATORS = CONFLICT "too-many-operators" "Too many operators" {
+        operator: "Remove an operator who has left.",
+    }
+    TOO_MANY_SIGN_INS = TOO_MANY_REQUESTS "too-many-sign-ins" "Too many failed attempts to sign in" {
+        operator: "Wait as long as `Retry-After` says.",
+    }
+    TOO_MANY_TOKENS = CONFLICT "too-many-tokens" "Too many tokens" {
+        operator: "Revoke a token that no program uses.",
+    }
+    TOO_MANY_WEBHOOKS = CONFLICT "too-many-webhooks" "Too many webhooks" {
+        operator: "Delete a webhook that is not used.",
+    }
+    UNKNOWN_KEY = NOT_FOUND "unknown-key" "No such key" {
+        operator: "`GET /api/admin/keys` lists the signing keys.",
+    }
+    UNKNOWN_LANE = NOT_FOUND "unknown-lane" "No such lane" {
+        operator: "`GET /api/admin/sales/{id}` lists a sale's lanes.",
+    }
+    UNKNOWN_OPERATOR = NOT_FOUND "unknown-operator" "No such operator" {
+        operator: "`GET /api/admin/operators` lists the operators.",
+    }
+    UNKNOWN_ORDER = NOT_FOUND "unknown-order" "No such order" {
+        operator: "`GET /api/admin/sales/{id}/orders` lists a sale's orders.",
+    }
+    UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal is running" {
+        operator: "It has ended, or never existed.",
+    }
+    UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
+        operator: "`GET /api/admin/sales` lists all sales.",
+    }
+    UNKNOWN_TICKET = NOT_FOUND "unknown-ticket" "No such ticket" {
+        operator: "Check the number: the shopper's page shows it.",
+    }
+    UNKNOWN_TOKEN = NOT_FOUND "unknown-token" "No such token" {
+        operator: "`GET /api/admin/tokens` lists the API tokens.",
+    }
+    UNKNOWN_WEBHOOK = NOT_FOUND "unknown-webhook" "No such webhook" {
+        operator: "`GET /api/admin/webhooks` lists the webhooks.",
+    }
+    WRONG_ADMIN_TOKEN = UNAUTHORIZED "wrong-admin-token" "Wrong admin token" {
+        operator: "Use the controller's admin token, or an API token that is neither revoked nor expired.",
+    }
+    WRONG_CREDENTIALS = UNAUTHORIZED "wrong-credentials" "Wrong credentials" {
+        operator: "Check name, password and code. A code is valid once: wait for the next one.",
+    }
+    WRONG_ENROLMENT = UNAUTHORIZED "wrong-enrolment" "The enrolment code is not accepted" {
+        operator: "Ask an owner for another code: this one is wrong, used or expired.",
+    }
+}

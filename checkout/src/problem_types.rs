@@ -1,0 +1,136 @@
+//! Checkout's problem types.
+
+fairline_server::problem_types! {
+    ACCOUNT_NEEDED = UNAUTHORIZED "account-needed" "This sale is for accounts only" {
+        shopper: "Sign in, and continue. The time to pay keeps running.",
+        merchant: "Send the shopper's account with the redemption.",
+    }
+    ACCOUNT_OVER_LIMIT = UNPROCESSABLE_ENTITY "account-over-limit" "Over the limit per account" {
+        shopper: "Choose at most `left` units.",
+    }
+    BAD_ID_TOKEN = UNAUTHORIZED "bad-id-token" "The ID token is not accepted" {
+        shopper: "Sign in at the shop again.",
+        merchant: "Send a token of the configured issuer, for the configured audience, that has not expired.",
+        operator: "Check FAIRLINE_OIDC_ISSUER and FAIRLINE_OIDC_AUDIENCE.",
+    }
+    BAD_TOKEN = UNAUTHORIZED "bad-token" "The admission token is not accepted" {
+        shopper: "Use the browser that waited in the line.",
+        merchant: "Send the token with the ticket cookie of the shopper to whom it was issued.",
+    }
+    BAD_WEBHOOK = BAD_REQUEST "bad-webhook" "Not a webhook of the payment gateway" {
+        operator: "Set FAIRLINE_WEBHOOK_SECRETS to the gateway's signing secret, and check the clock.",
+    }
+    FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Foreign origin" {
+        operator: "Add the shop's origin to FAIRLINE_ALLOWED_ORIGINS, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
+    }
+    HOLD_LAPSED = CONFLICT "hold-lapsed" "The time to pay is over" {
+        shopper: "Join the line again. Nothing was charged.",
+    }
+    NO_CARRIER = UNPROCESSABLE_ENTITY "no-carrier" "No delivery to such an address" {
+        shopper: "Sign in another way.",
+        operator: "Configure e-mail (FAIRLINE_SMTP_URL) or SMS (FAIRLINE_SMS_URL).",
+    }
+    NO_PUSH = NOT_FOUND "no-push" "Push messages are disabled" {
+        operator: "Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable them.",
+    }
+    NO_REMINDER = CONFLICT "no-reminder" "No reminder can be sent" {
+        shopper: "Keep the page open.",
+    }
+    NO_SHOP_KEY = UNAUTHORIZED "no-shop-key" "No merchant key" {
+        merchant: "Send `Authorization: Bearer` with the merchant key.",
+        operator: "Set FAIRLINE_SHOP_KEY to enable the merchant API.",
+    }
+    NO_SIGN_IN = NOT_FOUND "no-sign-in" "Accounts are disabled" {
+        operator: "Set FAIRLINE_SIGN_IN_KEY to enable accounts.",
+    }
+    NO_TOKEN = UNAUTHORIZED "no-token" "No admission token" {
+        shopper: "Join the line to get a turn.",
+        merchant: "Send `Authorization: Bearer` with the admission token.",
+    }
+    NO_UNIT_NOW = CONFLICT "no-unit-now" "Every unit is sold or being paid for" {
+        shopper: "Try again until the time to pay is over: another payment may fail. Nothing was charged.",
+    }
+    NOT_CONFIRMED = CONFLICT "not-confirmed" "The order can't be confirmed now" {
+        merchant: "See `order`: it was paid otherwise, a payment is in progress, or its units are gone. Refund the shopper.",
+    }
+    NOT_GIVEN_BACK = CONFLICT "not-given-back" "The order can't be given back now" {
+        shopper: "See `order`: it is paid, a payment is in progress, or its time is over.",
+    }
+    NOT_REFUNDABLE = CONFLICT "not-refundable" "The refund exceeds what is left" {
+        merchant: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
+    }
+    NOT_SIGNED_IN = UNAUTHORIZED "not-signed-in" "Not signed in" {
+        shopper: "Sign in.",
+        merchant: "Send a valid access token; `POST /users/login/refresh` renews it.",
+    }
+    NOT_WITHDRAWN = CONFLICT "not-withdrawn" "The payment can't be withdrawn now" {
+        shopper: "See `order`: the bank has approved the payment.",
+    }
+    ORDER_UNDER_WAY = CONFLICT "order-under-way" "An order is in progress" {
+        shopper: "Pay for the order, give it back, or wait until its time is over; then erase the data.",
+    }
+    OTHER_RESERVATION = CONFLICT "other-reservation" "The reference has another reservation" {
+        merchant: "Use another reference: this one was used with another quantity.",
+    }
+    OTHER_SALE = FORBIDDEN "other-sale" "The admission token is for another sale" {
+        shopper: "Use it at its own sale.",
+    }
+    PAYMENT_DECLINED = PAYMENT_REQUIRED "payment-declined" "The payment was declined" {
+        shopper: "Try again, or use another card. Nothing was charged.",
+    }
+    PAYMENT_REJECTED = CONFLICT "payment-rejected" "The shop can't take this payment" {
+        shopper: "Contact the shop. Nothing was charged.",
+        operator: "The payment gateway rejects payments with any card: see `code`, the log, and the gateway's dashboard.",
+    }
+    QUANTITY_OVER_LIMIT = UNPROCESSABLE_ENTITY "quantity-over-limit" "Over the limit of this admission" {
+        shopper: "Choose at most `limit` units.",
+    }
+    REFUND_UNDER_WAY = CONFLICT "refund-under-way" "A refund of this order is in progress" {
+        merchant: "Wait until it has ended: `GET /api/orders/{id}` shows `refunded_minor`.",
+    }
+    SALE_NOT_OPEN = CONFLICT "sale-not-open" "The sale is not open" {
+        shopper: "Wait for the opening, unless the sale was closed. Nothing was charged.",
+    }
+    SHOPPER_OVER_LIMIT = UNPROCESSABLE_ENTITY "shopper-over-limit" "Over the limit per shopper" {
+        shopper: "Choose at most `left` units.",
+    }
+    SIGNED_OUT = UNAUTHORIZED "signed-out" "The session has ended" {
+        shopper: "Sign in again.",
+        merchant: "Use each refresh token once: a second use ends the session.",
+    }
+    SOLD_OUT = CONFLICT "sold-out" "Sold out" {
+        shopper: "Every unit is held or paid for. A unit that comes back goes to the next in line.",
+    }
+    TOKEN_EXPIRED = GONE "token-expired" "The admission token has expired" {
+        shopper: "Join the line again. Nothing was charged.",
+        merchant: "Forward auth answers 401 instead of 410, since proxies accept no other status.",
+    }
+    TOKEN_USED = CONFLICT "token-used" "The admission token was used before" {
+        shopper: "Continue with the order in `order`.",
+    }
+    TOO_FEW_FREE = CONFLICT "too-few-free" "Too few units are free" {
+        merchant: "Reserve at most `free` units.",
+    }
+    TOO_MANY_ATTEMPTS = TOO_MANY_REQUESTS "too-many-attempts" "Too many payments have failed" {
+        shopper: "This order can't be paid any more. Give it back, and join the line again. Nothing was charged.",
+    }
+    TOO_MANY_CODES = TOO_MANY_REQUESTS "too-many-codes" "Too many codes were requested" {
+        shopper: "Use the newest code, or request another in an hour.",
+    }
+    UNKNOWN_ORDER = NOT_FOUND "unknown-order" "No such order" {
+        shopper: "Use the browser that ordered, or sign in: `GET /api/orders` lists your orders.",
+    }
+    UNKNOWN_PAYMENT = NOT_FOUND "unknown-payment" "No such payment" {
+        merchant: "Check the id: no payment or order has it, or it belongs to another shopper.",
+    }
+    UNKNOWN_PRODUCT = NOT_FOUND "unknown-product" "No such product" {
+        merchant: "`GET /products` lists the products.",
+    }
+    UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
+        shopper: "Check the link.",
+        merchant: "`GET /api/flash-sales/active` lists the current sales.",
+    }
+    WRONG_CODE = UNAUTHORIZED "wrong-code" "The code is not accepted" {
+        shopper: "Enter the newest code within 10 minutes. After five attempts, request another.",
+    }
+}

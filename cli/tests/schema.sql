@@ -1,0 +1,856 @@
+CREATE FUNCTION public.change_shopper_allowance() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.state IN ('lapsed', 'cancelled') THEN
+        UPDATE shopper_allowances SET units = units - NEW.quantity, changed_at = now()
+            WHERE sale_id = NEW.sale_id AND visitor = NEW.visitor;
+    ELSE
+        INSERT INTO shopper_allowances (sale_id, visitor, units, most)
+            SELECT NEW.sale_id, NEW.visitor, NEW.quantity, per_shopper_limit FROM sales WHERE id = NEW.sale_id
+            ON CONFLICT (sale_id, visitor) DO UPDATE
+            SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION public.count_order() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.orders := OLD.orders + 1;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION public.forget_the_client_secret() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.client_secret := NULL;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION public.keep_allowance() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    change integer := 0;
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.state NOT IN ('lapsed', 'cancelled') THEN
+        change := change - OLD.quantity;
+    END IF;
+    IF NEW.state NOT IN ('lapsed', 'cancelled') THEN
+        change := change + NEW.quantity;
+    END IF;
+    IF change > 0 THEN
+        INSERT INTO allowances (sale_id, account_id, units, most)
+            SELECT NEW.sale_id, NEW.account_id, change, per_account_limit FROM sales
+            WHERE id = NEW.sale_id AND per_account_limit IS NOT NULL
+            ON CONFLICT (sale_id, account_id) DO UPDATE
+            SET units = allowances.units + excluded.units, most = excluded.most, changed_at = now();
+    ELSIF change < 0 THEN
+        UPDATE allowances SET units = units + change, changed_at = now()
+            WHERE sale_id = NEW.sale_id AND account_id = NEW.account_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION public.keep_shopper_allowances() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO shopper_allowances (sale_id, visitor, units, most)
+        SELECT made.sale_id, made.visitor, sum(made.quantity), per_shopper_limit FROM made
+        JOIN sales ON sales.id = made.sale_id
+        WHERE made.admission_id IS NOT NULL AND made.state NOT IN ('lapsed', 'cancelled')
+        GROUP BY made.sale_id, made.visitor, per_shopper_limit ORDER BY made.sale_id, made.visitor
+        ON CONFLICT (sale_id, visitor) DO UPDATE
+        SET units = shopper_allowances.units + excluded.units, most = excluded.most, changed_at = now();
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION public.note_activity() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.active_at := now();
+    RETURN NEW;
+END $$;
+CREATE FUNCTION public.note_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    author text := nullif(current_setting('fairline.who', true), '');
+    was jsonb;
+    became jsonb;
+    whole jsonb;
+    sale uuid;
+BEGIN
+    IF author IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN was := to_jsonb(OLD); END IF;
+    IF TG_OP <> 'DELETE' THEN became := to_jsonb(NEW); END IF;
+    IF TG_OP = 'INSERT' THEN became := jsonb_strip_nulls(became); END IF;
+    IF TG_OP = 'INSERT' AND TG_TABLE_NAME = 'sales' THEN
+        became := became || (SELECT jsonb_build_object('total', total) FROM stock WHERE sale_id = NEW.id);
+    END IF;
+    whole := coalesce(became, was);
+    sale := CASE WHEN TG_TABLE_NAME = 'sales' THEN whole ->> 'id' ELSE whole ->> 'sale_id' END;
+    SELECT jsonb_object_agg(key, was -> key) FILTER (WHERE was ? key), jsonb_object_agg(key, became -> key) FILTER (WHERE became ? key)
+        INTO was, became FROM unnest(TG_ARGV) AS key WHERE was -> key IS DISTINCT FROM became -> key;
+    IF was IS NULL AND became IS NULL THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO audit (who, action, subject, sale_id, before, after, reason) VALUES (
+        author,
+        coalesce(nullif(current_setting('fairline.what', true), ''), lower(TG_OP) || '_' || TG_TABLE_NAME),
+        coalesce(whole ->> 'slug', (SELECT slug FROM sales WHERE id = sale), whole ->> 'name', whole ->> 'url', whole ->> 'kid', TG_TABLE_NAME),
+        sale, was, became, nullif(current_setting('fairline.why', true), '')
+    );
+    RETURN NULL;
+END $$;
+CREATE FUNCTION public.refuse_to_change_the_audit() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'entries of the audit log are never changed' USING CONSTRAINT = 'audit_is_kept', ERRCODE = 'check_violation';
+END $$;
+CREATE FUNCTION public.refuse_to_change_the_record() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND EXISTS (SELECT FROM lines JOIN sales ON sales.id = sale_id WHERE lines.id = OLD.line_id AND rows_are = 'going') THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'entries of a record are never changed' USING CONSTRAINT = 'record_entries_are_kept', ERRCODE = 'check_violation';
+END $$;
+CREATE TABLE public.accounts (
+    CONSTRAINT accounts_address_has_a_bound CHECK (((octet_length(address) >= 3) AND (octet_length(address) <= 254))),
+    address text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    id uuid NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.admissions (
+    CONSTRAINT admissions_quantity_is_positive CHECK ((quantity > 0)),
+    CONSTRAINT admissions_state_is_known CHECK ((state = ANY (ARRAY['promised'::text, 'redeemed'::text, 'lapsed'::text]))),
+    CONSTRAINT admissions_visitor_is_16_bytes CHECK ((octet_length(visitor) = 16)),
+    claim_by timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone,
+    epoch integer NOT NULL,
+    excused boolean DEFAULT false NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    kid text NOT NULL,
+    left_at timestamp with time zone,
+    line_id uuid NOT NULL,
+    number bigint NOT NULL,
+    ordinal bigint NOT NULL,
+    published_epoch integer DEFAULT 0 NOT NULL,
+    published_state text,
+    quantity integer NOT NULL,
+    recorded_state text DEFAULT 'promised'::text NOT NULL,
+    sale_id uuid NOT NULL,
+    state text DEFAULT 'promised'::text NOT NULL,
+    visitor bytea NOT NULL
+);
+ALTER TABLE public.admissions ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.admissions_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.allowances (
+    CONSTRAINT allowances_are_kept CHECK (((units >= 0) AND (units <= most))),
+    account_id uuid NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    most integer NOT NULL,
+    sale_id uuid NOT NULL,
+    units integer NOT NULL
+);
+CREATE TABLE public.answers (
+    CONSTRAINT answers_have_a_body CHECK (((status IS NULL) = (body IS NULL))),
+    CONSTRAINT answers_key_has_a_bound CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 255))),
+    CONSTRAINT answers_request_is_32_bytes CHECK ((octet_length(request) = 32)),
+    CONSTRAINT answers_scope_is_32_bytes CHECK ((octet_length(scope) = 32)),
+    body text,
+    key text NOT NULL,
+    request bytea NOT NULL,
+    scope bytea NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    status integer
+);
+CREATE TABLE public.api_tokens (
+    CONSTRAINT api_tokens_digest_is_32_bytes CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT api_tokens_name_is_plain CHECK ((name ~ '^[a-z0-9][a-z0-9._@-]{0,62}$'::text)),
+    CONSTRAINT api_tokens_role_is_known CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'owner'::text]))),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    digest bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL
+);
+CREATE TABLE public.audit (
+    CONSTRAINT audit_reason_has_a_bound CHECK ((char_length(reason) <= 500)),
+    action text NOT NULL,
+    after jsonb,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    before jsonb,
+    id bigint NOT NULL,
+    reason text,
+    sale_id uuid,
+    subject text NOT NULL,
+    who text NOT NULL
+);
+ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE UNLOGGED TABLE public.checkouts (
+    CONSTRAINT checkouts_count_up CHECK (((answered >= failed) AND (answered >= slow) AND (failed >= 0) AND (slow >= 0))),
+    answered integer NOT NULL,
+    beat_at timestamp with time zone NOT NULL,
+    failed integer NOT NULL,
+    gateway_away boolean DEFAULT false NOT NULL,
+    id uuid NOT NULL,
+    slow integer NOT NULL
+)
+WITH (fillfactor='50');
+CREATE TABLE public.deliveries (
+    CONSTRAINT deliveries_state_is_known CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'given_up'::text]))),
+    attempts integer DEFAULT 0 NOT NULL,
+    body text NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    number bigint NOT NULL,
+    sale_id uuid NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    webhook_id uuid NOT NULL
+);
+CREATE TABLE public.enrolments (
+    CONSTRAINT enrolments_digest_is_32_bytes CHECK ((octet_length(digest) = 32)),
+    digest bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    operator text NOT NULL
+);
+CREATE TABLE public.gateway_events (
+    CONSTRAINT gateway_events_id_has_a_bound CHECK (((octet_length(id) >= 1) AND (octet_length(id) <= 200))),
+    heard_at timestamp with time zone DEFAULT now() NOT NULL,
+    id text NOT NULL
+);
+CREATE TABLE public.holds (
+    CONSTRAINT holds_are_cancelled_at_a_moment CHECK (((state = 'cancelled'::text) = (cancelled_at IS NOT NULL))),
+    CONSTRAINT holds_are_of_an_admission_or_the_shop CHECK (((admission_id IS NULL) = (reserved_as IS NOT NULL))),
+    CONSTRAINT holds_quantity_is_positive CHECK ((quantity > 0)),
+    CONSTRAINT holds_reference_has_a_bound CHECK (((octet_length(reserved_as) >= 1) AND (octet_length(reserved_as) <= 200))),
+    CONSTRAINT holds_state_is_known CHECK ((state = ANY (ARRAY['promised'::text, 'held'::text, 'paid'::text, 'lapsed'::text, 'cancelled'::text]))),
+    CONSTRAINT holds_traceparent_check CHECK ((length(traceparent) = 55)),
+    account_id uuid,
+    admission_id uuid,
+    amount_minor bigint NOT NULL,
+    cancelled_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    currency text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    quantity integer NOT NULL,
+    reserved_as text,
+    sale_id uuid NOT NULL,
+    state text DEFAULT 'held'::text NOT NULL,
+    traceparent text,
+    visitor bytea NOT NULL,
+    warned boolean DEFAULT false NOT NULL
+);
+CREATE TABLE public.installation (
+    CONSTRAINT installation_is_one CHECK (is_only),
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    is_only boolean DEFAULT true NOT NULL
+);
+CREATE TABLE public.interventions (
+    CONSTRAINT interventions_kind_is_known CHECK ((kind = ANY (ARRAY['removed'::text, 'preferred'::text]))),
+    CONSTRAINT interventions_reason_is_known CHECK ((reason = ANY (ARRAY['operator'::text, 'limit'::text]))),
+    CONSTRAINT interventions_visitor_is_16_bytes CHECK ((octet_length(visitor) = 16)),
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    done boolean DEFAULT false NOT NULL,
+    kind text NOT NULL,
+    line_id uuid NOT NULL,
+    ordinal bigint NOT NULL,
+    published boolean DEFAULT false NOT NULL,
+    reason text DEFAULT 'operator'::text NOT NULL,
+    told_epoch integer DEFAULT 0 NOT NULL,
+    visitor bytea NOT NULL
+);
+CREATE TABLE public.letters (
+    CONSTRAINT letters_about_has_a_bound CHECK (((octet_length(about) >= 1) AND (octet_length(about) <= 200))),
+    CONSTRAINT letters_on_their_way_have_an_address CHECK (((state = ANY (ARRAY['waiting'::text, 'sending'::text])) = (address IS NOT NULL))),
+    CONSTRAINT letters_state_is_known CHECK ((state = ANY (ARRAY['waiting'::text, 'sending'::text, 'sent'::text, 'unknown'::text, 'given_up'::text]))),
+    CONSTRAINT letters_traceparent_check CHECK ((length(traceparent) = 55)),
+    about text NOT NULL,
+    account_id uuid,
+    address text,
+    attempts integer DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text,
+    good_until timestamp with time zone NOT NULL,
+    matter jsonb NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    traceparent text
+);
+CREATE TABLE public.lines (
+    CONSTRAINT lines_admit_now_is_not_negative CHECK ((admit_now >= 0)),
+    CONSTRAINT lines_count_up CHECK (((joined >= 0) AND (admitted >= 0) AND (waiting >= 0) AND (present >= 0))),
+    CONSTRAINT lines_draw_has_a_key CHECK (((drawn IS NULL) = (draw_key IS NULL))),
+    CONSTRAINT lines_draw_key_is_32_bytes CHECK ((octet_length(draw_key) = 32)),
+    CONSTRAINT lines_expect_shoppers CHECK ((expected >= 0)),
+    CONSTRAINT lines_grant_before_they_give CHECK ((granted >= highest_ordinal)),
+    CONSTRAINT lines_invitation_key_is_32_bytes CHECK ((octet_length(invitation_key) = 32)),
+    CONSTRAINT lines_lane_is_plain CHECK ((lane ~ '^[a-z0-9](-?[a-z0-9]){0,31}$'::text)),
+    CONSTRAINT lines_lanes_have_a_key CHECK (((lane IS NULL) = (invitation_key IS NULL))),
+    CONSTRAINT lines_lanes_have_a_share CHECK (((lane IS NULL) = (share IS NULL))),
+    CONSTRAINT lines_move_forward CHECK (((epoch >= 0) AND (cursor >= 0) AND (highest_ordinal >= cursor))),
+    CONSTRAINT lines_own_line_is_no_lane CHECK (((id = sale_id) = (lane IS NULL))),
+    CONSTRAINT lines_record_hash_is_32_bytes CHECK ((octet_length(record_hash) = 32)),
+    CONSTRAINT lines_share_is_a_part CHECK (((share >= (0)::double precision) AND (share <= (1)::double precision))),
+    above bigint DEFAULT 0 NOT NULL,
+    admit_now integer DEFAULT 0 NOT NULL,
+    admitted bigint DEFAULT 0 NOT NULL,
+    away_from timestamp with time zone,
+    away_till timestamp with time zone,
+    cursor bigint DEFAULT 0 NOT NULL,
+    draw_key bytea,
+    drawn bigint,
+    epoch integer DEFAULT 0 NOT NULL,
+    epoch_began_at timestamp with time zone DEFAULT now() NOT NULL,
+    expected bigint DEFAULT 0 NOT NULL,
+    granted bigint DEFAULT 0 NOT NULL,
+    highest_ordinal bigint DEFAULT 0 NOT NULL,
+    home text,
+    id uuid NOT NULL,
+    invitation_key bytea,
+    invitations bigint DEFAULT 0 NOT NULL,
+    joined bigint DEFAULT 0 NOT NULL,
+    lane text,
+    last_decision text,
+    memory jsonb DEFAULT '{}'::jsonb NOT NULL,
+    observed_at timestamp with time zone DEFAULT now() NOT NULL,
+    present bigint DEFAULT 0 NOT NULL,
+    prior jsonb,
+    publication bigint DEFAULT 0 NOT NULL,
+    published_status text,
+    record_hash bytea DEFAULT decode(repeat('00'::text, 32), 'hex'::text) NOT NULL,
+    record_seq bigint DEFAULT 0,
+    recorded_epoch integer DEFAULT 0 NOT NULL,
+    recorded_rev bigint DEFAULT 0 NOT NULL,
+    recorded_status text DEFAULT 'scheduled'::text NOT NULL,
+    recorded_tickets bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    recovers_until timestamp with time zone,
+    restless integer DEFAULT 0 NOT NULL,
+    retell_below bigint,
+    sale_id uuid NOT NULL,
+    settled boolean DEFAULT false NOT NULL,
+    share double precision,
+    ticked_at timestamp with time zone DEFAULT now() NOT NULL,
+    waiting bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+CREATE TABLE public.operator_sessions (
+    CONSTRAINT operator_sessions_digest_is_32_bytes CHECK ((octet_length(digest) = 32)),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    digest bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    operator text NOT NULL
+);
+CREATE TABLE public.operators (
+    CONSTRAINT operators_name_is_plain CHECK ((name ~ '^[a-z0-9][a-z0-9._@-]{0,62}$'::text)),
+    CONSTRAINT operators_role_is_known CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'owner'::text]))),
+    CONSTRAINT operators_secret_is_long CHECK ((octet_length(totp_secret) >= 16)),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    failed_at timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    last_seen_at timestamp with time zone,
+    name text NOT NULL,
+    password text NOT NULL,
+    role text NOT NULL,
+    totp_secret bytea NOT NULL,
+    totp_step bigint DEFAULT 0 NOT NULL
+);
+CREATE TABLE public.order_requests (
+    CONSTRAINT order_requests_amount_is_positive CHECK (((amount_minor IS NULL) OR ((amount_minor > 0) AND (kind = 'refund'::text)))),
+    CONSTRAINT order_requests_kind_is_known CHECK ((kind = ANY (ARRAY['refund'::text, 'cancel'::text]))),
+    CONSTRAINT order_requests_reason_has_a_bound CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
+    CONSTRAINT order_requests_state_is_known CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text, 'failed'::text]))),
+    amount_minor bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    order_id uuid NOT NULL,
+    reason text NOT NULL,
+    requested_by text NOT NULL,
+    sale_id uuid NOT NULL,
+    state text DEFAULT 'requested'::text NOT NULL
+);
+CREATE TABLE public.orders (
+    CONSTRAINT orders_are_paid_once CHECK (((payment_id IS NULL) = (paid_as IS NOT NULL))),
+    CONSTRAINT orders_reference_has_a_bound CHECK (((octet_length(paid_as) >= 1) AND (octet_length(paid_as) <= 200))),
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    id uuid NOT NULL,
+    paid_as text,
+    paid_at timestamp with time zone DEFAULT now() NOT NULL,
+    payment_id uuid,
+    quantity integer NOT NULL,
+    sale_id uuid NOT NULL,
+    visitor bytea NOT NULL
+);
+CREATE TABLE public.outbox (
+    CONSTRAINT outbox_numbers_count_up CHECK (((json_array_length(data) > 0) AND (number >= json_array_length(data)))),
+    data json NOT NULL,
+    happened_at timestamp with time zone DEFAULT now() NOT NULL,
+    kind text NOT NULL,
+    number bigint NOT NULL,
+    sale_id uuid NOT NULL
+);
+CREATE TABLE public.payments (
+    CONSTRAINT payments_dispute_has_a_bound CHECK (((octet_length(dispute) >= 1) AND (octet_length(dispute) <= 60))),
+    CONSTRAINT payments_give_back_no_more_than_they_took CHECK ((((refunded_minor >= 0) AND (refunded_minor <= amount_minor)) AND ((disputed_minor >= 0) AND (disputed_minor <= amount_minor)))),
+    CONSTRAINT payments_rejection_has_a_bound CHECK (((octet_length(rejected_as) >= 1) AND (octet_length(rejected_as) <= 100))),
+    CONSTRAINT payments_state_is_known CHECK ((state = ANY (ARRAY['started'::text, 'authorised'::text, 'captured'::text, 'declined'::text, 'voided'::text, 'refund_due'::text, 'refunded'::text]))),
+    CONSTRAINT payments_with_money_have_a_reference CHECK (((state <> ALL (ARRAY['authorised'::text, 'captured'::text, 'refund_due'::text, 'refunded'::text])) OR (gateway_ref IS NOT NULL))),
+    adoptions integer DEFAULT 0 NOT NULL,
+    amount_minor bigint NOT NULL,
+    client_secret text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    currency text NOT NULL,
+    dispute text,
+    disputed_minor bigint DEFAULT 0 NOT NULL,
+    gateway_ref text,
+    hold_id uuid NOT NULL,
+    id uuid NOT NULL,
+    payment_method text NOT NULL,
+    refunded_minor bigint DEFAULT 0 NOT NULL,
+    rejected_as text,
+    settle_at timestamp with time zone,
+    settle_no integer DEFAULT 0 NOT NULL,
+    state text DEFAULT 'started'::text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.push_subscriptions (
+    CONSTRAINT push_subscriptions_have_a_bound CHECK (((octet_length(endpoint) <= 1000) AND (octet_length(p256dh) = 87) AND (octet_length(auth) = 22))),
+    account_id uuid NOT NULL,
+    auth text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    endpoint text NOT NULL,
+    p256dh text NOT NULL
+);
+CREATE TABLE public.record_entries (
+    CONSTRAINT record_entries_count_from_one CHECK ((seq > 0)),
+    CONSTRAINT record_entries_hash_is_32_bytes CHECK ((octet_length(hash) = 32)),
+    body text NOT NULL,
+    hash bytea NOT NULL,
+    line_id uuid NOT NULL,
+    seq bigint NOT NULL
+);
+CREATE TABLE public.refresh_tokens (
+    CONSTRAINT refresh_tokens_digest_is_32_bytes CHECK ((octet_length(digest) = 32)),
+    digest bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    session_id uuid NOT NULL,
+    used_at timestamp with time zone
+);
+CREATE TABLE public.rehearsals (
+    CONSTRAINT rehearsals_end CHECK (((ended_at IS NULL) = (state = ANY (ARRAY['running'::text, 'stopping'::text])))),
+    CONSTRAINT rehearsals_state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'stopping'::text, 'passed'::text, 'failed'::text, 'stopped'::text]))),
+    beat_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    id uuid NOT NULL,
+    original_id uuid NOT NULL,
+    progress text,
+    report jsonb,
+    sale_id uuid NOT NULL,
+    shoppers integer NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL
+);
+CREATE TABLE public.relays (
+    number bigint NOT NULL,
+    sale_id uuid NOT NULL
+)
+WITH (fillfactor='50');
+CREATE TABLE public.reminders (
+    account_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    epoch bigint NOT NULL,
+    id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    ordinal bigint NOT NULL,
+    told_at timestamp with time zone
+);
+CREATE TABLE public.revoked_keys (
+    kid text NOT NULL,
+    revoked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.sales (
+    CONSTRAINT sales_account_limit_is_positive CHECK ((per_account_limit > 0)),
+    CONSTRAINT sales_are_like_another CHECK ((like_sale <> id)),
+    CONSTRAINT sales_currency_is_iso CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT sales_draws_have_a_seed CHECK (((line_order = 'draw'::text) = (seed IS NOT NULL))),
+    CONSTRAINT sales_end_after_they_open CHECK (((ends_at IS NULL) OR (ends_at > opens_at))),
+    CONSTRAINT sales_grace_is_a_window CHECK (((grace_s >= 1) AND (grace_s <= 86400))),
+    CONSTRAINT sales_inside_max_is_positive CHECK ((inside_max > 0)),
+    CONSTRAINT sales_keep_rows_until_they_are_closed CHECK (((rows_are = 'kept'::text) OR (status = 'closed'::text))),
+    CONSTRAINT sales_limit_is_positive CHECK ((per_shopper_limit > 0)),
+    CONSTRAINT sales_line_order_is_known CHECK ((line_order = ANY (ARRAY['fifo'::text, 'draw'::text]))),
+    CONSTRAINT sales_mode_is_known CHECK ((mode = ANY (ARRAY['guarantee'::text, 'yield'::text]))),
+    CONSTRAINT sales_price_is_not_negative CHECK ((price_minor >= 0)),
+    CONSTRAINT sales_rate_cap_is_positive CHECK ((rate_cap_per_s > (0)::double precision)),
+    CONSTRAINT sales_recall_window_is_positive CHECK ((recall_window_s > 0)),
+    CONSTRAINT sales_rehearse_another CHECK ((rehearsal_of <> id)),
+    CONSTRAINT sales_risk_is_a_share CHECK (((risk > (0)::double precision) AND (risk <= (0.1)::double precision))),
+    CONSTRAINT sales_rows_are_known CHECK ((rows_are = ANY (ARRAY['kept'::text, 'going'::text, 'gone'::text]))),
+    CONSTRAINT sales_seed_is_32_bytes CHECK ((octet_length(seed) = 32)),
+    CONSTRAINT sales_slug_is_plain CHECK ((slug ~ '^[a-z0-9](-?[a-z0-9]){0,62}$'::text)),
+    CONSTRAINT sales_status_is_known CHECK ((status = ANY (ARRAY['scheduled'::text, 'open'::text, 'paused'::text, 'closed'::text]))),
+    CONSTRAINT sales_time_zone_is_a_name CHECK ((time_zone ~ '^[A-Za-z0-9_+/-]{1,64}$'::text)),
+    CONSTRAINT sales_windows_are_positive CHECK (((token_ttl_s > 0) AND (claim_window_s > 0) AND (hold_s > 0))),
+    claim_window_s integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    currency text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    ends_at timestamp with time zone,
+    grace_s integer,
+    hold_s integer NOT NULL,
+    id uuid NOT NULL,
+    inside_max integer,
+    like_sale uuid,
+    line_order text DEFAULT 'fifo'::text NOT NULL,
+    look jsonb DEFAULT '{}'::jsonb NOT NULL,
+    message text,
+    mode text DEFAULT 'guarantee'::text NOT NULL,
+    name text NOT NULL,
+    opens_at timestamp with time zone NOT NULL,
+    per_account_limit integer,
+    per_shopper_limit integer DEFAULT 1 NOT NULL,
+    price_minor bigint NOT NULL,
+    rate_cap_per_s double precision NOT NULL,
+    recall_window_s integer DEFAULT 1800 NOT NULL,
+    rehearsal_of uuid,
+    risk double precision DEFAULT 0.001 NOT NULL,
+    rows_are text DEFAULT 'kept'::text NOT NULL,
+    seed bytea,
+    slug text NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    token_ttl_s integer NOT NULL
+);
+CREATE TABLE public.samples (
+    admitted bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    held integer NOT NULL,
+    highest bigint NOT NULL,
+    inside bigint NOT NULL,
+    joined bigint NOT NULL,
+    likely_wait_s bigint,
+    orders bigint NOT NULL,
+    present bigint NOT NULL,
+    promised integer NOT NULL,
+    sale_id uuid NOT NULL,
+    sold integer NOT NULL,
+    total integer NOT NULL,
+    waiting bigint NOT NULL
+);
+CREATE TABLE public.sessions (
+    account_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    id uuid NOT NULL
+);
+CREATE TABLE public.shopper_allowances (
+    CONSTRAINT shopper_allowances_are_kept CHECK (((units >= 0) AND (units <= most))),
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    most integer NOT NULL,
+    sale_id uuid NOT NULL,
+    units integer NOT NULL,
+    visitor bytea NOT NULL
+)
+WITH (fillfactor='90');
+CREATE TABLE public.sign_in_failures (
+    CONSTRAINT sign_in_failures_attempt_is_32_bytes CHECK ((octet_length(attempt) = 32)),
+    attempt bytea NOT NULL,
+    failed_at timestamp with time zone NOT NULL,
+    failures integer NOT NULL
+);
+CREATE TABLE public.sign_ins (
+    CONSTRAINT sign_ins_address_has_a_bound CHECK (((octet_length(address) >= 3) AND (octet_length(address) <= 254))),
+    address text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    done_at timestamp with time zone,
+    id uuid NOT NULL
+);
+CREATE TABLE public.stock (
+    CONSTRAINT stock_counters_are_not_negative CHECK (((total >= 0) AND (promised >= 0) AND (held >= 0) AND (sold >= 0) AND (overbook >= 0))),
+    CONSTRAINT stock_is_never_overpromised CHECK ((((promised + held) + sold) <= (total + overbook))),
+    CONSTRAINT stock_is_never_oversold CHECK (((held + sold) <= total)),
+    active_at timestamp with time zone DEFAULT now() NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    held integer DEFAULT 0 NOT NULL,
+    orders bigint DEFAULT 0 NOT NULL,
+    overbook integer DEFAULT 0 NOT NULL,
+    promised integer DEFAULT 0 NOT NULL,
+    sale_id uuid NOT NULL,
+    sold integer DEFAULT 0 NOT NULL,
+    total integer NOT NULL
+)
+WITH (fillfactor='50');
+CREATE TABLE public.webhooks (
+    CONSTRAINT webhooks_secret_is_long CHECK (((octet_length(secret) >= 24) AND (octet_length(secret) <= 64))),
+    CONSTRAINT webhooks_url_has_a_bound CHECK (((octet_length(url) >= 8) AND (octet_length(url) <= 2000))),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    failing_since timestamp with time zone,
+    id uuid NOT NULL,
+    kinds text[] DEFAULT '{}'::text[] NOT NULL,
+    last_error text,
+    off_at timestamp with time zone,
+    secret bytea NOT NULL,
+    url text NOT NULL
+);
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.admissions
+    ADD CONSTRAINT admissions_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.allowances
+    ADD CONSTRAINT allowances_pkey PRIMARY KEY (sale_id, account_id);
+ALTER TABLE ONLY public.answers
+    ADD CONSTRAINT answers_pkey PRIMARY KEY (scope, key);
+ALTER TABLE ONLY public.api_tokens
+    ADD CONSTRAINT api_tokens_are_different UNIQUE (digest);
+ALTER TABLE ONLY public.api_tokens
+    ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.checkouts
+    ADD CONSTRAINT checkouts_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (webhook_id, sale_id, number);
+ALTER TABLE ONLY public.enrolments
+    ADD CONSTRAINT enrolments_are_different UNIQUE (digest);
+ALTER TABLE ONLY public.enrolments
+    ADD CONSTRAINT enrolments_pkey PRIMARY KEY (operator);
+ALTER TABLE ONLY public.gateway_events
+    ADD CONSTRAINT gateway_events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.holds
+    ADD CONSTRAINT holds_one_per_admission UNIQUE (admission_id);
+ALTER TABLE ONLY public.holds
+    ADD CONSTRAINT holds_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.installation
+    ADD CONSTRAINT installation_pkey PRIMARY KEY (is_only);
+ALTER TABLE ONLY public.interventions
+    ADD CONSTRAINT interventions_pkey PRIMARY KEY (line_id, ordinal, kind);
+ALTER TABLE ONLY public.letters
+    ADD CONSTRAINT letters_pkey PRIMARY KEY (about);
+ALTER TABLE ONLY public.lines
+    ADD CONSTRAINT lines_lane_is_unique UNIQUE NULLS NOT DISTINCT (sale_id, lane);
+ALTER TABLE ONLY public.lines
+    ADD CONSTRAINT lines_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.operator_sessions
+    ADD CONSTRAINT operator_sessions_pkey PRIMARY KEY (digest);
+ALTER TABLE ONLY public.operators
+    ADD CONSTRAINT operators_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY public.order_requests
+    ADD CONSTRAINT order_requests_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_one_per_payment UNIQUE (payment_id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (sale_id, number);
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.push_subscriptions
+    ADD CONSTRAINT push_subscriptions_pkey PRIMARY KEY (endpoint);
+ALTER TABLE ONLY public.record_entries
+    ADD CONSTRAINT record_entries_pkey PRIMARY KEY (line_id, seq);
+ALTER TABLE ONLY public.refresh_tokens
+    ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (digest);
+ALTER TABLE ONLY public.rehearsals
+    ADD CONSTRAINT rehearsals_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.relays
+    ADD CONSTRAINT relays_pkey PRIMARY KEY (sale_id);
+ALTER TABLE ONLY public.reminders
+    ADD CONSTRAINT reminders_one_per_line UNIQUE (line_id, account_id);
+ALTER TABLE ONLY public.reminders
+    ADD CONSTRAINT reminders_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.revoked_keys
+    ADD CONSTRAINT revoked_keys_pkey PRIMARY KEY (kid);
+ALTER TABLE ONLY public.sales
+    ADD CONSTRAINT sales_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.sales
+    ADD CONSTRAINT sales_slug_is_unique UNIQUE (slug);
+ALTER TABLE ONLY public.samples
+    ADD CONSTRAINT samples_pkey PRIMARY KEY (sale_id, at);
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.shopper_allowances
+    ADD CONSTRAINT shopper_allowances_pkey PRIMARY KEY (sale_id, visitor);
+ALTER TABLE ONLY public.sign_in_failures
+    ADD CONSTRAINT sign_in_failures_pkey PRIMARY KEY (attempt);
+ALTER TABLE ONLY public.sign_ins
+    ADD CONSTRAINT sign_ins_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.stock
+    ADD CONSTRAINT stock_pkey PRIMARY KEY (sale_id);
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+CREATE INDEX accounts_by_age ON public.accounts USING btree (seen_at);
+CREATE INDEX admissions_claimed ON public.admissions USING btree (sale_id, claimed_at) WHERE (claimed_at IS NOT NULL);
+CREATE INDEX admissions_lapsed ON public.admissions USING btree (line_id, ordinal) WHERE (state = 'lapsed'::text);
+CREATE INDEX admissions_left ON public.admissions USING btree (sale_id, left_at) WHERE (left_at IS NOT NULL);
+CREATE INDEX admissions_live_to_tell ON public.admissions USING btree (line_id, published_epoch) WHERE (state = 'promised'::text);
+CREATE UNIQUE INDEX admissions_one_live_per_ticket ON public.admissions USING btree (line_id, ordinal) WHERE (state <> 'lapsed'::text);
+CREATE INDEX admissions_promised ON public.admissions USING btree (sale_id, expires_at) WHERE (state = 'promised'::text);
+CREATE INDEX admissions_promised_by_visitor ON public.admissions USING btree (visitor) WHERE (state = 'promised'::text);
+CREATE INDEX admissions_to_tell ON public.admissions USING btree (line_id, issued_at) WHERE ((published_state IS DISTINCT FROM state) OR (recorded_state <> state));
+CREATE INDEX admissions_to_unlink ON public.admissions USING btree (issued_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND (state <> 'promised'::text));
+CREATE INDEX allowances_by_age ON public.allowances USING btree (changed_at);
+CREATE INDEX answers_by_age ON public.answers USING btree (started_at);
+CREATE INDEX audit_by_sale ON public.audit USING btree (sale_id, id) WHERE (sale_id IS NOT NULL);
+CREATE INDEX deliveries_done ON public.deliveries USING btree (due_at) WHERE (state <> 'waiting'::text);
+CREATE INDEX deliveries_due ON public.deliveries USING btree (webhook_id, due_at) WHERE (state = 'waiting'::text);
+CREATE INDEX gateway_events_by_age ON public.gateway_events USING btree (heard_at);
+CREATE INDEX holds_by_account ON public.holds USING btree (account_id, created_at) WHERE (account_id IS NOT NULL);
+CREATE INDEX holds_by_visitor ON public.holds USING btree (visitor);
+CREATE INDEX holds_cancelled ON public.holds USING btree (sale_id, cancelled_at) WHERE (cancelled_at IS NOT NULL);
+CREATE UNIQUE INDEX holds_one_per_reference ON public.holds USING btree (sale_id, reserved_as) WHERE (reserved_as IS NOT NULL);
+CREATE INDEX holds_open ON public.holds USING btree (sale_id, expires_at) WHERE (state = ANY (ARRAY['promised'::text, 'held'::text]));
+CREATE INDEX holds_redeemed ON public.holds USING btree (sale_id, created_at);
+CREATE INDEX holds_to_unlink ON public.holds USING btree (created_at) WHERE ((state <> ALL (ARRAY['promised'::text, 'held'::text])) AND ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (account_id IS NOT NULL) OR (reserved_as <> ('forgotten '::text || (id)::text))));
+CREATE INDEX holds_to_warn ON public.holds USING btree (expires_at) WHERE ((account_id IS NOT NULL) AND (NOT warned) AND (state = ANY (ARRAY['promised'::text, 'held'::text])));
+CREATE INDEX interventions_to_do ON public.interventions USING btree (line_id) WHERE ((NOT done) OR (NOT published));
+CREATE INDEX interventions_to_tell ON public.interventions USING btree (line_id, told_epoch) WHERE (kind = 'removed'::text);
+CREATE INDEX interventions_to_unlink ON public.interventions USING btree (at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) AND ((kind = 'removed'::text) OR done));
+CREATE INDEX letters_by_account ON public.letters USING btree (account_id) WHERE (account_id IS NOT NULL);
+CREATE INDEX letters_due ON public.letters USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'sending'::text]));
+CREATE INDEX letters_ended ON public.letters USING btree (due_at) WHERE (state <> ALL (ARRAY['waiting'::text, 'sending'::text]));
+CREATE INDEX lines_to_tick ON public.lines USING btree (id) WHERE ((id = sale_id) AND (NOT settled));
+CREATE INDEX operator_sessions_by_age ON public.operator_sessions USING btree (expires_at);
+CREATE INDEX operator_sessions_by_operator ON public.operator_sessions USING btree (operator);
+CREATE INDEX order_requests_by_order ON public.order_requests USING btree (order_id, created_at);
+CREATE INDEX order_requests_by_sale ON public.order_requests USING btree (sale_id);
+CREATE INDEX order_requests_due ON public.order_requests USING btree (due_at) WHERE (state = 'requested'::text);
+CREATE UNIQUE INDEX order_requests_one_at_a_time ON public.order_requests USING btree (order_id) WHERE (state = 'requested'::text);
+CREATE INDEX orders_by_time ON public.orders USING btree (sale_id, paid_at) INCLUDE (quantity);
+CREATE INDEX orders_by_visitor ON public.orders USING btree (visitor);
+CREATE INDEX orders_to_unlink ON public.orders USING btree (paid_at) WHERE ((visitor <> '\x00000000000000000000000000000000'::bytea) OR (paid_as <> 'forgotten'::text));
+CREATE INDEX outbox_by_age ON public.outbox USING btree (happened_at);
+CREATE INDEX payments_begun ON public.payments USING btree (created_at);
+CREATE INDEX payments_by_hold ON public.payments USING btree (hold_id, created_at);
+CREATE INDEX payments_by_reference ON public.payments USING btree (gateway_ref) WHERE (gateway_ref IS NOT NULL);
+CREATE INDEX payments_in_vain ON public.payments USING btree (updated_at) WHERE (state = ANY (ARRAY['declined'::text, 'voided'::text]));
+CREATE UNIQUE INDEX payments_one_live_per_hold ON public.payments USING btree (hold_id) WHERE (state = ANY (ARRAY['started'::text, 'authorised'::text, 'captured'::text]));
+CREATE INDEX payments_to_settle ON public.payments USING btree (settle_at) WHERE (settle_at IS NOT NULL);
+CREATE INDEX payments_to_unlink ON public.payments USING btree (created_at) WHERE ((payment_method <> ''::text) AND (state <> ALL (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text])));
+CREATE INDEX payments_unfinished ON public.payments USING btree (updated_at) WHERE (state = ANY (ARRAY['started'::text, 'authorised'::text, 'refund_due'::text]));
+CREATE INDEX push_subscriptions_by_account ON public.push_subscriptions USING btree (account_id);
+CREATE INDEX refresh_tokens_by_age ON public.refresh_tokens USING btree (expires_at);
+CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
+CREATE INDEX rehearsals_by_copy ON public.rehearsals USING btree (sale_id);
+CREATE INDEX rehearsals_by_original ON public.rehearsals USING btree (original_id, started_at);
+CREATE UNIQUE INDEX rehearsals_one_runs ON public.rehearsals USING btree ((true)) WHERE (ended_at IS NULL);
+CREATE INDEX reminders_to_tell ON public.reminders USING btree (line_id, epoch, ordinal) WHERE (told_at IS NULL);
+CREATE INDEX sales_by_age ON public.sales USING btree (created_at, id);
+CREATE INDEX sales_going ON public.sales USING btree (id) WHERE (rows_are = 'going'::text);
+CREATE INDEX sales_over ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NULL) AND (status = 'closed'::text) AND (rows_are = 'kept'::text));
+CREATE INDEX sales_rehearsals ON public.sales USING btree (rehearsal_of) WHERE (rehearsal_of IS NOT NULL);
+CREATE INDEX sales_rehearsed ON public.sales USING btree (created_at) WHERE ((rehearsal_of IS NOT NULL) AND (status = 'closed'::text) AND (rows_are = 'kept'::text));
+CREATE INDEX sales_running ON public.sales USING btree (id) WHERE (status <> 'closed'::text);
+CREATE INDEX samples_by_age ON public.samples USING btree (at);
+CREATE INDEX sessions_by_account ON public.sessions USING btree (account_id);
+CREATE INDEX shopper_allowances_due ON public.shopper_allowances USING btree (changed_at);
+CREATE INDEX sign_in_failures_by_age ON public.sign_in_failures USING btree (failed_at);
+CREATE INDEX sign_ins_by_address ON public.sign_ins USING btree (address, created_at);
+CREATE INDEX sign_ins_by_age ON public.sign_ins USING btree (created_at);
+CREATE INDEX stock_active ON public.stock USING btree (active_at);
+CREATE TRIGGER api_tokens_are_noted AFTER INSERT OR DELETE ON public.api_tokens FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role', 'expires_at');
+CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE ON public.audit FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_audit();
+CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_to_change_the_audit();
+CREATE TRIGGER holds_change_shopper_allowances AFTER UPDATE OF state ON public.holds FOR EACH ROW WHEN (((new.admission_id IS NOT NULL) AND ((old.state = ANY (ARRAY['lapsed'::text, 'cancelled'::text])) <> (new.state = ANY (ARRAY['lapsed'::text, 'cancelled'::text]))))) EXECUTE FUNCTION public.change_shopper_allowance();
+CREATE TRIGGER holds_keep_allowances AFTER INSERT OR UPDATE OF state ON public.holds FOR EACH ROW WHEN ((new.account_id IS NOT NULL)) EXECUTE FUNCTION public.keep_allowance();
+CREATE TRIGGER holds_keep_shopper_allowances AFTER INSERT ON public.holds REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.keep_shopper_allowances();
+
+CREATE TRIGGER keys_are_noted AFTER INSERT ON public.revoked_keys FOR EACH ROW EXECUTE FUNCTION public.note_change('kid');
+CREATE TRIGGER lanes_are_noted AFTER INSERT OR UPDATE OF share, invitations ON public.lines FOR EACH ROW WHEN ((new.lane IS NOT NULL)) EXECUTE FUNCTION public.note_change('lane', 'share', 'invitations');
+CREATE TRIGGER operators_are_noted AFTER INSERT OR DELETE OR UPDATE OF role ON public.operators FOR EACH ROW EXECUTE FUNCTION public.note_change('name', 'role');
+CREATE TRIGGER order_requests_are_noted AFTER INSERT ON public.order_requests FOR EACH ROW EXECUTE FUNCTION public.note_change('kind', 'order_id', 'amount_minor');
+CREATE TRIGGER payments_forget_the_client_secret BEFORE UPDATE OF state ON public.payments FOR EACH ROW WHEN (((new.client_secret IS NOT NULL) AND (new.state <> 'started'::text))) EXECUTE FUNCTION public.forget_the_client_secret();
+CREATE TRIGGER record_entries_are_kept BEFORE DELETE OR UPDATE ON public.record_entries FOR EACH ROW EXECUTE FUNCTION public.refuse_to_change_the_record();
+CREATE TRIGGER sales_are_noted AFTER INSERT OR UPDATE ON public.sales FOR EACH ROW EXECUTE FUNCTION public.note_change('slug', 'name', 'description', 'price_minor', 'currency', 'per_shopper_limit', 'per_account_limit', 'status', 'message', 'rate_cap_per_s', 'token_ttl_s', 'claim_window_s', 'hold_s', 'recall_window_s', 'grace_s', 'opens_at', 'ends_at', 'line_order', 'mode', 'risk', 'inside_max', 'like_sale', 'look', 'time_zone', 'total', 'rehearsal_of');
+CREATE TRIGGER stock_counts_orders BEFORE UPDATE OF sold ON public.stock FOR EACH ROW WHEN ((new.sold > old.sold)) EXECUTE FUNCTION public.count_order();
+CREATE TRIGGER stock_is_noted AFTER UPDATE OF total ON public.stock FOR EACH ROW EXECUTE FUNCTION public.note_change('total');
+CREATE TRIGGER stock_notes_activity BEFORE UPDATE OF events ON public.stock FOR EACH ROW WHEN (((new.events > old.events) AND (old.active_at < (now() - '00:10:00'::interval)))) EXECUTE FUNCTION public.note_activity();
+CREATE TRIGGER webhooks_are_noted AFTER INSERT OR DELETE OR UPDATE OF off_at ON public.webhooks FOR EACH ROW EXECUTE FUNCTION public.note_change('url', 'kinds', 'off_at');
+ALTER TABLE ONLY public.admissions
+    ADD CONSTRAINT admissions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
+ALTER TABLE ONLY public.admissions
+    ADD CONSTRAINT admissions_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.allowances
+    ADD CONSTRAINT allowances_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT deliveries_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT deliveries_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES public.webhooks(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.enrolments
+    ADD CONSTRAINT enrolments_operator_fkey FOREIGN KEY (operator) REFERENCES public.operators(name) ON DELETE CASCADE;
+ALTER TABLE ONLY public.holds
+    ADD CONSTRAINT holds_admission_id_fkey FOREIGN KEY (admission_id) REFERENCES public.admissions(id);
+ALTER TABLE ONLY public.interventions
+    ADD CONSTRAINT interventions_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
+ALTER TABLE ONLY public.lines
+    ADD CONSTRAINT lines_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.operator_sessions
+    ADD CONSTRAINT operator_sessions_operator_fkey FOREIGN KEY (operator) REFERENCES public.operators(name) ON DELETE CASCADE;
+ALTER TABLE ONLY public.order_requests
+    ADD CONSTRAINT order_requests_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.holds(id);
+ALTER TABLE ONLY public.order_requests
+    ADD CONSTRAINT order_requests_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_id_fkey FOREIGN KEY (id) REFERENCES public.holds(id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_hold_id_fkey FOREIGN KEY (hold_id) REFERENCES public.holds(id);
+ALTER TABLE ONLY public.push_subscriptions
+    ADD CONSTRAINT push_subscriptions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.record_entries
+    ADD CONSTRAINT record_entries_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
+ALTER TABLE ONLY public.refresh_tokens
+    ADD CONSTRAINT refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.rehearsals
+    ADD CONSTRAINT rehearsals_original_id_fkey FOREIGN KEY (original_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.rehearsals
+    ADD CONSTRAINT rehearsals_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.relays
+    ADD CONSTRAINT relays_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.reminders
+    ADD CONSTRAINT reminders_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.reminders
+    ADD CONSTRAINT reminders_line_id_fkey FOREIGN KEY (line_id) REFERENCES public.lines(id);
+ALTER TABLE ONLY public.sales
+    ADD CONSTRAINT sales_like_sale_fkey FOREIGN KEY (like_sale) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.sales
+    ADD CONSTRAINT sales_rehearsal_of_fkey FOREIGN KEY (rehearsal_of) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.samples
+    ADD CONSTRAINT samples_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.stock
+    ADD CONSTRAINT stock_sale_id_fkey FOREIGN KEY (sale_id) REFERENCES public.sales(id);
