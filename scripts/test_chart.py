@@ -114,7 +114,7 @@ def services_have_their_settings(rendered):
     for service in SERVICES:
         entry, env = table[service], rendered.env(service)
         secret = set(entry["secrets"]) | set(entry["optional"])
-        check(set(entry["secrets"]) <= env.keys(), f"{service} of {rendered.title} lacks {set(told['secrets']) - env.keys()}")
+        check(set(entry["secrets"]) <= env.keys(), f"{service} of {rendered.title} lacks {set(entry['secrets']) - env.keys()}")
         check(env.keys() <= {"SSL_CERT_FILE"} | secret | set(entry["chart"]) | set(entry["env"]), f"{service} of {rendered.title} has {env.keys()}")
         for name, variable in env.items():
             if name == "SSL_CERT_FILE":
@@ -311,7 +311,7 @@ def settings_are_known():
         known, entry = settings_of(folder, *SHARED[service]), table[service]
         secret = {name for name, kind in known.items() if "Secret" in kind}
         check(len(known) > 10 and secret, f"the settings of {service} were not found")
-        check(secret == set(entry["secrets"]) | set(entry["optional"]), f"{service}: from a Secret, and in settings.yaml: {secret ^ (set(told['secrets']) | set(told['optional']))}")
+        check(secret == set(entry["secrets"]) | set(entry["optional"]), f"{service}: from a Secret, and in settings.yaml: {secret ^ (set(entry['secrets']) | set(entry['optional']))}")
         others = entry["chart"] + entry["env"]
         check(known.keys() - secret == set(others), f"{service}: other settings, and in settings.yaml: {(known.keys() - secret) ^ set(others)}")
         check(len(others) == len(set(others)), f"settings.yaml names a setting of {service} twice")
