@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actionsOf, requestWords } from "../../src/admin/panels/orders";
+import { actionsOf, requestText } from "../../src/admin/panels/orders";
 import type { AdminOrder } from "../../src/shared/api";
 
 const order: AdminOrder = {
@@ -18,8 +18,8 @@ test("what is paid can be refunded until all is, and what is not can be cancelle
 });
 
 test("a request says how it stands until it is done", () => {
-  assert.equal(requestWords(order), "");
-  assert.equal(requestWords({ ...order, request: { kind: "refund", state: "requested", error: null } }), "Refund requested");
-  assert.equal(requestWords({ ...order, request: { kind: "cancel", state: "failed", error: "it is paid" } }), "Cancellation failed: it is paid");
-  assert.equal(requestWords({ ...order, request: { kind: "refund", state: "done", error: null } }), "");
+  assert.equal(requestText(order), "");
+  assert.equal(requestText({ ...order, request: { kind: "refund", state: "requested", error: null } }), "Refund requested");
+  assert.equal(requestText({ ...order, request: { kind: "cancel", state: "failed", error: "it is paid" } }), "Cancellation failed: it is paid");
+  assert.equal(requestText({ ...order, request: { kind: "refund", state: "done", error: null } }), "");
 });
