@@ -1,19 +1,16 @@
-/** Asks before what can't be undone, and for the reason where one is kept. */
+/** Asks for confirmation, and for a reason where the audit log keeps one. */
 
 import { part } from "./element";
 
 export interface Question {
   title: string;
   text: string;
-  /** What the button says that does it. */
+  /** The label of the button that confirms. */
   go: string;
   asksWhy?: boolean;
 }
 
-/**
- * The reason, which is empty where none is asked for; nothing if the operator has thought better of
- * it.
- */
+/** The reason, empty if none was asked for; undefined if the operator cancelled. */
 export function confirmed({ title, text, go, asksWhy = false }: Question): Promise<string | undefined> {
   const dialog = part(document, "#confirm", HTMLDialogElement);
   part(dialog, "h2", HTMLElement).textContent = title;
