@@ -25,11 +25,11 @@ const trouble = part(document, "#trouble", HTMLElement);
 const notice = part(document, "#notice", HTMLElement);
 const account = part(document, "#account", HTMLDialogElement);
 const client = new AdminClient();
-const signIn = new SignIn(client, words, enter);
+const signIn = new SignIn(client, failureText, enter);
 let session: Session | undefined;
 let screen: Screen | undefined;
 
-function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
+function failureText(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
   if (answer.kind === "refused") return problemText(answer.problem);
   return "The controller is unreachable or busy. Your change may not have been saved. Check before you try again.";
 }
@@ -51,7 +51,7 @@ const context: ConsoleContext = {
       return answer.body ?? ({} as typeof answer.body);
     }
     if (answer.kind === "refused" && /\/(no-session|no-token)$/.test(answer.problem.type)) leave("Please sign in again.");
-    else trouble.textContent = words(answer);
+    else trouble.textContent = failureText(answer);
     return undefined;
   },
   staleSince: (moment) => {
@@ -130,12 +130,12 @@ part(account, "form", HTMLFormElement).addEventListener("submit", (event) => {
     form.reset();
     account.close();
     if (answer.kind === "ok") leave("Password changed. Please sign in with your new password.");
-    else trouble.textContent = words(answer);
+    else trouble.textContent = failureText(answer);
   });
 });
 addEventListener("hashchange", show);
 
 void client.session().then((answer) => {
   if (answer.kind === "ok") enter(answer.body);
-  else leave(answer.kind === "failed" ? words(answer) : "");
+  else leave(answer.kind === "failed" ? failureText(answer) : "");
 });

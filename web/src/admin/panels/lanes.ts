@@ -61,11 +61,11 @@ export class Lanes {
     return row;
   }
 
-  #form(name: string, go: (form: HTMLFormElement) => void): void {
+  #form(name: string, submit: (form: HTMLFormElement) => void): void {
     const form = this.#element.querySelector<HTMLFormElement>(`[data-lanes=${name}]`);
     form?.addEventListener("submit", (event) => {
       event.preventDefault();
-      go(form);
+      submit(form);
     });
   }
 

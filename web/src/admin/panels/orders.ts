@@ -89,14 +89,14 @@ export class Orders {
     const reason = await confirmed({
       title: `Refund ${money(amount ?? left, order.currency)}?`,
       text: "The shopper gets the money back. A refund cannot be undone. The units stay sold; raise the stock to sell them again.",
-      go: "Refund",
-      asksWhy: true,
+      confirmLabel: "Refund",
+      asksReason: true,
     });
     if (reason !== undefined) this.#asked(order, await this.#context.client.refundOrder(this.#sale, order.id, amount, reason));
   }
 
   async #cancel(order: AdminOrder): Promise<void> {
-    const question = { title: "Cancel this order?", text: "The units go to the next shopper in line, and a pending payment is cancelled.", go: "Cancel order", asksWhy: true };
+    const question = { title: "Cancel this order?", text: "The units go to the next shopper in line, and a pending payment is cancelled.", confirmLabel: "Cancel order", asksReason: true };
     const reason = await confirmed(question);
     if (reason !== undefined) this.#asked(order, await this.#context.client.cancelOrder(this.#sale, order.id, reason));
   }

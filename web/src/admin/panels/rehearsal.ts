@@ -59,7 +59,7 @@ export class RehearsalPanel {
     const sure = await confirmed({
       title: `Start a rehearsal with ${plural(plan.shoppers, "simulated shopper", "simulated shoppers")}?`,
       text: "The shoppers join a copy of this sale, which opens immediately and stays in the list of sales. This sale and its stock are not affected.",
-      go: "Start rehearsal",
+      confirmLabel: "Start rehearsal",
     });
     if (sure === undefined) return;
     const begun = this.#context.unwrap(await this.#context.client.rehearse(this.#sale, plan));
@@ -69,7 +69,7 @@ export class RehearsalPanel {
   async #stop(): Promise<void> {
     if (!this.#shown) return;
     const { id } = this.#shown;
-    const sure = await confirmed({ title: "Stop the rehearsal?", text: "The rehearsal ends without a result, and the copy of the sale is closed.", go: "Stop rehearsal" });
+    const sure = await confirmed({ title: "Stop the rehearsal?", text: "The rehearsal ends without a result, and the copy of the sale is closed.", confirmLabel: "Stop rehearsal" });
     if (sure !== undefined) this.#context.unwrap(await this.#context.client.stopRehearsal(id));
   }
 

@@ -55,7 +55,7 @@ export class OperatorsScreen implements Screen {
   }
 
   async #enrolAgain(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "The operator gets an enrolment code, chooses a new password with it, and sets up a new authenticator. All sessions end then.", go: "Create enrolment code" });
+    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "The operator gets an enrolment code, chooses a new password with it, and sets up a new authenticator. All sessions end then.", confirmLabel: "Create enrolment code" });
     if (sure === undefined) return;
     const code = this.#context.unwrap(await this.#context.client.renewEnrolment(name));
     if (code) this.#showCode(name, code);
@@ -82,13 +82,13 @@ export class OperatorsScreen implements Screen {
 
   async #setRole(name: string, role: Role): Promise<void> {
     const own = name === this.#context.name ? " This is your own account. You may not be able to undo this change." : "";
-    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect with the next request.${own}`, go: "Change role" });
+    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect with the next request.${own}`, confirmLabel: "Change role" });
     if (sure !== undefined && this.#context.unwrap(await this.#context.client.changeOperator(name, { role }))) this.#context.notify(`Role of ${name} changed to ${role}.`);
     await this.#read();
   }
 
   async #renew(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Reset the authenticator of ${name}?`, text: "Codes of the current authenticator stop working, and all sessions end.", go: "Reset authenticator" });
+    const sure = await confirmed({ title: `Reset the authenticator of ${name}?`, text: "Codes of the current authenticator stop working, and all sessions end.", confirmLabel: "Reset authenticator" });
     if (sure === undefined) return;
     const secret = this.#context.unwrap(await this.#context.client.renewTotp(name));
     this.#code.hidden = true;
@@ -96,7 +96,7 @@ export class OperatorsScreen implements Screen {
   }
 
   async #remove(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. Past changes stay in the audit log.", go: "Remove" });
+    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. Past changes stay in the audit log.", confirmLabel: "Remove" });
     if (sure === undefined) return;
     this.#context.unwrap(await this.#context.client.removeOperator(name));
     await this.#read();

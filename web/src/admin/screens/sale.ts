@@ -24,12 +24,12 @@ const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
   open: {
     title: "Open this sale now?",
     text: "Admissions start now. You can pause the sale, but you can no longer change its opening time.",
-    go: "Open sale",
+    confirmLabel: "Open sale",
   },
   close: {
     title: "Close this sale?",
     text: "Waiting shoppers see that the sale is closed. A closed sale cannot be reopened.",
-    go: "Close sale",
+    confirmLabel: "Close sale",
   },
 };
 
@@ -168,11 +168,11 @@ export class SaleScreen implements Screen {
     this.#conversion.show(at, [part], `${count(last.orders)} of ${plural(last.admitted, "admitted shopper", "admitted shoppers")} paid (${now(part).toFixed(0)} %).`);
   }
 
-  #form(name: string, go: (form: HTMLFormElement) => Promise<void>): void {
+  #form(name: string, submit: (form: HTMLFormElement) => Promise<void>): void {
     const form = part(this.element, `form[data-form=${name}]`, HTMLFormElement);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void go(form);
+      void submit(form);
     });
   }
 
@@ -203,7 +203,7 @@ export class SaleScreen implements Screen {
     const sure = await confirmed({
       title: `Admit ${plural(many, "more shopper", "more shoppers")} now?`,
       text: "They are admitted immediately, beyond the configured rate, while units are available. You cannot undo this for single shoppers, only revoke all unused tokens.",
-      go: "Admit now",
+      confirmLabel: "Admit now",
     });
     if (sure === undefined) return;
     const sale = this.#context.unwrap(await this.#context.client.admit(this.#id, many));
@@ -214,9 +214,9 @@ export class SaleScreen implements Screen {
 
   async #moveTicket(ordinal: number, how: "remove" | "prefer"): Promise<void> {
     const question = how === "remove"
-      ? { title: `Remove ticket ${count(ordinal)}?`, text: "The shopper is notified and can join again at the end of the line.", go: "Remove ticket" }
-      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The ticket is served before all others. The public record of the sale shows this.", go: "Serve next" };
-    const reason = await confirmed({ ...question, asksWhy: true });
+      ? { title: `Remove ticket ${count(ordinal)}?`, text: "The shopper is notified and can join again at the end of the line.", confirmLabel: "Remove ticket" }
+      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The ticket is served before all others. The public record of the sale shows this.", confirmLabel: "Serve next" };
+    const reason = await confirmed({ ...question, asksReason: true });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.moveTicket(this.#id, ordinal, how, reason));
     if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} was removed.` : `Ticket ${count(ordinal)} is served next.`);
@@ -226,8 +226,8 @@ export class SaleScreen implements Screen {
     const reason = await confirmed({
       title: "Revoke all unused tokens?",
       text: "Admitted shoppers who have not reached checkout go back to the front of the line. Holds and orders are not affected.",
-      go: "Revoke tokens",
-      asksWhy: true,
+      confirmLabel: "Revoke tokens",
+      asksReason: true,
     });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.revokeTokens(this.#id, reason));

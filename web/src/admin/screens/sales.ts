@@ -1,4 +1,4 @@
-/** All sales, as they are now. */
+/** All sales, with live figures. */
 
 import type { AdminSale } from "../../shared/api";
 import { count, money, moment, STATUS } from "../../shared/format";
