@@ -1,6 +1,6 @@
-// Builds web/dist: the scripts and styles under names that change with their content, each also compressed ahead of
-// time, and manifest.json, from which the services learn the names. What has not changed is not written again, so that
-// the services, which embed these files, are not built again either.
+// Builds web/dist: scripts and styles with a hash of their content in their names, each also
+// compressed, and manifest.json, which maps names to hashed names. Unchanged files are not written
+// again, so that the services that embed them are not rebuilt.
 
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -29,7 +29,7 @@ async function write(name, bytes) {
   if (!before?.equals(bytes)) await writeFile(DIST + name, bytes);
 }
 
-/** Writes a file beside its compressed twins. */
+/** Writes a file and its compressed copies. */
 async function publish(name, content) {
   const bytes = Buffer.from(content);
   const brotli = brotliCompressSync(bytes);
@@ -66,7 +66,7 @@ for (const [name, content] of assets) {
   await publish(manifest[name], content);
 }
 
-/** A template with its includes: a line `{include screens/sale.html}` stands for that file. */
+/** A template with its includes. A line `{include screens/sale.html}` includes that file. */
 async function readTemplate(path) {
   const pieces = (await readFile(`${SRC}admin/${path}`, "utf8")).split(/^\{include ([a-z/-]+\.html)\}\n/m);
   return (await Promise.all(pieces.map((piece, index) => (index % 2 === 0 ? piece : readTemplate(piece))))).join("");

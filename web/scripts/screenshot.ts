@@ -1,19 +1,20 @@
 /**
- * Makes docs/screenshot.png: a shopper in line on a phone, and the console, with a sale in full swing; and docs/console-*.png, before, during and
- * after a sale of five thousand shoppers that is run from the console alone. Everything on them is real: a demo of its own, and a crowd. `FAIRLINE_BIN` and `CHROMIUM` say where the programs are, as for the tests.
+ * Takes docs/screenshot.png, a shopper in line on a phone in front of the console, and
+ * docs/console-*.png, the console before, during and after a rehearsal with 5,000 shoppers. Runs a
+ * demo with the programs in `FAIRLINE_BIN` and `CHROMIUM`, as the tests do.
  */
 
 import { writeFile } from "node:fs/promises";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { DESKTOP, openBrowser, PHONE } from "../test/browser/browser";
-import { ConsolePage } from "../test/browser/operator";
-import { Shop } from "../test/browser/shop";
+import { ConsolePage } from "../test/browser/console-page";
+import { Demo } from "../test/browser/demo";
 import { ShopperPage } from "../test/browser/shopper-page";
 import { until } from "../test/browser/until";
 
 const TARGET = "../docs/screenshot.png";
 const WIDTH = 1500;
-/** Pages are drawn as large as they stand in the picture, so that nothing is scaled afterwards. */
+/** Pages are rendered at their size in the picture, so that no image is scaled. */
 const CONSOLE_SCALE = 0.875;
 const PHONE_SCALE = 0.86;
 const CONSOLE = { width: DESKTOP.width, height: 960 };
@@ -36,29 +37,28 @@ async function compose(browser: Browser, admin: Buffer, phone: Buffer): Promise<
   return page.screenshot({ fullPage: true });
 }
 
-/** Units of the sale that is run from the console alone, and who comes. */
 const UNITS = 1_500;
 const SHOPPERS = 5_000;
 const RUN_MS = 600_000;
 
-/** A picture of what the console shows, from the top. */
-async function show(at: ConsolePage, name: string): Promise<void> {
+/** Saves a screenshot of the console, scrolled to the top. */
+async function photographConsole(at: ConsolePage, name: string): Promise<void> {
   await at.page.evaluate(() => { scrollTo(0, 0); });
   await at.page.screenshot({ path: `../docs/console-${name}.png` });
 }
 
-const [shop, browser] = await Promise.all([Shop.start(), openBrowser()]);
+const [demo, browser] = await Promise.all([Demo.start(), openBrowser()]);
 try {
   const next = new Date();
   next.setDate(next.getDate() + 7);
   next.setHours(10, 0, 0, 0);
-  const sale = await shop.create({
+  const sale = await demo.create({
     slug: "mug", name: "The Harbour Mug", total: UNITS, price_minor: 2_900, rate_cap_per_s: 20, token_ttl_s: 15, hold_s: 30, opens_at: next.toISOString(),
     description: "One thousand five hundred, glazed by hand.",
   });
 
-  // Before: the form, for another sale like it.
-  const at = await ConsolePage.enter(browser, shop, "ada", "owner");
+  // Before: the form, filled with a copy of the sale.
+  const at = await ConsolePage.open(browser, demo, "ada", "owner");
   const { page } = at;
   await page.setViewportSize(CONSOLE);
   await at.goTo(`#/new?copy=${sale.id}`);
@@ -69,9 +69,9 @@ try {
   await form.getByLabel("Text while waiting").fill("Every lamp ships before the first snow.");
   await form.getByLabel("Custom accent").check();
   await form.getByLabel("Accent colour", { exact: true }).fill("#7a0019");
-  await show(at, "before");
+  await photographConsole(at, "before");
 
-  // During: five thousand come to a copy of the sale, which is paused, told something, and made faster.
+  // During: a rehearsal that is paused, sends a message, and is sped up.
   await at.goTo(`#/sales/${sale.id}`);
   await page.getByLabel("Shoppers", { exact: true }).fill(String(SHOPPERS));
   await page.getByLabel("Arrival period (s)").fill("30");
@@ -80,35 +80,35 @@ try {
   await at.answer("Start rehearsal");
   await page.getByRole("link", { name: "View copy" }).click();
   await page.getByRole("heading", { name: "Rehearsal of The Harbour Mug" }).waitFor();
-  const number = async (counter: string): Promise<number> => Number((await at.counter(counter).textContent())?.replaceAll(",", ""));
-  await until("the crowd to come", async () => (await number("Waiting")) > SHOPPERS / 2 || undefined, RUN_MS);
+  await until("most of the shoppers", async () => (await at.number("Waiting")) > SHOPPERS / 2 || undefined, RUN_MS);
   await at.button("Pause").click();
-  await page.locator(".badge").filter({ hasText: "Paused" }).first().waitFor();
+  await at.status("Paused").waitFor();
   await at.set("Message to waiting shoppers", "We are counting the mugs. You keep your place.");
+  // The pause and the message take a few seconds of the charts.
   await page.waitForTimeout(5_000);
   await at.set("Maximum admissions per second", "40");
   await at.button("Resume").click();
   const copy = page.url().replace(/^.*#\/sales\//, "");
-  const line = new ShopperPage(await open(browser, `${shop.url}/sales/rehearsal-${copy.replaceAll("-", "")}`, { viewport: PHONE, deviceScaleFactor: PHONE_SCALE }));
+  const line = new ShopperPage(await open(browser, `${demo.url}/sales/rehearsal-${copy.replaceAll("-", "")}`, { viewport: PHONE, deviceScaleFactor: PHONE_SCALE }));
   await line.join();
-  await until("half of the sale", async () => (await number("Sold")) > UNITS / 2 || undefined, RUN_MS);
-  await show(at, "during");
+  await until("half of the sale", async () => (await at.number("Sold")) > UNITS / 2 || undefined, RUN_MS);
+  await photographConsole(at, "during");
   await line.page.reload();
   await line.page.locator("[data-text=wait]").filter({ hasText: /\S/ }).waitFor();
   const phone = await line.page.screenshot();
-  const admin = await open(browser, shop.adminUrl, { viewport: CONSOLE, deviceScaleFactor: CONSOLE_SCALE, storageState: await at.visitor.context.storageState() });
-  await admin.goto(`${shop.adminUrl}#/sales/${copy}`);
+  const admin = await open(browser, demo.adminUrl, { viewport: CONSOLE, deviceScaleFactor: CONSOLE_SCALE, storageState: await at.visitor.context.storageState() });
+  await admin.goto(`${demo.adminUrl}#/sales/${copy}`);
   await admin.reload();
   await admin.locator(".u-over").first().waitFor();
   await admin.waitForTimeout(2_000);
   await writeFile(TARGET, await compose(browser, await admin.screenshot(), phone));
   await line.page.close();
 
-  // After: the crowd has gone home, and every promise was kept.
+  // After: the report.
   await page.locator("[data-verdict]").filter({ hasText: "Passed: all guarantees held." }).waitFor({ timeout: RUN_MS });
   await page.getByRole("link", { name: "Rehearsal report" }).click();
-  await page.getByText(/each to whoever was next/).waitFor();
-  await show(at, "after");
+  await page.getByText(/The record was replayed/).waitFor();
+  await photographConsole(at, "after");
 } finally {
-  await Promise.all([browser.close(), shop.stop()]);
+  await Promise.all([browser.close(), demo.stop()]);
 }

@@ -1,15 +1,26 @@
-// Runs every *.test.ts under a folder on node's own test runner: `node scripts/test.mjs test/unit`.
+// Runs every *.test.ts of a folder with the test runner of node: `node scripts/test.mjs test/unit`.
+// Two files run at a time, in processes of their own. The longest start first.
 
-import { spawn } from "node:child_process";
 import { readdir, rm } from "node:fs/promises";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const WEB = fileURLToPath(new URL("../", import.meta.url));
+const CONCURRENCY = 2;
+/** The files that take longer than a minute, longest first. The others start in any order. */
+const LONGEST = ["console-rehearsal", "without-javascript", "purchase", "environment", "waiting", "console-sale"];
+
 const folder = process.argv[2] ?? "test/unit";
 const outdir = `${WEB}.test/${folder}`;
 
-const tests = (await readdir(WEB + folder)).filter((name) => name.endsWith(".test.ts"));
+function rank(name) {
+  const index = LONGEST.indexOf(name.replace(".test.ts", ""));
+  return index < 0 ? LONGEST.length : index;
+}
+
+const tests = (await readdir(WEB + folder)).filter((name) => name.endsWith(".test.ts")).sort((a, b) => rank(a) - rank(b));
 await rm(outdir, { recursive: true, force: true });
 await build({
   entryPoints: tests.map((name) => `${WEB}${folder}/${name}`),
@@ -24,7 +35,12 @@ await build({
   logLevel: "warning",
 });
 
-const files = tests.map((name) => `${outdir}/${name.replace(/\.ts$/, ".mjs")}`);
-const runner = spawn(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=1", "--test-reporter=spec", ...files], { cwd: WEB, stdio: "inherit" });
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => runner.kill(signal));
-runner.on("exit", (code) => process.exit(code ?? 1));
+// Test files inherit both.
+process.chdir(WEB);
+process.env.NODE_OPTIONS = "--enable-source-maps";
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => { stop.abort(); });
+run({ files: tests.map((name) => `${outdir}/${name.replace(/\.ts$/, ".mjs")}`), concurrency: CONCURRENCY, signal: stop.signal })
+  .on("test:fail", () => { process.exitCode = 1; })
+  .compose(spec)
+  .pipe(process.stdout);

@@ -221,7 +221,7 @@ mod tests {
     fn the_pages_table_is_made_of_this_one() {
         let rows: Vec<String> = MINOR_DIGITS.iter().map(|(code, digits)| format!("  {code}: {digits},\n")).collect();
         let table = format!(
-            "/** Made from crates/sale/src/price.rs by its test: currencies whose minor unit is not a hundredth, with their decimals. */\n\
+            "/** Generated from crates/sale/src/price.rs by its test: decimals of a currency, if not two. */\n\
              export const MINOR_DIGITS: Readonly<Record<string, number>> = {{\n{}}};\n",
             rows.concat()
         );

@@ -4,7 +4,7 @@ import type { LiveUpdate } from "../shared/api";
 import type { Answer } from "../shared/http";
 import type { AdminClient } from "./client";
 
-/** What concerns a screen. A `beat` only means that the connection is alive. */
+/** An update for a screen. A `beat` only shows that the connection is alive. */
 export type ScreenUpdate = Exclude<LiveUpdate, { type: "beat" }>;
 
 export interface LiveListener {

@@ -1,15 +1,16 @@
-/** The admin console: who is signed in, and which screen is shown. */
+/** The admin console: the signed-in operator, and the screen that the address names. */
 
 import type { Role, Session } from "../shared/api";
 import { field } from "../shared/form-field";
 import { problemText, type Answer } from "../shared/http";
 import { timeOfDay } from "../shared/format";
+import { AccessDeniedScreen } from "./screens/access-denied";
 import { AuditScreen } from "./screens/audit";
 import { AdminClient } from "./client";
 import { fill, part } from "./components/element";
 import { OperatorsScreen } from "./screens/operators";
 import { ReportScreen } from "./screens/report";
-import { notAllowed, SaleForm } from "./screens/sale-form";
+import { SaleForm } from "./screens/sale-form";
 import { SaleScreen } from "./screens/sale";
 import { SalesScreen } from "./screens/sales";
 import type { ConsoleContext, Screen } from "./screen";
@@ -21,21 +22,21 @@ const RANKS: Role[] = ["viewer", "operator", "owner"];
 const place = part(document, "#screen", HTMLElement);
 const menu = part(document, "#menu", HTMLElement);
 const trouble = part(document, "#trouble", HTMLElement);
-const said = part(document, "#said", HTMLElement);
+const notice = part(document, "#notice", HTMLElement);
 const account = part(document, "#account", HTMLDialogElement);
 const client = new AdminClient();
-const signIn = new SignIn(client, words, enter);
+const signIn = new SignIn(client, failureText, enter);
 let session: Session | undefined;
 let screen: Screen | undefined;
 
-function words(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
+function failureText(answer: Exclude<Answer<unknown>, { kind: "ok" }>): string {
   if (answer.kind === "refused") return problemText(answer.problem);
   return "The controller is unreachable or busy. Your change may not have been saved. Check before you try again.";
 }
 
 function notify(text: string): void {
-  said.textContent = text;
-  said.hidden = text === "";
+  notice.textContent = text;
+  notice.hidden = text === "";
 }
 
 const context: ConsoleContext = {
@@ -46,11 +47,11 @@ const context: ConsoleContext = {
   unwrap: (answer) => {
     if (answer.kind === "ok") {
       trouble.textContent = "";
-      // An empty answer is a good one, too.
+      // A successful answer may be empty.
       return answer.body ?? ({} as typeof answer.body);
     }
     if (answer.kind === "refused" && /\/(no-session|no-credentials)$/.test(answer.problem.type)) leave("Please sign in again.");
-    else trouble.textContent = words(answer);
+    else trouble.textContent = failureText(answer);
     return undefined;
   },
   staleSince: (moment) => {
@@ -83,13 +84,13 @@ function leave(why = ""): void {
   signIn.show(why);
 }
 
-/** The screen that an address means. */
+/** The screen that an address names. */
 function at(address: string): Screen {
   const [path = "", query = ""] = address.replace(/^#\/?/, "").split("?");
   const asked = new URLSearchParams(query);
   const [kind, id, what] = path.split("/");
   if (kind === "sales" && id !== undefined) return what === "report" ? new ReportScreen(context, id) : new SaleScreen(context, id);
-  if (kind === "new") return context.may("operator") ? new SaleForm(context, asked.get("copy") ?? undefined) : notAllowed();
+  if (kind === "new") return context.may("operator") ? new SaleForm(context, asked.get("copy") ?? undefined) : new AccessDeniedScreen();
   if (kind === "audit") return new AuditScreen(context, asked.get("sale") ?? undefined);
   if (kind === "operators") return new OperatorsScreen(context);
   if (kind === "webhooks") return new WebhooksScreen(context);
@@ -110,7 +111,7 @@ function show(): void {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  // Where one came to, for the keyboard and for who listens.
+  // The focus moves to the new screen's heading, for keyboards and screen readers.
   if (before) {
     const heading = screen.element.querySelector("h1");
     heading?.setAttribute("tabindex", "-1");
@@ -129,12 +130,12 @@ part(account, "form", HTMLFormElement).addEventListener("submit", (event) => {
     form.reset();
     account.close();
     if (answer.kind === "ok") leave("Password changed. Please sign in with your new password.");
-    else trouble.textContent = words(answer);
+    else trouble.textContent = failureText(answer);
   });
 });
 addEventListener("hashchange", show);
 
 void client.session().then((answer) => {
   if (answer.kind === "ok") enter(answer.body);
-  else leave(answer.kind === "failed" ? words(answer) : "");
+  else leave(answer.kind === "failed" ? failureText(answer) : "");
 });

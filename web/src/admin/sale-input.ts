@@ -1,10 +1,10 @@
-/** What an operator types, as the API takes it. Pure. */
+/** Converts between form fields and the sales of the API. Pure. */
 
 import type { AdminSale, Theme, NewSale, SaleChange, SaleCommand, Status } from "../shared/api";
 import { majorUnits, minorUnits, money } from "../shared/format";
 import { knownZone, shownTime, zonedTime } from "./time-zone";
 
-/** The commands that a sale of this status takes. */
+/** The commands that a sale in this status accepts. */
 export const COMMANDS: Record<Status, readonly SaleCommand[]> = {
   scheduled: ["open", "close"],
   open: ["pause", "close"],
@@ -18,41 +18,39 @@ const COLOURS = ["accent", "paper"] as const;
 /** The colours of the shopper's page, as shared/theme.css has them. */
 export const DEFAULT_COLOURS = { accent: "#2743d2", paper: "#f3f1ea" };
 const INK = "#191b22";
-/** What WCAG 2.2 asks of text. */
+/** The minimum contrast of text: WCAG 2.2, success criterion 1.4.3. */
 const READABLE = 4.5;
 
-/** The theme that a form asks for. A colour counts only where its box is ticked. */
+/** The theme in a form. A colour counts only if its checkbox is checked. */
 export function readTheme(field: (name: string) => string): Theme {
   const texts = TEXTS.map((name) => [name, field(name).trim()] as const).filter(([, text]) => text !== "");
   const colours = COLOURS.filter((name) => field(`has_${name}`) !== "").map((name) => [name, field(name)] as const);
   return Object.fromEntries([...colours, ...texts]);
 }
 
-/** The other way: what the form holds for a theme. */
+/** The form fields of a theme. */
 export function themeFields(shown: Theme = {}): Record<string, string> {
   const colours = COLOURS.flatMap((name) => [[`has_${name}`, shown[name] === undefined ? "" : "on"], [name, shown[name] ?? DEFAULT_COLOURS[name]]]);
   return Object.fromEntries([...colours, ...TEXTS.map((name) => [name, shown[name] ?? ""])]) as Record<string, string>;
 }
 
-/** Why the controller will not take the colours of a theme; nothing, if it will. */
+/** Why the controller would reject the colours of a theme; empty if it accepts them. */
 export function themeProblem({ accent = DEFAULT_COLOURS.accent, paper = DEFAULT_COLOURS.paper }: Theme): string {
   if (contrast(INK, paper) < READABLE) return "Text on this background is hard to read. Choose a lighter background.";
   if (contrast(accent, paper) < READABLE) return "Links in this accent colour are hard to read on the background. Choose a darker accent colour.";
   return "";
 }
 
-/** What is wrong with a price; nothing, if it can be paid to the last digit. */
+/** Why a price is invalid; empty if it is a whole number of minor units. */
 export function priceProblem(price: string, currency: string): string {
   if (!/^[A-Z]{3}$/.test(currency)) return "";
   const minor = minorUnits(Number(price), currency);
-  // As many digits as it was typed with, and not what a binary fraction makes of them.
+  // Rounded, since binary fractions are not exact.
   const isWhole = Number(majorUnits(minor, currency).toFixed(6)) === Number(Number(price).toFixed(6));
   return isWhole ? "" : `The smallest amount in this currency is ${money(1, currency)}.`;
 }
 
-/**
- * The sale that a filled-in form asks for. Its dates are by the clocks of the zone that it names.
- */
+/** The sale in a form. Its times are local times of its time zone. */
 export function newSale(field: (name: string) => string): NewSale {
   const currency = field("currency");
   const zone = field("time_zone");
@@ -88,10 +86,7 @@ export function newSale(field: (name: string) => string): NewSale {
   };
 }
 
-/**
- * What the form holds for another sale like one; its window is left open, and so is its name in
- * addresses.
- */
+/** The form fields for a copy of a sale, without the slug and the end time. */
 export function copyFields(sale: AdminSale): Record<string, string> {
   const zone = knownZone(sale.time_zone);
   const or = (value: number | null | undefined): string => (value === null || value === undefined ? "" : String(value));
@@ -120,14 +115,14 @@ export function copyFields(sale: AdminSale): Record<string, string> {
   };
 }
 
-/** One changed setting; an emptied message is taken back, and so is a cap that may be missing. */
+/** One changed setting. An empty message or checkout limit removes it. */
 export function saleChange(setting: keyof SaleChange, typed: string): SaleChange {
   if (setting === "message") return { message: typed.trim() || null };
   if (setting === "inside_max" && typed === "") return { inside_max: null };
   return { [setting]: Number(typed) };
 }
 
-/** How well a text is read on a ground, from 1 to 21: WCAG 2.2, contrast ratio. */
+/** The contrast ratio of text on a background, from 1 to 21, as WCAG 2.2 defines it. */
 export function contrast(text: string, ground: string): number {
   const [one, other] = [luminance(text), luminance(ground)];
   return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
@@ -141,7 +136,7 @@ function luminance(colour: string): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-/** Black or white, whichever is read better on a ground. */
+/** Black or white, whichever has more contrast on a background. */
 export function ink(ground: string): string {
   return contrast("#000000", ground) > contrast("#ffffff", ground) ? "#000000" : "#ffffff";
 }

@@ -1,4 +1,4 @@
-/** Made from crates/sale/src/price.rs by its test: currencies whose minor unit is not a hundredth, with their decimals. */
+/** Generated from crates/sale/src/price.rs by its test: decimals of a currency, if not two. */
 export const MINOR_DIGITS: Readonly<Record<string, number>> = {
   BHD: 3,
   BIF: 0,

@@ -19,10 +19,7 @@ export function plural(n: number, one: string, many: string): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/**
- * Minor units of a currency as its reader writes them: `money(4900, "EUR")` is €49.00. By the
- * services' table: browsers differ.
- */
+/** An amount for readers: `money(4900, "EUR")` is €49.00. Decimals follow the services' table. */
 export function money(minor: number, currency: string): string {
   const digits = minorDigits(currency);
   const format = new Intl.NumberFormat(LANGUAGE, { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -66,10 +63,7 @@ function unitOf(seconds: number): [size: number, step: number, name: string] {
   return seconds < 90 * MINUTE_S ? [MINUTE_S, 1, "minute"] : [HOUR_S, 1, "hour"];
 }
 
-/**
- * A likely wait as a range, no more exact than it can be: 20 to 40 seconds, 2 to 4 minutes, up to 3
- * hours.
- */
+/** A likely wait as a rounded range: 20 to 40 seconds, 2 to 4 minutes, up to 3 hours. */
 export function waitRange([low, high]: readonly [number, number]): string {
   if (high < 5) return "a few seconds";
   const [size, step, name] = unitOf(high);
@@ -80,10 +74,7 @@ export function waitRange([low, high]: readonly [number, number]): string {
   return from === 0 ? `up to ${upTo}` : `${count(from)} to ${upTo}`;
 }
 
-/**
- * The bounds of a wait in a sentence: between 10 and 50 seconds, between 40 seconds and 3 minutes,
- * up to 2 hours.
- */
+/** The bounds of a wait: between 10 and 50 seconds, between 40 seconds and 3 minutes. */
 export function waitBounds([low, high]: readonly [number, number]): string {
   const [size, step, name] = unitOf(high);
   const to = Math.max(1, Math.ceil(high / size / step)) * step;

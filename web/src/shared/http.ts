@@ -49,7 +49,7 @@ export function retryAfterMs(header: string | null, nowMs: number): number | und
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_RETRY_AFTER_MS);
 }
 
-/** A problem as text for its reader. */
+/** A problem as text for readers. */
 export function problemText(problem: Problem): string {
   return problem.detail === undefined ? problem.title : `${problem.title}. ${problem.detail}`;
 }

@@ -6,12 +6,9 @@ import { retryDelayMs } from "./retry";
 
 const TRIES = 6;
 
-/**
- * Turns the admission into a hold. A lost answer is asked for again: the server repeats the first
- * one.
- */
+/** Redeems the admission for a hold. Retries are safe: the server repeats its first answer. */
 export async function reserve(saleId: string, token: string, quantity: number): Promise<Answer<Order>> {
-  const answer = await insist(() =>
+  const answer = await withRetries(() =>
     request<Order>(`/api/flash-sales/${saleId}/purchase`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
@@ -21,15 +18,15 @@ export async function reserve(saleId: string, token: string, quantity: number): 
   return answer.kind === "refused" && answer.problem.order ? { kind: "ok", body: answer.problem.order } : answer;
 }
 
-/** Pays for a hold. Where the answer is lost, the order itself says whether it was paid. */
+/** Pays for a hold. If an answer is lost, the order shows whether it was paid. */
 export async function pay(order: Order, paymentMethod: string): Promise<Answer<Order>> {
-  let begun = false;
-  return insist(async () => {
-    if (begun) {
+  let isStarted = false;
+  return withRetries(async () => {
+    if (isStarted) {
       const now = await readOrder(order.id);
       if (now.kind !== "ok" || !isToBePaid(now.body)) return now;
     }
-    begun = true;
+    isStarted = true;
     return request<Order>(`/api/orders/${order.id}/payment`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -38,19 +35,19 @@ export async function pay(order: Order, paymentMethod: string): Promise<Answer<O
   });
 }
 
-/** Whether it still waits for a payment. */
+/** Whether the order can still be paid. */
 export function isToBePaid({ status }: Order): boolean {
   return status === "held" || status === "promised";
 }
 
-/** Gives a hold back. Once it was, it stays so. */
-export function giveBack(order: Order): Promise<Answer<Order>> {
-  return insist(() => request<Order>(`/api/orders/${order.id}/cancel`, { method: "POST" }));
+/** Cancels a hold. Safe to repeat. */
+export function cancelOrder(order: Order): Promise<Answer<Order>> {
+  return withRetries(() => request<Order>(`/api/orders/${order.id}/cancel`, { method: "POST" }));
 }
 
-/** Withdraws a payment that is under way. Once it was, it stays so. */
+/** Withdraws a payment that is under way. Safe to repeat. */
 export function withdraw(order: Order): Promise<Answer<Order>> {
-  return insist(() => request<Order>(`/api/orders/${order.id}/payment`, { method: "DELETE" }));
+  return withRetries(() => request<Order>(`/api/orders/${order.id}/payment`, { method: "DELETE" }));
 }
 
 export function readOrder(id: string): Promise<Answer<Order>> {
@@ -59,12 +56,12 @@ export function readOrder(id: string): Promise<Answer<Order>> {
 
 /** The shopper's newest order of a sale. */
 export async function findOrder(saleId: string): Promise<Order | undefined> {
-  const answer = await insist(() => request<Orders>("/api/orders"));
+  const answer = await withRetries(() => request<Orders>("/api/orders"));
   if (answer.kind !== "ok") return undefined;
   return answer.body.orders.filter((order) => order.sale_id === saleId).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
 }
 
-async function insist<T>(request: () => Promise<Answer<T>>): Promise<Answer<T>> {
+async function withRetries<T>(request: () => Promise<Answer<T>>): Promise<Answer<T>> {
   let answer = await request();
   for (let failures = 0; answer.kind === "failed" && failures < TRIES; failures += 1) {
     await pause(retryDelayMs({ failures, atLeastMs: answer.atLeastMs ?? 0 }, Math.random()));

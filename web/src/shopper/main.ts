@@ -3,7 +3,7 @@
 import type { Order, Problem, SaleCard, SaleMode, Status, TurnMessage } from "../shared/api";
 import { Announcer } from "./announcer";
 import type * as Calling from "./attention";
-import { findOrder, giveBack, isToBePaid, pause, pay, readOrder, reserve, withdraw } from "./checkout";
+import { findOrder, cancelOrder, isToBePaid, pause, pay, readOrder, reserve, withdraw } from "./checkout";
 import { LineConnection, type Entry } from "./connection";
 import { cookieProblem } from "./cookies";
 import { field } from "../shared/form-field";
@@ -105,7 +105,7 @@ function start(root: HTMLElement): void {
 
   const release = async (order: Order): Promise<void> => {
     dispatch({ type: "pay" });
-    const answer = await giveBack(order);
+    const answer = await cancelOrder(order);
     if (answer.kind === "ok") showOrder(answer.body);
     else dispatch({ type: "pay-failed", problem: answer.kind === "refused" ? answer.problem : UNREACHABLE });
   };

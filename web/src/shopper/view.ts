@@ -19,9 +19,9 @@ export class View {
 
   show(viewModel: ViewModel): void {
     // Most seconds change nothing.
-    const looks = JSON.stringify({ ...viewModel, news: undefined });
-    if (looks === this.#painted) return;
-    this.#painted = looks;
+    const painted = JSON.stringify({ ...viewModel, news: undefined });
+    if (painted === this.#painted) return;
+    this.#painted = painted;
     for (const element of this.#texts) setText(element, viewModel.texts[element.dataset.text ?? ""]);
     for (const element of this.#shown) {
       const visible = viewModel.shown[element.dataset.show ?? ""];

@@ -1,4 +1,4 @@
-/** Chromium, and shoppers in it who notice everything that goes wrong on their pages. */
+/** Chromium, visitors who record the errors of their pages, and screenshots with checks. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -7,13 +7,14 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type axe from "axe-core";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import { until } from "./until";
 
 export const PHONE = { width: 390, height: 844 };
 export const DESKTOP = { width: 1280, height: 800 };
 const NARROWEST = { width: 320, height: 640 };
 
 const SHOTS = join(process.cwd(), "test/shots");
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 export const OPTIONS = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -25,21 +26,21 @@ export async function openBrowser(): Promise<Browser> {
   return chromium.launch(OPTIONS);
 }
 
-/** One person's browser: cookies of its own, and as many tabs as wanted. */
+/** One person's browser, with its own cookies and any number of tabs. */
 export class Visitor {
   readonly context: BrowserContext;
-  readonly #complaints: string[] = [];
+  readonly #errors: string[] = [];
 
   private constructor(context: BrowserContext) {
     this.context = context;
-    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(TIMEOUT_MS);
     context.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") this.#complaints.push(message.text());
+      if (message.type() === "error" || message.type() === "warning") this.#errors.push(message.text());
     });
-    context.on("weberror", (error) => this.#complaints.push(String(error.error())));
+    context.on("weberror", (error) => this.#errors.push(String(error.error())));
   }
 
-  static async come(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
+  static async open(browser: Browser, options: BrowserContextOptions = {}): Promise<Visitor> {
     return new Visitor(await browser.newContext({ viewport: DESKTOP, ...options }));
   }
 
@@ -49,28 +50,36 @@ export class Visitor {
     return page;
   }
 
-  /** Ends the visit. The pages must have had nothing to complain about, but for what the test itself has brought about. */
-  async go(...expected: RegExp[]): Promise<void> {
+  /** Closes the browser. Fails if a page logged an error that no pattern in `expected` matches. */
+  async close(...expected: RegExp[]): Promise<void> {
     await this.context.close();
-    assert.deepEqual(this.#complaints.filter((complaint) => !expected.some((pattern) => pattern.test(complaint))), []);
+    assert.deepEqual(this.#errors.filter((error) => !expected.some((pattern) => pattern.test(error))), []);
   }
+}
+
+/** Sets whether the page considers its tab hidden. */
+export async function setVisibility(page: Page, state: "visible" | "hidden"): Promise<void> {
+  await page.evaluate((state) => {
+    Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, state);
 }
 
 const AXE = readFileSync(createRequire(join(process.cwd(), "package.json")).resolve("axe-core/axe.min.js"), "utf8");
 
-/** What axe finds on the page that keeps somebody from using it. A page that goes on by itself meanwhile is looked at again. */
-async function barriers(page: Page, tries = 5): Promise<string[]> {
+/** The serious problems that axe finds on a page. Starts again if the page navigates meanwhile. */
+async function accessibilityProblems(page: Page, tries = 5): Promise<string[]> {
   try {
-    return await look(page);
+    return await runAxe(page);
   } catch (error) {
     if (tries === 0 || !/navigation|context was destroyed/i.test(String(error))) throw error;
     await page.waitForLoadState();
-    return barriers(page, tries - 1);
+    return accessibilityProblems(page, tries - 1);
   }
 }
 
-async function look(page: Page): Promise<string[]> {
-  // The pages run no script but their own; the tool's comes in by the debugger's door.
+async function runAxe(page: Page): Promise<string[]> {
+  // The pages' security policy allows no other scripts, but does not apply to the debugger.
   const client = await page.context().newCDPSession(page);
   await client.send("Runtime.evaluate", { expression: AXE });
   await client.detach();
@@ -82,8 +91,8 @@ async function look(page: Page): Promise<string[]> {
 }
 
 /**
- * Keeps a picture of the page on a phone and on a desktop, and makes sure that nothing sticks out on a narrow screen and
- * that nothing keeps anybody out, by day and by night.
+ * Saves screenshots of a page on a phone and on a desktop, in light and dark colours. Fails if axe
+ * finds a serious problem in one of them, or if the page is wider than a narrow screen.
  */
 export async function photograph(page: Page, name: string): Promise<void> {
   const before = page.viewportSize() ?? DESKTOP;
@@ -93,24 +102,20 @@ export async function photograph(page: Page, name: string): Promise<void> {
     for (const colorScheme of [dark ? "light" : "dark", dark ? "dark" : "light"] as const) {
       await page.emulateMedia({ colorScheme });
       await page.screenshot({ path: join(SHOTS, `${name}-${device}-${colorScheme}.png`), fullPage: true });
-      assert.deepEqual(await barriers(page), [], `${name}, ${device}, ${colorScheme}`);
+      assert.deepEqual(await accessibilityProblems(page), [], `${name}, ${device}, ${colorScheme}`);
     }
   }
   await page.setViewportSize(NARROWEST);
-  // Other machines have other fonts; the second is wider than those that pages are read in.
+  // Fonts differ between machines; a monospace font is wider than those of the pages.
   for (const font of ["", "monospace"]) {
     await page.evaluate((font) => { document.body.style.fontFamily = font; }, font);
-    assert.ok(await fits(page), `${name} sticks out at ${NARROWEST.width} px${font && `, in ${font}`}`);
+    // Charts take a moment to redraw.
+    await until(`${name} to fit ${NARROWEST.width} px${font && ` in ${font}`}`, async () => (await isNarrow(page)) || undefined);
   }
   await page.evaluate(() => { document.body.style.fontFamily = ""; });
   await page.setViewportSize(before);
 }
 
-/** Whether nothing sticks out: at once, or within five seconds, as soon as charts have drawn themselves anew. */
-async function fits(page: Page, tries = 50): Promise<boolean> {
-  // Looked at from outside: a page without scripts has no timers.
-  const isNarrow = await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
-  if (isNarrow || tries === 0) return isNarrow;
-  await page.waitForTimeout(100);
-  return fits(page, tries - 1);
+function isNarrow(page: Page): Promise<boolean> {
+  return page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
 }

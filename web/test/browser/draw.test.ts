@@ -1,26 +1,11 @@
-/** A sale that begins with a draw, as a shopper sees it; and its proof. */
+/** A sale that begins with a draw, and the proof of the draw. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { openBrowser, photograph, Visitor } from "./browser";
-import { Shop } from "./shop";
-import { ShopperPage } from "./shopper-page";
+import { test } from "node:test";
+import { photograph } from "./browser";
+import { demo, LIMIT, visit } from "./setup";
 import { until } from "./until";
-
-const LIMIT = { timeout: 120_000 };
-
-let shop: Shop;
-let browser: Browser;
-
-before(async () => {
-  [shop, browser] = await Promise.all([Shop.start(), openBrowser()]);
-}, LIMIT);
-
-after(async () => {
-  await Promise.all([browser.close(), shop.stop()]);
-}, LIMIT);
 
 interface DrawFacts {
   commitment: string;
@@ -28,15 +13,14 @@ interface DrawFacts {
   seed: string | null;
 }
 
-test("shoppers wait for a draw that the shop is bound to, and its record proves it to anybody", LIMIT, async () => {
-  const sale = await shop.create({ name: "Numbered print", total: 1, order: "draw" });
-  const facts = async (): Promise<DrawFacts> => ((await (await fetch(`${shop.url}/api/flash-sales/${sale.id}/status`)).json()) as { draw: DrawFacts }).draw;
+test("shoppers wait for a draw that the shop has committed to, and the record proves it", LIMIT, async () => {
+  const sale = await demo.create({ name: "Numbered print", total: 1, order: "draw" });
+  const facts = async (): Promise<DrawFacts> => ((await (await fetch(`${demo.url}/api/flash-sales/${sale.id}/status`)).json()) as { draw: DrawFacts }).draw;
   const before = await facts();
   assert.deepEqual([before.pool, before.seed], [null, null]);
 
   const shoppers = await Promise.all(Array.from({ length: 5 }, async () => {
-    const visitor = await Visitor.come(browser);
-    const at = new ShopperPage(await visitor.openTab(`${shop.url}/sales/${sale.slug}`));
+    const { visitor, at } = await visit(sale);
     await at.button("Join the line").click();
     await at.heading(/in the draw/).waitFor();
     return { visitor, at };
@@ -48,15 +32,15 @@ test("shoppers wait for a draw that the shop is bound to, and its record proves 
   assert.equal(await first.at.page.locator("[data-draw] a").getAttribute("href"), `/api/flash-sales/${sale.id}/record`);
   await photograph(first.at.page, "draw");
 
-  await shop.command(sale, "open");
+  await demo.command(sale, "open");
   await Promise.all(shoppers.map(({ at }) => at.heading(/ahead of you|front of the line|It’s your turn/).waitFor()));
-  const drawn = await until("the seed to be shown", async () => { const now = await facts(); return now.seed === null ? undefined : now; });
+  const drawn = await until("the seed to be published", async () => { const now = await facts(); return now.seed === null ? undefined : now; });
   assert.equal(drawn.commitment, before.commitment);
   assert.equal(createHash("sha256").update(Buffer.from(drawn.seed ?? "", "hex")).digest("hex"), before.commitment);
   assert.equal(drawn.pool, 5);
 
-  const { code, said } = await shop.verify(sale);
-  assert.equal(code, 0, said);
-  assert.match(said, /The order was honest[^]*a draw of 5, made with the seed that was committed to/);
-  await Promise.all(shoppers.map(({ visitor }) => visitor.go()));
+  const { code, output } = await demo.verify(sale);
+  assert.equal(code, 0, output);
+  assert.match(output, /The order was honest[^]*a draw of 5, made with the seed that was committed to/);
+  await Promise.all(shoppers.map(({ visitor }) => visitor.close()));
 });

@@ -1,4 +1,4 @@
-/** Debian's nginx in front of the shop, as `proxy_pass` alone configures it: it calls the shop by the shop's own address. */
+/** nginx in front of the demo with `proxy_pass` alone, which rewrites the `Host` header. */
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -22,10 +22,10 @@ export class Nginx {
     this.#folder = folder;
   }
 
-  static async start(shopUrl: string): Promise<Nginx> {
+  static async start(targetUrl: string): Promise<Nginx> {
     const program = PROGRAMS.find((path) => existsSync(path));
     if (program === undefined) throw new Error("nginx is not installed: scripts/setup.sh test");
-    // nginx can't say which free port it has found. Nobody else takes one of this address.
+    // nginx cannot report a port that it chose itself. No other test uses this address.
     const free = createServer().listen(0, "127.9.9.7");
     await once(free, "listening");
     const address = `127.9.9.7:${(free.address() as AddressInfo).port}`;
@@ -36,7 +36,7 @@ export class Nginx {
     await writeFile(join(folder, "nginx.conf"), `daemon off; master_process off; pid nginx.pid; events {}
       http { access_log off; ${paths} server { listen ${address}; location / {
         proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
-        proxy_pass ${shopUrl}; } } }`);
+        proxy_pass ${targetUrl}; } } }`);
     const process = spawn(program, ["-e", "stderr", "-c", "nginx.conf", "-p", folder], { stdio: ["ignore", "ignore", "inherit"] });
     const url = `http://${address}`;
     await until("nginx to answer", async () => (await fetch(url).catch(() => undefined))?.ok === true ? true : undefined);

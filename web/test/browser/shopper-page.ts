@@ -1,4 +1,4 @@
-/** The shopper's page, as a person uses it. */
+/** The shopper page, as a shopper uses it. */
 
 import type { Locator, Page } from "playwright-core";
 
@@ -20,7 +20,7 @@ export class ShopperPage {
     await this.heading(/ahead of you|front of the line/).waitFor();
   }
 
-  /** The number of the ticket, once the page shows it. */
+  /** Waits for the ticket number and returns it. */
   async ticket(): Promise<string> {
     await this.ordinal.waitFor();
     return (await this.ordinal.textContent()) ?? "";
@@ -34,6 +34,17 @@ export class ShopperPage {
   async pay(card = "Approved"): Promise<void> {
     await this.page.getByRole("radio", { name: card }).check();
     await this.button(/^Pay /).click();
+  }
+
+  /** Holds back the page's requests for its order until the returned function is called. */
+  async holdOrderUpdates(): Promise<() => void> {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => { release = resolve; });
+    await this.page.route(/\/api\/orders\/[^/]+$/, async (route) => {
+      await released;
+      await route.fallback();
+    });
+    return release;
   }
 
   button(name: string | RegExp): Locator {

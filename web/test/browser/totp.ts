@@ -1,4 +1,4 @@
-/** The codes of an authenticator app: RFC 6238, with SHA-1, six digits, thirty seconds. */
+/** The codes of an authenticator app: RFC 6238 with SHA-1, six digits and 30-second steps. */
 
 import { createHmac } from "node:crypto";
 
@@ -11,7 +11,7 @@ function bytes(base32: string): Buffer {
   return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)));
 }
 
-/** The code so many steps from now. */
+/** The code of the current step, or of one `later` steps ahead. */
 export function totp(secret: string, later = 0): string {
   const counter = Buffer.alloc(8);
   counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / STEP_MS) + later));

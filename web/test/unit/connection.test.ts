@@ -4,7 +4,7 @@ import type { LineMessage } from "../../src/shared/api";
 import { LineConnection } from "../../src/shopper/connection";
 import type { Transport } from "../../src/shopper/retry";
 import type { End, Listener } from "../../src/shopper/transports";
-import { chance } from "./chance";
+import { seededRandom } from "./random";
 import { place } from "./samples";
 
 const STEP_MS = 10;
@@ -23,7 +23,7 @@ interface Opened {
   closed: boolean;
 }
 
-/** A page's connection whose links do only what a test tells them to. */
+/** A page's connection whose links a test controls. */
 class Page {
   readonly links: Opened[] = [];
   readonly received: string[] = [];
@@ -31,7 +31,7 @@ class Page {
   readonly refused: string[] = [];
   readonly line: LineConnection;
 
-  constructor(random = chance(1), credentials: Record<string, string> = {}) {
+  constructor(random = seededRandom(1), credentials: Record<string, string> = {}) {
     this.line = new LineConnection(
       "1",
       credentials,
@@ -57,20 +57,20 @@ class Page {
     return link;
   }
 
-  get tried(): Transport[] {
+  get transports(): Transport[] {
     return this.links.map(({ transport }) => transport);
   }
 
-  speak(message: LineMessage = place): void {
+  receive(message: LineMessage = place): void {
     this.link.listener.received(JSON.stringify(message));
   }
 
-  /** The link ends; one that the page has closed itself says nothing any more. */
+  /** Ends the link, unless the page has closed it. */
   end(end: End): void {
     if (!this.link.closed) this.link.listener.ended(end);
   }
 
-  /** Lets the time pass until the page tries again, and says how much that was. */
+  /** Advances the time until the page tries again, and returns how long that took. */
   untilNextTry(withinMs = 120_000): number {
     const [tries, beganMs] = [this.links.length, Date.now()];
     while (this.links.length === tries) {
@@ -87,11 +87,11 @@ afterEach(() => { mock.timers.reset(); });
 function connected(random?: () => number): Page {
   const page = new Page(random);
   page.line.open("join");
-  page.speak();
+  page.receive();
   return page;
 }
 
-/** The socket is refused, and the page has asked why. */
+/** Ends the socket as refused, and waits until the page asks for the reason. */
 function refusedUpgrade(page: Page): void {
   page.end(DEAD);
   assert.ok(page.untilNextTry(2 * SECOND_MS) >= 0);
@@ -102,13 +102,13 @@ describe("20,000 pages", () => {
   const CROWD = 20_000;
 
   for (const code of [1006, 1005, 1012]) {
-    test(`whose sockets close at one moment with ${code} come back over five seconds, evenly`, () => {
-      const random = chance(code);
+    test(`whose sockets close together with ${code} reconnect evenly over five seconds`, () => {
+      const random = seededRandom(code);
       const crowd = Array.from({ length: CROWD }, () => connected(random));
       const cutMs = Date.now();
       for (const page of crowd) page.end({ kind: "closed", code });
       for (let ms = 0; ms < 5 * SECOND_MS; ms += STEP_MS) mock.timers.tick(STEP_MS);
-      assert.ok(crowd.every(({ tried }) => tried.join() === "socket,socket"), "each has tried once again");
+      assert.ok(crowd.every(({ transports }) => transports.join() === "socket,socket"), "each has tried once more");
       for (let second = 0; second < 5; second += 1) {
         const back = crowd.filter(({ link }) => Math.floor((link.atMs - cutMs - 1) / SECOND_MS) === second).length;
         assert.ok(Math.abs(back - CROWD / 5) < CROWD / 50, `${back} in second ${second}`);
@@ -116,8 +116,8 @@ describe("20,000 pages", () => {
     });
   }
 
-  test("that find nothing there ask why over two seconds, and try again over ten", () => {
-    const random = chance(3);
+  test("that reach no server ask for the reason over two seconds, and retry over ten", () => {
+    const random = seededRandom(3);
     const crowd = Array.from({ length: CROWD }, () => connected(random));
     for (const page of crowd) page.end(DEAD);
     mock.timers.tick(5 * SECOND_MS);
@@ -141,7 +141,7 @@ describe("20,000 pages", () => {
 });
 
 describe("a refused WebSocket", () => {
-  test("is asked about, and a busy shop is left alone for as long as it says", () => {
+  test("leads to an inquiry, and a busy server is not contacted before its Retry-After", () => {
     const page = connected();
     page.end(DEAD);
     page.untilNextTry();
@@ -151,10 +151,10 @@ describe("a refused WebSocket", () => {
     page.line.wake();
     const waitedMs = page.untilNextTry();
     assert.ok(waitedMs >= 7 * SECOND_MS && waitedMs <= 17 * SECOND_MS, `${waitedMs} ms`);
-    assert.equal(page.link.transport, "socket", "it is nothing that WebSockets can help");
+    assert.equal(page.link.transport, "socket", "a busy server is no reason to change the transport");
   });
 
-  test("says what the shop says: if it will not have the page, that is the end of it", () => {
+  test("with a final answer ends the connection", () => {
     const page = new Page();
     page.line.open("resume");
     refusedUpgrade(page);
@@ -164,56 +164,56 @@ describe("a refused WebSocket", () => {
     assert.equal(page.links.length, 2);
   });
 
-  test("of a network without WebSockets leads to events at once, and the place is there already", () => {
+  test("in a network without WebSockets leads to events at once, and the inquiry brings the place", () => {
     const page = new Page();
     page.line.open("join");
     refusedUpgrade(page);
-    page.speak();
+    page.receive();
     page.end(ANSWERED);
-    assert.deepEqual(page.tried, ["socket", "polling", "events"]);
+    assert.deepEqual(page.transports, ["socket", "polling", "events"]);
     assert.deepEqual(page.received, ["place"]);
     assert.deepEqual(page.lost, []);
-    assert.match(page.link.path, /join=false/, "with the ticket that it has got");
+    assert.match(page.link.path, /join=false/, "with its ticket");
   });
 
-  test("shows the shopper's credentials, where there are any", () => {
+  test("sends the shopper's credentials, if there are any", () => {
     const page = new Page(undefined, { account: "a.b&c", invitation: "x_y-z" });
     page.line.open("join");
     assert.match(page.link.path, /\/line\?account=a\.b%26c&invitation=x_y-z&traceparent=00-/);
   });
 
-  test("where events are blocked, too, leads to asking again and again", () => {
+  test("leads to polling where events are blocked, too", () => {
     const page = new Page();
     page.line.open("join");
     for (let blocked = 0; blocked < 2; blocked += 1) {
       page.end(UNREACHABLE);
       page.untilNextTry();
-      page.speak();
+      page.receive();
       page.end(ANSWERED);
     }
-    assert.deepEqual(page.tried, ["socket", "polling", "events", "polling", "polling"]);
-    page.speak();
+    assert.deepEqual(page.transports, ["socket", "polling", "events", "polling", "polling"]);
+    page.receive();
     page.end(ANSWERED);
     assert.ok(Math.abs(page.untilNextTry() - 2 * SECOND_MS) <= STEP_MS);
     assert.equal(page.link.transport, "polling");
     assert.deepEqual(page.lost, []);
   });
 
-  test("after WebSockets have worked is given three chances", () => {
+  test("after WebSockets have worked is retried three times", () => {
     const page = connected();
     page.end(DEAD);
     for (let chances = 0; chances < 3; chances += 1) {
       assert.ok(page.untilNextTry() <= 5 * SECOND_MS + STEP_MS);
       assert.equal(page.link.transport, "socket");
       refusedUpgrade(page);
-      page.speak();
+      page.receive();
       page.end(ANSWERED);
     }
     assert.equal(page.link.transport, "events");
-    assert.deepEqual(page.lost, [false], "the answers kept the page in touch");
+    assert.deepEqual(page.lost, [false], "the inquiries kept the page up to date");
   });
 
-  test("where nothing answers says nothing about WebSockets", () => {
+  test("without any answer does not change the transport", () => {
     const page = new Page();
     page.line.open("join");
     for (let tries = 0; tries < 5; tries += 1) {
@@ -223,11 +223,11 @@ describe("a refused WebSocket", () => {
       assert.equal(page.link.transport, "socket");
     }
     assert.deepEqual(page.lost, [false, false, false, false, false]);
-    assert.equal(new Set(page.links.map(({ path }) => path)).size, 1, "it still wants to join");
+    assert.equal(new Set(page.links.map(({ path }) => path)).size, 1, "it still joins");
   });
 });
 
-test("a link that says nothing for eight seconds is asked about, too", () => {
+test("a link that is silent for eight seconds leads to an inquiry, too", () => {
   const page = new Page();
   page.line.open("join");
   mock.timers.tick(8 * SECOND_MS);
@@ -236,24 +236,24 @@ test("a link that says nothing for eight seconds is asked about, too", () => {
   assert.equal(page.link.transport, "polling");
 });
 
-test("an answer that ends it all ends the asking", () => {
+test("an outcome ends the connection", () => {
   const page = new Page();
   page.line.open("resume");
   refusedUpgrade(page);
-  page.speak({ type: "over", outcome: "missed" });
+  page.receive({ type: "over", outcome: "missed" });
   page.end(ANSWERED);
   mock.timers.tick(120_000);
   assert.deepEqual(page.received, ["over"]);
   assert.equal(page.links.length, 2);
 });
 
-test("a shopper who looks again is not kept waiting, except by the shop", () => {
+test("a page that becomes visible reconnects at once, except before a time that the server named", () => {
   const page = connected();
   page.end(DEAD);
   page.line.wake();
-  assert.deepEqual(page.tried, ["socket", "socket"]);
+  assert.deepEqual(page.transports, ["socket", "socket"]);
   page.line.wake();
-  assert.equal(page.links.length, 2, "the link is young");
+  assert.equal(page.links.length, 2, "the link is new");
   page.end({ kind: "closed", code: 1013 });
   page.line.wake();
   assert.equal(page.links.length, 2);
@@ -262,13 +262,13 @@ test("a shopper who looks again is not kept waiting, except by the shop", () => 
   assert.equal(page.links.length, 3);
 });
 
-test("what was lost is told once a loss", () => {
+test("a loss is reported once", () => {
   const page = connected();
   page.line.networkGone();
   page.line.networkGone();
   assert.deepEqual(page.lost, [false]);
   page.untilNextTry();
-  page.speak();
+  page.receive();
   page.line.close();
   mock.timers.tick(120_000);
   assert.equal(page.links.length, 2);
@@ -276,14 +276,14 @@ test("what was lost is told once a loss", () => {
 
 test("the pages of a small room come back within the time that their node has announced", () => {
   const page = connected(() => 0.999);
-  page.speak({ type: "heartbeat", next_in_s: 20, reconnect_within_ms: 500 });
+  page.receive({ type: "heartbeat", next_in_s: 20, reconnect_within_ms: 500 });
   page.end({ kind: "closed", code: 1006 });
   const waitedMs = page.untilNextTry();
   assert.ok(waitedMs > 400 && waitedMs <= 500 + STEP_MS, `${waitedMs} ms`);
 });
 
-describe("a connection that dies without a word", () => {
-  /** How long a page listens to a link that says nothing any more. */
+describe("a connection that falls silent", () => {
+  /** How long a page waits for a silent link. */
   function silenceOf(page: Page): number {
     const [losses, beganMs] = [page.lost.length, Date.now()];
     while (page.lost.length === losses && Date.now() - beganMs < 120_000) mock.timers.tick(STEP_MS);
@@ -291,42 +291,42 @@ describe("a connection that dies without a word", () => {
   }
   const beat: LineMessage = { type: "heartbeat", next_in_s: 20, reconnect_within_ms: 5_000 };
 
-  test("is noticed when a heartbeat fails to come, within 30 seconds", () => {
+  test("is noticed within 30 seconds when a heartbeat is missing", () => {
     const page = connected();
-    page.speak(beat);
+    page.receive(beat);
     for (let beats = 0; beats < 5; beats += 1) {
       mock.timers.tick(20 * SECOND_MS);
-      page.speak(beats % 2 === 0 ? beat : place);
+      page.receive(beats % 2 === 0 ? beat : place);
     }
     assert.deepEqual([page.lost, page.links.length], [[], 1]);
     const silentMs = silenceOf(page);
     assert.ok(silentMs > 20 * SECOND_MS && silentMs <= 30 * SECOND_MS, `${silentMs} ms`);
     page.untilNextTry();
-    assert.deepEqual(page.tried, ["socket", "socket"], "it says nothing against sockets");
-    assert.ok(page.received.every((type) => type !== "heartbeat"), "and is no news");
+    assert.deepEqual(page.transports, ["socket", "socket"], "silence is no reason to change the transport");
+    assert.ok(page.received.every((type) => type !== "heartbeat"), "heartbeats are not passed on");
   });
 
-  test("is not suspected of a server that has no heartbeat, nor at once of a page that was asleep", () => {
+  test("is not assumed without heartbeats, nor at once after a page was asleep", () => {
     const page = connected();
     mock.timers.tick(200 * SECOND_MS);
     assert.deepEqual(page.lost, []);
-    page.speak(beat);
-    // Asleep: timers stand still, and what has come meanwhile is heard after they fire.
+    page.receive(beat);
+    // While asleep timers stop, and messages that arrived are delivered after they fire.
     mock.timers.setTime(Date.now() + 100 * SECOND_MS);
     mock.timers.tick(SECOND_MS);
-    page.speak(beat);
+    page.receive(beat);
     mock.timers.tick(20 * SECOND_MS);
     assert.deepEqual(page.lost, []);
   });
 
-  test("is noticed over events, where any byte is a sign of life", () => {
+  test("is noticed over events, where any byte counts as a heartbeat", () => {
     const page = new Page();
     page.line.open("join");
     page.end(UNREACHABLE);
     page.untilNextTry();
     page.end(ANSWERED);
     assert.equal(page.link.transport, "events");
-    page.speak();
+    page.receive();
     for (let comments = 0; comments < 5; comments += 1) {
       mock.timers.tick(15 * SECOND_MS);
       page.link.listener.alive();
@@ -335,16 +335,16 @@ describe("a connection that dies without a word", () => {
     assert.ok(silenceOf(page) <= 30 * SECOND_MS);
   });
 
-  test("a page that rests hears nothing until it is woken, and one that was put away is renewed", () => {
+  test("a resting page stays disconnected until it is woken, and a restored page reconnects", () => {
     const page = connected();
     page.line.rest();
     mock.timers.tick(200 * SECOND_MS);
     assert.deepEqual([page.links.length, page.link.closed, page.lost], [1, true, []]);
     page.line.wake();
     assert.equal(page.links.length, 2);
-    page.speak(beat);
+    page.receive(beat);
     page.line.wake();
-    assert.equal(page.links.length, 2, "it is trusted");
+    assert.equal(page.links.length, 2, "the link is still valid");
     page.line.renew();
     assert.equal(page.links.length, 3);
   });

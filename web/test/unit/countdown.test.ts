@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { PlaceMessage } from "../../src/shared/api";
 import { applyPlace, cameBackAt, placeAt, standStill, type ShownPlace } from "../../src/shopper/countdown";
-import { chance } from "./chance";
+import { seededRandom } from "./random";
 import { place as sample } from "./samples";
 
 const placeMessage = (changes: Partial<PlaceMessage>): PlaceMessage => ({ ...sample, recalled: 0, rate_per_s: 1, ...changes });
@@ -18,7 +18,7 @@ describe("between two messages", () => {
   test("without a rate it stands still", () => {
     assert.equal(placeAt(apply(undefined, { place: 17, rate_per_s: null }), 3_600_000), 17);
     assert.equal(placeAt(apply(undefined, { place: 17, rate_per_s: 0 }), 3_600_000), 17);
-    assert.equal(placeAt(apply(undefined, { place: 17, rate_per_s: -5 }), 3_600_000), 17, "and never runs backwards");
+    assert.equal(placeAt(apply(undefined, { place: 17, rate_per_s: -5 }), 3_600_000), 17, "a negative rate stands still");
   });
 
   test("it stops where it is when the line stops, and goes on with the next message", () => {
@@ -31,16 +31,16 @@ describe("between two messages", () => {
 });
 
 describe("a message", () => {
-  test("that is lower counts at once", () => {
+  test("with a lower place applies at once", () => {
     assert.equal(placeAt(apply(apply(undefined, { place: 100 }), { place: 50 }, 1_000), 1_000), 50);
   });
 
-  test("that is higher is waited for: what has been shown never grows", () => {
+  test("with a higher place waits: the place shown does not grow", () => {
     const place = apply(apply(undefined, { place: 100, rate_per_s: 10 }), { place: 95 }, 1_000);
     assert.deepEqual([1_000, 6_000, 6_001, 7_000].map((ms) => placeAt(place, ms)), [90, 90, 89, 89]);
   });
 
-  test("that tells of people who came back lets it grow by so many, and says so for a minute", () => {
+  test("with recalled shoppers lets the place grow by their number, and explains it for a minute", () => {
     const before = apply(undefined, { place: 100, rate_per_s: 10 });
     const after = apply(before, { place: 98, recalled: 3, rate_per_s: 0 }, 1_000);
     assert.equal(placeAt(after, 1_000), 93);
@@ -49,60 +49,60 @@ describe("a message", () => {
     assert.equal(cameBackAt(after, 61_000), 0);
   });
 
-  test("explains only what can be seen", () => {
-    assert.equal(cameBackAt(apply(apply(undefined, { place: 100 }), { place: 100, recalled: 3 }, 0), 0), 0, "as many have left");
+  test("explains only a growth that is visible", () => {
+    assert.equal(cameBackAt(apply(apply(undefined, { place: 100 }), { place: 100, recalled: 3 }, 0), 0), 0, "three have left");
     assert.equal(cameBackAt(apply(apply(undefined, { place: 100 }), { place: 101, recalled: 3 }, 0), 0), 1, "two have left");
     assert.equal(cameBackAt(apply(apply(undefined, { place: 100, recalled: 5 }), { place: 100, recalled: 2 }, 0), 0), 0, "three were served");
   });
 
-  test("counts those who came back together, while they are being explained", () => {
+  test("adds up recalled shoppers while the explanation is shown", () => {
     const two = apply(apply(undefined, { place: 10, rate_per_s: 0 }), { place: 12, recalled: 2, rate_per_s: 0 }, 0);
     const three = apply(two, { place: 13, recalled: 3, rate_per_s: 0 }, 30_000);
     assert.equal(cameBackAt(three, 89_999), 3);
     assert.equal(cameBackAt(apply(three, { place: 14, recalled: 4, rate_per_s: 0 }, 90_000), 90_000), 1);
-    assert.equal(cameBackAt(apply(three, { place: 11, recalled: 1, rate_per_s: 0 }, 40_000), 40_000), 3, "a shorter line takes nothing back");
+    assert.equal(cameBackAt(apply(three, { place: 11, recalled: 1, rate_per_s: 0 }, 40_000), 40_000), 3, "fewer recalled shoppers do not lower it");
   });
 
-  test("for another ticket begins anew", () => {
+  test("for another ticket starts over", () => {
     const place = apply(apply(undefined, { ordinal: 42, place: 3 }), { ordinal: 80, place: 40, recalled: 2 }, 1_000);
     assert.equal(placeAt(place, 1_000), 40);
     assert.equal(cameBackAt(place, 1_000), 0);
   });
 });
 
-test("whatever the line says and whenever, a shown place never grows but by recalls, and is never more than the message said", () => {
+test("a shown place grows only by recalls, and never exceeds the place of the message", () => {
   for (let seed = 1; seed <= 500; seed += 1) {
-    const random = chance(seed);
+    const random = seededRandom(seed);
     const upTo = (most: number): number => Math.floor(random() * (most + 1));
     let nowMs = upTo(1e6);
     let message = placeMessage({ place: upTo(300), recalled: upTo(5), rate_per_s: random() < 0.2 ? null : random() * 20 });
     let messageAtMs = nowMs;
     let moving = true;
     let place = applyPlace(undefined, message, nowMs);
-    // The naive model: it remembers the last number that was shown, and looks at nothing else of the past.
+    // The naive model: it remembers only the last number shown.
     let shown = message.place;
-    const look = (step: string): void => {
+    const check = (step: string): void => {
       const counted = moving ? Math.floor(Math.max(0, message.place - ((message.rate_per_s ?? 0) * (nowMs - messageAtMs)) / 1000)) : shown;
       const now = placeAt(place, nowMs);
       assert.ok(now <= shown, `seed ${seed}: ${step} from ${shown} to ${now}`);
-      assert.ok(now <= message.place && now >= 0, `seed ${seed}: ${step} to ${now}, message said ${message.place}`);
+      assert.ok(now <= message.place && now >= 0, `seed ${seed}: ${step} to ${now}, the message has ${message.place}`);
       assert.equal(now, Math.min(shown, counted), `seed ${seed}: ${step}`);
       shown = now;
     };
     for (let step = 0; step < 60; step += 1) {
       nowMs += upTo(3_000);
-      look("waiting");
+      check("waiting");
       const event = random();
       if (event < 0.4) {
         const next = placeMessage({ place: Math.max(0, message.place + upTo(12) - 8), recalled: Math.max(0, message.recalled + upTo(4) - 2), rate_per_s: random() < 0.2 ? null : random() * 20 });
         shown += Math.max(0, next.recalled - message.recalled);
         place = applyPlace(place, next, nowMs);
         [message, messageAtMs, moving] = [next, nowMs, true];
-        look("hearing");
+        check("receiving");
       } else if (event < 0.5) {
         place = standStill(place, nowMs);
         moving = false;
-        look("stopping");
+        check("stopping");
       }
     }
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { EventStream } from "../../src/shopper/event-stream";
 import { parseLineMessage } from "../../src/shopper/messages";
 
-test("every message of the line is read", () => {
+test("every message of the line is parsed", () => {
   for (const message of [
     { type: "place", ordinal: 42, place: 17, behind: 120, recalled: 3, rate_per_s: 2.5, wait: { likely_s: [20, 40], bounds_s: [10, 90] }, beyond_stock: true, remaining: 60 },
     { type: "place", ordinal: 42, place: 17, behind: 120, recalled: 0, rate_per_s: null, wait: null, beyond_stock: false, remaining: 0 },
@@ -16,7 +16,7 @@ test("every message of the line is read", () => {
   }
 });
 
-test("a line that says less, or nonsense, is understood as far as it goes", () => {
+test("missing and invalid fields get neutral values", () => {
   const place = { type: "place", ordinal: 42, place: 17, behind: 120 };
   const nothing = { ...place, recalled: 0, rate_per_s: null, wait: null, beyond_stock: false, remaining: null };
   for (const more of [
@@ -39,17 +39,17 @@ test("a line that says less, or nonsense, is understood as far as it goes", () =
   assert.deepEqual(parseLineMessage('{"type":"place","ordinal":42,"place":17,"behind":120,"rate_per_s":1e999}'), nothing);
 });
 
-test("what is no message, or one of a later version, is passed over", () => {
+test("invalid messages, and those of later versions, are skipped", () => {
   for (const text of ["", "{", "null", "7", "[]", "{}", '{"type":"weather"}', '{"type":"toString"}', '{"type":"place","ordinal":1}', '{"type":"sale","sale":null}', '{"type":"over"}']) {
     assert.equal(parseLineMessage(text), undefined, text);
   }
 });
 
-test("fields of a later version do not matter", () => {
+test("fields of later versions are ignored", () => {
   assert.equal(parseLineMessage('{"type":"over","outcome":"closed","weather":"fine"}')?.type, "over");
 });
 
-test("events are read whole, however they are cut into pieces", () => {
+test("events are parsed from pieces of any size", () => {
   const text = ': hello\n\nevent: message\ndata: {"a":1}\n\ndata: one\ndata: two\r\n\r\ndata:bare\n\nid: 7\n\n';
   for (let size = 1; size <= text.length; size += 1) {
     const stream = new EventStream();
@@ -59,7 +59,7 @@ test("events are read whole, however they are cut into pieces", () => {
   }
 });
 
-test("an event that has not ended is not heard yet", () => {
+test("an incomplete event is not delivered", () => {
   const stream = new EventStream();
   assert.deepEqual(stream.push("data: half"), []);
   assert.deepEqual(stream.push("\n"), []);

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { readFailure, retryAfterMs } from "../../src/shared/http";
 import { isUnexplained, Ladder, retryDelayMs, waitAfter } from "../../src/shopper/retry";
 
-test("the back-off is spread over a time that doubles", () => {
+test("the back-off spreads over a time that doubles with each failure", () => {
   assert.equal(retryDelayMs({ failures: 0 }, 0), 0);
   assert.equal(retryDelayMs({ failures: 0 }, 0.5), 250);
   assert.equal(retryDelayMs({ failures: 1 }, 0.5), 500);
@@ -11,19 +11,19 @@ test("the back-off is spread over a time that doubles", () => {
   assert.equal(retryDelayMs({ failures: 2, spreadMs: 5_000 }, 0.5), 10_000);
 });
 
-test("it stops growing, however long the outage", () => {
+test("the back-off has an upper limit", () => {
   assert.equal(retryDelayMs({ failures: 6 }, 1), 30_000);
   assert.equal(retryDelayMs({ failures: 1_000_000 }, 1), 30_000);
 });
 
-test("a crowd that was cut off together comes back evenly over five seconds", () => {
+test("pages that lose their connections together return evenly over five seconds", () => {
   for (const end of [{ kind: "closed", code: 1006 }, { kind: "closed", code: 1005 }, { kind: "closed", code: 1012 }, { kind: "failed", atLeastMs: undefined }] as const) {
     const crowd = Array.from({ length: 1_000 }, (_, shopper) => retryDelayMs(waitAfter(end, 0), shopper / 1_000));
     for (let second = 0; second < 5; second += 1) {
       const back = crowd.filter((delay) => Math.floor(delay / 1_000) === second).length;
       assert.equal(back, 200, `${JSON.stringify(end)} in second ${second}`);
     }
-    assert.equal(retryDelayMs(waitAfter(end, 1), 0.999), 9_990, "and then over ten");
+    assert.equal(retryDelayMs(waitAfter(end, 1), 0.999), 9_990, "and over ten after a failure");
   }
 });
 
@@ -33,7 +33,7 @@ test("a small room is back at once, and soon after any outage", () => {
   assert.deepEqual(longest, [500, 1_000, 2_000, 2_000, 2_000]);
 });
 
-test("nobody comes back before the time that the server named, nor all at that moment", () => {
+test("no page returns before the time that the server named, and pages spread out after it", () => {
   const busy = waitAfter({ kind: "failed", atLeastMs: 7_000 }, 0);
   assert.equal(retryDelayMs(busy, 0), 7_000);
   assert.equal(retryDelayMs(busy, 0.5), 9_500);
@@ -45,28 +45,28 @@ test("nobody comes back before the time that the server named, nor all at that m
 describe("Retry-After", () => {
   const NOW_MS = Date.parse("2026-11-27T09:00:00Z");
 
-  test("is read in seconds, or as an HTTP date", () => {
+  test("is a number of seconds or an HTTP date", () => {
     assert.equal(retryAfterMs("3", NOW_MS), 3_000);
     assert.equal(retryAfterMs("0", NOW_MS), 0);
-    assert.equal(retryAfterMs("99999999999999999999", NOW_MS), 3_600_000, "but no more than an hour");
+    assert.equal(retryAfterMs("99999999999999999999", NOW_MS), 3_600_000, "at most an hour");
     assert.equal(retryAfterMs("Fri, 27 Nov 2026 09:00:30 GMT", NOW_MS), 30_000);
     assert.equal(retryAfterMs("Friday, 27-Nov-26 09:00:30 GMT", NOW_MS), 30_000);
     assert.equal(retryAfterMs("Fri, 27 Nov 2026 08:00:00 GMT", NOW_MS), 0);
   });
 
-  test("is not read from anything else", () => {
+  test("is ignored in any other form", () => {
     for (const header of [null, "", "soon", "-1", "1.5", "3 apples", "2026-11-27T09:00:30Z", "Fri, 99 Nov 2026 09:00:30 GMT"]) {
       assert.equal(retryAfterMs(header, NOW_MS), undefined, String(header));
     }
   });
 
-  test("as a date goes by the server's clock, not by the shopper's", async () => {
+  test("as a date is relative to the server's clock", async () => {
     const headers = { "retry-after": "Fri, 27 Nov 2026 09:00:30 GMT", date: "Fri, 27 Nov 2026 09:00:00 GMT" };
     assert.deepEqual(await readFailure(new Response("", { status: 503, headers })), { kind: "failed", atLeastMs: 30_000 });
   });
 });
 
-test("only an end that says what to do explains itself", () => {
+test("only an end with an instruction is explained", () => {
   for (const code of [1000, 1005, 1006, 1008, 1011]) assert.ok(isUnexplained({ kind: "closed", code }), String(code));
   assert.ok(isUnexplained({ kind: "failed", atLeastMs: undefined }));
   for (const code of [1012, 1013]) assert.ok(!isUnexplained({ kind: "closed", code }), String(code));
@@ -75,7 +75,7 @@ test("only an end that says what to do explains itself", () => {
   assert.ok(!isUnexplained({ kind: "asked", nextInMs: 2_000 }));
 });
 
-test("a way that never worked is given up at once, and the first comes round again", () => {
+test("a transport that never worked is given up at once, and the first follows the last", () => {
   const ladder = new Ladder();
   const tried = [ladder.transport];
   for (let times = 0; times < 3; times += 1) {
@@ -85,16 +85,16 @@ test("a way that never worked is given up at once, and the first comes round aga
   assert.deepEqual(tried, ["socket", "events", "polling", "socket"]);
 });
 
-test("a way that has worked is tried three times before the next", () => {
+test("a transport that has worked is tried three times before the next", () => {
   const ladder = new Ladder();
   ladder.worked();
   assert.deepEqual([ladder.blocked(), ladder.blocked(), ladder.transport], [false, false, "socket"]);
   ladder.worked();
-  assert.deepEqual([ladder.blocked(), ladder.blocked(), ladder.transport], [false, false, "socket"], "success starts the count again");
+  assert.deepEqual([ladder.blocked(), ladder.blocked(), ladder.transport], [false, false, "socket"], "a success resets the count");
   assert.deepEqual([ladder.blocked(), ladder.transport], [true, "events"]);
 });
 
-test("a change of network starts from the best way again", () => {
+test("a change of network starts again with the best transport", () => {
   const ladder = new Ladder();
   ladder.blocked();
   ladder.blocked();

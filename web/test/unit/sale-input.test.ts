@@ -23,7 +23,7 @@ const FILLED: Record<string, string> = {
 
 const fill = (changes: Record<string, string> = {}) => newSale((name) => ({ ...FILLED, ...changes })[name] ?? "");
 
-test("a filled-in form becomes a sale, with its price in minor units", () => {
+test("a form becomes a sale, with its price in minor units", () => {
   assert.deepEqual(fill(), {
     slug: "lamp",
     name: "Brass lamp",
@@ -51,19 +51,19 @@ test("a filled-in form becomes a sale, with its price in minor units", () => {
   assert.equal(fill({ price: "0.29" }).price_minor, 29);
 });
 
-test("a price that nobody can pay to the last digit is not rounded in silence", () => {
+test("a price below the smallest unit of its currency is rejected, not rounded", () => {
   assert.deepEqual([priceProblem("49.99", "EUR"), priceProblem("0.1", "EUR"), priceProblem("1.005", "KWD"), priceProblem("49.999", "E")], ["", "", "", ""]);
   assert.equal(priceProblem("49.999", "EUR"), "The smallest amount in this currency is €0.01.");
   assert.match(priceProblem("49.5", "JPY"), /¥1/);
 });
 
-test("times are by the clocks of the zone, sent in UTC, and only when they are given", () => {
+test("times are entered in the zone of the sale and sent in UTC, if they are given", () => {
   assert.equal(fill({ opens_at: "2026-11-27T09:00" }).opens_at, "2026-11-27T08:00:00.000Z");
   assert.equal(fill({ ends_at: "2026-07-01T09:00", time_zone: "America/New_York" }).ends_at, "2026-07-01T13:00:00.000Z");
   assert.ok(!("ends_at" in fill({ opens_at: "2026-11-27T09:00" })));
 });
 
-test("one setting is changed at a time, and an emptied message is taken back", () => {
+test("one setting is changed at a time, and an empty message removes the message", () => {
   assert.deepEqual(saleChange("rate_cap_per_s", "2.5"), { rate_cap_per_s: 2.5 });
   assert.deepEqual(saleChange("total", "120"), { total: 120 });
   assert.deepEqual(saleChange("message", " Soon. "), { message: "Soon." });
@@ -72,15 +72,15 @@ test("one setting is changed at a time, and an emptied message is taken back", (
   assert.deepEqual(saleChange("inside_max", ""), { inside_max: null });
 });
 
-test("a sale that is over takes no command that would revive it", () => {
+test("a sale that is over cannot be reopened", () => {
   assert.deepEqual(COMMANDS.closed, []);
   assert.deepEqual(COMMANDS.sold_out, ["close"]);
 });
 
-test("a look is what differs, and a colour only where it is wanted", () => {
-  const asked = (fields: Record<string, string>) => readTheme((name) => fields[name] ?? "");
-  assert.deepEqual(asked({ accent: "#2743d2", paper: "#ffffff" }), {});
-  assert.deepEqual(asked({ accent: "#7a0019", has_accent: "on", turn_text: " Now! " }), { accent: "#7a0019", turn_text: "Now!" });
+test("a theme has only the custom texts, and colours only where they are enabled", () => {
+  const read = (fields: Record<string, string>) => readTheme((name) => fields[name] ?? "");
+  assert.deepEqual(read({ accent: "#2743d2", paper: "#ffffff" }), {});
+  assert.deepEqual(read({ accent: "#7a0019", has_accent: "on", turn_text: " Now! " }), { accent: "#7a0019", turn_text: "Now!" });
   const shown = { paper: "#ffffff", sold_out_text: "Gone." };
   assert.deepEqual(readTheme((name) => themeFields(shown)[name] ?? ""), shown);
   assert.deepEqual([themeProblem({}), themeProblem({ paper: "#ffffff" })], ["", ""]);
@@ -89,7 +89,7 @@ test("a look is what differs, and a colour only where it is wanted", () => {
   assert.deepEqual(fill({ has_paper: "on", paper: "#ffffff" }).look, { paper: "#ffffff" });
 });
 
-test("a copy fills the form with everything but what has to differ", () => {
+test("a copy fills the form, except for the slug and a past opening", () => {
   const original = {
     slug: "lamp", name: "Lamp", description: "Brass.", price_minor: 4_990, currency: "EUR", total: 100, per_shopper_limit: 2, rate_cap_per_s: 2.5,
     inside_max: null, token_ttl_s: 120, claim_window_s: 15, hold_s: 300, recall_window_s: 1800, order: "draw", mode: "yield", risk: 0.005,
@@ -102,7 +102,7 @@ test("a copy fills the form with everything but what has to differ", () => {
   assert.deepEqual([again.price_minor, again.order, again.mode, again.risk, again.look], [4_990, "draw", "yield", 0.005, original.look]);
 });
 
-test("contrast is that of WCAG, and ink is what is read better", () => {
+test("contrast follows WCAG, and ink is the colour with more contrast", () => {
   assert.equal(Math.round(contrast("#000000", "#ffffff")), 21);
   assert.ok(contrast("#777777", "#ffffff") < 4.5 && contrast("#767676", "#ffffff") > 4.5);
   assert.deepEqual([ink("#ffee00"), ink("#2743d2")], ["#000000", "#ffffff"]);

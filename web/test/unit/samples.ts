@@ -1,4 +1,4 @@
-/** Facts that the tests start from. */
+/** Samples of API objects. */
 
 import type { Order, PlaceMessage, SaleCard, TurnMessage } from "../../src/shared/api";
 

@@ -10,14 +10,14 @@ function sample(second: number, totals: Partial<Sample> = {}): Sample {
   };
 }
 
-test("samples of a new connection replace what was known of their time", () => {
+test("samples of a new connection replace earlier samples of the same time", () => {
   const known = [sample(1), sample(2), sample(3)];
   assert.deepEqual(merged(known, [sample(3, { joined: 5 }), sample(4)]).map(({ joined }) => joined), [0, 0, 5, 0]);
   assert.deepEqual(merged(known, []), known);
   assert.deepEqual(moments(known), [1, 2, 3]);
 });
 
-test("a rate is a mean over five seconds, and quiet time counts", () => {
+test("a rate is a mean over five seconds, including seconds without samples", () => {
   const steady = Array.from({ length: 20 }, (_, second) => sample(second, { joined: second * 10 }));
   assert.equal(rates(steady, ({ joined }) => joined).at(-1), 10);
   const burst = [sample(0), sample(10), sample(11, { joined: 50 }), sample(20, { joined: 50 })];
@@ -27,7 +27,7 @@ test("a rate is a mean over five seconds, and quiet time counts", () => {
   assert.deepEqual(rates([], ({ joined }) => joined), []);
 });
 
-test("conversion is nothing before anybody was let in", () => {
+test("conversion is empty before the first admission", () => {
   assert.deepEqual(conversions([sample(0), sample(1, { admitted: 4, orders: 1 })]), [null, 25]);
   assert.deepEqual([perSecond(0.25), perSecond(1234.5)], ["0.3", "1,235"]);
 });

@@ -17,7 +17,7 @@ const joinedBy = (recalled: number): Phase => ({ at: "waiting", place: applyPlac
 const turn = (turn: Partial<TurnMessage> = {}): Phase => ({ at: "turn", turn: { ...samples.turn, ...turn }, reserving: false, problem: "" });
 const checkout = (order: Partial<Order> = {}): Phase => ({ at: "checkout", order: { ...samples.order, ...order }, paying: false, problem: "" });
 
-test("in a draw there is no place, but how many share it, until it is drawn", () => {
+test("a draw shows the number of participants, until the place is drawn", () => {
   const draw = (participants: number): Phase => ({ at: "draw", draw: { type: "draw", ordinal: 42, participants } });
   const many = shown(draw(1_030), { sale: { status: "scheduled", opens_at: "2026-11-27T09:01:00Z" } });
   assert.equal(`${many.texts.participants ?? ""} ${many.texts["in-draw"] ?? ""}`, "1,030 in the draw: you and 1,029 others");
@@ -39,28 +39,28 @@ describe("in line", () => {
     assert.equal(news.text, "17 people ahead of you. Estimated wait: 20 to 40 seconds.");
   });
 
-  test("one person is no people, and nobody is the front", () => {
+  test("one person is singular, and place 0 is the front", () => {
     assert.equal(shown(waiting({ place: 1 })).texts.ahead, "person ahead of you");
     const next = shown(waiting({ place: 0 }));
     assert.equal(next.texts.place, "Next");
     assert.equal(next.news.text, "You are next. Estimated wait: 20 to 40 seconds.");
   });
 
-  test("a large line reads well", () => {
+  test("large numbers have separators", () => {
     const { texts } = shown(waiting({ place: 123_456, behind: 1_000_000 }));
     assert.equal(texts.place, "123,456");
     assert.equal(texts.ahead, "people ahead of you");
     assert.equal(texts.behind, "1,000,000");
   });
 
-  test("no estimate is said, not guessed", () => {
+  test("a missing estimate is shown as such", () => {
     const { texts, news } = shown(waiting({ wait: null }));
     assert.equal(texts.wait, "not available yet");
     assert.equal(texts.bounds, "");
     assert.equal(news.text, "17 people ahead of you.");
   });
 
-  test("the place counts down by itself, everywhere", () => {
+  test("the place counts down in every text", () => {
     const { texts, title, progress, news } = shown(waiting({ ordinal: 18 }), { nowMs: samples.NOW_MS + 5_500 });
     assert.equal(texts.place, "11");
     assert.match(title, /^11 ahead/);
@@ -69,14 +69,14 @@ describe("in line", () => {
     assert.equal(shown(waiting(), { nowMs: samples.NOW_MS + 60_000 }).texts.place, "Next");
   });
 
-  test("the wait is told twice: as likely, and nearly for certain", () => {
+  test("the wait is shown twice: likely range and 90 % bounds", () => {
     const { texts } = shown(waiting());
     assert.equal(texts.wait, "20 to 40 seconds");
     assert.equal(texts.bounds, "90 % of shoppers wait between 10 seconds and 2 minutes");
     assert.equal(shown(waiting({ wait: { likely_s: [20, 40], bounds_s: null } })).texts.bounds, "");
   });
 
-  test("a wait that the stock will not last for is said to be one", () => {
+  test("a wait beyond the stock is shown as such", () => {
     const beyond = shown(waiting({ beyond_stock: true }));
     assert.equal(beyond.texts.wait, "The sale may sell out before your turn.");
     assert.equal(beyond.texts.bounds, "");
@@ -89,7 +89,7 @@ describe("in line", () => {
     assert.match(paused.texts.beyond ?? "", /sell out before your turn. You can stay/);
   });
 
-  test("people who came back are explained beside the place, and told with the next news", () => {
+  test("recalled shoppers are explained beside the place, and announced with the next news", () => {
     const { texts, shown: seen, news } = shown(joinedBy(3));
     assert.equal(texts.place, "20");
     assert.ok(seen.back);
@@ -100,14 +100,14 @@ describe("in line", () => {
     assert.equal(shown(waiting()).shown.back, false);
   });
 
-  test("the dot goes from the end of the line to its front", () => {
+  test("the progress goes from the end of the line to its front", () => {
     assert.equal(shown(waiting({ ordinal: 42, place: 41 })).progress, 0);
     assert.equal(shown(waiting({ ordinal: 1, place: 0 })).progress, 1);
     assert.equal(shown(waiting({ ordinal: 101, place: 25 })).progress, 0.75);
-    assert.equal(shown(waiting({ ordinal: 5, place: 90 })).progress, 0, "recalled from an older epoch");
+    assert.equal(shown(waiting({ ordinal: 5, place: 90 })).progress, 0, "a place from an older epoch");
   });
 
-  test("a paused sale says that the place is kept", () => {
+  test("a paused sale keeps the place", () => {
     const paused = shown(waiting(), { sale: { status: "paused" } });
     assert.ok(paused.shown.standstill);
     assert.match(paused.texts.standstill ?? "", /paused.*You keep your place/);
@@ -122,10 +122,10 @@ describe("in line", () => {
   });
 
   test("the shop's message and the stock are shown as they change", () => {
-    const told = shown(waiting(), { sale: { message: "Lamps ship on Monday." } });
-    assert.ok(told.shown.message);
-    assert.equal(told.texts.message, "Lamps ship on Monday.");
-    assert.equal(told.texts.stock, "60 of 100 left");
+    const messaged = shown(waiting(), { sale: { message: "Lamps ship on Monday." } });
+    assert.ok(messaged.shown.message);
+    assert.equal(messaged.texts.message, "Lamps ship on Monday.");
+    assert.equal(messaged.texts.stock, "60 of 100 left");
     assert.equal(shown(waiting()).shown.message, false);
   });
 });
@@ -139,7 +139,7 @@ describe("a turn and a checkout", () => {
     assert.equal(shown(checkout(), { nowMs: samples.NOW_MS + 3_600_000 }).texts["hold-left"], "0:00");
   });
 
-  test("offer a choice only where there is one", () => {
+  test("offer a quantity only where there is a choice", () => {
     assert.equal(shown(turn()).shown["choose-quantity"], false);
     assert.match(shown(turn()).texts["set-aside"] ?? "", /^One item is/);
     const three = shown(turn({ quantity: 3 }));
@@ -148,14 +148,14 @@ describe("a turn and a checkout", () => {
     assert.match(three.texts["set-aside"] ?? "", /^3 items are/);
   });
 
-  test("name what is paid, and how much", () => {
+  test("show the item and the amount", () => {
     assert.equal(shown(checkout()).texts.pay, "Pay €49.00");
     assert.equal(shown(checkout()).texts.quantity, "Brass lamp");
     assert.equal(shown(checkout({ quantity: 2, amount_minor: 9_800 })).texts.quantity, "2 × Brass lamp");
     assert.equal(shown(checkout({ quantity: 2, amount_minor: 9_800 })).texts.amount, "€98.00");
   });
 
-  test("cannot be sent twice", () => {
+  test("cannot be submitted twice", () => {
     assert.equal(shown(checkout()).sending, false);
     assert.equal(shown({ at: "checkout", order: samples.order, paying: true, problem: "" }).sending, true);
     assert.equal(shown({ at: "turn", turn: samples.turn, reserving: true, problem: "" }).sending, true);
@@ -163,14 +163,14 @@ describe("a turn and a checkout", () => {
 });
 
 describe("the end", () => {
-  test("an order can be read back", () => {
+  test("an order shows its number, amount and time", () => {
     const { texts } = shown({ at: "bought", order: { ...samples.order, status: "paid", paid_at: "2026-11-27T09:01:00Z" } });
     assert.equal(texts.order, samples.order.id);
     assert.equal(texts.amount, "€49.00");
     assert.match(texts["paid-at"] ?? "", /2026/);
   });
 
-  test("whoever may join again is offered it, unless the sale is over", () => {
+  test("a shopper who can join again is offered it, unless the sale is over", () => {
     for (const ending of ["expired", "left", "missed", "limit", "lapsed", "refunded", "cancelled"] as const) {
       assert.equal(shown({ at: "over", ending }).shown["may-join"], true, ending);
       assert.equal(shown({ at: "over", ending }, { sale: { status: "sold_out" } }).shown["may-join"], false, ending);
@@ -178,17 +178,17 @@ describe("the end", () => {
     for (const ending of ["sold_out", "closed", "bought"] as const) assert.equal(shown({ at: "over", ending }).shown["may-join"], false, ending);
   });
 
-  test("a missed turn is called one", () => {
+  test("a missed turn is shown as missed", () => {
     assert.equal(shown({ at: "over", ending: "missed" }).texts.over, "You missed your turn");
   });
 
-  test("an outcome of a later version is still an end", () => {
+  test("an outcome of a later version is shown as an end", () => {
     const { texts, shown: seen } = shown({ at: "over", ending: "toString" as "left" });
     assert.equal(texts.over, "You are no longer in line");
     assert.ok(seen["may-join"]);
   });
 
-  test("trouble is told beside the last place", () => {
+  test("connection trouble is shown beside the last place", () => {
     const lost = shown(waiting(), { trouble: "lost" });
     assert.equal(lost.texts.place, "17");
     assert.ok(lost.shown.trouble);
@@ -200,36 +200,36 @@ describe("the end", () => {
 describe("a screen reader", () => {
   const SECOND_MS = 1_000;
 
-  test("is told the place at first, and then now and then", () => {
+  test("announces the place at first, and then every 20 seconds", () => {
     const announcer = new Announcer();
-    const told = Array.from({ length: 60 }, (_, second) => announcer.next(shown(waiting({ place: 100 - second, rate_per_s: null })).news, second * SECOND_MS));
-    assert.deepEqual(told.flatMap((text, second) => (text === undefined ? [] : [second])), [0, 20, 40]);
-    assert.match(told[20] ?? "", /^80 people ahead/);
+    const announced = Array.from({ length: 60 }, (_, second) => announcer.next(shown(waiting({ place: 100 - second, rate_per_s: null })).news, second * SECOND_MS));
+    assert.deepEqual(announced.flatMap((text, second) => (text === undefined ? [] : [second])), [0, 20, 40]);
+    assert.match(announced[20] ?? "", /^80 people ahead/);
   });
 
-  test("hears of people who came back in turn, not at once", () => {
+  test("announces recalled shoppers with the next announcement", () => {
     const announcer = new Announcer();
     announcer.next(shown(waiting()).news, 0);
     assert.equal(announcer.next(shown(joinedBy(3)).news, SECOND_MS), undefined);
     assert.match(announcer.next(shown(joinedBy(3)).news, 20 * SECOND_MS) ?? "", /^3 people who missed their turn came back/);
   });
 
-  test("is not told what it knows", () => {
+  test("does not repeat an announcement", () => {
     const announcer = new Announcer();
     assert.ok(announcer.next(shown(waiting()).news, 0));
     assert.equal(announcer.next(shown(waiting()).news, 60 * SECOND_MS), undefined);
   });
 
-  test("is told at once that the turn has come, and when little time is left", () => {
+  test("announces the turn at once, and when little time is left", () => {
     const announcer = new Announcer();
     announcer.next(shown(waiting()).news, 0);
-    const told: string[] = [];
+    const announced: string[] = [];
     for (let second = 0; second <= 120; second += 1) {
       const nowMs = samples.NOW_MS + second * SECOND_MS;
       const text = announcer.next(shown(turn(), { nowMs }).news, nowMs);
-      if (text !== undefined) told.push(text);
+      if (text !== undefined) announced.push(text);
     }
-    assert.deepEqual(told, [
+    assert.deepEqual(announced, [
       "It is your turn. 2 minutes left.",
       "It is your turn. 60 seconds left.",
       "It is your turn. 30 seconds left.",
@@ -237,7 +237,7 @@ describe("a screen reader", () => {
     ]);
   });
 
-  test("is told at once that the connection is lost, and that it is back", () => {
+  test("announces a lost and a restored connection at once", () => {
     const announcer = new Announcer();
     announcer.next(shown(waiting()).news, 0);
     assert.match(announcer.next(shown(waiting(), { trouble: "lost" }).news, SECOND_MS) ?? "", /Connection lost/);

@@ -1,7 +1,7 @@
 /** Time charts, by uPlot. A sentence beneath says the same for screen readers. */
 
 import uPlot from "uplot";
-import { element } from "./element";
+import { part } from "./element";
 
 export interface Line {
   label: string;
@@ -25,19 +25,19 @@ function times(_: uPlot, splits: number[], __: number, ___: number, step: number
 }
 
 export class Chart {
-  readonly element: HTMLElement;
   readonly #lines: Line[];
-  readonly #frame = element("div", { class: "chart", "aria-hidden": "true" });
-  readonly #summary = element("p", { class: "quiet" }, "No data yet.");
+  readonly #frame: HTMLElement;
+  readonly #summary: HTMLElement;
   readonly #sizes: ResizeObserver;
   readonly #dark = matchMedia("(prefers-color-scheme: dark)");
   readonly #redraw = (): void => { this.#draw(); };
   #plot: uPlot | undefined;
   #data: uPlot.AlignedData = [[]];
 
-  constructor(title: string, lines: Line[]) {
+  constructor(root: HTMLElement, lines: Line[]) {
     this.#lines = lines;
-    this.element = element("section", { class: "panel" }, element("h2", {}, title), this.#frame, this.#summary);
+    this.#frame = part(root, ".chart", HTMLElement);
+    this.#summary = part(root, "p", HTMLElement);
     this.#sizes = new ResizeObserver(() => { this.#fit(); });
     this.#sizes.observe(this.#frame);
     this.#dark.addEventListener("change", this.#redraw);

@@ -1,32 +1,29 @@
-/** Asks before what can't be undone, and for the reason where one is kept. */
+/** Asks for confirmation, and for a reason where the audit log keeps one. */
 
 import { part } from "./element";
 
 export interface Question {
   title: string;
   text: string;
-  /** What the button says that does it. */
-  go: string;
-  asksWhy?: boolean;
+  /** The label of the button that confirms. */
+  confirmLabel: string;
+  asksReason?: boolean;
 }
 
-/**
- * The reason, which is empty where none is asked for; nothing if the operator has thought better of
- * it.
- */
-export function confirmed({ title, text, go, asksWhy = false }: Question): Promise<string | undefined> {
+/** The reason, empty if none was asked for; undefined if the operator cancelled. */
+export function confirmed({ title, text, confirmLabel, asksReason = false }: Question): Promise<string | undefined> {
   const dialog = part(document, "#confirm", HTMLDialogElement);
   part(dialog, "h2", HTMLElement).textContent = title;
   part(dialog, "p", HTMLElement).textContent = text;
-  part(dialog, "[value=go]", HTMLButtonElement).textContent = go;
-  const why = part(dialog, "textarea", HTMLTextAreaElement);
-  const label = why.closest("label");
-  if (label) label.hidden = !asksWhy;
-  why.required = asksWhy;
-  why.value = "";
+  part(dialog, "[value=go]", HTMLButtonElement).textContent = confirmLabel;
+  const reason = part(dialog, "textarea", HTMLTextAreaElement);
+  const label = reason.closest("label");
+  if (label) label.hidden = !asksReason;
+  reason.required = asksReason;
+  reason.value = "";
   dialog.returnValue = "keep";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => { resolve(dialog.returnValue === "go" ? why.value.trim() : undefined); }, { once: true });
+    dialog.addEventListener("close", () => { resolve(dialog.returnValue === "go" ? reason.value.trim() : undefined); }, { once: true });
   });
 }

@@ -1,4 +1,4 @@
-/** What a camera reads: a text as a QR code. */
+/** A text as a QR code. */
 
 import { encode } from "uqr";
 

@@ -1,8 +1,9 @@
-/** The lanes of one sale on the console: their shares, and invitations to them. */
+/** The lanes of one sale: their shares, and invitations to them. */
 
 import type { AdminLane, AdminSale } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import { count } from "../../shared/format";
+import { cloneRow, fillRow, part } from "../components/element";
 
 export interface LanesListener {
   add(name: string, share: number): void;
@@ -39,26 +40,20 @@ export class Lanes {
     }
     lanes.forEach((lane, at) => {
       const row = body.rows[at];
-      const share = row?.querySelector("input");
-      if (!row || !share) return;
-      [count(lane.waiting), count(lane.admitted), count(lane.invitations)].forEach((text, column) => {
-        const cell = row.cells[column + 2];
-        if (cell) cell.textContent = text;
-      });
+      if (!row) return;
+      const share = part(row, "input", HTMLInputElement);
+      fillRow(row, { waiting: count(lane.waiting), admitted: count(lane.admitted), invitations: count(lane.invitations) });
       const percent = String(Math.round(lane.share * 1e4) / 100);
       if (share.dataset.touched === undefined && share.value !== percent) share.value = percent;
     });
   }
 
   #row(name: string): HTMLTableRowElement {
-    const template = this.#element.querySelector("template");
-    const row = (template?.content.cloneNode(true) as DocumentFragment | undefined)?.querySelector("tr");
-    const [form, share, heading] = [row?.querySelector("form"), row?.querySelector("input"), row?.querySelector("th")];
-    if (!row || !form || !share || !heading) throw new Error("the page's template holds no lane");
-    heading.textContent = name;
+    const row = cloneRow(this.#element, { name });
+    const share = part(row, "input", HTMLInputElement);
     share.setAttribute("aria-label", `Share of ${name} (%)`);
     share.addEventListener("input", () => { share.dataset.touched = ""; });
-    form.addEventListener("submit", (event) => {
+    part(row, "form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
       delete share.dataset.touched;
       this.#listener.share(name, Number(share.value) / 100);
@@ -66,11 +61,11 @@ export class Lanes {
     return row;
   }
 
-  #form(name: string, go: (form: HTMLFormElement) => void): void {
+  #form(name: string, submit: (form: HTMLFormElement) => void): void {
     const form = this.#element.querySelector<HTMLFormElement>(`[data-lanes=${name}]`);
     form?.addEventListener("submit", (event) => {
       event.preventDefault();
-      go(form);
+      submit(form);
     });
   }
 

@@ -1,25 +1,25 @@
-/** The orders of one sale on the console: found, refunded, cancelled. */
+/** The orders of one sale: search, refund, cancel. */
 
 import type { AdminOrder } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import { count, minorUnits, money, plural } from "../../shared/format";
 import { confirmed } from "../components/confirm";
-import { element, part } from "../components/element";
+import { cloneRow, part } from "../components/element";
 import type { ConsoleContext } from "../screen";
 
 const STATUS: Record<AdminOrder["status"], string> = {
   promised: "Promised", held: "Held", payment_pending: "Payment pending", paid: "Paid", lapsed: "Expired", refunded: "Refunded", cancelled: "Cancelled",
 };
 
-/** What may be done with an order now. */
+/** The actions that an order allows now. */
 export function actionsOf({ status, amount_minor, refunded_minor, request }: AdminOrder): ("refund" | "cancel")[] {
   if (request?.state === "requested") return [];
   if (status === "paid" && refunded_minor < amount_minor) return ["refund"];
   return status === "held" || status === "promised" || status === "payment_pending" ? ["cancel"] : [];
 }
 
-/** How its refund or its cancelling stands, in words. */
-export function requestWords({ request }: AdminOrder): string {
+/** The state of a refund or cancellation request. */
+export function requestText({ request }: AdminOrder): string {
   if (request === null || request.state === "done") return "";
   const what = request.kind === "refund" ? "Refund" : "Cancellation";
   return request.state === "requested" ? `${what} requested` : `${what} failed: ${request.error ?? "unknown reason"}`;
@@ -57,22 +57,24 @@ export class Orders {
   }
 
   #row(order: AdminOrder): HTMLTableRowElement {
-    const actions = element("td");
-    const words = requestWords(order);
-    if (words !== "") actions.append(element("span", { class: "quiet" }, words));
-    if (this.#context.may("operator")) actions.append(...actionsOf(order).map((action) => this.#button(order, action)));
-    const cells = [
-      STATUS[order.status], count(order.quantity), money(order.amount_minor, order.currency),
-      order.refunded_minor > 0 ? money(order.refunded_minor, order.currency) : "–", order.dispute ?? "–",
-      order.ordinal === null ? "–" : `#${count(order.ordinal)}`, order.address ?? "–",
-    ].map((text) => element("td", {}, text));
-    return element("tr", {}, element("th", { scope: "row", class: "id" }, order.id), ...cells, actions);
-  }
-
-  #button(order: AdminOrder, action: "refund" | "cancel"): HTMLButtonElement {
-    const button = element("button", { type: "button", class: "plain" }, action === "refund" ? "Refund…" : "Cancel…");
-    button.addEventListener("click", () => void (action === "refund" ? this.#refund(order) : this.#cancel(order)));
-    return button;
+    const row = cloneRow(this.#element, {
+      id: order.id,
+      status: STATUS[order.status],
+      units: count(order.quantity),
+      amount: money(order.amount_minor, order.currency),
+      refunded: order.refunded_minor > 0 ? money(order.refunded_minor, order.currency) : "–",
+      dispute: order.dispute ?? "–",
+      ticket: order.ordinal === null ? "–" : `#${count(order.ordinal)}`,
+      email: order.address ?? "–",
+      request: requestText(order),
+    });
+    const actions = this.#context.may("operator") ? actionsOf(order) : [];
+    for (const button of row.querySelectorAll("button")) {
+      const action = button.dataset.do as "refund" | "cancel";
+      button.hidden = !actions.includes(action);
+      button.addEventListener("click", () => void (action === "refund" ? this.#refund(order) : this.#cancel(order)));
+    }
+    return row;
   }
 
   async #refund(order: AdminOrder): Promise<void> {
@@ -87,14 +89,14 @@ export class Orders {
     const reason = await confirmed({
       title: `Refund ${money(amount ?? left, order.currency)}?`,
       text: "The shopper gets the money back. A refund cannot be undone. The units stay sold; raise the stock to sell them again.",
-      go: "Refund",
-      asksWhy: true,
+      confirmLabel: "Refund",
+      asksReason: true,
     });
     if (reason !== undefined) this.#asked(order, await this.#context.client.refundOrder(this.#sale, order.id, amount, reason));
   }
 
   async #cancel(order: AdminOrder): Promise<void> {
-    const question = { title: "Cancel this order?", text: "The units go to the next shopper in line, and a pending payment is cancelled.", go: "Cancel order", asksWhy: true };
+    const question = { title: "Cancel this order?", text: "The units go to the next shopper in line, and a pending payment is cancelled.", confirmLabel: "Cancel order", asksReason: true };
     const reason = await confirmed(question);
     if (reason !== undefined) this.#asked(order, await this.#context.client.cancelOrder(this.#sale, order.id, reason));
   }

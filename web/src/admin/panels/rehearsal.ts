@@ -1,10 +1,10 @@
-/** Rehearsals of a sale: a crowd of simulated shoppers is sent to a copy of it. */
+/** Rehearsals of a sale: simulated shoppers buy from a copy of it. */
 
 import type { AdminSale, Rehearsal, RehearsalPlan } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import { count, plural } from "../../shared/format";
 import { confirmed } from "../components/confirm";
-import { element, fill, part } from "../components/element";
+import { fill, part } from "../components/element";
 import type { ConsoleContext } from "../screen";
 
 const STATES: Record<Rehearsal["state"], string> = {
@@ -15,19 +15,12 @@ const STATES: Record<Rehearsal["state"], string> = {
   stopped: "Stopped.",
 };
 
-/** Fields of the simulator's report that the panel shows, with their labels. */
-const REPORTED: [name: string, words: string][] = [
-  ["joined", "Joined"], ["admitted", "Admitted shoppers"], ["paid", "Paid"], ["sold_out", "Turned away: sold out"], ["left", "Left the line"],
-  ["oversold", "Oversold units"], ["double_used", "Tokens used twice"], ["inversions", "Admitted out of order"], ["places_lost", "Places lost"],
-  ["unresolved", "Without an outcome"],
-];
-
 export class RehearsalPanel {
   readonly #root: HTMLElement;
   readonly #context: ConsoleContext;
   readonly #sale: string;
   #shown: Rehearsal | undefined;
-  #stageIsSet = false;
+  #isAvailable = false;
   #isCopy = true;
 
   constructor(root: HTMLElement, context: ConsoleContext, sale: string) {
@@ -43,21 +36,21 @@ export class RehearsalPanel {
     this.#offer();
   }
 
-  /** Whether the controller can send a crowd. */
-  stage(isSet: boolean): void {
-    this.#stageIsSet = isSet;
+  /** Sets whether the controller can run rehearsals. */
+  setAvailable(isAvailable: boolean): void {
+    this.#isAvailable = isAvailable;
     this.#offer();
   }
 
-  /** A copy is not rehearsed again. */
-  of({ rehearsal_of }: AdminSale): void {
+  /** Copies are not rehearsed again. */
+  showSale({ rehearsal_of }: AdminSale): void {
     this.#isCopy = rehearsal_of !== null;
     this.#offer();
   }
 
-  /** The form, where a crowd can be sent now; the panel, where there is anything on it. */
+  /** Shows the form where a rehearsal can start now, and the panel where it has content. */
   #offer(): void {
-    const mayBegin = this.#stageIsSet && !this.#isCopy && this.#context.may("operator") && !this.#runs();
+    const mayBegin = this.#isAvailable && !this.#isCopy && this.#context.may("operator") && !this.#runs();
     part(this.#root, "form", HTMLFormElement).hidden = !mayBegin;
     this.#root.hidden = !mayBegin && !this.#shown;
   }
@@ -66,7 +59,7 @@ export class RehearsalPanel {
     const sure = await confirmed({
       title: `Start a rehearsal with ${plural(plan.shoppers, "simulated shopper", "simulated shoppers")}?`,
       text: "The shoppers join a copy of this sale, which opens immediately and stays in the list of sales. This sale and its stock are not affected.",
-      go: "Start rehearsal",
+      confirmLabel: "Start rehearsal",
     });
     if (sure === undefined) return;
     const begun = this.#context.unwrap(await this.#context.client.rehearse(this.#sale, plan));
@@ -76,7 +69,7 @@ export class RehearsalPanel {
   async #stop(): Promise<void> {
     if (!this.#shown) return;
     const { id } = this.#shown;
-    const sure = await confirmed({ title: "Stop the rehearsal?", text: "The rehearsal ends without a result, and the copy of the sale is closed.", go: "Stop rehearsal" });
+    const sure = await confirmed({ title: "Stop the rehearsal?", text: "The rehearsal ends without a result, and the copy of the sale is closed.", confirmLabel: "Stop rehearsal" });
     if (sure !== undefined) this.#context.unwrap(await this.#context.client.stopRehearsal(id));
   }
 
@@ -91,10 +84,11 @@ export class RehearsalPanel {
     part(this.#root, "[data-copy]", HTMLAnchorElement).href = `#/sales/${rehearsal.sale_id}`;
     part(this.#root, "[data-copy-report]", HTMLAnchorElement).href = `#/sales/${rehearsal.sale_id}/report`;
     const report = rehearsal.report;
-    const reported = report ? REPORTED.filter(([name]) => typeof report[name] === "number") : [];
-    part(this.#root, "dl", HTMLElement).replaceChildren(
-      ...reported.map(([name, words]) => element("div", {}, element("dt", {}, words), element("dd", {}, count(Number(report?.[name]))))),
-    );
+    for (const counter of this.#root.querySelectorAll<HTMLElement>("[data-reported]")) {
+      const value = report?.[counter.dataset.reported ?? ""];
+      counter.hidden = typeof value !== "number";
+      if (typeof value === "number") part(counter, "dd", HTMLElement).textContent = count(value);
+    }
     if (announced) this.#context.notify(STATES[rehearsal.state]);
   }
 

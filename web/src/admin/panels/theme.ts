@@ -1,4 +1,4 @@
-/** What the pages of a sale that exists say and look like: changed from its screen. */
+/** The theme of an existing sale. */
 
 import type { AdminSale, Theme } from "../../shared/api";
 import { field } from "../../shared/form-field";
@@ -23,7 +23,7 @@ export class ThemePanel {
     });
   }
 
-  /** It follows the sale until the operator starts to type. */
+  /** Follows the sale until the operator starts to type. */
   show(sale: AdminSale): void {
     if (this.#touched) return;
     fillForm(this.#form, themeFields(sale.look));

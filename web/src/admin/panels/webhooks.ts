@@ -3,6 +3,7 @@
 import type { Webhook } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import { count, moment } from "../../shared/format";
+import { cloneRow } from "../components/element";
 
 export interface WebhooksListener {
   /** The secret of a new webhook; undefined after a failure, which is already on screen. */
@@ -33,7 +34,7 @@ export class Webhooks {
     this.#text("[data-text=trouble]", trouble === 0 ? "" : `${count(trouble)} of ${count(webhooks.length)} failing or disabled`);
     const table = this.#element.querySelector<HTMLElement>(".wide-table");
     if (table) table.hidden = webhooks.length === 0;
-    // Rows with buttons are left alone while nothing changes, so that the keyboard keeps its place.
+    // Unchanged rows stay in the document, so that a focused button keeps the focus.
     const now = JSON.stringify(webhooks);
     if (now === this.#shown) return;
     this.#shown = now;
@@ -41,15 +42,14 @@ export class Webhooks {
   }
 
   #row(webhook: Webhook): HTMLTableRowElement {
-    const template = this.#element.querySelector("template");
-    const row = (template?.content.cloneNode(true) as DocumentFragment | undefined)?.querySelector("tr");
-    if (!row) throw new Error("the page's template holds no webhook");
     const since = webhook.failing_since === null ? "" : ` since ${moment(webhook.failing_since)}`;
     const why = webhook.last_error === null ? "" : `: ${webhook.last_error}`;
-    const texts = [webhook.url, STATUS[webhook.status] + since + why, count(webhook.waiting), count(webhook.delivered), count(webhook.given_up)];
-    texts.forEach((text, column) => {
-      const cell = row.cells[column];
-      if (cell) cell.textContent = text;
+    const row = cloneRow(this.#element, {
+      url: webhook.url,
+      status: STATUS[webhook.status] + since + why,
+      pending: count(webhook.waiting),
+      delivered: count(webhook.delivered),
+      failed: count(webhook.given_up),
     });
     for (const button of row.querySelectorAll("button")) {
       const on = button.dataset.webhook === "on";

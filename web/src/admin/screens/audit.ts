@@ -2,15 +2,15 @@
 
 import type { AuditEntry } from "../../shared/api";
 import { moment } from "../../shared/format";
-import { cloneTemplate, element, part, row, table } from "../components/element";
+import { cloneRow, cloneTemplate, part } from "../components/element";
 import type { ConsoleContext, Screen } from "../screen";
 
-/** `rate_cap_per_s` as one reads it. */
+/** A field name for readers: `rate_cap_per_s` becomes "rate cap per s". */
 export function spaced(name: string): string {
   return name.replaceAll("_", " ");
 }
 
-/** What an entry says that differs, field by field. Pure. */
+/** The changed fields of an entry, each as one line. Pure. */
 export function changes({ before, after }: Pick<AuditEntry, "before" | "after">): string[] {
   const shown = (value: unknown): string => (value === null || value === undefined ? "none" : typeof value === "string" ? `“${value}”` : JSON.stringify(value));
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
@@ -21,7 +21,6 @@ export class AuditScreen implements Screen {
   readonly element = cloneTemplate("audit");
   readonly title = "Audit log";
   readonly #context: ConsoleContext;
-  readonly #table = table("Audit log", ["Time", "Operator", "Action", "Subject", "Changes", "Reason"]);
   readonly #more = part(this.element, "[data-more]", HTMLButtonElement);
   readonly #sale: string | undefined;
   #next: number | undefined;
@@ -35,7 +34,6 @@ export class AuditScreen implements Screen {
       part(this.element, "[data-csv]", HTMLAnchorElement).href += `?sale=${encodeURIComponent(sale)}`;
       part(this.element, "[data-all]", HTMLElement).hidden = false;
     }
-    part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
     this.#more.addEventListener("click", () => void this.#read());
     void this.#read();
   }
@@ -45,12 +43,21 @@ export class AuditScreen implements Screen {
     if (!page) return;
     this.#next = page.next ?? undefined;
     this.#more.hidden = page.next === null;
-    this.#table.body.append(...page.entries.map((entry) => this.#row(entry)));
+    part(this.element, "tbody", HTMLElement).append(...page.entries.map((entry) => this.#row(entry)));
   }
 
   #row(entry: AuditEntry): HTMLTableRowElement {
-    const what = entry.sale === null ? entry.subject : element("a", { href: `#/sales/${entry.sale}` }, entry.subject);
-    const list = element("ul", {}, ...changes(entry).map((change) => element("li", {}, change)));
-    return row([moment(entry.at), entry.who, spaced(entry.action), what, list, entry.reason ?? ""]);
+    const row = cloneRow(this.element, {
+      time: moment(entry.at),
+      operator: entry.who,
+      action: spaced(entry.action),
+      subject: entry.subject,
+      reason: entry.reason ?? "",
+    });
+    const link = part(row, "a", HTMLAnchorElement);
+    if (entry.sale === null) link.replaceWith(entry.subject);
+    else link.href = `#/sales/${entry.sale}`;
+    for (const change of changes(entry)) part(row, "ul", HTMLElement).appendChild(document.createElement("li")).textContent = change;
+    return row;
   }
 }

@@ -4,25 +4,20 @@ import type { EnrolmentCode, Operator, Role, TotpSecret } from "../../shared/api
 import { field } from "../../shared/form-field";
 import { moment } from "../../shared/format";
 import { confirmed } from "../components/confirm";
-import { cloneTemplate, element, part, row, table } from "../components/element";
+import { cloneRow, cloneTemplate, part } from "../components/element";
 import { qrCode } from "../components/qr-code";
 import type { ConsoleContext, Screen } from "../screen";
-
-const ROLES: Record<Role, string> = { viewer: "Viewer: views all sales", operator: "Operator: runs sales", owner: "Owner: also manages operators" };
 
 export class OperatorsScreen implements Screen {
   readonly element = cloneTemplate("operators");
   readonly title = "Operators";
   readonly #context: ConsoleContext;
-  readonly #table = table("Operators", ["Name", "Role", "Last active", "Actions"]);
   readonly #secret = part(this.element, ".totp", HTMLElement);
   readonly #code = part(this.element, ".enrolment", HTMLElement);
 
   constructor(context: ConsoleContext) {
     this.#context = context;
-    part(this.element, "[data-list]", HTMLElement).append(this.#table.element);
     const form = part(this.element, "form", HTMLFormElement);
-    part(form, "select", HTMLSelectElement).append(...Object.entries(ROLES).map(([role, words]) => new Option(words, role)));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#add(form);
@@ -32,7 +27,7 @@ export class OperatorsScreen implements Screen {
 
   async #read(): Promise<void> {
     const listed = this.#context.unwrap(await this.#context.client.operators());
-    if (listed) this.#table.body.replaceChildren(...listed.operators.map((operator) => this.#row(operator)));
+    if (listed) part(this.element, "tbody", HTMLElement).replaceChildren(...listed.operators.map((operator) => this.#row(operator)));
   }
 
   async #add(form: HTMLFormElement): Promise<void> {
@@ -60,34 +55,40 @@ export class OperatorsScreen implements Screen {
   }
 
   async #enrolAgain(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "The operator gets an enrolment code, chooses a new password with it, and sets up a new authenticator. All sessions end then.", go: "Create enrolment code" });
+    const sure = await confirmed({ title: `Reset access for ${name}?`, text: "The operator gets an enrolment code, chooses a new password with it, and sets up a new authenticator. All sessions end then.", confirmLabel: "Create enrolment code" });
     if (sure === undefined) return;
     const code = this.#context.unwrap(await this.#context.client.renewEnrolment(name));
     if (code) this.#showCode(name, code);
   }
 
   #row(operator: Operator): HTMLTableRowElement {
-    const { name } = operator;
-    const roles = element("select", { "aria-label": `Role of ${name}` }, ...Object.keys(ROLES).map((role) => new Option(role, role, false, role === operator.role)));
-    const button = (words: string, go: () => Promise<void>): HTMLButtonElement => {
-      const made = element("button", { type: "button", class: "plain", "aria-label": `${words}: ${name}` }, words);
-      made.addEventListener("click", () => void go());
-      return made;
+    const { name, role, last_seen_at: lastSeen } = operator;
+    const row = cloneRow(this.element, { name, "last-active": lastSeen === null ? "never" : moment(lastSeen) });
+    const roles = part(row, "select", HTMLSelectElement);
+    roles.setAttribute("aria-label", `Role of ${name}`);
+    roles.value = role;
+    const actions: Record<string, () => Promise<void>> = {
+      "save-role": () => this.#setRole(name, roles.value as Role),
+      "reset-access": () => this.#enrolAgain(name),
+      "reset-authenticator": () => this.#renew(name),
+      "remove": () => this.#remove(name),
     };
-    const role = element("div", { class: "commands" }, roles, button("Save role", () => this.#setRole(name, roles.value as Role)));
-    const actions = element("div", { class: "commands" }, button("Reset access", () => this.#enrolAgain(name)), button("Reset authenticator", () => this.#renew(name)), button("Remove", () => this.#remove(name)));
-    return row([name, role, operator.last_seen_at === null ? "never" : moment(operator.last_seen_at), actions]);
+    for (const button of row.querySelectorAll("button")) {
+      button.setAttribute("aria-label", `${button.textContent}: ${name}`);
+      button.addEventListener("click", () => void actions[button.dataset.do ?? ""]?.());
+    }
+    return row;
   }
 
   async #setRole(name: string, role: Role): Promise<void> {
     const own = name === this.#context.name ? " This is your own account. You may not be able to undo this change." : "";
-    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect with the next request.${own}`, go: "Change role" });
+    const sure = await confirmed({ title: `Change the role of ${name} to ${role}?`, text: `The change takes effect with the next request.${own}`, confirmLabel: "Change role" });
     if (sure !== undefined && this.#context.unwrap(await this.#context.client.changeOperator(name, { role }))) this.#context.notify(`Role of ${name} changed to ${role}.`);
     await this.#read();
   }
 
   async #renew(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Reset the authenticator of ${name}?`, text: "Codes of the current authenticator stop working, and all sessions end.", go: "Reset authenticator" });
+    const sure = await confirmed({ title: `Reset the authenticator of ${name}?`, text: "Codes of the current authenticator stop working, and all sessions end.", confirmLabel: "Reset authenticator" });
     if (sure === undefined) return;
     const secret = this.#context.unwrap(await this.#context.client.renewTotp(name));
     this.#code.hidden = true;
@@ -95,7 +96,7 @@ export class OperatorsScreen implements Screen {
   }
 
   async #remove(name: string): Promise<void> {
-    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. Past changes stay in the audit log.", go: "Remove" });
+    const sure = await confirmed({ title: `Remove ${name}?`, text: "All sessions end. Past changes stay in the audit log.", confirmLabel: "Remove" });
     if (sure === undefined) return;
     this.#context.unwrap(await this.#context.client.removeOperator(name));
     await this.#read();

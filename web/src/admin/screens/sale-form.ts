@@ -3,7 +3,7 @@
 import type { AdminSale } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import { count, minorUnits, money, plural } from "../../shared/format";
-import { cloneTemplate, element, fill, fillForm, part } from "../components/element";
+import { cloneTemplate, fill, fillForm, part } from "../components/element";
 import { copyFields, ink, readTheme, themeProblem, newSale, DEFAULT_COLOURS, priceProblem } from "../sale-input";
 import type { ConsoleContext, Screen } from "../screen";
 import { momentIn, zonedTime, zones } from "../time-zone";
@@ -17,7 +17,6 @@ export class SaleForm implements Screen {
 
   constructor(context: ConsoleContext, copied: string | undefined) {
     this.#context = context;
-    part(this.#form, "[data-theme]", HTMLElement).replaceWith(cloneTemplate("theme"));
     const { own, all } = zones();
     const zone = part(this.#form, "[name=time_zone]", HTMLSelectElement);
     zone.append(...all.map((name) => new Option(name, name, name === own, name === own)));
@@ -30,7 +29,7 @@ export class SaleForm implements Screen {
     this.#show();
   }
 
-  /** Sales that have let people in can be learnt from; one of all may be copied. */
+  /** Lists the sales to learn from, which have admitted shoppers, and copies the chosen original. */
   async #offer(copied: string | undefined): Promise<void> {
     const sales = this.#context.unwrap(await this.#context.client.sales())?.sales ?? [];
     const like = part(this.#form, "[name=like]", HTMLSelectElement);
@@ -79,10 +78,4 @@ export class SaleForm implements Screen {
     button.disabled = false;
     if (sale) location.hash = `#/sales/${sale.id}`;
   }
-}
-
-/** Says that a role may not do this. */
-export function notAllowed(): Screen {
-  const text = "Your role can view sales, but not create them. Ask an owner for access.";
-  return { element: element("section", { class: "panel" }, element("h1", { tabindex: "-1" }, "Access denied"), element("p", {}, text)), title: "Access denied" };
 }

@@ -1,10 +1,10 @@
-/** One sale on one screen: how it goes, and everything that can be done about it. */
+/** One sale: its live figures, and the actions on it. */
 
 import type { AdminSale, Sample, SaleChange, SaleCommand } from "../../shared/api";
 import { field } from "../../shared/form-field";
 import type { Answer } from "../../shared/http";
 import { count, duration, money, plural, STATUS } from "../../shared/format";
-import { Chart } from "../components/chart";
+import { Chart, type Line } from "../components/chart";
 import { confirmed, type Question } from "../components/confirm";
 import { cloneTemplate, fill, part } from "../components/element";
 import { COMMANDS, saleChange } from "../sale-input";
@@ -19,17 +19,17 @@ import { knownZone, momentIn } from "../time-zone";
 
 const PARTS = ["sold", "held", "promised", "remaining"] as const;
 
-/** What is asked before what can't be undone. A pause can, and so can its end. */
+/** Questions before the commands that cannot be undone. */
 const QUESTIONS: Partial<Record<SaleCommand, Question>> = {
   open: {
     title: "Open this sale now?",
     text: "Admissions start now. You can pause the sale, but you can no longer change its opening time.",
-    go: "Open sale",
+    confirmLabel: "Open sale",
   },
   close: {
     title: "Close this sale?",
     text: "Waiting shoppers see that the sale is closed. A closed sale cannot be reopened.",
-    go: "Close sale",
+    confirmLabel: "Close sale",
   },
 };
 
@@ -42,26 +42,24 @@ export class SaleScreen implements Screen {
   readonly #lanes: Lanes;
   readonly #theme: ThemePanel;
   readonly #rehearsal: RehearsalPanel;
-  readonly #people = new Chart("Shoppers", [
+  readonly #people = this.#chart("shoppers", [
     { label: "waiting", colour: "--accent" },
     { label: "page open", colour: "--good", dash: [6, 4] },
     { label: "in checkout", colour: "--promised" },
   ]);
-  readonly #flow = new Chart("Rates per second", [
+  readonly #flow = this.#chart("rates", [
     { label: "joins", colour: "--quiet", dash: [2, 4] },
     { label: "admissions", colour: "--accent" },
     { label: "orders", colour: "--good", dash: [6, 4] },
   ]);
-  readonly #wait = new Chart("Estimated wait (s)", [{ label: "wait", colour: "--accent" }]);
-  readonly #conversion = new Chart("Conversion (%)", [{ label: "conversion", colour: "--good" }]);
+  readonly #wait = this.#chart("wait", [{ label: "wait", colour: "--accent" }]);
+  readonly #conversion = this.#chart("conversion", [{ label: "conversion", colour: "--good" }]);
   #samples: Sample[] = [];
   #isOver = false;
 
   constructor(context: ConsoleContext, id: string) {
     this.#id = id;
     this.#context = context;
-    const charts = part(this.element, "[data-charts]", HTMLElement);
-    charts.append(...this.#charts().map((chart) => chart.element));
     this.#lanes = new Lanes(part(this.element, ".lanes", HTMLElement), {
       add: (name, share) => void this.#settle(context.client.addLane(id, name, share)),
       share: (name, share) => void this.#settle(context.client.shareLane(id, name, share)),
@@ -69,7 +67,6 @@ export class SaleScreen implements Screen {
     });
     new Orders(part(this.element, ".orders", HTMLElement), context, id);
     this.#rehearsal = new RehearsalPanel(part(this.element, ".rehearsal", HTMLElement), context, id);
-    part(this.element, ".theme [data-theme]", HTMLElement).replaceWith(cloneTemplate("theme"));
     this.#theme = new ThemePanel(part(this.element, ".theme", HTMLElement), (theme) => this.#settle(context.client.change(id, { look: theme })));
     for (const button of this.element.querySelectorAll<HTMLElement>("[data-command]")) {
       button.addEventListener("click", () => void this.#command(button.dataset.command as SaleCommand));
@@ -83,7 +80,7 @@ export class SaleScreen implements Screen {
         if (update.type === "sale") this.#show(update.sale);
         if (update.type === "samples") this.#draw(update.samples);
         if (update.type === "rehearsal") this.#rehearsal.show(update.rehearsal);
-        if (update.type === "stage") this.#rehearsal.stage(update.is_set);
+        if (update.type === "stage") this.#rehearsal.setAvailable(update.is_set);
       },
       staleSince: context.staleSince,
       refused: (answer) => {
@@ -97,11 +94,11 @@ export class SaleScreen implements Screen {
 
   leave(): void {
     this.#live.close();
-    for (const chart of this.#charts()) chart.leave();
+    for (const chart of [this.#people, this.#flow, this.#wait, this.#conversion]) chart.leave();
   }
 
-  #charts(): Chart[] {
-    return [this.#people, this.#flow, this.#wait, this.#conversion];
+  #chart(name: string, lines: Line[]): Chart {
+    return new Chart(part(this.element, `[data-chart=${name}]`, HTMLElement), lines);
   }
 
   #show(sale: AdminSale): void {
@@ -116,8 +113,7 @@ export class SaleScreen implements Screen {
     for (const counter of [...PARTS, "waiting", "present", "inside", "admitted", "orders", "cursor"] as const) texts[counter] = count(sale[counter]);
     fill(this.element, texts);
     this.element.querySelector(".badge")?.setAttribute("data-status", sale.status);
-    // In yield mode visits are promised beyond what is free, and take nothing away: the bar shows
-    // those that find a unit.
+    // In yield mode there are more promises than free units: the bar shows those with a unit.
     const promised = Math.min(sale.promised, Math.max(0, sale.total - sale.held - sale.sold));
     const lengths = { sold: sale.sold, held: sale.held, promised, remaining: sale.total - sale.held - sale.sold - promised };
     for (const shown of PARTS) this.element.querySelector<HTMLElement>(`.bar [data-part=${shown}]`)?.style.setProperty("flex-grow", String(lengths[shown]));
@@ -140,7 +136,7 @@ export class SaleScreen implements Screen {
     this.#showSettings(sale);
     this.#lanes.show(sale);
     this.#theme.show(sale);
-    this.#rehearsal.of(sale);
+    this.#rehearsal.showSale(sale);
   }
 
   /** A setting follows the sale until the operator starts to type. */
@@ -172,11 +168,11 @@ export class SaleScreen implements Screen {
     this.#conversion.show(at, [part], `${count(last.orders)} of ${plural(last.admitted, "admitted shopper", "admitted shoppers")} paid (${now(part).toFixed(0)} %).`);
   }
 
-  #form(name: string, go: (form: HTMLFormElement) => Promise<void>): void {
+  #form(name: string, submit: (form: HTMLFormElement) => Promise<void>): void {
     const form = part(this.element, `form[data-form=${name}]`, HTMLFormElement);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void go(form);
+      void submit(form);
     });
   }
 
@@ -207,7 +203,7 @@ export class SaleScreen implements Screen {
     const sure = await confirmed({
       title: `Admit ${plural(many, "more shopper", "more shoppers")} now?`,
       text: "They are admitted immediately, beyond the configured rate, while units are available. You cannot undo this for single shoppers, only revoke all unused tokens.",
-      go: "Admit now",
+      confirmLabel: "Admit now",
     });
     if (sure === undefined) return;
     const sale = this.#context.unwrap(await this.#context.client.admit(this.#id, many));
@@ -218,9 +214,9 @@ export class SaleScreen implements Screen {
 
   async #moveTicket(ordinal: number, how: "remove" | "prefer"): Promise<void> {
     const question = how === "remove"
-      ? { title: `Remove ticket ${count(ordinal)}?`, text: "The shopper is notified and can join again at the end of the line.", go: "Remove ticket" }
-      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The ticket is served before all others. The public record of the sale shows this.", go: "Serve next" };
-    const reason = await confirmed({ ...question, asksWhy: true });
+      ? { title: `Remove ticket ${count(ordinal)}?`, text: "The shopper is notified and can join again at the end of the line.", confirmLabel: "Remove ticket" }
+      : { title: `Serve ticket ${count(ordinal)} next?`, text: "The ticket is served before all others. The public record of the sale shows this.", confirmLabel: "Serve next" };
+    const reason = await confirmed({ ...question, asksReason: true });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.moveTicket(this.#id, ordinal, how, reason));
     if (done !== undefined) this.#context.notify(how === "remove" ? `Ticket ${count(ordinal)} was removed.` : `Ticket ${count(ordinal)} is served next.`);
@@ -230,8 +226,8 @@ export class SaleScreen implements Screen {
     const reason = await confirmed({
       title: "Revoke all unused tokens?",
       text: "Admitted shoppers who have not reached checkout go back to the front of the line. Holds and orders are not affected.",
-      go: "Revoke tokens",
-      asksWhy: true,
+      confirmLabel: "Revoke tokens",
+      asksReason: true,
     });
     if (reason === undefined) return;
     const done = this.#context.unwrap(await this.#context.client.revokeTokens(this.#id, reason));

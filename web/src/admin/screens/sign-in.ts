@@ -1,4 +1,4 @@
-/** The door of the console: sign in; and on a new installation, the first operator. */
+/** Sign-in, enrolment, and the first operator of a new installation. */
 
 import type { Session } from "../../shared/api";
 import { field } from "../../shared/form-field";
@@ -14,12 +14,12 @@ export class SignIn {
   readonly #first = part(this.#root, "form[data-first]", HTMLFormElement);
   readonly #enrolling = part(this.#root, "form[data-enrol]", HTMLFormElement);
   readonly #warning = part(this.#root, "[role=alert]", HTMLElement);
-  readonly #words: (answer: Exclude<Answer<unknown>, { kind: "ok" }>) => string;
+  readonly #failureText: (answer: Exclude<Answer<unknown>, { kind: "ok" }>) => string;
   readonly #enter: (session: Session) => void;
 
-  constructor(client: AdminClient, words: (answer: Exclude<Answer<unknown>, { kind: "ok" }>) => string, enter: (session: Session) => void) {
+  constructor(client: AdminClient, failureText: (answer: Exclude<Answer<unknown>, { kind: "ok" }>) => string, enter: (session: Session) => void) {
     this.#client = client;
-    this.#words = words;
+    this.#failureText = failureText;
     this.#enter = enter;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -58,7 +58,7 @@ export class SignIn {
       return;
     }
     const waitS = answer.kind === "failed" && answer.atLeastMs !== undefined ? Math.ceil(answer.atLeastMs / 1000) : undefined;
-    this.#warning.textContent = waitS === undefined ? this.#words(answer) : `Too many attempts, or the controller is busy. Try again in ${waitS} seconds.`;
+    this.#warning.textContent = waitS === undefined ? this.#failureText(answer) : `Too many attempts, or the controller is busy. Try again in ${waitS} seconds.`;
     const code = part(this.#form, "[name=code]", HTMLInputElement);
     code.value = "";
     code.focus();
@@ -67,7 +67,7 @@ export class SignIn {
   async #enrol(): Promise<void> {
     const answer = await this.#client.enrol(field(this.#enrolling, "code").trim(), field(this.#enrolling, "password"));
     if (answer.kind !== "ok") {
-      this.#warning.textContent = this.#words(answer);
+      this.#warning.textContent = this.#failureText(answer);
       return;
     }
     this.#warning.textContent = "";
@@ -80,7 +80,7 @@ export class SignIn {
     const name = field(this.#first, "name").trim();
     const answer = await this.#client.addFirstOperator(field(this.#first, "token"), name, field(this.#first, "password"));
     if (answer.kind !== "ok") {
-      this.#warning.textContent = this.#words(answer);
+      this.#warning.textContent = this.#failureText(answer);
       return;
     }
     this.#warning.textContent = "";

@@ -44,7 +44,7 @@ export class WebhooksScreen implements Screen {
   }
 
   async #forget(id: string): Promise<void> {
-    const sure = await confirmed({ title: "Delete this webhook?", text: "It receives no more events, and pending events are discarded.", go: "Delete webhook" });
+    const sure = await confirmed({ title: "Delete this webhook?", text: "It receives no more events, and pending events are discarded.", confirmLabel: "Delete webhook" });
     if (sure !== undefined) this.#settle(await this.#context.client.forgetWebhook(id));
   }
 

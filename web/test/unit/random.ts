@@ -1,5 +1,5 @@
-/** Chance that can be repeated: the same seed gives the same numbers, in [0, 1). (mulberry32) */
-export function chance(seed: number): () => number {
+/** A random number generator in [0, 1) that repeats its numbers for a seed (mulberry32). */
+export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -1,11 +1,11 @@
-/** A line that says what a test wants a page to hear, in place of the real one. */
+/** A simulated line that sends a page the messages of a test. */
 
 import type { Page, WebSocketRoute } from "playwright-core";
 import type { LineMessage, PlaceMessage, SaleCard } from "../../src/shared/api";
 
-export class PlayedLine {
-  /** The addresses under which the page has come to it. */
-  readonly visits: string[] = [];
+export class ScriptedLine {
+  /** The URLs of the page's connections, oldest first. */
+  readonly connections: string[] = [];
   readonly #sale: SaleCard;
   #socket: WebSocketRoute | undefined;
   #last: LineMessage;
@@ -15,11 +15,11 @@ export class PlayedLine {
     this.#last = first;
   }
 
-  /** From here on every WebSocket of the page leads here. Whoever comes is told `first`, or whatever was said last. */
-  static async play(page: Page, sale: SaleCard, first: LineMessage): Promise<PlayedLine> {
-    const line = new PlayedLine({ ...sale, status: "open" }, first);
+  /** Takes over all later WebSockets of a page. Each gets the sale and the last message first. */
+  static async install(page: Page, sale: SaleCard, first: LineMessage): Promise<ScriptedLine> {
+    const line = new ScriptedLine({ ...sale, status: "open" }, first);
     await page.routeWebSocket(/\/line(\?|$)/, (socket) => {
-      line.visits.push(socket.url());
+      line.connections.push(socket.url());
       line.#socket = socket;
       line.#send({ type: "sale", sale: line.#sale });
       line.#send(line.#last);
@@ -32,8 +32,8 @@ export class PlayedLine {
     this.#send(message);
   }
 
-  /** The sale with these changes, which stay. */
-  tell(changes: Partial<SaleCard>): void {
+  /** Changes the sale for good, and sends it. */
+  changeSale(changes: Partial<SaleCard>): void {
     Object.assign(this.#sale, changes);
     this.#send({ type: "sale", sale: this.#sale });
   }

@@ -1,4 +1,4 @@
-/** The real thing: `fairline demo` with its own Redis and Postgres, sales made for one test each, and a crowd. */
+/** Runs `fairline demo` with its own Redis and Postgres, and manages its sales. */
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -9,13 +9,13 @@ import { join } from "node:path";
 import type { AdminSale, NewSale, SaleChange, SaleCommand } from "../../src/shared/api";
 import { until } from "./until";
 
-/** The folder of this repository; tests run from `web/`. */
+/** The folder of the repository; tests run in `web/`. */
 const ROOT = join(process.cwd(), "..");
 const FAIRLINE = process.env.FAIRLINE_BIN ?? join(ROOT, "target/debug/fairline");
 const START_MS = 120_000;
 const HOUR_MS = 3_600_000;
 
-/** What `fairline demo` says about itself in demo.json. */
+/** The contents of demo.json. */
 interface Addresses {
   shop_url: string;
   admin_url: string;
@@ -23,7 +23,7 @@ interface Addresses {
   postgres_url: string;
 }
 
-/** The part of a rush's report that the tests look at. */
+/** The fields of a rush report that the tests check. */
 export interface Report {
   ok: boolean;
   shoppers: number;
@@ -32,33 +32,38 @@ export interface Report {
   database: { orders_of_others: number };
 }
 
-export class Shop {
-  readonly #demo: ChildProcess;
+export class Demo {
+  readonly #process: ChildProcess;
   readonly #folder: string;
   readonly #addresses: Addresses;
-  readonly #crowds: ChildProcess[] = [];
+  readonly #rushes: ChildProcess[] = [];
   #sales = 0;
 
-  private constructor(demo: ChildProcess, folder: string, addresses: Addresses) {
-    this.#demo = demo;
+  private constructor(process: ChildProcess, folder: string, addresses: Addresses) {
+    this.#process = process;
     this.#folder = folder;
     this.#addresses = addresses;
   }
 
-  static async start(): Promise<Shop> {
+  static async start(): Promise<Demo> {
     if (!existsSync(FAIRLINE)) throw new Error(`${FAIRLINE} is not built: run \`make build\` first`);
     const folder = await mkdtemp(join(tmpdir(), "fairline-browser-"));
     const demo = spawn(FAIRLINE, ["demo", "--dir", folder, "--port", "0"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-    const said = listen(demo);
+    const output = outputOf(demo);
     const addresses = await until("the demo to be ready", async () => {
-      if (demo.exitCode !== null) throw new Error(`the demo ended with ${demo.exitCode}:\n${said()}`);
+      if (demo.exitCode !== null) throw new Error(`the demo ended with ${demo.exitCode}:\n${output()}`);
       return (JSON.parse(await readFile(join(folder, "demo.json"), "utf8").catch(() => "null")) as Addresses | null) ?? undefined;
     }, START_MS);
-    return new Shop(demo, folder, addresses);
+    return new Demo(demo, folder, addresses);
   }
 
   get url(): string {
     return this.#addresses.shop_url.replace(/\/$/, "");
+  }
+
+  /** The shopper page of a sale. */
+  pageUrl({ slug }: AdminSale): string {
+    return `${this.url}/sales/${slug}`;
   }
 
   get adminUrl(): string {
@@ -69,8 +74,8 @@ export class Shop {
     return this.#addresses.admin_token;
   }
 
-  /** Somebody who may sign in at the console; gives the secret of the codes. */
-  async hire(name: string, role: string, password: string): Promise<string> {
+  /** Adds an operator and returns the secret of its authenticator. */
+  async addOperator(name: string, role: string, password: string): Promise<string> {
     const response = await fetch(`${this.url}/api/admin/operators`, {
       method: "POST",
       headers: { authorization: `Bearer ${this.adminToken}`, "content-type": "application/json" },
@@ -81,74 +86,73 @@ export class Shop {
   }
 
   async stop(): Promise<void> {
-    const running = [...this.#crowds, this.#demo].filter((child) => child.exitCode === null && child.signalCode === null);
+    const running = [...this.#rushes, this.#process].filter((child) => child.exitCode === null && child.signalCode === null);
     await Promise.all(running.map((child) => { child.kill("SIGTERM"); return once(child, "exit"); }));
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** A sale of its own, which does not open by itself; the waiting room has heard of it. */
-  async create(wishes: Partial<NewSale> = {}): Promise<AdminSale> {
+  /** Creates a sale that opens in an hour, and waits until the waiting room knows it. */
+  async create(settings: Partial<NewSale> = {}): Promise<AdminSale> {
     this.#sales += 1;
     const opens_at = new Date(Date.now() + HOUR_MS).toISOString();
     const defaults: NewSale = { slug: `sale-${this.#sales}`, name: `Sale ${this.#sales}`, description: "A test.", price_minor: 4_900, currency: "EUR", total: 10, opens_at };
-    const sale = await this.#ask<AdminSale>("POST", "", { ...defaults, ...wishes });
-    await until("the waiting room to hear of the sale", async () => (await fetch(`${this.url}/api/flash-sales/${sale.id}/status`)).ok || undefined);
+    const sale = await this.#request<AdminSale>("POST", "", { ...defaults, ...settings });
+    await until("the waiting room to know the sale", async () => (await fetch(`${this.url}/api/flash-sales/${sale.id}/status`)).ok || undefined);
     return sale;
   }
 
   sale(sale: AdminSale): Promise<AdminSale> {
-    return this.#ask("GET", `/${sale.id}`);
+    return this.#request("GET", `/${sale.id}`);
   }
 
   command(sale: AdminSale, command: SaleCommand): Promise<AdminSale> {
-    return this.#ask("POST", `/${sale.id}/${command}`);
+    return this.#request("POST", `/${sale.id}/${command}`);
   }
 
   change(sale: AdminSale, change: SaleChange): Promise<AdminSale> {
-    return this.#ask("PATCH", `/${sale.id}`, change);
+    return this.#request("PATCH", `/${sale.id}`, change);
   }
 
-  /** Takes a ticket out of the line. */
   async removeTicket(sale: AdminSale, ordinal: string): Promise<void> {
-    await this.#ask("POST", `/${sale.id}/tickets/${ordinal}/remove`, { reason: "a test" });
+    await this.#request("POST", `/${sale.id}/tickets/${ordinal}/remove`, { reason: "a test" });
   }
 
-  /** A lane beside the line, for those who are invited; gives its address. */
+  /** Adds a lane and returns its address. */
   async addLane(sale: AdminSale, name: string): Promise<string> {
-    const { lanes } = await this.#ask<AdminSale>("POST", `/${sale.id}/lanes`, { name, share: 0.1 });
+    const { lanes } = await this.#request<AdminSale>("POST", `/${sale.id}/lanes`, { name, share: 0.1 });
     const address = `${this.url}/sales/${lanes[0]?.slug ?? ""}`;
-    await until("the waiting room to hear of the lane", async () => (await fetch(address)).ok || undefined);
+    await until("the waiting room to know the lane", async () => (await fetch(address)).ok || undefined);
     return address;
   }
 
-  /** Sends a crowd to a sale. Its report comes when every shopper has learnt an outcome. */
+  /** Sends simulated shoppers to a sale. The report comes when each has an outcome. */
   rush(sale: AdminSale, shoppers: number): Promise<Report> {
     const { adminToken: token, url } = this;
-    const crowd = spawn(FAIRLINE, ["rush", "--waiting-room", url, "--admin", url, "--sale", sale.slug, "--shoppers", String(shoppers), "--seed", "7"], {
+    const rush = spawn(FAIRLINE, ["rush", "--waiting-room", url, "--admin", url, "--sale", sale.slug, "--shoppers", String(shoppers), "--seed", "7"], {
       cwd: ROOT,
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, FAIRLINE_ADMIN_TOKEN: token, FAIRLINE_POSTGRES_URL: this.#addresses.postgres_url },
     });
-    this.#crowds.push(crowd);
-    const said = listen(crowd);
+    this.#rushes.push(rush);
+    const output = outputOf(rush);
     return new Promise((resolve, reject) => {
-      crowd.on("exit", (code) => {
-        const report = said().trimEnd().split("\n").findLast((line) => line.startsWith("{"));
+      rush.on("exit", (code) => {
+        const report = output().trimEnd().split("\n").findLast((line) => line.startsWith("{"));
         if (code === 0 && report !== undefined) resolve(JSON.parse(report) as Report);
-        else reject(new Error(`the crowd ended with ${String(code)}:\n${said()}`));
+        else reject(new Error(`rush ended with ${String(code)}:\n${output()}`));
       });
     });
   }
 
-  /** What `fairline verify` says of a sale's record. */
-  async verify(sale: AdminSale): Promise<{ code: number | null; said: string }> {
+  /** Runs `fairline verify` on a sale's record. */
+  async verify(sale: AdminSale): Promise<{ code: number | null; output: string }> {
     const verify = spawn(FAIRLINE, ["verify", `${this.url}/api/flash-sales/${sale.id}/record`], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-    const said = listen(verify);
+    const output = outputOf(verify);
     const [code] = (await once(verify, "close")) as [number | null];
-    return { code, said: said() };
+    return { code, output: output() };
   }
 
-  async #ask<T>(method: string, path: string, body?: object): Promise<T> {
+  async #request<T>(method: string, path: string, body?: object): Promise<T> {
     const response = await fetch(`${this.url}/api/admin/sales${path}`, {
       method,
       headers: { authorization: `Bearer ${this.adminToken}`, "content-type": "application/json" },
@@ -159,9 +163,9 @@ export class Shop {
   }
 }
 
-/** All that a process says, on both of its outputs. */
-function listen(child: ChildProcess): () => string {
-  let said = "";
-  for (const output of [child.stdout, child.stderr]) output?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  return () => said;
+/** Collects what a process writes to both of its outputs. */
+function outputOf(child: ChildProcess): () => string {
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
+  return () => output;
 }

@@ -1,0 +1,166 @@
+/** A sale on the console, from its creation to its report. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { photograph, Visitor } from "./browser";
+import { ConsolePage, CUT_OFF, REFUSED } from "./console-page";
+import { browser, demo, LIMIT } from "./setup";
+import { ShopperPage } from "./shopper-page";
+import { until } from "./until";
+
+test("a sale is created with a preview, run, copied, closed and reported; the audit log shows each change", LIMIT, async () => {
+  const at = await ConsolePage.open(browser, demo, "otto", "owner");
+  const { page } = at;
+  await page.getByRole("link", { name: "Create sale" }).click();
+  await page.locator("#create").getByLabel("Name", { exact: true }).fill("Console lamp");
+  await page.getByLabel("URL slug").fill("console-lamp");
+  const price = page.getByLabel("Price");
+  await price.fill("12.509");
+  await at.button("Create sale").click();
+  assert.equal(await price.evaluate((input: HTMLInputElement) => input.validationMessage), "The smallest amount in this currency is €0.01.");
+  await price.fill("12.50");
+  await page.getByLabel("Time zone").selectOption("America/New_York");
+  await page.getByLabel("Opens at").fill("2099-07-01T10:00");
+  await page.getByLabel("Text while waiting").fill("Tea is ready.");
+  await page.getByLabel("Custom accent").check();
+  await page.getByLabel("Accent colour", { exact: true }).fill("#ffee00");
+  await page.getByText("Links in this accent colour are hard to read").waitFor();
+  await page.getByRole("button", { name: "Create sale" }).click();
+  await page.locator("#trouble").filter({ hasText: /accent/ }).waitFor();
+  await page.getByLabel("Accent colour", { exact: true }).fill("#7a0019");
+  const preview = page.getByRole("complementary", { name: "Preview" });
+  await preview.getByText("Console lamp").waitFor();
+  await preview.getByText("€12.50").waitFor();
+  await preview.getByText("Tea is ready.").waitFor();
+  await page.getByText(/10:00 \(America\/New_York\), /).waitFor();
+  await photograph(page, "console-new");
+  await page.getByRole("button", { name: "Create sale" }).click();
+  await page.getByRole("heading", { name: "Console lamp" }).waitFor();
+  await page.getByText(/10:00 \(America\/New_York\)/).waitFor();
+
+  // A lane, and a shopper with an invitation to it.
+  await page.getByText("Lanes", { exact: true }).click();
+  await page.getByLabel("Lane name").fill("vip");
+  await page.getByLabel("Share of admissions (%)").fill("25");
+  await at.button("Add lane").click();
+  await page.getByRole("rowheader", { name: "vip" }).waitFor();
+  await at.button("Create invitations").click();
+  const links = page.getByLabel("Invitation links");
+  await until("the invitation", async () => (await links.inputValue()) || undefined);
+  await at.set("Share of vip (%)", "30");
+  await until("the waiting room to know the lane", async () => (await fetch(await links.inputValue())).ok || undefined);
+  const guest = await Visitor.open(browser);
+  const invited = new ShopperPage(await guest.openTab(await links.inputValue()));
+  await invited.page.getByText("By invitation: vip").waitFor();
+  await photograph(invited.page, "invited");
+  await guest.close();
+
+  await at.button("Open now").click();
+  await at.answer("Go back");
+  assert.equal((await page.locator(".badge").first().textContent()), "Opens soon");
+  await at.button("Open now").click();
+  await at.answer("Open sale");
+  await at.status("Open").waitFor();
+  await at.button("Pause").click();
+  await at.status("Paused").waitFor();
+  const shoppers = await Promise.all([0, 1, 2].map(async () => {
+    const shopper = await Visitor.open(browser);
+    const line = new ShopperPage(await shopper.openTab(`${demo.url}/sales/console-lamp`));
+    return { shopper, line };
+  }));
+  for (const [index, { line }] of shoppers.entries()) {
+    await line.join();
+    await until("the ticket to be counted", async () => (await at.counter("Waiting").textContent()) === String(index + 1) || undefined);
+  }
+  const [, second, third] = shoppers;
+  assert.ok(second && third);
+  await second.line.page.getByText("Tea is ready.").waitFor();
+  const accent = await second.line.page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue("--accent").trim());
+  assert.equal(accent, "#7a0019");
+  await photograph(second.line.page, "shopper-theme");
+  await at.set("Message to waiting shoppers", "Back in a minute.");
+  await second.line.page.getByText("Back in a minute.").waitFor();
+  await page.getByText("Texts and colours").click();
+  const theme = page.locator(".theme");
+  assert.equal(await theme.getByLabel("Text while waiting").inputValue(), "Tea is ready.");
+  await theme.getByLabel("Text while waiting").fill("Coffee is ready.");
+  await theme.getByLabel("Accent colour", { exact: true }).fill("#ffee00");
+  await theme.getByText("Links in this accent colour are hard to read").waitFor();
+  await theme.getByLabel("Accent colour", { exact: true }).fill("#00457c");
+  await theme.getByRole("button", { name: "Save theme" }).click();
+  await until("the page with the new theme", async () => {
+    await second.line.page.reload();
+    await second.line.page.getByText(/(Tea|Coffee) is ready\./).waitFor();
+    return (await second.line.page.getByText("Coffee is ready.").isVisible()) || undefined;
+  });
+  await at.set("Maximum admissions per second", "2.5");
+  await at.set("Total units", "3");
+  await page.getByLabel("Ticket number", { exact: true }).fill("2");
+  await page.getByLabel("Action").selectOption("remove");
+  await at.button("Apply…").click();
+  await photograph(page, "console-confirm");
+  await at.answer("Remove ticket", "a robot");
+  await second.line.heading("The shop removed you from the line").waitFor();
+  await photograph(second.line.page, "shopper-removed");
+  await page.getByLabel("Ticket number", { exact: true }).fill("3");
+  await page.getByLabel("Action").selectOption("prefer");
+  await at.button("Apply…").click();
+  await at.answer("Serve next", "a mistake");
+  await page.getByText("Ticket 3 is served next.").waitFor();
+  await at.button("Resume").click();
+  await third.line.heading("It’s your turn").waitFor();
+  await page.getByLabel("Extra admissions").fill("5");
+  await at.button("Admit now").click();
+  await at.answer("Admit now");
+  await page.getByText("Admitting 5 more shoppers now").waitFor();
+  await until("both admissions", async () => (await at.counter("Admitted").textContent()) === "2" || undefined);
+  await at.button("Revoke all unused tokens…").click();
+  await at.answer("Revoke tokens", "a leak");
+  await page.getByText(/tokens? revoked/).waitFor();
+  await photograph(page, "console-sale");
+  for (const { shopper } of shoppers) await shopper.close(CUT_OFF);
+
+  await page.getByRole("link", { name: "Copy sale" }).click();
+  await page.getByRole("heading", { name: "Copy of Console lamp" }).waitFor();
+  assert.equal(await page.getByLabel("Text while waiting").inputValue(), "Coffee is ready.");
+  await photograph(page, "console-copy");
+  assert.equal(await page.getByLabel("Price").inputValue(), "12.5");
+  await page.goBack();
+
+  await at.button("Close sale").click();
+  await at.answer("Go back");
+  await at.button("Close sale").click();
+  await at.answer("Close sale");
+  await at.status("Closed").waitFor();
+  await page.getByRole("link", { name: "Report", exact: true }).click();
+  await page.getByText(/The record was replayed/).waitFor();
+  await page.getByText(/1 tickets? in front/).waitFor();
+  await photograph(page, "console-report");
+
+  await page.getByRole("link", { name: "Audit log" }).click();
+  await page.getByRole("row").filter({ hasText: "remove ticket" }).filter({ hasText: "a robot" }).waitFor();
+  await page.getByRole("row").filter({ hasText: "rate cap per s: 10 → 2.5" }).waitFor();
+  await photograph(page, "console-audit");
+  await page.getByRole("link", { name: "console-lamp" }).first().click();
+  await page.getByRole("link", { name: "Change history" }).click();
+  await page.getByRole("heading", { name: "Audit log of this sale" }).waitFor();
+  await page.getByRole("row").filter({ hasText: "a robot" }).waitFor();
+  assert.equal(await page.getByRole("row").filter({ hasText: "otto" }).filter({ hasText: "add operator" }).count(), 0);
+  await page.getByRole("link", { name: "All entries" }).click();
+  await page.getByRole("heading", { name: "Audit log", exact: true }).waitFor();
+  const download = page.waitForEvent("download");
+  await page.getByRole("link", { name: "Download CSV" }).click();
+  assert.equal((await download).suggestedFilename(), "audit.csv");
+
+  await page.getByRole("link", { name: "Webhooks" }).click();
+  await page.getByLabel("Endpoint URL").fill("http://127.0.0.1:9/hook");
+  await at.button("Add webhook").click();
+  await page.getByRole("rowheader", { name: "http://127.0.0.1:9/hook" }).waitFor();
+  await photograph(page, "console-webhooks");
+  await at.button(/^Delete http/).click();
+  await at.answer("Delete webhook");
+  await page.getByRole("rowheader").waitFor({ state: "detached" });
+  await at.button("Sign out").click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await at.visitor.close(REFUSED, CUT_OFF);
+});
