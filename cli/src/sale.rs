@@ -1,20 +1,24 @@
 //! `fairline sale`: the console's functions, from a terminal.
 
 mod admin;
+mod arguments;
 mod desk;
 mod orders;
 mod words;
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
 use fairline_sale::minor_units;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use self::admin::{Admin, Where};
+pub(crate) use self::arguments::Settings;
+use self::{
+    admin::Admin,
+    arguments::{Change, Command, Copy, Create, Mode, Named, Order, Ticket},
+};
 use crate::failure::Failure;
 
 /// Polling interval.
@@ -43,290 +47,6 @@ const COPIED: &[&str] = &[
     "look",
     "time_zone",
 ];
-
-#[derive(Debug, Args)]
-#[group(skip)]
-pub(crate) struct Settings {
-    #[command(flatten)]
-    place: Where,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Create a sale; it opens now unless --opens-at says otherwise.
-    Create(Box<Create>),
-    /// Create a copy of a sale, for another time.
-    Copy(Copy),
-    /// List all sales, the newest first.
-    List,
-    /// Show one sale.
-    Show(Named),
-    /// Open a sale now.
-    Open(Named),
-    /// Pause admissions.
-    Pause(Named),
-    /// Resume admissions.
-    Resume(Named),
-    /// Close a sale for good.
-    Close(Named),
-    /// Change the settings of a sale that may change while it runs.
-    Set(Change),
-    /// Print a sale whenever it changes, until it is closed.
-    Watch(Named),
-    /// Admit a number of shoppers at once, above the rate.
-    Admit {
-        #[command(flatten)]
-        named: Named,
-        /// Number of shoppers.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        count: u32,
-    },
-    /// Remove a ticket from the line.
-    Remove(Ticket),
-    /// Serve a ticket before all others.
-    Prefer(Ticket),
-    /// Revoke all issued tokens; their shoppers wait again, at the front.
-    Revoke {
-        #[command(flatten)]
-        named: Named,
-        /// Reason, for the audit log.
-        #[arg(long)]
-        reason: String,
-    },
-    /// List the orders of a sale, the newest first: all, or those that match a search.
-    Orders(orders::List),
-    /// Refund a paid order, in full or in part.
-    Refund(orders::Refund),
-    /// Cancel an unpaid order.
-    CancelOrder(orders::Cancel),
-    /// Print the results of a sale.
-    Report(Named),
-    /// Rehearse: send simulated shoppers to a copy of a sale, and wait until they have finished.
-    /// Exit code 0 if every promise was kept, 1 if not.
-    Rehearse(desk::Rehearse),
-    /// Manage the lanes of a sale, and invitations to them.
-    Lanes {
-        #[command(subcommand)]
-        command: desk::Lanes,
-    },
-    /// Show the audit log, the newest entry first.
-    Audit(desk::Audit),
-    /// List the operators.
-    Operators,
-    /// Manage API tokens of programs.
-    Tokens {
-        #[command(subcommand)]
-        command: desk::Tokens,
-    },
-    /// Manage webhooks for events.
-    Webhooks {
-        #[command(subcommand)]
-        command: desk::Webhooks,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Ticket {
-    #[command(flatten)]
-    named: Named,
-    /// Ticket number, as the shopper's page shows it.
-    ticket: u64,
-    /// Reason, for the audit log.
-    #[arg(long)]
-    reason: String,
-}
-
-#[derive(Debug, Args)]
-struct Named {
-    /// The sale: its URL slug or its id.
-    #[arg(value_name = "SALE")]
-    sale: String,
-}
-
-/// The order in which the line is served.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Order {
-    Fifo,
-    Draw,
-}
-
-/// The admission mode.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Mode {
-    Guarantee,
-    Yield,
-}
-
-#[derive(Debug, Args)]
-struct Create {
-    /// Name of the product.
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// URL slug [default: derived from NAME].
-    #[arg(long)]
-    slug: Option<String>,
-    /// Description: a sentence or two.
-    #[arg(long, default_value = "")]
-    description: String,
-    /// Price of one unit, such as 49.00.
-    #[arg(long, value_name = "AMOUNT")]
-    price: String,
-    /// ISO 4217 currency code.
-    #[arg(long, default_value = "EUR")]
-    currency: String,
-    /// Units in stock.
-    #[arg(long, value_name = "UNITS")]
-    total: u32,
-    /// Units that one shopper may buy.
-    #[arg(long, value_name = "UNITS", default_value_t = 1)]
-    per_shopper: u32,
-    /// Units that one account may buy; requires shoppers to sign in.
-    #[arg(long, value_name = "UNITS")]
-    per_account: Option<u32>,
-    /// Maximum admissions per second.
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 10.0)]
-    rate: f64,
-    /// Maximum shoppers in checkout [default: unlimited].
-    #[arg(long, value_name = "SHOPPERS")]
-    inside_max: Option<u32>,
-    /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
-    #[arg(long, value_name = "TIME")]
-    opens_at: Option<String>,
-    /// End time [default: none].
-    #[arg(long, value_name = "TIME")]
-    ends_at: Option<String>,
-    /// Time zone in which the console shows the sale, such as Europe/Berlin.
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    time_zone: String,
-    /// Seconds in which a hold must be paid.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    hold: u32,
-    /// Seconds in which a token can be redeemed [default: 120].
-    #[arg(long, value_name = "SECONDS")]
-    token_ttl: Option<u32>,
-    /// Seconds in which a page must claim its token [default: 15].
-    #[arg(long, value_name = "SECONDS")]
-    claim_window: Option<u32>,
-    /// Seconds after its turn for which a ticket is still recalled [default: 1800].
-    #[arg(long, value_name = "SECONDS")]
-    recall_window: Option<u32>,
-    /// Grace period: seconds for which a disconnected shopper keeps the place [default: the waiting
-    /// rooms' setting].
-    #[arg(long, value_name = "SECONDS")]
-    grace: Option<u32>,
-    /// The order in which the line is served.
-    #[arg(long, value_enum, default_value = "fifo")]
-    order: Order,
-    /// Admission mode.
-    #[arg(long, value_enum, default_value = "guarantee")]
-    mode: Mode,
-    /// In yield mode: the share of paying shoppers who may find no unit [default: 0.001].
-    #[arg(long, value_name = "PART")]
-    risk: Option<f64>,
-    /// An earlier sale with similar shopper behaviour.
-    #[arg(long, value_name = "SALE")]
-    like: Option<String>,
-    #[command(flatten)]
-    look: LookArgs,
-}
-
-/// The theme of a sale's pages.
-#[derive(Debug, Args)]
-struct LookArgs {
-    /// Colour of buttons and links: #rrggbb.
-    #[arg(long, value_name = "COLOUR")]
-    accent: Option<String>,
-    /// Background colour: #rrggbb.
-    #[arg(long, value_name = "COLOUR")]
-    paper: Option<String>,
-    /// Text for shoppers who wait.
-    #[arg(long, value_name = "TEXT")]
-    waiting_text: Option<String>,
-    /// Text for shoppers who have a turn.
-    #[arg(long, value_name = "TEXT")]
-    turn_text: Option<String>,
-    /// Text for shoppers who came too late.
-    #[arg(long, value_name = "TEXT")]
-    sold_out_text: Option<String>,
-}
-
-impl LookArgs {
-    /// Applies the given settings to a theme; an empty text restores the default.
-    fn over(&self, look: &Value) -> Option<Value> {
-        let mut look = look.as_object().cloned().unwrap_or_default();
-        let said = [
-            ("accent", &self.accent),
-            ("paper", &self.paper),
-            ("waiting_text", &self.waiting_text),
-            ("turn_text", &self.turn_text),
-            ("sold_out_text", &self.sold_out_text),
-        ];
-        let mut is_said = false;
-        for (name, text) in said {
-            let Some(text) = text else { continue };
-            is_said = true;
-            if text.is_empty() {
-                look.remove(name)
-            } else {
-                look.insert(name.to_owned(), json!(text))
-            };
-        }
-        is_said.then_some(Value::Object(look))
-    }
-}
-
-#[derive(Debug, Args)]
-struct Copy {
-    #[command(flatten)]
-    named: Named,
-    /// URL slug [default: that of the original with `-copy`].
-    #[arg(long)]
-    slug: Option<String>,
-    /// Name of the product [default: that of the original].
-    #[arg(long)]
-    name: Option<String>,
-    /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
-    #[arg(long, value_name = "TIME")]
-    opens_at: Option<String>,
-    /// End time [default: none].
-    #[arg(long, value_name = "TIME")]
-    ends_at: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct Change {
-    #[command(flatten)]
-    named: Named,
-    /// Maximum admissions per second.
-    #[arg(long, value_name = "PER_SECOND")]
-    rate: Option<f64>,
-    /// Units in stock.
-    #[arg(long, value_name = "UNITS")]
-    total: Option<u32>,
-    /// Maximum shoppers in checkout; `none` for unlimited.
-    #[arg(long, value_name = "SHOPPERS")]
-    inside_max: Option<String>,
-    /// Message to all waiting shoppers; empty removes it.
-    #[arg(long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Seconds after its turn for which a ticket is still recalled.
-    #[arg(long, value_name = "SECONDS")]
-    recall_window: Option<u32>,
-    /// Grace period: seconds for which a disconnected shopper keeps the place; `none` for the
-    /// waiting rooms' setting.
-    #[arg(long, value_name = "SECONDS")]
-    grace: Option<String>,
-    /// Opening time of a scheduled sale.
-    #[arg(long, value_name = "TIME")]
-    opens_at: Option<String>,
-    /// End time of a scheduled sale; `none` for no end time.
-    #[arg(long, value_name = "TIME")]
-    ends_at: Option<String>,
-    #[command(flatten)]
-    look: LookArgs,
-}
 
 pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Failure> {
     let Settings { place, command } = settings;

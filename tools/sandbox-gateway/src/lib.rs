@@ -28,6 +28,7 @@
 //! directly (`POST /v1/refunds`), in full or in part; amounts below Stripe's minimum are rejected.
 
 mod api;
+mod bounded;
 mod company;
 mod webhook;
 

@@ -10,7 +10,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fairline_simulate::{
     gate::Gate,
     redis::Reply,
@@ -90,31 +90,7 @@ async fn publish(store: &LineStore, publication: &Publication<'_>, begins: bool)
 
 /// What shoppers see of a sale of its own.
 fn card() -> SaleCard {
-    SaleCard {
-        id: SaleId(uuid::Uuid::new_v4()),
-        slug: "simulated".to_owned(),
-        name: "Simulated".to_owned(),
-        description: String::new(),
-        price_minor: 100,
-        currency: "EUR".to_owned(),
-        per_shopper_limit: 1,
-        per_account_limit: None,
-        total: 10,
-        remaining: 10,
-        status: Status::Open,
-        opens_at: OffsetDateTime::UNIX_EPOCH,
-        ends_at: None,
-        rate_cap_per_s: 10.0,
-        message: None,
-        mode: SaleMode::Guarantee,
-        order: LineOrder::Fifo,
-        draw: None,
-        lane: None,
-        grace_s: None,
-        rehearsal: false,
-        look: Default::default(),
-        record: None,
-    }
+    SaleCard { id: SaleId(uuid::Uuid::new_v4()), ..SaleCard::example() }
 }
 
 /// The fields of a hash have no order, and each server is a process of its own.
