@@ -127,7 +127,7 @@ bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_v
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
-simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to tell one
+simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to print one
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
 	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
 

@@ -1,4 +1,5 @@
-# A demo for the tests of scripts/, to be sourced. `start_demo` sets `folder`, `base` (its URL, which ends with a slash) and `demo`.
+# A demo for the tests of scripts/, to be sourced. `start_demo` sets `folder`, `base` (its URL,
+# which ends with a slash) and `demo`.
 fairline=${FAIRLINE_BIN:-target/debug/fairline}
 
 start_demo() {

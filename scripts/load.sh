@@ -13,7 +13,8 @@ main() {
     [[ $(cat "$tools/k6/version" 2>/dev/null) == "$k6_version" ]] || install_k6
     start_demo
     if [[ $1 == smoke ]]; then
-        # As many come as are to be served, and some more: most of the sale is over when the last arrive.
+        # As many come as are to be served, and some more: most of the sale is over when the last
+        # arrive.
         python3 scripts/test_k6.py "$tools/k6/bin/k6"
         LATENCY=off crowd normal 60 8 20
         LATENCY=off crowd peak 150 4 30

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests what deploys: the Helm chart with a real helm, against the schemas of Kubernetes, its alerts, compose.yaml, the Dockerfile and the workflows. The tools
-# are fetched into target/tools.
+# Tests what deploys: the Helm chart with a real helm, against the schemas of Kubernetes, its
+# alerts, compose.yaml, the Dockerfile and the workflows. The tools are fetched into target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -91,7 +91,7 @@ def is_valid(rendered):
             try:
                 kubernetes_validate.validate(document, version, strict=True)
             except (kubernetes_validate.ValidationError, kubernetes_validate.InvalidSchemaError) as error:
-                failures.append(f"{name} is none of Kubernetes {version}: {error}")
+                failures.append(f"{name} is not valid for Kubernetes {version}: {error}")
 
 
 # What holds over all values.
@@ -109,19 +109,19 @@ def pods_are_confined(rendered):
         check({"cpu", "memory"} <= one["resources"]["limits"].keys(), f"{where} has no limits")
 
 
-def services_are_told_what_is_theirs(rendered):
+def services_get_their_settings(rendered):
     table = yaml.safe_load((CHART / "settings.yaml").read_text())
     for service in SERVICES:
-        told, env = table[service], rendered.env(service)
-        secret = set(told["secrets"]) | set(told["optional"])
-        check(set(told["secrets"]) <= env.keys(), f"{service} of {rendered.title} is not told {set(told['secrets']) - env.keys()}")
-        check(env.keys() <= {"SSL_CERT_FILE"} | secret | set(told["chart"]) | set(told["env"]), f"{service} of {rendered.title} is told {env.keys()}")
+        expected, env = table[service], rendered.env(service)
+        secret = set(expected["secrets"]) | set(expected["optional"])
+        check(set(expected["secrets"]) <= env.keys(), f"{service} of {rendered.title} lacks {set(expected['secrets']) - env.keys()}")
+        check(env.keys() <= {"SSL_CERT_FILE"} | secret | set(expected["chart"]) | set(expected["env"]), f"{service} of {rendered.title} gets {env.keys()}")
         for name, variable in env.items():
             if name == "SSL_CERT_FILE":
                 continue
             check(("valueFrom" in variable) == (name in secret), f"{name} of {service} is no matter of a Secret, or ought to be")
             check("e+" not in variable.get("value", ""), f"{name} of {service} is {variable.get('value')}")
-        check(len(env) == len(container(rendered.one("Deployment", service))["env"]), f"{service} is told something twice")
+        check(len(env) == len(container(rendered.one("Deployment", service))["env"]), f"{service} gets a setting twice")
 
 
 def pods_come_and_go_gently(rendered):
@@ -142,7 +142,7 @@ def pods_come_and_go_gently(rendered):
         service_object = rendered.one("Service", service)["spec"]
         others = [other for other in rendered.all("Deployment") if selects(service_object["selector"], other)]
         check(others == [deployment], f"the Service {service} leads to {len(others)} deployments")
-        # Where an autoscaler counts the pods, nobody else does.
+        # With an autoscaler, nothing else sets the number of pods.
         check(("replicas" in deployment["spec"]) != rendered.has("HorizontalPodAutoscaler", service), f"two count the pods of {service}")
 
 
@@ -187,7 +187,7 @@ def least_is_the_seeds(rendered):
             [rule] = yaml.safe_load((CHART / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
             served = rule["name"]["as"]
             check(metric == served and rule["seriesQuery"].startswith(metric + "{"), f"the adapter serves {served}, the autoscaler asks for {metric}")
-            check(metric in metrics_emitted(), f"nobody emits {metric}, which the autoscaler asks for")
+            check(metric in metrics_emitted(), f"no service emits {metric}, which the autoscaler uses")
     for ingress in rendered.all("Ingress"):
         said = {name.removeprefix("nginx.ingress.kubernetes.io/"): value for name, value in ingress["metadata"]["annotations"].items()}
         check(said["use-regex"] == "true" and said["proxy-buffering"] == "off", f"the Ingress says {said}")
@@ -249,11 +249,11 @@ def everything_is_as_said(rendered):
     check(set(listen.values()) == {"[::]:8080"}, f"in a cluster of IPv6 the services listen at {listen}")
     controller = rendered.env("admission-controller")
     check(controller["FAIRLINE_SIGNING_KEY_FILE"]["value"] == "/keys/new.pem,/keys/old.pem", "keys are given in another order")
-    check(controller["FAIRLINE_REHEARSAL_PROGRAM"]["value"] == "/fairline", "nobody can rehearse")
+    check(controller["FAIRLINE_REHEARSAL_PROGRAM"]["value"] == "/fairline", "rehearsals have no program")
     rehearsing = "FROM admission-controller AS rehearsing-controller\nCOPY --from=build /built/fairline /fairline\n"
     check(rehearsing in pathlib.Path("Dockerfile").read_text(), "the rehearsing controller's image has no crowd")
     for service, table in yaml.safe_load((CHART / "settings.yaml").read_text()).items():
-        check(table["optional"].keys() <= rendered.env(service).keys(), f"{service} is not told {table['optional'].keys() - rendered.env(service).keys()}")
+        check(table["optional"].keys() <= rendered.env(service).keys(), f"{service} lacks {table['optional'].keys() - rendered.env(service).keys()}")
     for workload in rendered.all("Deployment") + rendered.all("Job"):
         [believed] = [variable["value"] for variable in container(workload)["env"] if variable["name"] == "SSL_CERT_FILE"]
         mounts = {mount["mountPath"]: mount["name"] for mount in container(workload)["volumeMounts"]}
@@ -284,7 +284,7 @@ def everything_is_as_said(rendered):
 def small_is_small(rendered):
     for kind in ["HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Job"]:
         check(not rendered.all(kind), f"small.yaml makes {kind}")
-    check("FAIRLINE_PAGES_URL" not in rendered.env("checkout"), "checkout is told an address that is none")
+    check("FAIRLINE_PAGES_URL" not in rendered.env("checkout"), "checkout gets an empty address")
 
 
 def versions_live_side_by_side(canary, green, blue):
@@ -305,14 +305,14 @@ def settings_are_known():
     table = yaml.safe_load((CHART / "settings.yaml").read_text())
     secrets = yaml.safe_load((CHART / "values.yaml").read_text())["secrets"]
     check(table.keys() == SERVICES.keys(), f"settings.yaml is about {table.keys()}")
-    used = {at for told in table.values() for at in [*told["secrets"].values(), *told["optional"].values()]} | {"signingKeys"}
-    check(used == secrets.keys(), f"secrets that nobody is told, or that nobody can name: {used ^ secrets.keys()}")
+    used = {at for expected in table.values() for at in [*expected["secrets"].values(), *expected["optional"].values()]} | {"signingKeys"}
+    check(used == secrets.keys(), f"secrets that no service uses, or that have no value: {used ^ secrets.keys()}")
     for service, folder in SERVICES.items():
-        known, told = settings_of(folder, *SHARED[service]), table[service]
+        known, expected = settings_of(folder, *SHARED[service]), table[service]
         secret = {name for name, kind in known.items() if "Secret" in kind}
         check(len(known) > 10 and secret, f"the settings of {service} were not found")
-        check(secret == set(told["secrets"]) | set(told["optional"]), f"{service}: from a Secret, and in settings.yaml: {secret ^ (set(told['secrets']) | set(told['optional']))}")
-        others = told["chart"] + told["env"]
+        check(secret == set(expected["secrets"]) | set(expected["optional"]), f"{service}: from a Secret, and in settings.yaml: {secret ^ (set(expected['secrets']) | set(expected['optional']))}")
+        others = expected["chart"] + expected["env"]
         check(known.keys() - secret == set(others), f"{service}: other settings, and in settings.yaml: {(known.keys() - secret) ^ set(others)}")
         check(len(others) == len(set(others)), f"settings.yaml names a setting of {service} twice")
 
@@ -333,7 +333,7 @@ def shows_what_is_there():
     shown += [(rule["alert"], rule["expr"]) for rule in rules]
     for title, expression in shown:
         for metric in metrics_of(expression):
-            check(metric in known, f"nobody emits {metric}, which `{title}` shows")
+            check(metric in known, f"no service emits {metric}, which `{title}` shows")
     ids = [panel["id"] for panel in dashboard["panels"]]
     check(len(ids) == len(set(ids)), "two panels of the dashboard have the same id")
     explained = re.findall(r"^\| (Fairline\w+) \|", OPERATIONS.read_text(), re.MULTILINE)
@@ -408,7 +408,7 @@ def main():
     for each in rendered.values():
         is_valid(each)
         pods_are_confined(each)
-        services_are_told_what_is_theirs(each)
+        services_get_their_settings(each)
         pods_come_and_go_gently(each)
         keys_fit(each)
     least, everything = rendered["least"], rendered["everything"]

@@ -48,7 +48,8 @@ def reads_as_compose(folder):
     check(all(file.read_text() == text for file, text in kept.items()), "compose/keys.sh made other keys the second time")
     check(all(file.stat().st_mode & 0o077 == 0 for file in kept if file.suffix == ".env"), "others may read the passwords")
     check([file.name for file in (folder / "compose").glob("secrets*")] == ["secrets"], "compose/keys.sh leaves something behind")
-    # The plugin where there is one; compose of Debian's package reads secrets, merges and variables as it does.
+    # The plugin where there is one; compose of Debian's package reads secrets, merges and variables
+    # as it does.
     has_plugin = shutil.which("docker") and run("docker", "compose", "version").returncode == 0
     compose = ["docker", "compose"] if has_plugin else ["docker-compose"]
     config = run(*compose, "--file", str(folder / "compose.yaml"), "config")
@@ -69,7 +70,7 @@ def services_are_as_they_must_be(config):
         if target != "fairline":
             check(required_of(target) <= given | {"FAIRLINE_LISTEN"}, f"{name} lacks {required_of(target) - given}")
         if name in SERVICES:
-            check(service["healthcheck"]["test"] == ["CMD", f"/{name}", "--healthy"], f"nobody asks {name} whether it is well")
+            check(service["healthcheck"]["test"] == ["CMD", f"/{name}", "--healthy"], f"{name} has no health check")
         check(service["read_only"] and service["cap_drop"] == ["ALL"], f"{name} is not confined")
     check("FAIRLINE_POSTGRES_URL" not in config["services"]["waiting-room"]["environment"], "the waiting room knows Postgres")
     networks = {name: set(service["networks"]) for name, service in config["services"].items()}

@@ -22,7 +22,7 @@ use self::{
 use crate::failure::Failure;
 
 /// Polling interval.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The path of sales in the admin API.
 const SALES: &str = "/sales";
 /// The fields that a copy takes from its original.
@@ -153,7 +153,7 @@ async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> 
     let path = path_of(&find(admin, named).await?);
     let mut shown = String::new();
     loop {
-        let sale = admin.look(&path).await?;
+        let sale = admin.poll(&path).await?;
         let line = if json { sale.to_string() } else { words::in_a_line(&sale) };
         if line != shown {
             println!("{line}");
@@ -162,7 +162,7 @@ async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> 
         if sale["status"] == "closed" {
             return Ok(());
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -192,7 +192,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         ("grace_s", create.grace.map(Value::from)),
         ("risk", create.risk.map(Value::from)),
         ("like", create.like.map(Value::from)),
-        ("look", create.look.over(&Value::Null)),
+        ("look", create.theme.over(&Value::Null)),
         ("inside_max", create.inside_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),
         ("ends_at", create.ends_at.map(Value::from)),
@@ -254,7 +254,7 @@ fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
     if let Some(at) = &change.ends_at {
         changes.insert("ends_at".to_owned(), if at == "none" { Value::Null } else { json!(at) });
     }
-    changes.extend(change.look.over(&sale["look"]).map(|look| ("look".to_owned(), look)));
+    changes.extend(change.theme.over(&sale["look"]).map(|theme| ("look".to_owned(), theme)));
     if let Some(rate) = change.rate {
         changes.insert("rate_cap_per_s".to_owned(), json!(rate));
     }
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_becomes_one_in_addresses() {
+    fn a_name_becomes_a_slug() {
         for (name, slug) in [("Brass lamp No. 7", "brass-lamp-no-7"), ("  --Ünder--  ", "nder"), ("lamp", "lamp")] {
             assert_eq!(slug_of(name), slug);
         }

@@ -1,4 +1,5 @@
-//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way dependencies go.
+//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way
+//! dependencies go.
 
 use std::{
     fs,
@@ -39,7 +40,7 @@ fn offenders(texts: &[&str], is_allowed: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn sql_stands_in_stores_and_in_the_crate_that_makes_connections() {
+fn sql_is_in_stores_and_in_the_crate_of_connections() {
     let sql = ["sqlx::query", "sqlx::raw_sql", "query_as(", "query_scalar("];
     let is_store = |path: &str| {
         path.ends_with("/store.rs")
@@ -55,7 +56,7 @@ fn sql_stands_in_stores_and_in_the_crate_that_makes_connections() {
 }
 
 #[test]
-fn redis_clients_stand_in_three_crates_and_in_one_cache() {
+fn redis_clients_are_in_three_crates_and_in_one_cache() {
     let is_allowed = |path: &str| {
         ["crates/line/", "crates/events/", "crates/redis/"].iter().any(|krate| path.starts_with(krate))
             || path == "checkout/src/catalogue/cache.rs"
@@ -78,7 +79,8 @@ fn services_do_not_depend_on_each_other() {
     }
 }
 
-/// A feature of checkout that is reached through its routes may be used by others; its routes may not.
+/// A feature of checkout that is reached through its routes may be used by others; its routes may
+/// not.
 #[test]
 fn stores_and_services_do_not_call_routes() {
     let upwards = sources("checkout/src").into_iter().filter(|(path, text)| {

@@ -27,7 +27,7 @@ fn visitor(ordinal: u64) -> VisitorId {
     VisitorId([u8::try_from(ordinal).expect("few"); 16])
 }
 
-/// The record of a draw of three, of whom the one who drew `served` is let in.
+/// The record of a draw of three, of which the one with number `served` is admitted.
 fn record(served: u64) -> Vec<String> {
     let mut head = Head::default();
     let mut lines = Vec::new();
@@ -52,7 +52,7 @@ fn verify(lines: &[String], arguments: &[&str]) -> (Option<i32>, String) {
     let mut verify = Command::new(env!("CARGO_BIN_EXE_fairline"));
     verify.args(["verify", "-"]).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut verify = verify.spawn().expect("fairline runs");
-    // It may have made up its mind before it has read all.
+    // It may end before it has read all of the input.
     let _ = verify.stdin.take().expect("piped").write_all((lines.join("\n") + "\n").as_bytes());
     said(&verify.wait_with_output().expect("it ends"))
 }
@@ -63,7 +63,7 @@ fn said(output: &Output) -> (Option<i32>, String) {
 }
 
 #[test]
-fn an_honest_record_verifies_from_a_file_and_tells_a_ticket_its_story() {
+fn an_honest_record_verifies_from_a_file_with_the_story_of_a_ticket() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), record(1).join("\n")).expect("written");
     let verify = |arguments: &[&str]| {
@@ -91,7 +91,7 @@ fn an_honest_record_verifies_from_a_file_and_tells_a_ticket_its_story() {
 }
 
 #[test]
-fn a_dishonest_record_is_named_with_its_first_wrong_entry() {
+fn a_dishonest_record_is_rejected_at_its_first_wrong_entry() {
     let (code, json) = verify(&record(2), &["--json"]);
     let verdict: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((code, &verdict["honest"], &verdict["entry"]), (Some(1), &false.into(), &6.into()));
@@ -104,7 +104,7 @@ fn a_dishonest_record_is_named_with_its_first_wrong_entry() {
 }
 
 #[test]
-fn a_kept_head_shows_what_was_cut_off_or_rewritten() {
+fn a_known_head_detects_a_truncated_or_rewritten_record() {
     let lines = record(1);
     let last = Entry::from_line(&lines[5]).expect("an entry").head;
     let kept = format!("{}:{}", last.seq, last.hash);
@@ -117,7 +117,7 @@ fn a_kept_head_shows_what_was_cut_off_or_rewritten() {
 }
 
 #[test]
-fn what_can_not_be_read_is_a_sentence_and_neither_honest_nor_not() {
+fn an_unreadable_record_is_reported_without_a_verdict() {
     let verify = |record: &str, more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fairline"));
         said(&command.args(["verify", record]).args(more).output().expect("fairline runs"))

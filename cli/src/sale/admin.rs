@@ -14,7 +14,7 @@ use hyper_util::{
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::LOOK_EVERY;
+use super::POLL_INTERVAL;
 use crate::{demo::READY_FILE, failure::Failure};
 
 /// Timeout of a request to the controller.
@@ -75,14 +75,14 @@ impl Admin {
 
     /// Polls a path once; tolerates failures, since a controller that is replaced is back in a
     /// moment.
-    pub(super) async fn look(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn poll(&self, path: &str) -> Result<Value, Failure> {
         let mut failures = 0;
         loop {
             match self.ask(Method::GET, path, None).await {
                 Err(failure) if failures < FAILURES_MAX => {
                     failures += 1;
                     eprintln!("{failure} Trying again ({failures} of {FAILURES_MAX}).");
-                    sleep(LOOK_EVERY).await;
+                    sleep(POLL_INTERVAL).await;
                 }
                 looked => return looked,
             }

@@ -190,12 +190,12 @@ pub(super) struct Create {
     #[arg(long, value_name = "SALE")]
     pub(super) like: Option<String>,
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(super) theme: ThemeArgs,
 }
 
 /// The theme of a sale's pages.
 #[derive(Debug, Args)]
-pub(super) struct LookArgs {
+pub(super) struct ThemeArgs {
     /// Colour of buttons and links: #rrggbb.
     #[arg(long, value_name = "COLOUR")]
     pub(super) accent: Option<String>,
@@ -213,28 +213,28 @@ pub(super) struct LookArgs {
     pub(super) sold_out_text: Option<String>,
 }
 
-impl LookArgs {
+impl ThemeArgs {
     /// Applies the given settings to a theme; an empty text restores the default.
-    pub(super) fn over(&self, look: &Value) -> Option<Value> {
-        let mut look = look.as_object().cloned().unwrap_or_default();
-        let said = [
+    pub(super) fn over(&self, theme: &Value) -> Option<Value> {
+        let mut theme = theme.as_object().cloned().unwrap_or_default();
+        let given = [
             ("accent", &self.accent),
             ("paper", &self.paper),
             ("waiting_text", &self.waiting_text),
             ("turn_text", &self.turn_text),
             ("sold_out_text", &self.sold_out_text),
         ];
-        let mut is_said = false;
-        for (name, text) in said {
+        let mut is_changed = false;
+        for (name, text) in given {
             let Some(text) = text else { continue };
-            is_said = true;
+            is_changed = true;
             if text.is_empty() {
-                look.remove(name)
+                theme.remove(name)
             } else {
-                look.insert(name.to_owned(), json!(text))
+                theme.insert(name.to_owned(), json!(text))
             };
         }
-        is_said.then_some(Value::Object(look))
+        is_changed.then_some(Value::Object(theme))
     }
 }
 
@@ -286,5 +286,5 @@ pub(super) struct Change {
     #[arg(long, value_name = "TIME")]
     pub(super) ends_at: Option<String>,
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(super) theme: ThemeArgs,
 }

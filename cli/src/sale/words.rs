@@ -16,8 +16,8 @@ fn text<'a>(sale: &'a Value, field: &str) -> &'a str {
 /// All facts of one sale.
 pub(super) fn of_sale(sale: &Value) -> String {
     let price = price_text(sale["price_minor"].as_i64().unwrap_or_default(), text(sale, "currency"));
-    let inside = sale["inside_max"].as_i64().map_or_else(String::new, |most| format!(", {most} in checkout at most"));
-    let account = sale["per_account_limit"].as_i64().map_or_else(String::new, |most| format!(", {most} to an account"));
+    let inside = sale["inside_max"].as_i64().map_or_else(String::new, |most| format!(", up to {most} in checkout"));
+    let account = sale["per_account_limit"].as_i64().map_or_else(String::new, |most| format!(", {most} per account"));
     let mut words = String::new();
     // Writing to text can't fail.
     let mut line = |label: &str, said: String| {
@@ -26,12 +26,12 @@ pub(super) fn of_sale(sale: &Value) -> String {
     line("sale", format!("{} ({})", text(sale, "name"), text(sale, "slug")));
     line("id", text(sale, "id").to_owned());
     line("status", text(sale, "status").to_owned());
-    line("price", format!("{price}, {} to a shopper{account}", number(sale, "per_shopper_limit")));
+    line("price", format!("{price}, {} per shopper{account}", number(sale, "per_shopper_limit")));
     line("stock", stock(sale));
-    line("line", format!("{} waiting, {} let in", number(sale, "waiting"), number(sale, "admitted")));
-    line("rate", format!("{} a second at most{inside}", sale["rate_cap_per_s"]));
+    line("line", format!("{} waiting, {} admitted", number(sale, "waiting"), number(sale, "admitted")));
+    line("rate", format!("up to {} per second{inside}", sale["rate_cap_per_s"]));
     let grace =
-        sale["grace_s"].as_i64().map_or_else(|| "as the waiting rooms are set to".to_owned(), |s| format!("{s} s"));
+        sale["grace_s"].as_i64().map_or_else(|| "default of the waiting rooms".to_owned(), |s| format!("{s} s"));
     line("grace", grace);
     line("mode", format!("{}, {}", text(sale, "mode"), text(sale, "order")));
     line("opens", text(sale, "opens_at").to_owned());
@@ -68,7 +68,7 @@ pub(super) fn of_report(report: &Value) -> String {
     );
     let (refunded, disputed) = (price("refunded_minor"), price("disputed_minor"));
     line("revenue", format!("{}, {refunded} refunded, {disputed} disputed", price("revenue_minor")));
-    line("waits", format!("half within {}, 99 of 100 within {}", seconds("p50"), seconds("p99")));
+    line("waits", format!("median {}, 99th percentile {}", seconds("p50"), seconds("p99")));
     line("fairness", text(&report["fairness"], "sentence").to_owned());
     words
 }
@@ -141,7 +141,7 @@ pub(super) fn of_lanes(lanes: &Value) -> String {
         let (name, slug) = (text(lane, "name"), text(lane, "slug"));
         let [waiting, admitted, invited] = ["waiting", "admitted", "invitations"].map(|field| number(lane, field));
         format!(
-            "{name}  share {}  {waiting} waiting, {admitted} let in, {invited} invited  /sales/{slug}\n",
+            "{name}  share {}  {waiting} waiting, {admitted} admitted, {invited} invited  /sales/{slug}\n",
             lane["share"]
         )
     };
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sale_is_said_in_words() {
+    fn a_sale_is_printed_as_text() {
         let sale = json!({
             "id": "0190", "slug": "lamp", "name": "A lamp", "price_minor": 4900, "currency": "EUR", "per_shopper_limit": 1,
             "per_account_limit": 2, "total": 100, "promised": 3, "held": 2, "sold": 1, "waiting": 40, "admitted": 6,
@@ -197,10 +197,10 @@ mod tests {
         let words = of_sale(&sale);
         for said in [
             "A lamp (lamp)",
-            "€49.00, 1 to a shopper, 2 to an account",
+            "€49.00, 1 per shopper, 2 per account",
             "1 sold, 2 held, 3 promised of 100",
-            "40 waiting, 6 let in",
-            "2.5 a second at most\n",
+            "40 waiting, 6 admitted",
+            "up to 2.5 per second\n",
             "ends      –",
         ] {
             assert!(words.contains(said), "{said}: {words}");

@@ -38,7 +38,8 @@ pub fn programs() -> Result<PathBuf, Failure> {
 
 /// Measures the scenes that have a requested figure, or all of them if `only` is empty.
 ///
-/// A scene reports its figures one by one, and a failure ends it; its other figures are then missing.
+/// A scene reports its figures one by one, and a failure ends it; its other figures are then
+/// missing.
 pub fn measure<S>(
     figures: &'static [(&'static str, Reach)],
     scenes: &[(&'static [&'static str], S)],

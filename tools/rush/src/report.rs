@@ -74,7 +74,7 @@ pub struct Report {
     /// Shoppers with more units than the sale's limit per shopper.
     pub over_limit: u64,
     /// Shoppers at the limit who joined again and were notified of the limit.
-    pub told_of_limit: u64,
+    pub notified_of_limit: u64,
     /// Shoppers who redeemed or paid in time and were rejected.
     pub turned_away: u64,
     /// Of these, shoppers who wanted to pay and found no unit: the risk of yield mode.
@@ -210,7 +210,7 @@ impl Report {
         }
         report.broken = broken_promises(&report, evidence.mode);
         if let Some(Ok(Err(fault))) = &evidence.record {
-            report.broken.push(format!("promise 4: the record is not that of an honest line: {fault}"));
+            report.broken.push(format!("promise 4: the record does not prove an honest line: {fault}"));
         }
         shorten(&mut report.mismatches);
         report.ok = report.broken.is_empty() && report.mismatches.is_empty();
@@ -241,12 +241,12 @@ fn broken_promises(report: &Report, mode: SaleMode) -> Vec<String> {
         (2, report.stolen_accepted, "tokens were accepted from another shopper than their holder"),
         (2, report.expired_accepted, "tokens were accepted after they had expired"),
         (3, report.turned_away - risked, "shoppers were in time and were turned away"),
-        (4, report.inversions, "pairs of those who stayed were admitted against their ordinals"),
+        (4, report.inversions, "pairs of shoppers who stayed were admitted against their ordinals"),
         (5, report.places_lost, "shoppers lost their place"),
-        (6, database.captured_without_order, "captured payments are neither an order nor given back"),
-        (6, database.payments_unfinished, "payments were never brought to an end"),
-        (7, report.unresolved, "shoppers never learned an outcome"),
-        (8, report.over_limit, "shoppers have more of the sale than its limit per shopper"),
+        (6, database.captured_without_order, "captured payments are neither an order nor refunded"),
+        (6, database.payments_unfinished, "payments were never completed"),
+        (7, report.unresolved, "shoppers never received an outcome"),
+        (8, report.over_limit, "shoppers have more units than the limit per shopper"),
     ];
     let broken = promises.into_iter().filter(|(_, count, _)| *count > 0);
     broken.map(|(promise, count, what)| format!("promise {promise}: {count} {what}")).collect()

@@ -1,5 +1,6 @@
-//! The negative control over real sockets: a shop that breaks what promises can be broken without a database must be
-//! caught. It has one unit and sells it to everybody, believes every token, forgets places, and ignores goodbyes.
+//! The negative control over real sockets: a shop without a database that breaks promises must be
+//! detected. It sells one unit to every shopper, accepts every token, forgets places, ignores
+//! leaving.
 
 use std::{
     net::SocketAddr,
@@ -56,7 +57,7 @@ fn token() -> String {
 }
 
 async fn line(upgrade: WebSocketUpgrade, State(ordinals): Ordinals) -> impl IntoResponse {
-    // Whoever comes back gets the next ordinal.
+    // A returning shopper gets the next ordinal.
     let ordinal = ordinals.fetch_add(1, Relaxed);
     (
         [(SET_COOKIE, format!("fairline_ticket_1={ordinal}; Path=/"))],
@@ -135,7 +136,7 @@ async fn a_shop_that_cheats_is_caught() {
 }
 
 #[tokio::test]
-async fn a_shop_that_says_nothing_is_caught() {
+async fn a_silent_shop_is_caught() {
     let address = open(get(silent_line)).await;
     let report = rush(address, &["--shoppers=5", "--mix=buy=4,leave=1", "--timeout-s=2"]).await;
     assert_eq!((report.joined, report.unresolved, report.ok), (5, 5, false), "{report}");

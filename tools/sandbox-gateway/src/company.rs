@@ -16,7 +16,7 @@ pub(crate) const REFUND_TAKES: Duration = Duration::from_secs(3);
 
 /// The behaviour of an intent, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum Profile {
     Good,
     Declined,
     Slow,
@@ -28,13 +28,13 @@ enum Manner {
     Uncapturable,
     RefundLate,
     RefundFails,
-    TellsTwice,
-    TellsLate,
-    TellsShuffled,
+    WebhooksTwice,
+    WebhooksLate,
+    WebhooksShuffled,
     Disputed,
 }
 
-impl Manner {
+impl Profile {
     /// Accepts our tokens, and Stripe's own test tokens with the same behaviour.
     fn of(payment_method: &str) -> Option<Self> {
         Some(match payment_method {
@@ -49,9 +49,9 @@ impl Manner {
             "tok_uncapturable" => Self::Uncapturable,
             "tok_refund_late" => Self::RefundLate,
             "tok_refund_fails" => Self::RefundFails,
-            "tok_tells_twice" => Self::TellsTwice,
-            "tok_tells_late" => Self::TellsLate,
-            "tok_tells_shuffled" => Self::TellsShuffled,
+            "tok_webhooks_twice" => Self::WebhooksTwice,
+            "tok_webhooks_late" => Self::WebhooksLate,
+            "tok_webhooks_shuffled" => Self::WebhooksShuffled,
             "tok_createDispute" | "pm_card_createDispute" => Self::Disputed,
             _ => return None,
         })
@@ -60,7 +60,7 @@ impl Manner {
 
 /// How webhooks about an intent are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
+pub(crate) enum Schedule {
     Once,
     Twice,
     Late,
@@ -100,9 +100,9 @@ impl Intent {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct StoredIntent {
     intent: Intent,
-    manner: Manner,
+    profile: Profile,
     made_at: Instant,
     captured_at: Option<Instant>,
     refunds: Vec<Refund>,
@@ -124,7 +124,7 @@ pub(crate) struct Refund {
     /// The caller's metadata.
     pub(crate) payment: Option<String>,
     pub(crate) request: Option<String>,
-    pub(crate) standing: Refunded,
+    pub(crate) status: Refunded,
     key: String,
     made_at: Instant,
 }
@@ -141,7 +141,7 @@ pub(crate) enum Refunded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dispute {
     pub(crate) id: String,
-    pub(crate) standing: Disputed,
+    pub(crate) status: Disputed,
 }
 
 /// The status of a dispute.
@@ -208,7 +208,7 @@ pub(crate) enum Delivery {
 /// The state of the company.
 #[derive(Debug, Default)]
 pub(crate) struct Company {
-    intents: Bounded<String, Kept>,
+    intents: Bounded<String, StoredIntent>,
     answers: Bounded<String, (Operation, Intent)>,
     hiccups: Bounded<String, ()>,
     broken: Bounded<String, ()>,
@@ -221,12 +221,12 @@ impl Company {
     }
 
     /// How webhooks about an intent are sent.
-    pub(crate) fn telling(&self, id: &str) -> Telling {
-        match self.intents.get(id).map(|kept| kept.manner) {
-            Some(Manner::TellsTwice) => Telling::Twice,
-            Some(Manner::TellsLate) => Telling::Late,
-            Some(Manner::TellsShuffled) => Telling::Shuffled,
-            _ => Telling::Once,
+    pub(crate) fn schedule(&self, id: &str) -> Schedule {
+        match self.intents.get(id).map(|kept| kept.profile) {
+            Some(Profile::WebhooksTwice) => Schedule::Twice,
+            Some(Profile::WebhooksLate) => Schedule::Late,
+            Some(Profile::WebhooksShuffled) => Schedule::Shuffled,
+            _ => Schedule::Once,
         }
     }
 
@@ -236,30 +236,30 @@ impl Company {
             let outcome = if *first == operation { Outcome::Done(answer.clone()) } else { Outcome::KeyReused };
             return (outcome, Delivery::Now);
         }
-        let Some(manner) = self.manner(&operation) else {
+        let Some(profile) = self.profile(&operation) else {
             let is_new = matches!(operation, Operation::Create { .. });
             return (if is_new { Outcome::UnknownMethod } else { Outcome::Unknown }, Delivery::Now);
         };
-        if manner == Manner::Broken {
+        if profile == Profile::Broken {
             self.broken.insert(key.to_owned(), ());
             return (Outcome::Broken, Delivery::Now);
         }
-        if let (Manner::Uncapturable, Operation::Capture(id)) = (manner, &operation)
+        if let (Profile::Uncapturable, Operation::Capture(id)) = (profile, &operation)
             && let Some(intent) = self.find(id, now).filter(|intent| intent.status == Status::RequiresCapture)
         {
             return (Outcome::Uncapturable(intent), Delivery::Now);
         }
         let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
-        if manner == Manner::Flaky && charges && self.hiccups.get(key).is_none() {
+        if profile == Profile::Flaky && charges && self.hiccups.get(key).is_none() {
             self.hiccups.insert(key.to_owned(), ());
             return (Outcome::Hiccup, Delivery::Now);
         }
         let outcome = match &operation {
-            Operation::Create { amount, currency, .. } if *amount < least(currency) => Outcome::TooSmall,
+            Operation::Create { amount, currency, .. } if *amount < minimum(currency) => Outcome::TooSmall,
             Operation::Create { amount, currency, payment, .. } => {
-                Outcome::Done(self.create((*amount, currency), payment.clone(), manner, now))
+                Outcome::Done(self.create((*amount, currency), payment.clone(), profile, now))
             }
-            Operation::Capture(id) => self.capture(id, manner, now),
+            Operation::Capture(id) => self.capture(id, profile, now),
             Operation::Cancel(id) => {
                 let open = [Status::RequiresCapture, Status::RequiresAction, Status::Declined];
                 self.turn(id, &open, Status::Canceled, now)
@@ -270,8 +270,8 @@ impl Company {
                     amount: 0,
                     payment: payment.clone(),
                     request: request.clone(),
-                    standing: match manner {
-                        Manner::RefundLate | Manner::RefundFails => Refunded::Pending,
+                    status: match profile {
+                        Profile::RefundLate | Profile::RefundFails => Refunded::Pending,
                         _ => Refunded::Succeeded,
                     },
                     key: key.to_owned(),
@@ -280,9 +280,9 @@ impl Company {
                 self.refund(intent, *amount, refund, now)
             }
         };
-        let delivery = match (manner, &operation) {
-            (Manner::Timeout, _) if charges => Delivery::Never,
-            (Manner::Slow, Operation::Create { .. }) => Delivery::Late,
+        let delivery = match (profile, &operation) {
+            (Profile::Timeout, _) if charges => Delivery::Never,
+            (Profile::Slow, Operation::Create { .. }) => Delivery::Late,
             _ => Delivery::Now,
         };
         match outcome {
@@ -297,17 +297,17 @@ impl Company {
     /// The current state of an intent.
     pub(crate) fn find(&mut self, id: &str, now: Instant) -> Option<Intent> {
         let kept = self.intents.get_mut(id)?;
-        let proves = kept.manner == Manner::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
+        let proves = kept.profile == Profile::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
         if kept.intent.status == Status::RequiresAction && proves {
             kept.intent.status = Status::RequiresCapture;
         }
         for refund in &mut kept.refunds {
-            if refund.standing == Refunded::Pending && now.duration_since(refund.made_at) >= REFUND_TAKES {
-                refund.standing =
-                    if kept.manner == Manner::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
+            if refund.status == Refunded::Pending && now.duration_since(refund.made_at) >= REFUND_TAKES {
+                refund.status =
+                    if kept.profile == Profile::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
             }
         }
-        let counted = kept.refunds.iter().filter(|refund| refund.standing != Refunded::Failed);
+        let counted = kept.refunds.iter().filter(|refund| refund.status != Refunded::Failed);
         kept.intent.refunded = counted.map(|refund| refund.amount).sum();
         Some(kept.intent.clone())
     }
@@ -324,7 +324,7 @@ impl Company {
         for id in &ids {
             self.find(id, now);
         }
-        let charge = |kept: &Kept| Charge {
+        let charge = |kept: &StoredIntent| Charge {
             intent: kept.intent.clone(),
             made_ago: now.duration_since(kept.made_at),
             captured_ago: kept.captured_at.map(|at| now.duration_since(at)),
@@ -333,11 +333,11 @@ impl Company {
     }
 
     /// The refund that was, and will be, returned for this key.
-    pub(crate) fn refund_said(&self, id: &str, key: &str) -> Option<Refund> {
+    pub(crate) fn refund_response(&self, id: &str, key: &str) -> Option<Refund> {
         let kept = self.intents.get(id)?;
         let mut refund = kept.refunds.iter().find(|refund| refund.key == key)?.clone();
-        if matches!(kept.manner, Manner::RefundLate | Manner::RefundFails) {
-            refund.standing = Refunded::Pending;
+        if matches!(kept.profile, Profile::RefundLate | Profile::RefundFails) {
+            refund.status = Refunded::Pending;
         }
         Some(refund)
     }
@@ -349,18 +349,18 @@ impl Company {
     }
 
     /// Ends a dispute and returns its intent.
-    pub(crate) fn end_dispute(&mut self, id: &str, standing: Disputed) -> Option<Intent> {
+    pub(crate) fn end_dispute(&mut self, id: &str, status: Disputed) -> Option<Intent> {
         let kept = self.intents.get_mut(&id.replacen("dp_", "pi_", 1))?;
-        let dispute = kept.intent.dispute.as_mut().filter(|dispute| dispute.standing == Disputed::NeedsResponse)?;
-        dispute.standing = standing;
+        let dispute = kept.intent.dispute.as_mut().filter(|dispute| dispute.status == Disputed::NeedsResponse)?;
+        dispute.status = status;
         Some(kept.intent.clone())
     }
 
-    fn manner(&self, operation: &Operation) -> Option<Manner> {
+    fn profile(&self, operation: &Operation) -> Option<Profile> {
         match operation {
-            Operation::Create { payment_method, .. } => Manner::of(payment_method),
+            Operation::Create { payment_method, .. } => Profile::of(payment_method),
             Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund { intent: id, .. } => {
-                self.intents.get(id).map(|kept| kept.manner)
+                self.intents.get(id).map(|kept| kept.profile)
             }
         }
     }
@@ -369,39 +369,40 @@ impl Company {
         &mut self,
         (amount, currency): (u64, &str),
         payment: Option<String>,
-        manner: Manner,
+        profile: Profile,
         now: Instant,
     ) -> Intent {
-        let status = match manner {
-            Manner::Declined => Status::Declined,
-            Manner::Action | Manner::NoAction => Status::RequiresAction,
-            Manner::Good
-            | Manner::Slow
-            | Manner::Timeout
-            | Manner::Flaky
-            | Manner::Broken
-            | Manner::Uncapturable
-            | Manner::RefundLate
-            | Manner::RefundFails
-            | Manner::TellsTwice
-            | Manner::TellsLate
-            | Manner::TellsShuffled
-            | Manner::Disputed => Status::RequiresCapture,
+        let status = match profile {
+            Profile::Declined => Status::Declined,
+            Profile::Action | Profile::NoAction => Status::RequiresAction,
+            Profile::Good
+            | Profile::Slow
+            | Profile::Timeout
+            | Profile::Flaky
+            | Profile::Broken
+            | Profile::Uncapturable
+            | Profile::RefundLate
+            | Profile::RefundFails
+            | Profile::WebhooksTwice
+            | Profile::WebhooksLate
+            | Profile::WebhooksShuffled
+            | Profile::Disputed => Status::RequiresCapture,
         };
         // An id that no real company issues and that moves no money, so that stray ones can be
         // recognised and discarded.
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let currency = currency.to_owned();
         let intent = Intent { id, status, amount, currency, payment, refunded: 0, dispute: None };
-        let kept = Kept { intent: intent.clone(), manner, made_at: now, captured_at: None, refunds: Vec::new() };
+        let kept =
+            StoredIntent { intent: intent.clone(), profile, made_at: now, captured_at: None, refunds: Vec::new() };
         self.intents.insert(intent.id.clone(), kept);
         intent
     }
 
-    fn capture(&mut self, id: &str, manner: Manner, now: Instant) -> Outcome {
+    fn capture(&mut self, id: &str, profile: Profile, now: Instant) -> Outcome {
         match self.turn(id, &[Status::RequiresCapture], Status::Succeeded, now) {
-            Outcome::Done(_) if manner == Manner::Disputed => {
-                let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), standing: Disputed::NeedsResponse };
+            Outcome::Done(_) if profile == Profile::Disputed => {
+                let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), status: Disputed::NeedsResponse };
                 let Some(kept) = self.intents.get_mut(id) else { return Outcome::Unknown };
                 kept.intent.dispute = Some(dispute);
                 Outcome::Done(kept.intent.clone())
@@ -445,7 +446,7 @@ impl Company {
 }
 
 /// The company's minimum amount in a currency, in its own minor unit.
-fn least(currency: &str) -> u64 {
+fn minimum(currency: &str) -> u64 {
     match currency {
         "eur" | "usd" | "jpy" => 50,
         "gbp" => 30,

@@ -2,8 +2,8 @@
 //! gateway, and a Redis and a Postgres of its own. Each can be killed and restarted at its address.
 //!
 //! - Services are started by the thread that calls, and die with it.
-//! - Behind proxies, each service has a link of its own to each server and service that it calls, and shoppers have one to each
-//!   service that they call.
+//! - Behind proxies, each service has a link of its own to each server and service that it calls,
+//!   and shoppers have one to each service that they call.
 //! - One shop at a time on a machine: on two cores, several would only show how slow two cores are.
 //!
 //! Panics where a test cannot go on.
@@ -144,8 +144,8 @@ impl Shop {
         shop
     }
 
-    /// The same, with a sale in yield mode and a lane with this many invitations. Gives the arguments of
-    /// a rush that name these guests.
+    /// The same, with a sale in yield mode and a lane with this many invitations. Gives the
+    /// arguments of a rush that name these guests.
     pub async fn with_guests(units: u32, guests: u32) -> (Shop, Vec<String>) {
         let mut shop = Shop::without_a_sale().await;
         let sale = json!({ "total": units, "mode": "yield", "risk": 0.01, "hold_s": 20 });
@@ -359,7 +359,7 @@ impl<S> Shop<S> {
         last[counter].as_u64().expect("a number")
     }
 
-    /// Limits admissions to so many a second.
+    /// Limits admissions per second.
     pub async fn cap(&self, rate_cap_per_s: f64) {
         let change = json!({ "rate_cap_per_s": rate_cap_per_s });
         let path = format!("/api/admin/sales/{}", self.sale);
@@ -394,7 +394,7 @@ impl<S> Shop<S> {
         self.service(name).start_again(None);
     }
 
-    /// Starts a killed service again, with a clock that is so many seconds ahead of ours.
+    /// Restarts a killed service with a clock that is some seconds ahead.
     pub fn start_ahead(&mut self, name: &str, seconds: i64) {
         self.service(name).start_again(Some(seconds));
     }
@@ -470,8 +470,8 @@ impl<S> Drop for Shop<S> {
     }
 }
 
-/// Waits until fewer than [`SHOPS_AT_ONCE`] shops are open on this machine; the lock is released when the
-/// file is dropped.
+/// Waits until fewer than [`SHOPS_AT_ONCE`] shops are open on this machine; the lock is released
+/// when the file is dropped.
 async fn wait_for_a_slot() -> File {
     loop {
         for slot in 0..SHOPS_AT_ONCE {

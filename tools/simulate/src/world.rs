@@ -1,4 +1,5 @@
-//! The simulated world: processes whose tasks stop at a gate, two Redis, a database, shoppers, and one hand that moves them all.
+//! The simulated world: processes whose tasks stop at a gate, two Redis, a database, and shoppers.
+//! Applies one event after the other.
 
 mod faults;
 mod shoppers;
@@ -37,13 +38,13 @@ pub(crate) const CONTROLLERS: usize = 2;
 pub(crate) const NODES: usize = 2;
 pub(crate) const SHOPPERS: usize = 10;
 const PROCESSES: usize = CONTROLLERS + NODES;
-/// A caller gives a call up after so long, in ms.
+/// Timeout of a call, in ms.
 const TIMEOUT_MS: u64 = 1000;
-/// How long a node whose subscription broke hears nothing, in ms.
-const DEAF_MS: u64 = 400;
-/// Tasks of a node's own; those of shoppers follow: their requests, then what their pages say.
+/// How long a node without subscription misses changes, in ms.
+const UNSUBSCRIBED_MS: u64 = 400;
+/// Slots of a node's loops; the requests of shoppers follow, then those of their pages.
 const LOOPS: u8 = 4;
-const SAYS: u8 = LOOPS + SHOPPERS as u8;
+const PAGE_REQUESTS: u8 = LOOPS + SHOPPERS as u8;
 
 struct Task {
     future: std::pin::Pin<Box<dyn Future<Output = ()>>>,
@@ -58,14 +59,14 @@ struct Proc {
     paused_until_ms: u64,
     server: usize,
     cut: bool,
-    deaf_until_ms: u64,
+    unsubscribed_until_ms: u64,
     lives: u32,
     inside: Rc<RefCell<Inside>>,
 }
 
-/// A change as the library says it.
+/// A change as the library publishes it.
 #[derive(Deserialize)]
-struct Said {
+struct Published {
     #[serde(flatten)]
     revision: Revision,
     #[serde(flatten)]
@@ -87,17 +88,18 @@ pub struct World {
     late: Vec<(Process, Request)>,
     outcomes: Rc<RefCell<Vec<Outcome>>>,
     backup: Option<Backup>,
-    /// Whose each ordinal is.
+    /// The holder of each ordinal.
     holders: BTreeMap<u64, VisitorId>,
     batches: u64,
-    /// Nodes whose pages may be silent since they were checked, and what was checked of the ledger and of each Redis.
+    /// Nodes whose pages may have become silent since the last check, and the checked versions of
+    /// the ledger and of each Redis.
     pub(crate) unchecked: [bool; NODES],
     pub(crate) checked: (u64, [u64; 2]),
     /// Steps taken.
     pub steps: u64,
     /// Faults injected.
     pub faults: u64,
-    /// What broke, first of all.
+    /// The first violation.
     pub broken: Option<String>,
 }
 
@@ -118,7 +120,7 @@ impl World {
         let account = |at: usize| Account { digest: digest(at), rejoins: at.is_multiple_of(3) };
         let shopper = |at: usize| {
             let account = (plan.accounts && at % 5 != 4).then(|| account(at));
-            // Those who share an account are different visitors: the limit is counted for each.
+            // Shoppers who share an account are different visitors; the limit counts visitors.
             Shopper::new(VisitorId([0x40 + u8::try_from(at).unwrap_or(0); 16]), account)
         };
         let mut world = Self {
@@ -167,7 +169,7 @@ impl World {
             self.spawn(process, 0, Box::pin(shared.clone().beat()));
             self.spawn(process, 1, Box::pin(shared.clone().follow()));
             self.spawn(process, 2, Box::pin(shared.clone().call_roll()));
-            self.spawn(process, 3, Box::pin(shared.tell_gone()));
+            self.spawn(process, 3, Box::pin(shared.report_gone()));
         } else {
             let postgres = Postgres {
                 ledger: self.ledger.clone(),
@@ -197,7 +199,7 @@ impl World {
         self.processes[process].tasks.insert(slot, task);
     }
 
-    /// Ends a task; a call of its that is under way may arrive all the same.
+    /// Ends a task; its pending call may still arrive.
     fn stop(&mut self, process: Process, slot: u8) {
         if let Some(Task { wait: Wait::Answer(id), .. }) = self.processes[process].tasks.remove(&slot) {
             if let Some(request) = self.gate.request(id) {
@@ -229,7 +231,7 @@ impl World {
         }
     }
 
-    /// The tasks that can go on.
+    /// The tasks that can continue.
     pub(crate) fn runnable(&self) -> Vec<(Process, u8)> {
         let mut found = Vec::with_capacity(16);
         for (process, own) in self.processes.iter().enumerate() {
@@ -240,7 +242,7 @@ impl World {
         found
     }
 
-    /// The tasks that have sent a call that has not arrived.
+    /// The tasks with an undelivered call.
     pub(crate) fn calling(&self) -> Vec<(Process, u8)> {
         let mut found = Vec::new();
         for (process, own) in self.processes.iter().enumerate() {
@@ -257,7 +259,7 @@ impl World {
         self.late.len()
     }
 
-    /// When the next task wakes that sleeps.
+    /// When the next sleeping task wakes.
     pub(crate) fn next_wake(&self) -> u64 {
         let now = self.now.get();
         let mut next = now + 1000;
@@ -276,7 +278,7 @@ impl World {
         next
     }
 
-    /// A task goes on.
+    /// Continues a task.
     pub(crate) fn run(&mut self, process: Process, slot: u8) {
         let Some(own) = self.processes.get(process) else { return };
         let Some(task) = own.tasks.get(&slot) else { return };
@@ -311,12 +313,12 @@ impl World {
         let server = self.processes[process].server;
         let answer = self.servers[server].call(self.now.get(), request);
         for (_, message) in self.servers[server].take_published() {
-            let Ok(Said { revision, change }) = serde_json::from_slice(&message) else {
-                self.breaks("a message that no node can read".to_owned());
+            let Ok(Published { revision, change }) = serde_json::from_slice(&message) else {
+                self.breaks("unreadable message: no node can parse a published change".to_owned());
                 continue;
             };
             for own in &self.processes[CONTROLLERS..] {
-                if own.server == server && !own.cut && own.deaf_until_ms <= self.now.get() {
+                if own.server == server && !own.cut && own.unsubscribed_until_ms <= self.now.get() {
                     own.inside.borrow_mut().inbox.push_back((revision, change.clone()));
                 }
             }
@@ -345,7 +347,7 @@ impl World {
         }
     }
 
-    /// Does what an event says, if it can be done.
+    /// Applies an event, if it is applicable.
     pub fn apply(&mut self, event: &Event) {
         self.steps += 1;
         let now = self.now.get();
@@ -364,9 +366,9 @@ impl World {
                 self.close(*shopper);
                 (self.shoppers[*shopper].present, self.shoppers[*shopper].was_away) = (false, true);
             }
-            Event::Claim(shopper) => self.say(*shopper, false),
+            Event::Claim(shopper) => self.send(*shopper, false),
             Event::Leave(shopper) => {
-                self.say(*shopper, true);
+                self.send(*shopper, true);
                 self.shoppers[*shopper].was_away = true;
             }
             Event::Redeem(shopper) => self.redeem(*shopper),
@@ -375,7 +377,7 @@ impl World {
                     self.ledger().pay(at);
                 }
             }
-            // An operator who finds the line locked does without.
+            // An operator who finds the line locked gives up.
             Event::MoreStock(units) => self.ledger().add_stock(*units),
             Event::Revoke => _ = self.ledger().revoke_tokens(),
             Event::RevokeKey => _ = self.ledger().revoke_key(keys().preferred()),
@@ -386,7 +388,7 @@ impl World {
             Event::Fault(fault) => {
                 self.faults += 1;
                 self.unchecked = [true; NODES];
-                self.break_something(fault);
+                self.inject(fault);
             }
             Event::Quiet => self.be_quiet(false),
             Event::QuietApart => self.be_quiet(true),
@@ -405,13 +407,13 @@ impl World {
         }
     }
 
-    /// Whether a task has sent a publication that has not arrived.
+    /// Whether a task has an undelivered publication.
     pub(crate) fn publishes(&self, process: Process, slot: u8) -> bool {
         self.call_of(process, slot)
             .is_some_and(|(_, request)| ["_publish", "_retell"].iter().any(|name| request.function.ends_with(name)))
     }
 
-    /// Everything that a node knows, for checks.
+    /// The state of a node, for checks.
     pub(crate) fn inside(&self, process: Process) -> std::cell::Ref<'_, Inside> {
         self.processes[process].inside.borrow()
     }
@@ -432,6 +434,6 @@ impl World {
 
     pub(crate) fn is_in_trouble(&self, process: Process) -> bool {
         let own = &self.processes[process];
-        own.cut || own.paused_until_ms > self.now.get() || own.deaf_until_ms > self.now.get()
+        own.cut || own.paused_until_ms > self.now.get() || own.unsubscribed_until_ms > self.now.get()
     }
 }

@@ -114,7 +114,7 @@ fn a_shop_that_keeps_its_promises_has_no_violations() {
 }
 
 #[test]
-fn what_the_rush_found_keeps_its_number() {
+fn violations_of_the_report_keep_their_promise() {
     let mut doctored = honest();
     for promise in [1, 2, 3, 4, 5, 6, 7, 8] {
         doctored.report.broken.push(format!("promise {promise}: 1 thing"));
@@ -125,7 +125,7 @@ fn what_the_rush_found_keeps_its_number() {
 }
 
 #[test]
-fn a_shopper_who_is_passed_is_found_but_for_one_who_was_away_when_redis_lost_the_line() {
+fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
     let passed = |doctored: &mut Doctored| {
         doctored.admissions[0].issued_at_us = 8 * S;
         for event in &mut doctored.events {
@@ -141,20 +141,20 @@ fn a_shopper_who_is_passed_is_found_but_for_one_who_was_away_when_redis_lost_the
     doctored
         .report
         .broken
-        .push("promise 4: 1 pairs of those who stayed were admitted against their ordinals".to_owned());
+        .push("promise 4: 1 pairs of shoppers who stayed were admitted against their ordinals".to_owned());
     assert_eq!(doctored.promises(), [4]);
     let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
     doctored.events.push(away);
-    assert_eq!(doctored.promises(), [4], "nothing was lost");
+    assert_eq!(doctored.promises(), [4], "Redis has not lost the line");
     let fault = Fault::RedisEmptied(0);
     doctored.faults.push(Injected { fault, began_us: 3 * S, ended_us: 4 * S, recovered_us: 6 * S });
     assert_eq!(doctored.promises(), KEPT);
     doctored.events.retain(|event| !matches!(event.what, Happening::Disconnected) || event.at_us > 5 * S);
-    assert_eq!(doctored.promises(), [4], "it was connected all the time");
+    assert_eq!(doctored.promises(), [4], "it was always connected");
 }
 
 #[test]
-fn a_turn_that_is_lost_while_nothing_is_broken_is_found() {
+fn a_turn_that_is_lost_without_a_fault_is_found() {
     let lose = |mut doctored: Doctored| {
         let outcome = "Expired".to_owned();
         doctored.events.push(Event { at_us: 10 * S, shopper: 0, what: Happening::Over { outcome } });
@@ -165,7 +165,7 @@ fn a_turn_that_is_lost_while_nothing_is_broken_is_found() {
 }
 
 #[test]
-fn money_without_an_order_or_taken_twice_or_after_the_end_is_found_whatever_was_broken() {
+fn wrong_charges_are_found_during_faults_too() {
     let mut doctored = honest().with_a_fault();
     doctored.payments[0].has_order = false;
     assert_eq!(doctored.promises(), [6]);
@@ -198,19 +198,19 @@ fn a_page_that_is_silent_or_does_not_show_its_turn_is_found() {
 
     let mut doctored = honest();
     doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Turn { .. }));
-    // By its page it waits to the end, so the line stands, too.
+    // It waits to the end, so the line has stalled, too.
     assert_eq!(doctored.promises(), [7, 9]);
     assert_eq!(doctored.with_a_fault().promises(), KEPT);
 }
 
 #[test]
-fn a_line_that_stands_while_nothing_is_broken_is_found() {
+fn a_line_that_stalls_without_a_fault_is_found() {
     let mut doctored = honest();
-    let late = doctored.admissions[1].issued_at_us + STANDS_US;
+    let late = doctored.admissions[1].issued_at_us + STALLED_US;
     doctored.admissions[1].issued_at_us = late;
     for event in &mut doctored.events {
         if event.shopper == 1 && event.at_us > 2 * S {
-            event.at_us += STANDS_US;
+            event.at_us += STALLED_US;
         }
     }
     assert_eq!(doctored.promises(), [9]);
@@ -225,7 +225,7 @@ fn a_line_that_stands_while_nothing_is_broken_is_found() {
 }
 
 #[test]
-fn a_line_that_stands_while_something_is_broken_is_not() {
+fn a_line_that_stalls_during_a_fault_is_not() {
     let mut doctored = honest();
     doctored.admissions.truncate(1);
     doctored.forget(|event| event.shopper == 1 && event.at_us > 2 * S && event.at_us < 20 * S);

@@ -113,7 +113,7 @@ fn postgres_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
 }
 
 #[test]
-fn postgres_starts_again_after_somebody_else_has_killed_it() {
+fn postgres_restarts_after_it_was_killed_from_outside() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     let mut postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
@@ -126,7 +126,7 @@ fn postgres_starts_again_after_somebody_else_has_killed_it() {
 }
 
 #[test]
-fn postgres_wants_the_password_and_keeps_it_to_its_owner() {
+fn postgres_requires_the_password_and_its_file_is_private() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
@@ -156,7 +156,7 @@ fn a_folder_is_claimed_by_one_at_a_time() {
 }
 
 #[test]
-fn a_folder_that_postgres_cannot_start_from_is_a_sentence() {
+fn an_unusable_postgres_folder_is_reported() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started"));
@@ -180,7 +180,7 @@ fn a_folder_that_postgres_cannot_start_from_is_a_sentence() {
 }
 
 #[test]
-fn an_initialisation_that_was_cut_short_is_done_again() {
+fn an_interrupted_initialisation_is_repeated() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started"));
@@ -206,7 +206,7 @@ fn clearing_removes_the_data_and_nothing_else() {
 }
 
 #[test]
-fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
+fn data_is_elsewhere_when_its_user_cannot_access_the_folder() {
     let closed = tempfile::tempdir().expect("a temporary folder");
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("its permissions");
     let folder = Folder::claim(closed.path().join("demo")).expect("claimed");
@@ -214,7 +214,7 @@ fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
     assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
     drop(postgres);
     let home = folder.path().join("postgres");
-    // Whoever is not root runs Postgres as itself, and gets at every folder of its own.
+    // Without root, Postgres runs as the caller, who can access all of its own folders.
     let is_root = closed.path().metadata().expect("a folder").uid() == 0;
     assert_eq!(home.is_symlink(), is_root);
     let place = home.canonicalize().expect("a folder");
@@ -224,7 +224,7 @@ fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
     folder.clear().expect("cleared");
     assert!(!place.exists() && !home.is_symlink());
 
-    // Whoever removes the folder itself leaves the data behind, until the next who has some there comes by.
+    // Removing the folder leaves the data behind until the next start with such data.
     let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started over");
     drop((postgres, folder));
     fs::remove_dir_all(closed.path().join("demo")).expect("removed");
@@ -297,7 +297,7 @@ fn servers_end_when_their_owner_is_killed() {
 }
 
 #[test]
-fn what_a_killed_owner_left_running_is_stopped_by_the_next() {
+fn servers_of_a_killed_owner_are_stopped_by_the_next() {
     let place = passable();
     let mut run = Run::start();
     let data = place.path().join("redis/data");
@@ -320,7 +320,7 @@ fn what_a_killed_owner_left_running_is_stopped_by_the_next() {
 }
 
 #[test]
-fn every_test_has_a_database_of_its_own() {
+fn every_test_has_its_own_database() {
     let (one, two) = (testing::database_url(), testing::database_url());
     sql(&one, "CREATE TABLE mine ()");
     assert_eq!(sql(&two, "SELECT count(*) FROM pg_tables WHERE tablename = 'mine'"), "0");
@@ -328,7 +328,7 @@ fn every_test_has_a_database_of_its_own() {
 }
 
 #[test]
-fn redis_starts_again_with_nothing_or_with_what_it_had_at_a_moment() {
+fn redis_restarts_empty_or_as_of_an_earlier_moment() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     let mut redis = PrivateRedis::start(&folder, Survives::Kill).expect("started");

@@ -37,7 +37,7 @@ fn a_cluster_of_three_shares_the_keys_and_serves_its_rest_while_one_is_down() {
 }
 
 #[test]
-fn sentinel_makes_the_replica_primary_and_what_was_primary_its_replica() {
+fn sentinel_swaps_primary_and_replica() {
     let mut servers = testing::RedisSentinel::start().expect("a Sentinel");
     assert!(servers.url().starts_with("redis-sentinel://127.0.0.1:"), "{}", servers.url());
     assert!(servers.url().ends_with("?sentinelServiceName=line"), "{}", servers.url());
@@ -74,7 +74,7 @@ fn a_standby_takes_over_with_all_that_was_acknowledged() {
 }
 
 #[test]
-fn clients_of_a_cluster_and_a_sentinel_can_be_led_through_proxies() {
+fn clients_of_a_cluster_and_a_sentinel_can_use_proxies() {
     let cluster = testing::RedisCluster::start_behind_proxies().expect("a cluster");
     let doors: Vec<u16> = cluster.doors().map(|door| door.address().port()).collect();
     assert_eq!(doors.len(), 3);
@@ -142,7 +142,8 @@ fn a_link_can_be_broken_in_one_direction() {
     assert_eq!(near.local_addr().expect("an address").ip(), from.ip());
 }
 
-/// For the next test: another process, which owns one of everything until its input ends or it is killed.
+/// For the next test: another process, which owns one of everything until its input ends or it is
+/// killed.
 #[test]
 #[ignore = "started by `clusters_and_sentinels_end_with_their_owner`, as a process of its own"]
 fn own_a_cluster_and_a_sentinel() {

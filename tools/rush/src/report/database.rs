@@ -86,9 +86,9 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
             mismatches.push(format!("order {hold} was captured {times} times"));
         }
     }
-    let told = tally(ledger.told.iter());
+    let published = tally(ledger.published_orders.iter());
     for order in &ledger.orders {
-        let times = told.get(&order.id).copied().unwrap_or(0);
+        let times = published.get(&order.id).copied().unwrap_or(0);
         if times != 1 {
             mismatches.push(format!("the payment of the order {} was published {times} times", order.id));
         }
@@ -116,8 +116,11 @@ pub(super) fn what_the_database_says(report: &mut Report, evidence: &Evidence<'_
         mismatches.push(format!("{times} shoppers were given the ordinal {ordinal}"));
     }
     if report.sold_out > 0 && sold < total {
-        let told = report.sold_out;
-        mismatches.push(format!("{told} shoppers were notified that all is sold, but {} units are not", total - sold));
+        let notified = report.sold_out;
+        mismatches.push(format!(
+            "{notified} shoppers were notified that the sale is sold out, but {} units are unsold",
+            total - sold
+        ));
     }
     report.database = Some(database);
 }

@@ -47,7 +47,7 @@ pub(super) fn what_shoppers_saw(evidence: &Evidence<'_>) -> Report {
         stolen_tried: sum(&|record| record.stolen_tried as usize),
         expired_accepted: sum(&|record| record.expired_accepted as usize),
         over_limit: count(&|record| record.over_limit > 0),
-        told_of_limit: count(&|record| record.told_of_limit),
+        notified_of_limit: count(&|record| record.notified_of_limit),
         turned_away: count(&|record| record.lapsed_early || found_no_unit(record)),
         no_unit: count(&found_no_unit),
         inversions,

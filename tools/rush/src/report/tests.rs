@@ -67,7 +67,7 @@ impl World {
                     paid_at_us: (n + 2) * SECOND,
                 })
                 .to_vec(),
-            told: vec![id(202), id(203)],
+            published_orders: vec![id(202), id(203)],
         };
         let turn = |n: i64| Turn {
             admission: id(100 + n.unsigned_abs() as u128),
@@ -130,7 +130,7 @@ fn kept_promises_are_ok() {
 /// The negative controls: one way to break each promise, and each disagreement, is detected and
 /// named.
 #[test]
-fn every_broken_promise_is_noticed() {
+fn every_broken_promise_is_detected() {
     type Break = fn(&mut World);
     let ways: &[(&str, Break)] = &[
         ("promise 1: 1 units", |world| world.ledger.stock.held = 1),
@@ -157,7 +157,7 @@ fn every_broken_promise_is_noticed() {
         }),
         ("promise 4: 1 pairs", |world| world.ledger.admissions[1].issued_at_us = 9 * SECOND),
         ("promise 4: 3 pairs", |world| {
-            // Passed over: the first of the line is never let in, the others are.
+            // Passed over: the first of the line is never admitted, the others are.
             world.records[3].ordinal = Some(0);
         }),
         ("promise 5: 1 shoppers lost their place", |world| world.records[3].places_lost = 1),
@@ -165,7 +165,7 @@ fn every_broken_promise_is_noticed() {
             let payment = Payment { id: id(309), hold_id: id(209), state: "captured".to_owned() };
             world.ledger.payments.push(payment);
         }),
-        ("promise 6: 1 payments were never brought to an end", |world| {
+        ("promise 6: 1 payments were never completed", |world| {
             let payment = Payment { id: id(309), hold_id: id(209), state: "refund_due".to_owned() };
             world.ledger.payments.push(payment);
         }),
@@ -174,8 +174,8 @@ fn every_broken_promise_is_noticed() {
             let payment = Payment { id: id(309), hold_id: id(202), state: "captured".to_owned() };
             world.ledger.payments.push(payment);
         }),
-        ("was published 0 times", |world| world.ledger.told.truncate(1)),
-        ("was published 2 times", |world| world.ledger.told.push(id(202))),
+        ("was published 0 times", |world| world.ledger.published_orders.truncate(1)),
+        ("was published 2 times", |world| world.ledger.published_orders.push(id(202))),
         ("counts 2 units sold, its rows 1", |world| drop(world.ledger.orders.pop())),
         ("counts 1 units promised, its rows 0", |world| world.ledger.stock.promised = 1),
         ("saw the order", |world| world.ledger.orders[0].id = id(999)),
@@ -184,7 +184,7 @@ fn every_broken_promise_is_noticed() {
         ("a turn that is not an admission", |world| world.records[0].turns[0].admission = id(999)),
         ("shoppers were given the ordinal 4", |world| world.records[0].ordinal = Some(4)),
         ("2 shoppers paid for the one order", |world| world.records[1].paid = world.records[2].paid),
-        ("were notified that all is sold, but 1 units are not", |world| world.ledger.stock.sold = 1),
+        ("were notified that the sale is sold out, but 1 units are unsold", |world| world.ledger.stock.sold = 1),
         ("showed an order to another shopper", |world| world.records[0].leaked = 1),
         ("promise 8: 1 shoppers have more", |world| world.records[0].over_limit = 1),
         ("promise 8: 1 shoppers have more", |world| world.ledger.holds[0].quantity = 2),
@@ -194,15 +194,15 @@ fn every_broken_promise_is_noticed() {
         let mut world = World::kept();
         break_it(&mut world);
         let report = world.judged();
-        let said = [report.broken.as_slice(), report.mismatches.as_slice()].concat();
-        assert!(said.iter().any(|said| said.contains(sentence)), "`{sentence}` is not in {said:#?}");
+        let sentences = [report.broken.as_slice(), report.mismatches.as_slice()].concat();
+        assert!(sentences.iter().any(|other| other.contains(sentence)), "`{sentence}` is not in {sentences:#?}");
         assert!(!report.ok, "{sentence}");
         assert_eq!(report.exit_code(), 1, "{sentence}");
     }
 }
 
 #[test]
-fn the_record_has_the_last_word_on_the_order_of_a_draw() {
+fn the_record_alone_judges_the_order_of_a_draw() {
     let mut world = World::kept();
     world.ledger.admissions[1].issued_at_us = 9 * SECOND;
     let by_joining = world.judged();
@@ -227,14 +227,14 @@ fn the_record_has_the_last_word_on_the_order_of_a_draw() {
     verdict.order = LineOrder::Fifo;
     world.record = Some(Ok(verdict));
     assert!(!world.judged().ok);
-    world.record = Some(Err(Fault { seq: 7, why: "ticket 3 was let in, but".to_owned() }));
+    world.record = Some(Err(Fault { seq: 7, why: "ticket 3 was admitted, but".to_owned() }));
     let dishonest = world.judged();
     assert_eq!(dishonest.order_honest, Some(false));
-    assert!(dishonest.broken.iter().any(|said| said.contains("entry 7: ticket 3")), "{:?}", dishonest.broken);
+    assert!(dishonest.broken.iter().any(|broken| broken.contains("entry 7: ticket 3")), "{:?}", dishonest.broken);
 }
 
 #[test]
-fn what_cannot_be_read_is_not_ok() {
+fn an_unreadable_source_is_not_ok() {
     let World { records, admin, .. } = World::kept();
     let evidence = |ledger, admin| Evidence {
         seed: 7,
@@ -257,7 +257,7 @@ fn what_cannot_be_read_is_not_ok() {
 }
 
 #[test]
-fn a_shopper_who_finds_no_unit_is_a_broken_promise_only_where_a_unit_was_promised() {
+fn a_shopper_without_a_unit_breaks_a_promise_in_guarantee_mode_only() {
     let mut world = World::kept();
     world.records[0].no_unit = true;
     assert_eq!((world.judged().ok, world.judged().turned_away), (false, 1));
@@ -272,7 +272,7 @@ fn a_shopper_who_finds_no_unit_is_a_broken_promise_only_where_a_unit_was_promise
 }
 
 #[test]
-fn each_line_has_an_order_of_its_own() {
+fn each_line_has_its_own_order() {
     let mut world = World::kept();
     world.ledger.admissions[1].issued_at_us = 9 * SECOND;
     assert_eq!(world.judged().inversions, 1, "the control");
@@ -284,7 +284,7 @@ fn each_line_has_an_order_of_its_own() {
 }
 
 #[test]
-fn those_who_did_not_stay_may_come_in_any_order() {
+fn shoppers_who_did_not_stay_may_be_admitted_in_any_order() {
     let late = |world: &mut World| world.ledger.admissions[1].issued_at_us = 9 * SECOND;
     let changes: [fn(&mut Record); 3] =
         [|record| record.walked_out = true, |record| record.away_ms_max = 60_001, |record| record.join_ms = None];
@@ -309,7 +309,7 @@ fn a_recalled_ticket_counts_by_its_first_admission() {
 }
 
 #[test]
-fn a_refusal_is_fair_once_the_claim_is_late() {
+fn a_rejection_after_the_claim_window_breaks_no_promise() {
     let mut world = World::kept();
     let refusal = Refusal { admission: id(101), at_us: 20 * SECOND, why: "410 token-expired".to_owned() };
     world.records[0].refusals.push(refusal);

@@ -7,11 +7,11 @@ use super::Report;
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { shoppers, joined, admitted, redeemed, paid, .. } = self;
-        writeln!(f, "A rush of {shoppers} shoppers, seed {}, {:.1} s", self.seed, self.elapsed_s)?;
-        writeln!(f, "  the way        joined {joined} · admitted {admitted} · redeemed {redeemed} · paid {paid}")?;
+        writeln!(f, "Rush of {shoppers} shoppers, seed {}, {:.1} s", self.seed, self.elapsed_s)?;
+        writeln!(f, "  funnel         joined {joined} · admitted {admitted} · redeemed {redeemed} · paid {paid}")?;
         writeln!(
             f,
-            "  the others     sold out {} · closed {} · token ran out {} · hold ran out {} · refunded {} · left {} · lid closed {} · never learned an outcome {}",
+            "  other outcomes sold out {} · closed {} · token expired {} · hold expired {} · refunded {} · left {} · lid closed {} · without outcome {}",
             self.sold_out,
             self.closed,
             self.expired,
@@ -21,10 +21,10 @@ impl fmt::Display for Report {
             self.lids_closed,
             self.unresolved
         )?;
-        writeln!(f, "  the stock      {} units · sold {} · oversold {}", self.stock, self.sold, self.oversold)?;
+        writeln!(f, "  stock          {} units · sold {} · oversold {}", self.stock, self.sold, self.oversold)?;
         writeln!(
             f,
-            "  the tokens     accepted twice {} · forged {} of {} · stolen {} of {} · expired {} · turned away {}",
+            "  tokens         accepted twice {} · forged {} of {} · stolen {} of {} · expired {} · turned away {}",
             self.double_used,
             self.forged_accepted,
             self.forged_tried,
@@ -35,7 +35,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  the order      {} inversions among {} who stayed · places lost {} · reconnects {} · record {}",
+            "  order          {} inversions among {} who stayed · places lost {} · reconnects {} · record {}",
             self.inversions,
             self.stayed,
             self.places_lost,
@@ -49,7 +49,7 @@ impl fmt::Display for Report {
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1} ms"));
         writeln!(
             f,
-            "  the time       join p50 {} p99 {} · admission to browser p50 {} p99 {} · redeem p50 {} p99 {}",
+            "  latency        join p50 {} p99 {} · admission to browser p50 {} p99 {} · redeem p50 {} p99 {}",
             ms(self.join_p50_ms),
             ms(self.join_p99_ms),
             ms(self.admission_p50_ms),
@@ -60,7 +60,7 @@ impl fmt::Display for Report {
         match &self.database {
             Some(database) => writeln!(
                 f,
-                "  the database   admissions {} · holds {} · orders {} (of others {}) · promised {} · held {} · sold {} · refunded {} · captured without an order {}",
+                "  database       admissions {} · holds {} · orders {} ({} of other shoppers) · promised {} · held {} · sold {} · refunded {} · captured without an order {}",
                 database.admissions,
                 database.holds,
                 database.orders,
@@ -71,7 +71,7 @@ impl fmt::Display for Report {
                 database.refunded,
                 database.captured_without_order
             )?,
-            None => writeln!(f, "  the database   was not asked (--postgres-url)")?,
+            None => writeln!(f, "  database       not compared (no --postgres-url)")?,
         }
         for (what, times) in &self.unexpected {
             writeln!(f, "  unexpected     {what} ({times} times)")?;

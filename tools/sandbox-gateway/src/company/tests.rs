@@ -17,7 +17,7 @@ fn done(outcome: Outcome) -> Intent {
 }
 
 #[test]
-fn the_same_key_has_the_same_answer_and_another_call_with_it_is_refused() {
+fn a_key_repeats_its_response_and_is_rejected_for_another_call() {
     let (mut company, now) = (Company::default(), Instant::now());
     let first = done(company.perform("k", create("tok_visa"), now).0);
     assert_eq!(done(company.perform("k", create("tok_visa"), now).0), first);
@@ -50,13 +50,13 @@ fn money_moves_once_and_only_forwards() {
 }
 
 #[test]
-fn a_dispute_ends_once_and_what_is_too_small_is_not_taken() {
+fn a_dispute_ends_once_and_a_small_amount_is_rejected() {
     let (mut company, now) = (Company::default(), Instant::now());
     let id = done(company.perform("1", create("tok_createDispute"), now).0).id;
     let disputed = done(company.perform("2", Operation::Capture(id.clone()), now).0).dispute.expect("a dispute");
-    assert_eq!(disputed.standing, Disputed::NeedsResponse);
+    assert_eq!(disputed.status, Disputed::NeedsResponse);
     let won = company.end_dispute(&disputed.id, Disputed::Won).and_then(|intent| intent.dispute);
-    assert_eq!(won.map(|dispute| dispute.standing), Some(Disputed::Won));
+    assert_eq!(won.map(|dispute| dispute.status), Some(Disputed::Won));
     assert_eq!(company.end_dispute(&disputed.id, Disputed::Lost), None);
     let (currency, payment_method) = ("eur".to_owned(), "tok_visa".to_owned());
     let small = Operation::Create { amount: 49, currency, payment_method, payment: None };
@@ -64,7 +64,7 @@ fn a_dispute_ends_once_and_what_is_too_small_is_not_taken() {
 }
 
 #[test]
-fn every_payment_method_misbehaves_as_told() {
+fn every_payment_method_has_its_fault() {
     let (mut company, now) = (Company::default(), Instant::now());
     let mut call = |key: &str, method: &str| company.perform(key, create(method), now);
     assert_eq!(done(call("1", "tok_declined").0).status, Status::Declined);
@@ -91,9 +91,9 @@ fn every_payment_method_misbehaves_as_told() {
 }
 
 #[test]
-fn a_refund_takes_its_time_where_it_is_told_to_and_may_fail_in_the_end() {
+fn a_slow_refund_is_pending_and_may_fail() {
     let (mut company, now) = (Company::default(), Instant::now());
-    for (method, said, later) in [
+    for (method, first, later) in [
         ("tok_visa", Refunded::Succeeded, Refunded::Succeeded),
         ("tok_refund_late", Refunded::Pending, Refunded::Succeeded),
         ("tok_refund_fails", Refunded::Pending, Refunded::Failed),
@@ -103,16 +103,16 @@ fn a_refund_takes_its_time_where_it_is_told_to_and_may_fail_in_the_end() {
         assert_eq!(company.refunds(&id, now), []);
         let key = format!("{method}-3");
         done(company.perform(&key, refund(&id, None), now).0);
-        let standing = |company: &mut Company, at| company.refunds(&id, at)[0].standing;
-        assert_eq!(company.refund_said(&id, &key).map(|refund| refund.standing), Some(said));
-        assert_eq!((standing(&mut company, now), standing(&mut company, now + REFUND_TAKES)), (said, later));
+        let status = |company: &mut Company, at| company.refunds(&id, at)[0].status;
+        assert_eq!(company.refund_response(&id, &key).map(|refund| refund.status), Some(first));
+        assert_eq!((status(&mut company, now), status(&mut company, now + REFUND_TAKES)), (first, later));
         let counted = company.find(&id, now + REFUND_TAKES).map(|intent| intent.refunded);
         assert_eq!(counted, Some(if later == Refunded::Failed { 0 } else { 100 }));
     }
 }
 
 #[test]
-fn what_can_not_be_captured_can_be_let_go() {
+fn an_uncapturable_intent_can_be_cancelled() {
     let (mut company, now) = (Company::default(), Instant::now());
     let id = done(company.perform("1", create("tok_uncapturable"), now).0).id;
     for key in ["2", "2", "3"] {

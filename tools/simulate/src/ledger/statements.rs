@@ -1,4 +1,4 @@
-//! The statements of the controller's tick, each as `admission-controller/src/store/` has it in SQL.
+//! The statements of the controller's tick, as `admission-controller/src/store/` has them in SQL.
 
 mod line;
 mod record;
@@ -16,31 +16,32 @@ use fairline_admission::{Prior, Visits};
 use fairline_sale::{SaleId, Status};
 use time::OffsetDateTime;
 
-use super::{Admission, Ledger, Noted, SessionLost, State, status_word};
+use super::{Admission, Ledger, SessionLost, State, TickColumns, status_word};
 use crate::{
     bugs::Bug,
     gate::{Gate, Now, Wait},
     sale::{SALE, SEED},
 };
 
-/// Of the ordinals that are granted ahead, one in so many, and the fewest: bitmaps stay small.
+/// The part of the ordinals granted ahead that is granted here, and its minimum: bitmaps stay
+/// small.
 const GRANTED_PART: i64 = 1000;
 const GRANTED_MIN: i64 = 50;
-/// Turns that are over and are told in one tick at most.
+/// Maximum ended turns that one tick writes to the record.
 const OVER_MAX: usize = 2000;
-/// How much later what happened in checkout is taken in.
+/// Delay after which events of checkout are read, in s.
 const SETTLED_S: i64 = 1;
 
-/// A controller's way to the ledger.
+/// A controller's connection to the ledger.
 #[derive(Clone)]
 pub struct Postgres {
     /// The ledger.
     pub ledger: Arc<Mutex<Ledger>>,
-    /// Where transactions stop.
+    /// The stopping points of transactions.
     pub gate: Gate,
     /// Virtual time.
     pub now: Now,
-    /// They stop before each statement, not only before locks and before and after commits.
+    /// Transactions stop before each statement, too.
     pub stops_often: bool,
 }
 
@@ -49,7 +50,7 @@ pub struct Session {
     sale: Sale,
     id: u64,
     postgres: Postgres,
-    /// Admissions made, line by line, and how many of these are of tickets that had none before.
+    /// Admissions made in each line, and those of tickets that had none before.
     made: Vec<i64>,
     first: Vec<i64>,
     promised: i32,
@@ -94,7 +95,7 @@ impl Postgres {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another one after every change of the sale.
+    /// Changes with every change of the sale.
     pub fn version(&self) -> u64 {
         self.ledger().tables.version
     }
@@ -137,9 +138,9 @@ impl Postgres {
         row.now = ledger.clock(now_ms);
         let mut lines = ledger.tables.lines.clone();
         row.revealed_seed = lines.iter().any(|line| line.drawn.is_some()).then(|| SEED.to_vec());
-        if ledger.bugs.has(Bug::NumbersFromWhatWasNoted) {
+        if ledger.bugs.has(Bug::NumbersReused) {
             for (at, line) in lines.iter_mut().enumerate() {
-                line.publication += ledger.unnoted.get(&at).copied().unwrap_or(0);
+                line.publication += ledger.unrecorded_numbers.get(&at).copied().unwrap_or(0);
             }
         }
         if ledger.bugs.has(Bug::NoFence) {
@@ -153,7 +154,7 @@ impl Postgres {
 }
 
 impl Session {
-    /// One statement: `now()` is when the transaction began.
+    /// One statement; its `now()` is the start of the transaction.
     async fn statement<T>(
         &mut self,
         does: impl FnOnce(&mut Self, &mut Ledger, OffsetDateTime) -> T + Send,
@@ -167,25 +168,25 @@ impl Session {
         Ok(does(self, &mut ledger, began))
     }
 
-    /// Writes the row of a line, as it is here.
+    /// Writes the row of a line.
     fn keep_line(&self, ledger: &mut Ledger, at: usize) {
-        let notes_late = ledger.bugs.has(Bug::NumbersFromWhatWasNoted);
+        let records_late = ledger.bugs.has(Bug::NumbersReused);
         if let Some(own) = &mut ledger.transaction {
-            let noted = own.lines[at].publication;
+            let recorded = own.lines[at].publication;
             own.lines[at] = self.sale.lines[at].clone();
-            if notes_late {
-                own.lines[at].publication = noted;
+            if records_late {
+                own.lines[at].publication = recorded;
             }
         }
     }
 }
 
-/// Whether a token runs out at this moment.
+/// Whether a token has expired, or its claim window has ended.
 fn is_over(row: &Admission, now: OffsetDateTime, claims_age: Duration) -> bool {
     row.expires_at <= now || (row.claimed_at.is_none() && row.claim_by <= now - claims_age)
 }
 
-/// How many ordinals this ledger grants ahead of the controller's number.
+/// The number of ordinals granted ahead: a part of the controller's number.
 fn ahead(restless: u32) -> i64 {
     (granted_ahead(restless) / GRANTED_PART).max(GRANTED_MIN)
 }
@@ -216,7 +217,7 @@ impl Locked for Session {
                 unpublished: all.any(|row| row.published != Some(row.state))
                     || out().any(|row| row.published_epoch < epoch(row.line)),
                 interventions: wanted.iter().any(|row| !row.done),
-                untold: wanted.iter().any(|row| row.removed && row.told_epoch < epoch(row.line)),
+                untold: wanted.iter().any(|row| row.removed && row.published_epoch < epoch(row.line)),
                 known: 0,
                 here: 0,
                 answered: 0,
@@ -296,7 +297,7 @@ impl Locked for Session {
         let (why, observed_till, settled) = (ticked.why.to_owned(), ticked.observed_till, ticked.settled);
         self.statement(move |own, ledger, _| {
             let row = &own.sale.row;
-            let noted = Noted {
+            let noted = TickColumns {
                 memory: memory.unwrap_or_else(|| row.memory.clone()),
                 last_decision: Some(why),
                 ticked_at: row.now,

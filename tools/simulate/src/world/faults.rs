@@ -5,7 +5,7 @@ use std::sync::Arc;
 use admission_controller::lifecycle::Action;
 use fairline_line::store::LineStore;
 
-use super::{CONTROLLERS, DEAF_MS, NODES, World, timeout};
+use super::{CONTROLLERS, NODES, UNSUBSCRIBED_MS, World, timeout};
 use crate::{
     event::{Fault, Process},
     gate::Gate,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl World {
-    pub(super) fn break_something(&mut self, fault: &Fault) {
+    pub(super) fn inject(&mut self, fault: &Fault) {
         let now = self.now.get();
         match fault {
             Fault::Lost(process, slot) => {
@@ -22,7 +22,7 @@ impl World {
                     task.lost = true;
                 }
             }
-            Fault::Unheard(process, slot) => {
+            Fault::ResponseLost(process, slot) => {
                 if let Some((id, request)) = self.call_of(*process, *slot) {
                     let _ = self.deliver(*process, &request);
                     self.gate.answer(id, Err(timeout()));
@@ -35,7 +35,7 @@ impl World {
                 }
             }
             Fault::Repeated(process, slot) => {
-                // A batch of joins that arrives twice under its first name would be two batches.
+                // A repeated batch of joins is not idempotent.
                 if let Some((_, request)) = self.call_of(*process, *slot)
                     && !request.function.ends_with("_join")
                 {
@@ -54,9 +54,9 @@ impl World {
             Fault::Cut(process) => self.processes[*process].cut = true,
             Fault::Kill(process) => self.kill(*process),
             Fault::Pause(process, ms) => self.processes[*process].paused_until_ms = now + ms,
-            Fault::Deaf(process) => {
+            Fault::Unsubscribed(process) => {
                 let own = &mut self.processes[*process];
-                own.deaf_until_ms = now + DEAF_MS;
+                own.unsubscribed_until_ms = now + UNSUBSCRIBED_MS;
                 own.inside.borrow_mut().inbox.clear();
             }
             Fault::RedisClock(ms) => self.servers[self.primary].clock_off_ms += ms,
@@ -69,25 +69,26 @@ impl World {
         }
     }
 
-    /// The database is put back to its copy, every line is raised above what Redis knows, and Redis forgets it, as `fairline restore`
-    /// does. Nothing else runs meanwhile, so the controllers start anew.
+    /// Restores the database as `fairline restore` does: its copy, every line raised above what
+    /// Redis knows, and Redis without the line. Controllers restart, as none runs meanwhile.
     pub(super) fn restore(&mut self) {
         let Some(backup) = self.backup.take() else { return };
         (0..CONTROLLERS).for_each(|process| self.kill(process));
         let server = self.primary;
         let (now, gate) = (self.now.get(), Gate::default());
-        let asked = LineStore::over(Arc::new(gate.clone()));
-        let Ok(home) = complete(&gate, &mut self.servers[server], now, asked.home(SALE)) else { return };
+        let line = LineStore::over(Arc::new(gate.clone()));
+        let Ok(home) = complete(&gate, &mut self.servers[server], now, line.home(SALE)) else { return };
         {
             let mut ledger = self.ledger();
             ledger.restore(&backup);
             ledger.raise(0, &home);
         }
         // The operator repeats the command until it succeeds.
-        complete(&gate, &mut self.servers[server], now, asked.forget(SALE)).expect("Redis answers");
+        complete(&gate, &mut self.servers[server], now, line.forget(SALE)).expect("Redis answers");
     }
 
-    /// The other Redis becomes the primary of these processes; the old one stays for the others, if there are any.
+    /// The other Redis becomes the primary of these processes; the old one stays primary for the
+    /// rest.
     pub(super) fn fail_over(&mut self, lost: usize, who: u32) {
         if self.split {
             return;
@@ -106,7 +107,7 @@ impl World {
         self.split = self.processes.iter().any(|own| own.server == old);
     }
 
-    /// One primary is left.
+    /// All processes use one primary.
     pub(super) fn reunite(&mut self) {
         self.processes.iter_mut().for_each(|own| own.server = self.primary);
         self.split = false;
@@ -126,10 +127,10 @@ impl World {
         self.start(process);
     }
 
-    /// Mends what is broken.
-    pub(crate) fn mend(&mut self, apart: bool) {
+    /// Ends all faults.
+    pub(crate) fn end_faults(&mut self, apart: bool) {
         for own in &mut self.processes {
-            (own.cut, own.paused_until_ms, own.deaf_until_ms) = (false, 0, 0);
+            (own.cut, own.paused_until_ms, own.unsubscribed_until_ms) = (false, 0, 0);
         }
         self.unchecked = [true; NODES];
         if !apart {

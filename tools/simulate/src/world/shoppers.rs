@@ -5,7 +5,7 @@ use fairline_sale::VisitorId;
 use uuid::Uuid;
 use waiting_room::simulated::Shown;
 
-use super::{LOOPS, SAYS, World, is_node};
+use super::{LOOPS, PAGE_REQUESTS, World, is_node};
 use crate::{
     event::Process,
     ledger::shop::Redeemed,
@@ -13,7 +13,7 @@ use crate::{
     sale::admission_of,
 };
 
-/// How a shopper behaves.
+/// The state of a shopper.
 #[derive(Debug)]
 pub(crate) struct Shopper {
     pub(crate) account: Option<Account>,
@@ -21,15 +21,15 @@ pub(crate) struct Shopper {
     pub(super) visitor: VisitorId,
     /// Where the page is open.
     pub(crate) node: Option<Process>,
-    /// A request is under way.
+    /// The node of a pending request.
     pub(crate) pending: Option<Process>,
-    /// Is at the page, and opens it again when it breaks.
+    /// Wants the page open, and reopens it when it breaks.
     pub(crate) present: bool,
-    /// Has closed the page once, so may have been away.
+    /// Has closed the page once, and may have been away.
     pub(crate) was_away: bool,
     /// What the page shows.
     pub(crate) shown: Option<Shown>,
-    /// The turns that it has shown.
+    /// The number of turns that it has shown.
     pub(crate) turns: u32,
     pub(crate) token: Option<Uuid>,
     pub(crate) claimed: bool,
@@ -61,7 +61,7 @@ impl Shopper {
 }
 
 impl World {
-    /// Pages take in what they are sent.
+    /// Applies the messages of pages.
     pub(super) fn show_pages(&mut self, process: Process) {
         let inside = self.processes[process].inside.clone();
         let mut inside = inside.borrow_mut();
@@ -94,14 +94,14 @@ impl World {
             own.node = None;
             let (why, was_away) = (own.over.clone().unwrap_or_default(), own.was_away);
             let ordinal = own.ticket.map_or(0, |ticket| ticket.ordinal);
-            let may_hear = match why.as_str() {
+            let is_expected = match why.as_str() {
                 "Expired" => self.ledger().may_expire(0, ordinal),
                 "Missed" => was_away,
                 "Removed" | "Limit" => self.ledger().was_taken_out(0, ordinal),
                 _ => true,
             };
-            if !may_hear {
-                self.breaks(format!("place lost: shopper {shopper} has no outcome yet, and hears: {why}"));
+            if !is_expected {
+                self.breaks(format!("place lost: shopper {shopper} has no outcome yet, but is sent: {why}"));
             }
         }
     }
@@ -157,7 +157,7 @@ impl World {
         self.join(process, &[shopper]);
     }
 
-    /// An operator removes or prefers a ticket that waits.
+    /// An operator removes or prefers a waiting ticket.
     pub(super) fn intervene(&mut self, shopper: usize, removed: bool) {
         if let Some(ticket) = self.shoppers[shopper].ticket {
             self.ledger().intervene(0, ticket.ordinal, ticket.visitor, removed);
@@ -172,18 +172,18 @@ impl World {
         self.spawn(process, slot, Box::pin(shared.open(guest, ticket)));
     }
 
-    /// A page tells its node of its token, or that its shopper leaves.
-    pub(super) fn say(&mut self, shopper: usize, leaves: bool) {
+    /// A page claims its token, or its shopper leaves.
+    pub(super) fn send(&mut self, shopper: usize, leaves: bool) {
         let own = &self.shoppers[shopper];
         let (Some(node), Some(ticket)) = (own.node, own.ticket) else { return };
-        let slot = SAYS + u8::try_from(shopper).unwrap_or(0);
+        let slot = PAGE_REQUESTS + u8::try_from(shopper).unwrap_or(0);
         if self.processes[node].tasks.contains_key(&slot) || (!leaves && own.token.is_none()) {
             return;
         }
         let shared = self.shared(node);
-        let says: std::pin::Pin<Box<dyn Future<Output = ()>>> =
+        let request: std::pin::Pin<Box<dyn Future<Output = ()>>> =
             if leaves { Box::pin(shared.leave(ticket)) } else { Box::pin(shared.claim(shopper, ticket)) };
-        self.spawn(node, slot, says);
+        self.spawn(node, slot, request);
     }
 
     pub(super) fn redeem(&mut self, shopper: usize) {

@@ -130,8 +130,8 @@ impl LineStatements for Session {
             let noted: Vec<i64> = ledger.tables.lines.iter().map(|line| line.publication).collect();
             for (at, noted) in noted.into_iter().enumerate() {
                 own.sale.lines[at].publication = noted + PUBLICATIONS_A_TICK;
-                if ledger.bugs.has(Bug::NumbersFromWhatWasNoted) {
-                    ledger.unnoted.insert(at, PUBLICATIONS_A_TICK);
+                if ledger.bugs.has(Bug::NumbersReused) {
+                    ledger.unrecorded_numbers.insert(at, PUBLICATIONS_A_TICK);
                     continue;
                 }
                 if let Some(transaction) = &mut ledger.transaction {
@@ -146,7 +146,7 @@ impl LineStatements for Session {
         let again = again.to_vec();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
-            let bug = ledger.bugs.has(Bug::OldAdmissionsToldAgain);
+            let bug = ledger.bugs.has(Bug::OldTurnsRepublished);
             let by_clock = ledger.bugs.has(Bug::NewestByClock);
             let counts = |row: &Admission| !row.excused || ledger.bugs.has(Bug::RevocationsCount);
             // Their positions are the column `number`.
@@ -215,10 +215,10 @@ impl LineStatements for Session {
     }
 
     async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
-        let told: Vec<(Uuid, State)> = published.iter().map(|row| (row.id, State::of(&row.state))).collect();
+        let published: Vec<(Uuid, State)> = published.iter().map(|row| (row.id, State::of(&row.state))).collect();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
-            for (id, state) in told {
+            for (id, state) in published {
                 ledger.update(|row| row.id == id, |row| (row.published, row.published_epoch) = (Some(state), epoch));
             }
             let clock = ledger.clock(own.postgres.now_ms());
@@ -231,7 +231,7 @@ impl LineStatements for Session {
             let publication = own.sale.lines[at].publication;
             if let Some(transaction) = &mut ledger.transaction {
                 transaction.lines[at].publication = publication;
-                transaction.told = true;
+                transaction.publishes = true;
             }
         })
         .await
@@ -256,8 +256,8 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError> {
-        let below = told.below();
+    async fn note_retold(&mut self, at: usize, over: &TurnsOver) -> Result<(), StoreError> {
+        let below = over.below();
         self.statement(move |own, ledger, _| {
             own.sale.lines[at].retell_below = below;
             own.keep_line(ledger, at);

@@ -40,7 +40,7 @@ impl DeskStatements for Session {
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             let untold = |row: &&Intervened| {
-                row.line == at && row.removed && (row.told_epoch < epoch || again.contains(&row.ordinal))
+                row.line == at && row.removed && (row.published_epoch < epoch || again.contains(&row.ordinal))
             };
             interventions(ledger).iter().filter(untold).map(|row| (row.ordinal, row.at_limit)).collect()
         })
@@ -72,7 +72,7 @@ impl DeskStatements for Session {
             let epoch = own.sale.lines[at].epoch;
             for row in interventions(ledger) {
                 if row.line == at && row.removed && tickets.contains(&row.ordinal) {
-                    row.told_epoch = epoch;
+                    row.published_epoch = epoch;
                 }
             }
         })
@@ -118,7 +118,7 @@ impl LimitStatements for Session {
                             removed: true,
                             at_limit: true,
                             done: true,
-                            told_epoch: 0,
+                            published_epoch: 0,
                         };
                         interventions(ledger).push(new);
                     }
@@ -134,10 +134,10 @@ impl LimitStatements for Session {
         self.statement(|own, ledger, _| {
             let news = ledger.seen().map(|(_, row)| row);
             let news = news.filter(|row| row.state == State::Redeemed && row.recorded != row.state);
-            let full: HashSet<VisitorId> =
+            let at_limit_now: HashSet<VisitorId> =
                 news.map(|row| row.visitor).filter(|&visitor| at_limit(&ledger.tables, visitor)).collect();
             let lapsed = ledger.update(
-                |row| row.state == State::Promised && full.contains(&row.visitor),
+                |row| row.state == State::Promised && at_limit_now.contains(&row.visitor),
                 |row| row.state = State::Lapsed,
             );
             own.promised -= sum(&lapsed);
@@ -153,7 +153,7 @@ impl LimitStatements for Session {
                         removed: true,
                         at_limit: true,
                         done: false,
-                        told_epoch: 0,
+                        published_epoch: 0,
                     });
                 }
             }
