@@ -75,6 +75,7 @@ async fn attend(mut socket: WebSocket, ordinal: u64) {
         (TOKEN_LIVES_FOR, json!({ "type": "over", "outcome": "expired" })),
     ];
     for (after, message) in messages {
+        // Sleeps: a slow shop.
         sleep(after).await;
         if socket.send(Message::text(message.to_string())).await.is_err() {
             return;

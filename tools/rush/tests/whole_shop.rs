@@ -55,12 +55,18 @@ fn assert_kept(report: &Report, shop: &Shop) {
     println!("{report}");
 }
 
-/// Kills and restarts each of `names` in turn, as the rush goes on.
+/// The time between a kill and the restart.
+async fn outage() {
+    // Sleeps: the outage lasts this long.
+    sleep(DOWN_FOR).await;
+}
+
+/// Kills and restarts each of `names` in turn during the rush.
 async fn kill_each(shop: &mut Shop, names: [&'static str; 2]) {
     for (name, sold) in names.into_iter().zip([10, 25]) {
         shop.until_sold(sold).await;
         shop.kill(name);
-        sleep(DOWN_FOR).await;
+        outage().await;
         shop.restart(name).await;
     }
 }
@@ -145,7 +151,7 @@ async fn a_killed_redis_loses_no_shopper() {
     let trouble = async |shop: &mut Shop| {
         shop.until_sold(10).await;
         shop.servers.redis.kill().expect("Redis runs");
-        sleep(DOWN_FOR).await;
+        outage().await;
         shop.servers.redis.restart().expect("Redis starts again");
     };
     let report = shop.rush(&connected(&CROWD), trouble).await;
@@ -206,6 +212,7 @@ async fn a_redis_that_lost_its_last_second_loses_no_shopper() {
     let trouble = async |shop: &mut Shop| {
         shop.until("waiting", 30).await;
         let remembered = shop.servers.redis.moment().expect("Redis runs");
+        // Sleeps: the lost second.
         sleep(Duration::from_secs(1)).await;
         shop.servers.redis.restart_as_of(&remembered).expect("Redis starts again");
     };
@@ -220,7 +227,7 @@ async fn a_killed_postgres_loses_no_unit() {
     let trouble = async |shop: &mut Shop| {
         shop.until_sold(10).await;
         shop.servers.postgres.kill().expect("Postgres runs");
-        sleep(DOWN_FOR).await;
+        outage().await;
         shop.servers.postgres.restart().expect("Postgres starts again");
     };
     let report = shop.rush(&CROWD, trouble).await;

@@ -74,7 +74,7 @@ async fn a_sale_continues_after_redis_was_unreachable_for_twenty_seconds() {
             for name in &everywhere {
                 shop.link(name, "redis").swallow();
             }
-            // The fault itself takes this long.
+            // Sleeps: the outage lasts this long.
             sleep(REDIS_AWAY).await;
             for name in &everywhere {
                 shop.link(name, "redis").heal();
