@@ -2,7 +2,7 @@
 
 mod admin;
 mod arguments;
-mod desk;
+mod console;
 mod orders;
 mod words;
 
@@ -55,9 +55,9 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     let show = |sale: &Value| if json { println!("{sale}") } else { print!("{}", words::of_sale(sale)) };
     match command {
         Command::Create(mut create) => {
-            if let Some(like) = create.like.take() {
-                let like = find(&admin, &Named { sale: like }).await?;
-                create.like = like["id"].as_str().map(str::to_owned);
+            if let Some(prior) = create.prior_sale.take() {
+                let prior = find(&admin, &Named { sale: prior }).await?;
+                create.prior_sale = prior["id"].as_str().map(str::to_owned);
             }
             show(&admin.ask(Method::POST, SALES, Some(&new_sale(*create)?)).await?);
         }
@@ -83,8 +83,8 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
             let path = path_of(&find(&admin, &named).await?);
             show(&admin.ask(Method::POST, &format!("{path}/admit"), Some(&json!({ "count": count }))).await?);
         }
-        Command::Remove(ticket) => done(intervene(&admin, &ticket, "remove").await?, "removed"),
-        Command::Prefer(ticket) => done(intervene(&admin, &ticket, "prefer").await?, "served next"),
+        Command::Remove(ticket) => done(act_on_ticket(&admin, &ticket, "remove").await?, "removed"),
+        Command::Prefer(ticket) => done(act_on_ticket(&admin, &ticket, "prefer").await?, "served next"),
         Command::Revoke { named, reason } => {
             let path = path_of(&find(&admin, &named).await?);
             let body = json!({ "reason": reason });
@@ -98,12 +98,12 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
             let report = admin.ask(Method::GET, &format!("{path}/report"), None).await?;
             if json { println!("{report}") } else { print!("{}", words::of_report(&report)) }
         }
-        Command::Rehearse(rehearse) => return desk::rehearse(&admin, &rehearse, json).await,
-        Command::Lanes { command } => desk::lanes(&admin, command, json).await?,
-        Command::Audit(audit) => desk::audit(&admin, &audit, json).await?,
-        Command::Operators => desk::operators(&admin, json).await?,
-        Command::Tokens { command } => desk::tokens(&admin, command, json).await?,
-        Command::Webhooks { command } => desk::webhooks(&admin, command, json).await?,
+        Command::Rehearse(rehearse) => return console::rehearse(&admin, &rehearse, json).await,
+        Command::Lanes { command } => console::lanes(&admin, command, json).await?,
+        Command::Audit(audit) => console::audit(&admin, &audit, json).await?,
+        Command::Operators => console::operators(&admin, json).await?,
+        Command::Tokens { command } => console::tokens(&admin, command, json).await?,
+        Command::Webhooks { command } => console::webhooks(&admin, command, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,7 +143,7 @@ async fn act(admin: &Admin, named: &Named, action: &str) -> Result<Value, Failur
     admin.ask(Method::POST, &format!("{path}/{action}"), None).await
 }
 
-async fn intervene(admin: &Admin, Ticket { named, ticket, reason }: &Ticket, how: &str) -> Result<Value, Failure> {
+async fn act_on_ticket(admin: &Admin, Ticket { named, ticket, reason }: &Ticket, how: &str) -> Result<Value, Failure> {
     let path = path_of(&find(admin, named).await?);
     let body = json!({ "reason": reason });
     admin.ask(Method::POST, &format!("{path}/tickets/{ticket}/{how}"), Some(&body)).await
@@ -168,7 +168,7 @@ async fn watch(admin: &Admin, named: &Named, json: bool) -> Result<(), Failure> 
 
 fn new_sale(create: Create) -> Result<Value, Failure> {
     let wrong =
-        || Failure::new(format!("`{}` is no amount of {}: write it like 49.00.", create.price, create.currency));
+        || Failure::new(format!("`{}` is not an amount in {}: write it like 49.00.", create.price, create.currency));
     let price_minor = minor_units(&create.price, &create.currency).ok_or_else(wrong)?;
     let mut sale = json!({
         "slug": create.slug.unwrap_or_else(|| slug_of(&create.name)),
@@ -191,7 +191,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         ("recall_window_s", create.recall_window.map(Value::from)),
         ("grace_s", create.grace.map(Value::from)),
         ("risk", create.risk.map(Value::from)),
-        ("like", create.like.map(Value::from)),
+        ("like", create.prior_sale.map(Value::from)),
         ("look", create.theme.over(&Value::Null)),
         ("inside_max", create.inside_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),
@@ -271,7 +271,7 @@ fn changes(change: &Change, sale: &Value) -> Result<Value, Failure> {
         changes.insert("message".to_owned(), if message.is_empty() { Value::Null } else { json!(message) });
     }
     if changes.is_empty() {
-        return Err(Failure::new("Say what to change: `fairline sale set --help` lists what can be."));
+        return Err(Failure::new("Nothing to change: `fairline sale set --help` lists the settings."));
     }
     Ok(Value::Object(changes))
 }

@@ -95,7 +95,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
             Ok(ExitCode::from(1))
         }
         Err(fault) => {
-            println!("✗ The record is not that of an honest line. The first wrong entry is {}:", fault.seq);
+            println!("✗ The record does not prove an honest line. The first wrong entry is {}:", fault.seq);
             println!("  {}.", fault.why);
             Ok(ExitCode::from(1))
         }

@@ -1,4 +1,4 @@
-//! docs/capacity.md says what `fairline capacity` says.
+//! docs/capacity.md shows the output of `fairline capacity`.
 
 use std::{fs, process::Command};
 

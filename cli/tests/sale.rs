@@ -78,7 +78,7 @@ fn a_sale_is_run_from_a_terminal() {
     assert!(refused(&["create", "Brass lamp No. 7", "--price", "49", "--total", "5"]).contains("slug"));
     assert!(refused(&["create", "Lamp", "--price", "49.999", "--total", "5"]).contains("no amount of EUR"));
     assert!(refused(&["show", "nothing"]).contains("There is no sale `nothing`"));
-    assert!(refused(&["set", "brass-lamp-no-7"]).contains("Say what to change"));
+    assert!(refused(&["set", "brass-lamp-no-7"]).contains("Nothing to change"));
 
     assert_eq!(json(&["open", "brass-lamp-no-7"])["status"], "open");
     assert_eq!(json(&["pause", "brass-lamp-no-7"])["status"], "paused");
@@ -154,7 +154,7 @@ fn a_sale_is_run_from_a_terminal() {
 #[test]
 fn an_unreachable_controller_is_reported() {
     let nowhere = fairline(&["sale", "list"]);
-    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("Say which controller"));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("No controller given"));
     let silent = fairline(&["sale", "--admin", "http://127.0.0.1:1", "--admin-token", "x", "list"]);
     assert!(String::from_utf8_lossy(&silent.stderr).contains("The controller at http://127.0.0.1:1 does not answer"));
     assert_eq!(silent.status.code(), Some(2));

@@ -52,7 +52,7 @@ impl Admin {
             (None, Some(address), Some(token)) => (address, token),
             _ => {
                 return Err(Failure::new(
-                    "Say which controller: --admin URL and FAIRLINE_ADMIN_TOKEN, or --demo .fairline for a demo that runs.",
+                    "No controller given: use --admin URL and FAIRLINE_ADMIN_TOKEN, or --demo .fairline for a running demo.",
                 ));
             }
         };
@@ -132,6 +132,6 @@ fn of_demo(folder: &Path) -> Result<(String, Secret), Failure> {
     let demo: Value = serde_json::from_str(&fs::read_to_string(&file).map_err(none)?).unwrap_or_default();
     let address = demo["shop_url"].as_str().zip(demo["admin_token"].as_str());
     let (address, token) =
-        address.ok_or_else(|| Failure::new(format!("{} is not what a demo writes.", file.display())))?;
+        address.ok_or_else(|| Failure::new(format!("{} is not a valid demo.json.", file.display())))?;
     Ok((address.to_owned(), Secret::new(token)))
 }

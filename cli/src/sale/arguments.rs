@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{admin::Where, desk, orders};
+use super::{admin::Where, console, orders};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -66,25 +66,25 @@ pub(super) enum Command {
     Report(Named),
     /// Rehearse: send simulated shoppers to a copy of a sale, and wait until they have finished.
     /// Exit code 0 if every promise was kept, 1 if not.
-    Rehearse(desk::Rehearse),
+    Rehearse(console::Rehearse),
     /// Manage the lanes of a sale, and invitations to them.
     Lanes {
         #[command(subcommand)]
-        command: desk::Lanes,
+        command: console::Lanes,
     },
     /// Show the audit log, the newest entry first.
-    Audit(desk::Audit),
+    Audit(console::Audit),
     /// List the operators.
     Operators,
     /// Manage API tokens of programs.
     Tokens {
         #[command(subcommand)]
-        command: desk::Tokens,
+        command: console::Tokens,
     },
     /// Manage webhooks for events.
     Webhooks {
         #[command(subcommand)]
-        command: desk::Webhooks,
+        command: console::Webhooks,
     },
 }
 
@@ -188,7 +188,7 @@ pub(super) struct Create {
     pub(super) risk: Option<f64>,
     /// An earlier sale with similar shopper behaviour.
     #[arg(long, value_name = "SALE")]
-    pub(super) like: Option<String>,
+    pub(super) prior_sale: Option<String>,
     #[command(flatten)]
     pub(super) theme: ThemeArgs,
 }

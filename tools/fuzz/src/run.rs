@@ -19,7 +19,7 @@ const INPUTS_PER_ROUND: u32 = 2_000;
 pub struct Crash {
     /// The input.
     pub input: Vec<u8>,
-    /// What the panic said.
+    /// The panic's message.
     pub message: String,
 }
 
@@ -87,7 +87,7 @@ fn silence_panics() {
     });
 }
 
-/// What a call's panic says, if it panics.
+/// The message of a call's panic, if it panics.
 fn message_of(call: impl FnOnce() + UnwindSafe) -> Option<String> {
     SILENT.set(true);
     let ended = panic::catch_unwind(call);

@@ -83,7 +83,7 @@ async fn attend(mut socket: WebSocket, ordinal: u64) {
     }
 }
 
-/// Joins, and never hears again of it.
+/// Joins, and receives nothing more.
 async fn silent_line(upgrade: WebSocketUpgrade) -> impl IntoResponse {
     upgrade.on_upgrade(|mut socket| async move {
         let place = json!({ "type": "place", "ordinal": 1, "place": 0, "behind": 0, "wait": null, "rate_per_s": null });

@@ -31,8 +31,7 @@ const CROWD: [&str; 6] = [
     "--timeout-s=90",
 ];
 
-/// More than five thousand who come within two seconds, and nearly all of whom will wait to the
-/// end.
+/// More than five thousand shoppers who come within two seconds, most of whom wait to the end.
 const LARGE_CROWD: [&str; 6] = [
     "--shoppers=5400",
     "--processes=1",
@@ -42,8 +41,8 @@ const LARGE_CROWD: [&str; 6] = [
     "--timeout-s=150",
 ];
 
-/// A line that Redis has lost may pass a shopper who is disconnected at that moment, and serves the
-/// ticket first afterwards: the order is checked of those who are never disconnected.
+/// A line that Redis lost may pass a disconnected shopper, so only the order of shoppers who are never
+/// disconnected is checked.
 fn connected<'a>(crowd: &[&'a str]) -> Vec<&'a str> {
     [crowd, &["--grace-s=0"]].concat()
 }
@@ -204,8 +203,7 @@ async fn five_thousand_shoppers_keep_their_places_when_redis_loses_its_append_on
     .await;
 }
 
-/// What a Redis that is killed may have forgotten of its last second, though everybody else has
-/// heard it.
+/// A killed Redis may lose its last second, although its responses were delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_lost_its_last_second_loses_no_shopper() {
     let mut shop = Shop::open(UNITS).await;

@@ -1,4 +1,4 @@
-//! One service as a process: started, signalled, killed, with its clock set off.
+//! One service as a process: started, signalled, killed, with another clock.
 
 use std::{
     fs::File,
@@ -43,7 +43,7 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // One that has ended by itself is found out by who waits for it.
+        // A process that has ended by itself is reported by `wait`.
         let _ = kill(Pid::from_raw(self.process.id().cast_signed()), signal);
     }
 }

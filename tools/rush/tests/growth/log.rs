@@ -44,7 +44,7 @@ impl Log {
         }
     }
 
-    /// Logs what is done in a database from now on, by those who connect from now on.
+    /// Logs the statements of new connections to a database.
     pub async fn begin(pool: PgPool, database: &str) -> Log {
         for setting in [
             "auto_explain.log_min_duration = 0",

@@ -67,7 +67,7 @@ async fn database(servers: &mut Servers) -> PgPool {
     pool
 }
 
-/// Tables that hold a thousand rows at least; the test is worth little where one that grows is not
+/// Tables with at least a thousand rows; the test is incomplete if a table that grows is not
 /// among them.
 async fn grown(pool: &PgPool) -> HashSet<String> {
     let tables: Vec<(String, f32)> = sqlx::query_as(

@@ -1,5 +1,5 @@
-//! A whole shop whose links go silent in the middle of a rush: what is established is dead, what is
-//! new works. The sale goes on within seconds, and no promise breaks.
+//! A whole shop whose established links go silent during a rush, while new ones work. The sale
+//! continues within seconds, and no promise breaks.
 
 use std::time::Duration;
 
