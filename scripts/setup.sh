@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
-# Sees to it that this machine has what Fairline needs: `scripts/setup.sh demo`, or
-# `scripts/setup.sh test`, which also wants a browser, nginx, PgBouncer, promtool, faketime and
-# Python. Installs what is missing from the system's packages, as root or with sudo; says exactly
-# what to install where it cannot. Starts no service and enables none, and leaves those that run
-# alone.
+# Installs missing system packages, as root or with sudo, or prints what to install:
+# `scripts/setup.sh demo` for the demo; `scripts/setup.sh test` adds a browser, nginx, PgBouncer,
+# promtool, faketime and Python. Does not start, enable or stop services.
 set -euo pipefail
 
 redis_needed=7

@@ -15,7 +15,8 @@ fn root() -> PathBuf {
 /// Folders without sources, beside hidden ones.
 const SKIPPED: [&str; 4] = ["target", "node_modules", "dist", "openapi"];
 
-/// Every file with one of these extensions below a folder, relative to the workspace, with its text.
+/// Every file with one of these extensions below a folder, relative to the workspace, with its
+/// text.
 fn files(folder: &str, extensions: &[&str]) -> Vec<(String, String)> {
     fn walk(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
@@ -105,8 +106,8 @@ fn stores_and_services_do_not_call_routes() {
 
 const LINES_MAX: usize = 500;
 
-/// Longer files, with their lengths. This list and its numbers may only shrink: a shorter file, and a
-/// file that is gone, must leave it.
+/// Longer files, with their lengths. This list and its numbers may only shrink: a shorter file, and
+/// a file that is gone, must leave it.
 const LONGER: &[(&str, usize)] = &[
     ("admission-controller/src/admin.rs", 642),
     ("admission-controller/src/store.rs", 799),
@@ -141,8 +142,8 @@ fn files_are_short() {
     assert!(changed.is_empty(), "these are longer than noted, or need no exception any more: {changed:#?}");
 }
 
-/// Marks a sleep that waits for no condition, with its reason: the length of an outage, a slow stand-in, or the
-/// time in which something is counted.
+/// Marks a sleep that waits for no condition, with its reason: the length of an outage, a slow
+/// stand-in, or the time in which something is counted.
 const MARK: &str = "// Sleeps: ";
 /// May only shrink.
 const MARKS_MAX: usize = 12;

@@ -76,7 +76,7 @@ fn a_sale_is_run_from_a_terminal() {
     );
     assert!(said(&["list"]).lines().any(|line| line.starts_with("brass-lamp-no-7  ") && line.contains("scheduled")));
     assert!(refused(&["create", "Brass lamp No. 7", "--price", "49", "--total", "5"]).contains("slug"));
-    assert!(refused(&["create", "Lamp", "--price", "49.999", "--total", "5"]).contains("no amount of EUR"));
+    assert!(refused(&["create", "Lamp", "--price", "49.999", "--total", "5"]).contains("is not an amount in EUR"));
     assert!(refused(&["show", "nothing"]).contains("There is no sale `nothing`"));
     assert!(refused(&["set", "brass-lamp-no-7"]).contains("Nothing to change"));
 

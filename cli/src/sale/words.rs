@@ -182,34 +182,55 @@ fn stock(sale: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
     use serde_json::json;
 
     use super::*;
 
     #[test]
-    fn a_sale_is_printed_as_text() {
+    fn sales_are_printed_as_text() {
         let sale = json!({
             "id": "0190", "slug": "lamp", "name": "A lamp", "price_minor": 4900, "currency": "EUR", "per_shopper_limit": 1,
             "per_account_limit": 2, "total": 100, "promised": 3, "held": 2, "sold": 1, "waiting": 40, "admitted": 6,
-            "rate_cap_per_s": 2.5, "inside_max": null, "mode": "guarantee", "order": "fifo", "status": "open",
+            "rate_cap_per_s": 2.5, "inside_max": 20, "mode": "guarantee", "order": "fifo", "status": "open",
             "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "capped by rate",
         });
-        let words = of_sale(&sale);
-        for said in [
-            "A lamp (lamp)",
-            "€49.00, 1 per shopper, 2 per account",
-            "1 sold, 2 held, 3 promised of 100",
-            "40 waiting, 6 admitted",
-            "up to 2.5 per second\n",
-            "ends      –",
-        ] {
-            assert!(words.contains(said), "{said}: {words}");
-        }
-        assert_eq!(in_a_line(&sale), "open            40 waiting  1 sold, 2 held, 3 promised of 100  capped by rate");
-        assert_eq!(
-            of_sales(std::slice::from_ref(&sale)),
-            "lamp  open            40 waiting  1 sold, 2 held, 3 promised of 100\n"
-        );
-        assert!(of_sales(&[]).contains("fairline sale create"));
+        assert_snapshot!("sale", of_sale(&sale));
+        assert_snapshot!("sales", of_sales(std::slice::from_ref(&sale)));
+        assert_snapshot!("no_sales", of_sales(&[]));
+        assert_snapshot!("sale_in_a_line", in_a_line(&sale));
+    }
+
+    #[test]
+    fn a_report_is_printed_as_text() {
+        let report = json!({
+            "sale": { "name": "A lamp", "slug": "lamp", "currency": "EUR" },
+            "funnel": { "joined": 900, "admitted": 120, "claimed": 118, "redeemed": 110, "paid": 99 },
+            "orders": { "paid": 99, "units": 100, "refunded": 2, "disputed": 1 },
+            "revenue_minor": 485_100, "refunded_minor": 9800, "disputed_minor": 4900,
+            "waits_s": { "p50": 61.4, "p99": 240.0 }, "fairness": { "sentence": "Every turn was in order." },
+        });
+        assert_snapshot!("report", of_report(&report));
+    }
+
+    #[test]
+    fn lists_are_printed_as_text() {
+        let order = json!({
+            "id": "0190", "status": "paid", "quantity": 2, "amount_minor": 9800, "currency": "EUR", "ordinal": 7,
+            "address": "ada@shop.example", "refunded_minor": 4900, "dispute": "needs_response",
+            "request": { "kind": "refund", "state": "failed", "error": "no such charge" },
+        });
+        let lanes = json!([{ "name": "vip", "slug": "lamp--vip", "share": 0.25, "waiting": 3, "admitted": 2, "invitations": 5 }]);
+        let audit = json!([
+            { "id": 9, "at": "2026-11-27T09:00:00Z", "who": "ada", "action": "set", "subject": "lamp", "before": { "rate": 1 }, "after": { "rate": 2 } },
+            { "id": 8, "at": "2026-11-27T08:00:00Z", "who": "ada", "action": "remove", "subject": "lamp", "before": null, "after": { "ticket": 4 }, "reason": "a scalper" },
+        ]);
+        let people = json!([{ "name": "ci", "role": "viewer", "expires_at": "2027-02-25T09:00:00Z" }]);
+        let webhooks = json!([{ "id": "0190", "status": "on", "url": "https://shop.example/hook" }]);
+        assert_snapshot!("order", of_order(&order));
+        assert_snapshot!("lanes", of_lanes(&lanes));
+        assert_snapshot!("audit", of_audit(&audit));
+        assert_snapshot!("tokens", of_people(&people, "expires_at"));
+        assert_snapshot!("webhooks", of_webhooks(&webhooks));
     }
 }

@@ -165,8 +165,8 @@ impl Evidence<'_> {
     }
 }
 
-/// Whether the links of shoppers were broken during this time. A page detects a dead connection after
-/// 28 s, as documented.
+/// Whether the links of shoppers were broken during this time. A page detects a dead connection
+/// after 28 s, as documented.
 fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> bool {
     let of_shoppers = |fault: &Fault| matches!(fault, Fault::Link { from, .. } if *from == SHOPPERS);
     evidence
@@ -202,8 +202,8 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Promise 4: admissions follow the line. A line that Redis lost waits ten seconds for its shoppers;
-/// a shopper who is away for longer is passed, and served first after returning.
+/// Promise 4: admissions follow the line. A line that Redis lost waits ten seconds for its
+/// shoppers; a shopper who is away for longer is passed, and served first after returning.
 fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut first: HashMap<i64, i64> = HashMap::new();
     for admission in evidence.admissions {
@@ -390,8 +390,8 @@ fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> 
     found
 }
 
-/// Promise 9: without a fault, shoppers are admitted while one waits with an open page and a unit is
-/// free.
+/// Promise 9: without a fault, shoppers are admitted while one waits with an open page and a unit
+/// is free.
 fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     // Begin and end of each wait with an open page.
     let mut changes: Vec<(i64, i32)> = Vec::new();

@@ -36,10 +36,8 @@ pub fn programs() -> Result<PathBuf, Failure> {
     Ok(program.parent().ok_or_else(|| Failure::new("this program is in no folder"))?.to_owned())
 }
 
-/// Measures the scenes that have a requested figure, or all of them if `only` is empty.
-///
-/// A scene reports its figures one by one, and a failure ends it; its other figures are then
-/// missing.
+/// Measures the scenes that have a requested figure, or all of them if `only` is empty. A failure
+/// ends its scene, whose other figures are then missing.
 pub fn measure<S>(
     figures: &'static [(&'static str, Reach)],
     scenes: &[(&'static [&'static str], S)],

@@ -37,11 +37,9 @@ struct Exit {
 }
 
 impl Process {
-    /// Starts a server in its own process group, so that Ctrl-C in the terminal reaches only this
-    /// process.
-    ///
-    /// A thread starts it and waits for it. That thread must live as long as the server: Linux
-    /// sends the signal of `--pdeathsig` when the *thread* that started the process ends.
+    /// Starts a server in its own process group, so that Ctrl-C reaches only this process. Its
+    /// thread must live as long as the server: Linux sends the signal of `--pdeathsig` when the
+    /// *thread* that started the process ends.
     pub(crate) fn start(mut command: Command) -> Result<Self, ServerError> {
         use std::os::unix::process::CommandExt as _;
         let action = format!("start {}", command.get_program().display());

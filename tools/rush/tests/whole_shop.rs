@@ -41,8 +41,8 @@ const LARGE_CROWD: [&str; 6] = [
     "--timeout-s=150",
 ];
 
-/// A line that Redis lost may pass a disconnected shopper, so only the order of shoppers who are never
-/// disconnected is checked.
+/// A line that Redis lost may pass a disconnected shopper, so only the order of shoppers who are
+/// never disconnected is checked.
 fn connected<'a>(crowd: &[&'a str]) -> Vec<&'a str> {
     [crowd, &["--grace-s=0"]].concat()
 }

@@ -1,5 +1,6 @@
 //! A whole shop of real processes: two waiting rooms, two controllers, two checkouts, the sandbox
-//! gateway, a private Redis and a private Postgres. Each can be killed and restarted at its address.
+//! gateway, a private Redis and a private Postgres. Each can be killed and restarted at its
+//! address.
 //!
 //! - Services are started by the thread that calls, and die with it.
 //! - With proxies, each service has its own link to each server and service that it calls, and

@@ -62,8 +62,8 @@ fn spawn(name: &str, arguments: &[String], log: &Path, seconds_ahead: Option<i64
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if let Some(seconds) = seconds_ahead {
-        // The library instead of its wrapper, which would be a parent process that gets the signals.
-        // The monotonic clock stays real.
+        // The library instead of its wrapper, which would be a parent process that gets the
+        // signals. The monotonic clock stays real.
         let library = format!("LD_PRELOAD={}", libfaketime().display());
         command.args(["env", &library, &format!("FAKETIME={seconds:+}s"), "DONT_FAKE_MONOTONIC=1"]);
     }

@@ -16,12 +16,10 @@ pub(super) struct Move {
     pub(super) to: u64,
 }
 
-/// Microseconds from each move until each affected page knows of it: pages with a new turn receive
-/// it, and the next [`NEAR`] show their place. A page counts down by itself, so it is affected only
-/// if it is wrong by more than one place, or one per cent, after the move. A page that is never
-/// updated counts with the time until `end_us`.
-///
-/// Assumes no departures and recalls: the place is the distance to the cursor.
+/// Microseconds from each move until each affected page shows it: those with a new turn, and the
+/// next [`NEAR`] whose countdown is wrong by more than one place or one per cent. A page that is
+/// never updated counts until `end_us`. Without departures, the place is the distance to the
+/// cursor.
 pub(super) fn latencies(moves: &[Move], shown: &[(u64, Shown)], end_us: u64) -> Vec<u64> {
     let mut pages: HashMap<u64, Vec<Shown>> = HashMap::new();
     for &(ordinal, shown) in shown {

@@ -1,5 +1,6 @@
 use fairline_record::verify::{Fault, Verdict};
 use fairline_sale::{LineOrder, SaleMode};
+use insta::assert_snapshot;
 use uuid::Uuid;
 
 use super::{Evidence, Report, SENTENCES_MAX};
@@ -318,15 +319,19 @@ fn a_rejection_after_the_claim_window_breaks_no_promise() {
     assert!(world.judged().ok);
 }
 
+/// Scripts depend on the keys, readers on the text.
 #[test]
-fn the_last_line_has_what_scripts_rely_on() {
-    let json: serde_json::Value = serde_json::from_str(&World::kept().judged().to_json()).unwrap();
-    let keys = "shoppers joined admitted redeemed paid stock sold oversold double_used forged_accepted inversions \
-                unresolved join_p50_ms join_p99_ms admission_p99_ms redeem_p99_ms ok seed expired left sold_out closed \
-                refunded database mismatches broken";
-    for key in keys.split_whitespace() {
-        assert!(json.get(key).is_some(), "{key} is missing");
-    }
+fn the_report_as_text_and_as_json() {
+    let report = World::kept().judged();
+    assert_snapshot!("kept_text", report);
+    assert_snapshot!("kept_json", format!("{:#}", serde_json::to_value(&report).unwrap()));
+    let mut world = World::kept();
+    world.ledger.stock.held = 1;
+    world.ledger.published_orders.clear();
+    world.records[3].outcome = None;
+    world.records[1].unexpected.insert("purchase: 418".to_owned(), 2);
+    assert_snapshot!("broken_text", world.judged());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&report.to_json()).unwrap()["ok"], true, "one line of JSON");
 }
 
 #[test]
