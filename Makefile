@@ -11,6 +11,9 @@ DIR ?= .fairline
 CROWD ?=
 FRESH ?=
 
+# A snapshot that differs fails its test, and is never written unless asked: `make snapshots`.
+export INSTA_UPDATE ?= no
+
 CARGO := cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
@@ -25,7 +28,7 @@ LINT_TOOLS := scripts/lint/node_modules/.installed
 LINT_BIN := scripts/lint/node_modules/.bin
 WEB_SOURCES := web/scripts/build.mjs web/tsconfig.json $(shell find web/src -type f)
 
-.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint openapi format
+.PHONY: help setup setup-test web build demo migrate test programs test-rust test-web test-deploy test-api test-browser test-load load screenshot image-steps fuzz bench-line bench-promises bench-recovery bench-admission bench-admission-live bench-redeem simulate chaos lint openapi snapshots format
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,12 +130,15 @@ bench-redeem: setup ## Measure redemption, in about four minutes: ONLY=rejects_v
 	@$(CARGO) build --locked --release --package admission-controller --package checkout --package waiting-room --package fairline-bench-redeem
 	@exec $(RELEASE)/bench-redeem $(if $(ONLY),--only '$(ONLY)')
 
-simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to tell one
+simulate: setup web ## Simulate the line and its admissions with faults, in some minutes: SEEDS=200 for a shorter run, STORY=7 to print one
 	@$(CARGO) build --locked --release --quiet --package fairline-simulate
 	@exec $(RELEASE)/simulate $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(STORY),--story '$(STORY)') $(if $(BUG),--bug '$(BUG)')
 
 chaos: setup-test programs ## Break shops of real processes at random while crowds buy, in an hour: SEEDS=2 for a shorter run, ONLY=redis for some faults
 	@exec $(BIN)/chaos $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(ONLY),--only '$(ONLY)')
+
+snapshots: programs $(NODE_WS) ## Renew the snapshots of texts in tests: TESTS='package(fairline)' for a part
+	@INSTA_UPDATE=always $(MAKE) test-rust $(if $(TESTS),TESTS="$(TESTS)")
 
 # The tests that compare the generated files write them instead. The OpenAPI documents are those that a demo serves.
 openapi: programs ## Renew what is generated: docs/openapi, docs/problems.md, the schema's snapshot, and the types of the pages

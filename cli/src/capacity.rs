@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_divides_by_is_more_than_nothing() {
+    fn divisors_are_positive() {
         assert_eq!(more_than_nothing("0.5"), Ok(0.5));
         for nonsense in ["0", "-1", "NaN", "inf", "1e300", "much"] {
             assert!(more_than_nothing(nonsense).is_err(), "{nonsense}");

@@ -48,7 +48,7 @@ fn aim_at(folder: &Path, rush: &mut fairline_rush::Settings) -> Result<(), Failu
         Some((shop, field("admin_token")?, field("postgres_url")?, field("slug")?))
     };
     let (shop, admin_token, postgres_url, slug) =
-        aimed().ok_or_else(|| Failure::new(format!("{} is not what a demo writes.", file.display())))?;
+        aimed().ok_or_else(|| Failure::new(format!("{} is not a valid demo.json.", file.display())))?;
     rush.waiting_rooms = vec![shop];
     rush.admin = rush.waiting_rooms.first().cloned();
     rush.admin_token = Some(Secret::new(admin_token));

@@ -95,7 +95,7 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
             Ok(ExitCode::from(1))
         }
         Err(fault) => {
-            println!("✗ The record is not that of an honest line. The first wrong entry is {}:", fault.seq);
+            println!("✗ The record does not prove an honest line. The first wrong entry is {}:", fault.seq);
             println!("  {}.", fault.why);
             Ok(ExitCode::from(1))
         }
@@ -121,7 +121,7 @@ fn replay_file(name: &str, mut verifier: Verifier) -> Result<Result<Verdict, Fau
 }
 
 fn as_json(verdict: &Verdict) -> Value {
-    let told = |(entry, at, what): &(u64, OffsetDateTime, String)| json!({ "entry": entry, "at": at.format(&Rfc3339).unwrap_or_default(), "what": what });
+    let event = |(entry, at, what): &(u64, OffsetDateTime, String)| json!({ "entry": entry, "at": at.format(&Rfc3339).unwrap_or_default(), "what": what });
     json!({
         "honest": true,
         "sale": verdict.sale,
@@ -136,7 +136,7 @@ fn as_json(verdict: &Verdict) -> Value {
         "lapsed": verdict.lapsed,
         "losses": verdict.losses,
         "head": format!("{}:{}", verdict.head.seq, verdict.head.hash),
-        "ticket": verdict.story.iter().map(told).collect::<Vec<_>>(),
+        "ticket": verdict.story.iter().map(event).collect::<Vec<_>>(),
     })
 }
 
@@ -156,9 +156,9 @@ fn in_words(verdict: &Verdict) -> String {
         let _ = writeln!(words, "  losses    the line was lost and begun anew {losses} times");
     }
     let _ = writeln!(words, "  head      {}:{}", head.seq, head.hash);
-    for (seq, at, told) in &verdict.story {
+    for (seq, at, what) in &verdict.story {
         let at = at.replace_nanosecond(0).unwrap_or(*at);
-        let _ = writeln!(words, "  ticket    {at}  {told}  (entry {seq})");
+        let _ = writeln!(words, "  ticket    {at}  {what}  (entry {seq})");
     }
     words
 }

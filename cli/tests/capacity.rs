@@ -1,4 +1,4 @@
-//! docs/capacity.md says what `fairline capacity` says.
+//! docs/capacity.md shows the output of `fairline capacity`.
 
 use std::{fs, process::Command};
 
@@ -12,7 +12,7 @@ fn fairline(arguments: &str) -> String {
 }
 
 #[test]
-fn the_document_says_what_the_program_says() {
+fn the_document_shows_the_output_of_the_program() {
     let text = fs::read_to_string(DOCUMENT).expect("the document");
     let examples: Vec<_> = text.split("```console\n$ fairline ").skip(1).collect();
     assert!(examples.len() >= 3, "{} examples", examples.len());
@@ -31,7 +31,7 @@ fn the_chart_gets_values() {
 }
 
 #[test]
-fn programs_get_json_and_nonsense_gets_a_sentence() {
+fn capacity_prints_json_and_reports_invalid_arguments() {
     let needs: serde_json::Value =
         serde_json::from_str(&fairline("capacity --shoppers 100000 --stock 1000 --json")).expect("JSON");
     assert_eq!((&needs["waiting_rooms"], &needs["controllers"]), (&serde_json::json!(7), &serde_json::json!(2)));

@@ -66,10 +66,10 @@ fn passable() -> TempDir {
     folder
 }
 
-fn eventually<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+fn eventually<T>(limit: Duration, what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + limit;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = poll() {
             return found;
         }
         assert!(Instant::now() < end, "{what}: not within {limit:?}");
@@ -148,7 +148,7 @@ fn a_demo_serves_everything_on_one_port_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_second_demo_goes_on_with_the_first_ones_sale_and_a_fresh_one_starts_over() {
+fn a_second_demo_continues_and_a_fresh_one_starts_over() {
     let folder = passable();
     let first = Demo::start(folder.path());
     let (id, token) = (first.ready["sale_id"].clone(), first.ready["admin_token"].clone());
@@ -179,7 +179,7 @@ fn a_second_demo_goes_on_with_the_first_ones_sale_and_a_fresh_one_starts_over() 
 }
 
 #[test]
-fn servers_that_somebody_kills_are_started_again() {
+fn killed_servers_are_restarted() {
     let folder = passable();
     let demo = Demo::start(folder.path());
     let ready = format!("{}health/ready", demo.url("shop_url"));
@@ -198,7 +198,7 @@ fn servers_that_somebody_kills_are_started_again() {
 }
 
 #[test]
-fn a_port_in_use_is_a_sentence() {
+fn a_port_in_use_is_reported() {
     let folder = passable();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
@@ -221,7 +221,7 @@ fn a_stop_while_it_starts_is_a_stop() {
 }
 
 #[test]
-fn a_crowd_for_a_demo_that_does_not_run_is_a_sentence() {
+fn a_crowd_for_a_stopped_demo_is_reported() {
     let folder = passable();
     let nowhere = Command::new(env!("CARGO_BIN_EXE_fairline"))
         .args(["rush", "--demo"])

@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn keys_are_made_for_their_owner_alone_and_never_over_another() {
+fn key_files_are_private_and_never_overwritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("signing.pem");
     let make = || fairline(&["keys", "signing", "--out", file.to_str().expect("a name")]);
@@ -39,7 +39,7 @@ fn keys_are_made_for_their_owner_alone_and_never_over_another() {
 }
 
 #[test]
-fn a_key_is_printed_when_no_file_is_named() {
+fn a_key_is_printed_without_a_file() {
     let key = text(&fairline(&["keys", "ticket"]).stdout);
     assert_eq!(key.trim().len(), 64);
     assert!(key.trim().chars().all(|digit| digit.is_ascii_hexdigit()), "{key}");
@@ -97,14 +97,14 @@ async fn speak_tls(postgres_url: &str, authority: &Authority) {
 }
 
 #[tokio::test]
-async fn postgres_is_spoken_to_over_tls_and_believed_by_its_certificate_alone() {
+async fn postgres_is_verified_by_its_certificate_over_tls() {
     let servers = spawn_blocking(|| Servers::start().expect("a Postgres of its own")).await.expect("no panic");
     let (authority, stranger) = (Authority::new(), Authority::new());
     let address = servers.postgres.create_database("tls").expect("a database");
     let believing =
         |authority: &Authority| format!("{address}?sslmode=verify-full&sslrootcert={}", authority.root().display());
     let plain = fairline(&["migrate", "--postgres-url", &believing(&authority)]);
-    assert!(!plain.status.success(), "who asks for TLS takes nothing else");
+    assert!(!plain.status.success(), "a client with TLS rejects a plain connection");
     speak_tls(&address, &authority).await;
 
     let started = Instant::now();
@@ -116,10 +116,10 @@ async fn postgres_is_spoken_to_over_tls_and_believed_by_its_certificate_alone() 
 }
 
 #[test]
-fn what_is_missing_or_out_of_reach_is_a_sentence() {
+fn a_missing_or_unreachable_database_is_reported() {
     let missing = fairline(&["migrate", "--postgres-url", ""]);
     assert_eq!(missing.status.code(), Some(2));
-    let unreachable = fairline(&["migrate", "--postgres-url", "postgres://nobody@127.0.0.1:1/none"]);
+    let unreachable = fairline(&["migrate", "--postgres-url", "postgres://unknown@127.0.0.1:1/none"]);
     assert_eq!(unreachable.status.code(), Some(2));
     assert!(
         text(&unreachable.stderr).starts_with("✗ The database could not be migrated"),
@@ -129,7 +129,7 @@ fn what_is_missing_or_out_of_reach_is_a_sentence() {
 }
 
 #[tokio::test]
-async fn a_restored_database_begins_new_epochs_above_all_that_was_given() {
+async fn a_restored_database_begins_new_epochs_above_all_granted_ordinals() {
     let (postgres_url, redis_url) = (testing::database_url(), testing::redis_url());
     assert!(fairline(&["migrate", "--postgres-url", &postgres_url]).status.success());
     let mut database = PgConnection::connect(&postgres_url).await.expect("a database");
@@ -138,8 +138,8 @@ async fn a_restored_database_begins_new_epochs_above_all_that_was_given() {
                 INSERT INTO lines (id, sale_id, epoch, granted) SELECT id, id, 3, 200 FROM sale";
     sqlx::query(sale).execute(&mut database).await.expect("a sale");
     let restore = |more: &[&str]| {
-        let told = ["restore", "--postgres-url", &postgres_url, "--redis-url", &redis_url];
-        fairline(&told.iter().chain(more).copied().collect::<Vec<_>>())
+        let arguments = ["restore", "--postgres-url", &postgres_url, "--redis-url", &redis_url];
+        fairline(&arguments.iter().chain(more).copied().collect::<Vec<_>>())
     };
     let refused = restore(&["--margin", "16777216"]);
     assert_eq!(refused.status.code(), Some(2));

@@ -1,4 +1,5 @@
-//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way dependencies go.
+//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way
+//! dependencies go.
 
 use std::{
     fs,
@@ -11,21 +12,34 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
 }
 
-/// Every source file below a folder, relative to the workspace, with its text.
-fn sources(folder: &str) -> Vec<(String, String)> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Folders without sources, beside hidden ones.
+const SKIPPED: [&str; 4] = ["target", "node_modules", "dist", "openapi"];
+
+/// Every file with one of these extensions below a folder, relative to the workspace, with its
+/// text.
+fn files(folder: &str, extensions: &[&str]) -> Vec<(String, String)> {
+    fn walk(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if entry.is_dir() {
-                walk(&entry, found);
-            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                if !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
+                    walk(&entry, extensions, found);
+                }
+            } else if name.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension)) {
                 found.push(entry);
             }
         }
     }
     let (root, mut found) = (root(), Vec::new());
-    walk(&root.join(folder), &mut found);
+    walk(&root.join(folder), extensions, &mut found);
+    found.sort();
     let relative = |path: &PathBuf| path.strip_prefix(&root).expect("in the workspace").display().to_string();
-    let all = found.iter().map(|path| (relative(path), fs::read_to_string(path).expect("a text")));
+    found.iter().map(|path| (relative(path), fs::read_to_string(path).expect("a text"))).collect()
+}
+
+/// Every source file below a folder, without tests and examples.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let all = files(folder, &["rs"]).into_iter();
     all.filter(|(path, _)| !path.contains("/tests/") && !path.contains("/examples/")).collect()
 }
 
@@ -39,7 +53,7 @@ fn offenders(texts: &[&str], is_allowed: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn sql_stands_in_stores_and_in_the_crate_that_makes_connections() {
+fn sql_is_in_stores_and_in_the_crate_of_connections() {
     let sql = ["sqlx::query", "sqlx::raw_sql", "query_as(", "query_scalar("];
     let is_store = |path: &str| {
         path.ends_with("/store.rs")
@@ -55,7 +69,7 @@ fn sql_stands_in_stores_and_in_the_crate_that_makes_connections() {
 }
 
 #[test]
-fn redis_clients_stand_in_three_crates_and_in_one_cache() {
+fn redis_clients_are_in_three_crates_and_in_one_cache() {
     let is_allowed = |path: &str| {
         ["crates/line/", "crates/events/", "crates/redis/"].iter().any(|krate| path.starts_with(krate))
             || path == "checkout/src/catalogue/cache.rs"
@@ -78,7 +92,8 @@ fn services_do_not_depend_on_each_other() {
     }
 }
 
-/// A feature of checkout that is reached through its routes may be used by others; its routes may not.
+/// A feature of checkout that is reached through its routes may be used by others; its routes may
+/// not.
 #[test]
 fn stores_and_services_do_not_call_routes() {
     let upwards = sources("checkout/src").into_iter().filter(|(path, text)| {
@@ -87,4 +102,100 @@ fn stores_and_services_do_not_call_routes() {
         is_lower && uses_routes
     });
     assert_eq!(upwards.map(|(path, _)| path).collect::<Vec<_>>(), [""; 0]);
+}
+
+const LINES_MAX: usize = 500;
+
+/// Longer files, with their lengths. This list and its numbers may only shrink: a shorter file, and
+/// a file that is gone, must leave it.
+const LONGER: &[(&str, usize)] = &[
+    ("admission-controller/src/admin.rs", 642),
+    ("admission-controller/src/store.rs", 799),
+    ("admission-controller/src/store/lines.rs", 659),
+    ("admission-controller/tests/controller.rs", 628),
+    ("checkout/src/payments/gateway/stripe.rs", 639),
+    ("checkout/tests/http/accounts.rs", 653),
+    ("checkout/tests/http/letters.rs", 565),
+    ("checkout/tests/http/purchase.rs", 591),
+    ("crates/admission/src/decide.rs", 779),
+    ("crates/admission/src/learner.rs", 764),
+    ("crates/line/src/line.lua", 772),
+    ("crates/line/src/store.rs", 804),
+    ("crates/line/tests/line.rs", 1098),
+    ("crates/record/src/verify.rs", 544),
+    ("waiting-room/tests/house/mod.rs", 521),
+    ("waiting-room/tests/room.rs", 720),
+];
+
+/// One file, one job: see STYLE.md.
+#[test]
+fn files_are_short() {
+    let all = files("", &["rs", "ts", "mjs", "lua"]);
+    let lines = |path: &str| all.iter().find(|(other, _)| other == path).map_or(0, |(_, text)| text.lines().count());
+    let is_longer = |(path, text): &&(String, String)| {
+        text.lines().count() > LINES_MAX && !LONGER.iter().any(|(longer, _)| longer == path)
+    };
+    let longer: Vec<_> = all.iter().filter(is_longer).map(|(path, _)| path).collect();
+    assert!(longer.is_empty(), "more than {LINES_MAX} lines, split these by job: {longer:#?}");
+    let changed: Vec<_> =
+        LONGER.iter().filter(|(path, known)| lines(path) <= LINES_MAX || lines(path) > *known).collect();
+    assert!(changed.is_empty(), "these are longer than noted, or need no exception any more: {changed:#?}");
+}
+
+/// Marks a sleep that waits for no condition, with its reason: the length of an outage, a slow
+/// stand-in, or the time in which something is counted.
+const MARK: &str = "// Sleeps: ";
+/// May only shrink.
+const MARKS_MAX: usize = 12;
+
+/// Whether a line stands in a `loop` or `while`, judged by the indentation that rustfmt gives.
+fn is_in_loop(lines: &[&str], at: usize) -> bool {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let mut inside = depth(lines[at]);
+    for line in lines[..at].iter().rev().filter(|line| !line.trim().is_empty()) {
+        if depth(line) < inside {
+            inside = depth(line);
+            let code = line.trim_start();
+            if code.starts_with("while ") || code.contains("loop {") {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Sleeps in a test that neither poll nor are marked, by line.
+fn fixed_sleeps(text: &str) -> Vec<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let sleeps = |at: &usize| {
+        let code = lines[*at].trim_start();
+        let calls = ["sleep(", "thread::sleep("].iter().any(|call| {
+            code.starts_with(call) || [" ", "(", "::"].iter().any(|before| code.contains(&format!("{before}{call}")))
+        });
+        calls && !code.starts_with("//")
+    };
+    let is_marked = |at: usize| at > 0 && lines[at - 1].trim_start().starts_with(MARK);
+    (0..lines.len()).filter(sleeps).filter(|&at| !is_in_loop(&lines, at) && !is_marked(at)).map(|at| at + 1).collect()
+}
+
+/// A test waits for a condition, in a loop with a limit; every other sleep has its reason.
+#[test]
+fn tests_do_not_sleep() {
+    let control =
+        "fn f() {\n    loop {\n        sleep(a);\n    }\n    // Sleeps: an outage.\n    sleep(b);\n    sleep(c);\n}\n";
+    assert_eq!(fixed_sleeps(control), [7], "the control");
+    let tests: Vec<_> = files("", &["rs"])
+        .into_iter()
+        .filter(|(path, _)| path.contains("/tests/") && !path.ends_with("/layout.rs"))
+        .collect();
+    let of = |(path, text): &(String, String)| {
+        fixed_sleeps(text).into_iter().map(|line| format!("{path}:{line}")).collect::<Vec<_>>()
+    };
+    let found: Vec<String> = tests.iter().flat_map(of).collect();
+    assert!(
+        found.is_empty(),
+        "wait for a condition instead, or give the reason in a line before, `{MARK}…`: {found:#?}"
+    );
+    let marks: usize = tests.iter().map(|(_, text)| text.matches(MARK).count()).sum();
+    assert!(marks <= MARKS_MAX, "{marks} sleeps with a reason, {MARKS_MAX} allowed");
 }

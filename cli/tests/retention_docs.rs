@@ -1,4 +1,4 @@
-//! docs/operations.md says of every table and every key in Redis how long it is kept.
+//! docs/operations.md lists how long every table and every key in Redis is kept.
 
 use std::fs;
 

@@ -55,6 +55,7 @@ async fn old_sales_hide_no_new_one_and_cost_no_calls() {
     house
         .until("all of them to rest", async || {
             let before = house.calls().await;
+            // Sleeps: calls are counted for this time.
             sleep(Duration::from_secs(1)).await;
             house.calls().await - before < 50
         })
@@ -448,7 +449,7 @@ async fn a_node_that_dies_without_a_word_loses_nobody_and_leaves_nobody_holding_
     stays_away.hear("place").await;
     let mut behind = house.join().await;
     behind.hear_until("place", |message| message["place"] == json!(2)).await;
-    // Longer than the grace period: whoever is connected stays in line.
+    // Sleeps: longer than the grace period; connected shoppers stay in line.
     sleep(Duration::from_millis(1500)).await;
     assert_eq!(house.store.sweep(house.card.id, 10).await, Ok(0));
     assert_eq!(house.next().await, [1, 2, 3]);
@@ -637,10 +638,12 @@ async fn joins_at_two_nodes_whose_answers_are_late_give_no_ordinal_twice_and_lea
     let other = house.another_node_with(|settings| settings.join_burst = 1000).await;
     // Calls time out, and are carried out all the same when the pause is over; and then the functions are gone.
     let trouble = async {
+        // Sleeps: some joins are under way.
         sleep(Duration::from_millis(5)).await;
         house.redis("CLIENT PAUSE 1300 ALL").await;
         for _ in 0..20 {
             house.redis("FUNCTION FLUSH").await;
+            // Sleeps: the outage lasts for many calls.
             sleep(Duration::from_millis(20)).await;
         }
     };

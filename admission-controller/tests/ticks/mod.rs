@@ -248,6 +248,7 @@ async fn a_sale_at_rest_is_woken_by_its_clock_by_its_line_and_by_any_controller(
     };
     let rests = async || {
         let before = ticked().await;
+        // Sleeps: a sale rests if it is not ticked meanwhile.
         sleep(Duration::from_millis(1500)).await;
         ticked().await == before
     };
@@ -304,8 +305,10 @@ async fn old_sales_are_neither_read_nor_ticked() {
             .await
             .expect("read")
     };
+    // Sleeps: statistics are a second late.
     sleep(Duration::from_secs(2)).await;
     let before = read().await;
+    // Sleeps: rows are counted for this time.
     sleep(Duration::from_secs(3)).await;
     let rows = read().await - before;
     // The sampler looks at the sales of the last hour each second, which is none of the ticks' business.

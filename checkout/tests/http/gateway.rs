@@ -78,7 +78,9 @@ async fn webhooks_that_come_twice_late_and_shuffled_end_every_payment_once() {
     start_telling_gateway(reserved, &format!("http://{}/webhooks/stripe", shop.checkout), &shop.shutdown);
     let sale = shop.sale(9).await;
     let mut orders = Vec::new();
-    for method in ["tok_tells_twice", "tok_tells_shuffled", "tok_tells_late", "tok_tells_shuffled", "tok_action"] {
+    for method in
+        ["tok_webhooks_twice", "tok_webhooks_shuffled", "tok_webhooks_late", "tok_webhooks_shuffled", "tok_action"]
+    {
         let (shopper, order) = shop.hold(sale).await;
         shop.pay(&shopper, order, method).await;
         orders.push((shopper, order));

@@ -62,7 +62,7 @@ async fn shows(shop: &Shop, shopper: &Shopper, order: Uuid, refunded_minor: i64,
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_by_hand_is_noticed_shown_and_counted_once() {
     let (shop, gateway) = open().await;
-    for method in ["tok_visa", "tok_tells_twice", "tok_tells_late", "tok_tells_shuffled"] {
+    for method in ["tok_visa", "tok_webhooks_twice", "tok_webhooks_late", "tok_webhooks_shuffled"] {
         let (shopper, order) = paid(&shop, method).await;
         refund_by_hand(&shop, gateway, order, 234).await;
         // The second refund releases the webhook of the first that was held back.

@@ -64,6 +64,7 @@ async fn slow(State(asked): State<Asked>, body: String) -> axum::response::Respo
     asked.orders.lock().expect("no panic").extend(order);
     let now = asked.now.fetch_add(1, Ordering::SeqCst) + 1;
     asked.most.fetch_max(now, Ordering::SeqCst);
+    // Sleeps: a slow gateway.
     tokio::time::sleep(Duration::from_millis(30)).await;
     asked.now.fetch_sub(1, Ordering::SeqCst);
     let declined = r#"{"error":{"type":"card_error","code":"card_declined"}}"#;

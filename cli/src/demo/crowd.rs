@@ -14,10 +14,9 @@ use crate::failure::Failure;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs `fairline rush` to completion and returns its exit code; stops it when the demo is stopped.
-///
-/// It runs as a separate process in its own process group: its sockets do not count against the
-/// services' open-file limit, and a stop reaches all processes that it has started.
+/// Runs `fairline rush` and returns its exit code; stops it when the demo is stopped. In its own
+/// process group, its sockets do not count against the services' open-file limit, and a stop
+/// reaches all of its processes.
 pub(super) async fn send(demo: &Demo, shoppers: u32, json: bool, shutdown: &Shutdown) -> Result<ExitCode, Failure> {
     let failed = |error: io::Error| Failure::new(format!("The crowd could not be sent: {error}."));
     let mut crowd = Command::new(env::current_exe().map_err(failed)?);

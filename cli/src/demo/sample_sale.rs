@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_slugs_are_read_back_and_others_are_not_ours() {
+    fn only_our_slugs_are_parsed() {
         for count in [1, 2, 30] {
             assert_eq!(number(&slug(count)), Some(count));
         }

@@ -14,7 +14,7 @@ use hyper_util::{
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::LOOK_EVERY;
+use super::POLL_INTERVAL;
 use crate::{demo::READY_FILE, failure::Failure};
 
 /// Timeout of a request to the controller.
@@ -52,7 +52,7 @@ impl Admin {
             (None, Some(address), Some(token)) => (address, token),
             _ => {
                 return Err(Failure::new(
-                    "Say which controller: --admin URL and FAIRLINE_ADMIN_TOKEN, or --demo .fairline for a demo that runs.",
+                    "No controller given: use --admin URL and FAIRLINE_ADMIN_TOKEN, or --demo .fairline for a running demo.",
                 ));
             }
         };
@@ -75,14 +75,14 @@ impl Admin {
 
     /// Polls a path once; tolerates failures, since a controller that is replaced is back in a
     /// moment.
-    pub(super) async fn look(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn poll(&self, path: &str) -> Result<Value, Failure> {
         let mut failures = 0;
         loop {
             match self.ask(Method::GET, path, None).await {
                 Err(failure) if failures < FAILURES_MAX => {
                     failures += 1;
                     eprintln!("{failure} Trying again ({failures} of {FAILURES_MAX}).");
-                    sleep(LOOK_EVERY).await;
+                    sleep(POLL_INTERVAL).await;
                 }
                 looked => return looked,
             }
@@ -132,6 +132,6 @@ fn of_demo(folder: &Path) -> Result<(String, Secret), Failure> {
     let demo: Value = serde_json::from_str(&fs::read_to_string(&file).map_err(none)?).unwrap_or_default();
     let address = demo["shop_url"].as_str().zip(demo["admin_token"].as_str());
     let (address, token) =
-        address.ok_or_else(|| Failure::new(format!("{} is not what a demo writes.", file.display())))?;
+        address.ok_or_else(|| Failure::new(format!("{} is not a valid demo.json.", file.display())))?;
     Ok((address.to_owned(), Secret::new(token)))
 }

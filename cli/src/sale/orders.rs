@@ -68,7 +68,7 @@ pub(super) async fn refund(admin: &Admin, refund: &Refund, json: bool) -> Result
     let currency = sale["currency"].as_str().unwrap_or_default();
     let amount = match &refund.amount {
         Some(text) => {
-            let wrong = || Failure::new(format!("`{text}` is no amount of {currency}: write it like 49.00."));
+            let wrong = || Failure::new(format!("`{text}` is not an amount in {currency}: write it like 49.00."));
             Some(minor_units(text, currency).ok_or_else(wrong)?)
         }
         None => None,

@@ -8,9 +8,8 @@ use fairline_line::{
     ticket::Ticket,
 };
 use fairline_private_servers::testing;
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fred::interfaces::KeysInterface as _;
-use time::OffsetDateTime;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// As `line.lua` has them.
@@ -20,31 +19,7 @@ const KEYS: [&str; 14] = [
 ];
 
 fn card(status: Status) -> SaleCard {
-    SaleCard {
-        id: SaleId(uuid::Uuid::new_v4()),
-        slug: "sale".to_owned(),
-        name: "A sale".to_owned(),
-        description: String::new(),
-        price_minor: 100,
-        currency: "EUR".to_owned(),
-        per_shopper_limit: 1,
-        per_account_limit: None,
-        total: 10,
-        remaining: 10,
-        status,
-        opens_at: OffsetDateTime::UNIX_EPOCH,
-        ends_at: None,
-        rate_cap_per_s: 10.0,
-        message: None,
-        mode: SaleMode::Guarantee,
-        order: LineOrder::Fifo,
-        draw: None,
-        lane: None,
-        grace_s: None,
-        rehearsal: false,
-        look: Default::default(),
-        record: None,
-    }
+    SaleCard { id: SaleId(uuid::Uuid::new_v4()), status, ..SaleCard::example() }
 }
 
 fn publication<'a>(card: &'a SaleCard, number: i64, home: &'a str) -> Publication<'a> {

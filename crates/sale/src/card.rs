@@ -74,6 +74,39 @@ pub struct SaleCard {
     pub record: Option<RecordHead>,
 }
 
+impl SaleCard {
+    /// An open sale of ten units, for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            id: SaleId(uuid::Uuid::from_u128(1)),
+            slug: "first-drop".to_owned(),
+            name: "First drop".to_owned(),
+            description: String::new(),
+            price_minor: 4900,
+            currency: "EUR".to_owned(),
+            per_shopper_limit: 1,
+            per_account_limit: None,
+            total: 10,
+            remaining: 10,
+            status: Status::Open,
+            opens_at: OffsetDateTime::UNIX_EPOCH,
+            ends_at: None,
+            rate_cap_per_s: 10.0,
+            message: None,
+            mode: SaleMode::Guarantee,
+            order: LineOrder::Fifo,
+            draw: None,
+            lane: None,
+            grace_s: None,
+            rehearsal: false,
+            look: Look::default(),
+            record: None,
+        }
+    }
+}
+
 // serde requires this signature.
 #[expect(clippy::trivially_copy_pass_by_ref)]
 fn is_false(flag: &bool) -> bool {

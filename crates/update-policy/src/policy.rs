@@ -303,37 +303,12 @@ fn outcome(turn: &Turn, status: Status) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use fairline_line::change::LiveTurn;
-    use fairline_sale::{LineOrder, SaleId, SaleMode};
     use time::OffsetDateTime;
 
     use super::*;
 
     fn card(status: Status) -> Arc<SaleCard> {
-        Arc::new(SaleCard {
-            id: "00000000-0000-0000-0000-000000000001".parse::<SaleId>().expect("a UUID"),
-            slug: "first-drop".to_owned(),
-            name: "First drop".to_owned(),
-            description: String::new(),
-            price_minor: 4900,
-            currency: "EUR".to_owned(),
-            per_shopper_limit: 1,
-            per_account_limit: None,
-            total: 100,
-            remaining: 60,
-            status,
-            opens_at: OffsetDateTime::UNIX_EPOCH,
-            ends_at: None,
-            rate_cap_per_s: 10.0,
-            message: None,
-            mode: SaleMode::Guarantee,
-            order: LineOrder::Fifo,
-            draw: None,
-            lane: None,
-            grace_s: None,
-            rehearsal: false,
-            look: Default::default(),
-            record: None,
-        })
+        Arc::new(SaleCard { total: 100, remaining: 60, status, ..SaleCard::example() })
     }
 
     fn facts(card: &Arc<SaleCard>) -> Inputs<'_> {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use fairline_admission::{Mode, Prior};
-use fairline_shopper_model::live_manners;
+use fairline_shopper_model::live_profile;
 use serde_json::{Value, json};
 
 use crate::{
@@ -151,7 +151,7 @@ fn addresses(folder: &Path) -> io::Result<Value> {
 fn rush(fairline: &Path, folder: &Path, addresses: &Value, mode: &str, seed: u64) -> io::Result<Figures> {
     let slug = format!("{mode}-{seed}");
     let [claim_window_s, token_ttl_s, hold_s] =
-        live_manners(seed, chance(), f64::from(FASTER)).limits_s().map(|limit_s| limit_s as u32);
+        live_profile(seed, chance(), f64::from(FASTER)).limits_s().map(|limit_s| limit_s as u32);
     let sale = json!({
         "slug": slug, "name": "A live sale", "price_minor": 100, "currency": "EUR", "total": STOCK, "mode": mode,
         "risk": RISK, "rate_cap_per_s": CAP_PER_S, "claim_window_s": claim_window_s, "token_ttl_s": token_ttl_s,

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guaranteed_unit_is_there_and_none_is_idle_where_nothing_caps() {
+    fn guarantee_mode_keeps_its_units_and_idles_none_below_the_caps() {
         for seed in 1..=3 {
             let sale = of_law(seed, Mode::Guarantee, 1e9);
             assert_eq!((sale.promise_broken, sale.turned_away), (0, 0), "seed {seed}");
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn yield_mode_sells_everything_sooner_and_hardly_turns_anybody_away() {
+    fn yield_mode_sells_out_sooner_and_turns_few_shoppers_away() {
         let (mut turned_away, mut admitted, mut sooner) = (0, 0, 0);
         for seed in 1..=5 {
             let overbooked = of_law(seed, Mode::Yield { risk: RISK }, CAP_PER_S);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_does_not_heed_the_stock_turns_people_away() {
+    fn a_policy_that_ignores_the_stock_turns_shoppers_away() {
         let sale = run(&mut crowd(1), STOCK, Promise::WhilePaying, &mut Heedless(0.0));
         assert!(sale.turned_away_share() > 0.1, "{} of {}", sale.turned_away, sale.admitted);
         assert_eq!(sale.promise_broken, 0, "nothing was promised");

@@ -1,7 +1,7 @@
 //! The people of a sale. All visits are drawn before the sale, in the order of the line, so that
 //! every policy meets the same people.
 
-use fairline_shopper_model::{Profile, Visit, live_manners, live_visit};
+use fairline_shopper_model::{Profile, Visit, live_profile, live_visit};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// The people of a line, in order.
@@ -47,7 +47,7 @@ impl Crowd {
 
     /// The crowd that a rush of this seed sends to a live sale: the same people, in the same order.
     pub(crate) fn live(seed: u64, chance: f64, faster: f64, people: u32) -> Self {
-        let profile = live_manners(seed, chance, faster);
+        let profile = live_profile(seed, chance, faster);
         let visits = (0..people).map(|at| live_visit(&profile, seed, at)).collect();
         Self { visits, ..Self::new(profile, None, StdRng::seed_from_u64(seed)) }
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_buy_as_the_setting_says_and_after_the_shift_twice_as_many() {
+    fn the_share_of_buyers_is_the_setting_and_doubles_after_the_shift() {
         let setting = Setting { stock: 4_000, chance: 0.3, shift: 2.0 };
         let (mut crowd, _) = Crowd::of(&setting, 7);
         let mut buyers =

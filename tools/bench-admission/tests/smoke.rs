@@ -1,5 +1,5 @@
-//! Everything with a handful of shoppers: that it runs, that the figures are of the law's kind, and that they are written
-//! down. How good the law is takes the whole bench.
+//! Everything with a handful of shoppers: that it runs, that the figures are of the law's kind, and
+//! that they are written down. How good the law is takes the whole bench.
 
 use std::{fs, process::Command};
 

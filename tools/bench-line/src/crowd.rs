@@ -15,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use page::{Told, What};
+pub(crate) use page::{Shown, What};
 pub(crate) use part::carry;
 
 use crate::{Failure, process::cpu_us};
@@ -119,7 +119,7 @@ impl Counted {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Recorded {
     up_to: u64,
-    told: Vec<(u64, Told)>,
+    shown: Vec<(u64, Shown)>,
 }
 
 /// All parts, numbered from 0.
@@ -211,13 +211,13 @@ impl Crowd {
     }
 
     /// The recorded messages, by ticket, each in the order of time.
-    pub(crate) fn recorded(&mut self) -> Result<Vec<(u64, Told)>, Failure> {
+    pub(crate) fn recorded(&mut self) -> Result<Vec<(u64, Shown)>, Failure> {
         let answers = self.ask_all(|_| Ask::Recorded)?;
-        let told = answers.into_iter().flat_map(|answer| match answer {
-            Answer::Recorded(recorded) => recorded.told,
+        let shown = answers.into_iter().flat_map(|answer| match answer {
+            Answer::Recorded(recorded) => recorded.shown,
             _ => Vec::new(),
         });
-        Ok(told.collect())
+        Ok(shown.collect())
     }
 
     /// Closes every socket.

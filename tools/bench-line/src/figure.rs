@@ -1,7 +1,7 @@
 //! The figures and their targets.
 
 use fairline_figures::table::Reach::{self, AtLeast, AtMost};
-pub(crate) use fairline_figures::table::{Measured, Results, median, number};
+pub(crate) use fairline_figures::table::{Measured, median, number};
 
 /// Every figure, in display order.
 pub(crate) const FIGURES: [(&str, Reach); 11] = [

@@ -14,40 +14,12 @@ mod redis;
 mod shop;
 mod size;
 
-use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use fairline_figures::bench::{self, Failure};
 
-use crate::{
-    figure::{FIGURES, Results, number},
-    size::Size,
-};
-
-/// Why a measurement failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Failure(String);
-
-impl Failure {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
-
-macro_rules! fails_with {
-    ($($error:ty),*) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self(error.to_string())
-            }
-        })*
-    };
-}
-fails_with!(io::Error, nix::Error, serde_json::Error, fairline_private_servers::ServerError);
+use crate::{figure::FIGURES, size::Size};
 
 /// Measure the line, and print and save the results.
 #[derive(Debug, Parser)]
@@ -76,46 +48,15 @@ pub(crate) struct Bench {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = if arguments.part { crowd::carry().map(|()| true) } else { run(&arguments) };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(2)
-        }
-    }
+    bench::exit_code(if arguments.part { crowd::carry().map(|()| true) } else { run(&arguments) })
 }
 
 /// Measures the requested figures; returns whether all of them could be measured.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
-    let program = env::current_exe()?;
-    let binaries = program.parent().ok_or_else(|| Failure::new("this program is in no folder"))?.to_owned();
-    let bench = Bench { binaries, size: if arguments.smoke { Size::smoke() } else { Size::full() } };
-    let mut results = Results::of(&FIGURES);
-    for (keys, measure) in figures::SCENES {
-        let is_asked = |key: &&str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == key);
-        if !keys.iter().any(is_asked) {
-            continue;
-        }
-        eprintln!("… {}", keys.join(", "));
-        let failed = measure(&bench, &mut |measured| {
-            eprintln!("  {} {}", measured.key, number(measured.value));
-            results.measured.push(measured);
-        });
-        if let Err(failure) = failed {
-            let missing = keys.iter().filter(|key| results.get(key).is_none());
-            results.missing = missing.map(|&key| (key, failure.to_string())).chain(results.missing.clone()).collect();
-        }
-    }
-    write(&arguments.json, &format!("{:#}\n", results.to_json()))?;
+    let bench =
+        Bench { binaries: bench::programs()?, size: if arguments.smoke { Size::smoke() } else { Size::full() } };
+    let results = bench::measure(&FIGURES, &figures::SCENES, &arguments.only, |scene, found| scene(&bench, found));
+    bench::write(&results, &arguments.json)?;
     println!("{}", results.to_table());
     Ok(results.missing.is_empty())
-}
-
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(file, text)?)
 }

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_when_it_is_whole() {
+    fn a_response_is_parsed_when_it_is_complete() {
         let order = Uuid::from_u128(7);
         let body = format!(r#"{{"title":"Used","order":{{"quantity":1,"id":"{order}"}}}}"#);
         let whole = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n{body}", body.len());

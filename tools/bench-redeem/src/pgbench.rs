@@ -4,11 +4,9 @@ use std::{fs, path::Path, process::Command};
 
 use crate::{Failure, shop::Shop, size::Size};
 
-/// A table for the baseline with a row for each unit, and shoppers for both baselines.
-///
-/// Both insert the same rows into `holds` as checkout, into the same indexes and under the same
-/// constraints: `holds_one_per_admission` prevents a token from being used twice. They do less than
-/// checkout: no admission changes its state, and no event is published.
+/// A table for the baseline with a row for each unit, and shoppers for both baselines. Both insert
+/// the same rows into `holds` as checkout, under the same constraints, but change no admission and
+/// publish no event.
 pub(crate) const TABLES: &str = "
     CREATE TABLE units (id bigint PRIMARY KEY, state text NOT NULL DEFAULT 'free');
     CREATE INDEX units_free ON units (id) WHERE state = 'free';

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{Bench, Failure, client::Run};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Time for the effects of earlier work to complete before a measurement.
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
 /// Rows per insert.
@@ -51,7 +51,7 @@ impl Process {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 return Err(Failure::new(format!("{program} does not listen on {address}: {}", said.trim())));
             }
-            pause(LOOK_EVERY);
+            pause(POLL_INTERVAL);
         }
         Ok(process)
     }
@@ -309,7 +309,7 @@ impl Shop {
             if Instant::now() > deadline {
                 return Err(Failure::new(format!("it is not yet so that {what}")));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -333,7 +333,7 @@ impl Shop {
     }
 
     /// The request for the status of an order.
-    pub(crate) fn standing(&self, shopper: &Shopper, order: Uuid) -> Vec<u8> {
+    pub(crate) fn status(&self, shopper: &Shopper, order: Uuid) -> Vec<u8> {
         let Shopper { sale, visitor, .. } = *shopper;
         let ticket = self.ticket_key.sign(&Ticket { sale, epoch: 1, ordinal: 1, visitor });
         format!(
@@ -351,21 +351,21 @@ impl Shop {
 
     /// Compares the responses to clients, in runs with the same shoppers, with the database.
     pub(crate) fn audit(&self, shoppers: &[Shopper], runs: &[&Run]) -> Result<Wrongs, Failure> {
-        let mut told: HashMap<Uuid, Uuid> = HashMap::new();
+        let mut answered: HashMap<Uuid, Uuid> = HashMap::new();
         let mut wrongs = Wrongs::default();
         for run in runs {
             for (shopper, answer) in shoppers.iter().zip(&run.answers) {
                 // Either the redemption itself, or a repetition: both name the order.
                 let Some(order) = answer.order.filter(|_| matches!(answer.status, 201 | 409)) else { continue };
-                let before = told.insert(shopper.admission, order);
+                let before = answered.insert(shopper.admission, order);
                 wrongs.double_used += i64::from(before.is_some_and(|before| before != order));
             }
         }
-        let (admissions, orders): (Vec<Uuid>, Vec<Uuid>) = told.into_iter().unzip();
+        let (admissions, orders): (Vec<Uuid>, Vec<Uuid>) = answered.into_iter().unzip();
         self.runtime.block_on(async {
             wrongs.lost_acks = sqlx::query_scalar(
-                "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS told (admission, hold) \
-                 WHERE NOT EXISTS (SELECT FROM holds WHERE id = told.hold AND admission_id = told.admission)",
+                "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS answered (admission, hold) \
+                 WHERE NOT EXISTS (SELECT FROM holds WHERE id = answered.hold AND admission_id = answered.admission)",
             )
             .bind(admissions)
             .bind(orders)

@@ -1,4 +1,5 @@
-//! The measurements with a handful of shoppers: that every scene runs and finds something, not how fast anything is.
+//! The measurements with a handful of shoppers: that every scene runs and finds something, not how
+//! fast anything is.
 
 use std::{fs, process::Command};
 

@@ -1,5 +1,5 @@
-//! Evidence for the checker: the state of the database and of the payment company. The only SQL of this
-//! tool; it reads, except for the control.
+//! Evidence for the checker: the state of the database and of the payment company. The only SQL of
+//! this tool; it reads, except for the control.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -74,13 +74,13 @@ pub struct Payment {
 pub struct Charge {
     /// Its id there.
     pub id: String,
-    /// The payment that the shop wrote on it.
+    /// The payment in its metadata.
     pub payment: Option<Uuid>,
-    /// Stripe's word.
+    /// Its status at Stripe.
     pub status: String,
     /// In minor units.
     pub amount: u64,
-    /// Given back.
+    /// Refunded amount.
     pub refunded: u64,
     /// When it was made: the first authorisation.
     pub made_at_us: i64,
@@ -133,7 +133,7 @@ pub struct Books {
 }
 
 impl Books {
-    /// Opens them.
+    /// Connects.
     ///
     /// # Errors
     /// When the address is not valid.
@@ -142,19 +142,19 @@ impl Books {
         Ok(Books { pool, sale })
     }
 
-    /// The stock. The database may be away.
+    /// The stock.
     ///
     /// # Errors
-    /// When it is.
+    /// When the database is away.
     pub async fn stock(&self) -> Result<Stock, sqlx::Error> {
         sqlx::query_as(STOCK).bind(self.sale).fetch_one(&self.pool).await
     }
 
     /// Reads the stock twice a second until it is dropped.
-    pub async fn look_on(url: String, sale: Uuid, seen: Arc<Mutex<Vec<(i64, Stock)>>>) {
+    pub async fn sample(url: String, sale: Uuid, seen: Arc<Mutex<Vec<(i64, Stock)>>>) {
         let Ok(books) = Books::open(&url, sale) else { return };
         loop {
-            // A database that stands still is given up.
+            // A stopped database gives no response.
             if let Ok(Ok(stock)) = timeout(ANSWER_WITHIN, books.stock()).await {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((now_us(), stock));
             }
@@ -168,7 +168,7 @@ impl Books {
     /// When the database is away.
     pub async fn admitted_after(&self, moment_us: i64) -> Result<Option<i64>, sqlx::Error> {
         let admitted = sqlx::query_scalar(ADMITTED_AFTER).bind(self.sale).bind(moment_us);
-        // A database that stands still is given up.
+        // A stopped database gives no response.
         let admitted = timeout(ANSWER_WITHIN, admitted.fetch_one(&self.pool)).await;
         admitted.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }

@@ -1,9 +1,12 @@
-//! The verdict on one shop, from the history of its shoppers, its database, its payment company and its
-//! public record. Pure.
+//! The verdict on one shop, from the history of its shoppers, its database, its payment company and
+//! its public record. Pure.
 //!
-//! The report of `fairline rush` judges what it counts. This module adds what needs times: of faults, of
-//! messages to shoppers, and of charges. A promise that takes time is not checked while a fault lasts, nor
-//! until the shop has recovered.
+//! The report of `fairline rush` judges counts. This module adds checks that need the times of
+//! faults, messages and charges. A promise that takes time is not checked during a fault, nor until
+//! the shop has recovered.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,39 +22,39 @@ use crate::{
     fault::Fault,
 };
 
-/// A connected shopper hears something of the line within this time.
+/// A connected shopper receives a message of the line within this time.
 const SILENT_US_MAX: i64 = 3_000_000;
 /// A turn is on an open page within this time: a page that polls does so every two seconds, and the
 /// machine is busy.
 const TURN_US_MAX: i64 = 6_000_000;
-/// Without an admission for so long, while a shopper waits and nothing is broken, the line stands. While checkout is slow one is
-/// admitted in five seconds.
-const STANDS_US: i64 = 12_000_000;
-/// Between two looks at the stock that are further apart, nothing is known of it.
+/// A line without an admission for this long has stalled, while a shopper waits without a fault.
+/// While checkout is slow, one shopper is admitted every five seconds.
+const STALLED_US: i64 = 12_000_000;
+/// Between two samples further apart than this, the stock is unknown.
 const UNKNOWN_US: i64 = 2_500_000;
-/// Clocks and logs are this exact.
+/// Precision of clocks and logs.
 const SLACK_US: i64 = 250_000;
-/// What a fault was the matter of may show this long after all flows again.
+/// Effects of a fault may appear this long after the recovery.
 const AFTER_US: i64 = 2_000_000;
-/// A shopper who returns may still be passed for as long as a tick and a publication take.
+/// A returning shopper may still be passed for the duration of a tick and a publication.
 const BACK_US: i64 = 1_500_000;
-/// A shopper who is away for longer has given up the place.
+/// A shopper who is away for longer loses the place.
 const GRACE_US: i64 = 60_000_000;
-/// The end of the report's sentence on pairs that `passed` checks more exactly.
+/// The end of the report's sentence on inversions, which `passed` checks more precisely.
 const PASSED: &str = "admitted against their ordinals";
-/// Violations of one promise that are reported one by one.
+/// Maximum reported violations of one promise.
 const REPORTED_MAX: usize = 5;
 
-/// A fault that happened.
+/// An injected fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injected {
-    /// Which.
+    /// The fault.
     pub fault: Fault,
     /// When it began, in microseconds since 1970.
     pub began_us: i64,
     /// When it ended.
     pub ended_us: i64,
-    /// When admissions and places flowed again, and all was ready.
+    /// When admissions and messages had resumed, and all services were ready.
     pub recovered_us: i64,
 }
 
@@ -67,29 +70,29 @@ impl fmt::Display for Injected {
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The promise of the design; 0: two accounts of one thing disagree.
+    /// The number of the promise; 0: two sources disagree.
     pub promise: u8,
-    /// How.
+    /// The violation.
     pub what: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.promise {
-            0 => write!(f, "accounts disagree: {}", self.what),
+            0 => write!(f, "sources disagree: {}", self.what),
             promise => write!(f, "promise {promise}: {}", self.what),
         }
     }
 }
 
-/// All that a verdict rests on.
+/// The inputs of a verdict.
 #[derive(Debug)]
 pub struct Evidence<'a> {
-    /// What the crowd was drawn from.
+    /// The seed of the crowd.
     pub seed: u64,
-    /// And how.
+    /// The parameters of the crowd.
     pub profile: &'a Profile,
-    /// What `fairline rush` says.
+    /// The report of `fairline rush`.
     pub report: &'a Report,
     /// The history.
     pub events: &'a [Event],
@@ -101,7 +104,7 @@ pub struct Evidence<'a> {
     pub payments: &'a [Payment],
     /// The payment company's charges.
     pub charges: &'a [Charge],
-    /// The stock, as it was seen twice a second, and when.
+    /// Samples of the stock, two per second, with their times.
     pub stock: &'a [(i64, Stock)],
 }
 
@@ -117,7 +120,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         (6, charged_after_the_end(evidence)),
         (7, silent_pages(evidence, &shoppers)),
         (7, late_turns(evidence, &shoppers)),
-        (9, standing_lines(evidence, &shoppers)),
+        (9, stalled_lines(evidence, &shoppers)),
         (1, oversold(evidence)),
     ] {
         let more = found.len().saturating_sub(REPORTED_MAX);
@@ -138,7 +141,7 @@ fn of_the_report(report: &Report) -> Vec<Violation> {
     });
     let mismatches = report.mismatches.iter().map(|what| Violation { promise: 0, what: what.clone() });
     let unproved = (report.order_honest == Some(false) && !report.broken.iter().any(|what| what.contains("record")))
-        .then(|| Violation { promise: 10, what: "the public record is not that of an honest line".to_owned() });
+        .then(|| Violation { promise: 10, what: "the public record does not prove an honest line".to_owned() });
     broken.chain(mismatches).chain(unproved).collect()
 }
 
@@ -154,7 +157,7 @@ fn by_shopper(events: &[Event]) -> HashMap<u32, Vec<&Event>> {
 }
 
 impl Evidence<'_> {
-    /// Whether something was broken, or had not recovered, at some moment of this time.
+    /// Whether a fault lasted, or had not recovered, during this time.
     fn is_excused(&self, from_us: i64, till_us: i64) -> bool {
         self.faults
             .iter()
@@ -162,8 +165,8 @@ impl Evidence<'_> {
     }
 }
 
-/// Whether the links of shoppers were broken at some moment of this time. A connection that is dead since is noticed by its page after
-/// 28 s, as documented.
+/// Whether the links of shoppers were broken during this time. A page detects a dead connection
+/// after 28 s, as documented.
 fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) -> bool {
     let of_shoppers = |fault: &Fault| matches!(fault, Fault::Link { from, .. } if *from == SHOPPERS);
     evidence
@@ -172,8 +175,8 @@ fn shoppers_were_cut_off(evidence: &Evidence<'_>, from_us: i64, till_us: i64) ->
         .any(|injected| of_shoppers(&injected.fault) && injected.began_us <= till_us && injected.ended_us >= from_us)
 }
 
-/// Periods in which a shopper was out of touch: disconnected, or without a message since a fault that
-/// cuts shoppers off began.
+/// Periods in which a shopper was disconnected, or without a message since the beginning of a fault
+/// that cuts shoppers off.
 fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
     let cuts_off = |fault: &Fault| match fault {
         Fault::Link { from, to, .. } => *from == SHOPPERS && to.starts_with("waiting-room"),
@@ -199,8 +202,8 @@ fn away(evidence: &Evidence<'_>, events: &[&Event]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Promise 4: admissions follow the line. A line that Redis has lost waits ten seconds for its shoppers;
-/// one who is away for longer is passed, and served first once back.
+/// Promise 4: admissions follow the line. A line that Redis lost waits ten seconds for its
+/// shoppers; a shopper who is away for longer is passed, and served first after returning.
 fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut first: HashMap<i64, i64> = HashMap::new();
     for admission in evidence.admissions {
@@ -246,7 +249,7 @@ fn passed(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<
     found
 }
 
-/// Promise 5: a shopper who did all in time, and lost the turn although nothing was broken.
+/// Promise 5: a shopper who was in time lost the turn without a fault.
 fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
@@ -262,16 +265,13 @@ fn lost_without_a_fault(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Ev
             events.iter().rev().find(|event| matches!(event.what, Happening::Turn { .. }) && event.at_us <= lost.at_us);
         let from_us = turn.map_or(lost.at_us, |turn| turn.at_us) - SILENT_US_MAX;
         if !evidence.is_excused(from_us, lost.at_us) {
-            found.push(format!(
-                "shopper {shopper} ({behaviour:?}) lost the turn while nothing was broken: {:?}",
-                lost.what
-            ));
+            found.push(format!("shopper {shopper} ({behaviour:?}) lost the turn without a fault: {:?}", lost.what));
         }
     }
     found
 }
 
-/// Promise 6: money that was taken, and is neither an order nor given back; or was taken twice for one.
+/// Promise 6: captured money without order and refund, or captured twice for one order.
 fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
     let payments: HashMap<Uuid, &Payment> = evidence.payments.iter().map(|payment| (payment.id, payment)).collect();
     let mut found = Vec::new();
@@ -282,8 +282,8 @@ fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
         }
         match charge.payment.and_then(|id| payments.get(&id)) {
             Some(payment) if payment.has_order => *kept.entry(payment.hold_id).or_default() += 1,
-            Some(payment) => found.push(format!("{} is captured, and its payment is {}", charge.id, payment.state)),
-            None => found.push(format!("{} is captured, and no payment knows it", charge.id)),
+            Some(payment) => found.push(format!("{} is captured, but its payment is {}", charge.id, payment.state)),
+            None => found.push(format!("{} is captured, but has no payment", charge.id)),
         }
     }
     found.extend(
@@ -292,7 +292,7 @@ fn charges_without_order(evidence: &Evidence<'_>) -> Vec<String> {
     found
 }
 
-/// The charges, each as it was last seen: the payment company may have been asked several times.
+/// The last observation of each charge.
 fn last_seen(charges: &[Charge]) -> impl Iterator<Item = &Charge> {
     let last: HashMap<&str, usize> = charges.iter().enumerate().map(|(at, charge)| (charge.id.as_str(), at)).collect();
     let mut at: Vec<usize> = last.into_values().collect();
@@ -300,7 +300,7 @@ fn last_seen(charges: &[Charge]) -> impl Iterator<Item = &Charge> {
     at.into_iter().map(|at| &charges[at])
 }
 
-/// Promise 6: the first authorisation comes before the shopper hears that the order is gone, and no later than the hold's end allows.
+/// Promise 6: the first authorisation comes before the shopper is notified that the order is gone.
 fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
     let mut gone: HashMap<Uuid, i64> = HashMap::new();
     for event in evidence.events {
@@ -321,7 +321,7 @@ fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
         {
             let late = after(*gone_us);
             found.push(format!(
-                "{} was authorised {late:.1} s after the shopper heard that the order is gone",
+                "{} was authorised {late:.1} s after the shopper was notified that the order is gone",
                 charge.id
             ));
         }
@@ -329,7 +329,7 @@ fn charged_after_the_end(evidence: &Evidence<'_>) -> Vec<String> {
     found
 }
 
-/// Promise 7: a shopper who is connected hears of the line.
+/// Promise 7: a connected shopper receives messages of the line.
 fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut found = Vec::new();
     for (shopper, events) in shoppers {
@@ -340,7 +340,7 @@ fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -
                 && !evidence.is_excused(since_us, since_us + SILENT_US_MAX)
             {
                 let silent = (event.at_us - since_us) as f64 / 1e6;
-                found.push(format!("shopper {shopper} was connected and heard nothing for {silent:.1} s"));
+                found.push(format!("shopper {shopper} was connected without a message for {silent:.1} s"));
             }
             connected_us = matches!(event.what, Happening::Connected { .. }).then_some(event.at_us);
         }
@@ -348,7 +348,7 @@ fn silent_pages(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -
     found
 }
 
-/// When a shopper was connected: pairs of times.
+/// The connections of a shopper: begin and end.
 fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
     let (mut all, mut since) = (Vec::new(), None);
     for event in events {
@@ -363,7 +363,7 @@ fn connections(events: &[&Event]) -> Vec<(i64, i64)> {
     all
 }
 
-/// Promise 7: a turn reaches the page that is open.
+/// Promise 7: a turn reaches an open page.
 fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
     let mut tickets: HashMap<i64, u32> = HashMap::new();
     let mut seen: HashMap<Uuid, i64> = HashMap::new();
@@ -390,9 +390,10 @@ fn late_turns(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> 
     found
 }
 
-/// Promise 9: while a shopper waits with an open page, a unit is free and nothing is broken, there are admissions.
-fn standing_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
-    // When each shopper begins, and ends, to wait with an open page.
+/// Promise 9: without a fault, shoppers are admitted while one waits with an open page and a unit
+/// is free.
+fn stalled_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>) -> Vec<String> {
+    // Begin and end of each wait with an open page.
     let mut changes: Vec<(i64, i32)> = Vec::new();
     for events in shoppers.values() {
         let (mut connected, mut waits, mut counted) = (false, false, false);
@@ -417,7 +418,7 @@ fn standing_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>)
     let mut admitted: Vec<i64> = evidence.admissions.iter().map(|admission| admission.issued_at_us).collect();
     admitted.sort_unstable();
     let mut found = Vec::new();
-    let mut stands_since = None;
+    let mut stalled_since = None;
     for pair in evidence.stock.windows(2) {
         let [(from_us, _), (till_us, stock)] = pair else { continue };
         let was_admitted =
@@ -429,267 +430,29 @@ fn standing_lines(evidence: &Evidence<'_>, shoppers: &HashMap<u32, Vec<&Event>>)
             || waiting(*till_us) < 1
             || evidence.is_excused(*from_us, *till_us)
         {
-            stands_since = None;
+            stalled_since = None;
             continue;
         }
-        let since_us = *stands_since.get_or_insert(*from_us);
-        if till_us - since_us >= STANDS_US {
-            let (stood, waiting, free) = ((till_us - since_us) as f64 / 1e6, waiting(*till_us), stock.free());
+        let since_us = *stalled_since.get_or_insert(*from_us);
+        if till_us - since_us >= STALLED_US {
+            let (stalled, waiting, free) = ((till_us - since_us) as f64 / 1e6, waiting(*till_us), stock.free());
             found.push(format!(
-                "no admission for {stood:.1} s, while {waiting} waited, {free} units were free, and nothing was broken"
+                "no admission for {stalled:.1} s without a fault, while {waiting} shoppers waited and {free} units were free"
             ));
-            stands_since = None;
+            stalled_since = None;
         }
     }
     found
 }
 
-/// Promise 1, at each moment that was looked at.
+/// Promise 1, in each sample.
 fn oversold(evidence: &Evidence<'_>) -> Vec<String> {
     let broken = evidence.stock.iter().filter(|(_, stock)| stock.free() < 0);
-    broken.map(|(_, stock)| format!("more is promised, held and sold than there is: {stock:?}")).collect()
+    broken.map(|(_, stock)| format!("promised, held and sold exceed the stock: {stock:?}")).collect()
 }
 
 /// Kinds of faults.
 #[must_use]
 pub fn kinds(faults: &[Injected]) -> HashSet<String> {
     faults.iter().map(|injected| injected.fault.kind()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const S: i64 = 1_000_000;
-    /// No promise is broken.
-    const KEPT: [u8; 0] = [];
-
-    /// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
-    struct Doctored {
-        profile: Profile,
-        report: Report,
-        events: Vec<Event>,
-        faults: Vec<Injected>,
-        admissions: Vec<Admission>,
-        payments: Vec<Payment>,
-        charges: Vec<Charge>,
-        stock: Vec<(i64, Stock)>,
-    }
-
-    fn id(n: u128) -> Uuid {
-        Uuid::from_u128(n)
-    }
-
-    fn honest() -> Doctored {
-        let profile = Profile {
-            mix: "buy=1".parse().expect("shares"),
-            transports: "websocket=1".parse().expect("shares"),
-            payments: "visa=1".parse().expect("shares"),
-            arrive_within: Duration::ZERO,
-            act_within: Duration::ZERO,
-            lid_closed: Duration::ZERO,
-            think_up_to: Duration::ZERO,
-            chance_percent: 50,
-            faster: 1,
-        };
-        let mut doctored = Doctored {
-            profile,
-            report: Report { order_honest: Some(true), ..Report::default() },
-            events: Vec::new(),
-            faults: Vec::new(),
-            admissions: Vec::new(),
-            payments: Vec::new(),
-            charges: Vec::new(),
-            stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, promised: 1, held: 1, sold: 2 })).collect(),
-        };
-        for shopper in 0..2 {
-            let (n, at) = (u128::from(shopper) + 1, i64::from(shopper) * S);
-            let (admission, order, payment) = (id(n), id(10 + n), id(20 + n));
-            for (at_us, what) in [
-                (at, Happening::Connected { room: 0 }),
-                (at + S, Happening::Place { ordinal: u64::from(shopper) + 1 }),
-                (at + 5 * S, Happening::Turn { admission, expires_s: 60 }),
-                (at + 6 * S, Happening::PaySent { order }),
-                (at + 7 * S, Happening::Order { order, status: "paid".to_owned() }),
-                (at + 20 * S, Happening::Disconnected),
-                (at + 20 * S, Happening::Ended { outcome: Some("paid".to_owned()) }),
-            ] {
-                doctored.events.push(Event { at_us, shopper, what });
-            }
-            let ordinal = i64::from(shopper) + 1;
-            let issued_at_us = at + 4 * S;
-            doctored.admissions.push(Admission { id: admission, ordinal, issued_at_us, expires_at_us: 60 * S });
-            let state = "captured".to_owned();
-            let hold_expires_at_us = 60 * S;
-            doctored.payments.push(Payment { id: payment, hold_id: order, state, hold_expires_at_us, has_order: true });
-            doctored.charges.push(Charge {
-                id: format!("pi_{n}"),
-                payment: Some(payment),
-                status: "succeeded".to_owned(),
-                amount: 100,
-                refunded: 0,
-                made_at_us: at + 6 * S,
-                captured_at_us: Some(at + 7 * S),
-            });
-        }
-        doctored
-    }
-
-    impl Doctored {
-        fn violations(&self) -> Vec<Violation> {
-            check(&Evidence {
-                seed: 1,
-                profile: &self.profile,
-                report: &self.report,
-                events: &self.events,
-                faults: &self.faults,
-                admissions: &self.admissions,
-                payments: &self.payments,
-                charges: &self.charges,
-                stock: &self.stock,
-            })
-        }
-
-        fn promises(&self) -> Vec<u8> {
-            self.violations().into_iter().map(|violation| violation.promise).collect()
-        }
-
-        /// The same, had there been a fault all the time.
-        fn with_a_fault(mut self) -> Self {
-            let fault = Fault::Kill("checkout-1");
-            self.faults.push(Injected { fault, began_us: 0, ended_us: 50 * S, recovered_us: 60 * S });
-            self
-        }
-
-        fn forget(&mut self, is: impl Fn(&Event) -> bool) {
-            self.events.retain(|event| !is(event));
-        }
-    }
-
-    #[test]
-    fn a_shop_that_keeps_its_promises_has_no_violations() {
-        assert_eq!(honest().promises(), KEPT);
-    }
-
-    #[test]
-    fn what_the_rush_found_keeps_its_number() {
-        let mut doctored = honest();
-        for promise in [1, 2, 3, 4, 5, 6, 7, 8] {
-            doctored.report.broken.push(format!("promise {promise}: 1 thing"));
-        }
-        doctored.report.mismatches.push("the counts differ".to_owned());
-        doctored.report.order_honest = Some(false);
-        assert_eq!(doctored.promises(), [1, 2, 3, 4, 5, 6, 7, 8, 0, 10]);
-    }
-
-    #[test]
-    fn a_shopper_who_is_passed_is_found_but_for_one_who_was_away_when_redis_lost_the_line() {
-        let passed = |doctored: &mut Doctored| {
-            doctored.admissions[0].issued_at_us = 8 * S;
-            for event in &mut doctored.events {
-                if event.shopper == 0 && event.at_us > 4 * S {
-                    event.at_us += 4 * S;
-                }
-            }
-        };
-        let mut doctored = honest();
-        passed(&mut doctored);
-        assert_eq!(doctored.promises(), [4]);
-        // The report counts it, too, by a rule that knows nothing of faults.
-        doctored
-            .report
-            .broken
-            .push("promise 4: 1 pairs of those who stayed were admitted against their ordinals".to_owned());
-        assert_eq!(doctored.promises(), [4]);
-        let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
-        doctored.events.push(away);
-        assert_eq!(doctored.promises(), [4], "nothing was lost");
-        let fault = Fault::RedisEmptied(0);
-        doctored.faults.push(Injected { fault, began_us: 3 * S, ended_us: 4 * S, recovered_us: 6 * S });
-        assert_eq!(doctored.promises(), KEPT);
-        doctored.events.retain(|event| !matches!(event.what, Happening::Disconnected) || event.at_us > 5 * S);
-        assert_eq!(doctored.promises(), [4], "it was connected all the time");
-    }
-
-    #[test]
-    fn a_turn_that_is_lost_while_nothing_is_broken_is_found() {
-        let lose = |mut doctored: Doctored| {
-            let outcome = "Expired".to_owned();
-            doctored.events.push(Event { at_us: 10 * S, shopper: 0, what: Happening::Over { outcome } });
-            doctored
-        };
-        assert_eq!(lose(honest()).promises(), [5]);
-        assert_eq!(lose(honest()).with_a_fault().promises(), KEPT);
-    }
-
-    #[test]
-    fn money_without_an_order_or_taken_twice_or_after_the_end_is_found_whatever_was_broken() {
-        let mut doctored = honest().with_a_fault();
-        doctored.payments[0].has_order = false;
-        assert_eq!(doctored.promises(), [6]);
-        doctored.charges[0].refunded = 100;
-        assert_eq!(doctored.promises(), KEPT);
-
-        let mut doctored = honest().with_a_fault();
-        doctored.charges[0].payment = None;
-        assert_eq!(doctored.promises(), [6]);
-
-        let mut doctored = honest().with_a_fault();
-        doctored.payments[1].hold_id = doctored.payments[0].hold_id;
-        assert_eq!(doctored.promises(), [6]);
-
-        let mut doctored = honest().with_a_fault();
-        let (order, status) = (doctored.payments[0].hold_id, "lapsed".to_owned());
-        doctored.events.push(Event { at_us: 3 * S, shopper: 0, what: Happening::Order { order, status } });
-        assert_eq!(doctored.promises(), [6]);
-        // It had been authorised before.
-        doctored.charges[0].made_at_us = 2 * S;
-        assert_eq!(doctored.promises(), KEPT);
-    }
-
-    #[test]
-    fn a_page_that_is_silent_or_does_not_show_its_turn_is_found() {
-        let mut doctored = honest();
-        doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Place { .. }));
-        assert_eq!(doctored.promises(), [7]);
-        assert_eq!(doctored.with_a_fault().promises(), KEPT);
-
-        let mut doctored = honest();
-        doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Turn { .. }));
-        // By its page it waits to the end, so the line stands, too.
-        assert_eq!(doctored.promises(), [7, 9]);
-        assert_eq!(doctored.with_a_fault().promises(), KEPT);
-    }
-
-    #[test]
-    fn a_line_that_stands_while_nothing_is_broken_is_found() {
-        let mut doctored = honest();
-        let late = doctored.admissions[1].issued_at_us + STANDS_US;
-        doctored.admissions[1].issued_at_us = late;
-        for event in &mut doctored.events {
-            if event.shopper == 1 && event.at_us > 2 * S {
-                event.at_us += STANDS_US;
-            }
-        }
-        assert_eq!(doctored.promises(), [9]);
-        let mut nothing_left = honest();
-        std::mem::swap(&mut doctored, &mut nothing_left);
-        for (_, stock) in &mut nothing_left.stock {
-            stock.sold = 7;
-        }
-        assert_eq!(nothing_left.promises(), KEPT);
-        nothing_left.stock[3].1.sold = 8;
-        assert_eq!(nothing_left.promises(), [1]);
-    }
-
-    #[test]
-    fn a_line_that_stands_while_something_is_broken_is_not() {
-        let mut doctored = honest();
-        doctored.admissions.truncate(1);
-        doctored.forget(|event| event.shopper == 1 && event.at_us > 2 * S && event.at_us < 20 * S);
-        assert_eq!(doctored.promises(), [9]);
-        assert_eq!(doctored.with_a_fault().promises(), KEPT);
-    }
 }

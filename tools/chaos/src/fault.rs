@@ -29,7 +29,8 @@ pub enum Broken {
     Slow,
     /// Established connections are silent for ever; new ones work.
     Dead,
-    /// Nothing gets through, on established connections and new ones, and nothing is delivered later.
+    /// Nothing gets through, on established connections and new ones, and nothing is delivered
+    /// later.
     Swallowed,
     /// An asymmetric partition: one direction is held back.
     OneWay {
@@ -128,7 +129,8 @@ pub enum Fault {
     Roll(&'static str),
     /// A service can open no more files.
     Files(&'static str),
-    /// A service is started again with a clock that is so many seconds ahead, and at the end with the right one.
+    /// A service restarts with a clock that is some seconds ahead, and at the end with the right
+    /// one.
     Skew(&'static str, i64),
     /// One link is broken.
     Link {
@@ -169,7 +171,8 @@ pub enum Fault {
     RedisReadOnly,
     /// The primary is killed, the replica takes over; as often as this says.
     RedisFailOver(u32),
-    /// The primary stands still until the replica has taken over, and then goes on as if it were still the primary.
+    /// The primary stands still until the replica has taken over, and then goes on as if it were
+    /// still the primary.
     RedisTwoPrimaries,
     /// SIGKILL of Postgres with all its sessions.
     PostgresKill,

@@ -1,12 +1,13 @@
 //! A shop of real processes under random faults, and a check of every promise.
 //!
-//! - `plan` draws, from a seed, what stands behind the services and which faults happen when (pure).
+//! - `plan` draws the topology and the faults from a seed (pure).
 //! - `fault` begins and ends each fault; `topology` is Redis and Postgres in their forms.
-//! - `run` sends a crowd to a shop and carries a plan out meanwhile; `watch` reads the history of its shoppers as it is written.
-//! - `check` gives the verdict from history, faults, database, payment company and record (pure); `report` the figures (pure).
+//! - `run` sends a crowd to a shop and executes a plan; `watch` reads the history of its shoppers.
+//! - `check` gives the verdict from history, faults, database, payment company and record (pure);
+//!   `report` the figures (pure).
 //!
-//! A fault is injected from outside: by signals, limits of processes, the clock, and the proxies that all links go through. The
-//! services are those that ship, and know nothing of it.
+//! Faults are injected from outside: by signals, process limits, the clock, and the proxies of all
+//! links. The services are unmodified.
 
 pub mod books;
 pub mod check;

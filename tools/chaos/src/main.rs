@@ -1,4 +1,5 @@
-//! `chaos`: opens a shop for each seed, breaks it in many ways while a crowd buys, and checks every promise.
+//! `chaos`: opens a shop for each seed, breaks it in many ways while a crowd buys, and checks every
+//! promise.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,7 +17,8 @@ use fairline_chaos::{
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
-/// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and checks every promise.
+/// Opens a shop of real processes for each seed, breaks it in many ways while a crowd buys, and
+/// checks every promise.
 #[derive(Parser)]
 struct Args {
     /// The seeds: a number of them, or `from..to`.

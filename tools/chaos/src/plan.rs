@@ -10,7 +10,8 @@ use crate::{
     topology::{PostgresKind, RedisKind},
 };
 
-/// Longer than every deadline of the services: those of statements, of idle transactions, of commands, of keep-alives.
+/// Longer than every deadline of the services: those of statements, of idle transactions, of
+/// commands, of keep-alives.
 const LONGEST: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(14));
 /// Faults of one round at least and at most, unless one comes alone.
 const AT_ONCE: (u64, u64) = (4, 10);
@@ -26,7 +27,8 @@ pub struct Planned {
     pub lasts: Duration,
 }
 
-/// One shop, and what happens to it: rounds of faults that overlap, each after the shop has recovered from the one before.
+/// One shop, and what happens to it: rounds of faults that overlap, each after the shop has
+/// recovered from the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What it was drawn from.
@@ -53,7 +55,8 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// The plan of a seed, with so many rounds; of faults alone whose description contains `only`, if that is given.
+    /// The plan of a seed with this number of rounds; only of faults whose description contains
+    /// `only`, if given.
     #[must_use]
     pub fn new(seed: u64, rounds: usize, only: Option<&str>) -> Plan {
         let mut dice = Dice::new(seed, 0);
@@ -172,7 +175,8 @@ impl Plan {
     }
 }
 
-/// Half a second to three seconds; now and then longer than every deadline, where that is what a fault is about.
+/// Half a second to three seconds; now and then longer than every deadline, where that is what a
+/// fault is about.
 fn duration(fault: &Fault, dice: &mut Dice) -> Duration {
     let may_be_long = matches!(
         fault,

@@ -50,7 +50,8 @@ impl Figures {
         those.filter_map(|recovery| recovery.flows_after_s).collect()
     }
 
-    /// From the end of a fault until admissions and places flowed again, 99 of 100; fail-overs apart.
+    /// From the end of a fault until admissions and places flowed again, 99 of 100; fail-overs
+    /// apart.
     #[must_use]
     pub fn recovery_p99_s(&self) -> Option<f64> {
         percentile(&self.seconds(false), 99.0)
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fail_overs_are_counted_apart_and_rounds_in_which_nobody_waited_not_at_all() {
+    fn fail_overs_are_counted_apart_and_rounds_without_waiting_shoppers_are_not() {
         let recovery = |is_fail_over, flows_after_s| Recovery {
             kinds: vec!["kill".to_owned()],
             is_fail_over,

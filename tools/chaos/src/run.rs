@@ -1,5 +1,5 @@
-//! One shop, one crowd, one plan: begins and ends the faults, waits for the shop to recover after each round, and gathers the
-//! evidence.
+//! One shop, one crowd, one plan: begins and ends the faults, waits for the shop to recover after
+//! each round, and gathers the evidence.
 
 use std::{
     fmt, fs,
@@ -103,12 +103,13 @@ pub struct Recovery {
     pub kinds: Vec<String>,
     /// Whether servers had to agree on a new primary.
     pub is_fail_over: bool,
-    /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was admitted anew and a shopper heard
-    /// of the line; none, if no shopper waited.
+    /// From the end of the last fault (for fail-overs, from their beginning) until a ticket was
+    /// admitted anew and a shopper heard of the line; none, if no shopper waited.
     pub flows_after_s: Option<f64>,
     /// Until every service said that it is ready.
     pub ready_after_s: f64,
-    /// What limited admissions meanwhile, in the controllers' words, where it took longer than a second.
+    /// What limited admissions meanwhile, in the controllers' words, where it took longer than a
+    /// second.
     pub limited_by: Vec<String>,
 }
 
@@ -158,7 +159,7 @@ struct Running<'a> {
     /// What the payment company had before it was stopped for good.
     charges: Vec<Charge>,
     stock: Arc<Mutex<Vec<(i64, Stock)>>>,
-    _looks_on: JoinSet<()>,
+    _samples: JoinSet<()>,
 }
 
 #[derive(clap::Parser)]
@@ -188,8 +189,8 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
     let settings = settings(&shop, plan.seed, scale, &history);
     let books = Books::open(shop.postgres_url(), sale)?;
     let stock = Arc::<Mutex<Vec<(i64, Stock)>>>::default();
-    let mut looks_on = JoinSet::new();
-    looks_on.spawn(Books::look_on(shop.postgres_url().to_owned(), sale, stock.clone()));
+    let mut samples = JoinSet::new();
+    samples.spawn(Books::sample(shop.postgres_url().to_owned(), sale, stock.clone()));
     let profile = settings.profile();
     let rush = tokio::spawn(async move { send_crowd(&settings).await });
     let mut running = Running {
@@ -203,7 +204,7 @@ pub async fn run(plan: &Plan, scale: Scale, folder: &Path) -> Result<Outcome, Ru
         ended: Vec::new(),
         charges: Vec::new(),
         stock,
-        _looks_on: looks_on,
+        _samples: samples,
     };
     running.carry_out().await?;
     if let Some(sabotage) = scale.sabotage {

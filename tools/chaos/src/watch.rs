@@ -1,4 +1,4 @@
-//! What happens to shoppers, as it happens: reads the history while the rush writes it.
+//! Reads the history of shoppers while the rush writes it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,7 +28,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a file, which may be still to come.
+    /// Watches a file, which may not exist yet.
     #[must_use]
     pub fn of(path: &Path) -> Watch {
         Watch {
@@ -47,7 +47,7 @@ impl Watch {
             self.reader = File::open(&self.path).ok().map(BufReader::new);
         }
         let Some(reader) = &mut self.reader else { return };
-        // A line that is half written is read to its end later.
+        // The rest of an incomplete line is read later.
         let mut lines = Vec::new();
         while reader.read_line(&mut self.half).is_ok_and(|read| read > 0) && self.half.ends_with('\n') {
             lines.extend(serde_json::from_str::<Event>(&self.half));
@@ -71,13 +71,13 @@ impl Watch {
         self.events.push(event);
     }
 
-    /// Shoppers who wait for their turn, those included whose page is being connected anew.
+    /// Waiting shoppers, including those whose page reconnects.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.shoppers.values().filter(|seen| seen.waits).count()
     }
 
-    /// All that happened.
+    /// All events.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         &self.events
@@ -89,7 +89,7 @@ impl Watch {
         self.turns.len()
     }
 
-    /// When a shopper first heard something of the line after a moment.
+    /// When a shopper first received a message of the line after a moment.
     #[must_use]
     pub fn heard_after(&self, moment_us: i64) -> Option<i64> {
         let later = self.events.iter().rev().take_while(|event| event.at_us > moment_us - 1_000_000);

@@ -1,6 +1,7 @@
-//! Figures of measurements: a JSON file that several commands merge their keys into, and the table
-//! of a benchmark.
+//! Figures of measurements: a JSON file that several commands merge their keys into, the table of a
+//! benchmark, and what the programs of benchmarks share.
 
+pub mod bench;
 pub mod table;
 
 use std::{fs, io, path::Path};

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_is_the_middle() {
+    fn the_median_is_the_middle_value() {
         assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
         assert!(median(Vec::new()).is_nan());
     }

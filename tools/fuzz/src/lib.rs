@@ -1,8 +1,9 @@
 //! Fuzzing of every parser that faces the network, on stable Rust.
 //!
-//! A *target* is a function that panics where a parser panics or breaks its promise. Its *corpus* is a folder of inputs,
-//! `corpus/TARGET/`. Inputs are mutated from the corpus by proptest strategies, so an input that fails is shrunk by proptest.
-//! This crate owns the mutations, the runs and the targets of the shared crates; each service lists its own in `fuzz.rs`.
+//! A *target* is a function that panics where a parser panics or breaks its promise. Its *corpus*
+//! is a folder of inputs, `corpus/TARGET/`. Inputs are mutated from the corpus by proptest
+//! strategies, so an input that fails is shrunk by proptest. This crate owns the mutations, the
+//! runs and the targets of the shared crates; each service lists its own in `fuzz.rs`.
 
 mod corpus;
 mod input;

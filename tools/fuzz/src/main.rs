@@ -1,4 +1,5 @@
-//! `fuzz`: calls every parser that faces the network with mutated inputs, and reports what makes one panic.
+//! `fuzz`: calls every parser that faces the network with mutated inputs, and reports what makes
+//! one panic.
 
 use std::{
     fs, io,

@@ -19,7 +19,7 @@ const INPUTS_PER_ROUND: u32 = 2_000;
 pub struct Crash {
     /// The input.
     pub input: Vec<u8>,
-    /// What the panic said.
+    /// The panic's message.
     pub message: String,
 }
 
@@ -32,8 +32,8 @@ pub struct Outcome {
     pub crash: Option<Crash>,
 }
 
-/// Calls a target with its corpus, and then with mutated inputs for at least one round and until `within` has passed.
-/// The same seed gives the same inputs.
+/// Calls a target with its corpus, and then with mutated inputs for at least one round and until
+/// `within` has passed. The same seed gives the same inputs.
 #[must_use]
 pub fn run((_, call): Target, corpus: &Corpus, seed: u64, within: Duration) -> Outcome {
     silence_panics();
@@ -54,7 +54,8 @@ pub fn run((_, call): Target, corpus: &Corpus, seed: u64, within: Duration) -> O
     let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let strategy = input(corpus.clone());
     loop {
-        // A runner counts its inputs over all of its runs, and makes none once it has made enough: each round has its own.
+        // A runner counts its inputs over all of its runs, and makes none once it has made enough:
+        // each round has its own.
         runner = TestRunner::new_with_rng(config.clone(), runner.new_rng());
         let round =
             runner.run(&strategy, |bytes| check(&bytes).map_or(Ok(()), |message| Err(TestCaseError::fail(message))));
@@ -86,7 +87,7 @@ fn silence_panics() {
     });
 }
 
-/// What a call's panic says, if it panics.
+/// The message of a call's panic, if it panics.
 fn message_of(call: impl FnOnce() + UnwindSafe) -> Option<String> {
     SILENT.set(true);
     let ended = panic::catch_unwind(call);

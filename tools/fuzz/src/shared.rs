@@ -151,7 +151,8 @@ fn event(bytes: &[u8]) {
     let _ = Event::from_json(text);
 }
 
-/// The lines of the input are the bodies of a record's entries: with hashes that fit, so that they are replayed.
+/// The lines of the input are the bodies of a record's entries: with hashes that fit, so that they
+/// are replayed.
 fn record(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut verifier = Verifier::new(None, Vec::new());

@@ -1,4 +1,5 @@
-//! Every target holds on its corpus and on a round of mutated inputs; and a target that is wrong is found.
+//! Every target holds on its corpus and on a round of mutated inputs; and a target that is wrong is
+//! found.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -15,7 +16,7 @@ fn every_target_holds() {
 }
 
 #[test]
-fn every_folder_of_the_corpus_is_a_targets() {
+fn every_folder_of_the_corpus_belongs_to_a_target() {
     let names: BTreeSet<String> = targets().into_iter().map(|(name, _)| name.to_owned()).collect();
     assert_eq!(names.len(), targets().len(), "no two targets have one name");
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -36,7 +37,7 @@ fn trusts_a_length(bytes: &[u8]) {
 }
 
 #[test]
-fn a_parser_that_trusts_its_input_is_found_and_its_input_is_small() {
+fn a_parser_that_trusts_a_length_is_found_with_a_small_input() {
     let corpus = Corpus::new(vec![b"L\x05hello and more".to_vec()]);
     let outcome = run(("trusts-a-length", trusts_a_length), &corpus, 7, Duration::from_secs(60));
     let crash = outcome.crash.expect("the control is found");

@@ -37,23 +37,21 @@ struct Exit {
 }
 
 impl Process {
-    /// Starts a server in its own process group, so that Ctrl-C in the terminal reaches only this
-    /// process.
-    ///
-    /// A thread starts it and waits for it. That thread must live as long as the server: Linux
-    /// sends the signal of `--pdeathsig` when the *thread* that started the process ends.
+    /// Starts a server in its own process group, so that Ctrl-C reaches only this process. Its
+    /// thread must live as long as the server: Linux sends the signal of `--pdeathsig` when the
+    /// *thread* that started the process ends.
     pub(crate) fn start(mut command: Command) -> Result<Self, ServerError> {
         use std::os::unix::process::CommandExt as _;
         let action = format!("start {}", command.get_program().display());
         let exit = Arc::<Exit>::default();
-        let (tell, started) = mpsc::sync_channel(1);
+        let (report, started) = mpsc::sync_channel(1);
         let keeper = {
             let exit = exit.clone();
             move || match command.process_group(0).stdin(Stdio::null()).spawn() {
                 Ok(mut child) => {
                     let id = child.id();
                     // The caller waits for the id; if the caller has failed, there is no receiver.
-                    let _ = tell.send(Ok(id));
+                    let _ = report.send(Ok(id));
                     let _ = waitid(Id::Pid(pid(id)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
                     // Up to here the process id belonged to this process, ended or not; from here
                     // on it may be reused.
@@ -62,7 +60,7 @@ impl Process {
                     exit.happened.notify_all();
                 }
                 Err(error) => {
-                    let _ = tell.send(Err(error));
+                    let _ = report.send(Err(error));
                 }
             }
         };

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_what_the_programs_say() {
+    fn versions_are_parsed_from_program_output() {
         for (said, version) in [
             ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ae4d7c97\n", "7.0.15"),
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", "15.18"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_too_old_is_refused_with_a_sentence() {
+    fn an_old_version_is_rejected() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("redis-server");
         fs::write(&path, "#!/bin/sh\necho 'Redis server v=6.0.16 sha=0'\n").expect("written");

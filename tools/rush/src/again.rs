@@ -41,7 +41,7 @@ impl Shopper<'_> {
         loop {
             match line.next().await {
                 Ok(LineMessage::Over { outcome: Over::Limit }) => {
-                    self.record.told_of_limit = true;
+                    self.record.notified_of_limit = true;
                     return true;
                 }
                 // The line has not yet processed the use of the first turn.
@@ -56,7 +56,7 @@ impl Shopper<'_> {
                     match self.buys_more(&token).await {
                         Some(is_bought) => {
                             self.record.over_limit += u32::from(is_bought);
-                            self.record.told_of_limit |= !is_bought;
+                            self.record.notified_of_limit |= !is_bought;
                             return true;
                         }
                         None => return false,

@@ -114,7 +114,7 @@ impl Shopper<'_> {
 
     /// Attempts a purchase with another shopper's ticket, then three at once with the same token.
     async fn redeem_many_times_at_once(&mut self, token: &str, admission: Uuid) -> Option<Order> {
-        self.redeem_as_somebody_else(token).await;
+        self.redeem_as_another_shopper(token).await;
         let cookie = self.cookie_header();
         let targets = [(); 3].map(|()| self.next_checkout());
         let sale = self.crowd.job.sale;
@@ -137,11 +137,11 @@ impl Shopper<'_> {
 
     async fn redeem_once_more(&mut self, token: &str, admission: Uuid) {
         let _ = self.purchase(token, admission, self.cookie_header()).await;
-        self.redeem_as_somebody_else(token).await;
+        self.redeem_as_another_shopper(token).await;
     }
 
-    async fn redeem_as_somebody_else(&mut self, token: &str) {
-        let Some(cookie) = self.crowd.found_cookies.of_somebody_else(self.plan.index) else { return };
+    async fn redeem_as_another_shopper(&mut self, token: &str) {
+        let Some(cookie) = self.crowd.found_cookies.of_another_shopper(self.plan.index) else { return };
         let target = self.next_checkout();
         let Ok(answer) = self.send_purchase(&target, self.crowd.job.sale, token, Some(&cookie)).await else { return };
         self.record.stolen_tried += u32::from(!asks_for_patience(answer.status));

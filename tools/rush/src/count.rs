@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_looking_at_every_pair(order in proptest::collection::vec(0_u8..20, 0..60)) {
+        fn inversions_agree_with_a_count_of_every_pair(order in proptest::collection::vec(0_u8..20, 0..60)) {
             let mut pairs = 0;
             for (at, earlier) in order.iter().enumerate() {
                 pairs += order[at + 1..].iter().filter(|later| *later < earlier).count() as u64;

@@ -12,7 +12,7 @@ use crate::{
     ledger::{Admission, Hold, Ledger, Order, Payment, Stock},
 };
 
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Captured payments that are neither an order nor refunded yet.
 const UNSETTLED: &str = "
@@ -52,7 +52,7 @@ SELECT id, payment_id, rtrim(translate(encode(visitor, 'base64'), '+/', '-_'), '
 FROM orders
 WHERE sale_id = $1 AND payment_id IS NOT NULL";
 
-const TOLD: &str = "
+const PUBLISHED_ORDERS: &str = "
 SELECT (event->>'order_id')::uuid
 FROM outbox, json_array_elements(data) AS event
 WHERE sale_id = $1 AND kind = 'PurchaseCompleted'";
@@ -83,7 +83,7 @@ impl Database {
             if Instant::now() >= deadline || matches!(unsettled, Ok(0)) {
                 return self.ledger(sale).await;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -94,8 +94,9 @@ impl Database {
         let holds: Vec<Hold> = sqlx::query_as(HOLDS).bind(sale).fetch_all(&mut *snapshot).await?;
         let payments: Vec<Payment> = sqlx::query_as(PAYMENTS).bind(sale).fetch_all(&mut *snapshot).await?;
         let orders: Vec<Order> = sqlx::query_as(ORDERS).bind(sale).fetch_all(&mut *snapshot).await?;
-        let told: Vec<Uuid> = sqlx::query_scalar(TOLD).bind(sale).fetch_all(&mut *snapshot).await?;
+        let published_orders: Vec<Uuid> =
+            sqlx::query_scalar(PUBLISHED_ORDERS).bind(sale).fetch_all(&mut *snapshot).await?;
         snapshot.commit().await?;
-        Ok(Ledger { stock, admissions, holds, payments, orders, told })
+        Ok(Ledger { stock, admissions, holds, payments, orders, published_orders })
     }
 }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn no_forgery_is_genuine_but_the_one_for_another_sale() {
+    fn only_the_forgery_for_another_sale_is_genuine() {
         let key = SigningKey::from_bytes(&[7; 32]);
         let real = real_token(&key);
         assert!(verifies(&key.verifying_key(), &real), "the control: a real token verifies");

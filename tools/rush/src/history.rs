@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repetitions_are_left_out_and_what_is_lost_is_counted() {
+    async fn repetitions_are_omitted_and_lost_events_are_counted() {
         let (sender, mut events) = mpsc::channel(3);
         let (history, mut diary) = (History::to(sender), Diary::of(7));
         let place = |ordinal| Happening::Place { ordinal };

@@ -12,7 +12,7 @@ pub(crate) struct Ledger {
     pub(crate) payments: Vec<Payment>,
     pub(crate) orders: Vec<Order>,
     /// Orders that were published as paid, once per publication.
-    pub(crate) told: Vec<Uuid>,
+    pub(crate) published_orders: Vec<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, sqlx::FromRow)]

@@ -67,16 +67,16 @@ const START_AFTER: Duration = Duration::from_millis(300);
 #[derive(Debug, thiserror::Error)]
 pub enum RushError {
     /// No such sale, or no waiting room.
-    #[error("no sale to rush to: {0}")]
+    #[error("find sale failed: {0}")]
     NoSale(String),
     /// The database can't be used.
-    #[error("the database can't be counted in: {0}")]
+    #[error("read database failed: {0}")]
     Database(String),
     /// The history can't be written.
-    #[error("the history can't be written: {0}")]
+    #[error("write history failed: {0}")]
     History(String),
     /// A process of the crowd failed.
-    #[error("a process of the crowd failed: {0}")]
+    #[error("crowd process failed: {0}")]
     Part(String),
 }
 
@@ -182,7 +182,7 @@ fn job(settings: &Settings, card: &SaleCard, guests: Option<Guests>, seed: u64) 
 async fn find_sale(settings: &Settings) -> Result<SaleCard, RushError> {
     let deadline = Instant::now() + FIND_SALE_WITHIN;
     loop {
-        let found = look_for_sale(settings).await;
+        let found = query_sale(settings).await;
         if found.is_ok() || Instant::now() >= deadline {
             return found.map_err(RushError::NoSale);
         }
@@ -202,7 +202,7 @@ async fn guests(settings: &Settings) -> Result<Option<Guests>, RushError> {
     Ok(Some(Guests { lane, invitations }))
 }
 
-async fn look_for_sale(settings: &Settings) -> Result<SaleCard, String> {
+async fn query_sale(settings: &Settings) -> Result<SaleCard, String> {
     let waiting_room = &settings.waiting_rooms[0];
     let get = async |path: &str| {
         let request = request(waiting_room, Method::GET, path, &[], None);

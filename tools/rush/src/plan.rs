@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use fairline_shopper_model::{Visit, live_manners, live_visit};
+use fairline_shopper_model::{Visit, live_profile, live_visit};
 use serde::{Deserialize, Serialize};
 
 /// The behaviour of a shopper.
@@ -153,7 +153,7 @@ pub enum SharesError {
     Twice(String),
     /// All shares are 0.
     #[error("all shares are 0, so no shopper would come")]
-    Nobody,
+    Empty,
 }
 
 const PARTS_MAX: u32 = 1_000_000;
@@ -177,7 +177,7 @@ impl<T: Choice> FromStr for Shares<T> {
             shares.push((*choice, parts));
         }
         if shares.iter().all(|(_, parts)| *parts == 0) {
-            return Err(SharesError::Nobody);
+            return Err(SharesError::Empty);
         }
         Ok(Shares(shares))
     }
@@ -295,7 +295,7 @@ impl Profile {
     pub fn visit(&self, seed: u64, ordinal: u64) -> Visit {
         let (chance, faster) = (f64::from(self.chance_percent) / 100.0, f64::from(self.faster.max(1)));
         let at = u32::try_from(ordinal.saturating_sub(1)).unwrap_or(u32::MAX);
-        live_visit(&live_manners(seed, chance, faster), seed, at)
+        live_visit(&live_profile(seed, chance, faster), seed, at)
     }
 }
 
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_say_what_is_wrong_with_them() {
+    fn invalid_shares_have_a_reason() {
         let wrong = |text: &str| text.parse::<Shares<Behaviour>>().unwrap_err().to_string();
         assert_eq!(wrong("buy"), "`buy` is not of the form name=parts, like buy=70");
         assert_eq!(wrong(""), "`` is not of the form name=parts, like buy=70");
@@ -408,7 +408,7 @@ mod tests {
         }
 
         #[test]
-        fn plans_stay_within_their_manners(seed: u64, index: u32) {
+        fn plans_stay_within_their_profile(seed: u64, index: u32) {
             let profile = profile("buy=1,close-lid=1,come-back=1");
             let plan = Plan::new(seed, index, &profile);
             prop_assert!(plan.arrives_after <= profile.arrive_within);
@@ -422,7 +422,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_is_drawn_for_a_share_of_nothing(seed: u64, index: u32) {
+        fn a_share_of_zero_is_never_drawn(seed: u64, index: u32) {
             let plan = Plan::new(seed, index, &profile("buy=0,leave=1,forge=0"));
             prop_assert_eq!(plan.behaviour, Behaviour::Leave);
         }

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_survives_the_way_to_its_process() {
+    fn a_job_round_trips_through_json() {
         let text = serde_json::to_string(&job(3)).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job(3));
     }

@@ -53,7 +53,7 @@ pub(crate) struct Record {
     /// Purchases beyond the sale's limit per shopper that were accepted.
     pub(crate) over_limit: u32,
     /// Whether it had reached the limit, joined again, and was notified of the limit.
-    pub(crate) told_of_limit: bool,
+    pub(crate) notified_of_limit: bool,
     pub(crate) paid: Option<Paid>,
     /// The outcome; `None` if it never received one.
     pub(crate) outcome: Option<Outcome>,
@@ -91,7 +91,7 @@ impl Record {
             leaked: 0,
             expired_accepted: 0,
             over_limit: 0,
-            told_of_limit: false,
+            notified_of_limit: false,
             paid: None,
             outcome: None,
             unexpected: BTreeMap::new(),

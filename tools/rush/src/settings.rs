@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_answered_with_a_sentence() {
+    fn invalid_arguments_are_reported() {
         assert!(parse(&["--mix", "buy=0"]).unwrap_err().contains("all shares are 0, so no shopper would come"));
         assert!(parse(&["--mix", "steal=5"]).unwrap_err().contains("`steal` is not a behaviour"));
         assert!(parse(&["--shoppers", "0"]).unwrap_err().contains("0 is not in 1..=1000000"));

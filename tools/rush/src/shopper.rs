@@ -397,7 +397,7 @@ impl FoundCookies {
     }
 
     /// The ticket of another shopper.
-    pub(crate) fn of_somebody_else(&self, index: u32) -> Option<String> {
+    pub(crate) fn of_another_shopper(&self, index: u32) -> Option<String> {
         let found = self.0.lock().expect("nothing panics while it holds this lock");
         found.iter().find(|(owner, _)| *owner != index).map(|(_, cookie)| cookie.clone())
     }
@@ -420,14 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn a_found_cookie_is_never_ones_own() {
+    fn a_found_cookie_belongs_to_another_shopper() {
         let found = FoundCookies::default();
-        assert_eq!(found.of_somebody_else(1), None);
+        assert_eq!(found.of_another_shopper(1), None);
         found.offer(1, "a=1");
-        assert_eq!(found.of_somebody_else(1), None);
+        assert_eq!(found.of_another_shopper(1), None);
         found.offer(2, "b=2");
         found.offer(3, "c=3");
-        assert_eq!(found.of_somebody_else(1).as_deref(), Some("b=2"));
-        assert_eq!(found.of_somebody_else(3).as_deref(), Some("a=1"));
+        assert_eq!(found.of_another_shopper(1).as_deref(), Some("b=2"));
+        assert_eq!(found.of_another_shopper(3).as_deref(), Some("a=1"));
     }
 }

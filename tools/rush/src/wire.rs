@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_or_refused_in_a_sentence() {
+    fn addresses_are_parsed_or_rejected() {
         let target: Target = "http://127.0.0.1:8080/".parse().unwrap();
         assert_eq!(target.to_string(), "http://127.0.0.1:8080");
         let wrong = |text: &str| text.parse::<Target>().unwrap_err().to_string();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shopper_has_an_address_of_its_own() {
+    fn every_shopper_has_its_own_address() {
         assert_eq!(Caller::new(0).source, Ipv4Addr::new(127, 1, 0, 1));
         assert_eq!(Caller::new(65_536).source, Ipv4Addr::new(127, 2, 0, 1));
         assert_eq!(Caller::new(999_999).source.octets()[0], 127);

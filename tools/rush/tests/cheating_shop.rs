@@ -1,5 +1,6 @@
-//! The negative control over real sockets: a shop that breaks what promises can be broken without a database must be
-//! caught. It has one unit and sells it to everybody, believes every token, forgets places, and ignores goodbyes.
+//! The negative control over real sockets: a shop without a database that breaks promises must be
+//! detected. It sells one unit to every shopper, accepts every token, forgets places, ignores
+//! leaving.
 
 use std::{
     net::SocketAddr,
@@ -56,7 +57,7 @@ fn token() -> String {
 }
 
 async fn line(upgrade: WebSocketUpgrade, State(ordinals): Ordinals) -> impl IntoResponse {
-    // Whoever comes back gets the next ordinal.
+    // A returning shopper gets the next ordinal.
     let ordinal = ordinals.fetch_add(1, Relaxed);
     (
         [(SET_COOKIE, format!("fairline_ticket_1={ordinal}; Path=/"))],
@@ -74,6 +75,7 @@ async fn attend(mut socket: WebSocket, ordinal: u64) {
         (TOKEN_LIVES_FOR, json!({ "type": "over", "outcome": "expired" })),
     ];
     for (after, message) in messages {
+        // Sleeps: a slow shop.
         sleep(after).await;
         if socket.send(Message::text(message.to_string())).await.is_err() {
             return;
@@ -81,7 +83,7 @@ async fn attend(mut socket: WebSocket, ordinal: u64) {
     }
 }
 
-/// Joins, and never hears again of it.
+/// Joins, and receives nothing more.
 async fn silent_line(upgrade: WebSocketUpgrade) -> impl IntoResponse {
     upgrade.on_upgrade(|mut socket| async move {
         let place = json!({ "type": "place", "ordinal": 1, "place": 0, "behind": 0, "wait": null, "rate_per_s": null });
@@ -135,7 +137,7 @@ async fn a_shop_that_cheats_is_caught() {
 }
 
 #[tokio::test]
-async fn a_shop_that_says_nothing_is_caught() {
+async fn a_silent_shop_is_caught() {
     let address = open(get(silent_line)).await;
     let report = rush(address, &["--shoppers=5", "--mix=buy=4,leave=1", "--timeout-s=2"]).await;
     assert_eq!((report.joined, report.unresolved, report.ok), (5, 5, false), "{report}");

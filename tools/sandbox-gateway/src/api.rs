@@ -29,7 +29,7 @@ const LATE_BY: Duration = Duration::from_secs(2);
 const NEVER: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
-struct Office {
+struct Gateway {
     company: Arc<Mutex<Company>>,
     webhook: Option<Webhook>,
 }
@@ -46,7 +46,7 @@ pub(crate) fn routes(webhook: Option<Webhook>) -> Router {
         .route("/v1/disputes", get(list_disputes))
         .route("/v1/disputes/{id}", post(answer_dispute))
         .route("/v1/disputes/{id}/close", post(close_dispute))
-        .with_state(Office { company: Arc::default(), webhook })
+        .with_state(Gateway { company: Arc::default(), webhook })
 }
 
 type Fields = HashMap<String, String>;
@@ -69,7 +69,7 @@ impl Refused {
         StatusCode::NOT_FOUND,
         "invalid_request_error",
         "resource_missing",
-        "No such payment_intent: it was never made, or this company has been restarted. It remembers nothing.",
+        "No such payment_intent: it was never created, or the sandbox was restarted and has lost it.",
     );
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
         Status::Declined => "requires_payment_method",
     };
     let metadata = payment.as_ref().map_or_else(|| json!({}), |payment| json!({ "payment": payment }));
-    let mut said = json!({
+    let mut object = json!({
         "id": id,
         "object": "payment_intent",
         "status": word,
@@ -110,12 +110,12 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
         "last_payment_error": null,
     });
     match status {
-        Status::RequiresAction => said["next_action"] = json!({ "type": "use_stripe_sdk" }),
+        Status::RequiresAction => object["next_action"] = json!({ "type": "use_stripe_sdk" }),
         Status::Declined => {
-            said["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
+            object["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
         }
         Status::RequiresCapture | Status::Succeeded => {
-            said["latest_charge"] = json!({
+            object["latest_charge"] = json!({
                 "id": id.replacen("pi_", "ch_", 1),
                 "object": "charge",
                 "amount": amount,
@@ -127,7 +127,7 @@ pub(crate) fn to_json(intent: &Intent) -> Value {
         }
         Status::Canceled => {}
     }
-    said
+    object
 }
 
 /// The secret key of an account; any key with the right prefix is accepted.
@@ -167,7 +167,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 async fn create(
-    State(office): State<Office>,
+    State(gateway): State<Gateway>,
     _: Account,
     key: IdempotencyKey,
     Form(mut fields): Form<Fields>,
@@ -187,22 +187,22 @@ async fn create(
     let payment = fields.remove("metadata[payment]");
     match (amount, currency, payment_method) {
         (Some(amount), Some(currency), Some(payment_method)) if is_whole => {
-            office.answer(key, Operation::Create { amount, currency, payment_method, payment }).await
+            gateway.answer(key, Operation::Create { amount, currency, payment_method, payment }).await
         }
         _ => missing(),
     }
 }
 
-async fn capture(State(office): State<Office>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
-    office.answer(key, Operation::Capture(id)).await
+async fn capture(State(gateway): State<Gateway>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
+    gateway.answer(key, Operation::Capture(id)).await
 }
 
-async fn cancel(State(office): State<Office>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
-    office.answer(key, Operation::Cancel(id)).await
+async fn cancel(State(gateway): State<Gateway>, _: Account, key: IdempotencyKey, Path(id): Path<String>) -> Response {
+    gateway.answer(key, Operation::Cancel(id)).await
 }
 
 async fn refund(
-    State(office): State<Office>,
+    State(gateway): State<Gateway>,
     _: Account,
     key: IdempotencyKey,
     Form(mut fields): Form<Fields>,
@@ -212,7 +212,7 @@ async fn refund(
     match fields.remove("payment_intent").filter(|_| parsed.is_some() || !is_given) {
         Some(intent) => {
             let (payment, request) = (fields.remove("metadata[payment]"), fields.remove("metadata[request]"));
-            office.answer(key, Operation::Refund { intent, amount: parsed, payment, request }).await
+            gateway.answer(key, Operation::Refund { intent, amount: parsed, payment, request }).await
         }
         None => missing("Send payment_intent, and an amount that is a number, if any."),
     }
@@ -222,8 +222,8 @@ fn missing(words: &'static str) -> Response {
     Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", "parameter_missing", words).into_response()
 }
 
-async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) -> Response {
-    match office.company().find(&id, Instant::now()) {
+async fn show(State(gateway): State<Gateway>, _: Account, Path(id): Path<String>) -> Response {
+    match gateway.company().find(&id, Instant::now()) {
         Some(intent) => axum::Json(to_json(&intent)).into_response(),
         None => Refused::UNKNOWN.into_response(),
     }
@@ -231,18 +231,18 @@ async fn show(State(office): State<Office>, _: Account, Path(id): Path<String>) 
 
 /// Searches intents by the merchant's metadata: `metadata['payment']:'…'`. No other search is
 /// supported.
-async fn search(State(office): State<Office>, _: Account, Query(fields): Query<Fields>) -> Response {
+async fn search(State(gateway): State<Gateway>, _: Account, Query(fields): Query<Fields>) -> Response {
     let query = fields.get("query").map(String::as_str).unwrap_or_default();
     let payment = query.strip_prefix("metadata['payment']:'").and_then(|rest| rest.strip_suffix('\''));
     let Some(payment) = payment else { return missing("Search by metadata['payment']:'…'.") };
-    let found = office.company().search(payment);
+    let found = gateway.company().search(payment);
     list(found.iter().map(to_json).collect())
 }
 
 /// Lists every intent with its times, which no real company offers, to check what a shop has
 /// charged, and when.
-async fn list_charges(State(office): State<Office>, _: Account) -> Response {
-    let charges = office.company().charges(Instant::now());
+async fn list_charges(State(gateway): State<Gateway>, _: Account) -> Response {
+    let charges = gateway.company().charges(Instant::now());
     let shown = |charge: &crate::company::Charge| {
         let mut shown = to_json(&charge.intent);
         shown["made_ms_ago"] = json!(charge.made_ago.as_millis() as u64);
@@ -253,16 +253,16 @@ async fn list_charges(State(office): State<Office>, _: Account) -> Response {
 }
 
 /// Lists the refunds of an intent, the newest first.
-async fn list_refunds(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
+async fn list_refunds(State(gateway): State<Gateway>, _: Account, Query(mut fields): Query<Fields>) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
-    let refunds = office.company().refunds(&id, Instant::now());
+    let refunds = gateway.company().refunds(&id, Instant::now());
     list(refunds.iter().map(|refund| refund_to_json(&id, refund)).collect())
 }
 
 /// Lists the disputes of an intent, at most one.
-async fn list_disputes(State(office): State<Office>, _: Account, Query(mut fields): Query<Fields>) -> Response {
+async fn list_disputes(State(gateway): State<Gateway>, _: Account, Query(mut fields): Query<Fields>) -> Response {
     let Some(id) = fields.remove("payment_intent") else { return missing("Send payment_intent.") };
-    let intent = office.company().find(&id, Instant::now());
+    let intent = gateway.company().find(&id, Instant::now());
     list(intent.as_ref().and_then(dispute_to_json).into_iter().collect())
 }
 
@@ -273,26 +273,26 @@ fn list(data: Vec<Value>) -> Response {
 /// Submits evidence: as in Stripe's test mode, `winning_evidence` wins, and `losing_evidence`
 /// loses.
 async fn answer_dispute(
-    State(office): State<Office>,
+    State(gateway): State<Gateway>,
     _: Account,
     Path(id): Path<String>,
     Form(fields): Form<Fields>,
 ) -> Response {
     match fields.get("evidence[uncategorized_text]").map(String::as_str) {
-        Some("winning_evidence") => office.end_dispute(&id, Disputed::Won),
-        Some("losing_evidence") => office.end_dispute(&id, Disputed::Lost),
+        Some("winning_evidence") => gateway.end_dispute(&id, Disputed::Won),
+        Some("losing_evidence") => gateway.end_dispute(&id, Disputed::Lost),
         _ => missing("Send evidence[uncategorized_text]: winning_evidence or losing_evidence."),
     }
 }
 
 /// Accepts a dispute as lost.
-async fn close_dispute(State(office): State<Office>, _: Account, Path(id): Path<String>) -> Response {
-    office.end_dispute(&id, Disputed::Lost)
+async fn close_dispute(State(gateway): State<Gateway>, _: Account, Path(id): Path<String>) -> Response {
+    gateway.end_dispute(&id, Disputed::Lost)
 }
 
 /// A refund in Stripe's format.
 pub(crate) fn refund_to_json(intent: &str, refund: &Refund) -> Value {
-    let word = match refund.standing {
+    let word = match refund.status {
         Refunded::Pending => "pending",
         Refunded::Succeeded => "succeeded",
         Refunded::Failed => "failed",
@@ -316,7 +316,7 @@ pub(crate) fn refund_to_json(intent: &str, refund: &Refund) -> Value {
 /// The dispute of an intent, in Stripe's format.
 pub(crate) fn dispute_to_json(intent: &Intent) -> Option<Value> {
     let dispute = intent.dispute.as_ref()?;
-    let word = match dispute.standing {
+    let word = match dispute.status {
         Disputed::NeedsResponse => "needs_response",
         Disputed::Won => "won",
         Disputed::Lost => "lost",
@@ -332,64 +332,64 @@ pub(crate) fn dispute_to_json(intent: &Intent) -> Option<Value> {
     }))
 }
 
-impl Office {
+impl Gateway {
     fn company(&self) -> std::sync::MutexGuard<'_, Company> {
         self.company.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, intent: &Intent) {
-        self.tell_all(intent, webhook::news_of(intent));
+    fn notify(&self, intent: &Intent) {
+        self.notify_all(intent, webhook::events_of(intent));
     }
 
-    fn tell_all(&self, intent: &Intent, news: Vec<(&'static str, Value)>) {
+    fn notify_all(&self, intent: &Intent, events: Vec<(&'static str, Value)>) {
         let Some(webhook) = &self.webhook else { return };
-        let telling = self.company().telling(&intent.id);
-        for (kind, object) in news {
-            webhook.tell(kind, &object, telling);
+        let schedule = self.company().schedule(&intent.id);
+        for (kind, object) in events {
+            webhook.send(kind, &object, schedule);
         }
     }
 
-    fn end_dispute(&self, id: &str, standing: Disputed) -> Response {
-        let ended = self.company().end_dispute(id, standing);
+    fn end_dispute(&self, id: &str, status: Disputed) -> Response {
+        let ended = self.company().end_dispute(id, status);
         let Some((intent, dispute)) =
             ended.and_then(|intent| dispute_to_json(&intent).map(|dispute| (intent, dispute)))
         else {
             return Refused::UNKNOWN.into_response();
         };
-        let mut news = vec![("charge.dispute.closed", dispute.clone())];
-        if standing == Disputed::Won {
-            news.push(("charge.dispute.funds_reinstated", dispute.clone()));
+        let mut events = vec![("charge.dispute.closed", dispute.clone())];
+        if status == Disputed::Won {
+            events.push(("charge.dispute.funds_reinstated", dispute.clone()));
         }
-        self.tell_all(&intent, news);
+        self.notify_all(&intent, events);
         axum::Json(dispute).into_response()
     }
 
     /// Sends webhooks about a refund, and another one when the bank has decided.
-    fn tell_of_refund(&self, intent: &Intent, refund: &Refund) {
+    fn notify_refund(&self, intent: &Intent, refund: &Refund) {
         let object = refund_to_json(&intent.id, refund);
         let charge = to_json(intent)["latest_charge"].clone();
-        self.tell_all(intent, vec![("refund.created", object), ("charge.refunded", charge)]);
-        if refund.standing != Refunded::Pending {
+        self.notify_all(intent, vec![("refund.created", object), ("charge.refunded", charge)]);
+        if refund.status != Refunded::Pending {
             return;
         }
-        let (office, intent, id) = (self.clone(), intent.clone(), refund.id.clone());
+        let (gateway, intent, id) = (self.clone(), intent.clone(), refund.id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(REFUND_TAKES).await;
-            let refunds = office.company().refunds(&intent.id, Instant::now());
+            let refunds = gateway.company().refunds(&intent.id, Instant::now());
             let Some(refund) = refunds.iter().find(|refund| refund.id == id) else { return };
-            let kind = if refund.standing == Refunded::Failed { "refund.failed" } else { "refund.updated" };
-            office.tell_all(&intent, vec![(kind, refund_to_json(&intent.id, refund))]);
+            let kind = if refund.status == Refunded::Failed { "refund.failed" } else { "refund.updated" };
+            gateway.notify_all(&intent, vec![(kind, refund_to_json(&intent.id, refund))]);
         });
     }
 
     /// Completes the shopper's authentication after a while.
-    fn tell_of_action(&self, intent: Intent) {
-        let office = self.clone();
+    fn notify_action(&self, intent: Intent) {
+        let gateway = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ACTION_TAKES).await;
-            let now = office.company().find(&intent.id, Instant::now());
+            let now = gateway.company().find(&intent.id, Instant::now());
             if let Some(proved) = now.filter(|now| now.status == Status::RequiresCapture) {
-                office.tell(&proved);
+                gateway.notify(&proved);
             }
         });
     }
@@ -401,17 +401,17 @@ impl Office {
             (company.knows(&key), company.perform(&key, operation, Instant::now()))
         };
         let refund = match &outcome {
-            Outcome::Done(intent) if is_refund => self.company().refund_said(&intent.id, &key),
+            Outcome::Done(intent) if is_refund => self.company().refund_response(&intent.id, &key),
             _ => None,
         };
         if let (Outcome::Done(intent), Some(refund), false) = (&outcome, &refund, was_known) {
-            self.tell_of_refund(intent, refund);
+            self.notify_refund(intent, refund);
         } else if let Outcome::Done(intent) = &outcome
             && !was_known
         {
-            self.tell(intent);
+            self.notify(intent);
             if intent.status == Status::RequiresAction && self.webhook.is_some() {
-                self.tell_of_action(intent.clone());
+                self.notify_action(intent.clone());
             }
         }
         match delivery {
@@ -422,7 +422,7 @@ impl Office {
         }
         let mut response = match (outcome, refund) {
             (Outcome::Done(intent), Some(refund)) => axum::Json(refund_to_json(&intent.id, &refund)).into_response(),
-            (outcome, _) => said(outcome, is_refund),
+            (outcome, _) => response(outcome, is_refund),
         };
         if was_known {
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
@@ -431,7 +431,7 @@ impl Office {
     }
 }
 
-fn said(outcome: Outcome, is_refund: bool) -> Response {
+fn response(outcome: Outcome, is_refund: bool) -> Response {
     let bad = |code, message| Refused::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
     match outcome {
         Outcome::Done(intent) if intent.status == Status::Declined => Refused {
@@ -454,20 +454,20 @@ fn said(outcome: Outcome, is_refund: bool) -> Response {
                 StatusCode::PAYMENT_REQUIRED,
                 "card_error",
                 "capture_charge_authorization_expired",
-                "The bank has let go of the money.",
+                "The authorization has expired.",
             )
         }
         .into_response(),
         Outcome::Unknown => Refused::UNKNOWN.into_response(),
         Outcome::TooSmall => {
-            bad("amount_too_small", "The amount is below the least that this company takes in the currency.")
-                .into_response()
+            bad("amount_too_small", "The amount is below the minimum in this currency.").into_response()
         }
         Outcome::TooMuch => {
-            bad("amount_too_large", "The refund is greater than what is left of the charge.").into_response()
+            bad("amount_too_large", "The refund exceeds the remaining amount of the charge.").into_response()
         }
         Outcome::UnknownMethod => {
-            bad("resource_missing", "No such payment method. The README lists the sandbox's.").into_response()
+            bad("resource_missing", "No such payment method. docs/payments.md lists those of the sandbox.")
+                .into_response()
         }
         Outcome::KeyReused => Refused::new(
             StatusCode::BAD_REQUEST,
@@ -477,7 +477,7 @@ fn said(outcome: Outcome, is_refund: bool) -> Response {
         )
         .into_response(),
         Outcome::Hiccup | Outcome::Broken => {
-            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "", "A failure on purpose. Nothing was done.")
+            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "", "A simulated failure. Nothing was done.")
                 .into_response()
         }
     }

@@ -1,15 +1,14 @@
 //! The payment company's state: intents, and the responses it has given. No I/O; time is passed in.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::Hash,
-    time::{Duration, Instant},
-};
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// Maximum stored intents and responses; the oldest are dropped.
-const REMEMBERED_MAX: usize = 100_000;
+use crate::bounded::Bounded;
+
 /// How long a shopper with `tok_action` takes to authenticate.
 pub(crate) const ACTION_TAKES: Duration = Duration::from_secs(3);
 /// How long the bank behind `tok_refund_late` and `tok_refund_fails` takes to decide on a refund.
@@ -17,7 +16,7 @@ pub(crate) const REFUND_TAKES: Duration = Duration::from_secs(3);
 
 /// The behaviour of an intent, by its payment method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum Profile {
     Good,
     Declined,
     Slow,
@@ -29,13 +28,13 @@ enum Manner {
     Uncapturable,
     RefundLate,
     RefundFails,
-    TellsTwice,
-    TellsLate,
-    TellsShuffled,
+    WebhooksTwice,
+    WebhooksLate,
+    WebhooksShuffled,
     Disputed,
 }
 
-impl Manner {
+impl Profile {
     /// Accepts our tokens, and Stripe's own test tokens with the same behaviour.
     fn of(payment_method: &str) -> Option<Self> {
         Some(match payment_method {
@@ -50,9 +49,9 @@ impl Manner {
             "tok_uncapturable" => Self::Uncapturable,
             "tok_refund_late" => Self::RefundLate,
             "tok_refund_fails" => Self::RefundFails,
-            "tok_tells_twice" => Self::TellsTwice,
-            "tok_tells_late" => Self::TellsLate,
-            "tok_tells_shuffled" => Self::TellsShuffled,
+            "tok_webhooks_twice" => Self::WebhooksTwice,
+            "tok_webhooks_late" => Self::WebhooksLate,
+            "tok_webhooks_shuffled" => Self::WebhooksShuffled,
             "tok_createDispute" | "pm_card_createDispute" => Self::Disputed,
             _ => return None,
         })
@@ -61,7 +60,7 @@ impl Manner {
 
 /// How webhooks about an intent are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
+pub(crate) enum Schedule {
     Once,
     Twice,
     Late,
@@ -101,9 +100,9 @@ impl Intent {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct StoredIntent {
     intent: Intent,
-    manner: Manner,
+    profile: Profile,
     made_at: Instant,
     captured_at: Option<Instant>,
     refunds: Vec<Refund>,
@@ -125,7 +124,7 @@ pub(crate) struct Refund {
     /// The caller's metadata.
     pub(crate) payment: Option<String>,
     pub(crate) request: Option<String>,
-    pub(crate) standing: Refunded,
+    pub(crate) status: Refunded,
     key: String,
     made_at: Instant,
 }
@@ -142,7 +141,7 @@ pub(crate) enum Refunded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dispute {
     pub(crate) id: String,
-    pub(crate) standing: Disputed,
+    pub(crate) status: Disputed,
 }
 
 /// The status of a dispute.
@@ -209,7 +208,7 @@ pub(crate) enum Delivery {
 /// The state of the company.
 #[derive(Debug, Default)]
 pub(crate) struct Company {
-    intents: Bounded<String, Kept>,
+    intents: Bounded<String, StoredIntent>,
     answers: Bounded<String, (Operation, Intent)>,
     hiccups: Bounded<String, ()>,
     broken: Bounded<String, ()>,
@@ -222,12 +221,12 @@ impl Company {
     }
 
     /// How webhooks about an intent are sent.
-    pub(crate) fn telling(&self, id: &str) -> Telling {
-        match self.intents.get(id).map(|kept| kept.manner) {
-            Some(Manner::TellsTwice) => Telling::Twice,
-            Some(Manner::TellsLate) => Telling::Late,
-            Some(Manner::TellsShuffled) => Telling::Shuffled,
-            _ => Telling::Once,
+    pub(crate) fn schedule(&self, id: &str) -> Schedule {
+        match self.intents.get(id).map(|kept| kept.profile) {
+            Some(Profile::WebhooksTwice) => Schedule::Twice,
+            Some(Profile::WebhooksLate) => Schedule::Late,
+            Some(Profile::WebhooksShuffled) => Schedule::Shuffled,
+            _ => Schedule::Once,
         }
     }
 
@@ -237,30 +236,30 @@ impl Company {
             let outcome = if *first == operation { Outcome::Done(answer.clone()) } else { Outcome::KeyReused };
             return (outcome, Delivery::Now);
         }
-        let Some(manner) = self.manner(&operation) else {
+        let Some(profile) = self.profile(&operation) else {
             let is_new = matches!(operation, Operation::Create { .. });
             return (if is_new { Outcome::UnknownMethod } else { Outcome::Unknown }, Delivery::Now);
         };
-        if manner == Manner::Broken {
+        if profile == Profile::Broken {
             self.broken.insert(key.to_owned(), ());
             return (Outcome::Broken, Delivery::Now);
         }
-        if let (Manner::Uncapturable, Operation::Capture(id)) = (manner, &operation)
+        if let (Profile::Uncapturable, Operation::Capture(id)) = (profile, &operation)
             && let Some(intent) = self.find(id, now).filter(|intent| intent.status == Status::RequiresCapture)
         {
             return (Outcome::Uncapturable(intent), Delivery::Now);
         }
         let charges = matches!(operation, Operation::Create { .. } | Operation::Capture(_));
-        if manner == Manner::Flaky && charges && self.hiccups.get(key).is_none() {
+        if profile == Profile::Flaky && charges && self.hiccups.get(key).is_none() {
             self.hiccups.insert(key.to_owned(), ());
             return (Outcome::Hiccup, Delivery::Now);
         }
         let outcome = match &operation {
-            Operation::Create { amount, currency, .. } if *amount < least(currency) => Outcome::TooSmall,
+            Operation::Create { amount, currency, .. } if *amount < minimum(currency) => Outcome::TooSmall,
             Operation::Create { amount, currency, payment, .. } => {
-                Outcome::Done(self.create((*amount, currency), payment.clone(), manner, now))
+                Outcome::Done(self.create((*amount, currency), payment.clone(), profile, now))
             }
-            Operation::Capture(id) => self.capture(id, manner, now),
+            Operation::Capture(id) => self.capture(id, profile, now),
             Operation::Cancel(id) => {
                 let open = [Status::RequiresCapture, Status::RequiresAction, Status::Declined];
                 self.turn(id, &open, Status::Canceled, now)
@@ -271,8 +270,8 @@ impl Company {
                     amount: 0,
                     payment: payment.clone(),
                     request: request.clone(),
-                    standing: match manner {
-                        Manner::RefundLate | Manner::RefundFails => Refunded::Pending,
+                    status: match profile {
+                        Profile::RefundLate | Profile::RefundFails => Refunded::Pending,
                         _ => Refunded::Succeeded,
                     },
                     key: key.to_owned(),
@@ -281,9 +280,9 @@ impl Company {
                 self.refund(intent, *amount, refund, now)
             }
         };
-        let delivery = match (manner, &operation) {
-            (Manner::Timeout, _) if charges => Delivery::Never,
-            (Manner::Slow, Operation::Create { .. }) => Delivery::Late,
+        let delivery = match (profile, &operation) {
+            (Profile::Timeout, _) if charges => Delivery::Never,
+            (Profile::Slow, Operation::Create { .. }) => Delivery::Late,
             _ => Delivery::Now,
         };
         match outcome {
@@ -298,17 +297,17 @@ impl Company {
     /// The current state of an intent.
     pub(crate) fn find(&mut self, id: &str, now: Instant) -> Option<Intent> {
         let kept = self.intents.get_mut(id)?;
-        let proves = kept.manner == Manner::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
+        let proves = kept.profile == Profile::Action && now.duration_since(kept.made_at) >= ACTION_TAKES;
         if kept.intent.status == Status::RequiresAction && proves {
             kept.intent.status = Status::RequiresCapture;
         }
         for refund in &mut kept.refunds {
-            if refund.standing == Refunded::Pending && now.duration_since(refund.made_at) >= REFUND_TAKES {
-                refund.standing =
-                    if kept.manner == Manner::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
+            if refund.status == Refunded::Pending && now.duration_since(refund.made_at) >= REFUND_TAKES {
+                refund.status =
+                    if kept.profile == Profile::RefundFails { Refunded::Failed } else { Refunded::Succeeded };
             }
         }
-        let counted = kept.refunds.iter().filter(|refund| refund.standing != Refunded::Failed);
+        let counted = kept.refunds.iter().filter(|refund| refund.status != Refunded::Failed);
         kept.intent.refunded = counted.map(|refund| refund.amount).sum();
         Some(kept.intent.clone())
     }
@@ -325,7 +324,7 @@ impl Company {
         for id in &ids {
             self.find(id, now);
         }
-        let charge = |kept: &Kept| Charge {
+        let charge = |kept: &StoredIntent| Charge {
             intent: kept.intent.clone(),
             made_ago: now.duration_since(kept.made_at),
             captured_ago: kept.captured_at.map(|at| now.duration_since(at)),
@@ -334,11 +333,11 @@ impl Company {
     }
 
     /// The refund that was, and will be, returned for this key.
-    pub(crate) fn refund_said(&self, id: &str, key: &str) -> Option<Refund> {
+    pub(crate) fn refund_response(&self, id: &str, key: &str) -> Option<Refund> {
         let kept = self.intents.get(id)?;
         let mut refund = kept.refunds.iter().find(|refund| refund.key == key)?.clone();
-        if matches!(kept.manner, Manner::RefundLate | Manner::RefundFails) {
-            refund.standing = Refunded::Pending;
+        if matches!(kept.profile, Profile::RefundLate | Profile::RefundFails) {
+            refund.status = Refunded::Pending;
         }
         Some(refund)
     }
@@ -350,18 +349,18 @@ impl Company {
     }
 
     /// Ends a dispute and returns its intent.
-    pub(crate) fn end_dispute(&mut self, id: &str, standing: Disputed) -> Option<Intent> {
+    pub(crate) fn end_dispute(&mut self, id: &str, status: Disputed) -> Option<Intent> {
         let kept = self.intents.get_mut(&id.replacen("dp_", "pi_", 1))?;
-        let dispute = kept.intent.dispute.as_mut().filter(|dispute| dispute.standing == Disputed::NeedsResponse)?;
-        dispute.standing = standing;
+        let dispute = kept.intent.dispute.as_mut().filter(|dispute| dispute.status == Disputed::NeedsResponse)?;
+        dispute.status = status;
         Some(kept.intent.clone())
     }
 
-    fn manner(&self, operation: &Operation) -> Option<Manner> {
+    fn profile(&self, operation: &Operation) -> Option<Profile> {
         match operation {
-            Operation::Create { payment_method, .. } => Manner::of(payment_method),
+            Operation::Create { payment_method, .. } => Profile::of(payment_method),
             Operation::Capture(id) | Operation::Cancel(id) | Operation::Refund { intent: id, .. } => {
-                self.intents.get(id).map(|kept| kept.manner)
+                self.intents.get(id).map(|kept| kept.profile)
             }
         }
     }
@@ -370,39 +369,40 @@ impl Company {
         &mut self,
         (amount, currency): (u64, &str),
         payment: Option<String>,
-        manner: Manner,
+        profile: Profile,
         now: Instant,
     ) -> Intent {
-        let status = match manner {
-            Manner::Declined => Status::Declined,
-            Manner::Action | Manner::NoAction => Status::RequiresAction,
-            Manner::Good
-            | Manner::Slow
-            | Manner::Timeout
-            | Manner::Flaky
-            | Manner::Broken
-            | Manner::Uncapturable
-            | Manner::RefundLate
-            | Manner::RefundFails
-            | Manner::TellsTwice
-            | Manner::TellsLate
-            | Manner::TellsShuffled
-            | Manner::Disputed => Status::RequiresCapture,
+        let status = match profile {
+            Profile::Declined => Status::Declined,
+            Profile::Action | Profile::NoAction => Status::RequiresAction,
+            Profile::Good
+            | Profile::Slow
+            | Profile::Timeout
+            | Profile::Flaky
+            | Profile::Broken
+            | Profile::Uncapturable
+            | Profile::RefundLate
+            | Profile::RefundFails
+            | Profile::WebhooksTwice
+            | Profile::WebhooksLate
+            | Profile::WebhooksShuffled
+            | Profile::Disputed => Status::RequiresCapture,
         };
         // An id that no real company issues and that moves no money, so that stray ones can be
         // recognised and discarded.
         let id = format!("pi_sandbox_{}", Uuid::new_v4().simple());
         let currency = currency.to_owned();
         let intent = Intent { id, status, amount, currency, payment, refunded: 0, dispute: None };
-        let kept = Kept { intent: intent.clone(), manner, made_at: now, captured_at: None, refunds: Vec::new() };
+        let kept =
+            StoredIntent { intent: intent.clone(), profile, made_at: now, captured_at: None, refunds: Vec::new() };
         self.intents.insert(intent.id.clone(), kept);
         intent
     }
 
-    fn capture(&mut self, id: &str, manner: Manner, now: Instant) -> Outcome {
+    fn capture(&mut self, id: &str, profile: Profile, now: Instant) -> Outcome {
         match self.turn(id, &[Status::RequiresCapture], Status::Succeeded, now) {
-            Outcome::Done(_) if manner == Manner::Disputed => {
-                let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), standing: Disputed::NeedsResponse };
+            Outcome::Done(_) if profile == Profile::Disputed => {
+                let dispute = Dispute { id: id.replacen("pi_", "dp_", 1), status: Disputed::NeedsResponse };
                 let Some(kept) = self.intents.get_mut(id) else { return Outcome::Unknown };
                 kept.intent.dispute = Some(dispute);
                 Outcome::Done(kept.intent.clone())
@@ -446,190 +446,11 @@ impl Company {
 }
 
 /// The company's minimum amount in a currency, in its own minor unit.
-fn least(currency: &str) -> u64 {
+fn minimum(currency: &str) -> u64 {
     match currency {
         "eur" | "usd" | "jpy" => 50,
         "gbp" => 30,
         "huf" => 17_500,
         _ => 1,
-    }
-}
-
-/// A map that drops its oldest entries.
-#[derive(Debug)]
-struct Bounded<K, V> {
-    entries: HashMap<K, V>,
-    oldest_first: VecDeque<K>,
-}
-
-impl<K, V> Default for Bounded<K, V> {
-    fn default() -> Self {
-        Self { entries: HashMap::new(), oldest_first: VecDeque::new() }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
-    fn insert(&mut self, key: K, value: V) {
-        if self.oldest_first.len() >= REMEMBERED_MAX
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            self.entries.remove(&oldest);
-        }
-        self.oldest_first.push_back(key.clone());
-        self.entries.insert(key, value);
-    }
-
-    fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        self.entries.get(key)
-    }
-
-    fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        self.entries.get_mut(key)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn create(payment_method: &str) -> Operation {
-        let (currency, payment_method) = ("eur".to_owned(), payment_method.to_owned());
-        Operation::Create { amount: 100, currency, payment_method, payment: Some("p".to_owned()) }
-    }
-
-    fn refund(intent: &str, amount: Option<u64>) -> Operation {
-        Operation::Refund { intent: intent.to_owned(), amount, payment: None, request: None }
-    }
-
-    fn done(outcome: Outcome) -> Intent {
-        match outcome {
-            Outcome::Done(intent) => intent,
-            other => panic!("not done: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_same_key_has_the_same_answer_and_another_call_with_it_is_refused() {
-        let (mut company, now) = (Company::default(), Instant::now());
-        let first = done(company.perform("k", create("tok_visa"), now).0);
-        assert_eq!(done(company.perform("k", create("tok_visa"), now).0), first);
-        assert_eq!(company.perform("k", create("tok_declined"), now).0, Outcome::KeyReused);
-        assert_eq!(company.perform("k", Operation::Capture(first.id), now).0, Outcome::KeyReused);
-    }
-
-    #[test]
-    fn money_moves_once_and_only_forwards() {
-        let (mut company, now) = (Company::default(), Instant::now());
-        let id = done(company.perform("1", create("tok_visa"), now).0).id;
-        let status = |company: &mut Company, key: &str, operation: Operation| match company.perform(key, operation, now)
-        {
-            (Outcome::Done(intent), _) => (true, intent.status),
-            (Outcome::NotNow(intent), _) => (false, intent.status),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(status(&mut company, "2", refund(&id, None)), (false, Status::RequiresCapture));
-        assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
-        assert_eq!(status(&mut company, "3", Operation::Capture(id.clone())), (true, Status::Succeeded));
-        assert_eq!(status(&mut company, "4", Operation::Capture(id.clone())), (false, Status::Succeeded));
-        assert_eq!(status(&mut company, "5", Operation::Cancel(id.clone())), (false, Status::Succeeded));
-        assert_eq!(status(&mut company, "6", refund(&id, Some(30))), (true, Status::Succeeded));
-        assert_eq!(company.perform("7", refund(&id, Some(71)), now).0, Outcome::TooMuch);
-        let all = done(company.perform("8", refund(&id, None), now).0);
-        assert!(all.is_refunded() && all.refunded == 100, "{all:?}");
-        assert!(matches!(company.perform("9", refund(&id, None), now).0, Outcome::NotNow(_)));
-        let amounts: Vec<u64> = company.refunds(&id, now).iter().map(|refund| refund.amount).collect();
-        assert_eq!(amounts, [70, 30]);
-        assert_eq!(company.search("p").len(), 1);
-    }
-
-    #[test]
-    fn a_dispute_ends_once_and_what_is_too_small_is_not_taken() {
-        let (mut company, now) = (Company::default(), Instant::now());
-        let id = done(company.perform("1", create("tok_createDispute"), now).0).id;
-        let disputed = done(company.perform("2", Operation::Capture(id.clone()), now).0).dispute.expect("a dispute");
-        assert_eq!(disputed.standing, Disputed::NeedsResponse);
-        let won = company.end_dispute(&disputed.id, Disputed::Won).and_then(|intent| intent.dispute);
-        assert_eq!(won.map(|dispute| dispute.standing), Some(Disputed::Won));
-        assert_eq!(company.end_dispute(&disputed.id, Disputed::Lost), None);
-        let (currency, payment_method) = ("eur".to_owned(), "tok_visa".to_owned());
-        let small = Operation::Create { amount: 49, currency, payment_method, payment: None };
-        assert_eq!(company.perform("3", small, now).0, Outcome::TooSmall);
-    }
-
-    #[test]
-    fn every_payment_method_misbehaves_as_told() {
-        let (mut company, now) = (Company::default(), Instant::now());
-        let mut call = |key: &str, method: &str| company.perform(key, create(method), now);
-        assert_eq!(done(call("1", "tok_declined").0).status, Status::Declined);
-        assert_eq!(call("2", "tok_slow").1, Delivery::Late);
-        assert_eq!(call("2", "tok_slow").1, Delivery::Now);
-        assert_eq!(call("3", "tok_timeout").1, Delivery::Never);
-        assert_eq!(call("3", "tok_timeout").1, Delivery::Now);
-        assert_eq!(call("4", "tok_flaky").0, Outcome::Hiccup);
-        assert_eq!(done(call("4", "tok_flaky").0).status, Status::RequiresCapture);
-        assert_eq!(call("5", "4242424242424242").0, Outcome::UnknownMethod);
-        assert_eq!((call("8", "tok_broken").0, call("8", "tok_broken").0), (Outcome::Broken, Outcome::Broken));
-
-        let intent = done(call("6", "tok_action").0);
-        assert_eq!(intent.status, Status::RequiresAction);
-        assert!(matches!(company.perform("7", Operation::Capture(intent.id.clone()), now).0, Outcome::NotNow(_)));
-        let later = now + ACTION_TAKES;
-        assert_eq!(company.find(&intent.id, later).map(|intent| intent.status), Some(Status::RequiresCapture));
-        assert_eq!(done(company.perform("7", Operation::Capture(intent.id), later).0).status, Status::Succeeded);
-
-        let id = done(company.perform("9", create("tok_no_action"), now).0).id;
-        let status = |company: &mut Company| company.find(&id, later).map(|intent| intent.status);
-        assert_eq!(status(&mut company), Some(Status::RequiresAction));
-        assert_eq!(done(company.perform("10", Operation::Cancel(id.clone()), later).0).status, Status::Canceled);
-    }
-
-    #[test]
-    fn a_refund_takes_its_time_where_it_is_told_to_and_may_fail_in_the_end() {
-        let (mut company, now) = (Company::default(), Instant::now());
-        for (method, said, later) in [
-            ("tok_visa", Refunded::Succeeded, Refunded::Succeeded),
-            ("tok_refund_late", Refunded::Pending, Refunded::Succeeded),
-            ("tok_refund_fails", Refunded::Pending, Refunded::Failed),
-        ] {
-            let id = done(company.perform(&format!("{method}-1"), create(method), now).0).id;
-            done(company.perform(&format!("{method}-2"), Operation::Capture(id.clone()), now).0);
-            assert_eq!(company.refunds(&id, now), []);
-            let key = format!("{method}-3");
-            done(company.perform(&key, refund(&id, None), now).0);
-            let standing = |company: &mut Company, at| company.refunds(&id, at)[0].standing;
-            assert_eq!(company.refund_said(&id, &key).map(|refund| refund.standing), Some(said));
-            assert_eq!((standing(&mut company, now), standing(&mut company, now + REFUND_TAKES)), (said, later));
-            let counted = company.find(&id, now + REFUND_TAKES).map(|intent| intent.refunded);
-            assert_eq!(counted, Some(if later == Refunded::Failed { 0 } else { 100 }));
-        }
-    }
-
-    #[test]
-    fn what_can_not_be_captured_can_be_let_go() {
-        let (mut company, now) = (Company::default(), Instant::now());
-        let id = done(company.perform("1", create("tok_uncapturable"), now).0).id;
-        for key in ["2", "2", "3"] {
-            let outcome = company.perform(key, Operation::Capture(id.clone()), now).0;
-            assert!(
-                matches!(outcome, Outcome::Uncapturable(Intent { status: Status::RequiresCapture, .. })),
-                "{outcome:?}"
-            );
-        }
-        assert_eq!(done(company.perform("4", Operation::Cancel(id), now).0).status, Status::Canceled);
-    }
-
-    #[test]
-    fn the_books_have_a_last_page() {
-        let mut books = Bounded::default();
-        for n in 0..=REMEMBERED_MAX {
-            books.insert(n, ());
-        }
-        assert_eq!((books.get(&0), books.get(&1), books.entries.len()), (None, Some(&()), REMEMBERED_MAX));
     }
 }

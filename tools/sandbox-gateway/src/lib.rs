@@ -8,9 +8,9 @@
 //!
 //! | payment method | behaviour |
 //! |---|---|
-//! | `tok_tells_twice` | succeeds, and each webhook is sent twice |
-//! | `tok_tells_late` | succeeds, and webhooks are 3 seconds late |
-//! | `tok_tells_shuffled` | succeeds, and webhooks are sent in the wrong order |
+//! | `tok_webhooks_twice` | succeeds, and each webhook is sent twice |
+//! | `tok_webhooks_late` | succeeds, and webhooks are 3 seconds late |
+//! | `tok_webhooks_shuffled` | succeeds, and webhooks are sent in the wrong order |
 //! | `tok_visa` | succeeds |
 //! | `tok_declined` | the intent is declined |
 //! | `tok_slow` | authorised, but the response takes 2 seconds |
@@ -28,6 +28,7 @@
 //! directly (`POST /v1/refunds`), in full or in part; amounts below Stripe's minimum are rejected.
 
 mod api;
+mod bounded;
 mod company;
 mod webhook;
 

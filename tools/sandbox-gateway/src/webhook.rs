@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{dispute_to_json, to_json},
-    company::{Intent, Status, Telling},
+    company::{Intent, Schedule, Status},
 };
 
 /// Maximum webhooks in the queue; further ones are dropped, as a real company's may be late for
@@ -37,7 +37,7 @@ const LATE_BY: Duration = Duration::from_secs(3);
 /// The merchant's webhook endpoint.
 #[derive(Clone)]
 pub(crate) struct Webhook {
-    news: mpsc::Sender<Bytes>,
+    events: mpsc::Sender<Bytes>,
     /// The webhook that is sent after the next one.
     held_back: Arc<Mutex<Option<Bytes>>>,
 }
@@ -49,7 +49,7 @@ impl Webhook {
             .ok()
             .filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some())
             .ok_or_else(|| StartError::new(format!("The webhook's address `{url}` is not an http:// one.")))?;
-        let (news, mut waiting) = mpsc::channel(WAITING_MAX);
+        let (events, mut waiting) = mpsc::channel(WAITING_MAX);
         let stop = shutdown.clone();
         shutdown.spawn(async move {
             let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
@@ -59,14 +59,14 @@ impl Webhook {
                     () = stop.triggered() => return,
                 };
                 let Some(body) = body else { return };
-                tell(&client, &uri, &secret, body).await;
+                post(&client, &uri, &secret, body).await;
             }
         });
-        Ok(Self { news, held_back: Arc::default() })
+        Ok(Self { events, held_back: Arc::default() })
     }
 
     /// Queues a webhook about an object.
-    pub(crate) fn tell(&self, kind: &str, object: &Value, telling: Telling) {
+    pub(crate) fn send(&self, kind: &str, object: &Value, schedule: Schedule) {
         let event = json!({
             "id": format!("evt_{}", Uuid::new_v4().simple()),
             "object": "event",
@@ -75,20 +75,20 @@ impl Webhook {
             "data": { "object": object },
         });
         let body = Bytes::from(event.to_string());
-        match telling {
-            Telling::Once => self.queue(body),
-            Telling::Twice => {
+        match schedule {
+            Schedule::Once => self.queue(body),
+            Schedule::Twice => {
                 self.queue(body.clone());
                 self.queue(body);
             }
-            Telling::Late => {
+            Schedule::Late => {
                 let webhook = self.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(LATE_BY).await;
                     webhook.queue(body);
                 });
             }
-            Telling::Shuffled => {
+            Schedule::Shuffled => {
                 let earlier = self.held_back.lock().unwrap_or_else(PoisonError::into_inner).take();
                 match earlier {
                     Some(earlier) => {
@@ -102,14 +102,14 @@ impl Webhook {
     }
 
     fn queue(&self, body: Bytes) {
-        if self.news.try_send(body).is_err() {
+        if self.events.try_send(body).is_err() {
             debug!("queue webhook failed: queue is full");
         }
     }
 }
 
 /// The webhooks about an intent that has just changed.
-pub(crate) fn news_of(intent: &Intent) -> Vec<(&'static str, Value)> {
+pub(crate) fn events_of(intent: &Intent) -> Vec<(&'static str, Value)> {
     let kind = match intent.status {
         Status::RequiresAction => "payment_intent.requires_action",
         Status::RequiresCapture => "payment_intent.amount_capturable_updated",
@@ -117,12 +117,12 @@ pub(crate) fn news_of(intent: &Intent) -> Vec<(&'static str, Value)> {
         Status::Canceled => "payment_intent.canceled",
         Status::Declined => "payment_intent.payment_failed",
     };
-    let mut news = vec![(kind, to_json(intent))];
+    let mut events = vec![(kind, to_json(intent))];
     if let Some(dispute) = dispute_to_json(intent) {
-        news.push(("charge.dispute.created", dispute.clone()));
-        news.push(("charge.dispute.funds_withdrawn", dispute));
+        events.push(("charge.dispute.created", dispute.clone()));
+        events.push(("charge.dispute.funds_withdrawn", dispute));
     }
-    news
+    events
 }
 
 /// The `Stripe-Signature` of a body.
@@ -135,7 +135,7 @@ fn signature(secret: &str, unix_s: i64, body: &[u8]) -> String {
     format!("t={unix_s},v1={digest}")
 }
 
-async fn tell(client: &Client<HttpConnector, Full<Bytes>>, uri: &Uri, secret: &Secret, body: Bytes) {
+async fn post(client: &Client<HttpConnector, Full<Bytes>>, uri: &Uri, secret: &Secret, body: Bytes) {
     let signed = signature(secret.expose(), OffsetDateTime::now_utc().unix_timestamp(), &body);
     let request = Request::builder()
         .method(Method::POST)

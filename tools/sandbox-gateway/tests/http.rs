@@ -46,7 +46,7 @@ const VISA: &str = "amount=1234&currency=eur&confirm=true&capture_method=manual&
     &payment_method_data[card][token]=tok_visa";
 
 #[tokio::test]
-async fn an_intent_goes_its_way_and_every_wrong_call_has_its_answer() {
+async fn an_intent_is_captured_and_refunded_and_wrong_calls_are_rejected() {
     let shutdown = Shutdown::new();
     let gateway = start(None, &shutdown).await;
     let (status, intent) = call(gateway, "POST", INTENTS, "key-create", VISA).await;
@@ -73,7 +73,7 @@ async fn an_intent_goes_its_way_and_every_wrong_call_has_its_answer() {
             404,
             "resource_missing",
         ),
-        ("an unknown intent to look at", "GET", "/payment_intents/pi_none".to_owned(), "", "", 404, "resource_missing"),
+        ("an unknown intent, read", "GET", "/payment_intents/pi_none".to_owned(), "", "", 404, "resource_missing"),
         (
             "a refund before the capture",
             "POST",
@@ -99,18 +99,18 @@ async fn an_intent_goes_its_way_and_every_wrong_call_has_its_answer() {
 }
 
 #[tokio::test]
-async fn the_merchant_is_told_of_every_change() {
+async fn every_change_sends_a_webhook() {
     let shutdown = Shutdown::new();
-    let (ear, address) = listener().await;
-    let (heard, mut events) = mpsc::channel(8);
-    let hear = move |headers: axum::http::HeaderMap, body: String| async move {
+    let (listener, address) = listener().await;
+    let (received, mut events) = mpsc::channel(8);
+    let receive = move |headers: axum::http::HeaderMap, body: String| async move {
         let signed = headers["stripe-signature"].to_str().expect("text").to_owned();
         assert!(signed.starts_with("t=") && signed.contains(",v1=") && signed.len() > 70, "{signed}");
-        heard.send(body).await.expect("the test listens");
+        received.send(body).await.expect("the test listens");
     };
     let stop = shutdown.clone();
     tokio::spawn(async move {
-        serve(ear, Router::new().route("/events", post(hear)), ServeLimits::default(), &stop).await;
+        serve(listener, Router::new().route("/events", post(receive)), ServeLimits::default(), &stop).await;
     });
     let gateway = start(Some(format!("http://{address}/events")), &shutdown).await;
 

@@ -46,16 +46,16 @@ pub struct Letter {
 
 /// How a message is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Taken,
-    TakenLate,
-    TakenInSilence,
+enum Outcome {
+    Accepted,
+    AcceptedLate,
+    AcceptedSilently,
     Busy,
-    Refused,
+    Rejected,
 }
 
 #[derive(Default)]
-struct Office {
+struct Mailbox {
     letters: VecDeque<Letter>,
     /// Recipients that were busy once.
     tried: HashSet<String>,
@@ -63,15 +63,15 @@ struct Office {
 
 /// The sandbox mail server.
 #[derive(Clone, Default)]
-pub struct Post(Arc<Mutex<Office>>);
+pub struct Post(Arc<Mutex<Mailbox>>);
 
 impl Post {
     /// Starts a mail server on a listener, until shutdown.
     #[must_use]
     pub fn open(listener: TcpListener, shutdown: &Shutdown) -> Self {
         let post = Self::default();
-        let (office, stop) = (post.clone(), shutdown.clone());
-        tokio::spawn(async move { smtp::serve(listener, office, stop).await });
+        let (mailbox, stop) = (post.clone(), shutdown.clone());
+        tokio::spawn(async move { smtp::serve(listener, mailbox, stop).await });
         post
     }
 
@@ -86,35 +86,35 @@ impl Post {
     /// The messages to a recipient, the oldest first.
     #[must_use]
     pub fn letters_to(&self, to: &str) -> Vec<Letter> {
-        self.office(|office| office.letters.iter().filter(|letter| letter.to == to).cloned().collect())
+        self.mailbox(|mailbox| mailbox.letters.iter().filter(|letter| letter.to == to).cloned().collect())
     }
 
     fn keep(&self, letter: Letter) {
-        self.office(|office| {
-            office.letters.push_back(letter);
-            if office.letters.len() > KEPT_MAX {
-                office.letters.pop_front();
+        self.mailbox(|mailbox| {
+            mailbox.letters.push_back(letter);
+            if mailbox.letters.len() > KEPT_MAX {
+                mailbox.letters.pop_front();
             }
         });
     }
 
-    fn fate(&self, to: &str) -> Fate {
+    fn outcome(&self, to: &str) -> Outcome {
         let begins = |word: &str| to.starts_with(word);
         let ends = |digit: char| to.starts_with('+') && to.ends_with(digit);
         if begins("nobody") || ends('2') {
-            Fate::Refused
+            Outcome::Rejected
         } else if begins("silent") || ends('3') {
-            Fate::TakenInSilence
+            Outcome::AcceptedSilently
         } else if begins("slow") {
-            Fate::TakenLate
-        } else if (begins("busy") || ends('1')) && self.office(|office| office.tried.insert(to.to_owned())) {
-            Fate::Busy
+            Outcome::AcceptedLate
+        } else if (begins("busy") || ends('1')) && self.mailbox(|mailbox| mailbox.tried.insert(to.to_owned())) {
+            Outcome::Busy
         } else {
-            Fate::Taken
+            Outcome::Accepted
         }
     }
 
-    fn office<T>(&self, what: impl FnOnce(&mut Office) -> T) -> T {
+    fn mailbox<T>(&self, what: impl FnOnce(&mut Mailbox) -> T) -> T {
         what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -127,6 +127,6 @@ struct Wanted {
 async fn letters(State(post): State<Post>, Query(Wanted { to }): Query<Wanted>) -> axum::Json<Vec<Letter>> {
     axum::Json(match to {
         Some(to) => post.letters_to(&to),
-        None => post.office(|office| office.letters.iter().cloned().collect()),
+        None => post.mailbox(|mailbox| mailbox.letters.iter().cloned().collect()),
     })
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use crate::{Fate, Letter, Post};
+use crate::{Letter, Outcome, Post};
 
 #[derive(Deserialize)]
 pub(crate) struct Message {
@@ -17,15 +17,17 @@ pub(crate) struct Message {
 }
 
 pub(crate) async fn send(State(post): State<Post>, Form(message): Form<Message>) -> (StatusCode, &'static str) {
-    let fate = post.fate(&message.to);
-    match fate {
-        Fate::Busy => return (StatusCode::TOO_MANY_REQUESTS, r#"{"code":20429,"message":"Too many requests"}"#),
-        Fate::Refused => return (StatusCode::BAD_REQUEST, r#"{"code":21211,"message":"Invalid 'To' phone number"}"#),
-        Fate::Taken | Fate::TakenLate | Fate::TakenInSilence => {}
+    let outcome = post.outcome(&message.to);
+    match outcome {
+        Outcome::Busy => return (StatusCode::TOO_MANY_REQUESTS, r#"{"code":20429,"message":"Too many requests"}"#),
+        Outcome::Rejected => {
+            return (StatusCode::BAD_REQUEST, r#"{"code":21211,"message":"Invalid 'To' phone number"}"#);
+        }
+        Outcome::Accepted | Outcome::AcceptedLate | Outcome::AcceptedSilently => {}
     }
     post.keep(Letter { to: message.to, id: String::new(), subject: String::new(), text: message.body });
-    match fate {
-        Fate::TakenInSilence => {
+    match outcome {
+        Outcome::AcceptedSilently => {
             (StatusCode::INTERNAL_SERVER_ERROR, r#"{"code":20500,"message":"A failure on purpose"}"#)
         }
         _ => (StatusCode::CREATED, r#"{"sid":"SM00000000000000000000000000000000","status":"queued"}"#),

@@ -11,11 +11,11 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::{Fate, Letter, Post};
+use crate::{Letter, Outcome, Post};
 
 const LETTER_BYTES_MAX: u64 = 256 * 1024;
 /// Maximum duration of a session.
-const HEARD_FOR: Duration = Duration::from_secs(300);
+const SESSION_MAX: Duration = Duration::from_secs(300);
 const LATE_BY: Duration = Duration::from_secs(2);
 
 pub(crate) async fn serve(listener: TcpListener, post: Post, shutdown: Shutdown) {
@@ -28,7 +28,7 @@ pub(crate) async fn serve(listener: TcpListener, post: Post, shutdown: Shutdown)
         let (post, stop) = (post.clone(), shutdown.clone());
         tokio::spawn(async move {
             tokio::select! {
-                ended = timeout(HEARD_FOR, converse(stream, post)) => debug!(?ended, "smtp session ended"),
+                ended = timeout(SESSION_MAX, converse(stream, post)) => debug!(?ended, "smtp session ended"),
                 () = stop.triggered() => {}
             }
         });
@@ -38,7 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, post: Post, shutdown: Shutdown)
 async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read.take(LETTER_BYTES_MAX));
-    write.write_all(b"220 sandbox post office\r\n").await?;
+    write.write_all(b"220 sandbox mail server\r\n").await?;
     let (mut to, mut line) = (None, String::new());
     loop {
         line.clear();
@@ -52,31 +52,31 @@ async fn converse(stream: TcpStream, post: Post) -> std::io::Result<()> {
             "HELO" | "NOOP" | "RSET" | "MAIL" => "250 OK\r\n",
             "RCPT" => {
                 let address = command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
-                let fate = post.fate(&address);
-                to = Some((address, fate));
-                match fate {
-                    Fate::Busy => "451 Busy on purpose, try again\r\n",
-                    Fate::Refused => "550 Nobody by that name\r\n",
+                let outcome = post.outcome(&address);
+                to = Some((address, outcome));
+                match outcome {
+                    Outcome::Busy => "451 Simulated failure, try again\r\n",
+                    Outcome::Rejected => "550 No such user\r\n",
                     _ => "250 OK\r\n",
                 }
             }
             "DATA" => {
-                write.write_all(b"354 Go on\r\n").await?;
+                write.write_all(b"354 Start mail input\r\n").await?;
                 let data = data(&mut read).await?;
-                let Some((to, fate)) = to.take() else { return Ok(()) };
+                let Some((to, outcome)) = to.take() else { return Ok(()) };
                 post.keep(letter(to, &data));
-                match fate {
-                    Fate::TakenInSilence => return Ok(()),
-                    Fate::TakenLate => sleep(LATE_BY).await,
+                match outcome {
+                    Outcome::AcceptedSilently => return Ok(()),
+                    Outcome::AcceptedLate => sleep(LATE_BY).await,
                     _ => {}
                 }
-                "250 Taken\r\n"
+                "250 OK\r\n"
             }
             "QUIT" => {
                 write.write_all(b"221 Goodbye\r\n").await?;
                 return Ok(());
             }
-            _ => "502 What?\r\n",
+            _ => "502 Command not implemented\r\n",
         };
         read.get_mut().set_limit(LETTER_BYTES_MAX);
         write.write_all(answer.as_bytes()).await?;
@@ -102,12 +102,13 @@ async fn data(read: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io::Res
 
 fn letter(to: String, data: &[u8]) -> Letter {
     let parsed = MessageParser::default().parse(data);
-    let said = |say: fn(&mail_parser::Message<'_>) -> Option<String>| parsed.as_ref().and_then(say).unwrap_or_default();
+    let field =
+        |get: fn(&mail_parser::Message<'_>) -> Option<String>| parsed.as_ref().and_then(get).unwrap_or_default();
     Letter {
         to,
-        id: said(|message| message.message_id().map(str::to_owned)),
-        subject: said(|message| message.subject().map(str::to_owned)),
-        text: said(|message| message.body_text(0).map(|text| text.replace("\r\n", "\n"))),
+        id: field(|message| message.message_id().map(str::to_owned)),
+        subject: field(|message| message.subject().map(str::to_owned)),
+        text: field(|message| message.body_text(0).map(|text| text.replace("\r\n", "\n"))),
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_letter_is_taken_as_it_was_meant() {
+    async fn an_email_is_parsed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = Shutdown::new();

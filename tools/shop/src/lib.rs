@@ -1,12 +1,13 @@
 //! A whole shop of real processes: two waiting rooms, two controllers, two checkouts, the sandbox
-//! gateway, and a Redis and a Postgres of its own. Each can be killed and restarted at its address.
+//! gateway, a private Redis and a private Postgres. Each can be killed and restarted at its
+//! address.
 //!
 //! - Services are started by the thread that calls, and die with it.
-//! - Behind proxies, each service has a link of its own to each server and service that it calls, and shoppers have one to each
-//!   service that they call.
-//! - One shop at a time on a machine: on two cores, several would only show how slow two cores are.
+//! - With proxies, each service has its own link to each server and service that it calls, and
+//!   shoppers have one to each service that they call.
+//! - Two shops at a time on a machine, which mostly wait.
 //!
-//! Panics where a test cannot go on.
+//! Panics where a test can not continue.
 
 mod call;
 mod service;
@@ -46,7 +47,7 @@ pub const GATEWAY: &str = "sandbox-gateway-1";
 /// All of them.
 pub const NAMES: [&str; 7] =
     [WAITING_ROOMS[0], WAITING_ROOMS[1], CONTROLLERS[0], CONTROLLERS[1], CHECKOUTS[0], CHECKOUTS[1], GATEWAY];
-/// Who is not a service, and has links.
+/// A client with links that is not a service.
 pub const SHOPPERS: &str = "shoppers";
 /// The observer: its link to Postgres is never broken.
 pub const ONLOOKER: &str = "onlooker";
@@ -55,7 +56,7 @@ const ADMIN_TOKEN: &str = "admin-token-of-the-fault-tests";
 /// Sales are opened by hand.
 const LATER: &str = "2999-01-01T00:00:00Z";
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Longer than checkout leaves a gateway alone that had been killed.
+/// Longer than the circuit breaker of checkout stays open after a killed gateway.
 const COUNTED_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A shop and its crowd mostly wait, so two share the cores of a small machine.
@@ -82,11 +83,11 @@ impl Behind for Servers {
 /// A link through a proxy.
 #[derive(Debug)]
 pub struct Link {
-    /// Who connects: a service, [`SHOPPERS`] or [`ONLOOKER`].
+    /// The client: a service, [`SHOPPERS`] or [`ONLOOKER`].
     pub from: &'static str,
     /// `redis`, `postgres`, or a service.
     pub to: &'static str,
-    /// What carries it.
+    /// Its proxy.
     pub proxy: Proxy,
 }
 
@@ -105,7 +106,7 @@ pub struct Opening<'a> {
 #[derive(Debug)]
 pub struct Shop<S = Servers> {
     services: Vec<Service>,
-    /// What stands behind the services.
+    /// The servers of the services.
     pub servers: S,
     /// The id of its one sale.
     pub sale: String,
@@ -124,7 +125,7 @@ impl Shop {
         Shop::without_a_sale().await.with_sale_of(units).await
     }
 
-    /// The same, where each service has links of its own, which can be broken.
+    /// The same, with a proxy on every link.
     pub async fn open_behind_proxies(units: u32) -> Shop {
         let opening = Opening { behind_proxies: true, ..Opening::default() };
         Shop::start(Servers::start().expect("Redis and Postgres start"), opening).await.with_sale_of(units).await
@@ -144,8 +145,8 @@ impl Shop {
         shop
     }
 
-    /// The same, with a sale in yield mode and a lane with this many invitations. Gives the arguments of
-    /// a rush that name these guests.
+    /// The same, with a sale in yield mode and a lane with this many invitations. Gives the
+    /// arguments of a rush that name these guests.
     pub async fn with_guests(units: u32, guests: u32) -> (Shop, Vec<String>) {
         let mut shop = Shop::without_a_sale().await;
         let sale = json!({ "total": units, "mode": "yield", "risk": 0.01, "hold_s": 20 });
@@ -269,7 +270,7 @@ impl<S> Shop<S> {
         self.links.as_deref().unwrap_or_default()
     }
 
-    /// Where logs, and what else is kept, stand.
+    /// The folder of logs and other files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -279,7 +280,7 @@ impl<S> Shop<S> {
         &self.postgres_url
     }
 
-    /// What a console is sent, for as long as this is held.
+    /// The connection of a console.
     pub async fn console(&self, path: &str) -> impl Sized + use<S> {
         let mut request =
             format!("ws://{}{path}", address_of(CONTROLLERS[0])).into_client_request().expect("an address");
@@ -327,7 +328,7 @@ impl<S> Shop<S> {
         [waiting_rooms.as_slice(), checkouts.as_slice(), others.as_slice()].concat()
     }
 
-    /// How many tickets the sale's own line, and its lanes, have let in.
+    /// Admitted tickets of the sale's own line and of its lanes.
     pub async fn admitted(&self) -> (u64, u64) {
         let (_, sale) = self.admin(Method::GET, &format!("/api/admin/sales/{}", self.sale), None).await;
         let lanes = sale["lanes"].as_array().expect("lanes").iter().filter_map(|lane| lane["admitted"].as_u64());
@@ -344,7 +345,7 @@ impl<S> Shop<S> {
         self.until("sold", units).await;
     }
 
-    /// Waits until a counter of the sale is so high.
+    /// Waits until a counter of the sale reaches a value.
     pub async fn until(&self, counter: &str, high: u64) -> u64 {
         let path = format!("/api/admin/sales/{}", self.sale);
         let mut last = Value::Null;
@@ -359,7 +360,7 @@ impl<S> Shop<S> {
         last[counter].as_u64().expect("a number")
     }
 
-    /// Limits admissions to so many a second.
+    /// Limits admissions per second.
     pub async fn cap(&self, rate_cap_per_s: f64) {
         let change = json!({ "rate_cap_per_s": rate_cap_per_s });
         let path = format!("/api/admin/sales/{}", self.sale);
@@ -394,7 +395,7 @@ impl<S> Shop<S> {
         self.service(name).start_again(None);
     }
 
-    /// Starts a killed service again, with a clock that is so many seconds ahead of ours.
+    /// Restarts a killed service with a clock that is some seconds ahead.
     pub fn start_ahead(&mut self, name: &str, seconds: i64) {
         self.service(name).start_again(Some(seconds));
     }
@@ -430,7 +431,7 @@ impl<S> Shop<S> {
         }
     }
 
-    /// Asks the admin API of whichever controller answers.
+    /// Calls the admin API of the first controller that answers.
     pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         for name in CONTROLLERS {
             if let Ok(answer) = call(address_of(name), ADMIN_TOKEN, (method.clone(), path), body.as_ref()).await {
@@ -440,7 +441,7 @@ impl<S> Shop<S> {
         (StatusCode::SERVICE_UNAVAILABLE, Value::Null)
     }
 
-    /// Asks the payment company.
+    /// Calls the payment company.
     ///
     /// # Errors
     /// When it does not answer.
@@ -470,8 +471,8 @@ impl<S> Drop for Shop<S> {
     }
 }
 
-/// Waits until fewer than [`SHOPS_AT_ONCE`] shops are open on this machine; the lock is released when the
-/// file is dropped.
+/// Waits until fewer than [`SHOPS_AT_ONCE`] shops are open on this machine; the lock is released
+/// when the file is dropped.
 async fn wait_for_a_slot() -> File {
     loop {
         for slot in 0..SHOPS_AT_ONCE {

@@ -1,4 +1,4 @@
-//! One service as a process: started, signalled, killed, with its clock set off.
+//! One service as a process: started, signalled, killed, with another clock.
 
 use std::{
     fs::File,
@@ -37,13 +37,13 @@ impl Service {
         Service { name, address, arguments, log, process }
     }
 
-    /// Starts it again, with a clock that is so many seconds ahead.
+    /// Restarts it with a clock that is some seconds ahead.
     pub(crate) fn start_again(&mut self, seconds_ahead: Option<i64>) {
         self.process = spawn(self.name, &self.arguments, &self.log, seconds_ahead);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // One that has ended by itself is found out by who waits for it.
+        // A process that has ended by itself is reported by `wait`.
         let _ = kill(Pid::from_raw(self.process.id().cast_signed()), signal);
     }
 }
@@ -62,8 +62,8 @@ fn spawn(name: &str, arguments: &[String], log: &Path, seconds_ahead: Option<i64
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if let Some(seconds) = seconds_ahead {
-        // The library and not its wrapper, which would stay between the process and whoever ends it. Timeouts and intervals
-        // go on as they are.
+        // The library instead of its wrapper, which would be a parent process that gets the
+        // signals. The monotonic clock stays real.
         let library = format!("LD_PRELOAD={}", libfaketime().display());
         command.args(["env", &library, &format!("FAKETIME={seconds:+}s"), "DONT_FAKE_MONOTONIC=1"]);
     }

@@ -171,7 +171,7 @@ impl Time {
 
 /// The parameters of a seed's crowd, sped up by a factor.
 #[must_use]
-pub fn live_manners(seed: u64, chance: f64, faster: f64) -> Profile {
+pub fn live_profile(seed: u64, chance: f64, faster: f64) -> Profile {
     Profile::draw(chance, &mut StdRng::seed_from_u64(seed)).live(chance, faster)
 }
 
@@ -186,11 +186,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_is_its_seed_and_buys_as_often_and_as_fast_as_it_is_told() {
-        let profile = live_manners(7, 0.4, 5.0);
+    fn a_seed_repeats_its_crowd_which_buys_as_its_profile_says() {
+        let profile = live_profile(7, 0.4, 5.0);
         let visits: Vec<Visit> = (0..4_000).map(|index| live_visit(&profile, 7, index)).collect();
-        assert_eq!(visits[41], live_visit(&live_manners(7, 0.4, 5.0), 7, 41));
-        assert_ne!(visits[41], live_visit(&live_manners(8, 0.4, 5.0), 8, 41));
+        assert_eq!(visits[41], live_visit(&live_profile(7, 0.4, 5.0), 7, 41));
+        assert_ne!(visits[41], live_visit(&live_profile(8, 0.4, 5.0), 8, 41));
         let buyers: Vec<f64> = visits.iter().filter_map(Visit::buys_after_s).collect();
         assert!((1_500..1_700).contains(&buyers.len()), "{}", buyers.len());
         let limit_s: f64 = profile.limits_s().iter().sum();

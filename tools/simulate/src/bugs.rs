@@ -1,21 +1,21 @@
-//! Bugs that were fixed, to be put back: the simulation has to find each of them.
+//! Fixed bugs that controls put back: the simulation must find each of them.
 
 /// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
-    /// After a loss of Redis every admission of a ticket is told again, and the last one told wins.
-    OldAdmissionsToldAgain,
-    /// Tokens that an operator took back count among the turns that nobody claimed.
+    /// After a loss of Redis every admission of a ticket is published again, and the last one wins.
+    OldTurnsRepublished,
+    /// Revoked tokens count as unclaimed turns.
     RevocationsCount,
-    /// A publication has the number after the last one that was noted as told.
-    NumbersFromWhatWasNoted,
-    /// A controller waits until the clock of the database has come back to the last tick.
+    /// A publication gets the number after the last one that was recorded as published.
+    NumbersReused,
+    /// A controller waits until the database's clock has passed the last tick again.
     ClockGoesBack,
-    /// Whatever Redis a controller sees may begin a new epoch.
+    /// Any Redis that a controller reaches may begin a new epoch.
     NoFence,
-    /// A sale counts as moved by the clock though an operator was faster.
+    /// A sale counts as moved by the clock although an operator was faster.
     MovedAfterAnOperator,
-    /// Turns that no page could claim, since the line or all controllers were away, count as unclaimed.
+    /// Turns that no page could claim during an outage count as unclaimed.
     OutagesCount,
     /// The limit per shopper is counted for each ticket.
     LimitPerTicket,
@@ -30,13 +30,13 @@ pub enum Bug {
 pub struct Bugs(Vec<Bug>);
 
 impl Bugs {
-    /// These.
+    /// With these bugs.
     #[must_use]
     pub fn of(bugs: &[Bug]) -> Self {
         Self(bugs.to_vec())
     }
 
-    /// Whether it is among them.
+    /// Whether this bug is put back.
     #[must_use]
     pub fn has(&self, bug: Bug) -> bool {
         self.0.contains(&bug)
@@ -48,25 +48,25 @@ impl Bugs {
 pub struct Control {
     /// Its name.
     pub name: &'static str,
-    /// What it does.
+    /// Its finding and effect.
     pub what: &'static str,
     /// In the ledger and the tick.
     pub bugs: &'static [Bug],
-    /// In the library: texts, and what stood there before.
+    /// In the library: current text, and its replacement.
     pub patches: &'static [(&'static str, &'static str)],
 }
 
-/// All of them.
+/// All controls.
 pub const CONTROLS: &[Control] = &[
     Control {
-        name: "old-admissions-told-again",
-        what: "core 1: after a loss of Redis an old turn is told over a new one",
-        bugs: &[Bug::OldAdmissionsToldAgain],
+        name: "old-turns-republished",
+        what: "core 1: after a loss of Redis an old turn replaces a new one",
+        bugs: &[Bug::OldTurnsRepublished],
         patches: &[],
     },
     Control {
         name: "returned-in-between",
-        what: "core 2: who comes back between a look and its publication is passed",
+        what: "core 2: a shopper who returns between query and publication is passed",
         bugs: &[],
         patches: &[(
             "local passed = call('ZRANGE', keys[RETURNED], '-inf', text(cursor), 'BYSCORE', 'WITHSCORES')",
@@ -75,7 +75,7 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "recalled-over-epochs",
-        what: "core 6: who was recalled in an earlier epoch is served as if recalled in this one",
+        what: "core 6: a ticket recalled in an earlier epoch is served as if recalled in this one",
         bugs: &[],
         patches: &[(
             "keys[SHOWN], keys[RECALLED], keys[ABSENT], keys[RETURNED],\n            keys[PASSED])",
@@ -84,49 +84,49 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "no-fence",
-        what: "core 12: controllers that see two primaries take the line from each other",
+        what: "core 12: controllers with two primaries take the line from each other",
         bugs: &[Bug::NoFence],
         patches: &[],
     },
     Control {
         name: "clock-goes-back",
-        what: "core 13: a database whose clock went back stops the sale",
+        what: "core 13: a database clock that went back stops the sale",
         bugs: &[Bug::ClockGoesBack],
         patches: &[],
     },
     Control {
         name: "equal-numbers",
         what: "core 16: two publications have one number, and the later one is taken",
-        bugs: &[Bug::NumbersFromWhatWasNoted],
+        bugs: &[Bug::NumbersReused],
         patches: &[("publication <= number(keys, 'publication')", "publication < number(keys, 'publication')")],
     },
     Control {
-        name: "left-unheard",
-        what: "core 19: who leaves between commit and publication keeps a unit until the claim window ends",
+        name: "leave-not-recorded",
+        what: "core 19: a shopper who leaves between commit and publication keeps a unit until the claim window ends",
         bugs: &[],
         patches: &[("if known == 'left' and is_live(turn) then call('HSET', keys[CLAIMS], id, 'left') end", "")],
     },
     Control {
         name: "moved-after-an-operator",
-        what: "core 18: a sale that an operator closes in the moment in which it opens lets shoppers in",
+        what: "core 18: a sale that an operator closes while it opens admits shoppers",
         bugs: &[Bug::MovedAfterAnOperator],
         patches: &[],
     },
     Control {
         name: "outages-count",
-        what: "core 20: turns that no page could claim in an outage count as turns that nobody claimed",
+        what: "core 20: turns that no page could claim in an outage count as unclaimed",
         bugs: &[Bug::OutagesCount],
         patches: &[],
     },
     Control {
         name: "limit-per-ticket",
-        what: "promise 8: who joins anew has the limit once more",
+        what: "promise 8: a shopper who joins anew gets the limit again",
         bugs: &[Bug::LimitPerTicket],
         patches: &[],
     },
     Control {
-        name: "look-behind",
-        what: "found here: a Redis that is an epoch behind can't answer a look beyond all that it knows",
+        name: "query-beyond-redis",
+        what: "found here: a Redis one epoch behind can't answer a query beyond its last ticket",
         bugs: &[],
         patches: &[(
             "    if highest > from then\n        waiting = waiting + highest",
@@ -135,7 +135,7 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "revocations-count",
-        what: "core 20: tokens that an operator took back count as turns that nobody claimed",
+        what: "core 20: revoked tokens count as unclaimed turns",
         bugs: &[Bug::RevocationsCount],
         patches: &[],
     },
@@ -147,7 +147,7 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         name: "newest-by-clock",
-        what: "found here: after the clock of the database was set back an older turn counts as the newest",
+        what: "found here: after the database's clock was set back an older turn counts as the newest",
         bugs: &[Bug::NewestByClock],
         patches: &[],
     },

@@ -1,4 +1,4 @@
-//! A controller: the real tick, and the loop that `admission-controller/src/schedule.rs` drives it with.
+//! A controller: the real tick, and a mirror of the loop in `admission-controller/src/schedule.rs`.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::{
 
 /// How often a sale is ticked.
 pub const TICK: Duration = Duration::from_millis(200);
-/// How often it is looked whether a sale has changed.
-const LOOKS_EVERY_MS: u64 = 200;
-/// How long a tick that failed waits before it is repeated: twice as long with each failure.
+/// How often a controller checks whether a sale has changed.
+const POLL_MS: u64 = 200;
+/// Delay before a failed tick is repeated: first and maximum; doubled with each failure.
 const REPEATED_AFTER_MS: (u64, u64) = (100, 1000);
 
 fn ms(duration: Duration) -> u64 {
@@ -37,7 +37,7 @@ pub async fn run(postgres: Postgres, line: LineStore) {
                 failures = 0;
                 next.map_or(u64::MAX, |period| began + ms(period))
             }
-            // What does not end is rolled back, and the next tick continues.
+            // The transaction was rolled back; the next tick continues.
             Err(_) => {
                 let (first, most) = REPEATED_AFTER_MS;
                 failures += 1;
@@ -45,7 +45,7 @@ pub async fn run(postgres: Postgres, line: LineStore) {
             }
         };
         loop {
-            postgres.gate.stop(Wait::Until(next.min(postgres.now.get() + LOOKS_EVERY_MS))).await;
+            postgres.gate.stop(Wait::Until(next.min(postgres.now.get() + POLL_MS))).await;
             if postgres.now.get() >= next || known != Some(postgres.version()) {
                 break;
             }

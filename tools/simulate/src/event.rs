@@ -1,5 +1,5 @@
-//! What can happen in a story. Each event names what it is about, so that a story makes sense with any of them left out: one that
-//! finds nothing to do does nothing.
+//! The events of a story. An event that is not applicable does nothing, so any of them can be left
+//! out.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub type Process = usize;
 pub enum Event {
     /// Time passes, in ms.
     Elapse(u64),
-    /// A task of a process goes on to where it stops next; a call that it has sent is delivered.
+    /// A task of a process runs to its next stop; a call that it has sent is delivered.
     Run(Process, u8),
     /// Shoppers join in one batch at a node.
     Join(Process, Vec<usize>),
@@ -23,9 +23,9 @@ pub enum Event {
     Open(Process, usize),
     /// A shopper closes the page.
     Close(usize),
-    /// A page says that its token has arrived.
+    /// A page claims its token.
     Claim(usize),
-    /// A shopper gives the place up.
+    /// A shopper leaves the line.
     Leave(usize),
     /// A shopper uses the token.
     Redeem(usize),
@@ -33,53 +33,53 @@ pub enum Event {
     Pay(usize),
     /// An operator adds units.
     MoreStock(u32),
-    /// An operator takes every token back.
+    /// An operator revokes all tokens.
     Revoke,
     /// An operator revokes the key that signs.
     RevokeKey,
     /// An operator opens, pauses, resumes or closes the sale.
     Move(Action),
-    /// An operator takes a shopper's ticket out of the line.
+    /// An operator removes a shopper's ticket.
     Remove(usize),
-    /// An operator has a shopper's ticket served before all others.
+    /// An operator prefers a shopper's ticket.
     Prefer(usize),
     /// A shopper whose turn is over joins anew.
     Rejoin(Process, usize),
-    /// Something goes wrong.
+    /// A fault.
     Fault(Fault),
-    /// All that is broken is mended, and nothing new breaks: the promises that take time have to be kept.
+    /// All faults end, and the promises that take time are checked.
     Quiet,
-    /// The same, but two primaries stay.
+    /// The same, but two primaries remain.
     QuietApart,
 }
 
-/// What can go wrong.
+/// A fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// A call is lost.
     Lost(Process, u8),
-    /// A call is done, and its answer is lost.
-    Unheard(Process, u8),
-    /// A call is given up by its caller and arrives later.
+    /// A call is executed, and its response is lost.
+    ResponseLost(Process, u8),
+    /// A call times out and arrives later.
     Late(Process, u8),
-    /// A call that may be repeated arrives once more, later.
+    /// A call that may be repeated arrives again later.
     Repeated(Process, u8),
     /// A late call arrives.
     Arrives(usize),
-    /// The primary starts anew.
+    /// The primary restarts.
     Restart(Keeps),
-    /// A replica takes over that lacks the last writes; the old primary is gone.
+    /// A replica without the last writes takes over; the old primary is gone.
     FailOver(usize),
-    /// A replica takes over, and only these processes (by bits) see it.
+    /// A replica takes over for these processes only (a bit each).
     Split(usize, u32),
     /// A process cannot reach Redis.
     Cut(Process),
-    /// A process dies, and is started anew.
+    /// A process is killed and restarted.
     Kill(Process),
-    /// A process stands still, in ms.
+    /// A process is paused for these ms.
     Pause(Process, u64),
-    /// A node misses what is published for a while.
-    Deaf(Process),
+    /// A node misses published changes for a while.
+    Unsubscribed(Process),
     /// The clock of Redis jumps.
     RedisClock(i64),
     /// The clock of the database jumps.
@@ -94,7 +94,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elapse(ms) => write!(f, "{ms} ms pass"),
-            Self::Run(process, task) => write!(f, "process {process}, task {task}, goes on"),
+            Self::Run(process, task) => write!(f, "process {process}, task {task}, continues"),
             Self::Join(node, shoppers) => write!(f, "shoppers {shoppers:?} join at process {node}"),
             Self::Open(node, shopper) => write!(f, "shopper {shopper} opens the page at process {node}"),
             Self::Close(shopper) => write!(f, "shopper {shopper} closes the page"),
@@ -103,15 +103,15 @@ impl fmt::Display for Event {
             Self::Redeem(shopper) => write!(f, "shopper {shopper} redeems the token"),
             Self::Pay(shopper) => write!(f, "shopper {shopper} pays"),
             Self::MoreStock(units) => write!(f, "an operator adds {units} units"),
-            Self::Revoke => f.write_str("an operator takes every token back"),
+            Self::Revoke => f.write_str("an operator revokes all tokens"),
             Self::RevokeKey => f.write_str("an operator revokes the key that signs"),
             Self::Move(action) => write!(f, "an operator moves the sale: {action:?}"),
             Self::Remove(shopper) => write!(f, "an operator removes the ticket of shopper {shopper}"),
             Self::Prefer(shopper) => write!(f, "an operator prefers the ticket of shopper {shopper}"),
             Self::Rejoin(node, shopper) => write!(f, "shopper {shopper} joins anew at process {node}"),
             Self::Fault(fault) => write!(f, "FAULT {fault:?}"),
-            Self::Quiet => f.write_str("all is mended, and quiet"),
-            Self::QuietApart => f.write_str("all but the two primaries is mended, and quiet"),
+            Self::Quiet => f.write_str("all faults end"),
+            Self::QuietApart => f.write_str("all faults end, but two primaries remain"),
         }
     }
 }

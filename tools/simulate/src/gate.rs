@@ -1,7 +1,6 @@
-//! Where the code under test stops: at a call to Redis, at a lock of the database, between two statements, or for a while.
-//!
-//! A future that stops here says why, and goes on only when the scheduler lets it. So the real asynchronous code of the services
-//! runs, and the scheduler decides what happens in between.
+//! The points at which the code under test stops: a call to Redis, a lock of the database, between
+//! two statements, or a sleep. The scheduler decides when a stopped future continues, and what
+//! happens in between.
 
 use std::{
     collections::HashMap,
@@ -21,13 +20,13 @@ use fairline_line::port::{Error, Port, Value};
 pub struct Now(Arc<AtomicU64>);
 
 impl Now {
-    /// What time it is.
+    /// The current time.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// It is this late.
+    /// Sets the current time.
     pub fn set(&self, ms: u64) {
         self.0.store(ms, Ordering::Relaxed);
     }
@@ -47,19 +46,19 @@ pub struct Request {
     pub args: Vec<Vec<u8>>,
 }
 
-/// Why a task does not go on.
+/// Why a task has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wait {
-    /// It may go on.
+    /// It may continue.
     #[default]
     Ready,
-    /// It waits for an answer.
+    /// It waits for the response to a call.
     Answer(u64),
-    /// It sleeps until then, in virtual ms.
+    /// It sleeps until this virtual time, in ms.
     Until(u64),
-    /// It waits until nobody holds the lock of the sale's line.
+    /// It waits for the lock of the sale's line.
     Lock,
-    /// It waits for a change of the line to be heard.
+    /// It waits for a change of the line.
     Inbox,
 }
 
@@ -92,7 +91,7 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the task that has just stopped does not go on.
+    /// Why the last task stopped.
     pub fn take_wait(&self) -> Wait {
         std::mem::take(&mut self.inside().wait)
     }
@@ -113,12 +112,12 @@ impl Gate {
         }
     }
 
-    /// Forgets a call whose caller is gone.
+    /// Forgets a call whose caller has ended.
     pub fn forget(&self, id: u64) {
         self.inside().calls.remove(&id);
     }
 
-    /// Stops once.
+    /// Stops the current task once.
     pub async fn stop(&self, why: Wait) {
         let mut stopped = false;
         poll_fn(|_| {
@@ -169,7 +168,7 @@ impl Port for Gate {
         Ok(())
     }
 
-    // Which sales there are is not simulated: there is one.
+    // The list of sales is not simulated: there is one sale.
     async fn list(&self, _sale: String, _until_ms: f64, _now_ms: f64) -> Result<(), Error> {
         Ok(())
     }

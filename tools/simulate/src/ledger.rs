@@ -1,15 +1,16 @@
-//! The Postgres side: a small in-memory ledger that answers the statements of the controller's tick and of the checkout.
+//! The Postgres side: a small in-memory ledger that answers the statements of the controller's tick
+//! and of the checkout.
 //!
-//! - Statements of the tick stand in [`statements`], under their names there; what is decided from their answers is the
-//!   controller's own code. What the checkout and operators do stands in [`shop`], and the rows in [`tables`].
-//! - What a transaction writes is its own until it commits; the rows that it has written are locked for others until then. It is
-//!   rolled back when it is dropped, when its session breaks, or when it stood idle for too long.
-//! - One transaction of a controller at a time, since all begin with the lock of the sale's line. The checkout's transactions are one
-//!   step each: they hold no lock while anything else happens.
-//! - The constraints of the schema are checked at every commit. None of them should ever have to refuse anything here.
+//! - [`statements`]: the statements of the tick, under their names. Decisions are the controller's
+//!   code.
+//! - [`shop`]: the transactions of checkout and operators. [`tables`]: the rows.
+//! - The writes of a transaction are invisible, and their rows locked, until it commits. It is
+//!   rolled back when it is dropped, when its session breaks, or when it was idle for too long.
+//! - Controllers have one transaction at a time, since all begin with the lock of the sale's line.
+//!   Transactions of the checkout are one step each.
+//! - The constraints of the schema are checked at every commit and must never be violated.
 //!
-//! In memory rather than in Postgres, statement by statement: ten million steps of a real one would take a day, and no
-//! transaction of Postgres can be put back to an older copy of itself in the middle of a story.
+//! It is in memory because ten million steps of Postgres would take a day.
 
 pub mod shop;
 pub mod statements;
@@ -40,7 +41,7 @@ const LAPSES_MAX: usize = 3;
 
 /// The columns of a sale's own line that a tick leaves for the next.
 #[derive(Clone)]
-struct Noted {
+struct TickColumns {
     memory: String,
     last_decision: Option<String>,
     ticked_at: OffsetDateTime,
@@ -49,22 +50,22 @@ struct Noted {
     settled: bool,
 }
 
-/// What a transaction of a controller has written.
+/// The writes of a controller's transaction.
 struct Transaction {
     id: u64,
     used_ms: u64,
     /// When it began: `now()`.
     began: OffsetDateTime,
     lines: Vec<LineRow>,
-    noted: Option<Noted>,
+    noted: Option<TickColumns>,
     status: Option<Status>,
     admit_now: Option<u32>,
     interventions: Vec<Intervened>,
     admissions: BTreeMap<usize, Admission>,
     made: Vec<Admission>,
     entries: Vec<(usize, String)>,
-    /// It notes that admissions are published.
-    told: bool,
+    /// It records that admissions are published.
+    publishes: bool,
     /// The sale was open when it was locked, or this transaction has opened it.
     is_open: bool,
     /// Its next statement moves the sale by the clock.
@@ -77,7 +78,7 @@ pub struct Backup(Tables);
 
 /// The ledger.
 pub struct Ledger {
-    /// What is committed.
+    /// The committed rows.
     pub tables: Tables,
     bugs: Bugs,
     verifiers: Vec<Verifier>,
@@ -86,13 +87,14 @@ pub struct Ledger {
     ids: u128,
     /// The sale needs no more ticks.
     pub settled: bool,
-    /// Numbers of publications that are not noted, with the bug that notes them late.
-    unnoted: BTreeMap<usize, i64>,
+    /// Numbers of publications that are not recorded yet, with the bug that records them late.
+    unrecorded_numbers: BTreeMap<usize, i64>,
     /// How far the database's clock is off, in ms.
     pub clock_off_ms: i64,
-    /// The first thing that broke a constraint, or that the record's verifier refused.
+    /// The first violation of a constraint, or rejection by the record's verifier.
     pub broken: Option<String>,
-    /// Tickets that were ever taken out of the line, or whose turns could be over; a restored database forgets some.
+    /// Tickets that were ever removed, or whose turns could be over; a restored database lacks
+    /// some.
     ever_out: BTreeSet<(usize, Ordinal)>,
     ever_over: BTreeSet<(usize, Ordinal)>,
     /// When the last admission was committed.
@@ -118,7 +120,7 @@ impl Ledger {
             next: 0,
             ids: 0,
             settled: false,
-            unnoted: BTreeMap::new(),
+            unrecorded_numbers: BTreeMap::new(),
             clock_off_ms: 0,
             broken: None,
             ever_out: BTreeSet::new(),
@@ -155,7 +157,7 @@ impl Ledger {
         self.transaction.take_if(|own| own.id == id);
     }
 
-    /// Takes the lock, unless another transaction has it. `began`: when the transaction did.
+    /// Takes the lock, unless another transaction holds it. `began`: the start of the transaction.
     fn begin(&mut self, now_ms: u64, began: OffsetDateTime) -> Option<u64> {
         if self.transaction.is_some() || (self.bugs.has(Bug::ClockGoesBack) && self.tables.row.ticked_at > began) {
             return None;
@@ -173,7 +175,7 @@ impl Ledger {
             admissions: BTreeMap::new(),
             made: Vec::new(),
             entries: Vec::new(),
-            told: false,
+            publishes: false,
             is_open: self.tables.is_open(),
             moves: false,
         });
@@ -186,7 +188,7 @@ impl Ledger {
         Ok(own)
     }
 
-    /// All admissions as the transaction sees them: what others have committed by now, and what it has written itself.
+    /// All admissions as the transaction sees them: committed rows and its own writes.
     fn seen(&self) -> impl Iterator<Item = (usize, &Admission)> {
         let own = self.transaction.as_ref();
         let committed = self.tables.admissions.iter().enumerate();
@@ -196,7 +198,7 @@ impl Ledger {
         committed.map(as_written).chain(made)
     }
 
-    /// Writes those admissions that a statement finds. Gives them as they are then.
+    /// Updates the admissions that a statement finds, and returns them.
     fn update(&mut self, finds: impl Fn(&Admission) -> bool, writes: impl Fn(&mut Admission)) -> Vec<Admission> {
         let found: Vec<usize> = self.seen().filter(|(_, row)| finds(row)).map(|(at, _)| at).collect();
         found.into_iter().filter_map(|at| self.write(at, &writes)).collect()
@@ -229,8 +231,8 @@ impl Ledger {
                 self.broken.get_or_insert(format!("not open: shoppers are admitted to a sale that is {status}"));
             }
         }
-        if own.told {
-            self.unnoted.clear();
+        if own.publishes {
+            self.unrecorded_numbers.clear();
         }
         tables.admissions.extend(own.made);
         tables.lines = own.lines;
@@ -249,7 +251,7 @@ impl Ledger {
         }
         for (at, entry) in own.entries {
             if let Err(fault) = self.verifiers[at].take(&entry) {
-                self.broken.get_or_insert(format!("the record is refused: {fault}"));
+                self.broken.get_or_insert(format!("the record is rejected: {fault}"));
             }
             tables.record[at].push(entry);
         }
@@ -286,7 +288,8 @@ impl Ledger {
         self.ever_out.extend(out);
     }
 
-    /// Whether a ticket may be told that its turns are over: a page has claimed the last one, or nobody claimed three.
+    /// Whether a ticket may be notified that its turns are over: a page claimed the last one, or
+    /// three were unclaimed.
     #[must_use]
     pub fn may_expire(&self, line: usize, ordinal: Ordinal) -> bool {
         let own = || self.tables.admissions.iter().filter(|row| row.ordinal == ordinal && row.line == line);
@@ -296,7 +299,7 @@ impl Ledger {
             || self.ever_over.contains(&(line, ordinal))
     }
 
-    /// Whether a ticket may be told that it was taken out of the line.
+    /// Whether a ticket may be notified of its removal.
     #[must_use]
     pub fn was_taken_out(&self, line: usize, ordinal: Ordinal) -> bool {
         self.ever_out.contains(&(line, ordinal))
@@ -304,13 +307,13 @@ impl Ledger {
 
     /// Whether everything is published.
     #[must_use]
-    pub fn is_all_told(&self) -> bool {
-        let untold = |row: &&Admission| {
+    pub fn is_all_published(&self) -> bool {
+        let unpublished = |row: &&Admission| {
             row.published != Some(row.state)
                 || (row.state == State::Promised && row.published_epoch < self.tables.lines[row.line].epoch)
         };
-        let removals = |row: &&Intervened| row.removed && row.told_epoch < self.tables.lines[row.line].epoch;
-        !self.tables.admissions.iter().any(|row| untold(&row))
+        let removals = |row: &&Intervened| row.removed && row.published_epoch < self.tables.lines[row.line].epoch;
+        !self.tables.admissions.iter().any(|row| unpublished(&row))
             && !self.tables.interventions.iter().any(|row| removals(&row))
             && !self.tables.lines.iter().any(LineRow::is_retelling)
     }
@@ -329,7 +332,7 @@ impl Ledger {
         self.ever_over.extend(over);
         self.tables = backup.0.clone();
         self.settled = false;
-        self.unnoted.clear();
+        self.unrecorded_numbers.clear();
         self.commits += 1;
         for (verifier, entries) in self.verifiers.iter_mut().zip(&self.tables.record) {
             *verifier = Verifier::new(None, Vec::new());

@@ -1,17 +1,21 @@
 //! The line and its admissions in a deterministic simulation with faults.
 //!
-//! What runs is the real code as far as it can be run without a network, a database or a clock:
+//! These parts are the real code:
 //!
-//! - the function library of the line, in PUC Lua 5.1 ([`script`]), over an in-memory model of Redis ([`redis`]);
-//! - the line's store, through [`fairline_line::port`], so that arguments and answers are the real ones;
+//! - the function library of the line, in PUC Lua 5.1 ([`script`]), over an in-memory model of
+//!   Redis ([`redis`]);
+//! - the line's store, through [`fairline_line::port`], so that arguments and answers are the real
+//!   ones;
 //! - a node's room, shoppers, upkeep and update policy, through [`waiting_room::simulated`];
-//! - the controller's tick with the control law, through [`admission_controller::simulated`], and the verifier of the record.
+//! - the controller's tick with the control law, through [`admission_controller::simulated`], and
+//!   the verifier of the record.
 //!
-//! What is a mirror of the real code, held against it by eye: the ledger's statements ([`ledger`]), and the loops of a controller
-//! ([`controller`]) and of a node ([`node`]).
+//! These are mirrors of the real code and must be changed with it: the ledger's statements
+//! ([`ledger`]), and the loops of a controller ([`controller`]) and of a node ([`node`]).
 //!
-//! [`world`] stops every task at each call, lock and commit; [`scheduler`] chooses what goes on, and what breaks; [`promises`] are
-//! checked after each step; [`story`] finds the shortest way to break one. Everything follows from a seed.
+//! [`world`] stops every task at each call, lock and commit; [`scheduler`] chooses the next event;
+//! [`promises`] are checked after each step; [`story`] finds the shortest way to break one.
+//! Everything follows from a seed.
 
 pub mod bugs;
 mod controller;

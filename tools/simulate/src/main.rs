@@ -1,8 +1,8 @@
-//! `simulate`: tells the stories of many seeds, prints the shortest of each that breaks a promise, and writes the figures.
+//! `simulate`: runs the stories of many seeds, prints the shortest of each that breaks a promise,
+//! and writes the figures.
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -15,48 +15,48 @@ use std::{
 use clap::Parser;
 use fairline_simulate::{
     bugs::CONTROLS,
-    story::{Subject, Told, kind, shortest, tell},
+    story::{self, Run, Subject, kind, shortest},
 };
-use serde_json::{Map, Value};
 
-/// Stories that are shortened at most.
+/// Maximum stories that are shortened.
 const SHORTENED_MAX: usize = 5;
 
 /// Simulates the line and its admissions with faults, and checks the promises after each step.
 #[derive(Parser)]
 struct Args {
-    /// The seeds: a number of them, or `from..to`.
+    /// Seeds: their number, or `from..to`.
     #[arg(long, default_value = "3000")]
     seeds: String,
-    /// The first seeds, for controls: each fixed bug is put back, and has to be found within so many.
+    /// Seeds for controls: each fixed bug is put back and must be found within them.
     #[arg(long, default_value_t = 400)]
     control_seeds: u64,
-    /// Print stories whole.
+    /// Print whole stories instead of shortened ones.
     #[arg(long)]
     whole: bool,
-    /// Tell the story of one seed, event by event.
+    /// Print the story of one seed, event by event.
     #[arg(long)]
     story: Option<u64>,
-    /// Runs of a story at most, to shorten it.
+    /// Maximum runs to shorten a story.
     #[arg(long, default_value_t = 150)]
     tries: u32,
-    /// Put a bug back: see the list of controls.
+    /// Put a fixed bug back: the name of a control.
     #[arg(long)]
     bug: Option<String>,
-    /// Where the figures go.
-    #[arg(long, default_value = "target/bench/promises.json")]
+    /// File for the figures; its other keys are kept.
+    #[arg(long, default_value = fairline_figures::PROMISES)]
     figures: PathBuf,
 }
 
-fn print_story(told: &Told) {
-    for event in &told.events {
+fn print_story(run: &Run) {
+    for event in &run.events {
         println!("  {event}");
     }
-    println!("  => {}", told.broken.as_deref().unwrap_or("every promise was kept"));
+    println!("  => {}", run.broken.as_deref().unwrap_or("every promise was kept"));
 }
 
-/// Tells the stories of these seeds, on every core. Gives those that end badly, in order.
-fn tell_all(subject: &Subject, seeds: std::ops::Range<u64>, stops_at_first: bool) -> (u64, u64, Vec<Told>) {
+/// Runs the stories of these seeds on every core; returns steps, faults, and those that break a
+/// promise, in order.
+fn run_all(subject: &Subject, seeds: std::ops::Range<u64>, stops_at_first: bool) -> (u64, u64, Vec<Run>) {
     let (next, steps, faults) = (AtomicU64::new(seeds.start), AtomicU64::new(0), AtomicU64::new(0));
     let (broken, first) = (Mutex::new(Vec::new()), AtomicU64::new(u64::MAX));
     std::thread::scope(|scope| {
@@ -64,37 +64,24 @@ fn tell_all(subject: &Subject, seeds: std::ops::Range<u64>, stops_at_first: bool
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    // Earlier ones that are being told may be the first.
+                    // An earlier one that still runs may be the first.
                     if seed >= seeds.end || (stops_at_first && seed > first.load(Ordering::Relaxed)) {
                         return;
                     }
-                    let told = tell(subject, seed);
-                    steps.fetch_add(told.steps, Ordering::Relaxed);
-                    faults.fetch_add(told.faults, Ordering::Relaxed);
-                    if told.broken.is_some() {
+                    let run = story::run(subject, seed);
+                    steps.fetch_add(run.steps, Ordering::Relaxed);
+                    faults.fetch_add(run.faults, Ordering::Relaxed);
+                    if run.broken.is_some() {
                         first.fetch_min(seed, Ordering::Relaxed);
-                        broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(told);
+                        broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(run);
                     }
                 }
             });
         }
     });
     let mut broken = broken.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    broken.sort_by_key(|told| told.seed);
+    broken.sort_by_key(|run| run.seed);
     (steps.into_inner(), faults.into_inner(), broken)
-}
-
-/// Puts keys into the file of figures, beside those that others have put there.
-fn write_figures(args: &Args, figures: &[(&str, u64)]) -> std::io::Result<()> {
-    let mut all: Map<String, Value> =
-        fs::read(&args.figures).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-    for (name, figure) in figures {
-        all.insert((*name).to_owned(), (*figure).into());
-    }
-    if let Some(folder) = args.figures.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&args.figures, format!("{:#}\n", Value::Object(all)))
 }
 
 fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
@@ -107,7 +94,7 @@ fn seeds_of(text: &str) -> Option<std::ops::Range<u64>> {
 fn main() -> ExitCode {
     let args = Args::parse();
     let Some(seeds) = seeds_of(&args.seeds) else {
-        eprintln!("The seeds `{}` are neither a number nor a range.", args.seeds);
+        eprintln!("`{}` is neither a number of seeds nor a range such as 5..9.", args.seeds);
         return ExitCode::FAILURE;
     };
     let control = args.bug.as_ref().map(|name| CONTROLS.iter().find(|control| control.name == name));
@@ -116,29 +103,29 @@ fn main() -> ExitCode {
         Some(Some(control)) => Subject::with(control),
         Some(None) => {
             let names: Vec<&str> = CONTROLS.iter().map(|control| control.name).collect();
-            eprintln!("There is no such bug; there are {}.", names.join(", "));
+            eprintln!("Unknown bug; known ones are {}.", names.join(", "));
             return ExitCode::FAILURE;
         }
     };
     if let Some(seed) = args.story {
-        let told = tell(&subject, seed);
-        let short = if told.broken.is_some() && !args.whole { shortest(&subject, &told, args.tries) } else { told };
+        let run = story::run(&subject, seed);
+        let short = if run.broken.is_some() && !args.whole { shortest(&subject, &run, args.tries) } else { run };
         print_story(&short);
         return ExitCode::SUCCESS;
     }
 
     let begin = Instant::now();
-    let (steps, faults, broken) = tell_all(&subject, seeds, false);
+    let (steps, faults, broken) = run_all(&subject, seeds, false);
     let s = begin.elapsed().as_secs_f64();
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for told in &broken {
-        let why = told.broken.as_deref().unwrap_or_default();
+    for run in &broken {
+        let why = run.broken.as_deref().unwrap_or_default();
         let seeds = kinds.entry(kind(why)).or_default();
-        seeds.push(told.seed);
+        seeds.push(run.seed);
         if seeds.len() == 1 && kinds.len() <= SHORTENED_MAX {
-            println!("seed {}: {why}", told.seed);
+            println!("seed {}: {why}", run.seed);
             if !args.whole {
-                print_story(&shortest(&subject, told, args.tries));
+                print_story(&shortest(&subject, run, args.tries));
             }
         }
     }
@@ -154,18 +141,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
 
-    let mut found = 0;
+    let mut found = 0_u64;
     for control in CONTROLS {
-        let (_, _, broken) = tell_all(&Subject::with(control), 0..args.control_seeds, true);
+        let (_, _, broken) = run_all(&Subject::with(control), 0..args.control_seeds, true);
         match broken.first() {
-            Some(told) => {
+            Some(run) => {
                 found += 1;
                 println!(
                     "  {} ({}): seed {}, {}",
                     control.name,
                     control.what,
-                    told.seed,
-                    told.broken.as_deref().unwrap_or_default()
+                    run.seed,
+                    run.broken.as_deref().unwrap_or_default()
                 );
             }
             None => println!("  {} ({}): NOT FOUND in {} seeds", control.name, control.what, args.control_seeds),
@@ -174,14 +161,14 @@ fn main() -> ExitCode {
     println!("{found} of {} bugs that were put back were found", CONTROLS.len());
     let violations = broken.len() as u64;
     let figures = [
-        ("simulated_steps", steps),
-        ("simulated_faults", faults),
-        ("simulated_violations", violations),
-        ("reintroduced_bugs_found", found),
-        ("reintroduced_bugs", CONTROLS.len() as u64),
+        ("simulated_steps", steps.into()),
+        ("simulated_faults", faults.into()),
+        ("simulated_violations", violations.into()),
+        ("reintroduced_bugs_found", found.into()),
+        ("reintroduced_bugs", CONTROLS.len().into()),
     ];
-    if let Err(error) = write_figures(&args, &figures) {
-        eprintln!("could not write {}: {error}", args.figures.display());
+    if let Err(error) = fairline_figures::merge(&args.figures, figures) {
+        eprintln!("write {} failed: {error}", args.figures.display());
         return ExitCode::FAILURE;
     }
     if violations == 0 && found == CONTROLS.len() as u64 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

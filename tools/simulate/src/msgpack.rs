@@ -1,4 +1,4 @@
-//! `cmsgpack`, as far as a library packs lists of numbers and strings with it: byte for byte what Redis's own writes.
+//! The part of `cmsgpack` that packs lists of numbers and strings, byte for byte as Redis does.
 
 use mlua::{Lua, Value};
 

@@ -21,7 +21,7 @@ use crate::{
     sale::SALE,
 };
 
-/// How long a shopper who went silent keeps the place.
+/// How long a disconnected shopper keeps the place.
 pub const GRACE: Duration = Duration::from_secs(3);
 const BEAT_MS: u64 = 500;
 const GONE_MS: u64 = 100;
@@ -29,28 +29,28 @@ const ROLL_CALL_MS: u64 = 750;
 const ATTEMPTS: u32 = 3;
 const PAUSE_MS: u64 = 300;
 
-/// What a request of a shopper came to.
+/// The outcome of a shopper's request.
 pub enum Outcome {
     /// The page is open.
     Opened(usize, Ticket),
-    /// The node could not do it.
+    /// The request failed.
     Failed(usize),
     /// The shopper has left.
     Left,
-    /// The line has heard that the page has its token.
+    /// The line has recorded the claim.
     Claimed(usize),
 }
 
-/// What a node knows.
+/// The state of a node.
 #[derive(Default)]
 pub struct Inside {
     /// Its room, once it has one.
     pub room: Option<Node>,
-    /// What it was told and has not taken in.
+    /// Changes that it has received and not applied.
     pub inbox: VecDeque<(Revision, Change)>,
     /// The pages that are open here, by shopper.
     pub pages: BTreeMap<usize, Page>,
-    /// Upkeep that is under way.
+    /// Upkeep in progress.
     pub busy: u32,
     /// Shoppers whose tickets are being shown.
     pub showing: Vec<usize>,
@@ -59,24 +59,24 @@ pub struct Inside {
 /// What the tasks of a node share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Where they stop.
+    /// Their stopping points.
     pub gate: Gate,
     /// Virtual time.
     pub now: Now,
     /// Redis.
     pub line: LineStore,
-    /// What the node knows.
+    /// The state of the node.
     pub inside: Rc<RefCell<Inside>>,
-    /// Where the outcomes of requests go.
+    /// Outcomes of requests.
     pub outcomes: Rc<RefCell<Vec<Outcome>>>,
     /// Its name.
     pub name: String,
 }
 
-/// Somebody at the door.
+/// A shopper who enters.
 #[derive(Debug, Clone, Copy)]
 pub struct Guest {
-    /// Which shopper.
+    /// The index of the shopper.
     pub shopper: usize,
     /// The visitor id of a new ticket.
     pub visitor: VisitorId,
@@ -98,7 +98,7 @@ impl Shared {
         inside.busy = inside.busy.saturating_add_signed(change);
     }
 
-    /// Opens the room, and looks after it.
+    /// Opens the room, and runs its upkeep.
     pub async fn beat(self) {
         let mut expected = Revision::default();
         loop {
@@ -119,12 +119,12 @@ impl Shared {
         }
     }
 
-    /// Takes in the changes of the line.
+    /// Applies the changes of the line.
     pub async fn follow(self) {
         loop {
             self.gate.stop(Wait::Inbox).await;
-            let heard = self.inside.borrow_mut().inbox.pop_front();
-            let (Some(room), Some((at, change))) = (self.room(), heard) else { continue };
+            let received = self.inside.borrow_mut().inbox.pop_front();
+            let (Some(room), Some((at, change))) = (self.room(), received) else { continue };
             self.busy(1);
             room.take_in(at, change).await;
             self.busy(-1);
@@ -141,8 +141,8 @@ impl Shared {
         }
     }
 
-    /// Tells the line who has gone.
-    pub async fn tell_gone(self) {
+    /// Reports disconnected shoppers to the line.
+    pub async fn report_gone(self) {
         loop {
             self.sleep(GONE_MS).await;
             if let Some(room) = self.room() {
@@ -199,7 +199,7 @@ impl Shared {
         }
     }
 
-    /// A shopper comes with a ticket.
+    /// A shopper opens the page with a ticket.
     pub async fn open(self, guest: Guest, ticket: Ticket) {
         if let Some(account) = &guest.account
             && self.line.name(&ticket, account).await.is_err()
@@ -212,7 +212,7 @@ impl Shared {
         }
     }
 
-    /// A page has its token.
+    /// A page claims its token.
     pub async fn claim(self, shopper: usize, ticket: Ticket) {
         if self.line.claim(&ticket).await.is_ok() {
             self.done(Outcome::Claimed(shopper));

@@ -1,4 +1,5 @@
-//! The promises, as far as they can be seen: after each step those that always hold, and once it is quiet those that take time.
+//! The promises: those that always hold are checked after each step, those that take time when all
+//! faults have ended.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +15,19 @@ use crate::{
     world::{CONTROLLERS, NODES, World},
 };
 
-/// How long it may take until all is as it should be once nothing is broken any more, in ms.
+/// Time until everything has settled after all faults ended, in ms.
 const SETTLES_MS: u64 = 60_000;
-/// It stays so for this long before it is looked at.
+/// It stays settled for this long before the check, in ms.
 const SETTLED_MS: u64 = 3000;
-/// While a unit is free and a shopper waits, one is admitted within this time: the recovery of a lost line and
-/// some ticks, in ms.
+/// While a unit is free and a shopper waits, one is admitted within this time, in ms: the recovery
+/// of a lost line and some ticks.
 const PROGRESS_MS: u64 = 13_000;
-/// So many epochs of a series begin at once.
+/// Epochs of a series that begin without delay.
 const AT_ONCE: u32 = 2;
-/// The unit of a shopper who leaves with a token goes back within, in ms: a line that was lost first begins anew.
-const HEARD_MS: u64 = 3000;
-/// Epochs that may begin while nothing breaks: one for what broke before, and one whose announcement was under way.
+/// The unit of a shopper who leaves with a token is returned within this time, in ms.
+const LEFT_MS_MAX: u64 = 3000;
+/// Epochs that may begin after all faults ended: one for an earlier fault, and one whose
+/// announcement was in progress.
 const EPOCHS_MAX: i32 = 3;
 
 fn key(name: &str) -> Vec<u8> {
@@ -40,8 +42,8 @@ fn text(reply: Reply) -> Option<String> {
 }
 
 impl World {
-    /// What Redis says became of a ticket's turn.
-    fn told(&self, ordinal: u64) -> Option<String> {
+    /// The state of a ticket's turn in Redis.
+    fn turn_in_redis(&self, ordinal: u64) -> Option<String> {
         let server = &self.servers[self.primary];
         text(server.read(&[b"HGET", &key("turns"), ordinal.to_string().as_bytes()]))
     }
@@ -51,25 +53,25 @@ impl World {
         Some((field(b"epoch")?, field(b"rev")?))
     }
 
-    /// What holds after each step.
+    /// Checks what holds after each step.
     pub(crate) fn check(&mut self) {
         self.check_pages();
-        self.check_told();
+        self.check_turns();
     }
 
-    /// What Redis was told of turns, and the ledger has noted as told, is what Redis says.
-    fn check_told(&mut self) {
+    /// Turns that the ledger has recorded as published are the same in Redis.
+    fn check_turns(&mut self) {
         let now = (self.ledger().commits, [0, 1].map(|server| self.servers[server].writes));
         if std::mem::replace(&mut self.checked, now) == now {
             return;
         }
-        let found = self.told_otherwise(&self.ledger().tables);
+        let found = self.turn_mismatch(&self.ledger().tables);
         if let Some(why) = found {
             self.breaks(why);
         }
     }
 
-    fn told_otherwise(&self, tables: &Tables) -> Option<String> {
+    fn turn_mismatch(&self, tables: &Tables) -> Option<String> {
         let line = &tables.lines[0];
         let server = (0..2).find(|&server| Some(self.servers[server].run_id()) == line.home)?;
         let field = |name: &[u8]| text(self.servers[server].read(&[b"HGET", &key("line"), name]));
@@ -80,15 +82,15 @@ impl World {
             text(self.servers[server].read(&[b"HGET", &key(hash), ordinal.to_string().as_bytes()]))
         };
         for ((_, ordinal), row) in tables.newest() {
-            let is_told = row.published == Some(row.state)
+            let is_published = row.published == Some(row.state)
                 && (row.published_epoch == line.epoch || (row.state != State::Promised && !line.is_retelling()));
-            if !is_told {
+            if !is_published {
                 continue;
             }
             let word = of("turns", ordinal);
             if !agrees(row, word.as_deref()) {
                 return Some(format!(
-                    "told otherwise: ticket {ordinal} is {:?}, which Redis was told, and it says {}",
+                    "turn differs: ticket {ordinal} is {:?} and published, and {} in Redis",
                     row.state,
                     word.unwrap_or_else(|| "nothing".to_owned())
                 ));
@@ -96,14 +98,15 @@ impl World {
             let is_left = row.state == State::Promised && word.as_deref() == Some("left");
             if is_left && of("claims", ordinal).as_deref() != Some("left") {
                 return Some(format!(
-                    "left unheard: ticket {ordinal} has left with a token, and no controller can hear of it"
+                    "leave not recorded: ticket {ordinal} has left with a token, and no controller can read it"
                 ));
             }
         }
         None
     }
 
-    /// No silent page: whoever is connected to a node that has heard everything has a place, a turn or an outcome.
+    /// No silent page: a shopper who is connected to a node that is up to date has a place, a turn
+    /// or an outcome.
     fn check_pages(&mut self) {
         for process in CONTROLLERS..CONTROLLERS + NODES {
             if !std::mem::take(&mut self.unchecked[process - CONTROLLERS]) || self.is_in_trouble(process) {
@@ -133,9 +136,9 @@ impl World {
         }
     }
 
-    /// Everything goes on, in turn, without faults, until it has settled.
+    /// Runs all tasks in turn, without faults, until everything has settled.
     pub(crate) fn be_quiet(&mut self, apart: bool) {
-        self.mend(apart);
+        self.end_faults(apart);
         let begin = self.now.get();
         let (mut epoch, mut epochs) = (self.epoch(), 0);
         let (mut settled_since, mut stuck_since) = (None, None);
@@ -143,7 +146,7 @@ impl World {
         while self.broken.is_none() {
             self.go_round();
             let now = self.now.get();
-            let waits = !apart && self.somebody_may_be_admitted() && !self.pauses();
+            let waits = !apart && self.can_admit() && !self.pauses();
             let admitted_at = self.ledger().admitted_at_ms;
             let stuck = *stuck_since.get_or_insert(now);
             if !waits {
@@ -155,18 +158,21 @@ impl World {
                 };
                 self.breaks(format!("no progress: {free} units are free, shoppers wait, and none is admitted: {why}"));
             }
-            // A sale without anybody rests, so two primaries can't tell that the other one is reached: see docs/verification.md.
+            // An empty sale rests, so neither primary learns that the other is in use: see
+            // docs/verification.md.
             if std::mem::replace(&mut epoch, self.epoch()) != epoch && !(apart && self.is_empty()) {
                 epochs += 1;
             }
             if epochs > EPOCHS_MAX {
                 self.breaks("epochs without end: Redis is well, and the line begins again and again".to_owned());
             }
-            let unheard = if self.pauses() { Vec::new() } else { self.left_and_promised() };
-            left_since.retain(|ordinal, _| unheard.contains(ordinal));
-            for ordinal in unheard {
-                if now > *left_since.entry(ordinal).or_insert(now) + HEARD_MS && !apart {
-                    self.breaks(format!("left unheard: ticket {ordinal} has left, and its unit is still promised"));
+            let left = if self.pauses() { Vec::new() } else { self.left_and_promised() };
+            left_since.retain(|ordinal, _| left.contains(ordinal));
+            for ordinal in left {
+                if now > *left_since.entry(ordinal).or_insert(now) + LEFT_MS_MAX && !apart {
+                    self.breaks(format!(
+                        "leave not recorded: ticket {ordinal} has left, and its unit is still promised"
+                    ));
                 }
             }
             let settled = !waits && (apart || self.is_settled());
@@ -190,14 +196,15 @@ impl World {
         }
     }
 
-    /// Whether the line was lost after a series of epochs, each of which comes later than the one before it. No shopper can be admitted
-    /// meanwhile, so no unit is missing either.
+    /// Whether the line was lost after a series of epochs, which are delayed more and more. No
+    /// shopper can be admitted meanwhile, and no unit is returned.
     fn pauses(&self) -> bool {
         let ledger = self.ledger();
         ledger.tables.lines[0].restless() > AT_ONCE && !self.knows_line(&ledger.tables)
     }
 
-    /// Whether the primary has the running epoch of the line, begun in this process: another one that remembers it rejects every call.
+    /// Whether the primary has the current epoch of the line, begun in this process; any other
+    /// process rejects every call.
     fn knows_line(&self, tables: &Tables) -> bool {
         let server = &self.servers[self.primary];
         let field = |name: &[u8]| text(server.read(&[b"HGET", &key("line"), name]));
@@ -217,12 +224,12 @@ impl World {
         self.ledger().tables.lines[0].epoch
     }
 
-    /// Tickets that have left, as Redis knows, and whose unclaimed tokens are out.
+    /// Tickets that have left according to Redis, with outstanding unclaimed tokens.
     fn left_and_promised(&self) -> Vec<u64> {
         let ledger = self.ledger();
         let rows = ledger.tables.admissions.iter();
         let out = rows.filter(|row| row.state == State::Promised && row.claimed_at.is_none());
-        out.map(|row| row.ordinal).filter(|&ordinal| self.told(ordinal).as_deref() == Some("left")).collect()
+        out.map(|row| row.ordinal).filter(|&ordinal| self.turn_in_redis(ordinal).as_deref() == Some("left")).collect()
     }
 
     fn pass(&mut self, ms: u64) {
@@ -234,7 +241,7 @@ impl World {
         self.check();
     }
 
-    /// Every task goes on until it sleeps, and every shopper does what a page does by itself.
+    /// Runs every task until it sleeps, and every shopper does what a page does by itself.
     fn go_round(&mut self) {
         for _ in 0..200 {
             let tasks = self.runnable();
@@ -269,7 +276,7 @@ impl World {
         own.node.is_some() && own.over.is_none() && own.token.is_none()
     }
 
-    fn somebody_may_be_admitted(&self) -> bool {
+    fn can_admit(&self) -> bool {
         let (is_open, has_units) = {
             let tables = &self.ledger().tables;
             (tables.is_open(), tables.row.free() > 0)
@@ -281,21 +288,21 @@ impl World {
         self.unsettled().is_none()
     }
 
-    /// What is not as it should be yet.
+    /// The first thing that has not settled.
     fn unsettled(&self) -> Option<String> {
         {
             let ledger = self.ledger();
             if ledger.is_locked() {
-                return Some("a controller is at work".to_owned());
+                return Some("a controller holds the lock".to_owned());
             }
-            // It is never ticked again, and a Redis that loses it does not get it back.
+            // It is never ticked again, so a Redis that loses it stays without it.
             if ledger.settled {
                 return None;
             }
-            if !ledger.is_all_told() {
-                return Some("Redis has not been told everything".to_owned());
+            if !ledger.is_all_published() {
+                return Some("not everything is published".to_owned());
             }
-            // Epochs that follow each other too soon wait, so this may take a while.
+            // Epochs in quick succession are delayed, so this may take a while.
             if ledger.tables.lines[0].epoch > 0 && !self.knows_line(&ledger.tables) {
                 return Some("Redis does not know the line".to_owned());
             }
@@ -307,47 +314,46 @@ impl World {
         if let Some(shopper) = (0..self.shoppers.len()).find(open) {
             return Some(format!("shopper {shopper} can't open the page"));
         }
-        let redeems = |shopper: &usize| self.shoppers[*shopper].token.is_some() && self.waits_for_nothing(*shopper);
+        let redeems = |shopper: &usize| self.shoppers[*shopper].token.is_some() && self.can_redeem(*shopper);
         (0..self.shoppers.len()).find(redeems).map(|shopper| format!("shopper {shopper} has a turn to use"))
     }
 
-    fn waits_for_nothing(&self, shopper: usize) -> bool {
+    fn can_redeem(&self, shopper: usize) -> bool {
         let own = &self.shoppers[shopper];
         own.node.is_some() && own.over.is_none() && !own.redeemed
     }
 
     fn check_quiet(&mut self) {
-        let found = if self.ledger().settled { None } else { self.look_for_trouble() };
+        let found = if self.ledger().settled { None } else { self.quiet_violation() };
         if let Some(why) = found {
             self.breaks(why);
         }
     }
 
-    fn look_for_trouble(&self) -> Option<String> {
+    fn quiet_violation(&self) -> Option<String> {
         let ledger = self.ledger();
-        self.look_at_turns(&ledger.tables)
-            .or_else(|| self.look_at_recalled(&ledger.tables))
-            .or_else(|| self.look_at_pages(&ledger))
+        self.turns_differ(&ledger.tables)
+            .or_else(|| self.recalled_with_turn(&ledger.tables))
+            .or_else(|| self.pages_differ(&ledger))
     }
 
-    /// What Redis says of each ticket is what its newest admission is.
-    fn look_at_turns(&self, tables: &Tables) -> Option<String> {
+    /// The turn of each ticket in Redis is that of its newest admission.
+    fn turns_differ(&self, tables: &Tables) -> Option<String> {
         for ((_, ordinal), row) in tables.newest() {
-            let told = self.told(ordinal);
-            let word = told.as_deref();
-            if !agrees(row, word) {
+            let turn = self.turn_in_redis(ordinal);
+            if !agrees(row, turn.as_deref()) {
                 return Some(format!(
                     "another turn: ticket {ordinal} is {:?} in the ledger, and {} in Redis",
                     row.state,
-                    told.unwrap_or_else(|| "nothing".to_owned())
+                    turn.unwrap_or_else(|| "nothing".to_owned())
                 ));
             }
         }
         None
     }
 
-    /// No ticket is recalled that has its turn.
-    fn look_at_recalled(&self, tables: &Tables) -> Option<String> {
+    /// No ticket with a turn is recalled.
+    fn recalled_with_turn(&self, tables: &Tables) -> Option<String> {
         let newest = tables.newest();
         let recalled = self.servers[self.primary].read(&[b"ZRANGE", &key("recalled"), b"0", b"-1", b"WITHSCORES"]);
         let Reply::Array(parts) = recalled else { return None };
@@ -363,7 +369,7 @@ impl World {
         Some(format!("recalled with a turn: ticket {found} waits to be recalled, and has its turn"))
     }
 
-    fn look_at_pages(&self, ledger: &Ledger) -> Option<String> {
+    fn pages_differ(&self, ledger: &Ledger) -> Option<String> {
         let newest = ledger.tables.newest();
         for (shopper, own) in self.shoppers.iter().enumerate() {
             let (Some(node), Some(ticket)) = (own.node, own.ticket) else { continue };
@@ -387,13 +393,13 @@ impl World {
     }
 }
 
-/// Whether Redis says of a ticket what its newest admission is. Who has left, or was taken out, stays so.
-fn agrees(row: &Admission, told: Option<&str>) -> bool {
-    let gone = matches!(told, Some("left" | "removed" | "limit"));
+/// Whether the turn in Redis is that of the newest admission. Departures and removals are final.
+fn agrees(row: &Admission, turn: Option<&str>) -> bool {
+    let gone = matches!(turn, Some("left" | "removed" | "limit"));
     gone || match row.state {
-        State::Promised => told.and_then(token).and_then(|token| admission_of(&token)) == Some(row.id),
-        State::Redeemed => told == Some("bought"),
-        State::Lapsed => matches!(told, None | Some("lapsed" | "expired")),
+        State::Promised => turn.and_then(token).and_then(|token| admission_of(&token)) == Some(row.id),
+        State::Redeemed => turn == Some("bought"),
+        State::Lapsed => matches!(turn, None | Some("lapsed" | "expired")),
     }
 }
 

@@ -1,10 +1,10 @@
 //! An in-memory model of the Redis commands that the line's function library calls.
 //!
-//! - Owns a key space, its expiry times and what was published since the last look. Calls nothing.
-//! - Time is what the caller sets; nothing here reads a clock.
-//! - Answers and errors are those of Redis 7.0, word for word: `tests/model.rs` compares them with a real one, command by
-//!   command and function by function. Commands and options that the library does not use are errors, never guesses.
-//! - Two liberties that Redis documents: `HGETALL` has no order, and `MAXLEN ~` may keep more than it was asked to.
+//! - Owns a key space, its expiry times and the unread published messages. Calls nothing.
+//! - The caller sets the time; nothing here reads a clock.
+//! - Replies and errors are those of Redis 7.0, word for word: `tests/model` compares them with a
+//!   real one. Commands and options that the library does not use are errors.
+//! - As documented by Redis, `HGETALL` has no order, and `MAXLEN ~` may keep more.
 
 mod bits;
 mod hashes;
@@ -135,13 +135,13 @@ impl Redis {
         self.now_us.div_euclid(1000)
     }
 
-    /// The value of a key, if there is one that has not expired.
+    /// The value of a key that has not expired.
     fn value(&self, key: &[u8]) -> Option<&Value> {
         let entry = self.keys.get(key)?;
         (entry.expires_ms.is_none_or(|at| at > self.now_ms())).then_some(&entry.value)
     }
 
-    /// The value of a key, made if there is none.
+    /// The value of a key, created if missing.
     fn value_or(&mut self, key: &[u8], new: impl FnOnce() -> Value) -> &mut Value {
         self.expire(key);
         self.wrote = true;
@@ -151,7 +151,7 @@ impl Redis {
         &mut self.keys.get_mut(key).expect("made above").value
     }
 
-    /// The value of a key to be changed, if there is one.
+    /// The value of a key, for a change.
     fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
         self.expire(key);
         self.wrote = true;
@@ -165,7 +165,7 @@ impl Redis {
         }
     }
 
-    /// Does one command.
+    /// Executes a command.
     ///
     /// # Errors
     /// What Redis would answer as an error.

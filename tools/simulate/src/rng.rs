@@ -1,4 +1,4 @@
-//! Random numbers whose sequence never changes, so that a seed tells the same story in every version.
+//! Random numbers whose sequence never changes, so that a seed has the same story in every version.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
@@ -25,12 +25,12 @@ impl Rng {
         self.draw() % bound
     }
 
-    /// An index of something that has so many, at least one.
+    /// An index below `len`, which is at least 1.
     pub fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
 
-    /// Whether something happens that does once in so many times.
+    /// True once in `times` on average.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

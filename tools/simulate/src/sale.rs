@@ -18,20 +18,20 @@ const RATE_CAP_PER_S: f64 = 10.0;
 /// How long after its turn a ticket is still recalled, in s.
 const RECALL_WINDOW_S: i32 = 600;
 
-/// What a story's sale is like.
+/// The parameters of a story's sale.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// Units at first.
+    /// Initial units.
     pub total: i32,
-    /// Units that one shopper may have.
+    /// Limit per shopper.
     pub limit: i32,
-    /// A page claims its token within, in s.
+    /// Claim window, in s.
     pub claim_window_s: i32,
-    /// A token can be redeemed within, in s.
+    /// Lifetime of a token, in s.
     pub token_ttl_s: i32,
-    /// A hold can be paid within, in s.
+    /// Lifetime of a hold, in s.
     pub hold_s: i32,
-    /// It opens so long after the story begins, in ms.
+    /// Time from the beginning of the story to the opening, in ms.
     pub opens_after_ms: i64,
     /// It opens with a draw.
     pub draws: bool,
@@ -141,7 +141,7 @@ pub fn lines() -> Vec<LineRow> {
     }]
 }
 
-/// The keys that sign its tokens. Nothing depends on which they are.
+/// The keys that sign its tokens; no result depends on their values.
 #[must_use]
 pub fn keys() -> &'static SigningKeys {
     static KEYS: LazyLock<SigningKeys> =
@@ -149,7 +149,7 @@ pub fn keys() -> &'static SigningKeys {
     &KEYS
 }
 
-/// Which admission a token is of.
+/// The admission of a token.
 #[must_use]
 pub fn admission_of(token: &str) -> Option<Uuid> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;

@@ -1,9 +1,11 @@
-//! What happens next: chosen at random, by what can happen and by what a seed is about.
+//! Chooses the next event at random, from the applicable ones and by the plan of the seed.
 //!
-//! Each seed leaves out some kinds of events and faults, and has others more often (Groce, Zhang, Eide, Chen and Regehr, "Swarm
-//! testing", 2012): a bug that needs a rare event often, or another one never, is found by some of them.
+//! Each seed omits some kinds of events and faults and has others more often ("swarm testing",
+//! Groce, Zhang, Eide, Chen and Regehr, 2012), which finds bugs that need a rare event often, or
+//! another never.
 //!
-//! One seed in five has a [`Theme`]: a plan that combines what one class of bugs needs and random choice rarely produces.
+//! One seed in five has a [`Theme`]: a plan that combines what one class of bugs needs and random
+//! choice rarely produces.
 
 use admission_controller::lifecycle::Action;
 
@@ -15,26 +17,26 @@ use crate::{
     world::{CONTROLLERS, NODES, SHOPPERS, World},
 };
 
-/// Events between two times of quiet.
+/// Events between two quiet times.
 const BUSY: usize = 420;
-/// Times of quiet in one story.
+/// Quiet times in one story.
 const QUIETS: usize = 3;
 
-/// Events before the only time of quiet of a story that needs long ones.
+/// Events before the only quiet time of a story with a theme that needs many.
 const LONG_BUSY: usize = 3000;
-/// One seed in so many has a theme.
+/// One seed in this many has a theme.
 const THEMED_ONE_IN: u64 = 5;
 
 /// A class of faults that a story is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Theme {
-    /// Two primaries stay, and each has a controller, while shoppers wait.
+    /// Two primaries remain, each with a controller, while shoppers wait.
     Apart,
-    /// Operators take tokens back again and again, and pages claim late.
+    /// Operators revoke tokens again and again, and pages claim late.
     Revocations,
     /// Redis restarts again and again, and pages claim late.
     Outages,
-    /// Calls of controllers arrive late, a moment after their callers have given them up.
+    /// Calls of controllers arrive late, just after they timed out.
     LateCalls,
     /// An operator closes the sale while a controller opens it.
     Closing,
@@ -42,7 +44,7 @@ enum Theme {
 
 const THEMES: [Theme; 5] = [Theme::Apart, Theme::Revocations, Theme::Outages, Theme::LateCalls, Theme::Closing];
 
-/// Kinds of events, as far as seeds have them more or less often.
+/// Kinds of events whose frequency depends on the seed.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     // Shoppers.
@@ -67,14 +69,14 @@ enum Kind {
     Cut,
     Kill,
     PauseProcess,
-    Deaf,
+    Unsubscribed,
     RedisClock,
     DatabaseClock,
     Restore,
 }
 
 const KINDS: usize = Kind::Restore as usize + 1;
-/// How often each of them happens at first, beside the others of its group.
+/// Initial weight of each kind within its group.
 const WEIGHTS: [u32; KINDS] =
     [4, 4, 4, 60, 60, /**/ 6, 3, 1, 1, 2, 2, /**/ 12, 4, 3, 1, 1, 1, 2, 2, 2, 1, 1, 3];
 const SHOPPERS_DO: [Kind; 5] = [Kind::Close, Kind::Leave, Kind::Rejoin, Kind::Redeem, Kind::Pay];
@@ -89,30 +91,30 @@ const FAULTS: [Kind; 12] = [
     Kind::Cut,
     Kind::Kill,
     Kind::PauseProcess,
-    Kind::Deaf,
+    Kind::Unsubscribed,
     Kind::RedisClock,
     Kind::DatabaseClock,
     Kind::Restore,
 ];
 
-/// What a seed is about.
+/// The parameters of a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) accounts: bool,
     pub(crate) terms: Terms,
     /// Transactions stop before each statement.
     pub(crate) stops_often: bool,
-    /// A fault in so many events; an act of an operator, and of a shopper, likewise.
+    /// One fault in this many events; acts of operators and shoppers likewise.
     faults_one_in: u64,
     operators_one_in: u64,
     shoppers_one_in: u64,
-    /// While a tick is under way, shoppers act once in so many events.
+    /// During a tick, shoppers act once in this many events.
     races_one_in: u64,
     /// The operator closes the sale when it opens.
     closes: bool,
-    /// A page claims its token at one in so many opportunities.
+    /// A page claims its token at one in this many opportunities.
     claims_one_in: u64,
-    /// Events between two times of quiet, and how many of these there are.
+    /// Events between two quiet times, and the number of quiet times.
     busy: usize,
     quiets: usize,
     theme: Option<Theme>,
@@ -158,7 +160,7 @@ impl Plan {
         }
     }
 
-    /// The plan, changed so that the story is about a theme: of acts of operators and of faults it has these.
+    /// The plan with a theme, which selects the acts of operators and the faults.
     fn about(mut self, theme: Theme) -> Self {
         let weights: &[(Kind, u32)] = match theme {
             Theme::Apart => &[(Kind::Split, 8), (Kind::Calls, 4), (Kind::Kill, 1), (Kind::MoreStock, 1)],
@@ -195,12 +197,12 @@ impl Plan {
         self
     }
 
-    /// How many events the story has.
+    /// Number of events.
     pub(crate) fn events(&self) -> usize {
         (self.busy + 1) * self.quiets
     }
 
-    /// One kind of a group; nothing if the seed leaves all of them out.
+    /// One kind of a group; `None` if the seed omits all of them.
     fn choose(&self, rng: &mut Rng, group: &[Kind]) -> Option<Kind> {
         let all: u32 = group.iter().map(|&kind| self.weights[kind as usize]).sum();
         if all == 0 {
@@ -217,7 +219,7 @@ impl Plan {
 }
 
 impl World {
-    /// Chooses what happens next.
+    /// Chooses the next event.
     pub(crate) fn next_event(&self, rng: &mut Rng, plan: &Plan, at: usize) -> Event {
         if at % (plan.busy + 1) == plan.busy {
             let stays_apart =
@@ -311,7 +313,7 @@ impl World {
                 let (process, slot) = calls[rng.index(calls.len())];
                 match rng.below(4) {
                     0 => Fault::Lost(process, slot),
-                    1 => Fault::Unheard(process, slot),
+                    1 => Fault::ResponseLost(process, slot),
                     2 => Fault::Late(process, slot),
                     _ => Fault::Repeated(process, slot),
                 }
@@ -327,7 +329,7 @@ impl World {
             Kind::Cut => Fault::Cut(process),
             Kind::Kill => Fault::Kill(process),
             Kind::PauseProcess => Fault::Pause(process, [300, 1500, 6500][rng.index(3)]),
-            Kind::Deaf => Fault::Deaf(node),
+            Kind::Unsubscribed => Fault::Unsubscribed(node),
             Kind::RedisClock => Fault::RedisClock(i64::try_from(rng.below(4000)).ok()? - 2000),
             Kind::DatabaseClock => Fault::DatabaseClock(i64::try_from(rng.below(40_000)).ok()? - 20_000),
             // A database from before a draw: see docs/verification.md.

@@ -1,8 +1,9 @@
 //! The real function library of the line in an embedded interpreter: PUC Lua 5.1, as Redis has it.
 //!
-//! - Owns one Lua state, with the globals that Redis gives a library. Calls the model of Redis only.
-//! - A library is loaded anew for each process of Redis, since it keeps what it knows of its process.
-//! - Values go both ways as in Redis: <https://redis.io/docs/latest/develop/interact/programmability/lua-api/>.
+//! - Owns one Lua state with the globals of a Redis library. Calls the model of Redis only.
+//! - A library is loaded again for each process of Redis, since it keeps state of its process.
+//! - Values are converted as in Redis:
+//!   <https://redis.io/docs/latest/develop/interact/programmability/lua-api/>.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -99,7 +100,7 @@ fn from_lua(value: &Value) -> Answer {
     })
 }
 
-/// What `cjson.encode` writes, but for the order of fields, which it leaves open.
+/// The output of `cjson.encode`, except for the order of fields, which is unspecified.
 fn json(value: &Value) -> mlua::Result<serde_json::Value> {
     Ok(match value {
         Value::Nil => serde_json::Value::Null,
@@ -124,7 +125,8 @@ fn json(value: &Value) -> mlua::Result<serde_json::Value> {
     })
 }
 
-/// `struct.unpack` of the one format that the library uses: the number, and where the next one begins.
+/// `struct.unpack` of the one format that the library uses: the number, and where the next one
+/// begins.
 fn unpack_number(format: &str, bytes: &[u8], at: usize) -> mlua::Result<(u32, usize)> {
     match (format, bytes.get(at - 1..).and_then(|rest| rest.first_chunk())) {
         (">I4", Some(chunk)) => Ok((u32::from_be_bytes(*chunk), at + 4)),
@@ -214,7 +216,7 @@ impl Library {
         Ok(Self { lua, body, functions: registered, redis: redis.clone() })
     }
 
-    /// Loads the same library once more, for a new process: what it knew of the last one is forgotten.
+    /// Loads the same library again for a new process; it forgets the state of the last one.
     ///
     /// # Errors
     /// When Redis would refuse it.
@@ -247,10 +249,10 @@ impl Library {
             Ok(value) => from_lua(&value),
             Err(error) => {
                 let text = error.to_string();
-                // An error of a command comes through as it was said.
-                let said =
-                    text.split_once(FROM_COMMAND).map(|(_, said)| said.lines().next().unwrap_or(said).to_owned());
-                Err(said.unwrap_or_else(|| format!("ERR {text}")))
+                // The error of a command is passed on unchanged.
+                let error =
+                    text.split_once(FROM_COMMAND).map(|(_, error)| error.lines().next().unwrap_or(error).to_owned());
+                Err(error.unwrap_or_else(|| format!("ERR {text}")))
             }
         }
     }

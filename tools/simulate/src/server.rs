@@ -1,4 +1,4 @@
-//! One process of Redis: the model, the library loaded into it, and what would be left of it after a crash.
+//! One process of Redis: the model, the loaded library, and what would survive a crash.
 
 use std::{
     cell::RefCell,
@@ -14,10 +14,10 @@ use crate::{
     script::Library,
 };
 
-/// Writes between two copies of the key space, from which a loss of the tail is played again.
+/// Writes between two copies of the key space; a crash replays those since the last copy.
 const COPY_EVERY: usize = 64;
 
-/// What a process that starts anew still has.
+/// What survives a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
     /// Everything.
@@ -95,7 +95,7 @@ impl Server {
         self.since.clear();
     }
 
-    /// Which process it is.
+    /// The run id of the process.
     #[must_use]
     pub fn run_id(&self) -> String {
         format!("{:08x}{:08x}", self.number, self.lives)
@@ -122,17 +122,17 @@ impl Server {
 
     fn lose(&mut self, lost: usize) {
         *self.redis.borrow_mut() = self.copy.clone();
-        // The writes are those of the process that the copy is of: the library has to take itself for that one.
+        // The replayed writes are of the process of the copy, so the library must have its run id.
         self.library.reload().unwrap_or_else(|error| panic!("the library: {error}"));
         let kept = self.since.len().saturating_sub(lost);
         for write in std::mem::take(&mut self.since).into_iter().take(kept) {
             self.redis.borrow_mut().set_time(write.now_us);
-            // What it answered was heard when it was done first.
+            // Its response was delivered the first time.
             let _ = self.library.call(&write.request.function, &write.request.keys, &write.request.args);
         }
     }
 
-    /// Becomes the primary that another was: with what it had, but for its last writes, which were not replicated.
+    /// Becomes the primary: with the data of the old one, without its last, unreplicated writes.
     pub fn take_over(&mut self, from: &Self, lost: usize) {
         *self.redis.borrow_mut() = from.redis.borrow().clone();
         self.copy = from.copy.clone();
@@ -143,10 +143,10 @@ impl Server {
         self.live_anew();
     }
 
-    /// Does a call.
+    /// Executes a call.
     ///
     /// # Errors
-    /// What a client would say of Redis's answer.
+    /// The client's error for an error reply.
     pub fn call(&mut self, now_ms: u64, request: &Request) -> Result<Value, Error> {
         let now_us = (i64::try_from(now_ms).unwrap_or(i64::MAX) + self.clock_off_ms) * 1000;
         self.redis.borrow_mut().set_time(now_us);
@@ -182,7 +182,7 @@ impl Server {
     }
 }
 
-/// Runs a future to its end; every call that it makes is answered at once.
+/// Runs a future to its end; every call that it makes is answered immediately.
 ///
 /// # Panics
 /// When it waits for something else.

@@ -1,4 +1,4 @@
-//! Stories: what a seed tells, whether it ends well, and the shortest one that ends as badly.
+//! Stories: the events of a seed, their outcome, and the shortest story with the same outcome.
 
 use fairline_line::port::LIBRARY;
 
@@ -10,17 +10,17 @@ use crate::{
     world::World,
 };
 
-/// What is run.
+/// The code under test.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// The library of the line.
     pub library: String,
-    /// What was put back into the ledger and the tick.
+    /// Bugs put back into the ledger and the tick.
     pub bugs: Bugs,
 }
 
 impl Subject {
-    /// The code as it is.
+    /// The current code.
     #[must_use]
     pub fn real() -> Self {
         Self { library: LIBRARY.to_owned(), bugs: Bugs::default() }
@@ -41,12 +41,12 @@ impl Subject {
     }
 }
 
-/// What came of a story.
+/// A story that was run.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Run {
     /// The seed.
     pub seed: u64,
-    /// What happened.
+    /// Its events.
     pub events: Vec<Event>,
     /// Steps taken, those of quiet times included.
     pub steps: u64,
@@ -56,15 +56,15 @@ pub struct Told {
     pub broken: Option<String>,
 }
 
-/// Which promise it is about.
+/// The promise that a violation is about.
 #[must_use]
 pub fn kind(broken: &str) -> &str {
     broken.split(':').next().unwrap_or(broken)
 }
 
-/// Tells the story of a seed.
+/// Runs the story of a seed.
 #[must_use]
-pub fn tell(subject: &Subject, seed: u64) -> Told {
+pub fn run(subject: &Subject, seed: u64) -> Run {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
     let plan = Plan::new(&mut rng, seed);
     let mut world = World::new(&subject.library, &subject.bugs, &plan);
@@ -77,7 +77,7 @@ pub fn tell(subject: &Subject, seed: u64) -> Told {
             break;
         }
     }
-    Told { seed, events, steps: world.steps, faults: world.faults, broken: world.broken }
+    Run { seed, events, steps: world.steps, faults: world.faults, broken: world.broken }
 }
 
 fn step(world: &mut World, event: &Event) {
@@ -87,30 +87,31 @@ fn step(world: &mut World, event: &Event) {
     }
 }
 
-/// Tells these events once more, in the world of a seed.
+/// Runs these events in the world of a seed.
 #[must_use]
-pub fn tell_again(subject: &Subject, seed: u64, events: &[Event]) -> Told {
+pub fn replay(subject: &Subject, seed: u64, events: &[Event]) -> Run {
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
     let plan = Plan::new(&mut rng, seed);
     let mut world = World::new(&subject.library, &subject.bugs, &plan);
-    let mut told = Vec::with_capacity(events.len());
+    let mut done = Vec::with_capacity(events.len());
     for event in events {
         step(&mut world, event);
-        told.push(event.clone());
+        done.push(event.clone());
         if world.broken.is_some() {
             break;
         }
     }
-    Told { seed, events: told, steps: world.steps, faults: world.faults, broken: world.broken }
+    Run { seed, events: done, steps: world.steps, faults: world.faults, broken: world.broken }
 }
 
-/// The shortest story that breaks the same promise, found by leaving out ever smaller parts (Zeller and Hildebrandt, "Simplifying
-/// and isolating failure-inducing input", 2002), within so many tries.
+/// The shortest story that breaks the same promise, found within `tries` runs by leaving out ever
+/// smaller parts (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input",
+/// 2002).
 #[must_use]
-pub fn shortest(subject: &Subject, told: &Told, mut tries: u32) -> Told {
-    let Some(broken) = &told.broken else { return told.clone() };
+pub fn shortest(subject: &Subject, run: &Run, mut tries: u32) -> Run {
+    let Some(broken) = &run.broken else { return run.clone() };
     let wanted = kind(broken).to_owned();
-    let mut best = told.clone();
+    let mut best = run.clone();
     let mut part = best.events.len().div_ceil(2);
     while part > 0 && tries > 0 {
         let (mut from, mut shorter) = (0, false);
@@ -118,7 +119,7 @@ pub fn shortest(subject: &Subject, told: &Told, mut tries: u32) -> Told {
             let to = (from + part).min(best.events.len());
             let events = [&best.events[..from], &best.events[to..]].concat();
             tries -= 1;
-            let again = tell_again(subject, told.seed, &events);
+            let again = replay(subject, run.seed, &events);
             if again.broken.as_deref().is_some_and(|broken| kind(broken) == wanted) {
                 (best, shorter) = (again, true);
             } else {

@@ -328,8 +328,7 @@ impl Room {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use fairline_sale::{SaleMode, VisitorId};
-    use time::OffsetDateTime;
+    use fairline_sale::VisitorId;
 
     use super::*;
     use crate::line::wake_up::Pending;
@@ -337,31 +336,7 @@ pub(crate) mod tests {
     /// A room whose line has ten tickets, and no shopper connected.
     pub(crate) fn room() -> Room {
         let sale = "00000000-0000-0000-0000-000000000001".parse().expect("a UUID");
-        let card = SaleCard {
-            id: sale,
-            slug: "first-drop".to_owned(),
-            name: "First drop".to_owned(),
-            description: String::new(),
-            price_minor: 4900,
-            currency: "EUR".to_owned(),
-            per_shopper_limit: 1,
-            per_account_limit: None,
-            total: 100,
-            remaining: 100,
-            status: Status::Open,
-            opens_at: OffsetDateTime::UNIX_EPOCH,
-            ends_at: None,
-            rate_cap_per_s: 10.0,
-            message: None,
-            mode: SaleMode::Guarantee,
-            order: LineOrder::Fifo,
-            draw: None,
-            lane: None,
-            grace_s: None,
-            rehearsal: false,
-            look: Default::default(),
-            record: None,
-        };
+        let card = SaleCard { id: sale, total: 100, remaining: 100, ..SaleCard::example() };
         Room::new(Snapshot { revision: rev(5), view: LineView::new(1, 0, 10, &[], []), card }, WakeUp::default())
     }
 

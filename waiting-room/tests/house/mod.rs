@@ -11,7 +11,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
+use fairline_sale::{SaleCard, SaleId, Status};
 use fairline_server::Shutdown;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -101,25 +101,7 @@ impl House {
             slug: format!("sale-{}", id.0.simple()),
             name: "A sale".to_owned(),
             description: "Something <b>bold</b>".to_owned(),
-            price_minor: 4900,
-            currency: "EUR".to_owned(),
-            per_shopper_limit: 1,
-            per_account_limit: None,
-            total: 10,
-            remaining: 10,
-            status: Status::Open,
-            opens_at: OffsetDateTime::UNIX_EPOCH,
-            ends_at: None,
-            rate_cap_per_s: 10.0,
-            message: None,
-            mode: SaleMode::Guarantee,
-            order: LineOrder::Fifo,
-            draw: None,
-            lane: None,
-            grace_s: None,
-            rehearsal: false,
-            look: Default::default(),
-            record: None,
+            ..SaleCard::example()
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut house = Self {

@@ -13,9 +13,8 @@ use std::{
 };
 
 use fairline_line::{change::Change, ticket::Ordinal, view::LineView};
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status};
+use fairline_sale::{SaleCard, Status};
 use rand::{RngExt as _, rngs::StdRng};
-use time::OffsetDateTime;
 
 /// The simulation goes on by so much at a time, in seconds.
 pub(crate) const STEP_S: f64 = 0.05;
@@ -81,29 +80,11 @@ impl Sale {
     pub(crate) fn new(random: StdRng, share: f64) -> Self {
         let stock = (f64::from(STOCK) * share) as u32;
         let card = SaleCard {
-            id: "00000000-0000-0000-0000-000000000001".parse::<SaleId>().expect("a UUID"),
-            slug: "first-drop".to_owned(),
-            name: "First drop".to_owned(),
-            description: String::new(),
-            price_minor: 4900,
-            currency: "EUR".to_owned(),
-            per_shopper_limit: 1,
-            per_account_limit: None,
             total: stock,
             remaining: stock,
             status: Status::Scheduled,
-            opens_at: OffsetDateTime::UNIX_EPOCH,
-            ends_at: None,
             rate_cap_per_s: CAPS[0].1 * share,
-            message: None,
-            mode: SaleMode::Guarantee,
-            order: LineOrder::Fifo,
-            draw: None,
-            lane: None,
-            grace_s: None,
-            rehearsal: false,
-            look: Default::default(),
-            record: None,
+            ..SaleCard::example()
         };
         let mut sale = Self {
             view: LineView::default(),

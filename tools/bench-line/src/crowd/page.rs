@@ -9,7 +9,7 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// A place or turn that a page received, and when. The page counts down from it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct Shown {
     pub(crate) at_us: u64,
     pub(crate) what: What,
 }
@@ -29,7 +29,7 @@ pub(crate) enum What {
 pub(crate) struct Page {
     pub(crate) stage: Stage,
     pub(crate) ordinal: u64,
-    pub(crate) told: Option<Told>,
+    pub(crate) shown: Option<Shown>,
     /// The received part of an incomplete frame or head.
     rest: Vec<u8>,
 }
@@ -133,10 +133,10 @@ impl Page {
                 return Some(Deed::Nonsense);
             };
             let what = What::Place { ahead: place, rate_per_s: rate_per_s.unwrap_or(0.0) };
-            (self.stage, self.ordinal, self.told) = (Stage::Waiting, ordinal, Some(Told { at_us: now_us, what }));
+            (self.stage, self.ordinal, self.shown) = (Stage::Waiting, ordinal, Some(Shown { at_us: now_us, what }));
             Some(Deed::Moved)
         } else if is("turn\"") {
-            (self.stage, self.told) = (Stage::Called, Some(Told { at_us: now_us, what: What::Turn }));
+            (self.stage, self.shown) = (Stage::Called, Some(Shown { at_us: now_us, what: What::Turn }));
             Some(Deed::Called)
         } else if is("over\"") {
             self.stage = Stage::Over;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_hears_the_same_however_the_bytes_are_cut() {
+    fn a_page_parses_messages_split_at_any_byte() {
         let messages = [
             r#"{"type":"sale","sale":{}}"#,
             r#"{"type":"place","ordinal":42,"place":17,"behind":3,"wait":null,"rate_per_s":0.5}"#,
@@ -189,18 +189,18 @@ mod tests {
         let mut all = ENTERED.to_vec();
         messages.iter().for_each(|message| all.extend(text(message)));
         all.extend([0x89, 2, b'h', b'i']);
-        let told = Told { at_us: 7, what: What::Place { ahead: 17, rate_per_s: 0.5 } };
+        let shown = Shown { at_us: 7, what: What::Place { ahead: 17, rate_per_s: 0.5 } };
         for cut in 1..all.len() {
             let (mut page, mut deeds, mut places) = (Page::default(), Vec::new(), Vec::new());
             for bytes in all.chunks(cut) {
                 page.hear(bytes, 7, true, |page, deed| {
-                    places.extend(page.told.filter(|_| deed == Deed::Moved));
+                    places.extend(page.shown.filter(|_| deed == Deed::Moved));
                     deeds.push(deed);
                 });
             }
             let expected =
                 [Deed::Entered, Deed::Heard, Deed::Moved, Deed::Called, Deed::Over, Deed::Pong(b"hi".into())];
-            assert_eq!((deeds.as_slice(), places.as_slice()), (&expected[..], &[told][..]));
+            assert_eq!((deeds.as_slice(), places.as_slice()), (&expected[..], &[shown][..]));
             assert_eq!((page.stage, page.ordinal), (Stage::Over, 42));
         }
     }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_says_is_masked_and_short() {
+    fn messages_of_a_page_are_masked_and_short() {
         assert_eq!(masked(10, b"hi"), [0x8a, 0x82, 0, 0, 0, 0, b'h', b'i']);
         assert_eq!(masked(1, &[0; 300]).len(), 6);
     }

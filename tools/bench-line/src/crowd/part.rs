@@ -64,7 +64,7 @@ pub(crate) fn carry() -> Result<(), Failure> {
             _ => {}
         }
         for event in &events {
-            part.look(event.token(), event.is_readable(), event.is_writable());
+            part.handle(event.token(), event.is_readable(), event.is_writable());
         }
         match asked.try_recv() {
             Ok(line) => part.asked(serde_json::from_str(&line)?)?,
@@ -135,8 +135,8 @@ impl Part {
             Ask::Leave { per_s } => self.leaves_per_s = per_s,
             Ask::Record { up_to } => {
                 let pages = self.pages.iter().flatten().filter(|(_, page)| page.ordinal <= up_to);
-                let told = pages.filter_map(|(_, page)| Some((page.ordinal, page.told?))).collect();
-                self.recorded = Some(Recorded { up_to, told });
+                let shown = pages.filter_map(|(_, page)| Some((page.ordinal, page.shown?))).collect();
+                self.recorded = Some(Recorded { up_to, shown });
             }
             Ask::Recorded => return say(&Answer::Recorded(self.recorded.take().unwrap_or_default())),
             Ask::HangUp => {
@@ -172,7 +172,7 @@ impl Part {
     }
 
     /// Handles a page that is readable or writable.
-    fn look(&mut self, token: Token, readable: bool, writable: bool) {
+    fn handle(&mut self, token: Token, readable: bool, writable: bool) {
         let Some((mut stream, mut page)) = self.pages.get_mut(token.0).and_then(Option::take) else { return };
         if writable
             && page.stage == Stage::Coming
@@ -276,11 +276,11 @@ impl Joined {
 
 impl Recorded {
     fn note(&mut self, page: &Page) {
-        if let Some(told) = page.told
+        if let Some(shown) = page.shown
             && page.ordinal <= self.up_to
-            && self.told.len() < RECORDED_MAX
+            && self.shown.len() < RECORDED_MAX
         {
-            self.told.push((page.ordinal, told));
+            self.shown.push((page.ordinal, shown));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::crowd::{Told, What};
+use crate::crowd::{Shown, What};
 
 /// Pages behind the cursor that count as near the front.
 const NEAR: u64 = 50;
@@ -16,23 +16,21 @@ pub(super) struct Move {
     pub(super) to: u64,
 }
 
-/// Microseconds from each move until each affected page knows of it: pages with a new turn receive
-/// it, and the next [`NEAR`] show their place. A page counts down by itself, so it is affected only
-/// if it is wrong by more than one place, or one per cent, after the move. A page that is never
-/// updated counts with the time until `end_us`.
-///
-/// Assumes no departures and recalls: the place is the distance to the cursor.
-pub(super) fn latencies(moves: &[Move], told: &[(u64, Told)], end_us: u64) -> Vec<u64> {
-    let mut pages: HashMap<u64, Vec<Told>> = HashMap::new();
-    for &(ordinal, told) in told {
-        pages.entry(ordinal).or_default().push(told);
+/// Microseconds from each move until each affected page shows it: those with a new turn, and the
+/// next [`NEAR`] whose countdown is wrong by more than one place or one per cent. A page that is
+/// never updated counts until `end_us`. Without departures, the place is the distance to the
+/// cursor.
+pub(super) fn latencies(moves: &[Move], shown: &[(u64, Shown)], end_us: u64) -> Vec<u64> {
+    let mut pages: HashMap<u64, Vec<Shown>> = HashMap::new();
+    for &(ordinal, shown) in shown {
+        pages.entry(ordinal).or_default().push(shown);
     }
     let mut latencies = Vec::new();
     for &Move { at_us, from, to } in moves {
         for ordinal in from + 1..=to + NEAR {
             let Some(page) = pages.get(&ordinal) else { continue };
             let right_at_us = if ordinal <= to {
-                page.iter().find(|told| told.what == What::Turn).map(|told| told.at_us)
+                page.iter().find(|shown| shown.what == What::Turn).map(|shown| shown.at_us)
             } else {
                 let place = ordinal - to - 1;
                 first_shown(page, at_us, place + (place / 100).max(1))
@@ -47,16 +45,16 @@ pub(super) fn latencies(moves: &[Move], told: &[(u64, Told)], end_us: u64) -> Ve
 }
 
 /// When a page first shows at most this many ahead, from a moment on.
-fn first_shown(page: &[Told], from_us: u64, at_most: u64) -> Option<u64> {
-    let next = page.iter().skip(1).map(|told| Some(told.at_us)).chain([None]);
-    page.iter().zip(next).find_map(|(told, until_us)| {
-        let shown_at_us = match told.what {
-            What::Turn => told.at_us,
-            What::Place { ahead, .. } if ahead <= at_most => told.at_us,
+fn first_shown(page: &[Shown], from_us: u64, at_most: u64) -> Option<u64> {
+    let next = page.iter().skip(1).map(|shown| Some(shown.at_us)).chain([None]);
+    page.iter().zip(next).find_map(|(shown, until_us)| {
+        let shown_at_us = match shown.what {
+            What::Turn => shown.at_us,
+            What::Place { ahead, .. } if ahead <= at_most => shown.at_us,
             // It shows the whole part: `at_most` from the moment on when the value is less than one
             // more.
             What::Place { ahead, rate_per_s } if rate_per_s > 0.0 => {
-                told.at_us + ((ahead - at_most - 1) as f64 / rate_per_s * 1e6) as u64 + 1
+                shown.at_us + ((ahead - at_most - 1) as f64 / rate_per_s * 1e6) as u64 + 1
             }
             What::Place { .. } => return None,
         };
@@ -69,24 +67,24 @@ fn first_shown(page: &[Told], from_us: u64, at_most: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn place(at_us: u64, ahead: u64, rate_per_s: f64) -> Told {
-        Told { at_us, what: What::Place { ahead, rate_per_s } }
+    fn place(at_us: u64, ahead: u64, rate_per_s: f64) -> Shown {
+        Shown { at_us, what: What::Place { ahead, rate_per_s } }
     }
 
-    const fn turn(at_us: u64) -> Told {
-        Told { at_us, what: What::Turn }
+    const fn turn(at_us: u64) -> Shown {
+        Shown { at_us, what: What::Turn }
     }
 
     const MOVE: Move = Move { at_us: 1_000_000, from: 10, to: 20 };
 
     #[test]
-    fn whose_turn_it_is_hears_so() {
-        let told = [(11, place(0, 0, 0.0)), (11, turn(1_040_000)), (20, place(0, 9, 0.0))];
-        assert_eq!(latencies(&[MOVE], &told, 3_000_000), [40_000, 2_000_000]);
+    fn a_page_receives_its_turn() {
+        let shown = [(11, place(0, 0, 0.0)), (11, turn(1_040_000)), (20, place(0, 9, 0.0))];
+        assert_eq!(latencies(&[MOVE], &shown, 3_000_000), [40_000, 2_000_000]);
     }
 
     #[test]
-    fn who_counts_down_rightly_is_not_affected() {
+    fn a_page_with_a_right_countdown_is_not_affected() {
         // Ticket 30 was the 19th behind the cursor and is now the 9th; the page has counted down
         // ten per second.
         assert!(latencies(&[MOVE], &[(30, place(0, 19, 10.0))], 3_000_000).is_empty());
@@ -95,22 +93,22 @@ mod tests {
     }
 
     #[test]
-    fn who_is_wrong_is_affected_until_told_or_right() {
+    fn a_page_with_a_wrong_place_is_affected_until_updated_or_right() {
         // Updated 70 ms later.
-        let told = [(30, place(0, 19, 0.0)), (30, place(1_070_000, 9, 5.0))];
-        assert_eq!(latencies(&[MOVE], &told, 3_000_000), [70_000]);
+        let shown = [(30, place(0, 19, 0.0)), (30, place(1_070_000, 9, 5.0))];
+        assert_eq!(latencies(&[MOVE], &shown, 3_000_000), [70_000]);
         // Counts down from 14 to 10 by itself: less than 11 after 300 ms more.
         assert_eq!(latencies(&[MOVE], &[(30, place(0, 24, 10.0))], 3_000_000), [300_001]);
         // Updated with a wrong place first, then with the right one.
-        let told = [(30, place(0, 19, 0.0)), (30, place(1_010_000, 15, 0.0)), (30, place(1_090_000, 10, 0.0))];
-        assert_eq!(latencies(&[MOVE], &told, 3_000_000), [90_000]);
+        let shown = [(30, place(0, 19, 0.0)), (30, place(1_010_000, 15, 0.0)), (30, place(1_090_000, 10, 0.0))];
+        assert_eq!(latencies(&[MOVE], &shown, 3_000_000), [90_000]);
         // Never.
         assert_eq!(latencies(&[MOVE], &[(30, place(0, 19, 0.0))], 3_000_000), [2_000_000]);
     }
 
     #[test]
-    fn only_those_near_the_front_count() {
-        let told = [(20 + NEAR, place(0, 1_000, 0.0)), (21 + NEAR, place(0, 1_000, 0.0))];
-        assert_eq!(latencies(&[MOVE], &told, 3_000_000).len(), 1);
+    fn only_pages_near_the_front_count() {
+        let shown = [(20 + NEAR, place(0, 1_000, 0.0)), (21 + NEAR, place(0, 1_000, 0.0))];
+        assert_eq!(latencies(&[MOVE], &shown, 3_000_000).len(), 1);
     }
 }

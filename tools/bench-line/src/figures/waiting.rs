@@ -115,8 +115,8 @@ impl Scene {
         // Leaves time for the last messages to arrive.
         pause(Duration::from_secs(2));
         let end_us = now_us();
-        let told = self.crowd.recorded()?;
-        let mut latencies = latencies(&moves, &told, end_us);
+        let shown = self.crowd.recorded()?;
+        let mut latencies = latencies(&moves, &shown, end_us);
         latencies.sort_unstable();
         let at = |share: f64| {
             let nth = (latencies.len() as f64 * share).ceil() as usize;

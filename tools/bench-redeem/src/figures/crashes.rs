@@ -10,7 +10,7 @@ use crate::{
     shop::{Shop, pause},
 };
 
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
@@ -27,7 +27,7 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
             if Instant::now() > deadline {
                 return Err(Failure::new(format!("nothing moved for a minute after crash {crash}")));
             }
-            pause(LOOK_EVERY);
+            pause(POLL_INTERVAL);
         }
         if under_way.has_ended() {
             break;
@@ -47,13 +47,13 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
     }
     let here = shop.audit(&shoppers, &[&redeemed, &again])?;
     bench.note(here);
-    let told = redeemed.answers.iter().filter(|answer| answer.status == 409).count();
+    let committed = redeemed.answers.iter().filter(|answer| answer.status == 409).count();
     let note = format!(
         "{} shoppers of this scene, and those of every scene before it in this run; {} requests were sent again, {} of which found \
          that the first had been committed",
         number(shoppers.len() as f64),
         number(redeemed.retries as f64),
-        number(told as f64)
+        number(committed as f64)
     );
     found(Measured::plain("oversold", bench.wrongs.oversold as f64, note));
     found(Measured::plain("lost_acks", bench.wrongs.lost_acks as f64, String::new()));

@@ -18,7 +18,7 @@ use crate::{
 
 /// Purchases per hundred requests. Of the others, half request the sale's status, and half a place.
 const WRITES: usize = 10;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Result<(), Failure> {
@@ -92,7 +92,7 @@ fn until_heard(waiting_room: SocketAddr, sale: SaleId) -> Result<(), Failure> {
         if Instant::now() > deadline {
             return Err(Failure::new("the waiting room has not heard of the sale"));
         }
-        pause(LOOK_EVERY);
+        pause(POLL_INTERVAL);
     }
     Ok(())
 }

@@ -127,7 +127,7 @@ fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) ->
     let mut requests = Vec::new();
     for redeem in shop.requests(&shoppers) {
         requests.push(redeem);
-        requests.extend(orders.by_ref().take(size.asked).map(|(owner, order)| shop.standing(owner, order)));
+        requests.extend(orders.by_ref().take(size.asked).map(|(owner, order)| shop.status(owner, order)));
     }
     let before = commits(shop)?;
     let run = run(shop.checkout_address, size.many, requests)?;

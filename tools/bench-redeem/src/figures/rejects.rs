@@ -90,5 +90,5 @@ pub(super) fn measure(bench: &mut Bench, found: &mut dyn FnMut(Measured)) -> Res
 
 /// The request without a ticket of its visitor.
 fn without_ticket(request: &[u8]) -> Vec<u8> {
-    String::from_utf8_lossy(request).replacen("Cookie: fairline_ticket_", "Cookie: somebody_else_s_", 1).into_bytes()
+    String::from_utf8_lossy(request).replacen("Cookie: fairline_ticket_", "Cookie: of_another_shopper_", 1).into_bytes()
 }

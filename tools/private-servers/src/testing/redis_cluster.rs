@@ -64,7 +64,7 @@ impl Member {
     }
 
     /// The port that clients connect to.
-    fn told_port(&self) -> u16 {
+    fn client_port(&self) -> u16 {
         self.door.as_ref().map_or(self.redis.port(), |door| door.address().port())
     }
 }
@@ -80,9 +80,9 @@ fn door(is_behind_proxies: bool) -> Result<Option<Proxy>, ServerError> {
 }
 
 /// Sends a command to a Redis, which must succeed.
-fn tell(port: u16, command: &str) -> Result<(), ServerError> {
-    let action = || format!("say `{command}` to the Redis on port {port}");
-    let answer = ask(port, command).doing(action)?;
+fn command(port: u16, text: &str) -> Result<(), ServerError> {
+    let action = || format!("send `{text}` to the Redis on port {port}");
+    let answer = ask(port, text).doing(action)?;
     if answer.starts_with('+') { Ok(()) } else { Err(io::Error::other(answer)).doing(action) }
 }
 
@@ -93,12 +93,12 @@ fn agree(what: &str, mut disagreement: impl FnMut() -> Option<String>) -> Result
         last = disagreement();
         last.is_none()
     });
-    let said = last.unwrap_or_default();
-    if agreed { Ok(()) } else { Err(io::Error::other(said)).doing(|| format!("wait for {what}")) }
+    let last = last.unwrap_or_default();
+    if agreed { Ok(()) } else { Err(io::Error::other(last)).doing(|| format!("wait for {what}")) }
 }
 
 /// The reply of a Redis, unless it contains all of `parts`.
-fn unless_said(port: u16, command: &str, parts: &[&str]) -> Option<String> {
+fn unless_reply_has(port: u16, command: &str, parts: &[&str]) -> Option<String> {
     match ask(port, command) {
         Ok(answer) if parts.iter().all(|part| answer.contains(part)) => None,
         Ok(answer) => Some(format!("port {port}: {answer}")),
@@ -138,9 +138,9 @@ impl RedisCluster {
         let members = (0..MASTERS).map(member).collect::<Result<Vec<_>, ServerError>>()?;
         for ((member, _), nth) in members.iter().zip(0..) {
             let first = |nth| u32::from(SLOTS) * nth / u32::from(MASTERS);
-            tell(member.port(), &format!("CLUSTER ADDSLOTSRANGE {} {}", first(nth), first(nth + 1) - 1))?;
+            command(member.port(), &format!("CLUSTER ADDSLOTSRANGE {} {}", first(nth), first(nth + 1) - 1))?;
             for (other, bus) in members.iter().take(nth as usize) {
-                tell(member.port(), &format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port()))?;
+                command(member.port(), &format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port()))?;
             }
         }
         let cluster = Self(members.into_iter().map(|(member, _)| member).collect());
@@ -157,14 +157,14 @@ impl RedisCluster {
         let known = format!("cluster_known_nodes:{MASTERS}\r\n");
         let complete = ["cluster_state:ok\r\n", &format!("cluster_slots_ok:{SLOTS}\r\n"), &known];
         agree("the cluster to be complete", || {
-            self.0.iter().find_map(|member| unless_said(member.port(), "CLUSTER INFO", &complete))
+            self.0.iter().find_map(|member| unless_reply_has(member.port(), "CLUSTER INFO", &complete))
         })
     }
 
     /// Its URL: `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT…`.
     #[must_use]
     pub fn url(&self) -> String {
-        let ports: Vec<_> = self.0.iter().map(Member::told_port).collect();
+        let ports: Vec<_> = self.0.iter().map(Member::client_port).collect();
         let others: Vec<_> = ports[1..].iter().map(|port| format!("node=127.0.0.1:{port}")).collect();
         format!("redis-cluster://127.0.0.1:{}?{}", ports[0], others.join("&"))
     }
@@ -216,11 +216,11 @@ impl RedisSentinel {
         let at_once = ["--repl-diskless-sync-delay", "0", "--shutdown-on-sigterm", "force"];
         let announce = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port"];
         let primary = Member::start(&at_once, door(is_behind_proxies)?, &announce)?;
-        let primary_port = primary.told_port();
+        let primary_port = primary.client_port();
         let following = ["--replicaof", "127.0.0.1", &primary_port.to_string()];
         let replica = Member::start(&[at_once.as_slice(), &following].concat(), door(is_behind_proxies)?, &announce)?;
         // Sentinel finds the replica in its first check, instead of ten seconds later.
-        agree("the replica to follow", || unless_said(primary.port(), "INFO replication", &["state=online"]))?;
+        agree("the replica to follow", || unless_reply_has(primary.port(), "INFO replication", &["state=online"]))?;
 
         let (folder, claim) = temporary_folder()?;
         let mut sentinel = Server::in_folder(&claim, "Sentinel", Signal::SIGTERM, Program::redis()?)?;
@@ -246,7 +246,7 @@ impl RedisSentinel {
         // Check more often than every ten seconds. A busy machine, which looks like a clock fault,
         // then delays Sentinel for one second instead of thirty.
         let pace = "SENTINEL DEBUG info-period 500 publish-period 250 tilt-period 1000";
-        tell(port, pace)?;
+        command(port, pace)?;
         servers.settle()?;
         Ok(servers)
     }
@@ -297,11 +297,11 @@ impl RedisSentinel {
     }
 
     fn take_over(&mut self) -> Result<(), ServerError> {
-        let (heir, told) = (self.replica.port(), self.replica.told_port());
+        let (heir, client_port) = (self.replica.port(), self.replica.client_port());
         agree("the replica to take over", || {
-            unless_said(heir, "ROLE", &["master"]).or_else(|| {
-                let address = format!("\r\n{told}\r\n");
-                unless_said(self.port, &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"), &[&address])
+            unless_reply_has(heir, "ROLE", &["master"]).or_else(|| {
+                let address = format!("\r\n{client_port}\r\n");
+                unless_reply_has(self.port, &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"), &[&address])
             })
         })?;
         std::mem::swap(&mut self.primary, &mut self.replica);
@@ -322,16 +322,16 @@ impl RedisSentinel {
     /// meanwhile, since a busy machine kept the primary silent for a second, that stands.
     fn settle(&mut self) -> Result<(), ServerError> {
         agree("Sentinel to know the replica", || {
-            let exchanged = format!("\r\n{}\r\n", self.replica.told_port());
+            let exchanged = format!("\r\n{}\r\n", self.replica.client_port());
             let leader = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}");
-            if unless_said(self.port, &leader, &[&exchanged]).is_none() {
+            if unless_reply_has(self.port, &leader, &[&exchanged]).is_none() {
                 std::mem::swap(&mut self.primary, &mut self.replica);
             }
-            let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.told_port());
-            let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.told_port());
-            unless_said(self.replica.port(), "INFO replication", &[&follows]).or_else(|| {
+            let follows = format!("master_port:{}\r\nmaster_link_status:up", self.primary.client_port());
+            let known = format!("\r\n127.0.0.1:{}\r\n", self.replica.client_port());
+            unless_reply_has(self.replica.port(), "INFO replication", &[&follows]).or_else(|| {
                 let looked = [&known, "master-link-status\r\n$2\r\nok", "flags\r\n$5\r\nslave\r\n"];
-                unless_said(self.port, &format!("SENTINEL REPLICAS {SERVICE}"), &looked)
+                unless_reply_has(self.port, &format!("SENTINEL REPLICAS {SERVICE}"), &looked)
             })
         })
     }

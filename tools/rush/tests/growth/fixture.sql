@@ -1,7 +1,7 @@
 -- A shop that has been in business for two years: ten thousand closed sales, one that is open, and in each table that grows
 -- `fixture.rows` rows. Ids are digests of numbers, so that rows refer to each other without a look-up.
 --
--- Retention has been at work: what is older than it keeps has gone or leads to nobody, but for some `due` rows of each table.
+-- Retention has run: older rows are deleted or anonymised, except some `due` rows of each table.
 
 SET synchronous_commit = off;
 -- Neither foreign keys nor triggers.
@@ -94,7 +94,7 @@ INSERT INTO refresh_tokens (digest, session_id, expires_at)
 INSERT INTO letters (about, account_id, matter, state, due_at, good_until)
     SELECT 'event/' || n, pg_temp.id('account', n), '{}', 'sent', at, at FROM (
         SELECT n, now() - CASE WHEN n <= :due THEN interval '30 days' ELSE (n % 9000) * interval '1 minute' END AS at FROM generate_series(1, :rows) AS n) AS row;
--- Of the open sale nearly all have been told; of a closed one some are left.
+-- Nearly all shoppers of the open sale were reminded; some of a closed one remain.
 INSERT INTO reminders (id, line_id, account_id, epoch, ordinal, told_at)
     SELECT pg_temp.id('reminder', n), pg_temp.id('sale', CASE WHEN n <= :due THEN 7 ELSE 0 END), pg_temp.id('account', n), 1, 1000000 + n,
     CASE WHEN n % 100 > 0 THEN now() END FROM generate_series(1, :rows) AS n;

@@ -1,4 +1,4 @@
-//! What Postgres was asked for, and how it did it, from its own log: every statement, and with `auto_explain` the plan of each.
+//! The statements of Postgres from its log, with the plan of each by `auto_explain`.
 
 use serde_json::Value;
 use sqlx::{PgPool, raw_sql};
@@ -29,7 +29,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// What a server has to be told before it is started anew: where the log goes, and as what.
+    /// Settings of a server before its restart: the file and the format of the log.
     pub async fn settings(pool: &PgPool) {
         for setting in [
             "log_destination = 'jsonlog'",
@@ -44,7 +44,7 @@ impl Log {
         }
     }
 
-    /// Logs what is done in a database from now on, by those who connect from now on.
+    /// Logs the statements of new connections to a database.
     pub async fn begin(pool: PgPool, database: &str) -> Log {
         for setting in [
             "auto_explain.log_min_duration = 0",
@@ -53,7 +53,7 @@ impl Log {
             "auto_explain.log_timing = off",
             "auto_explain.log_format = 'json'",
             "log_statement = 'all'",
-            // Last: whoever connects in between would log in another format.
+            // Last, because connections opened in between would log in another format.
             "session_preload_libraries = 'auto_explain'",
         ] {
             let set = raw_sql(sqlx::AssertSqlSafe(format!("ALTER DATABASE {database} SET {setting}")));

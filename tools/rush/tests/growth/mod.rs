@@ -1,7 +1,7 @@
 //! What a loop asks the database for costs the same however many sales and rows there ever were.
 //!
-//! The services run against a shop that has been in business for two years (`fixture.sql`). Postgres itself says of each
-//! statement that they execute which plan it had and how many pages that read; so no list of statements can fall behind.
+//! The services run against the data of two years (`fixture.sql`). Postgres logs the plan and the
+//! pages of each executed statement, so no list of statements can be out of date.
 
 mod log;
 
@@ -31,7 +31,8 @@ use log::{Executed, Log, RoundTrip, nodes, rows};
 const ROWS: u32 = 50_000;
 /// Rows of each table that retention finds due.
 const DUE: u32 = 100;
-/// Pages of 8 kB that any statement may read, and as many more for each row that it changes or gives.
+/// Pages of 8 kB that any statement may read, and as many more for each row that it changes or
+/// gives.
 const PAGES: f64 = 1200.0;
 const PAGES_PER_ROW: f64 = 30.0;
 /// Tables that do not grow with the business, or not by themselves.
@@ -66,7 +67,8 @@ async fn database(servers: &mut Servers) -> PgPool {
     pool
 }
 
-/// Tables that hold a thousand rows at least; the test is worth little where one that grows is not among them.
+/// Tables with at least a thousand rows; the test is incomplete if a table that grows is not
+/// among them.
 async fn grown(pool: &PgPool) -> HashSet<String> {
     let tables: Vec<(String, f32)> = sqlx::query_as(
         "SELECT relname::text, reltuples FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> '_sqlx_migrations'",
@@ -112,7 +114,8 @@ fn is_ours(program: &str) -> bool {
     ["checkout", "admission-controller"].iter().any(|name| program.starts_with(name))
 }
 
-/// Round trips that belong to each sale whose lock was taken, and how many transactions they were in.
+/// Round trips that belong to each sale whose lock was taken, and how many transactions they were
+/// in.
 fn by_sale(trips: &[RoundTrip], sales: &[(&'static str, Uuid)]) -> BTreeMap<&'static str, (usize, usize)> {
     let mut open: BTreeMap<u64, (usize, Option<&'static str>)> = BTreeMap::new();
     let mut counted = BTreeMap::new();
@@ -183,7 +186,7 @@ async fn forgotten(pool: &PgPool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_loop_pays_for_what_was_long_ago() {
+async fn no_loop_reads_old_rows() {
     let mut servers = tokio::task::spawn_blocking(|| Servers::start().expect("servers")).await.expect("servers");
     let pool = database(&mut servers).await;
     let grown = grown(&pool).await;
@@ -283,8 +286,8 @@ async fn no_loop_pays_for_what_was_long_ago() {
         controls.iter().filter(|one| one.text.contains(control)).filter(|one| fault(one, &grown).is_some()).count();
     assert_eq!(caught, 1, "a scan is found: {controls:?}");
     assert!(worst.len() > 60, "the loops ran: {table}");
-    let told: Vec<String> =
+    let costly: Vec<String> =
         faults.iter().map(|(text, (times, fault))| format!("{times} times\n{text}\n{fault}\n")).collect();
-    assert!(told.is_empty(), "{} statements cost more than they may:\n{}", told.len(), told.join("\n"));
+    assert!(costly.is_empty(), "{} statements exceed their bound:\n{}", costly.len(), costly.join("\n"));
     forgotten(&pool).await;
 }

@@ -1,4 +1,4 @@
-//! What the checkout and operators do: transactions of one step each.
+//! The transactions of checkout and operators, one step each.
 
 use admission_controller::lifecycle::{Action, after};
 use fairline_line::{store::Home, ticket::Ordinal};
@@ -14,14 +14,14 @@ const EPOCHS_LEAPT: i32 = 1000;
 /// Tickets of a line that may have been given since the backup, and that Redis does not know.
 const MARGIN: i64 = 5000;
 
-/// What came of a token at the checkout.
+/// The outcome of a redemption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redeemed {
-    /// A row is locked: it waits.
+    /// A row is locked.
     Waits,
     /// It was used.
     Yes,
-    /// It is used, out of date, or not to be believed.
+    /// The token is used, expired or revoked.
     No,
 }
 
@@ -36,7 +36,7 @@ impl Ledger {
         *held = held.saturating_add_signed(change);
     }
 
-    /// Whom the limit is counted for.
+    /// The visitor for whom the limit counts.
     fn limited(&self, visitor: VisitorId, ordinal: Ordinal) -> VisitorId {
         if self.bugs.has(Bug::LimitPerTicket) { VisitorId(u128::from(ordinal).to_be_bytes()) } else { visitor }
     }
@@ -52,7 +52,7 @@ impl Ledger {
         let (quantity, kid) = (row.quantity, row.kid.clone());
         let visitor = self.limited(row.visitor, row.ordinal);
         let is_good = row.state == State::Promised && row.expires_at > now && !self.tables.revoked.contains(&kid);
-        // The schema refuses what is above the limit.
+        // A constraint of the schema.
         let has = self.tables.units.get(&visitor).copied().unwrap_or(0);
         if !is_good || has + quantity > units(self.tables.row.per_shopper_limit) {
             return Redeemed::No;
@@ -69,7 +69,7 @@ impl Ledger {
         Redeemed::Yes
     }
 
-    /// The holder of this ticket has no more than one shopper may.
+    /// The holder of this ticket is within the limit per shopper.
     fn check_limit(&mut self, at: usize) {
         let visitor = self.tables.admissions[at].visitor;
         let holder = |id: Uuid| self.tables.admissions.iter().find(|row| row.id == id).map(|row| row.visitor);
@@ -96,7 +96,7 @@ impl Ledger {
         self.committed();
     }
 
-    /// The checkout gives units back whose holds have run out.
+    /// The checkout returns the units of expired holds.
     pub fn lapse_holds(&mut self, now_ms: u64) {
         let now = self.clock(now_ms);
         let due = |hold: &Hold| hold.open && hold.until <= now;
@@ -126,12 +126,12 @@ impl Ledger {
         if self.transaction.is_some() {
             return false;
         }
-        let mut given_back = 0;
+        let mut returned = 0;
         for row in self.tables.admissions.iter_mut().filter(|row| row.state == State::Promised) {
             (row.state, row.claimed_at, row.excused, row.faultless) = (State::Lapsed, None, true, true);
-            given_back += row.quantity;
+            returned += row.quantity;
         }
-        self.move_stock(-1, 0, 0, given_back);
+        self.move_stock(-1, 0, 0, returned);
         self.committed();
         true
     }
@@ -152,7 +152,8 @@ impl Ledger {
         true
     }
 
-    /// `Store::intervene`: a ticket is removed or preferred, unless it has had its turn; whether the lock was free.
+    /// `Store::intervene`: a ticket is removed or preferred, unless it has had its turn; whether
+    /// the lock was free.
     pub fn intervene(&mut self, line: usize, ordinal: Ordinal, visitor: VisitorId, removed: bool) -> bool {
         if self.transaction.is_some() {
             return false;
@@ -162,7 +163,7 @@ impl Ledger {
         if !self.tables.admissions.iter().any(has_turn) {
             let is_same = |row: &Intervened| row.line == line && row.ordinal == ordinal && row.removed == removed;
             match self.tables.interventions.iter_mut().find(|row| is_same(row)) {
-                Some(row) => (row.done, row.told_epoch) = (false, 0),
+                Some(row) => (row.done, row.published_epoch) = (false, 0),
                 None => self.tables.interventions.push(Intervened {
                     line,
                     ordinal,
@@ -170,7 +171,7 @@ impl Ledger {
                     removed,
                     at_limit: false,
                     done: false,
-                    told_epoch: 0,
+                    published_epoch: 0,
                 }),
             }
             self.committed();

@@ -1,5 +1,5 @@
-//! The rows of the ledger, as far as the line and its admissions need them. The rows of a sale and of its lines are the
-//! controller's own types.
+//! The rows of the ledger that the line and its admissions need. The rows of a sale and of its
+//! lines are the controller's own types.
 
 use std::collections::BTreeMap;
 
@@ -15,50 +15,51 @@ use crate::sale::{self, Terms};
 /// An admission.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
-    /// Like no other's, not even one's that a restored database has forgotten.
+    /// Unique, even among rows that a restored database lacks.
     pub id: Uuid,
     /// The position of its line among the sale's.
     pub line: usize,
-    /// Whose.
+    /// The ticket.
     pub ordinal: Ordinal,
-    /// Whose ticket that is.
+    /// The holder of the ticket.
     pub visitor: VisitorId,
-    /// How many units.
+    /// Number of units.
     pub quantity: u32,
     /// The key of its token.
     pub kid: String,
-    /// What became of it.
+    /// Its state.
     pub state: State,
     /// When it was made.
     pub issued_at: OffsetDateTime,
-    /// Until when a page has to claim it.
+    /// The end of the claim window.
     pub claim_by: OffsetDateTime,
-    /// Until when it can be redeemed.
+    /// When the token expires.
     pub expires_at: OffsetDateTime,
-    /// When a page did.
+    /// When a page claimed it.
     pub claimed_at: Option<OffsetDateTime>,
-    /// It lapsed by no fault of its shopper's: an operator took it back, or no controller was there to hear a claim.
+    /// It lapsed through no fault of its shopper: an operator revoked it, or no controller could
+    /// receive a claim.
     pub excused: bool,
-    /// What `excused` has to be: for the checks, since a bug may set `excused` wrongly.
+    /// What `excused` must be, for the checks: a bug may set `excused` wrongly.
     pub faultless: bool,
-    /// What is published of it, and in which epoch.
+    /// The published state.
     pub published: Option<State>,
     /// The epoch in which it was published.
     pub published_epoch: i32,
-    /// What the record has of it.
+    /// The state in the record.
     pub recorded: State,
 }
 
 /// A hold of units in checkout.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold {
-    /// Of which admission.
+    /// Its admission.
     pub admission: Uuid,
-    /// Whose.
+    /// Its holder.
     pub visitor: VisitorId,
-    /// Of how many units.
+    /// Number of units.
     pub quantity: u32,
-    /// Until when it can be paid.
+    /// When it expires.
     pub until: OffsetDateTime,
     /// It is neither paid nor lapsed.
     pub open: bool,
@@ -66,23 +67,23 @@ pub struct Hold {
     pub lapsed: bool,
 }
 
-/// A ticket that was taken out of the line, or is to be let in before all others.
+/// A ticket that was removed from the line, or is to be served before all others.
 #[derive(Debug, Clone)]
 pub struct Intervened {
     /// The position of its line among the sale's.
     pub line: usize,
-    /// Whose.
+    /// The ticket.
     pub ordinal: Ordinal,
-    /// Whose ticket that is.
+    /// The holder of the ticket.
     pub visitor: VisitorId,
-    /// Taken out; preferred otherwise.
+    /// Removed; preferred otherwise.
     pub removed: bool,
     /// By the limit per shopper.
     pub at_limit: bool,
     /// The record has it, or the turn has come.
     pub done: bool,
     /// The epoch in which it was published.
-    pub told_epoch: i32,
+    pub published_epoch: i32,
 }
 
 /// All tables, as committed.
@@ -96,13 +97,13 @@ pub struct Tables {
     pub admissions: Vec<Admission>,
     /// All holds.
     pub holds: Vec<Hold>,
-    /// What operators, and the limit per shopper, want of tickets.
+    /// Removals and preferences, by operators and by the limit per shopper.
     pub interventions: Vec<Intervened>,
     /// The units that each visitor has.
     pub units: BTreeMap<VisitorId, u32>,
-    /// Tickets to be let in at once.
+    /// Tickets to be admitted immediately.
     pub admit_now: u32,
-    /// The keys whose tokens are not to be believed.
+    /// Revoked keys.
     pub revoked: Vec<String>,
     /// Grows with every change of the row of the sale.
     pub version: u64,
@@ -139,7 +140,7 @@ impl Tables {
         self.admissions.iter().map(|admission| ((admission.line, admission.ordinal), admission)).collect()
     }
 
-    /// Whether the sale lets people in.
+    /// Whether the sale admits shoppers.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.row.stored_status() == Status::Open

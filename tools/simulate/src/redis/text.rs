@@ -6,7 +6,7 @@ use super::{Answer, Redis, Reply, Value, indexes, integer, is, syntax, wrong_typ
 const LENGTH_MAX: i64 = 512 * 1024 * 1024;
 
 impl Redis {
-    /// The bytes of a string; none where there is no key.
+    /// The bytes of a string, if the key exists.
     pub(super) fn bytes(&self, key: &[u8]) -> Result<Option<&[u8]>, String> {
         match self.value(key) {
             None => Ok(None),
@@ -15,7 +15,7 @@ impl Redis {
         }
     }
 
-    /// The bytes of a string to be changed, made if there is none.
+    /// The bytes of a string for a change, created if missing.
     pub(super) fn bytes_mut(&mut self, key: &[u8]) -> Result<&mut Vec<u8>, String> {
         match self.value_or(key, || Value::Text(Vec::new())) {
             Value::Text(bytes) => Ok(bytes),

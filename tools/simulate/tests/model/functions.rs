@@ -1,4 +1,5 @@
-//! Random calls of the line's library through its store: the same answers, the same messages, and the same keys in the end.
+//! Random calls of the line's library through its store: replies, published messages and final keys
+//! are those of a real Redis.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -10,7 +11,7 @@ use fairline_line::{
 };
 use fairline_private_servers::testing;
 use fairline_record::{Hash, draw::Draw};
-use fairline_sale::{LineOrder, SaleCard, SaleId, SaleMode, Status, VisitorId};
+use fairline_sale::{SaleCard, SaleId, Status, VisitorId};
 use fairline_simulate::{
     gate::Gate,
     redis::Reply,
@@ -27,8 +28,8 @@ const CALLS: usize = 60;
 const RECALL_WINDOW: Duration = Duration::from_secs(50_000_000);
 const LONG: Duration = Duration::from_secs(600);
 
-/// The line of one sale, twice.
-struct Twice {
+/// The line of one sale, pair.
+struct Pair {
     rng: Rng,
     real: LineStore,
     raw: Real,
@@ -37,7 +38,7 @@ struct Twice {
     gate: Gate,
     server: Server,
     card: SaleCard,
-    said: Vec<String>,
+    calls: Vec<String>,
     published: Vec<Vec<u8>>,
     // What a controller knows.
     epoch: u32,
@@ -53,15 +54,15 @@ struct Twice {
 
 /// Does the same at both, and compares.
 macro_rules! both {
-    ($twice:ident, $store:ident => $call:expr) => {{
-        let time = $twice.raw.command(&[b"TIME"]).expect("a time");
+    ($pair:ident, $store:ident => $call:expr) => {{
+        let time = $pair.raw.command(&[b"TIME"]).expect("a time");
         let now_ms = milliseconds(&time);
-        let $store = $twice.real.clone();
+        let $store = $pair.real.clone();
         let theirs = $call.await;
-        let $store = $twice.model.clone();
-        let ours = complete(&$twice.gate, &mut $twice.server, now_ms, $call);
-        $twice.published.extend($twice.server.take_published().into_iter().map(|message| message.1));
-        $twice.compare(stringify!($call), &ours, &theirs);
+        let $store = $pair.model.clone();
+        let ours = complete(&$pair.gate, &mut $pair.server, now_ms, $call);
+        $pair.published.extend($pair.server.take_published().into_iter().map(|message| message.1));
+        $pair.compare(stringify!($call), &ours, &theirs);
         ours
     }};
 }
@@ -88,33 +89,9 @@ async fn publish(store: &LineStore, publication: &Publication<'_>, begins: bool)
     store.publish(&Publication { begins, ..publication.clone() }).await
 }
 
-/// What shoppers see of a sale of its own.
+/// The card of a new sale.
 fn card() -> SaleCard {
-    SaleCard {
-        id: SaleId(uuid::Uuid::new_v4()),
-        slug: "simulated".to_owned(),
-        name: "Simulated".to_owned(),
-        description: String::new(),
-        price_minor: 100,
-        currency: "EUR".to_owned(),
-        per_shopper_limit: 1,
-        per_account_limit: None,
-        total: 10,
-        remaining: 10,
-        status: Status::Open,
-        opens_at: OffsetDateTime::UNIX_EPOCH,
-        ends_at: None,
-        rate_cap_per_s: 10.0,
-        message: None,
-        mode: SaleMode::Guarantee,
-        order: LineOrder::Fifo,
-        draw: None,
-        lane: None,
-        grace_s: None,
-        rehearsal: false,
-        look: Default::default(),
-        record: None,
-    }
+    SaleCard { id: SaleId(uuid::Uuid::new_v4()), ..SaleCard::example() }
 }
 
 /// The fields of a hash have no order, and each server is a process of its own.
@@ -125,7 +102,7 @@ async fn in_order(store: &LineStore, sale: SaleId, look: &Look) -> Result<Upcomi
     Ok(seen)
 }
 
-impl Twice {
+impl Pair {
     async fn new(seed: u64) -> Self {
         let card = card();
         let gate = Gate::default();
@@ -141,7 +118,7 @@ impl Twice {
             gate,
             server: Server::new(1, LIBRARY),
             card,
-            said: Vec::new(),
+            calls: Vec::new(),
             published: Vec::new(),
             epoch: 0,
             publication: 0,
@@ -157,8 +134,8 @@ impl Twice {
 
     fn compare(&mut self, what: &str, ours: &impl Debug, theirs: &impl Debug) {
         let (ours, theirs) = (format!("{ours:?}"), format!("{theirs:?}"));
-        self.said.push(format!("{} -> {ours}", what.split_whitespace().collect::<Vec<_>>().join(" ")));
-        assert_eq!(ours, theirs, "after\n{}", self.said.join("\n"));
+        self.calls.push(format!("{} -> {ours}", what.split_whitespace().collect::<Vec<_>>().join(" ")));
+        assert_eq!(ours, theirs, "after\n{}", self.calls.join("\n"));
     }
 
     fn ordinal(&mut self) -> Ordinal {
@@ -203,7 +180,7 @@ impl Twice {
             self.cursor = if before_draw { self.cursor } else { self.granted };
             self.granted += 12;
         }
-        // Some come late, and some twice.
+        // Some come late, and some pair.
         self.publication += i64::try_from(self.rng.below(3)).expect("small") - i64::from(self.rng.once_in(9));
         let turns: Vec<(Ordinal, Turn)> = (0..self.rng.below(4)).map(|_| (self.ordinal(), self.turn())).collect();
         let heard: Vec<(Ordinal, Claim)> = (0..self.rng.below(3))
@@ -267,10 +244,11 @@ impl Twice {
                 let _ = both!(self, store => store.resume(id, &tickets));
             }
             8 | 9 => {
-                let (gone, told) = (self.ordinals(), self.rng.once_in(2));
+                let (gone, reported) = (self.ordinals(), self.rng.once_in(2));
                 let grace = if self.rng.once_in(3) { LONG } else { Duration::ZERO };
-                let _ = both!(self, store => store.absent(id, grace, told, &gone));
-                // At once: whose deadlines lie a few ms apart at one server, and not at the other, are swept in another order.
+                let _ = both!(self, store => store.absent(id, grace, reported, &gone));
+                // At once: whose deadlines lie a few ms apart at one server, and not at the other,
+                // are swept in another order.
                 let _ = both!(self, store => store.sweep(id, 100));
             }
             12 => {
@@ -365,7 +343,8 @@ impl Twice {
                 parts.join(", ")
             };
             found.push((name.to_owned(), text(Ok(self.server.read(&args))), text(self.raw.command(&args))));
-            // How long a key is kept, to the day: what is looked at now is gone in a moment, or in days.
+            // How long a key is kept, to the day: what is looked at now is gone in a moment, or in
+            // days.
             let days = |reply: Result<Reply, String>| match reply {
                 Ok(Reply::Int(ms)) if ms > 0 => format!("{} days", (ms + 43_200_000) / 86_400_000),
                 other => format!("{other:?}"),
@@ -400,18 +379,18 @@ impl Twice {
 async fn every_function_of_the_library_does_the_same_as_in_a_real_redis() {
     let mut answered = 0;
     for seed in 0..SEQUENCES {
-        let mut twice = Twice::new(seed).await;
-        if !twice.rng.once_in(10) {
-            twice.publish(true).await;
+        let mut pair = Pair::new(seed).await;
+        if !pair.rng.once_in(10) {
+            pair.publish(true).await;
         }
         for _ in 0..CALLS {
-            twice.step().await;
+            pair.step().await;
         }
-        twice.compare_messages();
-        for (name, ours, theirs) in twice.keys() {
-            twice.compare(&format!("seed {seed}: the key {name}"), &ours, &theirs);
+        pair.compare_messages();
+        for (name, ours, theirs) in pair.keys() {
+            pair.compare(&format!("seed {seed}: the key {name}"), &ours, &theirs);
         }
-        answered += twice.said.iter().filter(|said| said.contains("-> Ok")).count();
+        answered += pair.calls.iter().filter(|calls| calls.contains("-> Ok")).count();
     }
     assert!(answered > CALLS * 20, "only {answered} calls were answered");
 }

@@ -1,4 +1,4 @@
-//! The model of Redis against a real one: command by command, and function by function of the library.
+//! The model of Redis against a real one, command by command and function by function.
 
 mod commands;
 mod functions;

@@ -1,8 +1,10 @@
 //! The servers as the demo and the tests use them: real programs, real signals.
 
+mod replicated;
+
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -111,7 +113,7 @@ fn postgres_keeps_its_data_and_its_address_over_a_kill_and_a_stop() {
 }
 
 #[test]
-fn postgres_starts_again_after_somebody_else_has_killed_it() {
+fn postgres_restarts_after_it_was_killed_from_outside() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     let mut postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
@@ -124,7 +126,7 @@ fn postgres_starts_again_after_somebody_else_has_killed_it() {
 }
 
 #[test]
-fn postgres_wants_the_password_and_keeps_it_to_its_owner() {
+fn postgres_requires_the_password_and_its_file_is_private() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started");
@@ -154,7 +156,7 @@ fn a_folder_is_claimed_by_one_at_a_time() {
 }
 
 #[test]
-fn a_folder_that_postgres_cannot_start_from_is_a_sentence() {
+fn an_unusable_postgres_folder_is_reported() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started"));
@@ -178,7 +180,7 @@ fn a_folder_that_postgres_cannot_start_from_is_a_sentence() {
 }
 
 #[test]
-fn an_initialisation_that_was_cut_short_is_done_again() {
+fn an_interrupted_initialisation_is_repeated() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     drop(PrivatePostgres::start(&folder, Survives::Kill).expect("started"));
@@ -204,7 +206,7 @@ fn clearing_removes_the_data_and_nothing_else() {
 }
 
 #[test]
-fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
+fn data_is_elsewhere_when_its_user_cannot_access_the_folder() {
     let closed = tempfile::tempdir().expect("a temporary folder");
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("its permissions");
     let folder = Folder::claim(closed.path().join("demo")).expect("claimed");
@@ -212,7 +214,7 @@ fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
     assert_eq!(sql(&postgres.url(), "SELECT 1"), "1");
     drop(postgres);
     let home = folder.path().join("postgres");
-    // Whoever is not root runs Postgres as itself, and gets at every folder of its own.
+    // Without root, Postgres runs as the caller, who can access all of its own folders.
     let is_root = closed.path().metadata().expect("a folder").uid() == 0;
     assert_eq!(home.is_symlink(), is_root);
     let place = home.canonicalize().expect("a folder");
@@ -222,7 +224,7 @@ fn data_stands_elsewhere_when_its_user_cannot_get_at_the_folder() {
     folder.clear().expect("cleared");
     assert!(!place.exists() && !home.is_symlink());
 
-    // Whoever removes the folder itself leaves the data behind, until the next who has some there comes by.
+    // Removing the folder leaves the data behind until the next start with such data.
     let postgres = PrivatePostgres::start(&folder, Survives::Kill).expect("started over");
     drop((postgres, folder));
     fs::remove_dir_all(closed.path().join("demo")).expect("removed");
@@ -295,7 +297,7 @@ fn servers_end_when_their_owner_is_killed() {
 }
 
 #[test]
-fn what_a_killed_owner_left_running_is_stopped_by_the_next() {
+fn servers_of_a_killed_owner_are_stopped_by_the_next() {
     let place = passable();
     let mut run = Run::start();
     let data = place.path().join("redis/data");
@@ -318,7 +320,7 @@ fn what_a_killed_owner_left_running_is_stopped_by_the_next() {
 }
 
 #[test]
-fn every_test_has_a_database_of_its_own() {
+fn every_test_has_its_own_database() {
     let (one, two) = (testing::database_url(), testing::database_url());
     sql(&one, "CREATE TABLE mine ()");
     assert_eq!(sql(&two, "SELECT count(*) FROM pg_tables WHERE tablename = 'mine'"), "0");
@@ -326,7 +328,7 @@ fn every_test_has_a_database_of_its_own() {
 }
 
 #[test]
-fn redis_starts_again_with_nothing_or_with_what_it_had_at_a_moment() {
+fn redis_restarts_empty_or_as_of_an_earlier_moment() {
     let place = passable();
     let folder = Folder::claim(place.path()).expect("claimed");
     let mut redis = PrivateRedis::start(&folder, Survives::Kill).expect("started");
@@ -348,173 +350,4 @@ fn redis_starts_again_with_nothing_or_with_what_it_had_at_a_moment() {
     redis.restart_empty().expect("started again");
     assert_eq!(redis.url(), url);
     assert!(ask(&url, "GET cursor").starts_with("$-1"));
-}
-
-#[test]
-fn a_cluster_of_three_shares_the_keys_and_serves_its_rest_while_one_is_down() {
-    let mut cluster = testing::RedisCluster::start().expect("a cluster");
-    let urls: Vec<String> = cluster.masters().map(|redis| redis.url()).collect();
-    let ports: Vec<u16> = cluster.masters().map(|redis| redis.port()).collect();
-    let [first, second, third] = ports[..] else { panic!("three: {ports:?}") };
-    let url = format!("redis-cluster://127.0.0.1:{first}?node=127.0.0.1:{second}&node=127.0.0.1:{third}");
-    assert_eq!(cluster.url(), url);
-    // Keys of the first, the second and the last third of the slots.
-    for (key, holder) in [("bar", 0), ("c", 1), ("foo", 2)] {
-        for (nth, url) in urls.iter().enumerate() {
-            let answer = ask(url, &format!("SET {key} 41"));
-            assert_eq!(answer.starts_with("+OK"), nth == holder, "{key} at {nth}: {answer}");
-        }
-    }
-
-    cluster.masters().nth(2).expect("a master").kill().expect("killed");
-    eventually("the others notice", || ask(&urls[0], "CLUSTER INFO").contains("cluster_slots_ok:10922"));
-    assert!(ask(&urls[0], "GET bar").contains("41"));
-    cluster.masters().nth(2).expect("a master").restart().expect("restarted");
-    cluster.settle().expect("complete again");
-    assert!(ask(&urls[2], "GET foo").contains("41"));
-}
-
-#[test]
-fn sentinel_makes_the_replica_primary_and_what_was_primary_its_replica() {
-    let mut servers = testing::RedisSentinel::start().expect("a Sentinel");
-    assert!(servers.url().starts_with("redis-sentinel://127.0.0.1:"), "{}", servers.url());
-    assert!(servers.url().ends_with("?sentinelServiceName=line"), "{}", servers.url());
-    for term in 1..=2 {
-        let before = servers.primary().url();
-        // `WAIT` is sent with the write: what has not reached the replica, a failover loses.
-        let answer = ask(&before, &format!("SET cursor {term}\r\nWAIT 1 5000"));
-        assert!(answer.starts_with("+OK\r\n:1\r\n"), "{answer}");
-        servers.fail_over().expect("the replica takes over");
-        let after = servers.primary().url();
-        assert_ne!(before, after);
-        assert!(ask(&after, "GET cursor").contains(&format!("\r\n{term}\r\n")));
-        assert!(ask(&after, "SET cursor 0").starts_with("+OK"));
-        servers.restore().expect("the old primary follows");
-        eventually("it forgets what it was", || ask(&before, "GET cursor").contains("\r\n0\r\n"));
-    }
-}
-
-#[test]
-fn a_standby_takes_over_with_all_that_was_acknowledged() {
-    let mut pair = testing::PostgresPair::start().expect("a primary and a standby");
-    let url = pair.primary().create_database("shop").expect("a database");
-    sql(&url, "CREATE TABLE sold (n integer)");
-    for term in 1..=2 {
-        let url = pair.primary().database("shop");
-        sql(&url, &format!("INSERT INTO sold VALUES ({term})"));
-        pair.fail_over().expect("the standby takes over");
-        let heir = pair.primary().database("shop");
-        assert_ne!(url, heir);
-        assert_eq!(sql(&heir, "SELECT count(*) FROM sold"), term.to_string());
-        assert!(!pair.has_standby());
-        pair.add_standby().expect("a new standby");
-    }
-}
-
-#[test]
-fn clients_of_a_cluster_and_a_sentinel_can_be_led_through_proxies() {
-    let cluster = testing::RedisCluster::start_behind_proxies().expect("a cluster");
-    let doors: Vec<u16> = cluster.doors().map(|door| door.address().port()).collect();
-    assert_eq!(doors.len(), 3);
-    let first = format!("redis://127.0.0.1:{}", doors[0]);
-    eventually("clients learn the doors", || {
-        let slots = ask(&first, "CLUSTER SLOTS");
-        doors.iter().all(|door| slots.contains(&format!(":{door}\r\n")))
-    });
-
-    let mut sentinel = testing::RedisSentinel::start_behind_proxies().expect("a Sentinel");
-    let doors: Vec<u16> = sentinel.doors().map(|door| door.address().port()).collect();
-    sentinel.fail_over_from_stopped().expect("the replica takes over");
-    let after: Vec<u16> = sentinel.doors().map(|door| door.address().port()).collect();
-    assert_eq!(after, [doors[1], doors[0]]);
-}
-
-/// What has passed through a link in one direction, up to its end.
-fn passed(mut stream: &TcpStream) -> String {
-    let mut read = String::new();
-    let _ = stream.read_to_string(&mut read);
-    read
-}
-
-#[test]
-fn a_link_can_be_broken_in_one_direction() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let proxy = testing::Proxy::start(listener.local_addr().expect("an address")).expect("a proxy");
-    let link = || {
-        let before = proxy.links();
-        let near = TcpStream::connect(proxy.address()).expect("a connection");
-        let (far, _) = listener.accept().expect("a connection");
-        eventually("the proxy has the link", || proxy.links() > before);
-        for stream in [&near, &far] {
-            stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
-        }
-        (near, far)
-    };
-    let say = |mut stream: &TcpStream, what: &str| stream.write_all(what.as_bytes()).expect("sent");
-
-    let (near, far) = link();
-    proxy.set_established(testing::Link { there: testing::Carry::NoMore, back: testing::Carry::All });
-    say(&far, "answer");
-    assert_eq!((passed(&far), passed(&near)), (String::new(), "answer".to_owned()));
-
-    let (near, far) = link();
-    proxy.set_established(testing::Link { there: testing::Carry::Later, back: testing::Carry::All });
-    say(&near, "late");
-    say(&far, "at once");
-    assert_eq!((passed(&far), passed(&near)), (String::new(), "at once".to_owned()));
-    proxy.set_established(testing::Link::default());
-    assert_eq!(passed(&far), "late");
-
-    let (near, far) = link();
-    proxy.set_established(testing::Link { there: testing::Carry::All, back: testing::Carry::Never });
-    say(&near, "question");
-    say(&far, "lost");
-    assert_eq!((passed(&far), passed(&near)), ("question".to_owned(), String::new()));
-    proxy.set_established(testing::Link::default());
-    say(&far, "never well again");
-    assert_eq!(passed(&near), "");
-
-    // It arrives from where it was made.
-    let near = TcpStream::connect(proxy.address()).expect("a connection");
-    let (_, from) = listener.accept().expect("a connection");
-    assert_eq!(near.local_addr().expect("an address").ip(), from.ip());
-}
-
-/// For the next test: another process, which owns one of everything until its input ends or it is killed.
-#[test]
-#[ignore = "started by `clusters_and_sentinels_end_with_their_owner`, as a process of its own"]
-fn own_a_cluster_and_a_sentinel() {
-    let _owned = (testing::RedisCluster::start().expect("a cluster"), testing::RedisSentinel::start().expect("one"));
-    println!("\n{READY}");
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
-}
-
-const READY: &str = "ready";
-
-#[test]
-fn clusters_and_sentinels_end_with_their_owner() {
-    for is_killed in [true, false] {
-        let temporary = passable();
-        let mut owner = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "own_a_cluster_and_a_sentinel", "--ignored", "--nocapture"])
-            .env("TMPDIR", temporary.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let said = BufReader::new(owner.stdout.as_mut().expect("its output")).lines();
-        assert!(said.map_while(Result::ok).any(|line| line == READY), "it owns them");
-        // More for a moment: a Redis that writes a file has a child do it.
-        eventually("it owns six", || servers_in(temporary.path()) == 6);
-        if is_killed {
-            owner.kill().expect("killed");
-            owner.wait().expect("ended");
-            eventually("the servers end", || servers_in(temporary.path()) == 0);
-        } else {
-            drop(owner.stdin.take());
-            assert!(owner.wait().expect("ended").success());
-            assert_eq!(servers_in(temporary.path()), 0);
-            assert_eq!(fs::read_dir(temporary.path()).expect("a folder").count(), 0, "nothing is left");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{LOOK_EVERY, Named, admin::Admin, find, path_of, words};
+use super::{Named, POLL_INTERVAL, admin::Admin, find, path_of, words};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -147,28 +147,28 @@ pub(super) async fn rehearse(admin: &Admin, wanted: &Rehearse, json: bool) -> Re
     }
     let crowd = json!({ "shoppers": wanted.shoppers, "arrival_s": wanted.arrive_s, "abandon": wanted.abandon });
     let begun = admin.ask(Method::POST, &path, Some(&crowd)).await?;
-    let mut told = String::new();
+    let mut shown = String::new();
     loop {
-        let listed = admin.look(&path).await?;
+        let listed = admin.poll(&path).await?;
         let all = listed["rehearsals"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(it) = all.iter().find(|one| one["id"] == begun["id"]) else {
             return Err(Failure::new("The rehearsal is no longer listed: too many others were started since."));
         };
         let progress = it["progress"].as_str().unwrap_or_default();
-        if !json && progress != told {
+        if !json && progress != shown {
             eprintln!("{progress}");
-            progress.clone_into(&mut told);
+            progress.clone_into(&mut shown);
         }
         if !it["ended_at"].is_null() {
             print(it, json, |it| format!("{}\n", it["state"].as_str().unwrap_or_default()));
             return Ok(ExitCode::from(u8::from(it["state"] != "passed")));
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
 pub(super) async fn lanes(admin: &Admin, command: Lanes, json: bool) -> Result<(), Failure> {
-    let show = |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |told| words::of_lanes(&told["lanes"]));
+    let show = |sale: &Value| print(&json!({ "lanes": sale["lanes"] }), json, |shown| words::of_lanes(&shown["lanes"]));
     match command {
         Lanes::List(named) => show(&find(admin, &named).await?),
         Lanes::Add { named, lane, share } => {

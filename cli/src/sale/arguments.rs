@@ -1,0 +1,290 @@
+//! The arguments of `fairline sale`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{admin::Where, console, orders};
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(super) place: Where,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a sale; it opens now unless --opens-at says otherwise.
+    Create(Box<Create>),
+    /// Create a copy of a sale, for another time.
+    Copy(Copy),
+    /// List all sales, the newest first.
+    List,
+    /// Show one sale.
+    Show(Named),
+    /// Open a sale now.
+    Open(Named),
+    /// Pause admissions.
+    Pause(Named),
+    /// Resume admissions.
+    Resume(Named),
+    /// Close a sale for good.
+    Close(Named),
+    /// Change the settings of a sale that may change while it runs.
+    Set(Change),
+    /// Print a sale whenever it changes, until it is closed.
+    Watch(Named),
+    /// Admit a number of shoppers at once, above the rate.
+    Admit {
+        #[command(flatten)]
+        named: Named,
+        /// Number of shoppers.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        count: u32,
+    },
+    /// Remove a ticket from the line.
+    Remove(Ticket),
+    /// Serve a ticket before all others.
+    Prefer(Ticket),
+    /// Revoke all issued tokens; their shoppers wait again, at the front.
+    Revoke {
+        #[command(flatten)]
+        named: Named,
+        /// Reason, for the audit log.
+        #[arg(long)]
+        reason: String,
+    },
+    /// List the orders of a sale, the newest first: all, or those that match a search.
+    Orders(orders::List),
+    /// Refund a paid order, in full or in part.
+    Refund(orders::Refund),
+    /// Cancel an unpaid order.
+    CancelOrder(orders::Cancel),
+    /// Print the results of a sale.
+    Report(Named),
+    /// Rehearse: send simulated shoppers to a copy of a sale, and wait until they have finished.
+    /// Exit code 0 if every promise was kept, 1 if not.
+    Rehearse(console::Rehearse),
+    /// Manage the lanes of a sale, and invitations to them.
+    Lanes {
+        #[command(subcommand)]
+        command: console::Lanes,
+    },
+    /// Show the audit log, the newest entry first.
+    Audit(console::Audit),
+    /// List the operators.
+    Operators,
+    /// Manage API tokens of programs.
+    Tokens {
+        #[command(subcommand)]
+        command: console::Tokens,
+    },
+    /// Manage webhooks for events.
+    Webhooks {
+        #[command(subcommand)]
+        command: console::Webhooks,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ticket {
+    #[command(flatten)]
+    pub(super) named: Named,
+    /// Ticket number, as the shopper's page shows it.
+    pub(super) ticket: u64,
+    /// Reason, for the audit log.
+    #[arg(long)]
+    pub(super) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The sale: its URL slug or its id.
+    #[arg(value_name = "SALE")]
+    pub(super) sale: String,
+}
+
+/// The order in which the line is served.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Order {
+    Fifo,
+    Draw,
+}
+
+/// The admission mode.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Mode {
+    Guarantee,
+    Yield,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Name of the product.
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// URL slug [default: derived from NAME].
+    #[arg(long)]
+    pub(super) slug: Option<String>,
+    /// Description: a sentence or two.
+    #[arg(long, default_value = "")]
+    pub(super) description: String,
+    /// Price of one unit, such as 49.00.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(super) price: String,
+    /// ISO 4217 currency code.
+    #[arg(long, default_value = "EUR")]
+    pub(super) currency: String,
+    /// Units in stock.
+    #[arg(long, value_name = "UNITS")]
+    pub(super) total: u32,
+    /// Units that one shopper may buy.
+    #[arg(long, value_name = "UNITS", default_value_t = 1)]
+    pub(super) per_shopper: u32,
+    /// Units that one account may buy; requires shoppers to sign in.
+    #[arg(long, value_name = "UNITS")]
+    pub(super) per_account: Option<u32>,
+    /// Maximum admissions per second.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 10.0)]
+    pub(super) rate: f64,
+    /// Maximum shoppers in checkout [default: unlimited].
+    #[arg(long, value_name = "SHOPPERS")]
+    pub(super) inside_max: Option<u32>,
+    /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub(super) opens_at: Option<String>,
+    /// End time [default: none].
+    #[arg(long, value_name = "TIME")]
+    pub(super) ends_at: Option<String>,
+    /// Time zone in which the console shows the sale, such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(super) time_zone: String,
+    /// Seconds in which a hold must be paid.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(super) hold: u32,
+    /// Seconds in which a token can be redeemed [default: 120].
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) token_ttl: Option<u32>,
+    /// Seconds in which a page must claim its token [default: 15].
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) claim_window: Option<u32>,
+    /// Seconds after its turn for which a ticket is still recalled [default: 1800].
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) recall_window: Option<u32>,
+    /// Grace period: seconds for which a disconnected shopper keeps the place [default: the waiting
+    /// rooms' setting].
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) grace: Option<u32>,
+    /// The order in which the line is served.
+    #[arg(long, value_enum, default_value = "fifo")]
+    pub(super) order: Order,
+    /// Admission mode.
+    #[arg(long, value_enum, default_value = "guarantee")]
+    pub(super) mode: Mode,
+    /// In yield mode: the share of paying shoppers who may find no unit [default: 0.001].
+    #[arg(long, value_name = "PART")]
+    pub(super) risk: Option<f64>,
+    /// An earlier sale with similar shopper behaviour.
+    #[arg(long, value_name = "SALE")]
+    pub(super) prior_sale: Option<String>,
+    #[command(flatten)]
+    pub(super) theme: ThemeArgs,
+}
+
+/// The theme of a sale's pages.
+#[derive(Debug, Args)]
+pub(super) struct ThemeArgs {
+    /// Colour of buttons and links: #rrggbb.
+    #[arg(long, value_name = "COLOUR")]
+    pub(super) accent: Option<String>,
+    /// Background colour: #rrggbb.
+    #[arg(long, value_name = "COLOUR")]
+    pub(super) paper: Option<String>,
+    /// Text for shoppers who wait.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) waiting_text: Option<String>,
+    /// Text for shoppers who have a turn.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) turn_text: Option<String>,
+    /// Text for shoppers who came too late.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) sold_out_text: Option<String>,
+}
+
+impl ThemeArgs {
+    /// Applies the given settings to a theme; an empty text restores the default.
+    pub(super) fn over(&self, theme: &Value) -> Option<Value> {
+        let mut theme = theme.as_object().cloned().unwrap_or_default();
+        let given = [
+            ("accent", &self.accent),
+            ("paper", &self.paper),
+            ("waiting_text", &self.waiting_text),
+            ("turn_text", &self.turn_text),
+            ("sold_out_text", &self.sold_out_text),
+        ];
+        let mut is_changed = false;
+        for (name, text) in given {
+            let Some(text) = text else { continue };
+            is_changed = true;
+            if text.is_empty() {
+                theme.remove(name)
+            } else {
+                theme.insert(name.to_owned(), json!(text))
+            };
+        }
+        is_changed.then_some(Value::Object(theme))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Copy {
+    #[command(flatten)]
+    pub(super) named: Named,
+    /// URL slug [default: that of the original with `-copy`].
+    #[arg(long)]
+    pub(super) slug: Option<String>,
+    /// Name of the product [default: that of the original].
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Opening time: 2026-11-27T09:00:00+01:00 [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub(super) opens_at: Option<String>,
+    /// End time [default: none].
+    #[arg(long, value_name = "TIME")]
+    pub(super) ends_at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    #[command(flatten)]
+    pub(super) named: Named,
+    /// Maximum admissions per second.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(super) rate: Option<f64>,
+    /// Units in stock.
+    #[arg(long, value_name = "UNITS")]
+    pub(super) total: Option<u32>,
+    /// Maximum shoppers in checkout; `none` for unlimited.
+    #[arg(long, value_name = "SHOPPERS")]
+    pub(super) inside_max: Option<String>,
+    /// Message to all waiting shoppers; empty removes it.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) message: Option<String>,
+    /// Seconds after its turn for which a ticket is still recalled.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) recall_window: Option<u32>,
+    /// Grace period: seconds for which a disconnected shopper keeps the place; `none` for the
+    /// waiting rooms' setting.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) grace: Option<String>,
+    /// Opening time of a scheduled sale.
+    #[arg(long, value_name = "TIME")]
+    pub(super) opens_at: Option<String>,
+    /// End time of a scheduled sale; `none` for no end time.
+    #[arg(long, value_name = "TIME")]
+    pub(super) ends_at: Option<String>,
+    #[command(flatten)]
+    pub(super) theme: ThemeArgs,
+}

@@ -1,0 +1,234 @@
+use std::time::Duration;
+
+use super::*;
+
+const S: i64 = 1_000_000;
+/// No promise is broken.
+const KEPT: [u8; 0] = [];
+
+/// What happened in a shop that keeps every promise: two shoppers wait, are admitted, and pay.
+struct Doctored {
+    profile: Profile,
+    report: Report,
+    events: Vec<Event>,
+    faults: Vec<Injected>,
+    admissions: Vec<Admission>,
+    payments: Vec<Payment>,
+    charges: Vec<Charge>,
+    stock: Vec<(i64, Stock)>,
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn honest() -> Doctored {
+    let profile = Profile {
+        mix: "buy=1".parse().expect("shares"),
+        transports: "websocket=1".parse().expect("shares"),
+        payments: "visa=1".parse().expect("shares"),
+        arrive_within: Duration::ZERO,
+        act_within: Duration::ZERO,
+        lid_closed: Duration::ZERO,
+        think_up_to: Duration::ZERO,
+        chance_percent: 50,
+        faster: 1,
+    };
+    let mut doctored = Doctored {
+        profile,
+        report: Report { order_honest: Some(true), ..Report::default() },
+        events: Vec::new(),
+        faults: Vec::new(),
+        admissions: Vec::new(),
+        payments: Vec::new(),
+        charges: Vec::new(),
+        stock: (0..60).map(|at| (at * S / 2, Stock { total: 9, promised: 1, held: 1, sold: 2 })).collect(),
+    };
+    for shopper in 0..2 {
+        let (n, at) = (u128::from(shopper) + 1, i64::from(shopper) * S);
+        let (admission, order, payment) = (id(n), id(10 + n), id(20 + n));
+        for (at_us, what) in [
+            (at, Happening::Connected { room: 0 }),
+            (at + S, Happening::Place { ordinal: u64::from(shopper) + 1 }),
+            (at + 5 * S, Happening::Turn { admission, expires_s: 60 }),
+            (at + 6 * S, Happening::PaySent { order }),
+            (at + 7 * S, Happening::Order { order, status: "paid".to_owned() }),
+            (at + 20 * S, Happening::Disconnected),
+            (at + 20 * S, Happening::Ended { outcome: Some("paid".to_owned()) }),
+        ] {
+            doctored.events.push(Event { at_us, shopper, what });
+        }
+        let ordinal = i64::from(shopper) + 1;
+        let issued_at_us = at + 4 * S;
+        doctored.admissions.push(Admission { id: admission, ordinal, issued_at_us, expires_at_us: 60 * S });
+        let state = "captured".to_owned();
+        let hold_expires_at_us = 60 * S;
+        doctored.payments.push(Payment { id: payment, hold_id: order, state, hold_expires_at_us, has_order: true });
+        doctored.charges.push(Charge {
+            id: format!("pi_{n}"),
+            payment: Some(payment),
+            status: "succeeded".to_owned(),
+            amount: 100,
+            refunded: 0,
+            made_at_us: at + 6 * S,
+            captured_at_us: Some(at + 7 * S),
+        });
+    }
+    doctored
+}
+
+impl Doctored {
+    fn violations(&self) -> Vec<Violation> {
+        check(&Evidence {
+            seed: 1,
+            profile: &self.profile,
+            report: &self.report,
+            events: &self.events,
+            faults: &self.faults,
+            admissions: &self.admissions,
+            payments: &self.payments,
+            charges: &self.charges,
+            stock: &self.stock,
+        })
+    }
+
+    fn promises(&self) -> Vec<u8> {
+        self.violations().into_iter().map(|violation| violation.promise).collect()
+    }
+
+    /// The same, had there been a fault all the time.
+    fn with_a_fault(mut self) -> Self {
+        let fault = Fault::Kill("checkout-1");
+        self.faults.push(Injected { fault, began_us: 0, ended_us: 50 * S, recovered_us: 60 * S });
+        self
+    }
+
+    fn forget(&mut self, is: impl Fn(&Event) -> bool) {
+        self.events.retain(|event| !is(event));
+    }
+}
+
+#[test]
+fn a_shop_that_keeps_its_promises_has_no_violations() {
+    assert_eq!(honest().promises(), KEPT);
+}
+
+#[test]
+fn violations_of_the_report_keep_their_promise() {
+    let mut doctored = honest();
+    for promise in [1, 2, 3, 4, 5, 6, 7, 8] {
+        doctored.report.broken.push(format!("promise {promise}: 1 thing"));
+    }
+    doctored.report.mismatches.push("the counts differ".to_owned());
+    doctored.report.order_honest = Some(false);
+    assert_eq!(doctored.promises(), [1, 2, 3, 4, 5, 6, 7, 8, 0, 10]);
+}
+
+#[test]
+fn a_passed_shopper_is_found_unless_away_when_redis_lost_the_line() {
+    let passed = |doctored: &mut Doctored| {
+        doctored.admissions[0].issued_at_us = 8 * S;
+        for event in &mut doctored.events {
+            if event.shopper == 0 && event.at_us > 4 * S {
+                event.at_us += 4 * S;
+            }
+        }
+    };
+    let mut doctored = honest();
+    passed(&mut doctored);
+    assert_eq!(doctored.promises(), [4]);
+    // The report counts it, too, by a rule that knows nothing of faults.
+    doctored
+        .report
+        .broken
+        .push("promise 4: 1 pairs of shoppers who stayed were admitted against their ordinals".to_owned());
+    assert_eq!(doctored.promises(), [4]);
+    let away = Event { at_us: 4 * S, shopper: 0, what: Happening::Disconnected };
+    doctored.events.push(away);
+    assert_eq!(doctored.promises(), [4], "Redis has not lost the line");
+    let fault = Fault::RedisEmptied(0);
+    doctored.faults.push(Injected { fault, began_us: 3 * S, ended_us: 4 * S, recovered_us: 6 * S });
+    assert_eq!(doctored.promises(), KEPT);
+    doctored.events.retain(|event| !matches!(event.what, Happening::Disconnected) || event.at_us > 5 * S);
+    assert_eq!(doctored.promises(), [4], "it was always connected");
+}
+
+#[test]
+fn a_turn_that_is_lost_without_a_fault_is_found() {
+    let lose = |mut doctored: Doctored| {
+        let outcome = "Expired".to_owned();
+        doctored.events.push(Event { at_us: 10 * S, shopper: 0, what: Happening::Over { outcome } });
+        doctored
+    };
+    assert_eq!(lose(honest()).promises(), [5]);
+    assert_eq!(lose(honest()).with_a_fault().promises(), KEPT);
+}
+
+#[test]
+fn wrong_charges_are_found_during_faults_too() {
+    let mut doctored = honest().with_a_fault();
+    doctored.payments[0].has_order = false;
+    assert_eq!(doctored.promises(), [6]);
+    doctored.charges[0].refunded = 100;
+    assert_eq!(doctored.promises(), KEPT);
+
+    let mut doctored = honest().with_a_fault();
+    doctored.charges[0].payment = None;
+    assert_eq!(doctored.promises(), [6]);
+
+    let mut doctored = honest().with_a_fault();
+    doctored.payments[1].hold_id = doctored.payments[0].hold_id;
+    assert_eq!(doctored.promises(), [6]);
+
+    let mut doctored = honest().with_a_fault();
+    let (order, status) = (doctored.payments[0].hold_id, "lapsed".to_owned());
+    doctored.events.push(Event { at_us: 3 * S, shopper: 0, what: Happening::Order { order, status } });
+    assert_eq!(doctored.promises(), [6]);
+    // It had been authorised before.
+    doctored.charges[0].made_at_us = 2 * S;
+    assert_eq!(doctored.promises(), KEPT);
+}
+
+#[test]
+fn a_page_that_is_silent_or_does_not_show_its_turn_is_found() {
+    let mut doctored = honest();
+    doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Place { .. }));
+    assert_eq!(doctored.promises(), [7]);
+    assert_eq!(doctored.with_a_fault().promises(), KEPT);
+
+    let mut doctored = honest();
+    doctored.forget(|event| event.shopper == 0 && matches!(event.what, Happening::Turn { .. }));
+    // It waits to the end, so the line has stalled, too.
+    assert_eq!(doctored.promises(), [7, 9]);
+    assert_eq!(doctored.with_a_fault().promises(), KEPT);
+}
+
+#[test]
+fn a_line_that_stalls_without_a_fault_is_found() {
+    let mut doctored = honest();
+    let late = doctored.admissions[1].issued_at_us + STALLED_US;
+    doctored.admissions[1].issued_at_us = late;
+    for event in &mut doctored.events {
+        if event.shopper == 1 && event.at_us > 2 * S {
+            event.at_us += STALLED_US;
+        }
+    }
+    assert_eq!(doctored.promises(), [9]);
+    let mut nothing_left = honest();
+    std::mem::swap(&mut doctored, &mut nothing_left);
+    for (_, stock) in &mut nothing_left.stock {
+        stock.sold = 7;
+    }
+    assert_eq!(nothing_left.promises(), KEPT);
+    nothing_left.stock[3].1.sold = 8;
+    assert_eq!(nothing_left.promises(), [1]);
+}
+
+#[test]
+fn a_line_that_stalls_during_a_fault_is_not() {
+    let mut doctored = honest();
+    doctored.admissions.truncate(1);
+    doctored.forget(|event| event.shopper == 1 && event.at_us > 2 * S && event.at_us < 20 * S);
+    assert_eq!(doctored.promises(), [9]);
+    assert_eq!(doctored.with_a_fault().promises(), KEPT);
+}

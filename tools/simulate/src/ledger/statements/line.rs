@@ -1,0 +1,267 @@
+//! The statements of a sale's lines.
+
+use admission_controller::simulated::{
+    LineRow, LineStatements, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, SAYS_WITHIN, SETTLED,
+    StoreError, TurnRow, TurnsOver, Unpublished,
+};
+use async_trait::async_trait;
+use fairline_line::{
+    store::{Claim, Home, Upcoming},
+    ticket::Ordinal,
+};
+use fairline_sale::VisitorId;
+use uuid::Uuid;
+
+use super::{
+    super::{Admission, Intervened, State},
+    Session, ahead, stored, sum,
+};
+use crate::bugs::Bug;
+
+#[async_trait]
+impl LineStatements for Session {
+    async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+        let ordinals = |wanted: Claim| -> Vec<Ordinal> {
+            claims.iter().filter(|claim| claim.1 == wanted).map(|claim| claim.0).collect()
+        };
+        let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
+        self.statement(move |own, ledger, now| {
+            let is_out = |row: &Admission| row.line == at && row.state == State::Promised;
+            ledger.update(
+                |row| is_out(row) && claimed.contains(&row.ordinal) && row.claimed_at.is_none(),
+                |row| row.claimed_at = Some(now),
+            );
+            let left = ledger.update(|row| is_out(row) && left.contains(&row.ordinal), |row| row.state = State::Lapsed);
+            own.promised -= sum(&left);
+        })
+        .await
+    }
+
+    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+        let tickets = tickets.to_vec();
+        self.statement(move |_, ledger, _| {
+            let own = ledger.seen().map(|(_, row)| row);
+            let own: Vec<_> = own.filter(|row| row.line == at && tickets.contains(&row.ordinal)).collect();
+            let had = own.iter().filter(|row| row.state != State::Lapsed).map(|row| row.ordinal);
+            let lapsed = own.iter().filter(|row| row.state == State::Lapsed && row.published != Some(row.state));
+            let removed = |row: &&Intervened| row.line == at && row.removed && tickets.contains(&row.ordinal);
+            let wanted = ledger.transaction.as_ref().map_or(&[][..], |own| &own.interventions);
+            let taken_out = wanted.iter().filter(removed);
+            NotServed {
+                passed_over: had.chain(taken_out.clone().map(|row| row.ordinal)).collect(),
+                unrecorded: taken_out.filter(|row| !row.done).map(|row| row.ordinal).collect(),
+                lapsed: lapsed.filter(|_| !ledger.bugs.has(Bug::AdmitsUnpublished)).map(|row| row.ordinal).collect(),
+            }
+        })
+        .await
+    }
+
+    async fn admit(
+        &mut self,
+        at: usize,
+        tickets: &[(Ordinal, VisitorId, u32)],
+        kid: &str,
+    ) -> Result<Vec<Ordinal>, StoreError> {
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (tickets, kid) = (tickets.to_vec(), kid.to_owned());
+        self.statement(move |own, ledger, _| {
+            let now = ledger.clock(own.postgres.now_ms());
+            let after = |seconds: i32| now + time::Duration::seconds(seconds.into());
+            let (claim_by, expires_at) = (after(own.sale.row.claim_window_s), after(own.sale.row.token_ttl_s));
+            let mut made = Vec::new();
+            for (ordinal, visitor, quantity) in tickets {
+                let of_ticket = |row: &Admission| row.line == at && row.ordinal == ordinal;
+                let (mut taken, mut lapsed) = (false, false);
+                for (_, row) in ledger.seen().filter(|(_, row)| of_ticket(row)) {
+                    taken |= row.state != State::Lapsed;
+                    lapsed |= row.state == State::Lapsed;
+                }
+                if taken {
+                    continue;
+                }
+                ledger.ids += 1;
+                let row = Admission {
+                    id: Uuid::from_u128(ledger.ids),
+                    line: at,
+                    ordinal,
+                    visitor,
+                    quantity,
+                    kid: kid.clone(),
+                    state: State::Promised,
+                    issued_at: now,
+                    claim_by,
+                    expires_at,
+                    claimed_at: None,
+                    excused: false,
+                    faultless: false,
+                    published: None,
+                    published_epoch: 0,
+                    recorded: State::Promised,
+                };
+                if let Some(transaction) = &mut ledger.transaction {
+                    transaction.made.push(row);
+                }
+                own.made[at] += 1;
+                own.first[at] += i64::from(!lapsed);
+                own.promised += i32::try_from(quantity).unwrap_or(0);
+                made.push(ordinal);
+            }
+            made
+        })
+        .await
+    }
+
+    async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+        let seen = seen.clone();
+        self.statement(move |own, ledger, _| {
+            let line = &mut own.sale.lines[at];
+            let is_settled = own.sale.row.now - line.epoch_began_at > SETTLED;
+            let ahead = ahead(if is_settled { 0 } else { line.restless() });
+            line.move_on(cursor, &seen, ahead, (own.made[at], own.first[at]), own.sale.row.now);
+            own.keep_line(ledger, at);
+        })
+        .await
+    }
+
+    async fn number_publications(&mut self) -> Result<(), StoreError> {
+        self.statement(|own, ledger, _| {
+            let noted: Vec<i64> = ledger.tables.lines.iter().map(|line| line.publication).collect();
+            for (at, noted) in noted.into_iter().enumerate() {
+                own.sale.lines[at].publication = noted + PUBLICATIONS_A_TICK;
+                if ledger.bugs.has(Bug::NumbersReused) {
+                    ledger.unrecorded_numbers.insert(at, PUBLICATIONS_A_TICK);
+                    continue;
+                }
+                if let Some(transaction) = &mut ledger.transaction {
+                    transaction.lines[at].publication = noted + PUBLICATIONS_A_TICK;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+        let again = again.to_vec();
+        self.statement(move |own, ledger, _| {
+            let epoch = own.sale.lines[at].epoch;
+            let bug = ledger.bugs.has(Bug::OldTurnsRepublished);
+            let by_clock = ledger.bugs.has(Bug::NewestByClock);
+            let counts = |row: &Admission| !row.excused || ledger.bugs.has(Bug::RevocationsCount);
+            // Their positions are the column `number`.
+            let rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| row.line == at).collect();
+            let mut found: Vec<(usize, &Admission)> = rows
+                .iter()
+                .copied()
+                .filter(|(_, row)| {
+                    let anew = row.state == State::Promised || bug;
+                    row.published != Some(row.state)
+                        || (anew && row.published_epoch < epoch)
+                        || (again.contains(&row.ordinal) && row.state != State::Lapsed)
+                })
+                .collect();
+            found.sort_by_key(|(_, row)| (row.state != State::Promised, row.issued_at, row.ordinal));
+            found.truncate(usize::try_from(PUBLISHED_MAX).unwrap_or(0));
+            let unpublished = |(number, row): (usize, &Admission)| {
+                let of_ticket = || rows.iter().copied().filter(|(_, other)| other.ordinal == row.ordinal);
+                let lapses = of_ticket().filter(|(_, other)| other.state == State::Lapsed && counts(other)).count();
+                let is_newer = |(other, newer): (usize, &Admission)| {
+                    let is_later = if by_clock { newer.issued_at > row.issued_at } else { other > number };
+                    newer.state != State::Lapsed || is_later
+                };
+                Unpublished {
+                    id: row.id,
+                    ordinal: stored(row.ordinal),
+                    visitor: row.visitor.0.to_vec(),
+                    quantity: i32::try_from(row.quantity).unwrap_or(0),
+                    kid: row.kid.clone(),
+                    state: row.state.as_str().to_owned(),
+                    issued_at: row.issued_at,
+                    claim_by: row.claim_by,
+                    claimed_at: row.claimed_at,
+                    expires_at: row.expires_at,
+                    lapses: stored(lapses as u64),
+                    superseded: !bug && row.state == State::Lapsed && of_ticket().any(is_newer),
+                }
+            };
+            found.into_iter().map(unpublished).collect()
+        })
+        .await
+    }
+
+    async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
+        let redis = redis.clone();
+        self.statement(move |own, ledger, _| {
+            let before_draw = own.sale.row.draw_is_due(&own.sale.lines[at]);
+            let now = own.sale.row.now;
+            let clock = ledger.clock(own.postgres.now_ms());
+            let line: &mut LineRow = &mut own.sale.lines[at];
+            line.restless = line.restless_with_another(now);
+            line.lose(now);
+            line.retell_below = (line.epoch > 0).then_some(i64::MAX);
+            line.epoch = line.epoch.max(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1)) + 1;
+            line.above = line.granted.max(stored(redis.granted));
+            if !before_draw {
+                line.cursor = line.above;
+            }
+            line.highest_ordinal = line.above;
+            line.granted = line.above + ahead(line.restless());
+            line.home = Some(redis.run_id.clone());
+            line.epoch_began_at = clock + SAYS_WITHIN;
+            own.keep_line(ledger, at);
+        })
+        .await
+    }
+
+    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
+        let published: Vec<(Uuid, State)> = published.iter().map(|row| (row.id, State::from_stored(&row.state).expect("a state"))).collect();
+        self.statement(move |own, ledger, _| {
+            let epoch = own.sale.lines[at].epoch;
+            for (id, state) in published {
+                ledger.update(|row| row.id == id, |row| (row.published, row.published_epoch) = (Some(state), epoch));
+            }
+            let clock = ledger.clock(own.postgres.now_ms());
+            let line = &mut own.sale.lines[at];
+            line.published_status = Some(own.sale.row.status.clone());
+            if begins {
+                line.epoch_began_at = clock;
+            }
+            own.keep_line(ledger, at);
+            let publication = own.sale.lines[at].publication;
+            if let Some(transaction) = &mut ledger.transaction {
+                transaction.lines[at].publication = publication;
+                transaction.publishes = true;
+            }
+        })
+        .await
+    }
+
+    async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
+        self.statement(move |own, ledger, _| {
+            let below = own.sale.lines[at].retell_below.unwrap_or(0);
+            let counts = ledger.bugs.has(Bug::RevocationsCount);
+            let is_below = |row: &Admission| row.line == at && stored(row.ordinal) < below;
+            let mut rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| is_below(row)).collect();
+            rows.sort_by_key(|(number, row)| std::cmp::Reverse((row.ordinal, *number)));
+            rows.truncate(usize::try_from(RETOLD_AT_ONCE).unwrap_or(0));
+            let turn = |(_, row): &(usize, &Admission)| TurnRow {
+                ordinal: stored(row.ordinal),
+                state: row.state.as_str().to_owned(),
+                claimed: row.claimed_at.is_some(),
+                excused: row.excused && !counts,
+            };
+            TurnsOver::of(&rows.iter().map(turn).collect::<Vec<_>>())
+        })
+        .await
+    }
+
+    async fn note_retold(&mut self, at: usize, over: &TurnsOver) -> Result<(), StoreError> {
+        let below = over.below();
+        self.statement(move |own, ledger, _| {
+            own.sale.lines[at].retell_below = below;
+            own.keep_line(ledger, at);
+        })
+        .await
+    }
+}

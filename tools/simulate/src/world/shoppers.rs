@@ -1,0 +1,195 @@
+//! Shoppers: what they do, and what their pages show.
+
+use fairline_line::{store::Account, ticket::Ticket};
+use fairline_sale::VisitorId;
+use uuid::Uuid;
+use waiting_room::simulated::Shown;
+
+use super::{LOOPS, PAGE_REQUESTS, World, is_node};
+use crate::{
+    event::Process,
+    ledger::shop::Redeemed,
+    node::{Guest, Shared},
+    sale::admission_of,
+};
+
+/// The state of a shopper.
+#[derive(Debug)]
+pub(crate) struct Shopper {
+    pub(crate) account: Option<Account>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(super) visitor: VisitorId,
+    /// Where the page is open.
+    pub(crate) node: Option<Process>,
+    /// The node of a pending request.
+    pub(crate) pending: Option<Process>,
+    /// Wants the page open, and reopens it when it breaks.
+    pub(crate) present: bool,
+    /// Has closed the page once, and may have been away.
+    pub(crate) was_away: bool,
+    /// What the page shows.
+    pub(crate) shown: Option<Shown>,
+    /// The number of turns that it has shown.
+    pub(crate) turns: u32,
+    pub(crate) token: Option<Uuid>,
+    pub(crate) claimed: bool,
+    pub(crate) redeemed: bool,
+    pub(crate) over: Option<String>,
+    /// Since when the page has been open, in ms.
+    pub(crate) since_ms: u64,
+}
+
+impl Shopper {
+    pub(super) fn new(visitor: VisitorId, account: Option<Account>) -> Self {
+        Self {
+            account,
+            ticket: None,
+            visitor,
+            node: None,
+            pending: None,
+            present: false,
+            was_away: false,
+            shown: None,
+            turns: 0,
+            token: None,
+            claimed: false,
+            redeemed: false,
+            over: None,
+            since_ms: 0,
+        }
+    }
+}
+
+impl World {
+    /// Applies the messages of pages.
+    pub(super) fn show_pages(&mut self, process: Process) {
+        let inside = self.processes[process].inside.clone();
+        let mut inside = inside.borrow_mut();
+        let now = std::time::Duration::from_millis(self.now.get());
+        let mut over = Vec::new();
+        for (&shopper, page) in &mut inside.pages {
+            let own = &mut self.shoppers[shopper];
+            while let Some(shown) = page.hear(now) {
+                match &shown {
+                    Shown::Sale => continue,
+                    Shown::Turn(token) => {
+                        let token = admission_of(token);
+                        if own.token != token {
+                            own.turns += 1;
+                            (own.token, own.claimed, own.redeemed) = (token, false, false);
+                        }
+                    }
+                    Shown::Over(why) => {
+                        own.over = Some(why.clone());
+                        over.push(shopper);
+                    }
+                    _ => own.token = None,
+                }
+                own.shown = Some(shown);
+            }
+        }
+        for shopper in over {
+            inside.pages.remove(&shopper);
+            let own = &mut self.shoppers[shopper];
+            own.node = None;
+            let (why, was_away) = (own.over.clone().unwrap_or_default(), own.was_away);
+            let ordinal = own.ticket.map_or(0, |ticket| ticket.ordinal);
+            let is_expected = match why.as_str() {
+                "Expired" => self.ledger().may_expire(0, ordinal),
+                "Missed" => was_away,
+                "Removed" | "Limit" => self.ledger().was_taken_out(0, ordinal),
+                _ => true,
+            };
+            if !is_expected {
+                self.breaks(format!("place lost: shopper {shopper} has no outcome yet, but is sent: {why}"));
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, shopper: usize) {
+        if let Some(node) = self.shoppers[shopper].node.take() {
+            self.processes[node].inside.borrow_mut().pages.remove(&shopper);
+        }
+        self.shoppers[shopper].shown = None;
+    }
+
+    pub(super) fn request(&mut self, process: Process, shopper: usize) -> Option<(Shared, Guest, u8)> {
+        let (slot, own) = (LOOPS + u8::try_from(shopper).ok()?, self.shoppers.get(shopper)?);
+        let is_busy = self.processes.get(process)?.tasks.contains_key(&slot);
+        let is_free = !is_busy && own.pending.is_none() && own.node.is_none() && own.over.is_none();
+        if !is_node(process) || !is_free || self.processes[process].inside.borrow().room.is_none() {
+            return None;
+        }
+        Some((self.shared(process), Guest { shopper, visitor: own.visitor, account: own.account }, slot))
+    }
+
+    pub(super) fn join(&mut self, process: Process, shoppers: &[usize]) {
+        let mut guests = Vec::new();
+        let mut at = None;
+        for &shopper in shoppers {
+            if self.shoppers[shopper].ticket.is_some() {
+                continue;
+            }
+            if let Some((_, guest, slot)) = self.request(process, shopper) {
+                let own = &mut self.shoppers[shopper];
+                (own.pending, own.present) = (Some(process), true);
+                guests.push(guest);
+                at.get_or_insert(slot);
+            }
+        }
+        let Some(slot) = at else { return };
+        self.batches += 1;
+        let shared = self.shared(process);
+        self.spawn(process, slot, Box::pin(shared.join(self.batches.to_be_bytes(), guests)));
+    }
+
+    /// A shopper whose turn is over joins anew, as the same visitor.
+    pub(super) fn rejoin(&mut self, process: Process, shopper: usize) {
+        let own = &mut self.shoppers[shopper];
+        if own.over.take().is_none() {
+            return;
+        }
+        (own.ticket, own.shown, own.was_away) = (None, None, false);
+        (own.token, own.claimed, own.redeemed) = (None, false, false);
+        if let Some(account) = &mut own.account {
+            account.rejoins = true;
+        }
+        self.join(process, &[shopper]);
+    }
+
+    /// An operator removes or prefers a waiting ticket.
+    pub(super) fn intervene(&mut self, shopper: usize, removed: bool) {
+        if let Some(ticket) = self.shoppers[shopper].ticket {
+            self.ledger().intervene(0, ticket.ordinal, ticket.visitor, removed);
+        }
+    }
+
+    pub(super) fn open(&mut self, process: Process, shopper: usize) {
+        self.shoppers[shopper].present = true;
+        let Some(ticket) = self.shoppers[shopper].ticket else { return };
+        let Some((shared, guest, slot)) = self.request(process, shopper) else { return };
+        self.shoppers[shopper].pending = Some(process);
+        self.spawn(process, slot, Box::pin(shared.open(guest, ticket)));
+    }
+
+    /// A page claims its token, or its shopper leaves.
+    pub(super) fn send(&mut self, shopper: usize, leaves: bool) {
+        let own = &self.shoppers[shopper];
+        let (Some(node), Some(ticket)) = (own.node, own.ticket) else { return };
+        let slot = PAGE_REQUESTS + u8::try_from(shopper).unwrap_or(0);
+        if self.processes[node].tasks.contains_key(&slot) || (!leaves && own.token.is_none()) {
+            return;
+        }
+        let shared = self.shared(node);
+        let request: std::pin::Pin<Box<dyn Future<Output = ()>>> =
+            if leaves { Box::pin(shared.leave(ticket)) } else { Box::pin(shared.claim(shopper, ticket)) };
+        self.spawn(node, slot, request);
+    }
+
+    pub(super) fn redeem(&mut self, shopper: usize) {
+        let Some(at) = self.shoppers[shopper].token.filter(|_| !self.shoppers[shopper].redeemed) else { return };
+        if self.ledger().redeem(self.now.get(), at) == Redeemed::Yes {
+            self.shoppers[shopper].redeemed = true;
+        }
+    }
+}
