@@ -5,7 +5,7 @@ use fairline_server::Problem;
 use serde_json::json;
 use tracing::{error, warn};
 
-use crate::{db::StoreError, orders::order::Order, redemption::store::NotRedeemed};
+use crate::{db::StoreError, orders::order::Order};
 
 /// Why checkout rejected or failed a request.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub(crate) enum CheckoutError {
     #[error("the admission changed while it was read")]
     Unsteady,
     #[error("the request has no shop key")]
-    NoShopKey,
+    NoMerchantKey,
     #[error("the order can't be given back now")]
     NotGivenBack(Box<Order>),
     #[error("the order can't be confirmed now")]
@@ -85,7 +85,7 @@ pub(crate) enum CheckoutError {
     #[error("a field of the sign-in is wrong")]
     BadSignIn { field: &'static str, wrong: &'static str },
     #[error("nothing can be sent to such an address here")]
-    NoCarrier { field: &'static str },
+    NoChannel { field: &'static str },
     #[error("too many codes were asked for")]
     TooManyCodes,
     #[error("the code is wrong")]
@@ -110,27 +110,6 @@ pub(crate) enum CheckoutError {
     TaskFailed(#[from] tokio::task::JoinError),
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl From<NotRedeemed> for CheckoutError {
-    fn from(reason: NotRedeemed) -> Self {
-        match reason {
-            // The token is genuine, but belongs to another installation with the same key, or its
-            // key is revoked.
-            NotRedeemed::NoSuchAdmission => Self::BadToken,
-            NotRedeemed::Used(order) => Self::TokenUsed(order),
-            NotRedeemed::Expired => Self::TokenExpired,
-            NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
-            NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
-            NotRedeemed::SoldOut => Self::SoldOut,
-            NotRedeemed::NoAccount => Self::NoAccount,
-            NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
-            NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
-            NotRedeemed::Unsteady => Self::Unsteady,
-            NotRedeemed::Crowded => Self::Crowded,
-            NotRedeemed::Store(error) => Self::Store(error),
-        }
-    }
 }
 
 impl From<CheckoutError> for Problem {
@@ -202,7 +181,7 @@ impl From<CheckoutError> for Problem {
                 Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
             }
             CheckoutError::Unsteady => Self::unavailable("The sale changed at the same moment. Nothing was lost; try again."),
-            CheckoutError::NoShopKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
+            CheckoutError::NoMerchantKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
             CheckoutError::NotGivenBack(order) => {
                 Self::new(StatusCode::CONFLICT, "not-given-back", "The order can't be given back now")
@@ -260,8 +239,8 @@ impl From<CheckoutError> for Problem {
                     .detail(format!("The field `{field}` {wrong}."))
                     .with("field", field)
             }
-            CheckoutError::NoCarrier { field } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-carrier", "Nothing can be sent there")
+            CheckoutError::NoChannel { field } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-channel", "Nothing can be sent there")
                     .detail(format!("Codes are not sent by `{field}` here; sign in another way."))
                     .with("field", field)
             }
@@ -307,7 +286,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{orders::order::OrderId, orders::state::OrderStatus};
+    use crate::{orders::order::OrderId, orders::state::OrderStatus, redemption::outcome::NotRedeemed};
 
     fn order() -> Order {
         Order {
@@ -337,7 +316,7 @@ mod tests {
             (CheckoutError::PaymentDeclined, 402, "payment-declined"),
             (CheckoutError::OtherSale, 403, "other-sale"),
             (CheckoutError::UnknownSale, 404, "unknown-sale"),
-            (CheckoutError::NoShopKey, 401, "no-shop-key"),
+            (CheckoutError::NoMerchantKey, 401, "no-shop-key"),
             (CheckoutError::NotGivenBack(Box::new(order())), 409, "not-given-back"),
             (CheckoutError::NotConfirmed(Box::new(order())), 409, "not-confirmed"),
             (CheckoutError::UnknownPayment, 404, "unknown-payment"),
@@ -365,7 +344,7 @@ mod tests {
             (NotRedeemed::NoAccount.into(), 401, "account-needed"),
             (NotRedeemed::OverAllowance { left: 1 }.into(), 422, "account-over-limit"),
             (CheckoutError::BadSignIn { field: "email", wrong: "is no address" }, 422, "invalid-body"),
-            (CheckoutError::NoCarrier { field: "phone" }, 422, "no-carrier"),
+            (CheckoutError::NoChannel { field: "phone" }, 422, "no-channel"),
             (CheckoutError::TooManyCodes, 429, "too-many-codes"),
             (CheckoutError::WrongCode, 401, "wrong-code"),
             (CheckoutError::BadIdToken("it has run out".to_owned()), 401, "bad-id-token"),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::{FromRef, FromRequestParts, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::MethodFilter,
@@ -28,15 +28,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    CLOCK_SLACK_S, Checkout,
+    CLOCK_SLACK_S,
     auth::{
-        caller::{Holders, bearer},
-        keys::NoClaims,
+        caller::{Callers, Holders, bearer},
+        keys::{Keys, NoClaims},
     },
     error::CheckoutError,
     generational_cache::GenerationalCache,
     orders::state::OrderStatus,
-    redemption::store::Became,
+    redemption::{batcher::RedemptionBatcher, outcome::Became},
 };
 
 /// The query parameter and the cookie with a token.
@@ -56,9 +56,9 @@ const CANDIDATES_MAX: usize = 8;
 /// Admissions whose state the cache holds at least; twice as many at most.
 const KNOWN_MAX: usize = 16_384;
 /// How long the database may take before the token alone decides: proxies wait one second.
-const TOLD_WITHIN: Duration = Duration::from_millis(300);
+const READ_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a cached state is valid.
-const BELIEVED_FOR: Duration = Duration::from_secs(1);
+const CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
@@ -67,7 +67,7 @@ pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (Became, Instant), KN
 impl Visits {
     fn of(&self, admission: Uuid) -> Option<Became> {
         let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        visits.get(&admission).filter(|(_, at)| at.elapsed() < BELIEVED_FOR).map(|(became, _)| became.clone())
+        visits.get(&admission).filter(|(_, at)| at.elapsed() < CACHED_FOR).map(|(became, _)| became.clone())
     }
 
     fn keep(&self, admission: Uuid, became: Became) {
@@ -77,7 +77,7 @@ impl Visits {
 
 /// The request of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct AuthRequest {
     /// Candidate tokens, the newest first: from the query, the header and the cookies. The shop may
     /// have a bearer token of its own, and earlier visits leave cookies.
     tokens: Vec<Candidate>,
@@ -96,13 +96,13 @@ struct Candidate {
     in_query: bool,
 }
 
-impl Asked {
+impl AuthRequest {
     /// Parses the request of a proxy. Only the request line marks a preflight: proxies set it,
     /// while headers may come from the client.
     pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
-            ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));
+            ORIGINAL_URIS.into_iter().filter_map(|name| header(name)?.split_once('?').map(|(_, query)| query));
         // Envoy appends the path and query of the original request to `/gate/verify`.
         let mut queries = originals.chain(uri.query());
         let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
@@ -111,7 +111,7 @@ impl Asked {
         let tokens = from_query.as_deref().map(candidate(true)).into_iter().chain(from_headers.map(candidate(false)));
         let tokens = tokens.filter(|candidate| !candidate.token.is_empty()).take(CANDIDATES_MAX).collect();
         let sales = uri.query().and_then(|query| parameter(query, "sale"));
-        let sales = sales.into_iter().chain(said(SALE.as_str()).map(str::to_owned)).collect();
+        let sales = sales.into_iter().chain(header(SALE.as_str()).map(str::to_owned)).collect();
         let is_preflight = *method == Method::OPTIONS
             && headers.contains_key(header::ORIGIN)
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -125,7 +125,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     values.map(|(_, value)| value).find(|value| !value.is_empty()).map(str::to_owned)
 }
 
-impl<S: Sync> FromRequestParts<S> for Asked {
+impl<S: Sync> FromRequestParts<S> for AuthRequest {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -168,7 +168,23 @@ impl Visit {
     }
 }
 
-pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+/// The state of forward auth.
+pub(crate) struct ForwardAuth {
+    pub(crate) callers: Callers,
+    pub(crate) keys: Keys,
+    pub(crate) batcher: RedemptionBatcher,
+    pub(crate) visits: Visits,
+    pub(crate) waiting_room_url: Option<HeaderValue>,
+    pub(crate) secure_cookies: bool,
+}
+
+impl FromRef<Arc<ForwardAuth>> for Callers {
+    fn from_ref(forward_auth: &Arc<ForwardAuth>) -> Self {
+        forward_auth.callers.clone()
+    }
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<ForwardAuth>> {
     use axum::routing::{any, on};
     // A proxy may forward the original method, and Envoy also the path. A wildcard does not match
     // an empty path.
@@ -189,15 +205,15 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
 }
 
 /// Whether a proxy sends its checks to this path.
-pub(crate) fn is_asked(uri: &Uri) -> bool {
+pub(crate) fn is_check(uri: &Uri) -> bool {
     ["/gate/verify", "/gate/enter"]
         .iter()
         .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-impl Checkout {
+impl ForwardAuth {
     /// The first visit that lasts, with its token; or the error of our first token.
-    async fn visit<'a>(&self, asked: &'a Asked, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
+    async fn visit<'a>(&self, asked: &'a AuthRequest, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
         let mut refused = CheckoutError::NoToken;
         for candidate in &asked.tokens {
             match self.visit_by(&candidate.token, &asked.sales, holders).await {
@@ -233,7 +249,7 @@ impl Checkout {
             let became = self.became(claims.jti, visitor).await?;
             return Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired);
         }
-        match timeout(TOLD_WITHIN, self.became(claims.jti, visitor)).await {
+        match timeout(READ_TIMEOUT, self.became(claims.jti, visitor)).await {
             Ok(Ok(became)) => Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired),
             Ok(Err(error)) => {
                 warn!(%error, "read admission failed; accepting the token alone");
@@ -241,7 +257,7 @@ impl Checkout {
             }
             Err(_) => {
                 warn!(
-                    within_ms = TOLD_WITHIN.as_millis() as u64,
+                    within_ms = READ_TIMEOUT.as_millis() as u64,
                     "read admission timed out; accepting the token alone"
                 );
                 Ok(Visit { until: claims.exp, claims, order: None })
@@ -260,7 +276,7 @@ impl Checkout {
 }
 
 /// The shop answers the request. Overwrites headers that a client may have sent under these names.
-fn passed_on() -> Response {
+fn pass_on() -> Response {
     let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
     (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()
 }
@@ -268,23 +284,23 @@ fn passed_on() -> Response {
 fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Response {
     let Visit { claims, until, order } = visit;
     let mut headers = HeaderMap::new();
-    let mut say = |name: HeaderName, value: String| {
+    let mut set = |name: HeaderName, value: String| {
         // Ids, numbers and our tokens are visible ASCII.
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
     };
-    say(header::CACHE_CONTROL, "no-store".to_owned());
-    say(SALE, claims.sale.to_string());
-    say(ADMISSION, claims.jti.to_string());
-    say(QUANTITY, claims.qty.to_string());
-    say(EXPIRES, until.to_string());
+    set(header::CACHE_CONTROL, "no-store".to_owned());
+    set(SALE, claims.sale.to_string());
+    set(ADMISSION, claims.jti.to_string());
+    set(QUANTITY, claims.qty.to_string());
+    set(EXPIRES, until.to_string());
     // Empty without an order: Envoy overwrites a client's header only if the response sets it.
-    say(ORDER, order.clone().unwrap_or_default());
+    set(ORDER, order.clone().unwrap_or_default());
     if let Candidate { token, in_query: true } = candidate {
         let secure = if is_secure { "; Secure" } else { "" };
         // A session cookie: the token itself carries the expiry.
-        say(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
+        set(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
     }
     (StatusCode::OK, headers).into_response()
 }
@@ -306,7 +322,7 @@ fn expired() -> Response {
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 
-/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own checkout.
+/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own forward_auth.
 /// The first valid token counts: in the query (`fairline_token`) of the request, of
 /// `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
 /// `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
@@ -324,12 +340,12 @@ fn expired() -> Response {
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token.", body = ProblemBody),
 ))]
-async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
     if asked.is_preflight {
-        return passed_on();
+        return pass_on();
     }
-    match checkout.visit(&asked, &holders).await {
-        Ok(visit) => admitted(&visit, checkout.secure_cookies),
+    match forward_auth.visit(&asked, &holders).await {
+        Ok(visit) => admitted(&visit, forward_auth.secure_cookies),
         Err(error) => refused(error),
     }
 }
@@ -343,12 +359,12 @@ async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders
     (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set.", body = ProblemBody),
     (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
 ))]
-async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
     if asked.is_preflight {
-        return passed_on();
+        return pass_on();
     }
-    match (checkout.visit(&asked, &holders).await, &checkout.waiting_room_url) {
-        (Ok(visit), _) => admitted(&visit, checkout.secure_cookies),
+    match (forward_auth.visit(&asked, &holders).await, &forward_auth.waiting_room_url) {
+        (Ok(visit), _) => admitted(&visit, forward_auth.secure_cookies),
         (Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))), _) | (Err(error), None) => refused(error),
         (Err(_), Some(url)) => (
             StatusCode::SEE_OTHER,
@@ -362,15 +378,15 @@ async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders)
 mod tests {
     use super::*;
 
-    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> Asked {
+    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> AuthRequest {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
         }
-        Asked::of(&Method::GET, &uri.parse().expect("an address"), &map)
+        AuthRequest::of(&Method::GET, &uri.parse().expect("an address"), &map)
     }
 
-    fn tokens(asked: Asked) -> Vec<String> {
+    fn tokens(asked: AuthRequest) -> Vec<String> {
         asked.tokens.into_iter().map(|candidate| candidate.token).collect()
     }
 
@@ -411,10 +427,10 @@ mod tests {
             map.append(name, HeaderValue::from_static(value));
         }
         let uri = Uri::from_static("/gate/verify?method=OPTIONS");
-        assert!(Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
-        assert!(!Asked::of(&Method::PUT, &uri, &map).is_preflight);
+        assert!(AuthRequest::of(&Method::OPTIONS, &uri, &map).is_preflight);
+        assert!(!AuthRequest::of(&Method::PUT, &uri, &map).is_preflight);
         map.remove("origin");
-        assert!(!Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
+        assert!(!AuthRequest::of(&Method::OPTIONS, &uri, &map).is_preflight);
     }
 
     #[test]

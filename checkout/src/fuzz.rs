@@ -17,14 +17,18 @@ use crate::{
         routes as users,
     },
     auth::caller::{Holders, bearer, holds_ticket_of, idempotency_scope},
-    forward_auth as gate, merchant_api as shop,
+    forward_auth::AuthRequest,
+    merchant_api,
     notifications::web_push::Subscription,
-    orders::routes as api,
     outbound::web_address,
-    payments::gateway::{
-        stripe::{self, Step},
-        webhook,
+    payments::{
+        gateway::{
+            stripe::{self, Step},
+            webhook,
+        },
+        routes::Pay,
     },
+    redemption::routes::Purchase,
 };
 
 /// A name, and a function that accepts arbitrary bytes.
@@ -38,11 +42,11 @@ pub const TARGETS: &[Target] = &[
     ("caller-headers", caller_headers),
     ("access-token", access_token),
     ("forward-auth", forward_auth),
-    ("purchase-body", body::<api::Purchase>),
-    ("payment-body", body::<api::Pay>),
-    ("merchant-redeem-body", body::<shop::Redeem>),
-    ("merchant-confirm-body", body::<shop::Confirm>),
-    ("merchant-reserve-body", body::<shop::Reserve>),
+    ("purchase-body", body::<Purchase>),
+    ("payment-body", body::<Pay>),
+    ("merchant-redeem-body", body::<merchant_api::Redeem>),
+    ("merchant-confirm-body", body::<merchant_api::Confirm>),
+    ("merchant-reserve-body", body::<merchant_api::Reserve>),
     ("sign-in-body", body::<users::LogIn>),
     ("sign-in-code-body", body::<users::EnterCode>),
     ("refresh-body", body::<users::Refresh>),
@@ -113,7 +117,7 @@ fn forward_auth(bytes: &[u8]) {
         header::AUTHORIZATION,
         header::COOKIE,
     ];
-    let _ = gate::Asked::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
+    let _ = AuthRequest::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
 }
 
 fn email_address(bytes: &[u8]) {

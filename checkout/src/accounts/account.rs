@@ -1,5 +1,5 @@
 //! Accounts. A shopper proves an account with a code sent to an address, an ID token of the shop's
-//! own issuer, or the word of the shop itself.
+//! own issuer, or the word of the merchant.
 //!
 //! - All proofs depend on one key, which every checkout process shares.
 //! - The database stores neither codes nor tokens: a code is derived from the id of its sign-in, an
@@ -40,8 +40,8 @@ pub(crate) enum Proof<'a> {
     Address(&'a Address),
     /// The shop's own issuer, and the subject of its ID token.
     Issuer { issuer: &'a str, subject: &'a str },
-    /// The shop's own systems, with their name for the account.
-    Shop(&'a str),
+    /// The merchant's systems, with their name for the account.
+    Merchant(&'a str),
 }
 
 /// Where a notification is sent: an e-mail address in lower case, an E.164 phone number, or the
@@ -159,7 +159,7 @@ impl AccountKey {
         let digest = match proof {
             Proof::Address(address) => labelled(&self.mac, "account by address", &[address.as_str()]),
             Proof::Issuer { issuer, subject } => labelled(&self.mac, "account by issuer", &[issuer, subject]),
-            Proof::Shop(name) => labelled(&self.mac, "account by shop", &[name]),
+            Proof::Merchant(name) => labelled(&self.mac, "account by merchant", &[name]),
         };
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -245,7 +245,7 @@ mod tests {
         let ada = Address::email("ada@example.org").expect("an address");
         let proofs = [
             Proof::Address(&ada),
-            Proof::Shop("ada@example.org"),
+            Proof::Merchant("ada@example.org"),
             Proof::Issuer { issuer: "https://a", subject: "bc" },
             Proof::Issuer { issuer: "https://ab", subject: "c" },
         ];

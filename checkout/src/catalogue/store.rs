@@ -1,14 +1,17 @@
 //! The public catalogue.
 
-use fairline_sale::{SaleId, Status, presented_status};
+use fairline_sale::{SaleId, presented_status};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    catalogue::{PRODUCTS_MAX, Product},
+    catalogue::product::{Product, stored_status},
     db::{Store, StoreError},
 };
+
+/// Products that are listed at most, the newest first.
+const PRODUCTS_MAX: i64 = 1000;
 
 #[derive(FromRow)]
 struct ProductRow {
@@ -27,16 +30,6 @@ struct ProductRow {
     sold: i32,
     opens_at: OffsetDateTime,
     ends_at: Option<OffsetDateTime>,
-}
-
-/// The status that a stored word stands for.
-pub(crate) fn stored_status(word: &str) -> Status {
-    match word {
-        "open" => Status::Open,
-        "paused" => Status::Paused,
-        "closed" => Status::Closed,
-        _ => Status::Scheduled,
-    }
 }
 
 impl From<ProductRow> for Product {

@@ -19,10 +19,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
-    notifications::{
-        dispatcher::{Channel, SendError},
-        notification::Written,
-    },
+    notifications::message::{Channel, Message, SendError},
     outbound::{HttpClient, web_address},
 };
 
@@ -76,9 +73,9 @@ impl PushServices {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
         let host = authority.host().to_ascii_lowercase();
         let by_default = scheme == "https" && authority.port().is_none() && !authority.as_str().contains('@');
-        self.0.iter().any(|maker| match maker.strip_prefix('*') {
+        self.0.iter().any(|permitted| match permitted.strip_prefix('*') {
             Some(below) => by_default && host.ends_with(below),
-            None => by_default && host == *maker || format!("{scheme}://{authority}") == *maker,
+            None => by_default && host == *permitted || format!("{scheme}://{authority}") == *permitted,
         })
     }
 }
@@ -115,10 +112,10 @@ impl Push {
         &self.public_key
     }
 
-    async fn carry(&self, about: &str, to: &str, letter: &Written) -> Result<(), SendError> {
+    async fn send(&self, about: &str, to: &str, message: &Message) -> Result<(), SendError> {
         let refused = |why: &str| SendError::Refused(why.to_owned());
         let subscription = Subscription::read(to).ok_or_else(|| refused("it is not a subscription"))?;
-        let text = json!({ "about": about, "subject": letter.subject, "link": letter.link }).to_string();
+        let text = json!({ "about": about, "subject": message.subject, "link": message.link }).to_string();
         let body =
             self.encrypt(&subscription, &text).ok_or_else(|| refused("it can't be encrypted for that browser"))?;
         let vouching = self.vouch(&subscription.endpoint).ok_or_else(|| refused("its push service has no origin"))?;
@@ -209,8 +206,8 @@ fn derive(secret: &[u8], auth: &[u8], theirs: &[u8], ours: &[u8], salt: &[u8]) -
 }
 
 impl Channel for Push {
-    fn carry<'a>(&'a self, about: &'a str, to: &'a str, letter: &'a Written) -> BoxFuture<'a, Result<(), SendError>> {
-        Box::pin(self.carry(about, to, letter))
+    fn send<'a>(&'a self, about: &'a str, to: &'a str, message: &'a Message) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(self.send(about, to, message))
     }
 }
 
@@ -238,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_services_of_browsers_makers_are_sent_to() {
+    fn only_permitted_push_services_are_used() {
         let push_services = PushServices::new(&[
             "fcm.googleapis.com".to_owned(),
             "*.push.apple.com".to_owned(),

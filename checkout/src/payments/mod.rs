@@ -2,6 +2,7 @@
 
 pub(crate) mod gateway;
 pub(crate) mod refunds;
+pub(crate) mod routes;
 pub(crate) mod service;
 pub(crate) mod settlement;
 pub(crate) mod store;

@@ -8,26 +8,27 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::extract::FromRef;
+use fairline_server::{Secret, Shutdown};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 use tracing::{debug, error, warn};
+use uuid::Uuid;
 
 use crate::{
-    Checkout,
-    auth::caller::{Caller, Holders},
-    db::StoreError,
+    auth::caller::{Caller, Callers, Holders},
+    db::{Store, StoreError},
     error::CheckoutError,
     orders::{
-        holds::store::GivenBack,
         order::{Order, OrderId},
         state::{NextStep, OrderStatus, PaymentEvent},
     },
     payments::{
-        gateway::{Intent, NoAnswer, Standing},
-        settlement::store::{Ended, Withdrawn},
-        store::{Begun, Payment},
+        gateway::{Gateway, Intent, NoAnswer, Standing, circuit_breaker::CircuitState},
+        settlement::store::{Ended, GivenBack, Withdrawn},
+        store::{Begun, Payment, PaymentStanding},
     },
 };
 
@@ -49,7 +50,7 @@ const LATE_AT_ONCE: i64 = 200;
 
 /// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
 /// the order is kept.
-const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
+const GATEWAY_DOWN: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
 
 /// Why a payment can't continue at the moment.
 #[derive(Debug, thiserror::Error)]
@@ -64,25 +65,42 @@ enum Stuck {
     Store(#[from] StoreError),
 }
 
-impl Checkout {
+/// The state of payments.
+pub(crate) struct Payments {
+    pub(crate) store: Store,
+    pub(crate) callers: Callers,
+    pub(crate) gateway: Box<dyn Gateway>,
+    pub(crate) circuit: CircuitState,
+    /// The secrets that sign the gateway's webhooks.
+    pub(crate) webhook_secrets: Vec<Secret>,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl FromRef<Arc<Payments>> for Callers {
+    fn from_ref(payments: &Arc<Payments>) -> Self {
+        payments.callers.clone()
+    }
+}
+
+impl Payments {
     /// Pays for an order and returns it. Pending is not a failure: the units are held until the
     /// outcome is known.
     pub(crate) async fn pay(
-        &self,
+        self: &Arc<Self>,
         order: OrderId,
         holders: &Holders,
         payment_method: String,
     ) -> Result<Order, CheckoutError> {
         self.order(order, holders).await?;
-        let (checkout, started) = (self.clone(), Instant::now());
+        let (payments, started) = (self.clone(), Instant::now());
         // A separate task: it continues if the client disconnects or the gateway is slow.
-        let payment = self.shutdown.spawn(async move { checkout.begin_and_stay(order, &payment_method).await });
+        let payment = self.shutdown.spawn(async move { payments.begin_and_stay(order, &payment_method).await });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
         }
         let mut order = self.order(order, holders).await?;
-        if order.status == OrderStatus::PaymentPending && self.gateway_watch.is_away() {
-            order.notice = Some(GATEWAY_AWAY);
+        if order.status == OrderStatus::PaymentPending && self.circuit.is_open() {
+            order.notice = Some(GATEWAY_DOWN);
         }
         metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
         match order.status {
@@ -97,7 +115,7 @@ impl Checkout {
 
     /// Begins a payment, or continues the pending one. A pending payment that waits for the shopper
     /// is replaced if the shopper now chooses another payment method.
-    async fn begin_and_stay(&self, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
+    async fn begin_and_stay(self: &Arc<Self>, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
         if let Begun::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
@@ -119,12 +137,12 @@ impl Checkout {
     }
 
     /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
-    pub(crate) async fn give_back(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
-        let checkout = self.clone();
-        let given_back = self.shutdown.spawn(async move { checkout.store.give_back(order, &asker).await });
+    pub(crate) async fn give_back(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        let given_back = self.shutdown.spawn(async move { store.give_back(order, &caller).await });
         match given_back.await?? {
             Some(GivenBack::Done(order, withdrawn)) => {
-                self.note_withdrawal(withdrawn);
+                self.record_withdrawal(withdrawn);
                 Ok(order)
             }
             Some(GivenBack::NotNow(order)) => Err(CheckoutError::NotGivenBack(Box::new(order))),
@@ -134,11 +152,11 @@ impl Checkout {
 
     /// Withdraws the pending payment of an order, which can then be paid another way while there is
     /// time. May be repeated.
-    pub(crate) async fn withdraw(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
-        let checkout = self.clone();
-        let withdrawn = self.shutdown.spawn(async move { checkout.store.withdraw(order, &asker).await });
+    pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        let withdrawn = self.shutdown.spawn(async move { store.withdraw(order, &caller).await });
         let (order, withdrawn) = withdrawn.await??.ok_or(CheckoutError::UnknownOrder)?;
-        self.note_withdrawal(withdrawn);
+        self.record_withdrawal(withdrawn);
         match order.status {
             OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded => {
                 Err(CheckoutError::NotWithdrawn(Box::new(order)))
@@ -147,7 +165,16 @@ impl Checkout {
         }
     }
 
-    fn note_withdrawal(&self, Withdrawn(payment): Withdrawn) {
+    async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, CheckoutError> {
+        self.store.order(order, holders).await?.ok_or(CheckoutError::UnknownOrder)
+    }
+
+    /// A payment, or the newest payment of an order, if the caller may see it.
+    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentStanding, CheckoutError> {
+        self.store.payment_for(id, caller).await?.ok_or(CheckoutError::UnknownPayment)
+    }
+
+    fn record_withdrawal(self: &Arc<Self>, Withdrawn(payment): Withdrawn) {
         if let Some(payment) = payment {
             metrics::counter!("checkout_payments_total", "outcome" => "withdrawn").increment(1);
             self.settle_soon(payment);
@@ -157,7 +184,7 @@ impl Checkout {
     /// Drives a payment until it ends, or for a while. Whether the shopper has authenticated, the
     /// gateway reports by webhook, or the sweeper reads: polling for hundreds of shoppers would
     /// overload the gateway.
-    async fn stay_with(&self, mut payment: Payment) {
+    async fn stay_with(self: &Arc<Self>, mut payment: Payment) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         while let Err(WaitsStill::ForGateway) = self.drive(&mut payment).await {
@@ -170,7 +197,7 @@ impl Checkout {
     }
 
     /// Drives a payment as far as possible now: to its end, or until it has to wait.
-    pub(crate) async fn drive(&self, payment: &mut Payment) -> Result<(), WaitsStill> {
+    pub(crate) async fn drive(self: &Arc<Self>, payment: &mut Payment) -> Result<(), WaitsStill> {
         loop {
             let step = match payment.state.next_step() {
                 NextStep::Authorise => self.authorise(payment).await,
@@ -191,7 +218,7 @@ impl Checkout {
                 }
                 Err(stuck) => {
                     match &stuck {
-                        Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::LeftAlone) => {
+                        Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::CircuitOpen) => {
                             debug!(payment = %payment.id, reason = %stuck, "payment waits")
                         }
                         Stuck::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_))
@@ -322,7 +349,7 @@ impl Checkout {
 
     /// Resumes payments that a crash or a silent gateway interrupted, as many at once as there are
     /// slots. A payment that ends frees its slot. Returns the number of resumed payments.
-    pub(crate) async fn finish_payments(&self, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn finish_payments(self: &Arc<Self>, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
         // They need no gateway call, so they do not wait for it.
         for late in self.store.late_payments(LATE_AT_ONCE).await? {
             let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
@@ -332,7 +359,7 @@ impl Checkout {
             }
         }
         self.do_requests(together.into()).await?;
-        if !self.gateway_watch.is_left_alone() {
+        if !self.circuit.is_blocking() {
             for unsettled in self.store.adopt_to_settle(together.into()).await? {
                 self.settle_soon(unsettled);
             }
@@ -345,17 +372,17 @@ impl Checkout {
                 return Ok(count);
             };
             // Leave the slots to processes that the gateway answers.
-            if self.gateway_watch.is_left_alone() || self.shutdown.is_triggered() {
+            if self.circuit.is_blocking() || self.shutdown.is_triggered() {
                 return Ok(count);
             }
             let left_behind = self.store.adopt_payments(together.into()).await?;
             let adopted = left_behind.len();
             count += adopted;
             for mut payment in left_behind {
-                let (checkout, place) = (self.clone(), free.split(1));
+                let (driver, place) = (self.clone(), free.split(1));
                 self.shutdown.spawn(async move {
                     // A payment that still waits is taken over later.
-                    let _ = checkout.drive(&mut payment).await;
+                    let _ = driver.drive(&mut payment).await;
                     drop(place);
                 });
             }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     db::{Store, StoreError},
     orders::order::Order,
-    redemption::store::{Became, NotRedeemed, Redemption},
+    redemption::outcome::{Became, NotRedeemed, Redemption},
 };
 
 /// Redemptions that may wait for a batch. Further ones are rejected with 503.
@@ -145,7 +145,7 @@ async fn gather<T: Send>(
 /// Sends each caller the state of its admission.
 async fn tell(store: &Store, batch: Vec<Asking>) {
     let asked: Vec<(Uuid, VisitorId)> = batch.iter().map(|asking| (asking.admission, asking.visitor)).collect();
-    match store.what_became_of(&asked).await {
+    match store.admission_states(&asked).await {
         Ok(answers) => {
             for (asking, became) in batch.into_iter().zip(answers) {
                 // A caller that has disconnected may ask again.

@@ -14,7 +14,6 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, HeaderName, Method, StatusCode},
     response::{IntoResponse as _, Response},
@@ -28,41 +27,15 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    Checkout,
-    auth::caller::{bearer, holds_ticket_of},
+    auth::caller::bearer,
     error::CheckoutError,
-    jobs::heartbeat::Health,
-    redemption::refusal_cache::Again,
+    jobs::heartbeat::stats::Health,
+    redemption::{prepared::Prepared, refusal_cache::CachedRefusal, service::Redemptions},
 };
 
 /// The route of purchases, as metrics name it.
 const ROUTE: &str = "/api/flash-sales/{sale}/purchase";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// A response that is rendered once and sent often.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl From<Problem> for Prepared {
-    fn from(problem: Problem) -> Self {
-        let body = problem.to_json().into();
-        let (parts, _) = problem.into_response().into_parts();
-        Self { status: parts.status, headers: parts.headers, body }
-    }
-}
-
-impl Prepared {
-    pub(crate) fn answer(&self) -> Response {
-        let mut response = Response::new(Body::from(self.body.clone()));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers.clone();
-        response
-    }
-}
 
 /// The metrics of one kind of response, the same as those of the purchase and its layers.
 struct Counts {
@@ -80,7 +53,7 @@ impl Counts {
         }
     }
 
-    fn note(&self, took_s: f64) {
+    fn record(&self, took_s: f64) {
         self.outcome.increment(1);
         self.redeemed.record(took_s);
         self.answered.record(took_s);
@@ -94,46 +67,46 @@ fn answered(status: StatusCode) -> Histogram {
 
 /// Marks a request that the rate limit has counted already.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Counted;
+pub(crate) struct RateLimitChecked;
 
 /// The state of fast reject.
 pub(crate) struct FastReject {
-    checkout: Checkout,
+    redemptions: Arc<Redemptions>,
     limit: RateLimit,
     health: Health,
-    bad: (Prepared, Counts),
-    run_out: (Prepared, Counts),
+    invalid: (Prepared, Counts),
+    expired: (Prepared, Counts),
     used: Counts,
     limited: Histogram,
 }
 
 impl FastReject {
     /// Call it after the metrics recorder is installed.
-    pub(crate) fn new(checkout: Checkout, limit: RateLimit, health: Health) -> Self {
+    pub(crate) fn new(redemptions: Arc<Redemptions>, limit: RateLimit, health: Health) -> Self {
         let kind = |error| {
             let problem = Problem::from(error);
             let counts = Counts::of(problem.slug(), problem.status());
             (problem.into(), counts)
         };
         Self {
-            checkout,
+            redemptions,
             limit,
             health,
-            bad: kind(CheckoutError::BadToken),
-            run_out: kind(CheckoutError::TokenExpired),
+            invalid: kind(CheckoutError::BadToken),
+            expired: kind(CheckoutError::TokenExpired),
             used: Counts::of("token-used", StatusCode::CONFLICT),
             limited: answered(StatusCode::TOO_MANY_REQUESTS),
         }
     }
 
     /// Places it in front of a router.
-    pub(crate) fn before(self, router: Router) -> Door {
-        Door { doorman: Arc::new(self), router }
+    pub(crate) fn before(self, router: Router) -> FastRejectService {
+        FastRejectService { fast_reject: Arc::new(self), router }
     }
 
     /// The rejection of a request, if it is known. Other requests are counted for the rate limit,
     /// once.
-    fn refusal<T>(&self, request: &mut Request<T>) -> Option<Response> {
+    fn reject<T>(&self, request: &mut Request<T>) -> Option<Response> {
         if request.method() != Method::POST {
             return None;
         }
@@ -145,53 +118,53 @@ impl FastReject {
             self.limited.record(started.elapsed().as_secs_f64());
             return Some(too_many.into_response());
         }
-        let known = self.known(sale, request.headers(), started);
+        let known = self.known_rejection(sale, request.headers(), started);
         if known.is_none() {
-            request.extensions_mut().insert(Counted);
+            request.extensions_mut().insert(RateLimitChecked);
         }
         known
     }
 
     /// The rejection of a purchase, if it is known.
-    fn known(&self, sale: SaleId, headers: &HeaderMap, started: Instant) -> Option<Response> {
+    fn known_rejection(&self, sale: SaleId, headers: &HeaderMap, started: Instant) -> Option<Response> {
         if headers.contains_key(IDEMPOTENCY_KEY) {
             return None;
         }
         let token = bearer(headers)?;
-        let (counts, answer) = match self.checkout.keys.seen(token) {
-            Some(seen) if !holds_ticket_of(headers, &self.checkout.ticket_key, seen.visitor) => {
-                (&self.bad.1, self.bad.0.answer())
+        let (counts, answer) = match self.redemptions.keys.seen(token) {
+            Some(seen) if !self.redemptions.callers.holds_ticket_of(headers, seen.visitor) => {
+                (&self.invalid.1, self.invalid.0.response())
             }
-            Some(seen) if seen.sale == sale => match self.checkout.refusal_cache.again(seen.admission)? {
-                Again::Used(told) => (&self.used, told.1.answer()),
-                Again::RunOut => (&self.run_out.1, self.run_out.0.answer()),
+            Some(seen) if seen.sale == sale => match self.redemptions.refusal_cache.again(seen.admission)? {
+                CachedRefusal::Used(used) => (&self.used, used.1.response()),
+                CachedRefusal::Expired => (&self.expired.1, self.expired.0.response()),
             },
             Some(_) => return None,
             None => {
                 let visitor = named_holder(token)?.parse().ok()?;
-                let is_heard = holds_ticket_of(headers, &self.checkout.ticket_key, visitor)
-                    && !self.checkout.forgery_guard.include(visitor);
-                if is_heard {
+                let may_be_genuine = self.redemptions.callers.holds_ticket_of(headers, visitor)
+                    && !self.redemptions.forgery_guard.ignores(visitor);
+                if may_be_genuine {
                     return None;
                 }
-                (&self.bad.1, self.bad.0.answer())
+                (&self.invalid.1, self.invalid.0.response())
             }
         };
         let took = started.elapsed();
-        self.health.note(false, took);
-        counts.note(took.as_secs_f64());
+        self.health.record(false, took);
+        counts.record(took.as_secs_f64());
         Some(answer)
     }
 }
 
 /// The router behind fast reject.
 #[derive(Clone)]
-pub(crate) struct Door {
-    doorman: Arc<FastReject>,
+pub(crate) struct FastRejectService {
+    fast_reject: Arc<FastReject>,
     router: Router,
 }
 
-impl Service<Request> for Door {
+impl Service<Request> for FastRejectService {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<Ready<Result<Response, Infallible>>, <Router as Service<Request>>::Future>;
@@ -201,8 +174,8 @@ impl Service<Request> for Door {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        match self.doorman.refusal(&mut request) {
-            Some(refused) => Either::Left(ready(Ok(refused))),
+        match self.fast_reject.reject(&mut request) {
+            Some(rejection) => Either::Left(ready(Ok(rejection))),
             None => Either::Right(self.router.call(request)),
         }
     }

@@ -14,26 +14,26 @@ use uuid::Uuid;
 
 use crate::{
     error::CheckoutError, generational_cache::GenerationalCache, orders::order::Order,
-    redemption::fast_reject::Prepared,
+    redemption::prepared::Prepared,
 };
 
 /// Tokens that the cache holds at least; twice as many at most. One takes about 1 kB with its
 /// response.
 const KNOWN_MAX: usize = 16_384;
 /// How long the order of a used token is cached.
-const TOLD_AGAIN_FOR: Duration = Duration::from_secs(1);
+const ORDER_CACHED_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 enum Refusal {
     Used(Arc<(Order, Prepared)>, Instant),
-    RunOut,
+    Expired,
 }
 
 /// A cached rejection for fast reject.
-pub(crate) enum Again {
+pub(crate) enum CachedRefusal {
     /// The order of the token.
     Used(Arc<(Order, Prepared)>),
-    RunOut,
+    Expired,
 }
 
 /// What the cache knows of a token.
@@ -51,19 +51,19 @@ pub(crate) struct RefusalCache(Arc<Mutex<GenerationalCache<Uuid, Refusal, KNOWN_
 
 impl RefusalCache {
     /// The cached rejection of an admission, with its response.
-    pub(crate) fn again(&self, admission: Uuid) -> Option<Again> {
+    pub(crate) fn cached(&self, admission: Uuid) -> Option<CachedRefusal> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission)? {
-            Refusal::RunOut => Some(Again::RunOut),
-            Refusal::Used(told, at) => (at.elapsed() < TOLD_AGAIN_FOR).then(|| Again::Used(told.clone())),
+            Refusal::Expired => Some(CachedRefusal::Expired),
+            Refusal::Used(used, at) => (at.elapsed() < ORDER_CACHED_FOR).then(|| CachedRefusal::Used(used.clone())),
         }
     }
 
     pub(crate) fn of(&self, admission: Uuid) -> Known {
         let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&admission).cloned();
         match refusal {
-            Some(Refusal::RunOut) => Known::Refused(CheckoutError::TokenExpired),
-            Some(Refusal::Used(told, at)) if at.elapsed() < TOLD_AGAIN_FOR => {
-                Known::Refused(CheckoutError::TokenUsed(Box::new(told.0.clone())))
+            Some(Refusal::Expired) => Known::Refused(CheckoutError::TokenExpired),
+            Some(Refusal::Used(used, at)) if at.elapsed() < ORDER_CACHED_FOR => {
+                Known::Refused(CheckoutError::TokenUsed(Box::new(used.0.clone())))
             }
             Some(Refusal::Used(..)) => Known::Used,
             None => Known::Nothing,
@@ -75,8 +75,8 @@ impl RefusalCache {
         self.keep(admission, Refusal::Used(Arc::new((order.clone(), prepared)), Instant::now()));
     }
 
-    pub(crate) fn run_out(&self, admission: Uuid) {
-        self.keep(admission, Refusal::RunOut);
+    pub(crate) fn expired(&self, admission: Uuid) {
+        self.keep(admission, Refusal::Expired);
     }
 
     fn keep(&self, admission: Uuid, refusal: Refusal) {
@@ -93,7 +93,7 @@ mod tests {
     use crate::{orders::order::OrderId, orders::state::OrderStatus};
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_token_became_is_told_again_for_a_second() {
+    async fn a_used_token_repeats_its_order_for_a_second() {
         let (refusal_cache, admission) = (RefusalCache::default(), Uuid::from_u128(1));
         let order = Order {
             id: OrderId(Uuid::from_u128(2)),
@@ -114,9 +114,9 @@ mod tests {
         assert!(
             matches!(refusal_cache.of(admission), Known::Refused(CheckoutError::TokenUsed(known)) if *known == order)
         );
-        tokio::time::advance(TOLD_AGAIN_FOR).await;
-        assert!(matches!(refusal_cache.of(admission), Known::Used) && refusal_cache.again(admission).is_none());
-        refusal_cache.run_out(admission);
+        tokio::time::advance(ORDER_CACHED_FOR).await;
+        assert!(matches!(refusal_cache.of(admission), Known::Used) && refusal_cache.cached(admission).is_none());
+        refusal_cache.expired(admission);
         tokio::time::advance(Duration::from_secs(3600)).await;
         assert!(matches!(refusal_cache.of(admission), Known::Refused(CheckoutError::TokenExpired)));
     }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    jobs::heartbeat::RequestStats,
+    jobs::heartbeat::stats::RequestStats,
 };
 
 impl Store {
@@ -29,7 +29,7 @@ impl Store {
     }
 
     /// Deregisters this checkout, so that it is not reported missing.
-    pub(crate) async fn take_leave(&self, id: Uuid) -> Result<(), StoreError> {
+    pub(crate) async fn deregister(&self, id: Uuid) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::{Answer, Balance, Gateway, NoAnswer, Part, PartRefund};
 use crate::{orders::order::PaymentId, payments::store::Payment};
 
 const FAILURES_MAX: u32 = 5;
-pub(crate) const LEFT_ALONE_FOR: Duration = Duration::from_secs(30);
+pub(crate) const OPEN_FOR: Duration = Duration::from_secs(30);
 const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
 
 type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, CircuitState>;
@@ -32,13 +32,13 @@ pub(crate) struct CircuitState(Arc<Mutex<Option<Instant>>>);
 
 impl CircuitState {
     /// Whether the gateway is considered down.
-    pub(crate) fn is_away(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.since().is_some()
     }
 
     /// Whether calls are blocked now.
-    pub(crate) fn is_left_alone(&self) -> bool {
-        self.since().is_some_and(|since| since.elapsed() < LEFT_ALONE_FOR)
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.since().is_some_and(|since| since.elapsed() < OPEN_FOR)
     }
 
     fn since(&self) -> Option<Instant> {
@@ -47,7 +47,7 @@ impl CircuitState {
 
     fn set(&self, since: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-        metrics::gauge!("checkout_gateway_left_alone").set(if since.is_some() { 1.0 } else { 0.0 });
+        metrics::gauge!("checkout_gateway_circuit_open").set(if since.is_some() { 1.0 } else { 0.0 });
     }
 }
 
@@ -78,13 +78,13 @@ pub(crate) struct GuardedGateway<G> {
 impl<G: Gateway> GuardedGateway<G> {
     /// Guards a gateway. The second value shows the state of the circuit.
     pub(crate) fn new(gateway: G) -> (Self, CircuitState) {
-        Self::leaving_alone_for(gateway, LEFT_ALONE_FOR)
+        Self::open_for(gateway, OPEN_FOR)
     }
 
-    fn leaving_alone_for(gateway: G, left_alone_for: Duration) -> (Self, CircuitState) {
+    fn open_for(gateway: G, open_for: Duration) -> (Self, CircuitState) {
         let watched = CircuitState::default();
         watched.set(None);
-        let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(left_alone_for));
+        let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(open_for));
         let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
         (Self { gateway, breaker }, watched)
     }
@@ -96,7 +96,7 @@ impl<G: Gateway> GuardedGateway<G> {
         Box::pin(async move {
             let attempt = || async {
                 if !self.breaker.is_call_permitted() {
-                    return Err(NoAnswer::LeftAlone);
+                    return Err(NoAnswer::CircuitOpen);
                 }
                 let answer = call().await;
                 match &answer {
@@ -227,15 +227,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_five_failures_it_is_left_alone_and_then_tried_again() {
+    async fn after_five_failures_it_is_blocking_and_then_tried_again() {
         // The breaker uses the clock of the machine.
-        let (guarded, watched) = GuardedGateway::leaving_alone_for(Told::default(), Duration::from_millis(50));
-        assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_away());
-        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone));
-        assert!(watched.is_away());
+        let (guarded, watched) = GuardedGateway::open_for(Told::default(), Duration::from_millis(50));
+        assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_open());
+        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::CircuitOpen));
+        assert!(watched.is_open());
         assert_eq!(
             (guarded.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&guarded)),
-            (Err(NoAnswer::LeftAlone), 5)
+            (Err(NoAnswer::CircuitOpen), 5)
         );
 
         // The first trial call still fails; the next one succeeds.
@@ -249,17 +249,17 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        assert_eq!(until_it_is_tried().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
-        assert_eq!((asked(&guarded), watched.is_away()), (6, true));
+        assert_eq!(until_it_is_tried().await, Err(NoAnswer::CircuitOpen), "tried once, and left alone again");
+        assert_eq!((asked(&guarded), watched.is_open()), (6, true));
         guarded.gateway.answers.lock().expect("no panic").push(captured());
         assert_eq!(until_it_is_tried().await, captured());
-        assert!(!watched.is_away());
+        assert!(!watched.is_open());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_after_the_pause_is_left_alone_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
+    async fn one_that_fails_after_the_pause_is_blocking_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
     {
-        let (guarded, watched) = GuardedGateway::leaving_alone_for(Told::default(), Duration::from_millis(50));
+        let (guarded, watched) = GuardedGateway::open_for(Told::default(), Duration::from_millis(50));
         let failed = || Err(NoAnswer::Failed("503".to_owned()));
         let repeats = || Err(NoAnswer::CachedFailure("500, as before".to_owned()));
         let after_the_pause = async || {
@@ -274,21 +274,21 @@ mod tests {
         };
         *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
         assert!(guarded.look_up("pi_1").await.is_err());
-        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::LeftAlone), "failures count as silence does");
+        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::CircuitOpen), "failures count as silence does");
 
         // It reports its failure to every call: one attempt each time.
         *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
         for tried in [6, 7] {
-            assert_eq!(after_the_pause().await, Err(NoAnswer::LeftAlone), "tried once, and left alone again");
-            assert_eq!((asked(&guarded), watched.is_away()), (tried, true));
+            assert_eq!(after_the_pause().await, Err(NoAnswer::CircuitOpen), "tried once, and left alone again");
+            assert_eq!((asked(&guarded), watched.is_open()), (tried, true));
         }
 
         // It replays its answer about one payment, and accepts another.
         *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
         assert_eq!(after_the_pause().await, repeats());
-        assert!(watched.is_away(), "not decided yet");
+        assert!(watched.is_open(), "not decided yet");
         assert_eq!(guarded.look_up("pi_1").await, captured());
-        assert!(!watched.is_away());
+        assert!(!watched.is_open());
     }
 
     #[tokio::test(start_paused = true)]
@@ -300,7 +300,7 @@ mod tests {
             assert_eq!(guarded.look_up("pi_1").await, repeats);
             assert_eq!(asked(&guarded), tried);
         }
-        assert!(!watched.is_away());
+        assert!(!watched.is_open());
     }
 
     #[tokio::test(start_paused = true)]
@@ -311,6 +311,6 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(guarded.look_up("pi_1").await, not_yet);
         }
-        assert!(!watched.is_away());
+        assert!(!watched.is_open());
     }
 }

@@ -71,7 +71,7 @@ pub(crate) enum NoAnswer {
     Rejected { code: String, message: String },
     /// The circuit is open.
     #[error("the circuit is open after repeated failures")]
-    LeftAlone,
+    CircuitOpen,
 }
 
 /// The answer of a gateway call.

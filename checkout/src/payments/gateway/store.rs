@@ -23,7 +23,7 @@ pub(crate) struct GatewayEvent<'a> {
 
 /// The relation of a gateway event to our payments.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     About(Payment),
     /// It concerns none of our payments.
     Foreign,
@@ -40,11 +40,11 @@ impl Store {
     /// Stores an event of the gateway. If it is new, returns its payment, found by the gateway's id
     /// or by ours in the metadata. The same commit marks an ended payment for settlement, so that
     /// no crash loses the event.
-    pub(crate) async fn hear_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Heard, StoreError> {
+    pub(crate) async fn receive_gateway_event(&self, event: &GatewayEvent<'_>) -> Result<Received, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let noted = sqlx::query("INSERT INTO gateway_events (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(event.id);
         if noted.execute(&mut *transaction).await?.rows_affected() == 0 {
-            return Ok(Heard::Repeated);
+            return Ok(Received::Repeated);
         }
         let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
             "UPDATE payments SET gateway_ref = coalesce(gateway_ref, CASE WHEN state <> 'started' THEN $1 END), settle_no = settle_no + 1, \
@@ -60,6 +60,6 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(row.map(Payment::try_from).transpose()?.map_or(Heard::Foreign, Heard::About))
+        Ok(row.map(Payment::try_from).transpose()?.map_or(Received::Foreign, Received::About))
     }
 }

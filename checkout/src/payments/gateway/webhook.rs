@@ -1,6 +1,8 @@
 //! Receives the payment gateway's events. An event is only a hint: the payment is looked up, so a
 //! repeated, late, reordered or lost event changes only how soon we know.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
     extract::State,
@@ -17,9 +19,11 @@ use uuid::Uuid;
 
 use super::stripe::is_reference;
 use crate::{
-    Checkout,
     error::CheckoutError,
-    payments::gateway::store::{GatewayEvent, Heard},
+    payments::{
+        gateway::store::{GatewayEvent, Received},
+        service::Payments,
+    },
 };
 
 /// The largest difference between a signature's time and the database's clock, in either direction.
@@ -103,32 +107,32 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-pub(crate) fn routes() -> OpenApiRouter<Checkout> {
-    OpenApiRouter::new().routes(routes!(hear))
+pub(crate) fn routes() -> OpenApiRouter<Arc<Payments>> {
+    OpenApiRouter::new().routes(routes!(receive))
 }
 
-impl Checkout {
-    async fn hear(&self, event: Event) -> Result<(), CheckoutError> {
-        let heard = match event.reference() {
+impl Payments {
+    async fn receive(self: &Arc<Self>, event: Event) -> Result<(), CheckoutError> {
+        let received = match event.reference() {
             Some(reference) if event.id.len() <= ID_CHARS_MAX => {
-                let told = GatewayEvent {
+                let event = GatewayEvent {
                     id: &event.id,
                     reference,
                     payment: event.payment(),
                     may_be_open: event.may_be_open(),
                     moves_money_back: event.moves_money_back(),
                 };
-                self.store.hear_gateway_event(&told).await?
+                self.store.receive_gateway_event(&event).await?
             }
-            _ => Heard::Foreign,
+            _ => Received::Foreign,
         };
-        let outcome = if matches!(heard, Heard::Repeated) { "repeated" } else { "heard" };
+        let outcome = if matches!(received, Received::Repeated) { "repeated" } else { "received" };
         metrics::counter!("checkout_gateway_events_total", "outcome" => outcome).increment(1);
-        let Heard::About(mut payment) = heard else { return Ok(()) };
+        let Received::About(mut payment) = received else { return Ok(()) };
         info!(payment = %payment.id, kind = event.kind, "payment gateway event received");
-        let checkout = self.clone();
+        let payments = self.clone();
         // The gateway waits for the response, not for the consequences.
-        self.shutdown.spawn(async move { checkout.drive(&mut payment).await });
+        self.shutdown.spawn(async move { payments.drive(&mut payment).await });
         Ok(())
     }
 }
@@ -141,15 +145,15 @@ impl Checkout {
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 503, description = "The database does not answer: send it again.", body = ProblemBody),
 ))]
-async fn hear(State(checkout): State<Checkout>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
+async fn receive(State(payments): State<Arc<Payments>>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
-    let signed_at = signature.and_then(|header| signed_at(header, &body, &checkout.webhook_secrets));
+    let signed_at = signature.and_then(|header| signed_at(header, &body, &payments.webhook_secrets));
     let signed_at = signed_at.ok_or(CheckoutError::BadWebhook)?;
-    if !is_lately(signed_at, checkout.store.now_unix_s().await.map_err(CheckoutError::from)?) {
+    if !is_lately(signed_at, payments.store.now_unix_s().await.map_err(CheckoutError::from)?) {
         return Err(CheckoutError::BadWebhook.into());
     }
     let event = serde_json::from_slice(&body).map_err(|_| CheckoutError::BadWebhook)?;
-    checkout.hear(event).await?;
+    payments.receive(event).await?;
     Ok(StatusCode::OK)
 }
 
@@ -166,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_signed_with_a_secret_of_ours_is_heard() {
+    fn only_events_signed_with_a_configured_secret_are_accepted() {
         let secrets = [Secret::new("whsec_new"), Secret::new("whsec_old")];
         let good = sign("whsec_new", NOW, "{}");
         let old = sign("whsec_old", NOW, "{}");
         let foreign = sign("whsec_other", NOW, "{}");
-        for (header, body, heard) in [
+        for (header, body, accepted) in [
             (format!("t={NOW},v1={good}"), "{}", true),
             (format!("t={NOW},v1={old}"), "{}", true),
             (format!("t={NOW},v1={foreign},v1={good}"), "{}", true),
@@ -186,10 +190,10 @@ mod tests {
             ("t=now,v1=abc".to_owned(), "{}", false),
             (String::new(), "{}", false),
         ] {
-            assert_eq!(signed_at(&header, body.as_bytes(), &secrets), heard.then_some(NOW), "{header}");
+            assert_eq!(signed_at(&header, body.as_bytes(), &secrets), accepted.then_some(NOW), "{header}");
         }
-        for (at, heard) in [(NOW - 300, true), (NOW - 301, false), (NOW + 300, true), (NOW + 301, false)] {
-            assert_eq!(is_lately(at, NOW), heard, "{at}");
+        for (at, accepted) in [(NOW - 300, true), (NOW - 301, false), (NOW + 300, true), (NOW + 301, false)] {
+            assert_eq!(is_lately(at, NOW), accepted, "{at}");
         }
         assert_eq!(
             signed_at(&format!("t={NOW},v1={}", sign("", NOW, "{}")), b"{}", &[]),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    events::store::tell,
+    events::store::publish,
     orders::{order::OrderId, state::PaymentState},
     payments::{
         gateway::Balance,
@@ -133,12 +133,12 @@ impl Store {
             let mut data = about((refunded - known.refunded_minor).abs());
             data["refunded_minor"] = json!(refunded);
             let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
-            tell(&mut transaction, known.sale_id, kind, data).await?;
+            publish(&mut transaction, known.sale_id, kind, data).await?;
         }
         if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
             let mut data = about(disputed);
             data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
-            tell(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
+            publish(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
         }
         transaction.commit().await?;
         Ok(known.dispute.is_none() && balance.dispute.is_some())

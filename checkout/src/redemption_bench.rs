@@ -1,4 +1,4 @@
-//! A redemption batcher without HTTP, signatures and tickets, for `make bench-redeem` only.
+//! Redemption without HTTP, signatures and tickets, for `make bench-redeem` only.
 
 use fairline_sale::{SaleId, VisitorId};
 use fairline_server::{Shutdown, StartError};
@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use crate::{
     db::Store,
-    redemption::{batcher::RedemptionBatcher, store::Redemption},
+    redemption::{batcher::RedemptionBatcher, outcome::Redemption},
 };
 
 /// A redemption batcher that trusts its caller.
 #[derive(Clone)]
-pub struct Door(RedemptionBatcher);
+pub struct DirectRedemption(RedemptionBatcher);
 
-impl Door {
+impl DirectRedemption {
     /// Opens a batcher on a database.
     ///
     /// # Errors
