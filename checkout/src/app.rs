@@ -8,7 +8,11 @@ use axum::{
 };
 use fairline_events::EventStream;
 use fairline_idempotency::Once;
+use fairline_http_client::web_address;
 use fairline_line::ticket::TicketKey;
+use fairline_notification_channels::Channels;
+use fairline_payment_gateway::{GuardedGateway, Stripe};
+use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
 use fairline_server::{
     RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
 };
@@ -18,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::{
     Role, Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
-    auth::{caller::Callers, keys::Keys},
+    auth::caller::Callers,
     catalogue::{self, Catalogue, cache::Cache},
     db::{Store, Stores},
     events::{
@@ -31,20 +35,11 @@ use crate::{
         sweeper,
     },
     merchant_api::MerchantApi,
-    notifications::{channels::Channels, dispatcher::Notifications, notification::Sender},
+    notifications::{dispatcher::Notifications, notification::Sender},
     orders::service::Orders,
-    outbound,
-    payments::{
-        gateway::{
-            circuit_breaker::GuardedGateway,
-            stripe::Stripe,
-        },
-        service::Payments,
-    },
-    redemption::{
-        batcher::RedemptionBatcher, fast_reject::FastReject, forgery_guard::ForgeryGuard, refusal_cache::RefusalCache,
-        service::Redemptions,
-    },
+    payments::service::Payments,
+    error::CheckoutError,
+    redemption::{batcher::RedemptionBatcher, service::Redemptions},
     router::{self, Features, Layers},
     webhooks::Webhooks,
 };
@@ -115,7 +110,7 @@ impl Shared {
         let scope = callers.clone();
         let scope = move |parts: &request::Parts| scope.idempotency_scope(&parts.headers);
         let idempotency = Once::new(stores.requests.pool().clone(), scope, shutdown);
-        Ok(Self { stores, redis, callers, channels: Channels::new(settings)?, idempotency, sender: sender(settings)? })
+        Ok(Self { stores, redis, callers, channels: Channels::new(&settings.channels)?, idempotency, sender: sender(settings)? })
     }
 }
 
@@ -264,7 +259,7 @@ fn issuer(settings: &Settings) -> Result<Option<Issuer>, StartError> {
 
 fn sender(settings: &Settings) -> Result<Sender, StartError> {
     let url = settings.pages_url.as_ref().or(settings.front.public_origins.first()).map_or("", String::as_str);
-    if !url.is_empty() && outbound::web_address(url).is_none() {
+    if !url.is_empty() && web_address(url).is_none() {
         return Err(StartError::new(format!("The pages URL `{url}` is not an http:// or https:// URL.")));
     }
     Ok(Sender { name: settings.shop_name.clone(), url: url.trim_end_matches('/').to_owned() })
@@ -296,8 +291,16 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) 
     let router = plumbing_routes(service.routes, service.ready, &shutdown);
     match service.fast_reject {
         Some((redemptions, limit, health)) => {
-            let router = FastReject::new(redemptions, limit, health).before(router);
-            serve(listener, router, ServeLimits::default(), &shutdown).await;
+            let checks = Checks {
+                keys: redemptions.keys.clone(),
+                ticket_key: redemptions.callers.tickets().clone(),
+                refusal_cache: redemptions.refusal_cache.clone(),
+                forgery_guard: redemptions.forgery_guard.clone(),
+            };
+            let rejections =
+                Rejections { invalid: CheckoutError::BadToken.into(), expired: CheckoutError::TokenExpired.into() };
+            let fast_reject = FastReject::new(checks, rejections, limit, move |took| health.record(false, took));
+            serve(listener, fast_reject.before(router), ServeLimits::default(), &shutdown).await;
         }
         None => serve(listener, router, ServeLimits::default(), &shutdown).await,
     }

@@ -19,6 +19,7 @@ use axum::{
     routing::MethodFilter,
 };
 use fairline_admission_token::{Claims, Genuine};
+use fairline_redemption::{GenerationalCache, Keys, NoClaims, bearer};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_server::{Problem, ProblemBody, cookies_named};
 use time::OffsetDateTime;
@@ -29,12 +30,8 @@ use uuid::Uuid;
 
 use crate::{
     CLOCK_SLACK_S,
-    auth::{
-        caller::{Callers, Holders, bearer},
-        keys::{Keys, NoClaims},
-    },
+    auth::caller::{Callers, Holders},
     error::CheckoutError,
-    generational_cache::GenerationalCache,
     orders::state::OrderStatus,
     redemption::{batcher::RedemptionBatcher, outcome::Became},
 };
@@ -269,7 +266,7 @@ impl ForwardAuth {
         if let Some(known) = self.visits.of(admission) {
             return Ok(known);
         }
-        let became = self.batcher.ask(admission, visitor).await?;
+        let became = self.batcher.state(admission, visitor).await?;
         self.visits.keep(admission, became.clone());
         Ok(became)
     }

@@ -6,28 +6,24 @@
 use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use fairline_http_client::web_address;
 use fairline_line::ticket::TicketKey;
+use fairline_notification_channels::{Address, Subscription};
+use fairline_payment_gateway::{self as gateway, Step, webhook};
+use fairline_redemption::{bearer, holds_ticket_of};
 use fairline_sale::VisitorId;
 use fairline_server::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::{
     accounts::{
-        account::{AccountKey, Address},
+        account::AccountKey,
         routes as users,
     },
-    auth::caller::{Holders, bearer, holds_ticket_of, idempotency_scope},
+    auth::caller::{Holders, idempotency_scope},
     forward_auth::AuthRequest,
     merchant_api,
-    notifications::web_push::Subscription,
-    outbound::web_address,
-    payments::{
-        gateway::{
-            stripe::{self, Step},
-            webhook,
-        },
-        routes::Pay,
-    },
+    payments::routes::Pay,
     redemption::routes::Purchase,
 };
 
@@ -88,7 +84,7 @@ fn webhook_signature(bytes: &[u8]) {
 fn gateway_answer(bytes: &[u8]) {
     for step in [Step::Authorise, Step::LookUp, Step::Refund] {
         for status in [StatusCode::OK, StatusCode::PAYMENT_REQUIRED, StatusCode::NOT_FOUND] {
-            let _ = stripe::read(step, status, &HeaderMap::new(), bytes);
+            let _ = gateway::read(step, status, &HeaderMap::new(), bytes);
         }
     }
 }

@@ -22,14 +22,12 @@ mod events;
 mod forward_auth;
 #[doc(hidden)]
 pub mod fuzz;
-mod generational_cache;
 mod http;
 mod jobs;
 mod merchant_api;
 mod notifications;
 mod openapi;
 mod orders;
-mod outbound;
 mod payments;
 mod redemption;
 #[doc(hidden)]

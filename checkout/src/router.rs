@@ -24,7 +24,7 @@ use crate::{
     merchant_api::{self, MerchantApi},
     openapi::Document,
     orders::{self, service::Orders},
-    payments::{self, gateway::webhook, service::Payments},
+    payments::{self, gateway_events, service::Payments},
     redemption::{
         self,
         middleware::{PurchaseLayers, pass},
@@ -83,7 +83,7 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
         .merge(payments::routes::reading().with_state(payments.clone()))
         .merge(catalogue::routes().with_state(catalogue))
         .merge(forward_auth::routes().with_state(forward_auth))
-        .merge(webhook::routes().with_state(payments))
+        .merge(gateway_events::routes::routes().with_state(payments))
         .split_for_parts();
     complete_document(&mut document);
     routes

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
+use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_server::{FrontSettings, LogSettings, Secret};
 
@@ -96,39 +97,9 @@ pub struct Settings {
     /// Our client id at that issuer.
     #[arg(long, env = "FAIRLINE_OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
-    /// Mail server: smtps://user:password@host, or smtp://host:25 inside your own network.
-    #[arg(long, env = "FAIRLINE_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<Secret>,
-    /// Sender of e-mail: `Shop <shop@example.org>`.
-    #[arg(long, env = "FAIRLINE_MAIL_FROM")]
-    pub mail_from: Option<String>,
-    /// SMS provider with Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
-    #[arg(long, env = "FAIRLINE_SMS_URL")]
-    pub sms_url: Option<String>,
-    /// Account at the SMS provider, as user:password.
-    #[arg(long, env = "FAIRLINE_SMS_KEY", hide_env_values = true)]
-    pub sms_key: Option<Secret>,
-    /// Number or name that sends SMS.
-    #[arg(long, env = "FAIRLINE_SMS_FROM")]
-    pub sms_from: Option<String>,
-    /// VAPID key pair for Web Push: the public key, as `npx web-push generate-vapid-keys` prints
-    /// it.
-    #[arg(long, env = "FAIRLINE_PUSH_PUBLIC_KEY")]
-    pub push_public_key: Option<String>,
-    /// VAPID key pair for Web Push: the private key.
-    #[arg(long, env = "FAIRLINE_PUSH_KEY", hide_env_values = true)]
-    pub push_key: Option<Secret>,
-    /// Contact for push services: a mailto: or https:// address.
-    #[arg(long, env = "FAIRLINE_PUSH_CONTACT")]
-    pub push_contact: Option<String>,
-    /// Permitted push services, comma-separated: hosts, with a leading `*.` for all subdomains.
-    #[arg(
-        long,
-        env = "FAIRLINE_PUSH_SERVICES",
-        value_delimiter = ',',
-        default_value = "fcm.googleapis.com,updates.push.services.mozilla.com,*.push.apple.com,*.notify.windows.com"
-    )]
-    pub push_services: Vec<String>,
+    /// Settings of the channels of notifications.
+    #[command(flatten)]
+    pub channels: ChannelSettings,
     /// Name of the shop in notifications.
     #[arg(long, env = "FAIRLINE_SHOP_NAME", default_value = "the shop")]
     pub shop_name: String,

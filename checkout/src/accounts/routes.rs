@@ -8,6 +8,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use fairline_idempotency::Confidential;
+use fairline_notification_channels::{Address, Subscription};
 use fairline_sale::SaleId;
 use fairline_server::{Json, Path, Problem, ProblemBody, cookies_named};
 use rand::RngExt as _;
@@ -19,14 +20,13 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{ACCESS_S, AccountId, Address, Proof, REFRESH_S, RefreshToken},
+        account::{ACCESS_S, AccountId, Proof, REFRESH_S, RefreshToken},
         service::{Accounts, CodeQueued},
         store::Refreshed,
     },
     auth::{caller::ACCOUNT_COOKIE, extract::SignedIn},
     error::CheckoutError,
     http::NO_STORE,
-    notifications::web_push::Subscription,
 };
 
 /// The cookie with a browser's refresh token. Its path limits it to the routes below.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use fairline_notification_channels::{Address, Channels};
 use fairline_server::{RateLimit, Shutdown, TrustedProxies};
 use rand::RngExt as _;
 use subtle::ConstantTimeEq as _;
@@ -11,14 +12,13 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        account::{AccountId, AccountKey, Address, Proof, RefreshToken},
+        account::{AccountId, AccountKey, Proof, RefreshToken},
         oidc::Issuer,
         store::{CODE_GOOD_S, Refreshed},
     },
     auth::caller::Callers,
     db::Store,
     error::CheckoutError,
-    notifications::channels::Channels,
 };
 
 /// The state of accounts.
@@ -55,7 +55,7 @@ impl Accounts {
     /// Queues a sign-in code for an address, which was given in `field`.
     pub(crate) async fn send_code(&self, address: &Address, field: &'static str) -> Result<CodeQueued, CheckoutError> {
         self.account_key()?;
-        self.channels.to(address.way()).ok_or(CheckoutError::NoChannel { field })?;
+        self.channels.to(address.kind()).ok_or(CheckoutError::NoChannel { field })?;
         let (store, to) = (self.store.clone(), address.clone());
         let queued = self.shutdown.spawn(async move { store.ask_for_code(&to).await });
         let sign_in_id = queued.await??.ok_or(CheckoutError::TooManyCodes)?;

@@ -1,11 +1,12 @@
 //! Accounts, their sign-ins and their sessions.
 
+use fairline_notification_channels::{Address, AddressKind};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, Address, REFRESH_S, Way},
+    accounts::account::{AccountId, REFRESH_S},
     db::{Store, StoreError},
     
     notifications::{notification::Content, store::write},
@@ -52,7 +53,7 @@ impl Store {
             "INSERT INTO sign_ins (id, address) SELECT $1, $2 WHERE (SELECT count(*) FROM sign_ins \
              WHERE address = $2 AND created_at > now() - interval '1 hour') < $3",
         );
-        let most = if address.way() == Way::Phone { PHONE_CODES_MAX } else { CODES_MAX };
+        let most = if address.kind() == AddressKind::Phone { PHONE_CODES_MAX } else { CODES_MAX };
         let begun = begun.bind(id).bind(address.as_str()).bind(most).execute(&mut *transaction).await?;
         if begun.rows_affected() == 0 {
             return Ok(None);

@@ -3,18 +3,17 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use fairline_admission_token::named_holder;
-use fairline_line::ticket::{Ticket, TicketKey, cookie_name, line_of_cookie};
+use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_redemption::{bearer, tickets};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::{Secret, cookies, cookies_named};
+use fairline_server::{Secret, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
 use crate::accounts::account::{AccountId, AccountKey};
 
-/// Tickets of one browser that are checked, at most.
-const TICKETS_MAX: usize = 64;
 /// The cookie with the access token of a signed-in browser.
 pub(crate) const ACCOUNT_COOKIE: &str = "fairline_account";
 /// The header with an access token, for requests whose `Authorization` carries an admission token.
@@ -50,18 +49,6 @@ impl Holders {
     pub(crate) fn account(&self) -> Option<AccountId> {
         self.account
     }
-}
-
-/// The tickets of a request, genuine or not, each with its line.
-fn tickets(headers: &HeaderMap) -> impl Iterator<Item = (SaleId, &str)> {
-    cookies(headers).filter_map(|(name, signed)| Some((line_of_cookie(name)?, signed))).take(TICKETS_MAX)
-}
-
-/// Whether a request carries the ticket of a visitor.
-pub(crate) fn holds_ticket_of(headers: &HeaderMap, key: &TicketKey, visitor: VisitorId) -> bool {
-    // Reading a ticket is cheap; verifying it is not.
-    let names = |signed| Ticket::said_by(signed).is_some_and(|(_, holder)| holder == visitor);
-    tickets(headers).any(|(line, signed)| names(signed) && key.verify(line, signed).is_ok())
 }
 
 fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
@@ -148,9 +135,9 @@ impl Callers {
         account(headers, self.accounts()?)
     }
 
-    /// Whether a request carries the ticket of a visitor.
-    pub(crate) fn holds_ticket_of(&self, headers: &HeaderMap, visitor: VisitorId) -> bool {
-        holds_ticket_of(headers, &self.0.tickets, visitor)
+    /// The key that signs tickets.
+    pub(crate) fn tickets(&self) -> &TicketKey {
+        &self.0.tickets
     }
 
     /// The genuine ticket of a line that a request carries.
@@ -191,22 +178,15 @@ pub(crate) fn idempotency_scope(
     visitors.chain(account).collect()
 }
 
-/// The token from `Authorization: Bearer`.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, header};
     use uuid::Uuid;
 
     use super::*;
 
     #[test]
-    fn only_genuine_tickets_say_who_somebody_is() {
+    fn only_genuine_tickets_identify_a_visitor() {
         let key: TicketKey = "a".repeat(64).parse().expect("64 digits");
         let other: TicketKey = "b".repeat(64).parse().expect("64 digits");
         let visitor = |n: u8| VisitorId([n; 16]);

@@ -6,11 +6,12 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::request::Parts,
 };
+use fairline_redemption::bearer;
 use fairline_server::Problem;
 
 use crate::{
     accounts::account::AccountId,
-    auth::caller::{Caller, Callers, Holders, MerchantKey, bearer},
+    auth::caller::{Caller, Callers, Holders, MerchantKey},
     error::CheckoutError,
 };
 

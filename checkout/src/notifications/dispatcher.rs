@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use fairline_notification_channels::{Channels, SendError};
 use fairline_server::Shutdown;
 use fairline_telemetry::{Kind, Operation, Told, within};
 use futures_util::future::join_all;
@@ -18,11 +19,7 @@ use tracing::{info, warn};
 use crate::{
     auth::caller::Callers,
     db::{Store, StoreError},
-    notifications::{
-        channels::Channels,
-        message::SendError,
-        notification::{DueNotification, SendOutcome, Sender},
-    },
+    notifications::notification::{DueNotification, SendOutcome, Sender},
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -88,7 +85,7 @@ impl Notifications {
 
     async fn send(&self, notification: &DueNotification) -> Result<(), StoreError> {
         let operation = Operation::begin(Kind::Client);
-        let channel = self.channels.to(notification.address.way());
+        let channel = self.channels.to(notification.address.kind());
         let outcome = match (channel, notification.content.render(&self.sender, self.callers.accounts())) {
             (Some(channel), Some(message)) => {
                 let sent = timeout(

@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use askama::Template;
+use fairline_notification_channels::{Address, Message};
 use fairline_telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{
-    accounts::account::{AccountKey, Address},
-    notifications::message::Message,
-};
+use crate::accounts::account::AccountKey;
 
 /// A notification that is due.
 #[derive(Debug, Clone)]

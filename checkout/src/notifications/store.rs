@@ -1,6 +1,7 @@
 //! Notifications: stored once for each subject, and taken by the dispatcher.
 
 use fairline_events::{Event, Kind};
+use fairline_notification_channels::Address;
 use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, price_text};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, Address},
+    accounts::account::AccountId,
     db::{Store, StoreError},
     notifications::notification::{Content, Details, DueNotification, SendOutcome},
 };

@@ -9,6 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
+use fairline_payment_gateway::{CircuitState, Gateway, GatewayError, Intent, IntentStatus};
 use fairline_server::{Secret, Shutdown};
 use tokio::{
     sync::Semaphore,
@@ -26,7 +27,6 @@ use crate::{
         state::{NextStep, OrderStatus, PaymentEvent},
     },
     payments::{
-        gateway::{Gateway, Intent, NoAnswer, Standing, circuit_breaker::CircuitState},
         settlement::store::{Ended, GivenBack, Withdrawn},
         store::{Begun, Payment, PaymentStanding},
     },
@@ -58,9 +58,9 @@ enum Stuck {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
     #[error("the gateway gave no answer: {0}")]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(#[from] GatewayError),
     #[error("the gateway reports an impossible state: {0:?}")]
-    Permanent(Standing),
+    Permanent(IntentStatus),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -218,15 +218,15 @@ impl Payments {
                 }
                 Err(stuck) => {
                     match &stuck {
-                        Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::CircuitOpen) => {
+                        Stuck::WaitsForShopper | Stuck::NoAnswer(GatewayError::CircuitOpen) => {
                             debug!(payment = %payment.id, reason = %stuck, "payment waits")
                         }
-                        Stuck::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_))
+                        Stuck::NoAnswer(GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_))
                         | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "payment waits");
                         }
                         Stuck::NoAnswer(
-                            NoAnswer::Permanent(_) | NoAnswer::CachedFailure(_) | NoAnswer::Rejected { .. },
+                            GatewayError::Permanent(_) | GatewayError::CachedFailure(_) | GatewayError::Rejected { .. },
                         )
                         | Stuck::Permanent(_)
                         | Stuck::Store(_) => {
@@ -248,19 +248,19 @@ impl Payments {
         }
         let answer = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await,
-            None => self.gateway.authorise(payment).await,
+            None => self.gateway.authorise(&payment.charge()).await,
         };
-        let Intent { reference, standing, client_secret } = match answer {
-            Err(NoAnswer::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
+        let Intent { reference, status, client_secret } = match answer {
+            Err(GatewayError::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
             answer => answer?,
         };
         let ended = Ended { reference: reference.as_deref(), ..Ended::default() };
-        let moved = match (standing, &reference) {
+        let moved = match (status, &reference) {
             // Some methods capture at once. The next step decides whether the money is kept.
-            (Standing::Authorised | Standing::Captured, Some(reference)) => {
+            (IntentStatus::Authorised | IntentStatus::Captured, Some(reference)) => {
                 self.store.advance(payment, PaymentEvent::Authorise, Some(reference)).await?
             }
-            (Standing::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
+            (IntentStatus::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
                 if !self.store.note_reference(payment, reference, client_secret.as_deref()).await? {
                     return Ok(self.store.left_open(payment.id, reference).await?);
                 }
@@ -268,20 +268,20 @@ impl Payments {
                 payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);
             }
-            (Standing::NeedsAction, Some(reference)) => {
-                match self.gateway.cancel(payment.id, reference).await?.standing {
-                    Standing::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
+            (IntentStatus::NeedsAction, Some(reference)) => {
+                match self.gateway.cancel(payment.id, reference).await?.status {
+                    IntentStatus::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
                     // The shopper has just authenticated: the next lookup shows it.
                     _ => return Err(Stuck::WaitsForShopper),
                 }
             }
             // Its client secret could confirm it again, unless it is cancelled.
-            (Standing::Declined, _) => {
+            (IntentStatus::Declined, _) => {
                 let ended = Ended { is_open: reference.is_some(), ..ended };
                 self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?
             }
-            (Standing::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
-            (Standing::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
+            (IntentStatus::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
+            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
             (permanent, _) => return Err(Stuck::Permanent(permanent)),
         };
         match reference {
@@ -308,41 +308,41 @@ impl Payments {
         } else {
             self.gateway.cancel(payment.id, reference).await?
         };
-        match answer.standing {
+        match answer.status {
             // Even when it was to be released: an earlier attempt has captured it.
-            Standing::Captured => Ok(self.store.complete(payment).await?),
-            Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
+            IntentStatus::Captured => Ok(self.store.complete(payment).await?),
+            IntentStatus::Cancelled | IntentStatus::Declined | IntentStatus::Refunded | IntentStatus::Unknown => {
                 Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::default()).await?)
             }
-            permanent @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Permanent(permanent)),
+            permanent @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => Err(Stuck::Permanent(permanent)),
         }
     }
 
     /// Captures the money. If the gateway refuses, the state of the payment decides: an
     /// authorisation that remains is released, since the gateway would refuse again and the unit
     /// would be held forever.
-    async fn capture(&self, payment: &Payment, reference: &str) -> Result<Intent, NoAnswer> {
+    async fn capture(&self, payment: &Payment, reference: &str) -> Result<Intent, GatewayError> {
         let refused = match self.gateway.capture(payment.id, reference).await {
             Ok(Intent {
-                standing: standing @ (Standing::Authorised | Standing::NeedsAction | Standing::Declined),
+                status: status @ (IntentStatus::Authorised | IntentStatus::NeedsAction | IntentStatus::Declined),
                 ..
             }) => {
-                format!("it says {standing:?}")
+                format!("it says {status:?}")
             }
-            Err(NoAnswer::Permanent(why) | NoAnswer::CachedFailure(why)) => why,
+            Err(GatewayError::Permanent(why) | GatewayError::CachedFailure(why)) => why,
             answer => return answer,
         };
         let stands = self.gateway.look_up(reference).await?;
-        warn!(payment = %payment.id, reason = refused, stands = ?stands.standing, "capture authorised payment failed");
-        match stands.standing {
-            Standing::Authorised | Standing::NeedsAction => self.gateway.cancel(payment.id, reference).await,
+        warn!(payment = %payment.id, reason = refused, stands = ?stands.status, "capture authorised payment failed");
+        match stands.status {
+            IntentStatus::Authorised | IntentStatus::NeedsAction => self.gateway.cancel(payment.id, reference).await,
             _ => Ok(stands),
         }
     }
 
     async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
-        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.standing {
-            Standing::Refunded => Ok(self.store.refunded(payment).await?),
+        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.status {
+            IntentStatus::Refunded => Ok(self.store.refunded(payment).await?),
             permanent => Err(Stuck::Permanent(permanent)),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fairline_events::Kind;
+use fairline_payment_gateway::{Charge, PaymentId};
 use fairline_postgres::PgConnection;
 use serde_json::json;
 use sqlx::FromRow;
@@ -15,7 +16,7 @@ use crate::{
     events::store::publish,
     orders::{
         holds::store::{HoldRow, count_sold, hold_after, lock_hold, renew_hold, shift_hold},
-        order::{OrderId, PaymentId},
+        order::OrderId,
         state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
         store::{OrderRow, account, column, order_rows},
     },
@@ -84,6 +85,12 @@ impl Payment {
     /// Whether it has ended unpaid.
     pub(crate) fn has_ended_unpaid(&self) -> bool {
         matches!(self.state, PaymentState::Declined | PaymentState::Voided)
+    }
+
+    /// What the gateway is asked to authorise.
+    pub(crate) fn charge(&self) -> Charge<'_> {
+        let Self { id: payment, order: OrderId(order), payment_method, amount_minor, currency, .. } = self;
+        Charge { payment: *payment, order: *order, payment_method, amount_minor: *amount_minor, currency }
     }
 
     /// The gateway's id of an authorised payment.

@@ -7,10 +7,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fairline_idempotency::{Once, once};
+use fairline_redemption::RateLimitChecked;
 use fairline_server::RateLimit;
 use tokio::time::Instant;
 
-use crate::{jobs::heartbeat::stats::Health, redemption::fast_reject::RateLimitChecked};
+use crate::jobs::heartbeat::stats::Health;
 
 /// What the layer needs.
 #[derive(Clone)]

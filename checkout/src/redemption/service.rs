@@ -4,24 +4,21 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use axum::extract::FromRef;
 use fairline_admission_token::{Genuine, TokenError, named_holder};
+use fairline_redemption::{ForgeryGuard, Keys, Known, NoClaims, RefusalCache};
 use fairline_sale::SaleId;
 use fairline_server::Problem;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     accounts::account::{AccountId, Proof},
-    auth::{
-        caller::{Caller, Callers, Holders, MerchantKey},
-        keys::{Keys, NoClaims},
-    },
+    auth::caller::{Caller, Callers, Holders, MerchantKey},
     db::Store,
     error::CheckoutError,
     orders::order::Order,
     redemption::{
         batcher::RedemptionBatcher,
-        forgery_guard::ForgeryGuard,
         outcome::{Became, NotRedeemed, Redemption},
-        refusal_cache::{Known, RefusalCache},
     },
 };
 
@@ -31,7 +28,7 @@ pub(crate) struct Redemptions {
     pub(crate) callers: Callers,
     pub(crate) keys: Keys,
     pub(crate) batcher: RedemptionBatcher,
-    pub(crate) refusal_cache: RefusalCache,
+    pub(crate) refusal_cache: RefusalCache<Order>,
     pub(crate) forgery_guard: ForgeryGuard,
 }
 
@@ -143,25 +140,32 @@ impl Redemptions {
             return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
         }
         let admission = claims.jti;
-        let was_used = match self.refusal_cache.of(admission) {
-            Known::Refused(reason) => return Err(reason),
-            Known::Used => true,
-            Known::Nothing => false,
-        };
-        if was_used && let Became::Order { order, .. } = self.batcher.ask(admission, visitor).await? {
-            self.refusal_cache.used(admission, &order);
-            return Err(CheckoutError::TokenUsed(order));
+        match self.refusal_cache.get(admission) {
+            Known::Expired => return Err(CheckoutError::TokenExpired),
+            Known::Used(used) => return Err(CheckoutError::TokenUsed(Box::new(used.order.clone()))),
+            Known::Stale => {
+                if let Became::Order { order, .. } = self.batcher.state(admission, visitor).await? {
+                    self.remember_used(admission, &order);
+                    return Err(CheckoutError::TokenUsed(order));
+                }
+            }
+            Known::Nothing => {}
         }
         let quantity = quantity.get().into();
         let trace = fairline_telemetry::current();
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.batcher.redeem(redemption).await;
         match &redeemed {
-            Err(NotRedeemed::Used(order)) => self.refusal_cache.used(admission, order),
+            Err(NotRedeemed::Used(order)) => self.remember_used(admission, order),
             // An expired token stays expired.
             Err(NotRedeemed::Expired) => self.refusal_cache.expired(admission),
             _ => {}
         }
         Ok(redeemed?)
+    }
+
+    fn remember_used(&self, admission: Uuid, order: &Order) {
+        let response = CheckoutError::TokenUsed(Box::new(order.clone())).into();
+        self.refusal_cache.used(admission, order.clone(), response);
     }
 }

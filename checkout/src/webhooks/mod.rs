@@ -16,6 +16,7 @@ use std::{
 };
 
 use fairline_events::Event;
+use fairline_http_client::HttpClient;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 use http_body_util::Full;
@@ -28,7 +29,6 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    outbound::HttpClient,
     webhooks::{
         delivery::{Attempted, judge, signature},
         store::{Delivery, Webhook},

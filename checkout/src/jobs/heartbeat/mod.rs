@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use fairline_payment_gateway::CircuitState;
 use fairline_server::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
@@ -21,7 +22,6 @@ use uuid::Uuid;
 use crate::{
     db::Store,
     jobs::heartbeat::stats::{Health, RequestStats},
-    payments::gateway::circuit_breaker::CircuitState,
 };
 
 const BEAT: Duration = Duration::from_secs(1);

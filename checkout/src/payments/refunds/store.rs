@@ -2,6 +2,7 @@
 //! operators and the shop.
 
 use fairline_events::Kind;
+use fairline_payment_gateway::Balance;
 use fairline_postgres::PgConnection;
 use fairline_sale::amount_from_gateway;
 use serde_json::json;
@@ -13,10 +14,7 @@ use crate::{
     db::{Store, StoreError},
     events::store::publish,
     orders::{order::OrderId, state::PaymentState},
-    payments::{
-        gateway::Balance,
-        store::{Payment, PaymentRow, payment_columns},
-    },
+    payments::store::{Payment, PaymentRow, payment_columns},
 };
 
 /// A request in progress is taken over by another checkout after this many seconds.
@@ -66,7 +64,7 @@ impl TryFrom<RequestRow> for OrderRequest {
 
 /// The captured payment of an order.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub(crate) struct PaidWith {
     pub(crate) payment: Payment,
     pub(crate) refunded_minor: i64,
 }
@@ -145,8 +143,8 @@ impl Store {
     }
 
     /// The captured payment of an order, if it was paid for here.
-    pub(crate) async fn charge(&self, order: OrderId) -> Result<Option<Charge>, StoreError> {
-        charge(&mut *self.pool.acquire().await?, order).await
+    pub(crate) async fn paid_with(&self, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
+        paid_with(&mut *self.pool.acquire().await?, order).await
     }
 
     /// Stores the shop's request for a refund. A checkout process executes it.
@@ -161,7 +159,7 @@ impl Store {
         if !known.fetch_one(&mut *transaction).await? {
             return Ok(Requested::UnknownOrder);
         }
-        let Some(Charge { payment, refunded_minor }) = charge(&mut transaction, order).await? else {
+        let Some(PaidWith { payment, refunded_minor }) = paid_with(&mut transaction, order).await? else {
             return Ok(Requested::NotPaid);
         };
         let left_minor = payment.amount_minor - refunded_minor;
@@ -250,7 +248,7 @@ impl Store {
     }
 }
 
-async fn charge(connection: &mut PgConnection, order: OrderId) -> Result<Option<Charge>, StoreError> {
+async fn paid_with(connection: &mut PgConnection, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
     let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
         "SELECT",
         "FROM payments WHERE id = (SELECT payment_id FROM orders WHERE orders.id = $1) AND state = 'captured'"
@@ -261,5 +259,5 @@ async fn charge(connection: &mut PgConnection, order: OrderId) -> Result<Option<
     let Some(row) = row else { return Ok(None) };
     let refunded_minor = sqlx::query_scalar("SELECT refunded_minor FROM payments WHERE id = $1").bind(row.id);
     let refunded_minor = refunded_minor.fetch_one(connection).await?;
-    Ok(Some(Charge { payment: row.try_into()?, refunded_minor }))
+    Ok(Some(PaidWith { payment: row.try_into()?, refunded_minor }))
 }

@@ -11,6 +11,7 @@ pub(crate) mod store;
 
 use std::{sync::Arc, time::Duration};
 
+use fairline_payment_gateway::{GatewayError, IntentStatus, Part, PartRefund};
 use fairline_sale::{gateway_amount, price_text};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -21,8 +22,7 @@ use crate::{
     error::CheckoutError,
     orders::state::PaymentState,
     payments::{
-        gateway::{NoAnswer, Part, PartRefund, Standing},
-        refunds::store::{Charge, OrderRequest, RequestKind},
+        refunds::store::{PaidWith, OrderRequest, RequestKind},
         service::Payments,
         store::Payment,
     },
@@ -36,9 +36,9 @@ const FOUND_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 enum Unsettled {
     #[error("{0}")]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(#[from] GatewayError),
     #[error("the gateway reports {0:?}")]
-    Open(Standing),
+    Open(IntentStatus),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -51,8 +51,8 @@ impl Payments {
         Some(self.shutdown.spawn(async move {
             match payments.settle(&payment).await {
                 Ok(()) => {}
-                Err(Unsettled::NoAnswer(NoAnswer::CircuitOpen | NoAnswer::NotYet(_))) => {}
-                Err(reason @ Unsettled::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_))) => {
+                Err(Unsettled::NoAnswer(GatewayError::CircuitOpen | GatewayError::NotYet(_))) => {}
+                Err(reason @ Unsettled::NoAnswer(GatewayError::Unanswered(_) | GatewayError::Failed(_))) => {
                     warn!(payment = %payment.id, %reason, "settle payment failed; it will be retried");
                 }
                 Err(reason) => error!(payment = %payment.id, %reason, "settle payment failed; it will be retried"),
@@ -85,18 +85,18 @@ impl Payments {
                 None => return Ok(self.store.settled(payment, None).await?),
             },
         };
-        match self.gateway.cancel(payment.id, &reference).await?.standing {
-            Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
+        match self.gateway.cancel(payment.id, &reference).await?.status {
+            IntentStatus::Cancelled | IntentStatus::Declined | IntentStatus::Refunded | IntentStatus::Unknown => {
                 Ok(self.store.settled(payment, Some(&reference)).await?)
             }
-            Standing::Captured => {
+            IntentStatus::Captured => {
                 error!(payment = %payment.id, "payment captured at the gateway after it had ended here; refunding it");
                 let mut owed = self.store.owe(payment, &reference).await?;
                 // The sweeper continues if it still has to wait.
                 let _ = self.drive(&mut owed).await;
                 Ok(())
             }
-            open @ (Standing::NeedsAction | Standing::Authorised) => {
+            open @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => {
                 info!(payment = %payment.id, ?open, "payment is not released yet");
                 Err(Unsettled::Open(open))
             }
@@ -144,7 +144,7 @@ impl Payments {
     }
 
     async fn refund_part(self: &Arc<Self>, request: &OrderRequest) -> Result<PartRefund, Unsettled> {
-        let Some(Charge { payment, refunded_minor }) = self.store.charge(request.order).await? else {
+        let Some(PaidWith { payment, refunded_minor }) = self.store.paid_with(request.order).await? else {
             return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
         };
         let left = payment.amount_minor - refunded_minor;

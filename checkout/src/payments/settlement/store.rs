@@ -5,6 +5,7 @@
 //! no order is paid behind a shopper's back.
 
 use fairline_events::Kind;
+use fairline_payment_gateway::PaymentId;
 use fairline_postgres::PgConnection;
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use crate::{
     orders::{
         expiry::store::UNANSWERED_KEEPS_HOLD_S,
         holds::store::{HoldRow, hold_after, lock_hold, shift_hold},
-        order::{Order, OrderId, PaymentId},
+        order::{Order, OrderId},
         state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
         store::order_for,
     },

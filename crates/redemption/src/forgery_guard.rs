@@ -21,17 +21,18 @@ const KNOWN_MAX: usize = 65_536;
 
 /// Visitors with forged tokens: how many, and when the last.
 #[derive(Clone, Default)]
-pub(crate) struct ForgeryGuard(Arc<Mutex<GenerationalCache<VisitorId, (u32, Instant), KNOWN_MAX>>>);
+pub struct ForgeryGuard(Arc<Mutex<GenerationalCache<VisitorId, (u32, Instant), KNOWN_MAX>>>);
 
 impl ForgeryGuard {
     /// Whether a visitor's tokens are ignored now.
-    pub(crate) fn ignores(&self, visitor: VisitorId) -> bool {
+    #[must_use]
+    pub fn ignores(&self, visitor: VisitorId) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&visitor).copied();
         known.is_some_and(|(forged, last)| forged >= CHECKED_MAX && last.elapsed() < IGNORED_FOR)
     }
 
     /// Records a forged token of a visitor.
-    pub(crate) fn record(&self, visitor: VisitorId) {
+    pub fn record(&self, visitor: VisitorId) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before =
             known.get(&visitor).filter(|(_, last)| last.elapsed() < IGNORED_FOR).map_or(0, |(forged, _)| *forged);

@@ -17,27 +17,28 @@ use futures_util::future::BoxFuture;
 use rand::RngExt as _;
 use tracing::{info, warn};
 
-use super::{Answer, Balance, Gateway, NoAnswer, Part, PartRefund};
-use crate::{orders::order::PaymentId, payments::store::Payment};
+use crate::{Answer, Balance, Charge, Gateway, GatewayError, Part, PartRefund, PaymentId};
 
 const FAILURES_MAX: u32 = 5;
-pub(crate) const OPEN_FOR: Duration = Duration::from_secs(30);
+const OPEN_FOR: Duration = Duration::from_secs(30);
 const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
 
 type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, CircuitState>;
 
 /// Since when the circuit is open, if it is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct CircuitState(Arc<Mutex<Option<Instant>>>);
+pub struct CircuitState(Arc<Mutex<Option<Instant>>>);
 
 impl CircuitState {
     /// Whether the gateway is considered down.
-    pub(crate) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.since().is_some()
     }
 
     /// Whether calls are blocked now.
-    pub(crate) fn is_blocking(&self) -> bool {
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
         self.since().is_some_and(|since| since.elapsed() < OPEN_FOR)
     }
 
@@ -70,14 +71,15 @@ impl Instrument for CircuitState {
 }
 
 /// A gateway behind a circuit breaker.
-pub(crate) struct GuardedGateway<G> {
+pub struct GuardedGateway<G> {
     gateway: G,
     breaker: Breaker,
 }
 
 impl<G: Gateway> GuardedGateway<G> {
     /// Guards a gateway. The second value shows the state of the circuit.
-    pub(crate) fn new(gateway: G) -> (Self, CircuitState) {
+    #[must_use]
+    pub fn new(gateway: G) -> (Self, CircuitState) {
         Self::open_for(gateway, OPEN_FOR)
     }
 
@@ -91,18 +93,18 @@ impl<G: Gateway> GuardedGateway<G> {
 
     fn guard<'a, T: Send + 'a>(
         &'a self,
-        call: impl Fn() -> BoxFuture<'a, Result<T, NoAnswer>> + Send + Sync + 'a,
-    ) -> BoxFuture<'a, Result<T, NoAnswer>> {
+        call: impl Fn() -> BoxFuture<'a, Result<T, GatewayError>> + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<T, GatewayError>> {
         Box::pin(async move {
             let attempt = || async {
                 if !self.breaker.is_call_permitted() {
-                    return Err(NoAnswer::CircuitOpen);
+                    return Err(GatewayError::CircuitOpen);
                 }
                 let answer = call().await;
                 match &answer {
-                    Err(NoAnswer::Unanswered(_) | NoAnswer::Failed(_)) => self.breaker.on_error(),
+                    Err(GatewayError::Unanswered(_) | GatewayError::Failed(_)) => self.breaker.on_error(),
                     // It concerns one payment only, and must not block the others.
-                    Err(NoAnswer::CachedFailure(_)) => {}
+                    Err(GatewayError::CachedFailure(_)) => {}
                     // Any other answer, even an invalid one, shows that the gateway is up.
                     _ => self.breaker.on_success(),
                 }
@@ -111,7 +113,7 @@ impl<G: Gateway> GuardedGateway<G> {
             let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
             attempt
                 .retry(pauses.into_iter())
-                .when(|error| matches!(error, NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_)))
+                .when(|error| matches!(error, GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_)))
                 .notify(|_, _| metrics::counter!("checkout_gateway_retries_total").increment(1))
                 .await
         })
@@ -119,8 +121,8 @@ impl<G: Gateway> GuardedGateway<G> {
 }
 
 impl<G: Gateway> Gateway for GuardedGateway<G> {
-    fn authorise<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
-        self.guard(move || self.gateway.authorise(payment))
+    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a> {
+        self.guard(move || self.gateway.authorise(charge))
     }
 
     fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
@@ -143,11 +145,11 @@ impl<G: Gateway> Gateway for GuardedGateway<G> {
         self.guard(move || self.gateway.refund(payment, reference))
     }
 
-    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
         self.guard(move || self.gateway.refund_part(part))
     }
 
-    fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+    fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>> {
         self.guard(move || self.gateway.balance(reference))
     }
 }
@@ -155,25 +157,25 @@ impl<G: Gateway> Gateway for GuardedGateway<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payments::gateway::{Intent, Standing};
+    use crate::{Intent, IntentStatus};
 
     /// A gateway that gives the scripted answers, the last first, and then none.
     #[derive(Default)]
-    struct Told {
-        answers: Mutex<Vec<Result<Intent, NoAnswer>>>,
+    struct Scripted {
+        answers: Mutex<Vec<Result<Intent, GatewayError>>>,
         asked: Mutex<u32>,
     }
 
-    impl Told {
+    impl Scripted {
         fn answer(&self) -> Answer<'_> {
             *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            Box::pin(async { answer.unwrap_or(Err(NoAnswer::Unanswered("silence".to_owned()))) })
+            Box::pin(async { answer.unwrap_or(Err(GatewayError::Unanswered("silence".to_owned()))) })
         }
     }
 
-    impl Gateway for Told {
-        fn authorise<'a>(&'a self, _: &'a Payment) -> Answer<'a> {
+    impl Gateway for Scripted {
+        fn authorise<'a>(&'a self, _: &'a Charge<'a>) -> Answer<'a> {
             self.answer()
         }
         fn look_up<'a>(&'a self, _: &'a str) -> Answer<'a> {
@@ -191,36 +193,36 @@ mod tests {
         fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
             self.answer()
         }
-        fn refund_part<'a>(&'a self, _: &'a Part) -> BoxFuture<'a, Result<PartRefund, NoAnswer>> {
+        fn refund_part<'a>(&'a self, _: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
             Box::pin(async { self.answer().await.map(|_| PartRefund::Made) })
         }
-        fn balance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Balance, NoAnswer>> {
+        fn balance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>> {
             Box::pin(async { self.answer().await.map(|_| Balance::default()) })
         }
     }
 
-    fn captured() -> Result<Intent, NoAnswer> {
-        Ok(Intent { reference: Some("pi_1".to_owned()), standing: Standing::Captured, client_secret: None })
+    fn captured() -> Result<Intent, GatewayError> {
+        Ok(Intent { reference: Some("pi_1".to_owned()), status: IntentStatus::Captured, client_secret: None })
     }
 
-    fn asked(guarded: &GuardedGateway<Told>) -> u32 {
+    fn asked(guarded: &GuardedGateway<Scripted>) -> u32 {
         *guarded.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_without_an_answer_is_made_four_times_and_one_that_is_refused_once() {
-        let (guarded, _) = GuardedGateway::new(Told::default());
-        assert!(matches!(guarded.look_up("pi_1").await, Err(NoAnswer::Unanswered(_))));
+    async fn a_call_without_an_answer_is_made_four_times_and_a_rejected_one_once() {
+        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        assert!(matches!(guarded.look_up("pi_1").await, Err(GatewayError::Unanswered(_))));
         assert_eq!(asked(&guarded), 4);
 
-        let (guarded, _) = GuardedGateway::new(Told::default());
-        let silence = || Err(NoAnswer::Unanswered("silence".to_owned()));
+        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        let silence = || Err(GatewayError::Unanswered("silence".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
         assert_eq!(guarded.look_up("pi_1").await, captured());
         assert_eq!(asked(&guarded), 3);
 
-        let (guarded, _) = GuardedGateway::new(Told::default());
-        let permanent = Err(NoAnswer::Permanent("what?".to_owned()));
+        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        let permanent = Err(GatewayError::Permanent("what?".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![permanent.clone()];
         assert_eq!(guarded.look_up("pi_1").await, permanent);
         assert_eq!(asked(&guarded), 1);
@@ -229,17 +231,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_five_failures_it_is_blocking_and_then_tried_again() {
         // The breaker uses the clock of the machine.
-        let (guarded, watched) = GuardedGateway::open_for(Told::default(), Duration::from_millis(50));
+        let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
         assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_open());
-        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::CircuitOpen));
+        assert_eq!(guarded.look_up("pi_1").await, Err(GatewayError::CircuitOpen));
         assert!(watched.is_open());
         assert_eq!(
             (guarded.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&guarded)),
-            (Err(NoAnswer::CircuitOpen), 5)
+            (Err(GatewayError::CircuitOpen), 5)
         );
 
         // The first trial call still fails; the next one succeeds.
-        let until_it_is_tried = async || {
+        let until_tried = async || {
             let before = asked(&guarded);
             loop {
                 let answer = guarded.look_up("pi_1").await;
@@ -249,19 +251,19 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        assert_eq!(until_it_is_tried().await, Err(NoAnswer::CircuitOpen), "tried once, and left alone again");
+        assert_eq!(until_tried().await, Err(GatewayError::CircuitOpen), "tried once, and open again");
         assert_eq!((asked(&guarded), watched.is_open()), (6, true));
         guarded.gateway.answers.lock().expect("no panic").push(captured());
-        assert_eq!(until_it_is_tried().await, captured());
+        assert_eq!(until_tried().await, captured());
         assert!(!watched.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_fails_after_the_pause_is_blocking_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
     {
-        let (guarded, watched) = GuardedGateway::open_for(Told::default(), Duration::from_millis(50));
-        let failed = || Err(NoAnswer::Failed("503".to_owned()));
-        let repeats = || Err(NoAnswer::CachedFailure("500, as before".to_owned()));
+        let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
+        let failed = || Err(GatewayError::Failed("503".to_owned()));
+        let repeats = || Err(GatewayError::CachedFailure("500, as before".to_owned()));
         let after_the_pause = async || {
             loop {
                 let before = asked(&guarded);
@@ -274,12 +276,12 @@ mod tests {
         };
         *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
         assert!(guarded.look_up("pi_1").await.is_err());
-        assert_eq!(guarded.look_up("pi_1").await, Err(NoAnswer::CircuitOpen), "failures count as silence does");
+        assert_eq!(guarded.look_up("pi_1").await, Err(GatewayError::CircuitOpen), "failures count as silence does");
 
         // It reports its failure to every call: one attempt each time.
         *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
         for tried in [6, 7] {
-            assert_eq!(after_the_pause().await, Err(NoAnswer::CircuitOpen), "tried once, and left alone again");
+            assert_eq!(after_the_pause().await, Err(GatewayError::CircuitOpen), "tried once, and open again");
             assert_eq!((asked(&guarded), watched.is_open()), (tried, true));
         }
 
@@ -292,9 +294,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_that_is_repeated_is_not_asked_for_again_and_never_counts() {
-        let (guarded, watched) = GuardedGateway::new(Told::default());
-        let repeats = Err(NoAnswer::CachedFailure("500, as before".to_owned()));
+    async fn a_replayed_failure_is_not_retried_and_does_not_count() {
+        let (guarded, watched) = GuardedGateway::new(Scripted::default());
+        let repeats = Err(GatewayError::CachedFailure("500, as before".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
         for tried in 1..=8 {
             assert_eq!(guarded.look_up("pi_1").await, repeats);
@@ -304,9 +306,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_can_not_say_yet_is_there() {
-        let (guarded, watched) = GuardedGateway::new(Told::default());
-        let not_yet = Err(NoAnswer::NotYet("it is being processed".to_owned()));
+    async fn a_gateway_that_is_not_ready_to_answer_is_up() {
+        let (guarded, watched) = GuardedGateway::new(Scripted::default());
+        let not_yet = Err(GatewayError::NotYet("it is being processed".to_owned()));
         *guarded.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
         for _ in 0..2 {
             assert_eq!(guarded.look_up("pi_1").await, not_yet);

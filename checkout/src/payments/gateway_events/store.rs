@@ -1,6 +1,6 @@
 //! Events of the payment gateway.
 
-use uuid::Uuid;
+use fairline_payment_gateway::PaymentId;
 
 use crate::{
     db::{Store, StoreError},
@@ -14,7 +14,7 @@ pub(crate) struct GatewayEvent<'a> {
     /// The gateway's id of the payment.
     pub(crate) reference: &'a str,
     /// Our id of the payment, from the metadata.
-    pub(crate) payment: Option<Uuid>,
+    pub(crate) payment: Option<PaymentId>,
     /// The gateway has authorised or captured money.
     pub(crate) may_be_open: bool,
     /// A refund or a dispute.
@@ -54,7 +54,7 @@ impl Store {
             ""
         ))
         .bind(event.reference)
-        .bind(event.payment)
+        .bind(event.payment.map(|PaymentId(id)| id))
         .bind(event.may_be_open)
         .bind(event.moves_money_back)
         .fetch_optional(&mut *transaction)

@@ -1,72 +1,62 @@
-//! Receives the payment gateway's events. An event is only a hint: the payment is looked up, so a
-//! repeated, late, reordered or lost event changes only how soon we know.
+//! Events of the payment gateway, and their signatures. An event is only a hint: the payment is looked
+//! up, so a repeated, late, reordered or lost event changes only how soon we know.
 
-use std::sync::Arc;
-
-use axum::{
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
-use fairline_server::{Problem, ProblemBody, Secret};
+use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
-use tracing::info;
-use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::stripe::is_reference;
-use crate::{
-    error::CheckoutError,
-    payments::{
-        gateway::store::{GatewayEvent, Received},
-        service::Payments,
-    },
-};
+use crate::{PaymentId, stripe::is_reference};
 
 /// The largest difference between a signature's time and the database's clock, in either direction.
 const TOLERANCE_S: u64 = 300;
 /// Signatures of one event that are checked; Stripe sends two during a rotation.
 const SIGNATURES_MAX: usize = 8;
-/// The longest accepted event id.
-const ID_CHARS_MAX: usize = 200;
 
-#[derive(Deserialize)]
-pub(crate) struct Event {
-    id: String,
+/// An event of the gateway.
+#[derive(Debug, Deserialize)]
+pub struct Event {
+    /// Its id, by which a repetition is recognised.
+    pub id: String,
+    /// Its kind, such as `payment_intent.succeeded`.
     #[serde(rename = "type")]
-    kind: String,
+    pub kind: String,
     data: Data,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Data {
     object: Value,
 }
 
 impl Event {
     /// The intent of the event: for a charge, a refund or a dispute, the intent that it belongs to.
-    fn reference(&self) -> Option<&str> {
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
         let object = &self.data.object;
         let name = if object["object"] == "payment_intent" { "id" } else { "payment_intent" };
         object[name].as_str().filter(|id| is_reference(id))
     }
 
     /// Our id of the payment, if the event is about an intent with our metadata.
-    fn payment(&self) -> Option<Uuid> {
+    #[must_use]
+    pub fn payment(&self) -> Option<PaymentId> {
         let object = &self.data.object;
         let named = object["metadata"]["payment"].as_str().filter(|_| object["object"] == "payment_intent");
-        named.and_then(|id| Uuid::try_parse(id).ok())
+        named.and_then(|id| Uuid::try_parse(id).ok().map(PaymentId))
     }
 
-    fn moves_money_back(&self) -> bool {
+    /// Whether it is about a refund or a dispute.
+    #[must_use]
+    pub fn moves_money_back(&self) -> bool {
         ["charge.refund", "charge.dispute.", "refund."].iter().any(|prefix| self.kind.starts_with(prefix))
     }
 
     /// Whether the intent is authorised or captured, or will be once its shopper has authenticated.
-    fn may_be_open(&self) -> bool {
+    #[must_use]
+    pub fn may_be_open(&self) -> bool {
         const KINDS: [&str; 3] = ["amount_capturable_updated", "succeeded", "requires_action"];
         self.kind.strip_prefix("payment_intent.").is_some_and(|what| KINDS.contains(&what))
     }
@@ -74,7 +64,8 @@ impl Event {
 
 /// The time of the signature, in Unix seconds, if one of the secrets made it. See
 /// <https://docs.stripe.com/webhooks#verify-manually>.
-pub(crate) fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option<i64> {
+#[must_use]
+pub fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option<i64> {
     let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
     let moment = parts().find(|(name, _)| *name == "t").map(|(_, value)| value)?;
     let signed_at = moment.parse().ok()?;
@@ -92,7 +83,9 @@ pub(crate) fn signed_at(header: &str, body: &[u8], secrets: &[Secret]) -> Option
     is_signed.then_some(signed_at)
 }
 
-fn is_lately(signed_at: i64, now_unix_s: i64) -> bool {
+/// Whether a signature is recent by the database's clock.
+#[must_use]
+pub fn is_recent(signed_at: i64, now_unix_s: i64) -> bool {
     now_unix_s.abs_diff(signed_at) <= TOLERANCE_S
 }
 
@@ -105,56 +98,6 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(bytes)
-}
-
-pub(crate) fn routes() -> OpenApiRouter<Arc<Payments>> {
-    OpenApiRouter::new().routes(routes!(receive))
-}
-
-impl Payments {
-    async fn receive(self: &Arc<Self>, event: Event) -> Result<(), CheckoutError> {
-        let received = match event.reference() {
-            Some(reference) if event.id.len() <= ID_CHARS_MAX => {
-                let event = GatewayEvent {
-                    id: &event.id,
-                    reference,
-                    payment: event.payment(),
-                    may_be_open: event.may_be_open(),
-                    moves_money_back: event.moves_money_back(),
-                };
-                self.store.receive_gateway_event(&event).await?
-            }
-            _ => Received::Foreign,
-        };
-        let outcome = if matches!(received, Received::Repeated) { "repeated" } else { "received" };
-        metrics::counter!("checkout_gateway_events_total", "outcome" => outcome).increment(1);
-        let Received::About(mut payment) = received else { return Ok(()) };
-        info!(payment = %payment.id, kind = event.kind, "payment gateway event received");
-        let payments = self.clone();
-        // The gateway waits for the response, not for the consequences.
-        self.shutdown.spawn(async move { payments.drive(&mut payment).await });
-        Ok(())
-    }
-}
-
-/// Receives events of the payment gateway: Stripe webhooks. Each event is processed once.
-#[utoipa::path(post, path = "/webhooks/stripe", request_body(content = String, content_type = "application/json"),
-    params(("Stripe-Signature" = String, Header, description = "Stripe's signature.")), responses(
-    (status = 200, description = "The event was accepted, is a repetition, or concerns no payment of this shop."),
-    (status = 400, description = "The signature is missing, wrong or too old, or the body is not an event.", body = ProblemBody),
-    (status = 413, description = "The body is too large.", body = ProblemBody),
-    (status = 503, description = "The database does not answer: send it again.", body = ProblemBody),
-))]
-async fn receive(State(payments): State<Arc<Payments>>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
-    let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
-    let signed_at = signature.and_then(|header| signed_at(header, &body, &payments.webhook_secrets));
-    let signed_at = signed_at.ok_or(CheckoutError::BadWebhook)?;
-    if !is_lately(signed_at, payments.store.now_unix_s().await.map_err(CheckoutError::from)?) {
-        return Err(CheckoutError::BadWebhook.into());
-    }
-    let event = serde_json::from_slice(&body).map_err(|_| CheckoutError::BadWebhook)?;
-    payments.receive(event).await?;
-    Ok(StatusCode::OK)
 }
 
 #[cfg(test)]
@@ -193,7 +136,7 @@ mod tests {
             assert_eq!(signed_at(&header, body.as_bytes(), &secrets), accepted.then_some(NOW), "{header}");
         }
         for (at, accepted) in [(NOW - 300, true), (NOW - 301, false), (NOW + 300, true), (NOW + 301, false)] {
-            assert_eq!(is_lately(at, NOW), accepted, "{at}");
+            assert_eq!(is_recent(at, NOW), accepted, "{at}");
         }
         assert_eq!(
             signed_at(&format!("t={NOW},v1={}", sign("", NOW, "{}")), b"{}", &[]),

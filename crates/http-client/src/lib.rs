@@ -18,36 +18,41 @@ use hyper_util::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shorter than the keep-alive of servers, so that we rarely write to a closed connection.
 const IDLE_MAX: Duration = Duration::from_secs(5);
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 /// No usable response: whether the call had an effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub(crate) struct Unanswered {
-    pub(crate) why: String,
+pub struct Unanswered {
+    /// The reason, for logs.
+    pub why: String,
     /// No connection was made, so the call certainly had no effect.
-    pub(crate) never_left: bool,
+    pub never_left: bool,
 }
 
 /// A response.
 #[derive(Debug, Clone)]
-pub(crate) struct Answered {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct HttpResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
 }
 
 /// A client for HTTP inside the shop's network, and for HTTPS with the certificates that this
 /// machine trusts.
 #[derive(Debug, Clone)]
-pub(crate) struct HttpClient {
+pub struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
 impl HttpClient {
     /// A client whose calls take at most `timeout`.
-    pub(crate) fn new(timeout: Duration) -> Self {
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
@@ -67,13 +72,16 @@ impl HttpClient {
     }
 
     /// Sends a request and returns the response, whatever its status. Passes the trace context on.
-    pub(crate) async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
+    ///
+    /// # Errors
+    /// Returns an error if there was no response in time.
+    pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
         let operation = Operation::begin(Kind::Client);
         if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
             request.headers_mut().insert(TRACEPARENT, trace);
         }
         let (method, host) = (request.method().clone(), request.uri().host().unwrap_or_default().to_owned());
-        let answer = self.answer(request).await;
+        let answer = self.respond(request).await;
         let has_failed = answer.as_ref().map_or(true, |answered| answered.status.is_server_error());
         let result = answer.as_ref().map_or("unanswered", |answered| answered.status.as_str());
         operation.end(result, has_failed, || Told {
@@ -83,7 +91,7 @@ impl HttpClient {
         answer
     }
 
-    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
+    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
         let answer = async {
             let lost = |why| Unanswered { why, never_left: false };
             let unsent = |error: hyper_util::client::legacy::Error| Unanswered {
@@ -92,9 +100,9 @@ impl HttpClient {
             };
             let response = self.client.request(request).await.map_err(unsent)?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
             let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
-            Ok(Answered { status: parts.status, headers: parts.headers, body })
+            Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
         };
         let why = || format!("no answer within {} s", self.timeout.as_secs_f64());
         let late = |_| Unanswered { why: why(), never_left: false };
@@ -129,6 +137,7 @@ fn tls() -> rustls::ClientConfig {
 }
 
 /// Parses a URL: `http://host[:port][/path]`, or the same with https.
-pub(crate) fn web_address(text: &str) -> Option<Uri> {
+#[must_use]
+pub fn web_address(text: &str) -> Option<Uri> {
     text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }

@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -19,6 +20,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fairline_admission_token::named_holder;
+use fairline_line::ticket::TicketKey;
 use fairline_sale::SaleId;
 use fairline_server::{Problem, RateLimit};
 use futures_util::future::{Either, Ready, ready};
@@ -27,10 +29,11 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    auth::caller::bearer,
-    error::CheckoutError,
-    jobs::heartbeat::stats::Health,
-    redemption::{prepared::Prepared, refusal_cache::CachedRefusal, service::Redemptions},
+    credentials::{bearer, holds_ticket_of},
+    forgery_guard::ForgeryGuard,
+    keys::Keys,
+    prepared::PreparedResponse,
+    refusal_cache::{Known, RefusalCache},
 };
 
 /// The route of purchases, as metrics name it.
@@ -67,40 +70,68 @@ fn answered(status: StatusCode) -> Histogram {
 
 /// Marks a request that the rate limit has counted already.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RateLimitChecked;
+pub struct RateLimitChecked;
+
+/// What decides about a token.
+pub struct Checks<O> {
+    /// The keys that verify tokens.
+    pub keys: Keys,
+    /// The key that signs tickets.
+    pub ticket_key: TicketKey,
+    /// Rejected tokens.
+    pub refusal_cache: RefusalCache<O>,
+    /// Visitors with forged tokens.
+    pub forgery_guard: ForgeryGuard,
+}
+
+/// The rejections that need no database.
+pub struct Rejections {
+    /// The token is not genuine, or belongs to another shopper.
+    pub invalid: Problem,
+    /// The token has expired.
+    pub expired: Problem,
+}
+
+type OnAnswer = Box<dyn Fn(Duration) + Send + Sync>;
 
 /// The state of fast reject.
-pub(crate) struct FastReject {
-    redemptions: Arc<Redemptions>,
+pub struct FastReject<O> {
+    checks: Checks<O>,
     limit: RateLimit,
-    health: Health,
-    invalid: (Prepared, Counts),
-    expired: (Prepared, Counts),
+    /// Is called with the duration of each rejection.
+    on_answer: OnAnswer,
+    invalid: (PreparedResponse, Counts),
+    expired: (PreparedResponse, Counts),
     used: Counts,
     limited: Histogram,
 }
 
-impl FastReject {
-    /// Call it after the metrics recorder is installed.
-    pub(crate) fn new(redemptions: Arc<Redemptions>, limit: RateLimit, health: Health) -> Self {
-        let kind = |error| {
-            let problem = Problem::from(error);
+impl<O: Send + Sync> FastReject<O> {
+    /// Call it after the metrics recorder is installed. `on_answer` is called with the duration of
+    /// each rejection.
+    pub fn new(
+        checks: Checks<O>,
+        Rejections { invalid, expired }: Rejections,
+        limit: RateLimit,
+        on_answer: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Self {
+        let prepared = |problem: Problem| {
             let counts = Counts::of(problem.slug(), problem.status());
             (problem.into(), counts)
         };
         Self {
-            redemptions,
+            checks,
             limit,
-            health,
-            invalid: kind(CheckoutError::BadToken),
-            expired: kind(CheckoutError::TokenExpired),
+            on_answer: Box::new(on_answer),
+            invalid: prepared(invalid),
+            expired: prepared(expired),
             used: Counts::of("token-used", StatusCode::CONFLICT),
             limited: answered(StatusCode::TOO_MANY_REQUESTS),
         }
     }
 
     /// Places it in front of a router.
-    pub(crate) fn before(self, router: Router) -> FastRejectService {
+    pub fn before(self, router: Router) -> FastRejectService<O> {
         FastRejectService { fast_reject: Arc::new(self), router }
     }
 
@@ -130,9 +161,10 @@ impl FastReject {
         if headers.contains_key(IDEMPOTENCY_KEY) {
             return None;
         }
+        let Checks { keys, ticket_key, refusal_cache, forgery_guard } = &self.checks;
         let token = bearer(headers)?;
-        let (counts, answer) = match self.redemptions.keys.seen(token) {
-            Some(seen) if !self.redemptions.callers.holds_ticket_of(headers, seen.visitor) => {
+        let (counts, answer) = match keys.seen(token) {
+            Some(seen) if !holds_ticket_of(headers, ticket_key, seen.visitor) => {
                 (&self.invalid.1, self.invalid.0.response())
             }
             Some(seen) if seen.sale == sale => match self.redemptions.refusal_cache.again(seen.admission)? {
@@ -142,8 +174,8 @@ impl FastReject {
             Some(_) => return None,
             None => {
                 let visitor = named_holder(token)?.parse().ok()?;
-                let may_be_genuine = self.redemptions.callers.holds_ticket_of(headers, visitor)
-                    && !self.redemptions.forgery_guard.ignores(visitor);
+                let may_be_genuine = holds_ticket_of(headers, ticket_key, visitor)
+                    && !forgery_guard.ignores(visitor);
                 if may_be_genuine {
                     return None;
                 }
@@ -151,20 +183,25 @@ impl FastReject {
             }
         };
         let took = started.elapsed();
-        self.health.record(false, took);
+        (self.on_answer)(took);
         counts.record(took.as_secs_f64());
         Some(answer)
     }
 }
 
 /// The router behind fast reject.
-#[derive(Clone)]
-pub(crate) struct FastRejectService {
-    fast_reject: Arc<FastReject>,
+pub struct FastRejectService<O> {
+    fast_reject: Arc<FastReject<O>>,
     router: Router,
 }
 
-impl Service<Request> for FastRejectService {
+impl<O> Clone for FastRejectService<O> {
+    fn clone(&self) -> Self {
+        Self { fast_reject: self.fast_reject.clone(), router: self.router.clone() }
+    }
+}
+
+impl<O: Send + Sync> Service<Request> for FastRejectService<O> {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<Ready<Result<Response, Infallible>>, <Router as Service<Request>>::Future>;

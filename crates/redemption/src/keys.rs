@@ -10,6 +10,7 @@ use std::{
 };
 
 use fairline_admission_token::{Claims, Genuine, Jwks, TokenError, verify};
+use fairline_http_client::{HttpClient, web_address};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_server::{Shutdown, StartError};
 use http_body_util::Full;
@@ -21,10 +22,7 @@ use tokio::{
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{
-    generational_cache::GenerationalCache,
-    outbound::{HttpClient, web_address},
-};
+use crate::generational_cache::GenerationalCache;
 
 /// The age at which the keys are fetched again. A controller publishes a new key at least this long
 /// before it signs with it.
@@ -51,10 +49,13 @@ enum Source {
 
 /// The claims of a token that was verified before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) admission: Uuid,
-    pub(crate) sale: SaleId,
-    pub(crate) visitor: VisitorId,
+pub struct Seen {
+    /// The admission.
+    pub admission: Uuid,
+    /// Its sale.
+    pub sale: SaleId,
+    /// Its holder.
+    pub visitor: VisitorId,
 }
 
 /// A genuine token: the signed part, and the claims.
@@ -114,23 +115,27 @@ impl Known {
 
 /// The current keys, and the task that refreshes them.
 #[derive(Clone)]
-pub(crate) struct Keys {
+pub struct Keys {
     current: watch::Receiver<Option<Known>>,
     wanted: Arc<Notify>,
 }
 
 /// Why a token's claims are not known.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoClaims {
+pub enum NoClaims {
     /// No keys are loaded yet.
     NoKeys,
+    /// The token is not genuine.
     Token(TokenError),
 }
 
 impl Keys {
     /// Loads the keys. A key file must exist. A controller that does not answer yet is retried in
     /// the background.
-    pub(crate) async fn load(source: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
+    ///
+    /// # Errors
+    /// Returns an error if the source is no URL and no readable file.
+    pub async fn load(source: &str, shutdown: &Shutdown) -> Result<Self, StartError> {
         let source = match web_address(source) {
             Some(address) => Source::Http(Box::new(HttpClient::new(FETCH_TIMEOUT)), address),
             None if source.contains("://") => {
@@ -157,23 +162,29 @@ impl Keys {
     }
 
     /// Whether any keys are loaded.
-    pub(crate) fn are_loaded(&self) -> bool {
+    #[must_use]
+    pub fn are_loaded(&self) -> bool {
         self.current.borrow().is_some()
     }
 
     /// The claims of a genuine token that was verified before.
-    pub(crate) fn known(&self, token: &str) -> Option<Genuine> {
+    #[must_use]
+    pub fn known(&self, token: &str) -> Option<Genuine> {
         self.current.borrow().as_ref()?.known(token)
     }
 
     /// The claims in short, whether or not the token has expired.
-    pub(crate) fn seen(&self, token: &str) -> Option<Seen> {
+    #[must_use]
+    pub fn seen(&self, token: &str) -> Option<Seen> {
         self.current.borrow().as_ref()?.seen(token)
     }
 
     /// The claims of a genuine token, whether or not it has expired. An unknown key triggers a
     /// fetch soon.
-    pub(crate) fn verify(&self, token: &str) -> Result<Genuine, NoClaims> {
+    ///
+    /// # Errors
+    /// Returns an error if the token is not genuine, or no keys are loaded yet.
+    pub fn verify(&self, token: &str) -> Result<Genuine, NoClaims> {
         let known = self.current.borrow();
         let verified = known.as_ref().ok_or(NoClaims::NoKeys)?.verify(token);
         if verified == Err(TokenError::UnknownKey) {
@@ -248,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_known_again_is_what_it_was() {
+    fn a_cached_token_has_the_same_claims() {
         let key = SigningKey::generate();
         let known = Known::new(Jwks::new(vec![Jwk::new(&key.verifying_key())]).expect("a key"));
         let token = key.mint(&claims(1, 100));
@@ -260,7 +271,7 @@ mod tests {
             assert_eq!(known.verify(&format!("{token}x")), Err(TokenError::Malformed));
         }
         assert_eq!(known.remembered(&token, |remembered| remembered.genuine.clone()), Some(genuine));
-        assert!(known.remembered(&forged, |_| ()).is_none(), "what is forged is not kept");
+        assert!(known.remembered(&forged, |_| ()).is_none(), "forged tokens are not cached");
         let (signed, signature) = token.rsplit_once('.').expect("a token");
         let other = format!("{}.{signature}", &signed[..signed.len() - 1]);
         assert!(known.remembered(&other, |_| ()).is_none(), "a signature is not a token");

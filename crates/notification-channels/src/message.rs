@@ -4,17 +4,18 @@ use futures_util::future::BoxFuture;
 
 /// The text of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
+pub struct Message {
     /// One line.
-    pub(crate) subject: String,
-    pub(crate) text: String,
+    pub subject: String,
+    /// All lines after the subject.
+    pub text: String,
     /// The link, if there is one.
-    pub(crate) link: String,
+    pub link: String,
 }
 
 /// Why a channel has not confirmed a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SendError {
+pub enum SendError {
     /// The channel rejects it for good.
     Refused(String),
     /// The recipient no longer exists.
@@ -26,7 +27,7 @@ pub(crate) enum SendError {
 }
 
 /// The port to mail servers, SMS providers and push services.
-pub(crate) trait Channel: Send + Sync {
+pub trait Channel: Send + Sync {
     /// Sends a notification to an address. `about` identifies it: the same value is repeated only
     /// after an attempt that certainly failed.
     fn send<'a>(&'a self, about: &'a str, to: &'a str, message: &'a Message) -> BoxFuture<'a, Result<(), SendError>>;

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
+use fairline_http_client::{HttpClient, web_address};
 use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Request, header};
 
-use crate::{
-    notifications::message::{Channel, Message, SendError},
-    outbound::{HttpClient, web_address},
-};
+use crate::message::{Channel, Message, SendError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 

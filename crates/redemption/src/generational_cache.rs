@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
 /// Holds at least `N` entries, and at most twice as many.
-pub(crate) struct GenerationalCache<K, V, const N: usize> {
+pub struct GenerationalCache<K, V, const N: usize> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
 }
@@ -15,14 +15,16 @@ impl<K, V, const N: usize> Default for GenerationalCache<K, V, N> {
 }
 
 impl<K: Eq + Hash, V, const N: usize> GenerationalCache<K, V, N> {
-    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    /// A value.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    pub(crate) fn keep(&mut self, key: K, value: V) {
+    /// Adds a value, or replaces it.
+    pub fn keep(&mut self, key: K, value: V) {
         if self.young.len() == N {
             self.old = std::mem::take(&mut self.young);
         }
@@ -35,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_much_is_remembered_and_no_more() {
+    fn it_holds_at_least_n_entries_and_at_most_twice_as_many() {
         let mut recent = GenerationalCache::<u32, u32, 10>::default();
         for number in 0..=20 {
             recent.keep(number, number * 2);

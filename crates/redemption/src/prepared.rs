@@ -9,13 +9,13 @@ use fairline_server::Problem;
 
 /// A response that is rendered once and sent often.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl From<Problem> for Prepared {
+impl From<Problem> for PreparedResponse {
     fn from(problem: Problem) -> Self {
         let body = problem.to_json().into();
         let (parts, _) = problem.into_response().into_parts();
@@ -23,7 +23,7 @@ impl From<Problem> for Prepared {
     }
 }
 
-impl Prepared {
+impl PreparedResponse {
     pub(crate) fn response(&self) -> Response {
         let mut response = Response::new(Body::from(self.body.clone()));
         *response.status_mut() = self.status;

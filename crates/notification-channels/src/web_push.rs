@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use fairline_http_client::{HttpClient, web_address};
 use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
@@ -18,10 +19,7 @@ use ring::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::{
-    notifications::message::{Channel, Message, SendError},
-    outbound::{HttpClient, web_address},
-};
+use crate::message::{Channel, Message, SendError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a push service keeps a message for a closed browser, in seconds.
@@ -35,15 +33,16 @@ const RECORD_BYTES: u32 = 4096;
 
 /// The push subscription of a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subscription {
-    pub(crate) endpoint: String,
+pub struct Subscription {
+    endpoint: String,
     p256dh: Vec<u8>,
     auth: Vec<u8>,
 }
 
 impl Subscription {
     /// Parses the fields of `PushSubscription.toJSON`.
-    pub(crate) fn new(endpoint: &str, p256dh: &str, auth: &str) -> Option<Self> {
+    #[must_use]
+    pub fn new(endpoint: &str, p256dh: &str, auth: &str) -> Option<Self> {
         let bytes = |text: &str, length| BASE64.decode(text).ok().filter(|bytes| bytes.len() == length);
         let (p256dh, auth) = (bytes(p256dh, 65)?, bytes(auth, 16)?);
         let is_one =
@@ -60,15 +59,18 @@ impl Subscription {
 
 /// The permitted push services. A client chooses its endpoint, and could name any host.
 #[derive(Debug, Clone)]
-pub(crate) struct PushServices(Vec<String>);
+pub struct PushServices(Vec<String>);
 
 impl PushServices {
     /// Hosts, with a leading `*.` for all subdomains; or a whole origin, for tests.
-    pub(crate) fn new(hosts: &[String]) -> Self {
+    #[must_use]
+    pub fn new(hosts: &[String]) -> Self {
         Self(hosts.iter().map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty()).collect())
     }
 
-    pub(crate) fn include(&self, endpoint: &str) -> bool {
+    /// Whether a subscription at this endpoint is permitted.
+    #[must_use]
+    pub fn include(&self, endpoint: &str) -> bool {
         let Ok(uri) = endpoint.parse::<Uri>() else { return false };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
         let host = authority.host().to_ascii_lowercase();
@@ -81,7 +83,7 @@ impl PushServices {
 }
 
 /// The channel to browsers.
-pub(crate) struct Push {
+pub struct Push {
     client: HttpClient,
     key: EcdsaKeyPair,
     public_key: String,
@@ -108,7 +110,8 @@ impl Push {
     }
 
     /// The key that browsers subscribe with.
-    pub(crate) fn public_key(&self) -> &str {
+    #[must_use]
+    pub fn public_key(&self) -> &str {
         &self.public_key
     }
 

@@ -9,7 +9,7 @@ use lettre::{
     message::{Mailbox, header::ContentType},
 };
 
-use crate::notifications::message::{Channel, Message, SendError};
+use crate::message::{Channel, Message, SendError};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
