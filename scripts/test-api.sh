@@ -24,7 +24,7 @@ main() {
     base=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["shop_url"].rstrip("/"))' "$folder/demo/demo.json")
     # The line's operation takes a place for each request and holds WebSockets open; the protocol has tests of its own.
     document waiting-room admin-token "$1"
-    document checkout shop-key "$1"
+    document checkout merchant-key "$1"
     # A rehearsal sends a crowd; the live operation is a WebSocket.
     document admission-controller admin-token "$1" --exclude-path-regex 'rehearsals|/live$'
 }

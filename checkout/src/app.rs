@@ -7,15 +7,13 @@ use axum::{
     http::{HeaderValue, Uri, request},
 };
 use fairline_events::EventStream;
-use fairline_idempotency::Once;
 use fairline_http_client::web_address;
+use fairline_idempotency::Idempotency;
 use fairline_line::ticket::TicketKey;
 use fairline_notification_channels::Channels;
 use fairline_payment_gateway::{GuardedGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
-use fairline_server::{
-    RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve,
-};
+use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
 use fred::clients::Client;
 use tokio::net::TcpListener;
 
@@ -25,6 +23,7 @@ use crate::{
     auth::caller::Callers,
     catalogue::{self, Catalogue, cache::Cache},
     db::{Store, Stores},
+    error::CheckoutError,
     events::{
         consumer::{self, NOTIFICATIONS, WEBHOOKS},
         relay::{self, Relay},
@@ -38,7 +37,6 @@ use crate::{
     notifications::{dispatcher::Notifications, notification::Sender},
     orders::service::Orders,
     payments::service::Payments,
-    error::CheckoutError,
     redemption::{batcher::RedemptionBatcher, service::Redemptions},
     router::{self, Features, Layers},
     webhooks::Webhooks,
@@ -91,7 +89,7 @@ struct Shared {
     redis: Client,
     callers: Callers,
     channels: Channels,
-    idempotency: Once,
+    idempotency: Idempotency,
     sender: Sender,
 }
 
@@ -109,8 +107,15 @@ impl Shared {
             .map_err(|error| StartError::new(format!("Invalid Redis URL: {}.", error.details())))?;
         let scope = callers.clone();
         let scope = move |parts: &request::Parts| scope.idempotency_scope(&parts.headers);
-        let idempotency = Once::new(stores.requests.pool().clone(), scope, shutdown);
-        Ok(Self { stores, redis, callers, channels: Channels::new(&settings.channels)?, idempotency, sender: sender(settings)? })
+        let idempotency = Idempotency::new(stores.requests.pool().clone(), scope, shutdown);
+        Ok(Self {
+            stores,
+            redis,
+            callers,
+            channels: Channels::new(&settings.channels)?,
+            idempotency,
+            sender: sender(settings)?,
+        })
     }
 }
 
@@ -225,7 +230,7 @@ async fn serve_requests(
         limit: limit.clone(),
         health: health.clone(),
         idempotency,
-        sign_in_idempotency: Once::new(store.pool().clone(), known_or_from, &shutdown),
+        sign_in_idempotency: Idempotency::new(store.pool().clone(), known_or_from, &shutdown),
         origins: settings.front.origins(&settings.allowed_origins, settings.secure_cookies)?,
     };
     let routes = router::routes(features, layers);

@@ -12,7 +12,7 @@ use crate::{db::StoreError, orders::order::Order};
 pub(crate) enum CheckoutError {
     #[error("no admission token was given")]
     NoToken,
-    #[error("the admission token is not genuine, or not this holder's")]
+    #[error("the admission token is not genuine, or belongs to another holder")]
     BadToken,
     #[error("the admission token has expired")]
     TokenExpired,
@@ -20,11 +20,11 @@ pub(crate) enum CheckoutError {
     OtherSale,
     #[error("the admission token was used before")]
     TokenUsed(Box<Order>),
-    #[error("more units were asked for than the {promised} promised")]
+    #[error("the quantity exceeds the {promised} promised")]
     QuantityOverLimit { promised: i32 },
     #[error("the sale is not open")]
     SaleNotOpen,
-    #[error("the units are gone")]
+    #[error("no unit is left")]
     SoldOut,
     #[error("every unit is sold or being paid for")]
     NoUnitNow,
@@ -44,15 +44,15 @@ pub(crate) enum CheckoutError {
     NotRefundable { left_minor: i64 },
     #[error("a refund of the order has not ended")]
     RefundUnderWay,
-    #[error("an amount to refund is at least 1")]
+    #[error("the amount of a refund must be at least 1")]
     WrongAmount,
-    #[error("the hold has lapsed")]
+    #[error("the hold has expired")]
     HoldLapsed,
     #[error("the public keys of admission tokens have not been loaded yet")]
     NoKeys,
     #[error("the admission changed while it was read")]
     Unsteady,
-    #[error("the request has no shop key")]
+    #[error("the request has no merchant key")]
     NoMerchantKey,
     #[error("the order can't be given back now")]
     NotGivenBack(Box<Order>),
@@ -64,7 +64,7 @@ pub(crate) enum CheckoutError {
     UnknownPayment,
     #[error("only {free} units are free")]
     TooFewFree { free: i32 },
-    #[error("the reference is that of another reservation")]
+    #[error("the reference belongs to another reservation")]
     OtherReservation,
     #[error("units are reserved for 1 to {most_s} seconds")]
     HeldForTooLong { most_s: i32 },
@@ -72,21 +72,21 @@ pub(crate) enum CheckoutError {
     UnknownProduct,
     #[error("the catalogue has not been read yet")]
     NoCatalogue,
-    #[error("accounts are not offered here")]
+    #[error("accounts are disabled")]
     NoSignIn,
     #[error("not signed in")]
     NotSignedIn,
     #[error("the sale is for accounts only")]
     NoAccount,
-    #[error("the account may have {left} units more")]
+    #[error("the account may buy {left} more units")]
     OverAllowance { left: i32 },
-    #[error("the shopper may have {left} units more")]
+    #[error("the shopper may buy {left} more units")]
     OverShopperLimit { left: i32 },
     #[error("a field of the sign-in is wrong")]
     BadSignIn { field: &'static str, wrong: &'static str },
-    #[error("nothing can be sent to such an address here")]
+    #[error("no channel is configured for `{field}`")]
     NoChannel { field: &'static str },
-    #[error("too many codes were asked for")]
+    #[error("too many codes were requested")]
     TooManyCodes,
     #[error("the code is wrong")]
     WrongCode,
@@ -94,13 +94,13 @@ pub(crate) enum CheckoutError {
     BadIdToken(String),
     #[error("the issuer does not answer: {0}")]
     NoIssuer(String),
-    #[error("the refresh token is not good")]
+    #[error("the refresh token is not valid")]
     SignedOut,
-    #[error("nothing is pushed to browsers here")]
+    #[error("Web Push is not configured")]
     NoPush,
     #[error("a reminder can't be sent")]
     NoReminder,
-    #[error("an order of the account is under way")]
+    #[error("an order of the account is open")]
     OrderUnderWay,
     #[error("the request comes from another site's page")]
     ForeignOrigin,
@@ -116,81 +116,81 @@ impl From<CheckoutError> for Problem {
     fn from(error: CheckoutError) -> Self {
         match error {
             CheckoutError::NoToken => Self::new(StatusCode::UNAUTHORIZED, "no-token", "No admission token")
-                .detail("Send the header `Authorization: Bearer <admission token>`. The line issues a token to each shopper that it admits."),
+                .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room gives a token to each admitted shopper."),
             CheckoutError::BadToken => Self::new(StatusCode::UNAUTHORIZED, "bad-token", "The admission token is not accepted")
-                .detail("It is not genuine, or it was issued to another shopper. Use it in the browser that waited for it."),
+                .detail("It is not genuine, or was issued to another shopper. Use it in the browser in which you waited."),
             CheckoutError::TokenExpired => Self::new(StatusCode::GONE, "token-expired", "The admission token has expired")
-                .detail("The time to use it is over, and its units went to the next in line. Nothing was charged. You may join the line again."),
+                .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
             CheckoutError::OtherSale => Self::new(StatusCode::FORBIDDEN, "other-sale", "The admission token is for another sale")
-                .detail("Use it at the sale that it was given for."),
+                .detail("Use it for the sale for which it was issued."),
             CheckoutError::TokenUsed(order) => Self::new(StatusCode::CONFLICT, "token-used", "The admission token was used before")
                 .detail("A token is valid for one purchase. `order` contains the order that it became.")
                 .with("order", json!(order)),
             CheckoutError::QuantityOverLimit { promised } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quantity-over-limit", "More than one shopper may buy")
-                    .detail(format!("This admission is valid for at most {promised}. Nothing was used up; choose a smaller quantity."))
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quantity-over-limit", "The quantity exceeds the admission")
+                    .detail(format!("This admission is valid for at most {promised} units. The token is still valid; choose a smaller quantity."))
                     .with("field", "quantity")
                     .with("limit", promised)
             }
             CheckoutError::SaleNotOpen => Self::new(StatusCode::CONFLICT, "sale-not-open", "The sale is not open")
                 .detail("It has not opened yet, or has been closed. Nothing was charged."),
-            CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "The units are gone")
-                .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
+            CheckoutError::SoldOut => Self::new(StatusCode::CONFLICT, "sold-out", "Sold out")
+                .detail("Every unit is held or paid for. Nothing was charged. A released unit goes to the next shopper in line."),
             CheckoutError::NoUnitNow => Self::new(StatusCode::CONFLICT, "no-unit-now", "Every unit is sold or being paid for")
-                .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your time to pay is over."),
+                .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your hold expires."),
             CheckoutError::UnknownSale => Self::new(StatusCode::NOT_FOUND, "unknown-sale", "No such sale")
-                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+                .detail("Check the URL; `GET /api/flash-sales/active` lists the running and scheduled sales."),
             CheckoutError::UnknownOrder => Self::new(StatusCode::NOT_FOUND, "unknown-order", "No such order")
-                .detail("This browser has no such order; `GET /api/orders` lists its orders."),
+                .detail("The order does not exist or belongs to another shopper; `GET /api/orders` lists the orders of this browser."),
             CheckoutError::PaymentDeclined => {
                 Self::new(StatusCode::PAYMENT_REQUIRED, "payment-declined", "The payment was declined")
-                    .detail("Nothing was charged. There is still time to try again, or with another payment method.")
+                    .detail("Nothing was charged. You can try again, or use another payment method, until the hold expires.")
             }
             CheckoutError::PaymentRejected { code } => {
-                Self::new(StatusCode::CONFLICT, "payment-rejected", "The shop can't take this payment")
-                    .detail("The payment company refuses it, whichever card is used. Nothing was charged. The shop has been notified; please contact it.")
+                Self::new(StatusCode::CONFLICT, "payment-rejected", "The shop can't accept this payment")
+                    .detail("The payment company rejects it with any card. Nothing was charged. Please contact the shop.")
                     .with("code", code)
             }
             CheckoutError::TooManyAttempts => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many payments have failed")
-                    .detail("This order can't be paid any more. Nothing was charged. Give it back, or wait for its time to run out; then you may join the line again.")
+                    .detail("This order can't be paid any more. Nothing was charged. Cancel it, or wait until it expires; then you can join the line again.")
             }
             CheckoutError::NotWithdrawn(order) => {
                 Self::new(StatusCode::CONFLICT, "not-withdrawn", "The payment can't be withdrawn now")
-                    .detail("The bank has approved it, and it is being completed, or has been: see `order`.")
+                    .detail("The bank has approved it, so it is being completed or is complete: see `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotRefundable { left_minor } => {
-                Self::new(StatusCode::CONFLICT, "not-refundable", "So much can't be refunded")
-                    .detail("It is more than is left of what was paid for the order here: see `left_minor`. An order that was paid at the shop is refunded there.")
+                Self::new(StatusCode::CONFLICT, "not-refundable", "The amount can't be refunded")
+                    .detail("It exceeds what remains of the payment: see `left_minor`. An order that was paid for elsewhere is refunded there.")
                     .with("left_minor", left_minor)
             }
             CheckoutError::RefundUnderWay => {
-                Self::new(StatusCode::CONFLICT, "refund-under-way", "A refund of this order has not ended")
-                    .detail("Wait until it has: `GET /api/orders/{id}` shows `refunded_minor`.")
+                Self::new(StatusCode::CONFLICT, "refund-under-way", "A refund of this order is in progress")
+                    .detail("Wait until it ends: `GET /api/orders/{id}` shows `refunded_minor`.")
             }
             CheckoutError::WrongAmount => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", "The request body is not valid")
                     .detail("The field `amount_minor` must be at least 1.")
                     .with("field", "amount_minor")
             }
-            CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The time to pay is over")
-                .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
+            CheckoutError::HoldLapsed => Self::new(StatusCode::CONFLICT, "hold-lapsed", "The hold has expired")
+                .detail("The units went to the next shopper in line. Nothing was charged. You can join the line again."),
             CheckoutError::NoKeys => {
                 warn!("redeem token failed: admission token keys are not loaded yet");
-                Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
+                Self::unavailable("Checkout is still starting. Nothing was changed; try again.")
             }
-            CheckoutError::Unsteady => Self::unavailable("The sale changed at the same moment. Nothing was lost; try again."),
-            CheckoutError::NoMerchantKey => Self::new(StatusCode::UNAUTHORIZED, "no-shop-key", "Only for the shop's own systems")
-                .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
+            CheckoutError::Unsteady => Self::unavailable("Another request changed the admission at the same moment. Nothing was changed; try again."),
+            CheckoutError::NoMerchantKey => Self::new(StatusCode::UNAUTHORIZED, "no-merchant-key", "Only for the merchant's systems")
+                .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             CheckoutError::NotGivenBack(order) => {
-                Self::new(StatusCode::CONFLICT, "not-given-back", "The order can't be given back now")
-                    .detail("It is paid for, a payment is under way, or its time has run out: see `order`.")
+                Self::new(StatusCode::CONFLICT, "not-given-back", "The order can't be cancelled now")
+                    .detail("It is paid for, a payment is in progress, or it has expired: see `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotConfirmed(order) => {
                 Self::new(StatusCode::CONFLICT, "not-confirmed", "The order can't be confirmed now")
-                    .detail("It was paid for otherwise, a payment is under way, or its units are gone: see `order`. Give the money back.")
+                    .detail("It was paid another way, a payment is in progress, or its units are sold: see `order`. Refund the payment that you received.")
                     .with("order", json!(order))
             }
             CheckoutError::BadWebhook => Self::new(StatusCode::BAD_REQUEST, "bad-webhook", "Not a webhook of the payment gateway")
@@ -201,7 +201,7 @@ impl From<CheckoutError> for Problem {
                 .detail(format!("Only {free} units are free at this moment."))
                 .with("free", json!(free)),
             CheckoutError::OtherReservation => {
-                Self::new(StatusCode::CONFLICT, "other-reservation", "The reference is that of another reservation")
+                Self::new(StatusCode::CONFLICT, "other-reservation", "The reference belongs to another reservation")
                     .detail("The reservation under this reference has another quantity. Use another reference.")
             }
             CheckoutError::HeldForTooLong { most_s } => {
@@ -211,23 +211,23 @@ impl From<CheckoutError> for Problem {
             }
             CheckoutError::UnknownProduct => Self::new(StatusCode::NOT_FOUND, "unknown-product", "No such product")
                 .detail("Check the URL; `GET /products` lists the products."),
-            CheckoutError::NoSignIn => Self::new(StatusCode::NOT_FOUND, "no-sign-in", "Accounts are not offered here")
-                .detail("Set FAIRLINE_SIGN_IN_KEY to offer them."),
+            CheckoutError::NoSignIn => Self::new(StatusCode::NOT_FOUND, "no-sign-in", "Accounts are disabled")
+                .detail("Set FAIRLINE_SIGN_IN_KEY to enable them."),
             CheckoutError::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in")
                 .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is valid for 15 minutes."),
             CheckoutError::NoAccount => Self::new(StatusCode::UNAUTHORIZED, "account-needed", "This sale is for accounts only")
-                .detail("Sign in, and go on: nothing was used up, and your time runs on."),
+                .detail("Sign in and try again. Your token is still valid."),
             CheckoutError::OverAllowance { left } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "account-over-limit", "More than one account may buy")
-                    .detail(format!("This account may have {left} more of this sale. Nothing was used up."))
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "account-over-limit", "The sale's limit per account is reached")
+                    .detail(format!("This account may buy {left} more units of this sale. The token is still valid."))
                     .with("field", "quantity")
                     .with("left", left)
             }
             CheckoutError::OverShopperLimit { left } => {
                 let detail = if left == 0 {
-                    "You have bought, or hold, as many units of this sale as one shopper may. Nothing was charged.".to_owned()
+                    "You have bought or hold the maximum number of units of this sale. Nothing was charged.".to_owned()
                 } else {
-                    format!("One shopper may buy {left} more of this sale. Nothing was used up; ask for less.")
+                    format!("You may buy {left} more units of this sale. The token is still valid; choose a smaller quantity.")
                 };
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "shopper-over-limit", "The sale's limit per shopper is reached")
                     .detail(detail)
@@ -240,35 +240,35 @@ impl From<CheckoutError> for Problem {
                     .with("field", field)
             }
             CheckoutError::NoChannel { field } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-channel", "Nothing can be sent there")
-                    .detail(format!("Codes are not sent by `{field}` here; sign in another way."))
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-channel", "No channel for this address")
+                    .detail(format!("This installation can't sign in by `{field}`. Sign in another way."))
                     .with("field", field)
             }
             CheckoutError::TooManyCodes => Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", "Too many codes were requested")
-                .detail("Use the newest code, or request another in an hour."),
+                .detail("Use the newest code, or request a new one in an hour."),
             CheckoutError::WrongCode => Self::new(StatusCode::UNAUTHORIZED, "wrong-code", "The code is not accepted")
-                .detail("It is wrong, was used, or is older than 10 minutes. After five attempts, request another."),
+                .detail("It is wrong, was used before, or is older than 10 minutes. After five attempts, request a new code."),
             CheckoutError::BadIdToken(ref reason) => Self::new(StatusCode::UNAUTHORIZED, "bad-id-token", "The ID token is not accepted")
-                .detail(format!("The token of the shop's issuer was rejected: {reason}.")),
+                .detail(format!("The ID token was rejected: {reason}.")),
             CheckoutError::NoIssuer(ref reason) => {
                 warn!(reason, "fetch issuer keys failed");
-                Self::unavailable("The shop's issuer of accounts does not answer at this moment. Try again.")
+                Self::unavailable("The OpenID Connect issuer does not answer. Try again.")
             }
             CheckoutError::SignedOut => Self::new(StatusCode::UNAUTHORIZED, "signed-out", "Your session has ended")
                 .detail("The refresh token has expired, or was used twice, which ends its session. Sign in again."),
-            CheckoutError::NoPush => Self::new(StatusCode::NOT_FOUND, "no-push", "Nothing is pushed to browsers here")
-                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT for it."),
+            CheckoutError::NoPush => Self::new(StatusCode::NOT_FOUND, "no-push", "Web Push is not configured")
+                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT."),
             CheckoutError::NoReminder => Self::new(StatusCode::CONFLICT, "no-reminder", "No reminder can be sent")
                 .detail("The account has no address for notifications, or a draw decides the order of this line. Keep the page open."),
-            CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is under way")
-                .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
+            CheckoutError::OrderUnderWay => Self::new(StatusCode::CONFLICT, "order-under-way", "An order is open")
+                .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
             CheckoutError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Foreign origin")
                 .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
-            CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
-            CheckoutError::Crowded => Self::unavailable("Checkout is busy at the moment. Nothing was lost; try again."),
+            CheckoutError::NoCatalogue => Self::unavailable("The catalogue is not loaded yet. Try again."),
+            CheckoutError::Crowded => Self::unavailable("Checkout is overloaded. Nothing was changed; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "query database failed");
-                Self::unavailable("The database does not answer at this moment. Nothing was lost; try again.")
+                Self::unavailable("The database does not answer. Nothing was changed; try again.")
             }
             CheckoutError::TaskFailed(_) | CheckoutError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
                 error!(%error, "handle request failed");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_error_has_its_answer() {
+    async fn every_error_maps_to_its_problem() {
         let store = |error: StoreError| CheckoutError::Store(error);
         let panicked = tokio::spawn(async { panic!("on purpose") }).await.expect_err("it panicked");
         for (error, status, slug) in [
@@ -316,7 +316,7 @@ mod tests {
             (CheckoutError::PaymentDeclined, 402, "payment-declined"),
             (CheckoutError::OtherSale, 403, "other-sale"),
             (CheckoutError::UnknownSale, 404, "unknown-sale"),
-            (CheckoutError::NoMerchantKey, 401, "no-shop-key"),
+            (CheckoutError::NoMerchantKey, 401, "no-merchant-key"),
             (CheckoutError::NotGivenBack(Box::new(order())), 409, "not-given-back"),
             (CheckoutError::NotConfirmed(Box::new(order())), 409, "not-confirmed"),
             (CheckoutError::UnknownPayment, 404, "unknown-payment"),

@@ -100,7 +100,7 @@ impl AuthRequest {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
             ORIGINAL_URIS.into_iter().filter_map(|name| header(name)?.split_once('?').map(|(_, query)| query));
-        // Envoy appends the path and query of the original request to `/gate/verify`.
+        // Envoy appends the path and query of the original request to `/forward-auth/verify`.
         let mut queries = originals.chain(uri.query());
         let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
         let from_headers = bearer(headers).into_iter().chain(cookies_named(headers, COOKIE));
@@ -192,25 +192,29 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<ForwardAuth>> {
         .or(MethodFilter::DELETE);
     OpenApiRouter::new()
         .routes(routes!(verify))
-        .route("/gate/verify", on(others, verify))
-        .route("/gate/verify/", any(verify))
-        .route("/gate/verify/{*rest}", any(verify))
+        .route("/forward-auth/verify", on(others, verify))
+        .route("/forward-auth/verify/", any(verify))
+        .route("/forward-auth/verify/{*rest}", any(verify))
         .routes(routes!(enter))
-        .route("/gate/enter", on(others, enter))
-        .route("/gate/enter/", any(enter))
-        .route("/gate/enter/{*rest}", any(enter))
+        .route("/forward-auth/enter", on(others, enter))
+        .route("/forward-auth/enter/", any(enter))
+        .route("/forward-auth/enter/{*rest}", any(enter))
 }
 
 /// Whether a proxy sends its checks to this path.
 pub(crate) fn is_check(uri: &Uri) -> bool {
-    ["/gate/verify", "/gate/enter"]
+    ["/forward-auth/verify", "/forward-auth/enter"]
         .iter()
         .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 impl ForwardAuth {
     /// The first visit that lasts, with its token; or the error of our first token.
-    async fn visit<'a>(&self, asked: &'a AuthRequest, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
+    async fn visit<'a>(
+        &self,
+        asked: &'a AuthRequest,
+        holders: &Holders,
+    ) -> Result<(Visit, &'a Candidate), CheckoutError> {
         let mut refused = CheckoutError::NoToken;
         for candidate in &asked.tokens {
             match self.visit_by(&candidate.token, &asked.sales, holders).await {
@@ -323,8 +327,8 @@ fn expired() -> Response {
 /// The first valid token counts: in the query (`fairline_token`) of the request, of
 /// `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
 /// `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
-/// the shop. `docs/gate.md` has configurations for proxies.
-#[utoipa::path(get, path = "/gate/verify", params(
+/// the shop. `docs/forward-auth.md` has configurations for proxies.
+#[utoipa::path(get, path = "/forward-auth/verify", params(
     ("sale" = Option<String>, Query, description = "The sale that the token must be valid for."),
     ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't set the query.")), responses(
     (status = 200, description = "The visit lasts; nothing was used up. The headers describe it.", headers(
@@ -349,12 +353,12 @@ async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest
 
 /// The same, for proxies that return a rejection to the browser (Traefik, Envoy): a browser that
 /// was not admitted is redirected to the waiting room.
-#[utoipa::path(get, path = "/gate/enter", params(
+#[utoipa::path(get, path = "/forward-auth/enter", params(
     ("sale" = Option<String>, Query, description = "The sale that the token must be valid for.")), responses(
-    (status = 200, description = "As `/gate/verify`."),
+    (status = 200, description = "As `/forward-auth/verify`."),
     (status = 303, description = "Not admitted: redirect to the waiting room."),
     (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set.", body = ProblemBody),
-    (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
+    (status = 503, description = "As `/forward-auth/verify`.", body = ProblemBody),
 ))]
 async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
     if asked.is_preflight {
@@ -390,24 +394,24 @@ mod tests {
     #[test]
     fn a_token_is_found_wherever_a_proxy_puts_it() {
         for (uri, headers, expected) in [
-            ("/gate/verify", &[][..], &[][..]),
-            ("/gate/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("authorization", "Basic a.b.c")], &[]),
-            ("/gate/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], &["a.b.c"]),
-            ("/gate/verify", &[("cookie", "promo=é; fairline_admission=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("cookie", "fairline_admission=a; fairline_admission=b")], &["a", "b"]),
-            ("/gate/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], &[]),
-            ("/gate/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
-            ("/gate/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
-            ("/gate/verify?fairline_token=", &[], &[]),
+            ("/forward-auth/verify", &[][..], &[][..]),
+            ("/forward-auth/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("authorization", "Basic a.b.c")], &[]),
+            ("/forward-auth/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("cookie", "promo=é; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("cookie", "fairline_admission=a; fairline_admission=b")], &["a", "b"]),
+            ("/forward-auth/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], &[]),
+            ("/forward-auth/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
+            ("/forward-auth/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
+            ("/forward-auth/verify?fairline_token=", &[], &[]),
             // A new token comes before an earlier visit's cookie, and before the shop's own bearer
             // token.
-            ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
+            ("/forward-auth/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
             (
-                "/gate/verify",
+                "/forward-auth/verify",
                 &[("authorization", "Bearer shop.jwt.x"), ("cookie", "fairline_admission=a.b.c")],
                 &["shop.jwt.x", "a.b.c"],
             ),
@@ -423,7 +427,7 @@ mod tests {
         for (name, value) in headers.into_iter().chain([("x-forwarded-method", "OPTIONS")]) {
             map.append(name, HeaderValue::from_static(value));
         }
-        let uri = Uri::from_static("/gate/verify?method=OPTIONS");
+        let uri = Uri::from_static("/forward-auth/verify?method=OPTIONS");
         assert!(AuthRequest::of(&Method::OPTIONS, &uri, &map).is_preflight);
         assert!(!AuthRequest::of(&Method::PUT, &uri, &map).is_preflight);
         map.remove("origin");
@@ -432,7 +436,7 @@ mod tests {
 
     #[test]
     fn every_sale_that_is_named_counts() {
-        assert_eq!(asked("/gate/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
-        assert_eq!(asked("/gate/verify/?x=sale=a", &[]).sales, [""; 0]);
+        assert_eq!(asked("/forward-auth/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
+        assert_eq!(asked("/forward-auth/verify/?x=sale=a", &[]).sales, [""; 0]);
     }
 }

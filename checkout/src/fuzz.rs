@@ -16,10 +16,7 @@ use fairline_server::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    accounts::{
-        account::AccountKey,
-        routes as users,
-    },
+    accounts::{account::AccountKey, routes as users},
     auth::caller::{Holders, idempotency_scope},
     forward_auth::AuthRequest,
     merchant_api,

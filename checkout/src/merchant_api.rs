@@ -1,4 +1,4 @@
-//! The merchant API for the shop's own systems, authenticated by the shop key: a checkout of its
+//! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of its
 //! own, a box office, a point of sale.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
@@ -34,7 +34,7 @@ use crate::{
 /// How long a refund request waits for the gateway.
 const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long units are reserved for the shop, in seconds: the default and the maximum.
+/// How long units are reserved for the merchant, in seconds: the default and the maximum.
 const RESERVED_FOR_S: i32 = 600;
 const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
 
@@ -68,7 +68,7 @@ fn answer(status: StatusCode, body: impl Serialize) -> Response {
     (status, NO_STORE, axum::Json(body)).into_response()
 }
 
-/// The shop's own name of something: printable text of up to 200 bytes.
+/// The merchant's name of something: printable text of up to 200 bytes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 200, example = "invoice-2026-1187")]
@@ -94,16 +94,16 @@ pub(crate) struct Redeem {
     /// Units, up to the quantity of the admission.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The shop's own name of the shopper's account, for sales with a limit per account. The shop
+    /// The merchant's name of the shopper's account, for sales with a limit per account. The merchant
     /// vouches for it.
     account: Option<Reference>,
 }
 
-/// A payment that the shop received.
+/// A payment that the merchant received.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirm {
-    /// The shop's own name of the payment. It may be repeated.
+    /// The merchant's name of the payment. It may be repeated.
     reference: Reference,
 }
 
@@ -133,7 +133,7 @@ struct RefundStanding {
     requested_at: OffsetDateTime,
 }
 
-/// A reservation for the shop itself.
+/// A reservation for the merchant itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reserve {
@@ -142,7 +142,7 @@ pub(crate) struct Reserve {
     /// Units.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The shop's own name of the reservation. It may be repeated.
+    /// The merchant's name of the reservation. It may be repeated.
     reference: Reference,
     /// Seconds until the units are free again, unless confirmed: up to a week.
     #[serde(default = "reserved_for_s")]
@@ -171,7 +171,7 @@ struct Stock {
     total: i32,
     /// Reserved for tokens that were not redeemed yet.
     promised: i32,
-    /// In checkout, or reserved for the shop.
+    /// In checkout, or reserved for the merchant.
     held: i32,
     /// Paid for.
     sold: i32,
@@ -258,13 +258,13 @@ impl MerchantApi {
     }
 }
 
-/// Redeem the admission token that a shopper has brought to the shop's own merchant_api. Its units are
-/// held until the shop confirms the order or gives it back, or the hold expires. The shop is
+/// Redeem the admission token that a shopper has brought to the merchant's own merchant_api. Its units are
+/// held until the merchant confirms the order or gives it back, or the hold expires. The merchant is
 /// responsible for checking that the shopper holds the token.
-#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])),
+#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held.", body = Order),
-    (status = 401, description = "No shop key, or a wrong one; or the token is not genuine.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one; or the token is not genuine.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
     (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open.", body = ProblemBody),
@@ -278,7 +278,8 @@ async fn redeem(
     Json(Redeem { sale_id, token, quantity, account }): Json<Redeem>,
 ) -> Result<Response, Problem> {
     let account = account.map(|Reference(name)| name);
-    let order = merchant_api.redemptions.purchase_for_merchant(key, sale_id, &token, quantity, account.as_deref()).await?;
+    let order =
+        merchant_api.redemptions.purchase_for_merchant(key, sale_id, &token, quantity, account.as_deref()).await?;
     Ok(answer(StatusCode::CREATED, order))
 }
 
@@ -286,9 +287,9 @@ async fn redeem(
 /// its shopper; with the id of an account, erases the account and the links of all its orders.
 /// Units and amounts stay for the books. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
-    security(("shop" = [])), responses(
+    security(("merchant" = [])), responses(
     (status = 200, description = "The number of anonymised orders.", body = Forgotten),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order or account.", body = ProblemBody),
     (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
@@ -301,14 +302,14 @@ async fn erase(
     Ok(answer(StatusCode::OK, Forgotten { forgotten: merchant_api.erase(order_id(&id)?).await? }))
 }
 
-/// Confirm that the shop was paid for an order. The order is sold; an expired one, if units are
+/// Confirm that the merchant was paid for an order. The order is sold; an expired one, if units are
 /// free.
 #[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm,
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
-    security(("shop" = [])), responses(
+    security(("merchant" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was paid another way, a payment is pending, or its units are gone.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
@@ -328,9 +329,9 @@ async fn confirm(
 #[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
-    security(("shop" = [])), responses(
+    security(("merchant" = [])), responses(
     (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
@@ -349,9 +350,9 @@ async fn refund(
 }
 
 /// The stocks of sales.
-#[utoipa::path(get, path = "/inventory/status", security(("shop" = [])), responses(
+#[utoipa::path(get, path = "/inventory/status", security(("merchant" = [])), responses(
     (status = 200, description = "Sales that run, are scheduled, or ended with units out, the newest first.", body = Inventory),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_inventory(State(merchant_api): State<Arc<MerchantApi>>, _key: MerchantKey) -> Result<Response, Problem> {
@@ -359,12 +360,12 @@ async fn show_inventory(State(merchant_api): State<Arc<MerchantApi>>, _key: Merc
     Ok(answer(StatusCode::OK, Inventory { stocks: stocks.into_iter().map(Stock::from).collect() }))
 }
 
-/// Reserve free units for the shop itself, such as for its box office. Units that shoppers were
+/// Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
 /// promised are not available. The order is confirmed or given back like any other.
-#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])),
+#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held, now or before, under this reference.", body = Order),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
     (status = 409, description = "Too few units are free, the sale is closed, or the reference belongs to another reservation.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use fairline_idempotency::Once;
+use fairline_idempotency::Idempotency;
 use fairline_server::{Origins, Problem, RateLimit, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -47,9 +47,9 @@ pub(crate) struct Features {
 pub(crate) struct Layers {
     pub(crate) limit: RateLimit,
     pub(crate) health: Health,
-    pub(crate) idempotency: Once,
+    pub(crate) idempotency: Idempotency,
     /// Idempotency of requests whose caller has no identity yet.
-    pub(crate) sign_in_idempotency: Once,
+    pub(crate) sign_in_idempotency: Idempotency,
     pub(crate) origins: Origins,
 }
 
@@ -59,8 +59,8 @@ pub(crate) fn routes(features: Features, layers: Layers) -> Router {
     let Layers { limit, health, idempotency, sign_in_idempotency, origins } = layers;
     let purchase_layers =
         PurchaseLayers { limit: limit.clone(), idempotency: idempotency.clone(), health: health.clone() };
-    let idempotent = from_fn_with_state(idempotency, fairline_idempotency::once);
-    let idempotent_sign_in = from_fn_with_state(sign_in_idempotency, fairline_idempotency::once);
+    let idempotent = from_fn_with_state(idempotency, fairline_idempotency::idempotent);
+    let idempotent_sign_in = from_fn_with_state(sign_in_idempotency, fairline_idempotency::idempotent);
     let paying = payments::routes::paying()
         .route_layer(from_fn_with_state(health, heartbeat::count_payment))
         .merge(payments::routes::undoing());

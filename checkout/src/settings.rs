@@ -16,10 +16,9 @@ pub const PAYMENT_CONNECTIONS: u32 = 8;
 pub const REQUEST_CONNECTIONS: u32 = 8;
 
 /// What a checkout process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// Both.
-    #[default]
     All,
     /// Serves requests, expires holds, completes payments and reports its health to the controllers.
     Serve,
@@ -42,7 +41,7 @@ impl Role {
 #[command(name = "checkout", version)]
 pub struct Settings {
     /// What this process does.
-    #[arg(long, env = "FAIRLINE_ROLE", value_enum, default_value_t)]
+    #[arg(long, env = "FAIRLINE_ROLE", value_enum, default_value = "all")]
     pub role: Role,
     /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]

@@ -37,7 +37,7 @@ pub(crate) struct AccountId(pub(crate) Uuid);
 pub(crate) enum Proof<'a> {
     /// A code that was sent to this address.
     Address(&'a Address),
-    /// The shop's own issuer, and the subject of its ID token.
+    /// The merchant's issuer, and the subject of its ID token.
     Issuer { issuer: &'a str, subject: &'a str },
     /// The merchant's systems, with their name for the account.
     Merchant(&'a str),

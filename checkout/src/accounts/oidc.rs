@@ -1,4 +1,4 @@
-//! The shop's own OpenID Connect provider. Its ID tokens are validated with its published keys
+//! The merchant's OpenID Connect provider. Its ID tokens are validated with its published keys
 //! (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use std::{sync::Arc, time::Duration};

@@ -61,7 +61,7 @@ pub(crate) struct LogIn {
     email: Option<String>,
     /// Phone number to send a code to, with the country code, such as +4930901820.
     phone: Option<String>,
-    /// The ID token of the shop's own OpenID Connect issuer.
+    /// The ID token of the merchant's OpenID Connect issuer.
     id_token: Option<String>,
     /// Whether to return the tokens as cookies, which scripts can't read.
     #[serde(default)]
@@ -155,7 +155,7 @@ struct Profile {
     created_at: OffsetDateTime,
 }
 
-/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the shop's
+/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the merchant's
 /// own issuer. The response does not reveal whether an address has an account.
 #[utoipa::path(post, path = "/users/login", request_body = LogIn,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
@@ -225,7 +225,10 @@ async fn send_code(accounts: &Accounts, address: &Address, field: &'static str) 
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
-async fn enter_code(State(accounts): State<Arc<Accounts>>, Json(entered): Json<EnterCode>) -> Result<Response, Problem> {
+async fn enter_code(
+    State(accounts): State<Arc<Accounts>>,
+    Json(entered): Json<EnterCode>,
+) -> Result<Response, Problem> {
     let EnterCode { sign_in_id, code, cookies } = entered;
     let (account, token) = accounts.enter_code(sign_in_id, &code).await?;
     Ok(session(&accounts, account, &token, cookies)?)
@@ -300,7 +303,10 @@ async fn show_profile(
     (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
 ))]
-async fn forget_profile(State(accounts): State<Arc<Accounts>>, SignedIn(account): SignedIn) -> Result<Response, Problem> {
+async fn forget_profile(
+    State(accounts): State<Arc<Accounts>>,
+    SignedIn(account): SignedIn,
+) -> Result<Response, Problem> {
     accounts.forget(account).await?;
     Ok((StatusCode::NO_CONTENT, no_cookies(&accounts)).into_response())
 }

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use crate::{
     accounts::account::{AccountId, REFRESH_S},
     db::{Store, StoreError},
-    
     notifications::{notification::Content, store::write},
     orders::store::unlink,
 };
@@ -178,7 +177,7 @@ impl Store {
             .await?;
         unlink(&mut transaction, &holds).await?;
         for statement in [
-            "DELETE FROM letters WHERE account_id = $1",
+            "DELETE FROM notifications WHERE account_id = $1",
             "DELETE FROM sign_ins WHERE address = (SELECT address FROM accounts WHERE id = $1)",
             "DELETE FROM accounts WHERE id = $1",
         ] {
@@ -188,7 +187,7 @@ impl Store {
         Ok(Some(holds.len() as u64))
     }
 
-    /// Anonymises an order for the shop; or, given the id of an account, erases the account and
+    /// Anonymises an order for the merchant; or, given the id of an account, erases the account and
     /// anonymises its orders.
     pub(crate) async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
         let mut transaction = self.pool.begin().await?;
@@ -222,7 +221,7 @@ impl Store {
     }
 }
 
-/// The outcome of a shop's request to erase personal data.
+/// The outcome of the merchant's request to erase personal data.
 #[derive(Debug)]
 pub(crate) enum Erased {
     /// The number of anonymised orders.

@@ -37,13 +37,7 @@ enum NotConsumed {
 
 /// Delivers the events to a consumer until the process ends. Events that it failed to handle are
 /// delivered again, so it may see an event twice.
-pub(crate) fn start<H, W>(
-    store: &Store,
-    stream: &EventStream,
-    group: &'static str,
-    shutdown: &Shutdown,
-    consume: H,
-)
+pub(crate) fn start<H, W>(store: &Store, stream: &EventStream, group: &'static str, shutdown: &Shutdown, consume: H)
 where
     H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
     W: Future<Output = Result<(), StoreError>> + Send + 'static,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use fairline_idempotency::Once;
+use fairline_idempotency::Idempotency;
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
@@ -61,7 +61,7 @@ pub(crate) fn start_for_sales(store: &Store, payments: &Arc<Payments>, shutdown:
 }
 
 /// Starts the sweeps that no sale waits for: reminders, reconciliation and retention.
-pub(crate) fn start_others(store: &Store, idempotency: &Once, orders_kept_days: u32, shutdown: &Shutdown) {
+pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept_days: u32, shutdown: &Shutdown) {
     let (stocks, counted) = (store.clone(), Arc::new(sync::Mutex::new(Counted::default())));
     sweep(shutdown, "reconciliation", COUNTS_EVERY, move || {
         let (store, counted) = (stocks.clone(), counted.clone());

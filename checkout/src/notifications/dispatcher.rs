@@ -88,10 +88,8 @@ impl Notifications {
         let channel = self.channels.to(notification.address.kind());
         let outcome = match (channel, notification.content.render(&self.sender, self.callers.accounts())) {
             (Some(channel), Some(message)) => {
-                let sent = timeout(
-                    SEND_TIMEOUT,
-                    channel.send(&notification.subject, notification.address.as_str(), &message),
-                );
+                let sent =
+                    timeout(SEND_TIMEOUT, channel.send(&notification.subject, notification.address.as_str(), &message));
                 let late = |_| Err(SendError::Silent(format!("no answer within {} s", SEND_TIMEOUT.as_secs())));
                 let sent = operation.run(sent).await.unwrap_or_else(late);
                 if let Err(SendError::Gone(_)) = &sent {

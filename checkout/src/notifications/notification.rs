@@ -124,8 +124,12 @@ impl Content {
         };
         let (text, link) = match self {
             Self::Code { sign_in } => (Code { sender, code: &key?.code(*sign_in) }.render(), String::new()),
-            Self::OrderConfirmed(details) => (OrderConfirmed { sender, details, link: &to(details) }.render(), to(details)),
-            Self::HoldAboutToLapse(details) => (HoldAboutToLapse { sender, details, link: &to(details) }.render(), to(details)),
+            Self::OrderConfirmed(details) => {
+                (OrderConfirmed { sender, details, link: &to(details) }.render(), to(details))
+            }
+            Self::HoldAboutToLapse(details) => {
+                (HoldAboutToLapse { sender, details, link: &to(details) }.render(), to(details))
+            }
             Self::TurnIsNear(details) => (TurnIsNear { sender, details, link: &to(details) }.render(), to(details)),
             Self::Refunded(details) => (Refunded { sender, details, link: &to(details) }.render(), to(details)),
         };
@@ -164,7 +168,11 @@ mod tests {
             ),
             (Content::HoldAboutToLapse(details.clone()), "Pay soon: A <small>", "https://lamps.example/sales/lamp"),
             (Content::TurnIsNear(details.clone()), "Your turn is near: A <small>", "https://lamps.example/sales/lamp"),
-            (Content::Refunded(details.clone()), "Refund for order 0190: A <small>", "https://lamps.example/sales/lamp"),
+            (
+                Content::Refunded(details.clone()),
+                "Refund for order 0190: A <small>",
+                "https://lamps.example/sales/lamp",
+            ),
         ] {
             let message = render(&content);
             assert!(message.subject.starts_with(subject) && !message.subject.contains(['\r', '\n']), "{message:?}");

@@ -17,11 +17,11 @@ use crate::{
 
 /// A notification that was taken this long ago without an outcome was interrupted. It may have
 /// arrived.
-const CUT_OFF_AFTER_S: f64 = 120.0;
+const INTERRUPTED_AFTER_S: f64 = 120.0;
 /// How long a notification about an order is relevant, in seconds.
-const NEWS_GOOD_S: i32 = 2 * 24 * 3600;
+const NEWS_RELEVANT_S: i32 = 2 * 24 * 3600;
 /// How long a warning is relevant, in seconds.
-const WARNING_GOOD_S: i32 = 120;
+const WARNING_RELEVANT_S: i32 = 120;
 /// The longest stored reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
 /// A hold is about to lapse when it has this many seconds left, or a third of its time.
@@ -40,7 +40,7 @@ const RATE_OVER_S: f64 = 60.0;
 const RATE_OVER_MIN_S: f64 = 10.0;
 
 /// Stores a notification, unless it is stored already or no longer relevant. It is relevant for
-/// `good_s` seconds after its event, which happened at `happened_at`, or just now. It is sent in
+/// `relevant_s` seconds after its event, which happened at `happened_at`, or just now. It is sent in
 /// the current trace.
 pub(crate) async fn write(
     connection: &mut PgConnection,
@@ -48,19 +48,19 @@ pub(crate) async fn write(
     account: Option<AccountId>,
     address: &Address,
     content: &Content,
-    good_s: i32,
+    relevant_s: i32,
     happened_at: Option<OffsetDateTime>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO letters (about, account_id, address, matter, traceparent, good_until) \
-         SELECT $1, $2, $3, $4, $7, good_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS good_until) AS news \
-         WHERE good_until > now() ON CONFLICT (about) DO NOTHING",
+        "INSERT INTO notifications (subject, account_id, address, content, traceparent, relevant_until) \
+         SELECT $1, $2, $3, $4, $7, relevant_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS relevant_until) AS relevance \
+         WHERE relevant_until > now() ON CONFLICT (subject) DO NOTHING",
     )
     .bind(subject)
     .bind(account.map(|AccountId(id)| id))
     .bind(address.as_str())
     .bind(json!(content))
-    .bind(f64::from(good_s))
+    .bind(f64::from(relevant_s))
     .bind(happened_at)
     .bind(fairline_telemetry::current().map(|trace| trace.to_string()))
     .execute(connection)
@@ -74,10 +74,10 @@ type ContentOf = fn(Details) -> Content;
 /// The notification for a kind of event, and for how many seconds it is relevant.
 fn content_of(kind: Kind) -> Option<(ContentOf, i32)> {
     match kind {
-        Kind::PurchaseCompleted => Some((Content::OrderConfirmed, NEWS_GOOD_S)),
-        Kind::PaymentRefunded => Some((Content::Refunded, NEWS_GOOD_S)),
-        Kind::HoldAboutToLapse => Some((Content::HoldAboutToLapse, WARNING_GOOD_S)),
-        Kind::TurnIsNear => Some((Content::TurnIsNear, WARNING_GOOD_S)),
+        Kind::PurchaseCompleted => Some((Content::OrderConfirmed, NEWS_RELEVANT_S)),
+        Kind::PaymentRefunded => Some((Content::Refunded, NEWS_RELEVANT_S)),
+        Kind::HoldAboutToLapse => Some((Content::HoldAboutToLapse, WARNING_RELEVANT_S)),
+        Kind::TurnIsNear => Some((Content::TurnIsNear, WARNING_RELEVANT_S)),
         _ => None,
     }
 }
@@ -122,12 +122,12 @@ impl Store {
             return Ok(());
         }
         let concerned: Vec<Recipient> = sqlx::query_as(
-            "WITH told AS ( \
-                SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS told (ordered, reminder, nth) \
+            "WITH published AS ( \
+                SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS published (ordered, reminder, nth) \
              ), concerned AS ( \
-                SELECT nth, account_id, name, slug, quantity, amount_minor, holds.currency, expires_at FROM told \
+                SELECT nth, account_id, name, slug, quantity, amount_minor, holds.currency, expires_at FROM published \
                 JOIN holds ON holds.id = ordered JOIN sales ON sales.id = sale_id WHERE account_id IS NOT NULL UNION ALL \
-                SELECT nth, account_id, name, slug, 0, 0, currency, now() FROM told JOIN reminders ON reminders.id = reminder \
+                SELECT nth, account_id, name, slug, 0, 0, currency, now() FROM published JOIN reminders ON reminders.id = reminder \
                 JOIN lines ON lines.id = line_id JOIN sales ON sales.id = sale_id \
              ) \
              SELECT concerned.*, address, way FROM concerned, LATERAL ( \
@@ -141,7 +141,8 @@ impl Store {
         .await?;
         for concerned in concerned {
             let event = usize::try_from(concerned.nth - 1).ok().and_then(|nth| notifying.get(nth));
-            let Some((event, (content, good_s))) = event.and_then(|event| Some((event, content_of(event.kind)?))) else {
+            let Some((event, (content, relevant_s))) = event.and_then(|event| Some((event, content_of(event.kind)?)))
+            else {
                 continue;
             };
             let (account, address) = (AccountId(concerned.account_id), Address::stored(concerned.address.clone()));
@@ -154,7 +155,7 @@ impl Store {
             let content = content(details);
             // Relevance counts from the event, not from the time at which it was handled.
             let connection = &mut *self.pool.acquire().await?;
-            let stored = write(connection, &subject, Some(account), &address, &content, good_s, Some(event.time));
+            let stored = write(connection, &subject, Some(account), &address, &content, relevant_s, Some(event.time));
             fairline_telemetry::within(event.trace, stored).await?;
         }
         Ok(())
@@ -164,27 +165,28 @@ impl Store {
     /// them again, unless they certainly did not arrive.
     pub(crate) async fn take_notifications(&self, limit: i64) -> Result<Vec<DueNotification>, StoreError> {
         sqlx::query(
-            "UPDATE letters SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
-             error = coalesce(error, 'it was cut off, or came too late') WHERE state = 'sending' \
-             AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND good_until < now()",
+            "UPDATE notifications SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
+             error = coalesce(error, 'interrupted, or no longer relevant') WHERE state = 'sending' \
+             AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND relevant_until < now()",
         )
-        .bind(CUT_OFF_AFTER_S)
+        .bind(INTERRUPTED_AFTER_S)
         .execute(&self.pool)
         .await?;
         let rows: Vec<(String, String, Value, i32, Option<String>)> = sqlx::query_as(
-            "UPDATE letters SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE about IN ( \
-                SELECT about FROM letters WHERE state = 'waiting' AND due_at <= now() AND good_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
-             RETURNING about, address, matter, attempts, traceparent",
+            "UPDATE notifications SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE subject IN ( \
+                SELECT subject FROM notifications WHERE state = 'waiting' AND due_at <= now() AND relevant_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
+             RETURNING subject, address, content, attempts, traceparent",
         )
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        let notification = |(subject, address, content, attempts, trace): (String, String, Value, i32, Option<String>)| {
-            let permanent = |_| StoreError::Corrupt(format!("notification {subject} is invalid"));
-            let content = serde_json::from_value(content).map_err(permanent)?;
-            let trace = trace.and_then(|trace| trace.parse().ok());
-            Ok(DueNotification { subject, address: Address::stored(address), content, attempts, trace })
-        };
+        let notification =
+            |(subject, address, content, attempts, trace): (String, String, Value, i32, Option<String>)| {
+                let permanent = |_| StoreError::Corrupt(format!("notification {subject} is invalid"));
+                let content = serde_json::from_value(content).map_err(permanent)?;
+                let trace = trace.and_then(|trace| trace.parse().ok());
+                Ok(DueNotification { subject, address: Address::stored(address), content, attempts, trace })
+            };
         rows.into_iter().map(notification).collect()
     }
 
@@ -202,8 +204,8 @@ impl Store {
         };
         let error: Option<String> = error.map(|why| why.chars().take(REASON_CHARS_MAX).collect());
         sqlx::query(
-            "UPDATE letters SET state = $2, due_at = now() + make_interval(secs => coalesce($3, 0)), error = $4, \
-             address = CASE WHEN $2 = 'waiting' THEN address END WHERE about = $1 AND state = 'sending'",
+            "UPDATE notifications SET state = $2, due_at = now() + make_interval(secs => coalesce($3, 0)), error = $4, \
+             address = CASE WHEN $2 = 'waiting' THEN address END WHERE subject = $1 AND state = 'sending'",
         )
         .bind(&notification.subject)
         .bind(state)
@@ -240,8 +242,8 @@ impl Store {
         let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
             // One lookup finds the next line with pending reminders.
             "WITH RECURSIVE waited_for (line_id) AS ( \
-                (SELECT line_id FROM reminders WHERE told_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
-                SELECT (SELECT line_id FROM reminders WHERE told_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
+                (SELECT line_id FROM reminders WHERE sent_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
+                SELECT (SELECT line_id FROM reminders WHERE sent_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
                 FROM waited_for WHERE line_id IS NOT NULL \
              ), fronts AS MATERIALIZED ( \
                 SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
@@ -252,9 +254,9 @@ impl Store {
                     FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
                 WHERE status = 'open' AND sold < total \
              ) \
-             UPDATE reminders SET told_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
+             UPDATE reminders SET sent_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
                 SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
-                WHERE told_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
+                WHERE sent_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
                 ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
              RETURNING fronts.sale_id, reminders.id",
         )
@@ -349,14 +351,14 @@ async fn publish_each(
     }
     let (sales, ids): (Vec<Uuid>, Vec<Uuid>) = each.iter().copied().unzip();
     sqlx::query(
-        "WITH told AS ( \
+        "WITH published AS ( \
             SELECT sale_id, count(*) AS events, json_agg(json_build_object($2::text, id) ORDER BY id) AS data \
             FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id \
          ), in_order AS ( \
-            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM told) ORDER BY sale_id FOR UPDATE \
+            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM published) ORDER BY sale_id FOR UPDATE \
          ), numbered AS ( \
-            UPDATE stock SET events = stock.events + told.events FROM told JOIN in_order USING (sale_id) \
-            WHERE stock.sale_id = told.sale_id RETURNING stock.sale_id, stock.events, data \
+            UPDATE stock SET events = stock.events + published.events FROM published JOIN in_order USING (sale_id) \
+            WHERE stock.sale_id = published.sale_id RETURNING stock.sale_id, stock.events, data \
          ) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
     )

@@ -62,8 +62,8 @@ pub(crate) struct Forgotten {
 
 /// An order of the shopper, or all orders of an account.
 #[utoipa::path(get, path = "/api/orders/{id}",
-    params(("id" = String, Path, description = "The order; or the signed-in account. With the shop key, any account.")),
-    security(("ticket" = []), ("account" = []), ("shop" = [])), responses(
+    params(("id" = String, Path, description = "The order; or the signed-in account. With the merchant key, any account.")),
+    security(("ticket" = []), ("account" = []), ("merchant" = [])), responses(
     (status = 200, description = "The order; or the newest 100 orders of the account.", body = OneOrAll),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
@@ -73,10 +73,13 @@ async fn show_order(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(match orders.find(order_id(&id)?, &caller).await? {
-        Found::Order(order) => OneOrAll::One(order),
-        Found::OrdersOfAccount(orders) => OneOrAll::All(OrderList { orders }),
-    })))
+    Ok((
+        NO_STORE,
+        axum::Json(match orders.find(order_id(&id)?, &caller).await? {
+            Found::Order(order) => OneOrAll::One(order),
+            Found::OrdersOfAccount(orders) => OneOrAll::All(OrderList { orders }),
+        }),
+    ))
 }
 
 /// List the shopper's orders, the newest first.
@@ -90,7 +93,7 @@ async fn list_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Res
 
 /// The status of an order.
 #[utoipa::path(get, path = "/orders/{id}/status", params(("id" = String, Path, description = "The order.")),
-    security(("ticket" = []), ("shop" = [])), responses(
+    security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The status of the order.", body = OrderStanding),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),

@@ -29,7 +29,7 @@ pub enum HoldState {
 pub enum HoldEvent {
     /// It expires.
     RunOut,
-    /// The shopper or the shop gives it back.
+    /// The shopper or the merchant gives it back.
     GiveBack,
     /// A payment begins, and units are free.
     Secure,
@@ -228,7 +228,7 @@ pub enum OrderStatus {
     /// The order expired; nothing was charged.
     Lapsed,
     /// All of the money was refunded, or is being refunded: the payment came too late and no unit
-    /// was left, or the shop refunded it.
+    /// was left, or the merchant refunded it.
     Refunded,
     /// It was given back before it was paid.
     Cancelled,

@@ -159,7 +159,11 @@ impl Store {
 }
 
 /// An order, if the caller may see it.
-pub(crate) async fn order_for(connection: &mut PgConnection, order: OrderId, caller: &Caller) -> Result<Option<Order>, StoreError> {
+pub(crate) async fn order_for(
+    connection: &mut PgConnection,
+    order: OrderId,
+    caller: &Caller,
+) -> Result<Option<Order>, StoreError> {
     let row: Option<OrderRow> =
         sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
             .bind(order.0)

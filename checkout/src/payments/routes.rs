@@ -127,7 +127,7 @@ async fn pay(
 #[utoipa::path(post, path = "/api/orders/{id}/cancel",
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
-    security(("ticket" = []), ("shop" = [])), responses(
+    security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The order was given back.", body = Order),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
@@ -146,7 +146,7 @@ async fn give_back(
 /// Withdraw a pending payment, whether or not the payment company answers. Nothing is charged, and
 /// the order can be paid another way while there is time. May be repeated.
 #[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
-    security(("ticket" = []), ("shop" = [])), responses(
+    security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "No payment is pending: the order as it is.", body = Order),
     (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
@@ -165,7 +165,7 @@ async fn withdraw(
 /// The status of a payment.
 #[utoipa::path(get, path = "/payments/{id}/status",
     params(("id" = String, Path, description = "The payment; or an order, for its newest payment.")),
-    security(("ticket" = []), ("shop" = [])), responses(
+    security(("ticket" = []), ("merchant" = [])), responses(
     (status = 200, description = "The status of the payment.", body = Standing),
     (status = 404, description = "There is no such payment, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),

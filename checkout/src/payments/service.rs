@@ -221,7 +221,9 @@ impl Payments {
                         Stuck::WaitsForShopper | Stuck::NoAnswer(GatewayError::CircuitOpen) => {
                             debug!(payment = %payment.id, reason = %stuck, "payment waits")
                         }
-                        Stuck::NoAnswer(GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_))
+                        Stuck::NoAnswer(
+                            GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_),
+                        )
                         | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "payment waits");
                         }
@@ -230,7 +232,7 @@ impl Payments {
                         )
                         | Stuck::Permanent(_)
                         | Stuck::Store(_) => {
-                            error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
+                            error!(payment = %payment.id, reason = %stuck, "advance payment failed");
                         }
                     }
                     return Err(match stuck {
@@ -349,7 +351,11 @@ impl Payments {
 
     /// Resumes payments that a crash or a silent gateway interrupted, as many at once as there are
     /// slots. A payment that ends frees its slot. Returns the number of resumed payments.
-    pub(crate) async fn finish_payments(self: &Arc<Self>, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn finish_payments(
+        self: &Arc<Self>,
+        places: &Arc<Semaphore>,
+        together: u32,
+    ) -> Result<usize, StoreError> {
         // They need no gateway call, so they do not wait for it.
         for late in self.store.late_payments(LATE_AT_ONCE).await? {
             let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;

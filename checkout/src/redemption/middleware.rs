@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_idempotency::{Once, once};
+use fairline_idempotency::{Idempotency, idempotent};
 use fairline_redemption::RateLimitChecked;
 use fairline_server::RateLimit;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::jobs::heartbeat::stats::Health;
 #[derive(Clone)]
 pub(crate) struct PurchaseLayers {
     pub(crate) limit: RateLimit,
-    pub(crate) idempotency: Once,
+    pub(crate) idempotency: Idempotency,
     pub(crate) health: Health,
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn pass(State(layers): State<PurchaseLayers>, request: Request,
         return too_many.into_response();
     }
     let started = Instant::now();
-    let response = once(State(layers.idempotency), request, next).await;
+    let response = idempotent(State(layers.idempotency), request, next).await;
     layers.health.record(response.status().is_server_error(), started.elapsed());
     response
 }

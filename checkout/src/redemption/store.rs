@@ -96,7 +96,7 @@ impl Store {
                 UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
                 events = stock.events + units.events \
                 FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
-             ), told AS ( \
+             ), published AS ( \
                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
                 json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
                 FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \

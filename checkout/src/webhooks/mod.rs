@@ -113,7 +113,8 @@ impl Webhooks {
                 let attempted = judge(answer, delivery.attempts.unsigned_abs() as usize, rand::rng().random());
                 (delivery, attempted)
             });
-            let attempted: Vec<(Delivery, Attempted)> = stream::iter(attempts).buffer_unordered(AT_ONCE).collect().await;
+            let attempted: Vec<(Delivery, Attempted)> =
+                stream::iter(attempts).buffer_unordered(AT_ONCE).collect().await;
             let mut has_failed = false;
             for (delivery, attempted) in attempted {
                 let outcome = if attempted == Attempted::Delivered { "delivered" } else { "failed" };

@@ -119,4 +119,3 @@ impl Channels {
         self.mail.is_none() && self.messages.is_none() && self.push.is_none()
     }
 }
-

@@ -28,17 +28,15 @@ impl Sms {
         let wrong = || StartError::new(format!("The SMS URL `{url}` is not an http:// or https:// URL."));
         web_address(url).ok_or_else(wrong)?;
         let authorization = key.map(|key| Secret::new(format!("Basic {}", STANDARD.encode(key.expose()))));
-        Ok(Self {
-            client: HttpClient::new(CALL_TIMEOUT),
-            url: url.to_owned(),
-            authorization,
-            from: from.to_owned(),
-        })
+        Ok(Self { client: HttpClient::new(CALL_TIMEOUT), url: url.to_owned(), authorization, from: from.to_owned() })
     }
 
     async fn send(&self, to: &str, message: &Message) -> Result<(), SendError> {
-        let body =
-            if message.link.is_empty() { message.subject.clone() } else { format!("{} {}", message.subject, message.link) };
+        let body = if message.link.is_empty() {
+            message.subject.clone()
+        } else {
+            format!("{} {}", message.subject, message.link)
+        };
         let form = [("From", self.from.as_str()), ("To", to), ("Body", &body)];
         let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let mut request = Request::post(&self.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -113,7 +113,9 @@ impl<G: Gateway> GuardedGateway<G> {
             let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
             attempt
                 .retry(pauses.into_iter())
-                .when(|error| matches!(error, GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_)))
+                .when(|error| {
+                    matches!(error, GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_))
+                })
                 .notify(|_, _| metrics::counter!("checkout_gateway_retries_total").increment(1))
                 .await
         })
@@ -259,8 +261,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_after_the_pause_is_blocking_again_and_a_payment_that_always_fails_keeps_no_other_waiting()
-    {
+    async fn one_that_fails_after_the_pause_is_blocking_again_and_a_payment_that_always_fails_keeps_no_other_waiting() {
         let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
         let failed = || Err(GatewayError::Failed("503".to_owned()));
         let repeats = || Err(GatewayError::CachedFailure("500, as before".to_owned()));

@@ -174,8 +174,7 @@ impl<O: Send + Sync> FastReject<O> {
             Some(_) => return None,
             None => {
                 let visitor = named_holder(token)?.parse().ok()?;
-                let may_be_genuine = holds_ticket_of(headers, ticket_key, visitor)
-                    && !forgery_guard.ignores(visitor);
+                let may_be_genuine = holds_ticket_of(headers, ticket_key, visitor) && !forgery_guard.ignores(visitor);
                 if may_be_genuine {
                     return None;
                 }

@@ -1,6 +1,7 @@
 {{/* The environment of one service: what settings.yaml says that it is told. */}}
 {{- define "fairline.settings" -}}
-{{- $told := index (.root.Files.Get "settings.yaml" | fromYaml) .service }}
+{{- $program := .program | default .service }}
+{{- $told := index (.root.Files.Get "settings.yaml" | fromYaml) $program }}
 {{- range $env, $at := $told.secrets }}
 {{ include "fairline.secret" (dict "env" $env "at" $at "secret" (index $.root.Values.secrets $at)) }}
 {{- end }}
@@ -12,7 +13,7 @@
 {{- end }}
 - { name: FAIRLINE_LISTEN, value: {{ .root.Values.listen | quote }} }
 - { name: FAIRLINE_TRUSTED_PROXIES, value: {{ .root.Values.trustedProxies | quote }} }
-{{ include (printf "fairline.settings.%s" .service) . }}
+{{ include (printf "fairline.settings.%s" $program) . }}
 {{- include "fairline.authorities" .root }}
 {{- range $name, $value := .values.env }}
 - { name: {{ $name }}, value: {{ include "fairline.text" $value | quote }} }
@@ -39,6 +40,9 @@
   value: {{ printf "http://%s:8080/.well-known/jwks.json" (include "fairline.name" (dict "root" .root "service" "admission-controller")) }}
 {{- with .root.Values.host }}
 - { name: FAIRLINE_PAGES_URL, value: {{ printf "https://%s" . | quote }} }
+{{- end }}
+{{- if .root.Values.checkout.worker.enabled }}
+- { name: FAIRLINE_ROLE, value: {{ eq .service "checkout-worker" | ternary "worker" "serve" }} }
 {{- end }}
 {{- end }}
 

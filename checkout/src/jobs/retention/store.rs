@@ -1,6 +1,6 @@
 //! Retention: deletes or anonymises old rows, and personal data on request.
 //!
-//! - Personal data: the visitor id of the ticket cookie, the payment method, and the shop's own
+//! - Personal data: the visitor id of the ticket cookie, the payment method, and the merchant's own
 //!   names of reservations and payments. Units and amounts stay for the books.
 //! - Each rule finds due rows by an index on their age, changes a bounded number, and skips rows
 //!   that another process has locked. So any number of processes may run the rules, and an idle run
@@ -132,9 +132,15 @@ const MESSAGES: [Rule; 6] = [
                 FOR UPDATE SKIP LOCKED) AS waiting WHERE off_at <= now() - make_interval(days => $1) LIMIT $2))",
     },
     // For this long, a notification is not repeated.
-    rule!(Kept::Days(8), "DELETE FROM letters", "letters", "due_at", "AND state NOT IN ('waiting', 'sending')"),
+    rule!(
+        Kept::Days(8),
+        "DELETE FROM notifications",
+        "notifications",
+        "due_at",
+        "AND state NOT IN ('waiting', 'sending')"
+    ),
     // Longer than any gateway repeats an event.
-    rule!(Kept::Days(7), "DELETE FROM gateway_events", "gateway_events", "heard_at", ""),
+    rule!(Kept::Days(7), "DELETE FROM gateway_events", "gateway_events", "received_at", ""),
     // Reminders of closed sales. They are ordered by line, so that one lookup finds the next line
     // with reminders.
     Rule {
@@ -195,5 +201,4 @@ impl Store {
         }
         failed.map_or(Ok(changed), Err)
     }
-
 }

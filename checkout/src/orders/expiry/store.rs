@@ -31,7 +31,7 @@ macro_rules! no_payment_keeps_it {
         concat!(
             "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
              OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
-                OR EXISTS (SELECT FROM checkouts WHERE gateway_away AND beat_at > now() - make_interval(secs => ",
+                OR EXISTS (SELECT FROM checkouts WHERE gateway_down AND beat_at > now() - make_interval(secs => ",
             $believed_seconds,
             ")) THEN ",
             $unanswered_seconds,
@@ -98,7 +98,7 @@ impl Store {
                 promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
                 events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
                 WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
-             ), told AS ( \
+             ), published AS ( \
                 INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
                 json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
                 FROM lapsed, freed WHERE was_held GROUP BY events \

@@ -23,7 +23,7 @@ use crate::{
 /// How long an expired hold is renewed for a late payment, in seconds.
 const RENEWED_FOR_S: f64 = 60.0;
 
-/// The outcome of a confirmation by the shop.
+/// The outcome of a confirmation by the merchant.
 #[derive(Debug)]
 pub(crate) enum Confirmed {
     /// It is sold, or was sold before under this reference.
@@ -50,7 +50,7 @@ impl StockRow {
     }
 }
 
-/// Why nothing was reserved for the shop.
+/// Why nothing was reserved for the merchant.
 #[derive(Debug)]
 pub(crate) enum NotReserved {
     UnknownSale,
@@ -67,7 +67,7 @@ pub(crate) enum NotReserved {
 const STOCKS_MAX: i64 = 1000;
 
 impl Store {
-    /// Sells a hold that the shop was paid for elsewhere; an expired hold, if units are free.
+    /// Sells a hold that the merchant was paid for elsewhere; an expired hold, if units are free.
     pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let Some(found) = order_for(&mut transaction, order, &Caller::Merchant).await? else { return Ok(None) };
@@ -102,7 +102,7 @@ impl Store {
         Ok(Some(Confirmed::Sold(sold)))
     }
 
-    /// Holds free units for the shop itself. A repeated reference returns the same reservation.
+    /// Holds free units for the merchant itself. A repeated reference returns the same reservation.
     pub(crate) async fn reserve(
         &self,
         sale: SaleId,
@@ -202,7 +202,7 @@ impl Store {
     }
 }
 
-/// Turns a hold into an order that the shop was paid for. The caller has locked the hold.
+/// Turns a hold into an order that the merchant was paid for. The caller has locked the hold.
 async fn sell_for_merchant(
     connection: &mut PgConnection,
     order: OrderId,

@@ -61,7 +61,11 @@ impl Payments {
     (status = 413, description = "The body is too large.", body = ProblemBody),
     (status = 503, description = "The database does not answer: send it again.", body = ProblemBody),
 ))]
-async fn receive(State(payments): State<Arc<Payments>>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
+async fn receive(
+    State(payments): State<Arc<Payments>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
     let signed_at = signature.and_then(|header| signed_at(header, &body, &payments.webhook_secrets));
     let signed_at = signed_at.ok_or(CheckoutError::BadWebhook)?;

@@ -1,5 +1,5 @@
 //! Refunds and disputes of captured payments as the gateway counts them, and the requests of
-//! operators and the shop.
+//! operators and the merchant.
 
 use fairline_events::Kind;
 use fairline_payment_gateway::Balance;
@@ -69,7 +69,7 @@ pub(crate) struct PaidWith {
     pub(crate) refunded_minor: i64,
 }
 
-/// The outcome of the shop's request for a refund.
+/// The outcome of the merchant's request for a refund.
 #[derive(Debug)]
 pub(crate) enum Requested {
     Accepted(OrderRequest),
@@ -147,7 +147,7 @@ impl Store {
         paid_with(&mut *self.pool.acquire().await?, order).await
     }
 
-    /// Stores the shop's request for a refund. A checkout process executes it.
+    /// Stores the merchant's request for a refund. A checkout process executes it.
     pub(crate) async fn request_refund(
         &self,
         order: OrderId,

@@ -1,7 +1,7 @@
 //! Settlement with the gateway after a payment has ended here.
 //!
 //! - Cancels intents that could still be confirmed, reads refunds and disputes, including those
-//!   made elsewhere, and executes requests of operators and the shop.
+//!   made elsewhere, and executes requests of operators and the merchant.
 //! - The rows of payments and requests hold the remaining work, so the sweeper continues after a
 //!   crash.
 //! - Refunds are never summed from events: the gateway is asked for the total, so repeated or
@@ -22,7 +22,7 @@ use crate::{
     error::CheckoutError,
     orders::state::PaymentState,
     payments::{
-        refunds::store::{PaidWith, OrderRequest, RequestKind},
+        refunds::store::{OrderRequest, PaidWith, RequestKind},
         service::Payments,
         store::Payment,
     },
@@ -103,7 +103,7 @@ impl Payments {
         }
     }
 
-    /// Starts the requests of operators and the shop.
+    /// Starts the requests of operators and the merchant.
     pub(crate) async fn do_requests(self: &Arc<Self>, at_once: i64) -> Result<(), StoreError> {
         for request in self.store.adopt_requests(at_once).await? {
             let payments = self.clone();

@@ -156,7 +156,9 @@ fn intent(object: Object) -> Result<Intent, GatewayError> {
         ("payment_intent", "succeeded") => IntentStatus::Captured,
         ("payment_intent", "canceled") => IntentStatus::Cancelled,
         ("payment_intent", "requires_payment_method") => IntentStatus::Declined,
-        ("payment_intent", "processing") => return Err(GatewayError::NotYet("the payment is being processed".to_owned())),
+        ("payment_intent", "processing") => {
+            return Err(GatewayError::NotYet("the payment is being processed".to_owned()));
+        }
         ("refund", "succeeded") => {
             return Ok(Intent { reference: None, status: IntentStatus::Refunded, client_secret: None });
         }

@@ -112,7 +112,8 @@ impl Stripe {
             data: Vec<T>,
         }
         let uri = format!("{}/v1/{what}?payment_intent={reference}&limit=100", self.address);
-        let HttpResponse { status, body, .. } = self.call(Step::Balance, Request::get(uri).body(Full::default())).await?;
+        let HttpResponse { status, body, .. } =
+            self.call(Step::Balance, Request::get(uri).body(Full::default())).await?;
         match status {
             StatusCode::OK => {
                 let list: Result<List<T>, _> = serde_json::from_slice(&body);

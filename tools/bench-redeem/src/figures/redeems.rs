@@ -148,7 +148,8 @@ fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) ->
 fn at_the_till(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
     let (shutdown, kid) = (Shutdown::new(), shop.key.kid().to_owned());
     shop.runtime.block_on(async {
-        let redemption = DirectRedemption::open(&shop.postgres_url, &shutdown).map_err(|error| Failure::new(error.to_string()))?;
+        let redemption =
+            DirectRedemption::open(&shop.postgres_url, &shutdown).map_err(|error| Failure::new(error.to_string()))?;
         let started = Instant::now();
         let redeem = |(nth, shopper): (usize, &Shopper)| {
             let redeemed = redemption.redeem(shopper.admission, kid.clone(), shopper.sale, shopper.visitor);

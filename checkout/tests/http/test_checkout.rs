@@ -1,11 +1,12 @@
-//! A shop to test with: its own database, a gateway, a checkout, and admitted shoppers.
+//! A checkout to test with: its own database, a gateway, a checkout, and admitted shoppers.
 
 use std::{collections::BTreeSet, fmt::Debug, future::Future, net::SocketAddr, time::Duration};
 
-use checkout::Settings;
+use checkout::{Role, Settings};
 use fairline_admission_token::{AUDIENCE, Claims, ISSUER, Jwk, Jwks, SigningKey};
 use fairline_events::schema;
 use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_private_servers::testing::{database_url, redis_url};
 use fairline_sale::{SaleId, VisitorId};
@@ -27,8 +28,8 @@ const TICKET_KEY: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab
 /// The secret that signs the sandbox gateway's webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 
-/// The key of the shop's own systems.
-pub(crate) const SHOP_KEY: &str = "a key that only the shop's own systems have";
+/// The key of the merchant's systems.
+pub(crate) const MERCHANT_KEY: &str = "a key that only the merchant's systems have";
 
 /// The key that proves accounts.
 pub(crate) const SIGN_IN_KEY: &str = "a key that only the checkouts have, long enough";
@@ -127,15 +128,15 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
 
 /// Starts a sandbox gateway.
 pub(crate) fn start_gateway(listener: TcpListener, shutdown: &Shutdown) {
-    start_gateway_that_tells(listener, None, shutdown);
+    start_gateway_with(listener, None, shutdown);
 }
 
 /// Starts a sandbox gateway that sends webhooks.
-pub(crate) fn start_telling_gateway(listener: TcpListener, webhook_url: &str, shutdown: &Shutdown) {
-    start_gateway_that_tells(listener, Some(webhook_url.to_owned()), shutdown);
+pub(crate) fn start_gateway_with_webhooks(listener: TcpListener, webhook_url: &str, shutdown: &Shutdown) {
+    start_gateway_with(listener, Some(webhook_url.to_owned()), shutdown);
 }
 
-fn start_gateway_that_tells(listener: TcpListener, webhook_url: Option<String>, shutdown: &Shutdown) {
+fn start_gateway_with(listener: TcpListener, webhook_url: Option<String>, shutdown: &Shutdown) {
     let settings = fairline_sandbox_gateway::Settings {
         listen: listener.local_addr().expect("an address"),
         webhook_url,
@@ -149,7 +150,7 @@ fn log() -> LogSettings {
     LogSettings { format: LogFormat::Text, ..LogSettings::default() }
 }
 
-pub(crate) struct Shop {
+pub(crate) struct TestCheckout {
     pub(crate) pool: PgPool,
     pub(crate) checkout: SocketAddr,
     pub(crate) gateway: SocketAddr,
@@ -159,13 +160,13 @@ pub(crate) struct Shop {
     jwks: NamedTempFile,
 }
 
-impl Drop for Shop {
+impl Drop for TestCheckout {
     fn drop(&mut self) {
         self.shutdown.trigger();
     }
 }
 
-impl Shop {
+impl TestCheckout {
     /// A shop on its own database.
     pub(crate) async fn open() -> Self {
         Self::open_with(|_| {}).await
@@ -190,6 +191,7 @@ impl Shop {
         let shutdown = Shutdown::new();
         let (gateway_listener, gateway) = listener().await;
         let mut settings = Settings {
+            role: Role::All,
             listen: gateway,
             postgres_url: Secret::new(postgres_url),
             postgres: PostgresSettings::default(),
@@ -202,19 +204,11 @@ impl Shop {
             gateway_url: format!("http://{gateway}"),
             gateway_key: Secret::new("sk_test"),
             webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
-            shop_key: Some(Secret::new(SHOP_KEY)),
+            merchant_key: Some(Secret::new(MERCHANT_KEY)),
             sign_in_key: Some(Secret::new(SIGN_IN_KEY)),
             oidc_issuer: None,
             oidc_audience: None,
-            smtp_url: None,
-            mail_from: None,
-            sms_url: None,
-            sms_key: None,
-            sms_from: None,
-            push_public_key: None,
-            push_key: None,
-            push_contact: None,
-            push_makers: Vec::new(),
+            channels: ChannelSettings::default(),
             shop_name: "Lamps & Co".to_owned(),
             allowed_origins: vec!["https://lamps.example".to_owned()],
             pages_url: Some("https://lamps.example/".to_owned()),
@@ -239,6 +233,11 @@ impl Shop {
     /// One more checkout on the same database.
     pub(crate) async fn one_more_checkout(&self) -> SocketAddr {
         start_checkout(&self.settings, &self.shutdown).await
+    }
+
+    /// One more checkout process with a role.
+    pub(crate) async fn one_more_as(&self, role: Role) -> SocketAddr {
+        start_checkout(&Settings { role, ..self.settings.clone() }, &self.shutdown).await
     }
 
     /// The file with this shop's public keys.
@@ -369,7 +368,7 @@ impl Shop {
     }
 
     /// Changes the database as only time, or another actor, would.
-    pub(crate) async fn meddle(&self, sql: &'static str, id: Uuid) {
+    pub(crate) async fn change(&self, sql: &'static str, id: Uuid) {
         let done = sqlx::query(sql).bind(id).execute(&self.pool).await.expect("done");
         assert!(done.rows_affected() > 0, "nothing was changed: {sql}");
     }
@@ -413,7 +412,7 @@ impl Shop {
     }
 
     /// The published events of an order, as kind and data, in order.
-    pub(crate) async fn told_of(&self, order: Uuid) -> Vec<(String, Value)> {
+    pub(crate) async fn events_of(&self, order: Uuid) -> Vec<(String, Value)> {
         sqlx::query_as(
             "SELECT kind, event::jsonb - 'traceparent' FROM outbox, json_array_elements(data) AS event \
              WHERE event->>'order_id' = $1 ORDER BY number",
@@ -426,7 +425,7 @@ impl Shop {
 
     /// The invariants of every sale, whatever was done to it: each counter equals the sum of its
     /// rows, every captured payment is an order, and each event was published once, as documented.
-    pub(crate) async fn books_are_straight(&self) {
+    pub(crate) async fn stock_is_reconciled(&self) {
         let wrong: Vec<String> = sqlx::query_scalar(
             "SELECT format('%s: %s', stock.sale_id, to_json(stock)) FROM stock WHERE \
              promised <> (SELECT coalesce(sum(quantity), 0) FROM admissions WHERE sale_id = stock.sale_id AND state = 'promised') \
@@ -446,14 +445,14 @@ impl Shop {
              LEFT JOIN orders ON orders.payment_id = payments.id WHERE (payments.state = 'captured') <> (orders.id IS NOT NULL) \
              UNION ALL SELECT format('hold %s is %s', holds.id, holds.state) FROM holds \
              LEFT JOIN orders ON orders.id = holds.id WHERE (holds.state = 'paid') <> (orders.id IS NOT NULL) \
-             UNION ALL SELECT format('payment %s is %s, told %s times', payments.id, payments.state, told.times) FROM payments, \
+             UNION ALL SELECT format('payment %s is %s, published %s times', payments.id, payments.state, published.times) FROM payments, \
              LATERAL (SELECT count(*) AS times FROM outbox, json_array_elements(data) AS event WHERE event->>'payment_id' = payments.id::text \
-             AND kind = CASE payments.state WHEN 'captured' THEN 'PurchaseCompleted' ELSE 'PaymentRefunded' END) AS told \
-             WHERE told.times <> (payments.state IN ('captured', 'refunded'))::integer \
-             UNION ALL SELECT format('payment %s gave back %s, told %s', payments.id, refunded_minor, told.minor) FROM payments, \
+             AND kind = CASE payments.state WHEN 'captured' THEN 'PurchaseCompleted' ELSE 'PaymentRefunded' END) AS published \
+             WHERE published.times <> (payments.state IN ('captured', 'refunded'))::integer \
+             UNION ALL SELECT format('payment %s gave back %s, published %s', payments.id, refunded_minor, published.minor) FROM payments, \
              LATERAL (SELECT coalesce(sum(CASE kind WHEN 'PaymentRefunded' THEN 1 ELSE -1 END * (event->>'amount_minor')::bigint), 0) AS minor \
                 FROM outbox, json_array_elements(data) AS event WHERE event->>'payment_id' = payments.id::text \
-                AND kind IN ('PaymentRefunded', 'RefundFailed')) AS told WHERE told.minor <> refunded_minor \
+                AND kind IN ('PaymentRefunded', 'RefundFailed')) AS published WHERE published.minor <> refunded_minor \
              UNION ALL SELECT format('%s has %s events, of which %s are kept', stock.sale_id, events, kept.count) FROM stock, \
              LATERAL (SELECT coalesce(sum(json_array_length(data)), 0) AS count FROM outbox WHERE sale_id = stock.sale_id) AS kept \
              WHERE events <> kept.count",
@@ -462,12 +461,12 @@ impl Shop {
         .await
         .expect("the books");
         assert!(wrong.is_empty(), "{wrong:#?}");
-        let told: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
+        let seen: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
             sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox")
                 .fetch_all(&self.pool)
                 .await
                 .expect("the outbox");
-        let undocumented: Vec<String> = told
+        let undocumented: Vec<String> = seen
             .iter()
             .flat_map(|(sale, number, kind, data, at)| schema::wrong_in_row(SaleId(*sale), *number, kind, data, *at))
             .collect();

@@ -4,103 +4,103 @@ use serde_json::{Value, json};
 
 use crate::{
     accounts,
-    shop::{Answer, SHOP_KEY, Shop, Shopper, call},
+    test_checkout::{Answer, MERCHANT_KEY, TestCheckout, Shopper, call},
 };
 
-async fn purchase(shop: &Shop, shopper: &Shopper, key: &str, body: &str) -> Answer {
+async fn purchase(test: &TestCheckout, shopper: &Shopper, key: &str, body: &str) -> Answer {
     let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
     let bearer = format!("Bearer {}", shopper.token);
     let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str()), ("idempotency-key", key)];
-    call(shop.checkout, "POST", &path, &headers, body).await.expect("an answer")
+    call(test.checkout, "POST", &path, &headers, body).await.expect("an answer")
 }
 
-async fn pay(shop: &Shop, cookie: &str, order: &str, key: &str, method: &str) -> Answer {
+async fn pay(test: &TestCheckout, cookie: &str, order: &str, key: &str, method: &str) -> Answer {
     let path = format!("/api/orders/{order}/payment");
     let body = format!(r#"{{"payment_method":"{method}"}}"#);
     let headers = [("cookie", cookie), ("idempotency-key", key)];
-    call(shop.checkout, "POST", &path, &headers, &body).await.expect("an answer")
+    call(test.checkout, "POST", &path, &headers, &body).await.expect("an answer")
 }
 
 const ONE: &str = r#"{"quantity":1}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_has_the_same_answer_and_another_body_with_it_is_refused() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, other) = (shop.admit(sale).await, shop.admit(sale).await);
-    let first = purchase(&shop, &shopper, "a-key", ONE).await;
+async fn a_key_repeats_its_response_and_rejects_another_body() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, other) = (test.admit(sale).await, test.admit(sale).await);
+    let first = purchase(&test, &shopper, "a-key", ONE).await;
     assert_eq!((first.status, first.headers.get("idempotent-replayed")), (201, None));
-    let again = purchase(&shop, &shopper, "a-key", ONE).await;
+    let again = purchase(&test, &shopper, "a-key", ONE).await;
     assert_eq!((again.status, &again.body), (201, &first.body), "not that the token was used");
     assert_eq!(again.headers.get("idempotent-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
     assert_eq!(again.headers.get("content-type"), first.headers.get("content-type"));
-    let changed = purchase(&shop, &shopper, "a-key", r#"{"quantity":2}"#).await;
+    let changed = purchase(&test, &shopper, "a-key", r#"{"quantity":2}"#).await;
     assert_eq!((changed.status, changed.slug()), (422, "idempotency-key-reused"));
-    assert_eq!(purchase(&shop, &shopper, "another", ONE).await.slug(), "token-used", "the control");
-    assert_eq!(purchase(&shop, &other, "a-key", ONE).await.status, 201, "a key is its shopper's own");
+    assert_eq!(purchase(&test, &shopper, "another", ONE).await.slug(), "token-used", "the control");
+    assert_eq!(purchase(&test, &other, "a-key", ONE).await.status, 201, "a key is its shopper's own");
     for wrong in ["a b", &"x".repeat(256)] {
-        let refused = purchase(&shop, &other, wrong, ONE).await;
+        let refused = purchase(&test, &other, wrong, ONE).await;
         assert_eq!((refused.status, refused.slug()), (400, "bad-idempotency-key"));
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_asked_for_again_charges_once_and_only_its_shopper_gets_the_answer() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let ((shopper, order), (thief, _)) = (shop.hold(sale).await, shop.hold(sale).await);
+async fn a_repeated_payment_charges_once_and_only_its_shopper_gets_the_response() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let ((shopper, order), (thief, _)) = (test.hold(sale).await, test.hold(sale).await);
     let id = order.to_string();
-    let declined = pay(&shop, &shopper.cookie, &id, "first", "tok_declined").await;
+    let declined = pay(&test, &shopper.cookie, &id, "first", "tok_declined").await;
     assert_eq!(declined.status, 402);
-    let again = pay(&shop, &shopper.cookie, &id, "first", "tok_declined").await;
+    let again = pay(&test, &shopper.cookie, &id, "first", "tok_declined").await;
     assert_eq!((again.status, &again.body), (402, &declined.body), "the bank is not asked again");
-    assert_eq!(shop.payments(order).await.len(), 1);
-    let paid = pay(&shop, &shopper.cookie, &id, "second", "tok_visa").await;
+    assert_eq!(test.payments(order).await.len(), 1);
+    let paid = pay(&test, &shopper.cookie, &id, "second", "tok_visa").await;
     assert_eq!(paid.status, 200);
-    assert_eq!(pay(&shop, &shopper.cookie, &id, "second", "tok_visa").await.body, paid.body);
-    assert_eq!(pay(&shop, &thief.cookie, &id, "second", "tok_visa").await.slug(), "unknown-order");
-    assert_eq!(pay(&shop, "", &id, "second", "tok_visa").await.slug(), "unknown-order");
-    shop.books_are_straight().await;
+    assert_eq!(pay(&test, &shopper.cookie, &id, "second", "tok_visa").await.body, paid.body);
+    assert_eq!(pay(&test, &thief.cookie, &id, "second", "tok_visa").await.slug(), "unknown-order");
+    assert_eq!(pay(&test, "", &id, "second", "tok_visa").await.slug(), "unknown-order");
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_requests_with_one_key_at_once_one_is_done() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, order) = shop.hold(sale).await;
+async fn of_concurrent_requests_with_one_key_one_is_executed() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = test.hold(sale).await;
     let id = order.to_string();
-    let all = (0..10).map(|_| pay(&shop, &shopper.cookie, &id, "a-key", "tok_slow"));
+    let all = (0..10).map(|_| pay(&test, &shopper.cookie, &id, "a-key", "tok_slow"));
     let answers = futures_util::future::join_all(all).await;
     let waiting = answers.iter().filter(|answer| answer.slug() == "still-under-way").count();
     assert_eq!(waiting, 9, "{answers:?}");
     let done = answers.iter().find(|answer| answer.slug() != "still-under-way").expect("one");
-    assert_eq!(pay(&shop, &shopper.cookie, &id, "a-key", "tok_slow").await.body, done.body);
-    shop.order_becomes(&shopper, order, "paid").await;
-    shop.books_are_straight().await;
+    assert_eq!(pay(&test, &shopper.cookie, &id, "a-key", "tok_slow").await.body, done.body);
+    test.order_becomes(&shopper, order, "paid").await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_on_our_side_or_was_cut_off_may_be_tried_again_with_its_key() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let shopper = shop.admit(sale).await;
-    let mut lock = shop.pool.begin().await.expect("a transaction");
+async fn failed_and_interrupted_requests_can_be_retried_with_their_key() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let shopper = test.admit(sale).await;
+    let mut lock = test.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
     locked.execute(&mut *lock).await.expect("locked");
-    assert_eq!(purchase(&shop, &shopper, "a-key", ONE).await.status, 503);
+    assert_eq!(purchase(&test, &shopper, "a-key", ONE).await.status, 503);
     lock.commit().await.expect("committed");
-    let held = purchase(&shop, &shopper, "a-key", ONE).await;
+    let held = purchase(&test, &shopper, "a-key", ONE).await;
     assert_eq!(held.status, 201);
 
     // As if the process had died before it could store the response.
     for (age_s, status, slug) in [(50, 409, "still-under-way"), (70, 409, "token-used")] {
-        sqlx::query("UPDATE answers SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)")
+        sqlx::query("UPDATE idempotency_keys SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)")
             .bind(f64::from(age_s))
-            .execute(&shop.pool)
+            .execute(&test.pool)
             .await
             .expect("cut off");
-        let again = purchase(&shop, &shopper, "a-key", ONE).await;
+        let again = purchase(&test, &shopper, "a-key", ONE).await;
         assert_eq!((again.status, again.slug()), (status, slug));
     }
 }
@@ -108,44 +108,44 @@ async fn what_failed_on_our_side_or_was_cut_off_may_be_tried_again_with_its_key(
 /// Between two attempts a browser may join another line, sign in, or get other tokens: it is the
 /// same shopper.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_ticket_and_another_access_token_make_no_stranger() {
-    let (shop, post) = accounts::shop_with_post().await;
-    let (sale, other_sale) = (shop.sale(5).await, shop.sale(5).await);
-    let (shopper, elsewhere) = (shop.admit(sale).await, shop.admit(other_sale).await);
+async fn another_ticket_or_access_token_keeps_the_callers_scope() {
+    let (test, post) = accounts::checkout_with_channels().await;
+    let (sale, other_sale) = (test.sale(5).await, test.sale(5).await);
+    let (shopper, elsewhere) = (test.admit(sale).await, test.admit(other_sale).await);
     let both = Shopper { cookie: format!("{}; {}", elsewhere.cookie, shopper.cookie), ..shopper.clone() };
-    let first = purchase(&shop, &shopper, "a-key", ONE).await;
+    let first = purchase(&test, &shopper, "a-key", ONE).await;
     assert_eq!(first.status, 201);
-    let again = purchase(&shop, &both, "a-key", ONE).await;
+    let again = purchase(&test, &both, "a-key", ONE).await;
     assert_eq!((again.status, &again.body), (201, &first.body));
     let thief = Shopper { cookie: elsewhere.cookie.clone(), ..shopper.clone() };
-    assert_eq!(purchase(&shop, &thief, "a-key", ONE).await.slug(), "bad-token", "the token alone proves nothing");
+    assert_eq!(purchase(&test, &thief, "a-key", ONE).await.slug(), "bad-token", "the token alone proves nothing");
 
     let order = first.body["id"].as_str().expect("an id");
-    let declined = pay(&shop, &shopper.cookie, order, "first", "tok_declined").await;
+    let declined = pay(&test, &shopper.cookie, order, "first", "tok_declined").await;
     assert_eq!(declined.status, 402);
-    let signed_in = accounts::sign_in(&shop, &post, "ada@example.org").await;
+    let signed_in = accounts::sign_in(&test, &post, "ada@example.org").await;
     let account = signed_in.body["access_token"].as_str().expect("a token");
     for cookie in [both.cookie.clone(), format!("{}; fairline_account={account}", both.cookie)] {
-        let again = pay(&shop, &cookie, order, "first", "tok_declined").await;
+        let again = pay(&test, &cookie, order, "first", "tok_declined").await;
         assert_eq!((again.status, &again.body), (402, &declined.body));
         assert!(again.headers.contains_key("idempotent-replayed"), "the bank is not asked again");
     }
-    assert_eq!(shop.payments(order.parse().expect("an id")).await, ["declined"]);
-    assert_eq!(pay(&shop, &elsewhere.cookie, order, "first", "tok_declined").await.slug(), "unknown-order");
-    shop.books_are_straight().await;
+    assert_eq!(test.payments(order.parse().expect("an id")).await, ["declined"]);
+    assert_eq!(pay(&test, &elsewhere.cookie, order, "first", "tok_declined").await.slug(), "unknown-order");
+    test.stock_is_reconciled().await;
 }
 
 /// The shop's own systems send keys, too; a client without the shop key is rejected.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_shop_redeems_confirms_and_reserves_with_a_key_is_done_once() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(9).await;
-    let bearer = format!("Bearer {SHOP_KEY}");
+async fn merchant_requests_with_a_key_are_executed_once() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(9).await;
+    let bearer = format!("Bearer {MERCHANT_KEY}");
     let ask = async |path: &str, key: &str, body: Value| {
         let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
-        call(shop.checkout, "POST", path, &headers, &body.to_string()).await.expect("an answer")
+        call(test.checkout, "POST", path, &headers, &body.to_string()).await.expect("an answer")
     };
-    let token = shop.admit(sale).await.token;
+    let token = test.admit(sale).await.token;
     let redeem = json!({ "sale_id": sale, "token": token, "quantity": 1 });
     let reserve = |quantity: i32| json!({ "sale_id": sale, "quantity": quantity, "reference": "friends" });
     let redeemed = ask("/api/admissions/redeem", "k", redeem.clone()).await;
@@ -165,7 +165,7 @@ async fn what_the_shop_redeems_confirms_and_reserves_with_a_key_is_done_once() {
     }
     let headers = [("authorization", "Bearer another-shops-key"), ("idempotency-key", "k")];
     let body = "x".repeat(1 << 20);
-    let refused = call(shop.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("an answer");
-    assert_eq!((refused.status, refused.slug()), (401, "no-shop-key"), "before its body is read");
-    shop.books_are_straight().await;
+    let refused = call(test.checkout, "POST", "/api/admissions/redeem", &headers, &body).await.expect("an answer");
+    assert_eq!((refused.status, refused.slug()), (401, "no-merchant-key"), "before its body is read");
+    test.stock_is_reconciled().await;
 }

@@ -7,110 +7,110 @@ use fairline_server::{Secret, Shutdown};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::shop::{Shop, Shopper, call, eventually, listener};
+use crate::test_checkout::{TestCheckout, Shopper, call, eventually, listener};
 
 /// A shop with e-mail and SMS, and two checkouts that both send them.
-async fn shop_with_post() -> (Shop, Post) {
-    let (letters, smtp) = listener().await;
-    let post = Post::open(letters, &Shutdown::new());
+async fn checkout_with_channels() -> (TestCheckout, Post) {
+    let (notifications, smtp) = listener().await;
+    let post = Post::open(notifications, &Shutdown::new());
     let (messages, http) = listener().await;
     let routes = post.routes();
     tokio::spawn(async move { axum::serve(messages, routes).await });
-    let shop = Shop::open_with(|settings| {
-        settings.smtp_url = Some(Secret::new(format!("smtp://{smtp}")));
-        settings.mail_from = Some("Lamps & Co <shop@lamps.example>".to_owned());
-        settings.sms_url = Some(format!("http://{http}/sandbox/messages"));
-        settings.sms_key = Some(Secret::new("AC:key"));
-        settings.sms_from = Some("+15005550006".to_owned());
+    let test = TestCheckout::open_with(|settings| {
+        settings.channels.smtp_url = Some(Secret::new(format!("smtp://{smtp}")));
+        settings.channels.mail_from = Some("Lamps & Co <shop@lamps.example>".to_owned());
+        settings.channels.sms_url = Some(format!("http://{http}/sandbox/messages"));
+        settings.channels.sms_key = Some(Secret::new("AC:key"));
+        settings.channels.sms_from = Some("+15005550006".to_owned());
     })
     .await;
-    shop.one_more_checkout().await;
-    (shop, post)
+    test.one_more_checkout().await;
+    (test, post)
 }
 
 /// An account with an address, without a sign-in.
-async fn account(shop: &Shop, address: &str) -> Uuid {
+async fn account(test: &TestCheckout, address: &str) -> Uuid {
     let id = Uuid::new_v4();
     let insert = sqlx::query("INSERT INTO accounts (id, address) VALUES ($1, $2)").bind(id).bind(address);
-    insert.execute(&shop.pool).await.expect("an account");
+    insert.execute(&test.pool).await.expect("an account");
     id
 }
 
 /// A hold of an account.
-async fn hold_of(shop: &Shop, sale: SaleId, address: &str) -> (Shopper, Uuid) {
-    let (shopper, order) = shop.hold(sale).await;
-    let account = account(shop, address).await;
+async fn hold_of(test: &TestCheckout, sale: SaleId, address: &str) -> (Shopper, Uuid) {
+    let (shopper, order) = test.hold(sale).await;
+    let account = account(test, address).await;
     let set = sqlx::query("UPDATE holds SET account_id = $2 WHERE id = $1").bind(order).bind(account);
-    set.execute(&shop.pool).await.expect("an account's hold");
+    set.execute(&test.pool).await.expect("an account's hold");
     (shopper, order)
 }
 
-async fn letters(post: &Post, to: &str, count: usize) -> Vec<Letter> {
+async fn notifications(post: &Post, to: &str, count: usize) -> Vec<Letter> {
     eventually(|| async {
-        let letters = post.letters_to(to);
-        if letters.len() >= count { Ok(letters) } else { Err(letters) }
+        let notifications = post.letters_to(to);
+        if notifications.len() >= count { Ok(notifications) } else { Err(notifications) }
     })
     .await
 }
 
 /// The states of all ended notifications, by their subject.
-async fn states(shop: &Shop) -> Vec<(String, i32)> {
-    sqlx::query_as("SELECT state, attempts FROM letters ORDER BY about").fetch_all(&shop.pool).await.expect("letters")
+async fn states(test: &TestCheckout) -> Vec<(String, i32)> {
+    sqlx::query_as("SELECT state, attempts FROM notifications ORDER BY subject").fetch_all(&test.pool).await.expect("letters")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(5).await;
-    let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
-    let (guest, guests) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&guest, guests, "tok_visa").await.body["status"], "paid");
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    let letter = letters(&post, "ada@example.org", 1).await.remove(0);
-    assert_eq!(letter.subject, "Your order at Lamps & Co: The drop");
-    assert!(letter.text.contains("1 × The drop, for €12.34") && letter.text.contains(&order.to_string()), "{letter:?}");
-    assert!(letter.text.contains("https://lamps.example/sales/drop-"), "{letter:?}");
-    assert!(letter.id.starts_with(&sale.to_string()) && letter.id.ends_with("@lamps.example"), "{letter:?}");
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = hold_of(&test, sale, "ada@example.org").await;
+    let (guest, guests) = test.hold(sale).await;
+    assert_eq!(test.pay(&guest, guests, "tok_visa").await.body["status"], "paid");
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
+    assert_eq!(notification.subject, "Your order at Lamps & Co: The drop");
+    assert!(notification.text.contains("1 × The drop, for €12.34") && notification.text.contains(&order.to_string()), "{notification:?}");
+    assert!(notification.text.contains("https://lamps.example/sales/drop-"), "{notification:?}");
+    assert!(notification.id.starts_with(&sale.to_string()) && notification.id.ends_with("@lamps.example"), "{notification:?}");
 
     // Both consume the events again, and so does a third, new process: Redis has lost the
     // positions.
-    let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
+    let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
     let deleted: Result<i64, _> =
         fred::interfaces::KeysInterface::del(&redis, format!("fairline:{{{sale}}}:events")).await;
     assert_eq!(deleted.expect("an answer"), 1);
-    shop.meddle("UPDATE relays SET number = 0 WHERE sale_id = $1", sale.0).await;
-    let _third = shop.one_more_checkout().await;
-    let (last, last_order) = hold_of(&shop, sale, "bob@example.org").await;
-    assert_eq!(shop.pay(&last, last_order, "tok_visa").await.body["status"], "paid");
-    letters(&post, "bob@example.org", 1).await;
+    test.change("UPDATE relays SET number = 0 WHERE sale_id = $1", sale.0).await;
+    let _third = test.one_more_checkout().await;
+    let (last, last_order) = hold_of(&test, sale, "bob@example.org").await;
+    assert_eq!(test.pay(&last, last_order, "tok_visa").await.body["status"], "paid");
+    notifications(&post, "bob@example.org", 1).await;
     assert_eq!(post.letters_to("ada@example.org").len(), 1);
     // A notification arrives a moment before that is stored.
     let sent = [("sent".to_owned(), 1), ("sent".to_owned(), 1)];
-    eventually(async || match states(&shop).await {
+    eventually(async || match states(&test).await {
         states if states == sent => Ok(()),
         states => Err(states),
     })
     .await;
     let addresses: i64 =
-        sqlx::query_scalar("SELECT count(address) FROM letters").fetch_one(&shop.pool).await.expect("a count");
+        sqlx::query_scalar("SELECT count(address) FROM notifications").fetch_one(&test.pool).await.expect("a count");
     assert_eq!(addresses, 0, "no address is kept with what was sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_has_surely_not_arrived_is_sent_again() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(10).await;
+async fn only_a_notification_that_certainly_did_not_arrive_is_sent_again() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(10).await;
     for address in
         ["busy@example.org", "nobody@example.org", "silent@example.org", "+15005550001", "+15005550002", "+15005550003"]
     {
-        let (shopper, order) = hold_of(&shop, sale, address).await;
-        assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+        let (shopper, order) = hold_of(&test, sale, address).await;
+        assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     }
     let by_account = async || -> Vec<(String, String, i32)> {
         sqlx::query_as(
-            "SELECT accounts.address, state, attempts FROM letters JOIN accounts ON accounts.id = account_id ORDER BY 1",
+            "SELECT accounts.address, state, attempts FROM notifications JOIN accounts ON accounts.id = account_id ORDER BY 1",
         )
-        .fetch_all(&shop.pool)
+        .fetch_all(&test.pool)
         .await
         .expect("letters")
     };
@@ -150,31 +150,31 @@ async fn only_what_has_surely_not_arrived_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_that_was_cut_off_on_its_way_is_not_sent_again_and_a_late_one_not_at_all() {
-    let (shop, post) = shop_with_post().await;
-    for (about, state, due, good) in [
+async fn an_interrupted_notification_is_not_repeated_and_an_outdated_one_is_not_sent() {
+    let (test, post) = checkout_with_channels().await;
+    for (subject, state, due, relevant) in [
         ("cut-off", "sending", "-3 minutes", "1 day"),
         ("on-its-way", "sending", "-1 minute", "1 day"),
         ("late", "waiting", "0 s", "-1 s"),
         ("in-time", "waiting", "0 s", "1 day"),
     ] {
         sqlx::query(
-            "INSERT INTO letters (about, address, matter, state, due_at, good_until) \
+            "INSERT INTO notifications (subject, address, content, state, due_at, relevant_until) \
              VALUES ($1, 'ada@example.org', $2, $3, now() + $4::interval, now() + $5::interval)",
         )
-        .bind(about)
-        .bind(json!({ "matter": "turn_is_near", "sale": "A lamp", "slug": "lamp" }))
+        .bind(subject)
+        .bind(json!({ "kind": "turn_is_near", "sale": "A lamp", "slug": "lamp" }))
         .bind(state)
         .bind(due)
-        .bind(good)
-        .execute(&shop.pool)
+        .bind(relevant)
+        .execute(&test.pool)
         .await
         .expect("a letter");
     }
     let expected = ["cut-off unknown", "in-time sent", "late given_up", "on-its-way sending"];
     eventually(|| async {
-        let seen: Vec<String> = sqlx::query_scalar("SELECT about || ' ' || state FROM letters ORDER BY about")
-            .fetch_all(&shop.pool)
+        let seen: Vec<String> = sqlx::query_scalar("SELECT subject || ' ' || state FROM notifications ORDER BY subject")
+            .fetch_all(&test.pool)
             .await
             .expect("letters");
         if seen == expected { Ok(()) } else { Err(seen) }
@@ -185,34 +185,34 @@ async fn a_letter_that_was_cut_off_on_its_way_is_not_sent_again_and_a_late_one_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shopper_who_forgets_to_pay_is_warned_once() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(5).await;
-    let (_, order) = hold_of(&shop, sale, "ada@example.org").await;
-    let (payer, paying) = hold_of(&shop, sale, "bob@example.org").await;
-    hold_of(&shop, sale, "eve@example.org").await;
-    assert_eq!(shop.pay(&payer, paying, "tok_action").await.status, 202);
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(5).await;
+    let (_, order) = hold_of(&test, sale, "ada@example.org").await;
+    let (payer, paying) = hold_of(&test, sale, "bob@example.org").await;
+    hold_of(&test, sale, "eve@example.org").await;
+    assert_eq!(test.pay(&payer, paying, "tok_action").await.status, 202);
     for id in [order, paying] {
-        shop.meddle("UPDATE holds SET created_at = now() - interval '210 s', expires_at = now() + interval '90 s' WHERE id = $1", id).await;
+        test.change("UPDATE holds SET created_at = now() - interval '210 s', expires_at = now() + interval '90 s' WHERE id = $1", id).await;
     }
-    let letter = letters(&post, "ada@example.org", 1).await.remove(0);
-    assert!(letter.subject.starts_with("Pay soon: The drop is held for you until "), "{letter:?}");
+    let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
+    assert!(notification.subject.starts_with("Pay soon: The drop is held for you until "), "{notification:?}");
     let warned: Vec<String> =
         sqlx::query_scalar("SELECT json_array_elements(data)->>'order_id' FROM outbox WHERE kind = 'HoldAboutToLapse'")
-            .fetch_all(&shop.pool)
+            .fetch_all(&test.pool)
             .await
             .expect("events");
     assert_eq!(warned, [order.to_string()], "neither who pays, nor who has time, and once");
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_heard_too_late_is_no_letter_however_new_it_is_here() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(5).await;
-    let (_, late) = hold_of(&shop, sale, "ada@example.org").await;
-    let (_, in_time) = hold_of(&shop, sale, "bob@example.org").await;
+async fn an_event_that_is_consumed_too_late_sends_no_notification() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(5).await;
+    let (_, late) = hold_of(&test, sale, "ada@example.org").await;
+    let (_, in_time) = hold_of(&test, sale, "bob@example.org").await;
     // As after an hour without Redis: old events are relayed now.
-    let mut transaction = shop.pool.begin().await.expect("a transaction");
+    let mut transaction = test.pool.begin().await.expect("a transaction");
     for (order, ago) in [(late, "3 minutes"), (in_time, "1 minute")] {
         sqlx::query(
             "WITH numbered AS (UPDATE stock SET events = events + 1 WHERE sale_id = $1 RETURNING events) \
@@ -227,23 +227,23 @@ async fn what_is_heard_too_late_is_no_letter_however_new_it_is_here() {
         .expect("an event");
     }
     transaction.commit().await.expect("committed");
-    letters(&post, "bob@example.org", 1).await;
-    let noted: i64 = sqlx::query_scalar("SELECT count(*) FROM letters").fetch_one(&shop.pool).await.expect("a count");
+    notifications(&post, "bob@example.org", 1).await;
+    let noted: i64 = sqlx::query_scalar("SELECT count(*) FROM notifications").fetch_one(&test.pool).await.expect("a count");
     assert_eq!((noted, post.letters_to("ada@example.org").len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_whose_stream_is_broken_holds_up_no_other() {
+async fn a_sale_with_a_broken_stream_delays_no_other() {
     use fred::interfaces::KeysInterface as _;
-    let (shop, post) = shop_with_post().await;
-    let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
+    let (test, post) = checkout_with_channels().await;
+    let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
     for _ in 0..3 {
-        let broken = shop.sale(1).await;
+        let broken = test.sale(1).await;
         let key = format!("fairline:{{{broken}}}:events");
         let set: Result<(), _> = redis.set(key, "no stream", None, None, false).await;
         set.expect("set");
         // One event that was relayed, as far as the database knows, and one that waits.
-        shop.meddle(
+        test.change(
             "WITH counted AS (UPDATE stock SET events = 2 WHERE sale_id = $1), \
              relayed AS (INSERT INTO relays (sale_id, number) VALUES ($1, 1)) \
              INSERT INTO outbox (sale_id, number, kind, data) VALUES ($1, 2, 'FlashSaleChanged', '[{}, {}]')",
@@ -251,70 +251,70 @@ async fn a_sale_whose_stream_is_broken_holds_up_no_other() {
         )
         .await;
     }
-    let sale = shop.sale(1).await;
-    let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    assert_eq!(letters(&post, "ada@example.org", 1).await[0].subject, "Your order at Lamps & Co: The drop");
+    let sale = test.sale(1).await;
+    let (shopper, order) = hold_of(&test, sale, "ada@example.org").await;
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    assert_eq!(notifications(&post, "ada@example.org", 1).await[0].subject, "Your order at Lamps & Co: The drop");
 }
 
 /// The response to an account that requests a reminder with its ticket of a line.
-async fn remind(shop: &Shop, line: SaleId, account: Uuid, ordinal: u64) -> crate::shop::Answer {
-    let key: fairline_line::ticket::TicketKey = shop.settings.ticket_key.expose().parse().expect("a key");
+async fn remind(test: &TestCheckout, line: SaleId, account: Uuid, ordinal: u64) -> crate::test_checkout::Answer {
+    let key: fairline_line::ticket::TicketKey = test.settings.ticket_key.expose().parse().expect("a key");
     let visitor = fairline_sale::VisitorId([7; 16]);
     let ticket = fairline_line::ticket::Ticket { sale: line, epoch: 1, ordinal, visitor };
     let cookie = format!("{}={}", fairline_line::ticket::cookie_name(line), key.sign(&ticket));
-    let token = access_token(shop, account);
+    let token = access_token(test, account);
     let headers = [("cookie", cookie.as_str()), ("fairline-account", token.as_str())];
-    call(shop.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
+    call(test.checkout, "POST", &format!("/users/reminders/{line}"), &headers, "").await.expect("an answer")
 }
 
 /// The ordinals of the shoppers who were reminded, once there are `count`.
-async fn told(shop: &Shop, line: SaleId, count: usize) -> Vec<i64> {
+async fn seen(test: &TestCheckout, line: SaleId, count: usize) -> Vec<i64> {
     eventually(|| async {
-        let told: Vec<i64> = sqlx::query_scalar(
-            "SELECT ordinal FROM reminders WHERE line_id = $1 AND told_at IS NOT NULL ORDER BY ordinal",
+        let seen: Vec<i64> = sqlx::query_scalar(
+            "SELECT ordinal FROM reminders WHERE line_id = $1 AND sent_at IS NOT NULL ORDER BY ordinal",
         )
         .bind(line.0)
-        .fetch_all(&shop.pool)
+        .fetch_all(&test.pool)
         .await
         .expect("reminders");
-        if told.len() >= count { Ok(told) } else { Err(told) }
+        if seen.len() >= count { Ok(seen) } else { Err(seen) }
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shopper_with_a_reminder_hears_that_the_turn_is_near() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(500).await;
-    let drawn = shop.sale(5).await;
-    shop.meddle("UPDATE sales SET line_order = 'draw', seed = decode(repeat('00', 32), 'hex') WHERE id = $1", drawn.0)
+async fn a_shopper_with_a_reminder_is_notified_before_the_turn() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(500).await;
+    let drawn = test.sale(5).await;
+    test.change("UPDATE sales SET line_order = 'draw', seed = decode(repeat('00', 32), 'hex') WHERE id = $1", drawn.0)
         .await;
-    shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
-    let (ada, bob) = (account(&shop, "ada@example.org").await, account(&shop, "bob@example.org").await);
-    assert_eq!(remind(&shop, sale, ada, 1000).await.status, 204);
-    assert_eq!(remind(&shop, sale, bob, 1001).await.status, 204);
-    assert_eq!(remind(&shop, drawn, ada, 1).await.slug(), "no-reminder");
-    let token = access_token(&shop, ada);
+    test.change("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
+    let (ada, bob) = (account(&test, "ada@example.org").await, account(&test, "bob@example.org").await);
+    assert_eq!(remind(&test, sale, ada, 1000).await.status, 204);
+    assert_eq!(remind(&test, sale, bob, 1001).await.status, 204);
+    assert_eq!(remind(&test, drawn, ada, 1).await.slug(), "no-reminder");
+    let token = access_token(&test, ada);
     let no_ticket =
-        call(shop.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;
+        call(test.checkout, "POST", &format!("/users/reminders/{sale}"), &[("fairline-account", &token)], "").await;
     assert_eq!(no_ticket.expect("an answer").status, 404);
 
     // One has 20 shoppers ahead, the other 21. One statement reads both.
-    shop.meddle("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;
-    assert_eq!(told(&shop, sale, 1).await, [1000]);
-    let letter = letters(&post, "ada@example.org", 1).await.remove(0);
-    assert_eq!(letter.subject, "Your turn is near: The drop");
+    test.change("UPDATE lines SET cursor = 980 WHERE id = $1", sale.0).await;
+    assert_eq!(seen(&test, sale, 1).await, [1000]);
+    let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
+    assert_eq!(notification.subject, "Your turn is near: The drop");
     assert_eq!(post.letters_to("bob@example.org").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fast_they_might_be() {
-    let (shop, _) = shop_with_post().await;
-    let account = account(&shop, "ada@example.org").await;
+async fn reminders_follow_the_measured_rate_not_the_rate_cap() {
+    let (test, _) = checkout_with_channels().await;
+    let account = account(&test, "ada@example.org").await;
     let other = Uuid::new_v4();
     let accounts = sqlx::query("INSERT INTO accounts (id, address) VALUES ($1, 'bob@example.org')").bind(other);
-    accounts.execute(&shop.pool).await.expect("an account");
+    accounts.execute(&test.pool).await.expect("an account");
     // Admission rate, cap, units; an ordinal that is near, and one that is not quite.
     for (per_s, cap, total, near, far) in [
         (1, 100.0, 1000, 150, 182), // three minutes at the rate
@@ -322,11 +322,11 @@ async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fa
         (1, 100.0, 50, 49, 51),     // no turn beyond the units is certain
         (0, 100.0, 1000, 20, 21),   // no shopper was admitted yet
     ] {
-        let sale = shop.sale(total).await;
+        let sale = test.sale(total).await;
         sqlx::query("UPDATE sales SET rate_cap_per_s = $2 WHERE id = $1")
             .bind(sale.0)
             .bind(cap)
-            .execute(&shop.pool)
+            .execute(&test.pool)
             .await
             .expect("a cap");
         for (ago_s, admitted) in [(30, 0), (0, 30 * per_s)] {
@@ -338,47 +338,47 @@ async fn how_near_a_turn_is_goes_by_how_fast_people_are_let_in_and_not_by_how_fa
             .bind(f64::from(ago_s))
             .bind(total)
             .bind(i64::from(admitted))
-            .execute(&shop.pool)
+            .execute(&test.pool)
             .await
             .expect("a sample");
         }
-        shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
+        test.change("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
         // The far one first: no reminder is sent before both exist.
-        assert_eq!(remind(&shop, sale, other, far).await.status, 204);
-        assert_eq!(remind(&shop, sale, account, near).await.status, 204);
+        assert_eq!(remind(&test, sale, other, far).await.status, 204);
+        assert_eq!(remind(&test, sale, account, near).await.status, 204);
         let near = i64::try_from(near).expect("a number");
-        assert_eq!(told(&shop, sale, 1).await, [near], "{per_s} a second, at most {cap}, of {total}");
+        assert_eq!(seen(&test, sale, 1).await, [near], "{per_s} a second, at most {cap}, of {total}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn turns_that_come_near_at_once_are_published_at_once() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(100).await;
-    shop.meddle("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(100).await;
+    test.change("UPDATE lines SET epoch = 1, granted = 5000, highest_ordinal = 5000 WHERE id = $1", sale.0).await;
     let reminders = sqlx::query(
         "WITH people AS (INSERT INTO accounts (id, address) SELECT gen_random_uuid(), 'p' || nth || '@example.org' \
          FROM generate_series(1, 15) AS nth RETURNING id, substr(split_part(address, '@', 1), 2)::bigint AS nth) \
          INSERT INTO reminders (id, line_id, account_id, epoch, ordinal) SELECT gen_random_uuid(), $1, id, 1, nth FROM people",
     );
-    reminders.bind(sale.0).execute(&shop.pool).await.expect("reminders");
-    assert_eq!(told(&shop, sale, 15).await.len(), 15);
+    reminders.bind(sale.0).execute(&test.pool).await.expect("reminders");
+    assert_eq!(seen(&test, sale, 15).await.len(), 15);
     for nth in 1..=15 {
-        letters(&post, &format!("p{nth}@example.org"), 1).await;
+        notifications(&post, &format!("p{nth}@example.org"), 1).await;
     }
     let rows: Vec<(i64, i32)> = sqlx::query_as("SELECT number, json_array_length(data) FROM outbox WHERE sale_id = $1")
         .bind(sale.0)
-        .fetch_all(&shop.pool)
+        .fetch_all(&test.pool)
         .await
         .expect("events");
     assert_eq!(rows, [(15, 15)], "the stock is locked for one statement, however many hear of it");
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 /// The access token that a sign-in would return.
-fn access_token(shop: &Shop, account: Uuid) -> String {
+fn access_token(test: &TestCheckout, account: Uuid) -> String {
     use hmac::{Hmac, KeyInit as _, Mac as _};
-    let key = shop.settings.sign_in_key.as_ref().expect("a key").expose().to_owned();
+    let key = test.settings.sign_in_key.as_ref().expect("a key").expose().to_owned();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).expect("any length");
     mac.update(&("access token".len() as u64).to_be_bytes());
     mac.update(b"access token");
@@ -389,19 +389,19 @@ fn access_token(shop: &Shop, account: Uuid) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shopper_who_paid_too_late_hears_that_the_money_comes_back() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(1).await;
-    let (shopper, order) = hold_of(&shop, sale, "ada@example.org").await;
+async fn a_shopper_who_paid_too_late_is_notified_of_the_refund() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = hold_of(&test, sale, "ada@example.org").await;
     // The gateway captured it; checkout did not learn of it in time.
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    letters(&post, "ada@example.org", 1).await;
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    notifications(&post, "ada@example.org", 1).await;
     let payment: Uuid = sqlx::query_scalar("SELECT id FROM payments WHERE hold_id = $1")
         .bind(order)
-        .fetch_one(&shop.pool)
+        .fetch_one(&test.pool)
         .await
         .expect("one");
-    let mut transaction = shop.pool.begin().await.expect("a transaction");
+    let mut transaction = test.pool.begin().await.expect("a transaction");
     for statement in [
         "DELETE FROM orders WHERE id = $1",
         "UPDATE holds SET state = 'lapsed' WHERE id = $1",
@@ -411,7 +411,7 @@ async fn a_shopper_who_paid_too_late_hears_that_the_money_comes_back() {
         sqlx::query(statement).bind(order).execute(&mut *transaction).await.expect("done");
     }
     transaction.commit().await.expect("committed");
-    let refund = letters(&post, "ada@example.org", 2).await.remove(1);
+    let refund = notifications(&post, "ada@example.org", 2).await.remove(1);
     assert_eq!(refund.subject, "Your money comes back: The drop");
     assert!(refund.text.contains("€12.34"), "{refund:?} of {payment}");
 }
@@ -455,30 +455,30 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     // The key pair of RFC 8291, appendix A.
     let public_key = "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8";
     let (service, origin) = PushService::open().await;
-    let shop = Shop::open_with(|settings| {
-        settings.push_public_key = Some(public_key.to_owned());
-        settings.push_key = Some(Secret::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"));
-        settings.push_contact = Some("mailto:ops@lamps.example".to_owned());
-        settings.push_makers = vec![origin.clone()];
+    let test = TestCheckout::open_with(|settings| {
+        settings.channels.push_public_key = Some(public_key.to_owned());
+        settings.channels.push_key = Some(Secret::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"));
+        settings.channels.push_contact = Some("mailto:ops@lamps.example".to_owned());
+        settings.channels.push_services = vec![origin.clone()];
     })
     .await;
-    let sale = shop.sale(5).await;
-    let (shopper, order) = hold_of(&shop, sale, "nobody@example.org").await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = hold_of(&test, sale, "nobody@example.org").await;
     let id: Uuid = sqlx::query_scalar("SELECT account_id FROM holds WHERE id = $1")
         .bind(order)
-        .fetch_one(&shop.pool)
+        .fetch_one(&test.pool)
         .await
         .expect("one");
-    shop.meddle("UPDATE accounts SET address = NULL WHERE id = $1", id).await;
-    let token = access_token(&shop, id);
-    let answer = call(shop.checkout, "GET", "/users/push", &[], "").await.expect("an answer");
+    test.change("UPDATE accounts SET address = NULL WHERE id = $1", id).await;
+    let token = access_token(&test, id);
+    let answer = call(test.checkout, "GET", "/users/push", &[], "").await.expect("an answer");
     assert_eq!(answer.body["public_key"], public_key);
 
     let browser = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new()).expect("a key");
     let browsers_key = browser.compute_public_key().expect("a key").as_ref().to_vec();
     let subscription = |endpoint: &str, key: &[u8]| json!({ "endpoint": endpoint, "expirationTime": null, "keys": { "p256dh": BASE64.encode(key), "auth": BASE64.encode([7; 16]) } });
     let subscribe = async |body: serde_json::Value, token: &str| {
-        call(shop.checkout, "POST", "/users/push", &[("fairline-account", token)], &body.to_string())
+        call(test.checkout, "POST", "/users/push", &[("fairline-account", token)], &body.to_string())
             .await
             .expect("an answer")
     };
@@ -494,7 +494,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
         assert_eq!(answer.status, 204, "{answer:?}");
     }
 
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     let got = eventually(|| async {
         let got = service.0.lock().expect("no panic").clone();
         if got.len() == 2 { Ok(got) } else { Err(got.len()) }
@@ -518,7 +518,7 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
     // The browser that is gone gets no more messages.
     eventually(|| async {
         let left: Vec<String> =
-            sqlx::query_scalar("SELECT endpoint FROM push_subscriptions").fetch_all(&shop.pool).await.expect("rows");
+            sqlx::query_scalar("SELECT endpoint FROM push_subscriptions").fetch_all(&test.pool).await.expect("rows");
         if left == [here.clone()] { Ok(()) } else { Err(left) }
     })
     .await;
@@ -528,10 +528,10 @@ async fn a_browser_that_subscribed_is_notified_and_only_it_can_read_it() {
         assert_eq!(answer.status, 204);
     }
     let count: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM push_subscriptions").fetch_one(&shop.pool).await.expect("a count");
+        sqlx::query_scalar("SELECT count(*) FROM push_subscriptions").fetch_one(&test.pool).await.expect("a count");
     assert_eq!(count, 5);
     let body = json!({ "endpoint": format!("{origin}/push/4") }).to_string();
-    let left = call(shop.checkout, "DELETE", "/users/push", &[("fairline-account", &token)], &body).await;
+    let left = call(test.checkout, "DELETE", "/users/push", &[("fairline-account", &token)], &body).await;
     assert_eq!(left.expect("an answer").status, 204);
 }
 

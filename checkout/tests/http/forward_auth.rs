@@ -18,16 +18,16 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::shop::{Admission, Answer, SHOP_KEY, Shop, call, eventually, listener};
+use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, TestCheckout, call, eventually, listener};
 
-async fn ask(shop: &Shop, path: &str, headers: &[(&str, &str)]) -> Answer {
-    call(shop.checkout, "GET", path, headers, "").await.expect("an answer")
+async fn ask(test: &TestCheckout, path: &str, headers: &[(&str, &str)]) -> Answer {
+    call(test.checkout, "GET", path, headers, "").await.expect("an answer")
 }
 
 /// Repeats the check until it gives this status: states are cached for one second.
-async fn becomes(shop: &Shop, path: &str, cookie: &str, status: u16) -> Answer {
+async fn becomes(test: &TestCheckout, path: &str, cookie: &str, status: u16) -> Answer {
     eventually(|| async {
-        let answer = ask(shop, path, &[("cookie", cookie)]).await;
+        let answer = ask(test, path, &[("cookie", cookie)]).await;
         if answer.status == status { Ok(answer) } else { Err(answer) }
     })
     .await
@@ -38,14 +38,14 @@ fn in_cookie(token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gate_is_open_while_the_visit_lasts() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(3).await;
-    let shopper = shop.admit(sale).await;
-    let path = format!("/gate/verify?sale={sale}");
+async fn forward_auth_passes_while_the_visit_lasts() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(3).await;
+    let shopper = test.admit(sale).await;
+    let path = format!("/forward-auth/verify?sale={sale}");
     let cookie = in_cookie(&shopper.token);
     for _ in 0..2 {
-        let answer = ask(&shop, &path, &[("cookie", &cookie)]).await;
+        let answer = ask(&test, &path, &[("cookie", &cookie)]).await;
         assert_eq!((answer.status, &answer.body), (200, &json!("")), "{answer:?}");
         let said = |name: &str| answer.headers[name].to_str().expect("text").to_owned();
         assert_eq!(said("x-fairline-sale"), sale.to_string());
@@ -58,25 +58,25 @@ async fn the_gate_is_open_while_the_visit_lasts() {
         assert!(!answer.headers.contains_key("set-cookie"));
         assert_eq!(said("x-fairline-order"), "", "said, so that a proxy overwrites what a client sent");
     }
-    assert_eq!(shop.stock(sale).await.promised, 1, "nothing was used up");
+    assert_eq!(test.stock(sale).await.promised, 1, "nothing was used up");
     let bearer = format!("Bearer {}", shopper.token);
     for headers in [
         [("authorization", bearer.as_str())],
         [("x-original-uri", format!("/buy?fairline_token={}", shopper.token).as_str())],
         [("x-forwarded-uri", format!("/buy?fairline_token={}", shopper.token).as_str())],
     ] {
-        assert_eq!(ask(&shop, &path, &headers).await.status, 200, "{headers:?}");
+        assert_eq!(ask(&test, &path, &headers).await.status, 200, "{headers:?}");
     }
-    let envoys = ask(&shop, &format!("/gate/verify/buy/now?fairline_token={}", shopper.token), &[]).await;
+    let envoys = ask(&test, &format!("/forward-auth/verify/buy/now?fairline_token={}", shopper.token), &[]).await;
     assert_eq!(envoys.status, 200);
     let kept = envoys.headers["set-cookie"].to_str().expect("text");
     assert_eq!(kept, format!("{cookie}; Path=/; HttpOnly; SameSite=Lax; Secure"));
 
     // The token has expired; the visit goes on while its units are held.
     let brief =
-        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let cookie = in_cookie(&brief.token);
-    let over = ask(&shop, &path, &[("cookie", &cookie)]).await;
+    let over = ask(&test, &path, &[("cookie", &cookie)]).await;
     assert_eq!((over.status, over.slug()), (401, "token-expired"));
     sqlx::query(
         "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE id = $1 RETURNING *), \
@@ -85,103 +85,103 @@ async fn the_gate_is_open_while_the_visit_lasts() {
          SELECT id, id, sale_id, visitor, quantity, 1234, 'EUR', now() + interval '1 minute' FROM used",
     )
     .bind(brief.claims.jti)
-    .execute(&shop.pool)
+    .execute(&test.pool)
     .await
     .expect("redeemed in time");
-    let held = becomes(&shop, &path, &cookie, 200).await;
+    let held = becomes(&test, &path, &cookie, 200).await;
     assert_eq!(held.headers["x-fairline-order"].to_str().ok(), Some(brief.claims.jti.to_string().as_str()));
-    let key = format!("Bearer {SHOP_KEY}");
+    let key = format!("Bearer {MERCHANT_KEY}");
     let release = format!("/api/orders/{}/cancel", brief.claims.jti);
     assert_eq!(
-        call(shop.checkout, "POST", &release, &[("authorization", &key)], "").await.expect("an answer").status,
+        call(test.checkout, "POST", &release, &[("authorization", &key)], "").await.expect("an answer").status,
         200
     );
-    becomes(&shop, &path, &cookie, 401).await;
+    becomes(&test, &path, &cookie, 401).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_was_taken_back_opens_no_gate_although_its_time_has_not_come() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(4).await;
-    let path = format!("/gate/verify?sale={sale}");
+async fn a_revoked_token_does_not_pass_before_it_expires() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(4).await;
+    let path = format!("/forward-auth/verify?sale={sale}");
     // Lapsed, as unclaimed and revoked ones are; signed again, as after its key was revoked; and
     // untouched.
-    let (lapsed, resigned, kept) = (shop.admit(sale).await, shop.admit(sale).await, shop.admit(sale).await);
+    let (lapsed, resigned, kept) = (test.admit(sale).await, test.admit(sale).await, test.admit(sale).await);
     for shopper in [&lapsed, &resigned, &kept] {
-        assert_eq!(ask(&shop, &path, &[("cookie", &in_cookie(&shopper.token))]).await.status, 200);
+        assert_eq!(ask(&test, &path, &[("cookie", &in_cookie(&shopper.token))]).await.status, 200);
     }
     let taken_back = "WITH lapsed AS (UPDATE admissions SET state = 'lapsed' WHERE id = $1 RETURNING sale_id) \
          UPDATE stock SET promised = promised - 1 FROM lapsed WHERE stock.sale_id = lapsed.sale_id";
-    shop.meddle(taken_back, lapsed.claims.jti).await;
-    shop.meddle("UPDATE admissions SET kid = 'another' WHERE id = $1", resigned.claims.jti).await;
+    test.change(taken_back, lapsed.claims.jti).await;
+    test.change("UPDATE admissions SET kid = 'another' WHERE id = $1", resigned.claims.jti).await;
     for shopper in [&lapsed, &resigned] {
-        let answer = becomes(&shop, &path, &in_cookie(&shopper.token), 401).await;
+        let answer = becomes(&test, &path, &in_cookie(&shopper.token), 401).await;
         assert_eq!(answer.slug(), "token-expired");
     }
-    assert_eq!(ask(&shop, &path, &[("cookie", &in_cookie(&kept.token))]).await.status, 200);
+    assert_eq!(ask(&test, &path, &[("cookie", &in_cookie(&kept.token))]).await.status, 200);
 
     // A shopper who has paid sees the order until the token expires; one who has given it back has
     // left.
-    let ((payer, paid), (quitter, given_back)) = (shop.hold(sale).await, (kept.clone(), shop.purchase(&kept, 1).await));
-    assert_eq!(shop.pay(&payer, paid, "tok_visa").await.status, 200);
-    let thanks = ask(&shop, &path, &[("cookie", &in_cookie(&payer.token))]).await;
+    let ((payer, paid), (quitter, given_back)) = (test.hold(sale).await, (kept.clone(), test.purchase(&kept, 1).await));
+    assert_eq!(test.pay(&payer, paid, "tok_visa").await.status, 200);
+    let thanks = ask(&test, &path, &[("cookie", &in_cookie(&payer.token))]).await;
     assert_eq!((thanks.status, thanks.headers["x-fairline-order"].to_str().ok()), (200, Some(&*paid.to_string())));
     let cancel = format!("/api/orders/{}/cancel", given_back.body["id"].as_str().expect("an order"));
-    let cancelled = call(shop.checkout, "POST", &cancel, &[("cookie", &quitter.cookie)], "").await;
+    let cancelled = call(test.checkout, "POST", &cancel, &[("cookie", &quitter.cookie)], "").await;
     assert_eq!(cancelled.expect("an answer").status, 200);
-    becomes(&shop, &path, &in_cookie(&quitter.token), 401).await;
-    shop.books_are_straight().await;
+    becomes(&test, &path, &in_cookie(&quitter.token), 401).await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_the_gate_goes_by_the_token() {
+async fn without_postgres_the_token_alone_decides() {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
     let url = servers.postgres.create_database("shop").expect("a database");
     let redis_url = Secret::new(servers.redis.url());
-    let shop = Shop::open_on(&url, |settings| settings.redis_url = redis_url).await;
-    let sale = shop.sale(4).await;
-    let good = shop.admit(sale).await;
-    let over = shop.admit_as(sale, Admission { token_expires_in: -301, ..Admission::default() }).await;
-    shop.pool.close().await;
+    let test = TestCheckout::open_on(&url, |settings| settings.redis_url = redis_url).await;
+    let sale = test.sale(4).await;
+    let good = test.admit(sale).await;
+    let over = test.admit_as(sale, Admission { token_expires_in: -301, ..Admission::default() }).await;
+    test.pool.close().await;
     let _servers = spawn_blocking(move || {
         servers.postgres.kill().expect("killed");
         servers
     })
     .await
     .expect("no panic");
-    let path = format!("/gate/verify?sale={sale}");
-    assert_eq!(ask(&shop, &path, &[("cookie", &in_cookie(&good.token))]).await.status, 200);
-    assert_eq!(ask(&shop, &path, &[("cookie", &in_cookie(&over.token))]).await.status, 503);
+    let path = format!("/forward-auth/verify?sale={sale}");
+    assert_eq!(ask(&test, &path, &[("cookie", &in_cookie(&good.token))]).await.status, 200);
+    assert_eq!(ask(&test, &path, &[("cookie", &in_cookie(&over.token))]).await.status, 503);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_path_of_the_request_may_stand_behind_the_gates() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(1).await;
-    let cookie = in_cookie(&shop.admit(sale).await.token);
+async fn the_original_path_may_follow_the_path_of_forward_auth() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    let cookie = in_cookie(&test.admit(sale).await.token);
     // As Envoy checks `/` and `/buy`, with the method of the request.
-    for path in ["/gate/enter/", "/gate/verify/", "/gate/enter/buy/now", "/gate/verify/buy/now"] {
+    for path in ["/forward-auth/enter/", "/forward-auth/verify/", "/forward-auth/enter/buy/now", "/forward-auth/verify/buy/now"] {
         for method in ["GET", "POST", "DELETE"] {
-            let answer = call(shop.checkout, method, path, &[("cookie", &cookie)], "").await.expect("an answer");
+            let answer = call(test.checkout, method, path, &[("cookie", &cookie)], "").await.expect("an answer");
             assert_eq!(answer.status, 200, "{method} {path}");
-            assert_eq!(call(shop.checkout, method, path, &[], "").await.expect("an answer").status, 401);
+            assert_eq!(call(test.checkout, method, path, &[], "").await.expect("an answer").status, 401);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gate_is_shut_for_everybody_else() {
-    let shop =
-        Shop::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
-    let [sale, other] = [shop.sale(2).await, shop.sale(2).await];
-    let (shopper, thief) = (shop.admit(sale).await, shop.admit(sale).await);
+async fn requests_without_a_valid_token_do_not_pass() {
+    let test =
+        TestCheckout::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
+    let [sale, other] = [test.sale(2).await, test.sale(2).await];
+    let (shopper, thief) = (test.admit(sale).await, test.admit(sale).await);
     let genuine = in_cookie(&shopper.token);
     let mut forged = shopper.token.clone();
     let last = forged.pop().expect("a token");
     forged.push(if last == 'A' { 'Q' } else { 'A' });
     let stolen = format!("{genuine}; {}", thief.cookie);
     let own = format!("{genuine}; {}", shopper.cookie);
-    let verify = |sale: &dyn std::fmt::Display| format!("/gate/verify?sale={sale}");
+    let verify = |sale: &dyn std::fmt::Display| format!("/forward-auth/verify?sale={sale}");
     for (path, cookie, header, status, slug) in [
         (verify(&sale), "", "", 401, "no-token"),
         (verify(&sale), "fairline_admission=a.b.c", "", 401, "bad-token"),
@@ -191,16 +191,16 @@ async fn the_gate_is_shut_for_everybody_else() {
         (verify(&other), &genuine, "", 403, "other-sale"),
         (verify(&"nonsense"), &genuine, "", 403, "other-sale"),
         (verify(&sale), &genuine, &other.to_string(), 403, "other-sale"),
-        ("/gate/verify".to_owned(), &genuine, "", 200, ""),
+        ("/forward-auth/verify".to_owned(), &genuine, "", 200, ""),
     ] {
         let mut headers = vec![("cookie", cookie)];
         if !header.is_empty() {
             headers.push(("x-fairline-sale", header));
         }
-        let answer = ask(&shop, &path, &headers).await;
+        let answer = ask(&test, &path, &headers).await;
         assert_eq!((answer.status, answer.slug()), (status, slug), "{path} {cookie}");
         assert_eq!(answer.headers["cache-control"], "no-store");
-        let entered = ask(&shop, &path.replace("verify", "enter"), &headers).await;
+        let entered = ask(&test, &path.replace("verify", "enter"), &headers).await;
         if status == 200 {
             assert_eq!(entered.status, 200);
         } else {
@@ -211,17 +211,17 @@ async fn the_gate_is_shut_for_everybody_else() {
         }
     }
     // Without a waiting room URL, a rejection is returned.
-    let shop = Shop::open().await;
-    assert_eq!(ask(&shop, "/gate/enter", &[]).await.status, 401);
+    let test = TestCheckout::open().await;
+    assert_eq!(ask(&test, "/forward-auth/enter", &[]).await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_the_shops_own_and_foreign_cookies_shut_no_shopper_out() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(2).await;
-    let shopper = shop.admit(sale).await;
+async fn other_bearer_tokens_and_cookies_do_not_reject_a_shopper() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(2).await;
+    let shopper = test.admit(sale).await;
     let other =
-        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     let ours = in_cookie(&shopper.token);
     let ours_twice = format!("{}; {ours}", in_cookie(&other.token));
     let noisy = format!("promo=\u{e9}; {ours}; theme=dark");
@@ -233,29 +233,29 @@ async fn a_token_of_the_shops_own_and_foreign_cookies_shut_no_shopper_out() {
         ("an older cookie before it", &[("cookie", ours_twice.as_str())]),
         ("an old token in the query", &[("x-original-uri", query.as_str()), ("cookie", ours.as_str())]),
     ] {
-        for path in [format!("/gate/verify?sale={sale}"), format!("/gate/enter?sale={sale}")] {
-            let answer = ask(&shop, &path, headers).await;
+        for path in [format!("/forward-auth/verify?sale={sale}"), format!("/forward-auth/enter?sale={sale}")] {
+            let answer = ask(&test, &path, headers).await;
             assert_eq!(answer.status, 200, "{what}: {answer:?}");
             assert_eq!(answer.headers["x-fairline-admission"].to_str().ok(), Some(&*shopper.claims.jti.to_string()));
             assert!(!answer.headers.contains_key("set-cookie"), "{what}");
         }
     }
     let all_wrong = [("authorization", "Bearer shop.jwt.x"), ("cookie", &in_cookie(&other.token))];
-    let answer = ask(&shop, &format!("/gate/verify?sale={sale}"), &all_wrong).await;
+    let answer = ask(&test, &format!("/forward-auth/verify?sale={sale}"), &all_wrong).await;
     assert_eq!((answer.status, answer.slug()), (401, "token-expired"), "what is wrong with ours is said");
 }
 
 const PREFLIGHT: [(&str, &str); 2] = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_is_the_shops_to_answer_and_nothing_else_that_says_options() {
-    let shop =
-        Shop::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
-    let sale = shop.sale(1).await;
+async fn a_preflight_passes_and_other_options_requests_do_not() {
+    let test =
+        TestCheckout::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
+    let sale = test.sale(1).await;
     let asked = async |method: &str, path: &str, headers: &[(&str, &str)]| {
-        call(shop.checkout, method, path, headers, "").await.expect("an answer")
+        call(test.checkout, method, path, headers, "").await.expect("an answer")
     };
-    for path in ["/gate/verify", "/gate/verify/", "/gate/verify/buy", "/gate/enter", "/gate/enter/", "/gate/enter/buy"]
+    for path in ["/forward-auth/verify", "/forward-auth/verify/", "/forward-auth/verify/buy", "/forward-auth/enter", "/forward-auth/enter/", "/forward-auth/enter/buy"]
     {
         let path = format!("{path}?sale={sale}");
         let passed = asked("OPTIONS", &path, &PREFLIGHT).await;
@@ -273,12 +273,12 @@ async fn a_preflight_is_the_shops_to_answer_and_nothing_else_that_says_options()
             [&PREFLIGHT[..], &[("x-forwarded-method", "OPTIONS"), ("x-original-method", "OPTIONS")]].concat();
         assert_eq!(asked("GET", &path, &imitated).await.status, refused, "headers may be the client's");
     }
-    let cookie = in_cookie(&shop.admit(sale).await.token);
-    let change = asked("PUT", "/gate/enter/cart", &[("origin", "https://shop.example"), ("cookie", &cookie)]).await;
+    let cookie = in_cookie(&test.admit(sale).await.token);
+    let change = asked("PUT", "/forward-auth/enter/cart", &[("origin", "https://shop.example"), ("cookie", &cookie)]).await;
     assert_eq!(change.status, 200, "{change:?}");
 }
 
-/// nginx with `docs/gate/nginx.conf`, and the shop behind it. Killed when dropped.
+/// nginx with `docs/forward-auth/nginx.conf`, and the shop behind it. Killed when dropped.
 struct Proxy {
     address: SocketAddr,
     _nginx: Child,
@@ -287,8 +287,8 @@ struct Proxy {
 
 /// The shop's own checkout, which echoes the headers that it received.
 async fn echo(headers: AxumHeaders) -> axum::Json<Value> {
-    let told = headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or_default())));
-    axum::Json(Value::Object(told.collect()))
+    let seen = headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or_default())));
+    axum::Json(Value::Object(seen.collect()))
 }
 
 impl Proxy {
@@ -299,7 +299,7 @@ impl Proxy {
         // address.
         let address = TcpListener::bind("127.9.9.9:0").and_then(|free| free.local_addr()).expect("a port");
         let folder = TempDir::new().expect("a folder");
-        let server = include_str!("../../../docs/gate/nginx.conf");
+        let server = include_str!("../../../docs/forward-auth/nginx.conf");
         let server = [
             ("listen 8080;", format!("listen {address};")),
             ("http://shop.internal:8000", format!("http://{shop}")),
@@ -339,24 +339,24 @@ impl Proxy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_passes_admitted_shoppers_only() {
-    let shop = Shop::open().await;
-    let [sale, other] = [shop.sale(3).await, shop.sale(3).await];
-    let proxy = Proxy::start(shop.checkout, sale).await;
+    let test = TestCheckout::open().await;
+    let [sale, other] = [test.sale(3).await, test.sale(3).await];
+    let proxy = Proxy::start(test.checkout, sale).await;
     let get = async |path: &str, headers: &[(&str, &str)]| proxy.get(path, headers).await.expect("an answer");
-    let shopper = shop.admit(sale).await;
+    let shopper = test.admit(sale).await;
     let sent_away = |answer: &Answer| {
         assert_eq!((answer.status, answer.headers["location"].to_str().ok()), (303, Some("https://waiting.example/")));
     };
 
     sent_away(&get("/checkout/", &[]).await);
     sent_away(&get("/checkout/?fairline_token=a.b.c", &[]).await);
-    let foreign = shop.admit(other).await;
+    let foreign = test.admit(other).await;
     sent_away(&get("/checkout/", &[("cookie", &in_cookie(&foreign.token))]).await);
     sent_away(
         &get("/checkout/", &[("cookie", &in_cookie(&foreign.token)), ("x-fairline-sale", &other.to_string())]).await,
     );
     let over =
-        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
     sent_away(&get("/checkout/", &[("cookie", &in_cookie(&over.token))]).await);
 
     // From the waiting room with the token in the URL, and then with the cookie that the gate has
@@ -390,10 +390,10 @@ async fn nginx_passes_admitted_shoppers_only() {
     assert_eq!(change.status, 200, "{change:?}");
 
     // After the redemption the visit goes on, and the token buys no second unit.
-    let key = format!("Bearer {SHOP_KEY}");
+    let key = format!("Bearer {MERCHANT_KEY}");
     let redeem = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1 }).to_string();
     let redeemed = async || {
-        call(shop.checkout, "POST", "/api/admissions/redeem", &[("authorization", &key)], &redeem)
+        call(test.checkout, "POST", "/api/admissions/redeem", &[("authorization", &key)], &redeem)
             .await
             .expect("an answer")
     };
