@@ -9,7 +9,9 @@ EVERY_SERVICE = "crates/server/src"
 SHARED = {
     "waiting-room": [EVERY_SERVICE],
     "admission-controller": [EVERY_SERVICE, "crates/postgres/src"],
-    "checkout": [EVERY_SERVICE, "crates/postgres/src"],
+    "checkout": [
+        EVERY_SERVICE, "crates/postgres/src", "crates/notification-channels/src", "crates/payment-gateway/src", "crates/redemption/src"
+    ],
 }
 
 

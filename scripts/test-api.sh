@@ -13,7 +13,7 @@ main() {
     [[ $(cat "$tools/schemathesis/version" 2>/dev/null) == "$schemathesis_version" ]] || install
     start_demo
     document waiting-room admin-token "$1"
-    document checkout shop-key "$1"
+    document checkout merchant-key "$1"
     # A rehearsal sends a crowd; the live operation is a WebSocket.
     document admission-controller admin-token "$1" --exclude-path-regex 'rehearsals|/live$'
 }

@@ -281,6 +281,20 @@ def everything_is_set(rendered):
     check(images == {f"registry.example.org/shop/fairline/{image}:1.2.3" for image in ["waiting-room", "rehearsing-controller", "checkout", "fairline"]}, f"the images are {images}")
 
 
+def worker_is_apart(rendered, without):
+    check("FAIRLINE_ROLE" not in without.env("checkout") and not without.has("Deployment", "checkout-worker"), "a worker runs that was not enabled")
+    serving, worker = rendered.one("Deployment", "checkout"), rendered.one("Deployment", "checkout-worker")
+    roles = [rendered.env(service)["FAIRLINE_ROLE"]["value"] for service in ["checkout", "checkout-worker"]]
+    check(roles == ["serve", "worker"], f"the roles of checkout are {roles}")
+    check(container(worker)["image"] == container(serving)["image"], "the worker has another image")
+    check(rendered.env("checkout").keys() == rendered.env("checkout-worker").keys(), "the worker has other settings")
+    check(worker["spec"]["replicas"] == 2 and not rendered.has("HorizontalPodAutoscaler", "checkout-worker"), "the worker has other replicas")
+    for kind, name in [("NetworkPolicy", "podSelector"), ("Service", "selector")]:
+        of = rendered.one(kind, "checkout-worker")["spec"][name]
+        selector = of.get("matchLabels", of)
+        check([selects(selector, workload) for workload in [worker, serving]] == [True, False], f"the {kind} of the worker selects other pods")
+
+
 def small_has_no_extras(rendered):
     for kind in ["HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Job"]:
         check(not rendered.all(kind), f"small-values.yaml renders {kind}")
@@ -418,6 +432,7 @@ def main():
     policies_keep_apart(least, {6379}, {5432}, {443, 465, 587}, set(), set(), set())
     policies_keep_apart(everything, {6379, 26379}, {5432}, {443, 587, 8443}, {4318}, {8443}, {"shop-backend"})
     everything_is_set(everything)
+    worker_is_apart(everything, least)
     small_has_no_extras(rendered["small"])
     versions_run_side_by_side(rendered["canary"], rendered["green"], rendered["blue-leads-to-green"])
     refused = rejects_bad_values()

@@ -21,7 +21,7 @@ use axum::{
     http::{StatusCode, request::Parts},
     middleware::{from_fn, from_fn_with_state},
 };
-use fairline_idempotency::Once;
+use fairline_idempotency::Idempotency;
 use fairline_line::store::LineStore;
 use fairline_sale::{LineOrder, Look, SaleCard, SaleId, SaleMode, Status, gateway_refuses};
 use fairline_server::{Json, Origins, Path, Problem, Query, Secret, Shutdown};
@@ -64,7 +64,7 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let once = from_fn_with_state(Once::new(admin.store.pool().clone(), asker, shutdown), fairline_idempotency::once);
+    let once = from_fn_with_state(Idempotency::new(admin.store.pool().clone(), asker, shutdown), fairline_idempotency::idempotent);
     let owners = OpenApiRouter::new()
         .merge(keys::routes())
         .merge(operators::routes())

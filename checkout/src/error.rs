@@ -4,14 +4,14 @@ use fairline_server::Problem;
 use serde_json::json;
 use tracing::{error, warn};
 
-use crate::{db::StoreError, orders::order::Order, problem_types, redemption::store::NotRedeemed};
+use crate::{db::StoreError, orders::order::Order, problem_types};
 
 /// Why checkout rejected or failed a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckoutError {
     #[error("no admission token was given")]
     NoToken,
-    #[error("the admission token is not genuine, or not this holder's")]
+    #[error("the admission token is not genuine, or belongs to another holder")]
     BadToken,
     #[error("the admission token has expired")]
     TokenExpired,
@@ -19,11 +19,11 @@ pub(crate) enum CheckoutError {
     OtherSale,
     #[error("the admission token was used before")]
     TokenUsed(Box<Order>),
-    #[error("more units were asked for than the {promised} promised")]
+    #[error("the quantity exceeds the {promised} promised")]
     QuantityOverLimit { promised: i32 },
     #[error("the sale is not open")]
     SaleNotOpen,
-    #[error("the units are gone")]
+    #[error("no unit is left")]
     SoldOut,
     #[error("every unit is sold or being paid for")]
     NoUnitNow,
@@ -43,16 +43,16 @@ pub(crate) enum CheckoutError {
     NotRefundable { left_minor: i64 },
     #[error("a refund of the order has not ended")]
     RefundUnderWay,
-    #[error("an amount to refund is at least 1")]
+    #[error("the amount of a refund must be at least 1")]
     WrongAmount,
-    #[error("the hold has lapsed")]
+    #[error("the hold has expired")]
     HoldLapsed,
     #[error("the public keys of admission tokens have not been loaded yet")]
     NoKeys,
     #[error("the admission changed while it was read")]
     Unsteady,
-    #[error("the request has no shop key")]
-    NoShopKey,
+    #[error("the request has no merchant key")]
+    NoMerchantKey,
     #[error("the order can't be given back now")]
     NotGivenBack(Box<Order>),
     #[error("the order can't be confirmed now")]
@@ -63,7 +63,7 @@ pub(crate) enum CheckoutError {
     UnknownPayment,
     #[error("only {free} units are free")]
     TooFewFree { free: i32 },
-    #[error("the reference is that of another reservation")]
+    #[error("the reference belongs to another reservation")]
     OtherReservation,
     #[error("units are reserved for 1 to {most_s} seconds")]
     HeldForTooLong { most_s: i32 },
@@ -71,21 +71,21 @@ pub(crate) enum CheckoutError {
     UnknownProduct,
     #[error("the catalogue has not been read yet")]
     NoCatalogue,
-    #[error("accounts are not offered here")]
+    #[error("accounts are disabled")]
     NoSignIn,
     #[error("not signed in")]
     NotSignedIn,
     #[error("the sale is for accounts only")]
     NoAccount,
-    #[error("the account may have {left} units more")]
+    #[error("the account may buy {left} more units")]
     OverAllowance { left: i32 },
-    #[error("the shopper may have {left} units more")]
+    #[error("the shopper may buy {left} more units")]
     OverShopperLimit { left: i32 },
     #[error("a field of the sign-in is wrong")]
     BadSignIn { field: &'static str, wrong: &'static str },
-    #[error("nothing can be sent to such an address here")]
-    NoCarrier { field: &'static str },
-    #[error("too many codes were asked for")]
+    #[error("no channel is configured for `{field}`")]
+    NoChannel { field: &'static str },
+    #[error("too many codes were requested")]
     TooManyCodes,
     #[error("the code is wrong")]
     WrongCode,
@@ -93,13 +93,13 @@ pub(crate) enum CheckoutError {
     BadIdToken(String),
     #[error("the issuer does not answer: {0}")]
     NoIssuer(String),
-    #[error("the refresh token is not good")]
+    #[error("the refresh token is not valid")]
     SignedOut,
-    #[error("nothing is pushed to browsers here")]
+    #[error("Web Push is not configured")]
     NoPush,
     #[error("a reminder can't be sent")]
     NoReminder,
-    #[error("an order of the account is under way")]
+    #[error("an order of the account is open")]
     OrderUnderWay,
     #[error("the request comes from another site's page")]
     ForeignOrigin,
@@ -111,83 +111,62 @@ pub(crate) enum CheckoutError {
     Store(#[from] StoreError),
 }
 
-impl From<NotRedeemed> for CheckoutError {
-    fn from(reason: NotRedeemed) -> Self {
-        match reason {
-            // The token is genuine, but belongs to another installation with the same key, or its
-            // key is revoked.
-            NotRedeemed::NoSuchAdmission => Self::BadToken,
-            NotRedeemed::Used(order) => Self::TokenUsed(order),
-            NotRedeemed::Expired => Self::TokenExpired,
-            NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
-            NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
-            NotRedeemed::SoldOut => Self::SoldOut,
-            NotRedeemed::NoAccount => Self::NoAccount,
-            NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
-            NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
-            NotRedeemed::Unsteady => Self::Unsteady,
-            NotRedeemed::Crowded => Self::Crowded,
-            NotRedeemed::Store(error) => Self::Store(error),
-        }
-    }
-}
-
 impl From<CheckoutError> for Problem {
     fn from(error: CheckoutError) -> Self {
         match error {
             CheckoutError::NoToken => Self::new(&problem_types::NO_TOKEN)
-                .detail("Send the header `Authorization: Bearer <admission token>`. The line issues a token to each shopper that it admits."),
+                .detail("Send the header `Authorization: Bearer <admission token>`. The waiting room gives a token to each admitted shopper."),
             CheckoutError::BadToken => Self::new(&problem_types::BAD_TOKEN)
-                .detail("It is not genuine, or it was issued to another shopper. Use it in the browser that waited for it."),
+                .detail("It is not genuine, or was issued to another shopper. Use it in the browser in which you waited."),
             CheckoutError::TokenExpired => Self::new(&problem_types::TOKEN_EXPIRED)
-                .detail("The time to use it is over, and its units went to the next in line. Nothing was charged. You may join the line again."),
+                .detail("Its units went to the next shopper in line. Nothing was charged. You can join the line again."),
             CheckoutError::OtherSale => Self::new(&problem_types::OTHER_SALE)
-                .detail("Use it at the sale that it was given for."),
+                .detail("Use it for the sale for which it was issued."),
             CheckoutError::TokenUsed(order) => Self::new(&problem_types::TOKEN_USED)
                 .detail("A token is valid for one purchase. `order` contains the order that it became.")
                 .with("order", json!(order)),
             CheckoutError::QuantityOverLimit { promised } => {
                 Self::new(&problem_types::QUANTITY_OVER_LIMIT)
-                    .detail(format!("This admission is valid for at most {promised}. Nothing was used up; choose a smaller quantity."))
+                    .detail(format!("This admission is valid for at most {promised} units. The token is still valid; choose a smaller quantity."))
                     .with("field", "quantity")
                     .with("limit", promised)
             }
             CheckoutError::SaleNotOpen => Self::new(&problem_types::SALE_NOT_OPEN)
                 .detail("It has not opened yet, or has been closed. Nothing was charged."),
             CheckoutError::SoldOut => Self::new(&problem_types::SOLD_OUT)
-                .detail("Every unit is held or paid for. Nothing was charged; a unit that comes back goes to the next in line."),
+                .detail("Every unit is held or paid for. Nothing was charged. A released unit goes to the next shopper in line."),
             CheckoutError::NoUnitNow => Self::new(&problem_types::NO_UNIT_NOW)
-                .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your time to pay is over."),
+                .detail("Nothing was charged. Another shopper's payment may still fail: you can try again until your hold expires."),
             CheckoutError::UnknownSale => Self::new(&problem_types::UNKNOWN_SALE)
-                .detail("Check the address; `GET /api/flash-sales/active` lists the running and coming sales."),
+                .detail("Check the URL; `GET /api/flash-sales/active` lists the running and scheduled sales."),
             CheckoutError::UnknownOrder => Self::new(&problem_types::UNKNOWN_ORDER)
-                .detail("This browser has no such order; `GET /api/orders` lists its orders."),
+                .detail("The order does not exist or belongs to another shopper; `GET /api/orders` lists the orders of this browser."),
             CheckoutError::PaymentDeclined => {
                 Self::new(&problem_types::PAYMENT_DECLINED)
-                    .detail("Nothing was charged. There is still time to try again, or with another payment method.")
+                    .detail("Nothing was charged. You can try again, or use another payment method, until the hold expires.")
             }
             CheckoutError::PaymentRejected { code } => {
                 Self::new(&problem_types::PAYMENT_REJECTED)
-                    .detail("The payment company refuses it, whichever card is used. Nothing was charged. The shop has been notified; please contact it.")
+                    .detail("The payment company rejects it with any card. Nothing was charged. Please contact the shop.")
                     .with("code", code)
             }
             CheckoutError::TooManyAttempts => {
                 Self::new(&problem_types::TOO_MANY_ATTEMPTS)
-                    .detail("This order can't be paid any more. Nothing was charged. Give it back, or wait for its time to run out; then you may join the line again.")
+                    .detail("This order can't be paid any more. Nothing was charged. Cancel it, or wait until it expires; then you can join the line again.")
             }
             CheckoutError::NotWithdrawn(order) => {
                 Self::new(&problem_types::NOT_WITHDRAWN)
-                    .detail("The bank has approved it, and it is being completed, or has been: see `order`.")
+                    .detail("The bank has approved it, so it is being completed or is complete: see `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotRefundable { left_minor } => {
                 Self::new(&problem_types::NOT_REFUNDABLE)
-                    .detail("It is more than is left of what was paid for the order here: see `left_minor`. An order that was paid at the shop is refunded there.")
+                    .detail("It exceeds what remains of the payment: see `left_minor`. An order that was paid for elsewhere is refunded there.")
                     .with("left_minor", left_minor)
             }
             CheckoutError::RefundUnderWay => {
                 Self::new(&problem_types::REFUND_UNDER_WAY)
-                    .detail("Wait until it has: `GET /api/orders/{id}` shows `refunded_minor`.")
+                    .detail("Wait until it ends: `GET /api/orders/{id}` shows `refunded_minor`.")
             }
             CheckoutError::WrongAmount => {
                 Self::new(&fairline_server::problem_types::INVALID_BODY)
@@ -195,22 +174,22 @@ impl From<CheckoutError> for Problem {
                     .with("field", "amount_minor")
             }
             CheckoutError::HoldLapsed => Self::new(&problem_types::HOLD_LAPSED)
-                .detail("The units went to the next in line. Nothing was charged. You may join the line again."),
+                .detail("The units went to the next shopper in line. Nothing was charged. You can join the line again."),
             CheckoutError::NoKeys => {
                 warn!("redeem token failed: admission token keys are not loaded yet");
-                Self::unavailable("Checkout is still starting. Nothing was lost; try again.")
+                Self::unavailable("Checkout is still starting. Nothing was changed; try again.")
             }
-            CheckoutError::Unsteady => Self::unavailable("The sale changed at the same moment. Nothing was lost; try again."),
-            CheckoutError::NoShopKey => Self::new(&problem_types::NO_SHOP_KEY)
-                .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_SHOP_KEY)."),
+            CheckoutError::Unsteady => Self::unavailable("Another request changed the admission at the same moment. Nothing was changed; try again."),
+            CheckoutError::NoMerchantKey => Self::new(&problem_types::NO_MERCHANT_KEY)
+                .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             CheckoutError::NotGivenBack(order) => {
                 Self::new(&problem_types::NOT_GIVEN_BACK)
-                    .detail("It is paid for, a payment is under way, or its time has run out: see `order`.")
+                    .detail("It is paid for, a payment is in progress, or it has expired: see `order`.")
                     .with("order", json!(order))
             }
             CheckoutError::NotConfirmed(order) => {
                 Self::new(&problem_types::NOT_CONFIRMED)
-                    .detail("It was paid for otherwise, a payment is under way, or its units are gone: see `order`. Give the money back.")
+                    .detail("It was paid another way, a payment is in progress, or its units are sold: see `order`. Refund the payment that you received.")
                     .with("order", json!(order))
             }
             CheckoutError::BadWebhook => Self::new(&problem_types::BAD_WEBHOOK)
@@ -232,22 +211,22 @@ impl From<CheckoutError> for Problem {
             CheckoutError::UnknownProduct => Self::new(&problem_types::UNKNOWN_PRODUCT)
                 .detail("Check the URL; `GET /products` lists the products."),
             CheckoutError::NoSignIn => Self::new(&problem_types::NO_SIGN_IN)
-                .detail("Set FAIRLINE_SIGN_IN_KEY to offer them."),
+                .detail("Set FAIRLINE_SIGN_IN_KEY to enable them."),
             CheckoutError::NotSignedIn => Self::new(&problem_types::NOT_SIGNED_IN)
                 .detail("Sign in with `POST /users/login`, and send the access token as `Authorization: Bearer` or `Fairline-Account`. It is valid for 15 minutes."),
             CheckoutError::NoAccount => Self::new(&problem_types::ACCOUNT_NEEDED)
-                .detail("Sign in, and go on: nothing was used up, and your time runs on."),
+                .detail("Sign in and try again. Your token is still valid."),
             CheckoutError::OverAllowance { left } => {
                 Self::new(&problem_types::ACCOUNT_OVER_LIMIT)
-                    .detail(format!("This account may have {left} more of this sale. Nothing was used up."))
+                    .detail(format!("This account may buy {left} more units of this sale. The token is still valid."))
                     .with("field", "quantity")
                     .with("left", left)
             }
             CheckoutError::OverShopperLimit { left } => {
                 let detail = if left == 0 {
-                    "You have bought, or hold, as many units of this sale as one shopper may. Nothing was charged.".to_owned()
+                    "You have bought or hold the maximum number of units of this sale. Nothing was charged.".to_owned()
                 } else {
-                    format!("One shopper may buy {left} more of this sale. Nothing was used up; ask for less.")
+                    format!("You may buy {left} more units of this sale. The token is still valid; choose a smaller quantity.")
                 };
                 Self::new(&problem_types::SHOPPER_OVER_LIMIT)
                     .detail(detail)
@@ -259,36 +238,36 @@ impl From<CheckoutError> for Problem {
                     .detail(format!("The field `{field}` {wrong}."))
                     .with("field", field)
             }
-            CheckoutError::NoCarrier { field } => {
-                Self::new(&problem_types::NO_CARRIER)
-                    .detail(format!("Codes are not sent by `{field}` here; sign in another way."))
+            CheckoutError::NoChannel { field } => {
+                Self::new(&problem_types::NO_CHANNEL)
+                    .detail(format!("This installation can't sign in by `{field}`. Sign in another way."))
                     .with("field", field)
             }
             CheckoutError::TooManyCodes => Self::new(&problem_types::TOO_MANY_CODES)
-                .detail("Use the newest code, or request another in an hour."),
+                .detail("Use the newest code, or request a new one in an hour."),
             CheckoutError::WrongCode => Self::new(&problem_types::WRONG_CODE)
-                .detail("It is wrong, was used, or is older than 10 minutes. After five attempts, request another."),
+                .detail("It is wrong, was used before, or is older than 10 minutes. After five attempts, request a new code."),
             CheckoutError::BadIdToken(ref reason) => Self::new(&problem_types::BAD_ID_TOKEN)
-                .detail(format!("The token of the shop's issuer was rejected: {reason}.")),
+                .detail(format!("The ID token was rejected: {reason}.")),
             CheckoutError::NoIssuer(ref reason) => {
                 warn!(reason, "fetch issuer keys failed");
-                Self::unavailable("The shop's issuer of accounts does not answer at this moment. Try again.")
+                Self::unavailable("The OpenID Connect issuer does not answer. Try again.")
             }
             CheckoutError::SignedOut => Self::new(&problem_types::SIGNED_OUT)
                 .detail("The refresh token has expired, or was used twice, which ends its session. Sign in again."),
             CheckoutError::NoPush => Self::new(&problem_types::NO_PUSH)
-                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT for it."),
+                .detail("Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT."),
             CheckoutError::NoReminder => Self::new(&problem_types::NO_REMINDER)
                 .detail("The account has no address for notifications, or a draw decides the order of this line. Keep the page open."),
             CheckoutError::OrderUnderWay => Self::new(&problem_types::ORDER_UNDER_WAY)
-                .detail("Pay for it, give it back, or wait for its time to run out; then ask again. Nothing was forgotten."),
+                .detail("Pay for it, cancel it, or wait until it expires; then try again. Nothing was erased."),
             CheckoutError::ForeignOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
                 .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
-            CheckoutError::NoCatalogue => Self::unavailable("The catalogue has not been read yet. Try again."),
-            CheckoutError::Crowded => Self::unavailable("Checkout is busy at the moment. Nothing was lost; try again."),
+            CheckoutError::NoCatalogue => Self::unavailable("The catalogue is not loaded yet. Try again."),
+            CheckoutError::Crowded => Self::unavailable("Checkout is overloaded. Nothing was changed; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "query database failed");
-                Self::unavailable("The database does not answer at this moment. Nothing was lost; try again.")
+                Self::unavailable("The database does not answer. Nothing was changed; try again.")
             }
             CheckoutError::TaskFailed(_) | CheckoutError::Store(StoreError::Refused(_) | StoreError::Corrupt(_)) => {
                 error!(%error, "handle request failed");
@@ -306,7 +285,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{orders::order::OrderId, orders::state::OrderStatus};
+    use crate::{orders::order::OrderId, orders::state::OrderStatus, redemption::outcome::NotRedeemed};
 
     fn order() -> Order {
         Order {
@@ -326,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_error_has_its_answer() {
+    async fn every_error_maps_to_its_problem() {
         let store = |error: StoreError| CheckoutError::Store(error);
         let panicked = tokio::spawn(async { panic!("on purpose") }).await.expect_err("it panicked");
         for (error, status, slug) in [
@@ -336,7 +315,7 @@ mod tests {
             (CheckoutError::PaymentDeclined, 402, "payment-declined"),
             (CheckoutError::OtherSale, 403, "other-sale"),
             (CheckoutError::UnknownSale, 404, "unknown-sale"),
-            (CheckoutError::NoShopKey, 401, "no-shop-key"),
+            (CheckoutError::NoMerchantKey, 401, "no-merchant-key"),
             (CheckoutError::NotGivenBack(Box::new(order())), 409, "not-given-back"),
             (CheckoutError::NotConfirmed(Box::new(order())), 409, "not-confirmed"),
             (CheckoutError::UnknownPayment, 404, "unknown-payment"),
@@ -364,7 +343,7 @@ mod tests {
             (NotRedeemed::NoAccount.into(), 401, "account-needed"),
             (NotRedeemed::OverAllowance { left: 1 }.into(), 422, "account-over-limit"),
             (CheckoutError::BadSignIn { field: "email", wrong: "is no address" }, 422, "invalid-body"),
-            (CheckoutError::NoCarrier { field: "phone" }, 422, "no-carrier"),
+            (CheckoutError::NoChannel { field: "phone" }, 422, "no-channel"),
             (CheckoutError::TooManyCodes, 429, "too-many-codes"),
             (CheckoutError::WrongCode, 401, "wrong-code"),
             (CheckoutError::BadIdToken("it has run out".to_owned()), 401, "bad-id-token"),

@@ -13,12 +13,13 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::{FromRef, FromRequestParts, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::MethodFilter,
 };
 use fairline_admission_token::{Claims, Genuine};
+use fairline_redemption::{GenerationalCache, Keys, NoClaims, bearer};
 use fairline_sale::{SaleId, VisitorId};
 use fairline_server::{Problem, ProblemBody, cookies_named};
 use time::OffsetDateTime;
@@ -28,16 +29,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    CLOCK_SLACK_S, Checkout,
-    auth::{
-        caller::{Holders, bearer},
-        keys::NoClaims,
-    },
+    CLOCK_SLACK_S,
+    auth::caller::{Callers, Holders},
     error::CheckoutError,
-    generational_cache::GenerationalCache,
     orders::state::OrderStatus,
     problem_types,
-    redemption::store::Became,
+    redemption::{batcher::RedemptionBatcher, outcome::Became},
 };
 
 /// The query parameter and the cookie with a token.
@@ -57,9 +54,9 @@ const CANDIDATES_MAX: usize = 8;
 /// Admissions whose state the cache holds at least; twice as many at most.
 const KNOWN_MAX: usize = 16_384;
 /// How long the database may take before the token alone decides: proxies wait one second.
-const TOLD_WITHIN: Duration = Duration::from_millis(300);
+const READ_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a cached state is valid.
-const BELIEVED_FOR: Duration = Duration::from_secs(1);
+const CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
@@ -68,7 +65,7 @@ pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (Became, Instant), KN
 impl Visits {
     fn of(&self, admission: Uuid) -> Option<Became> {
         let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        visits.get(&admission).filter(|(_, at)| at.elapsed() < BELIEVED_FOR).map(|(became, _)| became.clone())
+        visits.get(&admission).filter(|(_, at)| at.elapsed() < CACHED_FOR).map(|(became, _)| became.clone())
     }
 
     fn keep(&self, admission: Uuid, became: Became) {
@@ -78,7 +75,7 @@ impl Visits {
 
 /// The request of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct AuthRequest {
     /// Candidate tokens, the newest first: from the query, the header and the cookies. The shop may
     /// have a bearer token of its own, and earlier visits leave cookies.
     tokens: Vec<Candidate>,
@@ -97,14 +94,14 @@ struct Candidate {
     in_query: bool,
 }
 
-impl Asked {
+impl AuthRequest {
     /// Parses the request of a proxy. Only the request line marks a preflight: proxies set it,
     /// while headers may come from the client.
     pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let originals =
-            ORIGINAL_URIS.into_iter().filter_map(|name| said(name)?.split_once('?').map(|(_, query)| query));
-        // Envoy appends the path and query of the original request to `/gate/verify`.
+            ORIGINAL_URIS.into_iter().filter_map(|name| header(name)?.split_once('?').map(|(_, query)| query));
+        // Envoy appends the path and query of the original request to `/forward-auth/verify`.
         let mut queries = originals.chain(uri.query());
         let from_query = queries.find_map(|query| parameter(query, IN_QUERY));
         let from_headers = bearer(headers).into_iter().chain(cookies_named(headers, COOKIE));
@@ -112,7 +109,7 @@ impl Asked {
         let tokens = from_query.as_deref().map(candidate(true)).into_iter().chain(from_headers.map(candidate(false)));
         let tokens = tokens.filter(|candidate| !candidate.token.is_empty()).take(CANDIDATES_MAX).collect();
         let sales = uri.query().and_then(|query| parameter(query, "sale"));
-        let sales = sales.into_iter().chain(said(SALE.as_str()).map(str::to_owned)).collect();
+        let sales = sales.into_iter().chain(header(SALE.as_str()).map(str::to_owned)).collect();
         let is_preflight = *method == Method::OPTIONS
             && headers.contains_key(header::ORIGIN)
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -126,7 +123,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     values.map(|(_, value)| value).find(|value| !value.is_empty()).map(str::to_owned)
 }
 
-impl<S: Sync> FromRequestParts<S> for Asked {
+impl<S: Sync> FromRequestParts<S> for AuthRequest {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -169,7 +166,23 @@ impl Visit {
     }
 }
 
-pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+/// The state of forward auth.
+pub(crate) struct ForwardAuth {
+    pub(crate) callers: Callers,
+    pub(crate) keys: Keys,
+    pub(crate) batcher: RedemptionBatcher,
+    pub(crate) visits: Visits,
+    pub(crate) waiting_room_url: Option<HeaderValue>,
+    pub(crate) secure_cookies: bool,
+}
+
+impl FromRef<Arc<ForwardAuth>> for Callers {
+    fn from_ref(forward_auth: &Arc<ForwardAuth>) -> Self {
+        forward_auth.callers.clone()
+    }
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<ForwardAuth>> {
     use axum::routing::{any, on};
     // A proxy may forward the original method, and Envoy also the path. A wildcard does not match
     // an empty path.
@@ -180,25 +193,29 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
         .or(MethodFilter::DELETE);
     OpenApiRouter::new()
         .routes(routes!(verify))
-        .route("/gate/verify", on(others, verify))
-        .route("/gate/verify/", any(verify))
-        .route("/gate/verify/{*rest}", any(verify))
+        .route("/forward-auth/verify", on(others, verify))
+        .route("/forward-auth/verify/", any(verify))
+        .route("/forward-auth/verify/{*rest}", any(verify))
         .routes(routes!(enter))
-        .route("/gate/enter", on(others, enter))
-        .route("/gate/enter/", any(enter))
-        .route("/gate/enter/{*rest}", any(enter))
+        .route("/forward-auth/enter", on(others, enter))
+        .route("/forward-auth/enter/", any(enter))
+        .route("/forward-auth/enter/{*rest}", any(enter))
 }
 
 /// Whether a proxy sends its checks to this path.
-pub(crate) fn is_asked(uri: &Uri) -> bool {
-    ["/gate/verify", "/gate/enter"]
+pub(crate) fn is_check(uri: &Uri) -> bool {
+    ["/forward-auth/verify", "/forward-auth/enter"]
         .iter()
         .any(|path| uri.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-impl Checkout {
+impl ForwardAuth {
     /// The first visit that lasts, with its token; or the error of our first token.
-    async fn visit<'a>(&self, asked: &'a Asked, holders: &Holders) -> Result<(Visit, &'a Candidate), CheckoutError> {
+    async fn visit<'a>(
+        &self,
+        asked: &'a AuthRequest,
+        holders: &Holders,
+    ) -> Result<(Visit, &'a Candidate), CheckoutError> {
         let mut refused = CheckoutError::NoToken;
         for candidate in &asked.tokens {
             match self.visit_by(&candidate.token, &asked.sales, holders).await {
@@ -234,7 +251,7 @@ impl Checkout {
             let became = self.became(claims.jti, visitor).await?;
             return Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired);
         }
-        match timeout(TOLD_WITHIN, self.became(claims.jti, visitor)).await {
+        match timeout(READ_TIMEOUT, self.became(claims.jti, visitor)).await {
             Ok(Ok(became)) => Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired),
             Ok(Err(error)) => {
                 warn!(%error, "read admission failed; accepting the token alone");
@@ -242,7 +259,7 @@ impl Checkout {
             }
             Err(_) => {
                 warn!(
-                    within_ms = TOLD_WITHIN.as_millis() as u64,
+                    within_ms = READ_TIMEOUT.as_millis() as u64,
                     "read admission timed out; accepting the token alone"
                 );
                 Ok(Visit { until: claims.exp, claims, order: None })
@@ -254,14 +271,14 @@ impl Checkout {
         if let Some(known) = self.visits.of(admission) {
             return Ok(known);
         }
-        let became = self.batcher.ask(admission, visitor).await?;
+        let became = self.batcher.state(admission, visitor).await?;
         self.visits.keep(admission, became.clone());
         Ok(became)
     }
 }
 
 /// The shop answers the request. Overwrites headers that a client may have sent under these names.
-fn passed_on() -> Response {
+fn pass_on() -> Response {
     let nothing = [SALE, ADMISSION, QUANTITY, EXPIRES, ORDER].map(|name| (name, ""));
     (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], nothing).into_response()
 }
@@ -269,23 +286,23 @@ fn passed_on() -> Response {
 fn admitted((visit, candidate): &(Visit, &Candidate), is_secure: bool) -> Response {
     let Visit { claims, until, order } = visit;
     let mut headers = HeaderMap::new();
-    let mut say = |name: HeaderName, value: String| {
+    let mut set = |name: HeaderName, value: String| {
         // Ids, numbers and our tokens are visible ASCII.
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
     };
-    say(header::CACHE_CONTROL, "no-store".to_owned());
-    say(SALE, claims.sale.to_string());
-    say(ADMISSION, claims.jti.to_string());
-    say(QUANTITY, claims.qty.to_string());
-    say(EXPIRES, until.to_string());
+    set(header::CACHE_CONTROL, "no-store".to_owned());
+    set(SALE, claims.sale.to_string());
+    set(ADMISSION, claims.jti.to_string());
+    set(QUANTITY, claims.qty.to_string());
+    set(EXPIRES, until.to_string());
     // Empty without an order: Envoy overwrites a client's header only if the response sets it.
-    say(ORDER, order.clone().unwrap_or_default());
+    set(ORDER, order.clone().unwrap_or_default());
     if let Candidate { token, in_query: true } = candidate {
         let secure = if is_secure { "; Secure" } else { "" };
         // A session cookie: the token itself carries the expiry.
-        say(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
+        set(header::SET_COOKIE, format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
     }
     (StatusCode::OK, headers).into_response()
 }
@@ -308,12 +325,12 @@ fn expired() -> Response {
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 
-/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own checkout.
+/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own forward_auth.
 /// The first valid token counts: in the query (`fairline_token`) of the request, of
 /// `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
 /// `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
-/// the shop. `docs/gate.md` has configurations for proxies.
-#[utoipa::path(get, path = "/gate/verify", params(
+/// the shop. `docs/forward-auth.md` has configurations for proxies.
+#[utoipa::path(get, path = "/forward-auth/verify", params(
     ("sale" = Option<String>, Query, description = "The sale that the token must be valid for."),
     ("X-Fairline-Sale" = Option<String>, Header, description = "The same, for a proxy that can't set the query.")), responses(
     (status = 200, description = "The visit lasts; nothing was used up. The headers describe it.", headers(
@@ -326,31 +343,31 @@ fn expired() -> Response {
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 503, description = "No keys are loaded yet, or the database does not answer for an expired token.", body = ProblemBody),
 ))]
-async fn verify(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+async fn verify(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
     if asked.is_preflight {
-        return passed_on();
+        return pass_on();
     }
-    match checkout.visit(&asked, &holders).await {
-        Ok(visit) => admitted(&visit, checkout.secure_cookies),
+    match forward_auth.visit(&asked, &holders).await {
+        Ok(visit) => admitted(&visit, forward_auth.secure_cookies),
         Err(error) => refused(error),
     }
 }
 
 /// The same, for proxies that return a rejection to the browser (Traefik, Envoy): a browser that
 /// was not admitted is redirected to the waiting room.
-#[utoipa::path(get, path = "/gate/enter", params(
+#[utoipa::path(get, path = "/forward-auth/enter", params(
     ("sale" = Option<String>, Query, description = "The sale that the token must be valid for.")), responses(
-    (status = 200, description = "As `/gate/verify`."),
+    (status = 200, description = "As `/forward-auth/verify`."),
     (status = 303, description = "Not admitted: redirect to the waiting room."),
     (status = 401, description = "Not admitted, and FAIRLINE_WAITING_ROOM_URL is not set.", body = ProblemBody),
-    (status = 503, description = "As `/gate/verify`.", body = ProblemBody),
+    (status = 503, description = "As `/forward-auth/verify`.", body = ProblemBody),
 ))]
-async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders) -> Response {
+async fn enter(State(forward_auth): State<Arc<ForwardAuth>>, asked: AuthRequest, holders: Holders) -> Response {
     if asked.is_preflight {
-        return passed_on();
+        return pass_on();
     }
-    match (checkout.visit(&asked, &holders).await, &checkout.waiting_room_url) {
-        (Ok(visit), _) => admitted(&visit, checkout.secure_cookies),
+    match (forward_auth.visit(&asked, &holders).await, &forward_auth.waiting_room_url) {
+        (Ok(visit), _) => admitted(&visit, forward_auth.secure_cookies),
         (Err(error @ (CheckoutError::NoKeys | CheckoutError::Store(_))), _) | (Err(error), None) => refused(error),
         (Err(_), Some(url)) => (
             StatusCode::SEE_OTHER,
@@ -364,39 +381,39 @@ async fn enter(State(checkout): State<Checkout>, asked: Asked, holders: Holders)
 mod tests {
     use super::*;
 
-    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> Asked {
+    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> AuthRequest {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
         }
-        Asked::of(&Method::GET, &uri.parse().expect("an address"), &map)
+        AuthRequest::of(&Method::GET, &uri.parse().expect("an address"), &map)
     }
 
-    fn tokens(asked: Asked) -> Vec<String> {
+    fn tokens(asked: AuthRequest) -> Vec<String> {
         asked.tokens.into_iter().map(|candidate| candidate.token).collect()
     }
 
     #[test]
     fn a_token_is_found_wherever_a_proxy_puts_it() {
         for (uri, headers, expected) in [
-            ("/gate/verify", &[][..], &[][..]),
-            ("/gate/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("authorization", "Basic a.b.c")], &[]),
-            ("/gate/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], &["a.b.c"]),
-            ("/gate/verify", &[("cookie", "promo=é; fairline_admission=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("cookie", "fairline_admission=a; fairline_admission=b")], &["a", "b"]),
-            ("/gate/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], &[]),
-            ("/gate/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], &["a.b.c"]),
-            ("/gate/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
-            ("/gate/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
-            ("/gate/verify?fairline_token=", &[], &[]),
+            ("/forward-auth/verify", &[][..], &[][..]),
+            ("/forward-auth/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("authorization", "Basic a.b.c")], &[]),
+            ("/forward-auth/verify", &[("cookie", "x=y; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("cookie", "x=y"), ("cookie", "fairline_admission=a.b.c; z=1")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("cookie", "promo=é; fairline_admission=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("cookie", "fairline_admission=a; fairline_admission=b")], &["a", "b"]),
+            ("/forward-auth/verify", &[("cookie", "xfairline_admission=a.b.c; fairline_admission=")], &[]),
+            ("/forward-auth/verify", &[("x-original-uri", "/shop?a=1&fairline_token=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("x-forwarded-uri", "/shop?fairline_token=a.b.c")], &["a.b.c"]),
+            ("/forward-auth/verify", &[("x-forwarded-uri", "/fairline_token=a.b.c")], &[]),
+            ("/forward-auth/verify/shop?fairline_token=a.b.c", &[], &["a.b.c"]),
+            ("/forward-auth/verify?fairline_token=", &[], &[]),
             // A new token comes before an earlier visit's cookie, and before the shop's own bearer
             // token.
-            ("/gate/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
+            ("/forward-auth/verify?fairline_token=new", &[("cookie", "fairline_admission=old")], &["new", "old"]),
             (
-                "/gate/verify",
+                "/forward-auth/verify",
                 &[("authorization", "Bearer shop.jwt.x"), ("cookie", "fairline_admission=a.b.c")],
                 &["shop.jwt.x", "a.b.c"],
             ),
@@ -412,16 +429,16 @@ mod tests {
         for (name, value) in headers.into_iter().chain([("x-forwarded-method", "OPTIONS")]) {
             map.append(name, HeaderValue::from_static(value));
         }
-        let uri = Uri::from_static("/gate/verify?method=OPTIONS");
-        assert!(Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
-        assert!(!Asked::of(&Method::PUT, &uri, &map).is_preflight);
+        let uri = Uri::from_static("/forward-auth/verify?method=OPTIONS");
+        assert!(AuthRequest::of(&Method::OPTIONS, &uri, &map).is_preflight);
+        assert!(!AuthRequest::of(&Method::PUT, &uri, &map).is_preflight);
         map.remove("origin");
-        assert!(!Asked::of(&Method::OPTIONS, &uri, &map).is_preflight);
+        assert!(!AuthRequest::of(&Method::OPTIONS, &uri, &map).is_preflight);
     }
 
     #[test]
     fn every_sale_that_is_named_counts() {
-        assert_eq!(asked("/gate/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
-        assert_eq!(asked("/gate/verify/?x=sale=a", &[]).sales, [""; 0]);
+        assert_eq!(asked("/forward-auth/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
+        assert_eq!(asked("/forward-auth/verify/?x=sale=a", &[]).sales, [""; 0]);
     }
 }

@@ -6,25 +6,22 @@
 use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use fairline_http_client::web_address;
 use fairline_line::ticket::TicketKey;
+use fairline_notification_channels::{Address, Subscription};
+use fairline_payment_gateway::{self as gateway, Step, webhook};
+use fairline_redemption::{bearer, holds_ticket_of};
 use fairline_sale::VisitorId;
 use fairline_server::Secret;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    accounts::{
-        account::{AccountKey, Address},
-        routes as users,
-    },
-    auth::caller::{Holders, bearer, holds_ticket_of, idempotency_scope},
-    forward_auth as gate, merchant_api as shop,
-    notifications::web_push::Subscription,
-    orders::routes as api,
-    outbound::web_address,
-    payments::gateway::{
-        stripe::{self, Step},
-        webhook,
-    },
+    accounts::{account::AccountKey, routes as users},
+    auth::caller::{Holders, idempotency_scope},
+    forward_auth::AuthRequest,
+    merchant_api,
+    payments::routes::Pay,
+    redemption::routes::Purchase,
 };
 
 /// A name, and a function that accepts arbitrary bytes.
@@ -38,11 +35,11 @@ pub const TARGETS: &[Target] = &[
     ("caller-headers", caller_headers),
     ("access-token", access_token),
     ("forward-auth", forward_auth),
-    ("purchase-body", body::<api::Purchase>),
-    ("payment-body", body::<api::Pay>),
-    ("merchant-redeem-body", body::<shop::Redeem>),
-    ("merchant-confirm-body", body::<shop::Confirm>),
-    ("merchant-reserve-body", body::<shop::Reserve>),
+    ("purchase-body", body::<Purchase>),
+    ("payment-body", body::<Pay>),
+    ("merchant-redeem-body", body::<merchant_api::Redeem>),
+    ("merchant-confirm-body", body::<merchant_api::Confirm>),
+    ("merchant-reserve-body", body::<merchant_api::Reserve>),
     ("sign-in-body", body::<users::LogIn>),
     ("sign-in-code-body", body::<users::EnterCode>),
     ("refresh-body", body::<users::Refresh>),
@@ -84,7 +81,7 @@ fn webhook_signature(bytes: &[u8]) {
 fn gateway_answer(bytes: &[u8]) {
     for step in [Step::Authorise, Step::LookUp, Step::Refund] {
         for status in [StatusCode::OK, StatusCode::PAYMENT_REQUIRED, StatusCode::NOT_FOUND] {
-            let _ = stripe::read(step, status, &HeaderMap::new(), bytes);
+            let _ = gateway::read(step, status, &HeaderMap::new(), bytes);
         }
     }
 }
@@ -113,7 +110,7 @@ fn forward_auth(bytes: &[u8]) {
         header::AUTHORIZATION,
         header::COOKIE,
     ];
-    let _ = gate::Asked::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
+    let _ = AuthRequest::of(&Method::GET, &uri, &headers(&names, rest.strip_prefix(b"\n").unwrap_or(rest)));
 }
 
 fn email_address(bytes: &[u8]) {

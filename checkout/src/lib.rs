@@ -5,40 +5,40 @@
 //! - [`auth`]: caller identity. [`redemption`]: a token becomes a hold. [`orders`]: holds and
 //!   orders. [`payments`]: money, and the port to the payment gateway. [`accounts`]: sign-in.
 //!   [`notifications`]: e-mail, SMS, Web Push. [`events`]: outbox and streams. [`webhooks`]:
-//!   deliveries to other systems. [`catalogue`]: products. [`merchant_api`]: the API for the shop's
-//!   own systems. [`forward_auth`]: checks for proxies. [`jobs`]: scheduled work.
+//!   deliveries to other systems. [`catalogue`]: products. [`merchant_api`]: the API for the
+//!   merchant's systems. [`forward_auth`]: checks for proxies. [`jobs`]: scheduled work.
 //! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
 //!   `store.rs` and `db.rs` only.
+//! - Each feature has its own state; only [`app`] and [`router`] know all of them. No two modules
+//!   use each other, unless one contains the other (`cli/tests/layout.rs`).
 
 mod accounts;
 mod app;
 mod auth;
 mod catalogue;
 mod db;
-#[doc(hidden)]
-pub mod door;
 mod error;
 mod events;
 mod forward_auth;
 #[doc(hidden)]
 pub mod fuzz;
-mod generational_cache;
+mod http;
 mod jobs;
 mod merchant_api;
 mod notifications;
 mod openapi;
 mod orders;
-mod outbound;
 mod payments;
 pub mod problem_types;
 mod redemption;
+#[doc(hidden)]
+pub mod redemption_bench;
 mod router;
 mod settings;
 mod webhooks;
 
-pub(crate) use app::Checkout;
 pub use app::{Service, run};
-pub use settings::{PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Settings};
+pub use settings::{PAYMENT_CONNECTIONS, REDEMPTION_CONNECTIONS, REQUEST_CONNECTIONS, Role, Settings};
 
 /// Tolerated difference between this process's clock and a signer's, in seconds, where the database
 /// can't be asked. Elsewhere the database's clock decides.

@@ -1,11 +1,15 @@
-//! The merchant API for the shop's own systems, authenticated by the shop key: a checkout of its
+//! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of its
 //! own, a box office, a point of sale.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
-use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    extract::{FromRef, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use fairline_sale::{SaleId, Status, presented_status};
-use fairline_server::{Json, Path, Problem, ProblemBody};
+use fairline_server::{Json, Path, Problem, ProblemBody, Shutdown};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -13,26 +17,43 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Checkout,
-    auth::caller::{BearerToken, ShopKey},
+    accounts::store::Erased,
+    auth::caller::{Callers, MerchantKey},
+    db::{Store, StoreError},
     error::CheckoutError,
-    jobs::retention::store::Erased,
+    http::{NO_STORE, order_id},
     orders::{
         holds::store::{Confirmed, NotReserved, StockRow},
         order::{Order, OrderId},
-        routes::{Forgotten, NO_STORE, order_id},
+        routes::Forgotten,
     },
-    payments::refunds::store::Requested,
+    payments::{refunds::store::Requested, service::Payments},
+    redemption::service::Redemptions,
 };
 
 /// How long a refund request waits for the gateway.
 const REFUND_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long units are reserved for the shop, in seconds: the default and the maximum.
+/// How long units are reserved for the merchant, in seconds: the default and the maximum.
 const RESERVED_FOR_S: i32 = 600;
 const RESERVED_FOR_MAX_S: i32 = 7 * 24 * 3600;
 
-pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+/// The state of the merchant API.
+pub(crate) struct MerchantApi {
+    pub(crate) store: Store,
+    pub(crate) callers: Callers,
+    pub(crate) redemptions: Arc<Redemptions>,
+    pub(crate) payments: Arc<Payments>,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl FromRef<Arc<MerchantApi>> for Callers {
+    fn from_ref(merchant_api: &Arc<MerchantApi>) -> Self {
+        merchant_api.callers.clone()
+    }
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<MerchantApi>> {
     OpenApiRouter::new()
         .routes(routes!(redeem))
         .routes(routes!(confirm))
@@ -42,7 +63,12 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
         .routes(routes!(reserve))
 }
 
-/// The shop's own name of something: printable text of up to 200 bytes.
+/// A response that no cache may store.
+fn answer(status: StatusCode, body: impl Serialize) -> Response {
+    (status, NO_STORE, axum::Json(body)).into_response()
+}
+
+/// The merchant's name of something: printable text of up to 200 bytes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 200, example = "invoice-2026-1187")]
@@ -68,16 +94,16 @@ pub(crate) struct Redeem {
     /// Units, up to the quantity of the admission.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The shop's own name of the shopper's account, for sales with a limit per account. The shop
+    /// The merchant's name of the shopper's account, for sales with a limit per account. The merchant
     /// vouches for it.
     account: Option<Reference>,
 }
 
-/// A payment that the shop received.
+/// A payment that the merchant received.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirm {
-    /// The shop's own name of the payment. It may be repeated.
+    /// The merchant's name of the payment. It may be repeated.
     reference: Reference,
 }
 
@@ -107,7 +133,7 @@ struct RefundStanding {
     requested_at: OffsetDateTime,
 }
 
-/// A reservation for the shop itself.
+/// A reservation for the merchant itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reserve {
@@ -116,7 +142,7 @@ pub(crate) struct Reserve {
     /// Units.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The shop's own name of the reservation. It may be repeated.
+    /// The merchant's name of the reservation. It may be repeated.
     reference: Reference,
     /// Seconds until the units are free again, unless confirmed: up to a week.
     #[serde(default = "reserved_for_s")]
@@ -145,7 +171,7 @@ struct Stock {
     total: i32,
     /// Reserved for tokens that were not redeemed yet.
     promised: i32,
-    /// In checkout, or reserved for the shop.
+    /// In checkout, or reserved for the merchant.
     held: i32,
     /// Paid for.
     sold: i32,
@@ -169,24 +195,32 @@ impl From<StockRow> for Stock {
     }
 }
 
-impl Checkout {
+impl MerchantApi {
+    /// Runs a change of the database in a task that finishes even if the client disconnects.
+    async fn change<T, F>(&self, change: impl FnOnce(Store) -> F) -> Result<T, CheckoutError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        Ok(self.shutdown.spawn(change(self.store.clone())).await??)
+    }
+
     async fn confirm(&self, order: OrderId, Reference(reference): Reference) -> Result<Order, CheckoutError> {
-        let store = self.store.clone();
-        match self.shutdown.spawn(async move { store.confirm(order, &reference).await }).await?? {
+        match self.change(move |store| async move { store.confirm(order, &reference).await }).await? {
             Some(Confirmed::Sold(order)) => Ok(order),
             Some(Confirmed::NotNow(order)) => Err(CheckoutError::NotConfirmed(Box::new(order))),
             None => Err(CheckoutError::UnknownOrder),
         }
     }
 
-    async fn refund_for_shop(&self, order: OrderId, wanted: Refund) -> Result<RefundStanding, CheckoutError> {
+    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStanding, CheckoutError> {
         let Refund { amount_minor, reason: Reference(reason) } = wanted;
-        let store = self.store.clone();
-        let asked = self.shutdown.spawn(async move { store.request_refund(order, amount_minor, &reason).await });
-        match asked.await?? {
+        let requested =
+            self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
+        match requested.await? {
             Requested::Accepted(request) => {
-                let checkout = self.clone();
-                let done = self.shutdown.spawn(async move { checkout.do_request(&request).await });
+                let payments = self.payments.clone();
+                let done = self.shutdown.spawn(async move { payments.do_request(&request).await });
                 // A slower refund continues in the background.
                 if let Ok(done) = timeout(REFUND_ANSWER_WITHIN, done).await {
                     done??;
@@ -203,8 +237,7 @@ impl Checkout {
     }
 
     async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
-        let store = self.store.clone();
-        match self.shutdown.spawn(async move { store.erase(id).await }).await?? {
+        match self.change(move |store| async move { store.erase(id).await }).await? {
             Erased::Orders(orders) => Ok(orders),
             Erased::UnderWay => Err(CheckoutError::OrderUnderWay),
             Erased::Unknown => Err(CheckoutError::UnknownOrder),
@@ -213,9 +246,10 @@ impl Checkout {
 
     async fn reserve(&self, wish: Reserve) -> Result<Order, CheckoutError> {
         let Reserve { sale_id, quantity, reference: Reference(reference), held_for_s } = wish;
-        let store = self.store.clone();
-        let reserve = async move { store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await };
-        self.shutdown.spawn(reserve).await??.map_err(|refused| match refused {
+        let reserved = self.change(move |store| async move {
+            store.reserve(sale_id, quantity.get().into(), &reference, held_for_s).await
+        });
+        reserved.await?.map_err(|reason| match reason {
             NotReserved::UnknownSale => CheckoutError::UnknownSale,
             NotReserved::SaleNotOpen => CheckoutError::SaleNotOpen,
             NotReserved::TooFew { free } => CheckoutError::TooFewFree { free },
@@ -224,13 +258,13 @@ impl Checkout {
     }
 }
 
-/// Redeem the admission token that a shopper has brought to the shop's own checkout. Its units are
-/// held until the shop confirms the order or gives it back, or the hold expires. The shop is
+/// Redeem the admission token that a shopper has brought to the merchant's own merchant_api. Its units are
+/// held until the merchant confirms the order or gives it back, or the hold expires. The merchant is
 /// responsible for checking that the shopper holds the token.
-#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("shop" = [])),
+#[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held.", body = Order),
-    (status = 401, description = "No shop key, or a wrong one; or the token is not genuine.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one; or the token is not genuine.", body = ProblemBody),
     (status = 403, description = "The token is for another sale.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
     (status = 409, description = "The token was used before (`order` contains its order), or the sale is not open.", body = ProblemBody),
@@ -239,54 +273,55 @@ impl Checkout {
     (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
 ))]
 async fn redeem(
-    State(checkout): State<Checkout>,
-    key: ShopKey,
+    State(merchant_api): State<Arc<MerchantApi>>,
+    key: MerchantKey,
     Json(Redeem { sale_id, token, quantity, account }): Json<Redeem>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let account = account.map(|Reference(name)| name);
-    let order = checkout.purchase_for_shop(key, sale_id, &BearerToken(token), quantity, account.as_deref()).await?;
-    Ok((StatusCode::CREATED, NO_STORE, axum::Json(order)))
+    let order =
+        merchant_api.redemptions.purchase_for_merchant(key, sale_id, &token, quantity, account.as_deref()).await?;
+    Ok(answer(StatusCode::CREATED, order))
 }
 
 /// Erase personal data at a customer's request. With the id of an ended order, removes the link to
 /// its shopper; with the id of an account, erases the account and the links of all its orders.
 /// Units and amounts stay for the books. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
-    security(("shop" = [])), responses(
+    security(("merchant" = [])), responses(
     (status = 200, description = "The number of anonymised orders.", body = Forgotten),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order or account.", body = ProblemBody),
     (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
 ))]
 async fn erase(
-    State(checkout): State<Checkout>,
-    _key: ShopKey,
+    State(merchant_api): State<Arc<MerchantApi>>,
+    _key: MerchantKey,
     Path(id): Path<String>,
-) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(Forgotten { forgotten: checkout.erase(order_id(&id)?).await? })))
+) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, Forgotten { forgotten: merchant_api.erase(order_id(&id)?).await? }))
 }
 
-/// Confirm that the shop was paid for an order. The order is sold; an expired one, if units are
+/// Confirm that the merchant was paid for an order. The order is sold; an expired one, if units are
 /// free.
 #[utoipa::path(post, path = "/api/orders/{id}/confirm", request_body = Confirm,
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
-    security(("shop" = [])), responses(
+    security(("merchant" = [])), responses(
     (status = 200, description = "The order is paid.", body = Order),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was paid another way, a payment is pending, or its units are gone.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn confirm(
-    State(checkout): State<Checkout>,
-    _key: ShopKey,
+    State(merchant_api): State<Arc<MerchantApi>>,
+    _key: MerchantKey,
     Path(order): Path<String>,
     Json(Confirm { reference }): Json<Confirm>,
-) -> Result<impl IntoResponse, Problem> {
-    Ok((NO_STORE, axum::Json(checkout.confirm(order_id(&order)?, reference).await?)))
+) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, merchant_api.confirm(order_id(&order)?, reference).await?))
 }
 
 /// Refund all or a part of an order that was paid for here. Its units stay sold: raise the stock to
@@ -294,57 +329,57 @@ async fn confirm(
 #[utoipa::path(post, path = "/api/orders/{id}/refund", request_body = Refund,
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
-    security(("shop" = [])), responses(
+    security(("merchant" = [])), responses(
     (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
     (status = 503, description = "The database does not answer; read the order before you retry.", body = ProblemBody),
 ))]
 async fn refund(
-    State(checkout): State<Checkout>,
-    _key: ShopKey,
+    State(merchant_api): State<Arc<MerchantApi>>,
+    _key: MerchantKey,
     Path(order): Path<String>,
     Json(wanted): Json<Refund>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     if wanted.amount_minor.is_some_and(|amount| amount < 1) {
         return Err(CheckoutError::WrongAmount.into());
     }
-    Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(checkout.refund_for_shop(order_id(&order)?, wanted).await?)))
+    Ok(answer(StatusCode::ACCEPTED, merchant_api.refund(order_id(&order)?, wanted).await?))
 }
 
 /// The stocks of sales.
-#[utoipa::path(get, path = "/inventory/status", security(("shop" = [])), responses(
+#[utoipa::path(get, path = "/inventory/status", security(("merchant" = [])), responses(
     (status = 200, description = "Sales that run, are scheduled, or ended with units out, the newest first.", body = Inventory),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
-async fn show_inventory(State(checkout): State<Checkout>, _key: ShopKey) -> Result<impl IntoResponse, Problem> {
-    let stocks = checkout.store.stocks().await.map_err(CheckoutError::from)?;
-    Ok((NO_STORE, axum::Json(Inventory { stocks: stocks.into_iter().map(Stock::from).collect() })))
+async fn show_inventory(State(merchant_api): State<Arc<MerchantApi>>, _key: MerchantKey) -> Result<Response, Problem> {
+    let stocks = merchant_api.store.stocks().await.map_err(CheckoutError::from)?;
+    Ok(answer(StatusCode::OK, Inventory { stocks: stocks.into_iter().map(Stock::from).collect() }))
 }
 
-/// Reserve free units for the shop itself, such as for its box office. Units that shoppers were
+/// Reserve free units for the merchant itself, such as for its box office. Units that shoppers were
 /// promised are not available. The order is confirmed or given back like any other.
-#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("shop" = [])),
+#[utoipa::path(post, path = "/inventory/reserve", request_body = Reserve, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held, now or before, under this reference.", body = Order),
-    (status = 401, description = "No shop key, or a wrong one.", body = ProblemBody),
+    (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such sale.", body = ProblemBody),
     (status = 409, description = "Too few units are free, the sale is closed, or the reference belongs to another reservation.", body = ProblemBody),
     (status = 422, description = "A field is wrong.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was reserved.", body = ProblemBody),
 ))]
 async fn reserve(
-    State(checkout): State<Checkout>,
-    _key: ShopKey,
+    State(merchant_api): State<Arc<MerchantApi>>,
+    _key: MerchantKey,
     Json(wish): Json<Reserve>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     if !(1..=RESERVED_FOR_MAX_S).contains(&wish.held_for_s) {
         return Err(CheckoutError::HeldForTooLong { most_s: RESERVED_FOR_MAX_S }.into());
     }
-    Ok((StatusCode::CREATED, NO_STORE, axum::Json(checkout.reserve(wish).await?)))
+    Ok(answer(StatusCode::CREATED, merchant_api.reserve(wish).await?))
 }
 
 #[cfg(test)]

@@ -35,9 +35,9 @@ impl Modify for Security {
         );
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admission", SecurityScheme::Http(admission));
-        let shop =
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The key of the shop's own systems."));
-        components.add_security_scheme("shop", SecurityScheme::Http(shop.build()));
+        let merchant =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The key of the merchant's systems."));
+        components.add_security_scheme("merchant", SecurityScheme::Http(merchant.build()));
         let account = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
             "The access token of an account; in `Fairline-Account` if the request has an admission token.",
         ));

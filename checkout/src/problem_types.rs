@@ -5,7 +5,7 @@ fairline_server::problem_types! {
         shopper: "Sign in, and continue. The time to pay keeps running.",
         merchant: "Send the shopper's account with the redemption.",
     }
-    ACCOUNT_OVER_LIMIT = UNPROCESSABLE_ENTITY "account-over-limit" "Over the limit per account" {
+    ACCOUNT_OVER_LIMIT = UNPROCESSABLE_ENTITY "account-over-limit" "The sale's limit per account is reached" {
         shopper: "Choose at most `left` units.",
     }
     BAD_ID_TOKEN = UNAUTHORIZED "bad-id-token" "The ID token is not accepted" {
@@ -23,22 +23,22 @@ fairline_server::problem_types! {
     FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Foreign origin" {
         operator: "Add the shop's origin to FAIRLINE_ALLOWED_ORIGINS, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
-    HOLD_LAPSED = CONFLICT "hold-lapsed" "The time to pay is over" {
+    HOLD_LAPSED = CONFLICT "hold-lapsed" "The hold has expired" {
         shopper: "Join the line again. Nothing was charged.",
     }
-    NO_CARRIER = UNPROCESSABLE_ENTITY "no-carrier" "No delivery to such an address" {
+    NO_CHANNEL = UNPROCESSABLE_ENTITY "no-channel" "No channel for this address" {
         shopper: "Sign in another way.",
         operator: "Configure e-mail (FAIRLINE_SMTP_URL) or SMS (FAIRLINE_SMS_URL).",
     }
-    NO_PUSH = NOT_FOUND "no-push" "Push messages are disabled" {
+    NO_PUSH = NOT_FOUND "no-push" "Web Push is not configured" {
         operator: "Set FAIRLINE_PUSH_PUBLIC_KEY, FAIRLINE_PUSH_KEY and FAIRLINE_PUSH_CONTACT to enable them.",
     }
     NO_REMINDER = CONFLICT "no-reminder" "No reminder can be sent" {
         shopper: "Keep the page open.",
     }
-    NO_SHOP_KEY = UNAUTHORIZED "no-shop-key" "No merchant key" {
+    NO_MERCHANT_KEY = UNAUTHORIZED "no-merchant-key" "Only for the merchant's systems" {
         merchant: "Send `Authorization: Bearer` with the merchant key.",
-        operator: "Set FAIRLINE_SHOP_KEY to enable the merchant API.",
+        operator: "Set FAIRLINE_MERCHANT_KEY to enable the merchant API.",
     }
     NO_SIGN_IN = NOT_FOUND "no-sign-in" "Accounts are disabled" {
         operator: "Set FAIRLINE_SIGN_IN_KEY to enable accounts.",
@@ -53,10 +53,10 @@ fairline_server::problem_types! {
     NOT_CONFIRMED = CONFLICT "not-confirmed" "The order can't be confirmed now" {
         merchant: "See `order`: it was paid otherwise, a payment is in progress, or its units are gone. Refund the shopper.",
     }
-    NOT_GIVEN_BACK = CONFLICT "not-given-back" "The order can't be given back now" {
+    NOT_GIVEN_BACK = CONFLICT "not-given-back" "The order can't be cancelled now" {
         shopper: "See `order`: it is paid, a payment is in progress, or its time is over.",
     }
-    NOT_REFUNDABLE = CONFLICT "not-refundable" "The refund exceeds what is left" {
+    NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         merchant: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
     }
     NOT_SIGNED_IN = UNAUTHORIZED "not-signed-in" "Not signed in" {
@@ -66,10 +66,10 @@ fairline_server::problem_types! {
     NOT_WITHDRAWN = CONFLICT "not-withdrawn" "The payment can't be withdrawn now" {
         shopper: "See `order`: the bank has approved the payment.",
     }
-    ORDER_UNDER_WAY = CONFLICT "order-under-way" "An order is in progress" {
+    ORDER_UNDER_WAY = CONFLICT "order-under-way" "An order is open" {
         shopper: "Pay for the order, give it back, or wait until its time is over; then erase the data.",
     }
-    OTHER_RESERVATION = CONFLICT "other-reservation" "The reference has another reservation" {
+    OTHER_RESERVATION = CONFLICT "other-reservation" "The reference belongs to another reservation" {
         merchant: "Use another reference: this one was used with another quantity.",
     }
     OTHER_SALE = FORBIDDEN "other-sale" "The admission token is for another sale" {
@@ -78,11 +78,11 @@ fairline_server::problem_types! {
     PAYMENT_DECLINED = PAYMENT_REQUIRED "payment-declined" "The payment was declined" {
         shopper: "Try again, or use another card. Nothing was charged.",
     }
-    PAYMENT_REJECTED = CONFLICT "payment-rejected" "The shop can't take this payment" {
+    PAYMENT_REJECTED = CONFLICT "payment-rejected" "The shop can't accept this payment" {
         shopper: "Contact the shop. Nothing was charged.",
         operator: "The payment gateway rejects payments with any card: see `code`, the log, and the gateway's dashboard.",
     }
-    QUANTITY_OVER_LIMIT = UNPROCESSABLE_ENTITY "quantity-over-limit" "Over the limit of this admission" {
+    QUANTITY_OVER_LIMIT = UNPROCESSABLE_ENTITY "quantity-over-limit" "The quantity exceeds the admission" {
         shopper: "Choose at most `limit` units.",
     }
     REFUND_UNDER_WAY = CONFLICT "refund-under-way" "A refund of this order is in progress" {

@@ -1,5 +1,7 @@
 //! All routes of checkout, with their layers.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -8,53 +10,83 @@ use axum::{
     response::Response,
     routing::get,
 };
-use fairline_idempotency::Once;
+use fairline_idempotency::Idempotency;
 use fairline_server::{Origins, Problem, RateLimit, complete_document};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    accounts,
-    app::Checkout,
-    catalogue, error, forward_auth, jobs, merchant_api,
+    accounts::{self, service::Accounts},
+    catalogue::{self, Catalogue},
+    error::CheckoutError,
+    forward_auth::{self, ForwardAuth},
+    jobs::heartbeat::{self, stats::Health},
+    merchant_api::{self, MerchantApi},
     openapi::Document,
-    orders, payments,
-    redemption::{self, middleware::PurchaseLayers},
+    orders::{self, service::Orders},
+    payments::{self, gateway_events, service::Payments},
+    redemption::{
+        self,
+        middleware::{PurchaseLayers, pass},
+        service::Redemptions,
+    },
 };
+
+/// The state of each feature.
+pub(crate) struct Features {
+    pub(crate) redemptions: Arc<Redemptions>,
+    pub(crate) orders: Arc<Orders>,
+    pub(crate) payments: Arc<Payments>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) merchant_api: Arc<MerchantApi>,
+    pub(crate) forward_auth: Arc<ForwardAuth>,
+}
 
 /// The layers that requests pass before a handler.
 pub(crate) struct Layers {
     pub(crate) limit: RateLimit,
-    pub(crate) health: jobs::heartbeat::Health,
+    pub(crate) health: Health,
+    pub(crate) idempotency: Idempotency,
     /// Idempotency of requests whose caller has no identity yet.
-    pub(crate) signing_in: Once,
+    pub(crate) sign_in_idempotency: Idempotency,
     pub(crate) origins: Origins,
 }
 
 /// The routes, and the OpenAPI document that describes them.
-pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
-    let Layers { limit, health, signing_in, origins } = layers;
-    let turnstile = PurchaseLayers { limit: limit.clone(), once: checkout.once.clone(), health: health.clone() };
-    let once = from_fn_with_state(checkout.once.clone(), fairline_idempotency::once);
-    let signing_in = from_fn_with_state(signing_in, fairline_idempotency::once);
-    let paying = orders::routes::paying()
-        .route_layer(from_fn_with_state(health, jobs::heartbeat::paid))
-        .merge(orders::routes::giving_back())
-        .merge(orders::routes::withdrawing());
+pub(crate) fn routes(features: Features, layers: Layers) -> Router {
+    let Features { redemptions, orders, payments, accounts, catalogue, merchant_api, forward_auth } = features;
+    let Layers { limit, health, idempotency, sign_in_idempotency, origins } = layers;
+    let purchase_layers =
+        PurchaseLayers { limit: limit.clone(), idempotency: idempotency.clone(), health: health.clone() };
+    let idempotent = from_fn_with_state(idempotency, fairline_idempotency::idempotent);
+    let idempotent_sign_in = from_fn_with_state(sign_in_idempotency, fairline_idempotency::idempotent);
+    let paying = payments::routes::paying()
+        .route_layer(from_fn_with_state(health, heartbeat::count_payment))
+        .merge(payments::routes::undoing());
     let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
-        .merge(orders::routes::purchasing().route_layer(from_fn_with_state(turnstile, redemption::middleware::pass)))
-        .merge(paying.route_layer(once.clone()).route_layer(limit.layer()))
-        .merge(accounts::routes::signing_in().route_layer(signing_in).route_layer(limit.layer()))
-        .merge(accounts::routes::signed_in())
-        .merge(merchant_api::routes().route_layer(once))
-        .merge(orders::routes::looking())
-        .merge(catalogue::routes())
-        .merge(forward_auth::routes())
-        .merge(payments::gateway::webhook::routes())
+        .merge(
+            redemption::routes::purchasing()
+                .route_layer(from_fn_with_state(purchase_layers, pass))
+                .with_state(redemptions),
+        )
+        .merge(paying.route_layer(idempotent.clone()).route_layer(limit.layer()).with_state(payments.clone()))
+        .merge(
+            accounts::routes::signing_in()
+                .route_layer(idempotent_sign_in)
+                .route_layer(limit.layer())
+                .with_state(accounts.clone()),
+        )
+        .merge(accounts::routes::signed_in().with_state(accounts))
+        .merge(merchant_api::routes().route_layer(idempotent).with_state(merchant_api))
+        .merge(orders::routes::routes().with_state(orders))
+        .merge(payments::routes::reading().with_state(payments.clone()))
+        .merge(catalogue::routes().with_state(catalogue))
+        .merge(forward_auth::routes().with_state(forward_auth))
+        .merge(gateway_events::routes::routes().with_state(payments))
         .split_for_parts();
     complete_document(&mut document);
     routes
-        .with_state(checkout)
         .route_layer(from_fn_with_state(origins, own_pages))
         .route("/openapi/checkout.json", get(move || async move { axum::Json(document) }))
 }
@@ -62,9 +94,9 @@ pub(crate) fn routes(checkout: Checkout, layers: Layers) -> Router {
 /// A layer that rejects changes which pages of other sites request with a browser's cookies.
 async fn own_pages(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Problem> {
     // Forward auth repeats the method and the headers of a shopper's request, but changes nothing.
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_asked(request.uri());
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD) && !forward_auth::is_check(request.uri());
     if changes && origins.is_foreign(request.headers()) {
-        return Err(error::CheckoutError::ForeignOrigin.into());
+        return Err(CheckoutError::ForeignOrigin.into());
     }
     Ok(next.run(request).await)
 }

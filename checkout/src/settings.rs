@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_server::{FrontSettings, LogSettings, Secret};
 
@@ -14,10 +15,34 @@ pub const PAYMENT_CONNECTIONS: u32 = 8;
 /// Default number of connections for all other requests.
 pub const REQUEST_CONNECTIONS: u32 = 8;
 
+/// What a checkout process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Both.
+    All,
+    /// Serves requests, expires holds, completes payments and reports its health to the controllers.
+    Serve,
+    /// Relays events, sends notifications and webhooks, reconciles stocks and deletes old rows.
+    Worker,
+}
+
+impl Role {
+    pub(crate) fn serves(self) -> bool {
+        matches!(self, Self::All | Self::Serve)
+    }
+
+    pub(crate) fn is_worker(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+}
+
 /// Checkout: redeems admission tokens, holds units, takes payments, keeps orders.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "checkout", version)]
 pub struct Settings {
+    /// What this process does.
+    #[arg(long, env = "FAIRLINE_ROLE", value_enum, default_value = "all")]
+    pub role: Role,
     /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]
     pub listen: SocketAddr,
@@ -56,10 +81,10 @@ pub struct Settings {
     /// rotation, comma-separated. Without one, all are rejected.
     #[arg(long, env = "FAIRLINE_WEBHOOK_SECRETS", value_delimiter = ',', hide_env_values = true)]
     pub webhook_secrets: Vec<Secret>,
-    /// Key of the shop's own systems, which may then redeem, confirm and release holds and reserve
+    /// Key of the merchant's systems, which may then redeem, confirm and release holds and reserve
     /// units: at least 32 characters. Without one, the merchant API rejects every request.
-    #[arg(long, env = "FAIRLINE_SHOP_KEY", hide_env_values = true)]
-    pub shop_key: Option<Secret>,
+    #[arg(long, env = "FAIRLINE_MERCHANT_KEY", hide_env_values = true)]
+    pub merchant_key: Option<Secret>,
     /// Key that proves accounts: at least 32 characters, the same for all checkouts. Without one,
     /// accounts are disabled.
     #[arg(long, env = "FAIRLINE_SIGN_IN_KEY", hide_env_values = true)]
@@ -71,39 +96,9 @@ pub struct Settings {
     /// Our client id at that issuer.
     #[arg(long, env = "FAIRLINE_OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
-    /// Mail server: smtps://user:password@host, or smtp://host:25 inside your own network.
-    #[arg(long, env = "FAIRLINE_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<Secret>,
-    /// Sender of e-mail: `Shop <shop@example.org>`.
-    #[arg(long, env = "FAIRLINE_MAIL_FROM")]
-    pub mail_from: Option<String>,
-    /// SMS provider with Twilio's API: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json
-    #[arg(long, env = "FAIRLINE_SMS_URL")]
-    pub sms_url: Option<String>,
-    /// Account at the SMS provider, as user:password.
-    #[arg(long, env = "FAIRLINE_SMS_KEY", hide_env_values = true)]
-    pub sms_key: Option<Secret>,
-    /// Number or name that sends SMS.
-    #[arg(long, env = "FAIRLINE_SMS_FROM")]
-    pub sms_from: Option<String>,
-    /// VAPID key pair for Web Push: the public key, as `npx web-push generate-vapid-keys` prints
-    /// it.
-    #[arg(long, env = "FAIRLINE_PUSH_PUBLIC_KEY")]
-    pub push_public_key: Option<String>,
-    /// VAPID key pair for Web Push: the private key.
-    #[arg(long, env = "FAIRLINE_PUSH_KEY", hide_env_values = true)]
-    pub push_key: Option<Secret>,
-    /// Contact for push services: a mailto: or https:// address.
-    #[arg(long, env = "FAIRLINE_PUSH_CONTACT")]
-    pub push_contact: Option<String>,
-    /// Permitted push services, comma-separated: hosts, with a leading `*.` for all subdomains.
-    #[arg(
-        long,
-        env = "FAIRLINE_PUSH_MAKERS",
-        value_delimiter = ',',
-        default_value = "fcm.googleapis.com,updates.push.services.mozilla.com,*.push.apple.com,*.notify.windows.com"
-    )]
-    pub push_makers: Vec<String>,
+    /// Settings of the channels of notifications.
+    #[command(flatten)]
+    pub channels: ChannelSettings,
     /// Name of the shop in notifications.
     #[arg(long, env = "FAIRLINE_SHOP_NAME", default_value = "the shop")]
     pub shop_name: String,

@@ -92,6 +92,96 @@ fn services_do_not_depend_on_each_other() {
     }
 }
 
+/// The modules of checkout that a file uses outside its tests, as paths of files.
+fn uses(text: &str, files: &[String]) -> Vec<String> {
+    let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for (at, _) in production.match_indices("crate::") {
+        flatten(&production[at + "crate::".len()..], "", &mut found);
+    }
+    let mut used: Vec<String> = found.iter().filter_map(|path| file_of(path, files)).collect();
+    used.sort();
+    used.dedup();
+    used
+}
+
+/// Collects the paths of a use tree: `a::{b, c::d}` has `a::b` and `a::c::d`. Returns its length.
+fn flatten(tree: &str, prefix: &str, found: &mut Vec<String>) -> usize {
+    let length = tree.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(tree.len());
+    let path = format!("{prefix}{}", &tree[..length]);
+    if !tree[length..].starts_with('{') {
+        found.push(path);
+        return length;
+    }
+    let mut at = length + 1;
+    while let Some(next) = tree[at..].find(|c: char| c.is_alphanumeric() || c == '_' || c == '}') {
+        at += next;
+        if tree[at..].starts_with('}') {
+            return at + 1;
+        }
+        at += flatten(&tree[at..], &path, found).max(1);
+    }
+    tree.len()
+}
+
+/// The file of the module that a path names, or that contains the item that it names.
+fn file_of(path: &str, files: &[String]) -> Option<String> {
+    let mut parts: Vec<&str> = path.split("::").filter(|part| !part.is_empty()).collect();
+    while !parts.is_empty() {
+        let module = parts.join("/");
+        let candidates = [format!("checkout/src/{module}.rs"), format!("checkout/src/{module}/mod.rs")];
+        if let Some(file) = candidates.into_iter().find(|candidate| files.contains(candidate)) {
+            return Some(file);
+        }
+        parts.pop();
+    }
+    None
+}
+
+/// Whether one module contains the other.
+fn is_family(one: &str, other: &str) -> bool {
+    let contains = |outer: &str, inner: &str| outer.strip_suffix("mod.rs").is_some_and(|folder| inner.starts_with(folder));
+    contains(one, other) || contains(other, one)
+}
+
+/// A circle of modules, without those between a module and one that contains it.
+fn circle(modules: &[(String, Vec<String>)]) -> Option<Vec<String>> {
+    let used = |module: &str| modules.iter().find(|(path, _)| path == module).map(|(_, used)| used.as_slice());
+    modules.iter().find_map(|(start, _)| {
+        let mut ways = vec![vec![start.clone()]];
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some(way) = ways.pop() {
+            let last = way.last()?;
+            for next in used(last).unwrap_or_default().iter().filter(|next| !is_family(last, next)) {
+                if next == start {
+                    return Some(way);
+                }
+                if !seen.contains(&next.as_str()) {
+                    seen.push(next);
+                    ways.push([way.as_slice(), &[next.clone()]].concat());
+                }
+            }
+        }
+        None
+    })
+}
+
+#[test]
+fn the_modules_of_checkout_form_no_circle() {
+    let sources = sources("checkout/src");
+    let files: Vec<String> = sources.iter().map(|(path, _)| path.clone()).collect();
+    let mut modules: Vec<(String, Vec<String>)> =
+        sources.iter().map(|(path, text)| (path.clone(), uses(text, &files))).collect();
+    let all: usize = modules.iter().map(|(_, used)| used.len()).sum();
+    assert!(all > 100, "{all} uses were found");
+    assert_eq!(circle(&modules), None);
+    // The control: a store that used a service.
+    let (store, service) = ("checkout/src/orders/store.rs", "checkout/src/orders/service.rs");
+    let (_, used) = modules.iter_mut().find(|(path, _)| path == store).expect("the store");
+    used.push(service.to_owned());
+    assert!(circle(&modules).is_some_and(|way| way.contains(&store.to_owned())));
+}
+
 /// A feature of checkout that is reached through its routes may be used by others; its routes may
 /// not.
 #[test]

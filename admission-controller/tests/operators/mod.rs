@@ -149,7 +149,7 @@ async fn who_is_an_owner_no_more_is_told_nothing_again_and_secrets_are_told_once
     let (_, listed) = owner.does("GET", "/api/admin/webhooks", None).await;
     assert_eq!(listed["webhooks"].as_array().map(Vec::len), Some(1));
     let kept: Vec<Option<String>> =
-        sqlx::query_scalar("SELECT body FROM answers").fetch_all(&desk.pool).await.expect("answers");
+        sqlx::query_scalar("SELECT body FROM idempotency_keys").fetch_all(&desk.pool).await.expect("answers");
     assert_eq!(kept.len(), 1);
     assert!(!format!("{kept:?}").contains("whsec_"), "{kept:?}");
 

@@ -3,4 +3,5 @@
 pub(crate) mod account;
 pub(crate) mod oidc;
 pub(crate) mod routes;
+pub(crate) mod service;
 pub(crate) mod store;

@@ -1,8 +1,10 @@
-//! The shop's own OpenID Connect provider. Its ID tokens are validated with its published keys
+//! The merchant's OpenID Connect provider. Its ID tokens are validated with its published keys
 //! (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use std::{sync::Arc, time::Duration};
 
+use fairline_http_client::{HttpClient, web_address};
+use fairline_notification_channels::Address;
 use fairline_server::StartError;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
@@ -10,12 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::J
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    CLOCK_SLACK_S,
-    accounts::account::Address,
-    error::CheckoutError,
-    outbound::{HttpClient, web_address},
-};
+use crate::{CLOCK_SLACK_S, error::CheckoutError};
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// The age at which the keys are fetched again.

@@ -1,6 +1,6 @@
 //! HTTP routes of accounts: sign in, refresh, sign out, profile, reminders and push subscriptions.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, State},
@@ -8,26 +8,25 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use fairline_idempotency::Confidential;
+use fairline_notification_channels::{Address, Subscription};
 use fairline_sale::SaleId;
 use fairline_server::{Json, Path, Problem, ProblemBody, cookies_named};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    Checkout,
     accounts::{
-        account::{ACCESS_S, AccountId, AccountKey, Address, Proof, REFRESH_S, RefreshToken},
-        store::{CODE_GOOD_S, Refreshed},
+        account::{ACCESS_S, AccountId, Proof, REFRESH_S, RefreshToken},
+        service::{Accounts, CodeQueued},
+        store::Refreshed,
     },
-    auth::caller::{ACCOUNT_COOKIE, SignedIn},
+    auth::{caller::ACCOUNT_COOKIE, extract::SignedIn},
     error::CheckoutError,
-    notifications::web_push::Subscription,
-    orders::routes::NO_STORE,
+    http::NO_STORE,
 };
 
 /// The cookie with a browser's refresh token. Its path limits it to the routes below.
@@ -37,7 +36,7 @@ const REFRESH_PATH: &str = "/users";
 const REFRESH_BYTES_MAX: usize = 100;
 
 /// Routes that sign in, or that cost a database write or a message.
-pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
+pub(crate) fn signing_in() -> OpenApiRouter<Arc<Accounts>> {
     OpenApiRouter::new()
         .routes(routes!(log_in))
         .routes(routes!(enter_code))
@@ -47,7 +46,7 @@ pub(crate) fn signing_in() -> OpenApiRouter<Checkout> {
 }
 
 /// Routes of a signed-in account.
-pub(crate) fn signed_in() -> OpenApiRouter<Checkout> {
+pub(crate) fn signed_in() -> OpenApiRouter<Arc<Accounts>> {
     // A repeated sign-out is harmless. A stored idempotent response would leave the cookies in
     // place.
     OpenApiRouter::new().routes(routes!(show_profile, forget_profile)).routes(routes!(log_out))
@@ -62,7 +61,7 @@ pub(crate) struct LogIn {
     email: Option<String>,
     /// Phone number to send a code to, with the country code, such as +4930901820.
     phone: Option<String>,
-    /// The ID token of the shop's own OpenID Connect issuer.
+    /// The ID token of the merchant's OpenID Connect issuer.
     id_token: Option<String>,
     /// Whether to return the tokens as cookies, which scripts can't read.
     #[serde(default)]
@@ -156,7 +155,7 @@ struct Profile {
     created_at: OffsetDateTime,
 }
 
-/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the shop's
+/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the merchant's
 /// own issuer. The response does not reveal whether an address has an account.
 #[utoipa::path(post, path = "/users/login", request_body = LogIn,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
@@ -169,7 +168,7 @@ struct Profile {
     (status = 503, description = "The database or the issuer does not answer.", body = ProblemBody),
 ))]
 async fn log_in(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     SendsCodes { from }: SendsCodes,
     Json(log_in): Json<LogIn>,
 ) -> Result<Response, Problem> {
@@ -177,21 +176,21 @@ async fn log_in(
     match (log_in.email, log_in.phone, log_in.id_token) {
         (Some(email), None, None) => {
             let address = Address::email(&email).ok_or_else(|| wrong("email", "is not an e-mail address"))?;
-            send_code(&checkout, &address, "email").await
+            send_code(&accounts, &address, "email").await
         }
         (None, Some(phone), None) => {
             let address = Address::phone(&phone)
                 .ok_or_else(|| wrong("phone", "is not a phone number: write the country first, such as +49"))?;
-            checkout.phone_codes.check(from)?;
-            send_code(&checkout, &address, "phone").await
+            accounts.phone_codes.check(from)?;
+            send_code(&accounts, &address, "phone").await
         }
         (None, None, Some(id_token)) => {
-            let key = checkout.account_key()?;
-            let issuer = checkout.issuer.as_ref().ok_or(CheckoutError::NoCarrier { field: "id_token" })?;
+            let key = accounts.account_key()?;
+            let issuer = accounts.issuer.as_ref().ok_or(CheckoutError::NoChannel { field: "id_token" })?;
             let vouched = issuer.vouch(&id_token).await?;
             let account = key.account(Proof::Issuer { issuer: issuer.name(), subject: &vouched.subject });
-            let token = checkout.begin_session(None, account, vouched.address).await?;
-            Ok(session(&checkout, account, &token.ok_or(CheckoutError::SignedOut)?, log_in.cookies)?)
+            let token = accounts.begin_session(None, account, vouched.address).await?;
+            Ok(session(&accounts, account, &token.ok_or(CheckoutError::SignedOut)?, log_in.cookies)?)
         }
         _ => Err(wrong("email", "has to be there, or `phone`, or `id_token`, and one of them alone").into()),
     }
@@ -203,23 +202,17 @@ struct SendsCodes {
     from: IpAddr,
 }
 
-impl FromRequestParts<Checkout> for SendsCodes {
+impl FromRequestParts<Arc<Accounts>> for SendsCodes {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Problem> {
-        checkout.codes.check_parts(parts)?;
-        Ok(Self { from: checkout.trusted_proxies.client_of(parts) })
+    async fn from_request_parts(parts: &mut Parts, accounts: &Arc<Accounts>) -> Result<Self, Problem> {
+        accounts.codes.check_parts(parts)?;
+        Ok(Self { from: accounts.trusted_proxies.client_of(parts) })
     }
 }
 
-async fn send_code(checkout: &Checkout, address: &Address, field: &'static str) -> Result<Response, Problem> {
-    checkout.account_key()?;
-    checkout.channels.to(address.way()).ok_or(CheckoutError::NoCarrier { field })?;
-    let (store, to) = (checkout.store.clone(), address.clone());
-    let asked = checkout.shutdown.spawn(async move { store.ask_for_code(&to).await });
-    let asked = asked.await.map_err(CheckoutError::from)?.map_err(CheckoutError::from)?;
-    let sign_in_id = asked.ok_or(CheckoutError::TooManyCodes)?;
-    let expires_at = OffsetDateTime::now_utc() + Duration::seconds(CODE_GOOD_S.into());
+async fn send_code(accounts: &Accounts, address: &Address, field: &'static str) -> Result<Response, Problem> {
+    let CodeQueued { sign_in_id, expires_at } = accounts.send_code(address, field).await?;
     Ok((StatusCode::ACCEPTED, NO_STORE, axum::Json(CodeSent { sign_in_id, expires_at })).into_response())
 }
 
@@ -232,16 +225,13 @@ async fn send_code(checkout: &Checkout, address: &Address, field: &'static str) 
     (status = 429, description = "Too many requests from this address.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
-async fn enter_code(State(checkout): State<Checkout>, Json(entered): Json<EnterCode>) -> Result<Response, Problem> {
+async fn enter_code(
+    State(accounts): State<Arc<Accounts>>,
+    Json(entered): Json<EnterCode>,
+) -> Result<Response, Problem> {
     let EnterCode { sign_in_id, code, cookies } = entered;
-    let key = checkout.account_key()?;
-    // Count before comparing, so that parallel requests get no extra attempts.
-    let address = checkout.store.try_code(sign_in_id).await.map_err(CheckoutError::from)?;
-    let is_right = bool::from(key.code(sign_in_id).as_bytes().ct_eq(code.trim().as_bytes()));
-    let address = address.filter(|_| is_right).ok_or(CheckoutError::WrongCode)?;
-    let account = key.account(Proof::Address(&address));
-    let token = checkout.begin_session(Some(sign_in_id), account, Some(address)).await?;
-    Ok(session(&checkout, account, &token.ok_or(CheckoutError::WrongCode)?, cookies)?)
+    let (account, token) = accounts.enter_code(sign_in_id, &code).await?;
+    Ok(session(&accounts, account, &token, cookies)?)
 }
 
 /// Exchange a refresh token for the next two tokens. A token that is used twice ends its session.
@@ -253,18 +243,16 @@ async fn enter_code(State(checkout): State<Checkout>, Json(entered): Json<EnterC
     (status = 503, description = "The database does not answer; the token is still valid.", body = ProblemBody),
 ))]
 async fn refresh(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     headers: HeaderMap,
     Json(Refresh { refresh_token }): Json<Refresh>,
 ) -> Result<Response, Problem> {
-    checkout.account_key()?;
+    accounts.account_key()?;
     let in_cookies = refresh_token.is_none();
     let given = given(&headers, refresh_token).ok_or(CheckoutError::SignedOut)?;
     let next = RefreshToken::new(rand::rng().random());
-    let (store, digest, next_digest) = (checkout.store.clone(), given.digest(), next.digest());
-    let refreshed = checkout.shutdown.spawn(async move { store.refresh(digest, next_digest).await });
-    match refreshed.await.map_err(CheckoutError::from)?.map_err(CheckoutError::from)? {
-        Refreshed::Signed(account) => Ok(session(&checkout, account, &next, in_cookies)?),
+    match accounts.refresh(&given, &next).await? {
+        Refreshed::Signed(account) => Ok(session(&accounts, account, &next, in_cookies)?),
         Refreshed::Reused => {
             metrics::counter!("checkout_refresh_tokens_reused_total").increment(1);
             Err(CheckoutError::SignedOut.into())
@@ -280,14 +268,14 @@ async fn refresh(
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn log_out(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     headers: HeaderMap,
     Json(Refresh { refresh_token }): Json<Refresh>,
 ) -> Result<Response, Problem> {
     if let Some(token) = given(&headers, refresh_token) {
-        checkout.store.sign_out(token.digest()).await.map_err(CheckoutError::from)?;
+        accounts.store.sign_out(token.digest()).await.map_err(CheckoutError::from)?;
     }
-    Ok((StatusCode::NO_CONTENT, no_cookies(&checkout)).into_response())
+    Ok((StatusCode::NO_CONTENT, no_cookies(&accounts)).into_response())
 }
 
 /// The profile of the account.
@@ -298,10 +286,10 @@ async fn log_out(
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn show_profile(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     SignedIn(account_id): SignedIn,
 ) -> Result<impl IntoResponse, Problem> {
-    let profile = checkout.store.profile(account_id).await.map_err(CheckoutError::from)?;
+    let profile = accounts.store.profile(account_id).await.map_err(CheckoutError::from)?;
     let profile = profile.ok_or(CheckoutError::NotSignedIn)?;
     let profile = Profile { account_id, address: profile.address, created_at: profile.created_at };
     Ok((NO_STORE, axum::Json(profile)))
@@ -315,13 +303,12 @@ async fn show_profile(
     (status = 409, description = "An order is still open. Nothing was erased.", body = ProblemBody),
     (status = 503, description = "The database does not answer; nothing was erased.", body = ProblemBody),
 ))]
-async fn forget_profile(State(checkout): State<Checkout>, SignedIn(account): SignedIn) -> Result<Response, Problem> {
-    let store = checkout.store.clone();
-    let forgotten = checkout.shutdown.spawn(async move { store.forget_account(account).await });
-    if forgotten.await.map_err(CheckoutError::from)?.map_err(CheckoutError::from)?.is_none() {
-        return Err(CheckoutError::OrderUnderWay.into());
-    }
-    Ok((StatusCode::NO_CONTENT, no_cookies(&checkout)).into_response())
+async fn forget_profile(
+    State(accounts): State<Arc<Accounts>>,
+    SignedIn(account): SignedIn,
+) -> Result<Response, Problem> {
+    accounts.forget(account).await?;
+    Ok((StatusCode::NO_CONTENT, no_cookies(&accounts)).into_response())
 }
 
 /// Be notified by e-mail, SMS or Web Push when your turn in a line is near.
@@ -335,19 +322,16 @@ async fn forget_profile(State(checkout): State<Checkout>, SignedIn(account): Sig
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn remind(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     Path(line): Path<String>,
     headers: HeaderMap,
     SignedIn(account): SignedIn,
 ) -> Result<StatusCode, Problem> {
     let line: SaleId = line.parse().map_err(|_| CheckoutError::UnknownSale)?;
-    let name = fairline_line::ticket::cookie_name(line);
-    let mut signed = cookies_named(&headers, &name);
-    let ticket =
-        signed.find_map(|signed| checkout.ticket_key.verify(line, signed).ok()).ok_or(CheckoutError::UnknownSale)?;
-    let noted =
-        checkout.store.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(CheckoutError::from)?;
-    if noted { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NoReminder.into()) }
+    let ticket = accounts.callers.ticket(&headers, line).ok_or(CheckoutError::UnknownSale)?;
+    let is_stored =
+        accounts.store.remind(line, account, ticket.epoch, ticket.ordinal).await.map_err(CheckoutError::from)?;
+    if is_stored { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NoReminder.into()) }
 }
 
 /// The public key for push subscriptions.
@@ -355,8 +339,8 @@ async fn remind(
     (status = 200, description = "The public key.", body = PushKey),
     (status = 404, description = "Web Push is not configured.", body = ProblemBody),
 ))]
-async fn show_push_key(State(checkout): State<Checkout>) -> Result<axum::Json<PushKey>, Problem> {
-    let (push, _) = checkout.channels.push().ok_or(CheckoutError::NoPush)?;
+async fn show_push_key(State(accounts): State<Arc<Accounts>>) -> Result<axum::Json<PushKey>, Problem> {
+    let (push, _) = accounts.channels.push().ok_or(CheckoutError::NoPush)?;
     Ok(axum::Json(PushKey { public_key: push.public_key().to_owned() }))
 }
 
@@ -372,19 +356,19 @@ async fn show_push_key(State(checkout): State<Checkout>) -> Result<axum::Json<Pu
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn subscribe(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     SignedIn(account): SignedIn,
     Json(Subscribe { endpoint, keys: SubscriptionKeys { p256dh, auth } }): Json<Subscribe>,
 ) -> Result<StatusCode, Problem> {
-    let (_, push_services) = checkout.channels.push().ok_or(CheckoutError::NoPush)?;
+    let (_, push_services) = accounts.channels.push().ok_or(CheckoutError::NoPush)?;
     if !push_services.include(&endpoint) {
         return Err(CheckoutError::BadSignIn { field: "endpoint", wrong: "is not at a permitted push service" }.into());
     }
     if Subscription::new(&endpoint, &p256dh, &auth).is_none() {
         return Err(CheckoutError::BadSignIn { field: "keys", wrong: "are not those of a subscription" }.into());
     }
-    let known = checkout.store.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(CheckoutError::from)?;
-    if known { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NotSignedIn.into()) }
+    let is_known = accounts.store.subscribe(account, &endpoint, &p256dh, &auth).await.map_err(CheckoutError::from)?;
+    if is_known { Ok(StatusCode::NO_CONTENT) } else { Err(CheckoutError::NotSignedIn.into()) }
 }
 
 /// Unsubscribe this browser.
@@ -395,11 +379,11 @@ async fn subscribe(
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
 async fn unsubscribe(
-    State(checkout): State<Checkout>,
+    State(accounts): State<Arc<Accounts>>,
     SignedIn(account): SignedIn,
     Json(Unsubscribe { endpoint }): Json<Unsubscribe>,
 ) -> Result<StatusCode, Problem> {
-    checkout.store.unsubscribe(account, &endpoint).await.map_err(CheckoutError::from)?;
+    accounts.store.unsubscribe(account, &endpoint).await.map_err(CheckoutError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -408,55 +392,36 @@ fn given(headers: &HeaderMap, body: Option<String>) -> Option<RefreshToken> {
     given.find(|text| (1..=REFRESH_BYTES_MAX).contains(&text.len())).map(RefreshToken::given)
 }
 
-impl Checkout {
-    fn account_key(&self) -> Result<&AccountKey, CheckoutError> {
-        self.account_key.as_ref().ok_or(CheckoutError::NoSignIn)
-    }
-
-    /// Signs in and returns the first refresh token, or none if the sign-in was used already.
-    async fn begin_session(
-        &self,
-        sign_in: Option<Uuid>,
-        account: AccountId,
-        address: Option<Address>,
-    ) -> Result<Option<RefreshToken>, CheckoutError> {
-        let token = RefreshToken::new(rand::rng().random());
-        let (store, digest) = (self.store.clone(), token.digest());
-        let begun = self.shutdown.spawn(async move { store.sign_in(sign_in, account, address.as_ref(), digest).await });
-        Ok(begun.await??.then_some(token))
-    }
-}
-
 fn session(
-    checkout: &Checkout,
+    accounts: &Accounts,
     account_id: AccountId,
     refresh_token: &RefreshToken,
     in_cookies: bool,
 ) -> Result<Response, CheckoutError> {
-    let access_token = checkout.account_key()?.access_token(account_id, OffsetDateTime::now_utc().unix_timestamp());
+    let access_token = accounts.account_key()?.access_token(account_id, OffsetDateTime::now_utc().unix_timestamp());
     let session = |access_token, refresh_token| {
         axum::Json(Session { account_id, token_type: "Bearer", access_token, expires_in: ACCESS_S, refresh_token })
     };
     if in_cookies {
-        let cookies = cookies(checkout, (&access_token, ACCESS_S), (refresh_token.expose(), REFRESH_S));
+        let cookies = cookies(accounts, (&access_token, ACCESS_S), (refresh_token.expose(), REFRESH_S));
         return Ok((Confidential, NO_STORE, cookies, session(None, None)).into_response());
     }
     let tokens = session(Some(access_token), Some(refresh_token.expose().to_owned()));
     Ok((Confidential, NO_STORE, tokens).into_response())
 }
 
-fn no_cookies(checkout: &Checkout) -> impl IntoResponse + use<> {
-    cookies(checkout, ("", 0), ("", 0))
+fn no_cookies(accounts: &Accounts) -> impl IntoResponse + use<> {
+    cookies(accounts, ("", 0), ("", 0))
 }
 
 /// Sets both cookies, each with its age in seconds. Only the routes of this module receive the
 /// second one, and never with a request from another site.
 fn cookies(
-    checkout: &Checkout,
+    accounts: &Accounts,
     (access, access_s): (&str, i64),
     (refresh, refresh_s): (&str, i64),
 ) -> AppendHeaders<[(header::HeaderName, HeaderValue); 2]> {
-    let secure = if checkout.secure_cookies { "; Secure" } else { "" };
+    let secure = if accounts.secure_cookies { "; Secure" } else { "" };
     let set = |cookie: String| {
         (header::SET_COOKIE, HeaderValue::from_str(&cookie).expect("base64, digits and our own words make a header"))
     };

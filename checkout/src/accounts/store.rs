@@ -1,14 +1,15 @@
 //! Accounts, their sign-ins and their sessions.
 
+use fairline_notification_channels::{Address, AddressKind};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, Address, REFRESH_S, Way},
+    accounts::account::{AccountId, REFRESH_S},
     db::{Store, StoreError},
-    jobs::retention::store::unlink,
-    notifications::{notification::Matter, store::write},
+    notifications::{notification::Content, store::write},
+    orders::store::unlink,
 };
 
 /// Lifetime of a code, in seconds.
@@ -51,13 +52,13 @@ impl Store {
             "INSERT INTO sign_ins (id, address) SELECT $1, $2 WHERE (SELECT count(*) FROM sign_ins \
              WHERE address = $2 AND created_at > now() - interval '1 hour') < $3",
         );
-        let most = if address.way() == Way::Phone { PHONE_CODES_MAX } else { CODES_MAX };
+        let most = if address.kind() == AddressKind::Phone { PHONE_CODES_MAX } else { CODES_MAX };
         let begun = begun.bind(id).bind(address.as_str()).bind(most).execute(&mut *transaction).await?;
         if begun.rows_affected() == 0 {
             return Ok(None);
         }
-        let (about, code) = (format!("sign-in/{id}"), Matter::Code { sign_in: id });
-        write(&mut transaction, &about, None, address, &code, CODE_GOOD_S, None).await?;
+        let (subject, code) = (format!("sign-in/{id}"), Content::Code { sign_in: id });
+        write(&mut transaction, &subject, None, address, &code, CODE_GOOD_S, None).await?;
         transaction.commit().await?;
         Ok(Some(id))
     }
@@ -176,7 +177,7 @@ impl Store {
             .await?;
         unlink(&mut transaction, &holds).await?;
         for statement in [
-            "DELETE FROM letters WHERE account_id = $1",
+            "DELETE FROM notifications WHERE account_id = $1",
             "DELETE FROM sign_ins WHERE address = (SELECT address FROM accounts WHERE id = $1)",
             "DELETE FROM accounts WHERE id = $1",
         ] {
@@ -185,4 +186,48 @@ impl Store {
         transaction.commit().await?;
         Ok(Some(holds.len() as u64))
     }
+
+    /// Anonymises an order for the merchant; or, given the id of an account, erases the account and
+    /// anonymises its orders.
+    pub(crate) async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let ended: Option<bool> = sqlx::query_scalar(
+            "SELECT state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id \
+             AND state IN ('started', 'authorised', 'refund_due')) FROM holds WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        match ended {
+            Some(true) => {
+                unlink(&mut transaction, &[id]).await?;
+                transaction.commit().await?;
+                return Ok(Erased::Orders(1));
+            }
+            Some(false) => return Ok(Erased::UnderWay),
+            None => {}
+        }
+        let is_one: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM accounts WHERE id = $1) OR EXISTS (SELECT FROM holds WHERE account_id = $1)",
+        )
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+        drop(transaction);
+        if !is_one {
+            return Ok(Erased::Unknown);
+        }
+        Ok(self.forget_account(AccountId(id)).await?.map_or(Erased::UnderWay, Erased::Orders))
+    }
+}
+
+/// The outcome of the merchant's request to erase personal data.
+#[derive(Debug)]
+pub(crate) enum Erased {
+    /// The number of anonymised orders.
+    Orders(u64),
+    /// An order is still open.
+    UnderWay,
+    /// No order and no account has this id.
+    Unknown,
 }

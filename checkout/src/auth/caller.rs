@@ -1,25 +1,19 @@
 //! Caller identity: the bearer of an admission token, the holder of tickets, a signed-in account,
-//! or the shop.
+//! or the merchant. [`super::extract`] has the extractors.
 
-use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
-};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
 use fairline_admission_token::named_holder;
-use fairline_line::ticket::{Ticket, TicketKey, line_of_cookie};
+use fairline_line::ticket::{Ticket, TicketKey, cookie_name};
+use fairline_redemption::{bearer, tickets};
 use fairline_sale::{SaleId, VisitorId};
-use fairline_server::{Problem, Secret, cookies, cookies_named};
+use fairline_server::{Secret, cookies_named};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
-use crate::{
-    Checkout,
-    accounts::account::{AccountId, AccountKey},
-    error::CheckoutError,
-};
+use crate::accounts::account::{AccountId, AccountKey};
 
-/// Tickets of one browser that are checked, at most.
-const TICKETS_MAX: usize = 64;
 /// The cookie with the access token of a signed-in browser.
 pub(crate) const ACCOUNT_COOKIE: &str = "fairline_account";
 /// The header with an access token, for requests whose `Authorization` carries an admission token.
@@ -57,18 +51,6 @@ impl Holders {
     }
 }
 
-/// The tickets of a request, genuine or not, each with its line.
-fn tickets(headers: &HeaderMap) -> impl Iterator<Item = (SaleId, &str)> {
-    cookies(headers).filter_map(|(name, signed)| Some((line_of_cookie(name)?, signed))).take(TICKETS_MAX)
-}
-
-/// Whether a request carries the ticket of a visitor.
-pub(crate) fn holds_ticket_of(headers: &HeaderMap, key: &TicketKey, visitor: VisitorId) -> bool {
-    // Reading a ticket is cheap; verifying it is not.
-    let names = |signed| Ticket::said_by(signed).is_some_and(|(_, holder)| holder == visitor);
-    tickets(headers).any(|(line, signed)| names(signed) && key.verify(line, signed).is_ok())
-}
-
 fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let header = headers.get(ACCOUNT_HEADER).and_then(|value| value.to_str().ok());
@@ -79,70 +61,95 @@ fn account(headers: &HeaderMap, key: &AccountKey) -> Option<AccountId> {
 /// The caller of an order route.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
-    /// The shop, authenticated by its key.
-    Shop,
+    /// The merchant's systems, authenticated by the merchant key.
+    Merchant,
     /// A browser with these tickets.
     Holders(Holders),
 }
 
 impl Caller {
-    pub(crate) fn is_shop(&self) -> bool {
-        matches!(self, Self::Shop)
+    pub(crate) fn is_merchant(&self) -> bool {
+        matches!(self, Self::Merchant)
     }
 
-    /// The caller's tickets; the shop has none.
+    /// The caller's tickets; the merchant has none.
     pub(crate) fn holders(&self) -> &Holders {
         const NONE: &Holders = &Holders { visitors: Vec::new(), account: None };
         match self {
-            Self::Shop => NONE,
+            Self::Merchant => NONE,
             Self::Holders(holders) => holders,
         }
     }
 }
 
-/// Proof that the request carries the shop key.
+/// Proof that the request carries the merchant key.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ShopKey(());
+pub(crate) struct MerchantKey(());
 
-impl ShopKey {
-    /// Whether the request carries the shop key, if one is configured.
-    pub(crate) fn of(headers: &HeaderMap, key: Option<&Secret>) -> Option<Self> {
+impl MerchantKey {
+    /// Whether the request carries the merchant key, if one is configured.
+    fn of(headers: &HeaderMap, key: Option<&Secret>) -> Option<Self> {
         let given = bearer(headers)?;
         bool::from(given.as_bytes().ct_eq(key?.expose().as_bytes())).then_some(Self(()))
     }
 }
 
-impl FromRequestParts<Checkout> for ShopKey {
-    type Rejection = Problem;
+/// The keys that prove who a caller is.
+#[derive(Clone)]
+pub(crate) struct Callers(Arc<CallerKeys>);
 
-    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Problem> {
-        Self::of(&parts.headers, checkout.shop_key.as_deref()).ok_or_else(|| CheckoutError::NoShopKey.into())
-    }
+struct CallerKeys {
+    tickets: TicketKey,
+    accounts: Option<AccountKey>,
+    merchant: Option<Secret>,
 }
 
-impl FromRequestParts<Checkout> for Caller {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
-        Ok(match ShopKey::of(&parts.headers, checkout.shop_key.as_deref()) {
-            Some(_) => Self::Shop,
-            None => Self::Holders(checkout.holders(&parts.headers)),
-        })
+impl Callers {
+    pub(crate) fn new(tickets: TicketKey, accounts: Option<AccountKey>, merchant: Option<Secret>) -> Self {
+        Self(Arc::new(CallerKeys { tickets, accounts, merchant }))
     }
-}
 
-impl FromRequestParts<Checkout> for Holders {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Self::Rejection> {
-        Ok(checkout.holders(&parts.headers))
+    /// The key of accounts, if they are offered.
+    pub(crate) fn accounts(&self) -> Option<&AccountKey> {
+        self.0.accounts.as_ref()
     }
-}
 
-impl Checkout {
-    /// The caller's proved identity.
+    /// Proof that a request carries the merchant key.
+    pub(crate) fn merchant(&self, headers: &HeaderMap) -> Option<MerchantKey> {
+        MerchantKey::of(headers, self.0.merchant.as_ref())
+    }
+
     pub(crate) fn holders(&self, headers: &HeaderMap) -> Holders {
-        Holders::of(headers, &self.ticket_key, self.account_key.as_ref())
+        Holders::of(headers, &self.0.tickets, self.accounts())
+    }
+
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
+        match self.merchant(headers) {
+            Some(_) => Caller::Merchant,
+            None => Caller::Holders(self.holders(headers)),
+        }
+    }
+
+    /// The account that a request is signed in to.
+    pub(crate) fn signed_in(&self, headers: &HeaderMap) -> Option<AccountId> {
+        account(headers, self.accounts()?)
+    }
+
+    /// The key that signs tickets.
+    pub(crate) fn tickets(&self) -> &TicketKey {
+        &self.0.tickets
+    }
+
+    /// The genuine ticket of a line that a request carries.
+    pub(crate) fn ticket(&self, headers: &HeaderMap, line: SaleId) -> Option<Ticket> {
+        let name = cookie_name(line);
+        cookies_named(headers, &name).find_map(|signed| self.0.tickets.verify(line, signed).ok())
+    }
+
+    /// See [`idempotency_scope`].
+    pub(crate) fn idempotency_scope(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
+        let CallerKeys { tickets, accounts, merchant } = &*self.0;
+        idempotency_scope(headers, tickets, accounts.as_ref(), merchant.as_ref())
     }
 }
 
@@ -153,10 +160,10 @@ pub(crate) fn idempotency_scope(
     headers: &HeaderMap,
     tickets: &TicketKey,
     accounts: Option<&AccountKey>,
-    shop: Option<&Secret>,
+    merchant: Option<&Secret>,
 ) -> Vec<Vec<u8>> {
-    if ShopKey::of(headers, shop).is_some() {
-        return vec![b"shop".to_vec()];
+    if MerchantKey::of(headers, merchant).is_some() {
+        return vec![b"merchant".to_vec()];
     }
     let holders = Holders::of(headers, tickets, accounts);
     // A token belongs to one holder, and a ticket has many tokens.
@@ -171,47 +178,15 @@ pub(crate) fn idempotency_scope(
     visitors.chain(account).collect()
 }
 
-/// A signed-in account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SignedIn(pub(crate) AccountId);
-
-impl FromRequestParts<Checkout> for SignedIn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, checkout: &Checkout) -> Result<Self, Problem> {
-        let key = checkout.account_key.as_ref().ok_or(CheckoutError::NoSignIn)?;
-        Ok(account(&parts.headers, key).map(Self).ok_or(CheckoutError::NotSignedIn)?)
-    }
-}
-
-/// An admission token from `Authorization: Bearer`.
-pub(crate) struct BearerToken(pub(crate) String);
-
-impl<S: Sync> FromRequestParts<S> for BearerToken {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        bearer(&parts.headers).map(|token| Self(token.to_owned())).ok_or_else(|| CheckoutError::NoToken.into())
-    }
-}
-
-/// The token from `Authorization: Bearer`.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-    use fairline_line::ticket::cookie_name;
+    use axum::http::{HeaderValue, header};
     use uuid::Uuid;
 
     use super::*;
 
     #[test]
-    fn only_genuine_tickets_say_who_somebody_is() {
+    fn only_genuine_tickets_identify_a_visitor() {
         let key: TicketKey = "a".repeat(64).parse().expect("64 digits");
         let other: TicketKey = "b".repeat(64).parse().expect("64 digits");
         let visitor = |n: u8| VisitorId([n; 16]);

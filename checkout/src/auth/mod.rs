@@ -1,4 +1,4 @@
-//! Caller identity, and the keys that verify admission tokens.
+//! Caller identity.
 
 pub(crate) mod caller;
-pub(crate) mod keys;
+pub(crate) mod extract;

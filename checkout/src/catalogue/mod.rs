@@ -8,6 +8,7 @@
 //!   Redis, each process reads the database itself.
 
 pub(crate) mod cache;
+pub(crate) mod product;
 pub(crate) mod store;
 
 use std::{
@@ -23,63 +24,29 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use fairline_sale::{SaleId, Status};
-use fairline_server::{Path, Problem, ProblemBody};
+use fairline_sale::SaleId;
+use fairline_server::{Path, Problem, ProblemBody, Shutdown};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Checkout, catalogue::cache::Cache, db::StoreError, error::CheckoutError};
+use crate::{
+    catalogue::{cache::Cache, product::Product},
+    db::{Store, StoreError},
+    error::CheckoutError,
+};
 
-/// Products that are listed at most, the newest first.
-pub(crate) const PRODUCTS_MAX: i64 = 1000;
 const FRESH_EVERY: Duration = Duration::from_millis(500);
 /// A round that takes longer counts as stalled.
-const STANDS_STILL: Duration = Duration::from_secs(120);
+const STALLED_AFTER: Duration = Duration::from_secs(120);
 /// How long the shared copy lives without an event.
 const COPY_KEPT: Duration = Duration::from_secs(2);
 /// Clients need not poll faster than people read. A shared cache may serve an older copy while it
 /// fetches a new one.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5");
-
-/// What a sale offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Product {
-    /// The sale's id.
-    pub(crate) id: SaleId,
-    /// URL slug.
-    pub(crate) slug: String,
-    /// Name of the product.
-    pub(crate) name: String,
-    /// A short description. Plain text.
-    pub(crate) description: String,
-    /// Price of one unit, in the currency's minor unit (cents).
-    pub(crate) price_minor: i64,
-    /// ISO 4217 code.
-    pub(crate) currency: String,
-    /// Units that one shopper may buy.
-    pub(crate) per_shopper_limit: i32,
-    /// Units that one account may buy; null unless the sale is for accounts only.
-    #[schema(required)]
-    pub(crate) per_account_limit: Option<i32>,
-    /// State of the sale.
-    pub(crate) status: Status,
-    /// Units in the sale.
-    pub(crate) total: i32,
-    /// Units that are neither sold, held nor promised.
-    pub(crate) remaining: i32,
-    /// When the sale opens or opened.
-    #[serde(with = "time::serde::rfc3339")]
-    pub(crate) opens_at: OffsetDateTime,
-    /// When the sale ends, if it has a fixed end.
-    #[serde(with = "time::serde::rfc3339::option")]
-    #[schema(required)]
-    pub(crate) ends_at: Option<OffsetDateTime>,
-}
 
 /// Products of sales that run or are scheduled, or that ended within a week.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -154,7 +121,7 @@ impl Catalogue {
 
     /// Marks the copy as stale, so that the next round reads the database. A rush marks it
     /// thousands of times.
-    pub(crate) fn spoil(&self) {
+    pub(crate) fn mark_stale(&self) {
         self.stale.store(true, Ordering::Release);
     }
 
@@ -166,10 +133,10 @@ impl Catalogue {
 }
 
 /// Keeps the catalogue fresh until the process ends.
-pub(crate) fn start(checkout: &Checkout, cache: Cache) {
-    let known = checkout.clone();
-    checkout.shutdown.keep("catalogue", STANDS_STILL, move |stop| {
-        let (checkout, cache) = (known.clone(), cache.clone());
+pub(crate) fn start(catalogue: &Catalogue, store: &Store, cache: &Cache, shutdown: &Shutdown) {
+    let (catalogue, store, cache) = (catalogue.clone(), store.clone(), cache.clone());
+    shutdown.keep("catalogue", STALLED_AFTER, move |stop| {
+        let (catalogue, store, cache) = (catalogue.clone(), store.clone(), cache.clone());
         async move {
             let (mut beat, mut copy) = (interval(FRESH_EVERY), None);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -179,7 +146,7 @@ pub(crate) fn start(checkout: &Checkout, cache: Cache) {
                     () = stop.triggered() => return,
                 }
                 fairline_server::beat();
-                if let Err(error) = refresh(&checkout, &cache, &mut copy).await {
+                if let Err(error) = refresh(&catalogue, &store, &cache, &mut copy).await {
                     warn!(%error, "read catalogue failed; keeping the old one");
                 }
             }
@@ -189,30 +156,35 @@ pub(crate) fn start(checkout: &Checkout, cache: Cache) {
 
 /// `copy` is the Redis key of the copy, if it has been read. Each database has its own key, so that
 /// several may share a Redis.
-async fn refresh(checkout: &Checkout, cache: &Cache, copy: &mut Option<String>) -> Result<(), StoreError> {
+async fn refresh(
+    catalogue: &Catalogue,
+    store: &Store,
+    cache: &Cache,
+    copy: &mut Option<String>,
+) -> Result<(), StoreError> {
     let key = match copy {
         Some(key) => key,
-        None => copy.insert(format!("fairline:products:{}", checkout.store.installation().await?)),
+        None => copy.insert(format!("fairline:products:{}", store.installation().await?)),
     };
-    if !checkout.catalogue.stale.swap(false, Ordering::AcqRel) {
+    if !catalogue.stale.swap(false, Ordering::AcqRel) {
         let copy = cache.get(key).await.and_then(|json| serde_json::from_str::<Products>(&json).ok());
         if let Some(Products { products }) = copy {
-            checkout.catalogue.show(products);
+            catalogue.show(products);
             return Ok(());
         }
     }
     // Reads the database on behalf of all processes. If that fails, the copy stays stale.
-    let products = checkout.store.products().await.inspect_err(|_| checkout.catalogue.spoil())?;
+    let products = store.products().await.inspect_err(|_| catalogue.mark_stale())?;
     let products = Products { products };
     if let Ok(json) = serde_json::to_string(&products) {
         cache.set(key, json, COPY_KEPT).await;
     }
-    checkout.catalogue.show(products.products);
+    catalogue.show(products.products);
     Ok(())
 }
 
 /// The routes of the catalogue.
-pub(crate) fn routes() -> OpenApiRouter<Checkout> {
+pub(crate) fn routes() -> OpenApiRouter<Catalogue> {
     OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(show_product))
 }
 
@@ -224,8 +196,8 @@ pub(crate) fn routes() -> OpenApiRouter<Checkout> {
     (status = 304, description = "The client has the current list."),
     (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
 ))]
-async fn list_products(State(checkout): State<Checkout>, headers: HeaderMap) -> Result<Response, Problem> {
-    Ok(checkout.catalogue.shown()?.all.answer(&headers))
+async fn list_products(State(catalogue): State<Catalogue>, headers: HeaderMap) -> Result<Response, Problem> {
+    Ok(catalogue.shown()?.all.answer(&headers))
 }
 
 /// One product.
@@ -238,11 +210,11 @@ async fn list_products(State(checkout): State<Checkout>, headers: HeaderMap) -> 
     (status = 503, description = "The catalogue is not loaded yet.", body = ProblemBody),
 ))]
 async fn show_product(
-    State(checkout): State<Checkout>,
+    State(catalogue): State<Catalogue>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let shown = checkout.catalogue.shown()?;
+    let shown = catalogue.shown()?;
     let sale: Option<SaleId> = id.parse().ok();
     let product = shown.each.iter().find(|(product, _)| Some(product.id) == sale || product.slug == id);
     Ok(product.ok_or(CheckoutError::UnknownProduct)?.1.answer(&headers))
@@ -253,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_has_it_is_not_sent_it_again() {
+    fn a_client_with_the_current_tag_gets_304() {
         let tagged = Tagged::new("{}".to_owned());
         let tag = tagged.tag.to_str().expect("text").to_owned();
         let answer = |given: &[&str]| {

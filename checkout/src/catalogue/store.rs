@@ -1,14 +1,17 @@
 //! The public catalogue.
 
-use fairline_sale::{SaleId, Status, presented_status};
+use fairline_sale::{SaleId, presented_status};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    catalogue::{PRODUCTS_MAX, Product},
+    catalogue::product::{Product, stored_status},
     db::{Store, StoreError},
 };
+
+/// Products that are listed at most, the newest first.
+const PRODUCTS_MAX: i64 = 1000;
 
 #[derive(FromRow)]
 struct ProductRow {

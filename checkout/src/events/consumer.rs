@@ -4,16 +4,17 @@ use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use fairline_events::{Event, EventStream, stream::StreamError};
 use fairline_sale::SaleId;
+use fairline_server::Shutdown;
 use fairline_telemetry::{Kind, Operation, Told};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::{Checkout, db::StoreError};
+use crate::db::{Store, StoreError};
 
 const EVERY: Duration = Duration::from_millis(300);
 /// A round that takes longer counts as stalled.
-const STANDS_STILL: Duration = Duration::from_secs(120);
+const STALLED_AFTER: Duration = Duration::from_secs(120);
 /// The interval, in rounds, at which all streams are read, to find what a dead process left pending
 /// and what Redis had lost.
 const LOOKS_EVERYWHERE_EVERY: u32 = 100;
@@ -24,16 +25,10 @@ const AT_ONCE: u64 = 500;
 
 /// The consumer groups: webhooks and notifications.
 pub(crate) const WEBHOOKS: &str = "webhooks";
-pub(crate) const LETTERS: &str = "letters";
-
-/// The groups that consume in this process. The relay waits for them when a stream is full.
-pub(crate) fn groups(checkout: &Checkout) -> Vec<&'static str> {
-    let letters = (!checkout.channels.are_none()).then_some(LETTERS);
-    [WEBHOOKS].into_iter().chain(letters).collect()
-}
+pub(crate) const NOTIFICATIONS: &str = "notifications";
 
 #[derive(Debug, thiserror::Error)]
-enum NotHeard {
+enum NotConsumed {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -42,17 +37,17 @@ enum NotHeard {
 
 /// Delivers the events to a consumer until the process ends. Events that it failed to handle are
 /// delivered again, so it may see an event twice.
-pub(crate) fn start<H, W>(checkout: &Checkout, stream: EventStream, group: &'static str, hear: H)
+pub(crate) fn start<H, W>(store: &Store, stream: &EventStream, group: &'static str, shutdown: &Shutdown, consume: H)
 where
     H: Fn(Vec<Event>) -> W + Send + Sync + 'static,
     W: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
-    let (known, hear) = (checkout.clone(), Arc::new(hear));
-    checkout.shutdown.keep(group, STANDS_STILL, move |stop| {
-        let (checkout, stream, hear) = (known.clone(), stream.clone(), hear.clone());
+    let (store, stream, consume) = (store.clone(), stream.clone(), Arc::new(consume));
+    shutdown.keep(group, STALLED_AFTER, move |stop| {
+        let (store, stream, consume) = (store.clone(), stream.clone(), consume.clone());
         async move {
             let consumer = Uuid::new_v4().to_string();
-            let (mut beat, mut beats, mut heard) = (interval(EVERY), 0_u32, HashMap::new());
+            let (mut beat, mut beats, mut consumed) = (interval(EVERY), 0_u32, HashMap::new());
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
@@ -62,12 +57,12 @@ where
                 fairline_server::beat();
                 let everywhere = beats % LOOKS_EVERYWHERE_EVERY == 0;
                 if everywhere {
-                    heard.clear();
+                    consumed.clear();
                 }
                 beats = beats.wrapping_add(1);
-                let relayed = checkout.store.relayed(!everywhere).await;
-                if let Err(error) = round(relayed, &stream, group, &consumer, &mut heard, &*hear).await {
-                    metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                let relayed = store.relayed(!everywhere).await;
+                if let Err(error) = round(relayed, &stream, group, &consumer, &mut consumed, &*consume).await {
+                    metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
                     warn!(%error, group, "read relayed events failed");
                 }
             }
@@ -75,36 +70,36 @@ where
     });
 }
 
-/// Handles new events. `heard` holds the last event read from each stream. A failure in one sale
+/// Handles new events. `consumed` holds the last event read from each stream. A failure in one sale
 /// does not delay the others.
 async fn round<H, W>(
     relayed: Result<Vec<(SaleId, u64)>, StoreError>,
     stream: &EventStream,
     group: &'static str,
     consumer: &str,
-    heard: &mut HashMap<SaleId, u64>,
-    hear: &H,
+    consumed: &mut HashMap<SaleId, u64>,
+    consume: &H,
 ) -> Result<(), StoreError>
 where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
 {
-    let everywhere = heard.is_empty();
+    let everywhere = consumed.is_empty();
     for (sale, relayed) in relayed? {
-        if heard.get(&sale).is_some_and(|&number| number >= relayed) {
+        if consumed.get(&sale).is_some_and(|&number| number >= relayed) {
             continue;
         }
         fairline_server::beat();
-        let heard_all = match hear_sale(stream, group, consumer, sale, hear).await {
+        let consumed_all = match consume_sale(stream, group, consumer, sale, consume).await {
             Ok(()) if everywhere => {
-                stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotHeard::from)
+                stream.forget_consumers(sale, group, GONE_AFTER).await.map(drop).map_err(NotConsumed::from)
             }
             outcome => outcome,
         };
-        match heard_all {
-            Ok(()) => drop(heard.insert(sale, relayed)),
+        match consumed_all {
+            Ok(()) => drop(consumed.insert(sale, relayed)),
             Err(error) => {
-                metrics::counter!("checkout_hearing_failures_total", "group" => group).increment(1);
+                metrics::counter!("checkout_consumer_failures_total", "group" => group).increment(1);
                 warn!(%sale, %error, group, "handle events failed; it will be retried");
             }
         }
@@ -112,13 +107,13 @@ where
     Ok(())
 }
 
-async fn hear_sale<H, W>(
+async fn consume_sale<H, W>(
     stream: &EventStream,
     group: &'static str,
     consumer: &str,
     sale: SaleId,
-    hear: &H,
-) -> Result<(), NotHeard>
+    consume: &H,
+) -> Result<(), NotConsumed>
 where
     H: Fn(Vec<Event>) -> W,
     W: Future<Output = Result<(), StoreError>>,
@@ -128,13 +123,13 @@ where
         if events.is_empty() {
             return Ok(());
         }
-        let heard = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
-        let heard: Vec<_> = heard.collect();
+        let consumed = events.iter().map(|event| (event.kind, Operation::begin_in(Kind::Consumer, event.trace)));
+        let consumed: Vec<_> = consumed.collect();
         let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
-        let outcome = hear(events).await;
-        let result = if outcome.is_ok() { "heard" } else { "not heard" };
-        for (kind, operation) in heard {
-            operation.end(result, outcome.is_err(), || Told::named(format!("{group} hears {}", kind.word())));
+        let outcome = consume(events).await;
+        let result = if outcome.is_ok() { "consumed" } else { "failed" };
+        for (kind, operation) in consumed {
+            operation.end(result, outcome.is_err(), || Told::named(format!("{group} consumes {}", kind.word())));
         }
         outcome?;
         stream.acknowledge(sale, group, &numbers).await?;

@@ -9,16 +9,21 @@
 use std::time::Duration;
 
 use fairline_events::{EventStream, stream::StreamError};
+use fairline_server::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use crate::{Checkout, db::StoreError, events::store::Backlog};
+use crate::{
+    catalogue::Catalogue,
+    db::{Store, StoreError},
+    events::store::Backlog,
+};
 
 const EVERY: Duration = Duration::from_millis(200);
 /// The interval, in rounds, at which a round checks whether a stream has lost events: every 30 s.
 const LOOKS_BACK_EVERY: u32 = 150;
 /// A round that takes longer counts as stalled; it reports progress with each sale.
-const STANDS_STILL: Duration = Duration::from_secs(60);
+const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Rows of the outbox that are read at once. A row has up to as many events as a batch of
 /// redemptions.
 const ROWS: i64 = 20;
@@ -33,11 +38,19 @@ enum NotRelayed {
     Stream(#[from] StreamError),
 }
 
+/// The relay.
+#[derive(Clone)]
+pub(crate) struct Relay {
+    pub(crate) store: Store,
+    pub(crate) stream: EventStream,
+    /// Shows what the events have changed.
+    pub(crate) catalogue: Catalogue,
+}
+
 /// Starts the relay; it ends with the process.
-pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
-    let known = checkout.clone();
-    checkout.shutdown.keep("relay", STANDS_STILL, move |stop| {
-        let (checkout, stream) = (known.clone(), stream.clone());
+pub(crate) fn start(relay: Relay, shutdown: &Shutdown) {
+    shutdown.keep("relay", STALLED_AFTER, move |stop| {
+        let relay = relay.clone();
         async move {
             let (mut beat, mut beats) = (interval(EVERY), 0_u32);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,7 +61,7 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
                 }
                 fairline_server::beat();
                 beats = beats.wrapping_add(1);
-                if let Err(error) = relay(&checkout, &stream, beats % LOOKS_BACK_EVERY == 0).await {
+                if let Err(error) = relay.relay(beats % LOOKS_BACK_EVERY == 0).await {
                     metrics::counter!("checkout_relay_failures_total").increment(1);
                     warn!(%error, "read outbox failed; it will be retried");
                 }
@@ -57,50 +70,48 @@ pub(crate) fn start(checkout: &Checkout, stream: EventStream) {
     });
 }
 
-/// With `looks_back`, also publishes the last event of each sale again, to learn whether its stream
-/// has lost any. A failure in one sale does not delay the others.
-async fn relay(checkout: &Checkout, stream: &EventStream, looks_back: bool) -> Result<(), StoreError> {
-    let backlogs = checkout.store.backlogs(looks_back).await?;
-    let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
-    metrics::gauge!("checkout_events_waiting").set(waiting as f64);
-    for backlog in backlogs {
-        fairline_server::beat();
-        if let Err(error) = relay_sale(checkout, stream, backlog).await {
-            metrics::counter!("checkout_relay_failures_total").increment(1);
-            warn!(sale = %backlog.sale, %error, "relay events failed; it will be retried");
-        }
-    }
-    Ok(())
-}
-
-async fn relay_sale(
-    checkout: &Checkout,
-    stream: &EventStream,
-    Backlog { sale, last, relayed }: Backlog,
-) -> Result<(), NotRelayed> {
-    let mut after = relayed.min(last.saturating_sub(1));
-    loop {
-        let (mut is_first, events) = checkout.store.events_after(sale, after, ROWS).await?;
-        let Some(last) = events.last() else { return Ok(()) };
-        let mut there = after;
-        for events in events.chunks(APPENDED_AT_ONCE) {
-            there = stream.append(is_first, events).await?;
-            is_first = false;
-        }
-        // Before the progress is stored: a process that relays the events again then also marks the
-        // catalogue again.
-        checkout.catalogue.spoil();
-        if there < after {
-            info!(%sale, from = there + 1, "stream lost events; relaying them again");
-        } else {
-            checkout.store.note_relayed(sale, there.min(last.number)).await?;
-            metrics::counter!("checkout_events_relayed_total").increment(there.min(last.number) - after);
-            if there < last.number {
-                // A consumer has not handled them yet, or they were lost between two calls. The
-                // next round continues.
-                return Ok(());
+impl Relay {
+    /// With `looks_back`, also publishes the last event of each sale again, to learn whether its stream
+    /// has lost any. A failure in one sale does not delay the others.
+    async fn relay(&self, looks_back: bool) -> Result<(), StoreError> {
+        let backlogs = self.store.backlogs(looks_back).await?;
+        let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
+        metrics::gauge!("checkout_events_waiting").set(waiting as f64);
+        for backlog in backlogs {
+            fairline_server::beat();
+            if let Err(error) = self.relay_sale(backlog).await {
+                metrics::counter!("checkout_relay_failures_total").increment(1);
+                warn!(sale = %backlog.sale, %error, "relay events failed; it will be retried");
             }
         }
-        after = there;
+        Ok(())
+    }
+
+    async fn relay_sale(&self, Backlog { sale, last, relayed }: Backlog) -> Result<(), NotRelayed> {
+        let mut after = relayed.min(last.saturating_sub(1));
+        loop {
+            let (mut is_first, events) = self.store.events_after(sale, after, ROWS).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            let mut there = after;
+            for events in events.chunks(APPENDED_AT_ONCE) {
+                there = self.stream.append(is_first, events).await?;
+                is_first = false;
+            }
+            // Before the progress is stored: a process that relays the events again then also marks the
+            // catalogue again.
+            self.catalogue.mark_stale();
+            if there < after {
+                info!(%sale, from = there + 1, "stream lost events; relaying them again");
+            } else {
+                self.store.record_relayed(sale, there.min(last.number)).await?;
+                metrics::counter!("checkout_events_relayed_total").increment(there.min(last.number) - after);
+                if there < last.number {
+                    // A consumer has not handled them yet, or they were lost between two calls. The
+                    // next round continues.
+                    return Ok(());
+                }
+            }
+            after = there;
+        }
     }
 }

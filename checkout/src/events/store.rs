@@ -54,7 +54,7 @@ fn number(count: u64) -> i64 {
 
 /// Writes one event, with the current trace. Call it last in a transaction: it locks the row of the
 /// stock.
-pub(crate) async fn tell(
+pub(crate) async fn publish(
     connection: &mut PgConnection,
     sale: Uuid,
     kind: Kind,
@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Stores how far a sale's events have been relayed.
-    pub(crate) async fn note_relayed(&self, sale: SaleId, to: u64) -> Result<(), StoreError> {
+    pub(crate) async fn record_relayed(&self, sale: SaleId, to: u64) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO relays (sale_id, number) VALUES ($1, $2) \
              ON CONFLICT (sale_id) DO UPDATE SET number = greatest(relays.number, excluded.number)",

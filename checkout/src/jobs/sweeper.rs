@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use fairline_idempotency::Idempotency;
 use fairline_sale::SaleId;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
@@ -19,14 +20,18 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use crate::{Checkout, db::StoreError, jobs::reconciliation::store::Counted};
+use crate::{
+    db::{Store, StoreError},
+    jobs::reconciliation::store::Counted,
+    payments::service::Payments,
+};
 
 const EVERY: Duration = Duration::from_millis(500);
-const FORGETS_EVERY: Duration = Duration::from_secs(60);
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
 /// How often the counters are compared with their rows.
 const COUNTS_EVERY: Duration = Duration::from_secs(30);
 /// A sweep that takes longer counts as stalled.
-const STANDS_STILL: Duration = Duration::from_secs(300);
+const STALLED_AFTER: Duration = Duration::from_secs(300);
 /// Payments that one process resumes at the same time. Each may wait for the gateway for about 20
 /// s.
 const PAYMENTS_AT_ONCE: u32 = 32;
@@ -36,29 +41,32 @@ const PAYMENTS_TOGETHER: u32 = 8;
 /// Sales whose holds one process expires at the same time.
 const SALES_AT_ONCE: usize = 4;
 /// A sale whose holds failed to expire is skipped for twice as long each time, up to this.
-const SICK_FOR_MAX: Duration = Duration::from_secs(60);
+const SKIPPED_FOR_MAX: Duration = Duration::from_secs(60);
 
 /// Sales whose holds failed to expire: until when they are skipped, and for how long.
-type Sick = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
+type Failing = Arc<Mutex<HashMap<SaleId, (Instant, Duration)>>>;
 
-/// Starts the sweeps; they end with the process.
-pub(crate) fn start(checkout: &Checkout) {
-    let (holds, payments, memories) = (checkout.clone(), checkout.clone(), checkout.clone());
-    let sick = Sick::default();
-    sweep(&checkout.shutdown, "holds", EVERY, move || {
-        let (checkout, sick) = (holds.clone(), sick.clone());
-        async move { lapse_holds(&checkout, &sick).await }
+/// Starts the sweeps that every sale needs: expired holds and interrupted payments.
+pub(crate) fn start_for_sales(store: &Store, payments: &Arc<Payments>, shutdown: &Shutdown) {
+    let (holds, failing) = (store.clone(), Failing::default());
+    sweep(shutdown, "holds", EVERY, move || {
+        let (store, failing) = (holds.clone(), failing.clone());
+        async move { expire_holds(&store, &failing).await }
     });
-    let places = Arc::new(Semaphore::new(PAYMENTS_AT_ONCE as usize));
-    sweep(&checkout.shutdown, "payments", EVERY, move || {
-        let (checkout, places) = (payments.clone(), places.clone());
-        async move { finish_payments(&checkout, &places).await }
+    let (payments, slots) = (payments.clone(), Arc::new(Semaphore::new(PAYMENTS_AT_ONCE as usize)));
+    sweep(shutdown, "payments", EVERY, move || {
+        let (payments, slots) = (payments.clone(), slots.clone());
+        async move { finish_payments(&payments, &slots).await }
     });
-    let (books, counted) = (checkout.clone(), Arc::new(sync::Mutex::new(Counted::default())));
-    sweep(&checkout.shutdown, "books", COUNTS_EVERY, move || {
-        let (checkout, counted) = (books.clone(), counted.clone());
+}
+
+/// Starts the sweeps that no sale waits for: reminders, reconciliation and retention.
+pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept_days: u32, shutdown: &Shutdown) {
+    let (stocks, counted) = (store.clone(), Arc::new(sync::Mutex::new(Counted::default())));
+    sweep(shutdown, "reconciliation", COUNTS_EVERY, move || {
+        let (store, counted) = (stocks.clone(), counted.clone());
         async move {
-            let accuracy = checkout.store.inventory_accuracy(&mut *counted.lock().await).await?;
+            let accuracy = store.inventory_accuracy(&mut *counted.lock().await).await?;
             metrics::gauge!("checkout_inventory_accuracy_ratio").set(accuracy);
             if accuracy < 1.0 {
                 error!(accuracy, "reconcile stock failed: counters differ from their rows");
@@ -66,33 +74,34 @@ pub(crate) fn start(checkout: &Checkout) {
             Ok(())
         }
     });
-    let warnings = checkout.clone();
-    sweep(&checkout.shutdown, "warnings", EVERY, move || {
-        let checkout = warnings.clone();
+    let reminders = store.clone();
+    sweep(shutdown, "reminders", EVERY, move || {
+        let store = reminders.clone();
         async move {
-            checkout.store.warn_of_lapses().await?;
-            checkout.store.tell_of_turns().await?;
+            store.warn_of_expiring_holds().await?;
+            store.publish_near_turns().await?;
             Ok(())
         }
     });
-    let people = checkout.clone();
-    sweep(&checkout.shutdown, "people", FORGETS_EVERY, move || {
-        let checkout = people.clone();
+    let people = store.clone();
+    sweep(shutdown, "accounts", RETENTION_EVERY, move || {
+        let store = people.clone();
         async move {
-            let forgotten = checkout.store.forget_old_accounts(checkout.orders_kept_days).await;
-            let rows = checkout.store.unlink_old(checkout.orders_kept_days).await?;
+            let forgotten = store.forget_old_accounts(orders_kept_days).await;
+            let rows = store.unlink_old(orders_kept_days).await?;
             if rows > 0 {
                 info!(rows, "old orders anonymised");
             }
             forgotten.map(drop)
         }
     });
-    sweep(&checkout.shutdown, "memories", FORGETS_EVERY, move || {
-        let checkout = memories.clone();
+    let (messages, idempotency) = (store.clone(), idempotency.clone());
+    sweep(shutdown, "messages", RETENTION_EVERY, move || {
+        let (store, idempotency) = (messages.clone(), idempotency.clone());
         async move {
-            let answers = checkout.once.forget_old().await;
-            checkout.store.forget_memories().await?;
-            Ok(answers?)
+            let responses = idempotency.forget_old().await;
+            store.forget_old_messages().await?;
+            Ok(responses?)
         }
     });
 }
@@ -102,7 +111,7 @@ where
     F: Fn() -> W + Clone + Send + Sync + 'static,
     W: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
-    shutdown.keep(what, STANDS_STILL + every, move |shutdown| {
+    shutdown.keep(what, STALLED_AFTER + every, move |shutdown| {
         let work = work.clone();
         async move {
             let mut beat = interval(every);
@@ -123,45 +132,45 @@ where
 }
 
 /// A sale that fails or hangs does not delay the others.
-async fn lapse_holds(checkout: &Checkout, sick: &Sick) -> Result<(), StoreError> {
+async fn expire_holds(store: &Store, failing: &Failing) -> Result<(), StoreError> {
     let now = Instant::now();
-    let mut sales = checkout.store.sales_with_holds_to_lapse().await?;
+    let mut sales = store.sales_with_expired_holds().await?;
     {
-        let mut sick = sick.lock().unwrap_or_else(PoisonError::into_inner);
-        sick.retain(|sale, _| sales.contains(sale));
-        sales.retain(|sale| sick.get(sale).is_none_or(|(until, _)| *until <= now));
+        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.retain(|sale, _| sales.contains(sale));
+        sales.retain(|sale| failing.get(sale).is_none_or(|(until, _)| *until <= now));
     }
-    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| lapse_holds_of(checkout, sick, sale)).await;
+    stream::iter(sales).for_each_concurrent(SALES_AT_ONCE, |sale| expire_holds_of(store, failing, sale)).await;
     Ok(())
 }
 
-async fn lapse_holds_of(checkout: &Checkout, sick: &Sick, sale: SaleId) {
-    let lapsed = checkout.store.lapse_holds(sale).await;
-    let mut sick = sick.lock().unwrap_or_else(PoisonError::into_inner);
-    match lapsed {
-        Ok(lapsed) => {
-            sick.remove(&sale);
-            if lapsed.holds > 0 {
-                metrics::counter!("checkout_holds_lapsed_total").increment(lapsed.holds.unsigned_abs());
-                metrics::counter!("checkout_units_returned_total").increment(lapsed.units.unsigned_abs());
-                info!(%sale, holds = lapsed.holds, units = lapsed.units, "holds lapsed");
+async fn expire_holds_of(store: &Store, failing: &Failing, sale: SaleId) {
+    let expired = store.expire_holds(sale).await;
+    let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+    match expired {
+        Ok(expired) => {
+            failing.remove(&sale);
+            if expired.holds > 0 {
+                metrics::counter!("checkout_holds_expired_total").increment(expired.holds.unsigned_abs());
+                metrics::counter!("checkout_units_returned_total").increment(expired.units.unsigned_abs());
+                info!(%sale, holds = expired.holds, units = expired.units, "holds expired");
             }
         }
         Err(error) => {
-            let wait = sick.get(&sale).map_or(EVERY, |(_, before)| (*before * 2).min(SICK_FOR_MAX));
-            sick.insert(sale, (Instant::now() + wait, wait));
+            let wait = failing.get(&sale).map_or(EVERY, |(_, before)| (*before * 2).min(SKIPPED_FOR_MAX));
+            failing.insert(sale, (Instant::now() + wait, wait));
             metrics::counter!("checkout_sweep_failures_total", "what" => "holds").increment(1);
-            error!(%sale, %error, retry_after_ms = wait.as_millis() as u64, "lapse holds failed");
+            error!(%sale, %error, retry_after_ms = wait.as_millis() as u64, "expire holds failed");
         }
     }
 }
 
-async fn finish_payments(checkout: &Checkout, places: &Arc<Semaphore>) -> Result<(), StoreError> {
-    let adopted = checkout.finish_payments(places, PAYMENTS_TOGETHER).await?;
-    if adopted > 0 {
-        metrics::counter!("checkout_payments_adopted_total").increment(adopted as u64);
-        info!(payments = adopted, "interrupted payments resumed");
+async fn finish_payments(payments: &Arc<Payments>, slots: &Arc<Semaphore>) -> Result<(), StoreError> {
+    let resumed = payments.finish_payments(slots, PAYMENTS_TOGETHER).await?;
+    if resumed > 0 {
+        metrics::counter!("checkout_payments_resumed_total").increment(resumed as u64);
+        info!(payments = resumed, "interrupted payments resumed");
     }
-    metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(checkout.store.oldest_unfinished_s().await?);
+    metrics::gauge!("checkout_oldest_unfinished_payment_seconds").set(payments.store.oldest_unfinished_s().await?);
     Ok(())
 }

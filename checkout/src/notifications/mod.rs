@@ -3,4 +3,3 @@
 pub(crate) mod dispatcher;
 pub(crate) mod notification;
 pub(crate) mod store;
-pub(crate) mod web_push;

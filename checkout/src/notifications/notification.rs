@@ -1,31 +1,72 @@
-//! The content of notifications. `templates/letters` has the texts: the first line of each is the
+//! The content of notifications. `templates/notifications` has the texts: the first line of each is the
 //! subject, and the whole text of an SMS.
 
+use std::time::Duration;
+
 use askama::Template;
+use fairline_notification_channels::{Address, Message};
+use fairline_telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::account::AccountKey;
 
-/// The subject of a notification.
+/// A notification that is due.
+#[derive(Debug, Clone)]
+pub(crate) struct DueNotification {
+    /// Identifies it: its event, or its sign-in.
+    pub(crate) subject: String,
+    pub(crate) address: Address,
+    pub(crate) content: Content,
+    /// Including this attempt.
+    pub(crate) attempts: i32,
+    /// The trace of its event.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+/// The outcome of sending a notification.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum SendOutcome {
+    /// The channel has accepted it.
+    Sent,
+    /// The channel stopped answering after it was sent.
+    Unknown(String),
+    /// The channel rejects it for good, or the attempts are used up.
+    GivenUp(String),
+    /// The channel rejects it for now.
+    Retry { reason: String, after: Duration },
+}
+
+impl SendOutcome {
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Unknown(_) => "unknown",
+            Self::GivenUp(_) => "given_up",
+            Self::Retry { .. } => "retry",
+        }
+    }
+}
+
+/// What a notification is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "matter", rename_all = "snake_case")]
-pub(crate) enum Matter {
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Content {
     /// A sign-in. The code is derived when the text is rendered.
     Code { sign_in: Uuid },
     /// An order was paid for.
-    OrderConfirmed(About),
+    OrderConfirmed(Details),
     /// A hold will soon lapse.
-    HoldAboutToLapse(About),
+    HoldAboutToLapse(Details),
     /// A shopper will soon be admitted.
-    TurnIsNear(About),
+    TurnIsNear(Details),
     /// A payment that came too late was refunded.
-    Refunded(About),
+    Refunded(Details),
 }
 
 /// The sale, the order and its details.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct About {
+pub(crate) struct Details {
     /// Name of the sale.
     pub(crate) sale: String,
     /// URL slug of the sale.
@@ -45,64 +86,58 @@ pub(crate) struct About {
 
 /// The sender.
 #[derive(Debug, Clone)]
-pub(crate) struct Shop {
+pub(crate) struct Sender {
     pub(crate) name: String,
     /// URL of its pages, without a trailing slash; empty if notifications have no links.
     pub(crate) url: String,
 }
 
-/// The text of a notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// One line.
-    pub(crate) subject: String,
-    pub(crate) text: String,
-    /// The link, if there is one.
-    pub(crate) link: String,
-}
-
-macro_rules! letter {
+macro_rules! template {
     ($name:ident, $path:literal) => {
         #[derive(Template)]
         #[template(path = $path, escape = "none")]
         struct $name<'a> {
-            shop: &'a Shop,
-            about: &'a About,
+            sender: &'a Sender,
+            details: &'a Details,
             link: &'a str,
         }
     };
 }
 
-letter!(OrderConfirmed, "letters/order_confirmed.txt");
-letter!(HoldAboutToLapse, "letters/hold_about_to_lapse.txt");
-letter!(TurnIsNear, "letters/turn_is_near.txt");
-letter!(Refunded, "letters/refunded.txt");
+template!(OrderConfirmed, "notifications/order_confirmed.txt");
+template!(HoldAboutToLapse, "notifications/hold_about_to_lapse.txt");
+template!(TurnIsNear, "notifications/turn_is_near.txt");
+template!(Refunded, "notifications/refunded.txt");
 
 #[derive(Template)]
-#[template(path = "letters/code.txt", escape = "none")]
+#[template(path = "notifications/code.txt", escape = "none")]
 struct Code<'a> {
-    shop: &'a Shop,
+    sender: &'a Sender,
     code: &'a str,
 }
 
-impl Matter {
+impl Content {
     /// Renders the text.
-    pub(crate) fn write(&self, shop: &Shop, key: Option<&AccountKey>) -> Option<Written> {
-        let to = |about: &About| {
-            if shop.url.is_empty() { String::new() } else { format!("{}/sales/{}", shop.url, about.slug) }
+    pub(crate) fn render(&self, sender: &Sender, key: Option<&AccountKey>) -> Option<Message> {
+        let to = |details: &Details| {
+            if sender.url.is_empty() { String::new() } else { format!("{}/sales/{}", sender.url, details.slug) }
         };
         let (text, link) = match self {
-            Self::Code { sign_in } => (Code { shop, code: &key?.code(*sign_in) }.render(), String::new()),
-            Self::OrderConfirmed(about) => (OrderConfirmed { shop, about, link: &to(about) }.render(), to(about)),
-            Self::HoldAboutToLapse(about) => (HoldAboutToLapse { shop, about, link: &to(about) }.render(), to(about)),
-            Self::TurnIsNear(about) => (TurnIsNear { shop, about, link: &to(about) }.render(), to(about)),
-            Self::Refunded(about) => (Refunded { shop, about, link: &to(about) }.render(), to(about)),
+            Self::Code { sign_in } => (Code { sender, code: &key?.code(*sign_in) }.render(), String::new()),
+            Self::OrderConfirmed(details) => {
+                (OrderConfirmed { sender, details, link: &to(details) }.render(), to(details))
+            }
+            Self::HoldAboutToLapse(details) => {
+                (HoldAboutToLapse { sender, details, link: &to(details) }.render(), to(details))
+            }
+            Self::TurnIsNear(details) => (TurnIsNear { sender, details, link: &to(details) }.render(), to(details)),
+            Self::Refunded(details) => (Refunded { sender, details, link: &to(details) }.render(), to(details)),
         };
         let text = text.ok()?;
         let (subject, text) = text.split_once('\n')?;
         // The shop chooses the name of a sale; a header must stay on one line.
         let subject = subject.chars().filter(|c| !c.is_control()).collect();
-        Some(Written { subject, text: format!("{}\n", text.trim()), link })
+        Some(Message { subject, text: format!("{}\n", text.trim()), link })
     }
 }
 
@@ -113,10 +148,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_letter_says_what_has_happened_and_where_to_go() {
-        let shop = Shop { name: "Lamps & Co".to_owned(), url: "https://lamps.example".to_owned() };
+    fn every_notification_names_its_event_and_links_to_the_sale() {
+        let sender = Sender { name: "Lamps & Co".to_owned(), url: "https://lamps.example".to_owned() };
         let key = AccountKey::new(&Secret::new("k".repeat(32))).expect("a key");
-        let about = About {
+        let details = Details {
             sale: "A <small>\r\nBcc: lamp".to_owned(),
             slug: "lamp".to_owned(),
             order: "0190".to_owned(),
@@ -124,28 +159,32 @@ mod tests {
             amount: "98.00 EUR".to_owned(),
             until: "18:05 UTC".to_owned(),
         };
-        let write = |matter: &Matter| matter.write(&shop, Some(&key)).expect("a letter");
-        for (matter, subject, link) in [
+        let render = |content: &Content| content.render(&sender, Some(&key)).expect("a message");
+        for (content, subject, link) in [
             (
-                Matter::OrderConfirmed(about.clone()),
+                Content::OrderConfirmed(details.clone()),
                 "Your order at Lamps & Co: A <small>",
                 "https://lamps.example/sales/lamp",
             ),
-            (Matter::HoldAboutToLapse(about.clone()), "Pay soon: A <small>", "https://lamps.example/sales/lamp"),
-            (Matter::TurnIsNear(about.clone()), "Your turn is near: A <small>", "https://lamps.example/sales/lamp"),
-            (Matter::Refunded(about.clone()), "Your money comes back: A <small>", "https://lamps.example/sales/lamp"),
+            (Content::HoldAboutToLapse(details.clone()), "Pay soon: A <small>", "https://lamps.example/sales/lamp"),
+            (Content::TurnIsNear(details.clone()), "Your turn is near: A <small>", "https://lamps.example/sales/lamp"),
+            (
+                Content::Refunded(details.clone()),
+                "Refund for order 0190: A <small>",
+                "https://lamps.example/sales/lamp",
+            ),
         ] {
-            let written = write(&matter);
-            assert!(written.subject.starts_with(subject) && !written.subject.contains(['\r', '\n']), "{written:?}");
-            assert_eq!(written.link, link);
-            assert!(written.text.contains(link) && written.text.len() > 100, "{written:?}");
-            let stored: Matter =
-                serde_json::from_value(serde_json::to_value(&matter).expect("JSON")).expect("a matter");
-            assert_eq!(stored, matter);
+            let message = render(&content);
+            assert!(message.subject.starts_with(subject) && !message.subject.contains(['\r', '\n']), "{message:?}");
+            assert_eq!(message.link, link);
+            assert!(message.text.contains(link) && message.text.len() > 100, "{message:?}");
+            let stored: Content =
+                serde_json::from_value(serde_json::to_value(&content).expect("JSON")).expect("a content");
+            assert_eq!(stored, content);
         }
         let sign_in = Uuid::from_u128(1);
-        let code = write(&Matter::Code { sign_in });
+        let code = render(&Content::Code { sign_in });
         assert_eq!(code.subject, format!("{} is your code for Lamps & Co", key.code(sign_in)));
-        assert_eq!(Matter::Code { sign_in }.write(&shop, None), None);
+        assert_eq!(Content::Code { sign_in }.render(&sender, None), None);
     }
 }

@@ -1,30 +1,27 @@
 //! Notifications: stored once for each subject, and taken by the dispatcher.
 
 use fairline_events::{Event, Kind};
+use fairline_notification_channels::Address;
 use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, price_text};
-use fairline_telemetry::TraceContext;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
 use crate::{
-    accounts::account::{AccountId, Address},
+    accounts::account::AccountId,
     db::{Store, StoreError},
-    notifications::{
-        dispatcher::SendOutcome,
-        notification::{About, Matter},
-    },
+    notifications::notification::{Content, Details, DueNotification, SendOutcome},
 };
 
 /// A notification that was taken this long ago without an outcome was interrupted. It may have
 /// arrived.
-const CUT_OFF_AFTER_S: f64 = 120.0;
+const INTERRUPTED_AFTER_S: f64 = 120.0;
 /// How long a notification about an order is relevant, in seconds.
-const NEWS_GOOD_S: i32 = 2 * 24 * 3600;
+const NEWS_RELEVANT_S: i32 = 2 * 24 * 3600;
 /// How long a warning is relevant, in seconds.
-const WARNING_GOOD_S: i32 = 120;
+const WARNING_RELEVANT_S: i32 = 120;
 /// The longest stored reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
 /// A hold is about to lapse when it has this many seconds left, or a third of its time.
@@ -42,40 +39,28 @@ const NEAR_S: f64 = 180.0;
 const RATE_OVER_S: f64 = 60.0;
 const RATE_OVER_MIN_S: f64 = 10.0;
 
-/// A notification that is due.
-#[derive(Debug, Clone)]
-pub(crate) struct Letter {
-    pub(crate) about: String,
-    pub(crate) address: Address,
-    pub(crate) matter: Matter,
-    /// Including this attempt.
-    pub(crate) attempts: i32,
-    /// The trace of its event.
-    pub(crate) trace: Option<TraceContext>,
-}
-
 /// Stores a notification, unless it is stored already or no longer relevant. It is relevant for
-/// `good_s` seconds after its event, which happened at `happened_at`, or just now. It is sent in
+/// `relevant_s` seconds after its event, which happened at `happened_at`, or just now. It is sent in
 /// the current trace.
 pub(crate) async fn write(
     connection: &mut PgConnection,
-    about: &str,
+    subject: &str,
     account: Option<AccountId>,
     address: &Address,
-    matter: &Matter,
-    good_s: i32,
+    content: &Content,
+    relevant_s: i32,
     happened_at: Option<OffsetDateTime>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO letters (about, account_id, address, matter, traceparent, good_until) \
-         SELECT $1, $2, $3, $4, $7, good_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS good_until) AS news \
-         WHERE good_until > now() ON CONFLICT (about) DO NOTHING",
+        "INSERT INTO notifications (subject, account_id, address, content, traceparent, relevant_until) \
+         SELECT $1, $2, $3, $4, $7, relevant_until FROM (SELECT coalesce($6, now()) + make_interval(secs => $5) AS relevant_until) AS relevance \
+         WHERE relevant_until > now() ON CONFLICT (subject) DO NOTHING",
     )
-    .bind(about)
+    .bind(subject)
     .bind(account.map(|AccountId(id)| id))
     .bind(address.as_str())
-    .bind(json!(matter))
-    .bind(f64::from(good_s))
+    .bind(json!(content))
+    .bind(f64::from(relevant_s))
     .bind(happened_at)
     .bind(fairline_telemetry::current().map(|trace| trace.to_string()))
     .execute(connection)
@@ -84,22 +69,22 @@ pub(crate) async fn write(
 }
 
 /// Creates the content of a notification.
-type Wording = fn(About) -> Matter;
+type ContentOf = fn(Details) -> Content;
 
 /// The notification for a kind of event, and for how many seconds it is relevant.
-fn worth(kind: Kind) -> Option<(Wording, i32)> {
+fn content_of(kind: Kind) -> Option<(ContentOf, i32)> {
     match kind {
-        Kind::PurchaseCompleted => Some((Matter::OrderConfirmed, NEWS_GOOD_S)),
-        Kind::PaymentRefunded => Some((Matter::Refunded, NEWS_GOOD_S)),
-        Kind::HoldAboutToLapse => Some((Matter::HoldAboutToLapse, WARNING_GOOD_S)),
-        Kind::TurnIsNear => Some((Matter::TurnIsNear, WARNING_GOOD_S)),
+        Kind::PurchaseCompleted => Some((Content::OrderConfirmed, NEWS_RELEVANT_S)),
+        Kind::PaymentRefunded => Some((Content::Refunded, NEWS_RELEVANT_S)),
+        Kind::HoldAboutToLapse => Some((Content::HoldAboutToLapse, WARNING_RELEVANT_S)),
+        Kind::TurnIsNear => Some((Content::TurnIsNear, WARNING_RELEVANT_S)),
         _ => None,
     }
 }
 
 /// A recipient of an event, and the details.
 #[derive(FromRow)]
-struct Concerned {
+struct Recipient {
     /// The index of the event, from 1.
     nth: i64,
     account_id: Uuid,
@@ -114,10 +99,10 @@ struct Concerned {
     expires_at: OffsetDateTime,
 }
 
-impl Concerned {
-    fn about(&self, order: Option<Uuid>) -> About {
+impl Recipient {
+    fn details(&self, order: Option<Uuid>) -> Details {
         let clock = format_description!("[hour]:[minute] UTC");
-        About {
+        Details {
             sale: self.name.clone(),
             slug: self.slug.clone(),
             order: order.map(|order| order.to_string()).unwrap_or_default(),
@@ -130,19 +115,19 @@ impl Concerned {
 
 impl Store {
     /// Stores the notifications for events of holds and reminders with an account.
-    pub(crate) async fn note_letters(&self, events: &[Event]) -> Result<(), StoreError> {
+    pub(crate) async fn store_notifications(&self, events: &[Event]) -> Result<(), StoreError> {
         let id = |event: &Event, field: &str| event.data[field].as_str().and_then(|id| Uuid::try_parse(id).ok());
-        let telling: Vec<&Event> = events.iter().filter(|event| worth(event.kind).is_some()).collect();
-        if telling.is_empty() {
+        let notifying: Vec<&Event> = events.iter().filter(|event| content_of(event.kind).is_some()).collect();
+        if notifying.is_empty() {
             return Ok(());
         }
-        let concerned: Vec<Concerned> = sqlx::query_as(
-            "WITH told AS ( \
-                SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS told (ordered, reminder, nth) \
+        let concerned: Vec<Recipient> = sqlx::query_as(
+            "WITH published AS ( \
+                SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS published (ordered, reminder, nth) \
              ), concerned AS ( \
-                SELECT nth, account_id, name, slug, quantity, amount_minor, holds.currency, expires_at FROM told \
+                SELECT nth, account_id, name, slug, quantity, amount_minor, holds.currency, expires_at FROM published \
                 JOIN holds ON holds.id = ordered JOIN sales ON sales.id = sale_id WHERE account_id IS NOT NULL UNION ALL \
-                SELECT nth, account_id, name, slug, 0, 0, currency, now() FROM told JOIN reminders ON reminders.id = reminder \
+                SELECT nth, account_id, name, slug, 0, 0, currency, now() FROM published JOIN reminders ON reminders.id = reminder \
                 JOIN lines ON lines.id = line_id JOIN sales ON sales.id = sale_id \
              ) \
              SELECT concerned.*, address, way FROM concerned, LATERAL ( \
@@ -150,75 +135,81 @@ impl Store {
                 SELECT concat_ws(' ', endpoint, p256dh, auth), '/' || md5(endpoint) FROM push_subscriptions \
                 WHERE push_subscriptions.account_id = concerned.account_id) AS addresses",
         )
-        .bind(telling.iter().map(|event| id(event, "order_id")).collect::<Vec<_>>())
-        .bind(telling.iter().map(|event| id(event, "reminder_id")).collect::<Vec<_>>())
+        .bind(notifying.iter().map(|event| id(event, "order_id")).collect::<Vec<_>>())
+        .bind(notifying.iter().map(|event| id(event, "reminder_id")).collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await?;
         for concerned in concerned {
-            let event = usize::try_from(concerned.nth - 1).ok().and_then(|nth| telling.get(nth));
-            let Some((event, (matter, good_s))) = event.and_then(|event| Some((event, worth(event.kind)?))) else {
+            let event = usize::try_from(concerned.nth - 1).ok().and_then(|nth| notifying.get(nth));
+            let Some((event, (content, relevant_s))) = event.and_then(|event| Some((event, content_of(event.kind)?)))
+            else {
                 continue;
             };
             let (account, address) = (AccountId(concerned.account_id), Address::stored(concerned.address.clone()));
-            let about = format!("{}{}", event.id(), concerned.way);
-            let mut what = concerned.about(id(event, "order_id"));
+            let subject = format!("{}{}", event.id(), concerned.way);
+            let mut details = concerned.details(id(event, "order_id"));
             // A refund may be partial, so it carries its own amount.
             if let (Kind::PaymentRefunded, Some(minor)) = (event.kind, event.data["amount_minor"].as_i64()) {
-                what.amount = price_text(minor, &concerned.currency);
+                details.amount = price_text(minor, &concerned.currency);
             }
-            let matter = matter(what);
+            let content = content(details);
             // Relevance counts from the event, not from the time at which it was handled.
             let connection = &mut *self.pool.acquire().await?;
-            let noted = write(connection, &about, Some(account), &address, &matter, good_s, Some(event.time));
-            fairline_telemetry::within(event.trace, noted).await?;
+            let stored = write(connection, &subject, Some(account), &address, &content, relevant_s, Some(event.time));
+            fairline_telemetry::within(event.trace, stored).await?;
         }
         Ok(())
     }
 
     /// Takes due notifications, the oldest first, and marks them as being sent. No process takes
     /// them again, unless they certainly did not arrive.
-    pub(crate) async fn take_letters(&self, limit: i64) -> Result<Vec<Letter>, StoreError> {
+    pub(crate) async fn take_notifications(&self, limit: i64) -> Result<Vec<DueNotification>, StoreError> {
         sqlx::query(
-            "UPDATE letters SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
-             error = coalesce(error, 'it was cut off, or came too late') WHERE state = 'sending' \
-             AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND good_until < now()",
+            "UPDATE notifications SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'given_up' END, address = NULL, \
+             error = coalesce(error, 'interrupted, or no longer relevant') WHERE state = 'sending' \
+             AND due_at < now() - make_interval(secs => $1) OR state = 'waiting' AND relevant_until < now()",
         )
-        .bind(CUT_OFF_AFTER_S)
+        .bind(INTERRUPTED_AFTER_S)
         .execute(&self.pool)
         .await?;
         let rows: Vec<(String, String, Value, i32, Option<String>)> = sqlx::query_as(
-            "UPDATE letters SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE about IN ( \
-                SELECT about FROM letters WHERE state = 'waiting' AND due_at <= now() AND good_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
-             RETURNING about, address, matter, attempts, traceparent",
+            "UPDATE notifications SET state = 'sending', attempts = attempts + 1, due_at = now() WHERE subject IN ( \
+                SELECT subject FROM notifications WHERE state = 'waiting' AND due_at <= now() AND relevant_until >= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
+             RETURNING subject, address, content, attempts, traceparent",
         )
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        let letter = |(about, address, matter, attempts, trace): (String, String, Value, i32, Option<String>)| {
-            let permanent = |_| StoreError::Corrupt(format!("letter {about} is invalid"));
-            let matter = serde_json::from_value(matter).map_err(permanent)?;
-            let trace = trace.and_then(|trace| trace.parse().ok());
-            Ok(Letter { address: Address::stored(address), matter, attempts, about, trace })
-        };
-        rows.into_iter().map(letter).collect()
+        let notification =
+            |(subject, address, content, attempts, trace): (String, String, Value, i32, Option<String>)| {
+                let permanent = |_| StoreError::Corrupt(format!("notification {subject} is invalid"));
+                let content = serde_json::from_value(content).map_err(permanent)?;
+                let trace = trace.and_then(|trace| trace.parse().ok());
+                Ok(DueNotification { subject, address: Address::stored(address), content, attempts, trace })
+            };
+        rows.into_iter().map(notification).collect()
     }
 
     /// Stores the outcome of a notification.
-    pub(crate) async fn note_carried(&self, letter: &Letter, carried: &SendOutcome) -> Result<(), StoreError> {
-        let (state, again_after, error) = match carried {
-            SendOutcome::Arrived => ("sent", None, None),
-            SendOutcome::Perhaps(why) => ("unknown", None, Some(why)),
-            SendOutcome::Never(why) => ("given_up", None, Some(why)),
-            SendOutcome::NotYet { why, again_after } => ("waiting", Some(again_after.as_secs_f64()), Some(why)),
+    pub(crate) async fn record_sending(
+        &self,
+        notification: &DueNotification,
+        outcome: &SendOutcome,
+    ) -> Result<(), StoreError> {
+        let (state, retry_after, error) = match outcome {
+            SendOutcome::Sent => ("sent", None, None),
+            SendOutcome::Unknown(reason) => ("unknown", None, Some(reason)),
+            SendOutcome::GivenUp(reason) => ("given_up", None, Some(reason)),
+            SendOutcome::Retry { reason, after } => ("waiting", Some(after.as_secs_f64()), Some(reason)),
         };
         let error: Option<String> = error.map(|why| why.chars().take(REASON_CHARS_MAX).collect());
         sqlx::query(
-            "UPDATE letters SET state = $2, due_at = now() + make_interval(secs => coalesce($3, 0)), error = $4, \
-             address = CASE WHEN $2 = 'waiting' THEN address END WHERE about = $1 AND state = 'sending'",
+            "UPDATE notifications SET state = $2, due_at = now() + make_interval(secs => coalesce($3, 0)), error = $4, \
+             address = CASE WHEN $2 = 'waiting' THEN address END WHERE subject = $1 AND state = 'sending'",
         )
-        .bind(&letter.about)
+        .bind(&notification.subject)
         .bind(state)
-        .bind(again_after)
+        .bind(retry_after)
         .bind(error)
         .execute(&self.pool)
         .await?;
@@ -227,7 +218,7 @@ impl Store {
 
     /// Publishes an event for each hold with an account that is about to lapse, once. Returns their
     /// number.
-    pub(crate) async fn warn_of_lapses(&self) -> Result<usize, StoreError> {
+    pub(crate) async fn warn_of_expiring_holds(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let warned: Vec<(Uuid, Uuid)> = sqlx::query_as(
             "UPDATE holds SET warned = true WHERE id IN (SELECT id FROM holds WHERE account_id IS NOT NULL AND NOT warned \
@@ -240,19 +231,19 @@ impl Store {
         .bind(WARNED_MAX)
         .fetch_all(&mut *transaction)
         .await?;
-        tell_each(&mut transaction, Kind::HoldAboutToLapse, "order_id", &warned).await?;
+        publish_each(&mut transaction, Kind::HoldAboutToLapse, "order_id", &warned).await?;
         transaction.commit().await?;
         Ok(warned.len())
     }
 
     /// Publishes an event for each reminder whose turn is near, once. Returns their number.
-    pub(crate) async fn tell_of_turns(&self) -> Result<usize, StoreError> {
+    pub(crate) async fn publish_near_turns(&self) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let near: Vec<(Uuid, Uuid)> = sqlx::query_as(
             // One lookup finds the next line with pending reminders.
             "WITH RECURSIVE waited_for (line_id) AS ( \
-                (SELECT line_id FROM reminders WHERE told_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
-                SELECT (SELECT line_id FROM reminders WHERE told_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
+                (SELECT line_id FROM reminders WHERE sent_at IS NULL ORDER BY line_id LIMIT 1) UNION ALL \
+                SELECT (SELECT line_id FROM reminders WHERE sent_at IS NULL AND line_id > waited_for.line_id ORDER BY line_id LIMIT 1) \
                 FROM waited_for WHERE line_id IS NOT NULL \
              ), fronts AS MATERIALIZED ( \
                 SELECT lines.id, lines.sale_id, lines.epoch, cursor + least(total - sold, \
@@ -263,9 +254,9 @@ impl Store {
                     FROM samples WHERE samples.sale_id = sales.id AND at > now() - make_interval(secs => $5)) AS last_minute \
                 WHERE status = 'open' AND sold < total \
              ) \
-             UPDATE reminders SET told_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
+             UPDATE reminders SET sent_at = now() FROM fronts WHERE fronts.id = line_id AND reminders.id = ANY (ARRAY ( \
                 SELECT reminders.id FROM fronts JOIN reminders ON fronts.id = line_id \
-                WHERE told_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
+                WHERE sent_at IS NULL AND (reminders.epoch, ordinal) <= (fronts.epoch::bigint, floor(front)::bigint) \
                 ORDER BY line_id, ordinal LIMIT $3 FOR UPDATE OF reminders SKIP LOCKED)) \
              RETURNING fronts.sale_id, reminders.id",
         )
@@ -276,7 +267,7 @@ impl Store {
         .bind(RATE_OVER_S)
         .fetch_all(&mut *transaction)
         .await?;
-        tell_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
+        publish_each(&mut transaction, Kind::TurnIsNear, "reminder_id", &near).await?;
         transaction.commit().await?;
         Ok(near.len())
     }
@@ -290,7 +281,7 @@ impl Store {
         epoch: u32,
         ordinal: u64,
     ) -> Result<bool, StoreError> {
-        let noted = sqlx::query(
+        let stored = sqlx::query(
             "INSERT INTO reminders (id, line_id, account_id, epoch, ordinal) SELECT $1, lines.id, accounts.id, $4, $5 \
              FROM lines JOIN sales ON sales.id = sale_id, accounts \
              WHERE lines.id = $2 AND accounts.id = $3 AND line_order = 'fifo' \
@@ -304,7 +295,7 @@ impl Store {
         .bind(i64::try_from(ordinal).unwrap_or(i64::MAX))
         .execute(&self.pool)
         .await?;
-        Ok(noted.rows_affected() > 0)
+        Ok(stored.rows_affected() > 0)
     }
 
     /// Subscribes a browser to the notifications of an account. Only the newest few browsers are
@@ -316,7 +307,7 @@ impl Store {
         p256dh: &str,
         auth: &str,
     ) -> Result<bool, StoreError> {
-        let noted = sqlx::query(
+        let stored = sqlx::query(
             "WITH older AS (DELETE FROM push_subscriptions WHERE endpoint IN (SELECT endpoint FROM push_subscriptions \
                 WHERE account_id = $2 AND endpoint <> $1 ORDER BY created_at DESC OFFSET $5)) \
              INSERT INTO push_subscriptions (endpoint, account_id, p256dh, auth) SELECT $1, id, $3, $4 FROM accounts WHERE id = $2 \
@@ -329,7 +320,7 @@ impl Store {
         .bind(BROWSERS_MAX - 1)
         .execute(&self.pool)
         .await?;
-        Ok(noted.rows_affected() > 0)
+        Ok(stored.rows_affected() > 0)
     }
 
     /// Removes a browser from the notifications of an account.
@@ -349,7 +340,7 @@ impl Store {
 
 /// Publishes one event for each item, in one statement. It locks the stock of each sale once, until
 /// the end of the transaction, in the order of their ids.
-async fn tell_each(
+async fn publish_each(
     connection: &mut PgConnection,
     kind: Kind,
     field: &str,
@@ -360,14 +351,14 @@ async fn tell_each(
     }
     let (sales, ids): (Vec<Uuid>, Vec<Uuid>) = each.iter().copied().unzip();
     sqlx::query(
-        "WITH told AS ( \
+        "WITH published AS ( \
             SELECT sale_id, count(*) AS events, json_agg(json_build_object($2::text, id) ORDER BY id) AS data \
             FROM unnest($3::uuid[], $4::uuid[]) AS each (sale_id, id) GROUP BY sale_id \
          ), in_order AS ( \
-            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM told) ORDER BY sale_id FOR UPDATE \
+            SELECT sale_id FROM stock WHERE sale_id IN (SELECT sale_id FROM published) ORDER BY sale_id FOR UPDATE \
          ), numbered AS ( \
-            UPDATE stock SET events = stock.events + told.events FROM told JOIN in_order USING (sale_id) \
-            WHERE stock.sale_id = told.sale_id RETURNING stock.sale_id, stock.events, data \
+            UPDATE stock SET events = stock.events + published.events FROM published JOIN in_order USING (sale_id) \
+            WHERE stock.sale_id = published.sale_id RETURNING stock.sale_id, stock.events, data \
          ) \
          INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $1, data FROM numbered",
     )

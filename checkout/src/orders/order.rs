@@ -1,7 +1,5 @@
 //! Orders. An order begins as a hold and keeps the hold's id.
 
-use std::fmt;
-
 use fairline_sale::SaleId;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -15,16 +13,6 @@ use crate::orders::state::OrderStatus;
 #[serde(transparent)]
 #[schema(value_type = Uuid)]
 pub struct OrderId(pub Uuid);
-
-/// The id of a payment. An order may have several payments, of which at most one is captured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PaymentId(pub Uuid);
-
-impl fmt::Display for PaymentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// An order: a hold and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -28,7 +28,7 @@ pub enum HoldState {
 pub enum HoldEvent {
     /// It expires.
     RunOut,
-    /// The shopper or the shop gives it back.
+    /// The shopper or the merchant gives it back.
     GiveBack,
     /// A payment begins, and units are free.
     Secure,

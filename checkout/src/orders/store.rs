@@ -1,5 +1,6 @@
 //! Orders as stored, and as their owners see them.
 
+use fairline_postgres::PgConnection;
 use fairline_sale::{SaleId, VisitorId};
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::account::AccountId,
-    auth::caller::Holders,
+    auth::caller::{Caller, Holders},
     db::{Store, StoreError},
     orders::{
         order::{Order, OrderId},
@@ -17,6 +18,10 @@ use crate::{
 
 /// Orders that one shopper is shown, at most.
 const ORDERS_MAX: i64 = 100;
+
+/// The visitor id of anonymised rows; ids are random, so no visitor has it. The rules of
+/// retention repeat it as a literal, since a partial index needs the exact condition.
+pub(crate) const ANONYMOUS: [u8; 16] = [0; 16];
 
 impl From<UnknownState> for StoreError {
     fn from(error: UnknownState) -> Self {
@@ -106,6 +111,11 @@ impl Store {
         row.map(Order::try_from).transpose()
     }
 
+    /// An order, if the caller may see it.
+    pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Option<Order>, StoreError> {
+        order_for(&mut *self.pool.acquire().await?, order, caller).await
+    }
+
     /// These holders' orders, the newest first.
     pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, StoreError> {
         let rows: Vec<OrderRow> = sqlx::query_as(order_rows!(
@@ -130,6 +140,39 @@ impl Store {
         .await?;
         rows.into_iter().map(Order::try_from).collect()
     }
+
+    /// Anonymises the ended orders of these holders. Returns their number.
+    pub(crate) async fn forget(&self, holders: &Holders) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let ended: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM holds WHERE (visitor = ANY ($1) OR account_id = $2) AND state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments \
+             WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))",
+        )
+        .bind(column(holders))
+        .bind(account(holders))
+        .fetch_all(&mut *transaction)
+        .await?;
+        unlink(&mut transaction, &ended).await?;
+        transaction.commit().await?;
+        Ok(ended.len() as u64)
+    }
+}
+
+/// An order, if the caller may see it.
+pub(crate) async fn order_for(
+    connection: &mut PgConnection,
+    order: OrderId,
+    caller: &Caller,
+) -> Result<Option<Order>, StoreError> {
+    let row: Option<OrderRow> =
+        sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
+            .bind(order.0)
+            .bind(caller.is_merchant())
+            .bind(column(caller.holders()))
+            .bind(account(caller.holders()))
+            .fetch_optional(connection)
+            .await?;
+    row.map(Order::try_from).transpose()
 }
 
 pub(crate) fn column(holders: &Holders) -> Vec<&[u8]> {
@@ -138,4 +181,20 @@ pub(crate) fn column(holders: &Holders) -> Vec<&[u8]> {
 
 pub(crate) fn account(holders: &Holders) -> Option<Uuid> {
     holders.account().map(|AccountId(id)| id)
+}
+
+/// Anonymises holds, with their admissions, orders and payments.
+pub(crate) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
+    for visitors in [
+        "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
+        "UPDATE interventions SET visitor = $2 WHERE visitor IN (SELECT visitor FROM holds WHERE id = ANY ($1)) AND (kind = 'removed' OR done)",
+        "UPDATE holds SET visitor = $2, account_id = NULL, reserved_as = CASE WHEN reserved_as IS NOT NULL THEN 'forgotten ' || id END \
+         WHERE id = ANY ($1)",
+        "UPDATE orders SET visitor = $2, paid_as = CASE WHEN paid_as IS NOT NULL THEN 'forgotten' END WHERE id = ANY ($1)",
+    ] {
+        sqlx::query(visitors).bind(holds).bind(&ANONYMOUS[..]).execute(&mut *connection).await?;
+    }
+    let paid_with = sqlx::query("UPDATE payments SET payment_method = '' WHERE hold_id = ANY ($1)");
+    paid_with.bind(holds).execute(connection).await?;
+    Ok(())
 }

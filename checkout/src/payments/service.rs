@@ -8,26 +8,27 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::extract::FromRef;
+use fairline_payment_gateway::{CircuitState, Gateway, GatewayError, Intent, IntentStatus};
+use fairline_server::{Secret, Shutdown};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 use tracing::{debug, error, warn};
+use uuid::Uuid;
 
 use crate::{
-    Checkout,
-    auth::caller::{Caller, Holders},
-    db::StoreError,
+    auth::caller::{Caller, Callers, Holders},
+    db::{Store, StoreError},
     error::CheckoutError,
     orders::{
-        holds::store::GivenBack,
         order::{Order, OrderId},
         state::{NextStep, OrderStatus, PaymentEvent},
     },
     payments::{
-        gateway::{Intent, NoAnswer, Standing},
-        settlement::store::{Ended, Withdrawn},
-        store::{Begun, Payment},
+        settlement::store::{Ended, GivenBack, Withdrawn},
+        store::{Begun, Payment, PaymentStanding},
     },
 };
 
@@ -49,7 +50,7 @@ const LATE_AT_ONCE: i64 = 200;
 
 /// Shown to a shopper who pays while the gateway does not answer. `orders::expiry` defines how long
 /// the order is kept.
-const GATEWAY_AWAY: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
+const GATEWAY_DOWN: &str = "The payment company does not answer at the moment. Your order is kept for up to a quarter of an hour, and paid as soon as it does; nothing is charged twice.";
 
 /// Why a payment can't continue at the moment.
 #[derive(Debug, thiserror::Error)]
@@ -57,32 +58,49 @@ enum Stuck {
     #[error("the shopper has to authenticate")]
     WaitsForShopper,
     #[error("the gateway gave no answer: {0}")]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(#[from] GatewayError),
     #[error("the gateway reports an impossible state: {0:?}")]
-    Permanent(Standing),
+    Permanent(IntentStatus),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl Checkout {
+/// The state of payments.
+pub(crate) struct Payments {
+    pub(crate) store: Store,
+    pub(crate) callers: Callers,
+    pub(crate) gateway: Box<dyn Gateway>,
+    pub(crate) circuit: CircuitState,
+    /// The secrets that sign the gateway's webhooks.
+    pub(crate) webhook_secrets: Vec<Secret>,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl FromRef<Arc<Payments>> for Callers {
+    fn from_ref(payments: &Arc<Payments>) -> Self {
+        payments.callers.clone()
+    }
+}
+
+impl Payments {
     /// Pays for an order and returns it. Pending is not a failure: the units are held until the
     /// outcome is known.
     pub(crate) async fn pay(
-        &self,
+        self: &Arc<Self>,
         order: OrderId,
         holders: &Holders,
         payment_method: String,
     ) -> Result<Order, CheckoutError> {
         self.order(order, holders).await?;
-        let (checkout, started) = (self.clone(), Instant::now());
+        let (payments, started) = (self.clone(), Instant::now());
         // A separate task: it continues if the client disconnects or the gateway is slow.
-        let payment = self.shutdown.spawn(async move { checkout.begin_and_stay(order, &payment_method).await });
+        let payment = self.shutdown.spawn(async move { payments.begin_and_stay(order, &payment_method).await });
         if let Ok(ended) = timeout(ANSWER_WITHIN, payment).await {
             ended??;
         }
         let mut order = self.order(order, holders).await?;
-        if order.status == OrderStatus::PaymentPending && self.gateway_watch.is_away() {
-            order.notice = Some(GATEWAY_AWAY);
+        if order.status == OrderStatus::PaymentPending && self.circuit.is_open() {
+            order.notice = Some(GATEWAY_DOWN);
         }
         metrics::histogram!("checkout_payment_answer_duration_seconds").record(started.elapsed().as_secs_f64());
         match order.status {
@@ -97,7 +115,7 @@ impl Checkout {
 
     /// Begins a payment, or continues the pending one. A pending payment that waits for the shopper
     /// is replaced if the shopper now chooses another payment method.
-    async fn begin_and_stay(&self, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
+    async fn begin_and_stay(self: &Arc<Self>, order: OrderId, payment_method: &str) -> Result<(), CheckoutError> {
         let mut begun = self.store.begin_payment(order, payment_method).await?;
         if let Begun::Waits { payment, in_time: true } = &begun
             && payment.payment_method != payment_method
@@ -119,12 +137,12 @@ impl Checkout {
     }
 
     /// Gives back an order that is not paid. Its payment ends, unless it is known to be authorised.
-    pub(crate) async fn give_back(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
-        let checkout = self.clone();
-        let given_back = self.shutdown.spawn(async move { checkout.store.give_back(order, &asker).await });
+    pub(crate) async fn give_back(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        let given_back = self.shutdown.spawn(async move { store.give_back(order, &caller).await });
         match given_back.await?? {
             Some(GivenBack::Done(order, withdrawn)) => {
-                self.note_withdrawal(withdrawn);
+                self.record_withdrawal(withdrawn);
                 Ok(order)
             }
             Some(GivenBack::NotNow(order)) => Err(CheckoutError::NotGivenBack(Box::new(order))),
@@ -134,11 +152,11 @@ impl Checkout {
 
     /// Withdraws the pending payment of an order, which can then be paid another way while there is
     /// time. May be repeated.
-    pub(crate) async fn withdraw(&self, order: OrderId, asker: Caller) -> Result<Order, CheckoutError> {
-        let checkout = self.clone();
-        let withdrawn = self.shutdown.spawn(async move { checkout.store.withdraw(order, &asker).await });
+    pub(crate) async fn withdraw(self: &Arc<Self>, order: OrderId, caller: Caller) -> Result<Order, CheckoutError> {
+        let store = self.store.clone();
+        let withdrawn = self.shutdown.spawn(async move { store.withdraw(order, &caller).await });
         let (order, withdrawn) = withdrawn.await??.ok_or(CheckoutError::UnknownOrder)?;
-        self.note_withdrawal(withdrawn);
+        self.record_withdrawal(withdrawn);
         match order.status {
             OrderStatus::PaymentPending | OrderStatus::Paid | OrderStatus::Refunded => {
                 Err(CheckoutError::NotWithdrawn(Box::new(order)))
@@ -147,7 +165,16 @@ impl Checkout {
         }
     }
 
-    fn note_withdrawal(&self, Withdrawn(payment): Withdrawn) {
+    async fn order(&self, order: OrderId, holders: &Holders) -> Result<Order, CheckoutError> {
+        self.store.order(order, holders).await?.ok_or(CheckoutError::UnknownOrder)
+    }
+
+    /// A payment, or the newest payment of an order, if the caller may see it.
+    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentStanding, CheckoutError> {
+        self.store.payment_for(id, caller).await?.ok_or(CheckoutError::UnknownPayment)
+    }
+
+    fn record_withdrawal(self: &Arc<Self>, Withdrawn(payment): Withdrawn) {
         if let Some(payment) = payment {
             metrics::counter!("checkout_payments_total", "outcome" => "withdrawn").increment(1);
             self.settle_soon(payment);
@@ -157,7 +184,7 @@ impl Checkout {
     /// Drives a payment until it ends, or for a while. Whether the shopper has authenticated, the
     /// gateway reports by webhook, or the sweeper reads: polling for hundreds of shoppers would
     /// overload the gateway.
-    async fn stay_with(&self, mut payment: Payment) {
+    async fn stay_with(self: &Arc<Self>, mut payment: Payment) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         while let Err(WaitsStill::ForGateway) = self.drive(&mut payment).await {
@@ -170,7 +197,7 @@ impl Checkout {
     }
 
     /// Drives a payment as far as possible now: to its end, or until it has to wait.
-    pub(crate) async fn drive(&self, payment: &mut Payment) -> Result<(), WaitsStill> {
+    pub(crate) async fn drive(self: &Arc<Self>, payment: &mut Payment) -> Result<(), WaitsStill> {
         loop {
             let step = match payment.state.next_step() {
                 NextStep::Authorise => self.authorise(payment).await,
@@ -191,19 +218,21 @@ impl Checkout {
                 }
                 Err(stuck) => {
                     match &stuck {
-                        Stuck::WaitsForShopper | Stuck::NoAnswer(NoAnswer::LeftAlone) => {
+                        Stuck::WaitsForShopper | Stuck::NoAnswer(GatewayError::CircuitOpen) => {
                             debug!(payment = %payment.id, reason = %stuck, "payment waits")
                         }
-                        Stuck::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_) | NoAnswer::NotYet(_))
+                        Stuck::NoAnswer(
+                            GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_),
+                        )
                         | Stuck::Store(StoreError::Unavailable(_)) => {
                             warn!(payment = %payment.id, reason = %stuck, "payment waits");
                         }
                         Stuck::NoAnswer(
-                            NoAnswer::Permanent(_) | NoAnswer::CachedFailure(_) | NoAnswer::Rejected { .. },
+                            GatewayError::Permanent(_) | GatewayError::CachedFailure(_) | GatewayError::Rejected { .. },
                         )
                         | Stuck::Permanent(_)
                         | Stuck::Store(_) => {
-                            error!(payment = %payment.id, reason = %stuck, "a payment is stuck");
+                            error!(payment = %payment.id, reason = %stuck, "advance payment failed");
                         }
                     }
                     return Err(match stuck {
@@ -221,19 +250,19 @@ impl Checkout {
         }
         let answer = match &payment.reference {
             Some(reference) => self.gateway.look_up(reference).await,
-            None => self.gateway.authorise(payment).await,
+            None => self.gateway.authorise(&payment.charge()).await,
         };
-        let Intent { reference, standing, client_secret } = match answer {
-            Err(NoAnswer::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
+        let Intent { reference, status, client_secret } = match answer {
+            Err(GatewayError::Rejected { code, message }) => return self.reject(payment, &code, &message).await,
             answer => answer?,
         };
         let ended = Ended { reference: reference.as_deref(), ..Ended::default() };
-        let moved = match (standing, &reference) {
+        let moved = match (status, &reference) {
             // Some methods capture at once. The next step decides whether the money is kept.
-            (Standing::Authorised | Standing::Captured, Some(reference)) => {
+            (IntentStatus::Authorised | IntentStatus::Captured, Some(reference)) => {
                 self.store.advance(payment, PaymentEvent::Authorise, Some(reference)).await?
             }
-            (Standing::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
+            (IntentStatus::NeedsAction, Some(reference)) if payment.age < ACTION_WITHIN => {
                 if !self.store.note_reference(payment, reference, client_secret.as_deref()).await? {
                     return Ok(self.store.left_open(payment.id, reference).await?);
                 }
@@ -241,20 +270,20 @@ impl Checkout {
                 payment.reference = Some(reference.clone());
                 return Err(Stuck::WaitsForShopper);
             }
-            (Standing::NeedsAction, Some(reference)) => {
-                match self.gateway.cancel(payment.id, reference).await?.standing {
-                    Standing::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
+            (IntentStatus::NeedsAction, Some(reference)) => {
+                match self.gateway.cancel(payment.id, reference).await?.status {
+                    IntentStatus::Cancelled => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
                     // The shopper has just authenticated: the next lookup shows it.
                     _ => return Err(Stuck::WaitsForShopper),
                 }
             }
             // Its client secret could confirm it again, unless it is cancelled.
-            (Standing::Declined, _) => {
+            (IntentStatus::Declined, _) => {
                 let ended = Ended { is_open: reference.is_some(), ..ended };
                 self.store.end_unpaid(payment, PaymentEvent::Decline, ended).await?
             }
-            (Standing::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
-            (Standing::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
+            (IntentStatus::Cancelled, _) => self.store.end_unpaid(payment, PaymentEvent::Void, ended).await?,
+            (IntentStatus::Unknown, _) => self.store.end_unpaid(payment, PaymentEvent::Void, Ended::OPEN).await?,
             (permanent, _) => return Err(Stuck::Permanent(permanent)),
         };
         match reference {
@@ -281,48 +310,52 @@ impl Checkout {
         } else {
             self.gateway.cancel(payment.id, reference).await?
         };
-        match answer.standing {
+        match answer.status {
             // Even when it was to be released: an earlier attempt has captured it.
-            Standing::Captured => Ok(self.store.complete(payment).await?),
-            Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
+            IntentStatus::Captured => Ok(self.store.complete(payment).await?),
+            IntentStatus::Cancelled | IntentStatus::Declined | IntentStatus::Refunded | IntentStatus::Unknown => {
                 Ok(self.store.end_unpaid(payment, PaymentEvent::Void, Ended::default()).await?)
             }
-            permanent @ (Standing::NeedsAction | Standing::Authorised) => Err(Stuck::Permanent(permanent)),
+            permanent @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => Err(Stuck::Permanent(permanent)),
         }
     }
 
     /// Captures the money. If the gateway refuses, the state of the payment decides: an
     /// authorisation that remains is released, since the gateway would refuse again and the unit
     /// would be held forever.
-    async fn capture(&self, payment: &Payment, reference: &str) -> Result<Intent, NoAnswer> {
+    async fn capture(&self, payment: &Payment, reference: &str) -> Result<Intent, GatewayError> {
         let refused = match self.gateway.capture(payment.id, reference).await {
             Ok(Intent {
-                standing: standing @ (Standing::Authorised | Standing::NeedsAction | Standing::Declined),
+                status: status @ (IntentStatus::Authorised | IntentStatus::NeedsAction | IntentStatus::Declined),
                 ..
             }) => {
-                format!("it says {standing:?}")
+                format!("it says {status:?}")
             }
-            Err(NoAnswer::Permanent(why) | NoAnswer::CachedFailure(why)) => why,
+            Err(GatewayError::Permanent(why) | GatewayError::CachedFailure(why)) => why,
             answer => return answer,
         };
         let stands = self.gateway.look_up(reference).await?;
-        warn!(payment = %payment.id, reason = refused, stands = ?stands.standing, "capture authorised payment failed");
-        match stands.standing {
-            Standing::Authorised | Standing::NeedsAction => self.gateway.cancel(payment.id, reference).await,
+        warn!(payment = %payment.id, reason = refused, stands = ?stands.status, "capture authorised payment failed");
+        match stands.status {
+            IntentStatus::Authorised | IntentStatus::NeedsAction => self.gateway.cancel(payment.id, reference).await,
             _ => Ok(stands),
         }
     }
 
     async fn refund(&self, payment: &Payment) -> Result<Payment, Stuck> {
-        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.standing {
-            Standing::Refunded => Ok(self.store.refunded(payment).await?),
+        match self.gateway.refund(payment.id, payment.authorised_reference()?).await?.status {
+            IntentStatus::Refunded => Ok(self.store.refunded(payment).await?),
             permanent => Err(Stuck::Permanent(permanent)),
         }
     }
 
     /// Resumes payments that a crash or a silent gateway interrupted, as many at once as there are
     /// slots. A payment that ends frees its slot. Returns the number of resumed payments.
-    pub(crate) async fn finish_payments(&self, places: &Arc<Semaphore>, together: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn finish_payments(
+        self: &Arc<Self>,
+        places: &Arc<Semaphore>,
+        together: u32,
+    ) -> Result<usize, StoreError> {
         // They need no gateway call, so they do not wait for it.
         for late in self.store.late_payments(LATE_AT_ONCE).await? {
             let ended = self.store.end_unpaid(&late, PaymentEvent::Void, Ended::OPEN).await?;
@@ -332,7 +365,7 @@ impl Checkout {
             }
         }
         self.do_requests(together.into()).await?;
-        if !self.gateway_watch.is_left_alone() {
+        if !self.circuit.is_blocking() {
             for unsettled in self.store.adopt_to_settle(together.into()).await? {
                 self.settle_soon(unsettled);
             }
@@ -345,17 +378,17 @@ impl Checkout {
                 return Ok(count);
             };
             // Leave the slots to processes that the gateway answers.
-            if self.gateway_watch.is_left_alone() || self.shutdown.is_triggered() {
+            if self.circuit.is_blocking() || self.shutdown.is_triggered() {
                 return Ok(count);
             }
             let left_behind = self.store.adopt_payments(together.into()).await?;
             let adopted = left_behind.len();
             count += adopted;
             for mut payment in left_behind {
-                let (checkout, place) = (self.clone(), free.split(1));
+                let (driver, place) = (self.clone(), free.split(1));
                 self.shutdown.spawn(async move {
                     // A payment that still waits is taken over later.
-                    let _ = checkout.drive(&mut payment).await;
+                    let _ = driver.drive(&mut payment).await;
                     drop(place);
                 });
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fairline_events::Kind;
+use fairline_payment_gateway::{Charge, PaymentId};
 use fairline_postgres::PgConnection;
 use serde_json::json;
 use sqlx::FromRow;
@@ -10,18 +11,16 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    auth::caller::Caller,
     db::{Store, StoreError},
-    events::store::tell,
+    events::store::publish,
     orders::{
-        holds::store::{HoldRow, count_sold, hold_after, lock_hold, shift_hold, tell_reserved},
-        order::{OrderId, PaymentId},
+        holds::store::{HoldRow, count_sold, hold_after, lock_hold, renew_hold, shift_hold},
+        order::OrderId,
         state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
-        store::{OrderRow, order_rows},
+        store::{OrderRow, account, column, order_rows},
     },
 };
-
-/// How long an expired hold is renewed for a late payment, in seconds.
-pub(crate) const RENEWED_FOR_S: f64 = 60.0;
 
 /// A payment unchanged for this long is considered abandoned, in seconds.
 pub(crate) const LEFT_BEHIND_S: f64 = 10.0;
@@ -53,6 +52,19 @@ pub(crate) enum Begun {
     NotNow,
 }
 
+/// The state of a payment.
+#[derive(Debug)]
+pub(crate) struct PaymentStanding {
+    pub(crate) id: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) state: PaymentState,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) updated_at: OffsetDateTime,
+    /// Only while the payment waits for its shopper.
+    pub(crate) client_secret: Option<String>,
+}
+
 /// A payment as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Payment {
@@ -73,6 +85,12 @@ impl Payment {
     /// Whether it has ended unpaid.
     pub(crate) fn has_ended_unpaid(&self) -> bool {
         matches!(self.state, PaymentState::Declined | PaymentState::Voided)
+    }
+
+    /// What the gateway is asked to authorise.
+    pub(crate) fn charge(&self) -> Charge<'_> {
+        let Self { id: payment, order: OrderId(order), payment_method, amount_minor, currency, .. } = self;
+        Charge { payment: *payment, order: *order, payment_method, amount_minor: *amount_minor, currency }
     }
 
     /// The gateway's id of an authorised payment.
@@ -242,7 +260,7 @@ impl Store {
                 "amount_minor": payment.amount_minor,
                 "currency": payment.currency,
             });
-            tell(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
+            publish(&mut transaction, sale, Kind::PaymentRefunded, data).await?;
         }
         let payment = read_payment(&mut transaction, payment.id).await?;
         transaction.commit().await?;
@@ -325,6 +343,45 @@ impl Store {
         rows.into_iter().map(Payment::try_from).collect()
     }
 
+    /// A payment by its own id, or the newest payment of an order by the order's id, if the caller
+    /// may see it.
+    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<Option<PaymentStanding>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            id: Uuid,
+            hold_id: Uuid,
+            state: String,
+            amount_minor: i64,
+            currency: String,
+            updated_at: OffsetDateTime,
+            client_secret: Option<String>,
+        }
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at, \
+             CASE WHEN payments.state = 'started' THEN client_secret END AS client_secret FROM payments \
+             JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3) OR account_id = $4) \
+             ORDER BY payments.created_at DESC LIMIT 1",
+        )
+        .bind(id)
+        .bind(caller.is_merchant())
+        .bind(column(caller.holders()))
+        .bind(account(caller.holders()))
+        .fetch_optional(&self.pool)
+        .await?;
+        let standing = |row: Row| -> Result<PaymentStanding, StoreError> {
+            Ok(PaymentStanding {
+                id: PaymentId(row.id),
+                order: OrderId(row.hold_id),
+                state: row.state.as_str().try_into()?,
+                amount_minor: row.amount_minor,
+                currency: row.currency,
+                updated_at: row.updated_at,
+                client_secret: row.client_secret,
+            })
+        };
+        row.map(standing).transpose()
+    }
+
     /// The age of the oldest payment that has not ended, in seconds.
     pub(crate) async fn oldest_unfinished_s(&self) -> Result<f64, StoreError> {
         Ok(sqlx::query_scalar(
@@ -363,40 +420,6 @@ pub(crate) async fn read_payment(connection: &mut PgConnection, payment: Payment
         .fetch_one(connection)
         .await?;
     row.try_into()
-}
-
-/// Renews an expired hold if enough units are neither promised nor held (in yield mode, not held),
-/// and if the limits of its account and its shopper permit it. The caller has locked the hold.
-pub(crate) async fn renew_hold(
-    connection: &mut PgConnection,
-    order: OrderId,
-    hold: &HoldRow,
-) -> Result<bool, StoreError> {
-    let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
-    let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
-        "WITH taken AS ( \
-            UPDATE stock SET held = held + $3, \
-            overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
-            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total \
-            AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
-            AND NOT EXISTS (SELECT FROM shopper_allowances JOIN holds USING (sale_id, visitor) WHERE holds.id = $1 AND units + $3 > most) \
-            RETURNING sale_id \
-         ) \
-         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
-         RETURNING expires_at",
-    )
-    .bind(order.0)
-    .bind(hold.sale_id)
-    .bind(hold.quantity)
-    .bind(state.word())
-    .bind(RENEWED_FOR_S)
-    .bind(hold.is_yield)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(expires_at) = renewed {
-        tell_reserved(connection, order, hold, expires_at).await?;
-    }
-    Ok(renewed.is_some())
 }
 
 /// Turns a hold into an order. The caller has locked the hold and the payment.

@@ -6,29 +6,30 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fairline_idempotency::{Once, once};
+use fairline_idempotency::{Idempotency, idempotent};
+use fairline_redemption::RateLimitChecked;
 use fairline_server::RateLimit;
 use tokio::time::Instant;
 
-use crate::{jobs::heartbeat::Health, redemption::fast_reject::Counted};
+use crate::jobs::heartbeat::stats::Health;
 
 /// What the layer needs.
 #[derive(Clone)]
 pub(crate) struct PurchaseLayers {
     pub(crate) limit: RateLimit,
-    pub(crate) once: Once,
+    pub(crate) idempotency: Idempotency,
     pub(crate) health: Health,
 }
 
 /// The layer.
-pub(crate) async fn pass(State(turnstile): State<PurchaseLayers>, request: Request, next: Next) -> Response {
-    if request.extensions().get::<Counted>().is_none()
-        && let Err(too_many) = turnstile.limit.check_request(&request)
+pub(crate) async fn pass(State(layers): State<PurchaseLayers>, request: Request, next: Next) -> Response {
+    if request.extensions().get::<RateLimitChecked>().is_none()
+        && let Err(too_many) = layers.limit.check_request(&request)
     {
         return too_many.into_response();
     }
     let started = Instant::now();
-    let response = once(State(turnstile.once), request, next).await;
-    turnstile.health.note(response.status().is_server_error(), started.elapsed());
+    let response = idempotent(State(layers.idempotency), request, next).await;
+    layers.health.record(response.status().is_server_error(), started.elapsed());
     response
 }

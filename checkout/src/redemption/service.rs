@@ -1,34 +1,71 @@
 //! A purchase: an admission token becomes a hold, once.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
+use axum::extract::FromRef;
 use fairline_admission_token::{Genuine, TokenError, named_holder};
+use fairline_redemption::{ForgeryGuard, Keys, Known, NoClaims, RefusalCache};
 use fairline_sale::SaleId;
 use fairline_server::Problem;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
-    Checkout,
     accounts::account::{AccountId, Proof},
-    auth::{
-        caller::{BearerToken, Caller, Holders, ShopKey},
-        keys::NoClaims,
-    },
+    auth::caller::{Caller, Callers, Holders, MerchantKey},
+    db::Store,
     error::CheckoutError,
     orders::order::Order,
     redemption::{
-        refusal_cache::Known,
-        store::{Became, NotRedeemed, Redemption},
+        batcher::RedemptionBatcher,
+        outcome::{Became, NotRedeemed, Redemption},
     },
 };
 
-impl Checkout {
+/// The state of redemption.
+pub(crate) struct Redemptions {
+    pub(crate) store: Store,
+    pub(crate) callers: Callers,
+    pub(crate) keys: Keys,
+    pub(crate) batcher: RedemptionBatcher,
+    pub(crate) refusal_cache: RefusalCache<Order>,
+    pub(crate) forgery_guard: ForgeryGuard,
+}
+
+impl FromRef<Arc<Redemptions>> for Callers {
+    fn from_ref(redemptions: &Arc<Redemptions>) -> Self {
+        redemptions.callers.clone()
+    }
+}
+
+impl From<NotRedeemed> for CheckoutError {
+    fn from(reason: NotRedeemed) -> Self {
+        match reason {
+            // The token is genuine, but belongs to another installation with the same key, or its
+            // key is revoked.
+            NotRedeemed::NoSuchAdmission => Self::BadToken,
+            NotRedeemed::Used(order) => Self::TokenUsed(order),
+            NotRedeemed::Expired => Self::TokenExpired,
+            NotRedeemed::SaleNotOpen => Self::SaleNotOpen,
+            NotRedeemed::OverLimit { promised } => Self::QuantityOverLimit { promised },
+            NotRedeemed::SoldOut => Self::SoldOut,
+            NotRedeemed::NoAccount => Self::NoAccount,
+            NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
+            NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
+            NotRedeemed::Unsteady => Self::Unsteady,
+            NotRedeemed::Crowded => Self::Crowded,
+            NotRedeemed::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Redemptions {
     /// Redeems an admission token. All checks that need no database come first. The expiry is not
     /// among them, since the database's clock decides.
     pub(crate) async fn purchase(
         &self,
         sale: &str,
-        token: &BearerToken,
+        token: &str,
         holders: &Holders,
         quantity: NonZeroU16,
     ) -> Result<Order, Problem> {
@@ -39,21 +76,21 @@ impl Checkout {
         .await
     }
 
-    /// Redeems an admission token that a shopper has brought to the shop.
-    pub(crate) async fn purchase_for_shop(
+    /// Redeems an admission token that a shopper has brought to the merchant.
+    pub(crate) async fn purchase_for_merchant(
         &self,
-        _key: ShopKey,
+        _key: MerchantKey,
         sale: SaleId,
-        token: &BearerToken,
+        token: &str,
         quantity: NonZeroU16,
         account: Option<&str>,
     ) -> Result<Order, Problem> {
-        let account = match (account, &self.account_key) {
-            (Some(name), Some(key)) => Some(key.account(Proof::Shop(name))),
+        let account = match (account, self.callers.accounts()) {
+            (Some(name), Some(key)) => Some(key.account(Proof::Merchant(name))),
             (Some(_), None) => return Err(CheckoutError::NoSignIn.into()),
             (None, _) => None,
         };
-        self.count(self.redeem(sale, token, &Caller::Shop, account, quantity)).await
+        self.count(self.redeem(sale, token, &Caller::Merchant, account, quantity)).await
     }
 
     async fn count(&self, redeemed: impl Future<Output = Result<Order, CheckoutError>>) -> Result<Order, Problem> {
@@ -73,8 +110,8 @@ impl Checkout {
     async fn redeem(
         &self,
         asked: SaleId,
-        BearerToken(token): &BearerToken,
-        asker: &Caller,
+        token: &str,
+        caller: &Caller,
         account: Option<AccountId>,
         quantity: NonZeroU16,
     ) -> Result<Order, CheckoutError> {
@@ -82,17 +119,17 @@ impl Checkout {
         // forger, so this check comes before the expensive signature check.
         let named = named_holder(token).and_then(|holder| holder.parse().ok());
         let visitor = named
-            .filter(|visitor| asker.is_shop() || asker.holders().include(*visitor))
+            .filter(|visitor| caller.is_merchant() || caller.holders().include(*visitor))
             .ok_or(CheckoutError::BadToken)?;
         let verified = match self.keys.known(token) {
             Some(known) => Ok(known),
-            None if self.forgery_guard.include(visitor) => return Err(CheckoutError::BadToken),
+            None if self.forgery_guard.ignores(visitor) => return Err(CheckoutError::BadToken),
             None => self.keys.verify(token),
         };
         let Genuine { claims, kid } = match verified {
             Ok(genuine) => genuine,
             Err(NoClaims::Token(TokenError::BadSignature)) => {
-                self.forgery_guard.note(visitor);
+                self.forgery_guard.record(visitor);
                 return Err(CheckoutError::BadToken);
             }
             Err(NoClaims::Token(_)) => return Err(CheckoutError::BadToken),
@@ -103,25 +140,32 @@ impl Checkout {
             return Err(if exists { CheckoutError::OtherSale } else { CheckoutError::UnknownSale });
         }
         let admission = claims.jti;
-        let was_used = match self.refusal_cache.of(admission) {
-            Known::Refused(reason) => return Err(reason),
-            Known::Used => true,
-            Known::Nothing => false,
-        };
-        if was_used && let Became::Order { order, .. } = self.batcher.ask(admission, visitor).await? {
-            self.refusal_cache.used(admission, &order);
-            return Err(CheckoutError::TokenUsed(order));
+        match self.refusal_cache.get(admission) {
+            Known::Expired => return Err(CheckoutError::TokenExpired),
+            Known::Used(used) => return Err(CheckoutError::TokenUsed(Box::new(used.order.clone()))),
+            Known::Stale => {
+                if let Became::Order { order, .. } = self.batcher.state(admission, visitor).await? {
+                    self.remember_used(admission, &order);
+                    return Err(CheckoutError::TokenUsed(order));
+                }
+            }
+            Known::Nothing => {}
         }
         let quantity = quantity.get().into();
         let trace = fairline_telemetry::current();
         let redemption = Redemption { admission, kid, sale: claims.sale, visitor, account, quantity, trace };
         let redeemed = self.batcher.redeem(redemption).await;
         match &redeemed {
-            Err(NotRedeemed::Used(order)) => self.refusal_cache.used(admission, order),
+            Err(NotRedeemed::Used(order)) => self.remember_used(admission, order),
             // An expired token stays expired.
-            Err(NotRedeemed::Expired) => self.refusal_cache.run_out(admission),
+            Err(NotRedeemed::Expired) => self.refusal_cache.expired(admission),
             _ => {}
         }
         Ok(redeemed?)
+    }
+
+    fn remember_used(&self, admission: Uuid, order: &Order) {
+        let response = CheckoutError::TokenUsed(Box::new(order.clone())).into();
+        self.refusal_cache.used(admission, order.clone(), response);
     }
 }

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, hash::Hash};
 
 use fairline_sale::{AdmissionState, SaleId, VisitorId};
-use fairline_telemetry::TraceContext;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -14,86 +13,8 @@ use crate::{
         order::Order,
         store::{OrderRow, order_rows},
     },
+    redemption::outcome::{Became, NotRedeemed, Redemption},
 };
-
-/// Why a token was not redeemed.
-#[derive(Debug)]
-pub(crate) enum NotRedeemed {
-    /// No such admission exists, or the controller has signed its token with another key since.
-    NoSuchAdmission,
-    /// It was redeemed before, and became this order.
-    Used(Box<Order>),
-    /// It has expired, or the controller has revoked it.
-    Expired,
-    /// The sale is not open.
-    SaleNotOpen,
-    /// The quantity exceeds the promise.
-    OverLimit {
-        promised: i32,
-    },
-    /// The sale is for accounts only.
-    NoAccount,
-    /// The account may have `left` more units.
-    OverAllowance {
-        left: i32,
-    },
-    /// The shopper may have `left` more units.
-    OverShopperLimit {
-        left: i32,
-    },
-    /// The units are gone. Only a sale that overbooks can get here.
-    SoldOut,
-    /// Another transaction had locked it.
-    Unsteady,
-    /// Too many redemptions are waiting.
-    Crowded,
-    Store(StoreError),
-}
-
-impl From<StoreError> for NotRedeemed {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Refused(constraint)
-                if constraint == "stock_is_never_oversold" || constraint == "stock_is_never_overpromised" =>
-            {
-                Self::SoldOut
-            }
-            // The same person bought something else at the same moment. A retry shows what that
-            // left.
-            error if error.is_over_a_limit() => Self::Unsteady,
-            error => Self::Store(error),
-        }
-    }
-}
-
-/// A redemption.
-#[derive(Debug, Clone)]
-pub(crate) struct Redemption {
-    pub(crate) admission: Uuid,
-    /// The key that signed the token. If it was revoked, the controller may have issued another
-    /// token.
-    pub(crate) kid: String,
-    pub(crate) sale: SaleId,
-    pub(crate) visitor: VisitorId,
-    pub(crate) account: Option<AccountId>,
-    pub(crate) quantity: i32,
-    /// The trace of the redemption. Later events of the hold belong to it, too.
-    pub(crate) trace: Option<TraceContext>,
-}
-
-/// The state of an admission.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Became {
-    Order {
-        order: Box<Order>,
-        /// Its token has not expired.
-        in_time: bool,
-    },
-    /// Nothing, permanently: it expired or was revoked.
-    Nothing,
-    /// It can still be redeemed, with the token signed by this key.
-    NotYet { kid: String },
-}
 
 /// An admission that was not redeemed, with the reasons.
 #[derive(FromRow)]
@@ -175,7 +96,7 @@ impl Store {
                 UPDATE stock SET promised = stock.promised - units.promised, held = stock.held + units.held, \
                 events = stock.events + units.events \
                 FROM units JOIN in_order USING (sale_id) WHERE stock.sale_id = units.sale_id RETURNING units.sale_id, stock.events \
-             ), told AS ( \
+             ), published AS ( \
                 INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, taken.events, 'InventoryReserved', json_agg( \
                 json_build_object('order_id', id, 'quantity', quantity, 'hold_expires_at', expires_at, 'traceparent', traceparent)) \
                 FROM made JOIN taken USING (sale_id) WHERE state = 'held' GROUP BY sale_id, taken.events \
@@ -248,7 +169,7 @@ impl Store {
     }
 
     /// The states of these visitors' admissions, in their order.
-    pub(crate) async fn what_became_of(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<Became>, StoreError> {
+    pub(crate) async fn admission_states(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<Became>, StoreError> {
         let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
         let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
         // For a redeemable admission, only its key is needed.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    webhooks::Attempted,
+    webhooks::delivery::Attempted,
 };
 
 /// A delivery that was taken this long ago without an outcome is taken again: its process died.
@@ -43,10 +43,10 @@ impl Delivery {
 
 impl Store {
     /// Stores an event for each webhook that is switched on and subscribes to its kind.
-    pub(crate) async fn note_deliveries(&self, events: &[Event]) -> Result<(), StoreError> {
+    pub(crate) async fn store_deliveries(&self, events: &[Event]) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO deliveries (webhook_id, sale_id, number, body) SELECT webhooks.id, sale, number, body \
-             FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS heard (sale, number, kind, body) \
+             FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS received (sale, number, kind, body) \
              JOIN webhooks ON off_at IS NULL AND (kinds = '{}' OR kind = ANY (kinds)) ON CONFLICT DO NOTHING",
         )
         .bind(events.iter().map(|event| event.sale.0).collect::<Vec<_>>())
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Webhooks with due deliveries.
-    pub(crate) async fn webhooks_with_news(&self) -> Result<Vec<Webhook>, StoreError> {
+    pub(crate) async fn webhooks_with_due_deliveries(&self) -> Result<Vec<Webhook>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, url, secret FROM webhooks WHERE off_at IS NULL AND EXISTS (SELECT FROM deliveries \
              WHERE webhook_id = webhooks.id AND state = 'waiting' AND due_at <= now())",
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Stores the outcome of an attempt. Returns whether it switched the webhook off.
-    pub(crate) async fn note_attempt(
+    pub(crate) async fn record_attempt(
         &self,
         webhook: &Webhook,
         delivery: &Delivery,

@@ -18,17 +18,17 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::shop::{Admission, Answer, SHOP_KEY, Shop, Shopper, Stock, call, eventually, listener};
+use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, TestCheckout, Shopper, Stock, call, eventually, listener};
 
 /// A shop with a sandbox mail server and SMS provider.
-pub(crate) async fn shop_with_post() -> (Shop, Post) {
-    let (letters, address) = listener().await;
-    let post = Post::open(letters, &Shutdown::new());
-    let shop = Shop::open_with(|settings| {
-        settings.smtp_url = Some(Secret::new(format!("smtp://{address}")));
-        settings.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
+pub(crate) async fn checkout_with_channels() -> (TestCheckout, Post) {
+    let (notifications, address) = listener().await;
+    let post = Post::open(notifications, &Shutdown::new());
+    let test = TestCheckout::open_with(|settings| {
+        settings.channels.smtp_url = Some(Secret::new(format!("smtp://{address}")));
+        settings.channels.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
     });
-    (shop.await, post)
+    (test.await, post)
 }
 
 async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
@@ -36,20 +36,20 @@ async fn post_json(address: SocketAddr, path: &str, headers: &[(&str, &str)], bo
 }
 
 /// Requests a code and reads it from the e-mail. Returns the sign-in and the code.
-async fn ask_for_code(shop: &Shop, post: &Post, email: &str) -> (Value, String) {
+async fn ask_for_code(test: &TestCheckout, post: &Post, email: &str) -> (Value, String) {
     let before = post.letters_to(email).len();
-    let asked = post_json(shop.checkout, "/users/login", &[], json!({ "email": email })).await;
+    let asked = post_json(test.checkout, "/users/login", &[], json!({ "email": email })).await;
     assert_eq!(asked.status, 202, "{asked:?}");
-    let letter = eventually(|| async { post.letters_to(email).get(before).cloned().ok_or("no letter") }).await;
-    let code = letter.subject.split(' ').next().expect("a code").to_owned();
-    assert_eq!(letter.subject, format!("{code} is your code for Lamps & Co"));
+    let notification = eventually(|| async { post.letters_to(email).get(before).cloned().ok_or("no letter") }).await;
+    let code = notification.subject.split(' ').next().expect("a code").to_owned();
+    assert_eq!(notification.subject, format!("{code} is your code for Lamps & Co"));
     (asked.body["sign_in_id"].clone(), code)
 }
 
-pub(crate) async fn sign_in(shop: &Shop, post: &Post, email: &str) -> Answer {
-    let (sign_in_id, code) = ask_for_code(shop, post, email).await;
+pub(crate) async fn sign_in(test: &TestCheckout, post: &Post, email: &str) -> Answer {
+    let (sign_in_id, code) = ask_for_code(test, post, email).await;
     let body = json!({ "sign_in_id": sign_in_id, "code": code });
-    let signed_in = post_json(shop.checkout, "/users/login/code", &[], body).await;
+    let signed_in = post_json(test.checkout, "/users/login/code", &[], body).await;
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
     signed_in
 }
@@ -58,17 +58,17 @@ fn text<'a>(answer: &'a Answer, field: &str) -> &'a str {
     answer.body[field].as_str().unwrap_or_else(|| panic!("no {field}: {answer:?}"))
 }
 
-async fn profile(shop: &Shop, access_token: &str) -> Answer {
+async fn profile(test: &TestCheckout, access_token: &str) -> Answer {
     let bearer = format!("Bearer {access_token}");
-    call(shop.checkout, "GET", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
+    call(test.checkout, "GET", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_signs_in_only_its_recipient_and_only_once() {
-    let (shop, post) = shop_with_post().await;
-    let (sign_in_id, code) = ask_for_code(&shop, &post, "ada@example.org").await;
+async fn a_code_signs_in_its_recipient_once() {
+    let (test, post) = checkout_with_channels().await;
+    let (sign_in_id, code) = ask_for_code(&test, &post, "ada@example.org").await;
     let enter = async |id: &Value, code: &str| {
-        post_json(shop.checkout, "/users/login/code", &[], json!({ "sign_in_id": id, "code": code })).await
+        post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": id, "code": code })).await
     };
     let wrong = if code == "000000" { "000001" } else { "000000" };
     assert_eq!(enter(&sign_in_id, wrong).await.slug(), "wrong-code");
@@ -81,38 +81,38 @@ async fn a_code_signs_in_only_its_recipient_and_only_once() {
     let signed_in = both.iter().find(|answer| answer.status == 200).expect("one");
     assert_eq!(signed_in.headers["cache-control"], "no-store");
     assert_eq!((&signed_in.body["token_type"], &signed_in.body["expires_in"]), (&json!("Bearer"), &json!(900)));
-    let profile = profile(&shop, text(signed_in, "access_token")).await;
+    let profile = profile(&test, text(signed_in, "access_token")).await;
     assert_eq!((profile.status, text(&profile, "address")), (200, "ada@example.org"));
     assert_eq!(profile.body["account_id"], signed_in.body["account_id"]);
     // On another day and in another spelling, the address leads to the same account.
-    assert_eq!(sign_in(&shop, &post, "ada@example.org").await.body["account_id"], signed_in.body["account_id"]);
-    assert_ne!(sign_in(&shop, &post, "bob@example.org").await.body["account_id"], signed_in.body["account_id"]);
+    assert_eq!(sign_in(&test, &post, "ada@example.org").await.body["account_id"], signed_in.body["account_id"]);
+    assert_ne!(sign_in(&test, &post, "bob@example.org").await.body["account_id"], signed_in.body["account_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_can_not_be_guessed_and_no_address_is_flooded() {
-    let (shop, post) = shop_with_post().await;
-    let shop = &shop;
-    let (sign_in_id, code) = ask_for_code(shop, &post, "ada@example.org").await;
+async fn code_attempts_and_codes_per_address_are_limited() {
+    let (test, post) = checkout_with_channels().await;
+    let test = &test;
+    let (sign_in_id, code) = ask_for_code(test, &post, "ada@example.org").await;
     let wrong = if code == "000000" { "000001" } else { "000000" };
     // Twenty concurrent guesses have five attempts.
     let guesses = (0..20).map(|_| {
         let body = json!({ "sign_in_id": sign_in_id, "code": wrong });
-        async move { post_json(shop.checkout, "/users/login/code", &[], body).await.status }
+        async move { post_json(test.checkout, "/users/login/code", &[], body).await.status }
     });
     assert_eq!(join_all(guesses).await, [401; 20]);
     let late =
-        post_json(shop.checkout, "/users/login/code", &[], json!({ "sign_in_id": sign_in_id, "code": code })).await;
+        post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": sign_in_id, "code": code })).await;
     assert_eq!((late.status, late.slug()), (401, "wrong-code"), "the right one, too late");
     // An old code is rejected, too.
-    let (old, code) = ask_for_code(shop, &post, "ada@example.org").await;
+    let (old, code) = ask_for_code(test, &post, "ada@example.org").await;
     let id: Uuid = serde_json::from_value(old.clone()).expect("an id");
-    shop.meddle("UPDATE sign_ins SET created_at = now() - interval '601 seconds' WHERE id = $1", id).await;
-    let late = post_json(shop.checkout, "/users/login/code", &[], json!({ "sign_in_id": old, "code": code })).await;
+    test.change("UPDATE sign_ins SET created_at = now() - interval '601 seconds' WHERE id = $1", id).await;
+    let late = post_json(test.checkout, "/users/login/code", &[], json!({ "sign_in_id": old, "code": code })).await;
     assert_eq!(late.slug(), "wrong-code");
     // Five codes an hour, even for ten concurrent requests.
     let asks = (0..10).map(|_| async {
-        post_json(shop.checkout, "/users/login", &[], json!({ "email": "ADA@example.org " })).await.status
+        post_json(test.checkout, "/users/login", &[], json!({ "email": "ADA@example.org " })).await.status
     });
     let mut statuses = join_all(asks).await;
     statuses.sort_unstable();
@@ -123,29 +123,29 @@ async fn codes_can_not_be_guessed_and_no_address_is_flooded() {
         (json!({ "email": "ada@example.org", "phone": "+4930901820" }), 422, "invalid-body"),
         (json!({ "email": "ada" }), 422, "invalid-body"),
         (json!({ "phone": "030" }), 422, "invalid-body"),
-        (json!({ "phone": "+4930901820" }), 422, "no-carrier"),
-        (json!({ "id_token": "x.y.z" }), 422, "no-carrier"),
+        (json!({ "phone": "+4930901820" }), 422, "no-channel"),
+        (json!({ "id_token": "x.y.z" }), 422, "no-channel"),
         (json!({ "email": "bob@example.org", "password": "x" }), 422, "invalid-body"),
     ] {
-        let answer = post_json(shop.checkout, "/users/login", &[], body.clone()).await;
+        let answer = post_json(test.checkout, "/users/login", &[], body.clone()).await;
         assert_eq!((answer.status, answer.slug()), (status, slug), "{body}: {answer:?}");
     }
     // The service is no means to flood mailboxes: a client that had sixty codes sent has to wait.
     let flood = (0..70).map(|nth| {
         let body = json!({ "email": format!("{nth}@example.org") });
-        async move { post_json(shop.checkout, "/users/login", &[], body).await.slug().to_owned() }
+        async move { post_json(test.checkout, "/users/login", &[], body).await.slug().to_owned() }
     });
     assert!(join_all(flood).await.contains(&"too-many-requests".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_token_is_good_once_and_twice_ends_all() {
-    let (shop, post) = shop_with_post().await;
+async fn a_refresh_token_is_valid_once_and_its_reuse_ends_the_session() {
+    let (test, post) = checkout_with_channels().await;
     let refresh = async |token: &str| {
-        post_json(shop.checkout, "/users/login/refresh", &[], json!({ "refresh_token": token })).await
+        post_json(test.checkout, "/users/login/refresh", &[], json!({ "refresh_token": token })).await
     };
-    let first = sign_in(&shop, &post, "ada@example.org").await;
-    let elsewhere = sign_in(&shop, &post, "ada@example.org").await;
+    let first = sign_in(&test, &post, "ada@example.org").await;
+    let elsewhere = sign_in(&test, &post, "ada@example.org").await;
     let second = refresh(text(&first, "refresh_token")).await;
     assert_eq!((second.status, &second.body["account_id"]), (200, &first.body["account_id"]));
     let third = refresh(text(&second, "refresh_token")).await;
@@ -156,10 +156,10 @@ async fn a_refresh_token_is_good_once_and_twice_ends_all() {
     let other = refresh(text(&elsewhere, "refresh_token")).await;
     assert_eq!(other.status, 200);
     let body = json!({ "refresh_token": text(&other, "refresh_token") });
-    assert_eq!(post_json(shop.checkout, "/users/logout", &[], body).await.status, 204);
+    assert_eq!(post_json(test.checkout, "/users/logout", &[], body).await.status, 204);
     assert_eq!(refresh(text(&other, "refresh_token")).await.slug(), "signed-out");
     // Of two concurrent exchanges, one succeeds, and the other ends the session as stolen.
-    let family = sign_in(&shop, &post, "ada@example.org").await;
+    let family = sign_in(&test, &post, "ada@example.org").await;
     let both = join_all([refresh(text(&family, "refresh_token")), refresh(text(&family, "refresh_token"))]).await;
     assert_eq!(both.iter().filter(|answer| answer.status == 200).count(), 1);
     let good = both.iter().find(|answer| answer.status == 200).expect("one");
@@ -168,17 +168,17 @@ async fn a_refresh_token_is_good_once_and_twice_ends_all() {
         assert_eq!(refresh(nonsense).await.slug(), "signed-out");
     }
     // After a week it has expired.
-    let old = sign_in(&shop, &post, "ada@example.org").await;
-    sqlx::query("UPDATE refresh_tokens SET expires_at = now()").execute(&shop.pool).await.expect("done");
+    let old = sign_in(&test, &post, "ada@example.org").await;
+    sqlx::query("UPDATE refresh_tokens SET expires_at = now()").execute(&test.pool).await.expect("done");
     assert_eq!(refresh(text(&old, "refresh_token")).await.slug(), "signed-out");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
-    let (shop, post) = shop_with_post().await;
-    let (sign_in_id, code) = ask_for_code(&shop, &post, "ada@example.org").await;
+    let (test, post) = checkout_with_channels().await;
+    let (sign_in_id, code) = ask_for_code(&test, &post, "ada@example.org").await;
     let body = json!({ "sign_in_id": sign_in_id, "code": code, "cookies": true });
-    let signed_in = post_json(shop.checkout, "/users/login/code", &[], body).await;
+    let signed_in = post_json(test.checkout, "/users/login/code", &[], body).await;
     assert!(signed_in.body.get("access_token").is_none() && signed_in.body.get("refresh_token").is_none());
     let jar = |answer: &Answer| -> String {
         let set: Vec<&str> =
@@ -190,12 +190,12 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
         set.iter().filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
     };
     let cookies = jar(&signed_in);
-    let seen = call(shop.checkout, "GET", "/users/profile", &[("cookie", &cookies)], "").await.expect("an answer");
+    let seen = call(test.checkout, "GET", "/users/profile", &[("cookie", &cookies)], "").await.expect("an answer");
     assert_eq!(text(&seen, "address"), "ada@example.org");
-    let refreshed = post_json(shop.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
+    let refreshed = post_json(test.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
     assert_eq!(refreshed.status, 200, "{refreshed:?}");
     let cookies = jar(&refreshed);
-    let out = post_json(shop.checkout, "/users/logout", &[("cookie", &cookies)], json!({})).await;
+    let out = post_json(test.checkout, "/users/logout", &[("cookie", &cookies)], json!({})).await;
     assert_eq!(out.status, 204);
     assert!(
         out.headers
@@ -203,19 +203,19 @@ async fn a_browser_has_its_tokens_in_cookies_that_no_script_reads() {
             .iter()
             .all(|value| value.to_str().is_ok_and(|cookie| cookie.contains("Max-Age=0")))
     );
-    let again = post_json(shop.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
+    let again = post_json(test.checkout, "/users/login/refresh", &[("cookie", &cookies)], json!({})).await;
     assert_eq!(again.slug(), "signed-out");
     // A script of another site can't send JSON without a preflight.
-    let form = call(shop.checkout, "POST", "/users/login/refresh", &[("content-type", "text/plain")], "x=y").await;
+    let form = call(test.checkout, "POST", "/users/login/refresh", &[("content-type", "text/plain")], "x=y").await;
     assert_ne!(form.expect("an answer").status, 200);
 }
 
 /// A code is not sent twice, and no stored response contains tokens.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are_not_kept() {
-    let (shop, post) = shop_with_post().await;
+async fn a_repeated_code_request_sends_one_code_and_tokens_are_not_stored() {
+    let (test, post) = checkout_with_channels().await;
     let ask = async |key: &str, path: &str, body: &Value| {
-        post_json(shop.checkout, path, &[("idempotency-key", key)], body.clone()).await
+        post_json(test.checkout, path, &[("idempotency-key", key)], body.clone()).await
     };
     let ada = json!({ "email": "ada@example.org" });
     let asked = ask("a-key", "/users/login", &ada).await;
@@ -226,12 +226,12 @@ async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are
         ask("a-key", "/users/login", &json!({ "email": "bob@example.org" })).await.slug(),
         "idempotency-key-reused"
     );
-    let letter = eventually(|| async { post.letters_to("ada@example.org").pop().ok_or("no letter") }).await;
+    let notification = eventually(|| async { post.letters_to("ada@example.org").pop().ok_or("no letter") }).await;
     let sign_ins: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sign_ins").fetch_one(&shop.pool).await.expect("a count");
+        sqlx::query_scalar("SELECT count(*) FROM sign_ins").fetch_one(&test.pool).await.expect("a count");
     assert_eq!(sign_ins, 1);
 
-    let code = letter.subject.split(' ').next().expect("a code");
+    let code = notification.subject.split(' ').next().expect("a code");
     let enter = json!({ "sign_in_id": asked.body["sign_in_id"], "code": code });
     let wrong = json!({ "sign_in_id": asked.body["sign_in_id"], "code": "wrong" });
     assert_eq!(ask("b-key", "/users/login/code", &wrong).await.slug(), "wrong-code");
@@ -240,47 +240,47 @@ async fn a_code_that_is_asked_for_again_with_its_key_is_sent_once_and_tokens_are
     let again = ask("b-key", "/users/login/code", &enter).await;
     assert_eq!((again.status, again.slug()), (409, "response-not-replayable"), "{again:?}");
     let kept: String =
-        sqlx::query_scalar("SELECT string_agg(body, ' ') FROM answers").fetch_one(&shop.pool).await.expect("answers");
+        sqlx::query_scalar("SELECT string_agg(body, ' ') FROM idempotency_keys").fetch_one(&test.pool).await.expect("answers");
     assert!(kept.contains("sign_in_id") && !kept.contains("_token"), "{kept}");
 }
 
 /// A sale with a limit per account.
-async fn limited_sale(shop: &Shop, total: i32, limit: i32) -> SaleId {
-    let sale = shop.sale(total).await;
+async fn limited_sale(test: &TestCheckout, total: i32, limit: i32) -> SaleId {
+    let sale = test.sale(total).await;
     let set = sqlx::query("UPDATE sales SET per_account_limit = $2 WHERE id = $1").bind(sale.0).bind(limit);
-    set.execute(&shop.pool).await.expect("a limit");
+    set.execute(&test.pool).await.expect("a limit");
     sale
 }
 
-async fn purchase(shop: &Shop, at: SocketAddr, shopper: &Shopper, account: &str, quantity: i32) -> Answer {
+async fn purchase(test: &TestCheckout, at: SocketAddr, shopper: &Shopper, account: &str, quantity: i32) -> Answer {
     let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
     let bearer = format!("Bearer {}", shopper.token);
     let headers = [("authorization", bearer.as_str()), ("cookie", &shopper.cookie), ("fairline-account", account)];
-    let _ = shop;
+    let _ = test;
     call(at, "POST", &path, &headers, &json!({ "quantity": quantity }).to_string()).await.expect("an answer")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_keeps_its_limit_per_account_however_many_tokens_it_has() {
-    let (shop, post) = shop_with_post().await;
-    let other = shop.one_more_checkout().await;
-    let sale = limited_sale(&shop, 100, 3).await;
-    let (ada, bob) = (sign_in(&shop, &post, "ada@example.org").await, sign_in(&shop, &post, "bob@example.org").await);
+async fn the_limit_per_account_holds_with_many_tokens() {
+    let (test, post) = checkout_with_channels().await;
+    let other = test.one_more_checkout().await;
+    let sale = limited_sale(&test, 100, 3).await;
+    let (ada, bob) = (sign_in(&test, &post, "ada@example.org").await, sign_in(&test, &post, "bob@example.org").await);
     let (ada, bob) = (text(&ada, "access_token").to_owned(), text(&bob, "access_token").to_owned());
 
     // Without an account nothing is used up.
-    let guest = shop.admit(sale).await;
-    let refused = shop.purchase(&guest, 1).await;
+    let guest = test.admit(sale).await;
+    let refused = test.purchase(&guest, 1).await;
     assert_eq!((refused.status, refused.slug()), (401, "account-needed"));
-    let stranger = purchase(&shop, shop.checkout, &guest, "a.forged.token", 1).await;
+    let stranger = purchase(&test, test.checkout, &guest, "a.forged.token", 1).await;
     assert_eq!(stranger.slug(), "account-needed");
-    assert_eq!(purchase(&shop, shop.checkout, &guest, &bob, 1).await.status, 201, "the same token, signed in");
+    assert_eq!(purchase(&test, test.checkout, &guest, &bob, 1).await.status, 201, "the same token, signed in");
 
     // Thirty tokens, at two checkouts, all at once: three units.
-    let shoppers = join_all((0..30).map(|_| shop.admit(sale))).await;
+    let shoppers = join_all((0..30).map(|_| test.admit(sale))).await;
     let buying = shoppers.iter().enumerate().map(|(n, shopper)| {
-        let at = if n % 2 == 0 { shop.checkout } else { other };
-        purchase(&shop, at, shopper, &ada, 1)
+        let at = if n % 2 == 0 { test.checkout } else { other };
+        purchase(&test, at, shopper, &ada, 1)
     });
     let answers = join_all(buying).await;
     let held: Vec<usize> = (0..30).filter(|&n| answers[n].status == 201).collect();
@@ -288,48 +288,48 @@ async fn a_sale_keeps_its_limit_per_account_however_many_tokens_it_has() {
     for (n, answer) in answers.iter().enumerate().filter(|(n, _)| !held.contains(n)) {
         // After five collisions in a row the client is asked to try again, and then learns why.
         let answer =
-            if answer.status == 503 { purchase(&shop, other, &shoppers[n], &ada, 1).await } else { answer.clone() };
+            if answer.status == 503 { purchase(&test, other, &shoppers[n], &ada, 1).await } else { answer.clone() };
         assert_eq!((answer.status, answer.slug(), &answer.body["left"]), (422, "account-over-limit", &json!(0)));
     }
-    assert_eq!(shop.stock(sale).await, Stock { total: 100, promised: 27, held: 4, sold: 0 });
-    shop.books_are_straight().await;
+    assert_eq!(test.stock(sale).await, Stock { total: 100, promised: 27, held: 4, sold: 0 });
+    test.stock_is_reconciled().await;
 
     // Units that were given back or expired may be bought again; paid units count.
     let order = |n: usize| -> Uuid { text(&answers[held[n]], "id").parse().expect("an id") };
     let cancel = format!("/api/orders/{}/cancel", order(0));
-    let given = call(shop.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("an answer");
+    let given = call(test.checkout, "POST", &cancel, &[("fairline-account", &ada)], "").await.expect("an answer");
     assert_eq!(given.status, 200, "by the account alone: {given:?}");
     let mut left = shoppers.iter().enumerate().filter(|(n, _)| !held.contains(n)).map(|(_, shopper)| shopper);
-    assert_eq!(purchase(&shop, other, left.next().expect("one"), &ada, 1).await.status, 201);
-    shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", order(1)).await;
+    assert_eq!(purchase(&test, other, left.next().expect("one"), &ada, 1).await.status, 201);
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order(1)).await;
     let shopper = left.next().expect("one");
     eventually(|| async {
-        let answer = purchase(&shop, shop.checkout, shopper, &ada, 1).await;
+        let answer = purchase(&test, test.checkout, shopper, &ada, 1).await;
         if answer.status == 201 { Ok(()) } else { Err(answer) }
     })
     .await;
     let path = format!("/api/orders/{}/payment", order(2));
     let paid = post_json(other, &path, &[("fairline-account", &ada)], json!({ "payment_method": "tok_visa" })).await;
     assert_eq!(paid.body["status"], "paid", "{paid:?}");
-    assert_eq!(purchase(&shop, other, left.next().expect("one"), &ada, 1).await.slug(), "account-over-limit");
-    shop.books_are_straight().await;
+    assert_eq!(purchase(&test, other, left.next().expect("one"), &ada, 1).await.slug(), "account-over-limit");
+    test.stock_is_reconciled().await;
 
     // More than the rest, and more than the limit.
-    let several = shop.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
-    let over = purchase(&shop, shop.checkout, &several, &bob, 3).await;
+    let several = test.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
+    let over = purchase(&test, test.checkout, &several, &bob, 3).await;
     assert_eq!((over.slug(), &over.body["left"]), ("account-over-limit", &json!(2)));
-    assert_eq!(purchase(&shop, shop.checkout, &several, &bob, 2).await.status, 201);
-    shop.books_are_straight().await;
+    assert_eq!(purchase(&test, test.checkout, &several, &bob, 2).await.status, 201);
+    test.stock_is_reconciled().await;
 }
 
 /// Idempotency keys do not multiply the limit of an account.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_has_no_more_with_many_keys_and_each_key_has_its_answer() {
-    let (shop, post) = shop_with_post().await;
-    let sale = limited_sale(&shop, 50, 2).await;
-    let ada = sign_in(&shop, &post, "ada@example.org").await;
+async fn the_limit_per_account_holds_with_many_idempotency_keys() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = limited_sale(&test, 50, 2).await;
+    let ada = sign_in(&test, &post, "ada@example.org").await;
     let ada = text(&ada, "access_token").to_owned();
-    let shoppers = join_all((0..8).map(|_| shop.admit(sale))).await;
+    let shoppers = join_all((0..8).map(|_| test.admit(sale))).await;
     let buy = async |shopper: &Shopper| {
         let path = format!("/api/flash-sales/{}/purchase", shopper.claims.sale);
         let bearer = format!("Bearer {}", shopper.token);
@@ -340,7 +340,7 @@ async fn an_account_has_no_more_with_many_keys_and_each_key_has_its_answer() {
             ("idempotency-key", "a-key"),
         ];
         eventually(|| async {
-            let answer = post_json(shop.checkout, &path, &headers, json!({ "quantity": 1 })).await;
+            let answer = post_json(test.checkout, &path, &headers, json!({ "quantity": 1 })).await;
             // Neither is a final response yet.
             if answer.status == 503 || answer.slug() == "still-under-way" { Err(answer) } else { Ok(answer) }
         })
@@ -354,49 +354,49 @@ async fn an_account_has_no_more_with_many_keys_and_each_key_has_its_answer() {
         assert!(one.status == 201 || one.slug() == "account-over-limit", "{one:?}");
     }
     assert_eq!(first.iter().filter(|answer| answer.status == 201).count(), 2);
-    assert_eq!(shop.stock(sale).await.held, 2);
-    shop.books_are_straight().await;
+    assert_eq!(test.stock(sale).await.held, 2);
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_payment_beyond_the_limit_goes_back() {
-    let (shop, post) = shop_with_post().await;
-    let sale = limited_sale(&shop, 10, 1).await;
-    let ada = sign_in(&shop, &post, "ada@example.org").await;
+async fn a_late_payment_beyond_the_limit_is_refunded() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = limited_sale(&test, 10, 1).await;
+    let ada = sign_in(&test, &post, "ada@example.org").await;
     let ada = text(&ada, "access_token");
-    let (late, early) = (shop.admit(sale).await, shop.admit(sale).await);
-    let order: Uuid = text(&purchase(&shop, shop.checkout, &late, ada, 1).await, "id").parse().expect("an id");
+    let (late, early) = (test.admit(sale).await, test.admit(sale).await);
+    let order: Uuid = text(&purchase(&test, test.checkout, &late, ada, 1).await, "id").parse().expect("an id");
     // The bank asks first; the hold expires, its unit goes back, and the shopper buys with another
     // token.
-    assert_eq!(shop.pay(&late, order, "tok_action").await.status, 202);
-    shop.meddle("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
-    shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
+    assert_eq!(test.pay(&late, order, "tok_action").await.status, 202);
+    test.change("UPDATE payments SET created_at = now() - interval '3 minutes' WHERE hold_id = $1", order).await;
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
     eventually(|| async {
-        let answer = purchase(&shop, shop.checkout, &early, ada, 1).await;
+        let answer = purchase(&test, test.checkout, &early, ada, 1).await;
         if answer.status == 201 { Ok(()) } else { Err(answer) }
     })
     .await;
     // The bank approves after all.
     eventually(|| async {
-        let payments = shop.payments(order).await;
+        let payments = test.payments(order).await;
         if payments == ["voided"] { Ok(()) } else { Err(payments) }
     })
     .await;
-    assert_eq!(shop.at_the_gateway(order).await, ["canceled"]);
-    shop.books_are_straight().await;
+    assert_eq!(test.at_the_gateway(order).await, ["canceled"]);
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_sees_only_its_own_orders() {
-    let (shop, post) = shop_with_post().await;
-    let sale = shop.sale(10).await;
-    let (ada, bob) = (sign_in(&shop, &post, "ada@example.org").await, sign_in(&shop, &post, "bob@example.org").await);
+    let (test, post) = checkout_with_channels().await;
+    let sale = test.sale(10).await;
+    let (ada, bob) = (sign_in(&test, &post, "ada@example.org").await, sign_in(&test, &post, "bob@example.org").await);
     let (ada_token, bob_token) = (text(&ada, "access_token"), text(&bob, "access_token"));
-    let shopper = shop.admit(sale).await;
-    let order = purchase(&shop, shop.checkout, &shopper, ada_token, 1).await;
+    let shopper = test.admit(sale).await;
+    let order = purchase(&test, test.checkout, &shopper, ada_token, 1).await;
     let path = format!("/api/orders/{}", text(&ada, "account_id"));
     let get = async |path: &str, headers: &[(&str, &str)]| {
-        call(shop.checkout, "GET", path, headers, "").await.expect("an answer")
+        call(test.checkout, "GET", path, headers, "").await.expect("an answer")
     };
     let bearer = |token: &str| format!("Bearer {token}");
     let hers = get(&path, &[("authorization", &bearer(ada_token))]).await;
@@ -404,7 +404,7 @@ async fn an_account_sees_only_its_own_orders() {
     assert_eq!(get(&path, &[("authorization", &bearer(bob_token))]).await.slug(), "unknown-order");
     assert_eq!(get(&path, &[("cookie", &shopper.cookie)]).await.slug(), "unknown-order");
     assert_eq!(get(&path, &[]).await.slug(), "unknown-order");
-    let shops = get(&path, &[("authorization", &bearer(SHOP_KEY))]).await;
+    let shops = get(&path, &[("authorization", &bearer(MERCHANT_KEY))]).await;
     assert_eq!(shops.body["orders"], hers.body["orders"]);
     // One of them, on another device, and its status.
     let one = format!("/api/orders/{}", text(&order, "id"));
@@ -418,85 +418,85 @@ async fn an_account_sees_only_its_own_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_forgotten_and_still_has_no_more_than_others() {
-    let (shop, post) = shop_with_post().await;
-    let sale = limited_sale(&shop, 10, 1).await;
-    let ada = sign_in(&shop, &post, "ada@example.org").await;
-    let (token, shopper) = (text(&ada, "access_token"), shop.admit(sale).await);
-    let order: Uuid = text(&purchase(&shop, shop.checkout, &shopper, token, 1).await, "id").parse().expect("an id");
+async fn an_erased_account_keeps_its_limit() {
+    let (test, post) = checkout_with_channels().await;
+    let sale = limited_sale(&test, 10, 1).await;
+    let ada = sign_in(&test, &post, "ada@example.org").await;
+    let (token, shopper) = (text(&ada, "access_token"), test.admit(sale).await);
+    let order: Uuid = text(&purchase(&test, test.checkout, &shopper, token, 1).await, "id").parse().expect("an id");
     let bearer = format!("Bearer {token}");
     let forget = async || {
-        call(shop.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
+        call(test.checkout, "DELETE", "/users/profile", &[("authorization", &bearer)], "").await.expect("an answer")
     };
     assert_eq!(forget().await.slug(), "order-under-way");
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     eventually(|| async {
         (post.letters_to("ada@example.org").len() == 2).then_some(()).ok_or("no letter about the order")
     })
     .await;
     assert_eq!(forget().await.status, 204);
-    assert_eq!(profile(&shop, token).await.slug(), "not-signed-in");
+    assert_eq!(profile(&test, token).await.slug(), "not-signed-in");
     let body = json!({ "refresh_token": text(&ada, "refresh_token") });
-    assert_eq!(post_json(shop.checkout, "/users/login/refresh", &[], body).await.slug(), "signed-out");
-    assert_eq!(shop.order(&shopper, order).await.slug(), "unknown-order");
+    assert_eq!(post_json(test.checkout, "/users/login/refresh", &[], body).await.slug(), "signed-out");
+    assert_eq!(test.order(&shopper, order).await.slug(), "unknown-order");
     let left: i64 = sqlx::query_scalar(
-        "SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM sign_ins) + (SELECT count(*) FROM letters WHERE address IS NOT NULL \
+        "SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM sign_ins) + (SELECT count(*) FROM notifications WHERE address IS NOT NULL \
          OR account_id IS NOT NULL) + (SELECT count(*) FROM holds WHERE account_id IS NOT NULL) + (SELECT count(*) FROM sessions)",
     )
-    .fetch_one(&shop.pool)
+    .fetch_one(&test.pool)
     .await
     .expect("a count");
     assert_eq!(left, 0);
     // A shopper who comes back has the same account, with what it has bought.
-    let again = sign_in(&shop, &post, "ada@example.org").await;
+    let again = sign_in(&test, &post, "ada@example.org").await;
     assert_eq!(again.body["account_id"], ada.body["account_id"]);
-    let another = shop.admit(sale).await;
-    let over = purchase(&shop, shop.checkout, &another, text(&again, "access_token"), 1).await;
+    let another = test.admit(sale).await;
+    let over = purchase(&test, test.checkout, &another, text(&again, "access_token"), 1).await;
     assert_eq!(over.slug(), "account-over-limit");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_accounts_are_forgotten_by_themselves() {
-    let (shop, post) = shop_with_post().await;
-    let ada = sign_in(&shop, &post, "ada@example.org").await;
-    sign_in(&shop, &post, "bob@example.org").await;
+async fn inactive_accounts_are_deleted() {
+    let (test, post) = checkout_with_channels().await;
+    let ada = sign_in(&test, &post, "ada@example.org").await;
+    sign_in(&test, &post, "bob@example.org").await;
     let id: Uuid = text(&ada, "account_id").parse().expect("an id");
-    shop.meddle("UPDATE accounts SET seen_at = now() - interval '366 days' WHERE id = $1", id).await;
+    test.change("UPDATE accounts SET seen_at = now() - interval '366 days' WHERE id = $1", id).await;
     // A new process runs the sweep that otherwise runs every minute.
-    let _another = shop.one_more_checkout().await;
+    let _another = test.one_more_checkout().await;
     eventually(|| async {
         let left: Vec<Option<String>> =
-            sqlx::query_scalar("SELECT address FROM accounts").fetch_all(&shop.pool).await.expect("accounts");
+            sqlx::query_scalar("SELECT address FROM accounts").fetch_all(&test.pool).await.expect("accounts");
         if left == [Some("bob@example.org".to_owned())] { Ok(()) } else { Err(left) }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shop_vouches_for_its_own_shoppers() {
-    let shop = Shop::open().await;
-    let sale = limited_sale(&shop, 10, 1).await;
-    let bearer = format!("Bearer {SHOP_KEY}");
+async fn the_merchant_names_accounts() {
+    let test = TestCheckout::open().await;
+    let sale = limited_sale(&test, 10, 1).await;
+    let bearer = format!("Bearer {MERCHANT_KEY}");
     let redeem = async |account: Value| {
-        let shopper = shop.admit(sale).await;
+        let shopper = test.admit(sale).await;
         let body = json!({ "sale_id": sale, "token": shopper.token, "quantity": 1, "account": account });
-        post_json(shop.checkout, "/api/admissions/redeem", &[("authorization", &bearer)], body).await
+        post_json(test.checkout, "/api/admissions/redeem", &[("authorization", &bearer)], body).await
     };
     assert_eq!(redeem(Value::Null).await.slug(), "account-needed");
     assert_eq!(redeem(json!("customer-17")).await.status, 201);
     assert_eq!(redeem(json!("customer-17")).await.slug(), "account-over-limit");
     assert_eq!(redeem(json!("customer-18")).await.status, 201);
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_key_there_are_no_accounts() {
-    let shop = Shop::open_with(|settings| settings.sign_in_key = None).await;
+    let test = TestCheckout::open_with(|settings| settings.sign_in_key = None).await;
     for path in ["/users/login", "/users/login/refresh"] {
         let body = if path == "/users/login" { json!({ "email": "ada@example.org" }) } else { json!({}) };
-        assert_eq!(post_json(shop.checkout, path, &[], body).await.slug(), "no-sign-in", "{path}");
+        assert_eq!(post_json(test.checkout, path, &[], body).await.slug(), "no-sign-in", "{path}");
     }
-    let profile = call(shop.checkout, "GET", "/users/profile", &[], "").await.expect("an answer");
+    let profile = call(test.checkout, "GET", "/users/profile", &[], "").await.expect("an answer");
     assert_eq!(profile.slug(), "no-sign-in");
 }
 
@@ -535,14 +535,14 @@ impl Issuer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
+async fn the_oidc_issuer_signs_in_with_its_published_keys() {
     let (issuer, name) = Issuer::open().await;
     let key = issuer.publish("first");
-    let shop = Shop::open_with(|settings| {
+    let test = TestCheckout::open_with(|settings| {
         settings.oidc_issuer = Some(name.clone());
         settings.oidc_audience = Some("fairline".to_owned());
     });
-    let shop = shop.await;
+    let test = test.await;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let claims = json!({ "iss": name, "aud": "fairline", "sub": "ada", "iat": now, "exp": now + 300, "email": "ada@example.org", "email_verified": true });
     let mint = |kid: &str, key: &EncodingKey, claims: &Value| {
@@ -555,10 +555,10 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
         claims
     };
     let log_in =
-        async |token: String| post_json(shop.checkout, "/users/login", &[], json!({ "id_token": token })).await;
+        async |token: String| post_json(test.checkout, "/users/login", &[], json!({ "id_token": token })).await;
     let ada = log_in(mint("first", &key, &claims)).await;
     assert_eq!(ada.status, 200, "{ada:?}");
-    let seen = profile(&shop, text(&ada, "access_token")).await;
+    let seen = profile(&test, text(&ada, "access_token")).await;
     assert_eq!(text(&seen, "address"), "ada@example.org");
     // The subject decides, not the e-mail address.
     let bob = log_in(mint("first", &key, &with("sub", json!("bob")))).await;
@@ -569,7 +569,7 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
         &json!({ "iss": name, "aud": ["fairline"], "sub": "eve", "exp": now + 300, "email": "ada@example.org" }),
     ))
     .await;
-    assert_eq!(profile(&shop, text(&unverified, "access_token")).await.body["address"], Value::Null);
+    assert_eq!(profile(&test, text(&unverified, "access_token")).await.body["address"], Value::Null);
 
     let forged = EncodingKey::from_ed_der(
         ed25519_dalek::SigningKey::from_bytes(&rand::random()).to_pkcs8_der().expect("a key").as_bytes(),
@@ -600,7 +600,7 @@ async fn the_shops_own_issuer_signs_in_with_keys_that_it_publishes() {
 
 /// A client does not wait for an issuer that has just made another client wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuer_that_hangs_is_waited_for_once() {
+async fn a_hanging_issuer_delays_one_request() {
     let (silent, address) = listener().await;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let calls = asked.clone();
@@ -609,14 +609,14 @@ async fn an_issuer_that_hangs_is_waited_for_once() {
             calls.lock().expect("no panic").push(connection);
         }
     });
-    let shop = Shop::open_with(|settings| {
+    let test = TestCheckout::open_with(|settings| {
         settings.oidc_issuer = Some(format!("http://{address}"));
         settings.oidc_audience = Some("fairline".to_owned());
     })
     .await;
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"first"}"#);
     let token = format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode("{}"));
-    let all = (0..4).map(|_| post_json(shop.checkout, "/users/login", &[], json!({ "id_token": token })));
+    let all = (0..4).map(|_| post_json(test.checkout, "/users/login", &[], json!({ "id_token": token })));
     for answer in join_all(all).await {
         assert_eq!((answer.status, answer.slug()), (503, "unavailable"), "{answer:?}");
     }
@@ -625,21 +625,21 @@ async fn an_issuer_that_hangs_is_waited_for_once() {
 
 /// SMS cost money, and some numbers earn by them.
 #[tokio::test(flavor = "multi_thread")]
-async fn few_codes_go_to_phones_from_one_address_and_to_one_number() {
-    let (letters, address) = listener().await;
-    let post = Post::open(letters, &Shutdown::new());
+async fn codes_by_sms_are_limited_per_client_and_per_number() {
+    let (notifications, address) = listener().await;
+    let post = Post::open(notifications, &Shutdown::new());
     let (phones, company) = listener().await;
     let routes = post.routes();
     tokio::spawn(async move { axum::serve(phones, routes).await });
-    let shop = Shop::open_with(|settings| {
-        settings.smtp_url = Some(Secret::new(format!("smtp://{address}")));
-        settings.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
-        settings.sms_url = Some(format!("http://{company}/sandbox/messages"));
-        settings.sms_key = Some(Secret::new("user:password"));
-        settings.sms_from = Some("Lamps".to_owned());
+    let test = TestCheckout::open_with(|settings| {
+        settings.channels.smtp_url = Some(Secret::new(format!("smtp://{address}")));
+        settings.channels.mail_from = Some("Lamps <shop@lamps.example>".to_owned());
+        settings.channels.sms_url = Some(format!("http://{company}/sandbox/messages"));
+        settings.channels.sms_key = Some(Secret::new("user:password"));
+        settings.channels.sms_from = Some("Lamps".to_owned());
     })
     .await;
-    let ask = async |phone: String| post_json(shop.checkout, "/users/login", &[], json!({ "phone": phone })).await;
+    let ask = async |phone: String| post_json(test.checkout, "/users/login", &[], json!({ "phone": phone })).await;
     for (status, slug) in [(202, ""), (202, ""), (202, ""), (429, "too-many-codes")] {
         let answer = ask("+4930901820".to_owned()).await;
         assert_eq!((answer.status, answer.slug()), (status, slug), "to one number: {answer:?}");
@@ -648,6 +648,6 @@ async fn few_codes_go_to_phones_from_one_address_and_to_one_number() {
         assert_eq!(ask(format!("+49309017{nth}0")).await.status, 202, "{nth}");
     }
     assert_eq!(ask("+4930901990".to_owned()).await.slug(), "too-many-requests", "the eleventh from one address");
-    let mail = post_json(shop.checkout, "/users/login", &[], json!({ "email": "ada@example.org" })).await;
+    let mail = post_json(test.checkout, "/users/login", &[], json!({ "email": "ada@example.org" })).await;
     assert_eq!(mail.status, 202, "letters cost nothing");
 }

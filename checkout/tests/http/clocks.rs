@@ -9,7 +9,7 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use tokio::process::{Child, Command};
 
-use crate::shop::{Admission, Shop, WEBHOOK_SECRET, call, eventually, listener};
+use crate::test_checkout::{Admission, TestCheckout, WEBHOOK_SECRET, call, eventually, listener};
 
 fn libfaketime() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").expect("a folder").filter_map(|entry| Some(entry.ok()?.path()));
@@ -18,10 +18,10 @@ fn libfaketime() -> PathBuf {
 }
 
 /// A checkout on a shop's database, with a clock that is `seconds` ahead.
-async fn checkout_ahead(shop: &Shop, seconds: i64) -> (Child, SocketAddr) {
+async fn checkout_ahead(test: &TestCheckout, seconds: i64) -> (Child, SocketAddr) {
     let (listener, address) = listener().await;
     drop(listener);
-    let settings = &shop.settings;
+    let settings = &test.settings;
     let secret = |secret: &Secret| secret.expose().to_owned();
     let child = Command::new(env!("CARGO_BIN_EXE_checkout"))
         // The library instead of its wrapper, which would stay between the test and the process.
@@ -58,27 +58,27 @@ fn signed_now(body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkout_whose_clock_is_off_redeems_what_is_in_time_and_nothing_else() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(20).await;
+async fn a_checkout_with_a_wrong_clock_redeems_exactly_the_valid_tokens() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(20).await;
     for (nth, ahead) in [5, 70, 400, -70, -400].into_iter().enumerate() {
-        let (_checkout, address) = checkout_ahead(&shop, ahead).await;
+        let (_checkout, address) = checkout_ahead(&test, ahead).await;
         let fresh =
-            shop.admit_as(sale, Admission { token_expires_in: 60, row_expires_in: 60, ..Admission::default() }).await;
-        let gate = format!("/gate/verify?sale={sale}");
+            test.admit_as(sale, Admission { token_expires_in: 60, row_expires_in: 60, ..Admission::default() }).await;
+        let path = format!("/forward-auth/verify?sale={sale}");
         let bearer = format!("Bearer {}", fresh.token);
-        let passes = call(address, "GET", &gate, &[("authorization", &bearer)], "").await.expect("an answer");
+        let passes = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("an answer");
         assert_eq!(passes.status, 200, "{ahead}: {passes:?}");
-        let redeemed = shop.purchase_at(address, &fresh, 1).await.expect("an answer");
+        let redeemed = test.purchase_at(address, &fresh, 1).await.expect("an answer");
         assert_eq!(redeemed.status, 201, "{ahead}: {redeemed:?}");
 
         // By the database's clock it has expired, whatever the local clock says.
         let late = Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() };
-        let late = shop.admit_as(sale, late).await;
-        let refused = shop.purchase_at(address, &late, 1).await.expect("an answer");
+        let late = test.admit_as(sale, late).await;
+        let refused = test.purchase_at(address, &late, 1).await.expect("an answer");
         assert_eq!((refused.status, refused.slug()), (410, "token-expired"), "{ahead}");
         let bearer = format!("Bearer {}", late.token);
-        let stays_out = call(address, "GET", &gate, &[("authorization", &bearer)], "").await.expect("an answer");
+        let stays_out = call(address, "GET", &path, &[("authorization", &bearer)], "").await.expect("an answer");
         assert_eq!(stays_out.status, 401, "{ahead}: {stays_out:?}");
 
         let intent = json!({ "object": "payment_intent", "id": "pi_nobody_knows", "status": "succeeded" });
@@ -86,8 +86,8 @@ async fn a_checkout_whose_clock_is_off_redeems_what_is_in_time_and_nothing_else(
             json!({ "id": format!("evt_{nth}"), "type": "payment_intent.succeeded", "data": { "object": intent } });
         let event = event.to_string();
         let headers = [("stripe-signature", &*signed_now(&event))];
-        let heard = call(address, "POST", "/webhooks/stripe", &headers, &event).await.expect("an answer");
-        assert_eq!(heard.status, 200, "{ahead}: {heard:?}");
+        let received = call(address, "POST", "/webhooks/stripe", &headers, &event).await.expect("an answer");
+        assert_eq!(received.status, 200, "{ahead}: {received:?}");
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }

@@ -8,7 +8,7 @@ use checkout::Settings;
 use fairline_sale::SaleId;
 use uuid::Uuid;
 
-use crate::shop::{Shop, Stock, call, eventually, listener, start_checkout};
+use crate::test_checkout::{TestCheckout, Stock, call, eventually, listener, start_checkout};
 
 /// What was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,9 @@ enum Hold {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
+async fn a_crash_after_any_step_ends_as_an_order_or_without_a_charge() {
     use {AtGateway as G, Committed as C, Hold as H};
-    let shop = Shop::open().await;
+    let test = TestCheckout::open().await;
     let cases = [
         // Between the commit of the payment and the call to authorise it.
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
@@ -85,31 +85,31 @@ async fn a_crash_after_any_step_ends_in_an_order_or_in_nothing_taken() {
     ];
     for (committed, at_gateway, hold, payment, intent, order) in cases {
         let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
-        let sale = shop.sale(1).await;
-        let (shopper, id) = shop.hold(sale).await;
-        leave_behind(&shop, id, method(at_gateway), committed, at_gateway).await;
-        becomes(&shop, sale, id, hold).await;
+        let sale = test.sale(1).await;
+        let (shopper, id) = test.hold(sale).await;
+        leave_behind(&test, id, method(at_gateway), committed, at_gateway).await;
+        becomes(&test, sale, id, hold).await;
         if hold == Hold::LapsedUnitGone {
-            shop.admit(sale).await;
+            test.admit(sale).await;
         }
-        ends(&shop, id, payment, intent, &case).await;
-        assert_eq!(shop.order(&shopper, id).await.body["status"], order, "{case}");
+        ends(&test, id, payment, intent, &case).await;
+        assert_eq!(test.order(&shopper, id).await.body["status"], order, "{case}");
         let (promised, held, sold) = match (order, hold) {
             ("paid", _) => (0, 0, 1),
             ("held", _) => (0, 1, 0),
             (_, H::LapsedUnitFree) => (0, 0, 0),
             _ => (1, 0, 0),
         };
-        assert_eq!(shop.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
+        assert_eq!(test.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 /// The same in yield mode, where a unit is held only during a payment.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_in_yield_mode_ends_in_an_order_or_in_nothing_taken() {
+async fn a_crash_in_yield_mode_ends_as_an_order_or_without_a_charge() {
     use {AtGateway as G, Committed as C, Hold as H};
-    let shop = Shop::open().await;
+    let test = TestCheckout::open().await;
     for (committed, at_gateway, hold, payment, intent, order) in [
         (C::Started, G::Nothing, H::Held, "captured", "succeeded", "paid"),
         (C::Started, G::Nothing, H::LapsedUnitGone, "voided", "", "lapsed"),
@@ -121,33 +121,33 @@ async fn a_crash_in_yield_mode_ends_in_an_order_or_in_nothing_taken() {
         (C::Authorised, G::Captured, H::LapsedUnitGone, "refunded", "refunded", "refunded"),
     ] {
         let case = format!("{committed:?}, {at_gateway:?}, {hold:?}");
-        let sale = shop.sale(1).await;
-        shop.meddle("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
-        shop.meddle("UPDATE stock SET overbook = 2 WHERE sale_id = $1", sale.0).await;
-        let (shopper, id) = shop.hold(sale).await;
-        is_being_paid_for(&shop, sale, id).await;
-        leave_behind(&shop, id, method(at_gateway), committed, at_gateway).await;
-        becomes(&shop, sale, id, hold).await;
+        let sale = test.sale(1).await;
+        test.change("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
+        test.change("UPDATE stock SET overbook = 2 WHERE sale_id = $1", sale.0).await;
+        let (shopper, id) = test.hold(sale).await;
+        is_being_paid_for(&test, sale, id).await;
+        leave_behind(&test, id, method(at_gateway), committed, at_gateway).await;
+        becomes(&test, sale, id, hold).await;
         if hold == Hold::LapsedUnitGone {
-            let (_, other) = shop.hold(sale).await;
-            is_being_paid_for(&shop, sale, other).await;
+            let (_, other) = test.hold(sale).await;
+            is_being_paid_for(&test, sale, other).await;
         }
-        ends(&shop, id, payment, intent, &case).await;
-        assert_eq!(shop.order(&shopper, id).await.body["status"], order, "{case}");
+        ends(&test, id, payment, intent, &case).await;
+        assert_eq!(test.order(&shopper, id).await.body["status"], order, "{case}");
         let (promised, held, sold) = match order {
             "paid" => (0, 0, 1),
             "promised" => (1, 0, 0),
             _ => (0, 1, 0),
         };
-        assert_eq!(shop.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
+        assert_eq!(test.stock(sale).await, Stock { total: 1, promised, held, sold }, "{case}");
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 /// Holds the unit of a visit in yield mode, as during a payment.
-async fn is_being_paid_for(shop: &Shop, sale: SaleId, order: Uuid) {
-    shop.meddle("UPDATE holds SET state = 'held' WHERE id = $1 AND state = 'promised'", order).await;
-    shop.meddle("UPDATE stock SET promised = promised - 1, held = held + 1 WHERE sale_id = $1", sale.0).await;
+async fn is_being_paid_for(test: &TestCheckout, sale: SaleId, order: Uuid) {
+    test.change("UPDATE holds SET state = 'held' WHERE id = $1 AND state = 'promised'", order).await;
+    test.change("UPDATE stock SET promised = promised - 1, held = held + 1 WHERE sale_id = $1", sale.0).await;
 }
 
 /// The payment method that makes the gateway do that.
@@ -155,50 +155,50 @@ fn method(at_gateway: AtGateway) -> &'static str {
     if at_gateway == AtGateway::Declined { "tok_declined" } else { "tok_visa" }
 }
 
-async fn becomes(shop: &Shop, sale: SaleId, order: Uuid, hold: Hold) {
+async fn becomes(test: &TestCheckout, sale: SaleId, order: Uuid, hold: Hold) {
     match hold {
         Hold::Held => {}
         Hold::RunOut => {
-            shop.meddle("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
+            test.change("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
         }
         Hold::LapsedUnitFree | Hold::LapsedUnitGone => {
             let lapsed = "UPDATE holds SET state = 'lapsed', expires_at = now() - interval '1 hour' WHERE id = $1";
-            shop.meddle(lapsed, order).await;
-            shop.meddle("UPDATE stock SET held = held - 1 WHERE sale_id = $1", sale.0).await;
+            test.change(lapsed, order).await;
+            test.change("UPDATE stock SET held = held - 1 WHERE sale_id = $1", sale.0).await;
         }
     }
 }
 
 /// Lets a sweeper find the payment of an order, and waits until it and its intent have ended like
 /// this.
-async fn ends(shop: &Shop, order: Uuid, payment: &str, intent: &str, case: &str) {
+async fn ends(test: &TestCheckout, order: Uuid, payment: &str, intent: &str, case: &str) {
     // Makes it old enough for the sweeper.
-    shop.meddle("UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1", order)
+    test.change("UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1", order)
         .await;
     eventually(|| async {
-        let states = shop.payments(order).await;
+        let states = test.payments(order).await;
         if states == [payment] { Ok(()) } else { Err((case, states)) }
     })
     .await;
     // The settlement after the end takes a moment more.
     let intents: &[&str] = if intent.is_empty() { &[] } else { &[intent] };
     eventually(|| async {
-        let seen = shop.at_the_gateway(order).await;
+        let seen = test.at_the_gateway(order).await;
         if seen == intents { Ok(()) } else { Err((case, seen)) }
     })
     .await;
 }
 
 /// Waits until a sweeper has processed the payment of an order.
-async fn is_swept(shop: &Shop, order: Uuid) {
+async fn is_swept(test: &TestCheckout, order: Uuid) {
     // A sweep waits for what it has found, so by the second the first has ended.
     for _ in 0..2 {
-        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 hour' WHERE hold_id = $1", order).await;
+        test.change("UPDATE payments SET updated_at = now() - interval '1 hour' WHERE hold_id = $1", order).await;
         eventually(|| async {
             let found = sqlx::query_scalar(
                 "SELECT updated_at > now() - interval '10 minutes' FROM payments WHERE hold_id = $1",
             );
-            let found: bool = found.bind(order).fetch_one(&shop.pool).await.expect("a payment");
+            let found: bool = found.bind(order).fetch_one(&test.pool).await.expect("a payment");
             if found { Ok(()) } else { Err("no sweep has come by") }
         })
         .await;
@@ -206,13 +206,13 @@ async fn is_swept(shop: &Shop, order: Uuid) {
 }
 
 /// Creates a payment as a crashed process left it.
-async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committed, at_gateway: AtGateway) {
+async fn leave_behind(test: &TestCheckout, order: Uuid, method: &str, committed: Committed, at_gateway: AtGateway) {
     let payment = Uuid::now_v7();
     let gateway = |path: String, step: &'static str, form: String| async move {
         let key = format!("{payment}-{step}");
         let kind = "application/x-www-form-urlencoded";
         let headers = [("idempotency-key", key.as_str()), ("authorization", "Bearer sk_test"), ("content-type", kind)];
-        let answer = call(shop.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("an answer");
+        let answer = call(test.gateway, "POST", &format!("/v1{path}"), &headers, &form).await.expect("an answer");
         let expected = if at_gateway == AtGateway::Declined { 402 } else { 200 };
         assert_eq!(answer.status, expected, "{answer:?}");
         answer.body["id"].as_str().unwrap_or_default().to_owned()
@@ -256,7 +256,7 @@ async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committ
     .bind(reference)
     .bind(state)
     .bind(method)
-    .execute(&shop.pool)
+    .execute(&test.pool)
     .await
     .expect("a payment");
 }
@@ -264,77 +264,77 @@ async fn leave_behind(shop: &Shop, order: Uuid, method: &str, committed: Committ
 /// A server at a wrong URL knows nothing of our payments, while the money may be captured all the
 /// same.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_captured_payment_survives_a_wrong_address_of_the_gateway_and_is_an_order_in_the_end() {
+async fn a_captured_payment_survives_a_wrong_gateway_url_and_becomes_an_order() {
     let (elsewhere, address) = listener().await;
     let nothing_here = || async { (StatusCode::NOT_FOUND, "<html>No such page</html>") };
     tokio::spawn(async move { axum::serve(elsewhere, Router::new().fallback(nothing_here)).await });
-    let shop = Shop::open_with(|settings| settings.gateway_url = format!("http://{address}")).await;
-    let sale = shop.sale(1).await;
-    let (shopper, order) = shop.hold(sale).await;
-    leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Captured).await;
-    shop.meddle("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
-    is_swept(&shop, order).await;
-    assert_eq!(shop.payments(order).await, ["authorised"]);
-    assert_eq!(shop.stock(sale).await.held, 1, "the unit waits for it");
+    let test = TestCheckout::open_with(|settings| settings.gateway_url = format!("http://{address}")).await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = test.hold(sale).await;
+    leave_behind(&test, order, "tok_visa", Committed::Authorised, AtGateway::Captured).await;
+    test.change("UPDATE holds SET expires_at = now() - interval '1 hour' WHERE id = $1", order).await;
+    is_swept(&test, order).await;
+    assert_eq!(test.payments(order).await, ["authorised"]);
+    assert_eq!(test.stock(sale).await.held, 1, "the unit waits for it");
 
-    let mended = Settings { gateway_url: format!("http://{}", shop.gateway), ..shop.settings.clone() };
-    start_checkout(&mended, &shop.shutdown).await;
+    let mended = Settings { gateway_url: format!("http://{}", test.gateway), ..test.settings.clone() };
+    start_checkout(&mended, &test.shutdown).await;
     eventually(|| async {
         // The process with the wrong URL sweeps, too, and each of its attempts would defer the next
         // one.
         let due = "UPDATE payments SET updated_at = now() - interval '1 hour', adoptions = 0 WHERE hold_id = $1";
-        shop.meddle(due, order).await;
-        let answer = shop.order(&shopper, order).await;
+        test.change(due, order).await;
+        let answer = test.order(&shopper, order).await;
         if answer.body["status"] == "paid" { Ok(()) } else { Err(answer.body) }
     })
     .await;
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 /// With the key of another account, the gateway reports that the payment does not exist.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_captured_payment_survives_a_wrong_key_of_the_gateway_and_is_an_order_in_the_end() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(1).await;
-    let (shopper, order) = shop.hold(sale).await;
-    leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Captured).await;
-    let known_as = reference(&shop, order).await;
+async fn a_captured_payment_survives_a_wrong_gateway_key_and_becomes_an_order() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = test.hold(sale).await;
+    leave_behind(&test, order, "tok_visa", Committed::Authorised, AtGateway::Captured).await;
+    let known_as = reference(&test, order).await;
     let is_known_as = async |name: &str| {
         let known = sqlx::query("UPDATE payments SET gateway_ref = $2 WHERE hold_id = $1").bind(order).bind(name);
-        known.execute(&shop.pool).await.expect("done");
+        known.execute(&test.pool).await.expect("done");
     };
     is_known_as("pi_3MtwBwLkdIwHu7ix28a3tqPa").await;
-    is_swept(&shop, order).await;
-    assert_eq!(shop.payments(order).await, ["authorised"]);
-    assert_eq!(shop.stock(sale).await.held, 1, "the unit waits for it");
+    is_swept(&test, order).await;
+    assert_eq!(test.payments(order).await, ["authorised"]);
+    assert_eq!(test.stock(sale).await.held, 1, "the unit waits for it");
     is_known_as(&known_as).await;
-    ends(&shop, order, "captured", "succeeded", "known again").await;
-    assert_eq!(shop.order(&shopper, order).await.body["status"], "paid");
-    shop.books_are_straight().await;
+    ends(&test, order, "captured", "succeeded", "known again").await;
+    assert_eq!(test.order(&shopper, order).await.body["status"], "paid");
+    test.stock_is_reconciled().await;
 }
 
 /// The gateway's id of an order's only payment.
-async fn reference(shop: &Shop, order: Uuid) -> String {
+async fn reference(test: &TestCheckout, order: Uuid) -> String {
     let known = sqlx::query_scalar("SELECT gateway_ref FROM payments WHERE hold_id = $1").bind(order);
-    known.fetch_one(&shop.pool).await.expect("a reference")
+    known.fetch_one(&test.pool).await.expect("a reference")
 }
 
 /// A due refund is complete only when the bank confirms it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_is_pending_is_no_refund_yet_and_one_that_fails_never_is() {
-    let shop = Shop::open().await;
+async fn pending_and_failed_refunds_do_not_count_as_refunded() {
+    let test = TestCheckout::open().await;
     for (method, becomes) in [("tok_refund_late", "succeeded"), ("tok_refund_fails", "failed")] {
-        let sale = shop.sale(1).await;
-        let (shopper, order) = shop.hold(sale).await;
-        leave_behind(&shop, order, method, Committed::RefundDue, AtGateway::Captured).await;
-        let path = format!("/v1/refunds?payment_intent={}", reference(&shop, order).await);
+        let sale = test.sale(1).await;
+        let (shopper, order) = test.hold(sale).await;
+        leave_behind(&test, order, method, Committed::RefundDue, AtGateway::Captured).await;
+        let path = format!("/v1/refunds?payment_intent={}", reference(&test, order).await);
         let refund = || async {
             let headers = [("authorization", "Bearer sk_test")];
-            call(shop.gateway, "GET", &path, &headers, "").await.expect("an answer").body["data"][0]["status"].clone()
+            call(test.gateway, "GET", &path, &headers, "").await.expect("an answer").body["data"][0]["status"].clone()
         };
-        shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
+        test.change("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id = $1", order).await;
         eventually(|| async {
-            let (state, now) = (shop.payments(order).await, refund().await);
+            let (state, now) = (test.payments(order).await, refund().await);
             // In this order, so that a refund that has just been made is not too early.
             assert!(state == ["refund_due"] || now == "succeeded", "{state:?} {now}");
             if now == "pending" { Ok(()) } else { Err(now) }
@@ -346,75 +346,75 @@ async fn a_refund_that_is_pending_is_no_refund_yet_and_one_that_fails_never_is()
         })
         .await;
         if becomes == "succeeded" {
-            ends(&shop, order, "refunded", "refunded", method).await;
+            ends(&test, order, "refunded", "refunded", method).await;
         } else {
-            is_swept(&shop, order).await;
-            assert_eq!(shop.payments(order).await, ["refund_due"], "{method}");
+            is_swept(&test, order).await;
+            assert_eq!(test.payments(order).await, ["refund_due"], "{method}");
         }
-        assert_eq!(shop.order(&shopper, order).await.body["status"], "refunded");
+        assert_eq!(test.order(&shopper, order).await.body["status"], "refunded");
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 /// A gateway that lost everything, such as a restarted sandbox, holds no money.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_the_gateway_does_not_know_is_voided_and_the_shopper_may_pay_again() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(1).await;
-    let (shopper, order) = shop.hold(sale).await;
-    leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Authorised).await;
-    shop.meddle(
+async fn a_payment_unknown_to_the_gateway_is_voided_and_can_be_repeated() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = test.hold(sale).await;
+    leave_behind(&test, order, "tok_visa", Committed::Authorised, AtGateway::Authorised).await;
+    test.change(
         "UPDATE payments SET gateway_ref = 'pi_sandbox_forgotten', updated_at = now() - interval '1 minute' WHERE hold_id = $1",
         order,
     )
     .await;
-    shop.order_becomes(&shopper, order, "held").await;
-    assert_eq!(shop.payments(order).await, ["voided"]);
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
-    shop.books_are_straight().await;
+    test.order_becomes(&shopper, order, "held").await;
+    assert_eq!(test.payments(order).await, ["voided"]);
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
+    test.stock_is_reconciled().await;
 }
 
 /// A payment whose shopper does not authenticate within a quarter of an hour is given up.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_waits_for_its_shopper_does_not_wait_for_ever() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(1).await;
-    let (shopper, order) = shop.hold(sale).await;
-    leave_behind(&shop, order, "tok_action", Committed::Started, AtGateway::Authorised).await;
-    shop.meddle(
+async fn a_payment_that_waits_for_its_shopper_ends() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = test.hold(sale).await;
+    leave_behind(&test, order, "tok_action", Committed::Started, AtGateway::Authorised).await;
+    test.change(
         "UPDATE payments SET created_at = now() - interval '16 minutes', updated_at = now() - interval '1 minute' \
          WHERE hold_id = $1",
         order,
     )
     .await;
-    shop.order_becomes(&shopper, order, "held").await;
-    assert_eq!(shop.payments(order).await, ["voided"]);
-    assert_eq!(shop.at_the_gateway(order).await, ["canceled"]);
-    shop.books_are_straight().await;
+    test.order_becomes(&shopper, order, "held").await;
+    assert_eq!(test.payments(order).await, ["voided"]);
+    assert_eq!(test.at_the_gateway(order).await, ["canceled"]);
+    test.stock_is_reconciled().await;
 }
 
 /// Two concurrent sweepers capture every payment once.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_sweepers_share_what_a_crash_left() {
-    let shop = Shop::open().await;
+    let test = TestCheckout::open().await;
     for _ in 0..2 {
-        shop.one_more_checkout().await;
+        test.one_more_checkout().await;
     }
-    let sale = shop.sale(30).await;
+    let sale = test.sale(30).await;
     let mut left = Vec::new();
     for _ in 0..30 {
-        let (_, order) = shop.hold(sale).await;
-        leave_behind(&shop, order, "tok_visa", Committed::Authorised, AtGateway::Authorised).await;
+        let (_, order) = test.hold(sale).await;
+        leave_behind(&test, order, "tok_visa", Committed::Authorised, AtGateway::Authorised).await;
         left.push(order);
     }
-    shop.meddle("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id IN (SELECT id FROM holds WHERE sale_id = $1)", sale.0).await;
+    test.change("UPDATE payments SET updated_at = now() - interval '1 minute' WHERE hold_id IN (SELECT id FROM holds WHERE sale_id = $1)", sale.0).await;
     eventually(|| async {
-        let stock = shop.stock(sale).await;
+        let stock = test.stock(sale).await;
         if stock == (Stock { total: 30, promised: 0, held: 0, sold: 30 }) { Ok(()) } else { Err(stock) }
     })
     .await;
     for order in left {
-        assert_eq!(shop.at_the_gateway(order).await, ["succeeded"]);
+        assert_eq!(test.at_the_gateway(order).await, ["succeeded"]);
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }

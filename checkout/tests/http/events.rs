@@ -10,128 +10,128 @@ use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;
 
-use crate::shop::{Shop, eventually};
+use crate::test_checkout::{TestCheckout, eventually};
 
 /// An external consumer of all events.
 struct Listener(EventStream);
 
 impl Listener {
-    async fn of(shop: &Shop) -> Self {
-        Self(EventStream::new(fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection")))
+    async fn of(test: &TestCheckout) -> Self {
+        Self(EventStream::new(fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection")))
     }
 
     /// Reads exactly `count` events of a sale.
-    async fn hears(&self, sale: SaleId, count: usize) -> Vec<Event> {
-        let mut heard: Vec<Event> = Vec::new();
+    async fn receives(&self, sale: SaleId, count: usize) -> Vec<Event> {
+        let mut received: Vec<Event> = Vec::new();
         // A new group reads from the beginning.
         let group = Uuid::new_v4().to_string();
         loop {
             let more = eventually(|| async {
                 let more = self.0.next(sale, &group, "listener", 1000).await.expect("an answer");
-                if more.is_empty() { Err(heard.clone()) } else { Ok(more) }
+                if more.is_empty() { Err(received.clone()) } else { Ok(more) }
             })
             .await;
-            heard.extend(more);
-            assert!(heard.len() <= count, "{heard:?}");
-            if heard.len() == count {
-                let numbers: Vec<u64> = heard.iter().map(|event| event.number).collect();
+            received.extend(more);
+            assert!(received.len() <= count, "{received:?}");
+            if received.len() == count {
+                let numbers: Vec<u64> = received.iter().map(|event| event.number).collect();
                 assert_eq!(numbers, (1..=count as u64).collect::<Vec<_>>());
-                for event in &heard {
+                for event in &received {
                     let wrong = schema::wrong(event);
                     assert!(wrong.is_empty(), "{wrong:?}");
                 }
-                return heard;
+                return received;
             }
         }
     }
 
-    async fn hears_kinds(&self, sale: SaleId, kinds: &[Kind]) -> Vec<Event> {
-        let heard = self.hears(sale, kinds.len()).await;
-        assert_eq!(heard.iter().map(|event| event.kind).collect::<Vec<_>>(), kinds, "{heard:?}");
-        heard
+    async fn receives_kinds(&self, sale: SaleId, kinds: &[Kind]) -> Vec<Event> {
+        let received = self.receives(sale, kinds.len()).await;
+        assert_eq!(received.iter().map(|event| event.kind).collect::<Vec<_>>(), kinds, "{received:?}");
+        received
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purchase_is_published_from_the_reservation_to_the_last_unit() {
-    let shop = Shop::open().await;
-    let listener = Listener::of(&shop).await;
-    let sale = shop.sale(2).await;
-    let shopper = shop.admit(sale).await;
-    let order = shop.purchase(&shopper, 1).await.body["id"].clone();
+    let test = TestCheckout::open().await;
+    let listener = Listener::of(&test).await;
+    let sale = test.sale(2).await;
+    let shopper = test.admit(sale).await;
+    let order = test.purchase(&shopper, 1).await.body["id"].clone();
     let id: Uuid = order.as_str().and_then(|id| id.parse().ok()).expect("an id");
-    assert_eq!(shop.pay(&shopper, id, "tok_declined").await.status, 402);
-    assert_eq!(shop.pay(&shopper, id, "tok_visa").await.status, 200);
-    let (other, last) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&other, last, "tok_visa").await.status, 200);
+    assert_eq!(test.pay(&shopper, id, "tok_declined").await.status, 402);
+    assert_eq!(test.pay(&shopper, id, "tok_visa").await.status, 200);
+    let (other, last) = test.hold(sale).await;
+    assert_eq!(test.pay(&other, last, "tok_visa").await.status, 200);
 
     use Kind::{FlashSaleSoldOut, InventoryReserved, PurchaseCompleted};
     let kinds = [InventoryReserved, PurchaseCompleted, InventoryReserved, PurchaseCompleted, FlashSaleSoldOut];
-    let heard = listener.hears_kinds(sale, &kinds).await;
-    assert_eq!((&heard[0].data["order_id"], &heard[0].data["quantity"]), (&order, &json!(1)));
-    assert!(heard[0].data["hold_expires_at"].is_string());
-    assert_eq!(heard[1].data["order_id"], order);
-    assert_eq!((&heard[1].data["amount_minor"], &heard[1].data["currency"]), (&json!(1234), &json!("EUR")));
-    let said: String = heard.iter().map(Event::to_json).collect();
+    let received = listener.receives_kinds(sale, &kinds).await;
+    assert_eq!((&received[0].data["order_id"], &received[0].data["quantity"]), (&order, &json!(1)));
+    assert!(received[0].data["hold_expires_at"].is_string());
+    assert_eq!(received[1].data["order_id"], order);
+    assert_eq!((&received[1].data["amount_minor"], &received[1].data["currency"]), (&json!(1234), &json!("EUR")));
+    let said: String = received.iter().map(Event::to_json).collect();
     assert!(!said.contains(&shopper.claims.sub) && !said.contains(&shopper.token), "no person is named");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_that_come_back_are_published_with_the_reason() {
-    let shop = Shop::open().await;
-    let listener = Listener::of(&shop).await;
-    let sale = shop.sale(1).await;
-    let (_, order) = shop.hold(sale).await;
-    shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
-    let heard = listener.hears_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReleased]).await;
-    assert_eq!((&heard[1].data["order_id"], &heard[1].data["reason"]), (&json!(order), &json!("lapsed")));
+async fn released_units_are_published_with_the_reason() {
+    let test = TestCheckout::open().await;
+    let listener = Listener::of(&test).await;
+    let sale = test.sale(1).await;
+    let (_, order) = test.hold(sale).await;
+    test.change("UPDATE holds SET expires_at = now() WHERE id = $1", order).await;
+    let received = listener.receives_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReleased]).await;
+    assert_eq!((&received[1].data["order_id"], &received[1].data["reason"]), (&json!(order), &json!("lapsed")));
 
-    let sale = shop.sale(1).await;
-    shop.meddle("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
-    let (shopper, order) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&shopper, order, "tok_declined").await.status, 402);
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 200);
+    let sale = test.sale(1).await;
+    test.change("UPDATE sales SET mode = 'yield' WHERE id = $1", sale.0).await;
+    let (shopper, order) = test.hold(sale).await;
+    assert_eq!(test.pay(&shopper, order, "tok_declined").await.status, 402);
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
     use Kind::{FlashSaleSoldOut, InventoryReleased, InventoryReserved, PurchaseCompleted};
     let kinds = [InventoryReserved, InventoryReleased, InventoryReserved, PurchaseCompleted, FlashSaleSoldOut];
-    let heard = listener.hears_kinds(sale, &kinds).await;
-    assert_eq!(heard[1].data["reason"], json!("not_paid"), "in yield mode a unit is held for a payment only");
+    let received = listener.receives_kinds(sale, &kinds).await;
+    assert_eq!(received[1].data["reason"], json!("not_paid"), "in yield mode a unit is held for a payment only");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_event_is_there_once_and_none_is_missing_with_several_relays() {
-    let shop = Shop::open().await;
-    let second = shop.one_more_checkout().await;
-    let listener = Listener::of(&shop).await;
-    let sales = [shop.sale(60).await, shop.sale(60).await];
+async fn several_relays_publish_each_event_once() {
+    let test = TestCheckout::open().await;
+    let second = test.one_more_checkout().await;
+    let listener = Listener::of(&test).await;
+    let sales = [test.sale(60).await, test.sale(60).await];
     let mut crowd = JoinSet::new();
     for at in 0..120 {
-        let shopper = shop.admit(sales[at % 2]).await;
+        let shopper = test.admit(sales[at % 2]).await;
         let (path, token) = (format!("/api/flash-sales/{}/purchase", shopper.claims.sale), shopper.token.clone());
-        let checkout = if at % 3 == 0 { second } else { shop.checkout };
+        let checkout = if at % 3 == 0 { second } else { test.checkout };
         crowd.spawn(async move {
             let bearer = format!("Bearer {token}");
             let headers = [("authorization", bearer.as_str()), ("cookie", shopper.cookie.as_str())];
-            let answer = crate::shop::call(checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await;
+            let answer = crate::test_checkout::call(checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await;
             assert_eq!(answer.expect("an answer").status, 201);
         });
     }
     crowd.join_all().await;
     for sale in sales {
-        let heard = listener.hears(sale, 60).await;
-        let orders: BTreeSet<String> = heard.iter().map(|event| event.data["order_id"].to_string()).collect();
+        let received = listener.receives(sale, 60).await;
+        let orders: BTreeSet<String> = received.iter().map(|event| event.data["order_id"].to_string()).collect();
         assert_eq!(orders.len(), 60);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_shoppers_buy_and_events_gather_and_an_emptied_one_is_filled_again() {
+async fn without_redis_shoppers_buy_and_events_wait_and_an_emptied_redis_is_refilled() {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
     let url = servers.postgres.create_database("shop").expect("a database");
     let redis_url = Secret::new(servers.redis.url());
-    let shop = Shop::open_on(&url, |settings| settings.redis_url = redis_url).await;
-    let sale = shop.sale(3).await;
-    shop.hold(sale).await;
-    Listener::of(&shop).await.hears_kinds(sale, &[Kind::InventoryReserved]).await;
+    let test = TestCheckout::open_on(&url, |settings| settings.redis_url = redis_url).await;
+    let sale = test.sale(3).await;
+    test.hold(sale).await;
+    Listener::of(&test).await.receives_kinds(sale, &[Kind::InventoryReserved]).await;
 
     servers = spawn_blocking(move || {
         servers.redis.kill().expect("killed");
@@ -139,8 +139,8 @@ async fn while_redis_is_away_shoppers_buy_and_events_gather_and_an_emptied_one_i
     })
     .await
     .expect("no panic");
-    let (shopper, order) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 200);
+    let (shopper, order) = test.hold(sale).await;
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
 
     let _servers = spawn_blocking(move || {
         servers.redis.restart_empty().expect("restarted");
@@ -148,6 +148,6 @@ async fn while_redis_is_away_shoppers_buy_and_events_gather_and_an_emptied_one_i
     })
     .await
     .expect("no panic");
-    let listener = Listener::of(&shop).await;
-    listener.hears_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReserved, Kind::PurchaseCompleted]).await;
+    let listener = Listener::of(&test).await;
+    listener.receives_kinds(sale, &[Kind::InventoryReserved, Kind::InventoryReserved, Kind::PurchaseCompleted]).await;
 }

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::shop::{SHOP_KEY, SIGN_IN_KEY, Shop, call, eventually, listener};
+use crate::test_checkout::{MERCHANT_KEY, SIGN_IN_KEY, TestCheckout, call, eventually, listener};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_personal_is_logged_even_at_debug() {
-    let shop = Shop::open().await;
-    let (letters, smtp) = listener().await;
-    let post = Post::open(letters, &Shutdown::new());
+    let test = TestCheckout::open().await;
+    let (notifications, smtp) = listener().await;
+    let post = Post::open(notifications, &Shutdown::new());
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("checkout.log");
     // The program itself, since its libraries may log, too. It can't report a free port that it has
     // chosen; no other process uses a port of this address.
     let address = TcpListener::bind("127.9.9.8:0").and_then(|free| free.local_addr()).expect("a port");
-    let settings = &shop.settings;
+    let settings = &test.settings;
     let _checkout = Command::new(env!("CARGO_BIN_EXE_checkout"))
         .arg(format!("--listen={address}"))
         .arg(format!("--postgres-url={}", settings.postgres_url.expose()))
@@ -29,7 +29,7 @@ async fn nothing_personal_is_logged_even_at_debug() {
         .arg(format!("--ticket-key={}", settings.ticket_key.expose()))
         .arg(format!("--gateway-url={}", settings.gateway_url))
         .args(["--gateway-key=sk_test", "--trusted-proxies=127.0.0.0/8", "--mail-from=Lamps <shop@lamps.example>"])
-        .arg(format!("--shop-key={SHOP_KEY}"))
+        .arg(format!("--merchant-key={MERCHANT_KEY}"))
         .arg(format!("--sign-in-key={SIGN_IN_KEY}"))
         .arg(format!("--smtp-url=smtp://{smtp}"))
         .args(["--log=json", "--log-level=debug"])
@@ -49,16 +49,16 @@ async fn nothing_personal_is_logged_even_at_debug() {
     };
     let asked = ask("POST", "/users/login", &[], json!({ "email": email })).await;
     assert_eq!(asked.status, 202, "{asked:?}");
-    let letter = eventually(|| async { post.letters_to(email).first().cloned().ok_or("no letter") }).await;
-    let code = letter.subject.split(' ').next().expect("a code").to_owned();
+    let notification = eventually(|| async { post.letters_to(email).first().cloned().ok_or("no letter") }).await;
+    let code = notification.subject.split(' ').next().expect("a code").to_owned();
     let entered = json!({ "sign_in_id": asked.body["sign_in_id"], "code": code });
     let signed_in = ask("POST", "/users/login/code", &[], entered).await;
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
     let text = |field: &str| signed_in.body[field].as_str().expect("text").to_owned();
     let (access, refresh) = (text("access_token"), text("refresh_token"));
 
-    let sale = shop.sale(5).await;
-    let shopper = shop.admit(sale).await;
+    let sale = test.sale(5).await;
+    let shopper = test.admit(sale).await;
     let bearer = format!("Bearer {}", shopper.token);
     let holder = [("authorization", &*bearer), ("cookie", &*shopper.cookie), ("fairline-account", &*access)];
     let purchase = format!("/api/flash-sales/{sale}/purchase");
@@ -76,9 +76,9 @@ async fn nothing_personal_is_logged_even_at_debug() {
     assert_eq!(paid.status, 200, "{paid:?}");
     let admission = format!("fairline_admission={}", shopper.token);
     for (path, cookie) in [
-        (format!("/gate/verify?sale={sale}"), admission.as_str()),
-        (format!("/gate/verify/buy?fairline_token={}", shopper.token), ""),
-        (format!("/gate/verify/buy?fairline_token={forged}"), ""),
+        (format!("/forward-auth/verify?sale={sale}"), admission.as_str()),
+        (format!("/forward-auth/verify/buy?fairline_token={}", shopper.token), ""),
+        (format!("/forward-auth/verify/buy?fairline_token={forged}"), ""),
     ] {
         ask("GET", &path, &[("cookie", cookie)], Value::Null).await;
     }
@@ -106,7 +106,7 @@ async fn nothing_personal_is_logged_even_at_debug() {
         ("the refresh token", &refresh),
         ("the network address", visitors_address),
         ("what was paid with", "tok_visa"),
-        ("the shop's key", SHOP_KEY),
+        ("the shop's key", MERCHANT_KEY),
         ("the sign-in key", SIGN_IN_KEY),
         ("the ticket key", settings.ticket_key.expose()),
     ] {

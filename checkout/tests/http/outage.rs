@@ -5,18 +5,18 @@ use std::time::Duration;
 use fairline_private_servers::testing::Servers;
 use tokio::{task::spawn_blocking, time::Instant};
 
-use crate::shop::{Shop, call, eventually};
+use crate::test_checkout::{TestCheckout, call, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_postgres_is_down_shoppers_are_asked_to_come_again_and_lose_nothing() {
+async fn without_postgres_requests_get_503_and_nothing_is_lost() {
     let mut servers = spawn_blocking(|| Servers::start().expect("servers")).await.expect("no panic");
     let url = servers.postgres.create_database("shop").expect("a database");
-    let shop = Shop::open_on(&url, |_| {}).await;
-    let sale = shop.sale(2).await;
-    let shopper = shop.admit(sale).await;
-    let (payer, order) = shop.hold(sale).await;
-    shop.pool.close().await;
-    let ready = || async { call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status };
+    let test = TestCheckout::open_on(&url, |_| {}).await;
+    let sale = test.sale(2).await;
+    let shopper = test.admit(sale).await;
+    let (payer, order) = test.hold(sale).await;
+    test.pool.close().await;
+    let ready = || async { call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status };
     assert_eq!(ready().await, 200);
 
     servers = spawn_blocking(move || {
@@ -27,7 +27,7 @@ async fn while_postgres_is_down_shoppers_are_asked_to_come_again_and_lose_nothin
     .expect("no panic");
     let asked = Instant::now();
     for answer in
-        [shop.purchase(&shopper, 1).await, shop.order(&payer, order).await, shop.pay(&payer, order, "tok_visa").await]
+        [test.purchase(&shopper, 1).await, test.order(&payer, order).await, test.pay(&payer, order, "tok_visa").await]
     {
         assert_eq!((answer.status, answer.slug()), (503, "unavailable"), "{answer:?}");
         assert_eq!(answer.headers["retry-after"], "2");
@@ -42,14 +42,14 @@ async fn while_postgres_is_down_shoppers_are_asked_to_come_again_and_lose_nothin
     .await
     .expect("no panic");
     let answer = eventually(|| async {
-        let answer = shop.purchase(&shopper, 1).await;
+        let answer = test.purchase(&shopper, 1).await;
         if answer.status == 503 { Err(answer) } else { Ok(answer) }
     })
     .await;
     assert_eq!(answer.status, 201, "{answer:?}");
     // Payments have their own connections, which reconnect automatically.
     let answer = eventually(|| async {
-        let answer = shop.pay(&payer, order, "tok_visa").await;
+        let answer = test.pay(&payer, order, "tok_visa").await;
         if answer.status == 503 { Err(answer) } else { Ok(answer) }
     })
     .await;

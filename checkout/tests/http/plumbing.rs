@@ -9,16 +9,16 @@ use axum::{Router, http::StatusCode, routing::get};
 use fairline_admission_token::{Jwk, Jwks, SigningKey};
 use fairline_server::{ServeLimits, Shutdown, serve};
 
-use crate::shop::{Shop, call, eventually, listener};
+use crate::test_checkout::{TestCheckout, call, eventually, listener};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_that_are_not_what_their_rows_say_are_seen_from_outside() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, order) = shop.hold(sale).await;
-    shop.pay(&shopper, order, "tok_visa").await;
-    shop.order_becomes(&shopper, order, "paid").await;
-    shop.admit(sale).await;
+async fn stock_counters_that_differ_from_their_rows_show_in_the_metrics() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = test.hold(sale).await;
+    test.pay(&shopper, order, "tok_visa").await;
+    test.order_becomes(&shopper, order, "paid").await;
+    test.admit(sale).await;
     let seen = async |checkout, metric: &str| {
         let metrics = call(checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
         let metrics = metrics.as_str().unwrap_or_default().to_owned();
@@ -26,11 +26,11 @@ async fn counters_that_are_not_what_their_rows_say_are_seen_from_outside() {
         line.ok_or(metrics)
     };
     // Each process reconciles at its start, and then at intervals.
-    let checkout = shop.one_more_checkout().await;
+    let checkout = test.one_more_checkout().await;
     let accuracy = "checkout_inventory_accuracy_ratio";
     assert!((eventually(|| seen(checkout, accuracy)).await - 1.0).abs() < 1e-9);
-    shop.meddle("UPDATE stock SET sold = sold - 1 WHERE sale_id = $1", sale.0).await;
-    let checkout = shop.one_more_checkout().await;
+    test.change("UPDATE stock SET sold = sold - 1 WHERE sale_id = $1", sale.0).await;
+    let checkout = test.one_more_checkout().await;
     eventually(|| async {
         let accuracy = seen(checkout, accuracy).await?;
         if accuracy < 1e-9 { Ok(()) } else { Err(accuracy.to_string()) }
@@ -41,7 +41,7 @@ async fn counters_that_are_not_what_their_rows_say_are_seen_from_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_fetched_when_the_controller_comes_up_and_again_when_it_has_a_new_one() {
+async fn keys_are_fetched_once_the_controller_starts_and_again_for_a_new_key() {
     let served = Arc::new(Mutex::new(None::<String>));
     let (controller, address) = listener().await;
     let keys = served.clone();
@@ -54,52 +54,52 @@ async fn keys_are_fetched_when_the_controller_comes_up_and_again_when_it_has_a_n
     tokio::spawn(async move {
         serve(controller, Router::new().route("/jwks.json", get(jwks)), ServeLimits::default(), &stop).await;
     });
-    let mut shop = Shop::open_with(|settings| settings.jwks = format!("http://{address}/jwks.json")).await;
-    let sale = shop.sale(5).await;
-    let shopper = shop.admit(sale).await;
+    let mut test = TestCheckout::open_with(|settings| settings.jwks = format!("http://{address}/jwks.json")).await;
+    let sale = test.sale(5).await;
+    let shopper = test.admit(sale).await;
 
-    let early = shop.purchase(&shopper, 1).await;
+    let early = test.purchase(&shopper, 1).await;
     assert_eq!((early.status, early.slug()), (503, "unavailable"));
-    assert_eq!(call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 503);
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 503);
 
-    *served.lock().expect("no panic") = Some(fs::read_to_string(shop.jwks_path()).expect("the keys"));
+    *served.lock().expect("no panic") = Some(fs::read_to_string(test.jwks_path()).expect("the keys"));
     let bought = eventually(|| async {
-        let answer = shop.purchase(&shopper, 1).await;
+        let answer = test.purchase(&shopper, 1).await;
         if answer.status == 503 { Err(answer) } else { Ok(answer) }
     })
     .await;
     assert_eq!(bought.status, 201);
-    assert_eq!(call(shop.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
+    assert_eq!(call(test.checkout, "GET", "/health/ready", &[], "").await.expect("an answer").status, 200);
 
     // A new key, published beside the old one.
-    let (old, new) = (Jwk::new(&shop.key.verifying_key()), SigningKey::generate());
+    let (old, new) = (Jwk::new(&test.key.verifying_key()), SigningKey::generate());
     let both = Jwks::new(vec![old, Jwk::new(&new.verifying_key())]).expect("keys").to_json();
     *served.lock().expect("no panic") = Some(both);
-    let old_shopper = shop.admit(sale).await;
-    shop.key = new;
-    let new_shopper = shop.admit(sale).await;
+    let old_shopper = test.admit(sale).await;
+    test.key = new;
+    let new_shopper = test.admit(sale).await;
     let bought = eventually(|| async {
-        let answer = shop.purchase(&new_shopper, 1).await;
+        let answer = test.purchase(&new_shopper, 1).await;
         if answer.status == 401 { Err(answer) } else { Ok(answer) }
     })
     .await;
     assert_eq!(bought.status, 201);
-    assert_eq!(shop.purchase(&old_shopper, 1).await.status, 201);
+    assert_eq!(test.purchase(&old_shopper, 1).await.status, 201);
 
     // A controller that is gone takes no key away.
     shutdown.trigger();
-    let shopper = shop.admit(sale).await;
-    assert_eq!(shop.purchase(&shopper, 1).await.status, 201);
+    let shopper = test.admit(sale).await;
+    assert_eq!(test.purchase(&shopper, 1).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documents_and_the_figures_are_served() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, order) = shop.hold(sale).await;
-    shop.pay(&shopper, order, "tok_visa").await;
+async fn the_openapi_document_and_the_metrics_are_served() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = test.hold(sale).await;
+    test.pay(&shopper, order, "tok_visa").await;
 
-    let document = call(shop.checkout, "GET", "/openapi/checkout.json", &[], "").await.expect("an answer");
+    let document = call(test.checkout, "GET", "/openapi/checkout.json", &[], "").await.expect("an answer");
     assert_eq!(document.status, 200);
     assert!(document.body["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     for (path, method) in [
@@ -111,7 +111,7 @@ async fn the_documents_and_the_figures_are_served() {
         assert!(document.body["paths"][path][method]["responses"].is_object(), "{path}");
     }
 
-    let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer");
+    let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer");
     let metrics = metrics.body.as_str().expect("text");
     for metric in [
         r#"checkout_redemptions_total{outcome="held"}"#,
@@ -126,10 +126,10 @@ async fn the_documents_and_the_figures_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_setting_is_a_sentence() {
-    let shop = Shop::open().await;
+async fn an_invalid_setting_is_explained() {
+    let test = TestCheckout::open().await;
     let wrong = |change: fn(&mut checkout::Settings)| {
-        let mut settings = shop.settings.clone();
+        let mut settings = test.settings.clone();
         change(&mut settings);
         async move {
             let refused = checkout::Service::start(&settings, &Shutdown::new()).await;
@@ -143,7 +143,7 @@ async fn a_wrong_setting_is_a_sentence() {
         (|settings| settings.ticket_key = fairline_server::Secret::new("abc"), "ticket key"),
         (|settings| settings.postgres_url = fairline_server::Secret::new("redis://secret@here"), "Postgres"),
         (|settings| settings.purchase_burst = 0, "positive"),
-        (|settings| settings.shop_key = Some(fairline_server::Secret::new("secret")), "too short"),
+        (|settings| settings.merchant_key = Some(fairline_server::Secret::new("secret")), "too short"),
         (|settings| settings.waiting_room_url = Some("waiting.example".to_owned()), "waiting room"),
         (|settings| settings.redis_url = fairline_server::Secret::new("secret:x"), "Redis"),
     ] {
@@ -155,22 +155,22 @@ async fn a_wrong_setting_is_a_sentence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_see_the_heartbeat_until_checkout_deregisters() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, order) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&shopper, order, "tok_declined").await.status, 402, "not a server error");
-    shop.pay(&shopper, order, "tok_slow").await;
-    let told =
-        || sqlx::query_as::<_, (i32, i32, i32)>("SELECT answered, failed, slow FROM checkouts").fetch_all(&shop.pool);
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = test.hold(sale).await;
+    assert_eq!(test.pay(&shopper, order, "tok_declined").await.status, 402, "not a server error");
+    test.pay(&shopper, order, "tok_slow").await;
+    let seen =
+        || sqlx::query_as::<_, (i32, i32, i32)>("SELECT answered, failed, slow FROM checkouts").fetch_all(&test.pool);
     eventually(|| async {
-        let told = told().await.expect("read");
-        if told == [(3, 0, 0)] { Ok(()) } else { Err(told) }
+        let seen = seen().await.expect("read");
+        if seen == [(3, 0, 0)] { Ok(()) } else { Err(seen) }
     })
     .await;
-    shop.shutdown.trigger();
+    test.shutdown.trigger();
     eventually(|| async {
-        let told = told().await.expect("read");
-        if told.is_empty() { Ok(()) } else { Err(told) }
+        let seen = seen().await.expect("read");
+        if seen.is_empty() { Ok(()) } else { Err(seen) }
     })
     .await;
 }

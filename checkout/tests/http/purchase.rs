@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
-use crate::shop::{Admission, Shop, Stock, call, eventually};
+use crate::test_checkout::{Admission, TestCheckout, Stock, call, eventually};
 
 const GOOD: &str = r#"{"quantity":1}"#;
 
@@ -16,15 +16,15 @@ const LOCK_WAITS: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_with_many_forged_tokens_is_ignored_and_no_other_shopper_suffers() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (forger, honest) = (shop.admit(sale).await, shop.admit(sale).await);
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (forger, honest) = (test.admit(sale).await, test.admit(sale).await);
     let path = format!("/api/flash-sales/{sale}/purchase");
     let (signed, _) = forger.token.rsplit_once('.').expect("a token");
     let purchase = async |cookie: &str, token: &str| {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("cookie", cookie)];
-        call(shop.checkout, "POST", &path, &headers, GOOD).await.expect("an answer")
+        call(test.checkout, "POST", &path, &headers, GOOD).await.expect("an answer")
     };
     for nth in 0..26 {
         let forged = format!("{signed}.{}", char::from(b'A' + nth).to_string().repeat(85) + "A");
@@ -36,24 +36,24 @@ async fn a_visitor_with_many_forged_tokens_is_ignored_and_no_other_shopper_suffe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_known_to_be_refused_is_refused_at_the_door_as_it_would_be_inside() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (buyer, stranger) = (shop.admit(sale).await, shop.admit(sale).await);
+async fn fast_reject_answers_as_the_purchase_would() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (buyer, stranger) = (test.admit(sale).await, test.admit(sale).await);
     let late =
-        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
-    assert_eq!(shop.purchase(&buyer, 1).await.status, 201);
+        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    assert_eq!(test.purchase(&buyer, 1).await.status, 201);
     let path = format!("/api/flash-sales/{sale}/purchase");
     let purchase = async |cookie: &str, token: &str, key: &str, body: &str| {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("cookie", cookie), ("idempotency-key", key)];
         let headers = if key.is_empty() { &headers[..2] } else { &headers[..] };
-        let mut answer = call(shop.checkout, "POST", &path, headers, body).await.expect("an answer");
+        let mut answer = call(test.checkout, "POST", &path, headers, body).await.expect("an answer");
         answer.headers.remove("date");
         answer
     };
     let counted = async |outcome: &str| {
-        let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+        let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
         let name = format!("checkout_redemptions_total{{outcome=\"{outcome}\"}} ");
         let metrics = metrics.as_str().expect("text").to_owned();
         metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap_or_default()
@@ -67,9 +67,9 @@ async fn what_is_known_to_be_refused_is_refused_at_the_door_as_it_would_be_insid
         // With an idempotency key it passes to the router, and is known from then on.
         let inside = purchase(cookie, token, what.replace(' ', "-").as_str(), GOOD).await;
         let before = counted(outcome).await;
-        let at_the_door = purchase(cookie, token, "", GOOD).await;
+        let fast = purchase(cookie, token, "", GOOD).await;
         assert_eq!((inside.status, inside.slug()), (status, outcome), "{what}");
-        assert_eq!(format!("{inside:?}"), format!("{at_the_door:?}"), "{what}");
+        assert_eq!(format!("{inside:?}"), format!("{fast:?}"), "{what}");
         assert!(counted(outcome).await > before, "{what} is counted");
         // After the fast reject, this body would be the error.
         assert_eq!(purchase(cookie, token, "", "{}").await.status, status, "{what}");
@@ -80,31 +80,31 @@ async fn what_is_known_to_be_refused_is_refused_at_the_door_as_it_would_be_insid
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
-    let shop = Shop::open().await;
-    let (sale, other_sale) = (shop.sale(20).await, shop.sale(20).await);
-    let good = shop.admit(sale).await;
-    let stranger = shop.admit(sale).await;
+async fn every_invalid_purchase_has_its_problem_and_consumes_nothing() {
+    let test = TestCheckout::open().await;
+    let (sale, other_sale) = (test.sale(20).await, test.sale(20).await);
+    let good = test.admit(sale).await;
+    let stranger = test.admit(sale).await;
     let expired =
-        shop.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
-    let late = shop.admit_as(sale, Admission { row_expires_in: -1, ..Admission::default() }).await;
-    let lapsed = shop.admit(sale).await;
-    shop.meddle("UPDATE admissions SET state = 'lapsed' WHERE id = $1", lapsed.claims.jti).await;
-    shop.meddle("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1", sale.0).await;
-    let elsewhere = shop.admit(other_sale).await;
-    let signed_again = shop.admit(sale).await;
-    shop.meddle("UPDATE admissions SET kid = 'of another key' WHERE id = $1", signed_again.claims.jti).await;
-    let scheduled = shop.sale(5).await;
-    let early = shop.admit(scheduled).await;
-    shop.meddle("UPDATE sales SET status = 'scheduled' WHERE id = $1", scheduled.0).await;
-    let closed = shop.sale(5).await;
-    let too_late = shop.admit(closed).await;
-    shop.meddle("UPDATE sales SET status = 'closed' WHERE id = $1", closed.0).await;
-    let before = shop.stock(sale).await;
+        test.admit_as(sale, Admission { token_expires_in: -1, row_expires_in: -1, ..Admission::default() }).await;
+    let late = test.admit_as(sale, Admission { row_expires_in: -1, ..Admission::default() }).await;
+    let lapsed = test.admit(sale).await;
+    test.change("UPDATE admissions SET state = 'lapsed' WHERE id = $1", lapsed.claims.jti).await;
+    test.change("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1", sale.0).await;
+    let elsewhere = test.admit(other_sale).await;
+    let signed_again = test.admit(sale).await;
+    test.change("UPDATE admissions SET kid = 'of another key' WHERE id = $1", signed_again.claims.jti).await;
+    let scheduled = test.sale(5).await;
+    let early = test.admit(scheduled).await;
+    test.change("UPDATE sales SET status = 'scheduled' WHERE id = $1", scheduled.0).await;
+    let closed = test.sale(5).await;
+    let too_late = test.admit(closed).await;
+    test.change("UPDATE sales SET status = 'closed' WHERE id = $1", closed.0).await;
+    let before = test.stock(sale).await;
 
     let path = |sale: SaleId| format!("/api/flash-sales/{sale}/purchase");
     let bearer = |token: &str| format!("Bearer {token}");
-    let mint = |claims: Claims| bearer(&shop.key.mint(&claims));
+    let mint = |claims: Claims| bearer(&test.key.mint(&claims));
     let token = bearer(&good.token);
     let forged = bearer(&SigningKey::generate().mint(&good.claims));
     let wrong_audience = mint(Claims { aud: "another-shop".to_owned(), ..good.claims.clone() });
@@ -161,7 +161,7 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
         let mut headers = vec![];
         headers.extend((!token.is_empty()).then_some(("authorization", token)));
         headers.extend((!cookie.is_empty()).then_some(("cookie", cookie)));
-        let answer = call(shop.checkout, "POST", &path, &headers, body).await.expect("an answer");
+        let answer = call(test.checkout, "POST", &path, &headers, body).await.expect("an answer");
         assert_eq!((answer.status, answer.slug()), (status, slug), "{case}: {:?}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
         assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{case}");
@@ -171,20 +171,20 @@ async fn every_wrong_purchase_has_its_answer_and_uses_nothing_up() {
         }
     }
 
-    assert_eq!(shop.stock(sale).await, before);
-    shop.books_are_straight().await;
-    assert_eq!(shop.purchase(&good, 1).await.status, 201, "the token is still good");
+    assert_eq!(test.stock(sale).await, before);
+    test.stock_is_reconciled().await;
+    assert_eq!(test.purchase(&good, 1).await.status, 201, "the token is still good");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_promise_becomes_a_hold_and_the_rest_of_it_free() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let shopper = shop.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
+async fn a_promise_becomes_a_hold_and_its_rest_is_released() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let shopper = test.admit_as(sale, Admission { quantity: 3, ..Admission::default() }).await;
     // Admitted shoppers may buy while the sale is paused.
-    shop.meddle("UPDATE sales SET status = 'paused' WHERE id = $1", sale.0).await;
+    test.change("UPDATE sales SET status = 'paused' WHERE id = $1", sale.0).await;
 
-    let answer = shop.purchase(&shopper, 2).await;
+    let answer = test.purchase(&shopper, 2).await;
     assert_eq!(answer.status, 201);
     assert_eq!(answer.headers["cache-control"], "no-store");
     let order = &answer.body;
@@ -199,57 +199,57 @@ async fn a_promise_becomes_a_hold_and_the_rest_of_it_free() {
         ]),
         json!([sale, "held", 2, 2468, "EUR", null])
     );
-    assert_eq!(shop.stock(sale).await, Stock { total: 5, promised: 0, held: 2, sold: 0 });
+    assert_eq!(test.stock(sale).await, Stock { total: 5, promised: 0, held: 2, sold: 0 });
     let id = order["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    assert_eq!(shop.order(&shopper, id).await.body, *order);
-    shop.books_are_straight().await;
+    assert_eq!(test.order(&shopper, id).await.body, *order);
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_used_token_repeats_its_order_to_its_holder_alone_even_when_it_has_expired() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, stranger) = (shop.admit(sale).await, shop.admit(sale).await);
-    let first = shop.purchase(&shopper, 1).await.body;
+async fn a_used_token_repeats_its_order_to_its_holder_only_even_when_expired() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, stranger) = (test.admit(sale).await, test.admit(sale).await);
+    let first = test.purchase(&shopper, 1).await.body;
 
-    let again = shop.purchase(&shopper, 1).await;
+    let again = test.purchase(&shopper, 1).await;
     assert_eq!((again.status, again.slug(), &again.body["order"]), (409, "token-used", &first));
 
     let mut expired = shopper.clone();
     expired.claims.exp -= 1000;
-    expired.token = shop.key.mint(&expired.claims);
-    let after = shop.purchase(&expired, 1).await;
+    expired.token = test.key.mint(&expired.claims);
+    let after = test.purchase(&expired, 1).await;
     assert_eq!((after.status, after.slug(), &after.body["order"]), (409, "token-used", &first));
 
     // A closed sale takes away no response.
-    shop.meddle("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
-    assert_eq!(shop.purchase(&shopper, 1).await.body["order"], first);
+    test.change("UPDATE sales SET status = 'closed' WHERE id = $1", sale.0).await;
+    assert_eq!(test.purchase(&shopper, 1).await.body["order"], first);
 
     for thief_of in [&shopper, &expired] {
         let mut thief = thief_of.clone();
         thief.cookie = stranger.cookie.clone();
-        let refused = shop.purchase(&thief, 1).await;
+        let refused = test.purchase(&thief, 1).await;
         assert_eq!((refused.status, refused.slug()), (401, "bad-token"));
         assert!(refused.body.get("order").is_none());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_fifty_uses_of_one_token_at_two_checkouts_one_counts() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(100).await;
-    let shopper = shop.admit(sale).await;
-    let checkouts = [shop.checkout, shop.one_more_checkout().await];
+async fn of_fifty_uses_of_one_token_at_two_checkouts_one_succeeds() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(100).await;
+    let shopper = test.admit(sale).await;
+    let checkouts = [test.checkout, test.one_more_checkout().await];
 
-    let uses = (0..50).map(|n| shop.purchase_at(checkouts[n % 2], &shopper, 1));
+    let uses = (0..50).map(|n| test.purchase_at(checkouts[n % 2], &shopper, 1));
     let answers: Vec<_> =
         futures_util::future::join_all(uses).await.into_iter().map(|a| a.expect("an answer")).collect();
     let created: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
     assert_eq!(created.len(), 1);
     let used = answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "token-used"));
     assert_eq!(used.filter(|answer| answer.body["order"] == created[0].body).count(), 49);
-    assert_eq!(shop.stock(sale).await, Stock { total: 100, promised: 0, held: 1, sold: 0 });
-    shop.books_are_straight().await;
+    assert_eq!(test.stock(sale).await, Stock { total: 100, promised: 0, held: 1, sold: 0 });
+    test.stock_is_reconciled().await;
 }
 
 /// Negative control: to read first and then to write uses a token twice, and only the constraint
@@ -260,28 +260,28 @@ async fn without_its_guards_a_token_is_used_twice() {
     const WRITE: &str = "WITH used AS (UPDATE admissions SET state = 'redeemed' WHERE id = $1) \
         INSERT INTO holds (id, admission_id, sale_id, visitor, quantity, amount_minor, currency, expires_at) \
         SELECT gen_random_uuid(), id, sale_id, visitor, 1, 1, 'EUR', now() FROM admissions WHERE id = $1";
-    let shop = Shop::open().await;
-    let sale = shop.sale(10).await;
+    let test = TestCheckout::open().await;
+    let sale = test.sale(10).await;
 
     for (constraint_is_there, holds) in [(true, 1), (false, 2)] {
         if !constraint_is_there {
             sqlx::query("ALTER TABLE holds DROP CONSTRAINT holds_one_per_admission")
-                .execute(&shop.pool)
+                .execute(&test.pool)
                 .await
                 .expect("dropped");
         }
-        let admission = shop.admit(sale).await.claims.jti;
+        let admission = test.admit(sale).await.claims.jti;
         // Both read before either writes.
         for _ in 0..2 {
-            let promised: bool = sqlx::query_scalar(LOOK).bind(admission).fetch_one(&shop.pool).await.expect("a look");
+            let promised: bool = sqlx::query_scalar(LOOK).bind(admission).fetch_one(&test.pool).await.expect("a look");
             assert!(promised);
         }
         for _ in 0..2 {
-            let _ = sqlx::query(WRITE).bind(admission).execute(&shop.pool).await;
+            let _ = sqlx::query(WRITE).bind(admission).execute(&test.pool).await;
         }
         let made: i64 = sqlx::query_scalar("SELECT count(*) FROM holds WHERE admission_id = $1")
             .bind(admission)
-            .fetch_one(&shop.pool)
+            .fetch_one(&test.pool)
             .await
             .expect("a count");
         assert_eq!(made, holds);
@@ -289,48 +289,48 @@ async fn without_its_guards_a_token_is_used_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_unit_of_an_overbooked_sale_goes_to_one_and_costs_the_others_nothing() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(1).await;
-    shop.meddle("UPDATE stock SET overbook = 7 WHERE sale_id = $1", sale.0).await;
+async fn the_last_unit_of_an_overbooked_sale_goes_to_one_shopper_and_no_other_is_charged() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    test.change("UPDATE stock SET overbook = 7 WHERE sale_id = $1", sale.0).await;
     let mut shoppers = Vec::new();
     for _ in 0..8 {
-        shoppers.push(shop.admit(sale).await);
+        shoppers.push(test.admit(sale).await);
     }
-    let answers = futures_util::future::join_all(shoppers.iter().map(|shopper| shop.purchase(shopper, 1))).await;
+    let answers = futures_util::future::join_all(shoppers.iter().map(|shopper| test.purchase(shopper, 1))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert_eq!(answers.iter().filter(|answer| (answer.status, answer.slug()) == (409, "sold-out")).count(), 7);
-    assert_eq!(shop.stock(sale).await, Stock { total: 1, promised: 7, held: 1, sold: 0 });
-    shop.books_are_straight().await;
+    assert_eq!(test.stock(sale).await, Stock { total: 1, promised: 7, held: 1, sold: 0 });
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_unit_of_a_sale_is_held_once() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(40).await;
-    let checkouts = [shop.checkout, shop.one_more_checkout().await];
+    let test = TestCheckout::open().await;
+    let sale = test.sale(40).await;
+    let checkouts = [test.checkout, test.one_more_checkout().await];
     let mut shoppers = Vec::new();
     for _ in 0..40 {
-        shoppers.push(shop.admit(sale).await);
+        shoppers.push(test.admit(sale).await);
     }
-    let uses = (0..80).map(|n| shop.purchase_at(checkouts[n % 2], &shoppers[n / 2], 1));
+    let uses = (0..80).map(|n| test.purchase_at(checkouts[n % 2], &shoppers[n / 2], 1));
     let answers = futures_util::future::join_all(uses).await;
     assert_eq!(answers.iter().flatten().filter(|answer| answer.status == 201).count(), 40);
-    assert_eq!(shop.stock(sale).await, Stock { total: 40, promised: 0, held: 40, sold: 0 });
-    shop.books_are_straight().await;
+    assert_eq!(test.stock(sale).await, Stock { total: 40, promised: 0, held: 40, sold: 0 });
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redemption_ends_although_its_client_hangs_up() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let shopper = shop.admit(sale).await;
+async fn a_redemption_completes_when_its_client_disconnects() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let shopper = test.admit(sale).await;
     // The redemption waits for this lock.
-    let mut lock = shop.pool.begin().await.expect("a transaction");
+    let mut lock = test.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(sale.0);
     locked.execute(&mut *lock).await.expect("locked");
 
-    let mut client = tokio::net::TcpStream::connect(shop.checkout).await.expect("a connection");
+    let mut client = tokio::net::TcpStream::connect(test.checkout).await.expect("a connection");
     let request = format!(
         "POST /api/flash-sales/{sale}/purchase HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {}\r\ncookie: {}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{GOOD}",
@@ -340,7 +340,7 @@ async fn a_redemption_ends_although_its_client_hangs_up() {
     );
     client.write_all(request.as_bytes()).await.expect("sent");
     eventually(|| async {
-        let waiting: i64 = sqlx::query_scalar(LOCK_WAITS).fetch_one(&shop.pool).await.expect("a count");
+        let waiting: i64 = sqlx::query_scalar(LOCK_WAITS).fetch_one(&test.pool).await.expect("a count");
         if waiting == 1 { Ok(()) } else { Err(waiting) }
     })
     .await;
@@ -348,63 +348,63 @@ async fn a_redemption_ends_although_its_client_hangs_up() {
     lock.commit().await.expect("committed");
 
     eventually(|| async {
-        let stock = shop.stock(sale).await;
+        let stock = test.stock(sale).await;
         if stock.held == 1 { Ok(()) } else { Err(stock) }
     })
     .await;
-    assert_eq!(shop.purchase(&shopper, 1).await.slug(), "token-used");
-    shop.books_are_straight().await;
+    assert_eq!(test.purchase(&shopper, 1).await.slug(), "token-used");
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redemptions_that_commit_together_have_answers_of_their_own() {
-    let shop = Shop::open().await;
-    let (sale, other) = (shop.sale(8).await, shop.sale(2).await);
+async fn redemptions_of_one_batch_have_separate_responses() {
+    let test = TestCheckout::open().await;
+    let (sale, other) = (test.sale(8).await, test.sale(2).await);
     let mut shoppers = Vec::new();
     for _ in 0..8 {
-        shoppers.push(shop.admit(sale).await);
+        shoppers.push(test.admit(sale).await);
     }
-    let (held, held_too) = (shop.admit(other).await, shop.admit(other).await);
+    let (held, held_too) = (test.admit(other).await, test.admit(other).await);
     let (replayed, greedy, late) = (&shoppers[0], &shoppers[1], &shoppers[2]);
-    assert_eq!(shop.purchase(replayed, 1).await.status, 201);
+    assert_eq!(test.purchase(replayed, 1).await.status, 201);
     sqlx::query("UPDATE admissions SET state = 'lapsed' WHERE id = $1")
         .bind(late.claims.jti)
-        .execute(&shop.pool)
+        .execute(&test.pool)
         .await
         .expect("lapsed");
     sqlx::query("UPDATE stock SET promised = promised - 1 WHERE sale_id = $1")
         .bind(sale.0)
-        .execute(&shop.pool)
+        .execute(&test.pool)
         .await
         .expect("given back");
     // Two batches block the batcher, so that all others collect behind them.
-    let mut lock = shop.pool.begin().await.expect("a transaction");
+    let mut lock = test.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM stock WHERE sale_id = $1 FOR UPDATE").bind(other.0);
     locked.execute(&mut *lock).await.expect("locked");
     let batches_wait = async |count: i64| {
         eventually(|| async {
-            let waiting: i64 = sqlx::query_scalar(LOCK_WAITS).fetch_one(&shop.pool).await.expect("a count");
+            let waiting: i64 = sqlx::query_scalar(LOCK_WAITS).fetch_one(&test.pool).await.expect("a count");
             if waiting == count { Ok(()) } else { Err(waiting) }
         })
         .await;
     };
     let answers = async {
-        let first = shop.purchase(&held, 1);
+        let first = test.purchase(&held, 1);
         let second = async {
             batches_wait(1).await;
-            shop.purchase(&held_too, 1).await
+            test.purchase(&held_too, 1).await
         };
         let others = async {
             batches_wait(2).await;
             let twice = [&shoppers[3], &shoppers[3], &shoppers[4], &shoppers[5], replayed, late];
-            let all = twice.map(|shopper| shop.purchase(shopper, 1));
-            tokio::join!(futures_util::future::join_all(all), shop.purchase(greedy, 4))
+            let all = twice.map(|shopper| test.purchase(shopper, 1));
+            tokio::join!(futures_util::future::join_all(all), test.purchase(greedy, 4))
         };
         tokio::join!(first, second, others)
     };
     let release = async {
         eventually(|| async {
-            let metrics = call(shop.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
+            let metrics = call(test.checkout, "GET", "/metrics", &[], "").await.expect("an answer").body;
             let queued =
                 metrics.as_str().expect("text").lines().find(|line| line.starts_with("checkout_redemptions_queued"));
             if queued == Some("checkout_redemptions_queued 7") { Ok(()) } else { Err(queued.map(str::to_owned)) }
@@ -423,64 +423,64 @@ async fn redemptions_that_commit_together_have_answers_of_their_own() {
     assert_eq!(greedy.slug(), "quantity-over-limit");
     let transactions: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM holds WHERE sale_id = $1")
         .bind(sale.0)
-        .fetch_one(&shop.pool)
+        .fetch_one(&test.pool)
         .await
         .expect("a count");
     assert_eq!(transactions, 2, "the one that was replayed, and three together");
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_of_two_checkouts_over_many_sales_do_not_wait_for_each_other_in_a_circle() {
-    let shop = Shop::open().await;
-    let second = shop.one_more_checkout().await;
+async fn batches_of_two_checkouts_over_many_sales_do_not_deadlock() {
+    let test = TestCheckout::open().await;
+    let second = test.one_more_checkout().await;
     let mut sales = Vec::new();
     for _ in 0..4 {
-        sales.push(shop.sale(60).await);
+        sales.push(test.sale(60).await);
     }
     let mut shoppers = Vec::new();
     for at in 0..160 {
-        shoppers.push(shop.admit(sales[at * 7 % 4]).await);
+        shoppers.push(test.admit(sales[at * 7 % 4]).await);
     }
     let purchases = shoppers.iter().enumerate().map(|(at, shopper)| {
-        let checkout = if at % 2 == 0 { shop.checkout } else { second };
-        shop.purchase_at(checkout, shopper, 1)
+        let checkout = if at % 2 == 0 { test.checkout } else { second };
+        test.purchase_at(checkout, shopper, 1)
     });
     for answer in futures_util::future::join_all(purchases).await {
         let answer = answer.expect("an answer");
         assert_eq!(answer.status, 201, "{:?}", answer.body);
     }
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admission_that_is_being_changed_is_tried_again() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
-    let (shopper, other) = (shop.admit(sale).await, shop.admit(sale).await);
-    let mut lock = shop.pool.begin().await.expect("a transaction");
+async fn a_locked_admission_is_retried() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
+    let (shopper, other) = (test.admit(sale).await, test.admit(sale).await);
+    let mut lock = test.pool.begin().await.expect("a transaction");
     let locked = sqlx::query("SELECT FROM admissions WHERE id = $1 FOR UPDATE").bind(shopper.claims.jti);
     locked.execute(&mut *lock).await.expect("locked");
-    assert_eq!(shop.purchase(&shopper, 1).await.slug(), "unavailable");
-    assert_eq!(shop.purchase(&other, 1).await.status, 201, "it delays no other shopper");
+    assert_eq!(test.purchase(&shopper, 1).await.slug(), "unavailable");
+    assert_eq!(test.purchase(&other, 1).await.status, 201, "it delays no other shopper");
     lock.commit().await.expect("committed");
-    assert_eq!(shop.purchase(&shopper, 1).await.status, 201, "and costs nothing");
-    shop.books_are_straight().await;
+    assert_eq!(test.purchase(&shopper, 1).await.status, 201, "and costs nothing");
+    test.stock_is_reconciled().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_purchases_from_one_address_have_to_wait() {
-    let shop = Shop::open_with(|settings| {
+async fn purchases_from_one_address_are_rate_limited() {
+    let test = TestCheckout::open_with(|settings| {
         settings.purchase_rate_per_s = 0.01;
         settings.purchase_burst = 2;
         settings.front.trusted_proxies = "127.0.0.1".parse().expect("an address");
     })
     .await;
-    let sale = shop.sale(5).await;
+    let sale = test.sale(5).await;
     let path = format!("/api/flash-sales/{sale}/purchase");
     let from = |client: &'static str| {
         let path = path.clone();
-        async move { call(shop.checkout, "POST", &path, &[("x-forwarded-for", client)], GOOD).await.expect("an answer") }
+        async move { call(test.checkout, "POST", &path, &[("x-forwarded-for", client)], GOOD).await.expect("an answer") }
     };
     for _ in 0..2 {
         assert_eq!(from("192.0.2.1").await.status, 401);
@@ -492,7 +492,7 @@ async fn too_many_purchases_from_one_address_have_to_wait() {
     assert_eq!(from("192.0.2.2").await.status, 401);
     // Reads are not limited.
     assert_eq!(
-        call(shop.checkout, "GET", "/api/orders", &[("x-forwarded-for", "192.0.2.1")], "")
+        call(test.checkout, "GET", "/api/orders", &[("x-forwarded-for", "192.0.2.1")], "")
             .await
             .expect("an answer")
             .status,
@@ -502,8 +502,8 @@ async fn too_many_purchases_from_one_address_have_to_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_cookies_and_old_tickets_do_not_hide_the_right_ticket() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(5).await;
+    let test = TestCheckout::open().await;
+    let sale = test.sale(5).await;
     let forged = |cookie: &str| format!("{}AAAA", &cookie[..cookie.len() - 4]);
     let cases: [fn(&str, &str) -> Vec<String>; 4] = [
         |own, _| vec![format!("promo=\u{e9}; {own}")],
@@ -512,30 +512,30 @@ async fn foreign_cookies_and_old_tickets_do_not_hide_the_right_ticket() {
         |own, forged| vec![format!("{own}; {forged}")],
     ];
     for (nth, lines) in cases.iter().enumerate() {
-        let shopper = shop.admit(sale).await;
+        let shopper = test.admit(sale).await;
         let lines = lines(&shopper.cookie, &forged(&shopper.cookie));
         let bearer = format!("Bearer {}", shopper.token);
         let cookies: Vec<_> = lines.iter().map(|line| ("cookie", line.as_str())).collect();
         let headers = [&[("authorization", bearer.as_str())], cookies.as_slice()].concat();
         let path = format!("/api/flash-sales/{sale}/purchase");
-        let bought = call(shop.checkout, "POST", &path, &headers, GOOD).await.expect("an answer");
+        let bought = call(test.checkout, "POST", &path, &headers, GOOD).await.expect("an answer");
         assert_eq!(bought.status, 201, "case {nth}: {bought:?}");
-        let orders = call(shop.checkout, "GET", "/api/orders", &cookies, "").await.expect("an answer");
+        let orders = call(test.checkout, "GET", "/api/orders", &cookies, "").await.expect("an answer");
         assert_eq!(orders.body["orders"][0]["id"], bought.body["id"], "case {nth}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_shown_to_their_own_shopper_alone() {
-    let shop = Shop::open().await;
-    let (sale, other_sale) = (shop.sale(5).await, shop.sale(5).await);
-    let (shopper, order) = shop.hold(sale).await;
-    let (elsewhere, other_order) = shop.hold(other_sale).await;
-    let (stranger, strange_order) = shop.hold(sale).await;
+async fn orders_are_shown_to_their_shopper_only() {
+    let test = TestCheckout::open().await;
+    let (sale, other_sale) = (test.sale(5).await, test.sale(5).await);
+    let (shopper, order) = test.hold(sale).await;
+    let (elsewhere, other_order) = test.hold(other_sale).await;
+    let (stranger, strange_order) = test.hold(sale).await;
 
     let both = format!("theme=dark; {}; {}", shopper.cookie, elsewhere.cookie);
     let list = |cookie: String| async move {
-        let answer = call(shop.checkout, "GET", "/api/orders", &[("cookie", &cookie)], "").await.expect("an answer");
+        let answer = call(test.checkout, "GET", "/api/orders", &[("cookie", &cookie)], "").await.expect("an answer");
         assert_eq!(answer.status, 200);
         let orders = answer.body["orders"].as_array().expect("a list").clone();
         orders.iter().map(|order| order["id"].as_str().expect("an id").parse().expect("an id")).collect::<Vec<Uuid>>()
@@ -544,31 +544,31 @@ async fn orders_are_shown_to_their_own_shopper_alone() {
     assert_eq!(list(stranger.cookie.clone()).await, [strange_order]);
     assert_eq!(list("theme=dark".to_owned()).await, Vec::<Uuid>::new());
 
-    assert_eq!(shop.order(&shopper, order).await.status, 200);
+    assert_eq!(test.order(&shopper, order).await.status, 200);
     for (who, order) in
         [(&stranger, order), (&shopper, strange_order), (&shopper, other_order), (&shopper, Uuid::new_v4())]
     {
-        let answer = shop.order(who, order).await;
+        let answer = test.order(who, order).await;
         assert_eq!((answer.status, answer.slug()), (404, "unknown-order"));
-        assert_eq!(shop.pay(who, order, "tok_visa").await.slug(), "unknown-order");
+        assert_eq!(test.pay(who, order, "tok_visa").await.slug(), "unknown-order");
     }
     let nonsense =
-        call(shop.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("an answer");
+        call(test.checkout, "GET", "/api/orders/first", &[("cookie", &shopper.cookie)], "").await.expect("an answer");
     assert_eq!((nonsense.status, nonsense.slug()), (404, "unknown-order"));
 }
 
 /// A page of another site can send the browser's cookies, but neither our origin nor JSON without a
 /// preflight.
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_other_sites_can_neither_buy_nor_pay_nor_give_back() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(1).await;
-    let (shopper, order) = shop.hold(sale).await;
+async fn pages_of_other_sites_can_not_buy_pay_or_give_back() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(1).await;
+    let (shopper, order) = test.hold(sale).await;
     let (pay, cancel) = (format!("/api/orders/{order}/payment"), format!("/api/orders/{order}/cancel"));
     let purchase = format!("/api/flash-sales/{sale}/purchase");
     let ask = async |path: &str, headers: &[(&str, &str)], body: &str| {
         let headers = [&[("cookie", shopper.cookie.as_str())], headers].concat();
-        call(shop.checkout, "POST", path, &headers, body).await.expect("an answer")
+        call(test.checkout, "POST", path, &headers, body).await.expect("an answer")
     };
     const METHOD: &str = r#"{"payment_method":"tok_visa"}"#;
     for origin in ["https://evil.example", "https://shop.lamps.example", "null"] {
@@ -581,11 +581,11 @@ async fn pages_of_other_sites_can_neither_buy_nor_pay_nor_give_back() {
         let refused = ask(&pay, &[("content-type", kind)], METHOD).await;
         assert_eq!((refused.status, refused.slug()), (415, "not-json"), "{kind}");
     }
-    assert_eq!(shop.order(&shopper, order).await.body["status"], "held");
+    assert_eq!(test.order(&shopper, order).await.body["status"], "held");
     let paid = ask(&pay, &[("origin", "https://lamps.example")], METHOD).await;
     assert_eq!(paid.status, 200, "an allowed origin: {paid:?}");
-    let own = format!("http://{}", shop.checkout);
+    let own = format!("http://{}", test.checkout);
     let own = ask(&pay, &[("origin", &own)], METHOD).await;
     assert_eq!(own.status, 200, "its own: {own:?}");
-    shop.books_are_straight().await;
+    test.stock_is_reconciled().await;
 }

@@ -10,41 +10,41 @@ use std::{
 };
 use uuid::Uuid;
 
-use crate::shop::{Shop, eventually, listener};
+use crate::test_checkout::{TestCheckout, eventually, listener};
 
-async fn state_of(shop: &Shop, hold: Uuid) -> String {
+async fn state_of(test: &TestCheckout, hold: Uuid) -> String {
     let state = sqlx::query_scalar("SELECT state FROM holds WHERE id = $1").bind(hold);
-    state.fetch_one(&shop.pool).await.expect("a hold")
+    state.fetch_one(&test.pool).await.expect("a hold")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_whose_holds_cannot_lapse_keeps_no_other_from_it() {
-    let shop = Shop::open().await;
+async fn a_sale_whose_holds_can_not_expire_delays_no_other() {
+    let test = TestCheckout::open().await;
     let mut sales = Vec::new();
     for _ in 0..4 {
-        sales.push(shop.sale(3).await);
+        sales.push(test.sale(3).await);
     }
     // Whichever the sweeper handles first, all but one have to get through.
     let mut holds = Vec::new();
     for &sale in &sales {
-        holds.push(shop.hold(sale).await.1);
+        holds.push(test.hold(sale).await.1);
     }
-    shop.meddle("UPDATE stock SET held = 0 WHERE sale_id = $1", sales[0].0).await;
+    test.change("UPDATE stock SET held = 0 WHERE sale_id = $1", sales[0].0).await;
     for &hold in &holds {
-        shop.meddle("UPDATE holds SET expires_at = now() WHERE id = $1", hold).await;
+        test.change("UPDATE holds SET expires_at = now() WHERE id = $1", hold).await;
     }
     for &hold in &holds[1..] {
         eventually(|| async {
-            let state = state_of(&shop, hold).await;
+            let state = state_of(&test, hold).await;
             if state == "lapsed" { Ok(()) } else { Err(state) }
         })
         .await;
     }
-    assert_eq!(state_of(&shop, holds[0]).await, "held", "the control");
+    assert_eq!(state_of(&test, holds[0]).await, "held", "the control");
     // Repaired, it lapses as the others did.
-    shop.meddle("UPDATE stock SET held = 1 WHERE sale_id = $1", sales[0].0).await;
+    test.change("UPDATE stock SET held = 1 WHERE sale_id = $1", sales[0].0).await;
     eventually(|| async {
-        let state = state_of(&shop, holds[0]).await;
+        let state = state_of(&test, holds[0]).await;
         if state == "lapsed" { Ok(()) } else { Err(state) }
     })
     .await;
@@ -72,16 +72,16 @@ async fn slow(State(asked): State<Asked>, body: String) -> axum::response::Respo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_not_all_at_once() {
+async fn interrupted_payments_resume_in_the_order_of_their_holds_expiry_with_a_limit() {
     const LEFT: i32 = 400;
     let (gateway, address) = listener().await;
     let asked = Asked::default();
     let router = Router::new().fallback(slow).with_state(asked.clone());
     tokio::spawn(async move { axum::serve(gateway, router).await });
-    let shop = Shop::open().await;
-    let sale = shop.sale(LEFT).await;
+    let test = TestCheckout::open().await;
+    let sale = test.sale(LEFT).await;
     // No sweep resumes them before all exist.
-    shop.shutdown.trigger();
+    test.shutdown.trigger();
     // As an outage leaves them: begun, and never answered. Those that began first have the latest
     // deadlines.
     sqlx::query(
@@ -97,19 +97,19 @@ async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_no
     )
     .bind(sale.0)
     .bind(LEFT)
-    .execute(&shop.pool)
+    .execute(&test.pool)
     .await
     .expect("left behind");
     let in_order: Vec<Uuid> =
-        sqlx::query_scalar("SELECT id FROM holds ORDER BY expires_at").fetch_all(&shop.pool).await.expect("the holds");
+        sqlx::query_scalar("SELECT id FROM holds ORDER BY expires_at").fetch_all(&test.pool).await.expect("the holds");
     // This process uses the slow gateway.
-    let mut settings = shop.settings.clone();
+    let mut settings = test.settings.clone();
     settings.gateway_url = format!("http://{address}");
     let shutdown = fairline_server::Shutdown::new();
-    crate::shop::start_checkout(&settings, &shutdown).await;
+    crate::test_checkout::start_checkout(&settings, &shutdown).await;
     eventually(|| async {
         let open: i64 = sqlx::query_scalar("SELECT count(*) FROM payments WHERE state = 'started'")
-            .fetch_one(&shop.pool)
+            .fetch_one(&test.pool)
             .await
             .expect("a count");
         let asked = asked.orders.lock().expect("no panic").len();
@@ -132,10 +132,10 @@ async fn payments_left_by_an_outage_go_on_by_the_deadlines_of_their_holds_and_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_never_ends_is_tried_ever_more_seldom() {
-    let shop = Shop::open().await;
-    let sale = shop.sale(2).await;
-    let (_, order) = shop.hold(sale).await;
+async fn a_payment_that_never_ends_is_retried_less_and_less_often() {
+    let test = TestCheckout::open().await;
+    let sale = test.sale(2).await;
+    let (_, order) = test.hold(sale).await;
     let payment = Uuid::new_v4();
     // The gateway does not know the payment and says so each time.
     sqlx::query(
@@ -144,19 +144,19 @@ async fn a_payment_that_never_ends_is_tried_ever_more_seldom() {
     )
     .bind(payment)
     .bind(order)
-    .execute(&shop.pool)
+    .execute(&test.pool)
     .await
     .expect("left behind");
     let adoptions = async || -> i32 {
         sqlx::query_scalar("SELECT adoptions FROM payments WHERE id = $1")
             .bind(payment)
-            .fetch_one(&shop.pool)
+            .fetch_one(&test.pool)
             .await
             .expect("a payment")
     };
     // Twice ten seconds have to pass since the last attempt: other due work shows that the sweeper
     // has run.
-    let (_, other) = shop.hold(sale).await;
+    let (_, other) = test.hold(sale).await;
     let looked = Uuid::new_v4();
     sqlx::query(
         "INSERT INTO payments (id, hold_id, payment_method, gateway_ref, state, amount_minor, currency, updated_at) \
@@ -164,20 +164,20 @@ async fn a_payment_that_never_ends_is_tried_ever_more_seldom() {
     )
     .bind(looked)
     .bind(other)
-    .execute(&shop.pool)
+    .execute(&test.pool)
     .await
     .expect("left behind");
     eventually(|| async {
         let tried: i32 = sqlx::query_scalar("SELECT adoptions FROM payments WHERE id = $1")
             .bind(looked)
-            .fetch_one(&shop.pool)
+            .fetch_one(&test.pool)
             .await
             .expect("a payment");
         if tried > 0 { Ok(()) } else { Err(tried) }
     })
     .await;
     assert_eq!(adoptions().await, 1);
-    shop.meddle("UPDATE payments SET updated_at = now() - interval '21 seconds' WHERE id = $1", payment).await;
+    test.change("UPDATE payments SET updated_at = now() - interval '21 seconds' WHERE id = $1", payment).await;
     eventually(|| async {
         let tried = adoptions().await;
         if tried == 2 { Ok(()) } else { Err(tried) }

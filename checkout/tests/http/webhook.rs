@@ -19,14 +19,14 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::shop::{Shop, call, eventually, listener};
+use crate::test_checkout::{TestCheckout, call, eventually, listener};
 
 const SECRET: &[u8] = b"a secret of twenty-four bytes";
 
 /// The requests that a receiver got, and its next responses; 204 after the last.
 #[derive(Clone, Default)]
 struct Ear {
-    heard: Arc<Mutex<Vec<(String, Value)>>>,
+    received: Arc<Mutex<Vec<(String, Value)>>>,
     answers: Arc<Mutex<Vec<u16>>>,
     /// The trace of each request.
     traces: Arc<Mutex<Vec<Option<TraceContext>>>>,
@@ -46,7 +46,7 @@ async fn listen(State(ear): State<Ear>, headers: HeaderMap, body: Bytes) -> Stat
     assert_eq!(event["id"], json!(id));
     let trace = headers.get("traceparent").and_then(|trace| trace.to_str().ok()?.parse().ok());
     ear.traces.lock().expect("no panic").push(trace);
-    ear.heard.lock().expect("no panic").push((id, event));
+    ear.received.lock().expect("no panic").push((id, event));
     let answer = ear.answers.lock().expect("no panic").pop().unwrap_or(204);
     StatusCode::from_u16(answer).expect("a status")
 }
@@ -63,16 +63,16 @@ impl Ear {
     }
 
     fn kinds(&self) -> Vec<String> {
-        let heard = self.heard.lock().expect("no panic");
-        heard.iter().map(|(_, event)| event["type"].as_str().expect("a kind").to_owned()).collect()
+        let received = self.received.lock().expect("no panic");
+        received.iter().map(|(_, event)| event["type"].as_str().expect("a kind").to_owned()).collect()
     }
 
-    async fn hears(&self, count: usize) {
+    async fn receives(&self, count: usize) {
         eventually(|| async { if self.kinds().len() == count { Ok(()) } else { Err(self.kinds()) } }).await;
     }
 }
 
-async fn hook(shop: &Shop, url: &str, kinds: &[Kind]) -> Uuid {
+async fn hook(test: &TestCheckout, url: &str, kinds: &[Kind]) -> Uuid {
     let id = Uuid::now_v7();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
     sqlx::query("INSERT INTO webhooks (id, url, secret, kinds) VALUES ($1, $2, $3, $4)")
@@ -80,7 +80,7 @@ async fn hook(shop: &Shop, url: &str, kinds: &[Kind]) -> Uuid {
         .bind(url)
         .bind(SECRET)
         .bind(kinds)
-        .execute(&shop.pool)
+        .execute(&test.pool)
         .await
         .expect("a webhook");
     id
@@ -88,14 +88,14 @@ async fn hook(shop: &Shop, url: &str, kinds: &[Kind]) -> Uuid {
 
 /// Waits until the deliveries of a webhook have these counts (waiting, delivered, given up), and
 /// the webhook these flags.
-async fn stands(shop: &Shop, id: Uuid, counts: [i64; 3], failing: bool, off: bool) {
+async fn stands(test: &TestCheckout, id: Uuid, counts: [i64; 3], failing: bool, off: bool) {
     eventually(|| async {
         let row = sqlx::query(
             "SELECT failing_since IS NOT NULL, off_at IS NOT NULL, count(*) FILTER (WHERE state = 'waiting'), \
              count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'given_up') \
              FROM webhooks LEFT JOIN deliveries ON webhook_id = id WHERE id = $1 GROUP BY id",
         );
-        let row = row.bind(id).fetch_one(&shop.pool).await.expect("a webhook");
+        let row = row.bind(id).fetch_one(&test.pool).await.expect("a webhook");
         let seen = ([row.get(2), row.get(3), row.get(4)], row.get::<bool, _>(0), row.get::<bool, _>(1));
         if seen == (counts, failing, off) { Ok(()) } else { Err(seen) }
     })
@@ -103,103 +103,103 @@ async fn stands(shop: &Shop, id: Uuid, counts: [i64; 3], failing: bool, off: boo
 }
 
 /// Lets the pause before the next attempt pass.
-async fn time_passes(shop: &Shop, id: Uuid) {
-    shop.meddle("UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting'", id).await;
+async fn time_passes(test: &TestCheckout, id: Uuid) {
+    test.change("UPDATE deliveries SET due_at = now() WHERE webhook_id = $1 AND state = 'waiting'", id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_hears_what_it_asked_for_signed_and_once_and_again_until_it_has_it() {
-    let shop = Shop::open().await;
-    let _second = shop.one_more_checkout().await;
+async fn a_webhook_receives_its_events_signed_and_retried_until_accepted() {
+    let test = TestCheckout::open().await;
+    let _second = test.one_more_checkout().await;
     let (all, url) = Ear::open(&[]).await;
-    let everything = hook(&shop, &url, &[]).await;
+    let everything = hook(&test, &url, &[]).await;
     // A redirect is not a success, and is not followed.
     let (paid, url) = Ear::open(&[500, 302]).await;
-    let payments = hook(&shop, &url, &[Kind::PurchaseCompleted]).await;
+    let payments = hook(&test, &url, &[Kind::PurchaseCompleted]).await;
 
-    let sale = shop.sale(5).await;
-    let (shopper, order) = shop.hold(sale).await;
-    assert_eq!(shop.pay(&shopper, order, "tok_visa").await.status, 200);
-    all.hears(2).await;
-    stands(&shop, everything, [0, 2, 0], false, false).await;
+    let sale = test.sale(5).await;
+    let (shopper, order) = test.hold(sale).await;
+    assert_eq!(test.pay(&shopper, order, "tok_visa").await.status, 200);
+    all.receives(2).await;
+    stands(&test, everything, [0, 2, 0], false, false).await;
     let mut kinds = all.kinds();
     kinds.sort();
     assert_eq!(kinds, ["InventoryReserved", "PurchaseCompleted"]);
 
-    paid.hears(1).await;
-    stands(&shop, payments, [1, 0, 0], true, false).await;
-    time_passes(&shop, payments).await;
-    paid.hears(2).await;
+    paid.receives(1).await;
+    stands(&test, payments, [1, 0, 0], true, false).await;
+    time_passes(&test, payments).await;
+    paid.receives(2).await;
     eventually(|| async {
         let noted = sqlx::query_scalar("SELECT last_error FROM webhooks WHERE id = $1").bind(payments);
-        let noted: Option<String> = noted.fetch_one(&shop.pool).await.expect("a webhook");
+        let noted: Option<String> = noted.fetch_one(&test.pool).await.expect("a webhook");
         if noted.as_ref().is_some_and(|error| error.contains("500")) { Ok(()) } else { Err(noted) }
     })
     .await;
-    stands(&shop, payments, [1, 0, 0], true, false).await;
-    time_passes(&shop, payments).await;
-    stands(&shop, payments, [0, 1, 0], false, false).await;
-    let heard = paid.heard.lock().expect("no panic").clone();
-    assert!(heard.len() == 3 && heard.iter().all(|message| *message == heard[0]), "the same message each time");
-    assert_eq!(heard[0].1["data"]["order_id"], json!(order));
+    stands(&test, payments, [1, 0, 0], true, false).await;
+    time_passes(&test, payments).await;
+    stands(&test, payments, [0, 1, 0], false, false).await;
+    let received = paid.received.lock().expect("no panic").clone();
+    assert!(received.len() == 3 && received.iter().all(|message| *message == received[0]), "the same message each time");
+    assert_eq!(received[0].1["data"]["order_id"], json!(order));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off_and_delays_no_other() {
-    let shop = Shop::open().await;
+async fn a_gone_or_failing_webhook_is_switched_off_and_delays_no_other() {
+    let test = TestCheckout::open().await;
     let (reserved, address) = listener().await;
     drop(reserved);
-    let away = hook(&shop, &format!("http://{address}/hook"), &[]).await;
+    let away = hook(&test, &format!("http://{address}/hook"), &[]).await;
     let (_, url) = Ear::open(&[410]).await;
-    let gone = hook(&shop, &url, &[]).await;
+    let gone = hook(&test, &url, &[]).await;
     let (well, url) = Ear::open(&[]).await;
-    hook(&shop, &url, &[]).await;
+    hook(&test, &url, &[]).await;
 
-    let sale = shop.sale(5).await;
-    shop.hold(sale).await;
-    well.hears(1).await;
-    stands(&shop, away, [1, 0, 0], true, false).await;
-    stands(&shop, gone, [0, 0, 1], true, true).await;
+    let sale = test.sale(5).await;
+    test.hold(sale).await;
+    well.receives(1).await;
+    stands(&test, away, [1, 0, 0], true, false).await;
+    stands(&test, gone, [0, 0, 1], true, true).await;
 
-    shop.meddle("UPDATE webhooks SET failing_since = now() - interval '4 days' WHERE id = $1", away).await;
-    time_passes(&shop, away).await;
-    stands(&shop, away, [1, 0, 0], true, true).await;
-    shop.hold(sale).await;
-    well.hears(2).await;
-    stands(&shop, gone, [0, 0, 1], true, true).await;
-    stands(&shop, away, [1, 0, 0], true, true).await;
+    test.change("UPDATE webhooks SET failing_since = now() - interval '4 days' WHERE id = $1", away).await;
+    time_passes(&test, away).await;
+    stands(&test, away, [1, 0, 0], true, true).await;
+    test.hold(sale).await;
+    well.receives(2).await;
+    stands(&test, gone, [0, 0, 1], true, true).await;
+    stands(&test, away, [1, 0, 0], true, true).await;
 
     // The last attempt.
-    shop.meddle("UPDATE webhooks SET off_at = NULL, failing_since = now() WHERE id = $1", away).await;
-    shop.meddle("UPDATE deliveries SET attempts = 8 WHERE webhook_id = $1", away).await;
-    time_passes(&shop, away).await;
-    stands(&shop, away, [0, 0, 1], true, false).await;
+    test.change("UPDATE webhooks SET off_at = NULL, failing_since = now() WHERE id = $1", away).await;
+    test.change("UPDATE deliveries SET attempts = 8 WHERE webhook_id = $1", away).await;
+    time_passes(&test, away).await;
+    stands(&test, away, [0, 0, 1], true, false).await;
 }
 
 /// One trace covers the page's request, the outbox, the stream in Redis and the webhook delivery,
 /// and what the sweeper does much later.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_click_sets_off_is_one_trace() {
-    let shop = Shop::open().await;
+async fn one_request_and_its_consequences_are_one_trace() {
+    let test = TestCheckout::open().await;
     let (ear, url) = Ear::open(&[]).await;
-    hook(&shop, &url, &[]).await;
-    let sale = shop.sale(5).await;
-    let shopper = shop.admit(sale).await;
+    hook(&test, &url, &[]).await;
+    let sale = test.sale(5).await;
+    let shopper = test.admit(sale).await;
     let trace = TraceContext::root(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 7);
     let (bearer, traceparent) = (format!("Bearer {}", shopper.token), trace.to_string());
     let headers = [("authorization", &*bearer), ("cookie", &*shopper.cookie), ("traceparent", &*traceparent)];
     let path = format!("/api/flash-sales/{sale}/purchase");
-    let answer = call(shop.checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await.expect("an answer");
+    let answer = call(test.checkout, "POST", &path, &headers, r#"{"quantity":1}"#).await.expect("an answer");
     assert_eq!(answer.status, 201, "{answer:?}");
     let hold: Uuid = answer.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    ear.hears(1).await;
-    shop.meddle("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", hold).await;
-    ear.hears(2).await;
+    ear.receives(1).await;
+    test.change("UPDATE holds SET expires_at = now() - interval '1 second' WHERE id = $1", hold).await;
+    ear.receives(2).await;
     let mut kinds = ear.kinds();
     kinds.sort();
     assert_eq!(kinds, ["InventoryReleased", "InventoryReserved"]);
 
-    let redis = fairline_redis::connect(shop.settings.redis_url.expose()).await.expect("a connection");
+    let redis = fairline_redis::connect(test.settings.redis_url.expose()).await.expect("a connection");
     let events = EventStream::new(redis).next(sale, "tracer", "tracer", 10).await.expect("an answer");
     let in_redis: Vec<TraceContext> = events.iter().map(|event| event.trace.expect("a trace")).collect();
     assert_eq!(in_redis.len(), 2);
@@ -209,7 +209,7 @@ async fn what_a_click_sets_off_is_one_trace() {
     let said: Vec<TraceContext> =
         ear.traces.lock().expect("no panic").iter().map(|trace| trace.expect("a trace")).collect();
     assert!(said.iter().all(|step| step.trace == trace.trace && !in_redis.contains(step)), "{said:?}");
-    for (_, event) in ear.heard.lock().expect("no panic").iter() {
+    for (_, event) in ear.received.lock().expect("no panic").iter() {
         let cause: TraceContext = event["traceparent"].as_str().and_then(|text| text.parse().ok()).expect("a trace");
         assert!(in_redis.contains(&cause) && event["data"].get("traceparent").is_none(), "{event}");
     }

@@ -20,7 +20,7 @@ pub(super) struct Keys {
     pub(super) admin_token: Secret,
     pub(super) admin_token_file: PathBuf,
     /// The merchant key.
-    pub(super) shop_key: Secret,
+    pub(super) merchant_key: Secret,
     /// The key that signs account tokens.
     pub(super) sign_in_key: Secret,
 }
@@ -54,11 +54,11 @@ impl Keys {
         };
         let (_, ticket_key) = secret("ticket")?;
         let (admin_token_file, admin_token) = secret("admin-token")?;
-        let (_, shop_key) = secret("shop-key")?;
+        let (_, merchant_key) = secret("merchant-key")?;
         let (_, sign_in_key) = secret("sign-in-key")?;
         let sign_in_key = Secret::new(sign_in_key);
-        let (admin_token, shop_key) = (Secret::new(admin_token), Secret::new(shop_key));
-        Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token, admin_token_file, shop_key, sign_in_key })
+        let (admin_token, merchant_key) = (Secret::new(admin_token), Secret::new(merchant_key));
+        Ok(Self { signing_key_file, jwks_file, ticket_key, admin_token, admin_token_file, merchant_key, sign_in_key })
     }
 
     /// Deletes the keys of earlier runs.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use fairline_notification_channels::ChannelSettings;
 use fairline_postgres::PostgresSettings;
 use fairline_sandbox_notifications::Post;
 use fairline_server::{
@@ -106,6 +107,7 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             log: log.clone(),
         },
         checkout: checkout::Settings {
+            role: checkout::Role::All,
             listen,
             postgres_url,
             postgres: PostgresSettings::default(),
@@ -118,19 +120,17 @@ fn settings(listen: SocketAddr, mail: SocketAddr, servers: &Servers, keys: &Keys
             gateway_url: format!("http://{listen}"),
             gateway_key: Secret::new("sk_sandbox"),
             webhook_secrets: vec![Secret::new(WEBHOOK_SECRET)],
-            shop_key: Some(keys.shop_key.clone()),
+            merchant_key: Some(keys.merchant_key.clone()),
             sign_in_key: Some(keys.sign_in_key.clone()),
             oidc_issuer: None,
             oidc_audience: None,
-            smtp_url: Some(Secret::new(format!("smtp://{mail}"))),
-            mail_from: Some("Fairline demo <demo@fairline.example>".to_owned()),
-            sms_url: Some(format!("http://{listen}/sandbox/messages")),
-            sms_key: None,
-            sms_from: Some("Fairline".to_owned()),
-            push_public_key: None,
-            push_key: None,
-            push_contact: None,
-            push_makers: Vec::new(),
+            channels: ChannelSettings {
+                smtp_url: Some(Secret::new(format!("smtp://{mail}"))),
+                mail_from: Some("Fairline demo <demo@fairline.example>".to_owned()),
+                sms_url: Some(format!("http://{listen}/sandbox/messages")),
+                sms_from: Some("Fairline".to_owned()),
+                ..ChannelSettings::default()
+            },
             shop_name: "the demo shop".to_owned(),
             allowed_origins: Vec::new(),
             pages_url: Some(format!("http://{listen}")),

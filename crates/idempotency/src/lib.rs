@@ -23,7 +23,7 @@ use fairline_server::{Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use store::{Answers, Asked, Known, Scope};
+use store::{Store, KeyedRequest, Known, Scope};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a stored response.
@@ -31,15 +31,15 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Maximum length of a key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 /// Longer than any response of our services.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A request in progress for longer was interrupted; the next one with its key is executed.
-const CUT_OFF_AFTER: Duration = Duration::from_secs(60);
+const INTERRUPTED_AFTER: Duration = Duration::from_secs(60);
 /// How long responses are kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Identifies a caller: returns its identities, the most reliable first; empty for a caller that
 /// will be rejected.
-type Asker = dyn Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync;
+type CallerIdentities = dyn Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync;
 
 /// Marks a response that contains a secret, such as a token or a key. It is returned once and not
 /// stored.
@@ -57,21 +57,22 @@ impl IntoResponseParts for Confidential {
 
 /// Executes requests with a key once.
 #[derive(Clone)]
-pub struct Once {
-    answers: Answers,
-    asker: Arc<Asker>,
+pub struct Idempotency {
+    store: Store,
+    caller_identities: Arc<CallerIdentities>,
     shutdown: Shutdown,
 }
 
-impl Once {
-    /// Stores responses in the table `answers` of a database. `asker` separates callers: no caller
-    /// receives another's response. Callers with several identities match if one of them does.
+impl Idempotency {
+    /// Stores responses in the table `idempotency_keys` of a database. `caller_identities` separates
+    /// callers: no caller receives another's response. Callers with several identities match if one
+    /// of them does.
     pub fn new(
         pool: PgPool,
-        asker: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,
+        caller_identities: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,
         shutdown: &Shutdown,
     ) -> Self {
-        Self { answers: Answers(pool), asker: Arc::new(asker), shutdown: shutdown.clone() }
+        Self { store: Store(pool), caller_identities: Arc::new(caller_identities), shutdown: shutdown.clone() }
     }
 
     /// Deletes expired responses.
@@ -79,59 +80,59 @@ impl Once {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_old(&self) -> Result<(), sqlx::Error> {
-        self.answers.forget_old(KEPT).await
+        self.store.forget_old(KEPT).await
     }
 
-    async fn answer(
+    async fn execute(
         &self,
-        mut asked: Asked,
+        mut request_key: KeyedRequest,
         others: Vec<Scope>,
         request: Request,
         next: Next,
     ) -> Result<Response, Problem> {
         if !others.is_empty() {
-            let known = self.answers.known_scope(&asked, &others).await.map_err(|error| unavailable(&error))?;
-            asked.scope = known.unwrap_or(asked.scope);
+            let known = self.store.known_scope(&request_key, &others).await.map_err(|error| unavailable(&error))?;
+            request_key.scope = known.unwrap_or(request_key.scope);
         }
-        match self.answers.ask(&asked, CUT_OFF_AFTER).await.map_err(|error| unavailable(&error))? {
+        match self.store.begin(&request_key, INTERRUPTED_AFTER).await.map_err(|error| unavailable(&error))? {
             Known::New => {}
-            Known::UnderWay => return Err(still_under_way()),
+            Known::InProgress => return Err(in_progress()),
             Known::Other => return Err(key_reused()),
             Known::Answered { status, body } => return Ok(replayed(status, body)),
         }
         let (parts, body) = next.run(request).await.into_parts();
         // Responses of our own services are finite.
-        let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        let body = to_bytes(body, RESPONSE_BYTES_MAX).await.unwrap_or_default();
         let (status, kept) = if parts.extensions.get::<Confidential>().is_some() {
-            let told = not_replayable().into_response();
-            (told.status(), to_bytes(told.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default())
+            let problem = not_replayable().into_response();
+            (problem.status(), to_bytes(problem.into_body(), RESPONSE_BYTES_MAX).await.unwrap_or_default())
         } else {
             (parts.status, body.clone())
         };
-        if let Err(error) = self.keep(&asked, status, &kept).await {
+        if let Err(error) = self.keep(&request_key, status, &kept).await {
             warn!(%error, "store response failed; its key is rejected for a minute");
         }
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
-    async fn keep(&self, asked: &Asked, status: StatusCode, body: &Bytes) -> Result<(), sqlx::Error> {
-        let is_an_answer =
+    async fn keep(&self, request_key: &KeyedRequest, status: StatusCode, body: &Bytes) -> Result<(), sqlx::Error> {
+        let is_final =
             !status.is_server_error() && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED);
         match std::str::from_utf8(body) {
-            Ok(body) if is_an_answer => self.answers.keep(asked, status.as_u16(), body).await,
-            _ => self.answers.forget(asked).await,
+            Ok(body) if is_final => self.store.keep(request_key, status.as_u16(), body).await,
+            _ => self.store.forget(request_key).await,
         }
     }
 }
 
 /// The middleware that executes `POST` requests with a key once.
-pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Response {
+pub async fn idempotent(State(idempotency): State<Idempotency>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
     let Some(key) = key(&parts.headers) else { return bad_key().into_response() };
-    let mut scopes = (once.asker)(&parts).into_iter().map(|name| scope(parts.uri.path(), &name));
+    let mut scopes = (idempotency.caller_identities)(&parts).into_iter().map(|name| scope(parts.uri.path(), &name));
     // Callers that will be rejected cost no database call, and their body is not read.
     let Some(surest) = scopes.next() else { return next.run(Request::from_parts(parts, body)).await };
     let others: Vec<Scope> = scopes.collect();
@@ -139,17 +140,17 @@ pub async fn once(State(once): State<Once>, request: Request, next: Next) -> Res
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
-    let asked = Asked { scope: surest, key, request: Sha256::digest(&body).into() };
+    let request_key = KeyedRequest { scope: surest, key, request: Sha256::digest(&body).into() };
     // A separate task, so that the response is stored even if the client disconnects.
-    let shutdown = once.shutdown.clone();
+    let shutdown = idempotency.shutdown.clone();
     let request = Request::from_parts(parts, Body::from(body));
-    let done = shutdown.spawn(async move { once.answer(asked, others, request, next).await });
+    let done = shutdown.spawn(async move { idempotency.execute(request_key, others, request, next).await });
     match done.await {
         Ok(answer) => answer.unwrap_or_else(IntoResponse::into_response),
         Err(error) => {
             tracing::error!(%error, "execute idempotent request failed");
             Problem::new(&fairline_server::problem_types::INTERNAL)
-                .detail("It is noted and will be looked at.")
+                .detail("The error was logged.")
                 .into_response()
         }
     }
@@ -175,11 +176,11 @@ fn key(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The digest of a caller and a path.
-fn scope(path: &str, asker: &[u8]) -> Scope {
+fn scope(path: &str, caller_identities: &[u8]) -> Scope {
     let mut digest = Sha256::new();
     digest.update((path.len() as u64).to_be_bytes());
     digest.update(path);
-    digest.update(asker);
+    digest.update(caller_identities);
     digest.finalize().into()
 }
 
@@ -190,23 +191,23 @@ fn bad_key() -> Problem {
 
 fn key_reused() -> Problem {
     Problem::new(&problem_types::IDEMPOTENCY_KEY_REUSED)
-        .detail("It came with another body. Nothing was done; send another request with another key.")
+        .detail("It was used with another body. Nothing was done; use a new key.")
 }
 
 fn not_replayable() -> Problem {
     Problem::new(&problem_types::RESPONSE_NOT_REPLAYABLE)
-        .detail("The answer to the first request with this Idempotency-Key has a secret, which is not kept. If it was lost, undo it and send another key.")
+        .detail("The first request with this Idempotency-Key succeeded. Its response contained a secret, which is not stored. If it was lost, undo the change and send another key.")
 }
 
-fn still_under_way() -> Problem {
+fn in_progress() -> Problem {
     Problem::new(&problem_types::STILL_UNDER_WAY)
-        .detail("A request with this Idempotency-Key has not been answered yet. Ask again for its answer.")
+        .detail("The first request with this Idempotency-Key has no response yet. Retry later to receive it.")
         .retry_after(1)
 }
 
 fn unavailable(error: &sqlx::Error) -> Problem {
     warn!(%error, "look up idempotency key failed");
-    Problem::unavailable("The database does not answer at this moment. Nothing was done; try again.")
+    Problem::unavailable("The database does not answer. Nothing was done; try again.")
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ seccompProfile: { type: RuntimeDefault }
 
 {{/* The environment of a service, as files/settings.yaml lists it. */}}
 {{- define "fairline.settings" -}}
-{{- $table := index (.root.Files.Get "files/settings.yaml" | fromYaml) .service }}
+{{- $program := .program | default .service }}
+{{- $table := index (.root.Files.Get "files/settings.yaml" | fromYaml) $program }}
 {{- range $env, $at := $table.secrets }}
 {{ include "fairline.secret" (dict "env" $env "at" $at "secret" (index $.root.Values.secrets $at)) }}
 {{- end }}
@@ -82,7 +83,7 @@ seccompProfile: { type: RuntimeDefault }
 {{- end }}
 - { name: FAIRLINE_LISTEN, value: {{ .root.Values.listen | quote }} }
 - { name: FAIRLINE_TRUSTED_PROXIES, value: {{ .root.Values.trustedProxies | quote }} }
-{{ include (printf "fairline.settings.%s" .service) . }}
+{{ include (printf "fairline.settings.%s" $program) . }}
 {{- include "fairline.authorities" .root }}
 {{- range $name, $value := .values.env }}
 - { name: {{ $name }}, value: {{ include "fairline.text" $value | quote }} }
@@ -109,6 +110,9 @@ seccompProfile: { type: RuntimeDefault }
   value: {{ printf "http://%s:8080/.well-known/jwks.json" (include "fairline.name" (dict "root" .root "service" "admission-controller")) }}
 {{- with .root.Values.host }}
 - { name: FAIRLINE_PAGES_URL, value: {{ printf "https://%s" . | quote }} }
+{{- end }}
+{{- if .root.Values.checkout.worker.enabled }}
+- { name: FAIRLINE_ROLE, value: {{ eq .service "checkout-worker" | ternary "worker" "serve" }} }
 {{- end }}
 {{- end }}
 

@@ -3,87 +3,46 @@
 //! - Controllers admit fewer shoppers while a checkout is slow, fails or is gone.
 //! - Other checkouts read whether this one has found the payment gateway down.
 
+pub(crate) mod stats;
 pub(crate) mod store;
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
+use fairline_payment_gateway::CircuitState;
 use fairline_server::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::{db::Store, payments::gateway::circuit_breaker::CircuitState};
+use crate::{
+    db::Store,
+    jobs::heartbeat::stats::{Health, RequestStats},
+};
 
-/// A slower response counts as slow.
-const SLOW: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(1);
 /// A round that takes longer counts as stalled.
-const STANDS_STILL: Duration = Duration::from_secs(30);
+const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// Beats that are reported as one sum.
-const BEATS_TOLD: usize = 5;
-
-/// The outcomes of requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct RequestStats {
-    pub(crate) answered: u32,
-    /// Responses with a server error.
-    pub(crate) failed: u32,
-    /// Purchases that took too long.
-    pub(crate) slow: u32,
-}
-
-/// The outcomes of requests since the last beat.
-#[derive(Debug, Default)]
-struct Counts {
-    answered: AtomicU32,
-    failed: AtomicU32,
-    slow: AtomicU32,
-}
-
-/// Counts the outcomes of requests.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Health(Arc<Counts>);
-
-impl Health {
-    /// Counts the outcome of a request.
-    pub(crate) fn note(&self, failed: bool, took: Duration) {
-        self.0.answered.fetch_add(1, Ordering::AcqRel);
-        self.0.failed.fetch_add(failed.into(), Ordering::AcqRel);
-        self.0.slow.fetch_add((took > SLOW).into(), Ordering::AcqRel);
-    }
-
-    fn take(&self) -> RequestStats {
-        let [failed, slow, answered] =
-            [&self.0.failed, &self.0.slow, &self.0.answered].map(|count| count.swap(0, Ordering::AcqRel));
-        RequestStats { answered, failed, slow }
-    }
-}
+const BEATS_SUMMED: usize = 5;
 
 /// A layer that counts the outcome of each payment. It ignores the duration: that depends on the
 /// payment company, and on banks that ask their customer first.
-pub(crate) async fn paid(State(health): State<Health>, request: Request, next: Next) -> Response {
+pub(crate) async fn count_payment(State(health): State<Health>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    health.note(response.status().is_server_error(), Duration::ZERO);
+    health.record(response.status().is_server_error(), Duration::ZERO);
     response
 }
 
 /// Reports once a second until shutdown, and then deregisters this checkout.
-pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdown: &Shutdown) {
+pub(crate) fn start(health: Health, circuit: CircuitState, store: Store, shutdown: &Shutdown) {
     let id = Uuid::now_v7();
-    shutdown.keep("heartbeat", STANDS_STILL, move |stop| {
-        let (health, gateway, store) = (health.clone(), gateway.clone(), store.clone());
+    shutdown.keep("heartbeat", STALLED_AFTER, move |stop| {
+        let (health, circuit, store) = (health.clone(), circuit.clone(), store.clone());
         async move {
             let (mut beat, mut beats) = (interval(BEAT), Beats::default());
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,13 +52,13 @@ pub(crate) fn start(health: Health, gateway: CircuitState, store: Store, shutdow
                     () = stop.triggered() => break,
                 }
                 fairline_server::beat();
-                let noted = store.heartbeat(id, beats.with(health.take()), gateway.is_away()).await;
-                beats.noted(noted.is_ok());
-                if let Err(error) = noted {
+                let stored = store.heartbeat(id, beats.with(health.take()), circuit.is_open()).await;
+                beats.stored(stored.is_ok());
+                if let Err(error) = stored {
                     warn!(%error, "checkout heartbeat failed");
                 }
             }
-            if let Err(error) = store.take_leave(id).await {
+            if let Err(error) = store.deregister(id).await {
                 warn!(%error, "deregister checkout failed; it expires in a minute");
             }
         }
@@ -120,7 +79,7 @@ struct Beats {
 impl Beats {
     /// Adds a beat and returns the sum to be stored.
     fn with(&mut self, stats: RequestStats) -> RequestStats {
-        if self.last.len() == BEATS_TOLD {
+        if self.last.len() == BEATS_SUMMED {
             self.last.pop_front();
         }
         if !self.missed {
@@ -130,11 +89,11 @@ impl Beats {
     }
 
     /// Records whether the sum was stored.
-    fn noted(&mut self, is_noted: bool) {
-        if !is_noted {
+    fn stored(&mut self, is_stored: bool) {
+        if !is_stored {
             self.last.clear();
         }
-        self.missed = !is_noted;
+        self.missed = !is_stored;
     }
 }
 
@@ -156,8 +115,8 @@ mod tests {
     #[test]
     fn what_becomes_of_requests_is_counted_once() {
         let health = Health::default();
-        health.note(false, Duration::from_millis(3));
-        health.note(true, Duration::from_secs(3));
+        health.record(false, Duration::from_millis(3));
+        health.record(true, Duration::from_secs(3));
         let stats = health.take();
         assert_eq!(stats, RequestStats { answered: 2, failed: 1, slow: 1 });
         assert_eq!(health.take(), RequestStats::default());
@@ -170,17 +129,17 @@ mod tests {
         let [well, failing] = [0, 9].map(|failed| RequestStats { answered: 10, failed, slow: 0 });
         let two = RequestStats { answered: 20, failed: 9, slow: 0 };
         assert_eq!(beats.with(well), well);
-        beats.noted(true);
+        beats.stored(true);
         assert_eq!(beats.with(failing), two);
-        beats.noted(false);
+        beats.stored(false);
         // Postgres comes back within this beat, in which some requests have failed.
         assert_eq!(beats.with(failing), RequestStats::default());
-        beats.noted(true);
+        beats.stored(true);
         assert_eq!(beats.with(failing), failing);
-        beats.noted(true);
+        beats.stored(true);
         for nth in 2..9 {
-            assert_eq!(beats.with(well).answered, 10 * nth.min(BEATS_TOLD as u32));
-            beats.noted(true);
+            assert_eq!(beats.with(well).answered, 10 * nth.min(BEATS_SUMMED as u32));
+            beats.stored(true);
         }
     }
 }

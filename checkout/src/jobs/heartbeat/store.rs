@@ -4,32 +4,32 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    jobs::heartbeat::RequestStats,
+    jobs::heartbeat::stats::RequestStats,
 };
 
 impl Store {
     /// Stores the health of this checkout for the controllers, and whether it found the gateway
     /// down for the other checkouts. Deletes checkouts without a beat for one minute.
-    pub(crate) async fn heartbeat(&self, id: Uuid, stats: RequestStats, gateway_away: bool) -> Result<(), StoreError> {
+    pub(crate) async fn heartbeat(&self, id: Uuid, stats: RequestStats, gateway_down: bool) -> Result<(), StoreError> {
         let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         sqlx::query(
             "WITH forgotten AS (DELETE FROM checkouts WHERE beat_at < now() - interval '1 minute' AND id <> $1) \
-             INSERT INTO checkouts (id, beat_at, answered, failed, slow, gateway_away) VALUES ($1, now(), $2, $3, $4, $5) \
+             INSERT INTO checkouts (id, beat_at, answered, failed, slow, gateway_down) VALUES ($1, now(), $2, $3, $4, $5) \
              ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, answered = excluded.answered, \
-             failed = excluded.failed, slow = excluded.slow, gateway_away = excluded.gateway_away",
+             failed = excluded.failed, slow = excluded.slow, gateway_down = excluded.gateway_down",
         )
         .bind(id)
         .bind(small(stats.answered))
         .bind(small(stats.failed))
         .bind(small(stats.slow))
-        .bind(gateway_away)
+        .bind(gateway_down)
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 
     /// Deregisters this checkout, so that it is not reported missing.
-    pub(crate) async fn take_leave(&self, id: Uuid) -> Result<(), StoreError> {
+    pub(crate) async fn deregister(&self, id: Uuid) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM checkouts WHERE id = $1").bind(id).execute(&self.pool).await?;
         Ok(())
     }

@@ -1,30 +1,19 @@
 //! Retention: deletes or anonymises old rows, and personal data on request.
 //!
-//! - Personal data: the visitor id of the ticket cookie, the payment method, and the shop's own
+//! - Personal data: the visitor id of the ticket cookie, the payment method, and the merchant's own
 //!   names of reservations and payments. Units and amounts stay for the books.
 //! - Each rule finds due rows by an index on their age, changes a bounded number, and skips rows
 //!   that another process has locked. So any number of processes may run the rules, and an idle run
 //!   costs one index lookup.
 
-use fairline_postgres::PgConnection;
 use tracing::warn;
-use uuid::Uuid;
 
-use crate::{
-    accounts::account::AccountId,
-    auth::caller::Holders,
-    db::{Store, StoreError},
-    orders::store::{account, column},
-};
+use crate::db::{Store, StoreError};
 
 /// Rows that one statement changes, at most.
 const AT_ONCE: i64 = 5000;
 /// How often a run repeats a statement that has changed the maximum.
 const TIMES_MAX: u32 = 20;
-/// The visitor id of anonymised rows; ids are random, so no visitor has it. The rules repeat it as
-/// a literal, since a partial index needs the exact condition.
-pub(crate) const NOBODY: [u8; 16] = [0; 16];
-
 /// How long rows are kept unchanged.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
@@ -124,7 +113,7 @@ const ACCOUNTS: [Rule; 5] = [
 ];
 
 /// Rules for messages, sent and received.
-const MEMORIES: [Rule; 6] = [
+const MESSAGES: [Rule; 6] = [
     // Events are kept in case Redis loses them, and until they have been relayed.
     Rule {
         table: "outbox",
@@ -143,9 +132,15 @@ const MEMORIES: [Rule; 6] = [
                 FOR UPDATE SKIP LOCKED) AS waiting WHERE off_at <= now() - make_interval(days => $1) LIMIT $2))",
     },
     // For this long, a notification is not repeated.
-    rule!(Kept::Days(8), "DELETE FROM letters", "letters", "due_at", "AND state NOT IN ('waiting', 'sending')"),
+    rule!(
+        Kept::Days(8),
+        "DELETE FROM notifications",
+        "notifications",
+        "due_at",
+        "AND state NOT IN ('waiting', 'sending')"
+    ),
     // Longer than any gateway repeats an event.
-    rule!(Kept::Days(7), "DELETE FROM gateway_events", "gateway_events", "heard_at", ""),
+    rule!(Kept::Days(7), "DELETE FROM gateway_events", "gateway_events", "received_at", ""),
     // Reminders of closed sales. They are ordered by line, so that one lookup finds the next line
     // with reminders.
     Rule {
@@ -176,8 +171,8 @@ impl Store {
     }
 
     /// Deletes expired events, webhook deliveries, notifications, reminders and gateway events.
-    pub(crate) async fn forget_memories(&self) -> Result<u64, StoreError> {
-        self.keep(&MEMORIES, 0).await
+    pub(crate) async fn forget_old_messages(&self) -> Result<u64, StoreError> {
+        self.keep(&MESSAGES, 0).await
     }
 
     /// Runs each rule, even if others fail. Returns the number of changed rows, or the last error.
@@ -206,80 +201,4 @@ impl Store {
         }
         failed.map_or(Ok(changed), Err)
     }
-
-    /// Anonymises the ended orders of these holders. Returns their number.
-    pub(crate) async fn forget(&self, holders: &Holders) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let ended: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM holds WHERE (visitor = ANY ($1) OR account_id = $2) AND state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments \
-             WHERE hold_id = holds.id AND state IN ('started', 'authorised', 'refund_due'))",
-        )
-        .bind(column(holders))
-        .bind(account(holders))
-        .fetch_all(&mut *transaction)
-        .await?;
-        unlink(&mut transaction, &ended).await?;
-        transaction.commit().await?;
-        Ok(ended.len() as u64)
-    }
-
-    /// Anonymises an order for the shop; or, given the id of an account, erases the account and
-    /// anonymises its orders.
-    pub(crate) async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let ended: Option<bool> = sqlx::query_scalar(
-            "SELECT state NOT IN ('promised', 'held') AND NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id \
-             AND state IN ('started', 'authorised', 'refund_due')) FROM holds WHERE id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        match ended {
-            Some(true) => {
-                unlink(&mut transaction, &[id]).await?;
-                transaction.commit().await?;
-                return Ok(Erased::Orders(1));
-            }
-            Some(false) => return Ok(Erased::UnderWay),
-            None => {}
-        }
-        let is_one: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM accounts WHERE id = $1) OR EXISTS (SELECT FROM holds WHERE account_id = $1)",
-        )
-        .bind(id)
-        .fetch_one(&mut *transaction)
-        .await?;
-        drop(transaction);
-        if !is_one {
-            return Ok(Erased::Unknown);
-        }
-        Ok(self.forget_account(AccountId(id)).await?.map_or(Erased::UnderWay, Erased::Orders))
-    }
-}
-
-/// The outcome of a shop's request to erase personal data.
-#[derive(Debug)]
-pub(crate) enum Erased {
-    /// The number of anonymised orders.
-    Orders(u64),
-    /// An order is still open.
-    UnderWay,
-    /// No order and no account has this id.
-    Unknown,
-}
-
-/// Anonymises holds, with their admissions, orders and payments.
-pub(crate) async fn unlink(connection: &mut PgConnection, holds: &[Uuid]) -> Result<(), StoreError> {
-    for visitors in [
-        "UPDATE admissions SET visitor = $2 WHERE id IN (SELECT admission_id FROM holds WHERE id = ANY ($1))",
-        "UPDATE interventions SET visitor = $2 WHERE visitor IN (SELECT visitor FROM holds WHERE id = ANY ($1)) AND (kind = 'removed' OR done)",
-        "UPDATE holds SET visitor = $2, account_id = NULL, reserved_as = CASE WHEN reserved_as IS NOT NULL THEN 'forgotten ' || id END \
-         WHERE id = ANY ($1)",
-        "UPDATE orders SET visitor = $2, paid_as = CASE WHEN paid_as IS NOT NULL THEN 'forgotten' END WHERE id = ANY ($1)",
-    ] {
-        sqlx::query(visitors).bind(holds).bind(&NOBODY[..]).execute(&mut *connection).await?;
-    }
-    let paid_with = sqlx::query("UPDATE payments SET payment_method = '' WHERE hold_id = ANY ($1)");
-    paid_with.bind(holds).execute(connection).await?;
-    Ok(())
 }

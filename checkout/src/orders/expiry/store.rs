@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Holds that one transaction expires, at most.
-const LAPSED_MAX: i64 = 500;
+const EXPIRED_MAX: i64 = 500;
 /// A payment younger than this keeps its hold beyond the hold's expiry. An authorised payment keeps
 /// it until the payment ends.
 const STARTED_KEEPS_HOLD_S: f64 = 120.0;
@@ -21,7 +21,7 @@ const STARTED_KEEPS_HOLD_S: f64 = 120.0;
 /// without a known authorisation is given up.
 pub(crate) const UNANSWERED_KEEPS_HOLD_S: f64 = 900.0;
 /// A report that the gateway is down is valid for this long after the last beat of its process.
-const AWAY_BELIEVED_FOR_S: f64 = 10.0;
+const DOWN_VALID_FOR_S: f64 = 10.0;
 
 /// Whether no payment keeps an expired hold. An authorised payment keeps it until it ends, and a
 /// recent one for the first number of seconds; or for the second, if the gateway has not answered
@@ -31,7 +31,7 @@ macro_rules! no_payment_keeps_it {
         concat!(
             "NOT EXISTS (SELECT FROM payments WHERE hold_id = holds.id AND (state = 'authorised' \
              OR state = 'started' AND created_at > now() - make_interval(secs => CASE WHEN gateway_ref IS NULL \
-                OR EXISTS (SELECT FROM checkouts WHERE gateway_away AND beat_at > now() - make_interval(secs => ",
+                OR EXISTS (SELECT FROM checkouts WHERE gateway_down AND beat_at > now() - make_interval(secs => ",
             $believed_seconds,
             ")) THEN ",
             $unanswered_seconds,
@@ -44,14 +44,14 @@ macro_rules! no_payment_keeps_it {
 
 /// Units that went back to the stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
-pub(crate) struct Lapsed {
+pub(crate) struct Expired {
     pub(crate) holds: i64,
     pub(crate) units: i64,
 }
 
 impl Store {
     /// Sales with expired holds.
-    pub(crate) async fn sales_with_holds_to_lapse(&self) -> Result<Vec<SaleId>, StoreError> {
+    pub(crate) async fn sales_with_expired_holds(&self) -> Result<Vec<SaleId>, StoreError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
             // One lookup finds the next sale with holds.
             "WITH RECURSIVE selling (id) AS ( \
@@ -69,7 +69,7 @@ impl Store {
 
     /// Releases the units of expired holds that no payment keeps. Handles one sale at a time, so
     /// that no two sweepers wait for each other's stock.
-    pub(crate) async fn lapse_holds(&self, sale: SaleId) -> Result<Lapsed, StoreError> {
+    pub(crate) async fn expire_holds(&self, sale: SaleId) -> Result<Expired, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let run_out: Vec<Uuid> = sqlx::query_scalar(concat!(
             "SELECT id FROM holds WHERE sale_id = $1 AND state IN ('promised', 'held') AND expires_at <= now() AND ",
@@ -77,18 +77,18 @@ impl Store {
             " ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
         ))
         .bind(sale.0)
-        .bind(LAPSED_MAX)
+        .bind(EXPIRED_MAX)
         .bind(STARTED_KEEPS_HOLD_S)
         .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(AWAY_BELIEVED_FOR_S)
+        .bind(DOWN_VALID_FOR_S)
         .fetch_all(&mut *transaction)
         .await?;
         if run_out.is_empty() {
-            return Ok(Lapsed::default());
+            return Ok(Expired::default());
         }
         // A second statement repeats the check, since it sees every payment that began before the
         // locks were taken.
-        let lapsed: Lapsed = sqlx::query_as(concat!(
+        let expired: Expired = sqlx::query_as(concat!(
             "WITH lapsed AS (UPDATE holds SET state = $3 FROM (SELECT id, state FROM holds WHERE id = ANY ($2)) AS was \
              WHERE holds.id = was.id AND ",
             no_payment_keeps_it!("$4", "$5", "$6"),
@@ -98,7 +98,7 @@ impl Store {
                 promised = promised - (SELECT coalesce(sum(quantity), 0) FROM lapsed WHERE NOT was_held), \
                 events = events + (SELECT count(*) FROM lapsed WHERE was_held) \
                 WHERE sale_id = $1 AND EXISTS (SELECT FROM lapsed) RETURNING events \
-             ), told AS ( \
+             ), published AS ( \
                 INSERT INTO outbox (sale_id, number, kind, data) SELECT $1, events, 'InventoryReleased', json_agg( \
                 json_build_object('order_id', id, 'quantity', quantity, 'reason', 'lapsed', 'traceparent', traceparent)) \
                 FROM lapsed, freed WHERE was_held GROUP BY events \
@@ -110,10 +110,10 @@ impl Store {
         .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
         .bind(STARTED_KEEPS_HOLD_S)
         .bind(UNANSWERED_KEEPS_HOLD_S)
-        .bind(AWAY_BELIEVED_FOR_S)
+        .bind(DOWN_VALID_FOR_S)
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(lapsed)
+        Ok(expired)
     }
 }

@@ -1,5 +1,4 @@
-//! Transitions of holds other than payment here: cancelled, confirmed by the shop, or reserved for
-//! the shop.
+//! Transitions of holds, and those that the merchant makes: confirmed, or reserved for the merchant.
 
 use fairline_events::Kind;
 use fairline_postgres::PgConnection;
@@ -12,62 +11,24 @@ use uuid::Uuid;
 use crate::{
     auth::caller::Caller,
     db::{Store, StoreError},
-    events::store::tell,
-    jobs::retention::store::NOBODY,
+    events::store::publish,
     orders::{
-        order::{Order, OrderId, PaymentId},
-        state::{HoldEvent, HoldState, OrderStatus, PaymentState},
-        store::{OrderRow, account, column, order_rows},
-    },
-    payments::{
-        settlement::store::{self as settle, Withdrawn},
-        store::renew_hold,
+        order::{Order, OrderId},
+        state::{HoldEvent, HoldState, OrderStatus},
+        store::{ANONYMOUS, order_for},
     },
 };
 
-/// The outcome of giving a hold back.
-#[derive(Debug)]
-pub(crate) enum GivenBack {
-    /// Its units are free, or were before; or it had expired, and its pending payment was
-    /// withdrawn.
-    Done(Order, Withdrawn),
-    /// It is paid or being captured, or it had expired.
-    NotNow(Order),
-}
+/// How long an expired hold is renewed for a late payment, in seconds.
+const RENEWED_FOR_S: f64 = 60.0;
 
-/// The outcome of a confirmation by the shop.
+/// The outcome of a confirmation by the merchant.
 #[derive(Debug)]
 pub(crate) enum Confirmed {
     /// It is sold, or was sold before under this reference.
     Sold(Order),
     /// It can't be sold: its units are gone, or it was paid or is being paid another way.
     NotNow(Order),
-}
-
-/// Why nothing was reserved for the shop.
-#[derive(Debug)]
-pub(crate) enum NotReserved {
-    UnknownSale,
-    SaleNotOpen,
-    /// Too few units are free.
-    TooFew {
-        free: i32,
-    },
-    /// The reference belongs to another reservation.
-    OtherReservation,
-}
-
-/// The state of a payment.
-#[derive(Debug)]
-pub(crate) struct PaymentStanding {
-    pub(crate) id: PaymentId,
-    pub(crate) order: OrderId,
-    pub(crate) state: PaymentState,
-    pub(crate) amount_minor: i64,
-    pub(crate) currency: String,
-    pub(crate) updated_at: OffsetDateTime,
-    /// Only while the payment waits for its shopper.
-    pub(crate) client_secret: Option<String>,
 }
 
 /// A stock, as the merchant API shows it.
@@ -88,134 +49,29 @@ impl StockRow {
     }
 }
 
+/// Why nothing was reserved for the merchant.
+#[derive(Debug)]
+pub(crate) enum NotReserved {
+    UnknownSale,
+    SaleNotOpen,
+    /// Too few units are free.
+    TooFew {
+        free: i32,
+    },
+    /// The reference belongs to another reservation.
+    OtherReservation,
+}
+
 /// Stocks that are listed at most, those of the newest sales first.
 const STOCKS_MAX: i64 = 1000;
 
-/// An order, if the caller may see it.
-async fn order_for(connection: &mut PgConnection, order: OrderId, asker: &Caller) -> Result<Option<Order>, StoreError> {
-    let row: Option<OrderRow> =
-        sqlx::query_as(order_rows!("WHERE holds.id = $1 AND ($2 OR holds.visitor = ANY($3) OR holds.account_id = $4)"))
-            .bind(order.0)
-            .bind(asker.is_shop())
-            .bind(column(asker.holders()))
-            .bind(account(asker.holders()))
-            .fetch_optional(connection)
-            .await?;
-    row.map(Order::try_from).transpose()
-}
-
 impl Store {
-    /// An order, if the caller may see it.
-    pub(crate) async fn order_for(&self, order: OrderId, asker: &Caller) -> Result<Option<Order>, StoreError> {
-        order_for(&mut *self.pool.acquire().await?, order, asker).await
-    }
-
-    /// A payment by its own id, or the newest payment of an order by the order's id, if the caller
-    /// may see it.
-    pub(crate) async fn payment_for(&self, id: Uuid, asker: &Caller) -> Result<Option<PaymentStanding>, StoreError> {
-        #[derive(FromRow)]
-        struct Row {
-            id: Uuid,
-            hold_id: Uuid,
-            state: String,
-            amount_minor: i64,
-            currency: String,
-            updated_at: OffsetDateTime,
-            client_secret: Option<String>,
-        }
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT payments.id, hold_id, payments.state, payments.amount_minor, payments.currency, updated_at, \
-             CASE WHEN payments.state = 'started' THEN client_secret END AS client_secret FROM payments \
-             JOIN holds ON holds.id = hold_id WHERE (payments.id = $1 OR hold_id = $1) AND ($2 OR visitor = ANY($3) OR account_id = $4) \
-             ORDER BY payments.created_at DESC LIMIT 1",
-        )
-        .bind(id)
-        .bind(asker.is_shop())
-        .bind(column(asker.holders()))
-        .bind(account(asker.holders()))
-        .fetch_optional(&self.pool)
-        .await?;
-        let standing = |row: Row| -> Result<PaymentStanding, StoreError> {
-            Ok(PaymentStanding {
-                id: PaymentId(row.id),
-                order: OrderId(row.hold_id),
-                state: row.state.as_str().try_into()?,
-                amount_minor: row.amount_minor,
-                currency: row.currency,
-                updated_at: row.updated_at,
-                client_secret: row.client_secret,
-            })
-        };
-        row.map(standing).transpose()
-    }
-
-    /// Withdraws the payment of an order, unless it is known to be authorised, and returns the
-    /// order as it is then. Returns none if the order does not exist or belongs to another caller.
-    pub(crate) async fn withdraw(
-        &self,
-        order: OrderId,
-        asker: &Caller,
-    ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
-        let hold = lock_hold(&mut transaction, order).await?;
-        let withdrawn = settle::withdraw(&mut transaction, order, &hold).await?;
-        let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
-        transaction.commit().await?;
-        Ok(Some((found, withdrawn)))
-    }
-
-    /// Gives a hold back, and withdraws its payment, unless that is known to be authorised. Returns
-    /// none if the order does not exist or belongs to another caller.
-    pub(crate) async fn give_back(&self, order: OrderId, asker: &Caller) -> Result<Option<GivenBack>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let Some(found) = order_for(&mut transaction, order, asker).await? else { return Ok(None) };
-        let mut hold = lock_hold(&mut transaction, order).await?;
-        let withdrawn = settle::withdraw(&mut transaction, order, &hold).await?;
-        if withdrawn.0.is_some() && hold.is_yield {
-            hold = lock_hold(&mut transaction, order).await?;
-        }
-        // Read again under the lock.
-        let found = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
-        match found.status {
-            OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
-            OrderStatus::Held | OrderStatus::Promised => {}
-            OrderStatus::Lapsed if withdrawn.0.is_some() => {
-                transaction.commit().await?;
-                return Ok(Some(GivenBack::Done(found, withdrawn)));
-            }
-            _ => return Ok(Some(GivenBack::NotNow(found))),
-        }
-        let from = HoldState::try_from(hold.state.as_str())?;
-        let to = hold_after(from, HoldEvent::GiveBack)?;
-        let was_held = from == HoldState::Held;
-        let free = sqlx::query(if was_held {
-            "UPDATE stock SET held = held - $2 WHERE sale_id = $1"
-        } else {
-            "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1"
-        });
-        free.bind(hold.sale_id).bind(hold.quantity).execute(&mut *transaction).await?;
-        // After the stock, since it also changes the allowance of the account.
-        sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
-            .bind(order.0)
-            .bind(to.word())
-            .execute(&mut *transaction)
-            .await?;
-        if was_held {
-            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
-            tell(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;
-        }
-        let given_back = order_for(&mut transaction, order, asker).await?.unwrap_or(found);
-        transaction.commit().await?;
-        Ok(Some(GivenBack::Done(given_back, withdrawn)))
-    }
-
-    /// Sells a hold that the shop was paid for elsewhere; an expired hold, if units are free.
+    /// Sells a hold that the merchant was paid for elsewhere; an expired hold, if units are free.
     pub(crate) async fn confirm(&self, order: OrderId, reference: &str) -> Result<Option<Confirmed>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let Some(found) = order_for(&mut transaction, order, &Caller::Shop).await? else { return Ok(None) };
+        let Some(found) = order_for(&mut transaction, order, &Caller::Merchant).await? else { return Ok(None) };
         let hold = lock_hold(&mut transaction, order).await?;
-        let found = order_for(&mut transaction, order, &Caller::Shop).await?.unwrap_or(found);
+        let found = order_for(&mut transaction, order, &Caller::Merchant).await?.unwrap_or(found);
         let mut state = HoldState::try_from(hold.state.as_str())?;
         if state == HoldState::Paid {
             let paid_as: Option<String> = sqlx::query_scalar("SELECT paid_as FROM orders WHERE id = $1")
@@ -239,13 +95,13 @@ impl Store {
             return Ok(Some(Confirmed::NotNow(found)));
         }
         state = hold_after(HoldState::Held, HoldEvent::Pay)?;
-        sell_to_the_shop(&mut transaction, order, &hold, state, reference).await?;
-        let sold = order_for(&mut transaction, order, &Caller::Shop).await?.unwrap_or(found);
+        sell_for_merchant(&mut transaction, order, &hold, state, reference).await?;
+        let sold = order_for(&mut transaction, order, &Caller::Merchant).await?.unwrap_or(found);
         transaction.commit().await?;
         Ok(Some(Confirmed::Sold(sold)))
     }
 
-    /// Holds free units for the shop itself. A repeated reference returns the same reservation.
+    /// Holds free units for the merchant itself. A repeated reference returns the same reservation.
     pub(crate) async fn reserve(
         &self,
         sale: SaleId,
@@ -282,7 +138,7 @@ impl Store {
             if held != quantity {
                 return Ok(Err(NotReserved::OtherReservation));
             }
-            let known = order_for(&mut transaction, OrderId(id), &Caller::Shop).await?;
+            let known = order_for(&mut transaction, OrderId(id), &Caller::Merchant).await?;
             return known.map(Ok).ok_or_else(|| StoreError::Corrupt(format!("hold {id} is no order")));
         }
         if !free.is_open {
@@ -312,7 +168,7 @@ impl Store {
         )
         .bind(id.0)
         .bind(reference)
-        .bind(&NOBODY[..])
+        .bind(&ANONYMOUS[..])
         .bind(quantity)
         .bind(f64::from(held_for_s))
         .bind(sale.0)
@@ -320,13 +176,13 @@ impl Store {
         .await?;
         let hold = HoldRow {
             sale_id: sale.0,
-            visitor: NOBODY.to_vec(),
+            visitor: ANONYMOUS.to_vec(),
             quantity,
             state: HoldState::Held.word().to_owned(),
             is_yield: free.is_yield,
         };
-        tell_reserved(&mut transaction, id, &hold, expires_at).await?;
-        let order = order_for(&mut transaction, id, &Caller::Shop).await?;
+        publish_reserved(&mut transaction, id, &hold, expires_at).await?;
+        let order = order_for(&mut transaction, id, &Caller::Merchant).await?;
         let order = order.ok_or_else(|| StoreError::Corrupt(format!("hold {} is no order", id.0)))?;
         transaction.commit().await?;
         Ok(Ok(order))
@@ -345,8 +201,8 @@ impl Store {
     }
 }
 
-/// Turns a hold into an order that the shop was paid for. The caller has locked the hold.
-async fn sell_to_the_shop(
+/// Turns a hold into an order that the merchant was paid for. The caller has locked the hold.
+async fn sell_for_merchant(
     connection: &mut PgConnection,
     order: OrderId,
     hold: &HoldRow,
@@ -394,7 +250,7 @@ pub(crate) async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> 
     Ok(row.bind(order.0).fetch_one(connection).await?)
 }
 
-pub(crate) async fn tell_reserved(
+pub(crate) async fn publish_reserved(
     connection: &mut PgConnection,
     order: OrderId,
     hold: &HoldRow,
@@ -402,7 +258,7 @@ pub(crate) async fn tell_reserved(
 ) -> Result<(), StoreError> {
     let until = expires_at.format(&Rfc3339).unwrap_or_default();
     let data = json!({ "order_id": order, "quantity": hold.quantity, "hold_expires_at": until });
-    tell(connection, hold.sale_id, Kind::InventoryReserved, data).await
+    publish(connection, hold.sale_id, Kind::InventoryReserved, data).await
 }
 
 /// Moves the units of a hold between promised and held, if the stock permits it. The caller has
@@ -430,10 +286,10 @@ pub(crate) async fn shift_hold(
     .fetch_optional(&mut *connection)
     .await?;
     match shifted {
-        Some(expires_at) if to == HoldState::Held => tell_reserved(connection, order, hold, expires_at).await?,
+        Some(expires_at) if to == HoldState::Held => publish_reserved(connection, order, hold, expires_at).await?,
         Some(_) => {
             let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "not_paid" });
-            tell(connection, hold.sale_id, Kind::InventoryReleased, data).await?;
+            publish(connection, hold.sale_id, Kind::InventoryReleased, data).await?;
         }
         None => {}
     }
@@ -449,9 +305,43 @@ pub(crate) async fn count_sold(connection: &mut PgConnection, hold: &HoldRow, da
     .bind(hold.quantity)
     .fetch_one(&mut *connection)
     .await?;
-    tell(connection, hold.sale_id, Kind::PurchaseCompleted, data).await?;
+    publish(connection, hold.sale_id, Kind::PurchaseCompleted, data).await?;
     if sold_out {
-        tell(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
+        publish(connection, hold.sale_id, Kind::FlashSaleSoldOut, json!({})).await?;
     }
     Ok(())
+}
+
+/// Renews an expired hold if enough units are neither promised nor held (in yield mode, not held),
+/// and if the limits of its account and its shopper permit it. The caller has locked the hold.
+pub(crate) async fn renew_hold(
+    connection: &mut PgConnection,
+    order: OrderId,
+    hold: &HoldRow,
+) -> Result<bool, StoreError> {
+    let state = hold_after(HoldState::Lapsed, HoldEvent::Renew)?;
+    let renewed: Option<OffsetDateTime> = sqlx::query_scalar(
+        "WITH taken AS ( \
+            UPDATE stock SET held = held + $3, \
+            overbook = CASE WHEN $6 THEN greatest(overbook, promised + held + sold + $3 - total) ELSE overbook END \
+            WHERE sale_id = $2 AND (CASE WHEN $6 THEN 0 ELSE promised END) + held + sold + $3 <= total \
+            AND NOT EXISTS (SELECT FROM allowances JOIN holds USING (sale_id, account_id) WHERE holds.id = $1 AND units + $3 > most) \
+            AND NOT EXISTS (SELECT FROM shopper_allowances JOIN holds USING (sale_id, visitor) WHERE holds.id = $1 AND units + $3 > most) \
+            RETURNING sale_id \
+         ) \
+         UPDATE holds SET state = $4, expires_at = now() + make_interval(secs => $5) FROM taken WHERE id = $1 \
+         RETURNING expires_at",
+    )
+    .bind(order.0)
+    .bind(hold.sale_id)
+    .bind(hold.quantity)
+    .bind(state.word())
+    .bind(RENEWED_FOR_S)
+    .bind(hold.is_yield)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(expires_at) = renewed {
+        publish_reserved(connection, order, hold, expires_at).await?;
+    }
+    Ok(renewed.is_some())
 }

@@ -1,7 +1,8 @@
 //! Refunds and disputes of captured payments as the gateway counts them, and the requests of
-//! operators and the shop.
+//! operators and the merchant.
 
 use fairline_events::Kind;
+use fairline_payment_gateway::Balance;
 use fairline_postgres::PgConnection;
 use fairline_sale::amount_from_gateway;
 use serde_json::json;
@@ -11,12 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     db::{Store, StoreError},
-    events::store::tell,
+    events::store::publish,
     orders::{order::OrderId, state::PaymentState},
-    payments::{
-        gateway::Balance,
-        store::{Payment, PaymentRow, payment_columns},
-    },
+    payments::store::{Payment, PaymentRow, payment_columns},
 };
 
 /// A request in progress is taken over by another checkout after this many seconds.
@@ -66,12 +64,12 @@ impl TryFrom<RequestRow> for OrderRequest {
 
 /// The captured payment of an order.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub(crate) struct PaidWith {
     pub(crate) payment: Payment,
     pub(crate) refunded_minor: i64,
 }
 
-/// The outcome of the shop's request for a refund.
+/// The outcome of the merchant's request for a refund.
 #[derive(Debug)]
 pub(crate) enum Requested {
     Accepted(OrderRequest),
@@ -133,23 +131,23 @@ impl Store {
             let mut data = about((refunded - known.refunded_minor).abs());
             data["refunded_minor"] = json!(refunded);
             let kind = if refunded > known.refunded_minor { Kind::PaymentRefunded } else { Kind::RefundFailed };
-            tell(&mut transaction, known.sale_id, kind, data).await?;
+            publish(&mut transaction, known.sale_id, kind, data).await?;
         }
         if (disputed, balance.dispute.as_ref()) != (known.disputed_minor, known.dispute.as_ref()) {
             let mut data = about(disputed);
             data["dispute"] = json!(balance.dispute.as_deref().unwrap_or("withdrawn"));
-            tell(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
+            publish(&mut transaction, known.sale_id, Kind::PaymentDisputed, data).await?;
         }
         transaction.commit().await?;
         Ok(known.dispute.is_none() && balance.dispute.is_some())
     }
 
     /// The captured payment of an order, if it was paid for here.
-    pub(crate) async fn charge(&self, order: OrderId) -> Result<Option<Charge>, StoreError> {
-        charge(&mut *self.pool.acquire().await?, order).await
+    pub(crate) async fn paid_with(&self, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
+        paid_with(&mut *self.pool.acquire().await?, order).await
     }
 
-    /// Stores the shop's request for a refund. A checkout process executes it.
+    /// Stores the merchant's request for a refund. A checkout process executes it.
     pub(crate) async fn request_refund(
         &self,
         order: OrderId,
@@ -161,7 +159,7 @@ impl Store {
         if !known.fetch_one(&mut *transaction).await? {
             return Ok(Requested::UnknownOrder);
         }
-        let Some(Charge { payment, refunded_minor }) = charge(&mut transaction, order).await? else {
+        let Some(PaidWith { payment, refunded_minor }) = paid_with(&mut transaction, order).await? else {
             return Ok(Requested::NotPaid);
         };
         let left_minor = payment.amount_minor - refunded_minor;
@@ -250,7 +248,7 @@ impl Store {
     }
 }
 
-async fn charge(connection: &mut PgConnection, order: OrderId) -> Result<Option<Charge>, StoreError> {
+async fn paid_with(connection: &mut PgConnection, order: OrderId) -> Result<Option<PaidWith>, StoreError> {
     let row: Option<PaymentRow> = sqlx::query_as(payment_columns!(
         "SELECT",
         "FROM payments WHERE id = (SELECT payment_id FROM orders WHERE orders.id = $1) AND state = 'captured'"
@@ -261,5 +259,5 @@ async fn charge(connection: &mut PgConnection, order: OrderId) -> Result<Option<
     let Some(row) = row else { return Ok(None) };
     let refunded_minor = sqlx::query_scalar("SELECT refunded_minor FROM payments WHERE id = $1").bind(row.id);
     let refunded_minor = refunded_minor.fetch_one(connection).await?;
-    Ok(Some(Charge { payment: row.try_into()?, refunded_minor }))
+    Ok(Some(PaidWith { payment: row.try_into()?, refunded_minor }))
 }

@@ -1,7 +1,7 @@
 //! Settlement with the gateway after a payment has ended here.
 //!
 //! - Cancels intents that could still be confirmed, reads refunds and disputes, including those
-//!   made elsewhere, and executes requests of operators and the shop.
+//!   made elsewhere, and executes requests of operators and the merchant.
 //! - The rows of payments and requests hold the remaining work, so the sweeper continues after a
 //!   crash.
 //! - Refunds are never summed from events: the gateway is asked for the total, so repeated or
@@ -9,21 +9,21 @@
 
 pub(crate) mod store;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use fairline_payment_gateway::{GatewayError, IntentStatus, Part, PartRefund};
 use fairline_sale::{gateway_amount, price_text};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::{
-    Checkout,
     auth::caller::Caller,
     db::StoreError,
     error::CheckoutError,
     orders::state::PaymentState,
     payments::{
-        gateway::{NoAnswer, Part, PartRefund, Standing},
-        refunds::store::{Charge, OrderRequest, RequestKind},
+        refunds::store::{OrderRequest, PaidWith, RequestKind},
+        service::Payments,
         store::Payment,
     },
 };
@@ -36,23 +36,23 @@ const FOUND_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 enum Unsettled {
     #[error("{0}")]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(#[from] GatewayError),
     #[error("the gateway reports {0:?}")]
-    Open(Standing),
+    Open(IntentStatus),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl Checkout {
+impl Payments {
     /// Settles an ended payment in the background, if there is something to settle.
-    pub(crate) fn settle_soon(&self, payment: Payment) -> Option<JoinHandle<()>> {
+    pub(crate) fn settle_soon(self: &Arc<Self>, payment: Payment) -> Option<JoinHandle<()>> {
         payment.to_settle?;
-        let checkout = self.clone();
+        let payments = self.clone();
         Some(self.shutdown.spawn(async move {
-            match checkout.settle(&payment).await {
+            match payments.settle(&payment).await {
                 Ok(()) => {}
-                Err(Unsettled::NoAnswer(NoAnswer::LeftAlone | NoAnswer::NotYet(_))) => {}
-                Err(reason @ Unsettled::NoAnswer(NoAnswer::Unanswered(_) | NoAnswer::Failed(_))) => {
+                Err(Unsettled::NoAnswer(GatewayError::CircuitOpen | GatewayError::NotYet(_))) => {}
+                Err(reason @ Unsettled::NoAnswer(GatewayError::Unanswered(_) | GatewayError::Failed(_))) => {
                     warn!(payment = %payment.id, %reason, "settle payment failed; it will be retried");
                 }
                 Err(reason) => error!(payment = %payment.id, %reason, "settle payment failed; it will be retried"),
@@ -60,7 +60,7 @@ impl Checkout {
         }))
     }
 
-    async fn settle(&self, payment: &Payment) -> Result<(), Unsettled> {
+    async fn settle(self: &Arc<Self>, payment: &Payment) -> Result<(), Unsettled> {
         match (&payment.reference, payment.state) {
             _ if payment.has_ended_unpaid() => self.release(payment).await,
             (Some(reference), PaymentState::Captured | PaymentState::Refunded) => {
@@ -76,7 +76,7 @@ impl Checkout {
     }
 
     /// Cancels what the gateway may still authorise, or has authorised.
-    async fn release(&self, payment: &Payment) -> Result<(), Unsettled> {
+    async fn release(self: &Arc<Self>, payment: &Payment) -> Result<(), Unsettled> {
         let reference = match &payment.reference {
             Some(reference) => reference.clone(),
             None => match self.gateway.find(payment.id).await?.reference {
@@ -85,30 +85,30 @@ impl Checkout {
                 None => return Ok(self.store.settled(payment, None).await?),
             },
         };
-        match self.gateway.cancel(payment.id, &reference).await?.standing {
-            Standing::Cancelled | Standing::Declined | Standing::Refunded | Standing::Unknown => {
+        match self.gateway.cancel(payment.id, &reference).await?.status {
+            IntentStatus::Cancelled | IntentStatus::Declined | IntentStatus::Refunded | IntentStatus::Unknown => {
                 Ok(self.store.settled(payment, Some(&reference)).await?)
             }
-            Standing::Captured => {
+            IntentStatus::Captured => {
                 error!(payment = %payment.id, "payment captured at the gateway after it had ended here; refunding it");
                 let mut owed = self.store.owe(payment, &reference).await?;
                 // The sweeper continues if it still has to wait.
                 let _ = self.drive(&mut owed).await;
                 Ok(())
             }
-            open @ (Standing::NeedsAction | Standing::Authorised) => {
+            open @ (IntentStatus::NeedsAction | IntentStatus::Authorised) => {
                 info!(payment = %payment.id, ?open, "payment is not released yet");
                 Err(Unsettled::Open(open))
             }
         }
     }
 
-    /// Starts the requests of operators and the shop.
-    pub(crate) async fn do_requests(&self, at_once: i64) -> Result<(), StoreError> {
+    /// Starts the requests of operators and the merchant.
+    pub(crate) async fn do_requests(self: &Arc<Self>, at_once: i64) -> Result<(), StoreError> {
         for request in self.store.adopt_requests(at_once).await? {
-            let checkout = self.clone();
+            let payments = self.clone();
             self.shutdown.spawn(async move {
-                if let Err(error) = checkout.do_request(&request).await {
+                if let Err(error) = payments.do_request(&request).await {
                     warn!(order = %request.order.0, %error, "order request failed; it will be retried");
                 }
             });
@@ -117,9 +117,9 @@ impl Checkout {
     }
 
     /// Executes a request if the gateway answers; otherwise it is retried later.
-    pub(crate) async fn do_request(&self, request: &OrderRequest) -> Result<(), StoreError> {
+    pub(crate) async fn do_request(self: &Arc<Self>, request: &OrderRequest) -> Result<(), StoreError> {
         let failed = match request.kind {
-            RequestKind::Cancel => match self.give_back(request.order, Caller::Shop).await {
+            RequestKind::Cancel => match self.give_back(request.order, Caller::Merchant).await {
                 Ok(_) => None,
                 Err(CheckoutError::Store(error)) => return Err(error),
                 Err(reason) => Some(reason.to_string()),
@@ -143,8 +143,8 @@ impl Checkout {
         Ok(())
     }
 
-    async fn refund_part(&self, request: &OrderRequest) -> Result<PartRefund, Unsettled> {
-        let Some(Charge { payment, refunded_minor }) = self.store.charge(request.order).await? else {
+    async fn refund_part(self: &Arc<Self>, request: &OrderRequest) -> Result<PartRefund, Unsettled> {
+        let Some(PaidWith { payment, refunded_minor }) = self.store.paid_with(request.order).await? else {
             return Ok(PartRefund::Refused("the order was not paid for here".to_owned()));
         };
         let left = payment.amount_minor - refunded_minor;

@@ -4,15 +4,21 @@
 //! then is the gateway asked to release the money. An ended payment is never authorised again, so
 //! no order is paid behind a shopper's back.
 
+use fairline_events::Kind;
+use fairline_payment_gateway::PaymentId;
 use fairline_postgres::PgConnection;
+use serde_json::json;
 
 use crate::{
+    auth::caller::Caller,
     db::{Store, StoreError},
+    events::store::publish,
     orders::{
         expiry::store::UNANSWERED_KEEPS_HOLD_S,
-        holds::store::{HoldRow, lock_hold, shift_hold},
-        order::{OrderId, PaymentId},
-        state::{HoldEvent, HoldState, PaymentEvent, PaymentState},
+        holds::store::{HoldRow, hold_after, lock_hold, shift_hold},
+        order::{Order, OrderId},
+        state::{HoldEvent, HoldState, OrderStatus, PaymentEvent, PaymentState},
+        store::order_for,
     },
     payments::store::{LEFT_BEHIND_S, Payment, PaymentRow, after, payment_columns, read_payment},
 };
@@ -52,11 +58,82 @@ impl Ended<'_> {
     pub(crate) const OPEN: Self = Self { reference: None, is_open: true, rejected_as: None };
 }
 
+/// The outcome of giving an order back.
+#[derive(Debug)]
+pub(crate) enum GivenBack {
+    /// Its units are free, or were before; or it had expired, and its pending payment was
+    /// withdrawn.
+    Done(Order, Withdrawn),
+    /// It is paid or being captured, or it had expired.
+    NotNow(Order),
+}
+
 /// The withdrawn payment, if there was one.
 #[derive(Debug)]
 pub(crate) struct Withdrawn(pub(crate) Option<Payment>);
 
 impl Store {
+    /// Withdraws the payment of an order, unless it is known to be authorised, and returns the
+    /// order as it is then. Returns none if the order does not exist or belongs to another caller.
+    pub(crate) async fn withdraw(
+        &self,
+        order: OrderId,
+        caller: &Caller,
+    ) -> Result<Option<(Order, Withdrawn)>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
+        let hold = lock_hold(&mut transaction, order).await?;
+        let withdrawn = withdraw(&mut transaction, order, &hold).await?;
+        let found = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
+        transaction.commit().await?;
+        Ok(Some((found, withdrawn)))
+    }
+
+    /// Gives a hold back, and withdraws its payment, unless that is known to be authorised. Returns
+    /// none if the order does not exist or belongs to another caller.
+    pub(crate) async fn give_back(&self, order: OrderId, caller: &Caller) -> Result<Option<GivenBack>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let Some(found) = order_for(&mut transaction, order, caller).await? else { return Ok(None) };
+        let mut hold = lock_hold(&mut transaction, order).await?;
+        let withdrawn = withdraw(&mut transaction, order, &hold).await?;
+        if withdrawn.0.is_some() && hold.is_yield {
+            hold = lock_hold(&mut transaction, order).await?;
+        }
+        // Read again under the lock.
+        let found = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
+        match found.status {
+            OrderStatus::Cancelled => return Ok(Some(GivenBack::Done(found, withdrawn))),
+            OrderStatus::Held | OrderStatus::Promised => {}
+            OrderStatus::Lapsed if withdrawn.0.is_some() => {
+                transaction.commit().await?;
+                return Ok(Some(GivenBack::Done(found, withdrawn)));
+            }
+            _ => return Ok(Some(GivenBack::NotNow(found))),
+        }
+        let from = HoldState::try_from(hold.state.as_str())?;
+        let to = hold_after(from, HoldEvent::GiveBack)?;
+        let was_held = from == HoldState::Held;
+        let free = sqlx::query(if was_held {
+            "UPDATE stock SET held = held - $2 WHERE sale_id = $1"
+        } else {
+            "UPDATE stock SET promised = promised - $2 WHERE sale_id = $1"
+        });
+        free.bind(hold.sale_id).bind(hold.quantity).execute(&mut *transaction).await?;
+        // After the stock, since it also changes the allowance of the account.
+        sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
+            .bind(order.0)
+            .bind(to.word())
+            .execute(&mut *transaction)
+            .await?;
+        if was_held {
+            let data = json!({ "order_id": order, "quantity": hold.quantity, "reason": "cancelled" });
+            publish(&mut transaction, hold.sale_id, Kind::InventoryReleased, data).await?;
+        }
+        let given_back = order_for(&mut transaction, order, caller).await?.unwrap_or(found);
+        transaction.commit().await?;
+        Ok(Some(GivenBack::Done(given_back, withdrawn)))
+    }
+
     /// Ends a payment unpaid and returns it as it is now. In yield mode, its units become free for
     /// other payments.
     pub(crate) async fn end_unpaid(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use checkout::door::Door;
+use checkout::redemption_bench::DirectRedemption;
 use fairline_server::Shutdown;
 use futures_util::{StreamExt as _, stream};
 
@@ -148,10 +148,11 @@ fn under_load(bench: &mut Bench, shop: &Shop, owners: &[Shopper], made: &Run) ->
 fn at_the_till(shop: &Shop, shoppers: &[Shopper], at_once: usize) -> Result<Run, Failure> {
     let (shutdown, kid) = (Shutdown::new(), shop.key.kid().to_owned());
     shop.runtime.block_on(async {
-        let door = Door::open(&shop.postgres_url, &shutdown).map_err(|error| Failure::new(error.to_string()))?;
+        let redemption =
+            DirectRedemption::open(&shop.postgres_url, &shutdown).map_err(|error| Failure::new(error.to_string()))?;
         let started = Instant::now();
         let redeem = |(nth, shopper): (usize, &Shopper)| {
-            let redeemed = door.redeem(shopper.admission, kid.clone(), shopper.sale, shopper.visitor);
+            let redeemed = redemption.redeem(shopper.admission, kid.clone(), shopper.sale, shopper.visitor);
             async move { (nth, redeemed.await) }
         };
         let mut redeemed = stream::iter(shoppers.iter().enumerate()).map(redeem).buffer_unordered(at_once);

@@ -77,8 +77,8 @@ UPDATE webhooks SET off_at = now() WHERE id = pg_temp.id('webhook', 3);
 INSERT INTO deliveries (webhook_id, sale_id, number, body, state, due_at)
     SELECT pg_temp.id('webhook', 1 + n % 3), pg_temp.id('sale', 1 + n % 100), n, '{}', CASE WHEN n % 3 = 2 AND n < 300 THEN 'waiting' ELSE 'delivered' END,
     now() - CASE WHEN n <= :due THEN interval '30 days' ELSE (n % 9000) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
-INSERT INTO gateway_events (id, heard_at) SELECT 'evt_' || n, now() - CASE WHEN n <= :due THEN interval '30 days' ELSE (n % 9000) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
-INSERT INTO answers (scope, key, request, status, body, started_at)
+INSERT INTO gateway_events (id, received_at) SELECT 'evt_' || n, now() - CASE WHEN n <= :due THEN interval '30 days' ELSE (n % 9000) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
+INSERT INTO idempotency_keys (scope, key, request, status, body, started_at)
     SELECT sha256(n::text::bytea), 'k', sha256('r'), 200, '{}', now() - CASE WHEN n <= :due THEN interval '3 days' ELSE (n % 1400) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
 INSERT INTO allowances (sale_id, account_id, units, most, changed_at)
     SELECT pg_temp.id('sale', 1 + n % 5000), pg_temp.id('account', n), 1, 2, now() - CASE WHEN n <= :due THEN interval '400 days' ELSE (n % 360) * interval '1 day' END FROM generate_series(1, :rows) AS n;
@@ -91,11 +91,11 @@ INSERT INTO sign_ins (id, address, created_at)
 INSERT INTO sessions (id, account_id, created_at) SELECT pg_temp.id('session', n), pg_temp.id('account', n), now() - interval '3 days' FROM generate_series(1, :rows) AS n;
 INSERT INTO refresh_tokens (digest, session_id, expires_at)
     SELECT sha256(n::text::bytea), pg_temp.id('session', n), now() + CASE WHEN n <= :due THEN interval '-1 hour' ELSE (1 + n % 9000) * interval '1 minute' END FROM generate_series(1, :rows) AS n;
-INSERT INTO letters (about, account_id, matter, state, due_at, good_until)
+INSERT INTO notifications (subject, account_id, content, state, due_at, relevant_until)
     SELECT 'event/' || n, pg_temp.id('account', n), '{}', 'sent', at, at FROM (
         SELECT n, now() - CASE WHEN n <= :due THEN interval '30 days' ELSE (n % 9000) * interval '1 minute' END AS at FROM generate_series(1, :rows) AS n) AS row;
 -- Nearly all shoppers of the open sale were reminded; some of a closed one remain.
-INSERT INTO reminders (id, line_id, account_id, epoch, ordinal, told_at)
+INSERT INTO reminders (id, line_id, account_id, epoch, ordinal, sent_at)
     SELECT pg_temp.id('reminder', n), pg_temp.id('sale', CASE WHEN n <= :due THEN 7 ELSE 0 END), pg_temp.id('account', n), 1, 1000000 + n,
     CASE WHEN n % 100 > 0 THEN now() END FROM generate_series(1, :rows) AS n;
 INSERT INTO push_subscriptions (endpoint, account_id, p256dh, auth)

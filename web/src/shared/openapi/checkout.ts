@@ -163,7 +163,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/gate/enter": {
+    "/forward-auth/enter": {
         parameters: {
             query?: never;
             header?: never;
@@ -183,7 +183,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/gate/verify": {
+    "/forward-auth/verify": {
         parameters: {
             query?: never;
             header?: never;
@@ -195,7 +195,7 @@ export interface paths {
          *     The first valid token counts: in the query (`fairline_token`) of the request, of
          *     `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
          *     `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
-         *     the shop. `docs/gate.md` has configurations for proxies.
+         *     the shop. `docs/forward-auth.md` has configurations for proxies.
          */
         get: operations["verify"];
         put?: never;
@@ -1922,7 +1922,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As `/gate/verify`. */
+            /** @description As `/forward-auth/verify`. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1963,7 +1963,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description As `/gate/verify`. */
+            /** @description As `/forward-auth/verify`. */
             503: {
                 headers: {
                     [name: string]: unknown;

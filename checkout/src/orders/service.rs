@@ -1,0 +1,61 @@
+//! Orders as their owners see them.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use fairline_server::Shutdown;
+
+use crate::{
+    accounts::account::AccountId,
+    auth::caller::{Caller, Callers, Holders},
+    db::Store,
+    error::CheckoutError,
+    orders::order::{Order, OrderId},
+};
+
+/// The state of orders.
+pub(crate) struct Orders {
+    pub(crate) store: Store,
+    pub(crate) callers: Callers,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl FromRef<Arc<Orders>> for Callers {
+    fn from_ref(orders: &Arc<Orders>) -> Self {
+        orders.callers.clone()
+    }
+}
+
+/// What an id stands for: an order, or an account with its orders.
+pub(crate) enum Found {
+    Order(Box<Order>),
+    OrdersOfAccount(Vec<Order>),
+}
+
+impl Orders {
+    pub(crate) async fn orders(&self, holders: &Holders) -> Result<Vec<Order>, CheckoutError> {
+        Ok(self.store.orders(holders).await?)
+    }
+
+    pub(crate) async fn order_for(&self, order: OrderId, caller: &Caller) -> Result<Order, CheckoutError> {
+        self.store.order_for(order, caller).await?.ok_or(CheckoutError::UnknownOrder)
+    }
+
+    /// The order with an id, or the orders of the account with it.
+    pub(crate) async fn find(&self, id: OrderId, caller: &Caller) -> Result<Found, CheckoutError> {
+        let account = AccountId(id.0);
+        if caller.holders().account() == Some(account) {
+            return Ok(Found::OrdersOfAccount(self.store.orders_of_account(account).await?));
+        }
+        if let Some(order) = self.store.order_for(id, caller).await? {
+            return Ok(Found::Order(Box::new(order)));
+        }
+        let orders = if caller.is_merchant() { self.store.orders_of_account(account).await? } else { Vec::new() };
+        if orders.is_empty() { Err(CheckoutError::UnknownOrder) } else { Ok(Found::OrdersOfAccount(orders)) }
+    }
+
+    pub(crate) async fn forget(&self, holders: Holders) -> Result<u64, CheckoutError> {
+        let store = self.store.clone();
+        Ok(self.shutdown.spawn(async move { store.forget(&holders).await }).await??)
+    }
+}

@@ -1,0 +1,4 @@
+//! Events of the payment gateway.
+
+pub(crate) mod routes;
+pub(crate) mod store;

@@ -1,0 +1,211 @@
+//! HTTP routes of payments: pay, withdraw a payment, give an order back, read a payment.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use fairline_server::{Json, Path, Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    auth::caller::{Caller, Holders},
+    error::CheckoutError,
+    http::{NO_STORE, order_id},
+    orders::{
+        order::{Order, OrderId},
+        state::OrderStatus,
+    },
+    payments::{service::Payments, store::PaymentStanding},
+};
+
+/// The route that pays for an order.
+pub(crate) fn paying() -> OpenApiRouter<Arc<Payments>> {
+    OpenApiRouter::new().routes(routes!(pay))
+}
+
+/// Routes that undo: withdraw a payment, give an order back.
+pub(crate) fn undoing() -> OpenApiRouter<Arc<Payments>> {
+    OpenApiRouter::new().routes(routes!(give_back)).routes(routes!(withdraw))
+}
+
+/// Read-only routes.
+pub(crate) fn reading() -> OpenApiRouter<Arc<Payments>> {
+    OpenApiRouter::new().routes(routes!(show_payment_status))
+}
+
+/// A payment.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pay {
+    payment_method: PaymentMethod,
+}
+
+/// The length from which digits may be a card number (ISO/IEC 7812-1).
+const CARD_DIGITS_MIN: usize = 12;
+
+/// The gateway's token of a payment method, such as `tok_visa`. Card numbers are rejected.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, pattern = "^[a-z]+_[A-Za-z0-9_]{1,100}$", example = "tok_visa")]
+struct PaymentMethod(String);
+
+impl TryFrom<String> for PaymentMethod {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_token = text.split_once('_').is_some_and(|(kind, token)| {
+            !kind.is_empty()
+                && kind.chars().all(|c| c.is_ascii_lowercase())
+                && (1..=100).contains(&token.len())
+                && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && token.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() < CARD_DIGITS_MIN)
+        });
+        if is_token { Ok(Self(text)) } else { Err("this is not a payment gateway's token such as tok_visa") }
+    }
+}
+
+/// The status of a payment.
+#[derive(Debug, Serialize, ToSchema)]
+struct Standing {
+    id: Uuid,
+    order_id: OrderId,
+    /// `started`, `authorised`, `captured`, `declined`, `voided`, `refund_due` or `refunded`.
+    status: &'static str,
+    /// In the currency's minor unit (cents).
+    amount_minor: i64,
+    /// ISO 4217 code.
+    currency: String,
+    /// The time of the last change.
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+    /// Stripe's `client_secret`, while the shopper has to authenticate: for
+    /// `stripe.handleNextAction`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+}
+
+/// Pay for an order. A repeated request charges once.
+#[utoipa::path(post, path = "/api/orders/{id}/payment", request_body = Pay,
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
+    security(("ticket" = [])), responses(
+    (status = 200, description = "Paid; or paid too late, and refunded.", body = Order),
+    (status = 202, description = "A payment is pending: read the status of the order.", body = Order),
+    (status = 400, description = "The Idempotency-Key is invalid.", body = ProblemBody),
+    (status = 402, description = "Declined. There is still time to pay.", body = ProblemBody),
+    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
+    (status = 409, description = "The hold has expired; or the payment company rejects the payment with any card (`payment-rejected`, with its \
+        `code`); or the first request with this Idempotency-Key is still being processed.", body = ProblemBody),
+    (status = 413, description = "The body is too large.", body = ProblemBody),
+    (status = 415, description = "The Content-Type is not JSON.", body = ProblemBody),
+    (status = 422, description = "A field is wrong; or the Idempotency-Key was used with another body before.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address; or too many payments of this order have failed (`too-many-attempts`), and it \
+        can't be paid any more.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn pay(
+    State(payments): State<Arc<Payments>>,
+    Path(order): Path<String>,
+    holders: Holders,
+    Json(Pay { payment_method: PaymentMethod(method) }): Json<Pay>,
+) -> Result<Response, Problem> {
+    let order = payments.pay(order_id(&order)?, &holders, method).await?;
+    let status = if order.status == OrderStatus::PaymentPending { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, NO_STORE, axum::Json(order)).into_response())
+}
+
+/// Give an order back before it expires. Its units go to the next in line, and a pending payment is
+/// withdrawn. May be repeated.
+#[utoipa::path(post, path = "/api/orders/{id}/cancel",
+    params(("id" = String, Path, description = "The order."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
+    security(("ticket" = []), ("merchant" = [])), responses(
+    (status = 200, description = "The order was given back.", body = Order),
+    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
+    (status = 409, description = "It is paid for, the bank has approved its payment, or it has expired.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was lost.", body = ProblemBody),
+))]
+async fn give_back(
+    State(payments): State<Arc<Payments>>,
+    Path(order): Path<String>,
+    caller: Caller,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(payments.give_back(order_id(&order)?, caller).await?)))
+}
+
+/// Withdraw a pending payment, whether or not the payment company answers. Nothing is charged, and
+/// the order can be paid another way while there is time. May be repeated.
+#[utoipa::path(delete, path = "/api/orders/{id}/payment", params(("id" = String, Path, description = "The order.")),
+    security(("ticket" = []), ("merchant" = [])), responses(
+    (status = 200, description = "No payment is pending: the order as it is.", body = Order),
+    (status = 403, description = "The request comes from another site's page.", body = ProblemBody),
+    (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
+    (status = 409, description = "The bank has approved it: it is being completed, or the order is paid.", body = ProblemBody),
+    (status = 429, description = "Too many requests from this address.", body = ProblemBody),
+    (status = 503, description = "The database does not answer; nothing was changed.", body = ProblemBody),
+))]
+async fn withdraw(
+    State(payments): State<Arc<Payments>>,
+    Path(order): Path<String>,
+    caller: Caller,
+) -> Result<impl IntoResponse, Problem> {
+    Ok((NO_STORE, axum::Json(payments.withdraw(order_id(&order)?, caller).await?)))
+}
+
+/// The status of a payment.
+#[utoipa::path(get, path = "/payments/{id}/status",
+    params(("id" = String, Path, description = "The payment; or an order, for its newest payment.")),
+    security(("ticket" = []), ("merchant" = [])), responses(
+    (status = 200, description = "The status of the payment.", body = Standing),
+    (status = 404, description = "There is no such payment, or it belongs to another shopper.", body = ProblemBody),
+    (status = 503, description = "The database does not answer.", body = ProblemBody),
+))]
+async fn show_payment_status(
+    State(payments): State<Arc<Payments>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<impl IntoResponse, Problem> {
+    let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
+    let PaymentStanding { id, order, state, amount_minor, currency, updated_at, client_secret } =
+        payments.payment_for(id, &caller).await?;
+    let status = state.word();
+    let standing = Standing { id: id.0, order_id: order, status, amount_minor, currency, updated_at, client_secret };
+    Ok((NO_STORE, axum::Json(standing)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payment_method_is_a_token_and_never_a_card() {
+        for (text, accepted) in [
+            ("tok_visa", true),
+            ("pm_1AbC_2", true),
+            ("4242424242424242", false),
+            ("card_4242424242424242", false),
+            ("tok_my_4242424242424242_x", false),
+            ("tok_424242424242", false),
+            ("tok_42424242424", true),
+            ("4242_4242", false),
+            ("tok_", false),
+            ("_visa", false),
+            ("tok_vi sa", false),
+            ("tok", false),
+            ("", false),
+        ] {
+            assert_eq!(PaymentMethod::try_from(text.to_owned()).is_ok(), accepted, "{text}");
+        }
+        assert!(PaymentMethod::try_from(format!("tok_{}", "a".repeat(101))).is_err());
+    }
+}

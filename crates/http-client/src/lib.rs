@@ -1,0 +1,143 @@
+//! Calls to other HTTP services, each with a timeout and a bounded response.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fairline_telemetry::{Kind, Operation, Told, context::TRACEPARENT};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{HeaderMap, Request, StatusCode, Uri, header::HeaderValue};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Shorter than the keep-alive of servers, so that we rarely write to a closed connection.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+
+/// No usable response: whether the call had an effect is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unanswered {
+    /// The reason, for logs.
+    pub why: String,
+    /// No connection was made, so the call certainly had no effect.
+    pub never_left: bool,
+}
+
+/// A response.
+#[derive(Debug, Clone)]
+pub struct HttpResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// A client for HTTP inside the shop's network, and for HTTPS with the certificates that this
+/// machine trusts.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    timeout: Duration,
+}
+
+impl HttpClient {
+    /// A client whose calls take at most `timeout`.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(IDLE_MAX));
+        connector.set_tcp_user_timeout(Some(timeout));
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .build(connector);
+        Self { client, timeout }
+    }
+
+    /// Sends a request and returns the response, whatever its status. Passes the trace context on.
+    ///
+    /// # Errors
+    /// Returns an error if there was no response in time.
+    pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
+        let operation = Operation::begin(Kind::Client);
+        if let Ok(trace) = HeaderValue::from_str(&operation.context().to_string()) {
+            request.headers_mut().insert(TRACEPARENT, trace);
+        }
+        let (method, host) = (request.method().clone(), request.uri().host().unwrap_or_default().to_owned());
+        let answer = self.respond(request).await;
+        let has_failed = answer.as_ref().map_or(true, |answered| answered.status.is_server_error());
+        let result = answer.as_ref().map_or("unanswered", |answered| answered.status.as_str());
+        operation.end(result, has_failed, || Told {
+            operation: format!("{method} {host}"),
+            attributes: vec![("http.request.method", method.to_string()), ("server.address", host)],
+        });
+        answer
+    }
+
+    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Unanswered> {
+        let answer = async {
+            let lost = |why| Unanswered { why, never_left: false };
+            let unsent = |error: hyper_util::client::legacy::Error| Unanswered {
+                why: reasons(&error),
+                never_left: error.is_connect(),
+            };
+            let response = self.client.request(request).await.map_err(unsent)?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| lost(error.to_string()))?.to_bytes();
+            Ok(HttpResponse { status: parts.status, headers: parts.headers, body })
+        };
+        let why = || format!("no answer within {} s", self.timeout.as_secs_f64());
+        let late = |_| Unanswered { why: why(), never_left: false };
+        tokio::time::timeout(self.timeout, answer).await.map_err(late)?
+    }
+}
+
+/// An error with its causes: hyper's own message says little.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
+/// The trusted certificates of this machine, read once and only when needed.
+fn tls() -> rustls::ClientConfig {
+    static CONFIG: LazyLock<rustls::ClientConfig> = LazyLock::new(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        // A certificate that can't be parsed is not trusted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    });
+    CONFIG.clone()
+}
+
+/// Parses a URL: `http://host[:port][/path]`, or the same with https.
+#[must_use]
+pub fn web_address(text: &str) -> Option<Uri> {
+    text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}

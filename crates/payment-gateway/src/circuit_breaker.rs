@@ -1,0 +1,319 @@
+//! Retries and a circuit breaker in front of a gateway.
+//!
+//! - A call without an answer is retried after 100, 400 and 800 ms, ± 50 %.
+//! - After five such failures in a row the circuit opens for 30 s: no request waits for the
+//!   gateway, and the gateway can recover.
+//! - Then calls pass again, and the first answer decides. A replayed failure concerns one payment,
+//!   and does not count. Source: M. Nygard, "Release It!", 2007, chapter 5.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use backon::Retryable as _;
+use failsafe::{Config, Instrument, StateMachine, backoff, failure_policy};
+use futures_util::future::BoxFuture;
+use rand::RngExt as _;
+use tracing::{info, warn};
+
+use crate::{Answer, Balance, Charge, Gateway, GatewayError, Part, PartRefund, PaymentId};
+
+const FAILURES_MAX: u32 = 5;
+const OPEN_FOR: Duration = Duration::from_secs(30);
+const PAUSES_MS: [f64; 3] = [100.0, 400.0, 800.0];
+
+type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, CircuitState>;
+
+/// Since when the circuit is open, if it is.
+#[derive(Debug, Clone, Default)]
+pub struct CircuitState(Arc<Mutex<Option<Instant>>>);
+
+impl CircuitState {
+    /// Whether the gateway is considered down.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.since().is_some()
+    }
+
+    /// Whether calls are blocked now.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        self.since().is_some_and(|since| since.elapsed() < OPEN_FOR)
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        metrics::gauge!("checkout_gateway_circuit_open").set(if since.is_some() { 1.0 } else { 0.0 });
+    }
+}
+
+impl Instrument for CircuitState {
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        warn!("payment gateway circuit opened: {FAILURES_MAX} failures in a row");
+        self.set(Some(Instant::now()));
+    }
+
+    fn on_half_open(&self) {
+        info!("payment gateway circuit half-open");
+    }
+
+    fn on_closed(&self) {
+        info!("payment gateway circuit closed");
+        self.set(None);
+    }
+}
+
+/// A gateway behind a circuit breaker.
+pub struct GuardedGateway<G> {
+    gateway: G,
+    breaker: Breaker,
+}
+
+impl<G: Gateway> GuardedGateway<G> {
+    /// Guards a gateway. The second value shows the state of the circuit.
+    #[must_use]
+    pub fn new(gateway: G) -> (Self, CircuitState) {
+        Self::open_for(gateway, OPEN_FOR)
+    }
+
+    fn open_for(gateway: G, open_for: Duration) -> (Self, CircuitState) {
+        let watched = CircuitState::default();
+        watched.set(None);
+        let policy = failure_policy::consecutive_failures(FAILURES_MAX, backoff::constant(open_for));
+        let breaker = Config::new().failure_policy(policy).instrument(watched.clone()).build();
+        (Self { gateway, breaker }, watched)
+    }
+
+    fn guard<'a, T: Send + 'a>(
+        &'a self,
+        call: impl Fn() -> BoxFuture<'a, Result<T, GatewayError>> + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<T, GatewayError>> {
+        Box::pin(async move {
+            let attempt = || async {
+                if !self.breaker.is_call_permitted() {
+                    return Err(GatewayError::CircuitOpen);
+                }
+                let answer = call().await;
+                match &answer {
+                    Err(GatewayError::Unanswered(_) | GatewayError::Failed(_)) => self.breaker.on_error(),
+                    // It concerns one payment only, and must not block the others.
+                    Err(GatewayError::CachedFailure(_)) => {}
+                    // Any other answer, even an invalid one, shows that the gateway is up.
+                    _ => self.breaker.on_success(),
+                }
+                answer
+            };
+            let pauses = PAUSES_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0 * (0.5 + rand::rng().random::<f64>())));
+            attempt
+                .retry(pauses.into_iter())
+                .when(|error| {
+                    matches!(error, GatewayError::Unanswered(_) | GatewayError::Failed(_) | GatewayError::NotYet(_))
+                })
+                .notify(|_, _| metrics::counter!("checkout_gateway_retries_total").increment(1))
+                .await
+        })
+    }
+}
+
+impl<G: Gateway> Gateway for GuardedGateway<G> {
+    fn authorise<'a>(&'a self, charge: &'a Charge<'a>) -> Answer<'a> {
+        self.guard(move || self.gateway.authorise(charge))
+    }
+
+    fn look_up<'a>(&'a self, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.look_up(reference))
+    }
+
+    fn find<'a>(&'a self, payment: PaymentId) -> Answer<'a> {
+        self.guard(move || self.gateway.find(payment))
+    }
+
+    fn capture<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.capture(payment, reference))
+    }
+
+    fn cancel<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.cancel(payment, reference))
+    }
+
+    fn refund<'a>(&'a self, payment: PaymentId, reference: &'a str) -> Answer<'a> {
+        self.guard(move || self.gateway.refund(payment, reference))
+    }
+
+    fn refund_part<'a>(&'a self, part: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
+        self.guard(move || self.gateway.refund_part(part))
+    }
+
+    fn balance<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>> {
+        self.guard(move || self.gateway.balance(reference))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Intent, IntentStatus};
+
+    /// A gateway that gives the scripted answers, the last first, and then none.
+    #[derive(Default)]
+    struct Scripted {
+        answers: Mutex<Vec<Result<Intent, GatewayError>>>,
+        asked: Mutex<u32>,
+    }
+
+    impl Scripted {
+        fn answer(&self) -> Answer<'_> {
+            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            Box::pin(async { answer.unwrap_or(Err(GatewayError::Unanswered("silence".to_owned()))) })
+        }
+    }
+
+    impl Gateway for Scripted {
+        fn authorise<'a>(&'a self, _: &'a Charge<'a>) -> Answer<'a> {
+            self.answer()
+        }
+        fn look_up<'a>(&'a self, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn find<'a>(&'a self, _: PaymentId) -> Answer<'a> {
+            self.answer()
+        }
+        fn capture<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn cancel<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn refund<'a>(&'a self, _: PaymentId, _: &'a str) -> Answer<'a> {
+            self.answer()
+        }
+        fn refund_part<'a>(&'a self, _: &'a Part) -> BoxFuture<'a, Result<PartRefund, GatewayError>> {
+            Box::pin(async { self.answer().await.map(|_| PartRefund::Made) })
+        }
+        fn balance<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Balance, GatewayError>> {
+            Box::pin(async { self.answer().await.map(|_| Balance::default()) })
+        }
+    }
+
+    fn captured() -> Result<Intent, GatewayError> {
+        Ok(Intent { reference: Some("pi_1".to_owned()), status: IntentStatus::Captured, client_secret: None })
+    }
+
+    fn asked(guarded: &GuardedGateway<Scripted>) -> u32 {
+        *guarded.gateway.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_is_made_four_times_and_a_rejected_one_once() {
+        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        assert!(matches!(guarded.look_up("pi_1").await, Err(GatewayError::Unanswered(_))));
+        assert_eq!(asked(&guarded), 4);
+
+        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        let silence = || Err(GatewayError::Unanswered("silence".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), silence(), silence()];
+        assert_eq!(guarded.look_up("pi_1").await, captured());
+        assert_eq!(asked(&guarded), 3);
+
+        let (guarded, _) = GuardedGateway::new(Scripted::default());
+        let permanent = Err(GatewayError::Permanent("what?".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![permanent.clone()];
+        assert_eq!(guarded.look_up("pi_1").await, permanent);
+        assert_eq!(asked(&guarded), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_failures_it_is_blocking_and_then_tried_again() {
+        // The breaker uses the clock of the machine.
+        let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
+        assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_open());
+        assert_eq!(guarded.look_up("pi_1").await, Err(GatewayError::CircuitOpen));
+        assert!(watched.is_open());
+        assert_eq!(
+            (guarded.capture(PaymentId(uuid::Uuid::nil()), "pi_1").await, asked(&guarded)),
+            (Err(GatewayError::CircuitOpen), 5)
+        );
+
+        // The first trial call still fails; the next one succeeds.
+        let until_tried = async || {
+            let before = asked(&guarded);
+            loop {
+                let answer = guarded.look_up("pi_1").await;
+                if asked(&guarded) > before {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(until_tried().await, Err(GatewayError::CircuitOpen), "tried once, and open again");
+        assert_eq!((asked(&guarded), watched.is_open()), (6, true));
+        guarded.gateway.answers.lock().expect("no panic").push(captured());
+        assert_eq!(until_tried().await, captured());
+        assert!(!watched.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_fails_after_the_pause_is_blocking_again_and_a_payment_that_always_fails_keeps_no_other_waiting() {
+        let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
+        let failed = || Err(GatewayError::Failed("503".to_owned()));
+        let repeats = || Err(GatewayError::CachedFailure("500, as before".to_owned()));
+        let after_the_pause = async || {
+            loop {
+                let before = asked(&guarded);
+                let answer = guarded.look_up("pi_1").await;
+                if asked(&guarded) > before {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 5];
+        assert!(guarded.look_up("pi_1").await.is_err());
+        assert_eq!(guarded.look_up("pi_1").await, Err(GatewayError::CircuitOpen), "failures count as silence does");
+
+        // It reports its failure to every call: one attempt each time.
+        *guarded.gateway.answers.lock().expect("no panic") = vec![failed(); 2];
+        for tried in [6, 7] {
+            assert_eq!(after_the_pause().await, Err(GatewayError::CircuitOpen), "tried once, and open again");
+            assert_eq!((asked(&guarded), watched.is_open()), (tried, true));
+        }
+
+        // It replays its answer about one payment, and accepts another.
+        *guarded.gateway.answers.lock().expect("no panic") = vec![captured(), repeats()];
+        assert_eq!(after_the_pause().await, repeats());
+        assert!(watched.is_open(), "not decided yet");
+        assert_eq!(guarded.look_up("pi_1").await, captured());
+        assert!(!watched.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replayed_failure_is_not_retried_and_does_not_count() {
+        let (guarded, watched) = GuardedGateway::new(Scripted::default());
+        let repeats = Err(GatewayError::CachedFailure("500, as before".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![repeats.clone(); 8];
+        for tried in 1..=8 {
+            assert_eq!(guarded.look_up("pi_1").await, repeats);
+            assert_eq!(asked(&guarded), tried);
+        }
+        assert!(!watched.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_is_not_ready_to_answer_is_up() {
+        let (guarded, watched) = GuardedGateway::new(Scripted::default());
+        let not_yet = Err(GatewayError::NotYet("it is being processed".to_owned()));
+        *guarded.gateway.answers.lock().expect("no panic") = vec![not_yet.clone(); 8];
+        for _ in 0..2 {
+            assert_eq!(guarded.look_up("pi_1").await, not_yet);
+        }
+        assert!(!watched.is_open());
+    }
+}
