@@ -4,9 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use fairline_postgres::PostgresSettings;
-use fairline_server::{FrontSettings, LogSettings, Secret, Shutdown};
-
-use crate::rehearsal::Stage;
+use fairline_server::{FrontSettings, LogSettings, Secret};
 
 /// Ticks at once by default.
 pub const TICK_CONNECTIONS: u32 = 12;
@@ -73,12 +71,5 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn tick(&self) -> Duration {
         Duration::from_millis(self.tick_ms)
-    }
-
-    /// What rehearsals need, if there are to be any.
-    pub(crate) fn stage(&self, shutdown: &Shutdown) -> Option<Stage> {
-        let (program, url) = self.rehearsal_program.clone().zip(self.rehearsal_url.clone())?;
-        let (admin_token, postgres_url) = (self.admin_token.clone(), self.postgres_url.clone());
-        Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
     }
 }

@@ -1,4 +1,4 @@
-//! A controller: the real tick, and the loop that `admission-controller/src/schedule.rs` drives it with.
+//! A controller: the real tick, and the loop that `admission-controller/src/controller/schedule.rs` drives it with.
 
 use std::time::Duration;
 

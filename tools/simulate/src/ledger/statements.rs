@@ -1,4 +1,4 @@
-//! The statements of the controller's tick, each as `admission-controller/src/store/` has it in SQL.
+//! The statements of the controller's tick, each as `admission-controller/src/controller/postgres/` has it in SQL.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use admission_controller::simulated::{
-    Agenda, DeskStatements, Intervention, LimitStatements, LineRow, LineStatements, Locked, NotServed,
+    Agenda, Intervention, InterventionStatements, LimitStatements, LineRow, LineStatements, Locked, Moved, NotServed,
     PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, RecordStatements, Recorder, Running, SAYS_WITHIN, SETTLED,
     Sale, StoreError, Ticked, TurnRow, TurnsOver, Unpublished, granted_ahead, session_lost,
 };
@@ -439,8 +439,9 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let line = &mut own.sale.lines[at];
             let is_settled = own.sale.row.now - line.epoch_began_at > SETTLED;
-            let ahead = ahead(if is_settled { 0 } else { line.restless() });
-            line.move_on(cursor, &seen, ahead, (own.made[at], own.first[at]), own.sale.row.now);
+            let granted_ahead = ahead(if is_settled { 0 } else { line.restless() });
+            let moved = Moved { cursor, granted_ahead, admitted: own.made[at], first: own.first[at] };
+            line.move_on(&moved, &seen, own.sale.row.now);
             own.keep_line(ledger, at);
         })
         .await
@@ -640,7 +641,7 @@ impl RecordStatements for Session {
 }
 
 #[async_trait]
-impl DeskStatements for Session {
+impl InterventionStatements for Session {
     async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
         self.statement(move |_, ledger, _| {
             let wanted = interventions(ledger).iter().filter(|row| row.line == at && row.removed && !row.done);
