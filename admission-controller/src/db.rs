@@ -1,9 +1,9 @@
-//! The controller's Postgres: its pools, its errors, and transactions that are audited. Each feature's `store.rs`
-//! holds the statements.
+//! The controller's Postgres: its pools, its errors, and transactions that are audited. Each
+//! feature's `store.rs` holds the statements.
 //!
 //! - Only the database's clock decides.
-//! - Most of the audit log is written by triggers, in the transaction of the change. [`Store::begin`] names the
-//!   operator for them.
+//! - Most of the audit log is written by triggers, in the transaction of the change.
+//!   [`Store::begin`] names the operator for them.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Brings the schema up to date, without a time limit. Several processes may run it at once. A schema that is
-/// newer than this program stays as it is.
+/// Brings the schema up to date, without a time limit. Several processes may run it at once. A
+/// schema that is newer than this program stays as it is.
 ///
 /// # Errors
 /// When Postgres can't be reached or a migration fails.
@@ -69,7 +69,8 @@ macro_rules! event_data {
     };
 }
 
-/// Writes an event for each sale that a query found. The stock's row, which is locked last, numbers it.
+/// Writes an event for each sale that a query found. The stock's row, which is locked last, numbers
+/// it.
 macro_rules! insert_events {
     ($sales:literal, $kind:literal) => {
         concat!(
@@ -130,7 +131,8 @@ impl Store {
         Ok(self.pool.probe().await?)
     }
 
-    /// Begins a transaction whose changes are audited as this author's, and whose events carry the current trace.
+    /// Begins a transaction whose changes are audited as this author's, and whose events carry the
+    /// current trace.
     pub async fn begin(&self, by: &By, what: &str) -> Result<Transaction, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(

@@ -1,4 +1,5 @@
-//! The parsers of this service that face the network, each as a function that `make fuzz` calls with any bytes.
+//! The parsers of this service that face the network, each as a function that `make fuzz` calls
+//! with any bytes.
 //!
 //! A target panics when a parser panics, or when its answer contradicts what the parser promises.
 

@@ -1,10 +1,15 @@
-//! The admission controller: admits shoppers as fast as the stock allows, signs their tokens, and serves the admin API.
+//! The admission controller: admits shoppers as fast as the stock allows, signs their tokens, and
+//! serves the admin API.
 //!
-//! - [`app`] starts and stops the service, [`router`] has every route, [`error`] maps every error to a response.
-//! - [`controller`]: the ticks of sales, their lines and records. The control law is the crate [`fairline_admission`].
-//! - [`admin_api`]: a folder for each feature. [`auth`]: caller identity, sign-in, sessions. [`public_api`]: records, the
-//!   key set, the console's page. [`jobs`]: samples, deletion of old rows, rehearsals.
-//! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in `store.rs` and `db.rs` only.
+//! - [`app`] starts and stops the service, [`router`] has every route, [`error`] maps every error
+//!   to a response.
+//! - [`controller`]: the ticks of sales, their lines and records. The control law is the crate
+//!   [`fairline_admission`].
+//! - [`admin_api`]: a folder for each feature. [`auth`]: caller identity, sign-in, sessions.
+//!   [`public_api`]: records, the key set, the console's page. [`jobs`]: samples, deletion of old
+//!   rows, rehearsals.
+//! - Within a feature: routes call the service, the service calls `store.rs`. SQL stands in
+//!   `store.rs` and `db.rs` only.
 
 mod admin_api;
 mod app;

@@ -1,5 +1,5 @@
-//! The port through which `tools/simulate` runs a controller: the real tick, over a ledger and a Redis of its own, in
-//! virtual time. No service calls it.
+//! The port through which `tools/simulate` runs a controller: the real tick, over a ledger and a
+//! Redis of its own, in virtual time. No service calls it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ pub use crate::{
     controller::{
         agenda::Agenda,
         clock::Clock,
-        epochs::{Moved, SAYS_WITHIN, SETTLED, granted_ahead},
+        epochs::{Moved, PUBLISHED_WITHIN, SETTLED, granted_ahead},
         interventions::Intervention,
         ledger::{
             InterventionStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements,
@@ -25,7 +25,7 @@ pub use crate::{
         line::LineRow,
         record::Recorder,
         sale::{Running, Sale, SaleRow, Ticked},
-        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished},
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
     },
     db::StoreError,
 };
@@ -62,7 +62,8 @@ impl<L: Ledger> Controller<L> {
         Self { ticker, known: Known::default() }
     }
 
-    /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None` if there is none.
+    /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`
+    /// without one.
     ///
     /// # Errors
     /// Why the tick failed.

@@ -39,7 +39,7 @@ const COPIED: &[&str] = &[
     "order",
     "mode",
     "risk",
-    "like",
+    "prior_sale",
     "look",
     "time_zone",
 ];
@@ -227,7 +227,7 @@ struct Create {
     risk: Option<f64>,
     /// An earlier sale with similar shopper behaviour.
     #[arg(long, value_name = "SALE")]
-    like: Option<String>,
+    prior_sale: Option<String>,
     #[command(flatten)]
     look: LookArgs,
 }
@@ -335,9 +335,9 @@ pub(crate) async fn run(settings: Settings, json: bool) -> Result<ExitCode, Fail
     let show = |sale: &Value| if json { println!("{sale}") } else { print!("{}", words::of_sale(sale)) };
     match command {
         Command::Create(mut create) => {
-            if let Some(like) = create.like.take() {
-                let like = find(&admin, &Named { sale: like }).await?;
-                create.like = like["id"].as_str().map(str::to_owned);
+            if let Some(prior) = create.prior_sale.take() {
+                let prior = find(&admin, &Named { sale: prior }).await?;
+                create.prior_sale = prior["id"].as_str().map(str::to_owned);
             }
             show(&admin.ask(Method::POST, SALES, Some(&new_sale(*create)?)).await?);
         }
@@ -471,7 +471,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         ("recall_window_s", create.recall_window.map(Value::from)),
         ("grace_s", create.grace.map(Value::from)),
         ("risk", create.risk.map(Value::from)),
-        ("like", create.like.map(Value::from)),
+        ("prior_sale", create.prior_sale.map(Value::from)),
         ("look", create.look.over(&Value::Null)),
         ("inside_max", create.inside_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),

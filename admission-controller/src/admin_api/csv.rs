@@ -33,8 +33,8 @@ impl Table {
     }
 }
 
-/// A cell, in quotes where needed. Names and reasons are user input, so text that a spreadsheet would take for a formula
-/// gets an apostrophe in front, as OWASP advises.
+/// A cell, in quotes where needed. Names and reasons are user input, so text that a spreadsheet
+/// would take for a formula gets an apostrophe in front, as OWASP advises.
 fn quoted(cell: &str) -> String {
     let is_number = cell.parse::<f64>().is_ok();
     let formula = !is_number && cell.starts_with(['=', '+', '-', '@', '\t', '\r']);

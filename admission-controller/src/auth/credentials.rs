@@ -1,5 +1,5 @@
-//! Credentials: passwords, authenticator codes, enrolment codes, API tokens and session keys. Pure: the clock and the
-//! randomness are passed in.
+//! Credentials: passwords, authenticator codes, enrolment codes, API tokens and session keys. Pure:
+//! the clock and the randomness are passed in.
 
 use std::net::IpAddr;
 
@@ -38,7 +38,8 @@ pub fn is_password(password: &str) -> bool {
     password.chars().count() >= PASSWORD_CHARS_MIN && password.len() <= PASSWORD_BYTES_MAX
 }
 
-/// Hashes a password: Argon2id with the costs that OWASP recommends (19 MiB, two passes). Takes about 20 ms.
+/// Hashes a password: Argon2id with the costs that OWASP recommends (19 MiB, two passes). Takes
+/// about 20 ms.
 #[must_use]
 pub fn hash_password(password: &str, salt: [u8; 16]) -> String {
     let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
@@ -53,7 +54,8 @@ pub fn verify_password(password: &str, hash: &str) -> bool {
             .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
-/// The codes of an operator's authenticator app (RFC 6238, with the parameters that every app knows).
+/// The codes of an operator's authenticator app (RFC 6238, with the parameters that every app
+/// knows).
 pub struct Codes(Totp);
 
 impl Codes {
@@ -64,8 +66,8 @@ impl Codes {
         Self(codes.with_account_name(operator).with_issuer(Some(ISSUER)).build_noncompliant())
     }
 
-    /// The time step of a code, unless that or a later one was used. The steps before and after the current one are
-    /// accepted too, for clocks that differ.
+    /// The time step of a code, unless that or a later one was used. The steps before and after the
+    /// current one are accepted too, for clocks that differ.
     #[must_use]
     pub fn step(&self, code: &str, now_s: u64, used: i64) -> Option<i64> {
         let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
@@ -99,15 +101,16 @@ pub fn secret_of(text: &str) -> Option<Vec<u8>> {
     Secret::try_from_base32(text.to_uppercase()).ok().map(|secret| secret.as_bytes().to_vec())
 }
 
-/// The key under which failures to sign in are counted: a name, known or not, and the network of the client. Guesses
-/// from one network don't lock out the operator in another.
+/// The key under which failures to sign in are counted: a name, known or not, and the network of
+/// the client. Guesses from one network don't lock out the operator in another.
 #[must_use]
 pub fn attempt(name: &str, network: IpAddr) -> [u8; 32] {
     Sha256::digest(format!("{network} tries {name}")).into()
 }
 
-/// The key under which wrong codes with the right password are counted: the name alone. Only a caller who knows the
-/// password can lock it, and a thief of the password guesses no faster from many networks.
+/// The key under which wrong codes with the right password are counted: the name alone. Only a
+/// caller who knows the password can lock it, and a thief of the password guesses no faster from
+/// many networks.
 #[must_use]
 pub fn code_attempt(name: &str) -> [u8; 32] {
     Sha256::digest(format!("a code of {name}")).into()
@@ -199,8 +202,8 @@ impl SessionKey {
         Sha256::digest(&self.0).into()
     }
 
-    /// The CSRF token that changing requests send in addition: a page of another site can send the cookie, but can't
-    /// read this.
+    /// The CSRF token that changing requests send in addition: a page of another site can send the
+    /// cookie, but can't read this.
     #[must_use]
     pub fn csrf(&self) -> String {
         BASE64.encode(Sha256::digest(format!("csrf of {}", self.0)))

@@ -1,7 +1,9 @@
-//! Caller identity: the bearer of the admin token, a program with an API token, or an operator with a session.
+//! Caller identity: the bearer of the admin token, a program with an API token, or an operator with
+//! a session.
 //!
 //! - [`credentials`] are pure: passwords, authenticator codes, tokens, session keys.
-//! - [`middleware`] authenticates each request of the admin API and attaches the [`operator::Operator`].
+//! - [`middleware`] authenticates each request of the admin API and attaches the
+//!   [`operator::Operator`].
 //! - [`service`] signs in; [`password_queue`] limits how many passwords are hashed at once.
 
 pub mod credentials;

@@ -1,4 +1,5 @@
-//! Limits how many passwords are hashed at the same time: each takes 19 MiB and 20 ms of a processor.
+//! Limits how many passwords are hashed at the same time: each takes 19 MiB and 20 ms of a
+//! processor.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub(super) async fn turn() -> Result<Turn, AdminError> {
     }
 }
 
-/// Whether a password matches a hash. The turn lasts until the work ends, even if the client disconnects.
+/// Whether a password matches a hash. The turn lasts until the work ends, even if the client
+/// disconnects.
 pub(super) async fn verify(turn: Turn, password: String, hash: String) -> bool {
     let verified = spawn_blocking(move || (verify_password(&password, &hash), drop(turn)).0);
     verified.await.unwrap_or(false)

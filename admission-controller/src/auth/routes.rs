@@ -23,7 +23,8 @@ pub(crate) fn open_routes() -> OpenApiRouter<Auth> {
     OpenApiRouter::new().routes(routes!(sign_in))
 }
 
-/// The routes of a session, for any operator who is signed in: read it, end it, change the password.
+/// The routes of a session, for any operator who is signed in: read it, end it, change the
+/// password.
 pub(crate) fn routes() -> OpenApiRouter<Auth> {
     OpenApiRouter::new().routes(routes!(show_session, sign_out)).routes(routes!(change_password))
 }

@@ -21,7 +21,8 @@ const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 const SESSION_S: f64 = 12.0 * 3600.0;
 /// The author of changes that the bearer of the admin token makes.
 const ADMIN_TOKEN: &str = "admin token";
-/// The hash that the password of an unknown operator is compared with, so that the answer takes as long.
+/// The hash that the password of an unknown operator is compared with, so that the answer takes as
+/// long.
 static UNKNOWN_OPERATOR: LazyLock<String> = LazyLock::new(|| hash_password("no operator's password", [0; 16]));
 
 /// What authentication needs.
@@ -48,7 +49,8 @@ pub(super) struct OpenSession {
 }
 
 impl Auth {
-    /// The caller of a request, which must have a CSRF token if it `changes` something with a session.
+    /// The caller of a request, which must have a CSRF token if it `changes` something with a
+    /// session.
     pub(super) async fn authenticate(&self, headers: &HeaderMap, changes: bool) -> Result<Operator, AdminError> {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             let given =
@@ -75,7 +77,8 @@ impl Auth {
         Ok(Operator { name, role, credential: Credential::Session(key.digest()) })
     }
 
-    /// Whether the credential of a caller is still valid. A database that does not answer ends no session.
+    /// Whether the credential of a caller is still valid. A database that does not answer ends no
+    /// session.
     pub(crate) async fn is_still_valid(&self, operator: &Operator) -> bool {
         match operator.credential {
             Credential::AdminToken => true,

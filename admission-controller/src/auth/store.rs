@@ -10,7 +10,7 @@ use super::{
 };
 use crate::db::{Audited, By, Store, StoreError, audit};
 
-/// An operator, as others see one.
+/// An operator, as owners see one.
 #[derive(Debug, FromRow)]
 pub struct OperatorRow {
     pub name: String,
@@ -19,7 +19,7 @@ pub struct OperatorRow {
     pub last_seen_at: Option<OffsetDateTime>,
 }
 
-/// What an operator's sign-in is compared with. Not to be printed.
+/// The stored credentials of an operator. Must not be printed.
 #[derive(FromRow)]
 pub struct Credentials {
     pub name: String,
@@ -31,16 +31,16 @@ pub struct Credentials {
     pub now_s: i64,
 }
 
-/// An attempt to sign in, counted as one that failed until it has not.
+/// An attempt to sign in, which counts as failed until it succeeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Attempt {
-    /// It is the so manieth.
+    /// It is counted as the nth.
     Counted(i32),
-    /// So many have failed that one has to wait, in seconds.
+    /// Too many have failed: the caller has to wait, in seconds.
     Wait(f64),
 }
 
-/// A session that is good.
+/// A valid session.
 #[derive(Debug, FromRow)]
 pub struct SessionRow {
     pub name: String,
@@ -48,7 +48,7 @@ pub struct SessionRow {
     pub expires_at: OffsetDateTime,
 }
 
-/// What is changed of an operator; signs that one out where a secret is.
+/// The changes of an operator. A new password or secret ends the operator's sessions.
 #[derive(Default)]
 pub struct OperatorChange<'a> {
     pub role: Option<Role>,
@@ -57,8 +57,8 @@ pub struct OperatorChange<'a> {
 }
 
 impl Store {
-    /// Changes an operator, if there is such a one. Other words for the same person are other sessions: with a new
-    /// password or secret, they end, and a code to enrol with is worth nothing any more.
+    /// Changes an operator; `None` if no operator has this name. A new password or secret ends the
+    /// sessions, and deletes the enrolment code.
     pub async fn change_operator(
         &self,
         by: &By,
@@ -84,7 +84,7 @@ impl Store {
                 .bind(name)
                 .execute(&mut *transaction)
                 .await?;
-            // A code to enrol with would undo it.
+            // An enrolment code could undo the change.
             sqlx::query("DELETE FROM enrolments WHERE operator = $1").bind(name).execute(&mut *transaction).await?;
             audit(&mut transaction, by, Audited { action: what, subject: name, ..Audited::default() }).await?;
         }
@@ -100,7 +100,8 @@ impl Store {
         Ok(known.bind(name).fetch_optional(&self.pool).await?)
     }
 
-    /// Counts an attempt before it is looked at: of many at the same time, no more are looked at than of one after the other.
+    /// Counts an attempt before it is checked, so that parallel attempts don't get more checks than
+    /// sequential ones.
     pub async fn begin_attempt(&self, attempt: [u8; 32]) -> Result<Attempt, StoreError> {
         let counted = sqlx::query_scalar(
             "INSERT INTO sign_in_failures AS known (attempt, failures, failed_at) VALUES ($1, 1, clock_timestamp()) \
@@ -125,7 +126,7 @@ impl Store {
         Ok(Attempt::Wait(wait_s.unwrap_or(WAIT_S)))
     }
 
-    /// Notes in the audit log that an attempt of an operator has failed; the names that nobody has are not kept.
+    /// Writes a failed attempt of an operator to the audit log. Unknown names are not stored.
     pub async fn note_failed_attempt(&self, name: &str, failures: i32) -> Result<(), StoreError> {
         let what = if failures < FREE_FAILURES { "sign_in_failed" } else { "sign_in_locked" };
         let by = By { who: name.to_owned(), why: None };
@@ -134,13 +135,14 @@ impl Store {
         audit(&mut *self.pool.acquire().await?, &by, entry).await
     }
 
-    /// An attempt has not failed: those before it are forgotten.
+    /// Forgets the failed attempts, after one has succeeded.
     pub async fn forget_attempts(&self, attempt: [u8; 32]) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sign_in_failures WHERE attempt = $1").bind(&attempt[..]).execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Begins a session, once for each step of the codes: of two that come with the same code, one does. When it ends.
+    /// Begins a session, once for each time step of the codes. Gives its end; `None` if the code
+    /// was used.
     pub async fn sign_in(
         &self,
         name: &str,
@@ -169,7 +171,7 @@ impl Store {
         Ok(expires_at)
     }
 
-    /// Whose session it is, if it is good.
+    /// The session with this digest, if it is valid.
     pub async fn session(&self, digest: [u8; 32]) -> Result<Option<SessionRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT name, role, expires_at FROM operator_sessions JOIN operators ON name = operator \
@@ -195,7 +197,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets sessions that have ended, and failures that are long past.
+    /// Deletes ended sessions and old failures.
     pub async fn delete_ended_sessions(&self) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sign_in_failures WHERE failed_at < now() - interval '1 hour'")
             .execute(&self.pool)
@@ -204,7 +206,7 @@ impl Store {
         Ok(())
     }
 
-    /// The name and the role of a token that is good.
+    /// The name and the role of a valid API token.
     pub async fn token(&self, digest: [u8; 32]) -> Result<Option<(String, String)>, StoreError> {
         Ok(sqlx::query_as("SELECT name, role FROM api_tokens WHERE digest = $1 AND expires_at > now()")
             .bind(&digest[..])

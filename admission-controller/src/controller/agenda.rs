@@ -7,14 +7,15 @@ use sqlx::FromRow;
 
 use super::columns::count;
 
-/// A checkout without a heartbeat for this long is unreachable. Outages of the database do not count.
+/// A checkout without a heartbeat for this long is unreachable. Outages of the database do not
+/// count.
 pub(super) const SILENT: Duration = Duration::from_secs(4);
 /// Answers that take longer count as slow; checkout itself counts them.
 const SLOW_MS: f64 = 2_000.0;
-/// Checkout is slow when more than one answer in so many is.
+/// Checkout is slow when more than one answer in this many is.
 const SLOW_PART: i64 = 20;
 
-/// What there is to do, and what decides.
+/// What there is to do, and the inputs of the decision.
 #[derive(Debug, FromRow)]
 #[allow(missing_docs, reason = "the columns of the query")]
 pub struct Agenda {
@@ -23,20 +24,20 @@ pub struct Agenda {
     pub held: i32,
     pub sold: i32,
     pub admit_now: i32,
-    /// The keys whose tokens are not to be believed: as long as the sale is locked, no other is revoked.
+    /// The revoked keys. No other is revoked while the sale is locked.
     pub revoked: Vec<String>,
-    /// Tokens have run out, or were not claimed in time.
+    /// Tokens have expired, or were not claimed in time.
     pub lapses: bool,
-    /// Tokens are out whose key is not one of the good ones.
+    /// The key of outstanding tokens is not valid.
     pub unsigned: bool,
-    /// Turns are over that the record has not heard of.
+    /// Ended turns are not in the record.
     pub unrecorded: bool,
-    /// Redis has not heard of admissions as they are now.
+    /// The current state of admissions is not published.
     pub unpublished: bool,
-    /// An operator has removed or preferred tickets, and that is not done yet.
+    /// Interventions of operators are not done yet.
     pub interventions: bool,
-    /// Redis has not heard of all that were taken out, in this epoch.
-    pub untold: bool,
+    /// Removals are not published in this epoch.
+    pub unpublished_removals: bool,
     pub known: i64,
     pub here: i64,
     pub answered: i64,
@@ -45,12 +46,13 @@ pub struct Agenda {
 }
 
 impl Agenda {
-    /// How many an operator wants in at once.
+    /// Extra admissions that an operator has requested.
     pub fn at_once(&self) -> u32 {
         count(self.admit_now)
     }
 
-    /// How checkout fares, by the account of its processes. Where none has ever said anything, all is well.
+    /// The health of checkout, from the heartbeats of its processes. Without any, it counts as
+    /// healthy.
     pub fn checkout(&self) -> Health {
         let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         let is_slow = self.slow * SLOW_PART > self.answered;
@@ -65,6 +67,11 @@ impl Agenda {
 
     /// Whether there is something to do that does not come from Redis.
     pub fn is_empty(&self) -> bool {
-        !(self.lapses || self.unsigned || self.unrecorded || self.unpublished || self.interventions || self.untold)
+        !(self.lapses
+            || self.unsigned
+            || self.unrecorded
+            || self.unpublished
+            || self.interventions
+            || self.unpublished_removals)
     }
 }

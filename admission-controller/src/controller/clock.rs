@@ -1,4 +1,4 @@
-//! Time that only goes on, for what is waited for between two ticks. What a sale is decided by is the database's clock alone.
+//! A monotonic clock, for waits between two ticks. Decisions use only the database's clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ impl Clock {
     }
 
     /// A clock that reads the given function.
-    pub fn new(tell: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    pub fn new(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
     }
 
-    /// How long it has run.
+    /// The time since its start.
     pub(crate) fn now(&self) -> Duration {
         (self.0)()
     }

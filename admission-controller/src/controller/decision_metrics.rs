@@ -1,5 +1,4 @@
-//! What a tick saw, what it decided and why: for machines as metrics, for people as a line in the log. The console shows the
-//! last reason of each sale.
+//! The metrics and the log line of a decision. The console shows the last reason of each sale.
 
 use fairline_admission::{Decision, Lane, Observation};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
@@ -7,43 +6,54 @@ use tracing::debug;
 
 use super::sale::{Sale, SaleRow};
 
-/// Says what the controller's metrics mean.
+/// Describes the controller's metrics.
 pub(crate) fn describe() {
-    describe_counter!("admissions_total", "People let in.");
-    describe_counter!("admission_decisions_total", "Decisions, by why no more were let in.");
-    describe_counter!("admission_tick_failures_total", "Ticks that did not end; the next one continues.");
-    describe_counter!("admission_task_restarts_total", "Sales whose task died or hung, and was started again.");
+    describe_counter!("admissions_total", "Admissions.");
+    describe_counter!("admission_decisions_total", "Decisions, by what limits admissions.");
+    describe_counter!("admission_tick_failures_total", "Failed ticks; the next one continues.");
+    describe_counter!("admission_task_restarts_total", "Restarts of a sale's task that died or hung.");
     describe_gauge!(
         "admission_sales",
-        "Sales that this controller ticks: those that run or will, and closed ones with news."
+        "Sales that this controller ticks: scheduled and running ones, and closed ones that are not settled."
     );
-    describe_histogram!("admission_tick_duration_seconds", Unit::Seconds, "How long one sale's tick takes.");
-    describe_gauge!("admission_waiting_shoppers", "People who wait, by line.");
+    describe_histogram!("admission_tick_duration_seconds", Unit::Seconds, "Duration of a sale's tick.");
+    describe_gauge!("admission_waiting_shoppers", "Waiting shoppers, by line.");
     describe_gauge!("admission_inside_shoppers", "Visits under way, from the token to the payment.");
-    describe_gauge!("admission_stock_units", "Units of the stock, by what has become of them.");
+    describe_gauge!("admission_stock_units", "Units of the stock, by state.");
     describe_gauge!("admission_wanted_units", "Units that the visits under way are expected to want.");
-    describe_gauge!("admission_purchase_chance_ratio", "The chance that a visit ends in an order, as learnt.");
-    describe_gauge!("admission_surplus_chance_ratio", "The chance that somebody who wants to pay finds no unit.");
-    describe_gauge!("sale_conversion_ratio", "Of those whose turn has come, the part that has paid.");
-    describe_gauge!("db_pool_connections", "Connections to Postgres, by what they do.");
-    describe_gauge!("db_pool_connections_max", "Connections to Postgres that there may be.");
+    describe_gauge!("admission_purchase_chance_ratio", "The learnt probability that a visit ends in an order.");
+    describe_gauge!("admission_surplus_chance_ratio", "The probability that a shopper who wants to pay finds no unit.");
+    describe_gauge!("sale_conversion_ratio", "The share of admitted tickets with a paid order.");
+    describe_gauge!("db_pool_connections", "Connections to Postgres, by state.");
+    describe_gauge!("db_pool_connections_max", "The maximum number of connections to Postgres.");
 }
 
-/// What a sale is called in metrics: rehearsals have one name together, since there is no end of them.
+/// A decision, and what it was based on.
+pub(crate) struct Decided<'a> {
+    pub(crate) observation: &'a Observation<'a>,
+    pub(crate) decision: &'a Decision,
+    /// The tickets that are admitted.
+    pub(crate) planned: usize,
+    /// What limits admissions.
+    pub(crate) why: &'a str,
+}
+
+/// The label of a sale. Rehearsals share one, since their number is unlimited.
 fn label(row: &SaleRow) -> String {
     if row.rehearsal_of.is_some() { "rehearsal".to_owned() } else { row.slug.clone() }
 }
 
-/// Counts those who were let in.
+/// Counts admissions.
 pub(crate) fn admitted(row: &SaleRow, admitted: u32) {
     if admitted > 0 {
         metrics::counter!("admissions_total", "sale" => label(row)).increment(u64::from(admitted));
     }
 }
 
-/// Tells of a decision by which so many are let in. The label `sale` has as many values as there are sales that this
-/// controller has served, rehearsals counting as one; `lane` is empty for a sale's own line.
-pub(crate) fn decision(sale: &Sale, seen: &Observation<'_>, decision: &Decision, planned: usize, why: &str) {
+/// Records a decision. The label `sale` has a value for each sale that this controller has served,
+/// and one for all rehearsals; `lane` is empty for a sale's own line.
+pub(crate) fn decision(sale: &Sale, decided: &Decided<'_>) {
+    let Decided { observation: seen, decision, planned, why } = *decided;
     let slug = || label(&sale.row);
     metrics::counter!("admissions_total", "sale" => slug()).increment(0);
     let reason = decision.reason.name();
@@ -62,7 +72,7 @@ pub(crate) fn decision(sale: &Sale, seen: &Observation<'_>, decision: &Decision,
     }
     let tickets: i64 = sale.lines.iter().map(|line| line.admitted).sum();
     if tickets > 0 {
-        // As the console has it.
+        // As the console computes it.
         metrics::gauge!("sale_conversion_ratio", "sale" => slug()).set(sale.row.orders as f64 / tickets as f64);
     }
     let outlook = decision.outlook;

@@ -1,9 +1,10 @@
 //! The keys that sign admission tokens.
 //!
-//! A controller may be given several. The first that is not revoked signs; all that are not revoked are shown in the key
-//! set, so that a new key is known everywhere before the first token that it signs, and an old one for as long as its
-//! tokens live. The row of an admission names the key of its token, and checkout takes no token of another one: a token
-//! signed with a stolen key is worth nothing from the moment on at which that key is revoked and the row names a new one.
+//! - A controller has one or more. The first that is not revoked signs, and the key set has all
+//!   that are not revoked. So a new key is known everywhere before it signs, and an old one as long
+//!   as its tokens live.
+//! - The row of an admission names the key of its token, and checkout accepts no token of another
+//!   key. So a stolen key is useless as soon as it is revoked.
 
 use std::path::PathBuf;
 
@@ -18,7 +19,8 @@ impl Keys {
     /// Reads keys from files with PKCS#8 PEM.
     ///
     /// # Errors
-    /// When a file can't be read or has no Ed25519 key in it, or the same key stands in two.
+    /// Returns an error if a file can't be read or has no Ed25519 key, or if two files have the
+    /// same key.
     pub(crate) fn read(files: &[PathBuf]) -> Result<Self, StartError> {
         let mut keys: Vec<SigningKey> = Vec::new();
         for file in files {
@@ -37,7 +39,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// These, of which there is one at least.
+    /// Takes at least one key.
     pub(crate) fn new(keys: Vec<SigningKey>) -> Self {
         Self(keys)
     }
@@ -46,30 +48,30 @@ impl Keys {
         self.0.iter().filter(|key| !revoked.iter().any(|kid| kid == key.kid()))
     }
 
-    /// The names of all.
+    /// The names of all keys.
     pub(crate) fn kids(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(SigningKey::kid)
     }
 
-    /// The one that signs, unless all are revoked.
+    /// The key that signs, unless all are revoked.
     pub(crate) fn signs<'a>(&'a self, revoked: &'a [String]) -> Option<&'a SigningKey> {
         self.usable(revoked).next()
     }
 
-    /// The names of those whose tokens are good.
+    /// The names of the keys whose tokens are valid.
     pub(crate) fn good(&self, revoked: &[String]) -> Vec<String> {
         self.usable(revoked).map(|key| key.kid().to_owned()).collect()
     }
 
-    /// The key of that name.
+    /// The key with this name.
     pub(crate) fn named(&self, kid: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.kid() == kid)
     }
 
-    /// The public halves of those that are not revoked.
+    /// The public keys that are not revoked.
     ///
     /// # Errors
-    /// When there are more than a set may have.
+    /// Returns an error if there are too many for a set.
     pub(crate) fn public(&self, revoked: &[String]) -> Result<Jwks, WrongJwks> {
         Jwks::new(self.usable(revoked).map(|key| Jwk::new(&key.verifying_key())).collect())
     }
@@ -105,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_in_a_sentence() {
+    fn invalid_key_files_are_rejected_with_their_path() {
         let (key, other) = (file(&SigningKey::generate().to_pem()), file("no key"));
-        let said = |files: &[PathBuf]| Keys::read(files).expect_err("refused").to_string();
+        let error = |files: &[PathBuf]| Keys::read(files).expect_err("rejected").to_string();
         let path = key.path().to_owned();
-        assert!(said(&[path.clone(), path.clone()]).contains("given twice"));
-        assert!(said(&[path.clone(), other.path().to_owned()]).contains(&other.path().display().to_string()));
-        assert!(said(&[path.with_extension("gone")]).contains("can't be read"));
+        assert!(error(&[path.clone(), path.clone()]).contains("given twice"));
+        assert!(error(&[path.clone(), other.path().to_owned()]).contains(&other.path().display().to_string()));
+        assert!(error(&[path.with_extension("gone")]).contains("can't be read"));
     }
 }

@@ -1,24 +1,24 @@
-//! What may become of a sale. Pure.
+//! The lifecycle of a sale. Pure.
 
 use fairline_events::Kind;
 use fairline_sale::Status;
 use time::OffsetDateTime;
 
-/// What an admin asks for.
+/// What an operator requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Sell now, whatever the hour.
+    /// Open now, before the scheduled time.
     Open,
-    /// Let nobody in for now.
+    /// Pause admissions.
     Pause,
-    /// Let people in again.
+    /// Resume admissions.
     Resume,
-    /// End it.
+    /// End the sale.
     Close,
 }
 
 impl Action {
-    /// Its word in the audit log.
+    /// Its name in the audit log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Action {
     }
 }
 
-/// The state that an action leads to, or `None` when it may not be taken.
+/// The status that an action leads to; `None` if it is not allowed.
 #[must_use]
 pub fn after(status: Status, action: Action) -> Option<Status> {
     match (status, action) {
@@ -41,8 +41,9 @@ pub fn after(status: Status, action: Action) -> Option<Status> {
     }
 }
 
-/// The stored state at `now`: sales open and end by the clock. One whose window has ended closes once the last token
-/// that is out has been used or has lapsed, so that nobody who was let in is turned away.
+/// The stored status at `now`: sales open and end by the clock. A sale whose window has ended
+/// closes once the last outstanding token was used or has lapsed, so that no admitted shopper is
+/// turned away.
 #[must_use]
 pub fn at(
     status: Status,
@@ -58,7 +59,7 @@ pub fn at(
     }
 }
 
-/// Whether the window is over, so that nobody more is let in.
+/// Whether the window is over, so that no more shoppers are admitted.
 #[must_use]
 pub fn has_ended(now: OffsetDateTime, ends_at: Option<OffsetDateTime>) -> bool {
     ends_at.is_some_and(|ends_at| ends_at <= now)
@@ -107,7 +108,7 @@ mod tests {
         assert_eq!(at(Status::Scheduled, now, later, None, 0), Status::Scheduled);
         assert_eq!(at(Status::Scheduled, later, later, None, 0), Status::Open);
         assert_eq!(at(Status::Open, later, now, Some(later), 0), Status::Closed);
-        assert_eq!(at(Status::Open, later, now, Some(later), 1), Status::Open, "a token is still out");
+        assert_eq!(at(Status::Open, later, now, Some(later), 1), Status::Open, "a token is outstanding");
         assert_eq!(at(Status::Paused, now, now, Some(later), 0), Status::Paused);
         assert_eq!(at(Status::Closed, later, now, None, 0), Status::Closed);
     }

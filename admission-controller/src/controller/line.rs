@@ -23,9 +23,9 @@ pub struct LineRow {
     pub sale_id: Uuid,
     /// The name of a lane.
     pub lane: Option<String>,
-    /// The part of the admissions that a lane gets while somebody waits in it.
+    /// The share of the admissions that a lane gets while shoppers wait in it.
     pub share: Option<f64>,
-    /// What a lane's invitations are signed with.
+    /// The key that signs a lane's invitations.
     pub invitation_key: Option<Vec<u8>>,
     pub invitations: i64,
     pub epoch: i32,
@@ -42,25 +42,25 @@ pub struct LineRow {
     pub recorded_tickets: Vec<i64>,
     pub recorded_status: String,
     pub published_status: Option<String>,
-    /// When Redis was told that the epoch begins; until that is known, by when it is at the latest.
+    /// When the epoch was published; until then, the time by which it will be.
     pub epoch_began_at: OffsetDateTime,
-    /// The number of the last publication that a commit may be told in.
+    /// The number of the last publication that may contain a commit.
     pub publication: i64,
     /// The Redis process that the epoch lives in.
     pub home: Option<String>,
-    /// Epochs that were begun in short succession.
+    /// Epochs that have begun in short succession.
     pub restless: i32,
-    /// Turns that are over, of tickets below this one, are still to be published again.
+    /// Past turns of tickets below this one are still to be published again.
     pub retell_below: Option<i64>,
-    /// Tickets let in; one that came again is one.
+    /// Admitted tickets; a ticket that was admitted again counts once.
     pub admitted: i64,
-    /// People who wait, as of the last tick.
+    /// Waiting shoppers, as of the last tick.
     pub waiting: i64,
     /// Of these, the ones with the page open.
     pub present: i64,
-    /// Of those who wait, the ones with the page open before the line was lost.
+    /// Waiting shoppers with the page open before the line was lost.
     pub expected: i64,
-    /// While they come back, no shopper is admitted, until then at the latest.
+    /// No shopper is admitted while they return, but until this time at most.
     pub recovers_until: Option<OffsetDateTime>,
 }
 
@@ -75,17 +75,17 @@ impl LineRow {
         ordinal(self.cursor)
     }
 
-    /// The highest ordinal that was given.
+    /// The highest ordinal given.
     pub fn highest(&self) -> Ordinal {
         ordinal(self.highest_ordinal)
     }
 
-    /// Up to which ordinal Redis may give them.
+    /// The highest ordinal that Redis may give.
     pub fn granted(&self) -> Ordinal {
         ordinal(self.granted)
     }
 
-    /// Which life of the line this is.
+    /// The epoch.
     pub fn epoch(&self) -> u32 {
         count(self.epoch)
     }
@@ -95,18 +95,18 @@ impl LineRow {
         count(self.restless)
     }
 
-    /// Of so many present shoppers those who had a ticket before this epoch, which begins above
-    /// all earlier ordinals.
+    /// How many of the present shoppers had a ticket before this epoch, which begins above all
+    /// earlier ordinals.
     pub fn returned(&self, present: i64, highest: i64) -> i64 {
         present - (highest - self.above)
     }
 
-    /// Whether turns of earlier epochs are still to be told again.
-    pub fn is_retelling(&self) -> bool {
+    /// Whether past turns of earlier epochs are still to be published again.
+    pub fn is_republishing(&self) -> bool {
         self.retell_below.is_some()
     }
 
-    /// What signs the invitations to a lane.
+    /// The key that signs the invitations to a lane.
     pub fn invitation_key(&self) -> Option<InvitationKey> {
         self.invitation_key.as_deref().map(|key| InvitationKey::new(&hash(key).0))
     }
@@ -121,7 +121,7 @@ impl LineRow {
         ordinal(self.above)
     }
 
-    /// What the record has of the line's history.
+    /// How far the record has the line's history.
     pub fn noted(&self) -> Revision {
         Revision { epoch: count(self.recorded_epoch), rev: ordinal(self.recorded_rev) }
     }
@@ -135,7 +135,7 @@ impl LineRow {
 
 #[cfg(test)]
 impl LineRow {
-    /// A line in an epoch that began then, in a process of that name.
+    /// A line in an epoch that began at a time, in a Redis process.
     pub(crate) fn in_epoch(epoch: i32, home: &str, epoch_began_at: OffsetDateTime, restless: i32) -> Self {
         Self {
             id: Uuid::nil(),

@@ -1,15 +1,16 @@
-//! The controller: decides for each sale how many shoppers are admitted, and publishes their tokens.
+//! The controller: decides for each sale how many shoppers are admitted, and publishes their
+//! tokens.
 //!
 //! - [`schedule`] ticks each sale in a task of its own; [`tick`] is what happens then.
-//! - [`ledger`] is the port to Postgres, [`postgres`] its implementation. The simulation has another one.
-//! - [`sale`], [`line`], [`turns`], [`agenda`] and [`interventions`] are rows, and what follows from them. They are pure,
-//!   as are [`lifecycle`], [`epochs`] and [`record`].
+//! - [`ledger`] is the port to Postgres, [`postgres`] its implementation. The simulation has
+//!   another one.
+//! - [`sale`], [`line`], [`turns`], [`agenda`] and [`interventions`] are rows, and what follows
+//!   from them. They are pure, as are [`lifecycle`], [`epochs`] and [`record`].
 
 pub(crate) mod agenda;
 pub(crate) mod clock;
 pub(crate) mod columns;
 pub(crate) mod decision_metrics;
-mod draw;
 pub(crate) mod epochs;
 mod error;
 pub(crate) mod interventions;

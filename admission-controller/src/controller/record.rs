@@ -1,6 +1,8 @@
-//! What a tick writes into the record of a sale. Pure: events are gathered here, and written by the transaction that commits
-//! what they tell of. Who is let in is decided look by look and known after the last one: a place is kept for each, so that the record
-//! has everything in the order in which it was decided.
+//! What a tick writes into the record of a line. Pure: the transaction that commits the events
+//! writes them.
+//!
+//! Admissions are planned query by query, and known after the last one. Each has a reserved place,
+//! so that the record has all events in the order of the decisions.
 
 use fairline_line::{
     change::Revision,
@@ -20,55 +22,55 @@ use super::{
     sale::Sale,
 };
 
-/// Tickets that one look at the line takes into the record at most, about: keeps a tick short.
-const HEARD_MAX: u64 = 10_000;
+/// Tickets that one query takes into the record, about: keeps a tick short.
+const TAKEN_IN_MAX: u64 = 10_000;
 
 /// The record of one line, during one tick.
 #[derive(Debug)]
 pub struct Recorder {
     /// The sale's id for its own line.
     pub(crate) line: SaleId,
-    /// The line has a record.
+    /// Whether the line has a record.
     pub(crate) kept: bool,
     pub(crate) now: OffsetDateTime,
     /// Where the record ended before this tick.
     pub(crate) head: Head,
-    /// The line's changes are in the record up to this one.
+    /// The last change of the line that is in the record.
     pub(crate) noted: Revision,
-    /// The tickets that are in it.
+    /// The tickets in the record.
     pub(crate) tickets: Ranges,
-    /// The status that is in it.
+    /// The status in the record.
     pub(crate) status: Status,
     /// The ordinals of the line's epoch are above this one.
     pub(crate) above: Ordinal,
-    /// What this tick has to add, in parts: some of it is known later than what comes after it.
+    /// The events of this tick, in parts: some are known later than those after them.
     pub(crate) parts: Vec<Vec<Event>>,
-    /// Parts before this one are settled: a draw follows from them.
+    /// Parts before this one are final: a draw depends on them.
     pub(crate) settled: usize,
 }
 
-/// A place in the record, for what is known only later.
+/// A reserved place in the record, for events that are known later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kept(usize);
 
 impl Recorder {
-    /// What to ask the line for; nothing if there is no record.
+    /// What the line is queried for; `None` if there is no record.
     pub(crate) fn wants(&self) -> Option<NewsWanted> {
-        let wanted = NewsWanted { recorded: self.recorded(), till: None, noted: Some(self.noted), most: HEARD_MAX };
+        let wanted = NewsWanted { recorded: self.recorded(), till: None, noted: Some(self.noted), most: TAKEN_IN_MAX };
         self.kept.then_some(wanted)
     }
 
-    /// What to ask the line for before a draw: the tickets up to the last one in it.
+    /// What the line is queried for before a draw: the tickets up to the last one in it.
     pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<NewsWanted> {
         self.wants().map(|wanted| NewsWanted { till: Some(pool), noted: None, ..wanted })
     }
 
-    /// The highest ordinal that the record knows, or that can't be given any more.
+    /// The highest ordinal that is in the record or can't be given any more.
     pub(crate) fn recorded(&self) -> Ordinal {
         self.tickets.highest().max(self.above)
     }
 
-    /// Keeps a place for what is decided now, and known later.
+    /// Reserves a place for what is decided now and known later.
     pub(crate) fn keep_place(&mut self) -> Kept {
         self.parts.extend([Vec::new(), Vec::new()]);
         Kept(self.parts.len() - 2)
@@ -93,12 +95,12 @@ impl Recorder {
         }
     }
 
-    /// Whether this tick has nothing to add.
+    /// Whether this tick adds nothing.
     pub fn is_empty(&self) -> bool {
         self.parts.iter().all(Vec::is_empty)
     }
 
-    /// The entries that this tick adds, and where the record ends with them.
+    /// The entries of this tick, and the new head of the record.
     pub fn entries(&self) -> (Vec<Entry>, Head) {
         let mut head = self.head;
         let entry = |event: &Event| {
@@ -110,7 +112,7 @@ impl Recorder {
         (entries, head)
     }
 
-    /// The first entry, unless it is written, and the status, if it is another.
+    /// Adds the first entry, if it is missing, and the status, if it has changed.
     pub(crate) fn begin(&mut self, order: LineOrder, commitment: Option<Hash>, status: Status) {
         if self.head.seq == 0 && self.is_empty() {
             self.write(Event::Sale { sale: self.line, order, commitment });
@@ -121,15 +123,15 @@ impl Recorder {
         }
     }
 
-    /// A new epoch begins.
+    /// Adds the beginning of an epoch.
     pub(crate) fn epoch(&mut self, epoch: u32, above: Ordinal) {
         self.above = above;
         self.write(Event::Epoch { epoch, above });
     }
 
-    /// What the line has told.
-    pub(crate) fn hear(&mut self, told: &Upcoming) {
-        for (first, visitors) in &told.arrivals {
+    /// Takes in what the line has returned.
+    pub(crate) fn take_in(&mut self, seen: &Upcoming) {
+        for (first, visitors) in &seen.arrivals {
             for (at, visitors) in visitors.chunks(TICKETS_MAX).enumerate() {
                 let first = first + (at * TICKETS_MAX) as u64;
                 self.tickets.insert(first, first + visitors.len() as u64 - 1);
@@ -137,7 +139,7 @@ impl Recorder {
                 self.write(Event::Joined { first, receipts });
             }
         }
-        for noted in &told.history {
+        for noted in &seen.history {
             self.note(noted);
             self.noted = noted.at;
         }
@@ -145,14 +147,14 @@ impl Recorder {
 
     fn note(&mut self, noted: &Noted) {
         let shown = noted.ordinals.iter().copied().zip(noted.visitors.iter().copied());
-        let unheard: Vec<_> = shown.filter(|ticket| !self.tickets.contains(ticket.0)).collect();
-        for unheard in unheard.chunks(TICKETS_MAX) {
-            let ordinals: Vec<_> = unheard.iter().map(|ticket| ticket.0).collect();
+        let unknown: Vec<_> = shown.filter(|ticket| !self.tickets.contains(ticket.0)).collect();
+        for unknown in unknown.chunks(TICKETS_MAX) {
+            let ordinals: Vec<_> = unknown.iter().map(|ticket| ticket.0).collect();
             ordinals.iter().for_each(|&ordinal| self.tickets.insert(ordinal, ordinal));
-            let receipts = self.receipts(unheard.iter().copied());
+            let receipts = self.receipts(unknown.iter().copied());
             self.write(Event::Shown { ordinals, receipts });
         }
-        // Of a ticket that nobody has shown, it does not matter whether anybody is there.
+        // The presence of a ticket that was never presented does not matter.
         let known: Vec<_> = noted.ordinals.iter().copied().filter(|&ordinal| self.tickets.contains(ordinal)).collect();
         self.write_of(
             None,
@@ -170,7 +172,7 @@ impl Recorder {
         Receipts(tickets.map(|(ordinal, visitor)| receipt(self.line, ordinal, visitor)).collect())
     }
 
-    /// The draw is made: gives its key, from the seed and from all that was written before it.
+    /// Adds the draw. Gives its key, from the seed and from all earlier entries.
     pub(crate) fn draw(&mut self, seed: &[u8; 32], pool: Ordinal) -> Hash {
         let key = draw::key(seed, self.entries().1.hash);
         self.settled = self.parts.len();
@@ -179,27 +181,27 @@ impl Recorder {
         key
     }
 
-    /// These were let in, and the cursor has moved so far: in the place that was kept when they were found.
+    /// Adds admissions and the new cursor, in the place that was reserved when they were planned.
     pub(crate) fn admitted(&mut self, place: Kept, ordinals: &[Ordinal], cursor: u64) {
         self.write_at(Some(place), Event::Admitted { ordinals: ordinals.to_vec(), cursor });
     }
 
-    /// Whether the record has heard of a ticket; where there is none, of every one.
+    /// Whether a ticket is in the record; always if there is no record.
     pub(crate) fn knows(&self, ordinal: Ordinal) -> bool {
         !self.kept || self.tickets.contains(ordinal)
     }
 
-    /// An operator had these let in before all others.
+    /// Adds tickets that an operator has preferred.
     pub(crate) fn preferred(&mut self, place: Kept, ordinals: &[Ordinal]) {
         self.write_of(Some(place), ordinals, |ordinals| Event::Preferred { ordinals });
     }
 
-    /// An operator took these out of the line.
+    /// Adds tickets that were removed from the line.
     pub(crate) fn removed(&mut self, ordinals: &[Ordinal]) {
         self.write_of(None, ordinals, |ordinals| Event::Removed { ordinals });
     }
 
-    /// These turns are over, and were before anybody was let in.
+    /// Adds ended turns, before the admissions of this tick.
     pub(crate) fn over(&mut self, place: Kept, lapsed: &[Ordinal], redeemed: &[Ordinal]) {
         self.write_of(Some(place), lapsed, |ordinals| Event::Lapsed { ordinals });
         self.write_of(Some(place), redeemed, |ordinals| Event::Redeemed { ordinals });
@@ -207,13 +209,13 @@ impl Recorder {
 }
 
 impl LineRow {
-    /// Whether a tick's record has anything to write.
-    pub fn is_news(&self, record: &Recorder) -> bool {
-        let has_heard = record.kept && record.noted != self.noted();
-        !record.is_empty() || has_heard
+    /// Whether the record of a tick has changed.
+    pub fn is_record_changed(&self, record: &Recorder) -> bool {
+        let has_noted = record.kept && record.noted != self.noted();
+        !record.is_empty() || has_noted
     }
 
-    /// The record has been written so far, and ends there.
+    /// Takes over the end of the record that a tick has written.
     pub fn keep_record(&mut self, record: &Recorder, head: Head) {
         self.record_seq = Some(stored(head.seq));
         self.record_hash = head.hash.0.to_vec();
@@ -225,7 +227,7 @@ impl LineRow {
 }
 
 impl Sale {
-    /// Opens the record of the line at this position, at its end.
+    /// Opens the record of the line at a position, at its end.
     pub fn open_record(&self, at: usize) -> Recorder {
         let line = &self.lines[at];
         let bounds: Vec<Ordinal> = line.recorded_tickets.iter().copied().map(ordinal).collect();

@@ -1,4 +1,5 @@
-//! After Postgres was restored from a backup: what was given since the backup must not be given again.
+//! Raises the lines of a restored database, so that ordinals given since the backup are not given
+//! again.
 
 use fairline_line::store::LineStore;
 use fairline_record::draw::POOL_MAX;
@@ -7,11 +8,11 @@ use fairline_server::StartError;
 
 use crate::db::Store;
 
-/// Tickets of a line that may have been given since the backup, and that Redis does not know: another process may have had later
-/// epochs of the line, and its replica, or an old primary, answers now.
+/// Ordinals of a line that may have been given since the backup and that Redis does not know: a
+/// replica or an old primary may answer, while another process had later epochs of the line.
 const MARGIN: u32 = 1_000_000;
 
-/// A line that was raised above every ticket that may be out.
+/// A line that was raised above every ordinal that may have been given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raised {
     /// The sale's id for its own line.
@@ -22,13 +23,14 @@ pub struct Raised {
     pub above: u64,
 }
 
-/// Has every line of a restored database begin a new epoch, above all ordinals that were given since the backup: by `margin`, or a
-/// million, above those that the database and Redis know of.
-/// Redis then forgets these lines: it has tokens that the database does not know, and no checkout would accept them.
-/// Nothing else may run on the database meanwhile.
+/// Makes every line of a restored database begin a new epoch, `margin` (by default a million) above
+/// the ordinals that the database and Redis know. Then deletes these lines from Redis, since it has
+/// tokens that the database does not know and that no checkout would accept. No service may run on
+/// the database meanwhile.
 ///
 /// # Errors
-/// When Postgres or Redis can't be reached, or a line would get more ordinals than it may have.
+/// Returns an error if Postgres or Redis can't be reached, or a line would exceed the highest
+/// possible ordinal.
 pub async fn restore(postgres_url: &str, redis_url: &str, margin: Option<u32>) -> Result<Vec<Raised>, StartError> {
     let store = Store::for_command(postgres_url)?;
     let failed = |error: String| StartError::new(format!("The lines could not be raised: {error}."));

@@ -16,7 +16,7 @@ use super::{
     line::LineRow,
 };
 
-/// A sale with its stock, and what its controllers remember, as stored.
+/// A sale with its stock and the memory of its controllers, as stored.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 #[allow(missing_docs, reason = "the columns of the schema")]
 pub struct SaleRow {
@@ -35,7 +35,7 @@ pub struct SaleRow {
     pub claim_window_s: i32,
     pub hold_s: i32,
     pub recall_window_s: i32,
-    /// Of shoppers who went silent; as long as the waiting rooms are set to, if it is none.
+    /// The grace period of disconnected shoppers; `None` is the setting of the waiting rooms.
     pub grace_s: Option<i32>,
     pub mode: String,
     pub risk: f64,
@@ -45,21 +45,21 @@ pub struct SaleRow {
     pub line_order: String,
     /// The SHA-256 of a draw's seed.
     pub commitment: Option<Vec<u8>>,
-    /// The seed, once the draw is made: of all lines at once.
+    /// The seed of all lines, once the draw is made.
     pub revealed_seed: Option<Vec<u8>>,
     pub total: i32,
     pub promised: i32,
     pub held: i32,
     pub sold: i32,
-    /// An earlier sale, whose shoppers behaved as this one's are expected to.
+    /// The prior sale, whose shoppers behaved as this one's are expected to.
     pub like_sale: Option<Uuid>,
-    /// What was believed of visits at the first decision, as the control law writes it.
+    /// The prior about visits at the first decision, as JSON of the control law.
     pub prior: Option<String>,
-    /// What the last decision left for the next, likewise.
+    /// What the last decision left for the next, as JSON of the control law.
     pub memory: String,
     pub inside_max: Option<i32>,
     pub ticked_at: OffsetDateTime,
-    /// Up to when visits have been taken in.
+    /// The time up to which visits have been taken in.
     pub observed_at: OffsetDateTime,
     /// The last time during which pages could not claim their turns.
     pub away_from: Option<OffsetDateTime>,
@@ -91,17 +91,17 @@ impl SaleRow {
         count(self.per_shopper_limit)
     }
 
-    /// Units that are out as tokens.
+    /// Units promised to tokens.
     pub fn promised(&self) -> u32 {
         count(self.promised)
     }
 
-    /// Units that are in checkout.
+    /// Units in checkout.
     pub fn held(&self) -> u32 {
         count(self.held)
     }
 
-    /// Units that are paid for.
+    /// Paid units.
     pub fn sold(&self) -> u32 {
         count(self.sold)
     }
@@ -111,7 +111,7 @@ impl SaleRow {
         count(self.total)
     }
 
-    /// Whether more is promised than there is, and held only while it is paid for.
+    /// Whether more units may be promised than are free, and units are held only during payment.
     pub fn is_yield(&self) -> bool {
         self.mode == "yield"
     }
@@ -121,7 +121,7 @@ impl SaleRow {
         Stock { total: self.total(), promised: self.promised(), held: self.held(), sold: self.sold() }
     }
 
-    /// What the sale's owner wants of the control law.
+    /// The settings of the control law.
     pub fn terms(&self) -> Terms {
         Terms {
             mode: if self.is_yield() { Mode::Yield { risk: self.risk } } else { Mode::Guarantee },
@@ -139,35 +139,35 @@ impl SaleRow {
         Memory::read(&self.memory)
     }
 
-    /// Units that nobody has been promised, holds or has paid for.
+    /// Units that are not promised, held or sold.
     pub fn free(&self) -> u32 {
         self.total().saturating_sub(self.promised() + self.held() + self.sold())
     }
 
-    /// Units that shoppers are told are left: in yield mode a promise takes none away.
+    /// The remaining units that shoppers see: in yield mode, promises don't reduce them.
     fn remaining(&self) -> u32 {
         if self.is_yield() { self.total().saturating_sub(self.held() + self.sold()) } else { self.free() }
     }
 
-    /// The stock is as the agenda has it.
+    /// Takes the stock over from the agenda.
     pub fn take_stock(&mut self, agenda: &Agenda) {
         (self.total, self.promised, self.held, self.sold) = (agenda.total, agenda.promised, agenda.held, agenda.sold);
     }
 
-    /// Pages could not claim their turns from the last tick until this moment.
+    /// Notes that pages could not claim their turns from the last tick until `till`.
     pub fn was_away(&mut self, till: OffsetDateTime) {
         (self.away_from, self.away_till) = (Some(self.ticked_at), Some(till));
     }
 
     /// How long ago an outage of the database began that ended within `within`; zero without one.
-    /// Checkouts could not report in it.
+    /// Checkouts could not send heartbeats during it.
     pub fn away_for(&self, within: Duration) -> Duration {
         let Some((from, till)) = self.away_from.zip(self.away_till) else { return Duration::ZERO };
         let is_recent = self.now - till < within;
         if is_recent { (self.now - from).try_into().unwrap_or_default() } else { Duration::ZERO }
     }
 
-    /// What the sale is doing, as shoppers and admins see it.
+    /// The status that shoppers and operators see.
     pub fn shown_status(&self) -> Status {
         if lifecycle::has_ended(self.now, self.ends_at) {
             Status::Closed
@@ -176,22 +176,22 @@ impl SaleRow {
         }
     }
 
-    /// In which order the line is served.
+    /// The order of service.
     pub fn order(&self) -> LineOrder {
         if self.line_order == "draw" { LineOrder::Draw } else { LineOrder::Fifo }
     }
 
-    /// What binds the draw, if there is one.
+    /// The commitment to the draw's seed, if there is a draw.
     pub fn commitment(&self) -> Option<Hash> {
         self.commitment.as_deref().map(hash)
     }
 
-    /// Whether one of its lines can't be served before a draw.
+    /// Whether a line can't be served before its draw.
     pub fn draw_is_due(&self, line: &LineRow) -> bool {
         self.order() == LineOrder::Draw && line.drawn().is_none()
     }
 
-    /// The facts that anybody in one of its lines may see.
+    /// The public facts of the sale, for one of its lines.
     pub fn card(&self, line: &LineRow) -> SaleCard {
         let lane = line.lane_facts();
         SaleCard {
@@ -237,9 +237,9 @@ pub(crate) const OPENS_SOON_S: f64 = 10.0;
 pub struct Running {
     /// The id of the sale.
     pub id: Uuid,
-    /// Another one after every change of the sale.
+    /// A value that changes with every change of the sale.
     pub version: String,
-    /// Its clock is about to open it, or to end it.
+    /// Whether it is about to open or to end by the clock.
     pub is_due: Option<bool>,
 }
 
@@ -255,12 +255,12 @@ pub struct Sale {
 /// What a tick leaves in the row of a sale's own line.
 #[derive(Debug, Default)]
 pub struct Ticked<'a> {
-    /// What to remember; nothing new if it is none.
+    /// The new memory, if there is one.
     pub memory: Option<&'a Memory>,
-    /// Why no more were let in.
+    /// What limits admissions.
     pub why: &'a str,
-    /// Visits up to this moment have been taken in.
+    /// The time up to which visits have been taken in.
     pub observed_till: Option<OffsetDateTime>,
-    /// Redis and the record have heard of all that happened in the sale, which is closed.
+    /// Whether the sale is closed, and Redis and the record are complete.
     pub settled: bool,
 }

@@ -1,9 +1,10 @@
-//! When sales are ticked: each by a task of its own, at its own pace.
+//! Ticks each sale in a task of its own, at its own pace.
 //!
-//! - No sale waits for another: one whose Redis shard, lock or database row is slow delays itself alone.
-//! - A tick that fails is repeated after a pause that grows; each line has its own.
-//! - A supervisor looks several times a second for sales that are new, changed or due, and wakes their tasks; it ends the
-//!   tasks of sales that are no more, and reports and replaces a task that has died or hangs.
+//! - No sale waits for another: a slow Redis shard, lock or database row delays only its own sale.
+//! - A failed tick is repeated after a growing pause.
+//! - A supervisor looks for new, changed and due sales several times a second, and wakes their
+//!   tasks. It ends the tasks of settled sales, and reports and replaces a task that has died or
+//!   hangs.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,25 +23,25 @@ use tracing::{error, info, warn};
 
 use super::sale::Running;
 
-/// How often the supervisor looks for sales.
-const LOOKS_EVERY: Duration = Duration::from_millis(200);
-/// How long a look may take; sales that are known go on meanwhile.
-const LOOK_TAKES_MAX: Duration = Duration::from_secs(5);
-/// How often it looks whether Redis lists the sales.
+/// How often the supervisor reads the running sales.
+const READ_EVERY: Duration = Duration::from_millis(200);
+/// The time limit of reading; known sales go on meanwhile.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How often it checks whether Redis lists the sales.
 const LISTED_EVERY: Duration = Duration::from_secs(2);
-/// A tick that takes this long hangs: every step of it has a time limit of its own, and its turn comes long before.
+/// A tick that takes longer hangs: every step of it has a shorter deadline.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
-/// How long a tick that failed waits before it is repeated: twice as long with each failure.
+/// The first and the longest pause before a failed tick is repeated: it doubles with each failure.
 const REPEATED_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// How often failures that go on are logged.
+/// How often continuing failures are logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(30);
 
 /// When a sale is ticked next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// So long after this tick began.
+    /// This long after the beginning of this tick.
     After(Duration),
-    /// Never again, unless the sale is found to need it.
+    /// Only if the sale is found to need it.
     Over,
 }
 
@@ -55,7 +56,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     /// The lines that Redis lists.
     fn listed(&self) -> impl Future<Output = Result<Vec<SaleId>, String>> + Send;
 
-    /// Ticks a sale, also if that is early when it was requested. Gives why it did not end otherwise.
+    /// Ticks a sale; early if it was requested. The error says why the tick failed.
     fn tick(
         &self,
         sale: SaleId,
@@ -64,7 +65,7 @@ pub(crate) trait Ticks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Next, String>> + Send;
 }
 
-/// Where an operator's change is said: the sale is ticked at once, not when its time comes.
+/// Requests to tick sales at once, after a change by an operator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TickNow(Arc<(Mutex<Requested>, Notify)>);
 
@@ -75,13 +76,13 @@ struct Requested {
 }
 
 impl TickNow {
-    /// This sale has changed.
+    /// Requests a tick of this sale.
     pub(crate) fn sale(&self, sale: SaleId) {
         self.lock().sales.insert(sale);
         self.0.1.notify_one();
     }
 
-    /// Every sale may have.
+    /// Requests a tick of every sale.
     pub(crate) fn all(&self) {
         self.lock().all = true;
         self.0.1.notify_one();
@@ -100,7 +101,7 @@ struct Watched {
 }
 
 impl Drop for Watched {
-    /// A supervisor that is started again starts the tasks again.
+    /// A restarted supervisor starts the tasks again.
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -115,9 +116,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     requested: bool,
-    /// The sale needed no more ticks.
+    /// The sale needs no more ticks.
     is_over: bool,
-    /// Since when a tick is under way.
+    /// When the tick under way began.
     ticks_since: Option<Instant>,
 }
 
@@ -132,9 +133,9 @@ impl Shared {
     }
 }
 
-/// Ticks sales until asked to stop.
+/// Ticks sales until shutdown.
 pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Shutdown) {
-    let mut beat = interval(LOOKS_EVERY);
+    let mut beat = interval(READ_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watched: HashMap<SaleId, Watched> = HashMap::new();
     let mut listed_at = Instant::now();
@@ -152,20 +153,21 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
                 watched.shared.tick_now();
             }
         }
-        match timeout(LOOK_TAKES_MAX, ticks.running()).await {
+        match timeout(READ_WITHIN, ticks.running()).await {
             Ok(Ok(running)) => {
-                // Beats while no sale runs, too: only a controller that is gone, or blind, falls silent.
+                // It also counts while no sale runs: only a controller that is down, or can't read,
+                // is silent.
                 metrics::counter!("admission_beats_total").increment(1);
                 metrics::gauge!("admission_sales").set(running.len() as f64);
                 failing = Failing::default();
                 follow(&ticks, &mut watched, &running, &shutdown);
             }
             Ok(Err(error)) => failing.log(|| warn!(%error, "read running sales failed")),
-            Err(_) => failing.log(|| warn!("read running sales failed: no answer within {LOOK_TAKES_MAX:?}")),
+            Err(_) => failing.log(|| warn!("read running sales failed: no answer within {READ_WITHIN:?}")),
         }
         if listed_at.elapsed() >= LISTED_EVERY {
             listed_at = Instant::now();
-            // Where Redis is away the ticks say so.
+            // If Redis is down, the ticks log it.
             if let Ok(listed) = ticks.listed().await {
                 let listed: HashSet<SaleId> = listed.into_iter().collect();
                 watched
@@ -177,12 +179,12 @@ pub(crate) async fn run<T: Ticks>(ticks: Arc<T>, tick_now: TickNow, shutdown: Sh
     }
 }
 
-/// Starts, wakes and ends tasks as the running sales need it.
+/// Starts, wakes and ends tasks according to the running sales.
 fn follow<T: Ticks>(ticks: &Arc<T>, watched: &mut HashMap<SaleId, Watched>, running: &[Running], shutdown: &Shutdown) {
     let needed: HashSet<SaleId> = running.iter().map(|sale| SaleId(sale.id)).collect();
     watched.retain(|sale, watched| {
         let stays = needed.contains(sale);
-        // Between two ticks, so that none is broken off.
+        // Between two ticks, so that no tick is interrupted.
         if !stays && watched.shared.lock().ticks_since.is_none() {
             watched.task.abort();
         }
@@ -202,7 +204,7 @@ fn follow<T: Ticks>(ticks: &Arc<T>, watched: &mut HashMap<SaleId, Watched>, runn
             known.task.abort();
             if !known.shared.lock().is_over {
                 metrics::counter!("admission_task_restarts_total").increment(1);
-                error!(%sale, hangs, "tick task died or hung; starting it again");
+                error!(%sale, hangs, "tick task failed; restarting it");
             }
         }
         let shared = Arc::new(Shared::default());
@@ -211,7 +213,7 @@ fn follow<T: Ticks>(ticks: &Arc<T>, watched: &mut HashMap<SaleId, Watched>, runn
     }
 }
 
-/// Ticks one sale until it needs no more ticks, or until asked to stop; never breaks a tick off.
+/// Ticks one sale until it needs no more ticks, or until shutdown, which interrupts no tick.
 async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, shutdown: Shutdown) {
     let mut known = T::Known::default();
     let mut failing = Failing::default();
@@ -231,14 +233,14 @@ async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, sh
             }
             Ok(Next::After(period)) => {
                 if failing.since.is_some() {
-                    info!(%sale, "ticks end again");
+                    info!(%sale, "ticks succeed again");
                 }
                 failing = Failing::default();
                 started + period
             }
             Err(error) => {
                 metrics::counter!("admission_tick_failures_total").increment(1);
-                failing.log(|| warn!(%sale, %error, "tick failed; it is repeated"));
+                failing.log(|| warn!(%sale, %error, "tick failed; it will be repeated"));
                 Instant::now() + failing.pause()
             }
         };
@@ -250,7 +252,7 @@ async fn tick_one<T: Ticks>(ticks: Arc<T>, sale: SaleId, shared: Arc<Shared>, sh
     }
 }
 
-/// What goes wrong again and again: it is logged at first, and then from time to time.
+/// Repeated failures: the first is logged, and then one from time to time.
 #[derive(Default)]
 struct Failing {
     times: u32,
@@ -283,10 +285,10 @@ mod tests {
 
     use super::*;
 
-    /// What a sale of a test does.
+    /// The behaviour of a simulated sale.
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum Does {
-        Well,
+        Succeed,
         Hang,
         Panic,
         Fail,
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Played {
+    struct TestSales {
         sales: Mutex<Vec<(Running, Does)>>,
         ticks: Mutex<Vec<(SaleId, bool, Instant)>>,
         blind: AtomicBool,
@@ -305,7 +307,7 @@ mod tests {
         SaleId(Uuid::from_u128(n))
     }
 
-    impl Played {
+    impl TestSales {
         fn has(self: &Arc<Self>, n: u128, does: Does) {
             let mut sales = self.sales.lock().expect("no panic");
             sales.retain(|(sale, _)| sale.id != id(n).0);
@@ -330,7 +332,7 @@ mod tests {
         }
     }
 
-    impl Ticks for Played {
+    impl Ticks for TestSales {
         type Known = ();
 
         async fn running(&self) -> Result<Vec<Running>, String> {
@@ -341,7 +343,7 @@ mod tests {
         }
 
         async fn listed(&self) -> Result<Vec<SaleId>, String> {
-            Err("Redis is not played".to_owned())
+            Err("Redis is not sales".to_owned())
         }
 
         async fn tick(&self, sale: SaleId, requested: bool, (): &mut ()) -> Result<Next, String> {
@@ -354,7 +356,7 @@ mod tests {
                 .find(|(known, _)| known.id == sale.0)
                 .map(|(_, does)| *does);
             match does.expect("a sale") {
-                Does::Well => Ok(Next::After(Duration::from_millis(200))),
+                Does::Succeed => Ok(Next::After(Duration::from_millis(200))),
                 Does::Rest => Ok(Next::After(Duration::from_secs(3600))),
                 Does::End => Ok(Next::Over),
                 Does::Fail => Err("it fails".to_owned()),
@@ -369,74 +371,74 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sick_sale_delays_no_other_and_is_repeated_ever_more_slowly() {
-        let played = Arc::new(Played::default());
-        for (n, does) in [(1, Does::Hang), (2, Does::Well), (3, Does::Fail), (4, Does::Panic)] {
-            played.has(n, does);
+    async fn a_failing_sale_delays_no_other_and_is_repeated_with_growing_pauses() {
+        let sales = Arc::new(TestSales::default());
+        for (n, does) in [(1, Does::Hang), (2, Does::Succeed), (3, Does::Fail), (4, Does::Panic)] {
+            sales.has(n, does);
         }
-        (10..60).for_each(|n| played.has(n, Does::Hang));
-        let (_, shutdown) = played.start();
+        (10..60).for_each(|n| sales.has(n, Does::Hang));
+        let (_, shutdown) = sales.start();
         pass(10).await;
-        let well = played.ticks_of(2);
+        let well = sales.ticks_of(2);
         assert!((48..=51).contains(&well.len()), "{} ticks in ten seconds", well.len());
-        let failed = played.ticks_of(3);
+        let failed = sales.ticks_of(3);
         assert!((10..=16).contains(&failed.len()), "{} repetitions", failed.len());
-        assert!(played.ticks_of(4).len() > 10, "one that dies is started again: {:?}", played.ticks_of(4));
-        assert_eq!(played.ticks_of(1).len(), 1);
+        assert!(sales.ticks_of(4).len() > 10, "a task that dies is restarted: {:?}", sales.ticks_of(4));
+        assert_eq!(sales.ticks_of(1).len(), 1);
         pass(55).await;
-        assert_eq!(played.ticks_of(1).len(), 2, "so is one that hangs");
-        played.has(1, Does::Well);
+        assert_eq!(sales.ticks_of(1).len(), 2, "a task that hangs is restarted");
+        sales.has(1, Does::Succeed);
         pass(65).await;
-        assert!(played.ticks_of(1).len() > 20, "and goes on");
+        assert!(sales.ticks_of(1).len() > 20, "and then continues");
         shutdown.trigger();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sales_are_found_woken_and_left_alone_within_a_fraction_of_a_second() {
-        let played = Arc::new(Played::default());
-        let (tick_now, shutdown) = played.start();
+    async fn sales_are_found_woken_and_dropped_within_a_fraction_of_a_second() {
+        let sales = Arc::new(TestSales::default());
+        let (tick_now, shutdown) = sales.start();
         pass(1).await;
         for n in 1..=4 {
-            played.has(n, Does::Rest);
+            sales.has(n, Does::Rest);
         }
-        played.has(5, Does::End);
+        sales.has(5, Does::End);
         let created = Instant::now();
         pass(10).await;
         for n in 1..=4 {
-            let ticks = played.ticks_of(n);
+            let ticks = sales.ticks_of(n);
             assert!(ticks.len() == 1 && ticks[0].1 - created <= Duration::from_millis(250), "{n}: {ticks:?}");
         }
         tick_now.sale(id(1));
-        played.changes(2, |sale| sale.version = "another".to_owned());
-        played.changes(3, |sale| sale.is_due = Some(true));
+        sales.changes(2, |sale| sale.version = "another".to_owned());
+        sales.changes(3, |sale| sale.is_due = Some(true));
         let changed = Instant::now();
         pass(1).await;
         for n in [1, 2, 3] {
-            let ticks = played.ticks_of(n);
+            let ticks = sales.ticks_of(n);
             assert!(ticks[1].0 && ticks[1].1 - changed <= Duration::from_millis(250), "{n}: {ticks:?}");
         }
-        assert_eq!((played.ticks_of(1).len(), played.ticks_of(2).len(), played.ticks_of(4).len()), (2, 2, 1));
+        assert_eq!((sales.ticks_of(1).len(), sales.ticks_of(2).len(), sales.ticks_of(4).len()), (2, 2, 1));
         tick_now.all();
         pass(1).await;
-        assert_eq!(played.ticks_of(4).len(), 2);
-        // A database that does not answer keeps no tick from its time.
-        played.has(6, Does::Well);
+        assert_eq!(sales.ticks_of(4).len(), 2);
+        // A database that does not answer delays no tick.
+        sales.has(6, Does::Succeed);
         pass(1).await;
-        played.blind.store(true, Ordering::Relaxed);
-        let before = played.ticks_of(6).len();
+        sales.blind.store(true, Ordering::Relaxed);
+        let before = sales.ticks_of(6).len();
         pass(10).await;
-        assert!(played.ticks_of(6).len() >= before + 48);
-        played.blind.store(false, Ordering::Relaxed);
+        assert!(sales.ticks_of(6).len() >= before + 48);
+        sales.blind.store(false, Ordering::Relaxed);
         pass(6).await;
-        played.sales.lock().expect("no panic").retain(|(sale, _)| sale.id != id(6).0);
+        sales.sales.lock().expect("no panic").retain(|(sale, _)| sale.id != id(6).0);
         pass(1).await;
-        let last = played.ticks_of(6).len();
+        let last = sales.ticks_of(6).len();
         pass(5).await;
-        assert_eq!(played.ticks_of(6).len(), last, "a sale that is no more is left alone");
+        assert_eq!(sales.ticks_of(6).len(), last, "a removed sale is not ticked");
         shutdown.trigger();
         pass(1).await;
-        let ticks = played.ticks.lock().expect("no panic").len();
+        let ticks = sales.ticks.lock().expect("no panic").len();
         pass(60).await;
-        assert_eq!(played.ticks.lock().expect("no panic").len(), ticks, "a controller that stops ticks no more");
+        assert_eq!(sales.ticks.lock().expect("no panic").len(), ticks, "a stopped controller ticks no sale");
     }
 }

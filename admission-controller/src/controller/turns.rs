@@ -8,16 +8,16 @@ use uuid::Uuid;
 
 use super::columns::{count, ordinal};
 
-/// Turns told to Redis in one publication at most.
+/// Turns in one publication at most.
 pub const PUBLISHED_MAX: i64 = 500;
 /// Publications that one tick may make of a line.
 pub const PUBLICATIONS_A_TICK: i64 = 4;
-/// Turns that are over and are told again in one call.
-pub const RETOLD_AT_ONCE: i64 = 5000;
-/// A ticket whose turn lapsed this often without a page to claim it is not recalled again.
+/// Past turns that are published again in one call.
+pub const REPUBLISHED_AT_ONCE: i64 = 5000;
+/// After this many unclaimed turns a ticket is not recalled again.
 const LAPSES_MAX: i64 = 3;
 
-/// One admission that Redis has not been told of, or not lately.
+/// An admission whose current state is not published.
 #[derive(Debug, Clone, FromRow)]
 #[allow(missing_docs, reason = "the columns of the schema")]
 pub struct Unpublished {
@@ -25,27 +25,27 @@ pub struct Unpublished {
     pub ordinal: i64,
     pub visitor: Vec<u8>,
     pub quantity: i32,
-    /// The key of its token; empty after that was revoked, until there is another.
+    /// The key of its token; empty after its revocation, until another key is assigned.
     pub kid: String,
     pub state: String,
     pub issued_at: OffsetDateTime,
     pub claim_by: OffsetDateTime,
     pub claimed_at: Option<OffsetDateTime>,
     pub expires_at: OffsetDateTime,
-    /// Turns of the ticket that lapsed and are not excused.
+    /// Lapsed turns of the ticket that are not excused.
     pub lapses: i64,
-    /// The ticket has had another turn since, which alone is told.
+    /// The ticket has had a later turn, and only that is published.
     pub superseded: bool,
 }
 
-/// Turns of earlier epochs that are over, of some tickets.
+/// Past turns of earlier epochs, of some tickets.
 #[derive(Debug, Default)]
-pub struct TurnsOver {
-    /// Used.
+pub struct PastTurns {
+    /// Tickets that have used a turn.
     pub bought: Vec<Ordinal>,
-    /// Ran out.
+    /// Tickets whose last turn has expired.
     pub expired: Vec<Ordinal>,
-    /// Nobody claimed them, and they come again.
+    /// Tickets that are recalled, since their turn was not claimed.
     pub lapsed: Vec<Ordinal>,
     below: Option<i64>,
 }
@@ -60,10 +60,11 @@ pub struct TurnRow {
     pub excused: bool,
 }
 
-impl TurnsOver {
-    /// Reads turns, the newest tickets first, and of each ticket the newest turn first; [`RETOLD_AT_ONCE`] at most.
+impl PastTurns {
+    /// Reads turns, the newest tickets first, and of each ticket the newest turn first;
+    /// [`REPUBLISHED_AT_ONCE`] at most.
     pub fn of(rows: &[TurnRow]) -> Self {
-        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == RETOLD_AT_ONCE);
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == REPUBLISHED_AT_ONCE);
         let mut over = Self::default();
         let mut turns = rows.chunk_by(|one, other| one.ordinal == other.ordinal).peekable();
         while let Some(of_ticket) = turns.next() {
@@ -76,14 +77,14 @@ impl TurnsOver {
             let is = |state: &str| of_ticket.iter().any(|turn| turn.state == state);
             let missed = of_ticket.iter().filter(|turn| turn.state == "lapsed" && !turn.excused).count();
             let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
-            let told = match () {
+            let outcome = match () {
                 // A live token is published with all live tokens.
                 () if is("promised") => continue,
                 () if is("redeemed") => &mut over.bought,
                 () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
                 () => &mut over.lapsed,
             };
-            told.push(ordinal(*number));
+            outcome.push(ordinal(*number));
         }
         over
     }
@@ -95,17 +96,17 @@ impl TurnsOver {
 }
 
 impl Unpublished {
-    /// Whose ticket it is of.
+    /// The ordinal of its ticket.
     pub fn ordinal(&self) -> Ordinal {
         ordinal(self.ordinal)
     }
 
-    /// How many units.
+    /// The promised units.
     pub fn quantity(&self) -> u32 {
         count(self.quantity)
     }
 
-    /// Who holds the ticket.
+    /// The holder of the ticket.
     pub fn visitor(&self) -> VisitorId {
         let mut id = [0; 16];
         // The schema checks the length.
@@ -113,7 +114,7 @@ impl Unpublished {
         VisitorId(id)
     }
 
-    /// Whether nobody was there to claim it, and the ticket deserves another turn.
+    /// Whether the turn was not claimed, and the ticket gets another one.
     pub fn may_come_again(&self) -> bool {
         self.claimed_at.is_none() && self.lapses < LAPSES_MAX
     }

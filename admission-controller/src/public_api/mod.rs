@@ -1,4 +1,5 @@
-//! What is public: the records of sales, the keys that verify admission tokens, and the console's page.
+//! What is public: the records of sales, the keys that verify admission tokens, and the console's
+//! page.
 
 pub(crate) mod console;
 pub(crate) mod key_set;

@@ -192,7 +192,7 @@ mod tests {
             "id": "0190", "slug": "lamp", "name": "A lamp", "price_minor": 4900, "currency": "EUR", "per_shopper_limit": 1,
             "per_account_limit": 2, "total": 100, "promised": 3, "held": 2, "sold": 1, "waiting": 40, "admitted": 6,
             "rate_cap_per_s": 2.5, "inside_max": null, "mode": "guarantee", "order": "fifo", "status": "open",
-            "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "capped by rate",
+            "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "the rate cap",
         });
         let words = of_sale(&sale);
         for said in [
@@ -205,7 +205,7 @@ mod tests {
         ] {
             assert!(words.contains(said), "{said}: {words}");
         }
-        assert_eq!(in_a_line(&sale), "open            40 waiting  1 sold, 2 held, 3 promised of 100  capped by rate");
+        assert_eq!(in_a_line(&sale), "open            40 waiting  1 sold, 2 held, 3 promised of 100  the rate cap");
         assert_eq!(
             of_sales(std::slice::from_ref(&sale)),
             "lamp  open            40 waiting  1 sold, 2 held, 3 promised of 100\n"

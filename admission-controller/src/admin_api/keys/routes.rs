@@ -26,8 +26,9 @@ async fn list_keys(State(keys): State<SigningKeys>) -> Result<axum::Json<AdminKe
     Ok(axum::Json(keys.list().await?))
 }
 
-/// Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one receive
-/// another, signed with the next key. Without a next key, no shopper is admitted. It can't be undone.
+/// Revoke a key. Checkouts reject the tokens that it has signed at once, and shoppers who hold one
+/// receive another, signed with the next key. Without a next key, no shopper is admitted. It can't
+/// be undone.
 #[utoipa::path(post, path = "/api/admin/keys/{kid}/revoke", params(("kid" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The keys.", body = AdminKeys),
     (status = 401, description = "The caller is not signed in.", body = fairline_server::ProblemBody),

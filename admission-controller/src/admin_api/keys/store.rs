@@ -8,8 +8,9 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&self.pool).await?)
     }
 
-    /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who hold one are given
-    /// another by the next tick. It waits for the ticks that are under way, since they may be signing with it.
+    /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who
+    /// hold one are given another by the next tick. It waits for the ticks that are under way,
+    /// since they may be signing with it.
     pub async fn revoke_key(&self, by: &By, kid: &str) -> Result<(), StoreError> {
         let mut transaction = self.begin(by, "revoke_key").await?;
         sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;

@@ -23,8 +23,8 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 pub(crate) struct AddLane {
     /// Its name in URLs: lower-case letters, digits and single hyphens, at most 32.
     name: String,
-    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what others do
-    /// not use. The sale's own line has the remaining share.
+    /// The share of the admissions while shoppers wait in the lane, from 0 to 1; with 0, what
+    /// others do not use. The sale's own line has the remaining share.
     share: f64,
 }
 
@@ -44,8 +44,8 @@ pub(crate) struct Invite {
     count: u32,
 }
 
-/// New invitations, each for one place in the lane on any device. They are not shown again, and not stored, except for
-/// a day with an `Idempotency-Key`.
+/// New invitations, each for one place in the lane on any device. They are not shown again, and not
+/// stored, except for a day with an `Idempotency-Key`.
 #[derive(Debug, Serialize, ToSchema)]
 struct Invitations {
     /// The codes. The URL to send is `/sales/{slug of the lane}?invitation={code}`.

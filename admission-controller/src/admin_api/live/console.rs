@@ -65,8 +65,8 @@ impl Console {
                     return;
                 }
             }
-            // If the database does not answer, the next round tries again. Meanwhile no heartbeat is sent, and the page shows
-            // since when it has received nothing.
+            // If the database does not answer, the next round tries again. Meanwhile no heartbeat
+            // is sent, and the page shows since when it has received nothing.
             let mut next = sent.clone();
             let Ok(mut updates) = self.updates(&mut next).await else { continue };
             sent = next;

@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use crate::db::{Store, StoreError};
 
-/// Samples of one answer at most; more are thinned out evenly.
+/// Samples of one response at most; more are thinned out evenly.
 const SAMPLES_MAX: i64 = 2000;
 
-/// How a sale stood at a moment; see migration 0019.
+/// The state of a sale at a time.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct SampleRow {
     pub at: OffsetDateTime,
@@ -28,7 +28,8 @@ pub struct SampleRow {
 }
 
 impl Store {
-    /// The samples of a sale after a moment, the oldest first: the last of them, and of the others as many as fit.
+    /// The samples of a sale after a time, the oldest first: the last one, and as many of the
+    /// others as fit.
     pub async fn samples(&self, sale: SaleId, after: OffsetDateTime) -> Result<Vec<SampleRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT at, waiting, present, inside, total, promised, held, sold, joined, admitted, orders, highest, \

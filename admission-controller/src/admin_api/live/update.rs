@@ -28,8 +28,8 @@ pub(crate) struct Sample {
     admitted: i64,
     /// Orders paid so far.
     orders: i64,
-    /// Estimated wait of a shopper who joined then, in seconds, at the rate of the half minute before; null
-    /// if no shopper was admitted in it.
+    /// Estimated wait of a shopper who joined then, in seconds, at the rate of the half minute
+    /// before; null if no shopper was admitted in it.
     #[schema(required)]
     likely_wait_s: Option<i64>,
 }

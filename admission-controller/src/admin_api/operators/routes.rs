@@ -69,8 +69,9 @@ pub(crate) struct AddOperator {
     /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
     name: String,
     role: Role,
-    /// At least 12 characters. Without one the answer has an enrolment code, with which the operator
-    /// chooses a password, so that only the operator knows it and the secret of the authenticator app.
+    /// At least 12 characters. Without one the answer has an enrolment code, with which the
+    /// operator chooses a password, so that only the operator knows it and the secret of the
+    /// authenticator app.
     password: Option<String>,
 }
 
@@ -178,8 +179,8 @@ async fn add_operator(
     Ok((StatusCode::CREATED, Confidential, axum::Json(AddedOperator { operator, proof })))
 }
 
-/// Create a new enrolment code for an operator who has lost the first one, the password or the app. When it is used, the
-/// operator's sessions end.
+/// Create a new enrolment code for an operator who has lost the first one, the password or the app.
+/// When it is used, the operator's sessions end.
 #[utoipa::path(post, path = "/api/admin/operators/{name}/enrolment", params(("name" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The code.", body = EnrolmentCode),
     (status = 403, description = "The caller is not an owner.", body = ProblemBody),
@@ -198,7 +199,8 @@ async fn renew_enrolment(
     Ok((Confidential, axum::Json(EnrolmentCode { enrolment_code: code.shown().to_owned() })))
 }
 
-/// Enrol: choose a password with the code from an owner, and receive the secret for the authenticator app.
+/// Enrol: choose a password with the code from an owner, and receive the secret for the
+/// authenticator app.
 #[utoipa::path(post, path = "/api/admin/enrolment", request_body = Enrol, responses(
     (status = 200, description = "The secret for the authenticator app, shown only once. Sign in with it.", body = Enrolled),
     (status = 401, description = "The code is unknown, was used or has expired.", body = ProblemBody),
@@ -244,7 +246,8 @@ async fn change_operator(
     Ok(axum::Json(changed.map_err(AdminError::from)?.ok_or(AdminError::UnknownOperator)?.into()))
 }
 
-/// Create a new secret for an operator who has lost the authenticator app. The operator's sessions end.
+/// Create a new secret for an operator who has lost the authenticator app. The operator's sessions
+/// end.
 #[utoipa::path(post, path = "/api/admin/operators/{name}/totp", params(("name" = String, Path)), security(("admin" = [])), responses(
     (status = 200, description = "The secret for the authenticator app.", body = TotpSecret),
     (status = 403, description = "The caller is not an owner.", body = ProblemBody),

@@ -7,16 +7,16 @@ use crate::{
     db::{Audited, By, Store, StoreError, audit},
 };
 
-/// Operators at most.
+/// The maximum number of operators.
 pub const OPERATORS_MAX: i64 = 200;
 
-/// A new operator. Not to be printed.
+/// A new operator. Must not be printed.
 pub struct NewOperator<'a> {
     pub name: &'a str,
     pub role: Role,
     pub password: &'a str,
     pub totp_secret: &'a [u8],
-    /// The digest of the code that the operator enrols with, if it is not the owner who chooses the password.
+    /// The digest of the enrolment code, if the operator chooses the password.
     pub enrols: Option<[u8; 32]>,
 }
 
@@ -43,10 +43,10 @@ impl Store {
             .await?)
     }
 
-    /// Adds an operator, unless there are too many.
+    /// Adds an operator. `None` if there are too many.
     pub async fn add_operator(&self, by: &By, new: &NewOperator<'_>) -> Result<Option<OperatorRow>, StoreError> {
         let mut transaction = self.begin(by, "add_operator").await?;
-        // The lock keeps two from being the last one.
+        // With the lock, two requests can't both add the last one.
         sqlx::query("LOCK TABLE operators IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
         let added = sqlx::query_as(
             "INSERT INTO operators (name, role, password, totp_secret) SELECT $1, $2, $3, $4 \
@@ -66,7 +66,7 @@ impl Store {
         Ok(added)
     }
 
-    /// Gives an operator another code to enrol with. Whether there is such a one.
+    /// Replaces an operator's enrolment code. `false` if no operator has this name.
     pub async fn renew_enrolment(&self, by: &By, name: &str, digest: [u8; 32]) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, "renew_enrolment").await?;
         let known = sqlx::query("SELECT FROM operators WHERE name = $1").bind(name).fetch_optional(&mut *transaction);
@@ -80,7 +80,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether there is a code that may be enrolled with.
+    /// Whether an enrolment code is valid.
     pub async fn is_enrolment(&self, digest: [u8; 32]) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM enrolments WHERE digest = $1 AND expires_at > now())")
             .bind(&digest[..])
@@ -88,7 +88,7 @@ impl Store {
             .await?)
     }
 
-    /// Uses a code to enrol, once, and ends the sessions that there were. The name and the role.
+    /// Uses an enrolment code, and ends the operator's sessions. Gives the name and the role.
     pub async fn enrol(
         &self,
         digest: [u8; 32],
@@ -115,7 +115,7 @@ impl Store {
         Ok(enrolled)
     }
 
-    /// Removes an operator, and ends the sessions. Whether there was such a one.
+    /// Removes an operator, and ends the sessions. `false` if there was none with this name.
     pub async fn remove_operator(&self, by: &By, name: &str) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, "remove_operator").await?;
         let gone = sqlx::query("DELETE FROM operators WHERE name = $1").bind(name).execute(&mut *transaction).await?;

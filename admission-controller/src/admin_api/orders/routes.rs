@@ -22,8 +22,8 @@ pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Reading {
-    /// An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the payment company or of
-    /// the merchant.
+    /// An order's id, a ticket's number, an e-mail address, a phone number, or the reference of the
+    /// payment company or of the merchant.
     search: Option<String>,
     /// Only orders made before this one.
     before: Option<Uuid>,
@@ -175,8 +175,9 @@ async fn list_orders(
     Ok(axum::Json(AdminOrders { orders, next }))
 }
 
-/// Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A checkout does it within
-/// a second, or as soon as the payment company answers; `request` of the order shows the state.
+/// Refund all or a part of a paid order. Its units stay sold: raise the stock to sell them again. A
+/// checkout does it within a second, or as soon as the payment company answers; `request` of the
+/// order shows the state.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/refund", request_body = RefundOrder,
     params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),
@@ -195,8 +196,8 @@ async fn refund_order(
     Ok((StatusCode::ACCEPTED, axum::Json(order.into())))
 }
 
-/// Cancel an unpaid order. Its units are free for the next shopper, and a payment under way is withdrawn unless the bank
-/// has approved it.
+/// Cancel an unpaid order. Its units are free for the next shopper, and a payment under way is
+/// withdrawn unless the bank has approved it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/orders/{order}/cancel", request_body = CancelOrder,
     params(("id" = String, Path), ("order" = Uuid, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The request is accepted.", body = AdminOrder),

@@ -14,7 +14,8 @@ pub struct OrderSearch<'a> {
     pub order: Option<Uuid>,
     /// Only those of this ticket, of any line of the sale.
     pub ordinal: Option<i64>,
-    /// Only those of this e-mail address or phone number, or with this reference of the gateway or of the merchant.
+    /// Only those of this e-mail address or phone number, or with this reference of the gateway or
+    /// of the merchant.
     pub name: Option<&'a str>,
     /// Only those made before this one.
     pub before: Option<Uuid>,

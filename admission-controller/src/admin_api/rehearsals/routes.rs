@@ -43,8 +43,9 @@ struct RehearsalList {
     rehearsals: Vec<Rehearsal>,
 }
 
-/// Rehearse a sale: copy it, and send a crowd to the copy, which is in no public list. One rehearsal runs at a time. The
-/// crowd has no accounts and no invitations: a limit per account and lanes are not rehearsed.
+/// Rehearse a sale: copy it, and send a crowd to the copy, which is in no public list. One
+/// rehearsal runs at a time. The crowd has no accounts and no invitations: a limit per account and
+/// lanes are not rehearsed.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/rehearsals", params(("id" = String, Path)), request_body = Rehearse,
     security(("admin" = [])), responses(
     (status = 202, description = "The rehearsal has begun.", body = Rehearsal),

@@ -12,8 +12,9 @@ use crate::{
 };
 
 impl Store {
-    /// Copies a sale, to open now, and notes that a crowd is about to be sent to the copy. `None` while another rehearsal
-    /// runs. The crowd has no accounts and no invitations: the copy has no limit per account, and no lanes.
+    /// Copies a sale, to open now, and begins a rehearsal of the copy. `None` while another
+    /// rehearsal runs. The crowd has no accounts and no invitations, so the copy has no limit per
+    /// account and no lanes.
     pub async fn begin_rehearsal(
         &self,
         by: &By,
@@ -34,7 +35,7 @@ impl Store {
                 FROM original CROSS JOIN LATERAL (SELECT now() + CASE WHEN line_order = 'draw' THEN interval '10 seconds' \
                     ELSE interval '0' END AS at) AS opening RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM copy), \
-             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $5, ",
+             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $5, ",
             event_data!(),
             " FROM copy) INSERT INTO stock (sale_id, total, events) SELECT copy.id, total, 1 FROM copy, original",
         ))
@@ -65,7 +66,7 @@ impl Store {
         Ok(begun)
     }
 
-    /// Asks for a rehearsal to end. Whether it runs.
+    /// Stops a rehearsal. `false` if it does not run.
     pub async fn stop_rehearsal(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, "stop_rehearsal").await?;
         let stopping: Option<(Uuid, String, Uuid)> = sqlx::query_as(

@@ -1,4 +1,5 @@
-//! The report on a sale: its figures, how long shoppers waited, and whether the line was fair. Pure.
+//! The report on a sale: its figures, how long shoppers waited, and whether the line was fair.
+//! Pure.
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -25,8 +26,8 @@ pub(super) struct FunnelReport {
     pub(super) removed: u64,
 }
 
-/// How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if that was later, to
-/// their turn.
+/// How long tickets of the sale's own line waited, in seconds: from joining, or from the opening if
+/// that was later, to their turn.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct Waits {
     /// Tickets that were measured.

@@ -90,11 +90,12 @@ impl Store {
         .await?)
     }
 
-    /// Seconds that tickets of the sale's own line have waited: from when they were given, or from the opening if that
-    /// was later, to the first admission. Sorted.
+    /// Seconds that tickets of the sale's own line have waited: from when they were given, or from
+    /// the opening if that was later, to the first admission. Sorted.
     pub async fn waits(&self, sale: SaleId) -> Result<Vec<f64>, StoreError> {
         Ok(sqlx::query_scalar(
-            // One pass over both, from the highest ordinal down: the earliest moment so far is when the ordinal had been given.
+            // One pass over both, from the highest ordinal down: the earliest moment so far is when
+            // the ordinal had been given.
             "WITH marks AS (SELECT highest AS number, min(at) AS given_at, NULL::timestamptz AS served_at FROM samples \
                 WHERE sale_id = $1 GROUP BY highest \
                 UNION ALL SELECT ordinal, NULL, min(issued_at) FROM ( \

@@ -24,7 +24,8 @@ pub(crate) struct ChangeSale {
     total: Option<i32>,
     /// Seconds after its turn for which a ticket is still recalled when its shopper comes back.
     recall_window_s: Option<i32>,
-    /// Seconds for which a disconnected shopper keeps the place; null: the setting of the waiting rooms.
+    /// Seconds for which a disconnected shopper keeps the place; null: the setting of the waiting
+    /// rooms.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i32>)]
     grace_s: Option<Option<i32>>,

@@ -31,7 +31,8 @@ pub(crate) struct CreateSale {
     /// Units that one shopper may buy; 1 by default.
     #[serde(default = "one")]
     per_shopper_limit: i32,
-    /// Units that one account may buy with all its tickets. If it is set, shoppers must sign in to buy.
+    /// Units that one account may buy with all its tickets. If it is set, shoppers must sign in to
+    /// buy.
     per_account_limit: Option<i32>,
     /// The maximum admissions per second; 10 by default.
     #[serde(default = "ten_a_second")]
@@ -51,30 +52,35 @@ pub(crate) struct CreateSale {
     /// Seconds in which a hold must be paid; 300 by default.
     #[serde(default = "five_minutes")]
     hold_s: i32,
-    /// Seconds after its turn for which a ticket is still recalled when its shopper comes back; 1800 by default.
+    /// Seconds after its turn for which a ticket is still recalled when its shopper comes back;
+    /// 1800 by default.
     #[serde(default = "half_an_hour")]
     recall_window_s: i32,
-    /// Seconds for which a disconnected shopper keeps the place, on phones proportionally longer; by default the setting
-    /// of the waiting rooms.
+    /// Seconds for which a disconnected shopper keeps the place, on phones proportionally longer;
+    /// by default the setting of the waiting rooms.
     grace_s: Option<i32>,
-    /// The order in which the line is served; by default in the order of joining. It can't be changed later.
+    /// The order in which the line is served; by default in the order of joining. It can't be
+    /// changed later.
     #[serde(default)]
     order: LineOrder,
     /// How it admits shoppers; `guarantee` by default. It can't be changed later.
     #[serde(default)]
     mode: SaleMode,
-    /// In yield mode: the accepted share of admitted shoppers who want to pay and find no unit; 0.001 by default.
+    /// In yield mode: the accepted share of admitted shoppers who want to pay and find no unit;
+    /// 0.001 by default.
     #[serde(default = "one_in_a_thousand")]
     risk: f64,
     /// The maximum number of shoppers in checkout and on the way there; no limit by default.
     inside_max: Option<i32>,
-    /// The id of an earlier sale with similar shoppers: this sale begins with what was learnt from its visits. By default,
-    /// the controller expects nearly every shopper to buy until it has learnt from this sale's visits.
+    /// The id of an earlier sale with similar shoppers: this sale begins with what was learnt from
+    /// its visits. By default, the controller expects nearly every shopper to buy until it has
+    /// learnt from this sale's visits.
     prior_sale: Option<SaleId>,
     /// The colours and texts of its pages; the common ones by default.
     #[serde(default)]
     look: Look,
-    /// The time zone of its operators: a name of the IANA time zone database. Only for display; UTC by default.
+    /// The time zone of its operators: a name of the IANA time zone database. Only for display; UTC
+    /// by default.
     #[serde(default = "utc")]
     time_zone: String,
 }

@@ -15,10 +15,10 @@ use crate::{
     db::{By, Store, StoreError, event_data, insert_events},
 };
 
-/// Sales that are listed at once.
+/// Sales of one response.
 pub const SALES_PAGE: usize = 200;
 
-/// The facts of a sale to be created. Not to be printed: it may hold a secret.
+/// A new sale. Must not be printed: it may have a secret seed.
 #[derive(Clone)]
 pub struct NewSale {
     pub slug: String,
@@ -37,7 +37,7 @@ pub struct NewSale {
     pub hold_s: i32,
     pub recall_window_s: i32,
     pub grace_s: Option<i32>,
-    /// The secret seed of a draw; none where the line is served in the order of joining.
+    /// The secret seed of the draw, if the line begins with one.
     pub seed: Option<[u8; 32]>,
     pub mode: &'static str,
     pub risk: f64,
@@ -47,29 +47,29 @@ pub struct NewSale {
     pub time_zone: String,
 }
 
-/// What an admin changes of a running sale.
+/// The changes of a sale.
 #[derive(Debug, Clone, Default)]
 pub struct SaleChange {
     pub rate_cap_per_s: Option<f64>,
     pub total: Option<i32>,
     pub recall_window_s: Option<i32>,
-    /// `Some(None)`: as long as the waiting rooms are set to.
+    /// `Some(None)`: the setting of the waiting rooms.
     pub grace_s: Option<Option<i32>>,
-    /// `Some(None)` lifts it.
+    /// `Some(None)`: no limit.
     pub inside_max: Option<Option<i32>>,
-    /// `Some(None)` takes the message back.
+    /// `Some(None)` removes the message.
     pub message: Option<Option<String>>,
     pub look: Option<serde_json::Value>,
-    /// Of a sale that is scheduled.
+    /// Only while the sale is scheduled.
     pub opens_at: Option<OffsetDateTime>,
-    /// Likewise; `Some(None)`: never by the clock.
+    /// Only while the sale is scheduled; `Some(None)`: not by the clock.
     pub ends_at: Option<Option<OffsetDateTime>>,
 }
 
 impl Store {
     /// Whether the database knows a time zone by this name.
     pub async fn knows_time_zone(&self, name: &str) -> Result<bool, StoreError> {
-        // What only this machine calls one is none for a browser.
+        // Names that only this machine knows are not valid in browsers.
         let known = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1 AND name !~ '^(posix|right)/|^(Factory|localtime|posixrules)$')",
         );
@@ -86,7 +86,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13, $15, $16, $17, $18, $19, $20, \
              $21, $23, $24, $25, $26) RETURNING id), \
              line AS (INSERT INTO lines (id, sale_id) SELECT id, id FROM sale), \
-             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, ",
+             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT id, 1, $22, ",
             event_data!(),
             " FROM sale) INSERT INTO stock (sale_id, total, events) SELECT id, $14, 1 FROM sale",
         ))
@@ -122,7 +122,7 @@ impl Store {
         self.show(SaleId(id)).await?.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
     }
 
-    /// The newest sales, or the newest before one; all, or the one of a name in addresses.
+    /// The newest sales, or the newest before one; all, or the one with a slug.
     pub async fn list(&self, before: Option<SaleId>, slug: Option<&str>) -> Result<Vec<Sale>, StoreError> {
         let rows: Vec<SaleRow> = sqlx::query_as(sale_rows!(
             "WHERE ($1::uuid IS NULL OR (sales.created_at, sales.id) < (SELECT created_at, id FROM sales WHERE id = $1)) \
@@ -150,8 +150,8 @@ impl Store {
         Ok(Some(Sale { row, lines }))
     }
 
-    /// Moves a sale from one status to another; `false` when it was no longer in the first. Opening early makes now its
-    /// opening time.
+    /// Moves a sale from one status to another; `false` if it was no longer in the first. A sale
+    /// that is opened early gets the current time as its opening.
     pub async fn set_status(
         &self,
         by: &By,
@@ -160,7 +160,7 @@ impl Store {
         (from, to): (Status, Status),
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, action.as_str()).await?;
-        // What was to be let in at once is not what is wanted after a pause. Lines come first in the lock order.
+        // Extra admissions end with a pause. Lines come first in the lock order.
         if Status::Paused == from || Status::Paused == to {
             let forget = sqlx::query("UPDATE lines SET admit_now = 0 WHERE id = $1");
             forget.bind(sale.0).execute(&mut *transaction).await?;
@@ -181,14 +181,15 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Changes a sale; `false`, and nothing is changed, when its window was to be and it is no longer scheduled.
+    /// Changes a sale. `false`, without a change, if its window should change and it is no longer
+    /// scheduled.
     pub async fn change(&self, by: &By, sale: SaleId, change: &SaleChange) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, "change_sale").await?;
         let done = sqlx::query(concat!(
             "WITH stocked AS (UPDATE stock SET total = coalesce($2, total), events = events + 1, overbook = CASE WHEN mode = 'yield' \
              THEN greatest(0, promised + held + sold - coalesce($2, total)) ELSE overbook END \
              FROM sales WHERE sales.id = sale_id AND sale_id = $1 RETURNING sale_id, events), \
-             told AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, ",
+             event AS (INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, $9, ",
             event_data!(),
             " FROM stocked) UPDATE sales SET rate_cap_per_s = coalesce($3, rate_cap_per_s), \
              recall_window_s = coalesce($6, recall_window_s), \

@@ -69,7 +69,8 @@ pub(crate) struct AdminSale {
 /// A lane of a sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdminLane {
-    /// Its id, which takes the place of a sale's in `/api/flash-sales/{id}/line` and in `fairline verify`.
+    /// Its id, which takes the place of a sale's in `/api/flash-sales/{id}/line` and in `fairline
+    /// verify`.
     id: SaleId,
     /// Its name.
     name: String,

@@ -1,4 +1,5 @@
-//! What operators do to the tickets of a running sale: admit more, remove one, prefer one, revoke all tokens.
+//! What operators do to the tickets of a running sale: admit more, remove one, prefer one, revoke
+//! all tokens.
 
 pub(crate) mod routes;
 pub(crate) mod service;

@@ -59,8 +59,8 @@ struct RevokedTokens {
     revoked: i64,
 }
 
-/// Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above the
-/// stock. Extra admissions without a waiting shopper or a unit are dropped.
+/// Admit extra shoppers at once: above the rate, the cap on checkout and the back-off, never above
+/// the stock. Extra admissions without a waiting shopper or a unit are dropped.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/admit", params(("id" = String, Path)), request_body = AdmitNow,
     security(("admin" = [])), responses(
     (status = 200, description = "The sale.", body = AdminSale),
@@ -77,8 +77,8 @@ async fn admit_now(
     Ok(axum::Json(actions.admit_now(&operator.by(), &id, count).await?))
 }
 
-/// Remove a ticket from the line. Its shopper is notified, those behind move up, and the public record
-/// shows it.
+/// Remove a ticket from the line. Its shopper is notified, those behind move up, and the public
+/// record shows it.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/tickets/{ordinal}/remove", request_body = MoveTicket,
     params(("id" = String, Path), ("ordinal" = u64, Path)), security(("admin" = [])), responses(
     (status = 202, description = "The ticket is removed within a tick.", body = MovedTicket),
@@ -118,7 +118,8 @@ async fn prefer_ticket(
     Ok((StatusCode::ACCEPTED, axum::Json(MovedTicket { ordinal })))
 }
 
-/// Revoke all outstanding tokens of a sale. Their shoppers wait again, in front; holds and orders stay.
+/// Revoke all outstanding tokens of a sale. Their shoppers wait again, in front; holds and orders
+/// stay.
 #[utoipa::path(post, path = "/api/admin/sales/{id}/revoke", params(("id" = String, Path)), request_body = RevokeTokens,
     security(("admin" = [])), responses(
     (status = 200, description = "The tokens are revoked: no checkout accepts them any more.", body = RevokedTokens),

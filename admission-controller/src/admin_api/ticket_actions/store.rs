@@ -28,7 +28,8 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Removes or prefers a ticket, between two ticks. `false` if the ticket has a token or has used one.
+    /// Removes or prefers a ticket, between two ticks. `false` if the ticket has a token or has
+    /// used one.
     pub async fn intervene(
         &self,
         by: &By,
@@ -61,8 +62,8 @@ impl Store {
         Ok(done)
     }
 
-    /// Lets all outstanding tokens of a sale lapse as if they were not claimed: their shoppers wait again, in front. These
-    /// turns don't count as missed. Gives the number of tokens.
+    /// Lets all outstanding tokens of a sale lapse as if they were not claimed: their shoppers wait
+    /// again, in front. These turns don't count as missed. Gives the number of tokens.
     pub async fn revoke_tokens(&self, by: &By, sale: &SaleRow) -> Result<i64, StoreError> {
         let mut transaction = self.begin(by, "revoke_tokens").await?;
         sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.id).execute(&mut *transaction).await?;

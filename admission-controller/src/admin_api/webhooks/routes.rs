@@ -123,7 +123,8 @@ impl From<WebhookRow> for AdminWebhook {
     }
 }
 
-/// Whether events can be sent to an address. Addresses are displayed, so they must not contain a password.
+/// Whether events can be sent to an address. Addresses are displayed, so they must not contain a
+/// password.
 fn is_address(url: &str) -> bool {
     url.len() <= URL_BYTES_MAX
         && url.parse::<Uri>().is_ok_and(|uri| {

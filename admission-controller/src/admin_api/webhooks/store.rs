@@ -64,7 +64,7 @@ impl Store {
         Ok(added)
     }
 
-    /// Enables a webhook again; waiting events are due at once. `false` if there is none with this id.
+    /// Enables a webhook again; waiting events are due at once. `false` if no webhook has this id.
     pub async fn switch_on_webhook(&self, by: &By, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.begin(by, "switch_on_webhook").await?;
         let on = sqlx::query(

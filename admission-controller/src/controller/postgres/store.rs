@@ -1,8 +1,8 @@
 //! A sale's lock, and the statements of a tick that concern the sale as a whole.
 //!
-//! The row of a sale's own line is the lock of the sale, with all its lines: its holder decides, publishes, or
-//! neither. It is taken with SKIP LOCKED, so any number of controllers share the sales and none waits for another. Lock
-//! order: lines, admissions, stock.
+//! The row of a sale's own line is the lock of the sale, with all its lines: its holder decides,
+//! publishes, or neither. It is taken with SKIP LOCKED, so any number of controllers share the
+//! sales and none waits for another. Lock order: lines, admissions, stock.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -50,7 +50,8 @@ pub struct LockedSale {
     pub(super) sale: Sale,
     /// The admissions that this transaction has made, line by line.
     pub(super) made: Vec<Made>,
-    /// By how many units it changes those that are promised, and whether it promises any: the stock is locked last.
+    /// The change of the promised units, and whether any are promised. The commit applies it, since
+    /// the stock is locked last.
     pub(super) promised: i64,
     pub(super) promises: bool,
     /// The event that the commit writes.

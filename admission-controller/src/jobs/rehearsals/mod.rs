@@ -20,26 +20,26 @@ use tracing::{error, warn};
 use self::store::{Beat, RehearsalRow};
 use crate::db::Store;
 
-/// A crowd that has not gone home after this time is sent home, in seconds.
+/// The maximum duration of a rehearsal, in seconds.
 const LASTS_S: u64 = 1800;
-/// How often the database hears how it stands.
+/// How often the progress is written.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// How long the crowd may take to go.
+/// The time for the crowd to stop.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
-/// The longest sentence that is kept of its progress, in characters.
+/// The longest stored progress, in characters.
 const PROGRESS_MAX: usize = 300;
 
-/// Who comes.
+/// The crowd of a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Crowd {
     pub(crate) shoppers: u32,
     pub(crate) arrival_s: u32,
-    /// The part of them that does not go through with it.
+    /// The share of shoppers who do not complete a purchase.
     pub(crate) abandon: f64,
 }
 
 impl Crowd {
-    /// What its members do, as `fairline rush --mix` takes it.
+    /// The behaviour of the shoppers, for `fairline rush --mix`.
     fn mix(&self) -> String {
         let percent = (self.abandon * 100.0).round() as u32;
         let [leave, close, dawdle] = [percent / 3, percent / 3, percent - 2 * (percent / 3)];
@@ -47,7 +47,7 @@ impl Crowd {
     }
 }
 
-/// What a rehearsal needs.
+/// What rehearsals need.
 #[derive(Clone)]
 pub(crate) struct Stage {
     pub(crate) program: PathBuf,
@@ -66,7 +66,7 @@ struct Ending {
 }
 
 impl Stage {
-    /// Sends the crowd, and notes how it fares until it has gone home.
+    /// Sends the crowd, and writes its progress and its end.
     pub(crate) fn begin(&self, store: Store, rehearsal: RehearsalRow, crowd: Crowd) {
         let stage = self.clone();
         self.shutdown.spawn(async move {
@@ -77,7 +77,7 @@ impl Stage {
             });
             let ended = store.end_rehearsal(rehearsal.id, ending.state, ending.why.as_deref(), ending.report).await;
             if let Err(error) = ended {
-                error!(%error, rehearsal = %rehearsal.id, "the end of a rehearsal could not be noted");
+                error!(%error, rehearsal = %rehearsal.id, "end rehearsal failed");
             }
         });
     }
@@ -88,11 +88,11 @@ impl Stage {
         command.args(["--sale", &rehearsal.sale_id.to_string(), "--mix", &crowd.mix()]);
         command.args(["--shoppers", &crowd.shoppers.to_string(), "--arrive-s", &crowd.arrival_s.to_string()]);
         command.args(["--timeout-s", &LASTS_S.to_string()]);
-        // Arguments are seen by everybody on the machine.
+        // Other users of the machine can see arguments, but not the environment.
         command.env("FAIRLINE_ADMIN_TOKEN", self.admin_token.expose());
         command.env("FAIRLINE_POSTGRES_URL", self.postgres_url.expose());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A large crowd is several processes, which go together.
+        // A large crowd consists of several processes.
         command.process_group(0).kill_on_drop(true);
         command
     }
@@ -100,29 +100,29 @@ impl Stage {
     async fn play(&self, store: &Store, rehearsal: &RehearsalRow, crowd: Crowd) -> io::Result<Ending> {
         let mut child = self.command(rehearsal, crowd).spawn()?;
         let mut progress = lines(child.stderr.take())?;
-        let mut said = lines(child.stdout.take())?;
-        let (mut last, mut stands) = (String::new(), None);
+        let mut output = lines(child.stdout.take())?;
+        let (mut last, mut status_text) = (String::new(), None);
         let mut beat = interval(BEAT_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = Instant::now() + Duration::from_secs(LASTS_S + 60);
         let stopped = loop {
             tokio::select! {
-                () = self.shutdown.triggered() => break Some("The controller stops."),
-                line = said.next_line() => match line? {
+                () = self.shutdown.triggered() => break Some("The controller was stopped."),
+                line = output.next_line() => match line? {
                     Some(line) => last = line,
                     None => break None,
                 },
-                Ok(Some(line)) = progress.next_line() => stands = Some(line.chars().take(PROGRESS_MAX).collect::<String>()),
-                _ = beat.tick() => match store.beat_rehearsal(rehearsal.id, stands.as_deref()).await {
-                    Ok(Beat::Stop) => break Some("It was stopped."),
-                    Ok(Beat::GoOn) if Instant::now() > end => break Some("It took too long."),
+                Ok(Some(line)) = progress.next_line() => status_text = Some(line.chars().take(PROGRESS_MAX).collect::<String>()),
+                _ = beat.tick() => match store.beat_rehearsal(rehearsal.id, status_text.as_deref()).await {
+                    Ok(Beat::Stop) => break Some("The rehearsal was stopped."),
+                    Ok(Beat::GoOn) if Instant::now() > end => break Some("The rehearsal took too long."),
                     Ok(Beat::GoOn) => {}
-                    Err(error) => warn!(%error, "the progress of a rehearsal could not be noted"),
+                    Err(error) => warn!(%error, "write progress of rehearsal failed"),
                 },
             }
         };
         if let Some(why) = stopped {
-            send_home(&mut child).await;
+            stop_crowd(&mut child).await;
             return Ok(Ending { state: "stopped", why: Some(why.to_owned()), report: None });
         }
         let status =
@@ -131,7 +131,7 @@ impl Stage {
         let (state, why) = match (status.code(), &report) {
             (Some(0), Some(_)) => ("passed", None),
             (_, Some(_)) => ("failed", Some("A promise was broken: the report says which.".to_owned())),
-            (_, None) => ("failed", stands),
+            (_, None) => ("failed", status_text),
         };
         Ok(Ending { state, why, report })
     }
@@ -141,8 +141,8 @@ fn lines<R: AsyncRead + Unpin>(pipe: Option<R>) -> io::Result<Lines<BufReader<R>
     pipe.map(|pipe| BufReader::new(pipe).lines()).ok_or_else(|| io::Error::other("it has no output"))
 }
 
-/// Ends the crowd's processes: by its leader, and whoever stays by force.
-async fn send_home(child: &mut Child) {
+/// Stops the crowd's processes: with SIGTERM, and with SIGKILL those that remain.
+async fn stop_crowd(child: &mut Child) {
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         if let Some(group) = group {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_is_divided_among_what_people_do() {
+    fn the_mix_of_a_crowd_follows_its_abandon_share() {
         let mix = |abandon: f64| Crowd { shoppers: 1, arrival_s: 0, abandon }.mix();
         assert_eq!(mix(0.2), "buy=80,leave=6,close-lid=6,dawdle=8");
         assert_eq!(mix(0.0), "buy=100,leave=0,close-lid=0,dawdle=0");

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::db::{Store, StoreError, insert_events};
 
-/// A rehearsal whose controller has been silent for so long has ended with it, in seconds.
+/// A rehearsal whose controller has been silent for this time has failed, in seconds.
 const SILENT_S: f64 = 15.0;
 
 /// A rehearsal, as stored.
@@ -25,17 +25,17 @@ pub struct RehearsalRow {
     pub ended_at: Option<OffsetDateTime>,
 }
 
-/// What was said to the one who runs a rehearsal.
+/// The answer to the controller that runs a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
     /// Go on.
     GoOn,
-    /// Somebody wants it to end.
+    /// An operator has stopped it.
     Stop,
 }
 
 impl Store {
-    /// Says that a rehearsal goes on, and how it stands; hears whether somebody wants it to end.
+    /// Writes that a rehearsal goes on, and its progress. Gives whether it has been stopped.
     pub async fn beat_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<Beat, StoreError> {
         let state: Option<String> = sqlx::query_scalar(
             "UPDATE rehearsals SET beat_at = now(), progress = coalesce($2, progress) WHERE id = $1 AND ended_at IS NULL \
@@ -45,11 +45,11 @@ impl Store {
         .bind(progress)
         .fetch_optional(&self.pool)
         .await?;
-        // Gone: it was taken for dead.
+        // Without a row, it was ended as silent.
         Ok(if state.as_deref() == Some("running") { Beat::GoOn } else { Beat::Stop })
     }
 
-    /// Notes the end of a rehearsal, and closes the copy, so that nobody goes on to wait in it.
+    /// Ends a rehearsal, and closes the copy of the sale.
     pub async fn end_rehearsal(
         &self,
         id: Uuid,
@@ -74,7 +74,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes the end of a rehearsal whose controller has died, and closes its copy.
+    /// Ends a rehearsal whose controller has died, and closes the copy of the sale.
     pub async fn end_silent_rehearsal(&self) -> Result<(), StoreError> {
         let silent: Option<Uuid> = sqlx::query_scalar(
             "SELECT id FROM rehearsals WHERE ended_at IS NULL AND beat_at < now() - make_interval(secs => $1)",

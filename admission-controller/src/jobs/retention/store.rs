@@ -1,7 +1,8 @@
-//! What sales that are long over have left behind, and how it goes: rehearsals in time, other sales where an owner has said so.
+//! Deletes the rows of old sales: of rehearsals always, of other sales if that is configured.
 //!
-//! A sale is marked first; then its rows go, some in each transaction, under the lock of the sale's row: one controller at a time, and
-//! whatever ends in between goes on later. The sale's own row stays, with its lines, its stock and the audit log.
+//! A sale is marked first. Then its rows are deleted in several transactions, each under the lock
+//! of the sale's row, so that an interruption can be resumed. The sale's own row stays, with its
+//! lines, its stock and the audit log.
 
 use uuid::Uuid;
 
@@ -9,18 +10,18 @@ use crate::db::{Store, StoreError};
 
 /// Rows of a table that one transaction deletes at most.
 const AT_ONCE: i64 = 5000;
-/// Transactions of one pass at most, and sales that it begins with.
+/// Transactions of one pass, and sales that it marks, at most.
 const TIMES_MAX: u32 = 40;
 const SALES_MAX: i64 = 20;
 
-/// Deletes some rows of a sale that `SELECT`s find by an index, and by their addresses.
+/// Deletes some rows of a sale by their addresses, which a `SELECT` finds with an index.
 macro_rules! some_of {
     ($table:literal, $addresses:literal) => {
         concat!("DELETE FROM ", $table, " WHERE ctid = ANY (ARRAY (", $addresses, " LIMIT $2))")
     };
 }
 
-/// Of every table what belongs to one sale; what refers to others comes before them.
+/// The rows of one sale in every table. Referring tables come before the referenced ones.
 const LEFT_BEHIND: [&str; 13] = [
     some_of!("order_requests", "SELECT ctid FROM order_requests WHERE sale_id = $1"),
     some_of!("shopper_allowances", "SELECT ctid FROM shopper_allowances WHERE sale_id = $1"),
@@ -52,7 +53,8 @@ const LEFT_BEHIND: [&str; 13] = [
     ),
 ];
 
-/// Marks sales of a kind that have been closed, and silent, for so long, and of which nothing is under way.
+/// Marks sales of a kind that have been closed and unchanged for a number of days, without anything
+/// under way.
 macro_rules! over {
     ($kind:literal) => {
         concat!(
@@ -71,8 +73,8 @@ macro_rules! over {
 }
 
 impl Store {
-    /// Deletes some of the rows that rehearsals, and other sales where that is wanted, have left behind which have been over for so many
-    /// days. Gives how many rows.
+    /// Deletes some rows of rehearsals and, with `sales_days`, of other sales that ended before
+    /// this many days. Gives the number of rows.
     pub async fn delete_old_sales(&self, rehearsals_days: i32, sales_days: Option<i32>) -> Result<u64, StoreError> {
         sqlx::query(over!("rehearsal_of IS NOT NULL"))
             .bind(rehearsals_days)
@@ -92,7 +94,7 @@ impl Store {
         Ok(deleted)
     }
 
-    /// How many rows of a sale have gone; `None` where there is no sale whose rows are to go.
+    /// Deletes some rows of a marked sale, and gives their number; `None` without one.
     async fn delete_some_of_a_sale(&self) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let sale: Option<Uuid> = sqlx::query_scalar(
@@ -111,7 +113,7 @@ impl Store {
                 return Ok(Some(deleted));
             }
         }
-        // Its lines have no record any more.
+        // The lines have no record any more.
         for statement in [
             "UPDATE lines SET record_seq = NULL WHERE sale_id = $1",
             "UPDATE sales SET rows_are = 'gone' WHERE id = $1",

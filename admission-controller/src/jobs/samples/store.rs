@@ -2,14 +2,14 @@
 
 use crate::db::{Store, StoreError};
 
-/// Samples are kept for so many days.
+/// Days for which samples are kept.
 const KEPT_DAYS: i32 = 90;
-/// Samples forgotten at once at most.
+/// Samples that one statement deletes at most.
 const FORGOTTEN_MAX: i64 = 50_000;
 
 impl Store {
-    /// Takes a sample of every sale that is or was of late ticked: where something has changed, and every ten seconds
-    /// elsewhere. Of several controllers, one does in each second.
+    /// Takes a sample of every sale that was ticked recently: after a change, and otherwise every
+    /// ten seconds. Of several controllers, one writes it in each second.
     pub async fn sample(&self) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO samples (sale_id, at, waiting, present, inside, total, promised, held, sold, joined, admitted, \
@@ -41,7 +41,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets some of the samples that were kept long enough.
+    /// Deletes some of the old samples.
     pub async fn delete_old_samples(&self) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM samples WHERE ctid = ANY (ARRAY (SELECT ctid FROM samples \

@@ -9,8 +9,8 @@ use std::{
 
 use admission_controller::simulated::{
     Agenda, Intervention, InterventionStatements, LimitStatements, LineRow, LineStatements, Locked, Moved, NotServed,
-    PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, RecordStatements, Recorder, Running, SAYS_WITHIN, SETTLED,
-    Sale, StoreError, Ticked, TurnRow, TurnsOver, Unpublished, granted_ahead, session_lost,
+    PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns, REPUBLISHED_AT_ONCE, RecordStatements, Recorder,
+    Running, SETTLED, Sale, StoreError, Ticked, TurnRow, Unpublished, granted_ahead, session_lost,
 };
 use async_trait::async_trait;
 use fairline_admission::{Prior, Visits};
@@ -236,7 +236,7 @@ impl Locked for Session {
                 unpublished: all.any(|row| row.published != Some(row.state))
                     || out().any(|row| row.published_epoch < epoch(row.line)),
                 interventions: wanted.iter().any(|row| !row.done),
-                untold: wanted.iter().any(|row| row.removed && row.told_epoch < epoch(row.line)),
+                unpublished_removals: wanted.iter().any(|row| row.removed && row.told_epoch < epoch(row.line)),
                 known: 0,
                 here: 0,
                 answered: 0,
@@ -341,7 +341,7 @@ impl Locked for Session {
 
 #[async_trait]
 impl LineStatements for Session {
-    async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
         let ordinals = |wanted: Claim| -> Vec<Ordinal> {
             claims.iter().filter(|claim| claim.1 == wanted).map(|claim| claim.0).collect()
         };
@@ -530,7 +530,7 @@ impl LineStatements for Session {
             line.highest_ordinal = line.above;
             line.granted = line.above + ahead(line.restless());
             line.home = Some(redis.run_id.clone());
-            line.epoch_began_at = clock + SAYS_WITHIN;
+            line.epoch_began_at = clock + PUBLISHED_WITHIN;
             own.keep_line(ledger, at);
         })
         .await
@@ -559,26 +559,26 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
+    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
         self.statement(move |own, ledger, _| {
             let below = own.sale.lines[at].retell_below.unwrap_or(0);
             let counts = ledger.bugs.has(Bug::RevocationsCount);
             let is_below = |row: &Admission| row.line == at && stored(row.ordinal) < below;
             let mut rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| is_below(row)).collect();
             rows.sort_by_key(|(number, row)| std::cmp::Reverse((row.ordinal, *number)));
-            rows.truncate(usize::try_from(RETOLD_AT_ONCE).unwrap_or(0));
+            rows.truncate(usize::try_from(REPUBLISHED_AT_ONCE).unwrap_or(0));
             let turn = |(_, row): &(usize, &Admission)| TurnRow {
                 ordinal: stored(row.ordinal),
                 state: row.state.word().to_owned(),
                 claimed: row.claimed_at.is_some(),
                 excused: row.excused && !counts,
             };
-            TurnsOver::of(&rows.iter().map(turn).collect::<Vec<_>>())
+            PastTurns::of(&rows.iter().map(turn).collect::<Vec<_>>())
         })
         .await
     }
 
-    async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError> {
+    async fn note_republished(&mut self, at: usize, told: &PastTurns) -> Result<(), StoreError> {
         let below = told.below();
         self.statement(move |own, ledger, _| {
             own.sale.lines[at].retell_below = below;
@@ -591,7 +591,7 @@ impl LineStatements for Session {
 #[async_trait]
 impl RecordStatements for Session {
     async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
-        if !self.sale.lines[at].is_news(&record) {
+        if !self.sale.lines[at].is_record_changed(&record) {
             return Ok(());
         }
         self.statement(move |own, ledger, _| {
@@ -650,7 +650,7 @@ impl InterventionStatements for Session {
         .await
     }
 
-    async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+    async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again = again.to_vec();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
@@ -681,7 +681,7 @@ impl InterventionStatements for Session {
         .await
     }
 
-    async fn note_removals_told(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;

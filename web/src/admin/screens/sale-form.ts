@@ -33,8 +33,8 @@ export class SaleForm implements Screen {
   /** Sales that have let people in can be learnt from; one of all may be copied. */
   async #offer(copied: string | undefined): Promise<void> {
     const sales = this.#context.unwrap(await this.#context.client.sales())?.sales ?? [];
-    const like = part(this.#form, "[name=like]", HTMLSelectElement);
-    like.append(...sales.filter(({ admitted }) => admitted > 0).map(({ id, name }) => new Option(name, id)));
+    const prior = part(this.#form, "[name=prior_sale]", HTMLSelectElement);
+    prior.append(...sales.filter(({ admitted }) => admitted > 0).map(({ id, name }) => new Option(name, id)));
     if (copied === undefined) return;
     const original = sales.find(({ id }) => id === copied) ?? this.#context.unwrap(await this.#context.client.sale(copied));
     if (original) this.#copy(original);

@@ -1,4 +1,4 @@
-//! What operators do to tickets, as the tick reads it and notes it as done.
+//! Interventions of operators, as a tick reads them and notes them as done.
 
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
@@ -9,7 +9,7 @@ use crate::{
     db::StoreError,
 };
 
-/// Tickets that one tick removes or prefers, of one line, at most.
+/// Tickets of one line that one tick removes or prefers at most.
 const AT_ONCE: i64 = 500;
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl InterventionStatements for LockedSale {
         Ok(numbers.into_iter().map(ordinal).collect())
     }
 
-    async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+    async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
         let removals: Vec<(i64, bool)> = sqlx::query_as(
             "(SELECT ordinal, reason = 'limit' FROM interventions \
@@ -71,7 +71,7 @@ impl InterventionStatements for LockedSale {
         Ok(())
     }
 
-    async fn note_removals_told(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
         if tickets.is_empty() {
             return Ok(());
         }

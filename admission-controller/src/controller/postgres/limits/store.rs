@@ -1,5 +1,5 @@
-//! The limit per shopper, before anybody is let in: whoever has as many units of the sale as one shopper may is taken out of the
-//! line, and hears so at once. What the database counts for each is kept by triggers, when units are redeemed and given back.
+//! The limit per shopper: a shopper who has reached it is taken out of the line before an
+//! admission. Triggers count each shopper's units when they are redeemed and given back.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
     db::StoreError,
 };
 
-/// Shoppers whose tokens are taken back in one step, at most.
+/// Shoppers whose tokens one step takes back at most.
 const AT_ONCE: i64 = 500;
 
 #[async_trait]

@@ -18,12 +18,12 @@ use crate::{
         ledger::{LineStatements, NotServed},
         line::LineRow,
         postgres::LockedSale,
-        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, TurnRow, TurnsOver, Unpublished},
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
     },
     db::StoreError,
 };
 
-/// The lines of some sales: of each its own first, then the lanes in the order of their names.
+/// The lines of some sales: of each its own first, then the lanes by name.
 pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Result<Vec<LineRow>, StoreError> {
     let rows = sqlx::query_as(
         "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
@@ -36,10 +36,10 @@ pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) 
 
 #[async_trait]
 impl LineStatements for LockedSale {
-    async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
         let ordinals = |wanted: Claim| -> Vec<i64> {
-            let heard = claims.iter().filter(|(_, claim)| *claim == wanted);
-            heard.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
+            let given = claims.iter().filter(|(_, claim)| *claim == wanted);
+            given.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
         };
         let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
         if !claimed.is_empty() {
@@ -184,13 +184,13 @@ impl LineStatements for LockedSale {
              SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ANY($4) AND state <> 'lapsed') \
              SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
              (SELECT count(*) FROM admissions AS other WHERE other.line_id = $1 \
-              AND other.ordinal = told.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
+              AND other.ordinal = turn.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
              state = 'lapsed' AND ( \
-              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = told.ordinal \
+              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
                AND newer.state <> 'lapsed') OR \
-              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = told.ordinal \
-               AND newer.state = 'lapsed' AND newer.number > told.number)) AS superseded \
-             FROM admissions AS told WHERE id = ANY (ARRAY(SELECT id FROM found)) \
+              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+               AND newer.state = 'lapsed' AND newer.number > turn.number)) AS superseded \
+             FROM admissions AS turn WHERE id = ANY (ARRAY(SELECT id FROM found)) \
              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
         )
         .bind(self.sale.lines[at].id)
@@ -221,7 +221,7 @@ impl LineStatements for LockedSale {
         .bind(i64::try_from(redis.granted).unwrap_or(0))
         .bind(&redis.run_id)
         .bind(line.restless)
-        .bind(epochs::SAYS_WITHIN.as_secs_f64())
+        .bind(epochs::PUBLISHED_WITHIN.as_secs_f64())
         .bind(i64::MAX)
         .bind(line.expected)
         .bind(line.recovers_until)
@@ -235,9 +235,9 @@ impl LineStatements for LockedSale {
             let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
             let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
             sqlx::query(
-                "UPDATE admissions SET published_state = told.state, published_epoch = $3 \
-                 FROM unnest($1::uuid[], $2::text[]) AS told (id, state) \
-                 WHERE admissions.id = ANY($1) AND admissions.id = told.id",
+                "UPDATE admissions SET published_state = turn.state, published_epoch = $3 \
+                 FROM unnest($1::uuid[], $2::text[]) AS turn (id, state) \
+                 WHERE admissions.id = ANY($1) AND admissions.id = turn.id",
             )
             .bind(ids)
             .bind(states)
@@ -258,7 +258,7 @@ impl LineStatements for LockedSale {
         Ok(())
     }
 
-    async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
+    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
         let rows: Vec<TurnRow> = sqlx::query_as(
             "SELECT ordinal, state, claimed, excused FROM ( \
              (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, number FROM admissions \
@@ -269,17 +269,17 @@ impl LineStatements for LockedSale {
         )
         .bind(self.sale.lines[at].id)
         .bind(self.sale.lines[at].retell_below)
-        .bind(RETOLD_AT_ONCE)
+        .bind(REPUBLISHED_AT_ONCE)
         .fetch_all(&mut *self.transaction)
         .await?;
-        Ok(TurnsOver::of(&rows))
+        Ok(PastTurns::of(&rows))
     }
 
-    async fn note_retold(&mut self, at: usize, told: &TurnsOver) -> Result<(), StoreError> {
-        self.sale.lines[at].retell_below = told.below();
+    async fn note_republished(&mut self, at: usize, published: &PastTurns) -> Result<(), StoreError> {
+        self.sale.lines[at].retell_below = published.below();
         sqlx::query("UPDATE lines SET retell_below = $2 WHERE id = $1")
             .bind(self.sale.lines[at].id)
-            .bind(told.below())
+            .bind(published.below())
             .execute(&mut *self.transaction)
             .await?;
         Ok(())

@@ -14,13 +14,13 @@ use crate::{
     db::StoreError,
 };
 
-/// Turns that are over and are told in one tick at most.
+/// Ended turns that one tick takes over at most.
 const OVER_MAX: i64 = 2000;
 
 #[async_trait]
 impl RecordStatements for LockedSale {
     async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
-        if !self.sale.lines[at].is_news(&record) {
+        if !self.sale.lines[at].is_record_changed(&record) {
             return Ok(());
         }
         let (entries, head) = record.entries();
@@ -52,7 +52,7 @@ impl RecordStatements for LockedSale {
 
     async fn take_over(&mut self, at: usize) -> Result<(Vec<Ordinal>, Vec<Ordinal>), StoreError> {
         let over: Vec<(i64, String)> = sqlx::query_as(
-            // An array, since the planner thinks of a join with so many that it reads all admissions there are.
+            // An array: with a join, the planner would expect many rows and read all admissions.
             "UPDATE admissions SET recorded_state = state WHERE id = ANY (ARRAY( \
              SELECT id FROM admissions WHERE line_id = $1 AND recorded_state <> state \
              ORDER BY issued_at, ordinal LIMIT $2 FOR UPDATE)) RETURNING ordinal, state",

@@ -9,11 +9,11 @@ use crate::{
     db::{Store, StoreError},
 };
 
-/// Epochs that a line may have had since the backup that it was restored from.
+/// Epochs that a line may have had since the backup.
 const EPOCHS_LEAPT: i32 = 1000;
 
 impl Store {
-    /// Every line of a sale that has not ended.
+    /// The lines of all sales that have not ended.
     pub async fn lines_of_open_sales(&self) -> Result<Vec<SaleId>, StoreError> {
         let lines: Vec<Uuid> = sqlx::query_scalar(
             "SELECT lines.id FROM lines JOIN sales ON sales.id = sale_id WHERE status <> 'closed' ORDER BY lines.id",
@@ -23,9 +23,9 @@ impl Store {
         Ok(lines.into_iter().map(SaleId).collect())
     }
 
-    /// Raises a line above all that Redis knows of it, and `margin` ordinals more. Gives its epoch, and the ordinal that the
-    /// next one begins above. The epoch leaps, too: nodes may have heard of some that the backup does not know.
-    /// Nothing if that would be above `most`.
+    /// Raises a line by `margin` ordinals above all that Redis and the database know. Gives its
+    /// epoch, and the ordinal that the next one begins above; `None` if that would exceed `most`.
+    /// The epoch leaps too, since nodes may know some that the backup does not.
     pub async fn raise(
         &self,
         line: SaleId,

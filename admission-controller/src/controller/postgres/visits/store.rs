@@ -1,4 +1,4 @@
-//! What the control law sees of visits and of checkout, read from the rows that they leave behind.
+//! The observations of the control law: visits, counted from the rows that they leave behind.
 
 use fairline_admission::{BIN_STARTS_S, Memory, Prior, QUANTITIES, STAGES, Visits};
 use sqlx::FromRow;
@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 
 use crate::{controller::postgres::LockedSale, db::StoreError};
 
-/// A transaction of checkout that says when something happened may commit a little later than that. So what happened is
-/// taken in this much later, in seconds.
+/// How much later than their time events are taken in, in seconds: transactions of checkout commit
+/// later than the time that they write.
 const SETTLED_S: f64 = 1.0;
 
-/// One count: of what, in which stage, at which age or of how many units.
+/// A count: what is counted, in which stage, at which age or of how many units.
 #[derive(FromRow)]
 struct Count {
     what: String,
@@ -20,17 +20,18 @@ struct Count {
 }
 
 impl LockedSale {
-    /// What [`Locked::visits`](crate::controller::ledger::Locked::visits) gives.
+    /// See [`Locked::visits`](crate::controller::ledger::Locked::visits).
     pub(in crate::controller::postgres) async fn read_visits(
         &mut self,
     ) -> Result<(Visits, OffsetDateTime), StoreError> {
         let now = self.sale.row.now;
         let till = now - time::Duration::seconds_f64(SETTLED_S);
-        // Of a clock that was set back, nothing is known until it has caught up.
+        // After a clock was set back, nothing is taken in until it has caught up.
         let after = if self.sale.row.observed_at > now { till } else { self.sale.row.observed_at };
         let till = till.max(after);
         let counts: Vec<Count> = sqlx::query_as(
-            // From each new payment to its hold, never from all holds of the sale, as a plan for any sale at all would have it.
+            // LATERAL with LIMIT makes the planner go from each new payment to its hold, not
+            // through all holds of the sale.
             "WITH seen (what, stage, age, at) AS ( \
                 SELECT CASE WHEN claimed_at IS NULL AND claim_by <= $6 THEN 'lapsed' ELSE 'under_way' END, \
                     CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, $6 - coalesce(claimed_at, issued_at), NULL::integer \
@@ -93,18 +94,18 @@ impl LockedSale {
         Ok((visits, till))
     }
 
-    /// What [`Locked::prior`](crate::controller::ledger::Locked::prior) gives.
+    /// See [`Locked::prior`](crate::controller::ledger::Locked::prior).
     pub(in crate::controller::postgres) async fn read_prior(&mut self) -> Result<Prior, StoreError> {
         let read = |prior: &str| serde_json::from_str(prior).ok();
         if let Some(prior) = self.sale.row.prior.as_deref().and_then(read) {
             return Ok(prior);
         }
-        let like: Option<(Option<String>, String)> =
+        let earlier: Option<(Option<String>, String)> =
             sqlx::query_as("SELECT prior::text, memory::text FROM lines WHERE id = $1")
                 .bind(self.sale.row.like_sale)
                 .fetch_optional(&mut *self.transaction)
                 .await?;
-        let prior = like.map_or_else(Prior::cautious, |(prior, memory)| {
+        let prior = earlier.map_or_else(Prior::cautious, |(prior, memory)| {
             let memory = Memory::read(&memory);
             prior.as_deref().and_then(read).unwrap_or_else(Prior::cautious).after(&memory.learned)
         });

@@ -1,5 +1,5 @@
-//! A controller for one test: a real one, on a port of its own, over a database of its own and a real Redis. The test
-//! plays the waiting room through the line, and checkout through SQL.
+//! A controller for one test: a real one, on its own port, over its own database and a real Redis.
+//! The test takes the part of the waiting room through the line, and of checkout through SQL.
 
 use std::{io::Write as _, net::SocketAddr, process::Command, time::Duration};
 
@@ -27,11 +27,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// How long anything may take before a test gives up on it.
+/// The time limit of every wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 pub const ADMIN_TOKEN: &str = "a-token-for-the-tests";
 
-pub struct Desk {
+pub struct TestController {
     pub address: SocketAddr,
     pub line: LineStore,
     pub pool: PgPool,
@@ -42,7 +42,7 @@ pub struct Desk {
     redis_url: String,
 }
 
-impl Desk {
+impl TestController {
     pub async fn open() -> Self {
         Self::open_at(&testing::redis_url()).await
     }
@@ -50,7 +50,7 @@ impl Desk {
     pub async fn open_at(redis_url: &str) -> Self {
         let postgres_url = testing::database_url();
         admission_controller::migrate(&postgres_url).await.expect("migrated");
-        let mut desk = Self {
+        let mut controller = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             line: LineStore::connect(redis_url).await.expect("a Redis"),
             pool: PgPool::connect(&postgres_url).await.expect("a Postgres"),
@@ -59,8 +59,8 @@ impl Desk {
             postgres_url,
             redis_url: redis_url.to_owned(),
         };
-        desk.address = desk.another_controller(&desk.shutdown).await;
-        desk
+        controller.address = controller.another_controller(&controller.shutdown).await;
+        controller
     }
 
     /// A controller on the same database, the same line and the same keys.
@@ -68,7 +68,7 @@ impl Desk {
         self.controller_with(shutdown, &[]).await
     }
 
-    /// A controller that is told more.
+    /// A controller with more arguments.
     pub async fn controller_with(&self, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
         self.start_controller(&self.redis_url, shutdown, more).await
     }
@@ -80,7 +80,7 @@ impl Desk {
 
     async fn start_controller(&self, redis_url: &str, shutdown: &Shutdown, more: &[&str]) -> SocketAddr {
         let keys: Vec<_> = self.keys.iter().map(|key| key.path().to_str().expect("a path")).collect();
-        let told = [
+        let arguments = [
             "admission-controller",
             "--redis-url",
             redis_url,
@@ -93,7 +93,7 @@ impl Desk {
             "--tick-ms",
             "20",
         ];
-        let settings = Settings::parse_from(told.iter().chain(more));
+        let settings = Settings::parse_from(arguments.iter().chain(more));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let running = run(settings, listener, shutdown.clone());
@@ -111,7 +111,7 @@ impl Desk {
         self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
     }
 
-    /// What `pg_dump` makes of the database.
+    /// A dump of the database.
     pub fn back_up(&self, servers: &Servers) -> NamedTempFile {
         let backup = NamedTempFile::new().expect("a file");
         let mut dump = Command::new(servers.postgres.program("pg_dump"));
@@ -120,7 +120,8 @@ impl Desk {
         backup
     }
 
-    /// Stops the controller, restores a backup into another database, empties Redis, and starts a controller over both.
+    /// Stops the controller, restores a backup into another database, empties Redis, and starts a
+    /// controller over both.
     pub async fn restore(&mut self, servers: Servers, backup: &NamedTempFile) -> Servers {
         self.restore_database(&servers, backup).await;
         self.start_over(servers).await
@@ -171,14 +172,14 @@ impl Desk {
         self.until("the controller to be there", async || TcpStream::connect(self.address).await.is_ok()).await;
     }
 
-    /// The keys that verify tokens, as anybody can fetch them.
+    /// The public keys that verify tokens.
     pub async fn key_set(&self) -> Jwks {
         let (status, keys) = self.request("GET", "/.well-known/jwks.json", "", "").await;
         assert_eq!(status, 200);
         Jwks::from_json(keys.as_bytes()).expect("a key set")
     }
 
-    /// The keys of tokens that are out, in the order of their ordinals: what checkout compares a token's with.
+    /// The keys of outstanding tokens, by ordinal: checkout compares a token's key with them.
     pub async fn keys_of_promises(&self, sale: SaleId) -> Vec<String> {
         sqlx::query_scalar("SELECT kid FROM admissions WHERE sale_id = $1 AND state = 'promised' ORDER BY ordinal")
             .bind(sale.0)
@@ -213,7 +214,7 @@ impl Desk {
         self.line.join(sale, rand_batch(), &joining).await.expect("joined")
     }
 
-    /// Those who have joined; none where the controller has granted too few ordinals yet.
+    /// Joins a number of shoppers; no tickets if the controller has granted too few ordinals yet.
     pub async fn join_if_granted(&self, sale: SaleId, count: u64) -> Vec<Ticket> {
         let joining = |_| Joining { visitor: VisitorId(*uuid::Uuid::new_v4().as_bytes()), account: None };
         let joining: Vec<_> = (0..count).map(joining).collect();
@@ -233,13 +234,13 @@ impl Desk {
         loop {
             match self.turn(ticket).await {
                 Turn::Now(turn) => return turn,
-                other => assert!(started.elapsed() < PATIENCE, "{ticket:?} was not let in: {other:?}"),
+                other => assert!(started.elapsed() < PATIENCE, "{ticket:?} was not admitted: {other:?}"),
             }
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Waits for a condition, and fails with what was waited for.
+    /// Waits for a condition, and fails with its description.
     pub async fn until(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
         let started = Instant::now();
         while !condition().await {
@@ -269,16 +270,16 @@ impl Desk {
         .await;
     }
 
-    /// What was told outside, in order, and as it is documented.
-    pub async fn told(&self) -> Vec<String> {
-        let told = sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox ORDER BY number");
-        let told: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
-            told.fetch_all(&self.pool).await.expect("the outbox");
-        for (sale, number, kind, data, at) in &told {
+    /// The kinds of all events, in order. Checks that they match the schema.
+    pub async fn events(&self) -> Vec<String> {
+        let events = sqlx::query_as("SELECT sale_id, number, kind, data, happened_at FROM outbox ORDER BY number");
+        let events: Vec<(Uuid, i64, String, Value, OffsetDateTime)> =
+            events.fetch_all(&self.pool).await.expect("the outbox");
+        for (sale, number, kind, data, at) in &events {
             let wrong = schema::wrong_in_row(SaleId(*sale), *number, kind, data, *at);
             assert!(wrong.is_empty(), "{wrong:?}");
         }
-        told.into_iter().map(|(_, _, kind, ..)| kind).collect()
+        events.into_iter().map(|(_, _, kind, ..)| kind).collect()
     }
 
     pub async fn show(&self, sale: SaleId) -> Value {
@@ -308,16 +309,16 @@ impl Desk {
     /// Gives a sale a lane, through the API, and waits until it is published.
     pub async fn lane(&self, sale: SaleId, name: &str, share: f64) -> SaleId {
         let new = json!({ "name": name, "share": share });
-        let (status, told) = self.admin("POST", &format!("/api/admin/sales/{sale}/lanes"), Some(&new)).await;
-        assert_eq!(status, 201, "{told}");
-        let lanes = told["lanes"].as_array().expect("lanes");
+        let (status, sale_with_lane) = self.admin("POST", &format!("/api/admin/sales/{sale}/lanes"), Some(&new)).await;
+        assert_eq!(status, 201, "{sale_with_lane}");
+        let lanes = sale_with_lane["lanes"].as_array().expect("lanes");
         let lane = lanes.iter().find(|lane| lane["name"] == json!(name)).expect("the lane");
         let lane: SaleId = lane["id"].as_str().expect("an id").parse().expect("a UUID");
         self.until("the lane to be published", async || self.line.snapshot(lane).await.is_ok()).await;
         lane
     }
 
-    /// The ordinals let in so far, in the order of their admissions.
+    /// The ordinals admitted so far, in the order of their admissions.
     pub async fn admissions(&self, line: SaleId) -> Vec<Ordinal> {
         let rows: Vec<i64> =
             sqlx::query_scalar("SELECT ordinal FROM admissions WHERE line_id = $1 ORDER BY issued_at, ordinal")
@@ -328,7 +329,7 @@ impl Desk {
         rows.into_iter().map(|ordinal| ordinal.try_into().expect("positive")).collect()
     }
 
-    /// Has Redis do something that it answers with a number.
+    /// Executes a Redis command that returns a number.
     pub async fn redis(&self, command: &str) {
         let address = self.redis_url.trim_start_matches("redis://").trim_end_matches('/');
         let mut stream = TcpStream::connect(address).await.expect("a Redis");
@@ -358,7 +359,7 @@ impl Desk {
         .await
     }
 
-    /// What anybody may read, in one piece: HTTP/1.0 knows no chunks.
+    /// Reads a public resource, with HTTP/1.0 to receive the body without chunks.
     pub async fn read(&self, path: &str) -> (u16, String) {
         let (status, _, body) = self.send(&format!("GET {path} HTTP/1.0\r\nhost: here\r\n\r\n")).await;
         (status, body)
@@ -387,7 +388,7 @@ fn new_key() -> NamedTempFile {
     key
 }
 
-impl Drop for Desk {
+impl Drop for TestController {
     fn drop(&mut self) {
         self.shutdown.trigger();
     }
