@@ -1,5 +1,6 @@
-//! `make bench-recovery`: how long a line of a large sale takes to admit again after Redis has lost everything, and what a
-//! repeated join costs. Starts a Redis and a Postgres of its own; writes its figures into `target/bench/promises.json`.
+//! `make bench-recovery`: how long a line of a large sale takes to admit again after Redis has lost
+//! everything, and what a repeated join costs. Starts a Redis and a Postgres of its own; writes its
+//! figures into `target/bench/promises.json`.
 
 use std::{
     fs, io,
@@ -28,7 +29,7 @@ use tokio::{
 };
 
 const TOKEN: &str = "a-token-for-the-bench";
-/// After this a figure is not measured.
+/// The time limit of a measurement.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Batches of joins in the stream, before one is repeated, and repetitions.
 const BATCHES: u64 = 20_000;
@@ -81,7 +82,7 @@ async fn main() -> io::Result<()> {
     eprintln!("… {} admissions, {} shoppers who wait", arguments.admissions, arguments.waiting);
     let tickets = join(&line, sale, arguments.waiting).await;
     let first = i64::try_from(tickets.last().expect("some").ordinal).expect("small") + 1;
-    // Everything is sold but one unit, which nobody may have before the loss.
+    // Everything is sold but one unit, which no shopper gets before the loss.
     sqlx::query(
         "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, \
          recorded_state, published_epoch, issued_at, claim_by, claimed_at, expires_at) \
@@ -124,9 +125,9 @@ async fn main() -> io::Result<()> {
         }
     }
     let shown_s = lost.elapsed().as_secs_f64();
-    until("somebody to be let in", async || admitted(&pool).await > arguments.admissions).await;
+    until("admissions", async || admitted(&pool).await > arguments.admissions).await;
     let recovered_s = lost.elapsed().as_secs_f64();
-    until("all turns to be told again", async || {
+    until("all turns to be published again", async || {
         let open: i64 = sqlx::query_scalar("SELECT count(*) FROM lines WHERE retell_below IS NOT NULL")
             .fetch_one(&pool)
             .await
@@ -135,7 +136,7 @@ async fn main() -> io::Result<()> {
     })
     .await;
     eprintln!(
-        "the epoch began after {begun_s:.2} s, all tickets were shown after {shown_s:.2} s, all turns were told again after {:.2} s",
+        "the epoch began after {begun_s:.2} s, all tickets were presented after {shown_s:.2} s, all turns were published again after {:.2} s",
         lost.elapsed().as_secs_f64()
     );
     shutdown.trigger();
@@ -145,7 +146,7 @@ async fn main() -> io::Result<()> {
     fairline_figures::merge(&arguments.json, figures.map(|(key, value)| (key, json!((value * 100.0).round() / 100.0))))
 }
 
-/// A sale that is still to open, and that lets in nobody until then.
+/// A scheduled sale, which admits no shopper before its opening.
 async fn create_sale(address: SocketAddr, total: i64) -> io::Result<SaleId> {
     let sale = json!({
         "slug": "recovery", "name": "Recovery", "price_minor": 100, "currency": "EUR", "total": total,
@@ -190,7 +191,8 @@ async fn join(line: &LineStore, sale: SaleId, count: u64) -> Vec<Ticket> {
     tickets
 }
 
-/// Microseconds of Redis's main thread for a join that comes again: every other one had succeeded unheard.
+/// Microseconds of Redis's main thread for a repeated join. Every other one had succeeded without
+/// its response being received.
 async fn repeated_join(line: &LineStore, sale: SaleId, pool: &PgPool, redis: u16) -> f64 {
     // Beside the ticks, which pause.
     let mut lock = pool.begin().await.expect("begun");

@@ -1,12 +1,17 @@
-//! The parsers of this service that face the network, each as a function that `make fuzz` calls with any bytes.
+//! The parsers of this service that face the network, each as a function that `make fuzz` calls
+//! with any bytes.
 //!
 //! A target panics when a parser panics, or when its answer contradicts what the parser promises.
 
 use serde::de::DeserializeOwned;
 
 use crate::{
-    admin::{self, lanes, operators, rehearsals, sessions, tickets, tokens, webhooks},
-    operator::SessionKey,
+    admin_api::{
+        lanes, operators, rehearsals,
+        sales::{change::ChangeSale, create::CreateSale},
+        ticket_actions, tokens, webhooks,
+    },
+    auth::{credentials::SessionKey, routes as sessions},
 };
 
 /// A name, and a function that takes any bytes.
@@ -15,21 +20,21 @@ pub type Target = (&'static str, fn(&[u8]));
 /// The targets.
 pub const TARGETS: &[Target] = &[
     ("create-sale-body", create_sale),
-    ("change-sale-body", body::<admin::ChangeSale>),
-    ("add-lane-body", body::<lanes::AddLane>),
-    ("change-lane-body", body::<lanes::ChangeLane>),
-    ("invite-body", body::<lanes::Invite>),
-    ("add-operator-body", body::<operators::AddOperator>),
-    ("change-operator-body", body::<operators::ChangeOperator>),
-    ("enrol-body", body::<operators::Enrol>),
+    ("change-sale-body", body::<ChangeSale>),
+    ("add-lane-body", body::<lanes::routes::AddLane>),
+    ("change-lane-body", body::<lanes::routes::ChangeLane>),
+    ("invite-body", body::<lanes::routes::Invite>),
+    ("add-operator-body", body::<operators::routes::AddOperator>),
+    ("change-operator-body", body::<operators::routes::ChangeOperator>),
+    ("enrol-body", body::<operators::routes::Enrol>),
     ("operator-sign-in-body", body::<sessions::SignIn>),
     ("change-password-body", body::<sessions::ChangePassword>),
-    ("admit-now-body", body::<tickets::AdmitNow>),
-    ("move-ticket-body", body::<tickets::MoveTicket>),
-    ("revoke-tokens-body", body::<tickets::RevokeTokens>),
-    ("add-token-body", body::<tokens::AddToken>),
-    ("add-webhook-body", body::<webhooks::AddWebhook>),
-    ("rehearse-body", body::<rehearsals::Rehearse>),
+    ("admit-now-body", body::<ticket_actions::routes::AdmitNow>),
+    ("move-ticket-body", body::<ticket_actions::routes::MoveTicket>),
+    ("revoke-tokens-body", body::<ticket_actions::routes::RevokeTokens>),
+    ("add-token-body", body::<tokens::routes::AddToken>),
+    ("add-webhook-body", body::<webhooks::routes::AddWebhook>),
+    ("rehearse-body", body::<rehearsals::routes::Rehearse>),
     ("operator-session", operator_session),
 ];
 
@@ -38,7 +43,7 @@ fn body<T: DeserializeOwned>(bytes: &[u8]) {
 }
 
 fn create_sale(bytes: &[u8]) {
-    let Ok(sale) = serde_json::from_slice::<admin::CreateSale>(bytes) else { return };
+    let Ok(sale) = serde_json::from_slice::<CreateSale>(bytes) else { return };
     if let Ok(new) = sale.checked() {
         assert!((1..=63).contains(&new.slug.len()) && new.total >= 0 && new.price_minor > 0, "a checked sale is valid");
     }

@@ -16,12 +16,12 @@ use utoipa::{
         description = "Run sales, and verify admission tokens.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    components(schemas(crate::admin::News)),
+    components(schemas(crate::admin_api::live::update::LiveUpdate)),
     modifiers(&Security)
 )]
 pub(crate) struct Document;
 
-/// How callers authenticate.
+/// The security schemes of the API.
 struct Security;
 
 impl Modify for Security {
@@ -32,7 +32,7 @@ impl Modify for Security {
             .build();
         let session = ApiKeyValue::with_description(
             "__Host-fairline-admin",
-            "The session of an operator; signing in sets the cookie. Without TLS its name is `fairline-admin`.",
+            "The session of an operator; signing in sets the cookie. Without TLS, its name is `fairline-admin`.",
         );
         let csrf = ApiKeyValue::with_description(
             "x-csrf-token",
@@ -45,7 +45,7 @@ impl Modify for Security {
     }
 }
 
-/// Declares that the session of an operator does for every operation what a token does.
+/// Declares that every operation accepts an operator's session instead of a token.
 pub(crate) fn accept_sessions(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         let reads = item.get.iter_mut().map(|operation| (operation, false));

@@ -7,10 +7,10 @@ fairline_server::problem_types! {
     FOREIGN_ORIGIN = FORBIDDEN "foreign-origin" "Foreign origin" {
         operator: "Open the console at its own address, or set FAIRLINE_PUBLIC_ORIGINS if the proxy rewrites the Host header.",
     }
-    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "The sale's status does not permit this" {
+    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "Not possible in the sale's status" {
         operator: "Check the sale's status; a closed sale stays closed.",
     }
-    LANE_REFUSED = CONFLICT "lane-refused" "The lane is not possible" {
+    LANE_REFUSED = CONFLICT "lane-refused" "The lane was rejected" {
         operator: "`detail` has the limit: number of lanes, sum of the shares, or time.",
     }
     LANE_TAKEN = CONFLICT "lane-taken" "The name is taken" {
@@ -22,7 +22,7 @@ fairline_server::problem_types! {
     NO_CREDENTIALS = UNAUTHORIZED "no-credentials" "No credentials" {
         operator: "Sign in, or send `Authorization: Bearer` with an API token.",
     }
-    NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are disabled" {
+    NO_REHEARSALS = CONFLICT "no-rehearsals" "Rehearsals are not set up" {
         operator: "Set `--rehearsal-program` and `--rehearsal-url` of the controller.",
     }
     NO_SESSION = UNAUTHORIZED "no-session" "Not signed in" {
@@ -34,16 +34,16 @@ fairline_server::problem_types! {
     NOT_CANCELLABLE = CONFLICT "not-cancellable" "The order can't be cancelled now" {
         operator: "The order is paid or has ended. A paid order can be refunded.",
     }
-    NOT_REFUNDABLE = CONFLICT "not-refundable" "The refund exceeds what is left" {
+    NOT_REFUNDABLE = CONFLICT "not-refundable" "The amount can't be refunded" {
         operator: "Refund at most `left_minor`. An order that was paid at the shop is refunded there.",
     }
-    NOT_WAITING = CONFLICT "not-waiting" "The ticket is not waiting" {
+    NOT_WAITING = CONFLICT "not-waiting" "The ticket does not wait" {
         operator: "The ticket has departed or has had its turn. Tokens of a whole sale can still be revoked.",
     }
-    REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal is running" {
+    REHEARSAL_RUNS = CONFLICT "rehearsal-runs" "Another rehearsal runs" {
         operator: "Wait until it ends, or stop it: one runs at a time.",
     }
-    REQUEST_UNDER_WAY = CONFLICT "request-under-way" "Another request for the order is in progress" {
+    REQUEST_UNDER_WAY = CONFLICT "request-under-way" "Another request for the order has not ended" {
         operator: "Wait until it ends: the order's `request` shows its state.",
     }
     ROLE = FORBIDDEN "role" "Not allowed" {
@@ -52,7 +52,7 @@ fairline_server::problem_types! {
     SLUG_TAKEN = CONFLICT "slug-taken" "The slug is taken" {
         operator: "Choose another URL slug: a sale has it.",
     }
-    STOCK_BELOW_COMMITMENTS = CONFLICT "stock-below-commitments" "The stock is below the commitments" {
+    STOCK_BELOW_COMMITMENTS = CONFLICT "stock-below-commitments" "The stock is too small" {
         operator: "Set the stock to at least the units that are promised, held or sold.",
     }
     TOO_MANY_OPERATORS = CONFLICT "too-many-operators" "Too many operators" {
@@ -79,7 +79,7 @@ fairline_server::problem_types! {
     UNKNOWN_ORDER = NOT_FOUND "unknown-order" "No such order" {
         operator: "`GET /api/admin/sales/{id}/orders` lists a sale's orders.",
     }
-    UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal is running" {
+    UNKNOWN_REHEARSAL = NOT_FOUND "unknown-rehearsal" "No such rehearsal runs" {
         operator: "It has ended, or never existed.",
     }
     UNKNOWN_SALE = NOT_FOUND "unknown-sale" "No such sale" {
@@ -97,10 +97,10 @@ fairline_server::problem_types! {
     WRONG_ADMIN_TOKEN = UNAUTHORIZED "wrong-admin-token" "Wrong admin token" {
         operator: "Use the controller's admin token, or an API token that is neither revoked nor expired.",
     }
-    WRONG_CREDENTIALS = UNAUTHORIZED "wrong-credentials" "Wrong credentials" {
+    WRONG_CREDENTIALS = UNAUTHORIZED "wrong-credentials" "Invalid name, password or code" {
         operator: "Check name, password and code. A code is valid once: wait for the next one.",
     }
-    WRONG_ENROLMENT = UNAUTHORIZED "wrong-enrolment" "The enrolment code is not accepted" {
+    WRONG_ENROLMENT = UNAUTHORIZED "wrong-enrolment" "Invalid enrolment code" {
         operator: "Ask an owner for another code: this one is wrong, used or expired.",
     }
 }

@@ -1,71 +1,74 @@
-//! What an operator sets.
+//! The settings of the controller.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use fairline_postgres::PostgresSettings;
-use fairline_server::{FrontSettings, LogSettings, Secret, Shutdown};
+use fairline_server::{FrontSettings, LogSettings, Secret};
 
-use crate::rehearsal::Stage;
-
-/// Ticks at once by default.
+/// The default number of connections for ticks.
 pub const TICK_CONNECTIONS: u32 = 12;
-/// Connections of the admin API by default.
+/// The default number of connections for the admin API.
 pub const ADMIN_CONNECTIONS: u32 = 6;
 
-/// The admission controller: lets people in as the stock allows, signs their tokens, serves the admin API.
+/// The admission controller: admits shoppers as fast as the stock allows, signs their tokens, and
+/// serves the admin API.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "admission-controller", version)]
 pub struct Settings {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8081")]
     pub listen: SocketAddr,
-    /// Redis, with the lines.
+    /// The Redis of the lines.
     #[arg(long, env = "FAIRLINE_REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
-    /// Postgres, with everything that money touches.
+    /// The Postgres of the ledger.
     #[arg(long, env = "FAIRLINE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: Secret,
-    /// How Postgres is reached.
+    /// The connections to Postgres.
     #[command(flatten)]
     pub postgres: PostgresSettings,
-    /// Connections to Postgres for ticks, at most: as many sales are ticked at once.
+    /// Maximum connections to Postgres for ticks, which is the number of sales that are ticked at
+    /// once.
     #[arg(long, env = "FAIRLINE_TICK_CONNECTIONS", default_value_t = TICK_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub tick_connections: u32,
-    /// Connections to Postgres for the admin API, reports and samples, at most.
+    /// Maximum connections to Postgres for the admin API, reports and samples.
     #[arg(long, env = "FAIRLINE_ADMIN_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub admin_connections: u32,
-    /// The private keys of admission tokens, comma-separated: files with an Ed25519 key in PKCS#8 PEM each (`fairline keys
-    /// signing`). The first that is not revoked signs; the others are shown, too.
+    /// The signing keys of admission tokens: files with an Ed25519 key in PKCS#8 PEM (`fairline
+    /// keys signing`), separated by commas. The first that is not revoked signs; the others are in
+    /// the key set.
     #[arg(long = "signing-key-file", env = "FAIRLINE_SIGNING_KEY_FILE", value_delimiter = ',', required = true)]
     pub signing_key_files: Vec<PathBuf>,
-    /// The bearer token of the admin API: at least 16 characters.
+    /// The bearer token of the admin API, with at least 16 characters.
     #[arg(long, env = "FAIRLINE_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Secret,
-    /// Whether the console's cookie is only sent over TLS. Turn it off for tests on one machine alone.
+    /// Whether the console's cookie is sent only over TLS. Disable it only for tests on one
+    /// machine.
     #[arg(long, env = "FAIRLINE_SECURE_COOKIES", default_value_t = true, action = clap::ArgAction::Set)]
     pub secure_cookies: bool,
-    /// The `fairline` program, which sends the crowds of rehearsals. None, if not given: then nobody rehearses. Not where
-    /// checkout takes real money: a rehearsal's shoppers pay.
+    /// The `fairline` program, which sends the crowds of rehearsals. Without it, rehearsals are
+    /// disabled. Do not set it if checkout takes real money, since the shoppers of a rehearsal pay.
     #[arg(long, env = "FAIRLINE_REHEARSAL_PROGRAM", requires = "rehearsal_url")]
     pub rehearsal_program: Option<PathBuf>,
-    /// Where rehearsals' crowds come in: the waiting room, the checkout and this controller behind one address.
+    /// The URL for the crowds of rehearsals, with the waiting room, the checkout and this
+    /// controller behind it.
     #[arg(long, env = "FAIRLINE_REHEARSAL_URL")]
     pub rehearsal_url: Option<String>,
-    /// Milliseconds between two decisions for a sale.
+    /// Milliseconds between two ticks of a sale.
     #[arg(long, env = "FAIRLINE_TICK_MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=1_000))]
     pub tick_ms: u64,
-    /// Days after which a closed sale's orders, visits, record and samples are deleted. Never, if not given. Those of a rehearsal
-    /// are after 90 days.
+    /// Days after which the orders, visits, record and samples of a closed sale are deleted; by
+    /// default they are kept. Those of a rehearsal are deleted after 90 days.
     #[arg(long, env = "FAIRLINE_SALES_KEPT_DAYS", value_parser = clap::value_parser!(u32).range(30..=36_500))]
     pub sales_kept_days: Option<u32>,
-    /// Bring the database's schema up to date at start.
+    /// Whether to migrate the database at start.
     #[arg(long, env = "FAIRLINE_MIGRATE", default_value_t = false, action = clap::ArgAction::Set)]
     pub migrate: bool,
-    /// What stands in front of it.
+    /// The proxies in front of the controller.
     #[command(flatten)]
     pub front: FrontSettings,
-    /// How it logs.
+    /// The log.
     #[command(flatten)]
     pub log: LogSettings,
 }
@@ -73,12 +76,5 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn tick(&self) -> Duration {
         Duration::from_millis(self.tick_ms)
-    }
-
-    /// What rehearsals need, if there are to be any.
-    pub(crate) fn stage(&self, shutdown: &Shutdown) -> Option<Stage> {
-        let (program, url) = self.rehearsal_program.clone().zip(self.rehearsal_url.clone())?;
-        let (admin_token, postgres_url) = (self.admin_token.clone(), self.postgres_url.clone());
-        Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
     }
 }

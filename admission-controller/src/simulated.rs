@@ -1,5 +1,5 @@
-//! The port through which `tools/simulate` runs a controller: the real tick, over a ledger and a Redis of its own, in virtual time.
-//! No service calls it.
+//! The port through which `tools/simulate` runs a controller: the real tick, over a ledger and a
+//! Redis of its own, in virtual time. No service calls it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,34 +8,40 @@ use fairline_line::store::LineStore;
 use fairline_sale::SaleId;
 use tokio::sync::Semaphore;
 
-pub use crate::{
-    clock::Clock,
-    epochs::{SAYS_WITHIN, SETTLED, granted_ahead},
-    ledger::{DeskStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements},
-    record::Recorder,
-    store::{
-        Agenda, Intervention, LineRow, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, Running, Sale, SaleRow,
-        StoreError, Ticked, TurnRow, TurnsOver, Unpublished,
-    },
-};
-use crate::{
+use crate::controller::{
     keys::Keys,
-    schedule::{Next, Nudges, Ticks as _},
+    schedule::{Next, TickNow, Ticks as _},
     tick::{Known, Ticker},
 };
+pub use crate::{
+    controller::{
+        agenda::Agenda,
+        clock::Clock,
+        epochs::{Moved, PUBLISHED_WITHIN, SETTLED, granted_ahead},
+        interventions::Intervention,
+        ledger::{
+            InterventionStatements, Ledger, LimitStatements, LineStatements, Locked, NotServed, RecordStatements,
+        },
+        line::LineRow,
+        record::Recorder,
+        sale::{Running, Sale, SaleRow, Ticked},
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
+    },
+    db::StoreError,
+};
 
-/// The keys that sign tokens, the preferred one first.
+/// The signing keys, the preferred one first.
 #[derive(Clone)]
 pub struct SigningKeys(Arc<Keys>);
 
 impl SigningKeys {
-    /// These, of which there is one at least.
+    /// Takes at least one key.
     #[must_use]
     pub fn new(keys: Vec<SigningKey>) -> Self {
         Self(Arc::new(Keys::new(keys)))
     }
 
-    /// The name of the one that signs, as long as none is revoked.
+    /// The name of the key that signs, as long as none is revoked.
     #[must_use]
     pub fn preferred(&self) -> &str {
         self.0.kids().next().unwrap_or_default()
@@ -49,26 +55,27 @@ pub struct Controller<L> {
 }
 
 impl<L: Ledger> Controller<L> {
-    /// One that has just started.
+    /// A controller that has just started.
     pub fn new(ledger: L, line: LineStore, keys: SigningKeys, every: Duration, clock: Clock) -> Self {
-        let ticker =
-            Ticker { ledger, line, keys: keys.0, every, clock, permits: Semaphore::new(1), nudges: Nudges::default() };
+        let (permits, tick_now) = (Semaphore::new(1), TickNow::default());
+        let ticker = Ticker { ledger, line, keys: keys.0, every, clock, permits, tick_now };
         Self { ticker, known: Known::default() }
     }
 
-    /// Ticks the sale: gives when it is ticked next, counted from when this tick began, unless that is never.
+    /// Ticks the sale. Gives the time from the beginning of this tick to the next one, or `None`
+    /// without one.
     ///
     /// # Errors
-    /// Why the tick did not end.
-    pub async fn tick(&mut self, sale: SaleId, nudged: bool) -> Result<Option<Duration>, String> {
-        match self.ticker.tick(sale, nudged, &mut self.known).await? {
+    /// Why the tick failed.
+    pub async fn tick(&mut self, sale: SaleId, requested: bool) -> Result<Option<Duration>, String> {
+        match self.ticker.tick(sale, requested, &mut self.known).await? {
             Next::After(period) => Ok(Some(period)),
             Next::Over => Ok(None),
         }
     }
 }
 
-/// What a statement answers whose session is gone.
+/// The error of a statement whose session is gone.
 #[must_use]
 pub fn session_lost() -> StoreError {
     StoreError::Unavailable(sqlx::Error::WorkerCrashed)

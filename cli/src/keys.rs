@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use admission_controller::operator::{Codes, secret_of};
+use admission_controller::auth::credentials::{Codes, secret_of};
 use clap::{Args, Subcommand};
 use fairline_admission_token::SigningKey;
 use serde_json::json;

@@ -43,7 +43,7 @@ const COPIED: &[&str] = &[
     "order",
     "mode",
     "risk",
-    "like",
+    "prior_sale",
     "look",
     "time_zone",
 ];
@@ -191,7 +191,7 @@ fn new_sale(create: Create) -> Result<Value, Failure> {
         ("recall_window_s", create.recall_window.map(Value::from)),
         ("grace_s", create.grace.map(Value::from)),
         ("risk", create.risk.map(Value::from)),
-        ("like", create.prior_sale.map(Value::from)),
+        ("prior_sale", create.prior_sale.map(Value::from)),
         ("look", create.theme.over(&Value::Null)),
         ("inside_max", create.inside_max.map(Value::from)),
         ("opens_at", create.opens_at.map(Value::from)),

@@ -1,4 +1,4 @@
-//! What the console lives on: the live picture, samples, the report.
+//! The data of the console: live updates, samples, reports.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::desk::{ADMIN_TOKEN, Desk};
+use super::test_controller::{ADMIN_TOKEN, TestController};
 
 /// A console's end of the WebSocket, byte by byte.
 struct Socket(BufReader<TcpStream>);
 
 impl Socket {
-    async fn open(desk: &Desk, path: &str, headers: &str) -> Result<Self, String> {
-        let mut stream = TcpStream::connect(desk.address).await.expect("a connection");
+    async fn open(controller: &TestController, path: &str, headers: &str) -> Result<Self, String> {
+        let mut stream = TcpStream::connect(controller.address).await.expect("a connection");
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n{headers}\r\n"
@@ -57,26 +57,26 @@ impl Socket {
 }
 
 #[tokio::test]
-async fn a_console_hears_of_every_change_within_a_moment() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 2 })).await;
-    let mut all = Socket::open(&desk, "/api/admin/live", "").await.expect("a socket");
-    let mut one = Socket::open(&desk, &format!("/api/admin/live?sale={sale}"), "origin: http://here\r\n")
+async fn a_console_receives_every_change_at_once() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 2 })).await;
+    let mut all = Socket::open(&controller, "/api/admin/live", "").await.expect("a socket");
+    let mut one = Socket::open(&controller, &format!("/api/admin/live?sale={sale}"), "origin: http://here\r\n")
         .await
         .expect("a socket");
     all.hears("sales", |message| message["sales"][0]["id"] == json!(sale)).await;
     one.hears("stage", |message| message["is_set"] == json!(false)).await;
     one.hears("sale", |message| message["sale"]["status"] == json!("open")).await;
     one.hears("samples", |_| true).await;
-    desk.act(sale, "pause").await;
+    controller.act(sale, "pause").await;
     one.hears("sale", |message| message["sale"]["status"] == json!("paused")).await;
     all.hears("sales", |message| message["sales"][0]["status"] == json!("paused")).await;
 
-    let tickets = desk.join(sale, 3).await;
+    let tickets = controller.join(sale, 3).await;
     one.hears("sale", |message| message["sale"]["waiting"] == json!(3) && message["sale"]["present"] == json!(3)).await;
-    desk.line.absent(sale, Duration::from_secs(60), false, &[tickets[2].ordinal]).await.expect("noted");
+    controller.line.absent(sale, Duration::from_secs(60), false, &[tickets[2].ordinal]).await.expect("noted");
     one.hears("sale", |message| message["sale"]["present"] == json!(2)).await;
-    desk.act(sale, "resume").await;
+    controller.act(sale, "resume").await;
     one.hears("samples", |message| {
         message["samples"].as_array().is_some_and(|samples| {
             samples.iter().any(|sample| {
@@ -86,69 +86,76 @@ async fn a_console_hears_of_every_change_within_a_moment() {
         })
     })
     .await;
-    desk.until("the sample to be in the picture", async || desk.show(sale).await["inside"] == json!(2)).await;
-    let (_, kept) = desk.admin("GET", &format!("/api/admin/sales/{sale}/samples"), None).await;
+    controller
+        .until("the sample to be in the picture", async || controller.show(sale).await["inside"] == json!(2))
+        .await;
+    let (_, kept) = controller.admin("GET", &format!("/api/admin/sales/{sale}/samples"), None).await;
     let kept = kept["samples"].as_array().expect("samples").clone();
     assert!(kept.windows(2).all(|pair| pair[0]["at"].as_str() < pair[1]["at"].as_str()), "{kept:?}");
     let last = kept.last().expect("one")["at"].as_str().expect("a moment");
-    let (_, later) = desk.admin("GET", &format!("/api/admin/sales/{sale}/samples?after={last}"), None).await;
+    let (_, later) = controller.admin("GET", &format!("/api/admin/sales/{sale}/samples?after={last}"), None).await;
     let newer = |sample: &Value| sample["at"].as_str() > Some(last);
     assert!(later["samples"].as_array().is_some_and(|samples| samples.iter().all(newer)));
 }
 
 #[tokio::test]
-async fn a_console_whose_picture_stays_the_same_hears_that_it_does() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 2 })).await;
-    desk.act(sale, "close").await;
-    let mut all = Socket::open(&desk, "/api/admin/live", "").await.expect("a socket");
+async fn a_console_receives_heartbeats_while_nothing_changes() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 2 })).await;
+    controller.act(sale, "close").await;
+    let mut all = Socket::open(&controller, "/api/admin/live", "").await.expect("a socket");
     all.hears("sales", |message| message["sales"][0]["status"] == json!("closed")).await;
     all.hears("beat", |_| true).await;
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_and_one_console_too_many_are_refused() {
-    let desk = Desk::open().await;
-    let elsewhere = Socket::open(&desk, "/api/admin/live", "origin: https://evil.example\r\n").await;
+async fn pages_of_other_sites_and_too_many_consoles_are_rejected() {
+    let controller = TestController::open().await;
+    let elsewhere = Socket::open(&controller, "/api/admin/live", "origin: https://evil.example\r\n").await;
     assert!(elsewhere.err().is_some_and(|head| head.starts_with("HTTP/1.1 403")));
-    let nowhere = Socket::open(&desk, &format!("/api/admin/live?sale={}", uuid::Uuid::new_v4()), "").await;
+    let nowhere = Socket::open(&controller, &format!("/api/admin/live?sale={}", uuid::Uuid::new_v4()), "").await;
     assert!(nowhere.err().is_some_and(|head| head.starts_with("HTTP/1.1 404")));
     let mut consoles = Vec::new();
     for _ in 0..50 {
-        consoles.push(Socket::open(&desk, "/api/admin/live", "").await.expect("a socket"));
+        consoles.push(Socket::open(&controller, "/api/admin/live", "").await.expect("a socket"));
     }
-    let one_too_many = Socket::open(&desk, "/api/admin/live", "").await;
+    let one_too_many = Socket::open(&controller, "/api/admin/live", "").await;
     assert!(one_too_many.err().is_some_and(|head| head.starts_with("HTTP/1.1 503")));
     drop(consoles);
-    desk.until("there to be room again", async || Socket::open(&desk, "/api/admin/live", "").await.is_ok()).await;
+    controller
+        .until("there to be room again", async || Socket::open(&controller, "/api/admin/live", "").await.is_ok())
+        .await;
 }
 
 #[tokio::test]
-async fn a_report_tells_how_many_came_how_far_and_whether_the_line_was_honest() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "slug": "told", "total": 3 })).await;
+async fn a_report_has_the_funnel_and_the_result_of_the_replay() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "slug": "reported", "total": 3 })).await;
     let path = format!("/api/admin/sales/{sale}/report");
-    let (_, empty) = desk.admin("GET", &path, None).await;
+    let (_, empty) = controller.admin("GET", &path, None).await;
     assert_eq!(
         (&empty["waits_s"], &empty["conversion"], &empty["funnel"]["joined"]),
         (&Value::Null, &Value::Null, &json!(0))
     );
-    let tickets = desk.join(sale, 5).await;
+    let tickets = controller.join(sale, 5).await;
     for ticket in &tickets[..3] {
-        desk.admitted(ticket).await;
-        desk.line.claim(ticket).await.expect("claimed");
+        controller.admitted(ticket).await;
+        controller.line.claim(ticket).await.expect("claimed");
     }
-    desk.line.leave(&tickets[0]).await.expect("left");
-    desk.until("the fourth to be let in", async || matches!(desk.turn(&tickets[3]).await, Turn::Now(_))).await;
-    desk.buy(&tickets[1]).await;
-    let counted = async || desk.admin("GET", &path, None).await.1;
-    desk.until("the samples and the record to have it", async || {
-        let report = counted().await;
-        report["waits_s"]["count"] == json!(4)
-            && report["funnel"]["redeemed"] == json!(1)
-            && report["funnel"]["left"] == json!(1)
-    })
-    .await;
+    controller.line.leave(&tickets[0]).await.expect("left");
+    controller
+        .until("the fourth to be let in", async || matches!(controller.turn(&tickets[3]).await, Turn::Now(_)))
+        .await;
+    controller.buy(&tickets[1]).await;
+    let counted = async || controller.admin("GET", &path, None).await.1;
+    controller
+        .until("the samples and the record to have it", async || {
+            let report = counted().await;
+            report["waits_s"]["count"] == json!(4)
+                && report["funnel"]["redeemed"] == json!(1)
+                && report["funnel"]["left"] == json!(1)
+        })
+        .await;
     let report = counted().await;
     assert_eq!((&report["funnel"]["joined"], &report["funnel"]["admitted"]), (&json!(5), &json!(4)));
     let fairness = &report["fairness"];
@@ -157,12 +164,12 @@ async fn a_report_tells_how_many_came_how_far_and_whether_the_line_was_honest() 
     assert!(report["waits_s"]["max"].as_f64().is_some_and(|longest| (0.0..60.0).contains(&longest)));
     assert!(report["minutes"].as_array().is_some_and(|minutes| !minutes.is_empty()));
     let token = format!("authorization: Bearer {ADMIN_TOKEN}\r\n");
-    let (_, head, table) = desk.exchange("GET", &format!("{path}.csv"), &token, "").await;
-    assert!(head.contains("filename=\"told-report.csv\"") && table.contains("admitted,4\r\n"), "{table}");
+    let (_, head, table) = controller.exchange("GET", &format!("{path}.csv"), &token, "").await;
+    assert!(head.contains("filename=\"reported-report.csv\"") && table.contains("admitted,4\r\n"), "{table}");
 
-    // Somebody who can write to the database puts a turn aside: the chain of the record shows it.
+    // A change in the database removes a turn: the chain of the record shows it.
     sqlx::raw_sql("ALTER TABLE record_entries DISABLE TRIGGER ALL; UPDATE record_entries SET body = replace(body, '[1', '[2') WHERE seq > 1")
-        .execute(&desk.pool)
+        .execute(&controller.pool)
         .await
         .expect("forged");
     let forged = counted().await;
@@ -173,36 +180,37 @@ async fn a_report_tells_how_many_came_how_far_and_whether_the_line_was_honest() 
 }
 
 #[tokio::test]
-async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_failed() {
-    let mut desk = Desk::open().await;
-    let sale = desk.sale(json!({ "grace_s": 45 })).await;
+async fn rehearsals_need_a_setup_and_fail_without_a_crowd() {
+    let mut controller = TestController::open().await;
+    let sale = controller.sale(json!({ "grace_s": 45 })).await;
     let rehearsals = format!("/api/admin/sales/{sale}/rehearsals");
-    let (status, problem) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
+    let (status, problem) = controller.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
     assert_eq!(status, 409, "{problem}");
-    assert_eq!(desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 20_001 }))).await.0, 422);
+    assert_eq!(controller.admin("POST", &rehearsals, Some(&json!({ "shoppers": 20_001 }))).await.0, 422);
 
     // A program that ends at once, without a report.
     let stage = ["--rehearsal-program", "/bin/false", "--rehearsal-url", "http://127.0.0.1:9"];
     let other = fairline_server::Shutdown::new();
-    desk.address = desk.controller_with(&other, &stage).await;
-    desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
-    let (status, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
+    controller.address = controller.controller_with(&other, &stage).await;
+    controller.until("the other controller", async || TcpStream::connect(controller.address).await.is_ok()).await;
+    let (status, begun) = controller.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
     assert_eq!((status, &begun["state"]), (202, &json!("running")), "{begun}");
     let copy = begun["sale_id"].as_str().expect("a copy").to_owned();
-    desk.until("it to have failed", async || {
-        let (_, listed) = desk.admin("GET", &rehearsals, None).await;
-        listed["rehearsals"][0]["state"] == json!("failed")
-    })
-    .await;
-    let (_, shown) = desk.admin("GET", &format!("/api/admin/sales/{copy}"), None).await;
+    controller
+        .until("it to have failed", async || {
+            let (_, listed) = controller.admin("GET", &rehearsals, None).await;
+            listed["rehearsals"][0]["state"] == json!("failed")
+        })
+        .await;
+    let (_, shown) = controller.admin("GET", &format!("/api/admin/sales/{copy}"), None).await;
     assert_eq!((&shown["rehearsal_of"], &shown["status"]), (&json!(sale), &json!("closed")));
     assert_eq!((&shown["rehearsal"], &shown["grace_s"]), (&json!(true), &json!(45)));
-    let told = told_of(&desk, &copy).await;
-    let ends = (told.first().map(String::as_str), told.last().map(String::as_str));
-    assert_eq!(ends, (Some("FlashSaleScheduled"), Some("FlashSaleEnded")), "{told:?}");
+    let events = events_of(&controller, &copy).await;
+    let ends = (events.first().map(String::as_str), events.last().map(String::as_str));
+    assert_eq!(ends, (Some("FlashSaleScheduled"), Some("FlashSaleEnded")), "{events:?}");
 
-    // Who has sent how many where is noted, and shown with the sale that was copied.
-    let (_, audit) = desk.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    // The audit log has the rehearsal, also under the copied sale.
+    let (_, audit) = controller.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
     let entries = audit["entries"].as_array().expect("entries");
     let rehearse: Vec<_> = entries.iter().filter(|entry| entry["action"] == json!("rehearse")).collect();
     assert_eq!(rehearse.len(), 2, "of the sale, and of its copy: {entries:?}");
@@ -217,10 +225,10 @@ async fn no_rehearsal_where_none_is_set_up_and_a_crowd_that_cannot_come_has_fail
 }
 
 #[tokio::test]
-async fn the_report_of_a_long_sale_is_there_when_it_is_wanted() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "opens_at": "2999-01-01T00:00:00Z" })).await;
-    // Half an hour with a sample every second, in each of which as many come as are let in a minute later.
+async fn the_report_of_a_long_sale_is_fast() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "opens_at": "2999-01-01T00:00:00Z" })).await;
+    // Half an hour with a sample every second. In each, as many join as are admitted a minute later.
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "UPDATE sales SET opens_at = now() - interval '1 hour', status = 'closed' WHERE id = '{sale}'; \
          UPDATE lines SET highest_ordinal = 49999 WHERE id = '{sale}'; \
@@ -232,10 +240,10 @@ async fn the_report_of_a_long_sale_is_there_when_it_is_wanted() {
          SELECT gen_random_uuid(), '{sale}', '{sale}', 1, n, decode(repeat('00', 16), 'hex'), 1, '', 'lapsed', 'lapsed', 'lapsed', \
          now() - interval '59 minutes' + ceil(n / 28.0) * interval '1 second', now(), now() FROM generate_series(1, 50000) AS n"
     )))
-    .execute(&desk.pool)
+    .execute(&controller.pool)
     .await
     .expect("a long sale");
-    let (status, report) = desk.admin("GET", &format!("/api/admin/sales/{sale}/report"), None).await;
+    let (status, report) = controller.admin("GET", &format!("/api/admin/sales/{sale}/report"), None).await;
     assert_eq!(status, 200, "{report}");
     let waits = &report["waits_s"];
     assert_eq!(
@@ -245,59 +253,61 @@ async fn the_report_of_a_long_sale_is_there_when_it_is_wanted() {
     );
 }
 
-/// What was told outside of a sale, in order.
-async fn told_of(desk: &Desk, sale: &str) -> Vec<String> {
+/// The events of a sale, in order.
+async fn events_of(controller: &TestController, sale: &str) -> Vec<String> {
     let kinds = sqlx::query_scalar("SELECT kind FROM outbox WHERE sale_id = $1::uuid ORDER BY number").bind(sale);
-    kinds.fetch_all(&desk.pool).await.expect("the outbox")
+    kinds.fetch_all(&controller.pool).await.expect("the outbox")
 }
 
 #[tokio::test]
-async fn a_rehearsal_is_stopped_by_somebody_and_ends_with_the_controller_that_ran_it() {
-    let mut desk = Desk::open().await;
-    let sale = desk.sale(json!({ "slug": "original" })).await;
+async fn a_rehearsal_can_be_stopped_and_ends_with_its_controller() {
+    let mut controller = TestController::open().await;
+    let sale = controller.sale(json!({ "slug": "original" })).await;
     let rehearsals = format!("/api/admin/sales/{sale}/rehearsals");
-    // A crowd that does nothing, for as long as it is let.
+    // A crowd that does nothing until it is stopped.
     let idle = tempfile::NamedTempFile::new().expect("a file").into_temp_path();
     std::fs::write(&idle, "#!/bin/sh\nexec sleep 600\n").expect("written");
     std::fs::set_permissions(&idle, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its permissions");
     let program = idle.to_str().expect("a path").to_owned();
     let stage = ["--rehearsal-program", &program, "--rehearsal-url", "http://127.0.0.1:9"];
     let other = fairline_server::Shutdown::new();
-    desk.address = desk.controller_with(&other, &stage).await;
-    desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
-    let (_, begun) = desk.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
-    let state = async || desk.admin("GET", &rehearsals, None).await.1["rehearsals"][0]["state"].clone();
-    // There is no end of rehearsals, and of what metrics are labelled with there is.
-    desk.until("the copy to be counted", async || {
-        let (_, metrics) = desk.request("GET", "/metrics", "", "").await;
-        assert!(!metrics.contains("sale=\"rehearsal-"), "{metrics}");
-        metrics.contains("admission_waiting_shoppers{sale=\"rehearsal\"")
-    })
-    .await;
+    controller.address = controller.controller_with(&other, &stage).await;
+    controller.until("the other controller", async || TcpStream::connect(controller.address).await.is_ok()).await;
+    let (_, begun) = controller.admin("POST", &rehearsals, Some(&json!({ "shoppers": 10 }))).await;
+    let state = async || controller.admin("GET", &rehearsals, None).await.1["rehearsals"][0]["state"].clone();
+    // The number of rehearsals is unlimited, and the number of metric labels must not be.
+    controller
+        .until("the copy to be counted", async || {
+            let (_, metrics) = controller.request("GET", "/metrics", "", "").await;
+            assert!(!metrics.contains("sale=\"rehearsal-"), "{metrics}");
+            metrics.contains("admission_waiting_shoppers{sale=\"rehearsal\"")
+        })
+        .await;
     let stop = format!("/api/admin/rehearsals/{}", begun["id"].as_str().expect("an id"));
-    assert_eq!(desk.admin("DELETE", &stop, None).await.0, 204);
-    desk.until("it to have stopped", async || state().await == json!("stopped")).await;
-    assert_eq!(desk.admin("DELETE", &stop, None).await.0, 404);
-    let (_, audit) = desk.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    assert_eq!(controller.admin("DELETE", &stop, None).await.0, 204);
+    controller.until("it to have stopped", async || state().await == json!("stopped")).await;
+    assert_eq!(controller.admin("DELETE", &stop, None).await.0, 404);
+    let (_, audit) = controller.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
     let stopped = &audit["entries"][0];
     assert_eq!(
         (&stopped["action"], &stopped["who"], &stopped["subject"], &stopped["after"]["rehearsal"]),
         (&json!("stop_rehearsal"), &json!("admin token"), &json!("original"), &begun["sale_id"])
     );
 
-    // One whose controller has died, some while ago: any other controller ends it, without another one being begun.
-    let (dead, copy) = (uuid::Uuid::new_v4(), desk.sale(json!({})).await);
+    // The controller of a rehearsal has died: another controller ends the rehearsal, even if no new
+    // one begins.
+    let (dead, copy) = (uuid::Uuid::new_v4(), controller.sale(json!({})).await);
     sqlx::query(
         "INSERT INTO rehearsals (id, sale_id, original_id, shoppers, beat_at) VALUES ($1, $2, $3, 5, now() - interval '1 minute')",
     )
     .bind(dead)
     .bind(copy.0)
     .bind(sale.0)
-    .execute(&desk.pool)
+    .execute(&controller.pool)
     .await
     .expect("written");
-    desk.until("it to have failed", async || state().await == json!("failed")).await;
-    assert_eq!(desk.show(copy).await["status"], json!("closed"));
-    assert_eq!(told_of(&desk, &copy.to_string()).await.last().map(String::as_str), Some("FlashSaleEnded"));
+    controller.until("it to have failed", async || state().await == json!("failed")).await;
+    assert_eq!(controller.show(copy).await["status"], json!("closed"));
+    assert_eq!(events_of(&controller, &copy.to_string()).await.last().map(String::as_str), Some("FlashSaleEnded"));
     other.trigger();
 }

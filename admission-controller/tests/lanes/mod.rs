@@ -5,30 +5,30 @@ use fairline_line::{change::Turn, invitation};
 use fairline_sale::{LineOrder, SaleId};
 use serde_json::json;
 
-use crate::{desk::Desk, record::verified};
+use crate::{record::verified, test_controller::TestController};
 
-async fn promised(desk: &Desk, sale: SaleId) -> u64 {
-    desk.show(sale).await["promised"].as_u64().expect("a number")
+async fn promised(controller: &TestController, sale: SaleId) -> u64 {
+    controller.show(sale).await["promised"].as_u64().expect("a number")
 }
 
 #[tokio::test]
 async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 20, "opens_at": "2999-01-01T00:00:00Z" })).await;
-    let lane = desk.lane(sale, "vip", 0.25).await;
-    let everybody = desk.join(sale, 30).await;
-    let invited = desk.join(lane, 30).await;
-    desk.act(sale, "open").await;
-    desk.until("all units to be promised", async || promised(&desk, sale).await == 20).await;
-    assert_eq!(desk.admissions(sale).await, (1..=15).collect::<Vec<_>>());
-    assert_eq!(desk.admissions(lane).await, (1..=5).collect::<Vec<_>>());
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 20, "opens_at": "2999-01-01T00:00:00Z" })).await;
+    let lane = controller.lane(sale, "vip", 0.25).await;
+    let everybody = controller.join(sale, 30).await;
+    let invited = controller.join(lane, 30).await;
+    controller.act(sale, "open").await;
+    controller.until("all units to be promised", async || promised(&controller, sale).await == 20).await;
+    assert_eq!(controller.admissions(sale).await, (1..=15).collect::<Vec<_>>());
+    assert_eq!(controller.admissions(lane).await, (1..=5).collect::<Vec<_>>());
 
     // Its token leads to the sale, and its card says so.
-    let turn = desk.admitted(&invited[0]).await;
-    let claims = verify(&turn.token, &desk.key_set().await, claims_now()).expect("genuine").claims;
+    let turn = controller.admitted(&invited[0]).await;
+    let claims = verify(&turn.token, &controller.key_set().await, claims_now()).expect("genuine").claims;
     assert_eq!((claims.sale, claims.sub), (sale, invited[0].visitor.to_string()));
-    let card = desk.line.snapshot(lane).await.expect("a snapshot").card;
-    let shown = desk.show(sale).await;
+    let card = controller.line.snapshot(lane).await.expect("a snapshot").card;
+    let shown = controller.show(sale).await;
     let facts = card.lane.expect("a lane");
     assert_eq!((card.id, facts.sale, facts.name.as_str()), (lane, sale, "vip"));
     assert_eq!(json!(card.slug), shown["lanes"][0]["slug"]);
@@ -36,23 +36,29 @@ async fn a_lane_has_its_share_of_the_same_stock_and_its_own_order() {
     // The sale's own figures are those of all its lines.
     assert_eq!((&shown["admitted"], &shown["waiting"], &shown["present"]), (&json!(20), &json!(40), &json!(40)));
 
-    // A unit that comes back goes to either line, and both are told when none is left.
-    desk.line.leave(&invited[0]).await.expect("left");
-    desk.until("the next", async || desk.admissions(sale).await.len() + desk.admissions(lane).await.len() == 21).await;
+    // A returned unit goes to either line, and both are updated when none is left.
+    controller.line.leave(&invited[0]).await.expect("left");
+    controller
+        .until("the next", async || {
+            controller.admissions(sale).await.len() + controller.admissions(lane).await.len() == 21
+        })
+        .await;
     for ticket in everybody.iter().chain(&invited) {
-        if matches!(desk.turn(ticket).await, Turn::Now(_)) {
-            desk.buy(ticket).await;
+        if matches!(controller.turn(ticket).await, Turn::Now(_)) {
+            controller.buy(ticket).await;
         }
     }
-    desk.until("both lines to hear that it is sold out", async || {
-        let status = async |line| desk.line.snapshot(line).await.expect("a snapshot").card.status;
-        status(sale).await.is_over() && status(lane).await.is_over()
-    })
-    .await;
-    assert_eq!(desk.show(sale).await["sold"], json!(20));
-    // The unit that came back went to one line or the other.
-    let of_sale = desk.admissions(sale).await.len() as u64;
-    let redeemed = verified(&desk, sale, of_sale).await.redeemed + verified(&desk, lane, 20 - of_sale).await.redeemed;
+    controller
+        .until("both lines to hear that it is sold out", async || {
+            let status = async |line| controller.line.snapshot(line).await.expect("a snapshot").card.status;
+            status(sale).await.is_over() && status(lane).await.is_over()
+        })
+        .await;
+    assert_eq!(controller.show(sale).await["sold"], json!(20));
+    // The returned unit went to one line or the other.
+    let of_sale = controller.admissions(sale).await.len() as u64;
+    let redeemed =
+        verified(&controller, sale, of_sale).await.redeemed + verified(&controller, lane, 20 - of_sale).await.redeemed;
     assert_eq!(redeemed, 20, "each line has a record of its own");
 }
 
@@ -61,63 +67,63 @@ fn claims_now() -> i64 {
 }
 
 #[tokio::test]
-async fn a_lane_that_comes_later_serves_and_an_empty_one_holds_nobody_up() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 100, "rate_cap_per_s": 200.0 })).await;
-    desk.join(sale, 10).await;
-    desk.until("the first", async || promised(&desk, sale).await == 10).await;
-    let lane = desk.lane(sale, "late", 1.0).await;
-    let others = desk.join(sale, 10).await;
-    desk.admitted(&others[9]).await;
-    let invited = desk.join(lane, 3).await;
-    desk.admitted(&invited[2]).await;
-    assert_eq!(promised(&desk, sale).await, 23);
+async fn a_lane_that_is_added_later_is_served_and_an_empty_one_delays_no_shopper() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 100, "rate_cap_per_s": 200.0 })).await;
+    controller.join(sale, 10).await;
+    controller.until("the first", async || promised(&controller, sale).await == 10).await;
+    let lane = controller.lane(sale, "late", 1.0).await;
+    let others = controller.join(sale, 10).await;
+    controller.admitted(&others[9]).await;
+    let invited = controller.join(lane, 3).await;
+    controller.admitted(&invited[2]).await;
+    assert_eq!(promised(&controller, sale).await, 23);
 
     let path = format!("/api/admin/sales/{sale}/lanes/late");
-    let (status, shown) = desk.admin("PATCH", &path, Some(&json!({ "share": 0.0 }))).await;
+    let (status, shown) = controller.admin("PATCH", &path, Some(&json!({ "share": 0.0 }))).await;
     assert_eq!((status, &shown["lanes"][0]["share"]), (200, &json!(0.0)));
-    let invited = desk.join(lane, 1).await;
-    desk.admitted(&invited[0]).await;
+    let invited = controller.join(lane, 1).await;
+    controller.admitted(&invited[0]).await;
 }
 
 #[tokio::test]
 async fn all_lines_of_a_draw_are_drawn_at_once() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 100, "opens_at": "2999-01-01T00:00:00Z", "order": "draw" })).await;
-    let lane = desk.lane(sale, "vip", 0.5).await;
-    let (everybody, invited) = (desk.join(sale, 40).await, desk.join(lane, 10).await);
-    desk.act(sale, "open").await;
-    desk.admitted(&everybody[39]).await;
-    desk.admitted(&invited[9]).await;
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 100, "opens_at": "2999-01-01T00:00:00Z", "order": "draw" })).await;
+    let lane = controller.lane(sale, "vip", 0.5).await;
+    let (everybody, invited) = (controller.join(sale, 40).await, controller.join(lane, 10).await);
+    controller.act(sale, "open").await;
+    controller.admitted(&everybody[39]).await;
+    controller.admitted(&invited[9]).await;
     for (line, pool) in [(sale, 40), (lane, 10)] {
-        let card = desk.line.snapshot(line).await.expect("a snapshot").card;
+        let card = controller.line.snapshot(line).await.expect("a snapshot").card;
         let draw = card.draw.expect("a draw");
         assert_eq!((card.order, draw.pool), (LineOrder::Draw, Some(pool)));
-        assert!(draw.seed.is_some(), "shown once nobody can join a draw any more");
-        verified(&desk, line, 0).await;
+        assert!(draw.seed.is_some(), "shown once no ticket can join a draw");
+        verified(&controller, line, 0).await;
     }
     let late = json!({ "name": "late", "share": 0.1 });
-    let (status, problem) = desk.admin("POST", &format!("/api/admin/sales/{sale}/lanes"), Some(&late)).await;
+    let (status, problem) = controller.admin("POST", &format!("/api/admin/sales/{sale}/lanes"), Some(&late)).await;
     assert_eq!(status, 409, "{problem}");
 }
 
 #[tokio::test]
-async fn invitations_are_genuine_and_wrong_lanes_are_refused_in_words() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({})).await;
-    let lane = desk.lane(sale, "vip", 0.3).await;
-    let key = desk.line.snapshot(lane).await.expect("a snapshot").card.lane.expect("a lane").key;
+async fn invitations_verify_and_invalid_lanes_are_rejected() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({})).await;
+    let lane = controller.lane(sale, "vip", 0.3).await;
+    let key = controller.line.snapshot(lane).await.expect("a snapshot").card.lane.expect("a lane").key;
     let path = format!("/api/admin/sales/{sale}/lanes");
     let mut numbers = Vec::new();
     for count in [3, 1000] {
         let (status, made) =
-            desk.admin("POST", &format!("{path}/vip/invitations"), Some(&json!({ "count": count }))).await;
+            controller.admin("POST", &format!("{path}/vip/invitations"), Some(&json!({ "count": count }))).await;
         assert_eq!(status, 201, "{made}");
         let codes = made["codes"].as_array().expect("codes").iter().filter_map(|code| code.as_str());
         numbers.extend(codes.filter_map(|code| invitation::verify(lane, &key, code)));
     }
     assert_eq!(numbers, (0..1003).collect::<Vec<_>>(), "no number twice");
-    assert_eq!(desk.show(sale).await["lanes"][0]["invitations"], json!(1003));
+    assert_eq!(controller.show(sale).await["lanes"][0]["invitations"], json!(1003));
 
     for (method, path, body, status, slug) in [
         ("POST", path.clone(), json!({ "name": "vip", "share": 0.1 }), 409, "lane-taken"),
@@ -140,17 +146,17 @@ async fn invitations_are_genuine_and_wrong_lanes_are_refused_in_words() {
         ("POST", format!("{path}/vip/invitations"), json!({ "count": 0 }), 422, "invalid-body"),
         ("POST", format!("{path}/vip/invitations"), json!({ "count": 1001 }), 422, "invalid-body"),
     ] {
-        let (got, problem) = desk.admin(method, &path, Some(&body)).await;
+        let (got, problem) = controller.admin(method, &path, Some(&body)).await;
         assert_eq!(got, status, "{path} {body}: {problem}");
         assert!(problem["type"].as_str().is_some_and(|kind| kind.ends_with(slug)), "{problem}");
     }
     for at in 0..6 {
-        desk.lane(sale, &format!("lane-{at}"), 0.1).await;
+        controller.lane(sale, &format!("lane-{at}"), 0.1).await;
     }
     let eighth = json!({ "name": "eighth", "share": 0.0 });
-    let (status, problem) = desk.admin("POST", &path, Some(&eighth)).await;
+    let (status, problem) = controller.admin("POST", &path, Some(&eighth)).await;
     assert_eq!(status, 409, "{problem}");
-    desk.act(sale, "close").await;
-    let (status, problem) = desk.admin("POST", &path, Some(&eighth)).await;
+    controller.act(sale, "close").await;
+    let (status, problem) = controller.admin("POST", &path, Some(&eighth)).await;
     assert_eq!(status, 409, "{problem}");
 }

@@ -1,17 +1,17 @@
-//! Operators: who may do what, and what is noted of it.
+//! Operators: roles, sign-in, enrolment, and the audit log.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use totp_rs::{Builder, Secret};
 
-use super::desk::Desk;
+use super::test_controller::TestController;
 
 const PASSWORD: &str = "correct horse battery";
 
 /// An operator with a browser.
 struct Person<'a> {
-    desk: &'a Desk,
+    controller: &'a TestController,
     name: &'a str,
     secret: String,
     cookie: String,
@@ -28,15 +28,15 @@ fn code(secret: &str, at_s: u64) -> String {
 }
 
 impl<'a> Person<'a> {
-    /// Made by the admin token, and signed in.
-    async fn hired(desk: &'a Desk, name: &'a str, role: &str) -> Self {
+    /// Creates an operator with the admin token, and signs in.
+    async fn added(controller: &'a TestController, name: &'a str, role: &str) -> Self {
         let new = json!({ "name": name, "role": role, "password": PASSWORD });
-        let (status, added) = desk.admin("POST", "/api/admin/operators", Some(&new)).await;
+        let (status, added) = controller.admin("POST", "/api/admin/operators", Some(&new)).await;
         assert_eq!(status, 201, "{added}");
         assert_eq!((&added["operator"]["name"], &added["operator"]["role"]), (&json!(name), &json!(role)));
         let secret = added["totp_secret"].as_str().expect("a secret").to_owned();
         assert!(added["totp_url"].as_str().is_some_and(|url| url.contains(&secret)));
-        let mut person = Self { desk, name, secret, cookie: String::new(), csrf: String::new() };
+        let mut person = Self { controller, name, secret, cookie: String::new(), csrf: String::new() };
         let code = code(&person.secret, now_s());
         let (status, head, session) = person.sign_in(PASSWORD, &code).await;
         assert_eq!(status, 200, "{session}");
@@ -53,14 +53,14 @@ impl<'a> Person<'a> {
 
     async fn sign_in(&self, password: &str, code: &str) -> (u16, String, Value) {
         let body = json!({ "name": self.name, "password": password, "code": code }).to_string();
-        let (status, head, body) = self.desk.exchange("POST", "/api/admin/session", "", &body).await;
+        let (status, head, body) = self.controller.exchange("POST", "/api/admin/session", "", &body).await;
         (status, head, serde_json::from_str(&body).unwrap_or(Value::Null))
     }
 
     async fn asks(&self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> (u16, Value) {
         let headers = format!("cookie: other=1; {}\r\n{headers}", self.cookie);
         let body = body.map(Value::to_string).unwrap_or_default();
-        let (status, body) = self.desk.request(method, path, &headers, &body).await;
+        let (status, body) = self.controller.request(method, path, &headers, &body).await;
         (status, serde_json::from_str(&body).unwrap_or(Value::Null))
     }
 
@@ -74,13 +74,13 @@ fn slug(problem: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn roles_may_do_what_they_may_and_nobody_acts_without_the_token_of_the_page() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({})).await;
+async fn roles_limit_operators_and_changes_need_the_csrf_token() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({})).await;
     let (viewer, operator, owner) = (
-        Person::hired(&desk, "vera", "viewer").await,
-        Person::hired(&desk, "otto", "operator").await,
-        Person::hired(&desk, "olga", "owner").await,
+        Person::added(&controller, "vera", "viewer").await,
+        Person::added(&controller, "otto", "operator").await,
+        Person::added(&controller, "olga", "owner").await,
     );
     let (show, pause) = (format!("/api/admin/sales/{sale}"), format!("/api/admin/sales/{sale}/pause"));
     for person in [&viewer, &operator, &owner] {
@@ -91,7 +91,7 @@ async fn roles_may_do_what_they_may_and_nobody_acts_without_the_token_of_the_pag
     }
     let (status, problem) = viewer.does("POST", &pause, None).await;
     assert_eq!((status, slug(&problem)), (403, "role"));
-    assert_eq!(desk.show(sale).await["status"], json!("open"));
+    assert_eq!(controller.show(sale).await["status"], json!("open"));
     for headers in ["", "x-csrf-token: \r\n", "x-csrf-token: guessed\r\n"] {
         let (status, problem) = operator.asks("POST", &pause, headers, None).await;
         assert_eq!((status, slug(&problem)), (403, "csrf"));
@@ -113,7 +113,7 @@ async fn roles_may_do_what_they_may_and_nobody_acts_without_the_token_of_the_pag
     assert_eq!(names, ["olga", "otto", "vera"]);
     assert!(!listed.to_string().contains("argon2"), "no secret is shown");
 
-    // A role that is taken away is gone at once, and so is an operator.
+    // A changed role, and the removal of an operator, take effect at once.
     let (status, changed) = owner.does("PATCH", "/api/admin/operators/otto", Some(&json!({ "role": "viewer" }))).await;
     assert_eq!((status, &changed["role"]), (200, &json!("viewer")));
     assert_eq!(operator.does("POST", &format!("{show}/resume"), None).await.0, 403);
@@ -124,32 +124,33 @@ async fn roles_may_do_what_they_may_and_nobody_acts_without_the_token_of_the_pag
 
     assert_eq!(viewer.does("DELETE", "/api/admin/session", None).await.0, 204);
     assert_eq!(viewer.does("GET", &show, None).await.0, 401);
-    let (status, problem) = desk
+    let (status, problem) = controller
         .admin("POST", "/api/admin/operators", Some(&json!({ "name": "olga", "role": "viewer", "password": PASSWORD })))
         .await;
     assert_eq!((status, slug(&problem)), (409, "name-taken"));
     for (name, password) in [("Olga", PASSWORD), ("", PASSWORD), ("x", "short")] {
         let new = json!({ "name": name, "role": "viewer", "password": password });
-        assert_eq!(desk.admin("POST", "/api/admin/operators", Some(&new)).await.0, 422);
+        assert_eq!(controller.admin("POST", "/api/admin/operators", Some(&new)).await.0, 422);
     }
 }
 
 #[tokio::test]
-async fn who_is_an_owner_no_more_is_told_nothing_again_and_secrets_are_told_once() {
-    let desk = Desk::open().await;
-    let (owner, other) = (Person::hired(&desk, "olga", "owner").await, Person::hired(&desk, "oona", "owner").await);
+async fn a_former_owner_receives_no_stored_response_and_secrets_are_shown_once() {
+    let controller = TestController::open().await;
+    let (owner, other) =
+        (Person::added(&controller, "olga", "owner").await, Person::added(&controller, "oona", "owner").await);
     let keyed = format!("x-csrf-token: {}\r\nidempotency-key: a-key\r\n", owner.csrf);
     let hook = json!({ "url": "https://shop.example/hook", "kinds": [] });
     let (status, added) = owner.asks("POST", "/api/admin/webhooks", &keyed, Some(&hook)).await;
     assert_eq!(status, 201, "{added}");
-    // Another cookie of the browser makes nobody a stranger.
+    // Another cookie of the browser does not change the identity.
     let (status, again) =
         owner.asks("POST", "/api/admin/webhooks", &format!("cookie: more=1\r\n{keyed}"), Some(&hook)).await;
     assert_eq!((status, slug(&again)), (409, "response-not-replayable"), "{again}");
     let (_, listed) = owner.does("GET", "/api/admin/webhooks", None).await;
     assert_eq!(listed["webhooks"].as_array().map(Vec::len), Some(1));
     let kept: Vec<Option<String>> =
-        sqlx::query_scalar("SELECT body FROM idempotency_keys").fetch_all(&desk.pool).await.expect("answers");
+        sqlx::query_scalar("SELECT body FROM idempotency_keys").fetch_all(&controller.pool).await.expect("answers");
     assert_eq!(kept.len(), 1);
     assert!(!format!("{kept:?}").contains("whsec_"), "{kept:?}");
 
@@ -160,19 +161,19 @@ async fn who_is_an_owner_no_more_is_told_nothing_again_and_secrets_are_told_once
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
-    let desk = Desk::open().await;
-    let ada = Person::hired(&desk, "ada", "operator").await;
+async fn a_code_works_once_and_guessing_is_delayed() {
+    let controller = TestController::open().await;
+    let ada = Person::added(&controller, "ada", "operator").await;
     let used = code(&ada.secret, now_s());
     assert_eq!(ada.sign_in(PASSWORD, &used).await.0, 401, "it was used to sign in the first time");
-    // The next step is good already, and once.
+    // The code of the next time step is accepted too, once.
     let next = code(&ada.secret, now_s() + 30);
     let (first, second) = tokio::join!(ada.sign_in(PASSWORD, &next), ada.sign_in(PASSWORD, &next));
     let mut statuses = [first.0, second.0];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401], "of two at once, one");
 
-    // The first failure above was forgotten by the success; the second may count, or not.
+    // The success above has reset the first failure; the second may count, or not.
     for _ in 0..5 {
         let (status, _, problem) = ada.sign_in("not the password", "000000").await;
         assert!(
@@ -183,41 +184,47 @@ async fn a_code_is_good_once_and_who_guesses_has_to_wait() {
     let (status, head, problem) = ada.sign_in(PASSWORD, "000000").await;
     assert_eq!((status, slug(&problem)), (429, "too-many-sign-ins"));
     assert!(head.contains("retry-after: "), "{head}");
-    let nobody =
-        Person { desk: &desk, name: "nobody", secret: String::new(), cookie: String::new(), csrf: String::new() };
-    // It is not told that there is no such person: neither by the words nor by who has to wait.
+    let unknown = Person {
+        controller: &controller,
+        name: "unknown",
+        secret: String::new(),
+        cookie: String::new(),
+        csrf: String::new(),
+    };
+    // The answer does not reveal that there is no such operator: neither by its words nor by the
+    // delay.
     for _ in 0..5 {
-        let (status, _, problem) = nobody.sign_in(PASSWORD, "000000").await;
+        let (status, _, problem) = unknown.sign_in(PASSWORD, "000000").await;
         assert_eq!((status, slug(&problem)), (401, "wrong-credentials"));
     }
-    let (status, _, problem) = nobody.sign_in(PASSWORD, "000000").await;
+    let (status, _, problem) = unknown.sign_in(PASSWORD, "000000").await;
     assert_eq!((status, slug(&problem)), (429, "too-many-sign-ins"));
     assert_eq!(ada.does("GET", "/api/admin/session", None).await.0, 200, "who is signed in stays so");
 }
 
 #[tokio::test]
-async fn many_guesses_at_once_are_no_more_than_one_after_the_other_and_keep_nobody_else_out() {
-    let mut desk = Desk::open().await;
+async fn parallel_guesses_count_like_sequential_ones_and_lock_no_other_operator_out() {
+    let mut controller = TestController::open().await;
     let other = fairline_server::Shutdown::new();
-    desk.address = desk.controller_with(&other, &["--trusted-proxies", "127.0.0.1"]).await;
-    desk.until("the other controller", async || TcpStream::connect(desk.address).await.is_ok()).await;
-    let ada = Person::hired(&desk, "ada", "operator").await;
+    controller.address = controller.controller_with(&other, &["--trusted-proxies", "127.0.0.1"]).await;
+    controller.until("the other controller", async || TcpStream::connect(controller.address).await.is_ok()).await;
+    let ada = Person::added(&controller, "ada", "operator").await;
     let tries = async |address: &str, password: &str, code: &str| {
         let body = json!({ "name": "ada", "password": password, "code": code }).to_string();
         let headers = format!("x-forwarded-for: {address}\r\n");
-        desk.request("POST", "/api/admin/session", &headers, &body).await.0
+        controller.request("POST", "/api/admin/session", &headers, &body).await.0
     };
     let guesses = (0..20).map(|_| tries("203.0.113.9", "not the password", "000000"));
     let statuses = join_all(guesses).await;
     let of = |status: u16| statuses.iter().filter(|got| **got == status).count();
     assert_eq!((of(401), of(429)), (5, 15), "{statuses:?}");
 
-    // Who guesses has locked himself out: not ada, who is elsewhere.
+    // The guessing client is locked out, but not ada in another network.
     let good = code(&ada.secret, now_s() + 30);
     assert_eq!(tries("203.0.113.9", PASSWORD, &good).await, 429);
     assert_eq!(tries("198.51.100.7", PASSWORD, &good).await, 200);
     assert_eq!(ada.does("DELETE", "/api/admin/session", None).await.0, 204);
-    let (_, page) = desk.admin("GET", "/api/admin/audit", None).await;
+    let (_, page) = controller.admin("GET", "/api/admin/audit", None).await;
     let entries = page["entries"].as_array().expect("entries");
     let times = |action: &str| {
         entries.iter().filter(|entry| entry["action"] == json!(action) && entry["who"] == json!("ada")).count()
@@ -228,19 +235,20 @@ async fn many_guesses_at_once_are_no_more_than_one_after_the_other_and_keep_nobo
 }
 
 #[tokio::test]
-async fn a_program_has_a_token_of_its_own_with_a_role_and_it_is_revoked_at_once() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "slug": "automated" })).await;
+async fn an_api_token_has_a_role_and_is_revoked_at_once() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "slug": "automated" })).await;
     let hire = async |name: &str, role: &str| {
         let new = json!({ "name": name, "role": role, "lasts_days": 7 });
-        let (status, added) = desk.admin("POST", "/api/admin/tokens", Some(&new)).await;
+        let (status, added) = controller.admin("POST", "/api/admin/tokens", Some(&new)).await;
         assert_eq!(status, 201, "{added}");
         assert_eq!((&added["token"]["role"], &added["token"]["created_by"]), (&json!(role), &json!("admin token")));
         added["bearer"].as_str().expect("a token").to_owned()
     };
     let tokens = [hire("looks", "viewer").await, hire("ci", "operator").await, hire("terraform", "owner").await];
     let asks = async |token: &str, method: &str, path: &str, body: &str| {
-        let (status, body) = desk.request(method, path, &format!("authorization: Bearer {token}\r\n"), body).await;
+        let (status, body) =
+            controller.request(method, path, &format!("authorization: Bearer {token}\r\n"), body).await;
         (status, serde_json::from_str(&body).unwrap_or(Value::Null))
     };
     let show = format!("/api/admin/sales/{sale}");
@@ -259,12 +267,12 @@ async fn a_program_has_a_token_of_its_own_with_a_role_and_it_is_revoked_at_once(
             assert_eq!(asks(token, method, path, body).await.0, wanted, "{method} {path}");
         }
     }
-    let (_, page) = desk.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
+    let (_, page) = controller.admin("GET", &format!("/api/admin/audit?sale={sale}"), None).await;
     assert_eq!(page["entries"][0]["who"], json!("token ci"));
-    let (_, listed) = desk.admin("GET", "/api/admin/tokens", None).await;
+    let (_, listed) = controller.admin("GET", "/api/admin/tokens", None).await;
     assert_eq!(listed["tokens"].as_array().map(Vec::len), Some(3));
     let all: Vec<String> = sqlx::query_scalar("SELECT api_tokens::text || audit::text FROM api_tokens, audit")
-        .fetch_all(&desk.pool)
+        .fetch_all(&controller.pool)
         .await
         .expect("read");
     assert!(
@@ -277,36 +285,41 @@ async fn a_program_has_a_token_of_its_own_with_a_role_and_it_is_revoked_at_once(
         (json!({ "name": "x", "role": "king" }), 422),
         (json!({ "name": "x", "role": "viewer", "lasts_days": 0 }), 422),
     ] {
-        assert_eq!(desk.admin("POST", "/api/admin/tokens", Some(&new)).await.0, status, "{new}");
+        assert_eq!(controller.admin("POST", "/api/admin/tokens", Some(&new)).await.0, status, "{new}");
     }
-    assert_eq!(desk.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 204);
-    assert_eq!(desk.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 404);
+    assert_eq!(controller.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 204);
+    assert_eq!(controller.admin("DELETE", "/api/admin/tokens/ci", None).await.0, 404);
     let (status, problem) = asks(&tokens[1], "GET", &show, "").await;
     assert_eq!((status, slug(&problem)), (401, "wrong-admin-token"));
     sqlx::query("UPDATE api_tokens SET expires_at = now() WHERE name = 'looks'")
-        .execute(&desk.pool)
+        .execute(&controller.pool)
         .await
         .expect("set");
     assert_eq!(asks(&tokens[0], "GET", &show, "").await.0, 401, "it has run out");
 }
 
 #[tokio::test]
-async fn an_operator_enrols_alone_once_and_nobody_else_has_seen_the_password_or_the_secret() {
-    let desk = Desk::open().await;
+async fn an_operator_enrols_once_and_no_other_sees_the_password_or_the_secret() {
+    let controller = TestController::open().await;
     let (status, added) =
-        desk.admin("POST", "/api/admin/operators", Some(&json!({ "name": "nora", "role": "operator" }))).await;
+        controller.admin("POST", "/api/admin/operators", Some(&json!({ "name": "nora", "role": "operator" }))).await;
     assert_eq!((status, &added["totp_secret"]), (201, &Value::Null), "{added}");
     let first = added["enrolment_code"].as_str().expect("a code").to_owned();
-    let mut nora =
-        Person { desk: &desk, name: "nora", secret: String::new(), cookie: String::new(), csrf: String::new() };
+    let mut nora = Person {
+        controller: &controller,
+        name: "nora",
+        secret: String::new(),
+        cookie: String::new(),
+        csrf: String::new(),
+    };
     assert_eq!(nora.sign_in("", "000000").await.0, 401, "not before");
     let enrol = async |code: &str, password: &str| {
         let body = json!({ "code": code, "password": password }).to_string();
-        let (status, body) = desk.request("POST", "/api/admin/enrolment", "", &body).await;
+        let (status, body) = controller.request("POST", "/api/admin/enrolment", "", &body).await;
         (status, serde_json::from_str(&body).unwrap_or(Value::Null))
     };
-    // An owner gives another code: the first is worth nothing then.
-    let (_, renewed) = desk.admin("POST", "/api/admin/operators/nora/enrolment", None).await;
+    // A new code invalidates the first one.
+    let (_, renewed) = controller.admin("POST", "/api/admin/operators/nora/enrolment", None).await;
     let second = renewed["enrolment_code"].as_str().expect("a code").to_owned();
     for (code, password, status) in [(&*first, PASSWORD, 401), ("guessed", PASSWORD, 401), (&second, "short", 422)] {
         assert_eq!(enrol(code, password).await.0, status);
@@ -319,16 +332,16 @@ async fn an_operator_enrols_alone_once_and_nobody_else_has_seen_the_password_or_
     assert_eq!((&enrolled["name"], &enrolled["role"]), (&json!("nora"), &json!("operator")));
     nora.secret = enrolled["totp_secret"].as_str().expect("a secret").to_owned();
     assert_eq!(nora.sign_in(PASSWORD, &code(&nora.secret, now_s())).await.0, 200);
-    assert_eq!(desk.admin("POST", "/api/admin/operators/nobody/enrolment", None).await.0, 404);
-    let (_, page) = desk.admin("GET", "/api/admin/audit", None).await;
-    let told: Vec<_> = page["entries"].as_array().expect("entries").iter().map(|entry| &entry["action"]).collect();
-    assert_eq!(told, ["sign_in", "enrol", "renew_enrolment", "sign_in_failed", "add_operator"]);
+    assert_eq!(controller.admin("POST", "/api/admin/operators/unknown/enrolment", None).await.0, 404);
+    let (_, page) = controller.admin("GET", "/api/admin/audit", None).await;
+    let actions: Vec<_> = page["entries"].as_array().expect("entries").iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["sign_in", "enrol", "renew_enrolment", "sign_in_failed", "add_operator"]);
 }
 
 #[tokio::test]
 async fn a_new_password_or_secret_ends_all_sessions() {
-    let desk = Desk::open().await;
-    let ada = Person::hired(&desk, "ada", "viewer").await;
+    let controller = TestController::open().await;
+    let ada = Person::added(&controller, "ada", "viewer").await;
     let change = |old: &str| json!({ "old": old, "new": "another good password" });
     assert_eq!(ada.does("POST", "/api/admin/session/password", Some(&change("wrong"))).await.0, 401);
     let short = json!({ "old": PASSWORD, "new": "short" });
@@ -339,7 +352,7 @@ async fn a_new_password_or_secret_ends_all_sessions() {
     assert_eq!(ada.sign_in(PASSWORD, &next).await.0, 401);
     assert_eq!(ada.sign_in("another good password", &next).await.0, 200);
 
-    let (status, renewed) = desk.admin("POST", "/api/admin/operators/ada/totp", None).await;
+    let (status, renewed) = controller.admin("POST", "/api/admin/operators/ada/totp", None).await;
     assert_eq!(status, 200);
     let secret = renewed["totp_secret"].as_str().expect("a secret");
     assert_eq!(ada.sign_in("another good password", &code(&ada.secret, now_s())).await.0, 401);
@@ -347,10 +360,10 @@ async fn a_new_password_or_secret_ends_all_sessions() {
 }
 
 #[tokio::test]
-async fn every_change_is_noted_with_who_and_what_and_nobody_changes_that() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "slug": "noted", "total": 10 })).await;
-    let ada = Person::hired(&desk, "ada", "owner").await;
+async fn every_change_is_in_the_audit_log_which_can_not_be_changed() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "slug": "noted", "total": 10 })).await;
+    let ada = Person::added(&controller, "ada", "owner").await;
     let path = format!("/api/admin/sales/{sale}");
     let change = json!({ "rate_cap_per_s": 5.0, "total": 20, "message": "=SOON" });
     assert_eq!(ada.does("PATCH", &path, Some(&change)).await.0, 200);
@@ -358,11 +371,11 @@ async fn every_change_is_noted_with_who_and_what_and_nobody_changes_that() {
     ada.does("POST", &format!("{path}/lanes"), Some(&json!({ "name": "vip", "share": 0.2 }))).await;
     let hook = json!({ "url": "http://127.0.0.1:9/hook" });
     ada.does("POST", "/api/admin/webhooks", Some(&hook)).await;
-    // What changes nothing is no change, and what a tick does is nobody's.
+    // A request without effect is not audited, and neither is a tick.
     ada.does("PATCH", &path, Some(&json!({ "total": 20 }))).await;
 
     let (_, page) = ada.does("GET", "/api/admin/audit", None).await;
-    let told: Vec<_> = page["entries"]
+    let actions: Vec<_> = page["entries"]
         .as_array()
         .expect("entries")
         .iter()
@@ -375,7 +388,7 @@ async fn every_change_is_noted_with_who_and_what_and_nobody_changes_that() {
         })
         .collect();
     assert_eq!(
-        told,
+        actions,
         [
             ("ada", "add_webhook", "http://127.0.0.1:9/hook"),
             ("ada", "add_lane", "noted"),
@@ -403,16 +416,16 @@ async fn every_change_is_noted_with_who_and_what_and_nobody_changes_that() {
     let (_, earlier) = ada.does("GET", &format!("/api/admin/audit?before={}", entries[6]["id"]), None).await;
     assert_eq!(earlier["entries"], json!([entries[7]]));
     let headers = format!("cookie: {}\r\n", ada.cookie);
-    let (_, head, table) = desk.exchange("GET", "/api/admin/audit.csv", &headers, "").await;
+    let (_, head, table) = controller.exchange("GET", "/api/admin/audit.csv", &headers, "").await;
     assert!(head.contains("attachment; filename=\"audit.csv\""), "{head}");
     assert_eq!(table.lines().filter(|line| line.contains(",noted,")).count(), 5, "{table}");
 
-    for statement in ["DELETE FROM audit", "UPDATE audit SET who = 'nobody'", "TRUNCATE audit"] {
-        let refused = sqlx::raw_sql(statement).execute(&desk.pool).await.expect_err("refused").to_string();
+    for statement in ["DELETE FROM audit", "UPDATE audit SET who = 'unknown'", "TRUNCATE audit"] {
+        let refused = sqlx::raw_sql(statement).execute(&controller.pool).await.expect_err("refused").to_string();
         assert!(refused.contains("never changed"), "{refused}");
     }
     // The secrets of a draw, of a webhook and of an operator are not in it.
     let all: Vec<String> =
-        sqlx::query_scalar("SELECT audit::text FROM audit").fetch_all(&desk.pool).await.expect("read");
+        sqlx::query_scalar("SELECT audit::text FROM audit").fetch_all(&controller.pool).await.expect("read");
     assert!(all.iter().all(|entry| !entry.contains("argon2") && !entry.contains("seed") && !entry.contains("secret")));
 }

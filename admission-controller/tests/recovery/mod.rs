@@ -1,4 +1,4 @@
-//! What becomes of a line when Redis, or the newest part of Postgres, is lost; and what does not.
+//! Recovery of a line after a loss of Redis, or of the newest part of Postgres.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    desk::Desk,
     record::{FAR_AWAY, verified},
+    test_controller::TestController,
 };
 
 async fn servers() -> Servers {
@@ -28,49 +28,53 @@ async fn lose_redis(mut servers: Servers, keeps_its_data: bool) -> Servers {
     spawn_blocking(lose).await.expect("no panic")
 }
 
-async fn until_epoch(desk: &Desk, sale: SaleId, epoch: u32) {
-    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch == epoch)).await;
+async fn until_epoch(controller: &TestController, sale: SaleId, epoch: u32) {
+    controller
+        .until("a new epoch", async || controller.line.revision(sale).await.is_ok_and(|at| at.epoch == epoch))
+        .await;
 }
 
-async fn count(desk: &Desk, what: &'static str) -> i64 {
-    sqlx::query_scalar(what).fetch_one(&desk.pool).await.expect("counted")
+async fn count(controller: &TestController, what: &'static str) -> i64 {
+    sqlx::query_scalar(what).fetch_one(&controller.pool).await.expect("counted")
 }
 
 #[tokio::test]
-async fn a_second_turn_outlives_a_loss_of_redis_and_holds_up_nobody() {
+async fn a_second_turn_survives_a_loss_of_redis_and_delays_no_other() {
     for keeps_its_data in [true, false] {
         let servers = servers().await;
-        let desk = Desk::open_at(&servers.redis.url()).await;
-        let sale = desk.sale(json!({ "total": 2, "claim_window_s": 3, "token_ttl_s": 90 })).await;
-        let tickets = desk.join(sale, 2).await;
-        desk.until("both first turns to lapse", async || {
-            count(&desk, "SELECT count(*) FROM admissions WHERE published_state = 'lapsed'").await == 2
-        })
-        .await;
+        let controller = TestController::open_at(&servers.redis.url()).await;
+        let sale = controller.sale(json!({ "total": 2, "claim_window_s": 3, "token_ttl_s": 90 })).await;
+        let tickets = controller.join(sale, 2).await;
+        controller
+            .until("both first turns to lapse", async || {
+                count(&controller, "SELECT count(*) FROM admissions WHERE published_state = 'lapsed'").await == 2
+            })
+            .await;
         let mut turns = Vec::new();
         for ticket in &tickets {
-            turns.push(desk.admitted(ticket).await);
-            desk.line.claim(ticket).await.expect("claimed");
+            turns.push(controller.admitted(ticket).await);
+            controller.line.claim(ticket).await.expect("claimed");
         }
-        desk.until("both claims to be heard", async || {
-            count(&desk, "SELECT count(*) FROM admissions WHERE claimed_at IS NOT NULL").await == 2
-        })
-        .await;
-        let more = desk.join(sale, 3).await;
+        controller
+            .until("both claims to be heard", async || {
+                count(&controller, "SELECT count(*) FROM admissions WHERE claimed_at IS NOT NULL").await == 2
+            })
+            .await;
+        let more = controller.join(sale, 3).await;
         let servers = lose_redis(servers, keeps_its_data).await;
-        until_epoch(&desk, sale, 2).await;
-        // At once, before anything is told again.
+        until_epoch(&controller, sale, 2).await;
+        // At once, before anything is published again.
         for ticket in tickets.iter().chain(&more) {
-            desk.turn(ticket).await;
+            controller.turn(ticket).await;
         }
-        desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
+        controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
         for ticket in &more {
-            desk.admitted(ticket).await;
+            controller.admitted(ticket).await;
         }
         for (ticket, turn) in tickets.iter().zip(turns) {
-            assert_eq!(desk.turn(ticket).await, Turn::Now(turn), "kept its data: {keeps_its_data}");
+            assert_eq!(controller.turn(ticket).await, Turn::Now(turn), "kept its data: {keeps_its_data}");
         }
-        verified(&desk, sale, 0).await;
+        verified(&controller, sale, 0).await;
         drop(servers);
     }
 }
@@ -78,39 +82,39 @@ async fn a_second_turn_outlives_a_loss_of_redis_and_holds_up_nobody() {
 #[tokio::test]
 async fn a_line_that_was_lost_waits_for_the_shoppers_who_were_there() {
     let servers = servers().await;
-    let desk = Desk::open_at(&servers.redis.url()).await;
-    let sale = desk.sale(json!({ "total": 1 })).await;
-    let tickets = desk.join(sale, 9).await;
-    desk.admitted(&tickets[0]).await;
-    desk.until("eight to be seen", async || count(&desk, "SELECT present FROM lines").await == 8).await;
+    let controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 1 })).await;
+    let tickets = controller.join(sale, 9).await;
+    controller.admitted(&tickets[0]).await;
+    controller.until("eight to be seen", async || count(&controller, "SELECT present FROM lines").await == 8).await;
     let servers = lose_redis(servers, false).await;
-    until_epoch(&desk, sale, 2).await;
-    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 9 }))).await;
+    until_epoch(&controller, sale, 2).await;
+    controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 9 }))).await;
     for ticket in &tickets[5..] {
-        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+        assert_eq!(controller.turn(ticket).await, Turn::Waiting);
     }
     for _ in 0..5 {
         let postpone = "UPDATE lines SET recovers_until = now() + interval '9 s'";
-        sqlx::query(postpone).execute(&desk.pool).await.expect("postponed");
-        desk.ticks(sale, 1).await;
-        assert_eq!(desk.admissions(sale).await, [1]);
+        sqlx::query(postpone).execute(&controller.pool).await.expect("postponed");
+        controller.ticks(sale, 1).await;
+        assert_eq!(controller.admissions(sale).await, [1]);
     }
     for ticket in &tickets[1..5] {
-        desk.turn(ticket).await;
+        controller.turn(ticket).await;
     }
-    desk.admitted(&tickets[8]).await;
-    assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    verified(&desk, sale, 0).await;
+    controller.admitted(&tickets[8]).await;
+    assert_eq!(controller.admissions(sale).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    verified(&controller, sale, 0).await;
     drop(servers);
 }
 
 #[tokio::test]
-async fn a_new_epoch_rewrites_no_admission_and_tells_all_turns_again() {
+async fn a_new_epoch_rewrites_no_admission_and_publishes_all_turns_again() {
     let servers = servers().await;
-    let desk = Desk::open_at(&servers.redis.url()).await;
-    let sale = desk.sale(json!({ "total": 12_002 })).await;
-    let tickets = desk.join(sale, 1).await;
-    desk.admitted(&tickets[0]).await;
+    let controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 12_002 })).await;
+    let tickets = controller.join(sale, 1).await;
+    controller.admitted(&tickets[0]).await;
     sqlx::query(
         "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
          published_epoch, issued_at, claim_by, claimed_at, expires_at) \
@@ -119,33 +123,34 @@ async fn a_new_epoch_rewrites_no_admission_and_tells_all_turns_again() {
          WHERE state = 'lapsed' OR n % 2 = 0",
     )
     .bind(sale.0)
-    .execute(&desk.pool)
+    .execute(&controller.pool)
     .await
     .expect("inserted");
     let servers = lose_redis(servers, false).await;
-    until_epoch(&desk, sale, 2).await;
-    desk.until("all turns to be told again", async || {
-        count(&desk, "SELECT count(*) FROM lines WHERE retell_below IS NOT NULL").await == 0
-    })
-    .await;
+    until_epoch(&controller, sale, 2).await;
+    controller
+        .until("all turns to be published again", async || {
+            count(&controller, "SELECT count(*) FROM lines WHERE retell_below IS NOT NULL").await == 0
+        })
+        .await;
     let old = |ordinal| Ticket { sale, epoch: 1, ordinal, visitor: VisitorId([1; 16]) };
     for (ordinal, turn) in [(1001, Turn::Expired), (1002, Turn::Bought), (7500, Turn::Bought), (13_000, Turn::Bought)] {
-        assert_eq!(desk.turn(&old(ordinal)).await, turn, "{ordinal}");
+        assert_eq!(controller.turn(&old(ordinal)).await, turn, "{ordinal}");
     }
-    assert_eq!(count(&desk, "SELECT count(*) FROM admissions WHERE published_epoch = 1").await, 18_000);
-    assert!(matches!(desk.turn(&tickets[0]).await, Turn::Now(_)));
-    desk.admitted(&desk.join(sale, 1).await[0]).await;
+    assert_eq!(count(&controller, "SELECT count(*) FROM admissions WHERE published_epoch = 1").await, 18_000);
+    assert!(matches!(controller.turn(&tickets[0]).await, Turn::Now(_)));
+    controller.admitted(&controller.join(sale, 1).await[0]).await;
     drop(servers);
 }
 
 #[tokio::test]
 async fn an_honest_record_verifies_after_redis_was_restarted_twice_or_set_back() {
     let mut servers = servers().await;
-    let desk = Desk::open_at(&servers.redis.url()).await;
-    let sale = desk.sale(json!({ "total": 1 })).await;
-    let tickets = desk.join(sale, 5).await;
-    desk.admitted(&tickets[0]).await;
-    desk.buy(&tickets[0]).await;
+    let controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 1 })).await;
+    let tickets = controller.join(sale, 5).await;
+    controller.admitted(&tickets[0]).await;
+    controller.buy(&tickets[0]).await;
     let moment = servers.redis.moment().expect("a moment");
     for epoch in 2..=4 {
         servers = if epoch < 4 {
@@ -158,17 +163,17 @@ async fn an_honest_record_verifies_after_redis_was_restarted_twice_or_set_back()
             };
             spawn_blocking(set_back).await.expect("no panic")
         };
-        until_epoch(&desk, sale, epoch).await;
+        until_epoch(&controller, sale, epoch).await;
         for ticket in &tickets[1..] {
-            assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+            assert_eq!(controller.turn(ticket).await, Turn::Waiting);
         }
     }
-    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
+    controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
     for ticket in &tickets[1..] {
-        desk.admitted(ticket).await;
+        controller.admitted(ticket).await;
     }
-    assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5]);
-    let verdict = verified(&desk, sale, 1).await;
+    assert_eq!(controller.admissions(sale).await, [1, 2, 3, 4, 5]);
+    let verdict = verified(&controller, sale, 1).await;
     assert_eq!((verdict.losses, verdict.admitted), (3, 5));
     drop(servers);
 }
@@ -176,39 +181,40 @@ async fn an_honest_record_verifies_after_redis_was_restarted_twice_or_set_back()
 #[tokio::test]
 async fn two_redis_with_a_controller_each_do_not_take_the_line_from_each_other() {
     let (mut first, second) = (servers().await, servers().await);
-    let desk = Desk::open_at(&first.redis.url()).await;
+    let controller = TestController::open_at(&first.redis.url()).await;
     let terms = json!({ "total": 1000, "rate_cap_per_s": 20.0, "claim_window_s": 600, "token_ttl_s": 600 });
-    let sale = desk.sale(terms).await;
+    let sale = controller.sale(terms).await;
     let stop = Shutdown::new();
-    desk.controller_at(&second.redis.url(), &stop).await;
-    let tickets = desk.join(sale, 200).await;
-    desk.until("a hundred to be let in", async || desk.admissions(sale).await.len() >= 100).await;
+    controller.controller_at(&second.redis.url(), &stop).await;
+    let tickets = controller.join(sale, 200).await;
+    controller.until("a hundred to be let in", async || controller.admissions(sale).await.len() >= 100).await;
     let (epoch, granted): (i32, i64) =
-        sqlx::query_as("SELECT epoch, granted FROM lines").fetch_one(&desk.pool).await.expect("read");
+        sqlx::query_as("SELECT epoch, granted FROM lines").fetch_one(&controller.pool).await.expect("read");
     assert_eq!((epoch, granted), (1, 100_200), "no epoch and no ordinal is used up");
 
     // The one that has the line dies, and the other takes it over.
     spawn_blocking(move || first.redis.kill().expect("killed")).await.expect("no panic");
     let line = LineStore::connect(&second.redis.url()).await.expect("a Redis");
-    desk.until("the other Redis to have the line", async || line.revision(sale).await.is_ok_and(|at| at.epoch == 2))
+    controller
+        .until("the other Redis to have the line", async || line.revision(sale).await.is_ok_and(|at| at.epoch == 2))
         .await;
-    let before = desk.admissions(sale).await.len();
+    let before = controller.admissions(sale).await.len();
     line.resume(sale, &tickets).await.expect("shown");
-    desk.until("people to be let in again", async || desk.admissions(sale).await.len() > before + 10).await;
-    assert_eq!(count(&desk, "SELECT epoch::bigint FROM lines").await, 2);
+    controller.until("admissions to go on", async || controller.admissions(sale).await.len() > before + 10).await;
+    assert_eq!(count(&controller, "SELECT epoch::bigint FROM lines").await, 2);
     let twice = "SELECT count(*) FROM (SELECT FROM admissions GROUP BY ordinal HAVING count(*) > 1) AS twice";
-    assert_eq!(count(&desk, twice).await, 0);
+    assert_eq!(count(&controller, twice).await, 0);
     stop.trigger();
     drop(second);
 }
 
 #[tokio::test]
-async fn none_of_many_removed_tickets_is_let_in_before_redis_has_heard_of_all() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 10, "rate_cap_per_s": 100_000.0, "opens_at": FAR_AWAY })).await;
-    desk.join(sale, 3010).await;
-    verified(&desk, sale, 0).await;
-    let mut transaction = desk.pool.begin().await.expect("begun");
+async fn no_removed_ticket_is_admitted_before_all_removals_are_published() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 10, "rate_cap_per_s": 100_000.0, "opens_at": FAR_AWAY })).await;
+    controller.join(sale, 3010).await;
+    verified(&controller, sale, 0).await;
+    let mut transaction = controller.pool.begin().await.expect("begun");
     for change in [
         "INSERT INTO interventions (line_id, ordinal, kind, visitor) \
          SELECT id, n, 'removed', decode(repeat('01', 16), 'hex') FROM lines, generate_series(1, 3000) AS n",
@@ -217,63 +223,66 @@ async fn none_of_many_removed_tickets_is_let_in_before_redis_has_heard_of_all() 
         sqlx::query(change).execute(&mut *transaction).await.expect("changed");
     }
     transaction.commit().await.expect("committed");
-    desk.until("the others to be let in", async || desk.admissions(sale).await.len() == 10).await;
-    assert_eq!(desk.admissions(sale).await, (3001..=3010).collect::<Vec<_>>());
-    let verdict = verified(&desk, sale, 0).await;
+    controller.until("the others to be let in", async || controller.admissions(sale).await.len() == 10).await;
+    assert_eq!(controller.admissions(sale).await, (3001..=3010).collect::<Vec<_>>());
+    let verdict = verified(&controller, sale, 0).await;
     assert_eq!(verdict.admitted, 10);
 }
 
 #[tokio::test]
-async fn a_record_tells_of_more_turns_at_once_than_one_entry_may() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 1500, "rate_cap_per_s": 100_000.0, "opens_at": FAR_AWAY })).await;
-    desk.join(sale, 1500).await;
-    verified(&desk, sale, 0).await;
-    desk.act(sale, "open").await;
-    desk.until("all to be let in", async || desk.admissions(sale).await.len() == 1500).await;
-    assert_eq!(verified(&desk, sale, 0).await.admitted, 1500);
+async fn a_record_takes_more_turns_at_once_than_one_entry_holds() {
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 1500, "rate_cap_per_s": 100_000.0, "opens_at": FAR_AWAY })).await;
+    controller.join(sale, 1500).await;
+    verified(&controller, sale, 0).await;
+    controller.act(sale, "open").await;
+    controller.until("all to be admitted", async || controller.admissions(sale).await.len() == 1500).await;
+    assert_eq!(verified(&controller, sale, 0).await.admitted, 1500);
 }
 
 #[tokio::test]
 async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() {
     let servers = servers().await;
-    let mut desk = Desk::open_at(&servers.redis.url()).await;
-    let sale = desk.sale(json!({ "total": 2, "claim_window_s": 600, "token_ttl_s": 600 })).await;
-    let early = desk.join(sale, 4).await;
-    desk.admitted(&early[1]).await;
-    desk.until_decided(sale, "every unit is taken for now").await;
-    let backup = desk.back_up(&servers);
+    let mut controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 2, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let early = controller.join(sale, 4).await;
+    controller.admitted(&early[1]).await;
+    controller.until_decided(sale, "every unit is taken for now").await;
+    let backup = controller.back_up(&servers);
     // The sale goes on, until more have joined than the backup has granted ordinals for.
     let mut late = Vec::new();
     while late.len() < 101_000 {
-        let joined = desk.join_if_granted(sale, 1000).await;
+        let joined = controller.join_if_granted(sale, 1000).await;
         if joined.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         late.extend(joined);
     }
-    desk.buy(&early[0]).await;
+    controller.buy(&early[0]).await;
     let highest = late.last().expect("many").ordinal;
-    let epoch = desk.line.revision(sale).await.expect("read").epoch;
+    let epoch = controller.line.revision(sale).await.expect("read").epoch;
 
-    let servers = desk.restore_raised(servers, &backup, None).await;
-    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > epoch + 1)).await;
-    let newcomers = desk.join(sale, 2).await;
+    let servers = controller.restore_raised(servers, &backup, None).await;
+    controller
+        .until("a new epoch", async || controller.line.revision(sale).await.is_ok_and(|at| at.epoch > epoch + 1))
+        .await;
+    let newcomers = controller.join(sale, 2).await;
     assert!(newcomers[0].ordinal > highest, "{} after {highest}", newcomers[0].ordinal);
     for ticket in [&late[100_500], &late[3], &early[3], &early[2]] {
-        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+        assert_eq!(controller.turn(ticket).await, Turn::Waiting);
     }
-    desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 7 }))).await;
+    controller.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 7 }))).await;
     for ticket in [&early[2], &early[3], &late[3], &late[100_500], &newcomers[0]] {
-        desk.admitted(ticket).await;
+        controller.admitted(ticket).await;
     }
-    let order = desk.admissions(sale).await;
+    let order = controller.admissions(sale).await;
     assert_eq!(
         order[2..],
         [&early[2], &early[3], &late[3], &late[100_500], &newcomers[0]].map(|ticket| ticket.ordinal)
     );
-    // The record that was restored goes on, and replays; a head that was kept after the backup is missed.
-    let verdict = verified(&desk, sale, 0).await;
+    // The record that was restored goes on, and replays; a head that was kept after the backup is
+    // missed.
+    let verdict = verified(&controller, sale, 0).await;
     assert_eq!((verdict.losses, verdict.admitted), (1, 7));
     drop(servers);
 }
@@ -281,28 +290,30 @@ async fn a_restored_database_gives_no_ordinal_that_was_given_after_the_backup() 
 #[tokio::test]
 async fn a_token_that_a_restored_database_does_not_know_leaves_redis() {
     let servers = servers().await;
-    let mut desk = Desk::open_at(&servers.redis.url()).await;
-    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
-    let backup = desk.back_up(&servers);
-    let tickets = desk.join(sale, 2).await;
-    let lost = desk.admitted(&tickets[0]).await;
+    let mut controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let backup = controller.back_up(&servers);
+    let tickets = controller.join(sale, 2).await;
+    let lost = controller.admitted(&tickets[0]).await;
     // Redis keeps what it has: the operator does not empty it.
-    let servers = desk.restore_beside_redis(servers, &backup).await;
-    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000)).await;
+    let servers = controller.restore_beside_redis(servers, &backup).await;
+    controller
+        .until("a new epoch", async || controller.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000))
+        .await;
     for ticket in tickets.iter().rev() {
-        assert_eq!(desk.turn(ticket).await, Turn::Waiting);
+        assert_eq!(controller.turn(ticket).await, Turn::Waiting);
     }
-    let turn = desk.admitted(&tickets[0]).await;
+    let turn = controller.admitted(&tickets[0]).await;
     assert_ne!(turn.token, lost.token, "checkout does not know the old one");
-    assert_eq!(desk.turn(&tickets[1]).await, Turn::Waiting);
-    verified(&desk, sale, 0).await;
+    assert_eq!(controller.turn(&tickets[1]).await, Turn::Waiting);
+    verified(&controller, sale, 0).await;
     drop(servers);
 }
 
 #[tokio::test]
 async fn the_newest_turn_is_published_after_the_clock_of_the_database_was_set_back() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 1 })).await;
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 1, "claim_window_s": 1 })).await;
     // A turn that lapsed when the clock was a minute ahead.
     sqlx::query(
         "INSERT INTO admissions (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, state, published_state, recorded_state, \
@@ -311,28 +322,29 @@ async fn the_newest_turn_is_published_after_the_clock_of_the_database_was_set_ba
          moment, moment, moment FROM (SELECT now() + interval '1 minute' AS moment) AS ahead",
     )
     .bind(sale.0)
-    .execute(&desk.pool)
+    .execute(&controller.pool)
     .await
     .expect("inserted");
-    let tickets = desk.join(sale, 1).await;
-    let first = desk.admitted(&tickets[0]).await;
-    desk.until("the next turn", async || matches!(desk.turn(&tickets[0]).await, Turn::Now(turn) if turn != first))
+    let tickets = controller.join(sale, 1).await;
+    let first = controller.admitted(&tickets[0]).await;
+    controller
+        .until("the next turn", async || matches!(controller.turn(&tickets[0]).await, Turn::Now(turn) if turn != first))
         .await;
 }
 
 #[tokio::test]
 async fn a_ticket_is_not_admitted_again_before_redis_knows_that_its_turn_lapsed() {
-    let desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
-    let tickets = desk.join(sale, 2).await;
-    desk.admitted(&tickets[0]).await;
-    desk.act(sale, "pause").await;
-    desk.admin("POST", &format!("/api/admin/sales/{sale}/revoke"), Some(&json!({ "reason": "a test" }))).await;
-    desk.until("a recalled ticket", async || desk.turn(&tickets[0]).await == Turn::Waiting).await;
-    verified(&desk, sale, 0).await;
-    // Another turn of it was committed and revoked, and neither was published: in Redis it is still recalled. All of it
-    // between two ticks.
-    let mut between = desk.pool.begin().await.expect("a transaction");
+    let controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let tickets = controller.join(sale, 2).await;
+    controller.admitted(&tickets[0]).await;
+    controller.act(sale, "pause").await;
+    controller.admin("POST", &format!("/api/admin/sales/{sale}/revoke"), Some(&json!({ "reason": "a test" }))).await;
+    controller.until("a recalled ticket", async || controller.turn(&tickets[0]).await == Turn::Waiting).await;
+    verified(&controller, sale, 0).await;
+    // Another turn of it was committed and revoked, and neither was published: in Redis it is still
+    // recalled. All of it between two ticks.
+    let mut between = controller.pool.begin().await.expect("a transaction");
     let lock = sqlx::query("SELECT FROM lines WHERE id = $1 FOR UPDATE").bind(sale.0);
     lock.execute(&mut *between).await.expect("locked");
     let committed = sqlx::query(
@@ -344,28 +356,30 @@ async fn a_ticket_is_not_admitted_again_before_redis_knows_that_its_turn_lapsed(
     );
     assert_eq!(committed.bind(sale.0).execute(&mut *between).await.expect("inserted").rows_affected(), 1);
     between.commit().await.expect("committed");
-    desk.until("the second ticket to be admitted", async || desk.admissions(sale).await.contains(&2)).await;
+    controller.until("the second ticket to be admitted", async || controller.admissions(sale).await.contains(&2)).await;
     let made: i64 = sqlx::query_scalar("SELECT count(*) FROM admissions WHERE sale_id = $1 AND ordinal = 1")
         .bind(sale.0)
-        .fetch_one(&desk.pool)
+        .fetch_one(&controller.pool)
         .await
         .expect("counted");
     assert_eq!(made, 2, "the first ticket has to be recalled anew");
-    desk.admitted(&tickets[1]).await;
-    verified(&desk, sale, 0).await;
+    controller.admitted(&tickets[1]).await;
+    verified(&controller, sale, 0).await;
 }
 
 #[tokio::test]
 async fn a_ticket_whose_token_cannot_be_signed_keeps_its_place() {
-    let mut desk = Desk::open().await;
-    let sale = desk.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
+    let mut controller = TestController::open().await;
+    let sale = controller.sale(json!({ "total": 1, "claim_window_s": 600, "token_ttl_s": 600 })).await;
     let kid: String =
-        serde_json::from_value(desk.admin("GET", "/api/admin/keys", None).await.1["keys"][0]["kid"].clone())
+        serde_json::from_value(controller.admin("GET", "/api/admin/keys", None).await.1["keys"][0]["kid"].clone())
             .expect("a key");
-    desk.admin("POST", &format!("/api/admin/keys/{kid}/revoke"), None).await;
-    let tickets = desk.join(sale, 2).await;
-    desk.until_decided(sale, "every signing key is revoked").await;
-    desk.until("both tickets to be seen", async || count(&desk, "SELECT waiting FROM lines").await == 2).await;
+    controller.admin("POST", &format!("/api/admin/keys/{kid}/revoke"), None).await;
+    let tickets = controller.join(sale, 2).await;
+    controller.until_decided(sale, "every signing key is revoked").await;
+    controller
+        .until("both tickets to be seen", async || count(&controller, "SELECT waiting FROM lines").await == 2)
+        .await;
     // The key was revoked between the commit of an admission and its publication.
     sqlx::query(
         "WITH moved AS (UPDATE lines SET cursor = 1 WHERE id = $1), promised AS (UPDATE stock SET promised = 1 WHERE sale_id = $1) \
@@ -375,28 +389,31 @@ async fn a_ticket_whose_token_cannot_be_signed_keeps_its_place() {
     )
     .bind(sale.0)
     .bind(tickets[0].visitor.0.to_vec())
-    .execute(&desk.pool)
+    .execute(&controller.pool)
     .await
     .expect("admitted");
-    desk.ticks(sale, 5).await;
-    let view = desk.line.snapshot(sale).await.expect("read").view;
+    controller.ticks(sale, 5).await;
+    let view = controller.line.snapshot(sale).await.expect("read").view;
     assert_eq!((view.cursor(), view.place(1).map(|place| place.ahead)), (0, Some(0)), "neither a place nor a turn");
-    desk.prefer_a_new_key().await;
-    desk.admitted(&tickets[0]).await;
-    assert_eq!(desk.line.snapshot(sale).await.expect("read").view.cursor(), 1);
+    controller.prefer_a_new_key().await;
+    controller.admitted(&tickets[0]).await;
+    assert_eq!(controller.line.snapshot(sale).await.expect("read").view.cursor(), 1);
 }
 
 #[tokio::test]
 async fn a_restored_database_leaves_a_margin_above_what_an_old_primary_knows() {
     let servers = servers().await;
-    let mut desk = Desk::open_at(&servers.redis.url()).await;
-    let sale = desk.sale(json!({ "total": 1 })).await;
-    let granted = desk.line.home(sale).await.expect("read").granted;
-    // Another process had later epochs of the line after the backup, and gave ordinals above all that this one and the backup know.
+    let mut controller = TestController::open_at(&servers.redis.url()).await;
+    let sale = controller.sale(json!({ "total": 1 })).await;
+    let granted = controller.line.home(sale).await.expect("read").granted;
+    // Another process had later epochs of the line after the backup, and gave ordinals above all
+    // that this one and the backup know.
     let lost = granted + 100_000;
-    let backup = desk.back_up(&servers);
-    let servers = desk.restore_beside_redis(servers, &backup).await;
-    desk.until("a new epoch", async || desk.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000)).await;
-    assert!(desk.join(sale, 1).await[0].ordinal > lost);
+    let backup = controller.back_up(&servers);
+    let servers = controller.restore_beside_redis(servers, &backup).await;
+    controller
+        .until("a new epoch", async || controller.line.revision(sale).await.is_ok_and(|at| at.epoch > 1000))
+        .await;
+    assert!(controller.join(sale, 1).await[0].ordinal > lost);
     drop(servers);
 }

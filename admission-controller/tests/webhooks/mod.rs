@@ -1,22 +1,22 @@
-//! Webhooks as an admin handles them.
+//! Webhooks, as owners manage them.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::desk::Desk;
+use crate::test_controller::TestController;
 
-async fn list(desk: &Desk) -> Vec<Value> {
-    desk.admin("GET", "/api/admin/webhooks", None).await.1["webhooks"].as_array().expect("a list").clone()
+async fn list(controller: &TestController) -> Vec<Value> {
+    controller.admin("GET", "/api/admin/webhooks", None).await.1["webhooks"].as_array().expect("a list").clone()
 }
 
 #[tokio::test]
-async fn webhooks_are_added_shown_switched_on_and_forgotten() {
-    let desk = Desk::open().await;
-    let add = async |body: Value| desk.admin("POST", "/api/admin/webhooks", Some(&body)).await;
+async fn webhooks_are_added_listed_enabled_and_deleted() {
+    let controller = TestController::open().await;
+    let add = async |body: Value| controller.admin("POST", "/api/admin/webhooks", Some(&body)).await;
     let (status, added) = add(json!({ "url": "https://shop.example/hook", "kinds": ["PurchaseCompleted"] })).await;
     assert_eq!(status, 201, "{added}");
     assert!(added["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_") && secret.len() > 30));
-    let listed = list(&desk).await;
+    let listed = list(&controller).await;
     assert_eq!(
         (&listed[0]["id"], &listed[0]["status"], &listed[0]["waiting"]),
         (&added["id"], &json!("on"), &json!(0))
@@ -37,12 +37,12 @@ async fn webhooks_are_added_shown_switched_on_and_forgotten() {
 
     let id: Uuid = added["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     sqlx::query("UPDATE webhooks SET failing_since = now(), last_error = 'it answered 500', off_at = now()")
-        .execute(&desk.pool)
+        .execute(&controller.pool)
         .await
         .expect("off");
-    let listed = list(&desk).await;
+    let listed = list(&controller).await;
     assert_eq!((&listed[0]["status"], &listed[0]["last_error"]), (&json!("off"), &json!("it answered 500")));
-    let (_, on) = desk.admin("POST", &format!("/api/admin/webhooks/{id}/on"), None).await;
+    let (_, on) = controller.admin("POST", &format!("/api/admin/webhooks/{id}/on"), None).await;
     assert_eq!((&on["webhooks"][0]["status"], &on["webhooks"][0]["last_error"]), (&json!("on"), &json!(null)));
 
     for _ in 1..20 {
@@ -51,10 +51,10 @@ async fn webhooks_are_added_shown_switched_on_and_forgotten() {
     let (status, problem) = add(json!({ "url": "https://shop.example/hook" })).await;
     assert_eq!((status, problem["type"].as_str().is_some_and(|kind| kind.ends_with("too-many-webhooks"))), (409, true));
 
-    assert_eq!(desk.admin("DELETE", &format!("/api/admin/webhooks/{id}"), None).await.0, 204);
+    assert_eq!(controller.admin("DELETE", &format!("/api/admin/webhooks/{id}"), None).await.0, 204);
     for unknown in [id.to_string(), "nothing".to_owned()] {
-        assert_eq!(desk.admin("DELETE", &format!("/api/admin/webhooks/{unknown}"), None).await.0, 404);
-        assert_eq!(desk.admin("POST", &format!("/api/admin/webhooks/{unknown}/on"), None).await.0, 404);
+        assert_eq!(controller.admin("DELETE", &format!("/api/admin/webhooks/{unknown}"), None).await.0, 404);
+        assert_eq!(controller.admin("POST", &format!("/api/admin/webhooks/{unknown}/on"), None).await.0, 404);
     }
-    assert_eq!(list(&desk).await.len(), 19);
+    assert_eq!(list(&controller).await.len(), 19);
 }

@@ -6,7 +6,9 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway_with_webhooks};
+use crate::test_checkout::{
+    Answer, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway_with_webhooks,
+};
 
 /// Sends checkout an event, signed as Stripe does `age_s` ago by the gateway's clock.
 pub(crate) async fn send_webhook(test: &TestCheckout, secret: &str, age_s: i64, body: &str) -> Answer {
@@ -45,7 +47,11 @@ async fn only_signed_gateway_events_are_accepted_and_each_counts_once() {
     assert_eq!(large.status, 413);
     assert_eq!(received(&test).await, 0);
     for _ in 0..2 {
-        assert_eq!(send_webhook(&test, WEBHOOK_SECRET, 0, &event("evt_1")).await.status, 200, "about no payment of this shop");
+        assert_eq!(
+            send_webhook(&test, WEBHOOK_SECRET, 0, &event("evt_1")).await.status,
+            200,
+            "about no payment of this shop"
+        );
     }
     assert_eq!(received(&test).await, 1);
 }
@@ -78,7 +84,9 @@ async fn repeated_late_and_reordered_events_end_every_payment_once() {
     start_gateway_with_webhooks(reserved, &format!("http://{}/webhooks/stripe", test.checkout), &test.shutdown);
     let sale = test.sale(9).await;
     let mut orders = Vec::new();
-    for method in ["tok_webhooks_twice", "tok_webhooks_shuffled", "tok_webhooks_late", "tok_webhooks_shuffled", "tok_action"] {
+    for method in
+        ["tok_webhooks_twice", "tok_webhooks_shuffled", "tok_webhooks_late", "tok_webhooks_shuffled", "tok_action"]
+    {
         let (shopper, order) = test.hold(sale).await;
         test.pay(&shopper, order, method).await;
         orders.push((shopper, order));

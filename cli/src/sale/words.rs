@@ -193,7 +193,7 @@ mod tests {
             "id": "0190", "slug": "lamp", "name": "A lamp", "price_minor": 4900, "currency": "EUR", "per_shopper_limit": 1,
             "per_account_limit": 2, "total": 100, "promised": 3, "held": 2, "sold": 1, "waiting": 40, "admitted": 6,
             "rate_cap_per_s": 2.5, "inside_max": 20, "mode": "guarantee", "order": "fifo", "status": "open",
-            "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "capped by rate",
+            "opens_at": "2026-11-27T09:00:00Z", "ends_at": null, "message": null, "last_decision": "the rate cap",
         });
         assert_snapshot!("sale", of_sale(&sale));
         assert_snapshot!("sales", of_sales(std::slice::from_ref(&sale)));

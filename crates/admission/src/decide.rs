@@ -278,34 +278,36 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Reason::NoneWaiting => f.write_str("no shopper is waiting"),
+            Reason::NoneWaiting => f.write_str("the line: no shopper is waiting"),
             Reason::RateCap { per_s } => {
-                write!(f, "capped by the rate of {} per second", (per_s * 10.0).round() / 10.0)
+                write!(f, "the rate cap of {} per second", (per_s * 10.0).round() / 10.0)
             }
-            Reason::Batch => write!(f, "{BATCH_MAX} at once are let in at most"),
+            Reason::Batch => write!(f, "the batch size of {BATCH_MAX} at once"),
             Reason::BackOff { trouble, per_s } => {
                 let how = match trouble {
                     Trouble::Unreachable => "could not be reached",
                     Trouble::Failing => "failed too often",
                     Trouble::Slow => "was slow",
                 };
-                write!(f, "checkout {how}: {} per second for now", (per_s * 10.0).round() / 10.0)
+                write!(f, "the back-off to {} per second: checkout {how}", (per_s * 10.0).round() / 10.0)
             }
             Reason::CheckoutFull { inside, most } => {
-                write!(f, "checkout is full: {inside} are in it or on their way, and {most} may be")
+                write!(f, "the cap of {most} shoppers in checkout: {inside} are in it or on the way")
             }
             Reason::AllPromised { promised, held: 0 } => {
-                write!(f, "every unit is taken for now: waiting for {promised} out as tokens to be used")
+                write!(f, "the stock: every unit is taken for now, waiting for {promised} out as tokens to be used")
             }
             Reason::AllPromised { promised, held } => {
-                write!(f, "every unit is taken for now: {promised} out as tokens, {held} in checkout")
+                write!(f, "the stock: every unit is taken for now, {promised} out as tokens, {held} in checkout")
             }
             Reason::Overbooked { visits, wanted, unsold } => write!(
                 f,
-                "{visits} visits are under way for {unsold} unsold units, and about {wanted} of these will be wanted"
+                "the stock: {visits} visits are under way for {unsold} unsold units, and about {wanted} of these will be wanted"
             ),
-            Reason::SoldOut => f.write_str("every unit is sold"),
-            Reason::Recovering => f.write_str("the line was lost, and its shoppers are showing their tickets again"),
+            Reason::SoldOut => f.write_str("the stock: every unit is sold"),
+            Reason::Recovering => {
+                f.write_str("the recovery of the line: its shoppers are presenting their tickets again")
+            }
         }
     }
 }
@@ -506,33 +508,33 @@ mod tests {
             let (admissions, reason) = decided(seen);
             assert_eq!((admissions, reason.as_str()), (n, words));
         };
-        says(&seen(), 2, "capped by the rate of 10 per second");
-        says(&Seen { lanes: waiting(1), ..seen() }, 1, "no shopper is waiting");
-        says(&Seen { lanes: Vec::new(), ..seen() }, 0, "no shopper is waiting");
+        says(&seen(), 2, "the rate cap of 10 per second");
+        says(&Seen { lanes: waiting(1), ..seen() }, 1, "the line: no shopper is waiting");
+        says(&Seen { lanes: Vec::new(), ..seen() }, 0, "the line: no shopper is waiting");
         let taken = Stock { promised: 90, held: 4, sold: 6, total: 100 };
-        let words = "every unit is taken for now: 90 out as tokens, 4 in checkout";
+        let words = "the stock: every unit is taken for now, 90 out as tokens, 4 in checkout";
         says(&Seen { stock: taken, ..seen() }, 0, words);
         let tokens = Stock { promised: 12, held: 0, sold: 88, total: 100 };
-        let words = "every unit is taken for now: waiting for 12 out as tokens to be used";
+        let words = "the stock: every unit is taken for now, waiting for 12 out as tokens to be used";
         says(&Seen { stock: tokens, ..seen() }, 0, words);
-        says(&Seen { stock: Stock { sold: 100, total: 100, ..taken }, ..seen() }, 0, "every unit is sold");
+        says(&Seen { stock: Stock { sold: 100, total: 100, ..taken }, ..seen() }, 0, "the stock: every unit is sold");
         says(
             &Seen { recovering: true, ..seen() },
             0,
-            "the line was lost, and its shoppers are showing their tickets again",
+            "the recovery of the line: its shoppers are presenting their tickets again",
         );
         let wide = Terms { rate_cap_per_s: 1e9, ..terms() };
         let plenty = Stock { total: 10_000, ..Stock::default() };
         says(
             &Seen { terms: wide, stock: plenty, lanes: waiting(9_000), ..seen() },
             2_000,
-            "2000 at once are let in at most",
+            "the batch size of 2000 at once",
         );
         let mut busy = Seen { terms: Terms { in_checkout_max: Some(31), ..wide }, ..seen() };
         busy.visits.under_way.0[2][8] = 30;
-        says(&busy, 1, "checkout is full: 31 are in it or on their way, and 31 may be");
+        says(&busy, 1, "the cap of 31 shoppers in checkout: 31 are in it or on the way");
         let away = Health { reachable: false, ..Health::default() };
-        says(&Seen { checkout: away, ..seen() }, 0, "checkout could not be reached: 0.2 per second for now");
+        says(&Seen { checkout: away, ..seen() }, 0, "the back-off to 0.2 per second: checkout could not be reached");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use fairline_server::{Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use store::{Store, KeyedRequest, Known, Scope};
+use store::{KeyedRequest, Known, Scope, Store};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a stored response.
@@ -149,9 +149,7 @@ pub async fn idempotent(State(idempotency): State<Idempotency>, request: Request
         Ok(answer) => answer.unwrap_or_else(IntoResponse::into_response),
         Err(error) => {
             tracing::error!(%error, "execute idempotent request failed");
-            Problem::new(&fairline_server::problem_types::INTERNAL)
-                .detail("The error was logged.")
-                .into_response()
+            Problem::new(&fairline_server::problem_types::INTERNAL).detail("The error was logged.").into_response()
         }
     }
 }

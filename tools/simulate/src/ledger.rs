@@ -315,7 +315,7 @@ impl Ledger {
         let removals = |row: &&Intervened| row.removed && row.published_epoch < self.tables.lines[row.line].epoch;
         !self.tables.admissions.iter().any(|row| unpublished(&row))
             && !self.tables.interventions.iter().any(|row| removals(&row))
-            && !self.tables.lines.iter().any(LineRow::is_retelling)
+            && !self.tables.lines.iter().any(LineRow::is_republishing)
     }
 
     /// A copy of what is committed.

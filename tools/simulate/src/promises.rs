@@ -83,7 +83,7 @@ impl World {
         };
         for ((_, ordinal), row) in tables.newest() {
             let is_published = row.published == Some(row.state)
-                && (row.published_epoch == line.epoch || (row.state != State::Promised && !line.is_retelling()));
+                && (row.published_epoch == line.epoch || (row.state != State::Promised && !line.is_republishing()));
             if !is_published {
                 continue;
             }

@@ -79,7 +79,7 @@ export function newSale(field: (name: string) => string): NewSale {
     ...(field("per_account_limit") !== "" && { per_account_limit: Number(field("per_account_limit")) }),
     ...(field("grace_s") !== "" && { grace_s: Number(field("grace_s")) }),
     ...(field("inside_max") !== "" && { inside_max: Number(field("inside_max")) }),
-    ...(field("like") !== "" && { like: field("like") }),
+    ...(field("prior_sale") !== "" && { prior_sale: field("prior_sale") }),
     ...(Object.keys(asked).length > 0 && { look: asked }),
     ...time("opens_at"),
     ...time("ends_at"),

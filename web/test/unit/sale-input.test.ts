@@ -46,7 +46,7 @@ test("a form becomes a sale, with its price in minor units", () => {
   assert.equal(fill({ inside_max: "40" }).inside_max, 40);
   assert.deepEqual([fill({}).per_account_limit, fill({ per_account_limit: "2" }).per_account_limit], [undefined, 2]);
   assert.deepEqual([fill({}).grace_s, fill({ grace_s: "45" }).grace_s], [undefined, 45]);
-  assert.equal(fill({ like: "0190" }).like, "0190");
+  assert.equal(fill({ prior_sale: "0190" }).prior_sale, "0190");
   assert.equal(fill({ price: "4900", currency: "JPY" }).price_minor, 4_900);
   assert.equal(fill({ price: "0.29" }).price_minor, 29);
 });

@@ -1,4 +1,4 @@
-//! The statements of the controller's tick, as `admission-controller/src/store/` has them in SQL.
+//! The statements of the controller's tick, as `admission-controller/src/controller/postgres/` has them in SQL.
 
 mod line;
 mod record;
@@ -217,7 +217,7 @@ impl Locked for Session {
                 unpublished: all.any(|row| row.published != Some(row.state))
                     || out().any(|row| row.published_epoch < epoch(row.line)),
                 interventions: wanted.iter().any(|row| !row.done),
-                untold: wanted.iter().any(|row| row.removed && row.published_epoch < epoch(row.line)),
+                unpublished_removals: wanted.iter().any(|row| row.removed && row.published_epoch < epoch(row.line)),
                 known: 0,
                 here: 0,
                 answered: 0,

@@ -32,8 +32,8 @@ export class SaleForm implements Screen {
   /** Lists the sales to learn from, which have admitted shoppers, and copies the chosen original. */
   async #offer(copied: string | undefined): Promise<void> {
     const sales = this.#context.unwrap(await this.#context.client.sales())?.sales ?? [];
-    const like = part(this.#form, "[name=like]", HTMLSelectElement);
-    like.append(...sales.filter(({ admitted }) => admitted > 0).map(({ id, name }) => new Option(name, id)));
+    const prior = part(this.#form, "[name=prior_sale]", HTMLSelectElement);
+    prior.append(...sales.filter(({ admitted }) => admitted > 0).map(({ id, name }) => new Option(name, id)));
     if (copied === undefined) return;
     const original = sales.find(({ id }) => id === copied) ?? this.#context.unwrap(await this.#context.client.sale(copied));
     if (original) this.#copy(original);

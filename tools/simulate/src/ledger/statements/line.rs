@@ -1,8 +1,8 @@
 //! The statements of a sale's lines.
 
 use admission_controller::simulated::{
-    LineRow, LineStatements, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, RETOLD_AT_ONCE, SAYS_WITHIN, SETTLED,
-    StoreError, TurnRow, TurnsOver, Unpublished,
+    LineRow, LineStatements, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
+    REPUBLISHED_AT_ONCE, SETTLED, StoreError, TurnRow, Unpublished,
 };
 use async_trait::async_trait;
 use fairline_line::{
@@ -20,7 +20,7 @@ use crate::bugs::Bug;
 
 #[async_trait]
 impl LineStatements for Session {
-    async fn hear(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
         let ordinals = |wanted: Claim| -> Vec<Ordinal> {
             claims.iter().filter(|claim| claim.1 == wanted).map(|claim| claim.0).collect()
         };
@@ -208,14 +208,15 @@ impl LineStatements for Session {
             line.highest_ordinal = line.above;
             line.granted = line.above + ahead(line.restless());
             line.home = Some(redis.run_id.clone());
-            line.epoch_began_at = clock + SAYS_WITHIN;
+            line.epoch_began_at = clock + PUBLISHED_WITHIN;
             own.keep_line(ledger, at);
         })
         .await
     }
 
     async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
-        let published: Vec<(Uuid, State)> = published.iter().map(|row| (row.id, State::from_stored(&row.state).expect("a state"))).collect();
+        let published: Vec<(Uuid, State)> =
+            published.iter().map(|row| (row.id, State::from_stored(&row.state).expect("a state"))).collect();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
             for (id, state) in published {
@@ -237,26 +238,26 @@ impl LineStatements for Session {
         .await
     }
 
-    async fn turns_over(&mut self, at: usize) -> Result<TurnsOver, StoreError> {
+    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
         self.statement(move |own, ledger, _| {
             let below = own.sale.lines[at].retell_below.unwrap_or(0);
             let counts = ledger.bugs.has(Bug::RevocationsCount);
             let is_below = |row: &Admission| row.line == at && stored(row.ordinal) < below;
             let mut rows: Vec<(usize, &Admission)> = ledger.seen().filter(|(_, row)| is_below(row)).collect();
             rows.sort_by_key(|(number, row)| std::cmp::Reverse((row.ordinal, *number)));
-            rows.truncate(usize::try_from(RETOLD_AT_ONCE).unwrap_or(0));
+            rows.truncate(usize::try_from(REPUBLISHED_AT_ONCE).unwrap_or(0));
             let turn = |(_, row): &(usize, &Admission)| TurnRow {
                 ordinal: stored(row.ordinal),
                 state: row.state.as_str().to_owned(),
                 claimed: row.claimed_at.is_some(),
                 excused: row.excused && !counts,
             };
-            TurnsOver::of(&rows.iter().map(turn).collect::<Vec<_>>())
+            PastTurns::of(&rows.iter().map(turn).collect::<Vec<_>>())
         })
         .await
     }
 
-    async fn note_retold(&mut self, at: usize, over: &TurnsOver) -> Result<(), StoreError> {
+    async fn note_republished(&mut self, at: usize, over: &PastTurns) -> Result<(), StoreError> {
         let below = over.below();
         self.statement(move |own, ledger, _| {
             own.sale.lines[at].retell_below = below;

@@ -14,7 +14,7 @@ use crate::sale::SEED;
 #[async_trait]
 impl RecordStatements for Session {
     async fn write_record(&mut self, at: usize, record: Recorder) -> Result<(), StoreError> {
-        if !self.sale.lines[at].is_news(&record) {
+        if !self.sale.lines[at].is_record_changed(&record) {
             return Ok(());
         }
         self.statement(move |own, ledger, _| {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use admission_controller::simulated::{DeskStatements, Intervention, LimitStatements, StoreError};
+use admission_controller::simulated::{Intervention, InterventionStatements, LimitStatements, StoreError};
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_sale::VisitorId;
@@ -26,7 +26,7 @@ fn at_limit(tables: &Tables, visitor: VisitorId) -> bool {
 }
 
 #[async_trait]
-impl DeskStatements for Session {
+impl InterventionStatements for Session {
     async fn unrecorded_removals(&mut self, at: usize) -> Result<Vec<Ordinal>, StoreError> {
         self.statement(move |_, ledger, _| {
             let wanted = interventions(ledger).iter().filter(|row| row.line == at && row.removed && !row.done);
@@ -35,7 +35,7 @@ impl DeskStatements for Session {
         .await
     }
 
-    async fn untold_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
+    async fn unpublished_removals(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<(Ordinal, bool)>, StoreError> {
         let again = again.to_vec();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;
@@ -66,7 +66,7 @@ impl DeskStatements for Session {
         .await
     }
 
-    async fn note_removals_told(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
+    async fn note_removals_published(&mut self, at: usize, tickets: &[Ordinal]) -> Result<(), StoreError> {
         let tickets = tickets.to_vec();
         self.statement(move |own, ledger, _| {
             let epoch = own.sale.lines[at].epoch;

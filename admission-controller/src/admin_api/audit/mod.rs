@@ -1,0 +1,4 @@
+//! The audit log, for reading.
+
+pub(super) mod routes;
+mod store;

@@ -1,0 +1,26 @@
+//! Revoked signing keys.
+
+use crate::db::{By, Store, StoreError};
+
+impl Store {
+    /// The keys whose tokens are not to be believed.
+    pub async fn revoked_keys(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT kid FROM revoked_keys").fetch_all(&self.pool).await?)
+    }
+
+    /// Revokes a key: from the commit on, no checkout takes a token that it has signed. Those who
+    /// hold one are given another by the next tick. It waits for the ticks that are under way,
+    /// since they may be signing with it.
+    pub async fn revoke_key(&self, by: &By, kid: &str) -> Result<(), StoreError> {
+        let mut transaction = self.begin(by, "revoke_key").await?;
+        sqlx::query("SELECT FROM lines WHERE id = sale_id ORDER BY id FOR UPDATE").execute(&mut *transaction).await?;
+        sqlx::query(
+            "WITH revoked AS (INSERT INTO revoked_keys (kid) VALUES ($1) ON CONFLICT DO NOTHING) \
+             UPDATE admissions SET kid = '', published_state = NULL WHERE kid = $1 AND state = 'promised'",
+        )
+        .bind(kid)
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+}

@@ -1,0 +1,5 @@
+//! The lanes of a sale, and invitations to them.
+
+pub(crate) mod routes;
+pub(crate) mod service;
+mod store;

@@ -1,0 +1,72 @@
+//! The admin API: the routes under `/api/admin`, a folder for each feature.
+//!
+//! Within a feature, routes call the service or the store, and the service calls the store. Each
+//! handler takes its feature's part of [`AdminState`].
+
+mod audit;
+mod csv;
+pub(crate) mod keys;
+pub(crate) mod lanes;
+pub(crate) mod live;
+pub(crate) mod operators;
+pub(crate) mod orders;
+pub(crate) mod rehearsals;
+pub(crate) mod reports;
+pub(crate) mod sales;
+mod state;
+pub(crate) mod ticket_actions;
+pub(crate) mod tokens;
+pub(crate) mod webhooks;
+
+use axum::{
+    extract::FromRef as _,
+    http::request::Parts,
+    middleware::{from_fn, from_fn_with_state},
+};
+use fairline_idempotency::Once;
+use fairline_server::Shutdown;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use self::state::AdminState;
+use crate::{
+    auth::{self, middleware, operator::Operator, service::Auth},
+    db::Store,
+};
+
+/// The routes, for callers who are signed in. A `POST` with an `Idempotency-Key` is executed once.
+pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
+    let auth = Auth::from_ref(&state);
+    // The layer of authentication is outside: every caller has a name here.
+    let idempotency_scope = |parts: &Parts| {
+        let operator = parts.extensions.get::<Operator>();
+        operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
+    };
+    let once = Once::new(Store::from_ref(&state).pool().clone(), idempotency_scope, shutdown);
+    let once = from_fn_with_state(once, fairline_idempotency::once);
+    let owners = OpenApiRouter::new()
+        .merge(keys::routes::owner_routes())
+        .merge(operators::routes::routes())
+        .merge(tokens::routes::routes())
+        .merge(webhooks::routes::owner_routes())
+        // The role is checked first: a former owner must not receive a stored response.
+        .route_layer(once.clone())
+        .route_layer(from_fn(middleware::owners_only));
+    OpenApiRouter::new()
+        .merge(sales::routes::routes())
+        .merge(audit::routes::routes())
+        .merge(lanes::routes::routes())
+        .merge(live::routes::routes())
+        .merge(orders::routes::routes())
+        .merge(rehearsals::routes::routes())
+        .merge(reports::routes::routes())
+        .merge(auth::routes::routes().with_state(auth.clone()))
+        .merge(ticket_actions::routes::routes())
+        .merge(keys::routes::routes())
+        .merge(webhooks::routes::routes())
+        .route_layer(once)
+        .merge(owners)
+        .route_layer(from_fn_with_state(auth.clone(), middleware::signed_in))
+        .merge(operators::routes::open_routes())
+        .merge(auth::routes::open_routes().with_state(auth))
+        .with_state(state)
+}

@@ -1,0 +1,4 @@
+//! Operators, as owners manage them, and their enrolment.
+
+pub(crate) mod routes;
+mod store;

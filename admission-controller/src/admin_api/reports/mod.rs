@@ -1,0 +1,6 @@
+//! The report on a sale.
+
+mod report;
+pub(super) mod routes;
+pub(crate) mod service;
+mod store;

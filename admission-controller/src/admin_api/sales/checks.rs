@@ -1,0 +1,40 @@
+//! The checks of a sale's fields, shared by creating and changing one.
+
+use fairline_sale::Look;
+
+use crate::error::{AdminError, check_field};
+
+/// Whether a number of seconds is a valid time window.
+pub(super) fn is_a_window(seconds: i32) -> bool {
+    (1..=86_400).contains(&seconds)
+}
+
+pub(super) fn check_rate(rate: f64) -> Result<(), AdminError> {
+    check_field("rate_cap_per_s", rate > 0.0 && rate <= 100_000.0, "be above 0 and at most 100000")
+}
+
+pub(super) fn check_total(total: i32) -> Result<(), AdminError> {
+    check_field("total", (0..=10_000_000).contains(&total), "be between 0 and 10000000")
+}
+
+pub(super) fn check_grace(grace_s: Option<i32>) -> Result<(), AdminError> {
+    check_field("grace_s", grace_s.is_none_or(is_a_window), "be between 1 and 86400, or null")
+}
+
+pub(super) fn check_inside(inside_max: Option<i32>) -> Result<(), AdminError> {
+    let ok = inside_max.is_none_or(|most| (1..=10_000_000).contains(&most));
+    check_field("inside_max", ok, "be between 1 and 10000000, or null")
+}
+
+pub(super) fn check_message(message: &str) -> Result<(), AdminError> {
+    check_field("message", message.chars().count() <= 500, "be at most 500 characters")
+}
+
+pub(super) fn check_look(look: &Look) -> Result<(), AdminError> {
+    look.check().map_err(|wrong| AdminError::WrongField { field: wrong.field, must: wrong.must })
+}
+
+/// The look as it is stored.
+pub(super) fn stored(look: &Look) -> serde_json::Value {
+    serde_json::to_value(look).unwrap_or_default()
+}

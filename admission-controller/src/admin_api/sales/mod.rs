@@ -1,0 +1,9 @@
+//! Sales: created, changed, opened, paused and closed.
+
+pub(crate) mod change;
+mod checks;
+pub(crate) mod create;
+pub(super) mod routes;
+pub(crate) mod service;
+mod store;
+pub(super) mod view;

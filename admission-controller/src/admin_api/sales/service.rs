@@ -1,0 +1,75 @@
+//! Finds, creates and changes sales, and moves them from one status to another.
+
+use fairline_sale::SaleId;
+
+use super::{change::ChangeSale, create::CreateSale, view::AdminSale};
+use crate::{
+    controller::{
+        lifecycle::{self, Action},
+        sale::Sale,
+        schedule::TickNow,
+    },
+    db::{By, Store},
+    error::{AdminError, check_field},
+};
+
+/// What the routes of sales need.
+#[derive(Clone)]
+pub(crate) struct Sales {
+    pub(crate) store: Store,
+    pub(crate) tick_now: TickNow,
+}
+
+impl Sales {
+    /// A sale with its lines.
+    pub(in crate::admin_api) async fn find(&self, id: &str) -> Result<Sale, AdminError> {
+        let id: SaleId = id.parse().map_err(|_| AdminError::UnknownSale)?;
+        self.store.show(id).await?.ok_or(AdminError::UnknownSale)
+    }
+
+    /// A sale as operators see it.
+    pub(in crate::admin_api) async fn show(&self, id: &str) -> Result<AdminSale, AdminError> {
+        self.find(id).await?.try_into()
+    }
+
+    /// The newest sales, or the newest before one; all, or the one with a slug.
+    pub(in crate::admin_api) async fn list(
+        &self,
+        before: Option<SaleId>,
+        slug: Option<&str>,
+    ) -> Result<Vec<AdminSale>, AdminError> {
+        self.store.list(before, slug).await?.into_iter().map(AdminSale::try_from).collect()
+    }
+
+    pub(super) async fn create(&self, by: &By, new: CreateSale) -> Result<AdminSale, AdminError> {
+        let new = new.checked()?;
+        let is_zone = self.store.knows_time_zone(&new.time_zone).await?;
+        check_field("time_zone", is_zone, "be a name of the IANA time zone database, such as Europe/Berlin")?;
+        self.store.create(by, &new).await?.try_into()
+    }
+
+    pub(super) async fn change(&self, by: &By, id: &str, change: ChangeSale) -> Result<AdminSale, AdminError> {
+        change.check()?;
+        let row = self.find(id).await?.row;
+        let change = change.checked(&row)?;
+        if !self.store.change(by, row.sale(), &change).await? {
+            let status = self.find(id).await?.row.shown_status();
+            return Err(AdminError::IllegalTransition { status });
+        }
+        self.tick_now.sale(row.sale());
+        self.show(id).await
+    }
+
+    /// Opens, pauses, resumes or closes a sale.
+    pub(super) async fn act(&self, by: &By, id: &str, action: Action) -> Result<AdminSale, AdminError> {
+        let row = self.find(id).await?.row;
+        let illegal = AdminError::IllegalTransition { status: row.shown_status() };
+        let to = lifecycle::after(row.stored_status(), action).ok_or(illegal)?;
+        if !self.store.set_status(by, action, row.sale(), (row.stored_status(), to)).await? {
+            let status = self.find(id).await?.row.shown_status();
+            return Err(AdminError::IllegalTransition { status });
+        }
+        self.tick_now.sale(row.sale());
+        self.show(id).await
+    }
+}

@@ -1,0 +1,6 @@
+//! What operators do to the tickets of a running sale: admit more, remove one, prefer one, revoke
+//! all tokens.
+
+pub(crate) mod routes;
+pub(crate) mod service;
+mod store;

@@ -1,0 +1,77 @@
+//! Requests ticket actions. The next tick carries them out.
+
+use fairline_line::store::{Found, LineError, LineStore};
+use fairline_sale::{SaleId, Status};
+use tracing::warn;
+
+use crate::{
+    admin_api::sales::{service::Sales, view::AdminSale},
+    controller::{interventions::Intervention, schedule::TickNow},
+    db::{By, Store},
+    error::{AdminError, check_field},
+};
+
+/// What the routes of ticket actions need.
+#[derive(Clone)]
+pub(crate) struct TicketActions {
+    pub(crate) store: Store,
+    pub(crate) sales: Sales,
+    pub(crate) line: LineStore,
+    pub(crate) tick_now: TickNow,
+}
+
+/// A ticket, as a request names it.
+pub(super) struct Ticket {
+    pub(super) sale: String,
+    /// The id of a lane; the sale's own line if it is `None`.
+    pub(super) lane: Option<SaleId>,
+    pub(super) ordinal: u64,
+}
+
+impl TicketActions {
+    /// Removes or prefers a ticket.
+    pub(super) async fn intervene(&self, by: &By, ticket: &Ticket, what: Intervention) -> Result<(), AdminError> {
+        let sale = self.sales.find(&ticket.sale).await?;
+        let line = ticket.lane.unwrap_or_else(|| sale.row.sale());
+        let known = sale.lines.iter().find(|known| known.line() == line).ok_or(AdminError::UnknownLane)?;
+        let status = sale.row.shown_status();
+        let is_served = what == Intervention::Prefer;
+        if status == Status::Closed || (is_served && (status == Status::SoldOut || sale.row.draw_is_due(known))) {
+            return Err(AdminError::IllegalTransition { status });
+        }
+        let visitor = match self.line.find(line, ticket.ordinal).await {
+            Ok(Found::Waiting(visitor)) => visitor,
+            Ok(Found::Gone) => return Err(AdminError::NotWaiting),
+            Ok(Found::Unknown) | Err(LineError::NotPublished) => return Err(AdminError::UnknownTicket),
+            Err(error) => {
+                warn!(%error, "find ticket failed");
+                return Err(AdminError::LineUnavailable);
+            }
+        };
+        if !self.store.intervene(by, &sale.row, what, (line, ticket.ordinal, visitor)).await? {
+            return Err(AdminError::NotWaiting);
+        }
+        self.tick_now.sale(sale.row.sale());
+        Ok(())
+    }
+
+    /// Admits extra shoppers at once.
+    pub(super) async fn admit_now(&self, by: &By, sale: &str, count: i32) -> Result<AdminSale, AdminError> {
+        check_field("count", (1..=100_000).contains(&count), "be between 1 and 100000")?;
+        let row = self.sales.find(sale).await?.row;
+        if row.shown_status() != Status::Open {
+            return Err(AdminError::IllegalTransition { status: row.shown_status() });
+        }
+        self.store.admit_now(by, &row, count).await?;
+        self.tick_now.sale(row.sale());
+        self.sales.show(sale).await
+    }
+
+    /// Revokes all outstanding tokens of a sale. Gives their number.
+    pub(super) async fn revoke_tokens(&self, by: &By, sale: &str) -> Result<i64, AdminError> {
+        let row = self.sales.find(sale).await?.row;
+        let revoked = self.store.revoke_tokens(by, &row).await?;
+        self.tick_now.sale(row.sale());
+        Ok(revoked)
+    }
+}

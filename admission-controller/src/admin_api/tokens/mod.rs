@@ -1,0 +1,4 @@
+//! API tokens of programs.
+
+pub(crate) mod routes;
+mod store;

@@ -1,0 +1,122 @@
+//! The routes of API tokens, for owners.
+
+use axum::{Extension, extract::State, http::StatusCode};
+use fairline_idempotency::Confidential;
+use fairline_server::{Json, Path, Problem, ProblemBody};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::store::{NewToken, TOKENS_MAX, TokenRow};
+use crate::{
+    admin_api::AdminState,
+    auth::{
+        credentials::{ApiToken, is_name},
+        operator::Operator,
+        role::Role,
+    },
+    db::Store,
+    error::{AdminError, check_field},
+};
+
+pub(in crate::admin_api) fn routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new().routes(routes!(list_tokens, add_token)).routes(routes!(revoke_token))
+}
+
+/// An API token of a program.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminToken {
+    /// Its purpose. The audit log names the author of its changes `token {name}`.
+    name: String,
+    role: Role,
+    /// The operator who created it.
+    created_by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+impl From<TokenRow> for AdminToken {
+    fn from(row: TokenRow) -> Self {
+        let TokenRow { name, role, created_by, created_at, expires_at } = row;
+        Self { name, role: Role::of(&role), created_by, created_at, expires_at }
+    }
+}
+
+/// API tokens by name, including expired ones.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminTokens {
+    tokens: Vec<AdminToken>,
+}
+
+/// A new token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddToken {
+    /// Lower-case letters, digits, and what e-mail addresses have; at most 63.
+    name: String,
+    role: Role,
+    /// Its lifetime in days; 90 by default.
+    #[serde(default = "a_quarter")]
+    lasts_days: i32,
+}
+
+fn a_quarter() -> i32 {
+    90
+}
+
+/// A new token, which is stored only as a digest and not shown again.
+#[derive(Serialize, ToSchema)]
+struct AddedToken {
+    token: AdminToken,
+    /// The token, to be sent as `Authorization: Bearer {bearer}`.
+    bearer: String,
+}
+
+/// List the API tokens.
+#[utoipa::path(get, path = "/api/admin/tokens", security(("admin" = [])), responses(
+    (status = 200, description = "The tokens, without their secrets.", body = AdminTokens),
+    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
+))]
+async fn list_tokens(State(store): State<Store>) -> Result<axum::Json<AdminTokens>, Problem> {
+    let tokens = store.tokens().await.map_err(AdminError::from)?;
+    Ok(axum::Json(AdminTokens { tokens: tokens.into_iter().map(AdminToken::from).collect() }))
+}
+
+/// Create an API token for a program, with a role.
+#[utoipa::path(post, path = "/api/admin/tokens", request_body = AddToken, security(("admin" = [])), responses(
+    (status = 201, description = "The token, shown only once.", body = AddedToken),
+    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
+    (status = 409, description = "The name is taken, or there are 200 already.", body = ProblemBody),
+    (status = 422, description = "A field is wrong.", body = ProblemBody),
+))]
+async fn add_token(
+    State(store): State<Store>,
+    Extension(operator): Extension<Operator>,
+    Json(new): Json<AddToken>,
+) -> Result<(StatusCode, Confidential, axum::Json<AddedToken>), Problem> {
+    check_field("name", is_name(&new.name), "be 1 to 63 lower-case letters, digits, dots, underscores, hyphens or @")?;
+    check_field("lasts_days", (1..=3650).contains(&new.lasts_days), "be between 1 and 3650")?;
+    let made = ApiToken::new(rand::random());
+    let row = NewToken { name: &new.name, role: new.role, digest: made.digest(), lasts_days: new.lasts_days };
+    let added = store.add_token(&operator.by(), &row).await;
+    let token = added.map_err(AdminError::from)?.ok_or(AdminError::TooManyTokens { most: TOKENS_MAX })?.into();
+    Ok((StatusCode::CREATED, Confidential, axum::Json(AddedToken { token, bearer: made.bearer().to_owned() })))
+}
+
+/// Revoke an API token at once.
+#[utoipa::path(delete, path = "/api/admin/tokens/{name}", params(("name" = String, Path)), security(("admin" = [])), responses(
+    (status = 204, description = "It is revoked."),
+    (status = 403, description = "The caller is not an owner.", body = ProblemBody),
+    (status = 404, description = "There is no such token.", body = ProblemBody),
+))]
+async fn revoke_token(
+    State(store): State<Store>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let is_gone = store.revoke_token(&operator.by(), &name).await.map_err(AdminError::from)?;
+    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(AdminError::UnknownToken.into()) }
+}

@@ -1,0 +1,149 @@
+//! The composition of the controller: what it consists of, how it starts, and how it stops.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use fairline_line::store::LineStore;
+use fairline_server::{RateLimit, Readiness, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use crate::{
+    Settings,
+    admin_api::{
+        AdminState,
+        keys::service::SigningKeys,
+        lanes::service::Lanes,
+        live::service::{Consoles, Live},
+        orders::service::Orders,
+        rehearsals::service::Rehearsals,
+        reports::service::Reports,
+        sales::service::Sales,
+        ticket_actions::service::TicketActions,
+    },
+    auth::service::Auth,
+    controller::{clock::Clock, decision_metrics, keys::Keys, schedule, tick::Ticker},
+    db::{self, Store},
+    jobs::{self, rehearsals::Stage},
+    public_api::key_set::PublicKeys,
+    router,
+};
+
+/// Requests per second to the admin API and to records from one client address, and the burst.
+const RATE_PER_S: f64 = 20.0;
+const BURST: u32 = 200;
+/// The minimum length of the admin token: a shorter one could be guessed.
+const ADMIN_TOKEN_CHARS_MIN: usize = 16;
+/// How long a shutdown waits for work in progress.
+const DRAIN: Duration = Duration::from_secs(10);
+/// A loop whose round takes longer hangs: each call in it has a deadline of seconds.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
+/// A started controller.
+pub struct Service {
+    /// The routes.
+    pub routes: Router,
+    /// The readiness check.
+    pub ready: Readiness,
+}
+
+impl Service {
+    /// Connects and starts the ticks and the jobs.
+    ///
+    /// # Errors
+    /// Returns an error if a setting is invalid or Redis can't be reached.
+    pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
+        if settings.admin_token.expose().len() < ADMIN_TOKEN_CHARS_MIN {
+            return Err(StartError::new(format!(
+                "The admin token is too short: it needs at least {ADMIN_TOKEN_CHARS_MIN} characters."
+            )));
+        }
+        let keys = Arc::new(Keys::read(&settings.signing_key_files)?);
+        if settings.migrate {
+            db::migrate(settings.postgres_url.expose()).await?;
+        }
+        let (store, ticks) = (Store::connect(settings)?, Store::for_ticks(settings)?);
+        let services = Store::for_services(settings)?;
+        services.pool().check().await?;
+        let line = LineStore::connect(settings.redis_url.expose())
+            .await
+            .map_err(|error| StartError::new(format!("Redis can't be reached: {error}.")))?;
+
+        let tick_now = schedule::TickNow::default();
+        let ticker = Arc::new(Ticker {
+            ledger: ticks,
+            line: line.clone(),
+            keys: keys.clone(),
+            every: settings.tick(),
+            clock: Clock::of_process(),
+            permits: Semaphore::new(usize::try_from(settings.tick_connections).unwrap_or(1)),
+            tick_now: tick_now.clone(),
+        });
+        let requests = tick_now.clone();
+        shutdown.keep("ticks", HANGS_AFTER, move |shutdown| schedule::run(ticker.clone(), requests.clone(), shutdown));
+        let (sampled, kept_days) = (store.clone(), settings.sales_kept_days);
+        shutdown.keep("samples", HANGS_AFTER, move |shutdown| jobs::run(sampled.clone(), kept_days, shutdown));
+
+        let ready = readiness(services.clone(), line.clone());
+        let auth = Auth {
+            store: store.clone(),
+            admin_token: Arc::new(settings.admin_token.clone()),
+            secure_cookies: settings.secure_cookies,
+        };
+        let sales = Sales { store: store.clone(), tick_now: tick_now.clone() };
+        let stage = stage(settings, shutdown).map(Arc::new);
+        let live = Live {
+            store: store.clone(),
+            sales: sales.clone(),
+            auth: auth.clone(),
+            origins: settings.front.origins(&[], settings.secure_cookies)?,
+            consoles: Consoles::new(shutdown),
+            has_stage: stage.is_some(),
+        };
+        let admin = AdminState {
+            auth,
+            keys: SigningKeys { store: store.clone(), keys: keys.clone(), tick_now: tick_now.clone() },
+            lanes: Lanes { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone() },
+            live,
+            orders: Orders { store: store.clone(), sales: sales.clone() },
+            rehearsals: Rehearsals { store: store.clone(), sales: sales.clone(), tick_now: tick_now.clone(), stage },
+            reports: Reports { store: store.clone(), sales: sales.clone() },
+            ticket_actions: TicketActions { store: store.clone(), sales: sales.clone(), line, tick_now },
+            sales,
+            store,
+        };
+        let proxies = settings.front.proxies();
+        let limit = RateLimit::new(RATE_PER_S, BURST, proxies.clone(), shutdown)?;
+        let keys = PublicKeys { store: services, keys };
+        Ok(Self { routes: router::routes(admin, keys, (&limit, proxies), shutdown), ready })
+    }
+}
+
+/// What rehearsals need, if they are set up.
+fn stage(settings: &Settings, shutdown: &Shutdown) -> Option<Stage> {
+    let (program, url) = settings.rehearsal_program.clone().zip(settings.rehearsal_url.clone())?;
+    let (admin_token, postgres_url) = (settings.admin_token.clone(), settings.postgres_url.clone());
+    Some(Stage { program, url, admin_token, postgres_url, shutdown: shutdown.clone() })
+}
+
+fn readiness(store: Store, line: LineStore) -> Readiness {
+    Arc::new(move || {
+        let (store, line) = (store.clone(), line.clone());
+        Box::pin(async move {
+            store.probe().await.map_err(|error| error.to_string())?;
+            line.ping().await.map_err(|error| error.to_string())
+        })
+    })
+}
+
+/// Runs the controller until shutdown.
+///
+/// # Errors
+/// Returns an error if the controller can't start.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+    let service = Service::start(&settings, &shutdown).await?;
+    let router = plumbing_routes(service.routes, service.ready, &shutdown);
+    decision_metrics::describe();
+    serve(listener, router, ServeLimits::default(), &shutdown).await;
+    shutdown.finished(DRAIN).await;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The lifecycle of a sale. Pure.
+
+use fairline_events::Kind;
+use fairline_sale::Status;
+use time::OffsetDateTime;
+
+/// What an operator requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Open now, before the scheduled time.
+    Open,
+    /// Pause admissions.
+    Pause,
+    /// Resume admissions.
+    Resume,
+    /// End the sale.
+    Close,
+}
+
+impl Action {
+    /// Its name in the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open_sale",
+            Self::Pause => "pause_sale",
+            Self::Resume => "resume_sale",
+            Self::Close => "close_sale",
+        }
+    }
+}
+
+/// The status that an action leads to; `None` if it is not allowed.
+#[must_use]
+pub fn after(status: Status, action: Action) -> Option<Status> {
+    match (status, action) {
+        (Status::Scheduled, Action::Open) | (Status::Paused, Action::Resume) => Some(Status::Open),
+        (Status::Open, Action::Pause) => Some(Status::Paused),
+        (Status::Scheduled | Status::Open | Status::Paused, Action::Close) => Some(Status::Closed),
+        _ => None,
+    }
+}
+
+/// The stored status at `now`: sales open and end by the clock. A sale whose window has ended
+/// closes once the last outstanding token was used or has lapsed, so that no admitted shopper is
+/// turned away.
+#[must_use]
+pub fn at(
+    status: Status,
+    now: OffsetDateTime,
+    opens_at: OffsetDateTime,
+    ends_at: Option<OffsetDateTime>,
+    promised: u32,
+) -> Status {
+    match status {
+        Status::Scheduled | Status::Open | Status::Paused if has_ended(now, ends_at) && promised == 0 => Status::Closed,
+        Status::Scheduled if opens_at <= now => Status::Open,
+        other => other,
+    }
+}
+
+/// Whether the window is over, so that no more shoppers are admitted.
+#[must_use]
+pub fn has_ended(now: OffsetDateTime, ends_at: Option<OffsetDateTime>) -> bool {
+    ends_at.is_some_and(|ends_at| ends_at <= now)
+}
+
+/// The event that announces a move from one status to another.
+#[must_use]
+pub fn event_of(from: Status, to: Status) -> Kind {
+    match (from, to) {
+        (Status::Paused, Status::Open) => Kind::FlashSaleResumed,
+        (_, Status::Open | Status::Scheduled) => Kind::FlashSaleStarted,
+        (_, Status::Paused) => Kind::FlashSalePaused,
+        (_, Status::SoldOut | Status::Closed) => Kind::FlashSaleEnded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_actions() {
+        use Action::{Close, Open, Pause, Resume};
+        let allowed = [
+            (Status::Scheduled, Open, Status::Open),
+            (Status::Scheduled, Close, Status::Closed),
+            (Status::Open, Pause, Status::Paused),
+            (Status::Open, Close, Status::Closed),
+            (Status::Paused, Resume, Status::Open),
+            (Status::Paused, Close, Status::Closed),
+        ];
+        for status in [Status::Scheduled, Status::Open, Status::Paused, Status::SoldOut, Status::Closed] {
+            for action in [Open, Pause, Resume, Close] {
+                let expected = allowed.iter().find(|row| (row.0, row.1) == (status, action)).map(|row| row.2);
+                assert_eq!(after(status, action), expected, "{status:?} {action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_clock_opens_and_ends() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let later = now + Duration::HOUR;
+        assert_eq!(at(Status::Scheduled, now, later, None, 0), Status::Scheduled);
+        assert_eq!(at(Status::Scheduled, later, later, None, 0), Status::Open);
+        assert_eq!(at(Status::Open, later, now, Some(later), 0), Status::Closed);
+        assert_eq!(at(Status::Open, later, now, Some(later), 1), Status::Open, "a token is outstanding");
+        assert_eq!(at(Status::Paused, now, now, Some(later), 0), Status::Paused);
+        assert_eq!(at(Status::Closed, later, now, None, 0), Status::Closed);
+    }
+}

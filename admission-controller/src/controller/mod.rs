@@ -1,0 +1,27 @@
+//! The controller: decides for each sale how many shoppers are admitted, and publishes their
+//! tokens.
+//!
+//! - [`schedule`] ticks each sale in a task of its own; [`tick`] is what happens then.
+//! - [`ledger`] is the port to Postgres, [`postgres`] its implementation. The simulation has
+//!   another one.
+//! - [`sale`], [`line`], [`turns`], [`agenda`] and [`interventions`] are rows, and what follows
+//!   from them. They are pure, as are [`lifecycle`], [`epochs`] and [`record`].
+
+pub(crate) mod agenda;
+pub(crate) mod clock;
+pub(crate) mod columns;
+pub(crate) mod decision_metrics;
+pub(crate) mod epochs;
+mod error;
+pub(crate) mod interventions;
+pub(crate) mod keys;
+pub(crate) mod ledger;
+pub mod lifecycle;
+pub(crate) mod line;
+pub(crate) mod postgres;
+pub(crate) mod record;
+pub(crate) mod restore;
+pub(crate) mod sale;
+pub(crate) mod schedule;
+pub(crate) mod tick;
+pub(crate) mod turns;

@@ -1,0 +1,287 @@
+//! The lines of a sale in Postgres: what a tick reads of one and writes to it.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use fairline_line::{
+    store::{Claim, Home, Upcoming},
+    ticket::Ordinal,
+};
+use fairline_sale::VisitorId;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use crate::{
+    controller::{
+        columns::{ordinal, stored},
+        epochs::{self, Moved},
+        ledger::{LineStatements, NotServed},
+        line::LineRow,
+        postgres::LockedSale,
+        turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, PastTurns, REPUBLISHED_AT_ONCE, TurnRow, Unpublished},
+    },
+    db::StoreError,
+};
+
+/// The lines of some sales: of each its own first, then the lanes by name.
+pub(crate) async fn lines_of<'c>(executor: impl PgExecutor<'c>, sales: &[Uuid]) -> Result<Vec<LineRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT id, sale_id, lane, share, invitation_key, invitations, epoch, cursor, highest_ordinal, granted, above, \
+         drawn, draw_key, record_seq, record_hash, recorded_epoch, recorded_rev, recorded_tickets, recorded_status, \
+         published_status, epoch_began_at, publication, home, restless, retell_below, admitted, \
+         waiting, present, expected, recovers_until FROM lines WHERE sale_id = ANY($1) ORDER BY lane NULLS FIRST",
+    );
+    Ok(rows.bind(sales).fetch_all(executor).await?)
+}
+
+#[async_trait]
+impl LineStatements for LockedSale {
+    async fn take_claims(&mut self, at: usize, claims: &[(Ordinal, Claim)]) -> Result<(), StoreError> {
+        let ordinals = |wanted: Claim| -> Vec<i64> {
+            let given = claims.iter().filter(|(_, claim)| *claim == wanted);
+            given.filter_map(|(ordinal, _)| i64::try_from(*ordinal).ok()).collect()
+        };
+        let (claimed, left) = (ordinals(Claim::Claimed), ordinals(Claim::Left));
+        if !claimed.is_empty() {
+            sqlx::query(
+                "UPDATE admissions SET claimed_at = now() WHERE line_id = $1 AND ordinal = ANY($2) \
+                 AND state = 'promised' AND claimed_at IS NULL",
+            )
+            .bind(self.sale.lines[at].id)
+            .bind(claimed)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        if !left.is_empty() {
+            let units: i64 = sqlx::query_scalar(
+                "WITH lapsed AS (UPDATE admissions SET state = 'lapsed', left_at = now() WHERE line_id = $1 \
+                 AND ordinal = ANY($2) AND state = 'promised' RETURNING quantity) \
+                 SELECT coalesce(sum(quantity), 0) FROM lapsed",
+            )
+            .bind(self.sale.lines[at].id)
+            .bind(left)
+            .fetch_one(&mut *self.transaction)
+            .await?;
+            self.promised -= units;
+        }
+        Ok(())
+    }
+
+    async fn not_to_be_served(&mut self, at: usize, tickets: &[Ordinal]) -> Result<NotServed, StoreError> {
+        let numbers: Vec<i64> = tickets.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
+        let found: Vec<(i64, bool, bool)> = sqlx::query_as(
+            "SELECT ordinal, false, false FROM admissions WHERE line_id = $1 AND state <> 'lapsed' AND ordinal = ANY($2) \
+             UNION ALL SELECT ordinal, false, true FROM admissions WHERE line_id = $1 AND state = 'lapsed' \
+             AND published_state IS DISTINCT FROM state AND ordinal = ANY($2) \
+             UNION ALL SELECT ordinal, NOT done, false FROM interventions \
+             WHERE line_id = $1 AND kind = 'removed' AND ordinal = ANY($2)",
+        )
+        .bind(self.sale.lines[at].id)
+        .bind(numbers)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let of = |is_lapsed: bool| found.iter().filter(move |found| found.2 == is_lapsed).map(|found| ordinal(found.0));
+        let unrecorded = found.iter().filter(|found| found.1).map(|found| ordinal(found.0)).collect();
+        Ok(NotServed { passed_over: of(false).collect(), unrecorded, lapsed: of(true).collect() })
+    }
+
+    async fn admit(
+        &mut self,
+        at: usize,
+        tickets: &[(Ordinal, VisitorId, u32)],
+        kid: &str,
+    ) -> Result<Vec<Ordinal>, StoreError> {
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = tickets.iter().map(|_| Uuid::now_v7()).collect();
+        let ordinals: Vec<i64> = tickets.iter().filter_map(|ticket| i64::try_from(ticket.0).ok()).collect();
+        let visitors: Vec<Vec<u8>> = tickets.iter().map(|ticket| ticket.1.0.to_vec()).collect();
+        let quantities: Vec<i32> = tickets.iter().filter_map(|ticket| i32::try_from(ticket.2).ok()).collect();
+        let (made, units, first): (Vec<i64>, i64, i64) = sqlx::query_as(
+            "WITH made AS (INSERT INTO admissions \
+             (id, sale_id, line_id, epoch, ordinal, visitor, quantity, kid, issued_at, claim_by, expires_at) \
+             SELECT ticket.id, $1, $10, $2, ordinal, visitor, quantity, $7, moment.now, \
+             moment.now + make_interval(secs => $8), moment.now + make_interval(secs => $9) \
+             FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::integer[]) AS ticket (id, ordinal, visitor, quantity), \
+             (SELECT clock_timestamp() AS now) AS moment \
+             ON CONFLICT (line_id, ordinal) WHERE state <> 'lapsed' DO NOTHING RETURNING ordinal, quantity) \
+             SELECT coalesce(array_agg(ordinal), '{}'), coalesce(sum(quantity), 0), count(*) FILTER (WHERE NOT EXISTS \
+             (SELECT FROM admissions AS earlier WHERE earlier.line_id = $10 AND earlier.ordinal = made.ordinal AND state = 'lapsed')) \
+             FROM made",
+        )
+        .bind(self.sale.row.id)
+        .bind(self.sale.lines[at].epoch)
+        .bind(ids)
+        .bind(ordinals)
+        .bind(visitors)
+        .bind(quantities)
+        .bind(kid)
+        .bind(f64::from(self.sale.row.claim_window_s))
+        .bind(f64::from(self.sale.row.token_ttl_s))
+        .bind(self.sale.lines[at].id)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        self.made[at].admissions += i64::try_from(made.len()).unwrap_or(i64::MAX);
+        self.made[at].first += first;
+        self.promised += units;
+        self.promises |= units > 0;
+        let made: HashSet<Ordinal> = made.into_iter().map(ordinal).collect();
+        Ok(tickets.iter().map(|ticket| ticket.0).filter(|ordinal| made.contains(ordinal)).collect())
+    }
+
+    async fn note_moved(&mut self, at: usize, cursor: Ordinal, seen: &Upcoming) -> Result<(), StoreError> {
+        let is_settled = self.sale.row.now - self.sale.lines[at].epoch_began_at > epochs::SETTLED;
+        let (line, made) = (&mut self.sale.lines[at], self.made[at]);
+        let before = line.clone();
+        let granted_ahead = epochs::granted_ahead(if is_settled { 0 } else { line.restless() });
+        let moved = Moved { cursor, granted_ahead, admitted: made.admissions, first: made.first };
+        line.move_on(&moved, seen, self.sale.row.now);
+        if *line == before {
+            return Ok(());
+        }
+        sqlx::query(
+            "UPDATE lines SET joined = joined + $2, waiting = $3, present = $4, cursor = $5, highest_ordinal = $6, granted = $7, \
+             admitted = $8, home = $9, recovers_until = $10 WHERE id = $1",
+        )
+        .bind(line.id)
+        .bind((stored(seen.highest) - before.highest_ordinal).max(0))
+        .bind(line.waiting)
+        .bind(line.present)
+        .bind(line.cursor)
+        .bind(line.highest_ordinal)
+        .bind(line.granted)
+        .bind(line.admitted)
+        .bind(&line.home)
+        .bind(line.recovers_until)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    async fn number_publications(&mut self) -> Result<(), StoreError> {
+        let numbers: Vec<(Uuid, i64)> = sqlx::query_as(
+            "UPDATE lines SET publication = publication + $2 WHERE sale_id = $1 RETURNING id, publication",
+        )
+        .bind(self.sale.row.id)
+        .bind(PUBLICATIONS_A_TICK)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let numbers: HashMap<Uuid, i64> = numbers.into_iter().collect();
+        for line in &mut self.sale.lines {
+            line.publication = numbers.get(&line.id).copied().unwrap_or(line.publication);
+        }
+        Ok(())
+    }
+
+    async fn unpublished(&mut self, at: usize, again: &[Ordinal]) -> Result<Vec<Unpublished>, StoreError> {
+        let again: Vec<i64> = again.iter().filter_map(|&ordinal| i64::try_from(ordinal).ok()).collect();
+        Ok(sqlx::query_as(
+            "WITH found AS ( \
+             (SELECT id FROM admissions WHERE line_id = $1 AND state = 'promised' AND published_epoch < $3 LIMIT $2) UNION \
+             (SELECT id FROM admissions WHERE line_id = $1 AND published_state IS DISTINCT FROM state \
+              ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2) UNION \
+             SELECT id FROM admissions WHERE line_id = $1 AND ordinal = ANY($4) AND state <> 'lapsed') \
+             SELECT id, ordinal, visitor, quantity, kid, state, issued_at, claim_by, claimed_at, expires_at, \
+             (SELECT count(*) FROM admissions AS other WHERE other.line_id = $1 \
+              AND other.ordinal = turn.ordinal AND other.state = 'lapsed' AND NOT other.excused) AS lapses, \
+             state = 'lapsed' AND ( \
+              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+               AND newer.state <> 'lapsed') OR \
+              EXISTS (SELECT FROM admissions AS newer WHERE newer.line_id = $1 AND newer.ordinal = turn.ordinal \
+               AND newer.state = 'lapsed' AND newer.number > turn.number)) AS superseded \
+             FROM admissions AS turn WHERE id = ANY (ARRAY(SELECT id FROM found)) \
+             ORDER BY state <> 'promised', issued_at, ordinal LIMIT $2",
+        )
+        .bind(self.sale.lines[at].id)
+        .bind(PUBLISHED_MAX)
+        .bind(self.sale.lines[at].epoch)
+        .bind(again)
+        .fetch_all(&mut *self.transaction)
+        .await?)
+    }
+
+    async fn begin_epoch(&mut self, at: usize, redis: &Home) -> Result<(), StoreError> {
+        let before_draw = self.sale.row.draw_is_due(&self.sale.lines[at]);
+        let line = &mut self.sale.lines[at];
+        line.restless = line.restless_with_another(self.sale.row.now);
+        line.lose(self.sale.row.now);
+        (line.epoch, line.above) = sqlx::query_as(
+            "UPDATE lines SET epoch = greatest(epoch, $4) + 1, above = greatest(granted, $5), \
+             cursor = CASE WHEN $3 THEN cursor ELSE greatest(granted, $5) END, highest_ordinal = greatest(granted, $5), \
+             granted = greatest(granted, $5) + $2, home = $6, restless = $7, \
+             retell_below = CASE WHEN epoch > 0 THEN $9::bigint END, \
+             waiting = 0, present = 0, expected = $10, recovers_until = $11, \
+             epoch_began_at = clock_timestamp() + make_interval(secs => $8) WHERE id = $1 RETURNING epoch, above",
+        )
+        .bind(line.id)
+        .bind(epochs::granted_ahead(line.restless()))
+        .bind(before_draw)
+        .bind(i32::try_from(redis.epoch).unwrap_or(i32::MAX - 1))
+        .bind(i64::try_from(redis.granted).unwrap_or(0))
+        .bind(&redis.run_id)
+        .bind(line.restless)
+        .bind(epochs::PUBLISHED_WITHIN.as_secs_f64())
+        .bind(i64::MAX)
+        .bind(line.expected)
+        .bind(line.recovers_until)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    async fn note_published(&mut self, at: usize, published: &[Unpublished], begins: bool) -> Result<(), StoreError> {
+        if !published.is_empty() {
+            let ids: Vec<Uuid> = published.iter().map(|admission| admission.id).collect();
+            let states: Vec<String> = published.iter().map(|admission| admission.state.clone()).collect();
+            sqlx::query(
+                "UPDATE admissions SET published_state = turn.state, published_epoch = $3 \
+                 FROM unnest($1::uuid[], $2::text[]) AS turn (id, state) \
+                 WHERE admissions.id = ANY($1) AND admissions.id = turn.id",
+            )
+            .bind(ids)
+            .bind(states)
+            .bind(self.sale.lines[at].epoch)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        sqlx::query(
+            "UPDATE lines SET published_status = $2, \
+             epoch_began_at = CASE WHEN $3 THEN clock_timestamp() ELSE epoch_began_at END \
+             WHERE id = $1 AND ($3 OR published_status IS DISTINCT FROM $2)",
+        )
+        .bind(self.sale.lines[at].id)
+        .bind(&self.sale.row.status)
+        .bind(begins)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    async fn past_turns(&mut self, at: usize) -> Result<PastTurns, StoreError> {
+        let rows: Vec<TurnRow> = sqlx::query_as(
+            "SELECT ordinal, state, claimed, excused FROM ( \
+             (SELECT ordinal, state, claimed_at IS NOT NULL AS claimed, excused, number FROM admissions \
+              WHERE line_id = $1 AND state <> 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3) UNION ALL \
+             (SELECT ordinal, state, claimed_at IS NOT NULL, excused, number FROM admissions \
+              WHERE line_id = $1 AND state = 'lapsed' AND ordinal < $2 ORDER BY ordinal DESC LIMIT $3)) AS turns \
+             ORDER BY ordinal DESC, number DESC LIMIT $3",
+        )
+        .bind(self.sale.lines[at].id)
+        .bind(self.sale.lines[at].retell_below)
+        .bind(REPUBLISHED_AT_ONCE)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        Ok(PastTurns::of(&rows))
+    }
+
+    async fn note_republished(&mut self, at: usize, published: &PastTurns) -> Result<(), StoreError> {
+        self.sale.lines[at].retell_below = published.below();
+        sqlx::query("UPDATE lines SET retell_below = $2 WHERE id = $1")
+            .bind(self.sale.lines[at].id)
+            .bind(published.below())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The ledger in Postgres. Each part of a tick has its statements in a `store.rs`.
+
+mod store;
+
+mod agenda {
+    mod store;
+}
+mod interventions {
+    mod store;
+}
+mod limits {
+    mod store;
+}
+mod lines {
+    pub(super) mod store;
+}
+mod record {
+    mod store;
+}
+mod restore {
+    mod store;
+}
+mod visits {
+    mod store;
+}
+
+pub(crate) use self::{
+    lines::store::lines_of,
+    store::{LockedSale, sale_rows},
+};

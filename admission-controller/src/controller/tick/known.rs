@@ -1,0 +1,92 @@
+//! What a controller remembers of a sale from one tick to the next. The ledger confirms all of it
+//! before it decides anything.
+
+use std::{collections::HashMap, time::Duration};
+
+use fairline_line::{
+    store::{Look, Upcoming},
+    ticket::Ordinal,
+};
+use fairline_sale::{SaleCard, SaleId};
+
+use crate::controller::{line::LineRow, sale::SaleRow};
+
+/// What was published of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Published {
+    publication: i64,
+    epoch: u32,
+    cursor: Ordinal,
+    highest: Ordinal,
+    granted: Ordinal,
+    recall_window_s: i32,
+    card: SaleCard,
+}
+
+impl Published {
+    pub(super) fn of(row: &SaleRow, line: &LineRow) -> Self {
+        Self {
+            publication: line.publication,
+            epoch: line.epoch(),
+            cursor: line.cursor(),
+            highest: line.highest(),
+            granted: line.granted(),
+            recall_window_s: row.recall_window_s,
+            card: row.card(line),
+        }
+    }
+
+    /// Whether the line is still as it was published. The number may differ, since other
+    /// controllers publish too.
+    pub(super) fn is_current(&self, row: &SaleRow, line: &LineRow) -> bool {
+        *self == Self { publication: self.publication, ..Self::of(row, line) }
+    }
+}
+
+/// A line as the last tick left it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct KnownLine {
+    pub(super) line: SaleId,
+    pub(super) publication: i64,
+    /// What the next tick asks Redis before it locks the sale.
+    pub(super) query: Look,
+    pub(super) seen: Upcoming,
+}
+
+/// How a sale rests in which there is nothing to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    /// How often its lines are read from Redis.
+    pub(super) peek_every: Duration,
+    /// How often it is ticked even if they are unchanged.
+    pub(super) tick_every: Duration,
+}
+
+/// What this controller knows of a sale. Times are those of the process's own clock.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(super) lines: Vec<KnownLine>,
+    pub(super) published: HashMap<SaleId, Published>,
+    pub(super) published_at: Option<Duration>,
+    /// When the sale has last changed, was last ticked, and was last seen at rest.
+    pub(super) changed_at: Option<Duration>,
+    pub(super) ticked_at: Option<Duration>,
+    pub(super) rested_at: Option<Duration>,
+    pub(super) rest: Option<Rest>,
+}
+
+/// What Redis returned of a sale before it was locked.
+pub(super) struct Peek {
+    pub(super) at: Duration,
+    pub(super) lines: Vec<PeekedLine>,
+}
+
+/// A known line, as Redis has it now.
+pub(super) struct PeekedLine {
+    pub(super) line: SaleId,
+    pub(super) publication: i64,
+    pub(super) query: Look,
+    /// `None` if Redis does not know the line.
+    pub(super) seen: Option<Upcoming>,
+    pub(super) is_unchanged: bool,
+}

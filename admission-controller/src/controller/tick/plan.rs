@@ -1,0 +1,271 @@
+//! What is to become of a sale in one tick: all of it is read and decided before a row of an
+//! admission is locked.
+
+use std::collections::HashSet;
+
+use fairline_admission::{Decision, Lane, Observation, Visits, decide, quantities};
+use fairline_line::{store::Look, ticket::Ordinal};
+use fairline_record::entry::TICKETS_MAX;
+use fairline_sale::{Status, VisitorId};
+use time::OffsetDateTime;
+
+use super::{
+    Ticker, draw,
+    lines::{Admit, Served, TickLine},
+};
+use crate::{
+    controller::{
+        agenda::Agenda,
+        decision_metrics::{self, Decided},
+        epochs,
+        error::TickError,
+        interventions::Intervention,
+        ledger::{
+            InterventionStatements as _, Ledger, LimitStatements as _, LineStatements as _, Locked as _, NotServed,
+        },
+        lifecycle,
+        line::LineRow,
+    },
+    db::StoreError,
+};
+
+/// How far beyond the cursor one query takes tickets in. Runs of departed tickets cost nothing,
+/// unless a draw has shuffled them.
+const REACH: u64 = 5000;
+/// Queries for one line in one tick at most.
+const QUERIES_MAX: usize = 8;
+
+/// What is decided for a sale in one tick. Each [`TickLine`] has its own part.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// The name of the key that signs the tokens.
+    pub(super) kid: String,
+    pub(super) decision: Option<Decision>,
+    /// Extra admissions that an operator has requested.
+    pub(super) at_once: u32,
+    pub(super) observed_till: Option<OffsetDateTime>,
+    /// What limits admissions.
+    pub(super) why: String,
+    visits: Visits,
+    elapsed_s: f64,
+}
+
+impl<L: Ledger> Ticker<L> {
+    /// What is to be done next for a sale: nothing, the draw, or admissions. The draw is made here.
+    pub(super) async fn plan(
+        &self,
+        sale: &mut L::Locked,
+        agenda: &Agenda,
+        lines: &mut [TickLine],
+        elapsed_s: f64,
+    ) -> Result<Plan, TickError> {
+        let mut plan = Plan { elapsed_s, ..Plan::default() };
+        // Visits are also taken in during a pause, so that they don't count as those of a single
+        // tick afterwards.
+        if matches!(sale.row.stored_status(), Status::Open | Status::Paused) {
+            let (visits, till) = sale.visits().await?;
+            (plan.visits, plan.observed_till) = (visits, Some(till));
+        }
+        let lacks_draw = |line: &TickLine| sale.lines[line.at].drawn().is_some_and(|(pool, _)| pool != line.seen.drawn);
+        plan.why = if sale.row.stored_status() != Status::Open || lifecycle::has_ended(sale.row.now, sale.row.ends_at) {
+            "the status: the sale is not open".to_owned()
+        } else if sale.lines.iter().any(|line| sale.row.draw_is_due(line)) {
+            draw::make(sale, lines, &self.line).await?;
+            "the draw, which is being made".to_owned()
+        } else if lines.iter().any(lacks_draw) {
+            "the draw, which is being published".to_owned()
+        } else if let Some(key) = self.keys.signs(&agenda.revoked) {
+            key.kid().clone_into(&mut plan.kid);
+            return self.plan_admissions(sale, agenda, lines, plan).await;
+        } else {
+            "the keys: every signing key is revoked, so the controllers need another one".to_owned()
+        };
+        Ok(plan)
+    }
+
+    /// Plans as many admissions as the control law allows: of each line, the next tickets.
+    async fn plan_admissions(
+        &self,
+        sale: &mut L::Locked,
+        agenda: &Agenda,
+        lines: &mut [TickLine],
+        mut plan: Plan,
+    ) -> Result<Plan, TickError> {
+        let units = sale.row.units_per_admission();
+        // Tickets that an operator prefers; in yield mode, too, only for free units.
+        let mut first = quantities(sale.row.free(), units);
+        let mut promised = 0;
+        for line in lines.iter_mut() {
+            let mut wanted = if agenda.interventions { sale.preferred(line.at).await? } else { Vec::new() };
+            wanted.retain(|&(ordinal, _)| line.record.knows(ordinal));
+            let allowed = self.within_limit(sale, line, &wanted).await?;
+            line.preferred = with_quantities(allowed, &mut first);
+            line.preferred_at = Some(line.record.keep_place());
+            promised += line.preferred.iter().map(|ticket| ticket.2).sum::<u32>();
+        }
+        let prior = sale.prior().await?;
+        let row = &sale.row;
+        let mut stock = row.stock();
+        stock.promised = stock.promised.saturating_add(promised);
+        let recovers = |line: &TickLine| epochs::recovers_until(&sale.lines[line.at], &line.seen, row.now).is_some();
+        // What the lanes leave is the own line's share.
+        let own = 1.0 - sale.lines.iter().filter_map(|line| line.share).sum::<f64>();
+        let share = |line: &LineRow| line.share.unwrap_or(own.max(0.0));
+        let lane = |line: &TickLine| Lane { waiting: line.seen.waiting, share: share(&sale.lines[line.at]) };
+        let lanes: Vec<Lane> = lines.iter().map(lane).collect();
+        let (terms, memory) = (row.terms(), row.memory());
+        let observation = Observation {
+            terms: &terms,
+            stock,
+            lanes: &lanes,
+            visits: &plan.visits,
+            checkout: agenda.checkout(),
+            recovering: lines.iter().any(recovers),
+            at_once: agenda.at_once(),
+            elapsed_s: plan.elapsed_s,
+            prior: &prior,
+            memory: &memory,
+        };
+        let decision = decide(&observation);
+        // In yield mode more is promised than there is.
+        let mut quantities = quantities(if row.is_yield() { u32::MAX } else { stock.free() }, units);
+        for (line, &wanted) in lines.iter_mut().zip(&decision.by_lane) {
+            self.plan_next(sale, line, wanted, &mut quantities).await?;
+        }
+        let lags = lines.iter().any(|line| line.lags);
+        let planned = lines.iter().flat_map(|line| &line.served).map(|served| served.tickets.len()).sum();
+        plan.why = if lags {
+            "the record, which is catching up with the line".to_owned()
+        } else {
+            decision.reason.to_string()
+        };
+        let decided = Decided { observation: &observation, decision: &decision, planned, why: &plan.why };
+        decision_metrics::decision(sale, &decided);
+        (plan.decision, plan.at_once) = (Some(decision), agenda.at_once());
+        Ok(plan)
+    }
+
+    /// Plans the next tickets of one line, `wanted` at most. Tickets that are not to be served
+    /// delay no other.
+    async fn plan_next(
+        &self,
+        sale: &mut L::Locked,
+        line: &mut TickLine,
+        wanted: u32,
+        quantities: &mut impl Iterator<Item = u32>,
+    ) -> Result<(), TickError> {
+        let (at, id) = (line.at, sale.lines[line.at].line());
+        let mut missing = wanted as usize;
+        // Redis learns of a commit afterwards, and returns the recalled tickets of an earlier query
+        // once more.
+        let mut recalled = HashSet::new();
+        for _ in 0..QUERIES_MAX {
+            // Each query has one entry in the record.
+            let most = missing.min(TICKETS_MAX);
+            if most == 0 {
+                break;
+            }
+            let cursor = line.cursor;
+            let wanted = (most + recalled.len()) as u64;
+            let query = Look { cursor, wanted, reach: REACH, news: line.record.wants() };
+            let mut next = self.line.look(id, &query).await?;
+            line.record.take_in(&next);
+            line.lags |= next.lags;
+            let mut fresh: Vec<_> =
+                next.tickets.iter().filter(|ticket| !recalled.contains(&ticket.0)).copied().collect();
+            // Some have departed since the earlier query, so it returned more than are wanted. The
+            // next tick serves them.
+            if next.lags || fresh.len() > most || (fresh.is_empty() && next.cursor == cursor) {
+                break;
+            }
+            recalled
+                .extend(next.tickets.iter().take(usize::try_from(next.recalled).unwrap_or(0)).map(|ticket| ticket.0));
+            let ordinals: Vec<Ordinal> = fresh.iter().map(|ticket| ticket.0).collect();
+            let NotServed { passed_over, unrecorded, lapsed } = sale.not_to_be_served(at, &ordinals).await?;
+            // This tick publishes the lapsed turn, and the next one goes on: until then the cursor
+            // stays, with all behind that ticket.
+            let barrier = fresh.iter().position(|ticket| lapsed.contains(&ticket.0));
+            if let Some(barrier) = barrier {
+                fresh.truncate(barrier);
+                fresh.retain(|ticket| recalled.contains(&ticket.0));
+                next.cursor = cursor;
+            }
+            line.again.extend(&passed_over);
+            line.record.removed(&unrecorded);
+            sale.note_done(at, Intervention::Remove, &unrecorded).await?;
+            fresh.retain(|(ordinal, _)| {
+                !passed_over.contains(ordinal) && !line.preferred.iter().any(|ticket| ticket.0 == *ordinal)
+            });
+            let tickets = with_quantities(self.within_limit(sale, line, &fresh).await?, quantities);
+            missing -= tickets.len();
+            line.cursor = next.cursor;
+            let place = line.record.keep_place();
+            line.served.push(Served { place, tickets, cursor: next.cursor });
+            if barrier.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tickets whose shoppers may have more units of the sale, and how many. The others are
+    /// taken out.
+    async fn within_limit(
+        &self,
+        sale: &mut L::Locked,
+        line: &mut TickLine,
+        tickets: &[(Ordinal, VisitorId)],
+    ) -> Result<Vec<Admit>, StoreError> {
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let visitors: Vec<VisitorId> = tickets.iter().map(|ticket| ticket.1).collect();
+        let left = sale.left_of_limit(&visitors).await?;
+        let units = |visitor: &VisitorId| left.get(visitor).copied().unwrap_or(u32::MAX);
+        let at_limit: Vec<_> = tickets.iter().filter(|ticket| units(&ticket.1) == 0).copied().collect();
+        let taken_out = sale.take_out_at_limit(line.at, &at_limit).await?;
+        line.takes_out |= !taken_out.is_empty();
+        line.record.removed(&taken_out);
+        let allowed = tickets.iter().map(|&(ordinal, visitor)| (ordinal, visitor, units(&visitor)));
+        Ok(allowed.filter(|ticket| ticket.2 > 0).collect())
+    }
+
+    /// Makes the planned admissions. Gives the number in order, and the number before all others.
+    pub(super) async fn admit(
+        &self,
+        sale: &mut L::Locked,
+        kid: &str,
+        lines: &mut [TickLine],
+    ) -> Result<(u32, u32), TickError> {
+        let (mut admitted, mut preferred) = (0, 0);
+        let count = |made: &[Ordinal]| u32::try_from(made.len()).unwrap_or(u32::MAX);
+        for line in lines.iter_mut().filter(|line| !line.preferred.is_empty()) {
+            let made = sale.admit(line.at, &line.preferred, kid).await?;
+            if let Some(place) = line.preferred_at {
+                line.record.preferred(place, &made);
+            }
+            // A ticket with a token has had its turn.
+            let served: Vec<Ordinal> = line.preferred.iter().map(|ticket| ticket.0).collect();
+            sale.note_done(line.at, Intervention::Prefer, &served).await?;
+            preferred += count(&made);
+        }
+        for line in lines {
+            let mut cursor = sale.lines[line.at].cursor();
+            for Served { place, tickets, cursor: next } in &line.served {
+                let made = sale.admit(line.at, tickets, kid).await?;
+                if !made.is_empty() || *next > cursor {
+                    line.record.admitted(*place, &made, *next);
+                }
+                admitted += count(&made);
+                cursor = *next;
+            }
+        }
+        Ok((admitted, preferred))
+    }
+}
+
+/// Gives each ticket the next quantity, but not more units than its shopper may have.
+fn with_quantities(allowed: Vec<Admit>, quantities: &mut impl Iterator<Item = u32>) -> Vec<Admit> {
+    let tickets = allowed.into_iter().zip(quantities);
+    tickets.map(|((ordinal, visitor, most), units)| (ordinal, visitor, units.min(most))).collect()
+}

@@ -1,0 +1,159 @@
+//! What a commit publishes to Redis, in the order of commits: under the lock of the sale.
+
+use std::{collections::HashMap, time::Duration};
+
+use fairline_admission_token::{AUDIENCE, Claims, ISSUER};
+use fairline_line::{
+    change::{LiveTurn, Turn},
+    store::Publication,
+    ticket::Ordinal,
+};
+use fairline_sale::{AdmissionState, SaleId};
+
+use super::{
+    Committed, Known, Ticker, draw,
+    known::{KnownLine, Published},
+};
+use crate::controller::{
+    error::TickError,
+    ledger::{InterventionStatements as _, Ledger, LineStatements as _, Locked as _},
+    turns::{PUBLICATIONS_A_TICK, PUBLISHED_MAX, Unpublished},
+};
+
+/// How long one tick publishes past turns again after a loss; the next tick continues.
+const REPUBLISHES_FOR: Duration = Duration::from_millis(50);
+
+impl<L: Ledger> Ticker<L> {
+    /// Publishes what was committed, in the order of commits: under the lock.
+    pub(super) async fn publish(
+        &self,
+        sale: SaleId,
+        committed: &[Committed],
+        known: &mut Known,
+    ) -> Result<(), TickError> {
+        // The controller that begins an epoch publishes it and waits for the lock: unpublished, it
+        // would be begun again.
+        let begins = committed.iter().any(|committed| committed.begins.is_some());
+        let Some(mut sale) = self.ledger.lock(sale, begins).await? else { return Ok(()) };
+        // A line that cannot be published delays no other.
+        let mut failed = None;
+        (known.published, known.published_at) = (HashMap::with_capacity(committed.len()), Some(self.clock.now()));
+        for committed in committed {
+            let Some(at) = sale.lines.iter().position(|line| line.line() == committed.line.line) else { continue };
+            // A later commit publishes this, too.
+            if sale.lines[at].publication != committed.line.publication {
+                continue;
+            }
+            match self.publish_line(&mut sale, at, committed).await {
+                Ok(()) => {
+                    let line = &sale.lines[at];
+                    known.published.insert(line.line(), Published::of(&sale.row, line));
+                }
+                Err(error @ TickError::Line(_)) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        sale.commit().await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn publish_line(&self, sale: &mut L::Locked, at: usize, committed: &Committed) -> Result<(), TickError> {
+        let drawn = sale.lines[at].drawn();
+        let KnownLine { line, publication: last, seen, .. } = &committed.line;
+        if let Some((pool, key)) = drawn
+            && pool != seen.drawn
+        {
+            draw::publish(&self.line, *line, pool, key).await?;
+        }
+        let (mut begins, mut claims) = (committed.begins.as_deref(), seen.claims.as_slice());
+        let mut again = committed.again.as_slice();
+        for number in last - PUBLICATIONS_A_TICK + 1..=*last {
+            let unpublished = sale.unpublished(at, again).await?;
+            let is_full = i64::try_from(unpublished.len()).is_ok_and(|count| count == PUBLISHED_MAX);
+            let removed = sale.unpublished_removals(at, again).await?;
+            let (mut published, mut is_withheld) = (Vec::with_capacity(unpublished.len()), false);
+            let mut turns = Vec::with_capacity(unpublished.len() + removed.len());
+            for admission in unpublished {
+                // Only the newest turn of a ticket is published: an older one would overwrite it.
+                if !admission.superseded {
+                    let Some(turn) = self.turn(sale.row.sale(), &admission) else {
+                        is_withheld = true;
+                        continue;
+                    };
+                    turns.push((admission.ordinal(), turn));
+                }
+                published.push(admission);
+            }
+            let taken_out = |at_limit| if at_limit { Turn::Limit } else { Turn::Removed };
+            turns.extend(removed.iter().map(|&(ordinal, at_limit)| (ordinal, taken_out(at_limit))));
+            let line = &sale.lines[at];
+            let card = sale.row.card(line);
+            let publication = Publication {
+                number,
+                epoch: line.epoch(),
+                begins,
+                above: line.above(),
+                // A ticket that the cursor passed without its turn would have neither: the cursor
+                // of Redis stays.
+                cursor: if is_withheld && begins.is_none() { 0 } else { line.cursor() },
+                drawn: drawn.map_or(0, |(pool, _)| pool),
+                noted: line.noted(),
+                granted: line.granted(),
+                recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
+                card: &card,
+                heard: claims,
+                turns: &turns,
+            };
+            self.line.publish(&publication).await?;
+            sale.note_published(at, &published, begins.is_some()).await?;
+            let removed: Vec<Ordinal> = removed.iter().map(|removal| removal.0).collect();
+            sale.note_removals_published(at, &removed).await?;
+            (begins, claims, again) = (None, &[], &[]);
+            if !is_full {
+                break;
+            }
+        }
+        self.republish(sale, at).await
+    }
+
+    /// Publishes past turns to a Redis that has lost the line, a part at a time.
+    async fn republish(&self, sale: &mut L::Locked, at: usize) -> Result<(), TickError> {
+        let started = self.clock.now();
+        while sale.lines[at].is_republishing() && self.clock.since(started) < REPUBLISHES_FOR {
+            let past = sale.past_turns(at).await?;
+            let row = &sale.lines[at];
+            let (line, number) = (row.line(), (row.epoch(), row.publication));
+            let turns = [(Turn::Bought, &past.bought), (Turn::Expired, &past.expired), (Turn::Lapsed, &past.lapsed)];
+            for (turn, ordinals) in turns.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
+                self.line.retell(line, number, &turn, ordinals).await?;
+            }
+            sale.note_republished(at, &past).await?;
+        }
+        Ok(())
+    }
+
+    /// What is published of an admission: nothing while its token's key is revoked or belongs to
+    /// another controller.
+    fn turn(&self, sale: SaleId, admission: &Unpublished) -> Option<Turn> {
+        Some(match AdmissionState::from_stored(&admission.state) {
+            Some(AdmissionState::Promised) => Turn::Now(LiveTurn {
+                token: self.keys.named(&admission.kid)?.mint(&Claims {
+                    iss: ISSUER.to_owned(),
+                    aud: AUDIENCE.to_owned(),
+                    sub: admission.visitor().to_string(),
+                    jti: admission.id,
+                    sale,
+                    qty: admission.quantity(),
+                    iat: admission.issued_at.unix_timestamp(),
+                    exp: admission.expires_at.unix_timestamp(),
+                }),
+                quantity: admission.quantity(),
+                claim_by: admission.claim_by,
+                expires_at: admission.expires_at,
+            }),
+            Some(AdmissionState::Redeemed) => Turn::Bought,
+            _ if admission.may_come_again() => Turn::Lapsed,
+            _ => Turn::Expired,
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! The controller's Postgres: its pools, its errors, and transactions that are audited. Each
+//! feature's `store.rs` holds the statements.
+//!
+//! - Only the database's clock decides.
+//! - Most of the audit log is written by triggers, in the transaction of the change.
+//!   [`Store::begin`] names the operator for them.
+
+use std::time::Duration;
+
+use fairline_postgres::{PgConnection, PgPool, PoolOptions, PostgresSettings, Transaction};
+use fairline_server::StartError;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Settings;
+
+/// Statement timeout of the admin API: reports read many rows.
+const REPORT: Duration = Duration::from_secs(5);
+/// Connections for the key set and for readiness checks.
+const KEY_CONNECTIONS: u32 = 2;
+
+/// Why the database rejected or failed a statement.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint of the schema rejected it. Its name says which promise would have been broken.
+    #[error("the database constraint {0} rejected it")]
+    Refused(String),
+    /// Postgres is down, slow or unreachable.
+    #[error("Postgres does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|database| database.constraint()) {
+            Some(constraint) => Self::Refused(constraint.to_owned()),
+            None => Self::Unavailable(error),
+        }
+    }
+}
+
+/// Brings the schema up to date, without a time limit. Several processes may run it at once. A
+/// schema that is newer than this program stays as it is.
+///
+/// # Errors
+/// When Postgres can't be reached or a migration fails.
+pub async fn migrate(postgres_url: &str) -> Result<(), StartError> {
+    let mut migrator = sqlx::migrate!("../migrations");
+    fairline_postgres::migrate(postgres_url, migrator.set_ignore_missing(true)).await
+}
+
+/// The controller's database.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+}
+
+/// The author of a change, for the audit log, and the reason if one was given.
+#[derive(Debug, Clone)]
+pub struct By {
+    pub who: String,
+    pub why: Option<String>,
+}
+
+/// The data of an event: the trace that [`Store::begin`] has set, if there is one.
+macro_rules! event_data {
+    () => {
+        "json_build_array(json_strip_nulls(json_build_object('traceparent', nullif(current_setting('fairline.trace', true), ''))))"
+    };
+}
+
+/// Writes an event for each sale that a query found. The stock's row, which is locked last, numbers
+/// it.
+macro_rules! insert_events {
+    ($sales:literal, $kind:literal) => {
+        concat!(
+            "numbered AS (UPDATE stock SET events = events + 1 FROM ",
+            $sales,
+            " WHERE sale_id = id RETURNING sale_id, events) \
+             INSERT INTO outbox (sale_id, number, kind, data) SELECT sale_id, events, ",
+            $kind,
+            ", ",
+            $crate::db::event_data!(),
+            " FROM numbered"
+        )
+    };
+}
+pub(crate) use {event_data, insert_events};
+
+impl Store {
+    /// The pool of the admin API and of the jobs. Connects with the first query.
+    pub fn connect(settings: &Settings) -> Result<Self, StartError> {
+        Self::through(settings, "admission-controller", settings.admin_connections, REPORT)
+    }
+
+    /// The pool of the ticks, which wait for no other work.
+    pub fn for_ticks(settings: &Settings) -> Result<Self, StartError> {
+        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
+        Self::through(settings, "admission-controller-ticks", settings.tick_connections, statement)
+    }
+
+    /// The pool of the key set and of the readiness check.
+    pub fn for_services(settings: &Settings) -> Result<Self, StartError> {
+        let statement = Duration::from_millis(settings.postgres.postgres_statement_ms);
+        Self::through(settings, "admission-controller-keys", KEY_CONNECTIONS, statement)
+    }
+
+    /// The one connection of a command.
+    pub fn for_command(postgres_url: &str) -> Result<Self, StartError> {
+        let options = PoolOptions { name: "fairline-restore", connections: 1, statement: REPORT };
+        Ok(Self { pool: PgPool::new(postgres_url, &PostgresSettings::default(), options)? })
+    }
+
+    fn through(
+        settings: &Settings,
+        name: &'static str,
+        connections: u32,
+        statement: Duration,
+    ) -> Result<Self, StartError> {
+        let options = PoolOptions { name, connections, statement };
+        Ok(Self { pool: PgPool::new(settings.postgres_url.expose(), &settings.postgres, options)? })
+    }
+
+    /// The pool, for the store of idempotent responses.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Whether Postgres answers and accepts writes.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        Ok(self.pool.probe().await?)
+    }
+
+    /// Begins a transaction whose changes are audited as this author's, and whose events carry the
+    /// current trace.
+    pub async fn begin(&self, by: &By, what: &str) -> Result<Transaction, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "SELECT set_config('fairline.who', $1, true), set_config('fairline.what', $2, true), \
+             set_config('fairline.why', coalesce($3, ''), true), set_config('fairline.trace', coalesce($4, ''), true)",
+        )
+        .bind(&by.who)
+        .bind(what)
+        .bind(&by.why)
+        .bind(fairline_telemetry::current().map(|trace| trace.to_string()))
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction)
+    }
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Default)]
+pub(crate) struct Audited<'a> {
+    pub(crate) action: &'a str,
+    /// What it was done to: the slug of a sale, the name of an operator …
+    pub(crate) subject: &'a str,
+    pub(crate) sale: Option<Uuid>,
+    pub(crate) after: Option<Value>,
+}
+
+/// Writes an entry for a change that no trigger sees.
+pub(crate) async fn audit(connection: &mut PgConnection, by: &By, entry: Audited<'_>) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO audit (who, action, subject, sale_id, after, reason) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(&by.who)
+        .bind(entry.action)
+        .bind(entry.subject)
+        .bind(entry.sale)
+        .bind(entry.after)
+        .bind(&by.why)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The stage of a rehearsal: the crowd simulator, `fairline rush`, as a process of its own.
+
+pub(crate) mod store;
+
+use std::{io, path::PathBuf, process::Stdio, time::Duration};
+
+use fairline_server::{Secret, Shutdown};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
+    process::{Child, Command},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tracing::{error, warn};
+
+use self::store::{Beat, RehearsalRow};
+use crate::db::Store;
+
+/// The maximum duration of a rehearsal, in seconds.
+const LASTS_S: u64 = 1800;
+/// How often the progress is written.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// The time for the crowd to stop.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// The longest stored progress, in characters.
+const PROGRESS_MAX: usize = 300;
+
+/// The crowd of a rehearsal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Crowd {
+    pub(crate) shoppers: u32,
+    pub(crate) arrival_s: u32,
+    /// The share of shoppers who do not complete a purchase.
+    pub(crate) abandon: f64,
+}
+
+impl Crowd {
+    /// The behaviour of the shoppers, for `fairline rush --mix`.
+    fn mix(&self) -> String {
+        let percent = (self.abandon * 100.0).round() as u32;
+        let [leave, close, dawdle] = [percent / 3, percent / 3, percent - 2 * (percent / 3)];
+        format!("buy={},leave={leave},close-lid={close},dawdle={dawdle}", 100 - percent)
+    }
+}
+
+/// What rehearsals need.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) program: PathBuf,
+    /// The waiting room, the checkout and the controller, behind one address.
+    pub(crate) url: String,
+    pub(crate) admin_token: Secret,
+    pub(crate) postgres_url: Secret,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// How a rehearsal ended.
+struct Ending {
+    state: &'static str,
+    why: Option<String>,
+    report: Option<Value>,
+}
+
+impl Stage {
+    /// Sends the crowd, and writes its progress and its end.
+    pub(crate) fn begin(&self, store: Store, rehearsal: RehearsalRow, crowd: Crowd) {
+        let stage = self.clone();
+        self.shutdown.spawn(async move {
+            let ending = stage.play(&store, &rehearsal, crowd).await.unwrap_or_else(|error| Ending {
+                state: "failed",
+                why: Some(format!("The crowd simulator could not be run: {error}.")),
+                report: None,
+            });
+            let ended = store.end_rehearsal(rehearsal.id, ending.state, ending.why.as_deref(), ending.report).await;
+            if let Err(error) = ended {
+                error!(%error, rehearsal = %rehearsal.id, "end rehearsal failed");
+            }
+        });
+    }
+
+    fn command(&self, rehearsal: &RehearsalRow, crowd: Crowd) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["rush", "--waiting-room", &self.url, "--admin", &self.url]);
+        command.args(["--sale", &rehearsal.sale_id.to_string(), "--mix", &crowd.mix()]);
+        command.args(["--shoppers", &crowd.shoppers.to_string(), "--arrive-s", &crowd.arrival_s.to_string()]);
+        command.args(["--timeout-s", &LASTS_S.to_string()]);
+        // Other users of the machine can see arguments, but not the environment.
+        command.env("FAIRLINE_ADMIN_TOKEN", self.admin_token.expose());
+        command.env("FAIRLINE_POSTGRES_URL", self.postgres_url.expose());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A large crowd consists of several processes.
+        command.process_group(0).kill_on_drop(true);
+        command
+    }
+
+    async fn play(&self, store: &Store, rehearsal: &RehearsalRow, crowd: Crowd) -> io::Result<Ending> {
+        let mut child = self.command(rehearsal, crowd).spawn()?;
+        let mut progress = lines(child.stderr.take())?;
+        let mut output = lines(child.stdout.take())?;
+        let (mut last, mut status_text) = (String::new(), None);
+        let mut beat = interval(BEAT_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = Instant::now() + Duration::from_secs(LASTS_S + 60);
+        let stopped = loop {
+            tokio::select! {
+                () = self.shutdown.triggered() => break Some("The controller was stopped."),
+                line = output.next_line() => match line? {
+                    Some(line) => last = line,
+                    None => break None,
+                },
+                Ok(Some(line)) = progress.next_line() => status_text = Some(line.chars().take(PROGRESS_MAX).collect::<String>()),
+                _ = beat.tick() => match store.beat_rehearsal(rehearsal.id, status_text.as_deref()).await {
+                    Ok(Beat::Stop) => break Some("The rehearsal was stopped."),
+                    Ok(Beat::GoOn) if Instant::now() > end => break Some("The rehearsal took too long."),
+                    Ok(Beat::GoOn) => {}
+                    Err(error) => warn!(%error, "write progress of rehearsal failed"),
+                },
+            }
+        };
+        if let Some(why) = stopped {
+            stop_crowd(&mut child).await;
+            return Ok(Ending { state: "stopped", why: Some(why.to_owned()), report: None });
+        }
+        let status =
+            timeout(LEAVE_WITHIN, child.wait()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let report = serde_json::from_str(&last).ok();
+        let (state, why) = match (status.code(), &report) {
+            (Some(0), Some(_)) => ("passed", None),
+            (_, Some(_)) => ("failed", Some("A promise was broken: the report says which.".to_owned())),
+            (_, None) => ("failed", status_text),
+        };
+        Ok(Ending { state, why, report })
+    }
+}
+
+fn lines<R: AsyncRead + Unpin>(pipe: Option<R>) -> io::Result<Lines<BufReader<R>>> {
+    pipe.map(|pipe| BufReader::new(pipe).lines()).ok_or_else(|| io::Error::other("it has no output"))
+}
+
+/// Stops the crowd's processes: with SIGTERM, and with SIGKILL those that remain.
+async fn stop_crowd(child: &mut Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        if let Some(group) = group {
+            let _ = killpg(group, signal);
+        }
+        if timeout(LEAVE_WITHIN, child.wait()).await.is_ok() && signal == Signal::SIGKILL {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mix_of_a_crowd_follows_its_abandon_share() {
+        let mix = |abandon: f64| Crowd { shoppers: 1, arrival_s: 0, abandon }.mix();
+        assert_eq!(mix(0.2), "buy=80,leave=6,close-lid=6,dawdle=8");
+        assert_eq!(mix(0.0), "buy=100,leave=0,close-lid=0,dawdle=0");
+        assert_eq!(mix(1.0), "buy=0,leave=33,close-lid=33,dawdle=34");
+    }
+}

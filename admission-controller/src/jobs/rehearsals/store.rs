@@ -1,0 +1,90 @@
+//! The progress and the end of a rehearsal.
+
+use fairline_events::Kind;
+use serde_json::Value;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::db::{Store, StoreError, insert_events};
+
+/// A rehearsal whose controller has been silent for this time has failed, in seconds.
+const SILENT_S: f64 = 15.0;
+
+/// A rehearsal, as stored.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct RehearsalRow {
+    pub id: Uuid,
+    pub sale_id: Uuid,
+    pub original_id: Uuid,
+    pub shoppers: i32,
+    pub state: String,
+    pub progress: Option<String>,
+    pub report: Option<Value>,
+    pub started_at: OffsetDateTime,
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+/// The answer to the controller that runs a rehearsal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Go on.
+    GoOn,
+    /// An operator has stopped it.
+    Stop,
+}
+
+impl Store {
+    /// Writes that a rehearsal goes on, and its progress. Gives whether it has been stopped.
+    pub async fn beat_rehearsal(&self, id: Uuid, progress: Option<&str>) -> Result<Beat, StoreError> {
+        let state: Option<String> = sqlx::query_scalar(
+            "UPDATE rehearsals SET beat_at = now(), progress = coalesce($2, progress) WHERE id = $1 AND ended_at IS NULL \
+             RETURNING state",
+        )
+        .bind(id)
+        .bind(progress)
+        .fetch_optional(&self.pool)
+        .await?;
+        // Without a row, it was ended as silent.
+        Ok(if state.as_deref() == Some("running") { Beat::GoOn } else { Beat::Stop })
+    }
+
+    /// Ends a rehearsal, and closes the copy of the sale.
+    pub async fn end_rehearsal(
+        &self,
+        id: Uuid,
+        state: &str,
+        why: Option<&str>,
+        report: Option<Value>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(concat!(
+            "WITH ended AS (UPDATE rehearsals SET state = $2, progress = coalesce($3, progress), report = $4, ended_at = now() \
+             WHERE id = $1 AND ended_at IS NULL RETURNING sale_id), \
+             closed AS (UPDATE sales SET status = 'closed' FROM ended WHERE sales.id = sale_id AND status <> 'closed' \
+             RETURNING sales.id), ",
+            insert_events!("closed", "$5")
+        ))
+        .bind(id)
+        .bind(state)
+        .bind(why)
+        .bind(report)
+        .bind(Kind::FlashSaleEnded.word())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends a rehearsal whose controller has died, and closes the copy of the sale.
+    pub async fn end_silent_rehearsal(&self) -> Result<(), StoreError> {
+        let silent: Option<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM rehearsals WHERE ended_at IS NULL AND beat_at < now() - make_interval(secs => $1)",
+        )
+        .bind(SILENT_S)
+        .fetch_optional(&self.pool)
+        .await?;
+        match silent {
+            Some(id) => self.end_rehearsal(id, "failed", Some("The controller that ran it has died."), None).await,
+            None => Ok(()),
+        }
+    }
+}

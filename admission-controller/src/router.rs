@@ -1,0 +1,37 @@
+//! All routes of the controller, with their layers.
+
+use axum::{Extension, Router, routing::get};
+use fairline_server::{RateLimit, Shutdown, TrustedProxies, complete_document};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    admin_api::{self, AdminState},
+    db::Store,
+    openapi,
+    public_api::{
+        console,
+        key_set::{self, PublicKeys},
+        record,
+    },
+};
+
+/// The routes, and the OpenAPI document that describes them. The key set has no rate limit.
+pub(crate) fn routes(
+    admin: AdminState,
+    keys: PublicKeys,
+    (limit, proxies): (&RateLimit, TrustedProxies),
+    shutdown: &Shutdown,
+) -> Router {
+    let records: Store = admin.store.clone();
+    let (routes, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .merge(key_set::routes(keys))
+        .merge(record::routes::routes(records).route_layer(limit.layer()))
+        .merge(admin_api::routes(admin, shutdown).layer(Extension(proxies)).route_layer(limit.layer()))
+        .split_for_parts();
+    openapi::accept_sessions(&mut document);
+    complete_document(&mut document);
+    routes
+        .merge(console::routes())
+        .route("/openapi/admission-controller.json", get(move || async move { axum::Json(document) }))
+}
