@@ -118,8 +118,9 @@ impl LineStatements for Session {
         self.statement(move |own, ledger, _| {
             let line = &mut own.sale.lines[at];
             let is_settled = own.sale.row.now - line.epoch_began_at > SETTLED;
-            let ahead = ahead(if is_settled { 0 } else { line.restless() });
-            line.move_on(cursor, &seen, ahead, (own.made[at], own.first[at]), own.sale.row.now);
+            let granted_ahead = ahead(if is_settled { 0 } else { line.restless() });
+            let moved = Moved { cursor, granted_ahead, admitted: own.made[at], first: own.first[at] };
+            line.move_on(&moved, &seen, own.sale.row.now);
             own.keep_line(ledger, at);
         })
         .await
