@@ -22,6 +22,8 @@ pub mod fuzz;
 mod jobs;
 mod openapi;
 pub mod problem_types;
+mod public_api;
+mod router;
 mod settings;
 #[doc(hidden)]
 pub mod simulated;

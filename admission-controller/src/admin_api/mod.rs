@@ -23,7 +23,7 @@ use axum::{
     http::request::Parts,
     middleware::{from_fn, from_fn_with_state},
 };
-use fairline_idempotency::Once;
+use fairline_idempotency::{Idempotency, idempotent};
 use fairline_server::Shutdown;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -41,15 +41,15 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let once = Once::new(Store::from_ref(&state).pool().clone(), idempotency_scope, shutdown);
-    let once = from_fn_with_state(once, fairline_idempotency::once);
+    let idempotency = Idempotency::new(Store::from_ref(&state).pool().clone(), idempotency_scope, shutdown);
+    let idempotency = from_fn_with_state(idempotency, idempotent);
     let owners = OpenApiRouter::new()
         .merge(keys::routes::owner_routes())
         .merge(operators::routes::routes())
         .merge(tokens::routes::routes())
         .merge(webhooks::routes::owner_routes())
         // The role is checked first: a former owner must not receive a stored response.
-        .route_layer(once.clone())
+        .route_layer(idempotency.clone())
         .route_layer(from_fn(middleware::owners_only));
     OpenApiRouter::new()
         .merge(sales::routes::routes())
@@ -63,7 +63,7 @@ pub(crate) fn routes(state: AdminState, shutdown: &Shutdown) -> OpenApiRouter {
         .merge(ticket_actions::routes::routes())
         .merge(keys::routes::routes())
         .merge(webhooks::routes::routes())
-        .route_layer(once)
+        .route_layer(idempotency)
         .merge(owners)
         .route_layer(from_fn_with_state(auth.clone(), middleware::signed_in))
         .merge(operators::routes::open_routes())

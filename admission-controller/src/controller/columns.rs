@@ -2,7 +2,6 @@
 
 use fairline_line::ticket::Ordinal;
 use fairline_record::Hash;
-use fairline_sale::Status;
 
 /// The schema checks that counters are positive.
 pub(crate) fn count(n: i32) -> u32 {

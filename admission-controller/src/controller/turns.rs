@@ -1,7 +1,7 @@
 //! Admissions and past turns, as they are read for publication. Pure.
 
 use fairline_line::ticket::Ordinal;
-use fairline_sale::VisitorId;
+use fairline_sale::{AdmissionState, VisitorId};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -74,13 +74,14 @@ impl PastTurns {
                 over.below = Some(number + 1);
                 break;
             }
-            let is = |state: &str| of_ticket.iter().any(|turn| turn.state == state);
-            let missed = of_ticket.iter().filter(|turn| turn.state == "lapsed" && !turn.excused).count();
+            let is = |state: AdmissionState| of_ticket.iter().any(|turn| turn.state == state.as_str());
+            let missed =
+                of_ticket.iter().filter(|turn| turn.state == AdmissionState::Lapsed.as_str() && !turn.excused).count();
             let lapses = i64::try_from(missed).unwrap_or(i64::MAX);
             let outcome = match () {
                 // A live token is published with all live tokens.
-                () if is("promised") => continue,
-                () if is("redeemed") => &mut over.bought,
+                () if is(AdmissionState::Promised) => continue,
+                () if is(AdmissionState::Redeemed) => &mut over.bought,
                 () if *claimed || lapses >= LAPSES_MAX => &mut over.expired,
                 () => &mut over.lapsed,
             };

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{console::Console, service::Live, update::Sample};
-use crate::{admin_api::AdminState, auth::operator::Operator, error::AdminError};
+use crate::{admin_api::AdminState, auth::operator::Operator, error::AdminError, problem_types};
 
 /// Browsers send only answers to pings.
 const RECEIVED_BYTES_MAX: usize = 1024;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use fairline_line::ticket::Ordinal;
 use fairline_record::Hash;
+use fairline_sale::AdmissionState;
 
 use crate::{
     controller::{
