@@ -64,7 +64,10 @@ pub(crate) fn routes(admin: Admin, shutdown: &Shutdown) -> OpenApiRouter {
         let operator = parts.extensions.get::<Operator>();
         operator.map(|operator| operator.name.as_bytes().to_vec()).into_iter().collect()
     };
-    let once = from_fn_with_state(Idempotency::new(admin.store.pool().clone(), asker, shutdown), fairline_idempotency::idempotent);
+    let once = from_fn_with_state(
+        Idempotency::new(admin.store.pool().clone(), asker, shutdown),
+        fairline_idempotency::idempotent,
+    );
     let owners = OpenApiRouter::new()
         .merge(keys::routes())
         .merge(operators::routes())

@@ -1,4 +1,5 @@
-//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way dependencies go.
+//! The layout that ARCHITECTURE.md promises: where SQL and Redis clients stand, and which way
+//! dependencies go.
 
 use std::{
     fs,
@@ -126,7 +127,8 @@ fn file_of(path: &str, files: &[String]) -> Option<String> {
 
 /// Whether one module contains the other.
 fn is_family(one: &str, other: &str) -> bool {
-    let contains = |outer: &str, inner: &str| outer.strip_suffix("mod.rs").is_some_and(|folder| inner.starts_with(folder));
+    let contains =
+        |outer: &str, inner: &str| outer.strip_suffix("mod.rs").is_some_and(|folder| inner.starts_with(folder));
     contains(one, other) || contains(other, one)
 }
 
@@ -168,7 +170,8 @@ fn the_modules_of_checkout_form_no_circle() {
     assert!(circle(&modules).is_some_and(|way| way.contains(&store.to_owned())));
 }
 
-/// A feature of checkout that is reached through its routes may be used by others; its routes may not.
+/// A feature of checkout that is reached through its routes may be used by others; its routes may
+/// not.
 #[test]
 fn stores_and_services_do_not_call_routes() {
     let upwards = sources("checkout/src").into_iter().filter(|(path, text)| {

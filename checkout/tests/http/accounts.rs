@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, TestCheckout, Shopper, Stock, call, eventually, listener};
+use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, Shopper, Stock, TestCheckout, call, eventually, listener};
 
 /// A shop with a sandbox mail server and SMS provider.
 pub(crate) async fn checkout_with_channels() -> (TestCheckout, Post) {
@@ -239,8 +239,10 @@ async fn a_repeated_code_request_sends_one_code_and_tokens_are_not_stored() {
     assert_eq!(signed_in.status, 200, "a refusal is not kept: {signed_in:?}");
     let again = ask("b-key", "/users/login/code", &enter).await;
     assert_eq!((again.status, again.slug()), (409, "response-not-replayable"), "{again:?}");
-    let kept: String =
-        sqlx::query_scalar("SELECT string_agg(body, ' ') FROM idempotency_keys").fetch_one(&test.pool).await.expect("answers");
+    let kept: String = sqlx::query_scalar("SELECT string_agg(body, ' ') FROM idempotency_keys")
+        .fetch_one(&test.pool)
+        .await
+        .expect("answers");
     assert!(kept.contains("sign_in_id") && !kept.contains("_token"), "{kept}");
 }
 

@@ -8,7 +8,7 @@ use checkout::Settings;
 use fairline_sale::SaleId;
 use uuid::Uuid;
 
-use crate::test_checkout::{TestCheckout, Stock, call, eventually, listener, start_checkout};
+use crate::test_checkout::{Stock, TestCheckout, call, eventually, listener, start_checkout};
 
 /// What was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

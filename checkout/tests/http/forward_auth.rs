@@ -160,7 +160,9 @@ async fn the_original_path_may_follow_the_path_of_forward_auth() {
     let sale = test.sale(1).await;
     let cookie = in_cookie(&test.admit(sale).await.token);
     // As Envoy checks `/` and `/buy`, with the method of the request.
-    for path in ["/forward-auth/enter/", "/forward-auth/verify/", "/forward-auth/enter/buy/now", "/forward-auth/verify/buy/now"] {
+    for path in
+        ["/forward-auth/enter/", "/forward-auth/verify/", "/forward-auth/enter/buy/now", "/forward-auth/verify/buy/now"]
+    {
         for method in ["GET", "POST", "DELETE"] {
             let answer = call(test.checkout, method, path, &[("cookie", &cookie)], "").await.expect("an answer");
             assert_eq!(answer.status, 200, "{method} {path}");
@@ -172,7 +174,8 @@ async fn the_original_path_may_follow_the_path_of_forward_auth() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_without_a_valid_token_do_not_pass() {
     let test =
-        TestCheckout::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
+        TestCheckout::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned()))
+            .await;
     let [sale, other] = [test.sale(2).await, test.sale(2).await];
     let (shopper, thief) = (test.admit(sale).await, test.admit(sale).await);
     let genuine = in_cookie(&shopper.token);
@@ -250,13 +253,20 @@ const PREFLIGHT: [(&str, &str); 2] = [("origin", "https://app.example"), ("acces
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_passes_and_other_options_requests_do_not() {
     let test =
-        TestCheckout::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned())).await;
+        TestCheckout::open_with(|settings| settings.waiting_room_url = Some("https://waiting.example/".to_owned()))
+            .await;
     let sale = test.sale(1).await;
     let asked = async |method: &str, path: &str, headers: &[(&str, &str)]| {
         call(test.checkout, method, path, headers, "").await.expect("an answer")
     };
-    for path in ["/forward-auth/verify", "/forward-auth/verify/", "/forward-auth/verify/buy", "/forward-auth/enter", "/forward-auth/enter/", "/forward-auth/enter/buy"]
-    {
+    for path in [
+        "/forward-auth/verify",
+        "/forward-auth/verify/",
+        "/forward-auth/verify/buy",
+        "/forward-auth/enter",
+        "/forward-auth/enter/",
+        "/forward-auth/enter/buy",
+    ] {
         let path = format!("{path}?sale={sale}");
         let passed = asked("OPTIONS", &path, &PREFLIGHT).await;
         assert_eq!(passed.status, 200, "{path}: {passed:?}");
@@ -274,7 +284,8 @@ async fn a_preflight_passes_and_other_options_requests_do_not() {
         assert_eq!(asked("GET", &path, &imitated).await.status, refused, "headers may be the client's");
     }
     let cookie = in_cookie(&test.admit(sale).await.token);
-    let change = asked("PUT", "/forward-auth/enter/cart", &[("origin", "https://shop.example"), ("cookie", &cookie)]).await;
+    let change =
+        asked("PUT", "/forward-auth/enter/cart", &[("origin", "https://shop.example"), ("cookie", &cookie)]).await;
     assert_eq!(change.status, 200, "{change:?}");
 }
 

@@ -6,7 +6,9 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway_with_webhooks};
+use crate::test_checkout::{
+    Answer, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway_with_webhooks,
+};
 
 /// Sends checkout an event, signed as Stripe does `age_s` ago by the gateway's clock.
 pub(crate) async fn send_webhook(test: &TestCheckout, secret: &str, age_s: i64, body: &str) -> Answer {
@@ -45,7 +47,11 @@ async fn only_signed_gateway_events_are_accepted_and_each_counts_once() {
     assert_eq!(large.status, 413);
     assert_eq!(received(&test).await, 0);
     for _ in 0..2 {
-        assert_eq!(send_webhook(&test, WEBHOOK_SECRET, 0, &event("evt_1")).await.status, 200, "about no payment of this shop");
+        assert_eq!(
+            send_webhook(&test, WEBHOOK_SECRET, 0, &event("evt_1")).await.status,
+            200,
+            "about no payment of this shop"
+        );
     }
     assert_eq!(received(&test).await, 1);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     accounts,
-    test_checkout::{Answer, MERCHANT_KEY, TestCheckout, Shopper, call},
+    test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call},
 };
 
 async fn purchase(test: &TestCheckout, shopper: &Shopper, key: &str, body: &str) -> Answer {
@@ -95,11 +95,13 @@ async fn failed_and_interrupted_requests_can_be_retried_with_their_key() {
 
     // As if the process had died before it could store the response.
     for (age_s, status, slug) in [(50, 409, "still-under-way"), (70, 409, "token-used")] {
-        sqlx::query("UPDATE idempotency_keys SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)")
-            .bind(f64::from(age_s))
-            .execute(&test.pool)
-            .await
-            .expect("cut off");
+        sqlx::query(
+            "UPDATE idempotency_keys SET status = NULL, body = NULL, started_at = now() - make_interval(secs => $1)",
+        )
+        .bind(f64::from(age_s))
+        .execute(&test.pool)
+        .await
+        .expect("cut off");
         let again = purchase(&test, &shopper, "a-key", ONE).await;
         assert_eq!((again.status, again.slug()), (status, slug));
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, TestCheckout, Shopper, Stock, call, eventually};
+use crate::test_checkout::{Admission, Answer, MERCHANT_KEY, Shopper, Stock, TestCheckout, call, eventually};
 
 async fn as_merchant(test: &TestCheckout, method: &str, path: &str, body: &Value) -> Answer {
     let key = format!("Bearer {MERCHANT_KEY}");
@@ -167,7 +167,10 @@ async fn the_merchant_reserves_free_units_only() {
     let shown = as_merchant(&test, "GET", "/inventory/status", &Value::Null).await;
     let stock = &shown.body["stocks"][0];
     assert_eq!((&stock["sale_id"], &stock["held"], &stock["free"]), (&json!(sale), &json!(3), &json!(1)));
-    assert_eq!(as_merchant(&test, "POST", &format!("/api/orders/{}/cancel", id(&held)), &Value::Null).await.status, 200);
+    assert_eq!(
+        as_merchant(&test, "POST", &format!("/api/orders/{}/cancel", id(&held)), &Value::Null).await.status,
+        200
+    );
     let friends = reserve(3, "friends").await;
     test.change("UPDATE holds SET expires_at = now() WHERE id = $1", id(&friends)).await;
     eventually(|| async {

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, MERCHANT_KEY, TestCheckout, Shopper, call, eventually, listener, start_gateway_with_webhooks};
+use crate::test_checkout::{
+    Answer, MERCHANT_KEY, Shopper, TestCheckout, call, eventually, listener, start_gateway_with_webhooks,
+};
 
 /// A shop whose gateway sends webhooks, and the gateway's address.
 async fn open() -> (TestCheckout, SocketAddr) {

@@ -7,7 +7,7 @@ use fairline_server::{Secret, Shutdown};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::test_checkout::{TestCheckout, Shopper, call, eventually, listener};
+use crate::test_checkout::{Shopper, TestCheckout, call, eventually, listener};
 
 /// A shop with e-mail and SMS, and two checkouts that both send them.
 async fn checkout_with_channels() -> (TestCheckout, Post) {
@@ -55,7 +55,10 @@ async fn notifications(post: &Post, to: &str, count: usize) -> Vec<Letter> {
 
 /// The states of all ended notifications, by their subject.
 async fn states(test: &TestCheckout) -> Vec<(String, i32)> {
-    sqlx::query_as("SELECT state, attempts FROM notifications ORDER BY subject").fetch_all(&test.pool).await.expect("letters")
+    sqlx::query_as("SELECT state, attempts FROM notifications ORDER BY subject")
+        .fetch_all(&test.pool)
+        .await
+        .expect("letters")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,9 +71,15 @@ async fn an_order_is_confirmed_once_however_often_its_event_arrives() {
     assert_eq!(test.pay(&shopper, order, "tok_visa").await.body["status"], "paid");
     let notification = notifications(&post, "ada@example.org", 1).await.remove(0);
     assert_eq!(notification.subject, "Your order at Lamps & Co: The drop");
-    assert!(notification.text.contains("1 × The drop, for €12.34") && notification.text.contains(&order.to_string()), "{notification:?}");
+    assert!(
+        notification.text.contains("1 × The drop, for €12.34") && notification.text.contains(&order.to_string()),
+        "{notification:?}"
+    );
     assert!(notification.text.contains("https://lamps.example/sales/drop-"), "{notification:?}");
-    assert!(notification.id.starts_with(&sale.to_string()) && notification.id.ends_with("@lamps.example"), "{notification:?}");
+    assert!(
+        notification.id.starts_with(&sale.to_string()) && notification.id.ends_with("@lamps.example"),
+        "{notification:?}"
+    );
 
     // Both consume the events again, and so does a third, new process: Redis has lost the
     // positions.
@@ -173,10 +182,11 @@ async fn an_interrupted_notification_is_not_repeated_and_an_outdated_one_is_not_
     }
     let expected = ["cut-off unknown", "in-time sent", "late given_up", "on-its-way sending"];
     eventually(|| async {
-        let seen: Vec<String> = sqlx::query_scalar("SELECT subject || ' ' || state FROM notifications ORDER BY subject")
-            .fetch_all(&test.pool)
-            .await
-            .expect("letters");
+        let seen: Vec<String> =
+            sqlx::query_scalar("SELECT subject || ' ' || state FROM notifications ORDER BY subject")
+                .fetch_all(&test.pool)
+                .await
+                .expect("letters");
         if seen == expected { Ok(()) } else { Err(seen) }
     })
     .await;
@@ -228,7 +238,8 @@ async fn an_event_that_is_consumed_too_late_sends_no_notification() {
     }
     transaction.commit().await.expect("committed");
     notifications(&post, "bob@example.org", 1).await;
-    let noted: i64 = sqlx::query_scalar("SELECT count(*) FROM notifications").fetch_one(&test.pool).await.expect("a count");
+    let noted: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM notifications").fetch_one(&test.pool).await.expect("a count");
     assert_eq!((noted, post.letters_to("ada@example.org").len()), (1, 0));
 }
 
@@ -412,7 +423,7 @@ async fn a_shopper_who_paid_too_late_is_notified_of_the_refund() {
     }
     transaction.commit().await.expect("committed");
     let refund = notifications(&post, "ada@example.org", 2).await.remove(1);
-    assert_eq!(refund.subject, "Your money comes back: The drop");
+    assert_eq!(refund.subject, format!("Refund for order {order}: The drop"));
     assert!(refund.text.contains("€12.34"), "{refund:?} of {payment}");
 }
 

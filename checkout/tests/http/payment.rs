@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::test_checkout::{TestCheckout, Stock, call, eventually, listener, start_gateway};
+use crate::test_checkout::{Stock, TestCheckout, call, eventually, listener, start_gateway};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_makes_an_order_and_a_second_one_changes_nothing() {

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, Answer, TestCheckout, Shopper, eventually};
+use crate::test_checkout::{Admission, Answer, Shopper, TestCheckout, eventually};
 
 fn order_of(answer: &Answer) -> Uuid {
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -113,8 +113,14 @@ async fn a_late_payment_does_not_renew_a_hold_beyond_the_limit() {
     // The shop reports that the expired one was paid for after all.
     let path = format!("/api/orders/{late}/confirm");
     let bearer = format!("Bearer {}", crate::test_checkout::MERCHANT_KEY);
-    let confirmed =
-        crate::test_checkout::call(test.checkout, "POST", &path, &[("authorization", &bearer)], r#"{"reference":"late"}"#).await;
+    let confirmed = crate::test_checkout::call(
+        test.checkout,
+        "POST",
+        &path,
+        &[("authorization", &bearer)],
+        r#"{"reference":"late"}"#,
+    )
+    .await;
     assert_eq!(confirmed.expect("an answer").status, 409);
     test.stock_is_reconciled().await;
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
-use crate::test_checkout::{Admission, TestCheckout, Stock, call, eventually};
+use crate::test_checkout::{Admission, Stock, TestCheckout, call, eventually};
 
 const GOOD: &str = r#"{"quantity":1}"#;
 

@@ -4,7 +4,7 @@ use fairline_sale::SaleId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_checkout::{Answer, MERCHANT_KEY, TestCheckout, Shopper, call, eventually};
+use crate::test_checkout::{Answer, MERCHANT_KEY, Shopper, TestCheckout, call, eventually};
 
 async fn orders(test: &TestCheckout, shopper: &Shopper) -> usize {
     let answer =

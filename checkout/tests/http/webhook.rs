@@ -140,7 +140,10 @@ async fn a_webhook_receives_its_events_signed_and_retried_until_accepted() {
     time_passes(&test, payments).await;
     stands(&test, payments, [0, 1, 0], false, false).await;
     let received = paid.received.lock().expect("no panic").clone();
-    assert!(received.len() == 3 && received.iter().all(|message| *message == received[0]), "the same message each time");
+    assert!(
+        received.len() == 3 && received.iter().all(|message| *message == received[0]),
+        "the same message each time"
+    );
     assert_eq!(received[0].1["data"]["order_id"], json!(order));
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     gateway::send_webhook,
-    test_checkout::{Answer, TestCheckout, Shopper, Stock, WEBHOOK_SECRET, call, eventually, listener, start_gateway},
+    test_checkout::{Answer, Shopper, Stock, TestCheckout, WEBHOOK_SECRET, call, eventually, listener, start_gateway},
 };
 
 const SIXTEEN_MINUTES_AGO: &str = "UPDATE payments SET created_at = now() - interval '16 minutes', \

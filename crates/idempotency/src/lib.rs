@@ -22,7 +22,7 @@ use fairline_server::{Problem, Shutdown};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use store::{Store, KeyedRequest, Known, Scope};
+use store::{KeyedRequest, Known, Scope, Store};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks a stored response.
@@ -63,9 +63,9 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Stores responses in the table `idempotency_keys` of a database. `caller_identities` separates
-    /// callers: no caller receives another's response. Callers with several identities match if one
-    /// of them does.
+    /// Stores responses in the table `idempotency_keys` of a database. `caller_identities`
+    /// separates callers: no caller receives another's response. Callers with several identities
+    /// match if one of them does.
     pub fn new(
         pool: PgPool,
         caller_identities: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,

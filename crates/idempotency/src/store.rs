@@ -38,7 +38,11 @@ pub(crate) struct Store(pub(crate) PgPool);
 
 impl Store {
     /// The identity of the caller under which a key was used before.
-    pub(crate) async fn known_scope(&self, request: &KeyedRequest, others: &[Scope]) -> Result<Option<Scope>, sqlx::Error> {
+    pub(crate) async fn known_scope(
+        &self,
+        request: &KeyedRequest,
+        others: &[Scope],
+    ) -> Result<Option<Scope>, sqlx::Error> {
         let scopes: Vec<&[u8]> = [&request.scope].into_iter().chain(others).map(|scope| &scope[..]).collect();
         let known =
             sqlx::query_scalar("SELECT scope FROM idempotency_keys WHERE key = $1 AND scope = ANY ($2) LIMIT 1");
@@ -48,7 +52,11 @@ impl Store {
 
     /// Records that a request with a key is in progress, or returns the state of the earlier
     /// request.
-    pub(crate) async fn begin(&self, request: &KeyedRequest, interrupted_after: Duration) -> Result<Known, sqlx::Error> {
+    pub(crate) async fn begin(
+        &self,
+        request: &KeyedRequest,
+        interrupted_after: Duration,
+    ) -> Result<Known, sqlx::Error> {
         let new: Option<i32> = sqlx::query_scalar(
             "INSERT INTO idempotency_keys (scope, key, request) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE \
              SET started_at = now() WHERE idempotency_keys.status IS NULL AND idempotency_keys.request = excluded.request \
