@@ -1,4 +1,5 @@
--- Names of tables, columns, indexes and constraints that follow the standard terms of STYLE.md. No row changes its meaning.
+-- Names of tables, columns, indexes and constraints in standard terms (STYLE.md).
+-- No row changes its meaning.
 ALTER TABLE answers RENAME TO idempotency_keys;
 ALTER INDEX answers_pkey RENAME TO idempotency_keys_pkey;
 ALTER INDEX answers_by_age RENAME TO idempotency_keys_by_age;

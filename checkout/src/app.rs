@@ -14,11 +14,10 @@ use fairline_notification_channels::Channels;
 use fairline_payment_gateway::{GuardedGateway, Stripe};
 use fairline_redemption::{Checks, FastReject, ForgeryGuard, Keys, RefusalCache, Rejections};
 use fairline_server::{RateLimit, Readiness, Secret, ServeLimits, Shutdown, StartError, plumbing_routes, serve};
-use fred::clients::Client;
 use tokio::net::TcpListener;
 
 use crate::{
-    Role, Settings,
+    Settings,
     accounts::{account::AccountKey, oidc::Issuer, service::Accounts},
     auth::caller::Callers,
     catalogue::{self, Catalogue, cache::Cache},
@@ -66,27 +65,32 @@ impl Service {
     pub async fn start(settings: &Settings, shutdown: &Shutdown) -> Result<Self, StartError> {
         let shared = Shared::new(settings, shutdown).await?;
         let catalogue = Catalogue::default();
-        // A worker refreshes the copy in Redis, from which the catalogues of all processes are read.
-        catalogue::start(&catalogue, &shared.stores.requests, &Cache::new(shared.redis.clone()), shutdown);
+        // A worker refreshes the copy in Redis, from which the catalogues of all processes are
+        // read.
+        catalogue::start(&catalogue, &shared.stores.requests, &shared.cache, shutdown);
+        let service = if settings.role.serves() {
+            serve_requests(settings, shared.clone(), catalogue.clone(), shutdown).await?
+        } else {
+            let postgres = shared.stores.heartbeat.clone();
+            let ready: Readiness = Arc::new(move || {
+                let postgres = postgres.clone();
+                Box::pin(async move { postgres.probe().await.map_err(|error| error.to_string()) })
+            });
+            Self { routes: Router::new(), ready, fast_reject: None }
+        };
         if settings.role.is_worker() {
-            start_worker(settings, &shared, catalogue.clone(), shutdown);
+            start_worker(settings, &shared, catalogue, shutdown);
         }
-        if settings.role.serves() {
-            return serve_requests(settings, shared, catalogue, shutdown).await;
-        }
-        let postgres = shared.stores.heartbeat;
-        let ready: Readiness = Arc::new(move || {
-            let postgres = postgres.clone();
-            Box::pin(async move { postgres.probe().await.map_err(|error| error.to_string()) })
-        });
-        Ok(Self { routes: Router::new(), ready, fast_reject: None })
+        Ok(service)
     }
 }
 
 /// What both roles need.
+#[derive(Clone)]
 struct Shared {
     stores: Stores,
-    redis: Client,
+    stream: EventStream,
+    cache: Cache,
     callers: Callers,
     channels: Channels,
     idempotency: Idempotency,
@@ -110,7 +114,8 @@ impl Shared {
         let idempotency = Idempotency::new(stores.requests.pool().clone(), scope, shutdown);
         Ok(Self {
             stores,
-            redis,
+            stream: EventStream::new(redis.clone()),
+            cache: Cache::new(redis),
             callers,
             channels: Channels::new(&settings.channels)?,
             idempotency,
@@ -122,7 +127,7 @@ impl Shared {
 /// Starts what no purchase waits for: events, notifications, webhooks and clean-up.
 fn start_worker(settings: &Settings, shared: &Shared, catalogue: Catalogue, shutdown: &Shutdown) {
     let store = &shared.stores.requests;
-    let stream = EventStream::new(shared.redis.clone());
+    let stream = shared.stream.clone();
     let mut groups = vec![WEBHOOKS];
     if !shared.channels.are_none() {
         groups.push(NOTIFICATIONS);

@@ -62,6 +62,7 @@ pub(crate) struct Store {
 }
 
 /// The same database, with separate pools for redemptions and the heartbeat.
+#[derive(Clone)]
 pub(crate) struct Stores {
     /// Requests of shoppers, payments and background work.
     pub(crate) requests: Store,

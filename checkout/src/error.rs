@@ -50,7 +50,7 @@ pub(crate) enum CheckoutError {
     #[error("the public keys of admission tokens have not been loaded yet")]
     NoKeys,
     #[error("the admission changed while it was read")]
-    Unsteady,
+    Locked,
     #[error("the request has no merchant key")]
     NoMerchantKey,
     #[error("the order can't be given back now")]
@@ -104,7 +104,7 @@ pub(crate) enum CheckoutError {
     #[error("the request comes from another site's page")]
     ForeignOrigin,
     #[error("too many redemptions are waiting")]
-    Crowded,
+    Overloaded,
     #[error("a task failed: {0}")]
     TaskFailed(#[from] tokio::task::JoinError),
     #[error(transparent)]
@@ -179,7 +179,7 @@ impl From<CheckoutError> for Problem {
                 warn!("redeem token failed: admission token keys are not loaded yet");
                 Self::unavailable("Checkout is still starting. Nothing was changed; try again.")
             }
-            CheckoutError::Unsteady => Self::unavailable("Another request changed the admission at the same moment. Nothing was changed; try again."),
+            CheckoutError::Locked => Self::unavailable("Another request changed the admission at the same moment. Nothing was changed; try again."),
             CheckoutError::NoMerchantKey => Self::new(&problem_types::NO_MERCHANT_KEY)
                 .detail("Send `Authorization: Bearer <key>` with the key that checkout was started with (FAIRLINE_MERCHANT_KEY)."),
             CheckoutError::NotGivenBack(order) => {
@@ -264,7 +264,7 @@ impl From<CheckoutError> for Problem {
             CheckoutError::ForeignOrigin => Self::new(&problem_types::FOREIGN_ORIGIN)
                 .detail("Only pages of this site (FAIRLINE_PUBLIC_ORIGINS), or of origins that the operator has allowed (FAIRLINE_ALLOWED_ORIGINS), may buy."),
             CheckoutError::NoCatalogue => Self::unavailable("The catalogue is not loaded yet. Try again."),
-            CheckoutError::Crowded => Self::unavailable("Checkout is overloaded. Nothing was changed; try again."),
+            CheckoutError::Overloaded => Self::unavailable("Checkout is overloaded. Nothing was changed; try again."),
             CheckoutError::Store(StoreError::Unavailable(error)) => {
                 warn!(%error, "query database failed");
                 Self::unavailable("The database does not answer. Nothing was changed; try again.")
@@ -352,8 +352,8 @@ mod tests {
             (CheckoutError::NoReminder, 409, "no-reminder"),
             (CheckoutError::NoPush, 404, "no-push"),
             (CheckoutError::OrderUnderWay, 409, "order-under-way"),
-            (NotRedeemed::Unsteady.into(), 503, "unavailable"),
-            (NotRedeemed::Crowded.into(), 503, "unavailable"),
+            (NotRedeemed::Locked.into(), 503, "unavailable"),
+            (NotRedeemed::Overloaded.into(), 503, "unavailable"),
             (store(sqlx::Error::PoolTimedOut.into()), 503, "unavailable"),
         ] {
             let problem = Problem::from(error);

@@ -34,7 +34,7 @@ use crate::{
     error::CheckoutError,
     orders::state::OrderStatus,
     problem_types,
-    redemption::{batcher::RedemptionBatcher, outcome::Became},
+    redemption::{batcher::RedemptionBatcher, outcome::AdmissionUse},
 };
 
 /// The query parameter and the cookie with a token.
@@ -60,16 +60,16 @@ const CACHED_FOR: Duration = Duration::from_secs(1);
 
 /// The states of admissions as of a moment ago.
 #[derive(Clone, Default)]
-pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (Became, Instant), KNOWN_MAX>>>);
+pub(crate) struct Visits(Arc<Mutex<GenerationalCache<Uuid, (AdmissionUse, Instant), KNOWN_MAX>>>);
 
 impl Visits {
-    fn of(&self, admission: Uuid) -> Option<Became> {
+    fn of(&self, admission: Uuid) -> Option<AdmissionUse> {
         let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        visits.get(&admission).filter(|(_, at)| at.elapsed() < CACHED_FOR).map(|(became, _)| became.clone())
+        visits.get(&admission).filter(|(_, at)| at.elapsed() < CACHED_FOR).map(|(state, _)| state.clone())
     }
 
-    fn keep(&self, admission: Uuid, became: Became) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(admission, (became, Instant::now()));
+    fn keep(&self, admission: Uuid, state: AdmissionUse) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(admission, (state, Instant::now()));
     }
 }
 
@@ -135,22 +135,22 @@ impl<S: Sync> FromRequestParts<S> for AuthRequest {
 #[derive(Debug)]
 struct Visit {
     claims: Claims,
-    /// When the visit ends, in Unix seconds, and the order that the token became.
+    /// When the visit ends, in Unix seconds, and the order that the token state.
     until: i64,
     order: Option<String>,
 }
 
 impl Visit {
     /// The visit of a genuine token in the state of its admission, or none if it is over.
-    fn of(claims: Claims, kid: &str, became: &Became) -> Option<Self> {
-        match became {
+    fn of(claims: Claims, kid: &str, state: &AdmissionUse) -> Option<Self> {
+        match state {
             // The controller may have revoked the admission, or signed a new token because it
             // revoked the key.
-            Became::NotYet { kid: signed_by } if kid == signed_by => {
+            AdmissionUse::NotYet { kid: signed_by } if kid == signed_by => {
                 Some(Self { until: claims.exp, claims, order: None })
             }
-            Became::NotYet { .. } | Became::Nothing => None,
-            Became::Order { order, in_time } => {
+            AdmissionUse::NotYet { .. } | AdmissionUse::Nothing => None,
+            AdmissionUse::Order { order, in_time } => {
                 let order_id = order.id.0.to_string();
                 let until = match order.status {
                     OrderStatus::Held | OrderStatus::Promised | OrderStatus::PaymentPending => {
@@ -248,11 +248,11 @@ impl ForwardAuth {
         // redemption decides what is bought. The local clock may be off, so it only decides which
         // tokens need the database.
         if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() - CLOCK_SLACK_S {
-            let became = self.became(claims.jti, visitor).await?;
-            return Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired);
+            let state = self.state(claims.jti, visitor).await?;
+            return Visit::of(claims, &kid, &state).ok_or(CheckoutError::TokenExpired);
         }
-        match timeout(READ_TIMEOUT, self.became(claims.jti, visitor)).await {
-            Ok(Ok(became)) => Visit::of(claims, &kid, &became).ok_or(CheckoutError::TokenExpired),
+        match timeout(READ_TIMEOUT, self.state(claims.jti, visitor)).await {
+            Ok(Ok(state)) => Visit::of(claims, &kid, &state).ok_or(CheckoutError::TokenExpired),
             Ok(Err(error)) => {
                 warn!(%error, "read admission failed; accepting the token alone");
                 Ok(Visit { until: claims.exp, claims, order: None })
@@ -267,13 +267,13 @@ impl ForwardAuth {
         }
     }
 
-    async fn became(&self, admission: Uuid, visitor: VisitorId) -> Result<Became, CheckoutError> {
+    async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<AdmissionUse, CheckoutError> {
         if let Some(known) = self.visits.of(admission) {
             return Ok(known);
         }
-        let became = self.batcher.state(admission, visitor).await?;
-        self.visits.keep(admission, became.clone());
-        Ok(became)
+        let state = self.batcher.state(admission, visitor).await?;
+        self.visits.keep(admission, state.clone());
+        Ok(state)
     }
 }
 
@@ -325,8 +325,8 @@ fn expired() -> Response {
     (([(header::CACHE_CONTROL, "no-store")]), problem).into_response()
 }
 
-/// Whether a shopper was admitted, for a proxy that checks each request to the shop's own forward_auth.
-/// The first valid token counts: in the query (`fairline_token`) of the request, of
+/// Whether a shopper was admitted, for a proxy that checks each request to the merchant's own
+/// checkout. The first valid token counts: in the query (`fairline_token`) of the request, of
 /// `X-Original-URI` or of `X-Forwarded-Uri`, in `Authorization: Bearer`, or in the cookie
 /// `fairline_admission`. A CORS preflight (`OPTIONS`, if the proxy forwards the method) passes to
 /// the shop. `docs/forward-auth.md` has configurations for proxies.
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_wherever_a_proxy_puts_it() {
+    fn a_token_is_found_in_query_header_and_cookies() {
         for (uri, headers, expected) in [
             ("/forward-auth/verify", &[][..], &[][..]),
             ("/forward-auth/verify", &[("authorization", "Bearer a.b.c")], &["a.b.c"]),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_request_line_says_that_it_is_a_preflight() {
+    fn only_the_request_line_marks_a_preflight() {
         let headers = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
         let mut map = HeaderMap::new();
         for (name, value) in headers.into_iter().chain([("x-forwarded-method", "OPTIONS")]) {
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sale_that_is_named_counts() {
+    fn every_named_sale_counts() {
         assert_eq!(asked("/forward-auth/verify?sale=a", &[("x-fairline-sale", "b")]).sales, ["a", "b"]);
         assert_eq!(asked("/forward-auth/verify/?x=sale=a", &[]).sales, [""; 0]);
     }

@@ -1,5 +1,5 @@
-//! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of its
-//! own, a box office, a point of sale.
+//! The merchant API for the merchant's systems, authenticated by the merchant key: a checkout of
+//! its own, a box office, a point of sale.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
@@ -94,8 +94,8 @@ pub(crate) struct Redeem {
     /// Units, up to the quantity of the admission.
     #[schema(value_type = u16, minimum = 1)]
     quantity: NonZeroU16,
-    /// The merchant's name of the shopper's account, for sales with a limit per account. The merchant
-    /// vouches for it.
+    /// The merchant's name of the shopper's account, for sales with a limit per account. The
+    /// merchant vouches for it.
     account: Option<Reference>,
 }
 
@@ -114,13 +114,13 @@ struct Refund {
     /// In the currency's minor unit; default: the whole rest.
     #[schema(minimum = 1)]
     amount_minor: Option<i64>,
-    /// Kept for the books.
+    /// Kept for accounting.
     reason: Reference,
 }
 
 /// The state of a refund.
 #[derive(Debug, Serialize, ToSchema)]
-struct RefundStanding {
+struct RefundStatus {
     /// `requested` while it is attempted, `done` once the payment company has accepted it, or
     /// `failed`.
     status: String,
@@ -213,7 +213,7 @@ impl MerchantApi {
         }
     }
 
-    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStanding, CheckoutError> {
+    async fn refund(&self, order: OrderId, wanted: Refund) -> Result<RefundStatus, CheckoutError> {
         let Refund { amount_minor, reason: Reference(reason) } = wanted;
         let requested =
             self.change(move |store| async move { store.request_refund(order, amount_minor, &reason).await });
@@ -233,7 +233,7 @@ impl MerchantApi {
         }
         let newest = self.store.newest_request(order).await?.ok_or(CheckoutError::UnknownOrder)?;
         let (status, error, requested_at) = newest;
-        Ok(RefundStanding { status, error, requested_at })
+        Ok(RefundStatus { status, error, requested_at })
     }
 
     async fn erase(&self, OrderId(id): OrderId) -> Result<u64, CheckoutError> {
@@ -258,9 +258,9 @@ impl MerchantApi {
     }
 }
 
-/// Redeem the admission token that a shopper has brought to the merchant's own merchant_api. Its units are
-/// held until the merchant confirms the order or gives it back, or the hold expires. The merchant is
-/// responsible for checking that the shopper holds the token.
+/// Redeem the admission token that a shopper has brought to the merchant's own checkout. Its units
+/// are held until the merchant confirms the order or gives it back, or the hold expires. The
+/// merchant is responsible for checking that the shopper holds the token.
 #[utoipa::path(post, path = "/api/admissions/redeem", request_body = Redeem, security(("merchant" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 201, description = "The units are held.", body = Order),
@@ -285,7 +285,7 @@ async fn redeem(
 
 /// Erase personal data at a customer's request. With the id of an ended order, removes the link to
 /// its shopper; with the id of an account, erases the account and the links of all its orders.
-/// Units and amounts stay for the books. It can't be undone.
+/// Units and amounts are kept for accounting. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders/{id}", params(("id" = String, Path, description = "The order, or the account.")),
     security(("merchant" = [])), responses(
     (status = 200, description = "The number of anonymised orders.", body = Forgotten),
@@ -330,7 +330,7 @@ async fn confirm(
     params(("id" = String, Path, description = "The order."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")),
     security(("merchant" = [])), responses(
-    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStanding),
+    (status = 202, description = "The state of the refund: `done`, `failed`, or `requested` while the payment company does not answer.", body = RefundStatus),
     (status = 401, description = "No merchant key, or a wrong one.", body = ProblemBody),
     (status = 404, description = "There is no such order.", body = ProblemBody),
     (status = 409, description = "It was not paid for here, less than the amount is left, or another refund is still open.", body = ProblemBody),

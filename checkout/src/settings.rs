@@ -20,7 +20,8 @@ pub const REQUEST_CONNECTIONS: u32 = 8;
 pub enum Role {
     /// Both.
     All,
-    /// Serves requests, expires holds, completes payments and reports its health to the controllers.
+    /// Serves requests, expires holds, completes payments and reports its health to the
+    /// controllers.
     Serve,
     /// Relays events, sends notifications and webhooks, reconciles stocks and deletes old rows.
     Worker,
@@ -41,7 +42,7 @@ impl Role {
 #[command(name = "checkout", version)]
 pub struct Settings {
     /// What this process does.
-    #[arg(long, env = "FAIRLINE_ROLE", value_enum, default_value = "all")]
+    #[arg(long, value_enum, env = "FAIRLINE_ROLE", default_value = "all")]
     pub role: Role,
     /// Address to listen on.
     #[arg(long, env = "FAIRLINE_LISTEN", default_value = "127.0.0.1:8082")]

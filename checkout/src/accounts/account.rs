@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_the_same_again_and_no_other() {
+    fn an_account_id_depends_on_its_proof_only() {
         let ada = Address::email("ada@example.org").expect("an address");
         let proofs = [
             Proof::Address(&ada),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_is_good_for_a_quarter_of_an_hour_and_for_nothing_else() {
+    fn an_access_token_is_valid_for_15_minutes_and_one_audience() {
         let (key, account) = (key("a"), AccountId(Uuid::from_u128(7)));
         let token = key.access_token(account, 1000);
         // The clocks of the signing and of the verifying process may differ.
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_has_six_digits_and_is_the_sign_ins_own() {
+    fn a_code_has_six_digits_and_depends_on_its_sign_in() {
         let codes: std::collections::HashSet<String> = (0..200).map(|id| key("a").code(Uuid::from_u128(id))).collect();
         assert!(
             codes.len() > 195 && codes.iter().all(|code| code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()))
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_none() {
+    fn a_short_account_key_is_rejected() {
         assert!(AccountKey::new(&Secret::new("a".repeat(31))).is_err());
     }
 }

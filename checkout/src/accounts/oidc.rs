@@ -98,7 +98,7 @@ impl Issuer {
         let bad = |reason: &str| CheckoutError::BadIdToken(reason.to_owned());
         let header = jsonwebtoken::decode_header(id_token).map_err(|_| bad("it is not a signed token"))?;
         // Never trust the header alone: with `none`, or a public key used as an HMAC secret,
-        // anybody could sign.
+        // any client could sign.
         if !ALGORITHMS.contains(&header.alg) {
             return Err(bad("it is not signed with a key that the issuer publishes"));
         }

@@ -155,8 +155,8 @@ struct Profile {
     created_at: OffsetDateTime,
 }
 
-/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the merchant's
-/// own issuer. The response does not reveal whether an address has an account.
+/// Sign in: have a code sent to an e-mail address or a phone, or present an ID token of the
+/// merchant's own issuer. The response does not reveal whether an address has an account.
 #[utoipa::path(post, path = "/users/login", request_body = LogIn,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats the stored response of the same key for 24 hours.")), responses(
     (status = 200, description = "The ID token is valid: signed in.", body = Session),

@@ -39,13 +39,3 @@ pub(crate) struct Product {
     #[schema(required)]
     pub(crate) ends_at: Option<OffsetDateTime>,
 }
-
-/// The status that a stored word stands for.
-pub(crate) fn stored_status(word: &str) -> Status {
-    match word {
-        "open" => Status::Open,
-        "paused" => Status::Paused,
-        "closed" => Status::Closed,
-        _ => Status::Scheduled,
-    }
-}

@@ -1,12 +1,12 @@
 //! The public catalogue.
 
-use fairline_sale::{SaleId, presented_status};
+use fairline_sale::{SaleId, Status, presented_status};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    catalogue::product::{Product, stored_status},
+    catalogue::product::Product,
     db::{Store, StoreError},
 };
 

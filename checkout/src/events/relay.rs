@@ -71,8 +71,8 @@ pub(crate) fn start(relay: Relay, shutdown: &Shutdown) {
 }
 
 impl Relay {
-    /// With `looks_back`, also publishes the last event of each sale again, to learn whether its stream
-    /// has lost any. A failure in one sale does not delay the others.
+    /// With `looks_back`, also publishes the last event of each sale again, to learn whether its
+    /// stream has lost any. A failure in one sale does not delay the others.
     async fn relay(&self, looks_back: bool) -> Result<(), StoreError> {
         let backlogs = self.store.backlogs(looks_back).await?;
         let waiting: u64 = backlogs.iter().map(|backlog| backlog.last - backlog.relayed).sum();
@@ -97,8 +97,8 @@ impl Relay {
                 there = self.stream.append(is_first, events).await?;
                 is_first = false;
             }
-            // Before the progress is stored: a process that relays the events again then also marks the
-            // catalogue again.
+            // Before the progress is stored: a process that relays the events again then also marks
+            // the catalogue again.
             self.catalogue.mark_stale();
             if there < after {
                 info!(%sale, from = there + 1, "stream lost events; relaying them again");

@@ -83,9 +83,9 @@ pub(crate) fn start_others(store: &Store, idempotency: &Idempotency, orders_kept
             Ok(())
         }
     });
-    let people = store.clone();
+    let accounts = store.clone();
     sweep(shutdown, "accounts", RETENTION_EVERY, move || {
-        let store = people.clone();
+        let store = accounts.clone();
         async move {
             let forgotten = store.forget_old_accounts(orders_kept_days).await;
             let rows = store.unlink_old(orders_kept_days).await?;

@@ -1,5 +1,5 @@
-//! The content of notifications. `templates/notifications` has the texts: the first line of each is the
-//! subject, and the whole text of an SMS.
+//! The content of notifications. `templates/notifications` has the texts: the first line of each is
+//! the subject, and the whole text of an SMS.
 
 use std::time::Duration;
 

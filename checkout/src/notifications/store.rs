@@ -40,8 +40,8 @@ const RATE_OVER_S: f64 = 60.0;
 const RATE_OVER_MIN_S: f64 = 10.0;
 
 /// Stores a notification, unless it is stored already or no longer relevant. It is relevant for
-/// `relevant_s` seconds after its event, which happened at `happened_at`, or just now. It is sent in
-/// the current trace.
+/// `relevant_s` seconds after its event, which happened at `happened_at`, or just now. It is sent
+/// in the current trace.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     subject: &str,

@@ -1,5 +1,5 @@
-//! HTTP routes that read and anonymise orders: extract, call the service method with the name of the
-//! endpoint, map the result.
+//! HTTP routes that read and anonymise orders: extract, call the service method with the name of
+//! the endpoint, map the result.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ enum OneOrAll {
 
 /// The status of an order.
 #[derive(Debug, Serialize, ToSchema)]
-struct OrderStanding {
+struct OrderStatusView {
     id: OrderId,
     status: OrderStatus,
     /// When its hold or its promise expires.
@@ -94,7 +94,7 @@ async fn list_orders(State(orders): State<Arc<Orders>>, holders: Holders) -> Res
 /// The status of an order.
 #[utoipa::path(get, path = "/orders/{id}/status", params(("id" = String, Path, description = "The order.")),
     security(("ticket" = []), ("merchant" = [])), responses(
-    (status = 200, description = "The status of the order.", body = OrderStanding),
+    (status = 200, description = "The status of the order.", body = OrderStatusView),
     (status = 404, description = "There is no such order, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -104,11 +104,11 @@ async fn show_order_status(
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let Order { id, status, hold_expires_at, .. } = orders.order_for(order_id(&order)?, &caller).await?;
-    Ok((NO_STORE, axum::Json(OrderStanding { id, status, hold_expires_at })))
+    Ok((NO_STORE, axum::Json(OrderStatusView { id, status, hold_expires_at })))
 }
 
 /// Anonymise these orders. Ended orders are no longer linked to a shopper, and no longer shown to
-/// this browser; units and amounts stay for the books. It can't be undone.
+/// this browser; units and amounts are kept for accounting. It can't be undone.
 #[utoipa::path(delete, path = "/api/orders", security(("ticket" = [])), responses(
     (status = 200, description = "The number of anonymised orders of this browser's tickets.", body = Forgotten),
     (status = 503, description = "The database does not answer; nothing was anonymised.", body = ProblemBody),

@@ -65,7 +65,7 @@ impl HoldState {
 
     /// The stored word.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Promised => "promised",
             Self::Held => "held",
@@ -80,7 +80,7 @@ impl TryFrom<&str> for HoldState {
     type Error = UnknownState;
 
     fn try_from(word: &str) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| UnknownState(word.to_owned()))
+        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownState(word.to_owned()))
     }
 }
 
@@ -191,7 +191,7 @@ impl PaymentState {
 
     /// The stored word.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Authorised => "authorised",
@@ -208,7 +208,7 @@ impl TryFrom<&str> for PaymentState {
     type Error = UnknownState;
 
     fn try_from(word: &str) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| UnknownState(word.to_owned()))
+        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownState(word.to_owned()))
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_words_are_those_of_the_schema() {
+    fn the_states_are_those_of_the_schema() {
         let schema = include_str!("../../../migrations/0004_orders_and_payments.sql");
         let constraint = |name: &str| {
             let from = schema.rfind(name).expect("the constraint is there");
@@ -262,18 +262,18 @@ mod tests {
         assert_eq!(constraint("holds_state_is_known"), HoldState::ALL.len());
         assert_eq!(constraint("payments_state_is_known"), PaymentState::ALL.len());
         for state in HoldState::ALL {
-            assert!(schema.contains(&format!("'{}'", state.word())));
-            assert_eq!(HoldState::try_from(state.word()), Ok(state));
+            assert!(schema.contains(&format!("'{}'", state.as_str())));
+            assert_eq!(HoldState::try_from(state.as_str()), Ok(state));
         }
         for state in PaymentState::ALL {
-            assert!(schema.contains(&format!("'{}'", state.word())));
-            assert_eq!(PaymentState::try_from(state.word()), Ok(state));
+            assert!(schema.contains(&format!("'{}'", state.as_str())));
+            assert_eq!(PaymentState::try_from(state.as_str()), Ok(state));
         }
         assert!(PaymentState::try_from("stolen").is_err());
     }
 
     #[test]
-    fn an_order_stands_as_its_hold_and_its_payment_say() {
+    fn the_status_of_an_order_follows_its_hold_and_payment() {
         use {HoldState as H, OrderStatus as O, PaymentState as P};
         for (hold, run_out, payment, status) in [
             (H::Held, false, None, O::Held),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_listed_here_is_refused() {
+    fn unlisted_transitions_are_rejected() {
         use {HoldEvent as HE, HoldState as H, PaymentEvent as PE, PaymentState as P};
         let holds = [
             (H::Promised, HE::RunOut, H::Lapsed),
@@ -343,7 +343,7 @@ mod tests {
         /// `authorised` leads there, and no ended payment does. Money that was captured without a
         /// unit ends as `refunded` only.
         #[test]
-        fn a_payment_ends_and_never_comes_back(events in proptest::collection::vec(prop::sample::select(&PAYMENT_EVENTS[..]), 0..40)) {
+        fn an_ended_payment_never_continues(events in proptest::collection::vec(prop::sample::select(&PAYMENT_EVENTS[..]), 0..40)) {
             let mut state = PaymentState::Started;
             let mut moves = 0;
             for event in events {
@@ -364,7 +364,7 @@ mod tests {
 
         /// Only a hold with its unit is sold, and a sold unit is never released.
         #[test]
-        fn a_hold_is_paid_once_and_for_good(
+        fn a_paid_hold_never_changes(
             is_yield in any::<bool>(),
             events in proptest::collection::vec(prop::sample::select(&HOLD_EVENTS[..]), 0..40),
         ) {

@@ -1,4 +1,5 @@
-//! Payments: from the request to pay to an order or a refund, and the events of the payment gateway.
+//! Payments: from the request to pay to an order or a refund, and the events of the payment
+//! gateway.
 
 pub(crate) mod gateway_events;
 pub(crate) mod refunds;

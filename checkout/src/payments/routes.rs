@@ -22,7 +22,7 @@ use crate::{
         order::{Order, OrderId},
         state::OrderStatus,
     },
-    payments::{service::Payments, store::PaymentStanding},
+    payments::{service::Payments, store::PaymentView},
 };
 
 /// The route that pays for an order.
@@ -73,7 +73,7 @@ impl TryFrom<String> for PaymentMethod {
 
 /// The status of a payment.
 #[derive(Debug, Serialize, ToSchema)]
-struct Standing {
+struct PaymentStatus {
     id: Uuid,
     order_id: OrderId,
     /// `started`, `authorised`, `captured`, `declined`, `voided`, `refund_due` or `refunded`.
@@ -166,7 +166,7 @@ async fn withdraw(
 #[utoipa::path(get, path = "/payments/{id}/status",
     params(("id" = String, Path, description = "The payment; or an order, for its newest payment.")),
     security(("ticket" = []), ("merchant" = [])), responses(
-    (status = 200, description = "The status of the payment.", body = Standing),
+    (status = 200, description = "The status of the payment.", body = PaymentStatus),
     (status = 404, description = "There is no such payment, or it belongs to another shopper.", body = ProblemBody),
     (status = 503, description = "The database does not answer.", body = ProblemBody),
 ))]
@@ -176,11 +176,12 @@ async fn show_payment_status(
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let id = Uuid::try_parse(&id).map_err(|_| CheckoutError::UnknownPayment)?;
-    let PaymentStanding { id, order, state, amount_minor, currency, updated_at, client_secret } =
+    let PaymentView { id, order, state, amount_minor, currency, updated_at, client_secret } =
         payments.payment_for(id, &caller).await?;
-    let status = state.word();
-    let standing = Standing { id: id.0, order_id: order, status, amount_minor, currency, updated_at, client_secret };
-    Ok((NO_STORE, axum::Json(standing)))
+    let status = state.as_str();
+    let payment =
+        PaymentStatus { id: id.0, order_id: order, status, amount_minor, currency, updated_at, client_secret };
+    Ok((NO_STORE, axum::Json(payment)))
 }
 
 #[cfg(test)]
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payment_method_is_a_token_and_never_a_card() {
+    fn a_payment_method_is_a_token_not_a_card_number() {
         for (text, accepted) in [
             ("tok_visa", true),
             ("pm_1AbC_2", true),

@@ -28,7 +28,7 @@ use crate::{
     },
     payments::{
         settlement::store::{Ended, GivenBack, Withdrawn},
-        store::{Begun, Payment, PaymentStanding},
+        store::{Begun, Payment, PaymentView},
     },
 };
 
@@ -170,7 +170,7 @@ impl Payments {
     }
 
     /// A payment, or the newest payment of an order, if the caller may see it.
-    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentStanding, CheckoutError> {
+    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<PaymentView, CheckoutError> {
         self.store.payment_for(id, caller).await?.ok_or(CheckoutError::UnknownPayment)
     }
 
@@ -210,9 +210,9 @@ impl Payments {
             };
             match step {
                 Ok(moved) => {
-                    debug!(payment = %moved.id, from = payment.state.word(), to = moved.state.word(), "payment advanced");
+                    debug!(payment = %moved.id, from = payment.state.as_str(), to = moved.state.as_str(), "payment advanced");
                     if moved.state.next_step() == NextStep::Nothing {
-                        metrics::counter!("checkout_payments_total", "outcome" => moved.state.word()).increment(1);
+                        metrics::counter!("checkout_payments_total", "outcome" => moved.state.as_str()).increment(1);
                     }
                     *payment = moved;
                 }

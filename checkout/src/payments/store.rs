@@ -54,7 +54,7 @@ pub(crate) enum Begun {
 
 /// The state of a payment.
 #[derive(Debug)]
-pub(crate) struct PaymentStanding {
+pub(crate) struct PaymentView {
     pub(crate) id: PaymentId,
     pub(crate) order: OrderId,
     pub(crate) state: PaymentState,
@@ -230,8 +230,8 @@ impl Store {
             ""
         ))
         .bind(payment.id.0)
-        .bind(payment.state.word())
-        .bind(to.word())
+        .bind(payment.state.as_str())
+        .bind(to.as_str())
         .bind(reference)
         .fetch_optional(&self.payments)
         .await?;
@@ -249,8 +249,8 @@ impl Store {
              WHERE payments.id = $1 AND payments.state = $2 AND holds.id = hold_id RETURNING sale_id",
         )
         .bind(payment.id.0)
-        .bind(payment.state.word())
-        .bind(after(payment, PaymentEvent::Refund)?.word())
+        .bind(payment.state.as_str())
+        .bind(after(payment, PaymentEvent::Refund)?.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(sale) = sale {
@@ -307,7 +307,7 @@ impl Store {
         let event = if units_are_there { PaymentEvent::Capture } else { PaymentEvent::OweRefund };
         sqlx::query("UPDATE payments SET state = $2, updated_at = now() WHERE id = $1")
             .bind(payment.id.0)
-            .bind(after(&payment, event)?.word())
+            .bind(after(&payment, event)?.as_str())
             .execute(&mut *transaction)
             .await?;
         if units_are_there {
@@ -345,7 +345,7 @@ impl Store {
 
     /// A payment by its own id, or the newest payment of an order by the order's id, if the caller
     /// may see it.
-    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<Option<PaymentStanding>, StoreError> {
+    pub(crate) async fn payment_for(&self, id: Uuid, caller: &Caller) -> Result<Option<PaymentView>, StoreError> {
         #[derive(FromRow)]
         struct Row {
             id: Uuid,
@@ -368,8 +368,8 @@ impl Store {
         .bind(account(caller.holders()))
         .fetch_optional(&self.pool)
         .await?;
-        let standing = |row: Row| -> Result<PaymentStanding, StoreError> {
-            Ok(PaymentStanding {
+        let view = |row: Row| -> Result<PaymentView, StoreError> {
+            Ok(PaymentView {
                 id: PaymentId(row.id),
                 order: OrderId(row.hold_id),
                 state: row.state.as_str().try_into()?,
@@ -379,7 +379,7 @@ impl Store {
                 client_secret: row.client_secret,
             })
         };
-        row.map(standing).transpose()
+        row.map(view).transpose()
     }
 
     /// The age of the oldest payment that has not ended, in seconds.
@@ -395,7 +395,7 @@ impl Store {
 
 pub(crate) fn after(payment: &Payment, event: PaymentEvent) -> Result<PaymentState, StoreError> {
     let illegal =
-        || StoreError::Corrupt(format!("payment {} is {} and can't {event:?}", payment.id, payment.state.word()));
+        || StoreError::Corrupt(format!("payment {} is {} and can't {event:?}", payment.id, payment.state.as_str()));
     payment.state.after(event).ok_or_else(illegal)
 }
 
@@ -426,7 +426,7 @@ pub(crate) async fn read_payment(connection: &mut PgConnection, payment: Payment
 pub(crate) async fn sell(connection: &mut PgConnection, payment: &Payment, hold: &HoldRow) -> Result<(), StoreError> {
     sqlx::query("UPDATE holds SET state = $2 WHERE id = $1")
         .bind(payment.order.0)
-        .bind(hold_after(HoldState::Held, HoldEvent::Pay)?.word())
+        .bind(hold_after(HoldState::Held, HoldEvent::Pay)?.as_str())
         .execute(&mut *connection)
         .await?;
     sqlx::query(

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     db::{Store, StoreError},
     orders::order::Order,
-    redemption::outcome::{Became, NotRedeemed, Redemption},
+    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
 };
 
 /// A redemption that finds its admission locked is retried this often, with this pause.
@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 type WaitingRedemption = Waiting<Redemption, Result<Order, NotRedeemed>>;
-type WaitingRead = Waiting<(Uuid, VisitorId), Result<Became, StoreError>>;
+type WaitingRead = Waiting<(Uuid, VisitorId), Result<AdmissionUse, StoreError>>;
 
 /// The handle of both batchers.
 #[derive(Clone)]
@@ -28,12 +28,12 @@ pub(crate) struct RedemptionBatcher {
     redemptions: Batcher<Redemption, Result<Order, NotRedeemed>>,
     /// Redemptions in the queue.
     queued: Gauge,
-    states: Batcher<(Uuid, VisitorId), Result<Became, StoreError>>,
+    states: Batcher<(Uuid, VisitorId), Result<AdmissionUse, StoreError>>,
 }
 
 impl From<QueueFull> for NotRedeemed {
     fn from(_: QueueFull) -> Self {
-        Self::Crowded
+        Self::Overloaded
     }
 }
 
@@ -65,7 +65,7 @@ impl RedemptionBatcher {
     ///
     /// # Errors
     /// Returns an error if the state can't be read, or if the queue is full.
-    pub(crate) async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<Became, NotRedeemed> {
+    pub(crate) async fn state(&self, admission: Uuid, visitor: VisitorId) -> Result<AdmissionUse, NotRedeemed> {
         Ok(self.states.ask((admission, visitor)).await??)
     }
 }
@@ -91,7 +91,7 @@ async fn redeem(store: Store, batch: Vec<WaitingRedemption>, slot: Slot) {
         locked = redeem_once(&store, locked).await;
     }
     for waiting in locked {
-        waiting.answer(Err(NotRedeemed::Unsteady));
+        waiting.answer(Err(NotRedeemed::Locked));
     }
 }
 
@@ -122,7 +122,7 @@ async fn redeem_once(store: &Store, batch: Vec<WaitingRedemption>) -> Vec<Waitin
     let mut locked = Vec::new();
     for (waiting, result) in batch.into_iter().zip(results) {
         match result {
-            Err(NotRedeemed::Unsteady) => locked.push(waiting),
+            Err(NotRedeemed::Locked) => locked.push(waiting),
             // A shopper who has disconnected finds the order in the list of orders.
             result => waiting.answer(result),
         }

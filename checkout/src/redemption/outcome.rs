@@ -11,7 +11,7 @@ use crate::{accounts::account::AccountId, db::StoreError, orders::order::Order};
 pub(crate) enum NotRedeemed {
     /// No such admission exists, or the controller has signed its token with another key since.
     NoSuchAdmission,
-    /// It was redeemed before, and became this order.
+    /// It was redeemed before, and state this order.
     Used(Box<Order>),
     /// It has expired, or the controller has revoked it.
     Expired,
@@ -34,9 +34,9 @@ pub(crate) enum NotRedeemed {
     /// The units are gone. Only a sale that overbooks can get here.
     SoldOut,
     /// Another transaction had locked it.
-    Unsteady,
+    Locked,
     /// Too many redemptions are waiting.
-    Crowded,
+    Overloaded,
     Store(StoreError),
 }
 
@@ -50,7 +50,7 @@ impl From<StoreError> for NotRedeemed {
             }
             // The same person bought something else at the same moment. A retry shows what that
             // left.
-            error if error.is_over_a_limit() => Self::Unsteady,
+            error if error.is_over_a_limit() => Self::Locked,
             error => Self::Store(error),
         }
     }
@@ -71,9 +71,9 @@ pub(crate) struct Redemption {
     pub(crate) trace: Option<TraceContext>,
 }
 
-/// The state of an admission.
+/// What an admission was used for.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Became {
+pub(crate) enum AdmissionUse {
     Order {
         order: Box<Order>,
         /// Its token has not expired.

@@ -18,7 +18,7 @@ use crate::{
     orders::order::Order,
     redemption::{
         batcher::RedemptionBatcher,
-        outcome::{Became, NotRedeemed, Redemption},
+        outcome::{AdmissionUse, NotRedeemed, Redemption},
     },
 };
 
@@ -52,8 +52,8 @@ impl From<NotRedeemed> for CheckoutError {
             NotRedeemed::NoAccount => Self::NoAccount,
             NotRedeemed::OverAllowance { left } => Self::OverAllowance { left },
             NotRedeemed::OverShopperLimit { left } => Self::OverShopperLimit { left },
-            NotRedeemed::Unsteady => Self::Unsteady,
-            NotRedeemed::Crowded => Self::Crowded,
+            NotRedeemed::Locked => Self::Locked,
+            NotRedeemed::Overloaded => Self::Overloaded,
             NotRedeemed::Store(error) => Self::Store(error),
         }
     }
@@ -144,7 +144,7 @@ impl Redemptions {
             Known::Expired => return Err(CheckoutError::TokenExpired),
             Known::Used(used) => return Err(CheckoutError::TokenUsed(Box::new(used.order.clone()))),
             Known::Stale => {
-                if let Became::Order { order, .. } = self.batcher.state(admission, visitor).await? {
+                if let AdmissionUse::Order { order, .. } = self.batcher.state(admission, visitor).await? {
                     self.remember_used(admission, &order);
                     return Err(CheckoutError::TokenUsed(order));
                 }

@@ -13,7 +13,7 @@ use crate::{
         order::Order,
         store::{OrderRow, order_rows},
     },
-    redemption::outcome::{Became, NotRedeemed, Redemption},
+    redemption::outcome::{AdmissionUse, NotRedeemed, Redemption},
 };
 
 /// An admission that was not redeemed, with the reasons.
@@ -60,9 +60,9 @@ impl Store {
         redemptions: &[Redemption],
     ) -> Result<Vec<Result<Order, NotRedeemed>>, StoreError> {
         let holds: Vec<Uuid> = redemptions.iter().map(|_| Uuid::now_v7()).collect();
-        // One statement locks the stocks in the order of their ids, so that no two batches deadlock.
-        // Every join goes from the wanted rows to a row by its key: the planner can't know how many
-        // rows are wanted, and a nested loop over a large batch would be quadratic.
+        // One statement locks the stocks in the order of their ids, so that no two batches
+        // deadlock. Every join goes from the wanted rows to a row by its key: the planner can't
+        // know how many rows are wanted, and a nested loop over a large batch would be quadratic.
         let held: Vec<OrderRow> = sqlx::query_as(
             "WITH free AS ( \
                 SELECT admissions.id, wanted.hold, wanted.account, wanted.trace, wanted.quantity, price_minor, currency, hold_s, mode = 'yield' AS is_yield \
@@ -123,7 +123,7 @@ impl Store {
         let mut reasons = self.why_not_redeemed(&others).await.into_iter();
         let answer = |held: Option<OrderRow>| match held {
             Some(row) => Ok(Ok(row.try_into()?)),
-            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Unsteady))),
+            None => Ok(Err(reasons.next().unwrap_or(NotRedeemed::Locked))),
         };
         held.into_iter().map(answer).collect()
     }
@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// The states of these visitors' admissions, in their order.
-    pub(crate) async fn admission_states(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<Became>, StoreError> {
+    pub(crate) async fn admission_states(&self, asked: &[(Uuid, VisitorId)]) -> Result<Vec<AdmissionUse>, StoreError> {
         let admissions: Vec<Uuid> = asked.iter().map(|(admission, _)| *admission).collect();
         let visitors: Vec<&[u8]> = asked.iter().map(|(_, visitor)| &visitor.0[..]).collect();
         // For a redeemable admission, only its key is needed.
@@ -195,13 +195,13 @@ impl Store {
             .map(|(admission, row)| Ok((admission, row.try_into()?)))
             .collect();
         let orders = orders?;
-        let became = |(admission, (live, in_time)): (&Uuid, (Option<String>, bool))| match (orders.get(admission), live)
+        let state = |(admission, (live, in_time)): (&Uuid, (Option<String>, bool))| match (orders.get(admission), live)
         {
-            (Some(order), _) => Became::Order { order: Box::new(order.clone()), in_time },
-            (None, Some(kid)) => Became::NotYet { kid },
-            (None, None) => Became::Nothing,
+            (Some(order), _) => AdmissionUse::Order { order: Box::new(order.clone()), in_time },
+            (None, Some(kid)) => AdmissionUse::NotYet { kid },
+            (None, None) => AdmissionUse::Nothing,
         };
-        Ok(admissions.iter().zip(live).map(became).collect())
+        Ok(admissions.iter().zip(live).map(state).collect())
     }
 
     /// The orders of these admissions.
@@ -244,6 +244,6 @@ fn reason(
     } else if row.state == AdmissionState::Lapsed.as_str() || row.run_out {
         NotRedeemed::Expired
     } else {
-        NotRedeemed::Unsteady
+        NotRedeemed::Locked
     })
 }

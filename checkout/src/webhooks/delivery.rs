@@ -48,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_the_one_of_the_reference_libraries() {
+    fn a_signature_equals_that_of_the_reference_libraries() {
         let secret = BASE64.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("base64");
         let signed = signature(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
-    fn what_fails_is_tried_again_more_and_more_seldom_and_then_given_up() {
+    fn a_failed_delivery_is_retried_at_growing_intervals_and_then_given_up() {
         assert_eq!(judge(Ok(StatusCode::NO_CONTENT), 1, 0.0), Attempted::Delivered);
         assert_eq!(judge(Ok(StatusCode::GONE), 1, 0.0), Attempted::Gone);
         let again = |attempts, jitter| match judge(Ok(StatusCode::FOUND), attempts, jitter) {

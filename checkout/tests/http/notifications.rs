@@ -423,7 +423,7 @@ async fn a_shopper_who_paid_too_late_is_notified_of_the_refund() {
     }
     transaction.commit().await.expect("committed");
     let refund = notifications(&post, "ada@example.org", 2).await.remove(1);
-    assert_eq!(refund.subject, "Your money comes back: The drop");
+    assert_eq!(refund.subject, format!("Refund for order {order}: The drop"));
     assert!(refund.text.contains("€12.34"), "{refund:?} of {payment}");
 }
 

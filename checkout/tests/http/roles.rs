@@ -1,5 +1,5 @@
-//! The roles of a checkout process: `serve` and `worker` work together, and neither does the work of
-//! the other.
+//! The roles of a checkout process: `serve` and `worker` work together, and neither does the work
+//! of the other.
 
 use checkout::Role;
 

@@ -64,9 +64,9 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Stores responses in the table `idempotency_keys` of a database. `caller_identities` separates
-    /// callers: no caller receives another's response. Callers with several identities match if one
-    /// of them does.
+    /// Stores responses in the table `idempotency_keys` of a database. `caller_identities`
+    /// separates callers: no caller receives another's response. Callers with several identities
+    /// match if one of them does.
     pub fn new(
         pool: PgPool,
         caller_identities: impl Fn(&Parts) -> Vec<Vec<u8>> + Send + Sync + 'static,

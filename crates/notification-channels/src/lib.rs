@@ -1,7 +1,7 @@
 //! Channels of notifications: e-mail, SMS and Web Push.
 //!
-//! - A [`Channel`] sends one [`Message`] to one address. It reports whether the message was accepted,
-//!   was certainly not accepted, or may have arrived.
+//! - A [`Channel`] sends one [`Message`] to one address. It reports whether the message was
+//!   accepted, was certainly not accepted, or may have arrived.
 //! - Nothing is stored or retried here.
 
 mod address;

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_that_of_the_rfc() {
+    fn an_encrypted_message_equals_the_example_of_the_rfc() {
         // RFC 8291, appendix A.
         let bytes = |text: &str| BASE64.decode(text).expect("base64");
         let secret = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");

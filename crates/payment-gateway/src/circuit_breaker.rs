@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_five_failures_it_is_blocking_and_then_tried_again() {
+    async fn after_five_failures_the_circuit_opens_and_then_tries_again() {
         // The breaker uses the clock of the machine.
         let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
         assert!(guarded.look_up("pi_1").await.is_err() && !watched.is_open());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_after_the_pause_is_blocking_again_and_a_payment_that_always_fails_keeps_no_other_waiting() {
+    async fn a_failed_trial_opens_the_circuit_again_and_a_payment_that_always_fails_blocks_no_other() {
         let (guarded, watched) = GuardedGateway::open_for(Scripted::default(), Duration::from_millis(50));
         let failed = || Err(GatewayError::Failed("503".to_owned()));
         let repeats = || Err(GatewayError::CachedFailure("500, as before".to_owned()));

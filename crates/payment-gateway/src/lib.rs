@@ -5,8 +5,8 @@
 //!   twice.
 //! - Every answer contains the state of the intent, even a rejection: cancelling a captured payment
 //!   reports that it is captured.
-//! - [`Stripe`] is the adapter, [`GuardedGateway`] retries and guards it, and [`webhook`] verifies the
-//!   gateway's events.
+//! - [`Stripe`] is the adapter, [`GuardedGateway`] retries and guards it, and [`webhook`] verifies
+//!   the gateway's events.
 
 mod circuit_breaker;
 mod stripe;

@@ -1,5 +1,5 @@
-//! Events of the payment gateway, and their signatures. An event is only a hint: the payment is looked
-//! up, so a repeated, late, reordered or lost event changes only how soon we know.
+//! Events of the payment gateway, and their signatures. An event is only a hint: the payment is
+//! looked up, so a repeated, late, reordered or lost event changes only how soon we know.
 
 use fairline_server::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -167,9 +167,10 @@ impl<O: Send + Sync> FastReject<O> {
             Some(seen) if !holds_ticket_of(headers, ticket_key, seen.visitor) => {
                 (&self.invalid.1, self.invalid.0.response())
             }
-            Some(seen) if seen.sale == sale => match self.redemptions.refusal_cache.again(seen.admission)? {
-                CachedRefusal::Used(used) => (&self.used, used.1.response()),
-                CachedRefusal::Expired => (&self.expired.1, self.expired.0.response()),
+            Some(seen) if seen.sale == sale => match refusal_cache.get(seen.admission) {
+                Known::Used(used) => (&self.used, used.response.response()),
+                Known::Expired => (&self.expired.1, self.expired.0.response()),
+                Known::Stale | Known::Nothing => return None,
             },
             Some(_) => return None,
             None => {

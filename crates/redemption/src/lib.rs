@@ -1,10 +1,10 @@
-//! The way of an admission token to the database, without SQL: what rejects a request before it costs
-//! a query, and what lets many share one commit.
+//! The way of an admission token to the database, without SQL: what rejects a request before it
+//! costs a query, and what lets many share one commit.
 //!
-//! - [`Keys`] verifies tokens offline and remembers verified ones. [`ForgeryGuard`] ignores visitors
-//!   with many forged tokens, [`RefusalCache`] remembers rejected tokens.
-//! - [`FastReject`] applies them before the router. It decides nothing that the purchase would decide
-//!   differently.
+//! - [`Keys`] verifies tokens offline and remembers verified ones. [`ForgeryGuard`] ignores
+//!   visitors with many forged tokens, [`RefusalCache`] remembers rejected tokens.
+//! - [`FastReject`] applies them before the router. It decides nothing that the purchase would
+//!   decide differently.
 //! - [`Batcher`] collects requests that arrive together (group commit).
 
 mod batcher;

@@ -65,11 +65,9 @@ pub(crate) fn start(health: Health, circuit: CircuitState, store: Store, shutdow
     });
 }
 
-/// The last beats.
-///
-/// Failures while Postgres is unreachable say nothing about the load of admissions; with them,
-/// controllers would slow down for seconds after it is back. So beats that could not be stored are
-/// dropped, together with the beat in which Postgres came back.
+/// The last beats. Beats that could not be stored are dropped, with the beat in which Postgres came
+/// back: failures without Postgres say nothing about the load of admissions, and controllers would
+/// slow down for seconds.
 #[derive(Debug, Default)]
 struct Beats {
     last: VecDeque<RequestStats>,
@@ -113,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_becomes_of_requests_is_counted_once() {
+    fn each_request_outcome_is_counted_once() {
         let health = Health::default();
         health.record(false, Duration::from_millis(3));
         health.record(true, Duration::from_secs(3));
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_while_postgres_was_away_is_forgotten() {
+    fn failures_without_postgres_are_dropped() {
         let mut beats = Beats::default();
         let [well, failing] = [0, 9].map(|failed| RequestStats { answered: 10, failed, slow: 0 });
         let two = RequestStats { answered: 20, failed: 9, slow: 0 };

@@ -1,7 +1,7 @@
 //! Retention: deletes or anonymises old rows, and personal data on request.
 //!
 //! - Personal data: the visitor id of the ticket cookie, the payment method, and the merchant's own
-//!   names of reservations and payments. Units and amounts stay for the books.
+//!   names of reservations and payments. Units and amounts are kept for accounting.
 //! - Each rule finds due rows by an index on their age, changes a bounded number, and skips rows
 //!   that another process has locked. So any number of processes may run the rules, and an idle run
 //!   costs one index lookup.

@@ -107,7 +107,7 @@ impl Store {
         ))
         .bind(sale.0)
         .bind(run_out)
-        .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.word())
+        .bind(hold_after(HoldState::Held, HoldEvent::RunOut)?.as_str())
         .bind(STARTED_KEEPS_HOLD_S)
         .bind(UNANSWERED_KEEPS_HOLD_S)
         .bind(DOWN_VALID_FOR_S)

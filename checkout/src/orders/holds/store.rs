@@ -1,4 +1,5 @@
-//! Transitions of holds, and those that the merchant makes: confirmed, or reserved for the merchant.
+//! Transitions of holds, and those that the merchant makes: confirmed, or reserved for the
+//! merchant.
 
 use fairline_events::Kind;
 use fairline_postgres::PgConnection;
@@ -178,7 +179,7 @@ impl Store {
             sale_id: sale.0,
             visitor: ANONYMOUS.to_vec(),
             quantity,
-            state: HoldState::Held.word().to_owned(),
+            state: HoldState::Held.as_str().to_owned(),
             is_yield: free.is_yield,
         };
         publish_reserved(&mut transaction, id, &hold, expires_at).await?;
@@ -215,7 +216,7 @@ async fn sell_for_merchant(
          SELECT id, sale_id, visitor, quantity, amount_minor, currency, $3 FROM paid RETURNING amount_minor, currency",
     )
     .bind(order.0)
-    .bind(state.word())
+    .bind(state.as_str())
     .bind(reference)
     .fetch_one(&mut *connection)
     .await?;
@@ -239,7 +240,7 @@ pub(crate) struct HoldRow {
 }
 
 pub(crate) fn hold_after(state: HoldState, event: HoldEvent) -> Result<HoldState, StoreError> {
-    state.after(event).ok_or_else(|| StoreError::Corrupt(format!("a hold is {} and can't {event:?}", state.word())))
+    state.after(event).ok_or_else(|| StoreError::Corrupt(format!("a hold is {} and can't {event:?}", state.as_str())))
 }
 
 pub(crate) async fn lock_hold(connection: &mut PgConnection, order: OrderId) -> Result<HoldRow, StoreError> {
@@ -282,7 +283,7 @@ pub(crate) async fn shift_hold(
     .bind(order.0)
     .bind(hold.sale_id)
     .bind(to_hold)
-    .bind(to.word())
+    .bind(to.as_str())
     .fetch_optional(&mut *connection)
     .await?;
     match shifted {
@@ -335,7 +336,7 @@ pub(crate) async fn renew_hold(
     .bind(order.0)
     .bind(hold.sale_id)
     .bind(hold.quantity)
-    .bind(state.word())
+    .bind(state.as_str())
     .bind(RENEWED_FOR_S)
     .bind(hold.is_yield)
     .fetch_optional(&mut *connection)

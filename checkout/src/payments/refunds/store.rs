@@ -108,7 +108,7 @@ impl Store {
         let Some(known) = known else { return Ok(false) };
         let minor = |amount| amount_from_gateway(amount, &payment.currency).clamp(0, payment.amount_minor);
         let (refunded, disputed) = (minor(balance.refunded), minor(balance.disputed));
-        // For a payment that was refunded as a whole, our own books decide.
+        // For a payment that was refunded as a whole, our own rows decide.
         let refunded = if payment.state == PaymentState::Refunded { known.refunded_minor } else { refunded };
         sqlx::query(
             "UPDATE payments SET refunded_minor = $2, disputed_minor = $3, dispute = $4, settle_at = NULL WHERE id = $1",

@@ -122,7 +122,7 @@ impl Store {
         // After the stock, since it also changes the allowance of the account.
         sqlx::query("UPDATE holds SET state = $2, cancelled_at = now() WHERE id = $1")
             .bind(order.0)
-            .bind(to.word())
+            .bind(to.as_str())
             .execute(&mut *transaction)
             .await?;
         if was_held {
@@ -229,8 +229,8 @@ impl Store {
             ""
         ))
         .bind(payment.id.0)
-        .bind(payment.state.word())
-        .bind(after(payment, PaymentEvent::OweRefund)?.word())
+        .bind(payment.state.as_str())
+        .bind(after(payment, PaymentEvent::OweRefund)?.as_str())
         .bind(reference)
         .fetch_optional(&self.payments)
         .await?;
@@ -265,8 +265,8 @@ async fn end(
         ""
     ))
     .bind(payment.id.0)
-    .bind(payment.state.word())
-    .bind(after(payment, event)?.word())
+    .bind(payment.state.as_str())
+    .bind(after(payment, event)?.as_str())
     .bind(ended.reference)
     .bind(ended.rejected_as)
     .bind(ended.is_open)
@@ -290,7 +290,7 @@ pub(crate) async fn withdraw(
     let started: Option<PaymentRow> =
         sqlx::query_as(payment_columns!("SELECT", "FROM payments WHERE hold_id = $1 AND state = $2"))
             .bind(order.0)
-            .bind(PaymentState::Started.word())
+            .bind(PaymentState::Started.as_str())
             .fetch_optional(&mut *connection)
             .await?;
     let Some(started) = started.map(Payment::try_from).transpose()? else { return Ok(Withdrawn(None)) };

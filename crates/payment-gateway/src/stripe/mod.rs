@@ -13,7 +13,7 @@ use fairline_sale::gateway_amount;
 use fairline_server::{Secret, StartError};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
-use hyper::{HeaderMap, Method, Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! The statements of a sale's lines.
 
 use admission_controller::simulated::{
-    LineRow, LineStatements, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
+    LineRow, LineStatements, Moved, NotServed, PUBLICATIONS_A_TICK, PUBLISHED_MAX, PUBLISHED_WITHIN, PastTurns,
     REPUBLISHED_AT_ONCE, SETTLED, StoreError, TurnRow, Unpublished,
 };
 use async_trait::async_trait;
