@@ -5,7 +5,7 @@
 //! the next tick: until the commit nothing is drawn, and from then on the table has one value.
 
 use fairline_line::{
-    store::{LineError, LineStore, Look},
+    store::{LineError, LineStore, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_record::{Hash, draw::Draw};
@@ -36,8 +36,10 @@ pub(crate) async fn make<L: Locked>(
             if record.recorded() >= pool {
                 break;
             }
-            let news = record.wants_tickets_till(pool);
-            record.hear(&redis.look(line, &Look { cursor: 0, wanted: 0, reach: 0, news }).await?);
+            let record_query = record.wants_tickets_till(pool);
+            record.hear(
+                &redis.upcoming(line, &UpcomingQuery { cursor: 0, wanted: 0, reach: 0, record: record_query }).await?,
+            );
         }
         pools.push(pool);
     }
@@ -63,5 +65,5 @@ pub(crate) async fn lay_down(redis: &LineStore, sale: SaleId, pool: Ordinal, key
         Draw::new(key, pool)
     };
     let draw = draw.map_err(|error| unexpected(error.to_string()))?;
-    Ok(redis.lay_down(sale, &draw).await?)
+    Ok(redis.store_draw(sale, &draw).await?)
 }

@@ -4,7 +4,7 @@
 
 use fairline_line::{
     change::Revision,
-    store::{NewsWanted, Noted, Presence, Upcoming},
+    store::{HistoryEntry, Presence, RecordQuery, Upcoming},
     ticket::Ordinal,
 };
 use fairline_record::{
@@ -47,14 +47,15 @@ pub(crate) struct Kept(usize);
 
 impl Recorder {
     /// What to ask the line for; nothing if there is no record.
-    pub(crate) fn wants(&self) -> Option<NewsWanted> {
-        let wanted = NewsWanted { recorded: self.recorded(), till: None, noted: Some(self.noted), most: HEARD_MAX };
+    pub(crate) fn wants(&self) -> Option<RecordQuery> {
+        let wanted =
+            RecordQuery { recorded: self.recorded(), up_to: None, history_after: Some(self.noted), max: HEARD_MAX };
         self.kept.then_some(wanted)
     }
 
     /// What to ask the line for before a draw: the tickets up to the last one in it.
-    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<NewsWanted> {
-        self.wants().map(|wanted| NewsWanted { till: Some(pool), noted: None, ..wanted })
+    pub(crate) fn wants_tickets_till(&self, pool: Ordinal) -> Option<RecordQuery> {
+        self.wants().map(|wanted| RecordQuery { up_to: Some(pool), history_after: None, ..wanted })
     }
 
     /// The highest ordinal that the record knows, or that can't be given any more.
@@ -137,7 +138,7 @@ impl Recorder {
         }
     }
 
-    fn note(&mut self, noted: &Noted) {
+    fn note(&mut self, noted: &HistoryEntry) {
         let shown = noted.ordinals.iter().copied().zip(noted.visitors.iter().copied());
         let unheard: Vec<_> = shown.filter(|ticket| !self.tickets.contains(ticket.0)).collect();
         for unheard in unheard.chunks(TICKETS_MAX) {

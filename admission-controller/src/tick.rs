@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 use fairline_admission::{BATCH_MAX, Reason};
 use fairline_line::{
-    store::{Claim, Home, LineError, LineStore, Look, Upcoming},
+    store::{Claim, Home, LineError, LineStore, Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_sale::{SaleId, Status};
@@ -208,12 +208,12 @@ impl<L: Ledger> Ticker<L> {
 
     /// Turns expired grace periods into departures, and reads claims and the number of waiting shoppers;
     /// `None` if Redis does not know the line.
-    async fn look(&self, line: SaleId, look: &Look, sweeps: bool) -> Result<Option<Upcoming>, LineError> {
+    async fn look(&self, line: SaleId, look: &UpcomingQuery, sweeps: bool) -> Result<Option<Upcoming>, LineError> {
         let looked = async {
             if sweeps {
                 self.line.sweep(line, SWEPT_MAX).await?;
             }
-            self.line.look(line, look).await
+            self.line.upcoming(line, look).await
         };
         match looked.await {
             Ok(seen) => Ok(Some(seen)),
@@ -357,7 +357,7 @@ impl<L: Ledger> Ticker<L> {
         let lines = sale.lines.iter().zip(news).zip(&seen).map(|((line, news), seen)| KnownLine {
             line: line.line(),
             publication: line.publication,
-            look: Look { cursor: line.cursor(), wanted: 0, reach: 0, news },
+            look: UpcomingQuery { cursor: line.cursor(), wanted: 0, reach: 0, record: news },
             seen: seen.clone(),
         });
         let lines: Vec<KnownLine> = lines.collect();
@@ -389,14 +389,14 @@ impl<L: Ledger> Ticker<L> {
                 known.line == line.line()
                     && known.publication == line.publication
                     && known.look.cursor == line.cursor()
-                    && known.look.news == record.wants()
+                    && known.look.record == record.wants()
             });
         if let Some(peek) = peek.filter(|_| holds) {
             return Ok(peek);
         }
         let (at, mut seen) = (self.clock.now(), Vec::with_capacity(lines.len()));
         for (line, record) in lines.iter().zip(records) {
-            let look = Look { cursor: line.cursor(), wanted: 0, reach: 0, news: record.wants() };
+            let look = UpcomingQuery { cursor: line.cursor(), wanted: 0, reach: 0, record: record.wants() };
             seen.push(self.look(line.line(), &look, true).await?);
         }
         Ok(Peek { at, seen })

@@ -235,7 +235,7 @@ async fn a_line_that_redis_lost_begins_anew_above_every_ordinal_and_recalls_the_
     }
     // One more unit while shoppers show their tickets: it waits for those who were first.
     desk.admin("PATCH", &format!("/api/admin/sales/{sale}"), Some(&json!({ "total": 5 }))).await;
-    desk.until_decided(sale, "showing their tickets again").await;
+    desk.until_decided(sale, "presenting their tickets again").await;
     assert_eq!(desk.turn(&tickets[4]).await, Turn::Waiting);
     desk.admitted(&tickets[4]).await;
     assert_eq!(desk.admissions(sale).await, [1, 2, 3, 4, 5]);

@@ -29,7 +29,7 @@ pub struct Node {
 /// A page that is open at a node, and the messages that it received.
 pub struct Page {
     tab: Tab,
-    said: SentState,
+    sent: SentState,
 }
 
 /// What a page shows after a message.
@@ -59,13 +59,13 @@ impl Node {
     }
 
     /// Applies a change of the line and does the work that follows from it.
-    pub async fn take_in(&self, at: Revision, change: Change) {
-        self.upkeep.take_in(&self.room, at, change).await;
+    pub async fn apply(&self, at: Revision, change: Change) {
+        self.upkeep.apply(&self.room, at, change).await;
     }
 
     /// The check of the line every half second. Returns the revision to expect at the next one.
-    pub async fn look_after(&self, expected: Revision) -> Revision {
-        self.upkeep.look_after(&self.room, expected).await
+    pub async fn check(&self, expected: Revision) -> Revision {
+        self.upkeep.check(&self.room, expected).await
     }
 
     /// Reports the connected shoppers and calls the roll.
@@ -78,8 +78,8 @@ impl Node {
     }
 
     /// Reports shoppers whose last page has closed.
-    pub async fn tell_gone(&self) {
-        self.upkeep.tell_gone(&self.room).await;
+    pub async fn report_gone(&self) {
+        self.upkeep.report_gone(&self.room).await;
     }
 
     /// Adds a ticket that this node issued.
@@ -96,7 +96,7 @@ impl Node {
     /// Opens a page with a ticket.
     #[must_use]
     pub fn page(&self, ticket: &Ticket) -> Page {
-        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), said: SentState::default() }
+        Page { tab: Tab::open(self.room.clone(), ticket, Browser::Desk), sent: SentState::default() }
     }
 
     /// Presents a ticket to the line.
@@ -144,11 +144,11 @@ impl Page {
     }
 
     /// The next message, if there is one. `now` is the time since the node started.
-    pub fn hear(&mut self, now: Duration) -> Option<Shown> {
+    pub fn receive(&mut self, now: Duration) -> Option<Shown> {
         let Tab { room, ordinal } = &self.tab;
         let mut places = Vec::with_capacity(1);
         let snapshot = room.snapshot([*ordinal], &mut places);
-        let message = self.said.next(&Inputs {
+        let message = self.sent.next(&Inputs {
             ordinal: *ordinal,
             card: &snapshot.card,
             news: snapshot.news,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairline_line::{
-    store::{Look, Upcoming},
+    store::{Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_sale::{SaleCard, SaleId};
@@ -41,7 +41,7 @@ impl Told {
 pub(super) struct KnownLine {
     pub(super) line: SaleId,
     pub(super) publication: i64,
-    pub(super) look: Look,
+    pub(super) look: UpcomingQuery,
     pub(super) seen: Upcoming,
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use fairline_admission::{Decision, Lane, Observation, Visits, decide, quantities};
 use fairline_line::{
-    store::{Look, Upcoming},
+    store::{Upcoming, UpcomingQuery},
     ticket::Ordinal,
 };
 use fairline_record::entry::TICKETS_MAX;
@@ -185,8 +185,9 @@ impl<L: Ledger> Ticker<L> {
                 break;
             }
             let cursor = plan.cursors[at];
-            let look = Look { cursor, wanted: (most + recalled.len()) as u64, reach: REACH, news: record.wants() };
-            let mut next = self.line.look(line, &look).await?;
+            let look =
+                UpcomingQuery { cursor, wanted: (most + recalled.len()) as u64, reach: REACH, record: record.wants() };
+            let mut next = self.line.upcoming(line, &look).await?;
             record.hear(&next);
             plan.lags |= next.lags;
             let mut fresh: Vec<_> =

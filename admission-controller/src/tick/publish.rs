@@ -92,11 +92,11 @@ impl<L: Ledger> Ticker<L> {
                 // A ticket that the cursor passed without its turn would have neither: the cursor of Redis stays.
                 cursor: if is_withheld && begins.is_none() { 0 } else { line.cursor() },
                 drawn: drawn.map_or(0, |(pool, _)| pool),
-                noted: line.noted(),
+                recorded: line.noted(),
                 granted: line.granted(),
                 recall_window: Duration::from_secs(u64::try_from(sale.row.recall_window_s).unwrap_or(0)),
                 card: &card,
-                heard,
+                handled_claims: heard,
                 turns: &turns,
             };
             self.line.publish(&publication).await?;
@@ -120,7 +120,7 @@ impl<L: Ledger> Ticker<L> {
             let (line, number) = (row.line(), (row.epoch(), row.publication));
             let told = [(Turn::Bought, &over.bought), (Turn::Expired, &over.expired), (Turn::Lapsed, &over.lapsed)];
             for (turn, ordinals) in told.into_iter().filter(|(_, ordinals)| !ordinals.is_empty()) {
-                self.line.retell(line, number, &turn, ordinals).await?;
+                self.line.republish_turns(line, number, &turn, ordinals).await?;
             }
             sale.note_retold(at, &over).await?;
         }

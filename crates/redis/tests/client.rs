@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fairline_private_servers::testing::{Proxy, Servers};
-use fairline_redis::{connect, connect_in_time, connect_to_hear, probe};
+use fairline_redis::{connect, connect_in_time, connect_subscriber, probe};
 use fred::{
     clients::Client,
     interfaces::{ClientLike as _, EventInterface as _, KeysInterface as _, PubsubInterface as _},
@@ -90,7 +90,7 @@ async fn a_subscriber_whose_link_has_gone_silent_hears_again() {
     let servers = servers().await;
     let (proxy, url) = Proxy::before(&servers.redis.url()).expect("a proxy");
     let (hears, says) =
-        (connect_to_hear(&url).await.expect("a client"), connect(&servers.redis.url()).await.expect("a client"));
+        (connect_subscriber(&url).await.expect("a client"), connect(&servers.redis.url()).await.expect("a client"));
     let (mut connections, mut messages) = (hears.reconnect_rx(), hears.message_rx());
     hears.ssubscribe("news").await.expect("subscribed");
     proxy.freeze_established();

@@ -399,7 +399,7 @@ impl World {
         let mut over = Vec::new();
         for (&shopper, page) in &mut inside.pages {
             let own = &mut self.shoppers[shopper];
-            while let Some(shown) = page.hear(now) {
+            while let Some(shown) = page.receive(now) {
                 match &shown {
                     Shown::Sale => continue,
                     Shown::Turn(token) => {
@@ -585,8 +585,9 @@ impl World {
 
     /// Whether a task has sent a publication that has not arrived.
     pub(crate) fn publishes(&self, process: Process, slot: u8) -> bool {
-        self.call_of(process, slot)
-            .is_some_and(|(_, request)| ["_publish", "_retell"].iter().any(|name| request.function.ends_with(name)))
+        self.call_of(process, slot).is_some_and(|(_, request)| {
+            ["_publish", "_republish_turns"].iter().any(|name| request.function.ends_with(name))
+        })
     }
 
     fn break_something(&mut self, fault: &Fault) {
@@ -659,7 +660,7 @@ impl World {
             ledger.raise(0, &home);
         }
         // The operator repeats the command until it succeeds.
-        complete(&gate, &mut self.servers[server], now, asked.forget(SALE)).expect("Redis answers");
+        complete(&gate, &mut self.servers[server], now, asked.delete(SALE)).expect("Redis answers");
     }
 
     /// The other Redis becomes the primary of these processes; the old one stays for the others, if there are any.

@@ -34,7 +34,7 @@ pub(crate) struct Room {
     pub(crate) wake_up: WakeUp,
     pub(crate) shoppers: Shoppers,
     /// When a client last requested this sale.
-    asked_at: Mutex<Option<Instant>>,
+    requested_at: Mutex<Option<Instant>>,
 }
 
 struct Line {
@@ -112,20 +112,20 @@ impl Room {
             in_touch: watch::Sender::new(true),
             wake_up,
             shoppers: Shoppers::new(sale),
-            asked_at: Mutex::default(),
+            requested_at: Mutex::default(),
         }
     }
 
     /// Records that a client requested this sale.
-    pub(crate) fn asked(&self) {
-        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    pub(crate) fn note_request(&self) {
+        *self.requested_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Whether the room has no shoppers and no recent requests. A resting room needs no prompt
     /// check for missed changes.
     pub(crate) fn rests(&self) -> bool {
-        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shoppers.is_empty() && asked_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
+        let requested_at = *self.requested_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shoppers.is_empty() && requested_at.is_none_or(|at| at.elapsed() > RESTS_AFTER)
     }
 
     /// Whether a roll call is due: shoppers may wait in this line, connected to a node that has
@@ -149,7 +149,7 @@ impl Room {
     }
 
     /// Whether this sale has that slug.
-    pub(crate) fn is_called(&self, slug: &str) -> bool {
+    pub(crate) fn has_slug(&self, slug: &str) -> bool {
         self.read().card.slug == slug
     }
 
@@ -383,7 +383,7 @@ pub(crate) mod tests {
     async fn a_room_without_anybody_rests_and_calls_no_roll() {
         let room = room();
         assert!(room.rests() && room.calls_roll(), "shoppers of a node that has died may wait");
-        room.asked();
+        room.note_request();
         assert!(!room.rests());
         tokio::time::advance(RESTS_AFTER + Duration::from_millis(1)).await;
         assert!(room.rests());
